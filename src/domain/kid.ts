@@ -1,0 +1,22 @@
+import { JwtctlError } from './errors.js';
+
+const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Whether `value` is a `kid` that a key of ours can have: 1 to 128 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. */
+export function isKid(value: unknown): value is string {
+  return typeof value === 'string' && SHAPE.test(value);
+}
+
+/** @throws JwtctlError `ERR_KID_INVALID` (usage) where {@link isKid} does not hold */
+export function parseKid(value: string): string {
+  if (!isKid(value)) {
+    throw new JwtctlError('usage', 'ERR_KID_INVALID', `'${printable(value)}' cannot be a kid.`, {
+      hint: 'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.',
+    });
+  }
+  return value;
+}
+
+function printable(value: string): string {
+  return JSON.stringify(value.slice(0, 60)).slice(1, -1);
+}

@@ -1,0 +1,45 @@
+/** The signature algorithms (RFC 7518 §3.1) that a key of ours can be made for; all of them use an RSA key pair. */
+export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const;
+export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
+
+export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
+  return SIGNING_ALGORITHMS.some((alg) => alg === value);
+}
+
+/**
+ * - `pending`: published in the JWK Set, does not sign yet
+ * - `active`: signs; the database holds that there is one at most
+ * - `retiring`: verifies until the last token that it can have signed has expired
+ * - `retired`: verifies nothing; the public half is kept for the record, the private half is wiped
+ * - `compromised`: refused at once, whatever it signed
+ */
+export const KEY_STATES = ['pending', 'active', 'retiring', 'retired', 'compromised'] as const;
+export type KeyState = (typeof KEY_STATES)[number];
+
+/** A row of the key store without its private half. Times are NumericDate seconds. */
+export interface SigningKey {
+  /** The row's id. It stands for the `kid` in registry entries, where every byte counts. */
+  id: number;
+  kid: string;
+  alg: SigningAlgorithm;
+  bits: number;
+  state: KeyState;
+  /** SPKI PEM. */
+  publicKey: string;
+  /** The id of the master key that seals the private half; null once that half is wiped. */
+  masterKeyId: string | null;
+  /** The longest lifetime that a token under this key can have been given, in seconds; null before the key signs. */
+  maxTtlSeconds: number | null;
+  createdAt: number;
+  activatedAt: number | null;
+  retiringAt: number | null;
+  /** From this moment no token under this key can be valid; null before the key retires. */
+  verifyUntil: number | null;
+  retiredAt: number | null;
+  compromisedAt: number | null;
+}
+
+/** Whether tokens under a key in this state can be accepted, which is also whether the JWK Set publishes it. */
+export function isTrusted(state: KeyState): boolean {
+  return state === 'pending' || state === 'active' || state === 'retiring';
+}
