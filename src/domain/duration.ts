@@ -4,7 +4,8 @@ const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 
 /** What a duration looks like, for messages. */
-export const DURATION_FORM = 'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
+export const DURATION_FORM =
+  'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
 
 /**
  * Reads a duration.
@@ -16,7 +17,11 @@ export const DURATION_FORM = 'a duration above zero such as 90s, 15m, 12h, 30d o
 export function parseDuration(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {
-    throw new JwtctlError('usage', 'ERR_DURATION_INVALID', `'${text}' is not a duration; expected ${DURATION_FORM}.`);
+    throw new JwtctlError(
+      'usage',
+      'ERR_DURATION_INVALID',
+      `'${text}' is not a duration; expected ${DURATION_FORM}.`,
+    );
   }
   return seconds;
 }
@@ -38,6 +43,9 @@ function sumOfUnits(text: string): number {
   if (match === null || text === '') return Number.NaN;
   const [days, hours, minutes, seconds] = match.slice(1).map((digits) => Number(digits ?? 0));
   return (
-    (days ?? 0) * SECONDS.d + (hours ?? 0) * SECONDS.h + (minutes ?? 0) * SECONDS.m + (seconds ?? 0) * SECONDS.s
+    (days ?? 0) * SECONDS.d +
+    (hours ?? 0) * SECONDS.h +
+    (minutes ?? 0) * SECONDS.m +
+    (seconds ?? 0) * SECONDS.s
   );
 }

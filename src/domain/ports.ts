@@ -96,8 +96,9 @@ export interface UserDirectory {
 
 /** The users that jwtctl keeps itself (`users.source: managed`). */
 export interface UserStore extends UserDirectory {
-  /** Null where the subject exists already. */
-  add(user: { sub: string; name: string | null; version: number; at: number }): Promise<User | null>;
+  /** Adds an enabled user with version 1. Null where the subject exists already. */
+  add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;
+  setVersion(sub: string, version: number): Promise<void>;
   /** Null where there is no such user. The version grows by one if the status is another one than before. */
   setStatus(sub: string, status: UserStatus, at: number): Promise<{ user: User; changed: boolean } | null>;
   /** The user as it was, or null where there was none. */
@@ -244,7 +245,11 @@ export interface TokenRegistry {
    * Notes a user's status beside their entries; a subject without entries needs none. A status with a version below the
    * one that is known changes nothing: an older read never overwrites a newer state.
    */
-  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<{ replicasConfirmed: number | null }>;
+  setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+  ): Promise<{ replicasConfirmed: number | null }>;
 
   /** Removes the matching entries of one subject. Without entries nothing of the subject is left. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
@@ -301,7 +306,12 @@ export interface SurveyOutcome {
   complete: boolean;
   /** What could not be seen, for a person: `slots 0-5460 (127.0.0.1:7001: connection refused)`. */
   missed: string[];
-  nodes: Array<{ node: string; role: 'master' | 'embedded'; slots: number | null; usedMemoryBytes: number | null }>;
+  nodes: Array<{
+    node: string;
+    role: 'master' | 'embedded';
+    slots: number | null;
+    usedMemoryBytes: number | null;
+  }>;
 }
 
 export interface RegistryNode {
@@ -335,5 +345,8 @@ export interface Sealer {
 }
 
 export interface KeyPairGenerator {
-  generate(alg: SigningAlgorithm, bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
+  generate(
+    alg: SigningAlgorithm,
+    bits: number,
+  ): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }

@@ -1,0 +1,162 @@
+import type { Selectable, Updateable } from 'kysely';
+import { JwtctlError } from '../../domain/errors.js';
+import type { KeySnapshot, KeyStore, KeyTransition, NewSigningKey } from '../../domain/ports.js';
+import type { SigningKey } from '../../domain/signing-key.js';
+import { isDuplicateKey } from './conflicts.js';
+import type { KeystoreTable, SqlExecutor } from './schema.js';
+
+// Named one by one: the private half is not among them, and is read by `findSealed` alone.
+const COLUMNS = [
+  'id',
+  'kid',
+  'alg',
+  'bits',
+  'state',
+  'public_key',
+  'master_key_id',
+  'max_ttl_seconds',
+  'created_at',
+  'activated_at',
+  'retiring_at',
+  'verify_until',
+  'retired_at',
+  'compromised_at',
+] as const;
+
+export class SqlKeyStore implements KeyStore {
+  readonly #db: SqlExecutor;
+
+  constructor(db: SqlExecutor) {
+    this.#db = db;
+  }
+
+  async snapshot(): Promise<KeySnapshot> {
+    // The revision first: a key that is added in between is then in the list under too old a revision, and a guarded
+    // write fails; the other way round it would pass without having seen the key.
+    const { revision } = await this.#db
+      .selectFrom('keystore_revision')
+      .select('revision')
+      .where('id', '=', 1)
+      .executeTakeFirstOrThrow();
+    const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('id').execute();
+    return { revision, keys: rows.map(toSigningKey) };
+  }
+
+  async find(kid: string): Promise<SigningKey | null> {
+    const row = await this.#db
+      .selectFrom('keystore')
+      .select(COLUMNS)
+      .where('kid', '=', kid)
+      .executeTakeFirst();
+    return row === undefined ? null : toSigningKey(row);
+  }
+
+  async findSealed(kid: string): Promise<string | null> {
+    const row = await this.#db
+      .selectFrom('keystore')
+      .select('private_key')
+      .where('kid', '=', kid)
+      .executeTakeFirst();
+    return row?.private_key ?? null;
+  }
+
+  async insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'active_exists'> {
+    try {
+      await this.#db
+        .insertInto('keystore')
+        .values({
+          kid: key.kid,
+          alg: key.alg,
+          bits: key.bits,
+          state: key.state,
+          private_key: key.sealedPrivateKey,
+          public_key: key.publicKey,
+          master_key_id: key.masterKeyId,
+          max_ttl_seconds: key.maxTtlSeconds,
+          created_at: key.createdAt,
+          activated_at: key.activatedAt,
+        })
+        .execute();
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      return (await this.find(key.kid)) === null ? 'active_exists' : 'kid_exists';
+    }
+    await this.#db
+      .updateTable('keystore_revision')
+      .set((row) => ({ revision: row('revision', '+', 1) }))
+      .where('id', '=', 1)
+      .execute();
+    return 'inserted';
+  }
+
+  async apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean> {
+    const guard = await this.#db
+      .updateTable('keystore_revision')
+      .set({ revision: revision + 1 })
+      .where('id', '=', 1)
+      .where('revision', '=', revision)
+      .executeTakeFirst();
+    if (guard.numUpdatedRows === 0n) return false;
+    for (const transition of transitions) await this.#apply(transition);
+    return true;
+  }
+
+  async raiseMaxTtl(kid: string, seconds: number): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set((row) => ({
+        max_ttl_seconds: row
+          .case()
+          .when('max_ttl_seconds', '>', seconds)
+          .then(row.ref('max_ttl_seconds'))
+          .else(seconds)
+          .end(),
+      }))
+      .where('kid', '=', kid)
+      .where('state', '=', 'active')
+      .executeTakeFirst();
+    return result.numUpdatedRows > 0n;
+  }
+
+  async #apply(transition: KeyTransition): Promise<void> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set(columnsOf(transition))
+      .where('kid', '=', transition.kid)
+      .where('state', '=', transition.from)
+      .executeTakeFirst();
+    if (result.numUpdatedRows !== 1n) {
+      throw new JwtctlError('bug', 'ERR_KEY_TRANSITION', `Key ${transition.kid} is not ${transition.from}.`);
+    }
+  }
+}
+
+function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
+  switch (transition.to) {
+    case 'active':
+      return { state: 'active', activated_at: transition.at, max_ttl_seconds: transition.maxTtlSeconds };
+    case 'retiring':
+      return { state: 'retiring', retiring_at: transition.at, verify_until: transition.verifyUntil };
+    case 'retired':
+      return { state: 'retired', retired_at: transition.at, private_key: null, master_key_id: null };
+  }
+}
+
+function toSigningKey(row: Pick<Selectable<KeystoreTable>, (typeof COLUMNS)[number]>): SigningKey {
+  return {
+    id: row.id,
+    kid: row.kid,
+    alg: row.alg,
+    bits: row.bits,
+    state: row.state,
+    publicKey: row.public_key,
+    masterKeyId: row.master_key_id,
+    maxTtlSeconds: row.max_ttl_seconds,
+    createdAt: row.created_at,
+    activatedAt: row.activated_at,
+    retiringAt: row.retiring_at,
+    verifyUntil: row.verify_until,
+    retiredAt: row.retired_at,
+    compromisedAt: row.compromised_at,
+  };
+}

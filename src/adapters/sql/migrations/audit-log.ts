@@ -1,0 +1,36 @@
+import type { Kysely, Migration } from 'kysely';
+import { GENESIS_HASH } from '../audit-chain.js';
+import { type Engine, prose, word } from './column-types.js';
+import { createTable, insertOnce } from './create-table.js';
+
+/** One row per command that changed something. `hash` covers the row and `previous_hash`, so a row cannot be changed or taken out unseen. */
+export const auditLog = {
+  table: (engine: Engine): Migration => ({
+    up: (db: Kysely<unknown>) =>
+      createTable(db, 'audit_log', (table) =>
+        table
+          .addColumn('seq', 'bigint', (column) => column.primaryKey().notNull())
+          .addColumn('at', 'bigint', (column) => column.notNull())
+          .addColumn('actor', prose(engine, 255), (column) => column.notNull())
+          .addColumn('action', word(engine, 64), (column) => column.notNull())
+          .addColumn('target', prose(engine, 1000), (column) => column.notNull())
+          .addColumn('outcome', word(engine, 64), (column) => column.notNull())
+          .addColumn('reason', prose(engine, 1000))
+          .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
+          .addColumn('hash', word(engine, 64), (column) => column.notNull()),
+      ),
+  }),
+
+  /** One row: the end of the chain, and the lock under which it grows. */
+  headTable: (engine: Engine): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await createTable(db, 'audit_head', (table) =>
+        table
+          .addColumn('id', 'integer', (column) => column.primaryKey())
+          .addColumn('seq', 'bigint', (column) => column.notNull())
+          .addColumn('hash', word(engine, 64), (column) => column.notNull()),
+      );
+      await insertOnce(db, 'audit_head', { id: 1, seq: 0, hash: GENESIS_HASH });
+    },
+  }),
+};

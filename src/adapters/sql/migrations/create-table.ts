@@ -1,0 +1,48 @@
+import type { CreateTableBuilder, Kysely } from 'kysely';
+import { JwtctlError } from '../../../domain/errors.js';
+import { isDuplicateKey } from '../conflicts.js';
+
+// biome-ignore lint/suspicious/noExplicitAny: the columns' names are what these functions are about
+type AnyTableBuilder = CreateTableBuilder<string, any>;
+
+/**
+ * Creates a table, or accepts the one that an interrupted run of the same migration has left behind. A table of the same
+ * name with other columns is somebody else's and is not touched.
+ */
+export async function createTable(
+  db: Kysely<unknown>,
+  name: string,
+  define: (table: AnyTableBuilder) => AnyTableBuilder,
+): Promise<void> {
+  const builder = define(db.schema.createTable(name) as AnyTableBuilder);
+  const existing = (await db.introspection.getTables()).find((table) => table.name === name);
+  if (existing === undefined) {
+    await builder.execute();
+    return;
+  }
+  const wanted = builder.toOperationNode().columns.map((column) => column.column.column.name);
+  const found = new Set(existing.columns.map((column) => column.name));
+  if (wanted.length !== found.size || wanted.some((column) => !found.has(column))) {
+    throw new JwtctlError(
+      'state',
+      'ERR_TABLE_FOREIGN',
+      `There is a table '${name}' that jwtctl did not make.`,
+      {
+        hint: 'Give jwtctl a database of its own; `users.table` may name a table of another one (`app.users`).',
+      },
+    );
+  }
+}
+
+/** Inserts the one row that a table is about. */
+export async function insertOnce(
+  db: Kysely<unknown>,
+  table: string,
+  row: Record<string, unknown>,
+): Promise<void> {
+  try {
+    await (db as Kysely<Record<string, Record<string, unknown>>>).insertInto(table).values(row).execute();
+  } catch (error) {
+    if (!isDuplicateKey(error)) throw error;
+  }
+}

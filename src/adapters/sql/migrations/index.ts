@@ -1,0 +1,29 @@
+import type { Migration } from 'kysely';
+import { auditLog } from './audit-log.js';
+import type { Engine } from './column-types.js';
+import { keystore } from './keystore.js';
+import { registry } from './registry.js';
+import { securityLog } from './security-log.js';
+import { users } from './users.js';
+
+export type { Engine } from './column-types.js';
+
+/**
+ * The schema's history, in order. A released migration is never edited.
+ *
+ * MySQL's DDL commits by itself, so each migration does one thing and can be run again after it was cut off between its
+ * statement and the note that it ran.
+ */
+export function migrationsFor(engine: Engine): Record<string, Migration> {
+  return {
+    '001_keystore': keystore.table(engine),
+    '002_keystore_revision': keystore.revisionTable(engine),
+    '003_users': users(engine),
+    '004_security_log': securityLog(engine),
+    '005_audit_log': auditLog.table(engine),
+    '006_audit_head': auditLog.headTable(engine),
+    ...(engine === 'sqlite'
+      ? { '007_registry_entries': registry.entriesTable(), '008_registry_users': registry.usersTable() }
+      : {}),
+  };
+}

@@ -1,0 +1,44 @@
+import { type Kysely, type Migration, sql } from 'kysely';
+import { asciiText, bytes, type Engine, generatedId, word } from './column-types.js';
+import { createTable, insertOnce } from './create-table.js';
+
+/** One row per signing key, for the record even after the key is retired. */
+export const keystore = {
+  table: (engine: Engine): Migration => ({
+    up: (db: Kysely<unknown>) =>
+      createTable(db, 'keystore', (table) =>
+        table
+          .addColumn('id', generatedId(engine), (column) => column.primaryKey().autoIncrement())
+          .addColumn('kid', bytes(engine, 128), (column) => column.notNull().unique())
+          .addColumn('alg', word(engine, 16), (column) => column.notNull())
+          .addColumn('bits', 'integer', (column) => column.notNull())
+          .addColumn('state', word(engine, 16), (column) => column.notNull())
+          .addColumn('private_key', asciiText(engine))
+          .addColumn('public_key', asciiText(engine), (column) => column.notNull())
+          .addColumn('master_key_id', word(engine, 64))
+          .addColumn('max_ttl_seconds', 'bigint')
+          .addColumn('created_at', 'bigint', (column) => column.notNull())
+          .addColumn('activated_at', 'bigint')
+          .addColumn('retiring_at', 'bigint')
+          .addColumn('verify_until', 'bigint')
+          .addColumn('retired_at', 'bigint')
+          .addColumn('compromised_at', 'bigint')
+          // At most one active key, whoever writes: 1 collides with 1, NULL with nothing.
+          .addColumn('active_marker', 'integer', (column) =>
+            column.generatedAlwaysAs(sql`case when state = 'active' then 1 else null end`).stored().unique(),
+          ),
+      ),
+  }),
+
+  /** One row whose number grows with every change of the key store: what a guarded write compares. */
+  revisionTable: (_engine: Engine): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await createTable(db, 'keystore_revision', (table) =>
+        table
+          .addColumn('id', 'integer', (column) => column.primaryKey())
+          .addColumn('revision', 'bigint', (column) => column.notNull()),
+      );
+      await insertOnce(db, 'keystore_revision', { id: 1, revision: 0 });
+    },
+  }),
+};

@@ -1,0 +1,38 @@
+import { type Kysely, type Migration, sql } from 'kysely';
+import { createTable } from './create-table.js';
+
+/** The embedded token registry; in production it is Redis, and these tables are not made. */
+export const registry = {
+  entriesTable: (): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await createTable(db, 'registry_entries', (table) =>
+        table
+          .addColumn('sub', 'text', (column) => column.notNull())
+          .addColumn('jti', 'text', (column) => column.notNull())
+          .addColumn('key_id', 'integer', (column) => column.notNull())
+          .addColumn('iat', 'integer', (column) => column.notNull())
+          .addColumn('exp', 'integer', (column) => column.notNull())
+          .addColumn('label', 'text')
+          .addPrimaryKeyConstraint('registry_entries_key', ['sub', 'jti', 'key_id', 'iat'] as never[])
+          .modifyEnd(sql`without rowid`),
+      );
+      await db.schema
+        .createIndex('registry_entries_exp')
+        .ifNotExists()
+        .on('registry_entries')
+        .column('exp')
+        .execute();
+    },
+  }),
+
+  usersTable: (): Migration => ({
+    up: (db: Kysely<unknown>) =>
+      createTable(db, 'registry_users', (table) =>
+        table
+          .addColumn('sub', 'text', (column) => column.primaryKey().notNull())
+          .addColumn('status', 'text', (column) => column.notNull())
+          .addColumn('version', 'integer', (column) => column.notNull())
+          .addColumn('known_until', 'integer', (column) => column.notNull()),
+      ),
+  }),
+};

@@ -1,0 +1,40 @@
+import type { Kysely, Migration } from 'kysely';
+import { bytes, type Engine, generatedId, prose, word } from './column-types.js';
+import { createTable } from './create-table.js';
+
+/** What took standing away, until the last token that it covers has expired. */
+export function securityLog(engine: Engine): Migration {
+  return {
+    up: async (db: Kysely<unknown>) => {
+      await createTable(db, 'security_log', (table) =>
+        table
+          .addColumn('id', generatedId(engine), (column) => column.primaryKey().autoIncrement())
+          .addColumn('type', word(engine, 32), (column) => column.notNull())
+          .addColumn('sub', bytes(engine, 255))
+          .addColumn('jti', bytes(engine, 255))
+          .addColumn('kid', bytes(engine, 128))
+          .addColumn('issued_before', 'bigint')
+          .addColumn('user_version', 'bigint')
+          .addColumn('reason', prose(engine, 1000))
+          .addColumn('at', 'bigint', (column) => column.notNull())
+          .addColumn('expires_at', 'bigint', (column) => column.notNull()),
+      );
+      for (const column of ['sub', 'kid', 'type', 'at', 'expires_at']) {
+        await createIndexOnce(db, `security_log_${column}`, column);
+      }
+    },
+  };
+}
+
+/** MySQL has no CREATE INDEX IF NOT EXISTS, and the migration may have been cut off between two of them. */
+async function createIndexOnce(db: Kysely<unknown>, name: string, column: string): Promise<void> {
+  try {
+    await db.schema.createIndex(name).on('security_log').column(column).execute();
+  } catch (error) {
+    if (!hasDriverCode(error, 'ER_DUP_KEYNAME')) throw error;
+  }
+}
+
+function hasDriverCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

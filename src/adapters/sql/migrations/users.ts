@@ -1,0 +1,19 @@
+import type { Kysely, Migration } from 'kysely';
+import { bytes, type Engine, prose, word } from './column-types.js';
+import { createTable } from './create-table.js';
+
+/** The users of `users.source: managed`. */
+export function users(engine: Engine): Migration {
+  return {
+    up: (db: Kysely<unknown>) =>
+      createTable(db, 'users', (table) =>
+        table
+          .addColumn('sub', bytes(engine, 255), (column) => column.primaryKey().notNull())
+          .addColumn('name', prose(engine, 255))
+          .addColumn('status', word(engine, 16), (column) => column.notNull())
+          .addColumn('version', 'bigint', (column) => column.notNull())
+          .addColumn('created_at', 'bigint', (column) => column.notNull())
+          .addColumn('updated_at', 'bigint', (column) => column.notNull()),
+      ),
+  };
+}

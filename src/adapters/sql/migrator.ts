@@ -1,0 +1,77 @@
+import { type Kysely, Migrator, sql } from 'kysely';
+import { JwtctlError } from '../../domain/errors.js';
+import type { SchemaStatus } from '../../domain/schema-status.js';
+import { type Engine, migrationsFor } from './migrations/index.js';
+import type { Schema } from './schema.js';
+
+const MIGRATION_TABLE = 'jwtctl_migration';
+const LOCK_TABLE = 'jwtctl_migration_lock';
+
+/** Applies what is missing, in order. Of several at once one works and the others wait for it. */
+export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrationsFor(engine) },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: LOCK_TABLE,
+  });
+  const before = await schemaStatus(db, engine);
+  if (before.unknown.length > 0) throw newerSchema(before);
+  const { error, results } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error;
+  return (results ?? [])
+    .filter((result) => result.status === 'Success')
+    .map((result) => result.migrationName);
+}
+
+export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<SchemaStatus> {
+  const known = Object.keys(migrationsFor(engine));
+  const applied = (await hasTable(db, engine, MIGRATION_TABLE)) ? await appliedMigrations(db) : [];
+  return {
+    engine,
+    applied: known.filter((name) => applied.includes(name)),
+    pending: known.filter((name) => !applied.includes(name)),
+    unknown: applied.filter((name) => !known.includes(name)),
+  };
+}
+
+/** @throws JwtctlError `ERR_SCHEMA_OUTDATED` or `ERR_SCHEMA_NEWER` (both state) where the queries of this version would not fit */
+export function assertCurrent(status: SchemaStatus): void {
+  if (status.unknown.length > 0) throw newerSchema(status);
+  if (status.pending.length > 0) {
+    const what =
+      status.applied.length === 0
+        ? 'has no tables of jwtctl yet'
+        : `lacks ${status.pending.length} migration(s)`;
+    throw new JwtctlError('state', 'ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
+      hint: 'Run `jwtctl db migrate`.',
+    });
+  }
+}
+
+function newerSchema(status: SchemaStatus): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_SCHEMA_NEWER',
+    'The database was migrated by a newer version of jwtctl.',
+    {
+      hint: 'Update jwtctl on this host.',
+      details: { unknown: status.unknown },
+    },
+  );
+}
+
+async function hasTable(db: Kysely<Schema>, engine: Engine, table: string): Promise<boolean> {
+  const found =
+    engine === 'mysql'
+      ? sql`select 1 from information_schema.tables where table_schema = database() and table_name = ${table}`
+      : sql`select 1 from sqlite_master where type = 'table' and name = ${table}`;
+  return (await found.execute(db)).rows.length > 0;
+}
+
+async function appliedMigrations(db: Kysely<Schema>): Promise<string[]> {
+  const { rows } = await sql<{
+    name: string;
+  }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(db);
+  return rows.map((row) => row.name);
+}

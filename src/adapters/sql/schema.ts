@@ -1,0 +1,81 @@
+import type { Generated, Kysely, Transaction } from 'kysely';
+import type { SecurityEventType, UserStatus } from '../../domain/ports.js';
+import type { KeyState, SigningAlgorithm } from '../../domain/signing-key.js';
+
+/** The tables as the queries see them: the same on MySQL, MariaDB and SQLite. All times are NumericDate seconds. */
+export interface Schema {
+  keystore: KeystoreTable;
+  keystore_revision: { id: number; revision: number };
+  users: UsersTable;
+  security_log: SecurityLogTable;
+  audit_log: AuditLogTable;
+  audit_head: { id: number; seq: number; hash: string };
+  /** SQLite only: the embedded token registry. */
+  registry_entries: RegistryEntriesTable;
+  /** SQLite only: the embedded token registry's knowledge of users. */
+  registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
+}
+
+/** A connection, or a transaction on one: what a store runs its queries on. */
+export type SqlExecutor = Kysely<Schema> | Transaction<Schema>;
+
+export interface KeystoreTable {
+  id: Generated<number>;
+  kid: string;
+  alg: SigningAlgorithm;
+  bits: number;
+  state: KeyState;
+  private_key: string | null;
+  public_key: string;
+  master_key_id: string | null;
+  max_ttl_seconds: number | null;
+  created_at: number;
+  activated_at: number | null;
+  retiring_at: number | null;
+  verify_until: number | null;
+  retired_at: number | null;
+  compromised_at: number | null;
+}
+
+export interface UsersTable {
+  sub: string;
+  name: string | null;
+  status: UserStatus;
+  version: number;
+  created_at: number;
+  updated_at: number;
+}
+
+export interface SecurityLogTable {
+  id: Generated<number>;
+  type: SecurityEventType;
+  sub: string | null;
+  jti: string | null;
+  kid: string | null;
+  issued_before: number | null;
+  user_version: number | null;
+  reason: string | null;
+  at: number;
+  expires_at: number;
+}
+
+interface AuditLogTable {
+  seq: number;
+  at: number;
+  actor: string;
+  action: string;
+  target: string;
+  outcome: string;
+  reason: string | null;
+  previous_hash: string;
+  hash: string;
+}
+
+interface RegistryEntriesTable {
+  sub: string;
+  jti: string;
+  key_id: number;
+  iat: number;
+  exp: number;
+  label: string | null;
+}

@@ -1,0 +1,113 @@
+import { closeSync, openSync } from 'node:fs';
+import {
+  CompiledQuery,
+  type DatabaseConnection,
+  type Kysely,
+  Kysely as KyselyDatabase,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+} from 'kysely';
+import Database from 'libsql';
+import { JwtctlError } from '../../domain/errors.js';
+import { conflictError, duplicateKeyError } from './conflicts.js';
+import type { Schema } from './schema.js';
+
+export interface SqliteOptions {
+  file: string;
+  timeoutMs: number;
+}
+
+/** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. */
+export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
+  const connection = translated(options.file, () => {
+    // SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
+    closeSync(openSync(options.file, 'a', 0o600));
+    const database = new Database(options.file, { timeout: options.timeoutMs });
+    // WAL: readers go on while one writes. FULL: a commit that was answered survives a power cut.
+    database.pragma('journal_mode = WAL');
+    database.pragma('synchronous = FULL');
+    return database;
+  });
+  const db = new KyselyDatabase<Schema>({ dialect: new EmbeddedDialect(guarded(connection, options.file)) });
+  return { db, close: () => db.destroy() };
+}
+
+class EmbeddedDialect extends SqliteDialect {
+  readonly #database: SqliteDatabase;
+
+  constructor(database: SqliteDatabase) {
+    super({ database });
+    this.#database = database;
+  }
+
+  override createDriver(): SqliteDriver {
+    return new ImmediateDriver({ database: this.#database });
+  }
+}
+
+/** A deferred BEGIN that reads and then writes fails at once beside another writer, whatever the busy time-out; this one waits. */
+class ImmediateDriver extends SqliteDriver {
+  override async beginTransaction(connection: DatabaseConnection): Promise<void> {
+    await connection.executeQuery(CompiledQuery.raw('begin immediate'));
+  }
+}
+
+/** The same database with every error translated. */
+function guarded(database: InstanceType<typeof Database>, file: string): SqliteDatabase {
+  return {
+    close: () => database.close(),
+    prepare(sql) {
+      const statement = translated(file, () => database.prepare(sql));
+      return {
+        reader: statement.reader,
+        all: (parameters) => translated(file, () => statement.all([...parameters])),
+        run: (parameters) =>
+          translated(file, () => statement.run([...parameters])) as ReturnType<
+            ReturnType<SqliteDatabase['prepare']>['run']
+          >,
+        iterate: (parameters) =>
+          translated(file, () => statement.iterate([...parameters])) as IterableIterator<unknown>,
+      };
+    },
+  };
+}
+
+function translated<T>(file: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw translateSqliteError(error as Error & { code?: string }, file);
+  }
+}
+
+function translateSqliteError(error: Error & { code?: string }, file: string): unknown {
+  const code = error.code ?? '';
+  if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
+    return conflictError(`The file ${file}`, error);
+  if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY')
+    return duplicateKeyError(error);
+  if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {
+    return new JwtctlError(
+      'state',
+      'ERR_DATA_FILE_INVALID',
+      `The file ${file} is not a sound SQLite database (${code}).`,
+      {
+        hint: 'Point `data` (JWTCTL_DATA) to another file, or restore this one from a backup.',
+        cause: error,
+      },
+    );
+  }
+  if (/^(SQLITE_(CANTOPEN|READONLY|FULL|IOERR|PERM|NOLFS)|E[A-Z]+$)/.test(code)) {
+    return new JwtctlError(
+      'unavailable',
+      'ERR_DATA_FILE_UNAVAILABLE',
+      `The file ${file} cannot be used (${code}).`,
+      {
+        hint: 'Check that its folder exists and may be written by you, and that the disk has room.',
+        cause: error,
+      },
+    );
+  }
+  return error;
+}

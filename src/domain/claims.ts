@@ -1,0 +1,92 @@
+import { type Refusal, refuse } from './refusal.js';
+import { subjectFault } from './subject.js';
+
+/** What a Claims Set is held against. */
+export interface ClaimsPolicy {
+  /** The `iss` that is accepted. */
+  issuer: string;
+  /** The `aud` has to be this, or to hold it. */
+  audience: string;
+  /** How far the clocks of issuer and verifier may be apart, in seconds. */
+  clockToleranceSeconds: number;
+}
+
+/** A Claims Set (RFC 7519 §4) that has been checked. Times are NumericDate seconds. */
+export interface Claims {
+  iss: string;
+  sub: string;
+  aud: string | string[];
+  exp: number;
+  iat: number;
+  jti: string;
+  nbf?: number;
+  [claim: string]: unknown;
+}
+
+export const REGISTERED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'] as const;
+
+const MAX_JTI_BYTES = 255;
+
+/** The second of the four checks. A missing or ill-formed claim is told from one that has run out. */
+export function checkClaims(
+  payload: Record<string, unknown>,
+  policy: ClaimsPolicy,
+  now: number,
+): { claims: Claims } | Refusal {
+  const { clockToleranceSeconds: tolerance, issuer, audience } = policy;
+  const { exp, nbf, iat, iss, aud, sub, jti } = payload;
+
+  if (!isNumericDate(exp)) return invalid('exp', exp, 'a NumericDate in whole seconds');
+  if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
+  if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
+  // RFC 7519 §4.1.4: the current time must be before exp.
+  if (now - tolerance >= exp) {
+    return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
+  }
+  if (nbf !== undefined && now + tolerance < nbf) {
+    return refuse(
+      'ERR_TOKEN_NOT_YET_VALID',
+      `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`,
+    );
+  }
+  if (now + tolerance < iat) {
+    return refuse(
+      'ERR_TOKEN_NOT_YET_VALID',
+      `The token was issued ${iat - now} s in the future (iat ${iat}): a clock is wrong.`,
+    );
+  }
+
+  if (typeof iss !== 'string') return invalid('iss', iss, 'a string');
+  if (iss !== issuer) return refuse('ERR_ISSUER_MISMATCH', `The token's iss is not '${issuer}'.`);
+  if (!isAudience(aud)) return invalid('aud', aud, 'a string or an array of strings');
+  if (!(typeof aud === 'string' ? aud === audience : aud.includes(audience))) {
+    return refuse('ERR_AUDIENCE_MISMATCH', `The token's aud does not hold '${audience}'.`);
+  }
+
+  if (typeof sub !== 'string' || subjectFault(sub) !== null)
+    return invalid('sub', sub, 'a subject of 1 to 255 bytes');
+  if (
+    typeof jti !== 'string' ||
+    jti === '' ||
+    Buffer.byteLength(jti) > MAX_JTI_BYTES ||
+    subjectFault(jti) !== null
+  ) {
+    return invalid('jti', jti, 'a string of 1 to 255 bytes');
+  }
+  return { claims: payload as Claims };
+}
+
+function invalid(claim: string, value: unknown, expected: string): Refusal {
+  const what = value === undefined ? `The token has no ${claim}` : `The token's ${claim} is not usable`;
+  return refuse('ERR_CLAIM_INVALID', `${what}; expected ${expected}.`);
+}
+
+function isNumericDate(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isAudience(value: unknown): value is string | string[] {
+  return (
+    typeof value === 'string' || (Array.isArray(value) && value.every((item) => typeof item === 'string'))
+  );
+}

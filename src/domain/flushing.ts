@@ -1,0 +1,86 @@
+import type { AuditLog, Clock, Database, EntryFilter, TokenRegistry, WideRemoval } from './ports.js';
+
+export interface FlushPorts {
+  database: Database;
+  registry: TokenRegistry;
+  clock: Clock;
+  actor: string;
+}
+
+export interface FlushInput {
+  /** Only this subject's entries. */
+  sub?: string;
+  filter: EntryFilter;
+  /** What was asked for, in words, for the audit log. */
+  target: string;
+  signal?: AbortSignal;
+}
+
+export type FlushReport = Pick<
+  WideRemoval,
+  'matched' | 'removed' | 'subjects' | 'byNode' | 'complete' | 'missed'
+>;
+
+/** What a flush would remove. */
+export function countFlush(ports: FlushPorts, input: FlushInput): Promise<FlushReport> {
+  return input.sub === undefined
+    ? ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, true))
+    : countSubject(ports, input.sub, input.filter);
+}
+
+/** Removes entries and nothing else: their tokens are refused until something brings the entries back. */
+export async function flush(ports: FlushPorts, input: FlushInput): Promise<FlushReport> {
+  const report =
+    input.sub === undefined
+      ? await ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, false))
+      : await flushSubject(ports, input.sub, input.filter);
+  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, report));
+  return report;
+}
+
+async function countSubject(
+  { registry, clock }: FlushPorts,
+  sub: string,
+  filter: EntryFilter,
+): Promise<FlushReport> {
+  const matched = (await registry.list(sub, clock.now())).filter((entry) => matches(entry, filter)).length;
+  return { matched, removed: 0, subjects: Math.min(matched, 1), byNode: [], complete: true, missed: [] };
+}
+
+async function flushSubject(
+  { registry, clock }: FlushPorts,
+  sub: string,
+  filter: EntryFilter,
+): Promise<FlushReport> {
+  const { removed } = await registry.remove(sub, filter, clock.now());
+  return {
+    matched: removed,
+    removed,
+    subjects: Math.min(removed, 1),
+    byNode: [],
+    complete: true,
+    missed: [],
+  };
+}
+
+function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
+  return (
+    (filter.keyId === undefined || entry.keyId === filter.keyId) &&
+    (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
+  );
+}
+
+function wideOptions({ clock }: FlushPorts, { signal }: FlushInput, dryRun: boolean) {
+  return { now: clock.now(), dryRun, ...(signal === undefined ? {} : { signal }) };
+}
+
+function audit(auditLog: AuditLog, ports: FlushPorts, input: FlushInput, report: FlushReport): Promise<void> {
+  return auditLog.append({
+    at: ports.clock.now(),
+    actor: ports.actor,
+    action: 'cache.flush',
+    target: input.target,
+    outcome: report.complete ? 'done' : 'partial',
+    reason: `${report.removed} entries removed`,
+  });
+}

@@ -1,0 +1,239 @@
+import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import type { Claims } from './claims.js';
+import { JwtctlError } from './errors.js';
+import { encodeBase64url } from './jws.js';
+import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
+import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
+import { createSignature } from './signature.js';
+import type { SigningKey } from './signing-key.js';
+import { covers, knownStatus } from './standing.js';
+
+// An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
+const LONGEST_WAIT_SECONDS = 10;
+
+export interface IssuerPorts {
+  database: Pick<Database, 'keys' | 'securityLog'>;
+  registry: TokenRegistry;
+  users: UserDirectory;
+  sealer: Sealer;
+  clock: Clock;
+}
+
+export interface IssuerPolicy {
+  issuer: string;
+  /** The `aud` of a token that asks for none. */
+  audience: string;
+  ttlSeconds: number;
+  maxTtlSeconds: number;
+  statusTtlSeconds: number;
+  /** How many live tokens a subject may have; the oldest makes room. */
+  maxPerSubject?: number;
+}
+
+export interface TokenRequest {
+  sub: string;
+  /** Default: the policy's audience. */
+  aud?: string[];
+  /** Default: the policy's; at most its `maxTtlSeconds`. */
+  ttlSeconds?: number;
+  /** How long after now the token begins to be valid. */
+  notBeforeSeconds?: number;
+  /** Claims beside the registered ones. */
+  claims?: Record<string, unknown>;
+  /** Shown by `token list`; at most 128 bytes. */
+  label?: string;
+}
+
+export interface IssuedToken {
+  token: string;
+  jti: string;
+  kid: string;
+  sub: string;
+  aud: string | string[];
+  iat: number;
+  exp: number;
+}
+
+/** Signs and registers tokens, and holds the active key for {@link ISSUER_KEY_HOLD_SECONDS} between two of them. */
+export class Issuer {
+  readonly #ports: IssuerPorts;
+  readonly #policy: IssuerPolicy;
+  #held: { signer: Promise<Signer>; until: number } | undefined;
+
+  constructor(ports: IssuerPorts, policy: IssuerPolicy) {
+    this.#ports = ports;
+    this.#policy = policy;
+  }
+
+  /**
+   * Signed, then registered, then returned: what is returned is registered.
+   *
+   * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
+   * `ERR_TTL_TOO_LONG` (usage), and what the stores and the sealer throw
+   */
+  async issue(request: TokenRequest): Promise<IssuedToken> {
+    const [signer, user] = await Promise.all([this.#signer(), this.#enabledUser(request.sub)]);
+    const now = await this.#afterRevocations(request.sub, signer.key.kid);
+    const claims = claimsSet(request, this.#policy, now);
+    const token = await sign(signer, claims);
+
+    const { jti, iat, exp, sub, aud } = claims;
+    await this.#ports.registry.register(
+      sub,
+      { jti, keyId: signer.key.id, iat, exp },
+      {
+        now,
+        user: knownStatus(user, now, this.#policy.statusTtlSeconds),
+        ...(request.label === undefined ? {} : { label: request.label }),
+        ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
+      },
+    );
+    return { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
+  }
+
+  /** What {@link issue} would sign. Nothing is signed, registered or opened. */
+  async plan(request: TokenRequest): Promise<{ kid: string; payload: Claims }> {
+    const [key] = await Promise.all([this.#activeKey(), this.#enabledUser(request.sub)]);
+    return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
+  }
+
+  /** One unsealing for many tokens, and never a key that stepped down longer ago than `verifyUntil` allows for. */
+  #signer(): Promise<Signer> {
+    const now = this.#ports.clock.now();
+    if (this.#held === undefined || now >= this.#held.until) {
+      const signer = this.#openSigner();
+      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS };
+      signer.catch(() => {
+        this.#held = undefined;
+      });
+    }
+    return this.#held.signer;
+  }
+
+  async #openSigner(): Promise<Signer> {
+    const { keys } = this.#ports.database;
+    for (;;) {
+      const key = await this.#activeKey();
+      // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
+      const isKnown = (key.maxTtlSeconds ?? 0) >= this.#policy.maxTtlSeconds;
+      if (!isKnown && !(await keys.raiseMaxTtl(key.kid, this.#policy.maxTtlSeconds))) continue;
+      const sealed = await keys.findSealed(key.kid);
+      if (sealed === null) continue;
+      return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };
+    }
+  }
+
+  async #activeKey(): Promise<SigningKey> {
+    const { keys } = await this.#ports.database.keys.snapshot();
+    const active = keys.find((key) => key.state === 'active');
+    if (active === undefined) {
+      throw new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', {
+        hint: keys.length === 0 ? 'Run `jwtctl keys generate`.' : 'Run `jwtctl keys rotate`.',
+      });
+    }
+    return active;
+  }
+
+  async #enabledUser(sub: string): Promise<User> {
+    const user = await this.#ports.users.find(sub);
+    if (user === null) {
+      throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+        hint: 'Run `jwtctl users add`, or issue with --create-user.',
+      });
+    }
+    if (user.status === 'disabled') {
+      throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
+        hint: 'Run `jwtctl users enable`.',
+      });
+    }
+    return user;
+  }
+
+  /** A token of the same second as a revocation would be covered by it: the next second is the first that is not. */
+  async #afterRevocations(sub: string, kid: string): Promise<number> {
+    const { clock, database } = this.#ports;
+    const now = clock.now();
+    const events = await database.securityLog.findConcerning({ sub, kid });
+    const coveredUntil = Math.max(
+      -1,
+      ...events.filter((event) => coversNew(event, sub, kid, now)).map(issuedBefore),
+    );
+    if (coveredUntil < now) return now;
+    if (coveredUntil - now > LONGEST_WAIT_SECONDS) {
+      throw new JwtctlError(
+        'state',
+        'ERR_REVOKED_AHEAD',
+        `A revocation covers what is issued for ${JSON.stringify(sub)} until ${coveredUntil - now} s from now.`,
+        { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
+      );
+    }
+    await clock.until(coveredUntil + 1);
+    return clock.now();
+  }
+}
+
+interface Signer {
+  key: SigningKey;
+  privateKey: KeyObject;
+}
+
+function coversNew(event: SecurityEvent, sub: string, kid: string, iat: number): boolean {
+  return event.issuedBefore !== null && covers(event, { sub, kid, iat, jti: '' });
+}
+
+function issuedBefore(event: SecurityEvent): number {
+  return event.issuedBefore ?? -1;
+}
+
+function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
+  const ttlSeconds = request.ttlSeconds ?? policy.ttlSeconds;
+  if (ttlSeconds > policy.maxTtlSeconds) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_TTL_TOO_LONG',
+      `A lifetime of ${ttlSeconds} s is above token.maxTtl, which is ${policy.maxTtlSeconds} s.`,
+      { hint: 'Ask for less, or raise `token.maxTtl`.' },
+    );
+  }
+  const aud = request.aud ?? [policy.audience];
+  return {
+    ...request.claims,
+    iss: policy.issuer,
+    sub: request.sub,
+    aud: aud.length === 1 ? (aud[0] as string) : aud,
+    iat: now,
+    ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
+    exp: now + ttlSeconds,
+    jti: newJti(),
+  };
+}
+
+/** 128 random bits. One that begins with - would read as a flag on a command line. */
+function newJti(): string {
+  for (;;) {
+    const jti = randomBytes(16).toString('base64url');
+    if (!/^[-_]/.test(jti)) return jti;
+  }
+}
+
+async function sign({ key, privateKey }: Signer, claims: Claims): Promise<string> {
+  const header = { alg: key.alg, typ: 'JWT', kid: key.kid };
+  const signingInput = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(claims))}`;
+  return `${signingInput}.${encodeBase64url(await createSignature(key.alg, privateKey, signingInput))}`;
+}
+
+/** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
+function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
+    throw new JwtctlError(
+      'state',
+      'ERR_KEY_HALVES_MISMATCH',
+      `The halves of key ${key.kid} do not belong together.`,
+      {
+        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
+      },
+    );
+  }
+  return privateKey;
+}

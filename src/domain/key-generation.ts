@@ -1,0 +1,115 @@
+import { JwtctlError } from './errors.js';
+import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from './ports.js';
+import type { SigningAlgorithm, SigningKey } from './signing-key.js';
+
+export interface KeyGenerationPorts {
+  database: Database;
+  sealer: Sealer;
+  generator: KeyPairGenerator;
+  clock: Clock;
+  actor: string;
+}
+
+export interface KeyGenerationInput {
+  /** Default: the RFC 7638 SHA-256 thumbprint. */
+  kid?: string;
+  alg: SigningAlgorithm;
+  bits: number;
+  count: number;
+  /** The longest lifetime that tokens are given, in seconds. */
+  maxTtlSeconds: number;
+}
+
+/**
+ * Makes key pairs and adds them: `active` where no key is active yet, else `pending`.
+ *
+ * @throws JwtctlError `ERR_KID_EXISTS` (state)
+ */
+export async function generateKeys(
+  ports: KeyGenerationPorts,
+  input: KeyGenerationInput,
+): Promise<SigningKey[]> {
+  const keys: SigningKey[] = [];
+  for (let made = 0; made < input.count; made++) {
+    const key = await makeSealedKey(ports, input);
+    keys.push(await add(ports, key, input.maxTtlSeconds));
+  }
+  return keys;
+}
+
+/** What {@link generateKeys} would do. */
+export async function planGeneration(
+  database: Database,
+  input: KeyGenerationInput,
+): Promise<{
+  kid: string | null;
+  alg: SigningAlgorithm;
+  bits: number;
+  count: number;
+  firstState: 'active' | 'pending';
+}> {
+  if (input.kid !== undefined && (await database.keys.find(input.kid)) !== null) throw kidExists(input.kid);
+  const { keys } = await database.keys.snapshot();
+  const firstState = keys.some((key) => key.state === 'active') ? 'pending' : 'active';
+  return { kid: input.kid ?? null, alg: input.alg, bits: input.bits, count: input.count, firstState };
+}
+
+/** A new pair, sealed, before anything of it is stored. RSA takes too long to be made while rows are locked. */
+export async function makeSealedKey(
+  ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
+  input: { kid?: string; alg: SigningAlgorithm; bits: number },
+): Promise<SealedKey> {
+  for (;;) {
+    const pair = await ports.generator.generate(input.alg, input.bits);
+    const kid = input.kid ?? pair.thumbprint;
+    // A thumbprint that begins with - or _ would read as a flag on a command line.
+    if (/^[-_]/.test(kid)) continue;
+    const { sealed, masterKeyId } = await ports.sealer.seal(kid, pair.pkcs8);
+    return {
+      kid,
+      alg: input.alg,
+      bits: input.bits,
+      publicKey: pair.publicKey,
+      sealedPrivateKey: sealed,
+      masterKeyId,
+    };
+  }
+}
+
+export type SealedKey = Pick<
+  NewSigningKey,
+  'kid' | 'alg' | 'bits' | 'publicKey' | 'sealedPrivateKey' | 'masterKeyId'
+>;
+
+export function asPending(key: SealedKey, now: number): NewSigningKey {
+  return { ...key, state: 'pending', maxTtlSeconds: null, createdAt: now, activatedAt: null };
+}
+
+export function asActive(key: SealedKey, maxTtlSeconds: number, now: number): NewSigningKey {
+  return { ...key, state: 'active', maxTtlSeconds, createdAt: now, activatedAt: now };
+}
+
+async function add(ports: KeyGenerationPorts, key: SealedKey, maxTtlSeconds: number): Promise<SigningKey> {
+  const { database, clock, actor } = ports;
+  return database.transaction(async ({ keys, auditLog }) => {
+    const now = clock.now();
+    let outcome = await keys.insert(asActive(key, maxTtlSeconds, now));
+    if (outcome === 'active_exists') outcome = await keys.insert(asPending(key, now));
+    if (outcome !== 'inserted') throw kidExists(key.kid);
+    await auditLog.append({
+      at: now,
+      actor,
+      action: 'keys.generate',
+      target: key.kid,
+      outcome: 'done',
+      reason: null,
+    });
+    return (await keys.find(key.kid)) as SigningKey;
+  });
+}
+
+function kidExists(kid: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_KID_EXISTS', `There is a key ${kid} already.`, {
+    hint: 'Run `jwtctl keys list`; leave --kid out to have the thumbprint as kid.',
+  });
+}

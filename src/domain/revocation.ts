@@ -1,0 +1,245 @@
+import { JwtctlError } from './errors.js';
+import type {
+  AuditEntry,
+  Clock,
+  Database,
+  EntryFilter,
+  NewSecurityEvent,
+  TokenRegistry,
+  WideRemoval,
+} from './ports.js';
+import type { SigningKey } from './signing-key.js';
+
+// Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
+const RETENTION_MARGIN_SECONDS = 3_600;
+
+const REPEAT = 'Run the same command again when the registry answers: it does what is left.';
+
+export interface RevocationPorts {
+  database: Database;
+  registry: TokenRegistry;
+  clock: Clock;
+  actor: string;
+}
+
+export interface RevocationPolicy {
+  maxTtlSeconds: number;
+  clockToleranceSeconds: number;
+}
+
+export interface RevocationOutcome {
+  /** Entries that were removed. */
+  revoked: number;
+  /** 1 where a single token was named and had no entry (any more). */
+  alreadyGone: number;
+  /** Replicas that confirmed the removal, the least over the masters that were written to. */
+  replicasConfirmed: number;
+  /** False where a part of the registry could not be reached. The security log holds everywhere all the same. */
+  complete: boolean;
+  missed: string[];
+}
+
+export interface RevocationOptions {
+  reason: string | null;
+  dryRun: boolean;
+  signal?: AbortSignal;
+}
+
+/** Ends one token. Durable first, then the registry: what a failover makes of the second, the first outlives. */
+export async function revokeToken(
+  ports: RevocationPorts,
+  policy: RevocationPolicy,
+  token: { sub: string; jti: string },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { registry, clock } = ports;
+  const now = clock.now();
+  if (options.dryRun) {
+    const entries = (await registry.list(token.sub, now)).filter((entry) => entry.jti === token.jti);
+    return outcome({ revoked: entries.length, alreadyGone: entries.length === 0 ? 1 : 0 });
+  }
+
+  await record(ports, policy, options, {
+    event: { type: 'token_revoked', sub: token.sub, jti: token.jti },
+    target: `${token.sub} ${token.jti}`,
+  });
+  const removal = await afterRecord(() => registry.remove(token.sub, { jti: token.jti }, now));
+  return outcome({
+    revoked: removal.removed,
+    alreadyGone: removal.removed === 0 ? 1 : 0,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+  });
+}
+
+/**
+ * Ends the tokens of one subject: all that there are, or those issued at `issuedBefore` or earlier.
+ *
+ * Without `issuedBefore` it is the later of now and the largest `iat` that is registered: a token from a host whose clock
+ * is ahead is meant as well.
+ */
+export async function revokeSubject(
+  ports: RevocationPorts,
+  policy: RevocationPolicy,
+  { sub, issuedBefore }: { sub: string; issuedBefore?: number },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { registry, clock } = ports;
+  const now = clock.now();
+  const entries = await ifReachable(() => registry.list(sub, now), []);
+  const until = issuedBefore ?? latest(now, entries);
+  if (options.dryRun) return outcome({ revoked: entries.filter((entry) => entry.iat <= until).length });
+
+  await record(ports, policy, options, {
+    event: { type: 'subject_revoked', sub, issuedBefore: until },
+    target: sub,
+  });
+  const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
+  return outcome({ revoked: removal.removed, replicasConfirmed: removal.replicasConfirmed ?? 0 });
+}
+
+/** Which tokens of any subject are meant. One of the two, or both at once. */
+export interface WideSelection {
+  key?: SigningKey;
+  issuedBefore?: number;
+}
+
+/** What {@link revokeWide} would end. */
+export async function countWide(
+  ports: RevocationPorts,
+  selection: WideSelection,
+  signal?: AbortSignal,
+): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
+  const now = ports.clock.now();
+  const count = () =>
+    ports.registry.removeEverywhere(filterOf(selection), {
+      now,
+      dryRun: true,
+      ...(signal === undefined ? {} : { signal }),
+    });
+  const unseen = {
+    matched: 0,
+    subjects: 0,
+    largestIat: null,
+    complete: false,
+    missed: ['the whole registry'],
+  };
+  const found = await ifReachable<Pick<WideRemoval, keyof typeof unseen>>(count, unseen);
+  const issuedBefore = selection.issuedBefore ?? Math.max(now, found.largestIat ?? now);
+  return { ...found, issuedBefore };
+}
+
+/** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countWide}. */
+export async function revokeWide(
+  ports: RevocationPorts,
+  policy: RevocationPolicy,
+  selection: WideSelection & { issuedBefore: number },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { key, issuedBefore } = selection;
+  await record(ports, policy, options, {
+    event:
+      key === undefined
+        ? { type: 'all_revoked', issuedBefore }
+        : { type: 'kid_revoked', kid: key.kid, issuedBefore },
+    target: key === undefined ? `issued before ${issuedBefore}` : key.kid,
+  });
+  const removal = await afterRecord(() =>
+    ports.registry.removeEverywhere(filterOf(selection), {
+      now: ports.clock.now(),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+    }),
+  );
+  return {
+    revoked: removal.removed,
+    alreadyGone: 0,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    complete: removal.complete,
+    missed: removal.missed,
+  };
+}
+
+/** The later of now and the largest `iat` among the entries. */
+export function latest(now: number, entries: ReadonlyArray<{ iat: number }>): number {
+  return entries.reduce((largest, entry) => Math.max(largest, entry.iat), now);
+}
+
+/** From when on no token can exist that was issued at `issuedBefore` or earlier. */
+export function eventExpiry(
+  keys: readonly SigningKey[],
+  policy: RevocationPolicy,
+  issuedBefore: number,
+): number {
+  const longestTtl = keys.reduce(
+    (longest, key) => Math.max(longest, key.maxTtlSeconds ?? 0),
+    policy.maxTtlSeconds,
+  );
+  return issuedBefore + longestTtl + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+}
+
+/**
+ * Runs the registry's part of something that is durably recorded.
+ *
+ * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable) where the registry fails: what was recorded holds already,
+ * and the same command again does the rest
+ */
+export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Promise<T> {
+  try {
+    return await apply();
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+    throw new JwtctlError(
+      'unavailable',
+      'ERR_RECORDED_NOT_APPLIED',
+      `It is recorded in the security log and holds for every verifier that reads it; the registry could not be changed: ${error.message}`,
+      { hint, cause: error },
+    );
+  }
+}
+
+/** What the registry says before something is recorded; a registry that is away must not keep it from being recorded. */
+export async function ifReachable<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof JwtctlError && error.kind === 'unavailable') return otherwise;
+    throw error;
+  }
+}
+
+async function record(
+  ports: RevocationPorts,
+  policy: RevocationPolicy,
+  options: RevocationOptions,
+  { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
+): Promise<void> {
+  await ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
+    const at = ports.clock.now();
+    const snapshot = await keys.snapshot();
+    const expiresAt = eventExpiry(snapshot.keys, policy, Math.max(at, event.issuedBefore ?? at));
+    await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
+    const entry: AuditEntry = {
+      at,
+      actor: ports.actor,
+      action: 'token.revoke',
+      target,
+      outcome: 'done',
+      reason: options.reason,
+    };
+    await auditLog.append(entry);
+  });
+}
+
+function filterOf({ key, issuedBefore }: WideSelection): EntryFilter {
+  return {
+    ...(key === undefined ? {} : { keyId: key.id }),
+    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+  };
+}
+
+function outcome(counts: {
+  revoked: number;
+  alreadyGone?: number;
+  replicasConfirmed?: number;
+}): RevocationOutcome {
+  return { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], ...counts };
+}

@@ -1,0 +1,113 @@
+import type { KeyTransition } from './ports.js';
+import type { SigningKey } from './signing-key.js';
+
+export interface RotationPolicy {
+  /** A key that has signed for this long is due. */
+  rotateAfterSeconds: number;
+  /** How long a key is published before it signs, so that every verifier has it by then. */
+  publishLeadSeconds: number;
+  /** The longest lifetime that issuers may give to a token. */
+  maxTtlSeconds: number;
+  clockToleranceSeconds: number;
+  /** Rotate now, due or not, published for long enough or not. */
+  isForced: boolean;
+}
+
+/**
+ * How long an issuer may go on signing with a key after it read it as the active one, in seconds. Every issuer of ours
+ * keeps to it, and `verifyUntil` allows for it.
+ */
+export const ISSUER_KEY_HOLD_SECONDS = 60;
+
+export type RotationReason = 'due' | 'not_due' | 'published' | 'waiting' | 'lost_race' | 'forced';
+
+/** What one run of `keys rotate` is to do. */
+export interface RotationPlan {
+  reason: Exclude<RotationReason, 'lost_race'>;
+  /** Applied in this order: the active key steps down before another one steps up. */
+  transitions: KeyTransition[];
+  /** Whether a new key has to be made that signs at once: a forced rotation with nothing published. */
+  activatesNewKey: boolean;
+  /** Whether a new key has to be made and published. */
+  publishesNewKey: boolean;
+  /** The kid that signs afterwards; null for a key that is still to be made. */
+  active: string | null;
+  /** The kid that signed until now; null where none did. */
+  previous: string | null;
+  /** The kid that signs next; null for none, or for one that is still to be made. */
+  pending: string | null;
+  /** When the pending key is to sign, as far as it is known now. */
+  signsFrom: number;
+}
+
+/**
+ * Decides what is due. Pure: the same keys, policy and moment give the same plan.
+ *
+ * - There is always a pending key, so that a later rotation finds one that verifiers know.
+ * - A pending key signs once the active one is due and it has been published for the lead.
+ * - A retiring key is retired when no token under it can be valid any more.
+ */
+export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy, now: number): RotationPlan {
+  const active = keys.find((key) => key.state === 'active');
+  const [next, ...laterPending] = keys.filter((key) => key.state === 'pending').sort(byAge);
+  const retirements = keys.filter((key) => isOver(key, now)).map(retirement(now));
+
+  const dueAt =
+    active === undefined ? now : (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
+  const publishedFrom =
+    next === undefined ? now + policy.publishLeadSeconds : next.createdAt + policy.publishLeadSeconds;
+  const isDue = dueAt <= now;
+  const isPublished = next !== undefined && publishedFrom <= now;
+
+  // With no active key nothing can be issued: there is nothing to wait for.
+  if (policy.isForced || active === undefined || (isDue && isPublished)) {
+    const nextDueAt = now + policy.rotateAfterSeconds;
+    const nextPublishedFrom = (laterPending[0]?.createdAt ?? now) + policy.publishLeadSeconds;
+    return {
+      reason: policy.isForced ? 'forced' : 'due',
+      transitions: [
+        ...retirements,
+        ...(active === undefined ? [] : [stepDown(active, policy, now)]),
+        ...(next === undefined ? [] : [stepUp(next, policy, now)]),
+      ],
+      activatesNewKey: next === undefined,
+      publishesNewKey: laterPending.length === 0,
+      active: next?.kid ?? null,
+      previous: active?.kid ?? null,
+      pending: laterPending[0]?.kid ?? null,
+      signsFrom: Math.max(nextDueAt, nextPublishedFrom),
+    };
+  }
+  return {
+    reason: next === undefined ? 'published' : isDue ? 'waiting' : 'not_due',
+    transitions: retirements,
+    activatesNewKey: false,
+    publishesNewKey: next === undefined,
+    active: active?.kid ?? null,
+    previous: null,
+    pending: next?.kid ?? null,
+    signsFrom: Math.max(dueAt, publishedFrom),
+  };
+}
+
+function byAge(a: SigningKey, b: SigningKey): number {
+  return a.createdAt - b.createdAt || a.id - b.id;
+}
+
+function isOver(key: SigningKey, now: number): boolean {
+  return key.state === 'retiring' && key.verifyUntil !== null && key.verifyUntil <= now;
+}
+
+function retirement(now: number): (key: SigningKey) => KeyTransition {
+  return (key) => ({ kid: key.kid, from: 'retiring', to: 'retired', at: now });
+}
+
+function stepDown(key: SigningKey, policy: RotationPolicy, now: number): KeyTransition {
+  const longestTtl = Math.max(key.maxTtlSeconds ?? 0, policy.maxTtlSeconds);
+  const verifyUntil = now + ISSUER_KEY_HOLD_SECONDS + longestTtl + policy.clockToleranceSeconds;
+  return { kid: key.kid, from: 'active', to: 'retiring', at: now, verifyUntil };
+}
+
+function stepUp(key: SigningKey, policy: RotationPolicy, now: number): KeyTransition {
+  return { kid: key.kid, from: 'pending', to: 'active', at: now, maxTtlSeconds: policy.maxTtlSeconds };
+}

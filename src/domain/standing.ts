@@ -1,0 +1,84 @@
+import type {
+  Clock,
+  KnownUserStatus,
+  SecurityEvent,
+  SecurityLog,
+  TokenRegistry,
+  UserDirectory,
+} from './ports.js';
+import type { Standing } from './verification.js';
+
+export interface StandingPorts {
+  registry: TokenRegistry;
+  securityLog: SecurityLog;
+  users: UserDirectory;
+  clock: Clock;
+  /** How long a user's status may be used before the directory is asked again, in seconds. */
+  statusTtlSeconds: number;
+}
+
+/**
+ * Where a token stands: its entry, whether an event of the security log covers it, and its user's status.
+ *
+ * The registry answers for entry and status in one read. The directory is asked where the registry does not know the
+ * status any more, or where the security log tells of a change of this user: a registry that lost a write in a failover
+ * may still call a user enabled.
+ */
+export async function findStanding(
+  ports: StandingPorts,
+  token: { sub: string; jti: string; kid: string; keyId: number; iat: number },
+): Promise<Standing> {
+  const now = ports.clock.now();
+  const [registered, events] = await Promise.all([
+    ports.registry.standing(token.sub, token, now),
+    ports.securityLog.findConcerning(token),
+  ]);
+  const isUserInDoubt = registered.user === null || events.some(isUserEvent);
+  return {
+    entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
+    revoked: events.some((event) => covers(event, token)),
+    user: isUserInDoubt ? await askDirectory(ports, token.sub, now) : (registered.user ?? 'unknown'),
+  };
+}
+
+/** Whether an event of the security log ends this token. */
+export function covers(
+  event: SecurityEvent,
+  token: { sub: string; jti: string; kid: string; iat: number },
+): boolean {
+  const isOlder = event.issuedBefore !== null && token.iat <= event.issuedBefore;
+  switch (event.type) {
+    case 'token_revoked':
+      return event.sub === token.sub && event.jti === token.jti;
+    case 'subject_revoked':
+      return event.sub === token.sub && isOlder;
+    case 'kid_revoked':
+      return event.kid === token.kid && isOlder;
+    case 'all_revoked':
+      return isOlder;
+    case 'user_disabled':
+    case 'user_enabled':
+    case 'user_removed':
+      return false;
+  }
+}
+
+/** What to note of a user beside their entries. A source without versions is trusted for `statusTtlSeconds` like any other. */
+export function knownStatus(
+  user: { status: KnownUserStatus['status']; version: number },
+  now: number,
+  statusTtlSeconds: number,
+): KnownUserStatus {
+  return { status: user.status, version: user.version, until: now + statusTtlSeconds };
+}
+
+async function askDirectory(ports: StandingPorts, sub: string, now: number): Promise<Standing['user']> {
+  const user = await ports.users.find(sub);
+  if (user === null) return 'unknown';
+  await ports.registry.setUserStatus(sub, knownStatus(user, now, ports.statusTtlSeconds), now);
+  return user.status;
+}
+
+function isUserEvent(event: SecurityEvent): boolean {
+  return event.type === 'user_disabled' || event.type === 'user_enabled' || event.type === 'user_removed';
+}

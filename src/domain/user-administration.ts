@@ -1,0 +1,123 @@
+import { JwtctlError } from './errors.js';
+import type { Clock, Database, SecurityEventType, Stores, TokenRegistry, User, UserStatus } from './ports.js';
+import { afterRecord, eventExpiry, ifReachable, latest, type RevocationPolicy } from './revocation.js';
+import { knownStatus } from './standing.js';
+
+export interface UserAdministrationPorts {
+  database: Database;
+  registry: TokenRegistry;
+  clock: Clock;
+  actor: string;
+}
+
+export interface UserAdministrationPolicy extends RevocationPolicy {
+  statusTtlSeconds: number;
+}
+
+/** @throws JwtctlError `ERR_USER_EXISTS` (state) */
+export async function addUser(
+  ports: Pick<UserAdministrationPorts, 'database' | 'clock' | 'actor'>,
+  input: { sub: string; name: string | null; dryRun: boolean },
+): Promise<User> {
+  const { database, clock } = ports;
+  if (input.dryRun) {
+    if ((await database.users.find(input.sub)) !== null) throw userExists(input.sub);
+    const at = clock.now();
+    return { sub: input.sub, name: input.name, status: 'enabled', version: 0, createdAt: at, updatedAt: at };
+  }
+  return database.transaction(async (stores) => {
+    const at = clock.now();
+    const user = await stores.users.add({ sub: input.sub, name: input.name, at });
+    if (user === null) throw userExists(input.sub);
+    // Versions go on where a removed user of the same name left off, so that what is still known of that one is older.
+    // Asked after the insert, which waits for a removal that is under way.
+    const version = (await stores.securityLog.highestUserVersion(input.sub)) + 1;
+    if (version !== user.version) await stores.users.setVersion(input.sub, version);
+    await audit(ports, stores, 'users.add', input.sub, null, at);
+    return { ...user, version };
+  });
+}
+
+/** Sets the status; where the user has it already, only the registry is told again. */
+export async function setUserStatus(
+  ports: UserAdministrationPorts,
+  policy: UserAdministrationPolicy,
+  input: { sub: string; status: UserStatus; reason: string | null; dryRun: boolean },
+): Promise<User> {
+  const { database, registry, clock } = ports;
+  const { sub, status, reason } = input;
+  if (input.dryRun) return { ...found(await database.users.find(sub), sub), status };
+
+  const user = await database.transaction(async (stores) => {
+    const at = clock.now();
+    const change = found(await stores.users.setStatus(sub, status, at), sub);
+    if (change.changed) {
+      const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
+      const { keys } = await stores.keys.snapshot();
+      const expiresAt = eventExpiry(keys, policy, at);
+      await stores.securityLog.append({ type, sub, userVersion: change.user.version, reason, at, expiresAt });
+      await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
+    }
+    return change.user;
+  });
+  const now = clock.now();
+  await afterRecord(() => registry.setUserStatus(sub, knownStatus(user, now, policy.statusTtlSeconds), now));
+  return user;
+}
+
+/** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */
+export async function removeUser(
+  ports: UserAdministrationPorts,
+  policy: UserAdministrationPolicy,
+  input: { sub: string; reason: string | null; dryRun: boolean },
+): Promise<User> {
+  const { database, registry, clock } = ports;
+  const { sub, reason } = input;
+  if (input.dryRun) return found(await database.users.find(sub), sub);
+
+  const entries = await ifReachable(() => registry.list(sub, clock.now()), []);
+  const removed = await database.transaction(async (stores) => {
+    const at = clock.now();
+    const user = found(await stores.users.remove(sub), sub);
+    const issuedBefore = latest(at, entries);
+    const { keys } = await stores.keys.snapshot();
+    const expiresAt = eventExpiry(keys, policy, issuedBefore);
+    const userVersion = user.version + 1;
+    await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
+    await stores.securityLog.append({ type: 'subject_revoked', sub, issuedBefore, reason, at, expiresAt });
+    await audit(ports, stores, 'users.remove', sub, reason, at);
+    return user;
+  });
+  await afterRecord(
+    () => registry.remove(sub, {}, clock.now()),
+    'Run `jwtctl token revoke --all` for this subject when the registry answers: it does what is left.',
+  );
+  return removed;
+}
+
+/** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
+export function found<T>(user: T | null, sub: string): T {
+  if (user === null) {
+    throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+      hint: 'Run `jwtctl users list`. Subjects are compared byte for byte.',
+    });
+  }
+  return user;
+}
+
+function userExists(sub: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_USER_EXISTS', `There is a user ${JSON.stringify(sub)} already.`, {
+    hint: 'Run `jwtctl users show`.',
+  });
+}
+
+function audit(
+  ports: Pick<UserAdministrationPorts, 'actor'>,
+  stores: Stores,
+  action: string,
+  target: string,
+  reason: string | null,
+  at: number,
+): Promise<void> {
+  return stores.auditLog.append({ at, actor: ports.actor, action, target, outcome: 'done', reason });
+}

@@ -1,0 +1,131 @@
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
+import { parseCompactJws, parseJsonObject } from './jws.js';
+import { isKid } from './kid.js';
+import type { UserStatus } from './ports.js';
+import { type Refusal, refuse } from './refusal.js';
+import { checkSignature } from './signature.js';
+import { isSigningAlgorithm, isTrusted, type KeyState, type SigningAlgorithm } from './signing-key.js';
+
+/** A key as a verification needs it. The same object for the same key spares parsing it again. */
+export interface VerificationKey {
+  kid: string;
+  alg: SigningAlgorithm;
+  state: KeyState;
+  /** The public half (RFC 7517, RFC 7518 §6.3.1). */
+  jwk: JsonWebKey;
+}
+
+/** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
+export interface Standing {
+  entry: { kid: string; iat: number; exp: number } | null;
+  user: UserStatus | 'unknown';
+  /** Whether an event of the security log covers the token. */
+  revoked: boolean;
+}
+
+export interface VerificationPorts {
+  findKey(kid: string): Promise<VerificationKey | null> | VerificationKey | null;
+  findStanding(token: {
+    sub: string;
+    jti: string;
+    kid: string;
+    iat: number;
+    exp: number;
+  }): Promise<Standing> | Standing;
+  policy: ClaimsPolicy;
+  /** NumericDate seconds. */
+  now(): number;
+}
+
+export interface Acceptance {
+  active: true;
+  /** The JOSE Header. */
+  header: Record<string, unknown>;
+  /** The Claims Set. */
+  payload: Claims;
+}
+
+export type VerificationResult = Acceptance | Refusal;
+
+/**
+ * The four checks, each only after the one before it: the JWS, the Claims Set, the registry, the user. Nothing that is
+ * unsigned reaches a key name or a query but the `kid`, and that only in the form that a kid of ours can have.
+ */
+export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
+  const jws = await checkJws(token, ports);
+  if ('active' in jws) return jws;
+  const checked = checkClaims(jws.payload, ports.policy, ports.now());
+  if ('active' in checked) return checked;
+  const { claims } = checked;
+  const { sub, jti, iat, exp } = claims;
+  const standing = await ports.findStanding({ sub, jti, kid: jws.kid, iat, exp });
+  return checkStanding(standing, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
+}
+
+export interface SignedToken {
+  kid: string;
+  header: Record<string, unknown>;
+  /** Signed, and not checked any further. */
+  payload: Record<string, unknown>;
+}
+
+/** The first of the four checks. With `anyState` a key that is no longer trusted still tells whether it signed. */
+export async function checkJws(
+  token: string,
+  ports: Pick<VerificationPorts, 'findKey'>,
+  { anyState = false } = {},
+): Promise<SignedToken | Refusal> {
+  const jws = parseCompactJws(token);
+  if (typeof jws === 'string')
+    return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
+  const { header } = jws;
+  // RFC 7515 §4.1.11: an extension that must be understood and is not.
+  if (header.crit !== undefined)
+    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit that is not understood.');
+  if (!isSigningAlgorithm(header.alg)) {
+    return refuse('ERR_ALG_NOT_ALLOWED', `The alg of the JOSE Header is not one that a key here can have.`);
+  }
+  if (!isKid(header.kid))
+    return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header names no kid that a key here can have.');
+
+  const key = await ports.findKey(header.kid);
+  if (key === null) return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${header.kid}.`);
+  if (!anyState && !isTrusted(key.state))
+    return refuse('ERR_KEY_NOT_TRUSTED', `Key ${key.kid} is ${key.state}.`);
+  // The algorithm is the key's, never the token's choice (RFC 8725 §3.1).
+  if (header.alg !== key.alg)
+    return refuse('ERR_ALG_NOT_ALLOWED', `Key ${key.kid} signs with ${key.alg}, not with ${header.alg}.`);
+  if (!(await checkSignature(key.alg, publicKeyOf(key), jws.signingInput, jws.signature))) {
+    return refuse('ERR_SIGNATURE_INVALID', `The signature is not one by key ${key.kid}.`);
+  }
+
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null)
+    return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a Claims Set: no JSON object.');
+  return { kid: key.kid, header, payload };
+}
+
+/** The third and the fourth check. */
+function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
+  const { entry, user } = standing;
+  if (standing.revoked) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
+  if (entry === null) return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
+  if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {
+    return refuse('ERR_REGISTRATION_MISMATCH', 'The registry knows this jti with another kid, iat or exp.');
+  }
+  if (user === 'unknown') return refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.');
+  if (user === 'disabled') return refuse('ERR_USER_DISABLED', 'The user of the token is disabled.');
+  return null;
+}
+
+const publicKeys = new WeakMap<VerificationKey, KeyObject>();
+
+function publicKeyOf(key: VerificationKey): KeyObject {
+  let publicKey = publicKeys.get(key);
+  if (publicKey === undefined) {
+    publicKey = createPublicKey({ key: key.jwk, format: 'jwk' });
+    publicKeys.set(key, publicKey);
+  }
+  return publicKey;
+}
