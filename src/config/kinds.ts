@@ -1,0 +1,72 @@
+/**
+ * What a setting can hold, as data: nothing here runs a schema library, so that whoever only wants to list settings or
+ * their flags loads none. `values.ts` reads and writes the values.
+ */
+export type Kind =
+  /** Not empty; line breaks are allowed. */
+  | { readonly type: 'text' }
+  | { readonly type: 'pattern'; readonly pattern: RegExp; readonly expected: string }
+  /** Seconds once read. */
+  | { readonly type: 'duration'; readonly maxSeconds: number }
+  | { readonly type: 'integer'; readonly min: number; readonly max: number }
+  | { readonly type: 'boolean' }
+  | { readonly type: 'oneOf'; readonly values: readonly string[] }
+  /** Absolute once read. */
+  | { readonly type: 'path' }
+  | { readonly type: 'nodes' }
+  | { readonly type: 'natMap' }
+  | { readonly type: 'mysqlUrl' };
+
+export interface HostPort {
+  /** A name or an address; IPv6 without brackets. */
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What a kind's value is once it has been read. */
+export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' }
+  ? number
+  : K extends { type: 'boolean' }
+    ? boolean
+    : K extends { type: 'oneOf'; values: readonly (infer Value)[] }
+      ? Value
+      : K extends { type: 'nodes' }
+        ? readonly HostPort[]
+        : K extends { type: 'natMap' }
+          ? Readonly<Record<string, HostPort>>
+          : string;
+
+/** What a kind's value may be written as in a program. */
+export type InputOf<K extends Kind> = K extends { type: 'duration' }
+  ? number | string
+  : K extends { type: 'nodes' }
+    ? string | readonly string[]
+    : K extends { type: 'natMap' }
+      ? string | Readonly<Record<string, string>>
+      : ValueOf<K>;
+
+/** Nothing is timed or kept for longer, which keeps every sum of times an exact integer. */
+const CENTURY_SECONDS = 36_500 * 86_400;
+
+export const text = { type: 'text' } as const;
+export const boolean = { type: 'boolean' } as const;
+export const path = { type: 'path' } as const;
+export const nodes = { type: 'nodes' } as const;
+export const natMap = { type: 'natMap' } as const;
+export const mysqlUrl = { type: 'mysqlUrl' } as const;
+
+export function duration(maxSeconds = CENTURY_SECONDS) {
+  return { type: 'duration', maxSeconds } as const;
+}
+
+export function integer(min: number, max: number) {
+  return { type: 'integer', min, max } as const;
+}
+
+export function oneOf<const Values extends readonly string[]>(...values: Values) {
+  return { type: 'oneOf', values } as const;
+}
+
+export function pattern(form: RegExp, expected: string) {
+  return { type: 'pattern', pattern: form, expected } as const;
+}

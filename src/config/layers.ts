@@ -1,0 +1,193 @@
+import { JwtctlError } from '../domain/errors.js';
+import { holdsPassword } from './addresses.js';
+import { nearest } from './nearest.js';
+import type { Environment, Places } from './places.js';
+import { SETTINGS, type Setting, type SettingPath, settingOf } from './settings.js';
+import { expectedOf, readValue } from './values.js';
+
+/** Where a value came from. */
+export interface Origin {
+  readonly source: 'argument' | 'flag' | 'variable' | 'file' | 'default';
+  /** The flag, the variable or the file's path. */
+  readonly name: string;
+  readonly line: number | null;
+  readonly profile: string | null;
+}
+
+export interface Assignment {
+  readonly setting: Setting;
+  readonly value: unknown;
+  readonly origin: Origin;
+}
+
+/** What one source sets, and what is wrong with it. */
+export interface Layer {
+  readonly assignments: Assignment[];
+  readonly problems: JwtctlError[];
+}
+
+/** Relative paths in a layer are relative to `directory`. */
+export interface LayerBase {
+  readonly directory: string;
+  readonly places: Places;
+}
+
+const NO_SETTINGS = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
+const GROUPS = new Set(SETTINGS.flatMap(({ path }) => prefixesOf(path)));
+
+export const DEFAULT_ORIGIN: Origin = { source: 'default', name: 'default', line: null, profile: null };
+
+/** `--token-ttl`, `JWTCTL_TOKEN_TTL`, `/etc/jwtctl/config.yaml:3 (profile staging)`, `default`. */
+export function originText({ name, line, profile }: Origin): string {
+  return `${name}${line === null ? '' : `:${line}`}${profile === null ? '' : ` (profile ${profile})`}`;
+}
+
+/** An empty variable counts as one that is not set, as a shell's `VAR=` means it. */
+export function variablesLayer(env: Environment, base: LayerBase): Layer {
+  const layer: Layer = { assignments: [], problems: [] };
+  const known = new Map(SETTINGS.map((setting) => [setting.variable, setting]));
+  for (const [name, raw] of Object.entries(env)) {
+    if (!name.startsWith('JWTCTL_') || name.startsWith('JWTCTL_TEST_')) continue;
+    if (NO_SETTINGS.has(name) || raw === undefined || raw === '') continue;
+    const setting = known.get(name);
+    const origin: Origin = { source: 'variable', name, line: null, profile: null };
+    if (setting !== undefined) assign(layer, setting, raw, origin, base);
+    else layer.problems.push(unknownVariable(name, [...known.keys(), ...NO_SETTINGS]));
+  }
+  return layer;
+}
+
+export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>>, base: LayerBase): Layer {
+  const layer: Layer = { assignments: [], problems: [] };
+  for (const setting of SETTINGS) {
+    const raw = flags[setting.path];
+    if (setting.flag === null || raw === undefined) continue;
+    assign(layer, setting, raw, { source: 'flag', name: setting.flag, line: null, profile: null }, base);
+  }
+  for (const { setting, origin } of layer.assignments.filter(isSensitive)) {
+    layer.problems.push(
+      new JwtctlError(
+        'usage',
+        'ERR_CONFIG_SECRET_IN_FLAG',
+        `${origin.name} holds a password, which whoever lists processes could read.`,
+        {
+          hint: `Leave the password out and set mysql.passwordFile, or set ${setting.variable}.`,
+          details: { setting: setting.path },
+        },
+      ),
+    );
+  }
+  return layer;
+}
+
+/**
+ * Reads nested settings. A dotted key stands for nested ones (`token.maxTtl: 1h`), and null for nothing.
+ *
+ * @param originOf where the value at `keys` stands
+ * @param besides keys that are allowed at the top and are no settings
+ */
+export function treeLayer(
+  tree: unknown,
+  originOf: (keys: readonly string[]) => Origin,
+  base: LayerBase,
+  besides: readonly string[] = [],
+): Layer {
+  const layer: Layer = { assignments: [], problems: [] };
+  const seen = new Set<string>();
+  const walk = (branch: object, above: readonly string[]) => {
+    for (const [key, value] of Object.entries(branch)) {
+      const keys = [...above, key];
+      const path = keys.join('.');
+      const setting = settingOf(path);
+      if (setting !== undefined) {
+        if (seen.has(path)) layer.problems.push(invalid(path, originOf(keys), 'set only once'));
+        else if (value !== null && value !== undefined) assign(layer, setting, value, originOf(keys), base);
+        seen.add(path);
+      } else if (GROUPS.has(path)) {
+        if (isMap(value)) walk(value, keys);
+        else if (value !== null && value !== undefined)
+          layer.problems.push(invalid(path, originOf(keys), mapOf(path)));
+      } else if (above.length > 0 || !besides.includes(key)) {
+        layer.problems.push(unknownKey(path, originOf(keys), besides));
+      }
+    }
+  };
+  if (isMap(tree)) walk(tree, []);
+  else if (tree !== null && tree !== undefined) {
+    layer.problems.push(invalid('The whole', originOf([]), 'a map of settings'));
+  }
+  return layer;
+}
+
+/** Whether a value must be kept from those who may not read or set it: a secret, a command, a URL with a password. */
+export function isSensitive({ setting, value }: Pick<Assignment, 'setting' | 'value'>): boolean {
+  return setting.class !== 'plain' || (setting.kind.type === 'mysqlUrl' && holdsPassword(String(value)));
+}
+
+export function isMap(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The value is never part of the message: it may be a password in the wrong place. */
+export function invalid(path: string, origin: Origin, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_VALUE_INVALID',
+    `${originText(origin)}: ${path} must be ${expected}.`,
+    {
+      details: { setting: path, origin: originText(origin) },
+    },
+  );
+}
+
+function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
+  const read = readValue(setting.kind, raw, base.directory, base.places);
+  if (read === null) layer.problems.push(invalid(setting.path, origin, expectedOf(setting.kind)));
+  else layer.assignments.push({ setting, value: read.value, origin });
+}
+
+function unknownKey(path: string, origin: Origin, besides: readonly string[]): JwtctlError {
+  // `{password:secret}`, with the blank forgotten, is all key.
+  const key = path.replace(/[^\w.-].*$/s, '…').slice(0, 80);
+  const meant = nearest(key.replace('…', ''), [
+    ...SETTINGS.map((setting) => setting.path),
+    ...GROUPS,
+    ...besides,
+  ]);
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_UNKNOWN_KEY',
+    `${originText(origin)}: there is no setting ${key}${didYouMean(meant)}`,
+    {
+      hint: 'Run `jwtctl config show` for all settings.',
+      details: { setting: key, origin: originText(origin), suggestion: meant },
+    },
+  );
+}
+
+function unknownVariable(name: string, known: readonly string[]): JwtctlError {
+  const meant = nearest(name, known);
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_UNKNOWN_VARIABLE',
+    `The variable ${name} sets nothing${didYouMean(meant)}`,
+    {
+      hint: 'Run `jwtctl config show` for all settings and their variables.',
+      details: { variable: name, suggestion: meant },
+    },
+  );
+}
+
+function didYouMean(meant: string | null): string {
+  return meant === null ? '.' : `; did you mean ${meant}?`;
+}
+
+function mapOf(group: string): string {
+  const example = SETTINGS.find(({ path }) => path.startsWith(`${group}.`));
+  return `a map of settings such as ${example?.path}`;
+}
+
+/** `mysql.tls.ca` is in `mysql` and `mysql.tls`. */
+function prefixesOf(path: string): string[] {
+  return path.split('.').flatMap((_, index, parts) => (index === 0 ? [] : [parts.slice(0, index).join('.')]));
+}

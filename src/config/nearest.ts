@@ -1,0 +1,30 @@
+const FARTHEST = 2;
+
+/** The candidate that `name` is probably a slip of: the one with the fewest edits, at most two, whatever its case; null where there is none. */
+export function nearest(name: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null;
+  let least = FARTHEST + 1;
+  for (const candidate of candidates) {
+    const edits = distance(name.toLowerCase(), candidate.toLowerCase());
+    // Two edits make any short word of any other.
+    if (edits < least && edits < candidate.length / 2) {
+      best = candidate;
+      least = edits;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein's, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (const [i, letter] of [...a].entries()) {
+    const next = [i + 1];
+    for (const [j, other] of [...b].entries()) {
+      const replaced = (row[j] ?? 0) + (letter === other ? 0 : 1);
+      next.push(Math.min(replaced, (row[j + 1] ?? 0) + 1, (next[j] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row.at(-1) ?? 0;
+}

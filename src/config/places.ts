@@ -1,0 +1,48 @@
+import { homedir } from 'node:os';
+import { isAbsolute, join, resolve } from 'node:path';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Where `~/` and `$XDG_DATA_HOME/` lead, and where configuration is looked for besides the project. */
+export interface Places {
+  readonly homeDir: string;
+  readonly dataHome: string;
+  readonly userFile: string;
+  readonly systemFile: string;
+}
+
+/** By the XDG Base Directory Specification, on every platform. */
+export function placesOf(
+  env: Environment,
+  given: { homeDir?: string | undefined; systemFile?: string | undefined },
+): Places {
+  const homeDir = given.homeDir ?? (env.HOME || accountHome());
+  return {
+    homeDir,
+    dataHome: xdg(env.XDG_DATA_HOME) ?? join(homeDir, '.local', 'share'),
+    userFile: join(xdg(env.XDG_CONFIG_HOME) ?? join(homeDir, '.config'), 'jwtctl', 'config.yaml'),
+    systemFile: given.systemFile ?? '/etc/jwtctl/config.yaml',
+  };
+}
+
+/** @returns null for another user's home (`~bob/…`), which a shell would have to look up */
+export function absolutePath(text: string, directory: string, places: Places): string | null {
+  const [first, ...rest] = text.split('/');
+  if (first === '~') return resolve(places.homeDir, ...rest);
+  if (first === '$XDG_DATA_HOME') return resolve(places.dataHome, ...rest);
+  return first?.startsWith('~') ? null : resolve(directory, text);
+}
+
+/** A relative one is to be ignored, says the specification. */
+function xdg(value: string | undefined): string | null {
+  return value !== undefined && isAbsolute(value) ? value : null;
+}
+
+/** Cron gives no HOME, and a container may run under a number that has no account at all. */
+function accountHome(): string {
+  try {
+    return homedir() || '/';
+  } catch {
+    return '/';
+  }
+}

@@ -1,0 +1,93 @@
+import { JwtctlError } from '../domain/errors.js';
+import { holdsPassword, withoutPassword } from './addresses.js';
+import { DEFAULT_ORIGIN, type Layer, type LayerBase, type Origin, originText } from './layers.js';
+import { SETTINGS, type SettingPath, type Settings, settingOf } from './settings.js';
+import { readValue } from './values.js';
+
+export interface Resolved {
+  readonly settings: Settings;
+  readonly origins: Readonly<Record<SettingPath, Origin>>;
+  readonly problems: JwtctlError[];
+}
+
+interface Chosen {
+  readonly value: unknown;
+  readonly origin: Origin;
+  /** The index of its layer: the lower, the stronger. */
+  readonly rank: number;
+}
+type Choice = Map<SettingPath, Chosen>;
+
+/** Takes each setting from the strongest layer that has it, or from its default. */
+export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolved {
+  const choice: Choice = new Map();
+  const problems: JwtctlError[] = [];
+  for (const [rank, layer] of layers.entries()) {
+    for (const { setting, value, origin } of layer.assignments) {
+      const rival =
+        setting.alternative === null ? undefined : rivalOf(choice, setting.path, setting.alternative);
+      if (rival?.[1].rank === rank) problems.push(bothSet(rival[0], setting.path, origin));
+      // A stronger source that names another one of the alternatives has spoken for all of them.
+      else if (rival === undefined && !choice.has(setting.path))
+        choice.set(setting.path, { value, origin, rank });
+    }
+  }
+  problems.push(...settleMysqlPassword(choice));
+  impliedTls(choice, 'mysql');
+  impliedTls(choice, 'redis');
+  return { ...completed(choice, base), problems };
+}
+
+function rivalOf(choice: Choice, path: SettingPath, alternative: string): [SettingPath, Chosen] | undefined {
+  return [...choice].find(([other]) => other !== path && settingOf(other).alternative === alternative);
+}
+
+function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlError {
+  const what = settingOf(other).alternative ?? 'the MySQL password';
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_VALUE_INVALID',
+    `${originText(origin)}: ${one} and ${other} both give ${what}; keep one of them.`,
+    { details: { settings: [one, other], origin: originText(origin) } },
+  );
+}
+
+/** The password in `mysql.url` and `mysql.passwordFile` are alternatives too, but a part of the URL is not a setting. */
+function settleMysqlPassword(choice: Choice): JwtctlError[] {
+  const url = choice.get('mysql.url');
+  const file = choice.get('mysql.passwordFile');
+  if (url === undefined || file === undefined || !holdsPassword(String(url.value))) return [];
+  if (url.rank === file.rank) return [bothSet('mysql.url', 'mysql.passwordFile', file.origin)];
+  if (url.rank < file.rank) choice.delete('mysql.passwordFile');
+  else choice.set('mysql.url', { ...url, value: withoutPassword(String(url.value)) });
+  return [];
+}
+
+function impliedTls(choice: Choice, store: 'mysql' | 'redis'): void {
+  const given =
+    choice.get(`${store}.tls.ca`) ?? choice.get(`${store}.tls.cert`) ?? choice.get(`${store}.tls.key`);
+  if (given === undefined || choice.has(`${store}.tls.enabled`)) return;
+  choice.set(`${store}.tls.enabled`, { ...given, value: true });
+}
+
+function completed(choice: Choice, base: LayerBase): Pick<Resolved, 'settings' | 'origins'> {
+  const settings: Record<string, unknown> = {};
+  const origins: Partial<Record<SettingPath, Origin>> = {};
+  for (const { path, kind, fallback } of SETTINGS) {
+    const chosen = choice.get(path);
+    const byDefault = fallback === null ? null : readValue(kind, fallback, base.directory, base.places);
+    place(settings, path.split('.'), chosen === undefined ? (byDefault?.value ?? null) : chosen.value);
+    origins[path] = chosen?.origin ?? DEFAULT_ORIGIN;
+  }
+  // The declarations, which the type is made of, were walked one by one.
+  return { settings: settings as unknown as Settings, origins: origins as Record<SettingPath, Origin> };
+}
+
+function place(tree: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
+  if (rest.length === 0) {
+    tree[name] = value;
+    return;
+  }
+  tree[name] ??= {};
+  place(tree[name] as Record<string, unknown>, rest, value);
+}

@@ -1,0 +1,68 @@
+import type { JwtctlError } from '../domain/errors.js';
+import { maskedUrl } from './addresses.js';
+import { incompleteStores, unreadableFiles } from './checks.js';
+import type { ConfigFile } from './files.js';
+import { isSensitive, originText } from './layers.js';
+import { type Config, type ConfigSources, readConfig } from './load.js';
+import { SETTINGS, type Setting, type SettingPath, type Settings } from './settings.js';
+import { formatValue, jsonValue } from './values.js';
+
+export interface ShownSetting {
+  readonly setting: SettingPath;
+  /** For programs: seconds, numbers, booleans, `host:port` texts; null where it is not set. Secrets are masked. */
+  readonly value: unknown;
+  /** For a person, as one would write it; empty where it is not set. Secrets are masked. */
+  readonly text: string;
+  /** `--token-ttl`, `JWTCTL_TOKEN_TTL`, `/etc/jwtctl/config.yaml:3`, `default`. */
+  readonly origin: string;
+  readonly variable: string;
+  readonly flag: string | null;
+  readonly doc: string;
+}
+
+const MASK = '********';
+
+/** Every setting with its value and where that came from. */
+export function showConfig(config: Pick<Config, 'settings' | 'origins'>): ShownSetting[] {
+  return SETTINGS.map((setting) => {
+    const { path, variable, flag, doc } = setting;
+    const shown = shownValue(setting, valueAt(config.settings, path));
+    return { setting: path, ...shown, origin: originText(config.origins[path]), variable, flag, doc };
+  });
+}
+
+export interface ConfigVerdict {
+  /** All of them, not just the first. */
+  readonly problems: readonly JwtctlError[];
+  readonly warnings: readonly string[];
+  readonly files: readonly ConfigFile[];
+}
+
+/** Loads the configuration, and also checks that the stores are configured in full and the files it names can be read. */
+export async function validateConfig(sources: ConfigSources): Promise<ConfigVerdict> {
+  const { config, problems } = await readConfig(sources);
+  const { settings, warnings, files } = config;
+  // A store that seems to be missing may only have failed to be read.
+  const stores = problems.length === 0 ? incompleteStores(settings) : null;
+  return {
+    problems: [...problems, ...(stores === null ? [] : [stores]), ...unreadableFiles(settings)],
+    warnings,
+    files,
+  };
+}
+
+function shownValue(setting: Setting, value: unknown): { value: unknown; text: string } {
+  if (value === null) return { value: null, text: '' };
+  if (setting.class === 'secret') return { value: MASK, text: MASK };
+  if (isSensitive({ setting, value }) && setting.kind.type === 'mysqlUrl') {
+    const masked = maskedUrl(String(value));
+    return { value: masked, text: masked };
+  }
+  return { value: jsonValue(setting.kind, value), text: formatValue(setting.kind, value) };
+}
+
+function valueAt(settings: Settings, path: SettingPath): unknown {
+  let value: unknown = settings;
+  for (const name of path.split('.')) value = (value as Record<string, unknown>)[name];
+  return value;
+}

@@ -1,0 +1,161 @@
+import * as z from 'zod/mini';
+import { DURATION_FORM, formatDuration, parseDuration } from '../domain/duration.js';
+import { unreachable } from '../domain/errors.js';
+import { formatHostPort, isMysqlUrl, parseHostPort } from './addresses.js';
+import type { HostPort, Kind } from './kinds.js';
+import { absolutePath, type Places } from './places.js';
+
+/**
+ * @param directory what a relative path is relative to
+ * @returns the value as the program uses it, or null where `raw` is not one of this kind
+ */
+export function readValue(
+  kind: Kind,
+  raw: unknown,
+  directory: string,
+  places: Places,
+): { value: unknown } | null {
+  const result = schemaOf(kind, (path) => absolutePath(path, directory, places)).safeParse(raw);
+  return result.success ? { value: result.data } : null;
+}
+
+/** What a value of this kind looks like, to end "must be …". */
+export function expectedOf(kind: Kind): string {
+  switch (kind.type) {
+    case 'text':
+      return 'text, not empty';
+    case 'pattern':
+      return kind.expected;
+    case 'duration':
+      return `${DURATION_FORM}, at most ${formatDuration(kind.maxSeconds)}`;
+    case 'integer':
+      return `a whole number from ${kind.min} to ${kind.max}`;
+    case 'boolean':
+      return 'true or false';
+    case 'oneOf':
+      return `one of ${kind.values.join(', ')}`;
+    case 'path':
+      return 'the path of a file';
+    case 'nodes':
+      return 'host:port, several with commas between them or as a list; IPv6 in brackets, ports 1 to 65535';
+    case 'natMap':
+      return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
+    case 'mysqlUrl':
+      return 'mysql://user[:password]@host[:port]/database without parameters, special characters percent-encoded';
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** The value as one would write it in a variable. {@link readValue} reads the same value back. */
+export function formatValue(kind: Kind, value: unknown): string {
+  switch (kind.type) {
+    case 'duration':
+      return formatDuration(value as number);
+    case 'nodes':
+      return (value as readonly HostPort[]).map(formatHostPort).join(',');
+    case 'natMap':
+      return natEntries(value as Readonly<Record<string, HostPort>>)
+        .map((sides) => sides.join('='))
+        .join(',');
+    case 'text':
+    case 'pattern':
+    case 'integer':
+    case 'boolean':
+    case 'oneOf':
+    case 'path':
+    case 'mysqlUrl':
+      return String(value);
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** The value for a JSON document: seconds, numbers and booleans as they are, addresses as `host:port`. */
+export function jsonValue(kind: Kind, value: unknown): unknown {
+  if (kind.type === 'nodes') return (value as readonly HostPort[]).map(formatHostPort);
+  if (kind.type === 'natMap')
+    return Object.fromEntries(natEntries(value as Readonly<Record<string, HostPort>>));
+  return value;
+}
+
+// Variables and flags can only say text; files and programs also say numbers, booleans, lists and maps.
+function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodMiniType<unknown> {
+  switch (kind.type) {
+    case 'text':
+      // NUL ends a string early in more than one driver.
+      return z.string().check(z.regex(/^[^\0]+$/));
+    case 'pattern':
+      return z.string().check(z.regex(kind.pattern));
+    case 'duration':
+      return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
+    case 'integer':
+      return z.pipe(
+        readBy(z.union([z.number(), z.string().check(z.regex(/^\d+$/))]), Number),
+        z.int().check(z.minimum(kind.min), z.maximum(kind.max)),
+      );
+    case 'boolean':
+      return readBy(z.union([z.boolean(), z.enum(['true', 'false'])]), (raw) => String(raw) === 'true');
+    case 'oneOf':
+      return z.enum(kind.values as [string, ...string[]]);
+    case 'path':
+      return readBy(z.string().check(z.regex(/^[^\0]+$/)), absolute);
+    case 'nodes':
+      return readBy(z.union([z.string(), z.array(z.string())]), nodesOf);
+    case 'natMap':
+      return readBy(z.union([z.string(), z.record(z.string(), z.string())]), natMapOf);
+    case 'mysqlUrl':
+      return z.string().check(z.refine(isMysqlUrl));
+    default:
+      return unreachable(kind);
+  }
+}
+
+/** A schema whose value `read` makes of the raw one; null from `read` refuses it. */
+function readBy<Raw, Value>(raw: z.ZodMiniType<Raw>, read: (raw: Raw) => Value | null): z.ZodMiniType<Value> {
+  return z.pipe(
+    raw,
+    z.transform((given: Raw, context) => {
+      const value = read(given);
+      if (value !== null) return value;
+      context.issues.push({ code: 'custom', input: given });
+      return z.NEVER;
+    }),
+  ) as unknown as z.ZodMiniType<Value>;
+}
+
+function secondsOf(text: string, maxSeconds: number): number | null {
+  try {
+    const seconds = parseDuration(text);
+    return seconds <= maxSeconds ? seconds : null;
+  } catch {
+    return null;
+  }
+}
+
+function nodesOf(raw: string | string[]): HostPort[] | null {
+  const parts = typeof raw === 'string' ? raw.split(',') : raw;
+  const parsed = parts.map((part) => parseHostPort(part.trim()));
+  return parsed.length > 0 && parsed.every((node) => node !== null) ? parsed : null;
+}
+
+/** Keyed as ioredis asks: `host:port`, IPv6 without brackets. */
+function natMapOf(raw: string | Record<string, string>): Record<string, HostPort> | null {
+  const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
+  const map = new Map<string, HostPort>();
+  for (const [inside, outside, ...rest] of pairs) {
+    const from = parseHostPort((inside ?? '').trim());
+    const to = parseHostPort((outside ?? '').trim());
+    if (from === null || to === null || rest.length > 0) return null;
+    map.set(`${from.host}:${from.port}`, to);
+  }
+  return Object.fromEntries(map);
+}
+
+function natEntries(map: Readonly<Record<string, HostPort>>): [string, string][] {
+  return Object.entries(map).map(([key, to]) => {
+    const colon = key.lastIndexOf(':');
+    const from = { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
+    return [formatHostPort(from), formatHostPort(to)];
+  });
+}

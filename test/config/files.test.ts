@@ -1,0 +1,259 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { judgeSafety } from '../../src/config/files.js';
+import { Workspace } from './workspace.js';
+
+describe('the project file', () => {
+  it('is the nearest one from the working directory upward, and the only one', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'token: {issuer: far, audience: far}\n');
+    expect((await space.load()).settings.token.issuer).toBe('far');
+    const near = space.write(join(space.cwd, 'jwtctl.yml'), 'token: {issuer: near}\n');
+    const { settings, files } = await space.load();
+    expect([settings.token.issuer, settings.token.audience]).toEqual(['near', 'user']);
+    expect(files).toEqual([
+      { kind: 'project', path: near, exists: true },
+      { kind: 'user', path: space.userFile, exists: false },
+      { kind: 'system', path: space.systemFile, exists: false },
+    ]);
+  });
+
+  it('may be JSON, indented with tabs too', async () => {
+    const space = new Workspace();
+    space.write(join(space.cwd, 'jwtctl.json'), '{\n\t"token": {\n\t\t"issuer": "json"\n\t}\n}\n');
+    expect((await space.load()).settings.token.issuer).toBe('json');
+  });
+
+  it('is warned of where another one lies beside it', async () => {
+    const space = new Workspace();
+    space.write(join(space.cwd, 'jwtctl.json'), '{}');
+    space.write(join(space.cwd, 'jwtctl.yaml'), 'token: {issuer: yaml}\n');
+    const { settings, warnings } = await space.load();
+    expect(settings.token.issuer).toBe('yaml');
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toContain('jwtctl.json');
+  });
+
+  it('is no folder of that name', async () => {
+    const space = new Workspace();
+    mkdirSync(join(space.cwd, 'jwtctl.yaml'));
+    space.write(space.projectFile, 'token: {issuer: file}\n');
+    expect((await space.load()).settings.token.issuer).toBe('file');
+  });
+
+  it.each([
+    ['masterKey.command', 'masterKey:\n  command: steal\n'],
+    ['users.enabledWhere', 'users:\n  enabledWhere: "1=1"\n'],
+    ['masterKey.value', 'masterKey:\n  value: hunter2\n'],
+    ['redis.password', 'redis:\n  password: hunter2\n'],
+    ['mysql.url', 'mysql:\n  url: mysql://app:hunter2@db/jwt\n'],
+    ['redis.password', 'profiles: {unused:\n {redis: {password: hunter2}}}\n'],
+  ])('cannot set %s where that is a secret or a command', async (path, text) => {
+    const space = new Workspace();
+    space.write(space.projectFile, text);
+    const error = await space.refusal();
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SECRET_IN_PROJECT_FILE']);
+    expect(error.message).toContain(`${space.projectFile}:2: ${path}`);
+    expect(error.hint).toContain(space.userFile);
+    expect(`${error.message}${error.hint}`).not.toContain('hunter2');
+  });
+
+  it('can set a MySQL URL without a password', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'mysql: {url: mysql://app@db/jwt}\n', 0o666);
+    expect((await space.load()).settings.mysql.url).toBe('mysql://app@db/jwt');
+  });
+});
+
+describe('a file with a secret or a command', () => {
+  const CONTENTS = [
+    'redis: {password: hunter2}\n',
+    'masterKey: {command: print-key}\n',
+    'mysql: {url: mysql://a:hunter2@d/j}\n',
+  ];
+
+  it.each(CONTENTS)('is refused where others may write it: %s', async (text) => {
+    const space = new Workspace();
+    for (const mode of [0o620, 0o602, 0o666]) {
+      space.write(space.userFile, text, mode);
+      const error = await space.refusal();
+      expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_FILE_UNSAFE']);
+      expect(error.message).toContain(space.userFile);
+      expect(error.hint).toContain(`chmod 600 ${space.userFile}`);
+      expect(error.message).not.toContain('hunter2');
+    }
+  });
+
+  it.each(CONTENTS)('is warned of where others may read it: %s', async (text) => {
+    const space = new Workspace();
+    for (const mode of [0o640, 0o604]) {
+      space.write(space.systemFile, text, mode);
+      const { warnings } = await space.load();
+      expect(warnings).toEqual([expect.stringContaining(`chmod 600 ${space.systemFile}`)]);
+      expect(warnings[0]).not.toContain('hunter2');
+    }
+    space.write(space.systemFile, text, 0o600);
+    expect((await space.load()).warnings).toEqual([]);
+  });
+
+  it('is judged also where it stands in a profile that is not chosen', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'profiles: {a: {redis: {password: hunter2}}}\n', 0o622);
+    expect((await space.refusal()).code).toBe('ERR_CONFIG_FILE_UNSAFE');
+  });
+
+  it('is of no concern to anybody without one', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'mysql: {url: mysql://app@db/jwt}\n', 0o666);
+    expect((await space.load()).warnings).toEqual([]);
+  });
+
+  it('has to belong to who runs jwtctl, or to root', () => {
+    const judge = (ownerUid: number, ownUid: number | null, mode = 0o100600) =>
+      judgeSafety({ mode, ownerUid }, ownUid);
+    expect(judge(1000, 1000)).toBe('safe');
+    expect(judge(0, 1000)).toBe('safe');
+    expect(judge(1001, 1000)).toBe('others_own');
+    expect(judge(1001, 0)).toBe('others_own');
+    expect(judge(0, 1000, 0o100666)).toBe('others_write');
+    expect(judge(1001, null, 0o100666)).toBe('safe');
+  });
+});
+
+describe('--config', () => {
+  it('is read instead of all others, and is trusted like a user file', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'token: {issuer: project}\n');
+    space.write(space.userFile, 'token: {audience: user2}\n');
+    const path = space.write(join(space.cwd, 'own.yaml'), 'redis: {password: hunter2}\n');
+    const { settings, files } = await space.load({ configFile: 'own.yaml', env: { JWTCTL_CONFIG: '/none' } });
+    expect(settings.token).toMatchObject({ issuer: 'jwtctl', audience: 'user' });
+    expect(settings.redis.password).toBe('hunter2');
+    expect(files).toEqual([{ kind: 'explicit', path, exists: true }]);
+  });
+
+  it('may be given by its variable', async () => {
+    const space = new Workspace();
+    space.write(join(space.home, 'own.yaml'), 'token: {issuer: own}\n');
+    const { settings } = await space.load({ env: { JWTCTL_CONFIG: '~/own.yaml' } });
+    expect(settings.token.issuer).toBe('own');
+  });
+
+  it('has to name a file that exists and can be read', async () => {
+    const space = new Workspace();
+    const missing = await space.refusal({ configFile: 'none.yaml' });
+    expect([missing.kind, missing.code]).toEqual(['usage', 'ERR_CONFIG_FILE_MISSING']);
+    expect(missing.message).toContain(join(space.cwd, 'none.yaml'));
+    const folder = await space.refusal({ configFile: '.' });
+    expect([folder.kind, folder.code]).toEqual(['usage', 'ERR_CONFIG_FILE_UNREADABLE']);
+  });
+});
+
+describe('a path in a file', () => {
+  it('is relative to that file, and in a variable, a flag or an argument to the working directory', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'mysql: {tls: {ca: tls/ca.pem}}\nredis: {passwordFile: ~/pw}\n');
+    const { settings } = await space.load({
+      env: { JWTCTL_DATA: 'a.db' },
+      flags: { 'redis.tls.ca': 'ca.pem' },
+      argument: { masterKey: { file: 'key' } },
+    });
+    expect(settings.mysql.tls.ca).toBe(join(space.root, 'project/tls/ca.pem'));
+    expect(settings.redis.passwordFile).toBe(join(space.home, 'pw'));
+    expect(settings.data).toBe(join(space.cwd, 'a.db'));
+    expect(settings.redis.tls.ca).toBe(join(space.cwd, 'ca.pem'));
+    expect(settings.masterKey.file).toBe(join(space.cwd, 'key'));
+  });
+});
+
+describe('YAML', () => {
+  it.each([
+    ['a tab as indentation', 'token:\n\tttl: 1h\n', '2:1'],
+    ['a key given twice', 'token: {}\nkeys: {}\ntoken: {}\n', '3:1'],
+    ['an alias to nothing', 'token:\n  issuer: *nobody\n', '2:11'],
+    ['an unknown tag', 'token:\n  issuer: !vault x\n', '2:11'],
+    ['two documents', 'token: {}\n---\nkeys: {}\n', '2:1'],
+    ['an open bracket', 'redis:\n  nodes: [a\n', '3:1'],
+  ])('is refused with file, line and column for %s', async (_, text, at) => {
+    const space = new Workspace();
+    space.write(space.userFile, text);
+    const error = await space.refusal();
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SYNTAX']);
+    expect(error.message).toContain(`${space.userFile}:${at}:`);
+  });
+
+  it('that expands without end is refused', async () => {
+    const space = new Workspace();
+    const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
+    for (const [from, to] of ['ab', 'bc', 'cd', 'de', 'ef'])
+      bomb.push(`${to}: &${to} [${`*${from}, `.repeat(9)}]`);
+    space.write(space.userFile, bomb.join('\n'));
+    expect((await space.refusal()).code).toBe('ERR_CONFIG_SYNTAX');
+  });
+
+  it('may be empty, and may use anchors', async () => {
+    const space = new Workspace();
+    space.write(space.systemFile, '# nothing yet\n');
+    space.write(space.userFile, 'redis: &r {prefix: a}\nprofiles: {b: {redis: *r}}\n');
+    expect((await space.load({ profile: 'b' })).settings.redis.prefix).toBe('a');
+  });
+
+  it('gives lists and maps where a variable gives text', async () => {
+    const space = new Workspace();
+    space.write(
+      space.userFile,
+      'redis:\n  nodes:\n    - 10.0.0.1:7000\n    - "[::1]"\n  natMap:\n    10.0.0.1:7000: gw:1\n',
+    );
+    const { redis } = (await space.load()).settings;
+    expect(redis.nodes).toEqual([
+      { host: '10.0.0.1', port: 7000 },
+      { host: '::1', port: 6379 },
+    ]);
+    expect(redis.natMap).toEqual({ '10.0.0.1:7000': { host: 'gw', port: 1 } });
+  });
+});
+
+describe('a profile', () => {
+  const BASE =
+    'token: {issuer: base, audience: base}\nprofiles:\n  prod:\n    token: {issuer: prod}\n  empty:\n';
+
+  it("beats what stands outside of profiles in the same file, and not a stronger file's", async () => {
+    const space = new Workspace();
+    space.write(space.userFile, BASE);
+    const { settings, origins, profile } = await space.load({ profile: 'prod' });
+    expect([settings.token.issuer, settings.token.audience, profile]).toEqual(['prod', 'base', 'prod']);
+    expect(origins['token.issuer']).toMatchObject({ name: space.userFile, line: 4, profile: 'prod' });
+    expect((await space.load()).settings.token.issuer).toBe('base');
+
+    space.write(space.projectFile, 'token: {issuer: project}\n');
+    expect((await space.load({ profile: 'prod' })).settings.token.issuer).toBe('project');
+  });
+
+  it('may be chosen by its variable, may be empty, and the flag is stronger', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, BASE);
+    const env = { JWTCTL_PROFILE: 'prod' };
+    expect((await space.load({ env })).settings.token.issuer).toBe('prod');
+    expect((await space.load({ env, profile: 'empty' })).settings.token.issuer).toBe('base');
+  });
+
+  it('that is in no file is refused, and those that exist are named', async () => {
+    const space = new Workspace();
+    expect((await space.refusal({ profile: 'prod' })).code).toBe('ERR_CONFIG_PROFILE_UNKNOWN');
+    space.write(space.userFile, BASE);
+    const error = await space.refusal({ profile: 'staging' });
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_PROFILE_UNKNOWN']);
+    expect(error.message).toContain('empty, prod');
+  });
+
+  it('is checked even where it is not chosen', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'profiles: {prod: {token: {ttl: never}}}\n');
+    expect((await space.refusal()).message).toContain('(profile prod): token.ttl');
+    for (const text of ['profiles: [prod]\n', 'profiles: {"a b": {}}\n', 'profiles: {a: 5}\n']) {
+      space.write(space.userFile, text);
+      expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
+    }
+  });
+});

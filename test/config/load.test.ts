@@ -1,0 +1,295 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { incompleteStores } from '../../src/config/checks.js';
+import { Workspace } from './workspace.js';
+
+describe('without any configuration', () => {
+  it('every setting has its default or is null', async () => {
+    const space = new Workspace();
+    const { settings, origins, warnings, profile } = await space.load();
+    expect(settings).toMatchObject({
+      timeout: 5,
+      data: join(space.home, '.local/share/jwtctl/jwtctl.db'),
+      token: { issuer: 'jwtctl', audience: 'user', ttl: 3600, maxTtl: 86_400, clockTolerance: 5 },
+      keys: { bits: 2048, algorithm: 'RS256', rotateAfter: 2_592_000, publishLead: 600 },
+      users: { source: 'managed', table: null, statusTtl: 60 },
+      mysql: { url: null, tls: { enabled: false, ca: null } },
+      redis: { nodes: null, mode: 'cluster', prefix: 'jwt' },
+      registry: { maxPerSubject: null },
+    });
+    expect(origins['token.ttl'].source).toBe('default');
+    expect([warnings, profile]).toEqual([[], null]);
+  });
+
+  it('data follows XDG_DATA_HOME where that is absolute', async () => {
+    const space = new Workspace();
+    const absolute = await space.load({ env: { XDG_DATA_HOME: '/srv/data' } });
+    expect(absolute.settings.data).toBe('/srv/data/jwtctl/jwtctl.db');
+    const relative = await space.load({ env: { XDG_DATA_HOME: 'data' } });
+    expect(relative.settings.data).toBe(join(space.home, '.local/share/jwtctl/jwtctl.db'));
+  });
+
+  it("home is the account's where the environment is empty", async () => {
+    const { settings } = await new Workspace().load({ homeDir: undefined });
+    expect(settings.data).toBe(join(homedir(), '.local/share/jwtctl/jwtctl.db'));
+  });
+});
+
+describe('precedence', () => {
+  it('falls from argument over flag, variable, project, user and system file to the default', async () => {
+    const space = new Workspace();
+    space.write(space.systemFile, 'token: {issuer: system, audience: system}\nredis: {prefix: system}\n');
+    space.write(space.userFile, 'token: {issuer: user, audience: user2}\n');
+    space.write(space.projectFile, 'token: {issuer: project}\n');
+    const issuer = async (more: object) => (await space.load(more)).settings.token.issuer;
+
+    const env = { JWTCTL_TOKEN_ISSUER: 'variable' };
+    const flags = { 'token.issuer': 'flag' };
+    expect(await issuer({ env, flags, argument: { token: { issuer: 'argument' } } })).toBe('argument');
+    expect(await issuer({ env, flags })).toBe('flag');
+    expect(await issuer({ env })).toBe('variable');
+    expect(await issuer({})).toBe('project');
+    const { settings, origins } = await space.load();
+    expect([settings.token.audience, settings.redis.prefix, settings.redis.mode]).toEqual([
+      'user2',
+      'system',
+      'cluster',
+    ]);
+    expect(origins['token.audience']).toEqual({
+      source: 'file',
+      name: space.userFile,
+      line: 1,
+      profile: null,
+    });
+  });
+
+  it('takes an empty variable as one that is not set', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'token: {issuer: user}\n');
+    const env = { JWTCTL_TOKEN_ISSUER: '', JWTCTL_PROFILE: '', JWTCTL_CONFIG: '', JWTCTL_NO_SUCH: '' };
+    expect((await space.load({ env })).settings.token.issuer).toBe('user');
+  });
+
+  it('takes null, in a file or an argument, as nothing said', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'token:\n  issuer: ~\nredis:\n');
+    const { settings } = await space.load({ argument: { token: { audience: undefined }, mysql: undefined } });
+    expect([settings.token.issuer, settings.token.audience]).toEqual(['jwtctl', 'user']);
+  });
+
+  it('lets the strongest source choose between alternatives', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'redis: {passwordFile: /run/pw}\nmasterKey: {command: print-key}\n');
+    const { settings } = await space.load({
+      env: { JWTCTL_REDIS_PASSWORD: 'hunter2', JWTCTL_MASTER_KEY_FILE: '/run/key' },
+    });
+    expect(settings.redis).toMatchObject({ password: 'hunter2', passwordFile: null });
+    expect(settings.masterKey).toEqual({ file: '/run/key', command: null, value: null });
+  });
+
+  it('refuses two alternatives from one source', async () => {
+    const env = { JWTCTL_REDIS_PASSWORD: 'hunter2', JWTCTL_REDIS_PASSWORD_FILE: '/run/pw' };
+    const error = await new Workspace().refusal({ env });
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_VALUE_INVALID']);
+    expect(error.message).not.toContain('hunter2');
+  });
+
+  it('takes the password of MySQL from the stronger of its URL and its file', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'mysql: {passwordFile: /run/pw}\n');
+    const url = 'mysql://app:hunter2@db/jwt';
+    const fromUrl = await space.load({ env: { JWTCTL_MYSQL_URL: url } });
+    expect(fromUrl.settings.mysql).toMatchObject({ url, passwordFile: null });
+
+    space.write(space.userFile, `mysql: {url: '${url}'}\n`);
+    const fromFile = await space.load({ env: { JWTCTL_MYSQL_PASSWORD_FILE: '/run/pw' } });
+    expect(fromFile.settings.mysql).toMatchObject({ url: 'mysql://app@db/jwt', passwordFile: '/run/pw' });
+
+    space.write(space.userFile, `mysql: {url: '${url}', passwordFile: /run/pw}\n`);
+    expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
+  });
+
+  it('switches TLS on with a CA, unless it is said to be off', async () => {
+    const space = new Workspace();
+    const withCa = await space.load({ argument: { redis: { tls: { ca: '/ca.pem' } } } });
+    expect(withCa.settings.redis.tls.enabled).toBe(true);
+    expect(withCa.settings.mysql.tls.enabled).toBe(false);
+    expect(withCa.origins['redis.tls.enabled'].source).toBe('argument');
+    const off = await space.load({
+      env: { JWTCTL_REDIS_TLS_CA: '/ca.pem', JWTCTL_REDIS_TLS_ENABLED: 'false' },
+    });
+    expect(off.settings.redis.tls.enabled).toBe(false);
+  });
+});
+
+describe('what nobody can have meant', () => {
+  it('an unknown variable is named, with the one that it resembles', async () => {
+    const error = await new Workspace().refusal({ env: { JWTCTL_REDIS_NODE: 'a:1' } });
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_UNKNOWN_VARIABLE']);
+    expect(error.message).toContain('JWTCTL_REDIS_NODE ');
+    expect(error.message).toContain('did you mean JWTCTL_REDIS_NODES?');
+  });
+
+  it('variables for tests and of others are none of ours', async () => {
+    await new Workspace().load({
+      env: { JWTCTL_TEST_MYSQL_URL: 'x', jwtctl_token_ttl: 'x', MYJWTCTL_X: 'x' },
+    });
+  });
+
+  it('an unknown key is named with file and line, and with the one that it resembles', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, '# ours\ntoken:\n  ttl: 1h\n  maxTl: 2h\n');
+    const error = await space.refusal();
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_UNKNOWN_KEY']);
+    expect(error.message).toContain(`${space.projectFile}:4:`);
+    expect(error.message).toContain('did you mean token.maxTtl?');
+  });
+
+  it.each([
+    ['tokens: {ttl: 1h}', 'did you mean token?'],
+    ['profile: {a: {}}', 'did you mean profiles?'],
+    ['profiles: {a: {profiles: {}}}', 'no setting profiles'],
+    ['token: {profiles: {}}', 'no setting token.profiles'],
+    ['__proto__: {ttl: 1h}', 'no setting __proto__'],
+    ['constructor: 1', 'no setting constructor'],
+  ])('an unknown key may be a group: %s', async (text, told) => {
+    const space = new Workspace();
+    space.write(space.projectFile, text);
+    const error = await space.refusal();
+    expect(error.code).toBe('ERR_CONFIG_UNKNOWN_KEY');
+    expect(error.message).toContain(told);
+  });
+
+  it('an unknown option of a program is named', async () => {
+    const error = await new Workspace().refusal({ argument: { mysql: { host: 'db' } } as object });
+    expect(error.code).toBe('ERR_CONFIG_UNKNOWN_KEY');
+    expect(error.message).toContain('mysql.host');
+  });
+
+  it('a bad value is named with its source and what was expected', async () => {
+    const space = new Workspace();
+    const ofFlag = await space.refusal({ flags: { 'keys.bits': '1024' } });
+    expect([ofFlag.kind, ofFlag.code]).toEqual(['usage', 'ERR_CONFIG_VALUE_INVALID']);
+    expect(ofFlag.message).toBe('--keys-bits: keys.bits must be a whole number from 2048 to 8192.');
+    const ofVariable = await space.refusal({ env: { JWTCTL_REDIS_MODE: 'sentinel' } });
+    expect(ofVariable.message).toBe('JWTCTL_REDIS_MODE: redis.mode must be one of cluster, standalone.');
+    space.write(space.userFile, 'keys:\n  bits: many\n');
+    expect((await space.refusal()).message).toContain(`${space.userFile}:2: keys.bits must be`);
+    space.write(space.userFile, 'keys: many\n');
+    expect((await space.refusal()).message).toContain(`${space.userFile}:1: keys must be a map`);
+    space.write(space.userFile, '- keys\n');
+    expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
+  });
+
+  it('a setting that a file gives twice is refused, nested and dotted keys being the same', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'token.maxTtl: 2h\n');
+    expect((await space.load()).settings.token.maxTtl).toBe(7200);
+    space.write(space.userFile, 'token: {maxTtl: 3h}\ntoken.maxTtl: 2h\n');
+    expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
+  });
+
+  it.each([
+    [
+      'a standalone Redis with two nodes',
+      { redis: { mode: 'standalone', nodes: 'a:1,b:1' } },
+      'ERR_CONFIG_VALUE_INVALID',
+      'redis.nodes',
+    ],
+    [
+      'a ttl above maxTtl',
+      { token: { ttl: '2d' } },
+      'ERR_CONFIG_VALUE_INVALID',
+      'token.maxTtl (1d, default)',
+    ],
+    [
+      'a user table without a name',
+      { users: { source: 'table', column: 'id' } },
+      'ERR_CONFIG_INCOMPLETE',
+      'JWTCTL_USERS_TABLE',
+    ],
+    [
+      'a user table without a column',
+      { users: { source: 'table', table: 'u' } },
+      'ERR_CONFIG_INCOMPLETE',
+      'JWTCTL_USERS_COLUMN',
+    ],
+    [
+      'a client certificate without its key',
+      { mysql: { tls: { cert: '/c' } } },
+      'ERR_CONFIG_INCOMPLETE',
+      'JWTCTL_MYSQL_TLS_KEY',
+    ],
+    [
+      'a client key without its certificate',
+      { redis: { tls: { key: '/k' } } },
+      'ERR_CONFIG_INCOMPLETE',
+      'JWTCTL_REDIS_TLS_CERT',
+    ],
+  ] as const)('%s is a contradiction', async (_, argument, code, named) => {
+    const error = await new Workspace().refusal({ argument });
+    expect([error.kind, error.code]).toEqual(['usage', code]);
+    expect(error.message).toContain(named);
+  });
+
+  it('one server without the other is incomplete, and loads all the same', async () => {
+    const space = new Workspace();
+    const missing = async (argument: object) => incompleteStores((await space.load({ argument })).settings);
+    const mysql = { url: 'mysql://app@db/jwt' };
+    const redis = { nodes: 'a:1' };
+    expect(await missing({})).toBeNull();
+    expect(await missing({ mysql, redis })).toBeNull();
+    const noRedis = await missing({ mysql });
+    expect([noRedis?.kind, noRedis?.code]).toEqual(['usage', 'ERR_CONFIG_INCOMPLETE']);
+    expect(noRedis?.message).toContain('redis.nodes (JWTCTL_REDIS_NODES) is not');
+    expect((await missing({ redis }))?.message).toContain('mysql.url (JWTCTL_MYSQL_URL) is not');
+  });
+});
+
+describe('a secret', () => {
+  it.each([
+    ['JWTCTL_MYSQL_URL', 'mysql://app:hunter2@db/jwt?x=1'],
+    ['JWTCTL_MYSQL_URL', 'hunter2'],
+    ['JWTCTL_REDIS_PASSWORD', 'hunter2\0'],
+    ['JWTCTL_REDIS_NODES', 'redis://:hunter2@a:1'],
+    ['JWTCTL_MASTER_KEY', 'hunter2\0'],
+  ])('is not in the message about %s', async (name, value) => {
+    const error = await new Workspace().refusal({ env: { [name]: value } });
+    expect(error.code).toBe('ERR_CONFIG_VALUE_INVALID');
+    expect(JSON.stringify([error.message, error.hint, error.details])).not.toContain('hunter2');
+  });
+
+  it.each([
+    'redis: {password: *hunter2}',
+    'redis: {password: !hunter2 x}',
+    'redis: {password: "\\hunter2"}',
+    'redis: {password:hunter2}',
+    'redis: password:hunter2',
+    'redis: {password: [hunter2]}',
+    'redis: {password: hunter2',
+    'redis: {password: hunter2, password: hunter2}',
+  ])('is not in the message about %s', async (text) => {
+    const space = new Workspace();
+    space.write(space.userFile, text);
+    const error = await space.refusal();
+    expect(error.kind).toBe('usage');
+    expect(JSON.stringify([error.message, error.hint, error.details])).not.toContain('hunter2');
+  });
+
+  it('is refused in a flag, which others see among the processes', async () => {
+    const space = new Workspace();
+    const error = await space.refusal({ flags: { 'mysql.url': 'mysql://app:hunter2@db/jwt' } });
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SECRET_IN_FLAG']);
+    expect(`${error.message}${error.hint}`).not.toContain('hunter2');
+    await space.load({ flags: { 'mysql.url': 'mysql://app@db/jwt' } });
+  });
+
+  it('may be in a variable and in the options of a program', async () => {
+    const space = new Workspace();
+    const url = 'mysql://app:hunter2@db/jwt';
+    expect((await space.load({ env: { JWTCTL_MYSQL_URL: url } })).settings.mysql.url).toBe(url);
+    const { settings } = await space.load({ argument: { mysql: { url }, redis: { password: 'x' } } });
+    expect([settings.mysql.url, settings.redis.password]).toEqual([url, 'x']);
+  });
+});

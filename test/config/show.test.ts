@@ -1,0 +1,99 @@
+import { describe, expect, it } from 'vitest';
+import { SETTINGS } from '../../src/config/settings.js';
+import { showConfig, validateConfig } from '../../src/config/show.js';
+import { Workspace } from './workspace.js';
+
+describe('showing the configuration', () => {
+  it('lists every setting in order, with value, origin, variable and flag', async () => {
+    const space = new Workspace();
+    space.write(space.userFile, 'token:\n  ttl: 90m\n');
+    const shown = showConfig(
+      await space.load({ env: { JWTCTL_REDIS_NODES: 'a:1,[::1]' }, flags: { 'keys.bits': '3072' } }),
+    );
+    expect(shown.map(({ setting }) => setting)).toEqual(SETTINGS.map(({ path }) => path));
+    const find = (name: string) => shown.find(({ setting }) => setting === name);
+    expect(find('token.ttl')).toMatchObject({
+      value: 5400,
+      text: '1h30m',
+      origin: `${space.userFile}:2`,
+      variable: 'JWTCTL_TOKEN_TTL',
+      flag: '--token-ttl',
+    });
+    expect(find('redis.nodes')).toMatchObject({
+      value: ['a:1', '[::1]:6379'],
+      text: 'a:1,[::1]:6379',
+      origin: 'JWTCTL_REDIS_NODES',
+    });
+    expect(find('keys.bits')).toMatchObject({ value: 3072, text: '3072', origin: '--keys-bits' });
+    expect(find('users.table')).toMatchObject({ value: null, text: '', origin: 'default' });
+  });
+
+  it('masks every secret', async () => {
+    const config = await new Workspace().load({
+      argument: {
+        mysql: { url: 'mysql://app:hunter2@db:3307/jwt' },
+        redis: { password: 'hunter2', natMap: { 'a:1': 'b:2' } },
+        masterKey: { value: 'hunter2' },
+      },
+    });
+    const shown = showConfig(config);
+    expect(JSON.stringify(shown)).not.toContain('hunter2');
+    const value = (name: string) => shown.find(({ setting }) => setting === name)?.value;
+    expect(value('redis.password')).toBe('********');
+    expect(value('masterKey.value')).toBe('********');
+    expect(value('mysql.url')).toBe('mysql://app:********@db:3307/jwt');
+    expect(value('redis.natMap')).toEqual({ 'a:1': 'b:2' });
+  });
+});
+
+describe('validating the configuration', () => {
+  const codes = async (space: Workspace, more: object) =>
+    (await validateConfig(space.sources(more))).problems.map(({ code }) => code);
+
+  it('finds nothing wrong with none', async () => {
+    expect(await validateConfig(new Workspace().sources())).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  it('names all problems, not just the first', async () => {
+    const space = new Workspace();
+    space.write(space.projectFile, 'token: {ttl: never}\nnone: 1\n');
+    space.write(space.userFile, 'a: [\n');
+    expect(await codes(space, { env: { JWTCTL_NONE: '1' }, flags: { 'keys.bits': '1' } })).toEqual([
+      'ERR_CONFIG_VALUE_INVALID',
+      'ERR_CONFIG_UNKNOWN_VARIABLE',
+      'ERR_CONFIG_VALUE_INVALID',
+      'ERR_CONFIG_UNKNOWN_KEY',
+      'ERR_CONFIG_SYNTAX',
+    ]);
+  });
+
+  it('finds contradictions and a missing server', async () => {
+    const argument = { token: { ttl: '2d' } };
+    expect(await codes(new Workspace(), { argument })).toEqual(['ERR_CONFIG_VALUE_INVALID']);
+    expect(await codes(new Workspace(), { argument: { redis: { nodes: 'a' } } })).toEqual([
+      'ERR_CONFIG_INCOMPLETE',
+    ]);
+  });
+
+  it('looks for no contradiction in what could not be read', async () => {
+    const argument = { token: { ttl: '2d', maxTtl: 'never' } };
+    expect(await codes(new Workspace(), { argument })).toEqual(['ERR_CONFIG_VALUE_INVALID']);
+  });
+
+  it('finds files that are named and cannot be read', async () => {
+    const space = new Workspace();
+    const there = space.write(`${space.root}/there`, 'x');
+    const argument = {
+      mysql: { passwordFile: there, tls: { ca: `${space.root}/none`, cert: there, key: space.home } },
+      redis: { passwordFile: `${there}/below` },
+      masterKey: { file: `${space.root}/none` },
+    };
+    const { problems } = await validateConfig(space.sources({ argument }));
+    expect(problems.map(({ code, details }) => [code, details.setting])).toEqual([
+      ['ERR_CONFIG_FILE_MISSING', 'mysql.tls.ca'],
+      ['ERR_CONFIG_FILE_UNREADABLE', 'mysql.tls.key'],
+      ['ERR_CONFIG_FILE_MISSING', 'redis.passwordFile'],
+      ['ERR_CONFIG_FILE_MISSING', 'masterKey.file'],
+    ]);
+  });
+});
