@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
-import type { Claims } from './claims.js';
+import { type Claims, REGISTERED_CLAIMS } from './claims.js';
+import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { encodeBase64url } from './jws.js';
 import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
@@ -7,9 +8,11 @@ import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import { createSignature } from './signature.js';
 import type { SigningKey } from './signing-key.js';
 import { covers, knownStatus } from './standing.js';
+import { hasControlCharacter, parseSubject } from './subject.js';
 
 // An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
 const LONGEST_WAIT_SECONDS = 10;
+const MAX_LABEL_BYTES = 128;
 
 export interface IssuerPorts {
   database: Pick<Database, 'keys' | 'securityLog'>;
@@ -65,13 +68,19 @@ export class Issuer {
     this.#policy = policy;
   }
 
+  /** @throws JwtctlError (usage) for a request that can never be issued; asks no store */
+  validate(request: TokenRequest): void {
+    assertUsable(request, this.#policy);
+  }
+
   /**
    * Signed, then registered, then returned: what is returned is registered.
    *
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
-   * `ERR_TTL_TOO_LONG` (usage), and what the stores and the sealer throw
+   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_REGISTERED` and their like (usage), and what the stores and the sealer throw
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
+    assertUsable(request, this.#policy);
     const [signer, user] = await Promise.all([this.#signer(), this.#enabledUser(request.sub)]);
     const now = await this.#afterRevocations(request.sub, signer.key.kid);
     const claims = claimsSet(request, this.#policy, now);
@@ -93,6 +102,7 @@ export class Issuer {
 
   /** What {@link issue} would sign. Nothing is signed, registered or opened. */
   async plan(request: TokenRequest): Promise<{ kid: string; payload: Claims }> {
+    assertUsable(request, this.#policy);
     const [key] = await Promise.all([this.#activeKey(), this.#enabledUser(request.sub)]);
     return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
   }
@@ -186,18 +196,9 @@ function issuedBefore(event: SecurityEvent): number {
 }
 
 function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
-  const ttlSeconds = request.ttlSeconds ?? policy.ttlSeconds;
-  if (ttlSeconds > policy.maxTtlSeconds) {
-    throw new JwtctlError(
-      'usage',
-      'ERR_TTL_TOO_LONG',
-      `A lifetime of ${ttlSeconds} s is above token.maxTtl, which is ${policy.maxTtlSeconds} s.`,
-      { hint: 'Ask for less, or raise `token.maxTtl`.' },
-    );
-  }
-  const aud = request.aud ?? [policy.audience];
+  const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
-    ...request.claims,
+    ...claims,
     iss: policy.issuer,
     sub: request.sub,
     aud: aud.length === 1 ? (aud[0] as string) : aud,
@@ -206,6 +207,47 @@ function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Cl
     exp: now + ttlSeconds,
     jti: newJti(),
   };
+}
+
+/** Refuses what cannot be signed, before anything is asked of a store. */
+function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
+  const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
+  parseSubject(sub);
+  if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
+    throw unusable('ERR_TTL_INVALID', `A lifetime is a whole number of seconds above zero.`);
+  }
+  if (ttlSeconds > policy.maxTtlSeconds) {
+    const longest = formatDuration(policy.maxTtlSeconds);
+    throw unusable(
+      'ERR_TTL_TOO_LONG',
+      `A lifetime of ${formatDuration(ttlSeconds)} is above \`token.maxTtl\`, which is ${longest}.`,
+      'Ask for less, or raise `token.maxTtl`.',
+    );
+  }
+  if (notBeforeSeconds >= ttlSeconds) {
+    throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it begins to be valid.');
+  }
+  if (aud !== undefined && (aud.length === 0 || aud.some((audience) => audience === ''))) {
+    throw unusable('ERR_AUDIENCE_INVALID', 'An aud cannot be empty.');
+  }
+  const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
+  if (registered !== undefined) {
+    throw unusable(
+      'ERR_CLAIM_REGISTERED',
+      `The registered claim ${registered} cannot be set like other claims.`,
+      'There are flags for sub, aud, the lifetime and not-before; iss is `token.issuer`; iat and jti are made.',
+    );
+  }
+  if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
+    throw unusable(
+      'ERR_LABEL_INVALID',
+      `A label is at most ${MAX_LABEL_BYTES} bytes without control characters.`,
+    );
+  }
+}
+
+function unusable(code: string, message: string, hint?: string): JwtctlError {
+  return new JwtctlError('usage', code, message, hint === undefined ? {} : { hint });
 }
 
 /** 128 random bits. One that begins with - would read as a flag on a command line. */

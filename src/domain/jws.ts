@@ -31,6 +31,17 @@ export function parseCompactJws(token: string): CompactJws | string {
   return { header, payload, signingInput: `${encodedHeader}.${encodedPayload}`, signature };
 }
 
+/** A JWT's parts as they are, nothing checked but the form; or in words why it has none. */
+export function decodeToken(
+  token: string,
+): { header: Record<string, unknown>; payload: Record<string, unknown>; signature: string } | string {
+  const jws = parseCompactJws(token);
+  if (typeof jws === 'string') return jws;
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null) return 'its payload is not a JSON object';
+  return { header: jws.header, payload, signature: encodeBase64url(jws.signature) };
+}
+
 /** The JSON object that `bytes` hold as UTF-8, or null where they hold anything else. */
 export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> | null {
   try {

@@ -20,6 +20,8 @@ export interface RotationOutcome {
   pending: string | null;
   signsFrom: number | null;
   retired: string[];
+  /** Whether the key that signs now was not published for the lead. */
+  isUnannounced: boolean;
 }
 
 export interface RotationInput {
@@ -50,7 +52,14 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
 
     if (firstActive !== signing) {
       // Another run rotated while this one was at it. Due or forced, it has been done.
-      return { ...outcomeOf(plan, []), rotated: false, reason: 'lost_race', active: signing, previous: null };
+      return {
+        ...outcomeOf(plan, []),
+        rotated: false,
+        reason: 'lost_race',
+        active: signing,
+        previous: null,
+        isUnannounced: false,
+      };
     }
     if (input.dryRun) return outcomeOf(plan, []);
     const made = await makeKeys(ports, input, plan);
@@ -119,6 +128,7 @@ function outcomeOf(plan: RotationPlan, made: readonly SealedKey[]): RotationOutc
     previous: plan.previous,
     pending: plan.publishesNewKey ? (kids.shift() ?? null) : plan.pending,
     signsFrom: plan.signsFrom,
+    isUnannounced: plan.isUnannounced,
     retired: plan.transitions
       .filter((transition) => transition.to === 'retired')
       .map((transition) => transition.kid),

@@ -350,3 +350,10 @@ export interface KeyPairGenerator {
     bits: number,
   ): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }
+
+/** A person at a terminal. */
+export interface Prompt {
+  confirm(message: string): Promise<boolean>;
+  /** @returns what was typed */
+  typeBack(message: string): Promise<string>;
+}

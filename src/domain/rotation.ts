@@ -38,6 +38,8 @@ export interface RotationPlan {
   pending: string | null;
   /** When the pending key is to sign, as far as it is known now. */
   signsFrom: number;
+  /** Whether the key that signs from now on was not published for the lead: a verifier may not know it yet. */
+  isUnannounced: boolean;
 }
 
 /**
@@ -76,6 +78,7 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
       previous: active?.kid ?? null,
       pending: laterPending[0]?.kid ?? null,
       signsFrom: Math.max(nextDueAt, nextPublishedFrom),
+      isUnannounced: !isPublished,
     };
   }
   return {
@@ -87,6 +90,7 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
     previous: null,
     pending: next?.kid ?? null,
     signsFrom: Math.max(dueAt, publishedFrom),
+    isUnannounced: false,
   };
 }
 

@@ -13,8 +13,9 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
  */
 export function subjectFault(value: string): string | null {
   if (value === '') return 'it is empty';
+  // Node gives ill-formed bytes of a command line or a stream as U+FFFD.
   if (!value.isWellFormed() || value.includes('\uFFFD')) return 'it is not well-formed UTF-8';
-  if (CONTROL.test(value)) return 'it holds a control character';
+  if (hasControlCharacter(value)) return 'it holds a control character';
   const bytes = Buffer.byteLength(value);
   return bytes > MAX_BYTES ? `it is ${bytes} bytes long; at most ${MAX_BYTES} are allowed` : null;
 }
@@ -28,4 +29,8 @@ export function parseSubject(value: string): string {
     });
   }
   return value;
+}
+
+export function hasControlCharacter(value: string): boolean {
+  return CONTROL.test(value);
 }

@@ -26,7 +26,7 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
 
 export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<SchemaStatus> {
   const known = Object.keys(migrationsFor(engine));
-  const applied = (await hasTable(db, engine, MIGRATION_TABLE)) ? await appliedMigrations(db) : [];
+  const applied = await appliedMigrations(db, engine);
   return {
     engine,
     applied: known.filter((name) => applied.includes(name)),
@@ -61,17 +61,19 @@ function newerSchema(status: SchemaStatus): JwtctlError {
   );
 }
 
-async function hasTable(db: Kysely<Schema>, engine: Engine, table: string): Promise<boolean> {
-  const found =
-    engine === 'mysql'
-      ? sql`select 1 from information_schema.tables where table_schema = database() and table_name = ${table}`
-      : sql`select 1 from sqlite_master where type = 'table' and name = ${table}`;
-  return (await found.execute(db)).rows.length > 0;
+async function appliedMigrations(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  if (engine === 'sqlite' && !(await hasMigrationTable(db))) return [];
+  try {
+    const query = sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`;
+    return (await query.execute(db)).rows.map((row) => row.name);
+  } catch (error) {
+    if (error instanceof JwtctlError && error.code === 'ERR_SCHEMA_MISMATCH') return [];
+    throw error;
+  }
 }
 
-async function appliedMigrations(db: Kysely<Schema>): Promise<string[]> {
-  const { rows } = await sql<{
-    name: string;
-  }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`.execute(db);
-  return rows.map((row) => row.name);
+/** SQLite has no code of its own for a missing table. */
+async function hasMigrationTable(db: Kysely<Schema>): Promise<boolean> {
+  const found = sql`select 1 from sqlite_master where type = 'table' and name = ${MIGRATION_TABLE}`;
+  return (await found.execute(db)).rows.length > 0;
 }

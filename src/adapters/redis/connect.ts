@@ -1,0 +1,196 @@
+import { once } from 'node:events';
+import { Cluster, Redis } from 'ioredis';
+import { JwtctlError } from '../../domain/errors.js';
+import {
+  DISCONNECT_TIMEOUT_MS,
+  formatNode,
+  type HostPort,
+  parseKey,
+  type RedisOptions,
+  reachedAt,
+} from './client-options.js';
+import { clusterDown, hasCode, type RedisAddress, reasonOf, translateError } from './errors.js';
+import { openCluster, openStandalone } from './opening.js';
+import { type Command, withDeadline } from './pipeline.js';
+
+export type { HostPort, RedisOptions } from './client-options.js';
+
+/** One server, with the connection that is open to it. */
+export interface RedisNode {
+  /** `host:port`. */
+  name: string;
+  client: Redis;
+  /** Whether it was a master when the slots were last asked for. */
+  isMaster: boolean;
+}
+
+/** Promises a connection that opens with the first use, and opens anew where all of it was lost. */
+export function connectRedis(options: RedisOptions): RedisConnection {
+  return new RedisConnection(options);
+}
+
+/**
+ * A Redis Cluster, or one Redis server, behind the same methods.
+ *
+ * Opening throws a JwtctlError: see {@link translateError}, and `ERR_REDIS_NOT_A_CLUSTER` or `ERR_REDIS_IS_A_CLUSTER`
+ * (usage) where the servers are not what `mode` says. Nothing waits for much longer than `timeoutMs`.
+ */
+export class RedisConnection {
+  readonly mode: 'cluster' | 'standalone';
+  readonly isTls: boolean;
+  readonly timeoutMs: number;
+  readonly address: RedisAddress;
+  readonly #options: RedisOptions;
+  readonly #confirming = new Map<Redis, Redis>();
+  readonly #nodeErrors = new Map<string, unknown>();
+  #client: Cluster | Redis | null = null;
+  #opening: Promise<void> | null = null;
+  #isClosed = false;
+
+  constructor(options: RedisOptions) {
+    this.#options = options;
+    this.mode = options.mode;
+    this.isTls = options.tls !== undefined;
+    this.timeoutMs = options.timeoutMs;
+    const nodes = options.mode === 'standalone' ? options.nodes.slice(0, 1) : options.nodes;
+    this.address = { nodes: nodes.map(formatNode), mode: options.mode, username: options.username };
+  }
+
+  get isReady(): boolean {
+    return this.#client !== null;
+  }
+
+  /** Opens what is not open. */
+  ready(): Promise<void> {
+    if (this.#client !== null) return Promise.resolve();
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  /** Which master serves a slot, as of now; undefined where none is known or the connection to it is lost. */
+  owners(): (slot: number) => RedisNode | undefined {
+    const client = this.#client;
+    if (client === null) return () => undefined;
+    if (client instanceof Redis) {
+      const node = toNode(client, true);
+      return () => node;
+    }
+    const byKey = new Map(client.nodes('all').map((redis) => [keyOf(redis), toNode(redis, true)]));
+    return (slot) => {
+      const key = client.slots[slot]?.[0];
+      return key === undefined ? undefined : byKey.get(key);
+    };
+  }
+
+  /** The name of the master that was last known to serve a slot, connected or not. */
+  ownerName(slot: number): string | undefined {
+    if (this.#client === null || this.#client instanceof Redis) return this.address.nodes[0];
+    const key = this.#client.slots[slot]?.[0];
+    return key === undefined ? undefined : formatNode(parseKey(key));
+  }
+
+  /** Every server that there is a connection to, replicas too. */
+  nodes(): RedisNode[] {
+    if (this.#client === null) return [];
+    if (this.#client instanceof Redis) return [toNode(this.#client, true)];
+    const masters = new Set(this.#client.nodes('master'));
+    return this.#client.nodes('all').map((redis) => toNode(redis, masters.has(redis)));
+  }
+
+  /** The name under which {@link nodes} knows the server that the cluster announces as `announced`. */
+  nameOf(announced: HostPort): string {
+    return formatNode(reachedAt(this.#options, announced));
+  }
+
+  /** A second connection to the same server, for commands that may hold up what is sent after them (WAIT). */
+  confirming(node: RedisNode): Redis {
+    const known = this.#confirming.get(node.client);
+    if (known !== undefined) return known;
+    const client = node.client.duplicate({ retryStrategy: () => null, lazyConnect: true });
+    client.on('error', ignore);
+    client.once('end', () => this.#confirming.delete(node.client));
+    this.#confirming.set(node.client, client);
+    return client;
+  }
+
+  /**
+   * Sends one command to whoever serves its key by now: follows MOVED and ASK, waits out a failover for a while.
+   *
+   * @throws what ioredis throws, or a JwtctlError
+   */
+  async follow([name, ...args]: Command, timeoutMs: number): Promise<unknown> {
+    await this.ready();
+    const client = this.#client;
+    if (client === null) throw new Error('The connection was lost at once.');
+    try {
+      return await withDeadline(client.call(name, ...args), timeoutMs);
+    } catch (error) {
+      // "Too many redirections" and "Connection is closed" have no code. While other nodes answer, it is a failover.
+      if (hasCode(error) || !(client instanceof Cluster)) throw error;
+      if (!client.nodes('all').some(({ status }) => status === 'ready')) throw error;
+      const where = this.address.nodes.join(', ');
+      throw clusterDown(`A master of the Redis Cluster at ${where} does not answer.`, this.address, error);
+    }
+  }
+
+  /** Asks the cluster anew who serves which slot. Where nobody answers, what was known stays. */
+  async refresh(): Promise<void> {
+    const client = this.#client;
+    if (client === null || client instanceof Redis) return this.ready();
+    const refreshed = new Promise<void>((resolve) => client.refreshSlotsCache(() => resolve()));
+    await withDeadline(refreshed, this.timeoutMs).catch(ignore);
+  }
+
+  translate(error: unknown): unknown {
+    return translateError(error, this.address);
+  }
+
+  /** For people: why this server did not answer. */
+  reasonFor(name: string, error: unknown): string {
+    // A pipeline learns no more than "Connection is closed".
+    return reasonOf(hasCode(error) ? error : (this.#nodeErrors.get(name) ?? error));
+  }
+
+  /** Closes every connection; nothing keeps the process alive afterwards. May be called at any time, and again. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const client of this.#confirming.values()) client.disconnect();
+    const client = this.#client;
+    this.#client = null;
+    if (client === null) return this.#opening?.catch(ignore);
+    // Not QUIT, which would wait for a server that hangs.
+    client.disconnect();
+    await withDeadline(once(client, 'end'), 2 * DISCONNECT_TIMEOUT_MS).catch(ignore);
+  }
+
+  async #open(): Promise<void> {
+    if (this.#isClosed) {
+      throw new JwtctlError('state', 'ERR_REDIS_CLOSED', 'The connection to Redis has been closed.');
+    }
+    const client =
+      this.mode === 'cluster'
+        ? await openCluster(this.#options, this.address, (error, key) => {
+            if (hasCode(error)) this.#nodeErrors.set(formatNode(parseKey(key)), error);
+          })
+        : await openStandalone(this.#options, this.address);
+    if (this.#isClosed) return client.disconnect();
+    this.#client = client;
+    client.once('end', () => {
+      if (this.#client === client) this.#client = null;
+    });
+  }
+}
+
+function toNode(client: Redis, isMaster: boolean): RedisNode {
+  const { host = '', port = 0 } = client.options;
+  return { name: formatNode({ host, port }), client, isMaster };
+}
+
+/** As ioredis names it in `cluster.slots`. */
+function keyOf(client: Redis): string {
+  return `${client.options.host}:${client.options.port}`;
+}
+
+function ignore(): void {}

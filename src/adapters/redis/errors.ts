@@ -1,0 +1,175 @@
+import { JwtctlError } from '../../domain/errors.js';
+
+/** Whom the errors speak of. */
+export interface RedisAddress {
+  /** `host:port` of the configured nodes. */
+  nodes: readonly string[];
+  mode: 'cluster' | 'standalone';
+  username?: string | undefined;
+}
+
+/** No answer within the time that was given. */
+export class DeadlineError extends Error {
+  override readonly name = 'DeadlineError';
+  readonly code = 'ETIMEDOUT';
+
+  constructor(readonly timeoutMs: number) {
+    super(`No answer within ${timeoutMs} ms.`);
+  }
+}
+
+/** The first word of an error reply (`MOVED`, `NOPERM`, `ERR` …), which is its code; null for an error that is no reply. */
+export function replyCode(error: unknown): string | null {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return null;
+  return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
+}
+
+/**
+ * The JwtctlError for what ioredis threw or Redis replied, by reply code and system error code, never by wording.
+ *
+ * All are of kind `unavailable`: `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
+ * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
+ * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
+ * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_REPLY` for any other error reply.
+ */
+export function translateError(error: unknown, address: RedisAddress): unknown {
+  if (error instanceof JwtctlError || isDefect(error)) return error;
+  const cause = innermost(error);
+  const code = replyCode(cause);
+  return code === null ? unreachable(cause, address) : refused(code, cause as Error, address);
+}
+
+/** Whether it is a reply, or an error of the system; ioredis's own errors have no code. */
+export function hasCode(error: unknown): boolean {
+  return replyCode(error) !== null || systemCode(error) !== null;
+}
+
+/** For people: `connection refused`, `timed out`, or the code itself. */
+export function reasonOf(error: unknown): string {
+  const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
+  const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
+  return REASONS[code] ?? code;
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'timed out',
+  ENOTFOUND: 'unknown host',
+  CLUSTERDOWN: 'cluster down',
+};
+
+export function clusterDown(message: string, address: RedisAddress, cause?: unknown): JwtctlError {
+  return new JwtctlError('unavailable', 'ERR_REDIS_CLUSTER_DOWN', message, {
+    hint: `Try again once the failover is over, or ask the cluster: redis-cli -p ${portOf(address)} cluster info`,
+    details: { nodes: address.nodes },
+    cause,
+  });
+}
+
+function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
+  const reason = reasonOf(cause);
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_UNREACHABLE',
+    `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
+    {
+      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls where the server speaks TLS.',
+      details: { nodes: address.nodes, reason },
+      cause,
+    },
+  );
+}
+
+function refused(code: string, cause: Error & { command?: { name?: string } }, address: RedisAddress) {
+  const where = address.nodes.join(', ');
+  const command = cause.command?.name?.toLowerCase();
+  const details = { nodes: address.nodes, reply: code, ...(command === undefined ? {} : { command }) };
+  switch (code) {
+    case 'NOAUTH':
+    case 'WRONGPASS':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_AUTH',
+        `Redis at ${where} refused the login (${code}).`,
+        {
+          hint: 'Check redis.username and redis.passwordFile (JWTCTL_REDIS_USERNAME, JWTCTL_REDIS_PASSWORD).',
+          details,
+          cause,
+        },
+      );
+    case 'NOPERM':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_FORBIDDEN',
+        `Redis at ${where} does not permit ${command === undefined ? 'a command' : `'${command}'`} or its keys.`,
+        {
+          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${command === undefined ? '…' : `+${command}`}, with ~<redis.prefix>:* for the keys.`,
+          details,
+          cause,
+        },
+      );
+    case 'CLUSTERDOWN':
+    case 'MASTERDOWN':
+    case 'TRYAGAIN':
+    case 'MOVED':
+    case 'ASK':
+      return clusterDown(
+        `The Redis Cluster at ${where} is failing over or serves not all slots.`,
+        address,
+        cause,
+      );
+    case 'LOADING':
+    case 'BUSY':
+    case 'READONLY':
+    case 'MISCONF':
+    case 'NOREPLICAS':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_NOT_READY',
+        `Redis at ${where} cannot serve now (${code}).`,
+        {
+          hint:
+            code === 'READONLY'
+              ? 'redis.nodes leads to a replica; name its master.'
+              : `Try again later, or ask the server: redis-cli -p ${portOf(address)} info`,
+          details,
+          cause,
+        },
+      );
+    case 'OOM':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_OUT_OF_MEMORY',
+        `Redis at ${where} has reached its maxmemory and registers nothing more.`,
+        { hint: 'Raise maxmemory, or add masters to the cluster.', details, cause },
+      );
+    default:
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_REPLY',
+        `Redis at ${where} answered ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
+        { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
+      );
+  }
+}
+
+/** A defect of this program passes as it is: calling it "unreachable" would hide it. */
+function isDefect(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+}
+
+/** ioredis wraps the last node's error (ClusterAllFailedError). */
+function innermost(error: unknown): unknown {
+  const inner = (error as { lastNodeError?: unknown } | null)?.lastNodeError;
+  return inner instanceof Error ? innermost(inner) : error;
+}
+
+function systemCode(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : null;
+}
+
+function portOf(address: RedisAddress): string {
+  return address.nodes[0]?.split(':').at(-1) ?? '6379';
+}

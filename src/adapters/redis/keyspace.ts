@@ -1,0 +1,133 @@
+import { JwtctlError } from '../../domain/errors.js';
+import type { RegistryEntry, UserStatus } from '../../domain/ports.js';
+import { subjectFault } from '../../domain/subject.js';
+
+export const HASH_SLOTS = 16_384;
+
+/**
+ * Every key name and member that the registry uses. What lives under `<prefix>:`:
+ *
+ * - `<prefix>:{<sub>}`, a sorted set: a member per token, {@link entryMember}, its score the token's `exp`; and what is
+ *   known of the user, {@link STATUS_MEMBER} and {@link VERSION_MEMBER}.
+ * - `<prefix>:{<sub>}:labels`, a hash from entry member to label, made with the first label. The hash tag keeps it in
+ *   the slot of the set, so that one script may change both.
+ *
+ * `<sub>` is the subject's UTF-8 with all bytes outside `A-Z a-z 0-9 . _ ~ @ -` as `%XX`, so that no subject can end the
+ * hash tag, act as a glob or collide with another. There is one way to write a subject: a name that decodes, but not
+ * back to itself, is somebody else's key.
+ */
+export interface Keyspace {
+  readonly prefix: string;
+  /** A glob for SCAN that matches all keys of ours, and perhaps others. */
+  readonly pattern: string;
+  keysOf(sub: string): SubjectKeys;
+  /** The subject whose sorted set is named `key`; null for any other key. */
+  subjectOf(key: string): string | null;
+}
+
+export interface SubjectKeys {
+  /** The sorted set. */
+  entries: string;
+  /** The hash. */
+  labels: string;
+  /** The hash slot of both. */
+  slot: number;
+}
+
+/** @param prefix without braces: they would take part in the hash tag */
+export function keyspace(prefix: string): Keyspace {
+  const start = `${prefix}:{`;
+  return {
+    prefix,
+    pattern: `${start.replace(/[*?[\]\\]/g, '\\$&')}*}`,
+    keysOf(sub) {
+      const tag = encodeSubject(sub);
+      const entries = `${start}${tag}}`;
+      return { entries, labels: `${entries}:labels`, slot: hashSlot(tag) };
+    },
+    subjectOf(key) {
+      return key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
+    },
+  };
+}
+
+/** Its score: until when the status holds, negative where the user is disabled. No {@link entryMember} begins with `!`. */
+export const STATUS_MEMBER = '!s';
+
+/**
+ * Its score: the negative version of the user. Whatever removes expired members by score takes those above 0, so it can
+ * hit neither a version nor "disabled"; it may well hit an "enabled" whose time is over.
+ */
+export const VERSION_MEMBER = '!v';
+
+export function statusScore(user: { status: UserStatus; until: number }): number {
+  return user.status === 'enabled' ? user.until : -user.until;
+}
+
+/** What {@link statusScore} means at `now`; null where the status is not known (any more). */
+export function statusAt(score: number | null, now: number): UserStatus | null {
+  if (score === null || Math.abs(score) <= now) return null;
+  return score > 0 ? 'enabled' : 'disabled';
+}
+
+/**
+ * `<key id, base 36>.<iat, base 36>.<jti>`. With a jti of up to 47 characters it stays within the 64 bytes up to which a
+ * sorted set keeps its compact encoding (zset-max-listpack-value).
+ */
+export function entryMember(entry: { keyId: number; iat: number; jti: string }): string {
+  return `${base36(entry.keyId)}.${base36(entry.iat)}.${entry.jti}`;
+}
+
+/** The entry behind a member and its score; null where they are none of ours. */
+export function parseEntry(member: string, score: string): RegistryEntry | null {
+  const match = ENTRY.exec(member);
+  const exp = Number(score);
+  if (match === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
+  const [, keyId = '', iat = '', jti = ''] = match;
+  return { jti, keyId: Number.parseInt(keyId, 36), iat: Number.parseInt(iat, 36), exp };
+}
+
+// Ten digits of base 36 are below 2^53.
+const ENTRY = /^(0|[1-9a-z][0-9a-z]{0,9})\.(0|[1-9a-z][0-9a-z]{0,9})\.(.*)$/s;
+
+function base36(value: number): string {
+  if (!Number.isSafeInteger(value) || value < 0) {
+    throw new JwtctlError('bug', 'ERR_ENTRY_NOT_INTEGER', `${value} cannot be a part of a registry entry.`);
+  }
+  return value.toString(36);
+}
+
+function encodeSubject(sub: string): string {
+  if (/^[A-Za-z0-9._~@-]+$/.test(sub)) return sub;
+  let encoded = '';
+  for (const byte of Buffer.from(sub)) {
+    const character = String.fromCharCode(byte);
+    encoded += /[A-Za-z0-9._~@-]/.test(character)
+      ? character
+      : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
+
+function decodeSubject(encoded: string): string | null {
+  if (!/^(?:[A-Za-z0-9._~@-]|%[0-9A-F]{2})+$/.test(encoded)) return null;
+  // Bytes that are no UTF-8 become U+FFFD, which encodes to other bytes.
+  const bytes = encoded.replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const sub = Buffer.from(bytes, 'latin1').toString();
+  return encodeSubject(sub) === encoded && subjectFault(sub) === null ? sub : null;
+}
+
+/** CRC16 (XMODEM) of the hash tag modulo 16384, as Redis Cluster places keys. The tag is ASCII. */
+function hashSlot(tag: string): number {
+  let crc = 0;
+  for (let index = 0; index < tag.length; index++) {
+    crc = ((crc << 8) & 0xffff) ^ (CRC16[(crc >> 8) ^ tag.charCodeAt(index)] ?? 0);
+  }
+  return crc % HASH_SLOTS;
+}
+
+const CRC16 = Uint16Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte << 8;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
+  return crc & 0xffff;
+});

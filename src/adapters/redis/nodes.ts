@@ -1,0 +1,164 @@
+import type { RegistryNode } from '../../domain/ports.js';
+import type { RedisConnection, RedisNode } from './connect.js';
+import { replyCode } from './errors.js';
+import { numberIn, parseInfo } from './info.js';
+import { sendPipeline } from './pipeline.js';
+
+/**
+ * The servers, each master before its replicas. Those that do not answer are listed with nulls.
+ *
+ * @throws JwtctlError where the cluster cannot say who belongs to it
+ */
+export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
+  await connection.ready();
+  if (connection.mode === 'standalone') return listServer(connection);
+  await connection.refresh();
+  const connected = new Map(connection.nodes().map((node) => [node.name, node]));
+  const shards = await readShards(connection);
+  const listed = await Promise.all(shards.map((shard) => listShard(connection, connected, shard)));
+  return listed.flat();
+}
+
+interface Shard {
+  slots: number;
+  members: Array<{ name: string; role: 'master' | 'replica' }>;
+}
+
+async function listShard(
+  connection: RedisConnection,
+  connected: Map<string, RedisNode>,
+  { slots, members }: Shard,
+): Promise<RegistryNode[]> {
+  const asked = await Promise.all(
+    members.map(async (member) => {
+      const node = connected.get(member.name);
+      return { ...member, facts: node === undefined ? null : await ask(connection, node) };
+    }),
+  );
+  const master = asked.find(({ role }) => role === 'master');
+  return asked
+    .sort((a, b) => Number(b.role === 'master') - Number(a.role === 'master'))
+    .map(({ name, role, facts }) => ({
+      node: name,
+      role,
+      master: role === 'replica' ? (master?.name ?? null) : null,
+      slots: role === 'master' ? slots : null,
+      ...figures(facts),
+      lagBytes: role === 'replica' ? lag(master?.facts?.offset, facts?.offset) : null,
+    }));
+}
+
+/** The server, and the replicas that it tells of: nobody is connected to those. */
+async function listServer(connection: RedisConnection): Promise<RegistryNode[]> {
+  const [node] = connection.nodes();
+  const facts = node === undefined ? null : await ask(connection, node);
+  const replication = facts?.replication ?? new Map<string, string>();
+  const name = node?.name ?? connection.address.nodes[0] ?? '';
+  const isReplica = replication.get('role') === 'slave';
+  const server: RegistryNode = {
+    node: name,
+    role: isReplica ? 'replica' : 'master',
+    master: isReplica ? `${replication.get('master_host')}:${replication.get('master_port')}` : null,
+    slots: null,
+    ...figures(facts),
+    lagBytes: null,
+  };
+  const replicas = [...replication].flatMap(([field, value]): RegistryNode[] => {
+    if (!/^slave\d+$/.test(field)) return [];
+    const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
+    const announced = { host: parts.get('ip') ?? '', port: Number(parts.get('port')) };
+    return [
+      {
+        node: connection.nameOf(announced),
+        role: 'replica',
+        master: name,
+        slots: null,
+        ...figures(null),
+        lagBytes: lag(facts?.offset, numberIn(parts, 'offset')),
+        reachable: parts.get('state') === 'online',
+      },
+    ];
+  });
+  return [server, ...replicas];
+}
+
+/** CLUSTER SHARDS (Redis 7.0) names failed nodes too, which CLUSTER SLOTS leaves out. */
+async function readShards(connection: RedisConnection): Promise<Shard[]> {
+  try {
+    const reply = (await connection.follow(['cluster', 'shards'], connection.timeoutMs)) as unknown[][];
+    return reply.map((shard) => {
+      const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
+      return { slots: countSlots(slots), members: nodes.map((node) => toMember(connection, toObject(node))) };
+    });
+  } catch (error) {
+    throw connection.translate(error);
+  }
+}
+
+function toMember(connection: RedisConnection, node: Record<string, unknown>): Shard['members'][number] {
+  const { ip, endpoint, role } = node;
+  // An unknown endpoint is null, or "?" (Redis 7.0).
+  const host = typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : String(ip);
+  const port = Number(connection.isTls ? (node['tls-port'] ?? node.port) : (node.port ?? node['tls-port']));
+  return { name: connection.nameOf({ host, port }), role: role === 'master' ? 'master' : 'replica' };
+}
+
+/** Of ranges in a flat list: `0, 5460, 6000, 6000`. */
+function countSlots(ranges: readonly number[]): number {
+  let count = 0;
+  for (let index = 0; index + 1 < ranges.length; index += 2) {
+    count += Number(ranges[index + 1]) - Number(ranges[index]) + 1;
+  }
+  return count;
+}
+
+function toObject(flat: readonly unknown[]): Record<string, unknown> {
+  const object: Record<string, unknown> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) object[String(flat[index])] = flat[index + 1];
+  return object;
+}
+
+interface Facts {
+  keys: number | null;
+  usedMemoryBytes: number | null;
+  maxmemoryPolicy: string | null;
+  /** How much of the replication stream the server has written or taken in. */
+  offset: number | null;
+  replication: Map<string, string>;
+}
+
+async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts | null> {
+  try {
+    const replies = await sendPipeline(
+      node.client,
+      [['info', 'memory'], ['info', 'replication'], ['dbsize']],
+      connection.timeoutMs,
+    );
+    // A server that refuses a command has answered.
+    if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
+    const [memory, replication] = replies.map(parseInfo);
+    const keys = replies[2];
+    return {
+      keys: typeof keys === 'number' ? keys : null,
+      usedMemoryBytes: numberIn(memory, 'used_memory'),
+      maxmemoryPolicy: memory?.get('maxmemory_policy') ?? null,
+      offset: numberIn(replication, 'slave_repl_offset') ?? numberIn(replication, 'master_repl_offset'),
+      replication: replication ?? new Map(),
+    };
+  } catch {
+    return null;
+  }
+}
+
+function figures(facts: Facts | null) {
+  return {
+    keys: facts?.keys ?? null,
+    usedMemoryBytes: facts?.usedMemoryBytes ?? null,
+    maxmemoryPolicy: facts?.maxmemoryPolicy ?? null,
+    reachable: facts !== null,
+  };
+}
+
+function lag(master: number | null | undefined, replica: number | null | undefined): number | null {
+  return master == null || replica == null ? null : Math.max(0, master - replica);
+}

@@ -1,0 +1,185 @@
+import { createHash } from 'node:crypto';
+import { STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import type { Command } from './pipeline.js';
+
+/**
+ * A script over one subject. All of them are atomic, name every key that they touch, and take the time as an argument.
+ * They answer {@link NOT_OURS} and leave everything alone where the set's name is held by a key of another type.
+ */
+export interface Script {
+  readonly sha: string;
+  readonly source: string;
+}
+
+/** The first element of a script's answer; the rest is the script's own. */
+export const NOT_OURS = 0;
+
+/** By its hash; a server that does not have it answers NOSCRIPT (a new master after a failover has none). */
+export function byHash(script: Script, keys: SubjectKeys, args: ReadonlyArray<string | number>): Command {
+  return ['evalsha', script.sha, 2, keys.entries, keys.labels, ...args];
+}
+
+export function bySource(script: Script, keys: SubjectKeys, args: ReadonlyArray<string | number>): Command {
+  return ['eval', script.source, 2, keys.entries, keys.labels, ...args];
+}
+
+/*
+ * Every script begins with these. ARGV[1] is the horizon, `now - tolerance`: what expired by then is dropped; ARGV[2] is
+ * the tolerance.
+ *
+ * - `settle` ends each write: the keys expire with the last entry, and without entries nothing is left. It cannot use
+ *   EXPIRE GT, which does nothing to a key without an expiry (Redis 7.0).
+ * - Lua 5.1 unpacks some 8,000 values at most, so members go in portions.
+ */
+const COMMON = `
+local set, labels = KEYS[1], KEYS[2]
+local horizon, tolerance = ARGV[1], tonumber(ARGV[2])
+
+local set_type, labels_type = redis.call('TYPE', set).ok, redis.call('TYPE', labels).ok
+if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
+local labelled = labels_type == 'hash'
+
+local function parse(member, score)
+  local key_id, iat, jti = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.(.*)$')
+  local exp = tonumber(score)
+  if key_id == nil or exp <= 0 or exp >= 9007199254740992 then return nil end
+  return { member = member, score = score, exp = exp, key_id = tonumber(key_id, 36), iat = tonumber(iat, 36), jti = jti }
+end
+
+local function live_entries()
+  local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES')
+  local entries = {}
+  for i = 1, #found, 2 do
+    entries[#entries + 1] = parse(found[i], found[i + 1])
+  end
+  return entries
+end
+
+local function drop(members)
+  for i = 1, #members, 1000 do
+    local last = math.min(i + 999, #members)
+    redis.call('ZREM', set, unpack(members, i, last))
+    if labelled then redis.call('HDEL', labels, unpack(members, i, last)) end
+  end
+end
+
+local function drop_expired()
+  drop(redis.call('ZRANGEBYSCORE', set, '(0', horizon))
+end
+
+local function last_exp()
+  local from = 0
+  while true do
+    local top = redis.call('ZREVRANGE', set, from, from + 7, 'WITHSCORES')
+    if #top == 0 then return nil end
+    for i = 1, #top, 2 do
+      local entry = parse(top[i], top[i + 1])
+      if entry then return entry.exp end
+    end
+    from = from + 8
+  end
+end
+
+local function settle()
+  local exp = last_exp()
+  if exp == nil then
+    redis.call('DEL', set)
+    if labelled then redis.call('DEL', labels) end
+    return false
+  end
+  local at = string.format('%.0f', exp + tolerance)
+  redis.call('EXPIREAT', set, at)
+  if labelled then redis.call('EXPIREAT', labels, at) end
+  return true
+end
+
+local function note_status(score, version)
+  local known = redis.call('ZSCORE', set, '${VERSION_MEMBER}')
+  if known and -tonumber(known) > tonumber(version) then return 0 end
+  redis.call('ZADD', set, score, '${STATUS_MEMBER}', '-' .. version, '${VERSION_MEMBER}')
+  return 1
+end
+`;
+
+/**
+ * Adds an entry; the oldest others beyond the maximum make room for it.
+ *
+ * ARGV: horizon, tolerance, member, exp, maximum (0: none), label ('': none), status score ('': none), version.
+ * Answers: 1, then member and exp of each entry that made room.
+ */
+export const REGISTER = script(`
+drop_expired()
+local member, exp, maximum, label = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+redis.call('ZADD', set, exp, member)
+if label ~= '' and (labelled or labels_type == 'none') then
+  redis.call('HSETNX', labels, member, label)
+  labelled = true
+end
+if ARGV[7] ~= '' then note_status(ARGV[7], ARGV[8]) end
+
+local answer = {1}
+if maximum > 0 and redis.call('ZCARD', set) > maximum then
+  local others = {}
+  for _, entry in ipairs(live_entries()) do
+    if entry.member ~= member then others[#others + 1] = entry end
+  end
+  table.sort(others, function(a, b)
+    if a.iat ~= b.iat then return a.iat < b.iat end
+    return a.jti < b.jti
+  end)
+  local evicted = {}
+  for i = 1, #others + 1 - maximum do
+    evicted[i] = others[i].member
+    answer[#answer + 1] = others[i].member
+    answer[#answer + 1] = others[i].score
+  end
+  drop(evicted)
+end
+settle()
+return answer
+`);
+
+/**
+ * Notes the user's status where there are entries and no newer version is known.
+ *
+ * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether it was noted.
+ */
+export const SET_STATUS = script(`
+drop_expired()
+if not settle() then return {1, 0} end
+return {1, note_status(ARGV[3], ARGV[4])}
+`);
+
+/**
+ * Removes the entries that match, or only counts them.
+ *
+ * ARGV: horizon, tolerance, 'remove' or 'count', whether a jti is given (1 or 0), the jti, key id ('': any),
+ * issuedBefore ('': any). Answers: 1, then how many matched, and the largest iat among them (-1: none).
+ */
+export const REMOVE = script(`
+local is_removal = ARGV[3] == 'remove'
+if is_removal then drop_expired() end
+local jti = ARGV[4] == '1' and ARGV[5] or nil
+local key_id, issued_before = tonumber(ARGV[6]), tonumber(ARGV[7])
+
+local entries, matching, largest_iat = live_entries(), {}, -1
+for _, entry in ipairs(entries) do
+  if (jti == nil or entry.jti == jti)
+    and (key_id == nil or entry.key_id == key_id)
+    and (issued_before == nil or entry.iat <= issued_before) then
+    matching[#matching + 1] = entry.member
+    if entry.iat > largest_iat then largest_iat = entry.iat end
+  end
+end
+-- Where nothing goes, nothing is written: a removal everywhere passes by every subject.
+if is_removal and (#matching > 0 or #entries == 0) then
+  drop(matching)
+  settle()
+end
+return {1, #matching, largest_iat}
+`);
+
+function script(body: string): Script {
+  const source = `${COMMON}${body}`;
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}

@@ -1,0 +1,243 @@
+import type { Redis } from 'ioredis';
+import { JwtctlError } from '../../domain/errors.js';
+import type {
+  EntryFilter,
+  KnownUserStatus,
+  RegistryEntry,
+  RegistryNode,
+  Removal,
+  SurveyedSubject,
+  SurveyOutcome,
+  TokenRegistry,
+  UserStatus,
+  WideRemoval,
+} from '../../domain/ports.js';
+import { Batcher } from './batching.js';
+import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
+import { replyCode } from './errors.js';
+import {
+  entryMember,
+  type Keyspace,
+  keyspace,
+  parseEntry,
+  STATUS_MEMBER,
+  type SubjectKeys,
+  statusAt,
+  statusScore,
+} from './keyspace.js';
+import { listNodes } from './nodes.js';
+import { type Command, unwrap } from './pipeline.js';
+import { removeEverywhere } from './removal.js';
+import { confirmReplicas } from './replicas.js';
+import { NOT_OURS, REGISTER, REMOVE, type Script, SET_STATUS } from './scripts.js';
+import { survey } from './survey.js';
+import type { WholeRegistry } from './walk.js';
+
+export interface RedisTokenRegistryOptions extends RedisOptions {
+  /** What the names of all keys begin with, `jwt` for example. */
+  prefix: string;
+  /** How long after its `exp` an entry is still kept. */
+  clockToleranceSeconds: number;
+}
+
+/**
+ * The token registry in a Redis Cluster or in one Redis server. Nothing connects before the first use.
+ *
+ * @returns the registry, and what closes all of its connections
+ */
+export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
+  registry: RedisTokenRegistry;
+  close(): Promise<void>;
+} {
+  const connection = connectRedis(options);
+  return { registry: new RedisTokenRegistry(connection, options), close: () => connection.close() };
+}
+
+/** One sorted set per subject: see {@link Keyspace} for names and members. Its errors are those of {@link connectRedis}. */
+export class RedisTokenRegistry implements TokenRegistry {
+  readonly backend: 'redis-cluster' | 'redis';
+  readonly prefix: string;
+  readonly #connection: RedisConnection;
+  readonly #batcher: Batcher;
+  readonly #keyspace: Keyspace;
+  readonly #tolerance: number;
+
+  constructor(connection: RedisConnection, options: { prefix: string; clockToleranceSeconds: number }) {
+    this.backend = connection.mode === 'cluster' ? 'redis-cluster' : 'redis';
+    this.prefix = options.prefix;
+    this.#connection = connection;
+    this.#batcher = new Batcher(connection);
+    this.#keyspace = keyspace(options.prefix);
+    this.#tolerance = options.clockToleranceSeconds;
+  }
+
+  async register(
+    sub: string,
+    entry: RegistryEntry,
+    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
+  ): Promise<RegistryEntry[]> {
+    const { now, user, label, maxPerSubject } = options;
+    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
+    const { answer } = await this.#run(sub, REGISTER, now, [
+      entryMember(entry),
+      entry.exp,
+      maxPerSubject ?? 0,
+      label ?? '',
+      ...status,
+    ]);
+    if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
+    return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
+  }
+
+  async standing(
+    sub: string,
+    entry: { jti: string; keyId: number; iat: number },
+    now: number,
+  ): Promise<{ exp: number | null; user: UserStatus | null }> {
+    const keys = this.#keyspace.keysOf(sub);
+    const [reply] = await this.#read(keys, ['zmscore', keys.entries, entryMember(entry), STATUS_MEMBER]);
+    const [exp = null, status = null] = (Array.isArray(reply) ? reply : []).map(toScore);
+    return {
+      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      user: statusAt(status, now),
+    };
+  }
+
+  async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
+    const keys = this.#keyspace.keysOf(sub);
+    const [set, hash] = await this.#read(
+      keys,
+      ['zrangebyscore', keys.entries, `(${now - this.#tolerance}`, '+inf', 'WITHSCORES'],
+      ['hgetall', keys.labels],
+    );
+    // ioredis makes an object of this reply.
+    const labels = new Map<string, string>(Object.entries(hash ?? {}));
+    return pairs(set)
+      .flatMap(([member, exp]) => {
+        const entry = parseEntry(member, exp);
+        return entry === null ? [] : { ...entry, label: labels.get(member) ?? null };
+      })
+      .sort(byAge);
+  }
+
+  async setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+  ): Promise<{ replicasConfirmed: number | null }> {
+    // Only what takes standing away has to reach the replicas before it counts as done.
+    const confirming = user.status === 'disabled';
+    const args = [statusScore(user), user.version];
+    const { answer, client } = await this.#run(sub, SET_STATUS, now, args, confirming);
+    const isNoted = answer !== NOT_OURS && answer[0] === 1;
+    return { replicasConfirmed: isNoted && confirming ? await this.#confirm(client) : null };
+  }
+
+  async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
+    const { answer, client } = await this.#run(
+      sub,
+      REMOVE,
+      now,
+      ['remove', ...filterArguments(filter)],
+      true,
+    );
+    const removed = answer === NOT_OURS ? 0 : Number(answer[0]);
+    return { removed, replicasConfirmed: removed > 0 ? await this.#confirm(client) : null };
+  }
+
+  async removeEverywhere(
+    filter: EntryFilter,
+    options: { now: number; dryRun?: boolean; signal?: AbortSignal },
+  ): Promise<WideRemoval> {
+    const args = [options.dryRun ? 'count' : 'remove', ...filterArguments(filter)];
+    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options.signal);
+  }
+
+  async survey(
+    visit: (subject: SurveyedSubject) => void,
+    options: { now: number; signal?: AbortSignal },
+  ): Promise<SurveyOutcome> {
+    return survey(this.#whole(), visit, options.now - this.#tolerance, options.signal);
+  }
+
+  nodes(): Promise<RegistryNode[]> {
+    return listNodes(this.#connection);
+  }
+
+  #whole(): WholeRegistry {
+    return { connection: this.#connection, batcher: this.#batcher, keyspace: this.#keyspace };
+  }
+
+  /** What every script is told of the time: see {@link REGISTER}. */
+  #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
+    return [now - this.#tolerance, this.#tolerance, ...args];
+  }
+
+  async #run(
+    sub: string,
+    script: Script,
+    now: number,
+    args: ReadonlyArray<string | number>,
+    confirming = false,
+  ): Promise<{ answer: unknown[] | typeof NOT_OURS; client: Redis | null }> {
+    const keys = this.#keyspace.keysOf(sub);
+    const { replies, client } = await this.#batcher.send({
+      keys,
+      script,
+      args: this.#timed(now, args),
+      confirming,
+    });
+    try {
+      const [state, ...answer] = unwrap(replies[0]) as unknown[];
+      return { answer: state === NOT_OURS ? NOT_OURS : answer, client };
+    } catch (error) {
+      throw this.#connection.translate(error);
+    }
+  }
+
+  /** The replies to reads; what a key of a foreign type refuses to tell is null. */
+  async #read(keys: SubjectKeys, ...commands: Command[]): Promise<unknown[]> {
+    const { replies } = await this.#batcher.send({ keys, commands });
+    return replies.map((reply) => {
+      if (replyCode(reply) === 'WRONGTYPE') return null;
+      if (reply instanceof Error) throw this.#connection.translate(reply);
+      return reply;
+    });
+  }
+
+  /** A connection that is not known (see {@link Answer}) confirms nothing. */
+  async #confirm(client: Redis | null): Promise<number> {
+    return client === null ? 0 : confirmReplicas(client, this.#connection.timeoutMs);
+  }
+
+  #foreignKey(key: string): JwtctlError {
+    return new JwtctlError(
+      'state',
+      'ERR_REDIS_FOREIGN_KEY',
+      `The key ${key} in Redis holds something else.`,
+      {
+        hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+        details: { key },
+      },
+    );
+  }
+}
+
+/** jti given or not, jti, key id, issuedBefore: see {@link REMOVE}. */
+function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
+  return [jti === undefined ? 0 : 1, jti ?? '', keyId ?? '', issuedBefore ?? ''];
+}
+
+function toScore(value: unknown): number | null {
+  return typeof value === 'string' ? Number(value) : null;
+}
+
+/** Of a flat list `a, 1, b, 2`. */
+function pairs(reply: unknown): Array<[string, string]> {
+  const values = Array.isArray(reply) ? reply : [];
+  return Array.from({ length: values.length / 2 }, (_, index) => [values[2 * index], values[2 * index + 1]]);
+}
+
+function byAge(a: RegistryEntry, b: RegistryEntry): number {
+  return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
+}

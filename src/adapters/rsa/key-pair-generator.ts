@@ -1,0 +1,19 @@
+import { generateKeyPair } from 'node:crypto';
+import { promisify } from 'node:util';
+import { calculateJwkThumbprint, type JWK } from 'jose';
+import type { KeyPairGenerator } from '../../domain/ports.js';
+
+/** RSA pairs from OpenSSL, made off the main thread; the exponent is 65537. */
+export const rsaKeyPairGenerator: KeyPairGenerator = {
+  async generate(_alg, bits) {
+    const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', {
+      modulusLength: bits,
+      publicExponent: 0x10001,
+    });
+    return {
+      publicKey: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
+      pkcs8: privateKey.export({ type: 'pkcs8', format: 'der' }),
+      thumbprint: await calculateJwkThumbprint(publicKey.export({ format: 'jwk' }) as JWK, 'sha256'),
+    };
+  },
+};

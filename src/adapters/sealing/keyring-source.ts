@@ -1,0 +1,120 @@
+import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { JwtctlError } from '../../domain/errors.js';
+import { type MasterKey, parseKeyring } from './keyring.js';
+
+export type KeyringSource =
+  | { kind: 'value'; text: string }
+  | { kind: 'file'; file: string }
+  | { kind: 'command'; command: string; timeoutMs: number }
+  /** A file that is made with one new master key when there is none and `mayCreate` says so. */
+  | { kind: 'embedded'; file: string; mayCreate(): Promise<boolean>; onCreated(file: string): void };
+
+const MAX_OUTPUT_BYTES = 65_536;
+
+/** Fetches the keyring from where it is kept. */
+export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ...MasterKey[]]> {
+  switch (source.kind) {
+    case 'value':
+      return parseKeyring(source.text, 'JWTCTL_MASTER_KEY');
+    case 'file':
+      return parseKeyring(await readKeyringFile(source.file), source.file);
+    case 'command':
+      return parseKeyring(
+        await outputOf(source.command, source.timeoutMs),
+        'the output of `masterKey.command`',
+      );
+    case 'embedded':
+      return parseKeyring(await readOrCreate(source), source.file);
+  }
+}
+
+async function readKeyringFile(file: string): Promise<string> {
+  try {
+    const { mode } = await stat(file);
+    if ((mode & 0o022) !== 0) {
+      throw new JwtctlError(
+        'usage',
+        'ERR_MASTER_KEY_UNSAFE',
+        `The master key file ${file} may be written by others.`,
+        {
+          hint: `Run \`chmod 600 ${file}\`, and make sure that nobody has changed it.`,
+        },
+      );
+    }
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if (error instanceof JwtctlError) throw error;
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new JwtctlError(
+      'state',
+      'ERR_MASTER_KEY_MISSING',
+      `The master key file ${file} cannot be read (${code}).`,
+      {
+        hint: 'Bring it back from where it is kept safe: without it no private key of the store can be opened.',
+        cause: error,
+      },
+    );
+  }
+}
+
+/**
+ * The file appears with its content or not at all: it is written under another name and linked, which fails where one
+ * is there already. So of many first uses at once all end up with the same master key.
+ */
+async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
+  const { file } = source;
+  if (!(await exists(file)) && (await source.mayCreate())) {
+    await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+    const draft = `${file}.${randomBytes(6).toString('hex')}`;
+    await writeFile(draft, `${randomBytes(32).toString('base64')}\n`, {
+      mode: 0o600,
+      flag: 'wx',
+      flush: true,
+    });
+    try {
+      await link(draft, file);
+      source.onCreated(file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    } finally {
+      await unlink(draft);
+    }
+  }
+  return readKeyringFile(file);
+}
+
+async function exists(file: string): Promise<boolean> {
+  return stat(file).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Neither what the command prints nor how it was called is shown: both may hold secrets. */
+function outputOf(command: string, timeoutMs: number): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES } as const;
+    const child = execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
+      if (error === null) return resolve(stdout);
+      const what = error.killed
+        ? `did not end within ${timeoutMs} ms`
+        : typeof error.code === 'number'
+          ? `ended with status ${error.code}`
+          : 'could not be run';
+      reject(
+        new JwtctlError(
+          'unavailable',
+          'ERR_MASTER_KEY_COMMAND',
+          `The command of \`masterKey.command\` ${what}.`,
+          {
+            hint: 'Run it by hand to see why; its output is never shown here.',
+          },
+        ),
+      );
+    });
+    child.stdin?.end();
+  });
+}

@@ -1,0 +1,50 @@
+import { createHash } from 'node:crypto';
+import { JwtctlError } from '../../domain/errors.js';
+
+export interface MasterKey {
+  /** Derived from the key, and tells nothing of it: what a sealed private half names as its opener. */
+  id: string;
+  secret: Uint8Array;
+}
+
+const SECRET_BYTES = 32;
+const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
+
+/**
+ * Reads a keyring: a base64 (or base64url) 256-bit key a line, the first seals, all open. Empty lines and lines that
+ * begin with # are skipped.
+ *
+ * @param origin what the text came from, for messages
+ * @throws JwtctlError `ERR_MASTER_KEY_INVALID` (usage) naming the line, never what stands on it
+ */
+export function parseKeyring(text: string, origin: string): [MasterKey, ...MasterKey[]] {
+  const keys: MasterKey[] = [];
+  for (const [index, line] of text.split('\n').entries()) {
+    const encoded = line.trim();
+    if (encoded === '' || encoded.startsWith('#')) continue;
+    const secret = Buffer.from(encoded, 'base64');
+    if (!BASE64.test(encoded) || secret.length !== SECRET_BYTES) {
+      throw new JwtctlError(
+        'usage',
+        'ERR_MASTER_KEY_INVALID',
+        `Line ${index + 1} of ${origin} is not a master key.`,
+        {
+          hint: 'A master key is 32 random bytes in base64, one a line. Make one with `openssl rand -base64 32`.',
+        },
+      );
+    }
+    keys.push({ id: masterKeyId(secret), secret });
+  }
+  const [first, ...rest] = keys;
+  if (first === undefined) {
+    throw new JwtctlError('usage', 'ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
+      hint: 'Make one with `openssl rand -base64 32`.',
+    });
+  }
+  return [first, ...rest];
+}
+
+function masterKeyId(secret: Uint8Array): string {
+  const digest = createHash('sha256').update('jwtctl master key id').update(secret).digest('hex');
+  return `mk-${digest.slice(0, 12)}`;
+}

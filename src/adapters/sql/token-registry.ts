@@ -1,0 +1,294 @@
+import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import type {
+  EntryFilter,
+  KnownUserStatus,
+  RegistryEntry,
+  RegistryNode,
+  Removal,
+  SurveyedSubject,
+  SurveyOutcome,
+  TokenRegistry,
+  UserStatus,
+  WideRemoval,
+} from '../../domain/ports.js';
+import { retryConflicts } from './conflicts.js';
+import type { Schema, SqlExecutor } from './schema.js';
+
+export interface SqliteRegistryOptions {
+  /** The file's name, shown where a cluster shows its nodes. */
+  file: string;
+  clockToleranceSeconds: number;
+}
+
+const PAGE = 1_000;
+
+/** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
+export class SqliteTokenRegistry implements TokenRegistry {
+  readonly backend = 'sqlite';
+  readonly prefix = '';
+  readonly #db: Kysely<Schema>;
+  readonly #file: string;
+  readonly #tolerance: number;
+
+  constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
+    this.#db = db;
+    this.#file = options.file;
+    this.#tolerance = options.clockToleranceSeconds;
+  }
+
+  register(
+    sub: string,
+    entry: RegistryEntry,
+    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
+  ): Promise<RegistryEntry[]> {
+    return this.#write(options.now, async (db) => {
+      await db
+        .insertInto('registry_entries')
+        .orReplace()
+        .values({ sub, ...columnsOf(entry), label: options.label ?? null })
+        .execute();
+      if (options.user !== undefined) await noteStatus(db, sub, options.user);
+      const evicted = await oldestBeyond(db, sub, options.maxPerSubject);
+      for (const old of evicted) {
+        await db
+          .deleteFrom('registry_entries')
+          .where('sub', '=', sub)
+          .where('jti', '=', old.jti)
+          .where('key_id', '=', old.keyId)
+          .where('iat', '=', old.iat)
+          .execute();
+      }
+      return evicted;
+    });
+  }
+
+  async standing(
+    sub: string,
+    entry: { jti: string; keyId: number; iat: number },
+    now: number,
+  ): Promise<{ exp: number | null; user: UserStatus | null }> {
+    const row = await this.#db
+      .selectNoFrom((select) => [
+        select
+          .selectFrom('registry_entries')
+          .select('exp')
+          .where('sub', '=', sub)
+          .where('jti', '=', entry.jti)
+          .where('key_id', '=', entry.keyId)
+          .where('iat', '=', entry.iat)
+          .where('exp', '>', now - this.#tolerance)
+          .as('exp'),
+        select
+          .selectFrom('registry_users')
+          .select('status')
+          .where('sub', '=', sub)
+          .where('known_until', '>', now)
+          .as('status'),
+      ])
+      .executeTakeFirst();
+    return { exp: row?.exp ?? null, user: row?.status ?? null };
+  }
+
+  async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
+    const rows = await this.#live(now)
+      .where('sub', '=', sub)
+      .select(['jti', 'key_id', 'iat', 'exp', 'label'])
+      .orderBy('iat')
+      .orderBy('jti')
+      .execute();
+    return rows.map((row) => ({ ...toEntry(row), label: row.label }));
+  }
+
+  setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+  ): Promise<{ replicasConfirmed: number | null }> {
+    return this.#write(now, async (db) => {
+      const entry = await db
+        .selectFrom('registry_entries')
+        .select('sub')
+        .where('sub', '=', sub)
+        .executeTakeFirst();
+      if (entry !== undefined) await noteStatus(db, sub, user);
+      return { replicasConfirmed: null };
+    });
+  }
+
+  remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
+    return this.#write(now, async (db) => {
+      const result = await db
+        .deleteFrom('registry_entries')
+        .where(matches(filter))
+        .where('sub', '=', sub)
+        .executeTakeFirst();
+      await forgetUsersWithoutEntries(db);
+      return { removed: Number(result.numDeletedRows), replicasConfirmed: null };
+    });
+  }
+
+  removeEverywhere(
+    filter: EntryFilter,
+    { now, dryRun = false, signal }: { now: number; dryRun?: boolean; signal?: AbortSignal },
+  ): Promise<WideRemoval> {
+    signal?.throwIfAborted();
+    return this.#write(now, async (db) => {
+      const counted = await db
+        .selectFrom('registry_entries')
+        .where(matches(filter))
+        .select((column) => [
+          column.fn.countAll<number>().as('matched'),
+          column.fn.count<number>('sub').distinct().as('subjects'),
+          column.fn.max('iat').as('largestIat'),
+        ])
+        .executeTakeFirstOrThrow();
+      if (!dryRun) {
+        await db.deleteFrom('registry_entries').where(matches(filter)).execute();
+        await forgetUsersWithoutEntries(db);
+      }
+      const matched = Number(counted.matched);
+      const removed = dryRun ? 0 : matched;
+      return {
+        matched,
+        removed,
+        subjects: Number(counted.subjects),
+        largestIat: counted.largestIat ?? null,
+        byNode: [{ node: this.#file, matched, removed }],
+        replicasConfirmed: null,
+        complete: true,
+        missed: [],
+      };
+    });
+  }
+
+  async survey(
+    visit: (subject: SurveyedSubject) => void,
+    { now, signal }: { now: number; signal?: AbortSignal },
+  ): Promise<SurveyOutcome> {
+    let after: string | null = null;
+    for (;;) {
+      signal?.throwIfAborted();
+      let query = this.#live(now).select('sub').distinct().orderBy('sub').limit(PAGE);
+      if (after !== null) query = query.where('sub', '>', after);
+      const subjects = await query.execute();
+      for (const { sub } of subjects) {
+        const entries = await this.list(sub, now);
+        visit({ sub, node: this.#file, entries: entries.map(toEntryAlone), malformed: 0, bytes: null });
+      }
+      after = subjects.at(-1)?.sub ?? null;
+      if (subjects.length < PAGE) break;
+    }
+    return {
+      complete: true,
+      missed: [],
+      nodes: [{ node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null }],
+    };
+  }
+
+  async nodes(): Promise<RegistryNode[]> {
+    const { keys } = await this.#db
+      .selectFrom('registry_entries')
+      .select((column) => column.fn.count<number>('sub').distinct().as('keys'))
+      .executeTakeFirstOrThrow();
+    return [
+      {
+        node: this.#file,
+        role: 'embedded',
+        master: null,
+        slots: null,
+        keys: Number(keys),
+        usedMemoryBytes: null,
+        maxmemoryPolicy: null,
+        lagBytes: null,
+        reachable: true,
+      },
+    ];
+  }
+
+  #live(now: number): SelectQueryBuilder<Schema, 'registry_entries', object> {
+    return this.#db.selectFrom('registry_entries').where('exp', '>', now - this.#tolerance);
+  }
+
+  /** One transaction that first drops what has expired: nothing has to be swept at some other time. */
+  #write<T>(now: number, work: (db: SqlExecutor) => Promise<T>): Promise<T> {
+    return retryConflicts(() =>
+      this.#db.transaction().execute(async (db) => {
+        const expired = await db
+          .deleteFrom('registry_entries')
+          .where('exp', '<=', now - this.#tolerance)
+          .executeTakeFirst();
+        if (expired.numDeletedRows > 0n) await forgetUsersWithoutEntries(db);
+        return work(db);
+      }),
+    );
+  }
+}
+
+async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): Promise<void> {
+  await db
+    .insertInto('registry_users')
+    .values({ sub, status: user.status, version: user.version, known_until: user.until })
+    .onConflict((conflict) =>
+      conflict
+        .column('sub')
+        .doUpdateSet({ status: user.status, version: user.version, known_until: user.until })
+        .where('registry_users.version', '<=', user.version),
+    )
+    .execute();
+}
+
+async function oldestBeyond(
+  db: SqlExecutor,
+  sub: string,
+  maxPerSubject: number | undefined,
+): Promise<RegistryEntry[]> {
+  if (maxPerSubject === undefined) return [];
+  const rows = await db
+    .selectFrom('registry_entries')
+    .select(['jti', 'key_id', 'iat', 'exp'])
+    .where('sub', '=', sub)
+    .orderBy('iat', 'desc')
+    .orderBy('jti', 'desc')
+    .limit(Number.MAX_SAFE_INTEGER)
+    .offset(maxPerSubject)
+    .execute();
+  return rows.map(toEntry).reverse();
+}
+
+function matches(filter: EntryFilter) {
+  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
+    column.and([
+      ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
+      ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
+      ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
+    ]);
+}
+
+/** What is known of a user lives as long as the last of their entries. */
+async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> {
+  await db
+    .deleteFrom('registry_users')
+    .where((where) =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom('registry_entries')
+            .select('registry_entries.sub')
+            .whereRef('registry_entries.sub', '=', 'registry_users.sub'),
+        ),
+      ),
+    )
+    .execute();
+}
+
+function columnsOf(entry: RegistryEntry) {
+  return { jti: entry.jti, key_id: entry.keyId, iat: entry.iat, exp: entry.exp };
+}
+
+function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {
+  return { jti: row.jti, keyId: row.key_id, iat: row.iat, exp: row.exp };
+}
+
+function toEntryAlone({ jti, keyId, iat, exp }: RegistryEntry): RegistryEntry {
+  return { jti, keyId, iat, exp };
+}

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import type { Run } from './commands/invocation.js';
+import { JwtctlError } from './domain/errors.js';
+import { describeError } from './output/errors.js';
+import { EXIT, exitCodeOf } from './output/exit-code.js';
+import { render } from './output/render.js';
+import { buildProgram } from './program.js';
+import { createInvocation, type GlobalValues, type Io, mayColor, readGlobals } from './run.js';
+
+export type { Io } from './run.js';
+
+/**
+ * Runs one command line.
+ *
+ * @param argv the words after the program's name
+ * @param signal aborted where the user interrupts: no new work is begun from then on
+ * @returns the exit code. It throws nothing: this is the one place where errors end.
+ */
+export async function main(
+  argv: readonly string[],
+  io: Io,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<number> {
+  let values: GlobalValues = { json: argv.includes('--json') };
+  let exitCode: number = EXIT.done;
+  const run: Run =
+    (action) =>
+    async (...args) => {
+      const command = args.pop() as Command;
+      const flags = args.pop() as never;
+      values = command.optsWithGlobals();
+      const { invocation, notice, dispose } = createInvocation(values, io, signal);
+      try {
+        const outcome = await action(invocation, flags, ...(args as never));
+        for (const note of outcome.notes ?? []) notice(note);
+        const { format } = invocation.globals;
+        if (outcome.view !== undefined)
+          await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
+        exitCode = outcome.exitCode ?? EXIT.done;
+      } finally {
+        await dispose();
+      }
+    };
+  const help = { out: (text: string) => io.stdout.write(text), err: (text: string) => io.stderr.write(text) };
+
+  try {
+    const program = await buildProgram(argv, run, help);
+    program.on('option:version', () => {
+      throw new VersionRequest();
+    });
+    await program.parseAsync([...argv], { from: 'user' });
+    return signal.aborted ? EXIT.interrupted : exitCode;
+  } catch (error) {
+    return conclude(error, values, io, signal);
+  }
+}
+
+class VersionRequest extends Error {}
+
+async function conclude(error: unknown, values: GlobalValues, io: Io, signal: AbortSignal): Promise<number> {
+  if (error instanceof VersionRequest) {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+    await new Promise((resolve) => io.stdout.write(`${version}\n`, resolve));
+    return EXIT.done;
+  }
+  // The reader went away (`| head`): there is nobody left to tell anything.
+  if (hasCode(error, 'EPIPE')) return EXIT.done;
+  const shown = isCommanderError(error)
+    ? usageError(error)
+    : signal.aborted && isAbort(error)
+      ? interrupted()
+      : error;
+  if (shown === null) return EXIT.done;
+  io.stderr.write(describeError(shown, readGlobals(values, io).format));
+  return exitCodeOf(shown);
+}
+
+/** Commander's own complaints; null where it only showed help that was asked for. */
+function usageError(error: Error & { code: string; exitCode: number }): JwtctlError | null {
+  if (error.exitCode === 0) return null;
+  if (error.code === 'commander.help') {
+    return new JwtctlError('usage', 'ERR_USAGE', 'A command is missing: see the list above.');
+  }
+  return new JwtctlError('usage', 'ERR_USAGE', sentence(error.message.replace(/^error: /, '')), {
+    hint: 'Run the command with --help to see its flags.',
+  });
+}
+
+function sentence(text: string): string {
+  const trimmed = text.replace(/\n/g, ' ');
+  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.?)]$/.test(trimmed) ? '' : '.'}`;
+}
+
+function interrupted(): JwtctlError {
+  return new JwtctlError('interrupted', 'ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
+}
+
+function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {
+  return (
+    error instanceof Error &&
+    'exitCode' in error &&
+    'code' in error &&
+    String(error.code).startsWith('commander.')
+  );
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

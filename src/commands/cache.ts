@@ -1,0 +1,145 @@
+import type { Context } from '../context.js';
+import { JwtctlError } from '../domain/errors.js';
+import { countFlush, type FlushInput, flush } from '../domain/flushing.js';
+import { inspectRegistry, inspectSubject } from '../domain/inspection.js';
+import { parseKid } from '../domain/kid.js';
+import type { Database } from '../domain/ports.js';
+import type { SigningKey } from '../domain/signing-key.js';
+import { parseSubject } from '../domain/subject.js';
+import { EXIT } from '../output/exit-code.js';
+import { flushReport, inspection, nodeList } from '../output/views/cache.js';
+import { examples } from './examples.js';
+import { exactlyOne, integerFlag, momentFlag } from './flags.js';
+import type { Action, DefineGroup } from './invocation.js';
+
+export const defineCache: DefineGroup = (group, run) => {
+  group
+    .command('inspect')
+    .option('--sub <sub>', 'only this subject, from its own key')
+    .option('--kid <kid>', 'only tokens under this key', parseKid)
+    .option(
+      '--top <n>',
+      'how many subjects with the most tokens to name (default: 10)',
+      integerFlag('--top', 0, 1000),
+    )
+    .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
+    .addHelpText('after', examples('jwtctl cache inspect', 'jwtctl cache inspect --top 3 --json'))
+    .action(run(inspect));
+
+  group
+    .command('flush')
+    .option('--all', 'every entry under the prefix')
+    .option('--sub <sub>', 'the entries of one subject')
+    .option('--kid <kid>', 'the entries under one key', parseKid)
+    .option(
+      '--issued-before <time>',
+      'entries issued then or earlier (NumericDate or ISO 8601)',
+      momentFlag('--issued-before'),
+    )
+    .description(
+      'remove entries from the registry: their tokens are refused until something brings the entries back',
+    )
+    .addHelpText(
+      'after',
+      examples('jwtctl cache flush --all --dry-run', 'jwtctl cache flush --sub alice --yes'),
+    )
+    .action(run(flushEntries));
+
+  group
+    .command('nodes')
+    .description('list the servers behind the registry')
+    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
+    .action(run(nodes));
+};
+
+const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async (
+  { context: open, signal },
+  flags,
+) => {
+  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
+  const context = await open();
+  const { database, registry, clock } = await context.administration();
+  const { keys } = await database.keys.snapshot();
+  const input = {
+    now: clock.now(),
+    top: flags.top ?? 10,
+    signal,
+    ...(flags.kid === undefined ? {} : { key: keyOf(keys, flags.kid) }),
+  };
+  const report = await (sub === undefined
+    ? inspectRegistry(registry, keys, input)
+    : inspectSubject(registry, keys, { ...input, sub }));
+  return {
+    view: inspection(report),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+  };
+};
+
+interface FlushFlags {
+  all?: true;
+  sub?: string;
+  kid?: string;
+  issuedBefore?: number;
+}
+
+const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, confirm, signal }, flags) => {
+  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
+  exactlyOne(
+    { '--all': flags.all, '--sub': sub, '--kid': flags.kid, '--issued-before': flags.issuedBefore },
+    'cache flush',
+  );
+  const context = await open();
+  const ports = await context.administration();
+  const input: FlushInput = {
+    ...(sub === undefined ? {} : { sub }),
+    filter: await filterOf(ports.database, flags),
+    target: targetOf(flags, ports.registry.prefix),
+    signal,
+  };
+  const counted = await countFlush(ports, input);
+  if (!globals.dryRun) await confirm(question(counted), flags.all ? typedBack(context) : undefined);
+  const report = globals.dryRun ? counted : await flush(ports, input);
+  return {
+    view: flushReport(report, globals.dryRun),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    notes: report.missed.map((missed) => `Not reached: ${missed}.`),
+  };
+};
+
+function question({ matched, subjects }: { matched: number; subjects: number }): string {
+  return `Remove ${matched} entries of ${subjects} subjects? Their tokens are refused from then on.`;
+}
+
+/** What names this registry, and no other one. */
+function typedBack({ settings }: Context): string {
+  return settings.redis.prefix;
+}
+
+async function filterOf(database: Database, { kid, issuedBefore }: FlushFlags) {
+  return {
+    ...(kid === undefined ? {} : { keyId: keyOf((await database.keys.snapshot()).keys, kid).id }),
+    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+  };
+}
+
+function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {
+  if (sub !== undefined) return sub;
+  if (kid !== undefined) return kid;
+  return issuedBefore === undefined ? `all under ${prefix}` : `issued before ${issuedBefore}`;
+}
+
+function keyOf(keys: readonly SigningKey[], kid: string): SigningKey {
+  const key = keys.find((candidate) => candidate.kid === kid);
+  if (key !== undefined) return key;
+  throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
+    hint: 'Run `jwtctl keys list`.',
+  });
+}
+
+const nodes: Action<object, []> = async ({ context: open }) => {
+  const registry = await (await open()).registry();
+  const found = await registry.nodes();
+  const isComplete = found.every((node) => node.reachable);
+  return { view: nodeList(found), exitCode: isComplete ? EXIT.done : EXIT.partial };
+};

@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import type { Config, ConfigSources } from '../config/load.js';
+import type { Context } from '../context.js';
+import type { OutputFormat } from '../output/render.js';
+import type { Outcome } from '../output/view.js';
+
+/** The global flags, read. */
+export interface Globals {
+  format: OutputFormat;
+  isQuiet: boolean;
+  /** Confirmations are taken as given. */
+  yes: boolean;
+  /** Show what would happen, change nothing. */
+  dryRun: boolean;
+  /** Whether a person can be asked: both ends are terminals and `--no-input` is absent. */
+  canAsk: boolean;
+}
+
+/** One run of a command, as its action sees it. Nothing is loaded or opened before it is asked for. */
+export interface Invocation {
+  readonly globals: Globals;
+  readonly configSources: ConfigSources;
+  config(): Promise<Config>;
+  context(): Promise<Context>;
+  /** Aborted by the first SIGINT. */
+  readonly signal: AbortSignal;
+  /** `-` reads standard input, `@file` a file, anything else is the text itself. One trailing newline is dropped. */
+  readText(value: string): Promise<string>;
+  /** `-` reads standard input, anything else (with or without `@`) is a file's name. */
+  readFile(name: string): Promise<string>;
+  /**
+   * Returns once a person agreed, or `--yes` did.
+   *
+   * @param typeBack what has to be typed, where a plain yes is too quick
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) for a no
+   */
+  confirm(question: string, typeBack?: string): Promise<void>;
+}
+
+/** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */
+export type Action<Flags, Args extends unknown[]> = (
+  invocation: Invocation,
+  flags: Flags,
+  ...args: Args
+) => Promise<Outcome>;
+
+/** Makes an action into what commander calls. */
+export type Run = <Flags, Args extends unknown[] = []>(
+  action: Action<Flags, Args>,
+) => (...args: unknown[]) => Promise<void>;
+
+/** Adds a group's verbs to its command. */
+export type DefineGroup = (group: Command, run: Run) => void;

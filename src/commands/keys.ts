@@ -1,0 +1,199 @@
+import { Option } from 'commander';
+import { JwtctlError } from '../domain/errors.js';
+import { jwkSet } from '../domain/jwk-set.js';
+import { generateKeys, planGeneration } from '../domain/key-generation.js';
+import { rotateKeys } from '../domain/key-rotation.js';
+import { parseKid } from '../domain/kid.js';
+import type { Database } from '../domain/ports.js';
+import {
+  KEY_STATES,
+  type KeyState,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+  type SigningKey,
+} from '../domain/signing-key.js';
+import {
+  generationPlan,
+  jwkSetText,
+  keyList,
+  keyRecord,
+  keyRecordWithJwk,
+  publicKeyPem,
+  rotationReport,
+} from '../output/views/keys.js';
+import { examples } from './examples.js';
+import { durationFlag, exactlyOne, integerFlag } from './flags.js';
+import type { Action, DefineGroup } from './invocation.js';
+
+export const defineKeys: DefineGroup = (group, run) => {
+  group
+    .command('generate')
+    .description('make a key pair: the first of a store signs at once, later ones are pending')
+    .option('--kid <kid>', 'name of the key (default: its RFC 7638 thumbprint)', parseKid)
+    .addOption(
+      new Option('--alg <alg>', 'signature algorithm (default: keys.algorithm)').choices(SIGNING_ALGORITHMS),
+    )
+    .option(
+      '--bits <n>',
+      'modulus length, 2048 to 8192 (default: keys.bits)',
+      integerFlag('--bits', 2048, 8192),
+    )
+    .option('--count <n>', 'how many, 1 to 100', integerFlag('--count', 1, 100))
+    .addHelpText('after', examples('jwtctl keys generate', 'jwtctl keys generate --kid 2026-q1 --alg PS256'))
+    .action(run(generate));
+
+  group
+    .command('list')
+    .description('list all keys, oldest first')
+    .addOption(new Option('--state <state>', 'only keys in this state').choices(KEY_STATES))
+    .addHelpText('after', examples('jwtctl keys list', 'jwtctl keys list --state active -q'))
+    .action(run(list));
+
+  group
+    .command('show')
+    .argument('<kid>')
+    .description('show one key; with --json its public half as a JWK')
+    .addHelpText('after', examples('jwtctl keys show 2026-q1', 'jwtctl keys show 2026-q1 --json'))
+    .action(run(show));
+
+  group
+    .command('rotate')
+    .description(
+      'do what is due: publish the next key, let it sign, retire what no token needs; safe to run every hour',
+    )
+    .option(
+      '--if-older-than <duration>',
+      'age at which the active key is due (default: keys.rotateAfter)',
+      durationFlag,
+    )
+    .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
+    .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
+    .action(run(rotate));
+
+  group
+    .command('export')
+    .description('print the public halves that verifiers need')
+    .option('--jwks', 'the JWK Set of all pending, active and retiring keys (the default)')
+    .option('--pem', 'one key as an SPKI PEM; needs --kid')
+    .option('--kid <kid>', 'which key', parseKid)
+    .addHelpText(
+      'after',
+      examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem'),
+    )
+    .action(run(exportPublic));
+};
+
+const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; count?: number }, []> = async (
+  { context: open, globals },
+  flags,
+) => {
+  if (flags.kid !== undefined && (flags.count ?? 1) > 1) {
+    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', '--kid names one key, and --count asks for more.');
+  }
+  const context = await open();
+  const { settings, clock, actor } = context;
+  const input = {
+    ...(flags.kid === undefined ? {} : { kid: flags.kid }),
+    alg: flags.alg ?? settings.keys.algorithm,
+    bits: flags.bits ?? settings.keys.bits,
+    count: flags.count ?? 1,
+    maxTtlSeconds: settings.token.maxTtl,
+  };
+  if (globals.dryRun) return { view: generationPlan(await planGeneration(await context.database(), input)) };
+
+  const database = await context.database('create');
+  const [sealer, generator] = await Promise.all([context.sealer(), context.generator()]);
+  const keys = await generateKeys({ database, sealer, generator, clock, actor }, input);
+  const [only] = keys;
+  const now = clock.now();
+  return {
+    view: flags.count === undefined && only !== undefined ? keyRecord(only, now) : keyList(keys, now),
+  };
+};
+
+const list: Action<{ state?: KeyState }, []> = async ({ context: open }, { state }) => {
+  const context = await open();
+  const { keys } = await (await context.database()).keys.snapshot();
+  return {
+    view: keyList(
+      keys.filter((key) => state === undefined || key.state === state),
+      context.clock.now(),
+    ),
+  };
+};
+
+const show: Action<object, [string]> = async ({ context: open }, _flags, kid) => {
+  const context = await open();
+  return { view: keyRecordWithJwk(await findKey(await context.database(), kid), context.clock.now()) };
+};
+
+const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
+  { context: open, globals },
+  flags,
+) => {
+  if (flags.now && flags.ifOlderThan !== undefined) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_FLAGS_CONTRADICT',
+      '--now rotates at any age, so --if-older-than says nothing beside it.',
+    );
+  }
+  const context = await open();
+  const { settings, clock, actor } = context;
+  const [database, sealer, generator] = await Promise.all([
+    context.database(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const outcome = await rotateKeys(
+    { database, sealer, generator, clock, actor },
+    {
+      policy: {
+        rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
+        publishLeadSeconds: settings.keys.publishLead,
+        maxTtlSeconds: settings.token.maxTtl,
+        clockToleranceSeconds: settings.token.clockTolerance,
+        isForced: flags.now === true,
+      },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun: globals.dryRun,
+    },
+  );
+  const notes = outcome.isUnannounced
+    ? [
+        'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.',
+      ]
+    : [];
+  return { view: rotationReport(outcome, globals.dryRun, clock.now()), notes };
+};
+
+const exportPublic: Action<{ jwks?: true; pem?: true; kid?: string }, []> = async (
+  { context: open },
+  flags,
+) => {
+  if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks }, 'keys export');
+  if (flags.pem && flags.kid === undefined) {
+    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', '--pem prints one key: --kid is needed.', {
+      hint: 'Run `jwtctl keys list` to see the kids.',
+    });
+  }
+  if (!flags.pem && flags.kid !== undefined) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_FLAGS_CONTRADICT',
+      'A JWK Set holds all keys: --kid goes with --pem.',
+    );
+  }
+  const database = await (await open()).database();
+  if (flags.kid !== undefined) return { view: publicKeyPem(await findKey(database, flags.kid)) };
+  return { view: jwkSetText(jwkSet((await database.keys.snapshot()).keys)) };
+};
+
+async function findKey(database: Database, kid: string): Promise<SigningKey> {
+  const key = await database.keys.find(parseKid(kid));
+  if (key !== null) return key;
+  throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
+    hint: 'Run `jwtctl keys list`.',
+  });
+}

@@ -1,0 +1,114 @@
+import type { Command } from 'commander';
+import type { Context } from '../context.js';
+import { JwtctlError } from '../domain/errors.js';
+import type { UserStatus } from '../domain/ports.js';
+import { parseReason, parseUserName } from '../domain/prose.js';
+import { parseSubject } from '../domain/subject.js';
+import { addUser, found, removeUser, setUserStatus } from '../domain/user-administration.js';
+import { userList, userRecord } from '../output/views/users.js';
+import { examples } from './examples.js';
+import type { Action, DefineGroup } from './invocation.js';
+
+export const defineUsers: DefineGroup = (group, run) => {
+  group
+    .command('add')
+    .argument('<sub>', 'the subject: 1 to 255 bytes, compared byte for byte')
+    .option('--name <text>', 'a name for people', parseUserName)
+    .description('add an enabled user')
+    .addHelpText('after', examples('jwtctl users add alice', "jwtctl users add 4711 --name 'Alice Doe'"))
+    .action(run(add));
+
+  group
+    .command('list')
+    .description('list all users')
+    .addHelpText('after', examples('jwtctl users list', 'jwtctl users list -o ndjson'))
+    .action(run(list));
+
+  group
+    .command('show')
+    .argument('<sub>')
+    .description('show one user')
+    .addHelpText('after', examples('jwtctl users show alice', 'jwtctl users show alice --json'))
+    .action(run(show));
+
+  withReason(group.command('disable').argument('<sub>'))
+    .description('refuse all tokens of a user from now on, until the user is enabled again')
+    .addHelpText(
+      'after',
+      examples('jwtctl users disable alice', "jwtctl users disable alice --reason 'lost laptop'"),
+    )
+    .action(run(changeStatus('disabled')));
+
+  withReason(group.command('enable').argument('<sub>'))
+    .description('accept the tokens of a user again, but those that were revoked')
+    .addHelpText('after', examples('jwtctl users enable alice', 'jwtctl users enable alice --json'))
+    .action(run(changeStatus('enabled')));
+
+  withReason(group.command('remove').argument('<sub>'))
+    .description('remove a user and revoke all of their tokens')
+    .addHelpText('after', examples('jwtctl users remove alice', 'jwtctl users remove alice --dry-run'))
+    .action(run(remove));
+};
+
+function withReason(command: Command): Command {
+  return command.option('--reason <text>', 'why, for the security log and the audit log', parseReason);
+}
+
+const add: Action<{ name?: string }, [string]> = async ({ context: open, globals }, flags, sub) => {
+  const input = { sub: parseSubject(sub), name: flags.name ?? null, dryRun: globals.dryRun };
+  const context = await open();
+  assertManaged(context);
+  const { clock, actor } = context;
+  const database = await context.database(globals.dryRun ? undefined : 'create');
+  return { view: userRecord(await addUser({ database, clock, actor }, input), clock.now()) };
+};
+
+const list: Action<object, []> = async ({ context: open }) => {
+  const context = await open();
+  return { view: userList((await context.users()).list(), context.clock.now()) };
+};
+
+const show: Action<object, [string]> = async ({ context: open }, _flags, sub) => {
+  const context = await open();
+  const user = found(await (await context.users()).find(parseSubject(sub)), sub);
+  return { view: userRecord(user, context.clock.now()) };
+};
+
+function changeStatus(status: UserStatus): Action<{ reason?: string }, [string]> {
+  return async ({ context: open, globals }, flags, sub) => {
+    const input = { sub: parseSubject(sub), status, reason: flags.reason ?? null, dryRun: globals.dryRun };
+    const context = await open();
+    assertManaged(context);
+    const user = await setUserStatus(await context.administration(), policyOf(context), input);
+    return { view: userRecord(user, context.clock.now()) };
+  };
+}
+
+const remove: Action<{ reason?: string }, [string]> = async ({ context: open, globals }, flags, sub) => {
+  const input = { sub: parseSubject(sub), reason: flags.reason ?? null, dryRun: globals.dryRun };
+  const context = await open();
+  assertManaged(context);
+  const user = await removeUser(await context.administration(), policyOf(context), input);
+  return { view: userRecord(user, context.clock.now()) };
+};
+
+function policyOf({ settings }: Context) {
+  return {
+    maxTtlSeconds: settings.token.maxTtl,
+    clockToleranceSeconds: settings.token.clockTolerance,
+    statusTtlSeconds: settings.users.statusTtl,
+  };
+}
+
+function assertManaged({ settings }: Context): void {
+  const { source, table } = settings.users;
+  if (source === 'managed') return;
+  const where =
+    source === 'off' ? 'no users are kept (users.source is off)' : `users are kept in your table ${table}`;
+  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', `jwtctl changes no users here: ${where}.`, {
+    hint:
+      source === 'off'
+        ? 'To end tokens, run `jwtctl token revoke`.'
+        : 'Change the row there; jwtctl sees it within `users.statusTtl`. To end tokens at once, run `jwtctl token revoke`.',
+  });
+}

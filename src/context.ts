@@ -1,0 +1,275 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { Kysely } from 'kysely';
+import type { KeyringSource } from './adapters/sealing/keyring-source.js';
+import type { Schema } from './adapters/sql/schema.js';
+import { incompleteStores } from './config/checks.js';
+import type { Settings } from './config/settings.js';
+import { JwtctlError } from './domain/errors.js';
+import { everyone } from './domain/everyone.js';
+import type {
+  Clock,
+  Database,
+  KeyPairGenerator,
+  Prompt,
+  Sealer,
+  TokenRegistry,
+  UserDirectory,
+} from './domain/ports.js';
+import type { SchemaStatus } from './domain/schema-status.js';
+
+/**
+ * What commands, verifier and issuer work with. Nothing is loaded, opened or read before it is asked for, each thing
+ * once; `dispose` closes what was opened.
+ */
+export interface Context {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /** Who is at it, for the audit log. */
+  readonly actor: string;
+  /** With `create` the embedded store is made where there is none; else that is `ERR_NO_STORE` (state). */
+  database(create?: 'create'): Promise<Database>;
+  users(): Promise<UserDirectory>;
+  registry(): Promise<TokenRegistry>;
+  /** Database and registry together, as everything that ends tokens needs them. */
+  administration(): Promise<{ database: Database; registry: TokenRegistry; clock: Clock; actor: string }>;
+  sealer(): Promise<Sealer>;
+  generator(): Promise<KeyPairGenerator>;
+  schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
+  prompt(): Promise<Prompt>;
+  dispose(): Promise<void>;
+}
+
+export interface ContextOptions {
+  settings: Settings;
+  clock: Clock;
+  actor: string;
+  /** Told once what a person should know: which store is in use, where a master key file was made. */
+  notice(text: string): void;
+}
+
+/** The composition root: the one place that names adapters. */
+export function createContext(options: ContextOptions): Context {
+  const { settings, clock, actor, notice } = options;
+  const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
+  const timeoutMs = settings.timeout * 1000;
+  const closers: Array<() => Promise<void>> = [];
+
+  const sql = once(async (create?: 'create'): Promise<Kysely<Schema>> => {
+    const incomplete = incompleteStores(settings);
+    if (incomplete !== null) throw incomplete;
+    const { db, close } = isEmbedded ? await openEmbedded(create) : await openServer();
+    closers.push(close);
+    return db;
+  });
+
+  async function openEmbedded(create?: 'create') {
+    if (!existsSync(settings.data)) {
+      if (create === undefined) throw noStore(settings.data);
+      await mkdir(dirname(settings.data), { recursive: true, mode: 0o700 }).catch((error) => {
+        throw unusableFolder(dirname(settings.data), error);
+      });
+    }
+    notice(
+      `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
+    );
+    const { openSqlite } = await import('./adapters/sql/sqlite.js');
+    return openSqlite({ file: settings.data, timeoutMs });
+  }
+
+  async function openServer() {
+    const { openMysql } = await import('./adapters/sql/mysql.js');
+    const { url, passwordFile, tls } = settings.mysql;
+    const [password, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
+    return openMysql({
+      url: String(url),
+      timeoutMs,
+      ...(password === undefined ? {} : { password }),
+      ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
+    });
+  }
+
+  const engine = isEmbedded ? 'sqlite' : 'mysql';
+
+  const schema = once(async () => {
+    const db = await sql();
+    const migrator = await import('./adapters/sql/migrator.js');
+    return {
+      status: () => migrator.schemaStatus(db, engine),
+      migrate: () => migrator.migrate(db, engine),
+    } as const;
+  });
+
+  const database = once(async (create?: 'create'): Promise<Database> => {
+    const db = await sql(create);
+    const [{ schemaStatus, assertCurrent, migrate }, { sqlDatabase }] = await Promise.all([
+      import('./adapters/sql/migrator.js'),
+      import('./adapters/sql/database.js'),
+    ]);
+    const status = await schemaStatus(db, engine);
+    if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
+    else assertCurrent(status);
+    return sqlDatabase(db);
+  });
+
+  const users = once(async (): Promise<UserDirectory> => {
+    const { source, table, column, enabledWhere } = settings.users;
+    switch (source) {
+      case 'managed':
+        return (await database()).users;
+      case 'off':
+        return everyone;
+      case 'table': {
+        await database();
+        const { SqlUserTable } = await import('./adapters/sql/user-table.js');
+        return new SqlUserTable(await sql(), {
+          table: String(table),
+          column: String(column),
+          ...(enabledWhere === null ? {} : { enabledWhere }),
+        });
+      }
+    }
+  });
+
+  const registry = once(async (): Promise<TokenRegistry> => {
+    const clockToleranceSeconds = settings.token.clockTolerance;
+    if (isEmbedded) {
+      await database();
+      const { SqliteTokenRegistry } = await import('./adapters/sql/token-registry.js');
+      return new SqliteTokenRegistry(await sql(), { file: settings.data, clockToleranceSeconds });
+    }
+    const incomplete = incompleteStores(settings);
+    if (incomplete !== null) throw incomplete;
+    const { openRedisTokenRegistry } = await import('./adapters/redis/token-registry.js');
+    const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
+    const [filePassword, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
+    const secret = password ?? filePassword;
+    const opened = openRedisTokenRegistry({
+      nodes: [...(nodes ?? [])],
+      mode,
+      prefix,
+      clockToleranceSeconds,
+      timeoutMs,
+      ...(username === null ? {} : { username }),
+      ...(secret === undefined ? {} : { password: secret }),
+      ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
+      ...(natMap === null ? {} : { natMap: { ...natMap } }),
+    });
+    closers.push(opened.close);
+    return opened.registry;
+  });
+
+  const sealer = once(async (): Promise<Sealer> => {
+    const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
+    return new JweSealer(keyringSource());
+  });
+
+  function keyringSource(): KeyringSource {
+    const { value, file, command } = settings.masterKey;
+    if (value !== null) return { kind: 'value', text: value };
+    if (file !== null) return { kind: 'file', file };
+    if (command !== null) return { kind: 'command', command, timeoutMs };
+    return {
+      kind: 'embedded',
+      file: `${settings.data}.master-key`,
+      // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
+      mayCreate: async () =>
+        (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
+      onCreated: (made) =>
+        notice(
+          `Made the master key file ${made}. Keep a copy of it in a safe place: without it no signing key can be opened.`,
+        ),
+    };
+  }
+
+  return {
+    settings,
+    clock,
+    actor,
+    database,
+    users,
+    registry,
+    schema,
+    sealer,
+    administration: async () => {
+      const [opened, tokenRegistry] = await Promise.all([database(), registry()]);
+      return { database: opened, registry: tokenRegistry, clock, actor };
+    },
+    generator: once(async () => (await import('./adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
+    prompt: once(async () => (await import('./adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
+    dispose: async () => {
+      await Promise.allSettled(closers.splice(0).map((close) => close()));
+    },
+  };
+}
+
+/** The first call does the work, and its argument counts; later ones get the same result. A failure may be tried again. */
+function once<Argument extends unknown[], Result>(
+  make: (...argument: Argument) => Promise<Result>,
+): (...argument: Argument) => Promise<Result> {
+  let made: Promise<Result> | undefined;
+  return (...argument) => {
+    if (made === undefined) {
+      made = make(...argument);
+      made.catch(() => {
+        made = undefined;
+      });
+    }
+    return made;
+  };
+}
+
+/** A file with a password: one trailing newline is dropped. */
+async function readSecretFile(file: string | null): Promise<string | undefined> {
+  return file === null ? undefined : (await readConfigured(file)).replace(/\r?\n$/, '');
+}
+
+async function readTls(tls: {
+  readonly enabled: boolean;
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+}): Promise<{ ca?: string; cert?: string; key?: string } | undefined> {
+  const files = { ca: tls.ca, cert: tls.cert, key: tls.key };
+  if (!tls.enabled && Object.values(files).every((file) => file === null)) return undefined;
+  const named = Object.entries(files).flatMap(([name, file]) =>
+    file === null ? [] : [[name, file] as const],
+  );
+  return Object.fromEntries(
+    await Promise.all(named.map(async ([name, file]) => [name, await readConfigured(file)] as const)),
+  );
+}
+
+async function readConfigured(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new JwtctlError('usage', 'ERR_CONFIG_FILE_MISSING', `The file ${file} cannot be read (${code}).`, {
+      hint: 'Run `jwtctl config validate` to see which setting names it.',
+      cause: error,
+    });
+  }
+}
+
+function noStore(file: string): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_NO_STORE',
+    `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
+    { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
+  );
+}
+
+function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_DATA_FILE_UNAVAILABLE',
+    `The folder ${folder} cannot be made (${error.code}).`,
+    {
+      hint: 'Point `data` (JWTCTL_DATA) to a place that may be written.',
+      cause: error,
+    },
+  );
+}

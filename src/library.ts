@@ -1,0 +1,85 @@
+import { systemClock } from './clock.js';
+import { loadConfig } from './config/load.js';
+import type { SettingsInput } from './config/settings.js';
+import { type Context, createContext } from './context.js';
+import type { IssuedToken } from './domain/issuance.js';
+import { openStoreIssuer } from './issue/store-issuer.js';
+import { storeVerification } from './verify/store-verification.js';
+import { createVerifier, type Verifier } from './verify/verifier.js';
+
+export interface OpenVerifier extends Verifier {
+  /** Closes every connection. */
+  close(): Promise<void>;
+}
+
+/**
+ * A verifier over the stores that the CLI works with.
+ *
+ * @param options settings that go before those of variables and files, in the nesting of a configuration file:
+ * `{ mysql: { url }, redis: { nodes } }`
+ * @throws JwtctlError (usage) for a configuration that cannot be used; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
+ * kind `unavailable` where MySQL does not answer. Redis is first asked with the first token.
+ */
+export async function openVerifier(options: SettingsInput = {}): Promise<OpenVerifier> {
+  const context = await openContext(options);
+  return closingOnFailure(context, async () => {
+    const verifier = createVerifier(await storeVerification(context));
+    return { verify: verifier.verify, close: context.dispose };
+  });
+}
+
+export interface OpenIssuer {
+  /**
+   * Signs a token and registers it; what is returned is registered.
+   *
+   * The active key is held for up to 60 s: that long after a rotation the key before may still sign, and `verifyUntil`
+   * allows for it.
+   *
+   * @param request.sub 1 to 255 bytes of UTF-8 without control characters; has to be an enabled user
+   * @param request.aud default: `token.audience`
+   * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
+   * @param request.claims claims beside the registered ones of RFC 7519 §4.1
+   * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
+   * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` where a store cannot answer
+   */
+  issue(request: {
+    sub: string;
+    aud?: string | string[];
+    ttlSeconds?: number;
+    claims?: Record<string, unknown>;
+  }): Promise<IssuedToken>;
+  /** Closes every connection. */
+  close(): Promise<void>;
+}
+
+/** An issuer over the stores that the CLI works with. `options` and errors as with {@link openVerifier}. */
+export async function openIssuer(options: SettingsInput = {}): Promise<OpenIssuer> {
+  const context = await openContext(options);
+  return closingOnFailure(context, async () => {
+    const issuer = await openStoreIssuer(context);
+    return {
+      issue: async ({ sub, aud, ttlSeconds, claims }) =>
+        issuer.issue({
+          sub,
+          ...(aud === undefined ? {} : { aud: [aud].flat() }),
+          ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
+          ...(claims === undefined ? {} : { claims }),
+        }),
+      close: context.dispose,
+    };
+  });
+}
+
+async function openContext(options: SettingsInput): Promise<Context> {
+  const config = await loadConfig({ argument: options, env: process.env, cwd: process.cwd() });
+  return createContext({ settings: config.settings, clock: systemClock, actor: 'library', notice: () => {} });
+}
+
+async function closingOnFailure<T>(context: Context, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (error) {
+    await context.dispose();
+    throw error;
+  }
+}

@@ -1,0 +1,25 @@
+import { JwtctlError } from '../domain/errors.js';
+import type { OutputFormat } from './render.js';
+
+/** An error as stderr shows it: one JSON document, or a line and its hint. Never a stack trace, unless it is a bug. */
+export function describeError(error: unknown, format: OutputFormat): string {
+  const shown = error instanceof JwtctlError ? error : bug(error);
+  if (format === 'json' || format === 'ndjson') {
+    const { code, message, hint, details } = shown;
+    const extra = Object.keys(details).length === 0 ? {} : { details };
+    return `${JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }), ...extra } })}\n`;
+  }
+  return `jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`;
+}
+
+/** The stack says where, and holds no values of a user's; the message of an unknown error might. */
+function bug(error: unknown): JwtctlError {
+  const name = error instanceof Error ? error.name : typeof error;
+  const frames =
+    error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
+  const where = frames.slice(0, 8).map((line) => line.trim());
+  return new JwtctlError('bug', 'ERR_BUG', `This is a bug in jwtctl (${name}).\n  ${where.join('\n  ')}`, {
+    hint: 'Please report it with the command that you ran, but without any token, key or password.',
+    cause: error,
+  });
+}

@@ -1,0 +1,48 @@
+/** A value that JSON can hold. */
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
+
+/** How a value of some meaning is shown to a person. */
+export type Tone = 'good' | 'warn' | 'bad' | 'faint';
+export type Cell = string | { text: string; tone: Tone };
+
+/**
+ * What a command has to show, in every form that can be asked for. A view is built field by field from an allow-list:
+ * what is not named in it is not shown.
+ */
+export type View =
+  /** One thing: its fields below each other. */
+  | { shape: 'record'; data: JsonObject; id: string; fields: ReadonlyArray<readonly [string, Cell]> }
+  /** Many of a kind, as they come. */
+  | {
+      shape: 'list';
+      items: AsyncIterable<ListItem> | Iterable<ListItem>;
+      columns: readonly string[];
+      /** Said instead of an empty table. */
+      empty: string;
+    }
+  /** Several tables on one subject; one document in JSON. */
+  | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
+  /** Text as it is, for a file or a pipe; `data` in JSON. */
+  | { shape: 'text'; text: string; data: Json };
+
+export interface ListItem {
+  data: JsonObject;
+  /** The one id that `--quiet` prints. */
+  id: string;
+  row: readonly Cell[];
+}
+
+export interface Section {
+  title: string;
+  columns: readonly string[];
+  rows: ReadonlyArray<readonly Cell[]>;
+}
+
+/** What an action came to: what to show, and the exit code where it is not 0. */
+export interface Outcome {
+  view?: View;
+  exitCode?: number;
+  /** Said on stderr beside the view: warnings, what to do next. */
+  notes?: readonly string[];
+}

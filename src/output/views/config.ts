@@ -1,0 +1,60 @@
+import type { ConfigFile } from '../../config/files.js';
+import type { ConfigVerdict, ShownSetting } from '../../config/show.js';
+import type { Json, View } from '../view.js';
+
+export function settingList(settings: readonly ShownSetting[]): View {
+  return {
+    shape: 'list',
+    columns: ['setting', 'value', 'origin'],
+    empty: '',
+    items: settings.map(({ setting, value, text, origin, variable, flag, doc }) => ({
+      id: setting,
+      data: { setting, value: value as Json, origin, variable, flag, doc },
+      row: [
+        setting,
+        text === '' ? '-' : text,
+        origin === 'default' ? { text: origin, tone: 'faint' } : origin,
+      ],
+    })),
+  };
+}
+
+export function configFileList(files: readonly ConfigFile[]): View {
+  return {
+    shape: 'list',
+    columns: ['file', 'kind', 'read'],
+    empty: 'No file is read.',
+    items: files.map(({ path, kind, exists }) => ({
+      id: path,
+      data: { path, kind, exists },
+      row: [path, kind, exists ? { text: 'yes', tone: 'good' } : 'no: there is none'],
+    })),
+  };
+}
+
+export function configVerdict({ problems, warnings, files }: ConfigVerdict): View {
+  const isValid = problems.length === 0;
+  return {
+    shape: 'report',
+    id: isValid ? 'valid' : 'invalid',
+    data: {
+      valid: isValid,
+      problems: problems.map(({ code, message, hint }) => ({ code, message, hint: hint ?? null })),
+      warnings: [...warnings],
+      files: files.filter((file) => file.exists).map((file) => file.path),
+    },
+    sections: [
+      {
+        title: isValid
+          ? 'The configuration is valid.'
+          : `The configuration has ${problems.length} problem(s).`,
+        columns: ['what', 'problem'],
+        rows: [
+          ...problems.map((problem) => [{ text: problem.code, tone: 'bad' as const }, problem.message]),
+          ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
+          ...files.filter((file) => file.exists).map((file) => ['read', file.path]),
+        ],
+      },
+    ],
+  };
+}

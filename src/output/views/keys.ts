@@ -1,0 +1,162 @@
+import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
+import type { RotationOutcome } from '../../domain/key-rotation.js';
+import type { KeyState, SigningKey } from '../../domain/signing-key.js';
+import { relativeTime } from '../time.js';
+import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
+
+const TONES: Record<KeyState, Tone> = {
+  pending: 'warn',
+  active: 'good',
+  retiring: 'faint',
+  retired: 'faint',
+  compromised: 'bad',
+};
+
+export function keyList(keys: readonly SigningKey[], now: number): View {
+  return {
+    shape: 'list',
+    items: keys.map((key) => keyItem(key, now)),
+    columns: ['kid', 'state', 'alg', 'bits', 'created', 'active since', 'verifies until', 'master key'],
+    empty: 'There are no keys. Run `jwtctl keys generate`.',
+  };
+}
+
+export function keyRecord(key: SigningKey, now: number): View {
+  return {
+    shape: 'record',
+    data: keyData(key),
+    id: key.kid,
+    fields: [
+      ['kid', key.kid],
+      ['state', stateCell(key.state)],
+      ['alg', key.alg],
+      ['bits', String(key.bits)],
+      ['created', relativeTime(key.createdAt, now)],
+      ['active since', relativeTime(key.activatedAt, now)],
+      ['retiring since', relativeTime(key.retiringAt, now)],
+      ['verifies until', relativeTime(key.verifyUntil, now)],
+      ['retired', relativeTime(key.retiredAt, now)],
+      ['compromised', relativeTime(key.compromisedAt, now)],
+      ['master key', key.masterKeyId ?? '-'],
+    ],
+  };
+}
+
+/** The same with the public half in its JSON. */
+export function keyRecordWithJwk(key: SigningKey, now: number): View {
+  const record = keyRecord(key, now) as Extract<View, { shape: 'record' }>;
+  return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
+}
+
+export function generationPlan(plan: {
+  kid: string | null;
+  alg: string;
+  bits: number;
+  count: number;
+  firstState: string;
+}): View {
+  const { kid, alg, bits, count, firstState } = plan;
+  const others = count > 1 ? `, the other ${count - 1} pending` : '';
+  return {
+    shape: 'text',
+    data: { dryRun: true, kid, alg, bits, count, firstState },
+    text: `Would make ${count} ${alg} key(s) of ${bits} bits; the first would be ${firstState}${others}.`,
+  };
+}
+
+export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: number): View {
+  const { rotated, reason, active, previous, pending, signsFrom, retired } = outcome;
+  const data: JsonObject = {
+    rotated: rotated && !dryRun,
+    reason,
+    active,
+    previous,
+    pending,
+    signsFrom,
+    retired,
+  };
+  const made = dryRun ? '(would be made)' : '-';
+  return {
+    shape: 'record',
+    data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
+    id: active ?? '',
+    fields: [
+      [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
+      ['reason', `${reason}: ${explain(outcome, now)}`],
+      ['active', active ?? made],
+      ['previous', previous ?? '-'],
+      ['pending', pending ?? made],
+      ['pending signs', relativeTime(signsFrom, now)],
+      ['retired', retired.length === 0 ? '-' : retired.join(', ')],
+    ],
+  };
+}
+
+export function jwkSetText(set: { keys: PublicJwk[] }): View {
+  const data = { keys: set.keys.map(jwkData) };
+  return { shape: 'text', data, text: JSON.stringify(data, null, 2) };
+}
+
+export function publicKeyPem(key: SigningKey): View {
+  return { shape: 'text', data: { kid: key.kid, publicKey: key.publicKey }, text: key.publicKey };
+}
+
+function keyItem(key: SigningKey, now: number): ListItem {
+  return {
+    data: keyData(key),
+    id: key.kid,
+    row: [
+      key.kid,
+      stateCell(key.state),
+      key.alg,
+      String(key.bits),
+      relativeTime(key.createdAt, now),
+      relativeTime(key.activatedAt, now),
+      relativeTime(key.verifyUntil, now),
+      key.masterKeyId ?? '-',
+    ],
+  };
+}
+
+function keyData(key: SigningKey): JsonObject {
+  const { kid, alg, bits, state, masterKeyId } = key;
+  const { createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt } = key;
+  return {
+    kid,
+    alg,
+    bits,
+    state,
+    masterKeyId,
+    createdAt,
+    activatedAt,
+    retiringAt,
+    verifyUntil,
+    retiredAt,
+    compromisedAt,
+  };
+}
+
+function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
+  return { kty, kid, use, alg, n, e };
+}
+
+function stateCell(state: KeyState): Cell {
+  return { text: state, tone: TONES[state] };
+}
+
+function explain({ reason, signsFrom }: RotationOutcome, now: number): string {
+  switch (reason) {
+    case 'due':
+      return 'the pending key signs from now on';
+    case 'forced':
+      return 'it was asked for, due or not';
+    case 'not_due':
+      return `the active key is not old enough; the pending one signs ${relativeTime(signsFrom, now)}`;
+    case 'published':
+      return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
+    case 'waiting':
+      return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
+    case 'lost_race':
+      return 'another run has just done it';
+  }
+}

@@ -1,0 +1,135 @@
+import type { IssuedToken } from '../../domain/issuance.js';
+import type { RegistryEntry } from '../../domain/ports.js';
+import type { RevocationOutcome } from '../../domain/revocation.js';
+import type { VerificationResult } from '../../domain/verification.js';
+import { isoTime, relativeTime } from '../time.js';
+import type { Cell, Json, JsonObject, View } from '../view.js';
+
+/** The one view that shows a whole token: it has just been made, for whoever asked for it. */
+export function issuedToken(issued: IssuedToken): View {
+  const { token, jti, kid, sub, aud, iat, exp } = issued;
+  return { shape: 'text', text: token, data: { token, jti, kid, sub, aud, iat, exp } };
+}
+
+export function issuancePlan(plan: { kid: string; payload: Record<string, unknown> }): View {
+  const data: JsonObject = { dryRun: true, kid: plan.kid, payload: plan.payload as JsonObject };
+  return {
+    shape: 'record',
+    data,
+    id: plan.kid,
+    fields: [['would sign with', plan.kid], ...claimFields(plan.payload)],
+  };
+}
+
+export function decodedToken(parts: {
+  header: Record<string, unknown>;
+  payload: Record<string, unknown>;
+  signature: string;
+}): View {
+  return {
+    shape: 'record',
+    data: {
+      header: parts.header as JsonObject,
+      payload: parts.payload as JsonObject,
+      signature: parts.signature,
+    },
+    id: String(parts.payload.jti ?? ''),
+    fields: [
+      ['', { text: 'not verified: read as it is, without checking anything', tone: 'warn' }],
+      ...Object.entries(parts.header).map(([name, value]) => [name, plainText(value)] as const),
+      ...claimFields(parts.payload),
+      ['signature', `${parts.signature.slice(0, 16)}… (not checked)`],
+    ],
+  };
+}
+
+export function verification(result: VerificationResult): View {
+  if (!result.active) {
+    const { error, reason } = result;
+    return {
+      shape: 'record',
+      data: { active: false, error: { code: error.code, message: error.message }, reason },
+      id: error.code,
+      fields: [
+        ['active', { text: 'no', tone: 'bad' }],
+        ['reason', reason],
+        ['code', error.code],
+        ['why', error.message],
+      ],
+    };
+  }
+  return {
+    shape: 'record',
+    data: { active: true, header: result.header as JsonObject, payload: result.payload as JsonObject },
+    id: result.payload.jti,
+    fields: [
+      ['active', { text: 'yes', tone: 'good' }],
+      ['kid', plainText(result.header.kid)],
+      ...claimFields(result.payload),
+    ],
+  };
+}
+
+export function tokenList(
+  entries: ReadonlyArray<RegistryEntry & { label: string | null; kid: string | null }>,
+  sub: string,
+  now: number,
+): View {
+  return {
+    shape: 'list',
+    items: entries.map(({ jti, kid, iat, exp, label }) => ({
+      data: { jti, kid, sub, iat, exp, label },
+      id: jti,
+      row: [jti, kid ?? '(unknown)', relativeTime(iat, now), relativeTime(exp, now), label ?? '-'],
+    })),
+    columns: ['jti', 'kid', 'issued', 'expires', 'label'],
+    empty: 'There are no live tokens of this subject.',
+  };
+}
+
+export function revocation(outcome: RevocationOutcome, dryRun: boolean): View {
+  const { revoked, alreadyGone, replicasConfirmed, complete, missed } = outcome;
+  return {
+    shape: 'record',
+    data: {
+      revoked: dryRun ? 0 : revoked,
+      alreadyGone,
+      replicasConfirmed,
+      complete,
+      ...(missed.length === 0 ? {} : { missed }),
+      ...(dryRun ? { dryRun: true, wouldRevoke: revoked } : {}),
+    },
+    id: String(dryRun ? 0 : revoked),
+    fields: [
+      [dryRun ? 'would revoke' : 'revoked', String(revoked)],
+      ['already gone', String(alreadyGone)],
+      ['replicas confirmed', String(replicasConfirmed)],
+      ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
+    ],
+  };
+}
+
+const TIMES = new Set(['exp', 'nbf', 'iat']);
+
+function claimFields(claims: Record<string, unknown>): Array<readonly [string, Cell]> {
+  return Object.entries(claims).map(([name, value]) => [
+    name,
+    TIMES.has(name) && Number.isSafeInteger(value)
+      ? `${value} (${safeIso(value as number)})`
+      : plainText(value),
+  ]);
+}
+
+/** A foreign token may hold a number that is no date. */
+function safeIso(seconds: number): string {
+  return Math.abs(seconds) < 8.64e12 ? isoTime(seconds) : 'out of range';
+}
+
+/** A foreign token may hold anything: what could steer a terminal is escaped. */
+function plainText(value: unknown): string {
+  const text = typeof value === 'string' ? value : JSON.stringify(value as Json);
+  return text.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

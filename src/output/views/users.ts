@@ -1,0 +1,46 @@
+import type { User } from '../../domain/ports.js';
+import { relativeTime } from '../time.js';
+import type { Cell, JsonObject, ListItem, View } from '../view.js';
+
+export function userList(users: AsyncIterable<User>, now: number): View {
+  return {
+    shape: 'list',
+    items: mapItems(users, now),
+    columns: ['sub', 'name', 'status', 'created', 'updated'],
+    empty: 'There are no users. Run `jwtctl users add`.',
+  };
+}
+
+export function userRecord(user: User, now: number): View {
+  return {
+    shape: 'record',
+    data: userData(user),
+    id: user.sub,
+    fields: [
+      ['sub', user.sub],
+      ['name', user.name ?? '-'],
+      ['status', statusCell(user)],
+      ['created', relativeTime(user.createdAt, now)],
+      ['updated', relativeTime(user.updatedAt, now)],
+    ],
+  };
+}
+
+async function* mapItems(users: AsyncIterable<User>, now: number): AsyncGenerator<ListItem> {
+  for await (const user of users) {
+    const times = [relativeTime(user.createdAt, now), relativeTime(user.updatedAt, now)];
+    yield {
+      data: userData(user),
+      id: user.sub,
+      row: [user.sub, user.name ?? '-', statusCell(user), ...times],
+    };
+  }
+}
+
+function userData({ sub, name, status, createdAt, updatedAt }: User): JsonObject {
+  return { sub, name, status, createdAt, updatedAt };
+}
+
+function statusCell({ status }: User): Cell {
+  return { text: status, tone: status === 'enabled' ? 'good' : 'bad' };
+}

@@ -1,0 +1,155 @@
+import { readFile } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import { text as readAll } from 'node:stream/consumers';
+import { systemClock } from './clock.js';
+import type { Globals, Invocation } from './commands/invocation.js';
+import type { Config, ConfigSources } from './config/load.js';
+import { SETTINGS, type SettingPath } from './config/settings.js';
+import { type Context, createContext } from './context.js';
+import { JwtctlError } from './domain/errors.js';
+import type { Clock } from './domain/ports.js';
+import { parseActor } from './domain/prose.js';
+
+/** What a run of the command line reads and writes; a test passes its own. */
+export interface Io {
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean };
+  stderr: Writable & { isTTY?: boolean };
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  /** Default: the host's. */
+  clock?: Clock;
+}
+
+/** The values of the global flags, as commander names them. */
+export type GlobalValues = Record<string, unknown>;
+
+export function readGlobals(values: GlobalValues, io: Io): Globals {
+  const isQuiet = values.quiet === true;
+  const chosen = values.output ?? (values.json === true ? 'json' : isQuiet ? 'quiet' : 'table');
+  return {
+    format: chosen as Globals['format'],
+    isQuiet,
+    yes: values.yes === true,
+    dryRun: values.dryRun === true,
+    canAsk: values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true,
+  };
+}
+
+export function mayColor(values: GlobalValues, io: Io): boolean {
+  const { NO_COLOR, TERM } = io.env;
+  return values.color !== false && io.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+}
+
+/** One invocation: its configuration, its context and its ways to ask, each made when it is first needed. */
+export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
+  const globals = readGlobals(values, io);
+  const configSources = sourcesOf(values, io);
+  const notice = (text: string) => {
+    if (globals.format === 'table' || globals.format === 'ndjson') io.stderr.write(`${text}\n`);
+  };
+  let loaded: Promise<Config> | undefined;
+  let opened: Promise<Context> | undefined;
+
+  const config = () => {
+    loaded ??= loadAndWarn(configSources, notice);
+    return loaded;
+  };
+  const context = () => {
+    opened ??= config().then(({ settings }) =>
+      createContext({ settings, clock: io.clock ?? systemClock, actor: actorOf(values), notice }),
+    );
+    return opened;
+  };
+  const invocation: Invocation = {
+    globals,
+    configSources,
+    signal,
+    config,
+    context,
+    readText: async (value) => {
+      if (value === '-') return withoutNewline(await readAll(io.stdin));
+      return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1))) : value;
+    },
+    readFile: (name) => (name === '-' ? readAll(io.stdin) : readNamed(name.replace(/^@/, ''))),
+    confirm: async (question, typeBack) => {
+      if (!globals.yes) await ask(globals, await context(), question, typeBack);
+    },
+  };
+  return { invocation, notice, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
+}
+
+function sourcesOf(values: GlobalValues, io: Io): ConfigSources {
+  const flags: Partial<Record<SettingPath, unknown>> = {};
+  for (const { path, flag } of SETTINGS) {
+    const value = flag === null ? undefined : values[attributeOf(flag)];
+    if (value !== undefined) flags[path] = value;
+  }
+  return {
+    flags,
+    env: io.env,
+    cwd: io.cwd,
+    configFile: values.config as string | undefined,
+    profile: values.profile as string | undefined,
+  };
+}
+
+/** `--token-max-ttl` is `tokenMaxTtl` to commander. */
+function attributeOf(flag: string): string {
+  return flag.slice(2).replace(/-(\w)/g, (_match, letter: string) => letter.toUpperCase());
+}
+
+async function loadAndWarn(sources: ConfigSources, notice: (text: string) => void): Promise<Config> {
+  const { loadConfig } = await import('./config/load.js');
+  const config = await loadConfig(sources);
+  for (const warning of config.warnings) notice(`Warning: ${warning}`);
+  return config;
+}
+
+function actorOf(values: GlobalValues): string {
+  return values.actor === undefined ? `${accountName()}@${hostname()}` : parseActor(String(values.actor));
+}
+
+function accountName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container may run under an id that has no account.
+    return `uid-${process.getuid?.() ?? 'unknown'}`;
+  }
+}
+
+async function ask(
+  globals: Globals,
+  context: Context,
+  question: string,
+  typeBack: string | undefined,
+): Promise<void> {
+  if (!globals.canAsk) {
+    throw new JwtctlError('usage', 'ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
+      hint: 'Pass --yes to confirm it, or --dry-run to see what would happen.',
+    });
+  }
+  const prompt = await context.prompt();
+  const isConfirmed =
+    typeBack === undefined
+      ? await prompt.confirm(question)
+      : (await prompt.typeBack(`${question} Type ${typeBack} to confirm:`)) === typeBack;
+  if (!isConfirmed) throw new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
+}
+
+async function readNamed(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    throw new JwtctlError('usage', 'ERR_FILE_UNREADABLE', `The file ${file} cannot be read (${code}).`, {
+      cause: error,
+    });
+  }
+}
+
+function withoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
