@@ -30,11 +30,11 @@ export async function main(
       const command = args.pop() as Command;
       const flags = args.pop() as never;
       values = command.optsWithGlobals();
-      const { invocation, notice, dispose } = createInvocation(values, io, signal);
+      const { invocation, dispose } = createInvocation(values, io, signal);
       try {
         const outcome = await action(invocation, flags, ...(args as never));
-        for (const note of outcome.notes ?? []) notice(note);
-        const { format } = invocation.globals;
+        const { format, isQuiet } = invocation.globals;
+        if (!isQuiet) for (const note of outcome.notes ?? []) io.stderr.write(`${note}\n`);
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
         exitCode = outcome.exitCode ?? EXIT.done;

@@ -77,7 +77,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       if (!globals.yes) await ask(globals, await context(), question, typeBack);
     },
   };
-  return { invocation, notice, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
+  return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
 }
 
 function sourcesOf(values: GlobalValues, io: Io): ConfigSources {

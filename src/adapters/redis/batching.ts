@@ -80,24 +80,33 @@ export class Batcher {
     return groups.values();
   }
 
-  async #sendGroup({ node, client }: Group, members: readonly Pending[], deadline: number): Promise<void> {
-    const commands = members.flatMap(({ request }) => commandsOf(request));
+  async #sendGroup(
+    group: Group,
+    members: readonly Pending[],
+    deadline: number,
+    isFirst = true,
+  ): Promise<void> {
+    const commands = members.map(({ request }) => commandsOf(request));
+    if (!isFirst) loadScripts(members, commands);
     let replies: Reply[];
     try {
-      replies = await sendPipeline(client, commands, remaining(deadline));
+      replies = await sendPipeline(group.client, commands.flat(), remaining(deadline));
     } catch (error) {
       for (const pending of members) pending.reject(this.#connection.translate(error));
       return;
     }
+    const unknown: Pending[] = [];
     let from = 0;
-    for (const pending of members) {
-      const { request } = pending;
-      const own = replies.slice(from, from + ('script' in request ? 1 : request.commands.length));
+    for (const [index, pending] of members.entries()) {
+      const own = replies.slice(from, from + (commands[index]?.length ?? 0));
       from += own.length;
       const undelivered = own.find(isUndelivered);
-      if (undelivered !== undefined) void this.#resend(pending, undelivered);
-      else pending.resolve({ replies: own, node, client });
+      if (undelivered === undefined)
+        pending.resolve({ replies: own, node: group.node, client: group.client });
+      else if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
+      else void this.#resend(pending, undelivered);
     }
+    if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
   async #resend({ request, resolve, reject, deadline }: Pending, why: Reply): Promise<void> {
@@ -135,6 +144,16 @@ const PIPELINE_LIMIT = 1000;
 
 function commandsOf(request: Request): readonly Command[] {
   return 'script' in request ? [byHash(request.script, request.keys, request.args)] : request.commands;
+}
+
+/** Sends the source in place of the first hash of each script: EVAL keeps it for those behind it in the pipeline. */
+function loadScripts(members: readonly Pending[], commands: Array<readonly Command[]>): void {
+  const loaded = new Set<Script>();
+  for (const [index, { request }] of members.entries()) {
+    if (!('script' in request) || loaded.has(request.script)) continue;
+    loaded.add(request.script);
+    commands[index] = [bySource(request.script, request.keys, request.args)];
+  }
 }
 
 const MOVING = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN']);

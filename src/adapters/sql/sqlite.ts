@@ -4,6 +4,7 @@ import {
   type DatabaseConnection,
   type Kysely,
   Kysely as KyselyDatabase,
+  SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
   SqliteDriver,
@@ -41,8 +42,22 @@ class EmbeddedDialect extends SqliteDialect {
     this.#database = database;
   }
 
+  override createAdapter(): SqliteAdapter {
+    return new TransactionalDdlAdapter();
+  }
+
   override createDriver(): SqliteDriver {
     return new ImmediateDriver({ database: this.#database });
+  }
+}
+
+/**
+ * SQLite's DDL is transactional. Telling Kysely so makes all migrations one BEGIN IMMEDIATE, which is the lock that Kysely
+ * does not take on SQLite: of many first uses at once one migrates and the others find it done.
+ */
+class TransactionalDdlAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
   }
 }
 

@@ -20,9 +20,13 @@ export async function createTable(
     await builder.execute();
     return;
   }
-  const wanted = builder.toOperationNode().columns.map((column) => column.column.column.name);
+  const wanted = new Map(
+    builder.toOperationNode().columns.map((node) => [node.column.column.name, node.generated !== undefined]),
+  );
   const found = new Set(existing.columns.map((column) => column.name));
-  if (wanted.length !== found.size || wanted.some((column) => !found.has(column))) {
+  // SQLite does not list generated columns.
+  const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
+  if (isMissing || [...found].some((name) => !wanted.has(name))) {
     throw new JwtctlError(
       'state',
       'ERR_TABLE_FOREIGN',
