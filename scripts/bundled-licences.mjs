@@ -1,0 +1,35 @@
+// @ts-check
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/**
+ * Name, version and licence text of every package that has code in the bundle.
+ *
+ * @param {string} root of the project; the metafile's paths are relative to it
+ * @param {import('esbuild').Metafile} metafile
+ */
+export function bundledLicences(root, metafile) {
+  const inputs = Object.values(metafile.outputs).flatMap(({ inputs }) => Object.keys(inputs));
+  const folders = new Set(inputs.map(packageFolder).filter((folder) => folder !== null));
+  return [...folders]
+    .sort()
+    .map((folder) => licence(join(root, folder)))
+    .join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/**
+ * `node_modules/zod` for `node_modules/zod/v4/mini/index.js`; null for a file of our own.
+ *
+ * @param {string} input
+ */
+function packageFolder(input) {
+  return /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input)?.[0] ?? null;
+}
+
+/** @param {string} folder */
+function licence(folder) {
+  const { name, version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+  const file = readdirSync(folder).find((entry) => /^(licen[cs]e|copying)/i.test(entry));
+  if (file === undefined) throw new Error(`${name} is bundled and has no licence file.`);
+  return `${name} ${version}\n\n${readFileSync(join(folder, file), 'utf8').trim()}\n`;
+}

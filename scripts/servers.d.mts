@@ -1,0 +1,90 @@
+/** PEM files. The CA signed the server's certificate, which names 127.0.0.1 and localhost; it serves as a client's, too. */
+export interface TlsFiles {
+  ca: string;
+  cert: string;
+  key: string;
+}
+
+export interface Server {
+  host: string;
+  port: number;
+  pid: number;
+  /** The file that the server writes its log to. */
+  log: string;
+  /** Ends the server and waits until it is gone. May be called again. */
+  stop(): Promise<void>;
+}
+
+/** MariaDB. Its port also speaks TLS. */
+export interface MysqlServer extends Server {
+  /** An account that may do everything, without a database: `mysql://user:password@host:port`. */
+  url: string;
+  tls: TlsFiles;
+}
+
+export interface RedisServer extends Server {
+  /** `host:port`. */
+  node: string;
+  /** Null where the port speaks plain text. Otherwise it speaks nothing but TLS. */
+  tls: TlsFiles | null;
+}
+
+export interface RedisCluster {
+  /** Masters first; the replicas follow in the order of their masters. */
+  nodes: RedisServer[];
+  /** Ends every node. */
+  stop(): Promise<void>;
+}
+
+export interface RedisOptions {
+  /** Only TLS is spoken; with `clients-authenticate` a client has to show a certificate of the same CA. Default: off. */
+  tls?: 'off' | 'on' | 'clients-authenticate';
+  /** The only account, which may do everything. Without a name the password is the default user's. Default: no password. */
+  user?: { name?: string; password: string };
+  /** More lines for `redis.conf`. */
+  config?: string[];
+}
+
+export interface RedisClusterOptions {
+  /** Default 3. */
+  masters?: number;
+  /** Default 1. */
+  replicasPerMaster?: number;
+  /** After how much silence a node counts as failing. Default 2000. */
+  nodeTimeoutMs?: number;
+  /** More lines for each `redis.conf`. */
+  config?: string[];
+}
+
+/**
+ * Servers that live in one temporary folder. The folder and all that runs in it are gone after `stop()`, and also when
+ * this process ends in any other way, by SIGKILL too.
+ */
+export interface ServerGroup {
+  folder: string;
+  /** Starts a program and resolves once its log says that it accepts connections. */
+  launch(options: {
+    /** The server's folder within the group's. */
+    name: string;
+    program: string;
+    args: string[];
+    /** How long SIGTERM has before SIGKILL follows. Default 0: SIGKILL at once. */
+    graceMs?: number;
+  }): Promise<Pick<Server, 'pid' | 'log' | 'stop'>>;
+  /** Runs a program to its end; a failure tells what it said on stderr. */
+  run(program: string, args: string[]): Promise<void>;
+  /** A folder of its own for one server. */
+  makeFolder(name: string): string;
+  stop(): Promise<void>;
+}
+
+export function openServerGroup(): ServerGroup;
+
+/** Starts a MariaDB on a free port of 127.0.0.1. */
+export function startMariadb(group?: ServerGroup): Promise<MysqlServer>;
+
+/** Starts a Redis outside any cluster on a free port of 127.0.0.1. */
+export function startRedis(options?: RedisOptions, group?: ServerGroup): Promise<RedisServer>;
+
+/** Starts a Redis Cluster on free ports of 127.0.0.1 and resolves once all nodes agree on it and the replicas follow. */
+export function startRedisCluster(options?: RedisClusterOptions, group?: ServerGroup): Promise<RedisCluster>;

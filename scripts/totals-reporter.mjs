@@ -1,0 +1,22 @@
+// @ts-check
+import { writeFileSync } from 'node:fs';
+
+/**
+ * A vitest reporter that writes `{ passed, failed, skipped }` to the file that JWTCTL_TEST_TOTALS names; `skipped` holds
+ * the names of the tests that did not run.
+ */
+export default class TotalsReporter {
+  /** @param {ReadonlyArray<import('vitest/node').TestModule>} modules */
+  onTestRunEnd(modules) {
+    const file = process.env.JWTCTL_TEST_TOTALS;
+    if (file === undefined) return;
+    const tests = modules.flatMap((module) => [...module.children.allTests()]);
+    const inState = (/** @type {string} */ state) => tests.filter((test) => test.result().state === state);
+    const totals = {
+      passed: inState('passed').length,
+      failed: inState('failed').length,
+      skipped: inState('skipped').map((test) => test.fullName),
+    };
+    writeFileSync(file, JSON.stringify(totals));
+  }
+}

@@ -1,0 +1,115 @@
+import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { afterAll } from 'vitest';
+import { main } from '../../src/cli.js';
+import type { Clock } from '../../src/domain/ports.js';
+
+/** A clock that only the test moves. It begins at the host's time, because Redis expires by that one. */
+export class MovableClock implements Clock {
+  #now = Math.floor(Date.now() / 1000);
+
+  readonly now = (): number => this.#now;
+
+  /** Nobody waits: time is what is moved. */
+  readonly until = async (time: number): Promise<void> => {
+    this.#now = Math.max(this.#now, time);
+  };
+
+  advance(seconds: number): void {
+    this.#now += seconds;
+  }
+}
+
+export interface CliResult {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+  /** The one JSON document on stdout. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
+  json(): any;
+  /** The one JSON document on stderr: `{ error: { code, message, hint } }`, as its `error`. */
+  error(): { code: string; message: string; hint?: string };
+  /** stdout by line, without the last newline. */
+  lines(): string[];
+}
+
+/** Everything that was printed by any {@link cli} of this test file. */
+export const everythingPrinted: string[] = [];
+
+type Word = string | { stdin: string };
+
+export interface Cli {
+  /** Runs one command line; the last word may be `{ stdin }`. */
+  run(...words: Word[]): Promise<CliResult>;
+  /** The same with `--json`, its document parsed; fails unless the exit code is 0. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
+  json(...words: Word[]): Promise<any>;
+  readonly clock: MovableClock;
+  readonly env: Record<string, string>;
+  /** An empty folder: the working directory, HOME and what XDG names lead here. */
+  readonly home: string;
+}
+
+/** The command line in this process: `main` with streams that are caught, a clock that is moved and nothing of the real environment. */
+export function cli(options: { env?: Record<string, string>; clock?: MovableClock; home?: string } = {}): Cli {
+  const home = options.home ?? temporaryFolder();
+  const clock = options.clock ?? new MovableClock();
+  const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), XDG_CONFIG_HOME: home, ...options.env };
+
+  const run = async (...words: Word[]): Promise<CliResult> => {
+    const argv = words.filter((word) => typeof word === 'string');
+    const input = words.find((word) => typeof word !== 'string')?.stdin ?? '';
+    const stdout = new Capture();
+    const stderr = new Capture();
+    const stdin = Readable.from([input], { objectMode: false });
+    const exitCode = await main(argv, { stdin, stdout, stderr, env, cwd: home, clock });
+    everythingPrinted.push(stdout.text, stderr.text);
+    return resultOf(exitCode, stdout.text, stderr.text);
+  };
+  return {
+    run,
+    json: async (...words) => {
+      const result = await run(...words, '--json');
+      if (result.exitCode !== 0) throw new Error(`Exit ${result.exitCode}: ${result.stderr}`);
+      return result.json();
+    },
+    clock,
+    env,
+    home,
+  };
+}
+
+export function resultOf(exitCode: number, stdout: string, stderr: string): CliResult {
+  return {
+    exitCode,
+    stdout,
+    stderr,
+    json: () => JSON.parse(stdout),
+    error: () => JSON.parse(stderr).error,
+    lines: () => (stdout === '' ? [] : stdout.replace(/\n$/, '').split('\n')),
+  };
+}
+
+const folders: string[] = [];
+afterAll(() => {
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** A folder that is gone when the test file is done. */
+export function temporaryFolder(): string {
+  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-cli-')));
+  mkdirSync(join(folder, 'work'));
+  folders.push(folder);
+  return folder;
+}
+
+class Capture extends Writable {
+  text = '';
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}

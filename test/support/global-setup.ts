@@ -1,0 +1,43 @@
+import type { TestProject } from 'vitest/node';
+import { openServerGroup, startMariadb, startRedisCluster } from '../../scripts/servers.mjs';
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** An account that may create databases, without a database: `mysql://user:password@host:port`. */
+    mysqlUrl: string;
+    /** The PEM file of the CA behind the MySQL server's certificate; null for a server that was there before the run. */
+    mysqlCa: string | null;
+    /** `host:port` of each node of the Redis Cluster. */
+    redisNodes: string[];
+  }
+}
+
+/** Once per run, before the first test: finds or starts the servers, and shuts out the developer's own settings. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const givenMysqlUrl = process.env.JWTCTL_TEST_MYSQL_URL;
+  const givenRedisNodes = process.env.JWTCTL_TEST_REDIS_NODES?.split(',').map((node) => node.trim());
+  const group = openServerGroup();
+  try {
+    isolateSettings(group.makeFolder('home'));
+    const [mysql, cluster] = await Promise.all([
+      givenMysqlUrl ? null : startMariadb(group),
+      givenRedisNodes ? null : startRedisCluster({}, group),
+    ]);
+    project.provide('mysqlUrl', mysql?.url ?? givenMysqlUrl ?? '');
+    project.provide('mysqlCa', mysql?.tls.ca ?? null);
+    project.provide('redisNodes', cluster?.nodes.map(({ node }) => node) ?? givenRedisNodes ?? []);
+    return group.stop;
+  } catch (error) {
+    await group.stop();
+    throw error;
+  }
+}
+
+/** Settings that the developer has exported, or keeps in their home folder, must not reach the code under test. */
+function isolateSettings(home: string): void {
+  for (const name of Object.keys(process.env)) {
+    if (/^JWTCTL_(?!TEST_)|^XDG_|^(NO|FORCE)_COLOR$/.test(name)) delete process.env[name];
+  }
+  for (const kind of ['CONFIG', 'DATA', 'STATE', 'CACHE'])
+    process.env[`XDG_${kind}_HOME`] = `${home}/${kind}`;
+}
