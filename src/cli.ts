@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Run } from './commands/invocation.js';
 import { JwtctlError } from './domain/errors.js';
-import { describeError } from './output/errors.js';
+import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
 import { buildProgram } from './program.js';
@@ -73,6 +73,7 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
       : error;
   if (shown === null) return EXIT.done;
   io.stderr.write(describeError(shown, readGlobals(values, io).format));
+  if (values.verbose === true) io.stderr.write(describeCauses(shown));
   return exitCodeOf(shown);
 }
 

@@ -47,11 +47,13 @@ export interface ContextOptions {
   actor: string;
   /** Told once what a person should know: which store is in use, where a master key file was made. */
   notice(text: string): void;
+  /** Told what is opened, for `--verbose`. */
+  trace(text: string): void;
 }
 
 /** The composition root: the one place that names adapters. */
 export function createContext(options: ContextOptions): Context {
-  const { settings, clock, actor, notice } = options;
+  const { settings, clock, actor, notice, trace } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
@@ -81,6 +83,7 @@ export function createContext(options: ContextOptions): Context {
   async function openServer() {
     const { openMysql } = await import('./adapters/sql/mysql.js');
     const { url, passwordFile, tls } = settings.mysql;
+    trace(`Opening MySQL at ${new URL(String(url)).host}.`);
     const [password, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
     return openMysql({
       url: String(url),
@@ -145,6 +148,9 @@ export function createContext(options: ContextOptions): Context {
     const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
     const [filePassword, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
     const secret = password ?? filePassword;
+    trace(
+      `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
+    );
     const opened = openRedisTokenRegistry({
       nodes: [...(nodes ?? [])],
       mode,
@@ -162,7 +168,9 @@ export function createContext(options: ContextOptions): Context {
 
   const sealer = once(async (): Promise<Sealer> => {
     const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
-    return new JweSealer(keyringSource());
+    const source = keyringSource();
+    trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
+    return new JweSealer(source);
   });
 
   function keyringSource(): KeyringSource {

@@ -72,7 +72,13 @@ export async function openIssuer(options: SettingsInput = {}): Promise<OpenIssue
 
 async function openContext(options: SettingsInput): Promise<Context> {
   const config = await loadConfig({ argument: options, env: process.env, cwd: process.cwd() });
-  return createContext({ settings: config.settings, clock: systemClock, actor: 'library', notice: () => {} });
+  return createContext({
+    settings: config.settings,
+    clock: systemClock,
+    actor: 'library',
+    notice: () => {},
+    trace: () => {},
+  });
 }
 
 async function closingOnFailure<T>(context: Context, open: () => Promise<T>): Promise<T> {

@@ -49,16 +49,19 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const notice = (text: string) => {
     if (globals.format === 'table' || globals.format === 'ndjson') io.stderr.write(`${text}\n`);
   };
+  const trace = (text: string) => {
+    if (values.verbose === true) io.stderr.write(`${text}\n`);
+  };
   let loaded: Promise<Config> | undefined;
   let opened: Promise<Context> | undefined;
 
   const config = () => {
-    loaded ??= loadAndWarn(configSources, notice);
+    loaded ??= loadAndWarn(configSources, notice, trace);
     return loaded;
   };
   const context = () => {
     opened ??= config().then(({ settings }) =>
-      createContext({ settings, clock: io.clock ?? systemClock, actor: actorOf(values), notice }),
+      createContext({ settings, clock: io.clock ?? systemClock, actor: actorOf(values), notice, trace }),
     );
     return opened;
   };
@@ -100,10 +103,15 @@ function attributeOf(flag: string): string {
   return flag.slice(2).replace(/-(\w)/g, (_match, letter: string) => letter.toUpperCase());
 }
 
-async function loadAndWarn(sources: ConfigSources, notice: (text: string) => void): Promise<Config> {
+async function loadAndWarn(
+  sources: ConfigSources,
+  notice: (text: string) => void,
+  trace: (text: string) => void,
+): Promise<Config> {
   const { loadConfig } = await import('./config/load.js');
   const config = await loadConfig(sources);
   for (const warning of config.warnings) notice(`Warning: ${warning}`);
+  for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
   return config;
 }
 

@@ -12,6 +12,19 @@ export function describeError(error: unknown, format: OutputFormat): string {
   return `jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`;
 }
 
+/** For `--verbose`: what lay beneath an error, by names and codes; a driver's wording may quote what it was given. */
+export function describeCauses(error: unknown): string {
+  let text = '';
+  for (
+    let cause = error instanceof Error ? error.cause : undefined;
+    cause instanceof Error;
+    cause = cause.cause
+  ) {
+    text += `  caused by ${cause.name}${'code' in cause ? ` (${String(cause.code)})` : ''}\n`;
+  }
+  return text;
+}
+
 /** The stack says where, and holds no values of a user's; the message of an unknown error might. */
 function bug(error: unknown): JwtctlError {
   const name = error instanceof Error ? error.name : typeof error;
