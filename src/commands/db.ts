@@ -1,3 +1,4 @@
+import type { Context } from '../context.js';
 import { EXIT } from '../output/exit-code.js';
 import { migrationReport, schemaStatus } from '../output/views/database.js';
 import { examples } from './examples.js';
@@ -20,10 +21,33 @@ export const defineDb: DefineGroup = (group, run) => {
 };
 
 const migrate: Action<object, []> = async ({ context: open, globals }) => {
-  const schema = await (await open()).schema();
-  const applied = globals.dryRun ? (await schema.status()).pending : await schema.migrate();
-  return { view: migrationReport(applied, globals.dryRun) };
+  const context = await open();
+  const schema = await context.schema();
+  if (globals.dryRun) return { view: migrationReport((await schema.status()).pending, true) };
+
+  const applied = await schema.migrate();
+  if (applied.length > 0) await recordMigration(context, applied);
+  return { view: migrationReport(applied, false) };
 };
+
+/** After the fact: before the first migration there is no audit log to write to. */
+async function recordMigration(
+  { database, clock, actor }: Context,
+  applied: readonly string[],
+): Promise<void> {
+  const { transaction } = await database();
+  const last = applied.at(-1) ?? '';
+  await transaction(({ auditLog }) =>
+    auditLog.append({
+      at: clock.now(),
+      actor,
+      action: 'db.migrate',
+      target: last,
+      outcome: 'done',
+      reason: `${applied.length} migration(s) applied`,
+    }),
+  );
+}
 
 const status: Action<object, []> = async ({ context: open }) => {
   const found = await (await (await open()).schema()).status();
