@@ -67,7 +67,8 @@ export function parseKey(key: string): HostPort {
   return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
 }
 
-export const DISCONNECT_TIMEOUT_MS = 250;
+/** ioredis 6.0 keeps the process alive for so long after it disconnects, even from a server that was never there. */
+export const DISCONNECT_TIMEOUT_MS = 50;
 
 function commonOptions({ username, password, tls, timeoutMs }: RedisOptions) {
   return {

@@ -162,7 +162,7 @@ export class RedisConnection {
     if (client === null) return this.#opening?.catch(ignore);
     // Not QUIT, which would wait for a server that hangs.
     client.disconnect();
-    await withDeadline(once(client, 'end'), 2 * DISCONNECT_TIMEOUT_MS).catch(ignore);
+    await withDeadline(once(client, 'end'), 4 * DISCONNECT_TIMEOUT_MS).catch(ignore);
   }
 
   async #open(): Promise<void> {

@@ -2,7 +2,7 @@ import type { RegistryNode } from '../../domain/ports.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import { numberIn, parseInfo } from './info.js';
-import { sendPipeline } from './pipeline.js';
+import { sendPipeline, unwrap } from './pipeline.js';
 
 /**
  * The servers, each master before its replicas. Those that do not answer are listed with nulls.
@@ -12,9 +12,8 @@ import { sendPipeline } from './pipeline.js';
 export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
   await connection.ready();
   if (connection.mode === 'standalone') return listServer(connection);
-  await connection.refresh();
+  const [shards] = await Promise.all([readShards(connection), connection.refresh()]);
   const connected = new Map(connection.nodes().map((node) => [node.name, node]));
-  const shards = await readShards(connection);
   const listed = await Promise.all(shards.map((shard) => listShard(connection, connected, shard)));
   return listed.flat();
 }
@@ -84,15 +83,19 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
 
 /** CLUSTER SHARDS (Redis 7.0) names failed nodes too, which CLUSTER SLOTS leaves out. */
 async function readShards(connection: RedisConnection): Promise<Shard[]> {
-  try {
-    const reply = (await connection.follow(['cluster', 'shards'], connection.timeoutMs)) as unknown[][];
-    return reply.map((shard) => {
-      const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
-      return { slots: countSlots(slots), members: nodes.map((node) => toMember(connection, toObject(node))) };
-    });
-  } catch (error) {
-    throw connection.translate(error);
-  }
+  const { timeoutMs } = connection;
+  const asked = connection.nodes().map(async ({ client }) => {
+    const [reply] = await sendPipeline(client, [['cluster', 'shards']], timeoutMs);
+    return unwrap(reply) as unknown[][];
+  });
+  // Of all, because the one that is asked may be the one that hangs.
+  const reply = await Promise.any(asked).catch((error: AggregateError) => {
+    throw connection.translate(error.errors.find((one) => replyCode(one) !== null) ?? error.errors[0]);
+  });
+  return reply.map((shard) => {
+    const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
+    return { slots: countSlots(slots), members: nodes.map((node) => toMember(connection, toObject(node))) };
+  });
 }
 
 function toMember(connection: RedisConnection, node: Record<string, unknown>): Shard['members'][number] {

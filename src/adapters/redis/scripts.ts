@@ -24,12 +24,13 @@ export function bySource(script: Script, keys: SubjectKeys, args: ReadonlyArray<
 }
 
 /*
- * Every script begins with these. ARGV[1] is the horizon, `now - tolerance`: what expired by then is dropped; ARGV[2] is
- * the tolerance.
+ * Every script begins with these. ARGV[1] is the horizon, `now - tolerance`: what expired by then counts as gone; ARGV[2]
+ * is the tolerance.
  *
- * - `settle` ends each write: the keys expire with the last entry, and without entries nothing is left. It cannot use
- *   EXPIRE GT, which does nothing to a key without an expiry (Redis 7.0).
- * - Lua 5.1 unpacks some 8,000 values at most, so members go in portions.
+ * `finish` ends each write: the keys expire with the last entry that stays, and without any nothing is left. (EXPIRE GT
+ * would not do: it leaves a key without an expiry as it is, Redis 7.0.) Its order matters: a key that a removal empties
+ * is gone, and where its slot is moving away, touching a key that is gone breaks the script off halfway (Redis 7.0: "non
+ * local key"). So what may empty a key is the last to touch it.
  */
 const COMMON = `
 local set, labels = KEYS[1], KEYS[2]
@@ -55,22 +56,15 @@ local function live_entries()
   return entries
 end
 
-local function drop(members)
-  for i = 1, #members, 1000 do
-    local last = math.min(i + 999, #members)
-    redis.call('ZREM', set, unpack(members, i, last))
-    if labelled then redis.call('HDEL', labels, unpack(members, i, last)) end
-  end
+local function expired_members()
+  return redis.call('ZRANGEBYSCORE', set, '(0', horizon)
 end
 
-local function drop_expired()
-  drop(redis.call('ZRANGEBYSCORE', set, '(0', horizon))
-end
-
+-- Of the live entries, without reading all of them; nil where there are none.
 local function last_exp()
   local from = 0
   while true do
-    local top = redis.call('ZREVRANGE', set, from, from + 7, 'WITHSCORES')
+    local top = redis.call('ZREVRANGEBYSCORE', set, '+inf', '(' .. horizon, 'WITHSCORES', 'LIMIT', from, 8)
     if #top == 0 then return nil end
     for i = 1, #top, 2 do
       local entry = parse(top[i], top[i + 1])
@@ -80,17 +74,26 @@ local function last_exp()
   end
 end
 
-local function settle()
-  local exp = last_exp()
+-- Lua 5.1 unpacks some 8,000 values at most.
+local function call_in_portions(command, key, members)
+  for i = 1, #members, 1000 do
+    redis.call(command, key, unpack(members, i, math.min(i + 999, #members)))
+  end
+end
+
+local function finish(dropped, exp)
   if exp == nil then
-    redis.call('DEL', set)
     if labelled then redis.call('DEL', labels) end
-    return false
+    redis.call('DEL', set)
+    return
   end
   local at = string.format('%.0f', exp + tolerance)
+  if labelled then
+    redis.call('EXPIREAT', labels, at)
+    call_in_portions('HDEL', labels, dropped)
+  end
   redis.call('EXPIREAT', set, at)
-  if labelled then redis.call('EXPIREAT', labels, at) end
-  return true
+  call_in_portions('ZREM', set, dropped)
 end
 
 local function note_status(score, version)
@@ -108,16 +111,17 @@ end
  * Answers: 1, then member and exp of each entry that made room.
  */
 export const REGISTER = script(`
-drop_expired()
 local member, exp, maximum, label = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
+local answer = {1}
 redis.call('ZADD', set, exp, member)
+if ARGV[7] ~= '' then note_status(ARGV[7], ARGV[8]) end
 if label ~= '' and (labelled or labels_type == 'none') then
   redis.call('HSETNX', labels, member, label)
   labelled = true
 end
-if ARGV[7] ~= '' then note_status(ARGV[7], ARGV[8]) end
 
-local answer = {1}
+-- Only now, for what has just been renewed is not among them.
+local dropped, last = expired_members(), last_exp()
 if maximum > 0 and redis.call('ZCARD', set) > maximum then
   local others = {}
   for _, entry in ipairs(live_entries()) do
@@ -127,15 +131,18 @@ if maximum > 0 and redis.call('ZCARD', set) > maximum then
     if a.iat ~= b.iat then return a.iat < b.iat end
     return a.jti < b.jti
   end)
-  local evicted = {}
-  for i = 1, #others + 1 - maximum do
-    evicted[i] = others[i].member
-    answer[#answer + 1] = others[i].member
-    answer[#answer + 1] = others[i].score
+  last = tonumber(exp)
+  for i, entry in ipairs(others) do
+    if i <= #others + 1 - maximum then
+      dropped[#dropped + 1] = entry.member
+      answer[#answer + 1] = entry.member
+      answer[#answer + 1] = entry.score
+    else
+      last = math.max(last, entry.exp)
+    end
   end
-  drop(evicted)
 end
-settle()
+finish(dropped, last)
 return answer
 `);
 
@@ -145,8 +152,11 @@ return answer
  * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether it was noted.
  */
 export const SET_STATUS = script(`
-drop_expired()
-if not settle() then return {1, 0} end
+local last = last_exp()
+if last == nil then
+  finish({}, nil)
+  return {1, 0}
+end
 return {1, note_status(ARGV[3], ARGV[4])}
 `);
 
@@ -157,24 +167,27 @@ return {1, note_status(ARGV[3], ARGV[4])}
  * issuedBefore ('': any). Answers: 1, then how many matched, and the largest iat among them (-1: none).
  */
 export const REMOVE = script(`
-local is_removal = ARGV[3] == 'remove'
-if is_removal then drop_expired() end
 local jti = ARGV[4] == '1' and ARGV[5] or nil
 local key_id, issued_before = tonumber(ARGV[6]), tonumber(ARGV[7])
+local entries = live_entries()
 
-local entries, matching, largest_iat = live_entries(), {}, -1
+local matching, largest_iat, last = {}, -1, nil
 for _, entry in ipairs(entries) do
   if (jti == nil or entry.jti == jti)
     and (key_id == nil or entry.key_id == key_id)
     and (issued_before == nil or entry.iat <= issued_before) then
     matching[#matching + 1] = entry.member
-    if entry.iat > largest_iat then largest_iat = entry.iat end
+    largest_iat = math.max(largest_iat, entry.iat)
+  else
+    last = math.max(last or 0, entry.exp)
   end
 end
--- Where nothing goes, nothing is written: a removal everywhere passes by every subject.
-if is_removal and (#matching > 0 or #entries == 0) then
-  drop(matching)
-  settle()
+
+-- Where nothing goes nothing is written: a removal everywhere passes by every subject.
+if ARGV[3] == 'remove' and (#matching > 0 or #entries == 0) then
+  local dropped = expired_members()
+  for _, member in ipairs(matching) do dropped[#dropped + 1] = member end
+  finish(dropped, last)
 end
 return {1, #matching, largest_iat}
 `);

@@ -94,7 +94,7 @@ export class SlotWalk {
       this.#whole.connection.timeoutMs,
     );
     const after = parseSlotView(String(unwrap(replies.at(-1))));
-    const subjects: string[] = [];
+    const seen: string[][] = [];
     const read: number[] = [];
     for (const [index, slot] of slots.entries()) {
       const keys = unwrap(replies[index]) as string[];
@@ -104,9 +104,9 @@ export class SlotWalk {
         continue;
       }
       read.push(slot);
-      subjects.push(...this.#subjectsOf(keys));
+      seen.push(this.#subjectsOf(keys));
     }
-    await this.#takeAll(node, subjects, read);
+    await this.#takeAll(node, seen.flat(), read);
     return after;
   }
 

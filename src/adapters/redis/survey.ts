@@ -21,6 +21,8 @@ export async function survey(
 ): Promise<SurveyOutcome> {
   const { connection, batcher, keyspace } = whole;
   const sampled = new Map<string, number>();
+  // What `visit` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
+  const ended = new AbortController();
 
   const take = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
     const answers = await Promise.all(
@@ -39,11 +41,21 @@ export async function survey(
       if (read instanceof Error) throw connection.translate(read);
       const sub = subjects[index];
       if (sub === undefined || read.entries.length === 0) continue;
-      visit({ sub, node: answer.node?.name ?? node.name, ...read });
+      if (ended.signal.aborted) return;
+      try {
+        visit({ sub, node: answer.node?.name ?? node.name, ...read });
+      } catch (error) {
+        ended.abort(error);
+      }
     }
   };
 
-  const { missed, masters } = await walkSubjects(whole, take, signal);
+  const { missed, masters } = await walkSubjects(
+    whole,
+    take,
+    signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]),
+  );
+  ended.signal.throwIfAborted();
   const nodes = await Promise.all(
     masters.map(async ({ node, slots }) => {
       const usedMemoryBytes = await usedMemory(node, connection.timeoutMs);

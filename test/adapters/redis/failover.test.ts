@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { startRedis, startRedisCluster } from '../../support/servers.js';
+import {
+  crowd,
+  entryAt,
+  openRegistry,
+  parseNode,
+  realNow,
+  redisCli,
+  surveyAll,
+} from './registry-under-test.js';
+
+describe('a master that dies', () => {
+  test('is replaced by its replica, which takes reads, scripts and surveys at once', async () => {
+    const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
+    const { registry, close } = openRegistry(
+      cluster.nodes.map(({ node }) => node),
+      { timeoutMs: 10_000 },
+    );
+    try {
+      const now = realNow();
+      const subs = crowd(30);
+      await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+      await registry.setUserStatus('user-0', { status: 'disabled', version: 1, until: now + 600 }, now);
+      const before = await surveyAll(registry);
+      // What was acknowledged may be lost with its master; here it has arrived.
+      await Promise.all(before.nodes.map(({ node }) => redisCli(node, 'WAIT', 1, 1000)));
+      const dying = before.subjects.find(({ sub }) => sub === 'user-0')?.node;
+      await cluster.nodes.find(({ node }) => node === dying)?.stop();
+
+      const [standings, evicted, survey] = await Promise.all([
+        Promise.all(subs.map((sub) => registry.standing(sub, entryAt(now, 'a'), now))),
+        registry.register('user-0', entryAt(now, 'b'), { now }),
+        surveyAll(registry),
+      ]);
+      expect(standings.every(({ exp }) => exp === now + 3600)).toBe(true);
+      expect(standings[0]?.user).toBe('disabled');
+      expect(evicted).toEqual([]);
+      expect(survey.missed).toEqual([]);
+      expect(survey.subjects.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
+
+      const listed = await registry.nodes();
+      expect(listed.find(({ node }) => node === dying)).toMatchObject({ reachable: false, keys: null });
+      expect(listed.filter(({ role, reachable }) => role === 'master' && reachable)).toHaveLength(3);
+    } finally {
+      await close();
+      await cluster.stop();
+    }
+  });
+
+  test('without a replica takes the whole cluster down, and the parts that it held are named', async () => {
+    const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 500 });
+    const { registry, close } = openRegistry(
+      cluster.nodes.map(({ node }) => node),
+      { timeoutMs: 1500 },
+    );
+    try {
+      const now = realNow();
+      await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+      const dead = (await surveyAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node ?? '';
+      await cluster.nodes.find(({ node }) => node === dead)?.stop();
+
+      const started = performance.now();
+      const down = { kind: 'unavailable', code: 'ERR_REDIS_CLUSTER_DOWN' };
+      await expect(registry.standing('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject(down);
+      expect(performance.now() - started).toBeLessThan(2000);
+
+      const living = cluster.nodes.filter(({ node }) => node !== dead);
+      await Promise.all(
+        living.map(({ node }) => redisCli(node, 'CONFIG', 'SET', 'cluster-require-full-coverage', 'no')),
+      );
+      const survey = await surveyAll(registry);
+      expect(survey.complete).toBe(false);
+      expect(survey.missed).toEqual([
+        expect.stringMatching(`^slots \\d+-\\d+ \\(${dead}: connection refused\\)$`),
+      ]);
+      expect(survey.subjects.length).toBeGreaterThan(0);
+      expect(survey.subjects.length).toBeLessThan(30);
+      const removal = await registry.removeEverywhere({}, { now });
+      expect(removal).toMatchObject({ complete: false, removed: survey.subjects.length });
+      expect((await registry.nodes()).filter(({ reachable }) => !reachable)).toMatchObject([{ node: dead }]);
+    } finally {
+      await close();
+      await cluster.stop();
+    }
+  });
+
+  test('with all others leaves a store that is unreachable at once', async () => {
+    const cluster = await startRedisCluster({ replicasPerMaster: 0 });
+    const { registry, close } = openRegistry(
+      cluster.nodes.map(({ node }) => node),
+      { timeoutMs: 5000 },
+    );
+    const now = realNow();
+    await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await cluster.stop();
+    const started = performance.now();
+    for (let round = 0; round < 3; round++) {
+      await expect(registry.standing('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject({
+        ...{ kind: 'unavailable', code: 'ERR_REDIS_UNREACHABLE' },
+        details: { reason: 'connection refused' },
+      });
+    }
+    expect(performance.now() - started).toBeLessThan(2500);
+    await close();
+  });
+
+  test('and a master that hangs keeps nobody waiting for longer than the time-out', async () => {
+    const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
+    const { registry, close } = openRegistry(
+      cluster.nodes.map(({ node }) => node),
+      { timeoutMs: 800 },
+    );
+    const now = realNow();
+    await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    const hanging = (await surveyAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node;
+    const pid = cluster.nodes.find(({ node }) => node === hanging)?.pid ?? 0;
+    process.kill(pid, 'SIGSTOP');
+    try {
+      const started = performance.now();
+      const standings = await Promise.allSettled(
+        crowd(30).map((sub) => registry.standing(sub, entryAt(now, 'a'), now)),
+      );
+      expect(performance.now() - started).toBeLessThan(1300);
+      const failed = standings.filter((outcome) => outcome.status === 'rejected');
+      expect(failed.length).toBeGreaterThan(0);
+      expect(failed.length).toBeLessThan(30);
+      for (const { reason } of failed) expect(reason).toMatchObject({ kind: 'unavailable' });
+      expect((await registry.nodes()).filter(({ reachable }) => !reachable)).toMatchObject([
+        { node: hanging },
+      ]);
+
+      process.kill(pid, 'SIGCONT');
+      expect((await registry.standing('user-0', entryAt(now, 'a'), now)).exp).toBe(now + 3600);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+      await close();
+      await cluster.stop();
+    }
+  });
+});
+
+test('a cluster behind other addresses is reached over TLS with an ACL user', async () => {
+  const certificates = await startRedis({ tls: 'on' });
+  const cluster = await startRedisCluster({ replicasPerMaster: 0 });
+  const { ca, cert, key } = certificates.tls ?? { ca: '', cert: '', key: '' };
+  const natMap: Record<string, { host: string; port: number }> = {};
+  for (const { node } of cluster.nodes) {
+    const port = await freePort();
+    const files = [
+      'tls-ca-cert-file',
+      ca,
+      'tls-cert-file',
+      cert,
+      'tls-key-file',
+      key,
+      'tls-auth-clients',
+      'no',
+    ];
+    await redisCli(node, 'CONFIG', 'SET', 'tls-port', port, ...files);
+    await redisCli(node, 'ACL', 'SETUSER', 'jwtctl', 'on', '>secret', '~*', '+@all');
+    await redisCli(node, 'ACL', 'SETUSER', 'default', 'off');
+    // The cluster announces its plain ports: without the map they would be asked for TLS.
+    natMap[node] = { host: 'localhost', port };
+  }
+  const seeds = Object.values(natMap).map(({ host, port }) => `${host}:${port}`);
+  const { registry, close } = openRegistry(seeds.slice(0, 1), {
+    ...{ username: 'jwtctl', password: 'secret', natMap },
+    tls: { ca: readFileSync(ca) },
+  });
+  try {
+    const now = realNow();
+    await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    const { subjects, complete } = await surveyAll(registry);
+    expect({ complete, count: subjects.length }).toEqual({ complete: true, count: 30 });
+    expect([...new Set(subjects.map(({ node }) => node))].sort()).toEqual([...seeds].sort());
+    const nodes = await registry.nodes();
+    expect(nodes.map(({ node }) => node).sort()).toEqual([...seeds].sort());
+    expect(nodes.every(({ reachable }) => reachable)).toBe(true);
+    expect(parseNode(nodes[0]?.node ?? '').host).toBe('localhost');
+  } finally {
+    await close();
+    await cluster.stop();
+    await certificates.stop();
+  }
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+}

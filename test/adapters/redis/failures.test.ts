@@ -1,0 +1,155 @@
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { redisNodes, startRedis } from '../../support/servers.js';
+import {
+  ATTEMPT_TIMEOUT_MS,
+  attempt,
+  entryAt,
+  openRegistry,
+  parseNode,
+  realNow,
+  redisCli,
+} from './registry-under-test.js';
+
+type RedisServer = Awaited<ReturnType<typeof startRedis>>;
+
+function sockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => /TCPSocketWrap|TLSWrap|ConnectWrap/.test(name))
+    .length;
+}
+
+describe('a store that does not answer', () => {
+  let deadNode: string;
+  let silent: Server;
+  let silentNode: string;
+  const accepted = new Set<Socket>();
+
+  beforeAll(async () => {
+    const closed = await listen(createServer());
+    deadNode = nodeOf(closed);
+    await new Promise((resolve) => closed.close(resolve));
+    // Accepts and says nothing, like a server that is stopped.
+    silent = await listen(createServer((socket) => accepted.add(socket.on('error', () => {}))));
+    silentNode = nodeOf(silent);
+  });
+  afterAll(() => {
+    for (const socket of accepted) socket.destroy();
+    silent.close();
+  });
+
+  test.each(['cluster', 'standalone'] as const)('refuses the connection: %s', async (mode) => {
+    const { codes, elapsedMs, text } = await attempt([deadNode], { mode });
+    expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+    expect(text).toContain(deadNode);
+    expect(text).toContain('connection refused');
+    expect(elapsedMs).toBeLessThan(ATTEMPT_TIMEOUT_MS);
+  });
+
+  test.each(['cluster', 'standalone'] as const)('keeps silent: %s', async (mode) => {
+    const { codes, elapsedMs, text } = await attempt([silentNode], { mode });
+    expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+    expect(text).toContain('timed out');
+    expect(elapsedMs).toBeLessThan(ATTEMPT_TIMEOUT_MS + 500);
+  });
+
+  test('has a name that does not resolve', async () => {
+    const { codes, text } = await attempt(['no-such-host.invalid:7000'], {});
+    expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+    expect(text).toMatch(/unknown host|EAI_AGAIN/);
+  });
+
+  test('is no reason to fail where another node of the cluster answers', async () => {
+    const nodes = [silentNode, deadNode, 'no-such-host.invalid:7000', redisNodes()[0] ?? ''];
+    for (let round = 0; round < 4; round++) {
+      expect((await attempt(nodes, { timeoutMs: 5000 })).codes).toEqual(['none']);
+    }
+  });
+
+  test('leaves nothing open and writes nothing to the console', async () => {
+    const said = [vi.spyOn(console, 'error'), vi.spyOn(console, 'warn'), vi.spyOn(console, 'log')];
+    const before = sockets();
+    for (const mode of ['cluster', 'standalone'] as const) {
+      await attempt([deadNode], { mode });
+      await attempt([silentNode], { mode, timeoutMs: 200 });
+    }
+    await vi.waitFor(() => expect(sockets()).toBeLessThanOrEqual(before), { timeout: 2000 });
+    for (const spy of said) expect(spy).not.toHaveBeenCalled();
+  });
+
+  test('can be closed while it is connecting, and again', async () => {
+    const { registry, close } = openRegistry([silentNode], { timeoutMs: 300 });
+    const failed = registry.nodes().catch((error) => error.code);
+    await delay(20);
+    await close();
+    await close();
+    expect(await failed).toMatch(/^ERR_REDIS_/);
+    await expect(registry.nodes()).rejects.toMatchObject({ code: 'ERR_REDIS_CLOSED' });
+  });
+
+  test('is found again once it is back', async () => {
+    const port = parseNode(deadNode).port;
+    const { registry, close } = openRegistry([deadNode], {
+      mode: 'standalone',
+      timeoutMs: ATTEMPT_TIMEOUT_MS,
+    });
+    const now = realNow();
+    const standing = () => registry.standing('alice', entryAt(now, 'a'), now);
+    await expect(standing()).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
+    const server = await startRedis({ config: [`port ${port}`] });
+    try {
+      expect(await standing()).toEqual({ exp: null, user: null });
+      await redisCli(deadNode, 'CLIENT', 'KILL', 'TYPE', 'normal');
+      expect(await standing()).toEqual({ exp: null, user: null });
+    } finally {
+      await close();
+      await server.stop();
+    }
+  });
+});
+
+describe('servers of another kind than redis.mode says', () => {
+  let server: RedisServer;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server.stop());
+
+  test('a single server is not a cluster', async () => {
+    const { codes, text } = await attempt([server.node], { mode: 'cluster' });
+    expect(codes).toEqual(['usage ERR_REDIS_NOT_A_CLUSTER']);
+    expect(text).toContain('redis.mode');
+  });
+
+  test('a node of a cluster is not a single server', async () => {
+    const { codes, text } = await attempt(redisNodes(), { mode: 'standalone' });
+    expect(codes).toEqual(['usage ERR_REDIS_IS_A_CLUSTER']);
+    expect(text).toContain('redis.mode');
+  });
+
+  test('plain text to a TLS port, and TLS to a plain port, are unreachable', async () => {
+    const { codes } = await attempt([server.node], { mode: 'standalone', tls: {} });
+    expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+    expect((await attempt(redisNodes(), { tls: {} })).codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+  });
+
+  test('a full server is out of memory for registering, and still removes', async () => {
+    const { registry, close } = openRegistry([server.node], { mode: 'standalone' });
+    const now = realNow();
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', '1');
+    const refusal = registry.register('alice', entryAt(now, 'b'), { now });
+    await expect(refusal).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_REDIS_OUT_OF_MEMORY' });
+    expect((await registry.remove('alice', {}, now)).removed).toBe(1);
+    await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', '0');
+    await close();
+  });
+});
+
+function listen(server: Server): Promise<Server> {
+  return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
+}
+
+function nodeOf(server: Server): string {
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

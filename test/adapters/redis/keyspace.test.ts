@@ -1,0 +1,139 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  entryMember,
+  keyspace,
+  parseEntry,
+  STATUS_MEMBER,
+  statusAt,
+  statusScore,
+  VERSION_MEMBER,
+} from '../../../src/adapters/redis/keyspace.js';
+import { subjectFault } from '../../../src/domain/subject.js';
+import { redisNodes } from '../../support/servers.js';
+import { redisCli } from './registry-under-test.js';
+
+const subjects = fc
+  .string({ unit: 'binary', minLength: 1, maxLength: 60 })
+  .filter((value) => subjectFault(value) === null);
+
+describe('names of keys', () => {
+  const { keysOf, subjectOf } = keyspace('jwt');
+
+  test('are readable for ordinary subjects and harmless for others', () => {
+    expect(keysOf('alice@example.com').entries).toBe('jwt:{alice@example.com}');
+    expect(keysOf('alice').labels).toBe('jwt:{alice}:labels');
+    expect(keysOf('a}b{*?[x]\\:%').entries).toBe('jwt:{a%7Db%7B%2A%3F%5Bx%5D%5C%3A%25}');
+    expect(keysOf('é 😀').entries).toBe('jwt:{%C3%A9%20%F0%9F%98%80}');
+  });
+
+  test('lead back to the subject, whatever it is', () => {
+    fc.assert(
+      fc.property(subjects, (sub) => {
+        const { entries } = keysOf(sub);
+        expect(entries).toMatch(/^jwt:\{[A-Za-z0-9._~@%-]+\}$/);
+        expect(subjectOf(entries)).toBe(sub);
+      }),
+    );
+  });
+
+  test.each([
+    ...[
+      'jwt',
+      'jwt:',
+      'jwt:{}',
+      'jwt:{a',
+      'jwt:a}',
+      'jwt:{a}:labels',
+      'jwt:{a}b',
+      'jwtx:{a}',
+      'xjwt:{a}',
+      'JWT:{a}',
+    ],
+    // Not how we write it: a letter needs no escape, an escape is in capitals, and complete.
+    ...['jwt:{%41}', 'jwt:{%2a}', 'jwt:{%2}', 'jwt:{a*}', 'jwt:{a:b}', 'jwt:{é}', 'jwt:{{a}}', 'jwt:{a}}'],
+    // No subject: a control character, and bytes that are no UTF-8 (stray, overlong, a surrogate).
+    ...['jwt:{%00}', 'jwt:{%0A}', 'jwt:{%FF}', 'jwt:{%C0%AF}', 'jwt:{%ED%A0%80}', 'jwt:{%EF%BF%BD}'],
+    `jwt:{${'x'.repeat(256)}}`,
+  ])('%s is not ours', (key) => {
+    expect(subjectOf(key)).toBeNull();
+  });
+
+  test('the prefix of another registry is not ours, even if it begins alike', () => {
+    expect(keyspace('jwt').subjectOf(keyspace('jwt2').keysOf('a').entries)).toBeNull();
+    expect(keyspace('a').subjectOf(keyspace('a:b').keysOf('a').entries)).toBeNull();
+    expect(keyspace('a.*').pattern).toBe('a.\\*:{*}');
+  });
+
+  test('place a subject in the slot that Redis computes, labels included', async () => {
+    const [node = ''] = redisNodes();
+    for (const sub of [
+      'alice',
+      'a}b{c',
+      '{a}',
+      '123456789',
+      '👨‍👩‍👧‍👦',
+      'x'.repeat(255),
+      'é'.repeat(127),
+      '*',
+    ]) {
+      const { entries, labels, slot } = keysOf(sub);
+      expect(await redisCli(node, 'CLUSTER', 'KEYSLOT', entries), sub).toBe(String(slot));
+      expect(await redisCli(node, 'CLUSTER', 'KEYSLOT', labels), sub).toBe(String(slot));
+    }
+  });
+});
+
+describe('members', () => {
+  test('hold key id, iat and jti, and the score the exp', () => {
+    const entry = { jti: 'a.b', keyId: 35, iat: 1_763_880_000, exp: 1_763_883_600 };
+    expect(entryMember(entry)).toBe('z.t662io.a.b');
+    expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual(entry);
+  });
+
+  test('lead back to the entry, whatever the jti is', () => {
+    const numbers = fc.integer({ min: 0, max: 2 ** 40 });
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), numbers, numbers, (jti, keyId, iat) => {
+        const entry = { jti, keyId, iat, exp: 1_763_883_600 };
+        expect(parseEntry(entryMember(entry), '1763883600')).toEqual(entry);
+      }),
+    );
+  });
+
+  test('of a jti of 22 characters stay within 64 bytes for a thousand years', () => {
+    const member = entryMember({ jti: 'x'.repeat(22), keyId: 2 ** 40, iat: 33_000_000_000 });
+    expect(member.length).toBeLessThanOrEqual(64);
+  });
+
+  test.each([
+    ['', '1'],
+    ['1.2', '1'],
+    ['01.2.a', '1'],
+    ['1.02.a', '1'],
+    ['A.1.a', '1'],
+    ['-1.1.a', '1'],
+    ['1.zzzzzzzzzzz.a', '1'],
+    ['1.1.a', '-1'],
+    ['1.1.a', '0'],
+    ['1.1.a', '1.5'],
+    ['1.1.a', 'inf'],
+    ['1.1.a', '1e+300'],
+    [STATUS_MEMBER, '1'],
+    [VERSION_MEMBER, '1'],
+  ])('%j with score %s is no entry', (member, score) => {
+    expect(parseEntry(member, score)).toBeNull();
+  });
+
+  test.each([1.5, -1, Number.NaN, 2 ** 53])('iat %s cannot be written', (iat) => {
+    expect(() => entryMember({ jti: 'a', keyId: 1, iat })).toThrow(/registry entry/);
+  });
+
+  test('a status holds until its time, and the sign tells which', () => {
+    expect(statusAt(statusScore({ status: 'enabled', until: 100 }), 99)).toBe('enabled');
+    expect(statusAt(statusScore({ status: 'disabled', until: 100 }), 99)).toBe('disabled');
+    expect(statusAt(statusScore({ status: 'enabled', until: 100 }), 100)).toBeNull();
+    expect(statusAt(statusScore({ status: 'disabled', until: 100 }), 100)).toBeNull();
+    expect(statusAt(null, 1)).toBeNull();
+  });
+});

@@ -1,0 +1,95 @@
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import {
+  openRedisTokenRegistry,
+  type RedisTokenRegistryOptions,
+} from '../../../src/adapters/redis/token-registry.js';
+import type { RegistryEntry, SurveyedSubject, TokenRegistry } from '../../../src/domain/ports.js';
+import { freshPrefix } from '../../support/servers.js';
+
+export const CLOCK_TOLERANCE_SECONDS = 5;
+
+export function openRegistry(
+  nodes: readonly string[],
+  options: Partial<RedisTokenRegistryOptions> = {},
+): ReturnType<typeof openRedisTokenRegistry> & { prefix: string } {
+  const prefix = options.prefix ?? freshPrefix();
+  const opened = openRedisTokenRegistry({
+    nodes: nodes.map(parseNode),
+    mode: 'cluster',
+    clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    timeoutMs: 5000,
+    ...options,
+    prefix,
+  });
+  return { ...opened, prefix };
+}
+
+export function parseNode(node: string): { host: string; port: number } {
+  const [host = '', port] = node.split(':');
+  return { host, port: Number(port) };
+}
+
+/** Redis expires by its own clock, so these tests live in the real time. */
+export function realNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+export function entryAt(now: number, jti: string, parts: Partial<RegistryEntry> = {}): RegistryEntry {
+  return { jti, keyId: 1, iat: now - 10, exp: now + 3600, ...parts };
+}
+
+/** A subject of its own for each of as many slots. */
+export function crowd(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `user-${index}`);
+}
+
+export async function surveyAll(registry: TokenRegistry, now = realNow()) {
+  const subjects: SurveyedSubject[] = [];
+  const outcome = await registry.survey((subject) => subjects.push(subject), { now });
+  return { ...outcome, subjects };
+}
+
+export const ATTEMPT_TIMEOUT_MS = 1000;
+
+/** What a few operations at once come to: each kind and code of error, `none` for success. Everything is closed afterwards. */
+export async function attempt(
+  nodes: string[],
+  options: Partial<RedisTokenRegistryOptions>,
+): Promise<{ codes: string[]; elapsedMs: number; text: string }> {
+  const { registry, close } = openRegistry(nodes, { timeoutMs: ATTEMPT_TIMEOUT_MS, ...options });
+  const now = realNow();
+  const started = performance.now();
+  const outcomes = await Promise.allSettled([
+    registry.standing('alice', entryAt(now, 'a'), now),
+    registry.register('alice', entryAt(now, 'a'), { now }),
+    registry.survey(() => {}, { now }),
+    registry.nodes(),
+  ]);
+  const elapsedMs = performance.now() - started;
+  await close();
+  const errors = outcomes.map((outcome) => (outcome.status === 'rejected' ? outcome.reason : null));
+  const codes = [
+    ...new Set(errors.map((error) => (error === null ? 'none' : `${error.kind} ${error.code}`))),
+  ];
+  const text = errors
+    .map((error) => `${error?.message} ${error?.hint} ${JSON.stringify(error?.details)}`)
+    .join('\n');
+  return { codes, elapsedMs, text };
+}
+
+/** What redis-cli prints; an error reply rejects. Not through the client under test, and not redirected. */
+export async function redisCli(node: string, ...words: Array<string | number>): Promise<string> {
+  const { host, port } = parseNode(node);
+  const args = ['-e', '-h', host, '-p', String(port), ...words.map(String)];
+  const { stdout } = await promisify(execFile)('redis-cli', args, { timeout: 10_000 });
+  return stdout.replace(/\n$/, '');
+}
+
+/** Through whichever node of a cluster serves the key. */
+export async function redisCliFollowing(node: string, ...words: Array<string | number>): Promise<string> {
+  const { host, port } = parseNode(node);
+  const args = ['-c', '-e', '-h', host, '-p', String(port), ...words.map(String)];
+  const { stdout } = await promisify(execFile)('redis-cli', args, { timeout: 10_000 });
+  return stdout.replace(/^-> Redirected.*\n/, '').replace(/\n$/, '');
+}

@@ -1,0 +1,230 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { keyspace } from '../../../src/adapters/redis/keyspace.js';
+import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import { redisNodes } from '../../support/servers.js';
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  crowd,
+  entryAt,
+  openRegistry,
+  realNow,
+  redisCli,
+  redisCliFollowing,
+  surveyAll,
+} from './registry-under-test.js';
+
+let registry: RedisTokenRegistry;
+let prefix: string;
+let close: () => Promise<void>;
+let now: number;
+
+beforeEach(() => {
+  ({ registry, prefix, close } = openRegistry(redisNodes()));
+  now = realNow();
+});
+afterEach(() => close());
+
+/** A raw command to whoever serves the key. */
+function raw(...words: Array<string | number>): Promise<string> {
+  return redisCliFollowing(redisNodes()[0] ?? '', ...words);
+}
+
+describe('where things lie', () => {
+  test('subjects lie on all three masters, and a survey says on which', async () => {
+    await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    const { subjects, nodes } = await surveyAll(registry);
+    const masters = new Set(subjects.map(({ node }) => node));
+    expect(masters.size).toBe(3);
+    expect(nodes.map(({ node }) => node).sort()).toEqual([...masters].sort());
+    expect(nodes.reduce((sum, { slots }) => sum + (slots ?? 0), 0)).toBe(16_384);
+    expect(nodes.every(({ usedMemoryBytes }) => (usedMemoryBytes ?? 0) > 0)).toBe(true);
+    for (const { sub, node } of subjects.slice(0, 6)) {
+      expect(await redisCli(node, 'EXISTS', keyspace(prefix).keysOf(sub).entries)).toBe('1');
+    }
+  });
+
+  test('a survey samples the memory of subjects', async () => {
+    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
+    const { subjects } = await surveyAll(registry);
+    const set = Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}`));
+    expect(subjects[0]?.bytes).toBe(set + Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}:labels`)));
+  });
+
+  test('entries with the usual jti keep the compact encoding', async () => {
+    for (let index = 0; index < 20; index++) {
+      await registry.register('alice', entryAt(now, `${index}`.padStart(22, 'x')), { now });
+    }
+    expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('listpack');
+  });
+
+  test('labels take up a key only where there are any', async () => {
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    expect(await raw('EXISTS', `${prefix}:{alice}:labels`)).toBe('0');
+    await registry.register('alice', entryAt(now, 'b'), { now, label: 'phone' });
+    expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
+  });
+
+  test('nodes lists three masters that share the slots, each with its replica', async () => {
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    const nodes = await registry.nodes();
+    expect(nodes.map(({ role }) => role).sort()).toEqual([
+      'master',
+      'master',
+      'master',
+      'replica',
+      'replica',
+      'replica',
+    ]);
+    expect(nodes.every(({ reachable }) => reachable)).toBe(true);
+    expect(nodes.reduce((sum, { slots }) => sum + (slots ?? 0), 0)).toBe(16_384);
+    expect(nodes.map(({ node }) => node).sort()).toEqual([...redisNodes()].sort());
+    for (const node of nodes) {
+      expect(node.maxmemoryPolicy).toBe('noeviction');
+      expect(node.usedMemoryBytes).toBeGreaterThan(0);
+      expect(node.keys).toBeGreaterThanOrEqual(0);
+      if (node.role === 'replica') expect(node.lagBytes).toBeGreaterThanOrEqual(0);
+      else expect(node).toMatchObject({ master: null, lagBytes: null });
+    }
+  });
+});
+
+describe('both keys expire with the last entry, exactly', () => {
+  async function expiry(): Promise<{ set: number; labels: number }> {
+    return {
+      set: Number(await raw('EXPIRETIME', `${prefix}:{alice}`)),
+      labels: Number(await raw('EXPIRETIME', `${prefix}:{alice}:labels`)),
+    };
+  }
+  function at(exp: number): { set: number; labels: number } {
+    return { set: exp + CLOCK_TOLERANCE_SECONDS, labels: exp + CLOCK_TOLERANCE_SECONDS };
+  }
+
+  test('after registering a longer one and a shorter one', async () => {
+    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    expect(await expiry()).toEqual(at(now + 100));
+    await registry.register('alice', entryAt(now, 'b', { exp: now + 200 }), { now });
+    expect(await expiry()).toEqual(at(now + 200));
+    await registry.register('alice', entryAt(now, 'c', { exp: now + 50 }), { now });
+    expect(await expiry()).toEqual(at(now + 200));
+  });
+
+  test('after removing, making room, and noting a status that holds for longer', async () => {
+    const user = { status: 'enabled', version: 1, until: now + 99_999 } as const;
+    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registry.register('alice', entryAt(now, 'b', { exp: now + 300 }), { now, label: 'car', user });
+    expect(await expiry()).toEqual(at(now + 300));
+    await registry.remove('alice', { jti: 'b' }, now);
+    expect(await expiry()).toEqual(at(now + 100));
+    await registry.setUserStatus('alice', user, now);
+    expect(await expiry()).toEqual(at(now + 100));
+    await registry.register('alice', entryAt(now, 'c', { exp: now + 400 }), { now });
+    const shorter = entryAt(now, 'd', { exp: now + 80, iat: now });
+    await registry.register('alice', shorter, { now, label: 'tv', maxPerSubject: 1 });
+    expect(await expiry()).toEqual(at(now + 80));
+  });
+
+  test('after removing everywhere', async () => {
+    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registry.register('alice', entryAt(now, 'b', { keyId: 2, exp: now + 300 }), { now, label: 'car' });
+    await registry.removeEverywhere({ keyId: 2 }, { now });
+    expect(await expiry()).toEqual(at(now + 100));
+  });
+
+  test('and with the last entry removed neither key is left', async () => {
+    const user = { status: 'enabled', version: 1, until: now + 60 } as const;
+    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone', user });
+    await registry.remove('alice', {}, now);
+    expect(await raw('EXISTS', `${prefix}:{alice}`, `${prefix}:{alice}:labels`)).toBe('0');
+  });
+
+  test('expired members and their labels go with the next write; version and disabled stay', async () => {
+    const user = { status: 'disabled', version: 3, until: now + 900 } as const;
+    await registry.register('alice', entryAt(now, 'a', { exp: now + 30 }), { now, label: 'phone', user });
+    await registry.register('alice', entryAt(now, 'b'), { now, label: 'car' });
+    const later = now + 30 + CLOCK_TOLERANCE_SECONDS;
+    await registry.register('alice', entryAt(now, 'c'), { now: later });
+    expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
+    expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
+    expect((await registry.standing('alice', entryAt(now, 'b'), later)).user).toBe('disabled');
+    expect(await raw('ZSCORE', `${prefix}:{alice}`, '!v')).toBe('-3');
+  });
+});
+
+describe('what is not ours', () => {
+  test('is neither counted nor touched, however alike its name is', async () => {
+    const strings = [
+      `${prefix}`,
+      `${prefix}x:{a}`,
+      `${prefix}:{a`,
+      `${prefix}:{alice2}`,
+      `${prefix}:{bob}:labels`,
+    ];
+    const sets = [`${prefix}:{%41}`, `${prefix}:{%2a}`, `${prefix}:{a}b`, `${prefix}:{a b}`];
+    for (const key of strings) await raw('SET', key, 'theirs', 'EX', 600);
+    for (const key of sets) await raw('ZADD', key, now + 600, `1.${(now - 10).toString(36)}.a`);
+    await registry.register('bob', entryAt(now, 'a'), { now, label: 'phone' });
+
+    const { subjects, complete } = await surveyAll(registry);
+    expect(complete).toBe(true);
+    expect(subjects.map(({ sub }) => sub)).toEqual(['bob']);
+    expect(await registry.removeEverywhere({}, { now })).toMatchObject({
+      matched: 1,
+      removed: 1,
+      complete: true,
+    });
+    for (const key of strings) expect(await raw('GET', key), key).toBe('theirs');
+    for (const key of sets) expect(await raw('ZCARD', key), key).toBe('1');
+    await Promise.all([...strings, ...sets].map((key) => raw('DEL', key)));
+  });
+
+  test('a foreign string in the place of a subject stands for nothing and stays', async () => {
+    const key = `${prefix}:{alice2}`;
+    await raw('SET', key, 'theirs', 'EX', 600);
+    const user = { status: 'disabled', version: 1, until: now + 60 } as const;
+    expect(await registry.standing('alice2', entryAt(now, 'a'), now)).toEqual({ exp: null, user: null });
+    expect(await registry.list('alice2', now)).toEqual([]);
+    expect(await registry.remove('alice2', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
+    expect(await registry.setUserStatus('alice2', user, now)).toEqual({ replicasConfirmed: null });
+    await expect(registry.register('alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject({
+      ...{ kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } },
+    });
+    expect(await raw('GET', key)).toBe('theirs');
+  });
+
+  test('members that are no entries are counted as malformed and give nobody standing', async () => {
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
+    const { subjects } = await surveyAll(registry);
+    expect(subjects).toMatchObject([{ sub: 'alice', entries: [{ jti: 'a' }], malformed: 3 }]);
+    await registry.register('alice', entryAt(now, 'b'), { now });
+    expect(Number(await raw('EXPIRETIME', `${prefix}:{alice}`))).toBe(now + 3600 + CLOCK_TOLERANCE_SECONDS);
+    await registry.remove('alice', {}, now);
+    expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
+  });
+});
+
+describe('replicas', () => {
+  test('confirm a removal by a script that the masters do not know yet', async () => {
+    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    const { nodes } = await surveyAll(registry);
+    await Promise.all(nodes.map(({ node }) => redisCli(node, 'SCRIPT', 'FLUSH')));
+    expect(await registry.remove('user-1', {}, now)).toEqual({ removed: 1, replicasConfirmed: 1 });
+    await Promise.all(nodes.map(({ node }) => redisCli(node, 'SCRIPT', 'FLUSH')));
+    expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 19, replicasConfirmed: 1 });
+  });
+
+  test('confirm what takes standing away, and only that', async () => {
+    const user = { status: 'enabled', version: 1, until: now + 60 } as const;
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registry.register('alice', entryAt(now, 'b'), { now });
+    expect(await registry.setUserStatus('alice', user, now)).toEqual({ replicasConfirmed: null });
+    const disabled = { ...user, status: 'disabled', version: 2 } as const;
+    expect(await registry.setUserStatus('alice', disabled, now)).toEqual({ replicasConfirmed: 1 });
+    expect(await registry.setUserStatus('alice', { ...disabled, version: 1 }, now)).toEqual({
+      replicasConfirmed: null,
+    });
+    expect(await registry.remove('alice', { jti: 'a' }, now)).toEqual({ removed: 1, replicasConfirmed: 1 });
+    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 21, replicasConfirmed: 1 });
+  });
+});

@@ -1,0 +1,172 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { keyspace } from '../../../src/adapters/redis/keyspace.js';
+import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import { startRedisCluster } from '../../support/servers.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli, surveyAll } from './registry-under-test.js';
+
+let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
+let nodes: string[];
+
+beforeAll(async () => {
+  cluster = await startRedisCluster({ replicasPerMaster: 0 });
+  nodes = cluster.nodes.map(({ node }) => node);
+});
+afterAll(() => cluster.stop());
+
+/** Subjects that share a slot, and a slot that no other test has moved. */
+function roommates(prefix: string, count: number): { slot: number; subs: string[] } {
+  const bySlot = new Map<number, string[]>();
+  for (let index = 0; ; index++) {
+    const sub = `${prefix}-${index}`;
+    const { slot } = keyspace(prefix).keysOf(sub);
+    const subs = [...(bySlot.get(slot) ?? []), sub];
+    if (subs.length === count) return { slot, subs };
+    bySlot.set(slot, subs);
+  }
+}
+
+describe('a slot that moves to another master', () => {
+  let registry: RedisTokenRegistry;
+  let prefix: string;
+  let close: () => Promise<void>;
+  let now: number;
+  let slot: number;
+  let subs: string[];
+  let source: string;
+  let target: string;
+
+  beforeEach(async () => {
+    ({ registry, prefix, close } = openRegistry(nodes));
+    now = realNow();
+    ({ slot, subs } = roommates(prefix, 4));
+    for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now, label: 'phone' });
+    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    const owner = (await surveyAll(registry)).subjects.find(({ sub }) => sub === subs[0])?.node;
+    source = owner ?? '';
+    target = nodes.find((node) => node !== owner) ?? '';
+  });
+  afterEach(async () => {
+    await finishMoving();
+    await registry.removeEverywhere({}, { now });
+    await close();
+  });
+
+  async function beginMoving(): Promise<void> {
+    const [sourceId, targetId] = await Promise.all(
+      [source, target].map((node) => redisCli(node, 'CLUSTER', 'MYID')),
+    );
+    await redisCli(target, 'CLUSTER', 'SETSLOT', slot, 'IMPORTING', sourceId ?? '');
+    await redisCli(source, 'CLUSTER', 'SETSLOT', slot, 'MIGRATING', targetId ?? '');
+  }
+  async function moveKeys(...moving: string[]): Promise<void> {
+    const [host = '', port = ''] = target.split(':');
+    const keys = moving
+      .map((sub) => keyspace(prefix).keysOf(sub))
+      .flatMap(({ entries, labels }) => [entries, labels]);
+    expect(await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'KEYS', ...keys)).toBe('OK');
+  }
+  async function finishMoving(): Promise<void> {
+    const keys = (await redisCli(source, 'CLUSTER', 'GETKEYSINSLOT', slot, 1000)).split('\n').filter(Boolean);
+    const [host = '', port = ''] = target.split(':');
+    if (keys.length > 0)
+      await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'REPLACE', 'KEYS', ...keys);
+    const targetId = await redisCli(target, 'CLUSTER', 'MYID');
+    for (const node of [target, ...nodes]) await redisCli(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', targetId);
+  }
+
+  test('is followed where the client still thinks it is at the old master', async () => {
+    await beginMoving();
+    await finishMoving();
+    const standings = await Promise.all(subs.map((sub) => registry.standing(sub, entryAt(now, 'a'), now)));
+    expect(standings.map(({ exp }) => exp)).toEqual(subs.map(() => now + 3600));
+    await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
+    expect(await registry.list(subs[0] ?? '', now)).toHaveLength(2);
+    expect((await registry.remove(subs[0] ?? '', {}, now)).removed).toBe(2);
+  });
+
+  test('is read, written and removed from on both sides while it is moving', async () => {
+    await beginMoving();
+    await moveKeys(...subs.slice(2));
+    for (const sub of subs) {
+      expect((await registry.standing(sub, entryAt(now, 'a'), now)).exp, sub).toBe(now + 3600);
+      await registry.register(sub, entryAt(now, 'b'), { now, label: 'car' });
+      expect((await registry.list(sub, now)).map(({ label }) => label)).toEqual(['phone', 'car']);
+      expect((await registry.remove(sub, { jti: 'a' }, now)).removed).toBe(1);
+      // The last label goes, and with it the key that it lay in, before the script is done.
+      await registry.register(sub, entryAt(now, 'c'), { now });
+      expect((await registry.remove(sub, { jti: 'b' }, now)).removed).toBe(1);
+      expect(await registry.list(sub, now)).toMatchObject([{ jti: 'c', label: null }]);
+    }
+  });
+
+  test('shows each of its subjects once in a survey, on whichever side it lies', async () => {
+    await beginMoving();
+    await moveKeys(...subs.slice(2));
+    const { subjects, complete, missed } = await surveyAll(registry);
+    expect({ complete, missed }).toEqual({ complete: true, missed: [] });
+    expect(subjects.map(({ sub }) => sub).sort()).toEqual([...crowd(20), ...subs].sort());
+  });
+
+  test('is emptied on both sides by a removal everywhere', async () => {
+    await beginMoving();
+    await moveKeys(...subs.slice(2));
+    const dryRun = await registry.removeEverywhere({}, { now, dryRun: true });
+    expect(dryRun).toMatchObject({ matched: 24, removed: 0, subjects: 24, complete: true });
+    expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 24, complete: true });
+    expect((await surveyAll(registry)).subjects).toEqual([]);
+  });
+
+  test('is waited for where one of two keys is still missing (TRYAGAIN)', async () => {
+    await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
+    await registry.remove(subs[0] ?? '', { jti: 'a' }, now);
+    await beginMoving();
+    const removal = registry.removeEverywhere({}, { now });
+    await delay(300);
+    await finishMoving();
+    expect(await removal).toMatchObject({ removed: 24, complete: true });
+  });
+
+  test('and moves during a survey shows each subject once', async () => {
+    const survey = (async () => {
+      const seen: string[] = [];
+      const outcome = await registry.survey(({ sub }) => seen.push(sub), { now });
+      return { seen: seen.sort(), complete: outcome.complete };
+    })();
+    await beginMoving();
+    await finishMoving();
+    expect(await survey).toEqual({ seen: [...crowd(20), ...subs].sort(), complete: true });
+  });
+});
+
+test('a survey by SCAN, where the service forbids listing a slot, shows the same', async () => {
+  await Promise.all(
+    nodes.map((node) =>
+      redisCli(node, 'ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-cluster|getkeysinslot'),
+    ),
+  );
+  const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
+  const now = realNow();
+  await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+  const { subjects, complete } = await surveyAll(registry);
+  expect(complete).toBe(true);
+  expect(subjects.map(({ sub }) => sub).sort()).toEqual(crowd(60).sort());
+  expect(new Set(subjects.map(({ node }) => node)).size).toBe(3);
+  expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 60, complete: true });
+  await close();
+});
+
+test('a slot that others fill with thousands of keys is still seen', async () => {
+  const { registry, prefix, close } = openRegistry(nodes);
+  const now = realNow();
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const node = (await surveyAll(registry)).subjects[0]?.node ?? '';
+  const script = "for i = 1, 3000 do redis.call('SET', KEYS[1] .. i, '', 'EX', 600) end";
+  await redisCli(node, 'EVAL', script, 1, `theirs:{alice}:`);
+  expect(
+    Number(await redisCli(node, 'CLUSTER', 'COUNTKEYSINSLOT', keyspace(prefix).keysOf('alice').slot)),
+  ).toBe(3001);
+  const { subjects, complete } = await surveyAll(registry);
+  expect({ complete, subs: subjects.map(({ sub }) => sub) }).toEqual({ complete: true, subs: ['alice'] });
+  await close();
+});

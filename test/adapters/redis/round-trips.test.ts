@@ -1,0 +1,58 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import { startRedisCluster } from '../../support/servers.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
+
+// A cluster of its own: the servers count what everybody asks.
+let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
+let nodes: string[];
+let registry: RedisTokenRegistry;
+let close: () => Promise<void>;
+let now: number;
+
+beforeAll(async () => {
+  cluster = await startRedisCluster({ replicasPerMaster: 0 });
+  nodes = cluster.nodes.map(({ node }) => node);
+});
+afterAll(() => cluster.stop());
+beforeEach(() => {
+  ({ registry, close } = openRegistry(nodes));
+  now = realNow();
+});
+afterEach(() => close());
+
+async function count(pattern: RegExp, section: string): Promise<number> {
+  const infos = await Promise.all(nodes.map((node) => redisCli(node, 'INFO', section)));
+  return infos.reduce((sum, info) => sum + Number(pattern.exec(info)?.[1] ?? 0), 0);
+}
+const commands = () => count(/^total_commands_processed:(\d+)/m, 'stats');
+const reads = () => count(/^total_reads_processed:(\d+)/m, 'stats');
+const calls = (name: string) => count(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm'), 'commandstats');
+
+test('one verification is one ZMSCORE and nothing else', async () => {
+  const user = { status: 'enabled', version: 1, until: now + 60 } as const;
+  await registry.register('alice', entryAt(now, 'a'), { now, user });
+  const before = await calls('zmscore');
+  const others = ['zscore', 'zrange', 'zrangebyscore', 'evalsha', 'eval', 'get', 'exists', 'type', 'hgetall'];
+  const sum = async () => (await Promise.all(others.map(calls))).reduce((a, b) => a + b, 0);
+  const othersBefore = await sum();
+  await registry.standing('alice', entryAt(now, 'a'), now);
+  expect(await calls('zmscore')).toBe(before + 1);
+  expect(await sum()).toBe(othersBefore);
+});
+
+test('a thousand verifications in one turn share a handful of round trips', async () => {
+  const subs = crowd(200);
+  await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+  const before = { reads: await reads(), commands: await commands() };
+  const standings = await Promise.all(
+    Array.from({ length: 1000 }, (_, index) => {
+      return registry.standing(subs[index % subs.length] ?? '', entryAt(now, 'a'), now);
+    }),
+  );
+  const after = { reads: await reads(), commands: await commands() };
+  expect(standings.every(({ exp }) => exp === now + 3600)).toBe(true);
+  expect(after.commands - before.commands).toBeGreaterThanOrEqual(1000);
+  // Three pipelines of some 20 kB each, which a server may read in two or three pieces; the rest is this count itself.
+  expect(after.reads - before.reads).toBeLessThan(100);
+});

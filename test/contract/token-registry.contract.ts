@@ -1,0 +1,476 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type {
+  KnownUserStatus,
+  RegistryEntry,
+  SurveyedSubject,
+  TokenRegistry,
+} from '../../src/domain/ports.js';
+
+export interface OpenedRegistry {
+  /** Empty, and nobody else's. */
+  registry: TokenRegistry;
+  /** NumericDate seconds; an engine that expires by its own clock needs it near the real time. */
+  now(): number;
+  clockToleranceSeconds: number;
+  close(): Promise<void>;
+}
+
+/** What every TokenRegistry does. */
+export function tokenRegistryContract(name: string, open: () => Promise<OpenedRegistry>): void {
+  describe(`token registry: ${name}`, () => {
+    let opened: OpenedRegistry;
+    let registry: TokenRegistry;
+    let now: number;
+
+    beforeEach(async () => {
+      opened = await open();
+      registry = opened.registry;
+      now = opened.now();
+    });
+    afterEach(() => opened.close());
+
+    /** A token that was issued ten seconds ago and lasts for an hour. */
+    function entry(jti: string, parts: Partial<RegistryEntry> = {}): RegistryEntry {
+      return { jti, keyId: 1, iat: now - 10, exp: now + 3600, ...parts };
+    }
+
+    function status(parts: Partial<KnownUserStatus> = {}): KnownUserStatus {
+      return { status: 'enabled', version: 1, until: now + 60, ...parts };
+    }
+
+    async function register(sub: string, ...entries: RegistryEntry[]): Promise<void> {
+      for (const one of entries) await registry.register(sub, one, { now });
+    }
+
+    async function jtis(sub: string, at = now): Promise<string[]> {
+      return (await registry.list(sub, at)).map(({ jti }) => jti);
+    }
+
+    async function userOf(sub: string, at = now): Promise<string | null> {
+      return (await registry.standing(sub, { jti: 'any', keyId: 1, iat: 1 }, at)).user;
+    }
+
+    async function surveyed(at = now): Promise<SurveyedSubject[]> {
+      const subjects: SurveyedSubject[] = [];
+      const outcome = await registry.survey((subject) => subjects.push(subject), { now: at });
+      expect(outcome).toMatchObject({ complete: true, missed: [] });
+      return subjects;
+    }
+
+    describe('register and standing', () => {
+      test('a registered token stands with its exp', async () => {
+        expect(await registry.register('alice', entry('a'), { now })).toEqual([]);
+        expect(await registry.standing('alice', entry('a'), now)).toEqual({ exp: now + 3600, user: null });
+      });
+
+      test('a token that is not registered does not stand, whoever asks', async () => {
+        await register('alice', entry('a'));
+        const nothing = { exp: null, user: null };
+        expect(await registry.standing('alice', entry('b'), now)).toEqual(nothing);
+        expect(await registry.standing('bob', entry('a'), now)).toEqual(nothing);
+      });
+
+      test('an entry is that of jti, key and iat together', async () => {
+        await register('alice', entry('a'), entry('a', { keyId: 2, exp: now + 60 }));
+        expect((await registry.standing('alice', entry('a', { keyId: 2 }), now)).exp).toBe(now + 60);
+        expect((await registry.standing('alice', entry('a', { keyId: 3 }), now)).exp).toBeNull();
+        expect((await registry.standing('alice', entry('a', { iat: now - 9 }), now)).exp).toBeNull();
+        expect(await registry.list('alice', now)).toHaveLength(2);
+      });
+
+      test('registering the same entry again changes nothing', async () => {
+        await registry.register('alice', entry('a'), { now, label: 'phone' });
+        await register('alice', entry('b', { iat: now }));
+        const again = { now, label: 'car', maxPerSubject: 2 };
+        expect(await registry.register('alice', entry('a'), again)).toEqual([]);
+        expect(await registry.list('alice', now)).toEqual([
+          { ...entry('a'), label: 'phone' },
+          { ...entry('b', { iat: now }), label: null },
+        ]);
+      });
+
+      test('an entry stands until its exp plus the tolerance, and then no more', async () => {
+        await register('alice', entry('a', { exp: now + 60 }));
+        const end = now + 60 + opened.clockToleranceSeconds;
+        expect((await registry.standing('alice', entry('a'), end - 1)).exp).toBe(now + 60);
+        expect((await registry.standing('alice', entry('a'), end)).exp).toBeNull();
+      });
+
+      test('any jti, however odd, is kept as it is', async () => {
+        const odd = [
+          'a.b.c',
+          '!s',
+          '!v',
+          '{x}',
+          'o\'brien"; --',
+          '1.2.3',
+          '😀'.repeat(20),
+          'x'.repeat(200),
+          ' ',
+        ];
+        await register('alice', ...odd.map((jti) => entry(jti)));
+        expect((await jtis('alice')).sort()).toEqual([...odd].sort());
+        for (const jti of odd) {
+          expect((await registry.standing('alice', entry(jti), now)).exp, jti).toBe(now + 3600);
+        }
+      });
+
+      test('many registrations of one subject at once are all kept', async () => {
+        const entries = Array.from({ length: 50 }, (_, index) => entry(`j${index}`));
+        await Promise.all(entries.map((one) => registry.register('alice', one, { now })));
+        expect(await registry.list('alice', now)).toHaveLength(50);
+      });
+    });
+
+    describe('maxPerSubject', () => {
+      test('the oldest entries by iat make room, and are returned', async () => {
+        await register(
+          'alice',
+          entry('b', { iat: now - 20 }),
+          entry('c', { iat: now - 30 }),
+          entry('a', { iat: now - 5 }),
+        );
+        const evicted = await registry.register('alice', entry('d', { iat: now }), { now, maxPerSubject: 2 });
+        expect(evicted).toEqual([entry('c', { iat: now - 30 }), entry('b', { iat: now - 20 })]);
+        expect(await jtis('alice')).toEqual(['a', 'd']);
+      });
+
+      test('the new entry itself never makes room, even if it is the oldest', async () => {
+        await register('alice', entry('z'));
+        expect(await registry.register('alice', entry('a'), { now, maxPerSubject: 1 })).toEqual([entry('z')]);
+        await registry.register('alice', entry('b', { iat: now - 100 }), { now, maxPerSubject: 1 });
+        expect(await jtis('alice')).toEqual(['b']);
+      });
+
+      test('neither a status, nor another subject, nor what has expired takes up room', async () => {
+        await registry.register('alice', entry('old', { exp: now + 10 }), { now, user: status() });
+        await register('bob', entry('b'));
+        const later = now + 10 + opened.clockToleranceSeconds;
+        const options = { now: later, user: status(), maxPerSubject: 2 };
+        expect(await registry.register('alice', entry('a', { iat: later }), options)).toEqual([]);
+        expect(await registry.register('alice', entry('c', { iat: later }), options)).toEqual([]);
+        expect(await jtis('alice', later)).toEqual(['a', 'c']);
+        expect(await jtis('bob')).toEqual(['b']);
+      });
+    });
+
+    describe('list', () => {
+      test('shows the oldest first, by iat and then jti, and only what lives', async () => {
+        await register(
+          'alice',
+          entry('c', { iat: now - 1 }),
+          entry('b', { iat: now - 3 }),
+          entry('a', { iat: now - 3 }),
+          entry('short', { iat: now - 9, exp: now + 60 }),
+        );
+        expect(await jtis('alice')).toEqual(['short', 'a', 'b', 'c']);
+        expect(await jtis('alice', now + 60 + opened.clockToleranceSeconds)).toEqual(['a', 'b', 'c']);
+        expect(await registry.list('nobody', now)).toEqual([]);
+      });
+
+      test('shows each label with its own entry', async () => {
+        await registry.register('alice', entry('a', { iat: now - 3 }), { now, label: 'phone, 192.0.2.1' });
+        await registry.register('alice', entry('b', { iat: now - 2 }), { now });
+        await registry.register('alice', entry('c', { iat: now - 1 }), { now, label: '老 {*} "x"' });
+        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([
+          'phone, 192.0.2.1',
+          null,
+          '老 {*} "x"',
+        ]);
+      });
+
+      test('a label goes with its entry and does not come back', async () => {
+        await registry.register('alice', entry('a'), { now, label: 'phone' });
+        await register('alice', entry('b'));
+        await registry.remove('alice', { jti: 'a' }, now);
+        await register('alice', entry('a'));
+        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([null, null]);
+      });
+    });
+
+    describe('the status of a user', () => {
+      test('is known from registering until its time is over', async () => {
+        await registry.register('alice', entry('a'), { now, user: status() });
+        expect(await registry.standing('alice', entry('a'), now)).toEqual({
+          exp: now + 3600,
+          user: 'enabled',
+        });
+        expect(await userOf('alice', now + 59)).toBe('enabled');
+        expect(await userOf('alice', now + 60)).toBeNull();
+      });
+
+      test('can be disabled, until its time is over too', async () => {
+        await register('alice', entry('a'));
+        await registry.setUserStatus('alice', status({ status: 'disabled' }), now);
+        expect(await userOf('alice', now + 59)).toBe('disabled');
+        expect(await userOf('alice', now + 60)).toBeNull();
+        expect((await registry.standing('alice', entry('a'), now)).exp).toBe(now + 3600);
+      });
+
+      test('an older version never overwrites a newer one', async () => {
+        await registry.register('alice', entry('a'), {
+          now,
+          user: status({ version: 2, status: 'disabled' }),
+        });
+        await registry.setUserStatus('alice', status({ version: 1 }), now);
+        await registry.register('alice', entry('b'), { now, user: status({ version: 1 }) });
+        expect(await userOf('alice')).toBe('disabled');
+        await registry.setUserStatus('alice', status({ version: 3 }), now);
+        expect(await userOf('alice')).toBe('enabled');
+      });
+
+      test('an older version stays without effect after the newer status is no longer known', async () => {
+        await registry.register('alice', entry('a'), { now, user: status({ version: 2 }) });
+        const later = now + 120;
+        await registry.register('alice', entry('b'), {
+          now: later,
+          user: status({ version: 1, until: later + 60 }),
+        });
+        expect(await userOf('alice', later)).toBeNull();
+      });
+
+      test('comes back with the next registration after its time was over', async () => {
+        await registry.register('alice', entry('a'), { now, user: status() });
+        const later = now + 600;
+        const user = status({ until: later + 60 });
+        await registry.register('alice', entry('b'), { now: later, user });
+        expect(await userOf('alice', later)).toBe('enabled');
+        await registry.setUserStatus('alice', status({ until: later + 900 }), later + 300);
+        expect(await userOf('alice', later + 300)).toBe('enabled');
+      });
+
+      test('the same version renews it, and version 0 always does', async () => {
+        await registry.register('alice', entry('a'), { now, user: status({ version: 0 }) });
+        await registry.setUserStatus('alice', status({ version: 0, status: 'disabled' }), now);
+        expect(await userOf('alice')).toBe('disabled');
+        await registry.setUserStatus('alice', status({ version: 0, until: now + 90 }), now);
+        expect(await userOf('alice', now + 89)).toBe('enabled');
+      });
+
+      test('is no entry and lengthens no life', async () => {
+        await registry.register('alice', entry('a', { exp: now + 60 }), {
+          now,
+          user: status({ until: now + 9999 }),
+        });
+        expect(await jtis('alice')).toEqual(['a']);
+        expect(await surveyed()).toMatchObject([{ entries: [{ jti: 'a' }], malformed: 0 }]);
+        expect(await surveyed(now + 60 + opened.clockToleranceSeconds)).toEqual([]);
+      });
+
+      test('a subject without entries keeps none', async () => {
+        const outcome = await registry.setUserStatus('alice', status({ version: 7 }), now);
+        expect(outcome).toEqual({ replicasConfirmed: null });
+        expect(await userOf('alice')).toBeNull();
+        await registry.register('alice', entry('a'), { now, user: status({ version: 1 }) });
+        expect(await userOf('alice')).toBe('enabled');
+      });
+    });
+
+    describe('remove', () => {
+      beforeEach(async () => {
+        await register(
+          'alice',
+          entry('a', { iat: now - 30, keyId: 1 }),
+          entry('b', { iat: now - 20, keyId: 2 }),
+          entry('b', { iat: now - 10, keyId: 1 }),
+        );
+        await register('bob', entry('a'));
+      });
+
+      test.each([
+        { filter: {}, removed: 3, left: [] },
+        { filter: { jti: 'b' }, removed: 2, left: ['a'] },
+        { filter: { keyId: 1 }, removed: 2, left: ['b'] },
+        { filter: { jti: 'b', keyId: 1 }, removed: 1, left: ['a', 'b'] },
+        { filter: { jti: 'c' }, removed: 0, left: ['a', 'b', 'b'] },
+        { filter: { jti: '' }, removed: 0, left: ['a', 'b', 'b'] },
+      ])('removes what matches $filter and nothing else', async ({ filter, removed, left }) => {
+        const removal = await registry.remove('alice', filter, now);
+        expect(removal.removed).toBe(removed);
+        if (removed === 0) expect(removal.replicasConfirmed).toBeNull();
+        expect(await jtis('alice')).toEqual(left);
+        expect(await jtis('bob')).toEqual(['a']);
+      });
+
+      test('issuedBefore is inclusive', async () => {
+        expect((await registry.remove('alice', { issuedBefore: now - 31 }, now)).removed).toBe(0);
+        expect((await registry.remove('alice', { issuedBefore: now - 20 }, now)).removed).toBe(2);
+        expect(await jtis('alice')).toEqual(['b']);
+      });
+
+      test('removing again removes nothing', async () => {
+        await registry.remove('alice', {}, now);
+        expect(await registry.remove('alice', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
+      });
+
+      test('what has expired is not counted', async () => {
+        await register('carol', entry('a', { exp: now + 10 }), entry('b'));
+        const later = now + 10 + opened.clockToleranceSeconds;
+        expect((await registry.remove('carol', {}, later)).removed).toBe(1);
+      });
+
+      test('without entries nothing of the subject is left', async () => {
+        await registry.register('alice', entry('x'), { now, user: status({ version: 9 }), label: 'phone' });
+        await registry.remove('alice', {}, now);
+        expect(await userOf('alice')).toBeNull();
+        await registry.register('alice', entry('x'), { now, user: status({ version: 1 }) });
+        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'x', label: null }]);
+        expect(await userOf('alice')).toBe('enabled');
+      });
+    });
+
+    describe('everywhere', () => {
+      /** Enough to fall on every master of a cluster. */
+      const CROWD = Array.from({ length: 40 }, (_, index) => `user-${index}`);
+      const HOSTILE = [
+        ...[
+          '*',
+          '[a-z]',
+          '?',
+          '{}',
+          'a}b{c',
+          '{a}',
+          '}',
+          'a:b',
+          'a:labels',
+          'labels',
+          '../../x',
+          'o\'brien"; --',
+        ],
+        ...[
+          '👨‍👩‍👧‍👦',
+          'é'.repeat(127),
+          'x'.repeat(255),
+          'alice ',
+          ' alice',
+          'Alice',
+          'alice',
+          'e\u0301',
+          '\u00e9',
+        ],
+        ...['-x', '@alice', '%61lice', '%', '%2A', 'a\\b', '$(id)', '\u00a0', '~', '.'],
+      ];
+
+      test('a survey shows every subject exactly once, each with its own entries', async () => {
+        const subjects = [...HOSTILE, ...CROWD];
+        await Promise.all(
+          subjects.map((sub, index) => register(sub, entry(`j${index}`), entry(`k${index}`))),
+        );
+        const seen = await surveyed();
+        expect(seen.map(({ sub }) => sub).sort()).toEqual([...subjects].sort());
+        for (const { sub, entries, malformed, node } of seen) {
+          const index = subjects.indexOf(sub);
+          expect(entries.map(({ jti }) => jti).sort(), sub).toEqual([`j${index}`, `k${index}`]);
+          expect(entries[0]).toMatchObject({ keyId: 1, iat: now - 10, exp: now + 3600 });
+          expect(malformed).toBe(0);
+          expect(node).not.toBe('');
+        }
+      });
+
+      test('hostile subjects stay apart in every other operation', async () => {
+        for (const [index, sub] of HOSTILE.entries()) await register(sub, entry(`j${index}`));
+        for (const [index, sub] of HOSTILE.entries()) {
+          expect((await registry.standing(sub, entry(`j${index}`), now)).exp, sub).toBe(now + 3600);
+          expect(await jtis(sub), sub).toEqual([`j${index}`]);
+        }
+        expect((await registry.remove('*', {}, now)).removed).toBe(1);
+        expect((await registry.remove('%61lice', {}, now)).removed).toBe(1);
+        expect(await jtis('alice')).toEqual([`j${HOSTILE.indexOf('alice')}`]);
+        expect(await surveyed()).toHaveLength(HOSTILE.length - 2);
+      });
+
+      test('a survey shows neither expired entries nor subjects that have no others', async () => {
+        await register('alice', entry('a', { exp: now + 10 }), entry('b'));
+        await register('bob', entry('c', { exp: now + 10 }));
+        const later = now + 10 + opened.clockToleranceSeconds;
+        expect(await surveyed(later)).toMatchObject([{ sub: 'alice', entries: [{ jti: 'b' }] }]);
+        expect(await surveyed(later - 1)).toHaveLength(2);
+      });
+
+      test('a survey of nothing is complete and names its servers', async () => {
+        const outcome = await registry.survey(() => expect.unreachable(), { now });
+        expect(outcome).toMatchObject({ complete: true, missed: [] });
+        expect(outcome.nodes).not.toEqual([]);
+      });
+
+      test('a survey ends with what visit throws', async () => {
+        await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
+        let visits = 0;
+        const survey = registry.survey(
+          () => {
+            visits += 1;
+            throw new Error('the disk is full');
+          },
+          { now },
+        );
+        await expect(survey).rejects.toThrow('the disk is full');
+        expect(visits).toBe(1);
+      });
+
+      test('removes what matches a key id in every subject', async () => {
+        await Promise.all(
+          CROWD.map((sub) => register(sub, entry('a', { keyId: 1 }), entry('b', { keyId: 2 }))),
+        );
+        const removal = await registry.removeEverywhere({ keyId: 1 }, { now });
+        expect(removal).toMatchObject({ matched: 40, removed: 40, subjects: 40, complete: true, missed: [] });
+        expect(removal.byNode.reduce((sum, node) => sum + node.removed, 0)).toBe(40);
+        const left = (await surveyed()).flatMap(({ entries }) => entries);
+        expect(left).toHaveLength(40);
+        expect(left.every(({ keyId }) => keyId === 2)).toBe(true);
+      });
+
+      test('removes what was issued before, inclusively, and tells the largest iat', async () => {
+        await register('alice', entry('a', { iat: now - 30 }), entry('b', { iat: now - 20 }));
+        await register('bob', entry('c', { iat: now - 25 }), entry('d', { iat: now - 19 }));
+        const removal = await registry.removeEverywhere({ issuedBefore: now - 20 }, { now });
+        expect(removal).toMatchObject({ matched: 3, removed: 3, subjects: 2, largestIat: now - 20 });
+        expect((await surveyed()).flatMap(({ entries }) => entries)).toEqual([entry('d', { iat: now - 19 })]);
+      });
+
+      test('a dry run counts and removes nothing', async () => {
+        await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
+        const removal = await registry.removeEverywhere({}, { now, dryRun: true });
+        expect(removal).toMatchObject({
+          ...{ matched: 40, removed: 0, subjects: 40, largestIat: now - 10 },
+          ...{ replicasConfirmed: null, complete: true },
+        });
+        expect(removal.byNode.reduce((sum, node) => sum + node.matched, 0)).toBe(40);
+        expect(await surveyed()).toHaveLength(40);
+      });
+
+      test('where nothing matches nothing is removed', async () => {
+        await register('alice', entry('a'));
+        expect(await registry.removeEverywhere({ jti: 'b' }, { now })).toMatchObject({
+          ...{ matched: 0, removed: 0, subjects: 0, largestIat: null },
+          ...{ replicasConfirmed: null, complete: true },
+        });
+        expect(await jtis('alice')).toEqual(['a']);
+      });
+
+      test('what was interrupted before it began is not complete', async () => {
+        await register('alice', entry('a'));
+        const signal = AbortSignal.abort();
+        expect(await registry.removeEverywhere({}, { now, signal })).toMatchObject({
+          removed: 0,
+          complete: false,
+        });
+        const seen: string[] = [];
+        const outcome = await registry.survey(({ sub }) => seen.push(sub), { now, signal });
+        expect(outcome.complete).toBe(false);
+        expect(outcome.missed).not.toEqual([]);
+        expect(seen).toEqual([]);
+        expect(await jtis('alice')).toEqual(['a']);
+      });
+    });
+
+    test('nodes lists at least one server that answers, and masters before their replicas', async () => {
+      const nodes = await registry.nodes();
+      expect(nodes.some(({ reachable }) => reachable)).toBe(true);
+      for (const [index, { role, master }] of nodes.entries()) {
+        if (role === 'replica') {
+          expect(nodes.slice(0, index).some(({ node }) => node === master)).toBe(true);
+        }
+      }
+    });
+  });
+}

@@ -1,0 +1,32 @@
+import { afterAll, beforeAll } from 'vitest';
+import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
+import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
+import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
+
+const CLOCK_TOLERANCE_SECONDS = 5;
+
+tokenRegistryContract('a Redis Cluster', async () => open('cluster', redisNodes()));
+
+let standalone: Awaited<ReturnType<typeof startRedis>>;
+beforeAll(async () => {
+  standalone = await startRedis();
+});
+afterAll(() => standalone.stop());
+
+tokenRegistryContract('a single Redis', async () => open('standalone', [standalone.node]));
+
+async function open(mode: 'cluster' | 'standalone', nodes: string[]): Promise<OpenedRegistry> {
+  const { registry, close } = openRedisTokenRegistry({
+    nodes: nodes.map((node) => ({ host: node.split(':')[0] ?? '', port: Number(node.split(':')[1]) })),
+    mode,
+    prefix: freshPrefix(),
+    clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    timeoutMs: 5000,
+  });
+  return {
+    registry,
+    now: () => Math.floor(Date.now() / 1000),
+    clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    close,
+  };
+}
