@@ -45,7 +45,10 @@ export interface KeyStore {
    * nothing and returns false. A transition whose key is not in the state that it starts from is a defect.
    */
   apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean>;
-  /** Notes that tokens of up to `seconds` are signed under this key from now on; false where it is no longer active. */
+  /**
+   * Notes that tokens of up to `seconds` are signed under this key from now on; false where it is no longer active. That
+   * changes the key: in a transaction, no {@link apply} that was planned with the shorter lifetime passes afterwards.
+   */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
 }
 
@@ -244,6 +247,8 @@ export interface TokenRegistry {
   /**
    * Notes a user's status beside their entries; a subject without entries needs none. A status with a version below the
    * one that is known changes nothing: an older read never overwrites a newer state.
+   *
+   * @returns how many replicas confirmed a `disabled` that was noted; null for all else, which nothing waits for
    */
   setUserStatus(
     sub: string,
