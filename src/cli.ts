@@ -6,7 +6,14 @@ import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
 import { buildProgram } from './program.js';
-import { createInvocation, type GlobalValues, type Io, mayColor, readGlobals } from './run.js';
+import {
+  createInvocation,
+  foreseeGlobals,
+  type GlobalValues,
+  type Io,
+  mayColor,
+  readGlobals,
+} from './run.js';
 
 export type { Io } from './run.js';
 
@@ -22,7 +29,7 @@ export async function main(
   io: Io,
   signal: AbortSignal = new AbortController().signal,
 ): Promise<number> {
-  let values: GlobalValues = { json: argv.includes('--json') };
+  let values: GlobalValues = foreseeGlobals(argv);
   let exitCode: number = EXIT.done;
   const run: Run =
     (action) =>
@@ -42,7 +49,13 @@ export async function main(
         await dispose();
       }
     };
-  const help = { out: (text: string) => io.stdout.write(text), err: (text: string) => io.stderr.write(text) };
+  const help = {
+    out: (text: string) => io.stdout.write(text),
+    // Beside an error that is one JSON document there is nothing else.
+    err: (text: string) => {
+      if (readGlobals(values, io).format === 'table') io.stderr.write(text);
+    },
+  };
 
   try {
     const program = await buildProgram(argv, run, help);
@@ -74,14 +87,17 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
   if (shown === null) return EXIT.done;
   io.stderr.write(describeError(shown, readGlobals(values, io).format));
   if (values.verbose === true) io.stderr.write(describeCauses(shown));
-  return exitCodeOf(shown);
+  // Whatever the interruption made of it.
+  return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
 }
 
 /** Commander's own complaints; null where it only showed help that was asked for. */
 function usageError(error: Error & { code: string; exitCode: number }): JwtctlError | null {
   if (error.exitCode === 0) return null;
   if (error.code === 'commander.help') {
-    return new JwtctlError('usage', 'ERR_USAGE', 'A command is missing: see the list above.');
+    return new JwtctlError('usage', 'ERR_USAGE', 'A command is missing.', {
+      hint: 'Run it with --help to see which there are.',
+    });
   }
   return new JwtctlError('usage', 'ERR_USAGE', sentence(error.message.replace(/^error: /, '')), {
     hint: 'Run the command with --help to see its flags.',

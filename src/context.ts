@@ -28,8 +28,11 @@ export interface Context {
   readonly clock: Clock;
   /** Who is at it, for the audit log. */
   readonly actor: string;
-  /** With `create` the embedded store is made where there is none; else that is `ERR_NO_STORE` (state). */
-  database(create?: 'create'): Promise<Database>;
+  /**
+   * Where there is no embedded store that is `ERR_NO_STORE` (state); with `create` it is made, and with `pretend` (for a
+   * dry run of what would make it) an empty one in memory stands in for it.
+   */
+  database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
   /** Database and registry together, as everything that ends tokens needs them. */
@@ -40,6 +43,8 @@ export interface Context {
   prompt(): Promise<Prompt>;
   dispose(): Promise<void>;
 }
+
+type IfMissing = 'create' | 'pretend';
 
 export interface ContextOptions {
   settings: Settings;
@@ -58,17 +63,19 @@ export function createContext(options: ContextOptions): Context {
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
 
-  const sql = once(async (create?: 'create'): Promise<Kysely<Schema>> => {
+  const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const { db, close } = isEmbedded ? await openEmbedded(create) : await openServer();
+    const { db, close } = isEmbedded ? await openEmbedded(ifMissing) : await openServer();
     closers.push(close);
     return db;
   });
 
-  async function openEmbedded(create?: 'create') {
+  async function openEmbedded(ifMissing?: IfMissing) {
+    const { openSqlite } = await import('./adapters/sql/sqlite.js');
     if (!existsSync(settings.data)) {
-      if (create === undefined) throw noStore(settings.data);
+      if (ifMissing === undefined) throw noStore(settings.data);
+      if (ifMissing === 'pretend') return openSqlite({ file: ':memory:', timeoutMs });
       await mkdir(dirname(settings.data), { recursive: true, mode: 0o700 }).catch((error) => {
         throw unusableFolder(dirname(settings.data), error);
       });
@@ -76,7 +83,6 @@ export function createContext(options: ContextOptions): Context {
     notice(
       `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
     );
-    const { openSqlite } = await import('./adapters/sql/sqlite.js');
     return openSqlite({ file: settings.data, timeoutMs });
   }
 
@@ -104,8 +110,8 @@ export function createContext(options: ContextOptions): Context {
     } as const;
   });
 
-  const database = once(async (create?: 'create'): Promise<Database> => {
-    const db = await sql(create);
+  const database = once(async (ifMissing?: IfMissing): Promise<Database> => {
+    const db = await sql(ifMissing);
     const [{ schemaStatus, assertCurrent, migrate }, { sqlDatabase }] = await Promise.all([
       import('./adapters/sql/migrator.js'),
       import('./adapters/sql/database.js'),

@@ -37,6 +37,14 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
   };
 }
 
+/** What `argv` says of the output, for an error that comes before commander has read all of it. */
+export function foreseeGlobals(argv: readonly string[]): GlobalValues {
+  const end = argv.indexOf('--');
+  const words = (end === -1 ? argv : argv.slice(0, end)).join('\n');
+  const chosen = /^(?:-o\n?|--output[\n=])(table|json|ndjson)$/m.exec(words)?.[1];
+  return { json: /^--json$/m.test(words), ...(chosen === undefined ? {} : { output: chosen }) };
+}
+
 export function mayColor(values: GlobalValues, io: Io): boolean {
   const { NO_COLOR, TERM } = io.env;
   return values.color !== false && io.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
@@ -47,7 +55,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
   const notice = (text: string) => {
-    if (globals.format === 'table' || globals.format === 'ndjson') io.stderr.write(`${text}\n`);
+    if (!globals.isQuiet && globals.format !== 'json') io.stderr.write(`${text}\n`);
   };
   const trace = (text: string) => {
     if (values.verbose === true) io.stderr.write(`${text}\n`);

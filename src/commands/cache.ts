@@ -98,7 +98,10 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
     signal,
   };
   const counted = await countFlush(ports, input);
-  if (!globals.dryRun) await confirm(question(counted), flags.all ? typedBack(context) : undefined);
+  if (!globals.dryRun) {
+    signal.throwIfAborted();
+    await confirm(question(counted), flags.all ? typedBack(context) : undefined);
+  }
   const report = globals.dryRun ? counted : await flush(ports, input);
   return {
     view: flushReport(report, globals.dryRun),

@@ -99,9 +99,9 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
     count: flags.count ?? 1,
     maxTtlSeconds: settings.token.maxTtl,
   };
-  if (globals.dryRun) return { view: generationPlan(await planGeneration(await context.database(), input)) };
+  const database = await context.database(globals.dryRun ? 'pretend' : 'create');
+  if (globals.dryRun) return { view: generationPlan(await planGeneration(database, input)) };
 
-  const database = await context.database('create');
   const [sealer, generator] = await Promise.all([context.sealer(), context.generator()]);
   const keys = await generateKeys({ database, sealer, generator, clock, actor }, input);
   const [only] = keys;
@@ -160,11 +160,12 @@ const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
       dryRun: globals.dryRun,
     },
   );
-  const notes = outcome.isUnannounced
-    ? [
-        'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.',
-      ]
-    : [];
+  const notes =
+    outcome.isUnannounced && !globals.dryRun
+      ? [
+          'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.',
+        ]
+      : [];
   return { view: rotationReport(outcome, globals.dryRun, clock.now()), notes };
 };
 

@@ -12,7 +12,7 @@ import {
   revokeWide,
 } from '../domain/revocation.js';
 import { parseSubject } from '../domain/subject.js';
-import { addUser } from '../domain/user-administration.js';
+import { ensureUser } from '../domain/user-administration.js';
 import { checkJws, verifyToken } from '../domain/verification.js';
 import { openStoreIssuer } from '../issue/store-issuer.js';
 import { EXIT } from '../output/exit-code.js';
@@ -125,15 +125,17 @@ const issue: Action<IssueFlags, []> = async (invocation, flags) => {
   const context = await invocation.context();
   const issuer = await openStoreIssuer(context);
   issuer.validate(request);
-  if (flags.createUser && !globals.dryRun) await createUser(context, sub);
-  if (globals.dryRun) return { view: issuancePlan(await issuer.plan(request)) };
+  const addsUser = flags.createUser === true && (await isMissing(context, sub));
+  if (globals.dryRun) return { view: issuancePlan(await issuer.plan(request, { addsUser })) };
 
-  const issued = await issuer.issue(request);
+  const { clock, actor } = context;
   const database = await context.database();
+  if (addsUser) await ensureUser({ database, clock, actor }, sub);
+  const issued = await issuer.issue(request);
   await database.transaction(({ auditLog }) =>
     auditLog.append({
       at: issued.iat,
-      actor: context.actor,
+      actor,
       action: 'token.issue',
       target: `${sub} ${issued.jti}`,
       outcome: 'done',
@@ -143,14 +145,11 @@ const issue: Action<IssueFlags, []> = async (invocation, flags) => {
   return { view: issuedToken(issued) };
 };
 
-async function createUser(context: Context, sub: string): Promise<void> {
+async function isMissing(context: Context, sub: string): Promise<boolean> {
   if (context.settings.users.source !== 'managed') {
     throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
   }
-  const { clock, actor } = context;
-  const database = await context.database();
-  if ((await database.users.find(sub)) !== null) return;
-  await addUser({ database, clock, actor }, { sub, name: null, dryRun: false });
+  return (await (await context.database()).users.find(sub)) === null;
 }
 
 const decode: Action<object, [string]> = async (invocation, _flags, token) => {
@@ -273,6 +272,7 @@ async function revokeSelected(
       };
       const { matched, subjects, issuedBefore, complete, missed } = await countWide(ports, wide, signal);
       if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
+      signal.throwIfAborted();
       await invocation.confirm(`Revoke ${matched} tokens of ${subjects} subjects for good?`);
       return revokeWide(ports, policy, { ...wide, issuedBefore }, options);
     }

@@ -59,7 +59,7 @@ const add: Action<{ name?: string }, [string]> = async ({ context: open, globals
   const context = await open();
   assertManaged(context);
   const { clock, actor } = context;
-  const database = await context.database(globals.dryRun ? undefined : 'create');
+  const database = await context.database(globals.dryRun ? 'pretend' : 'create');
   return { view: userRecord(await addUser({ database, clock, actor }, input), clock.now()) };
 };
 

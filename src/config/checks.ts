@@ -1,7 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
-import { type Origin, originText } from './layers.js';
+import { type Origin, originText } from './origin.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 
 type Origins = Readonly<Record<SettingPath, Origin>>;

@@ -2,15 +2,8 @@ import { dirname } from 'node:path';
 import { JwtctlError } from '../domain/errors.js';
 import { type ConfigDocument, parseDocument } from './document.js';
 import { type FileText, judgeSafety } from './files.js';
-import {
-  type Assignment,
-  invalid,
-  isMap,
-  isSensitive,
-  type Layer,
-  type Origin,
-  treeLayer,
-} from './layers.js';
+import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
+import type { Origin } from './origin.js';
 import type { Places } from './places.js';
 
 /** What a file says: outside its profiles, and in each of them. All of it is checked, whichever profile is chosen. */

@@ -1,18 +1,10 @@
 import { JwtctlError } from '../domain/errors.js';
 import { holdsPassword } from './addresses.js';
 import { nearest } from './nearest.js';
+import { type Origin, originText } from './origin.js';
 import type { Environment, Places } from './places.js';
 import { SETTINGS, type Setting, type SettingPath, settingOf } from './settings.js';
 import { expectedOf, readValue } from './values.js';
-
-/** Where a value came from. */
-export interface Origin {
-  readonly source: 'argument' | 'flag' | 'variable' | 'file' | 'default';
-  /** The flag, the variable or the file's path. */
-  readonly name: string;
-  readonly line: number | null;
-  readonly profile: string | null;
-}
 
 export interface Assignment {
   readonly setting: Setting;
@@ -34,13 +26,6 @@ export interface LayerBase {
 
 const NO_SETTINGS = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
 const GROUPS = new Set(SETTINGS.flatMap(({ path }) => prefixesOf(path)));
-
-export const DEFAULT_ORIGIN: Origin = { source: 'default', name: 'default', line: null, profile: null };
-
-/** `--token-ttl`, `JWTCTL_TOKEN_TTL`, `/etc/jwtctl/config.yaml:3 (profile staging)`, `default`. */
-export function originText({ name, line, profile }: Origin): string {
-  return `${name}${line === null ? '' : `:${line}`}${profile === null ? '' : ` (profile ${profile})`}`;
-}
 
 /** An empty variable counts as one that is not set, as a shell's `VAR=` means it. */
 export function variablesLayer(env: Environment, base: LayerBase): Layer {

@@ -1,6 +1,7 @@
 import { JwtctlError } from '../domain/errors.js';
 import { holdsPassword, withoutPassword } from './addresses.js';
-import { DEFAULT_ORIGIN, type Layer, type LayerBase, type Origin, originText } from './layers.js';
+import type { Layer, LayerBase } from './layers.js';
+import { DEFAULT_ORIGIN, type Origin, originText } from './origin.js';
 import { SETTINGS, type SettingPath, type Settings, settingOf } from './settings.js';
 import { readValue } from './values.js';
 

@@ -2,8 +2,9 @@ import type { JwtctlError } from '../domain/errors.js';
 import { maskedUrl } from './addresses.js';
 import { incompleteStores, unreadableFiles } from './checks.js';
 import type { ConfigFile } from './files.js';
-import { isSensitive, originText } from './layers.js';
+import { isSensitive } from './layers.js';
 import { type Config, type ConfigSources, readConfig } from './load.js';
+import { originText } from './origin.js';
 import { SETTINGS, type Setting, type SettingPath, type Settings } from './settings.js';
 import { formatValue, jsonValue } from './values.js';
 

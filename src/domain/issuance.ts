@@ -15,7 +15,7 @@ const LONGEST_WAIT_SECONDS = 10;
 const MAX_LABEL_BYTES = 128;
 
 export interface IssuerPorts {
-  database: Pick<Database, 'keys' | 'securityLog'>;
+  database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
   registry: TokenRegistry;
   users: UserDirectory;
   sealer: Sealer;
@@ -57,7 +57,7 @@ export interface IssuedToken {
   exp: number;
 }
 
-/** Signs and registers tokens, and holds the active key for {@link ISSUER_KEY_HOLD_SECONDS} between two of them. */
+/** Signs and registers tokens, and holds the active key between two of them, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
 export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
@@ -81,8 +81,10 @@ export class Issuer {
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     assertUsable(request, this.#policy);
-    const [signer, user] = await Promise.all([this.#signer(), this.#enabledUser(request.sub)]);
+    const signer = await this.#signer();
     const now = await this.#afterRevocations(request.sub, signer.key.kid);
+    // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
+    const user = await this.#enabledUser(request.sub);
     const claims = claimsSet(request, this.#policy, now);
     const token = await sign(signer, claims);
 
@@ -100,10 +102,11 @@ export class Issuer {
     return { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
   }
 
-  /** What {@link issue} would sign. Nothing is signed, registered or opened. */
-  async plan(request: TokenRequest): Promise<{ kid: string; payload: Claims }> {
+  /** What {@link issue} would sign. Nothing is signed, registered or opened. With `addsUser` there need not be a user yet. */
+  async plan(request: TokenRequest, { addsUser = false } = {}): Promise<{ kid: string; payload: Claims }> {
     assertUsable(request, this.#policy);
-    const [key] = await Promise.all([this.#activeKey(), this.#enabledUser(request.sub)]);
+    const key = await this.#activeKey();
+    if (!addsUser) await this.#enabledUser(request.sub);
     return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
   }
 
@@ -112,7 +115,8 @@ export class Issuer {
     const now = this.#ports.clock.now();
     if (this.#held === undefined || now >= this.#held.until) {
       const signer = this.#openSigner();
-      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS };
+      // A token that has to wait is still signed within the hold.
+      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS - LONGEST_WAIT_SECONDS };
       signer.catch(() => {
         this.#held = undefined;
       });
@@ -121,12 +125,14 @@ export class Issuer {
   }
 
   async #openSigner(): Promise<Signer> {
-    const { keys } = this.#ports.database;
+    const { keys, transaction } = this.#ports.database;
+    const { maxTtlSeconds } = this.#policy;
     for (;;) {
       const key = await this.#activeKey();
       // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
-      const isKnown = (key.maxTtlSeconds ?? 0) >= this.#policy.maxTtlSeconds;
-      if (!isKnown && !(await keys.raiseMaxTtl(key.kid, this.#policy.maxTtlSeconds))) continue;
+      const isKnown = (key.maxTtlSeconds ?? 0) >= maxTtlSeconds;
+      if (!isKnown && !(await transaction((stores) => stores.keys.raiseMaxTtl(key.kid, maxTtlSeconds))))
+        continue;
       const sealed = await keys.findSealed(key.kid);
       if (sealed === null) continue;
       return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };

@@ -38,7 +38,7 @@ export interface RotationInput {
  * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all
  */
 export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput): Promise<RotationOutcome> {
-  let firstActive: string | null | undefined;
+  let firstActive: string | null = null;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { revision, keys } = await ports.database.keys.snapshot();
     if (keys.length === 0) {
@@ -47,7 +47,8 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
       });
     }
     const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
-    firstActive ??= signing;
+    // Not `??=`: that no key was active is something to remember too.
+    if (attempt === 1) firstActive = signing;
     const plan = planRotation(keys, input.policy, ports.clock.now());
 
     if (firstActive !== signing) {

@@ -38,6 +38,17 @@ export async function addUser(
   });
 }
 
+/** Adds the user where there is none. One that another run adds at the same moment is as good. */
+export async function ensureUser(
+  ports: Pick<UserAdministrationPorts, 'database' | 'clock' | 'actor'>,
+  sub: string,
+): Promise<void> {
+  if ((await ports.database.users.find(sub)) !== null) return;
+  await addUser(ports, { sub, name: null, dryRun: false }).catch((error) => {
+    if (!(error instanceof JwtctlError) || error.code !== 'ERR_USER_EXISTS') throw error;
+  });
+}
+
 /** Sets the status; where the user has it already, only the registry is told again. */
 export async function setUserStatus(
   ports: UserAdministrationPorts,

@@ -1,4 +1,5 @@
 import type { Writable } from 'node:stream';
+import { JwtctlError } from '../domain/errors.js';
 import type { Cell, Json, ListItem, Section, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
@@ -88,8 +89,23 @@ function withNewline(text: string): string {
 }
 
 /** Waits where the reader is slower, so that a long list does not pile up in memory. */
-function writeAll(stream: Writable, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    stream.write(text, (error) => (error ? reject(error) : resolve()));
-  });
+async function writeAll(stream: Writable, text: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stream.write(text, (error) => (error ? reject(error) : resolve()));
+    });
+  } catch (error) {
+    throw unwritable(error as NodeJS.ErrnoException);
+  }
+}
+
+/** A reader that went away is the caller's to judge. */
+function unwritable(error: NodeJS.ErrnoException): Error {
+  if (error.code === undefined || error.code === 'EPIPE') return error;
+  return new JwtctlError(
+    'partial',
+    'ERR_OUTPUT_UNWRITABLE',
+    `The result cannot be written to standard output (${error.code}).`,
+    { hint: 'What the command was to do is done. Check that the disk has room.', cause: error },
+  );
 }

@@ -4,6 +4,7 @@ import type { VerificationKey } from '../domain/verification.js';
 
 /** How old the keys may be before they are read again, in seconds. */
 const MAX_AGE_SECONDS = 30;
+const NEVER = -MAX_AGE_SECONDS;
 
 /** The shortest time between two reads that an unknown `kid` causes, in seconds: invented kids cost no more than that. */
 const COOL_DOWN_SECONDS = 1;
@@ -18,7 +19,7 @@ export class KeySet {
   readonly #store: Pick<KeyStore, 'snapshot'>;
   readonly #clock: Clock;
   #keys = new Map<string, KnownKey>();
-  #readAt = -MAX_AGE_SECONDS;
+  #readAt = NEVER;
   #reading: Promise<void> | undefined;
 
   constructor(store: Pick<KeyStore, 'snapshot'>, clock: Clock) {
@@ -27,7 +28,10 @@ export class KeySet {
   }
 
   async find(kid: string): Promise<KnownKey | null> {
-    if (this.#clock.now() - this.#readAt >= MAX_AGE_SECONDS) {
+    const now = this.#clock.now();
+    // A clock that was set back would have the keys stay young for as long.
+    if (now < this.#readAt) this.#readAt = NEVER;
+    if (now - this.#readAt >= MAX_AGE_SECONDS) {
       await this.#read();
       return this.#keys.get(kid) ?? null;
     }
@@ -58,7 +62,7 @@ export class KeySet {
     for (const key of keys) {
       const held = this.#keys.get(key.kid);
       // The same object while nothing changed: what was derived from it (the parsed public key) stays with it.
-      const isSame = held?.state === key.state && held.alg === key.alg;
+      const isSame = held?.id === key.id && held.state === key.state && held.alg === key.alg;
       loaded.set(
         key.kid,
         isSame

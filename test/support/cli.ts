@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync } from 'node:fs';
+import { mkdtempSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
@@ -53,7 +53,9 @@ export interface Cli {
 }
 
 /** The command line in this process: `main` with streams that are caught, a clock that is moved and nothing of the real environment. */
-export function cli(options: { env?: Record<string, string>; clock?: MovableClock; home?: string } = {}): Cli {
+export function cli(
+  options: { env?: Record<string, string>; clock?: MovableClock; home?: string; signal?: AbortSignal } = {},
+): Cli {
   const home = options.home ?? temporaryFolder();
   const clock = options.clock ?? new MovableClock();
   const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), XDG_CONFIG_HOME: home, ...options.env };
@@ -64,7 +66,8 @@ export function cli(options: { env?: Record<string, string>; clock?: MovableCloc
     const stdout = new Capture();
     const stderr = new Capture();
     const stdin = Readable.from([input], { objectMode: false });
-    const exitCode = await main(argv, { stdin, stdout, stderr, env, cwd: home, clock });
+    const io = { stdin, stdout, stderr, env, cwd: home, clock };
+    const exitCode = await main(argv, io, options.signal);
     everythingPrinted.push(stdout.text, stderr.text);
     return resultOf(exitCode, stdout.text, stderr.text);
   };
@@ -100,7 +103,6 @@ afterAll(() => {
 /** A folder that is gone when the test file is done. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-cli-')));
-  mkdirSync(join(folder, 'work'));
   folders.push(folder);
   return folder;
 }

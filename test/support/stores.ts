@@ -67,7 +67,11 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
   if (env.JWTCTL_MASTER_KEY_FILE === undefined) {
     shell.env.JWTCTL_MASTER_KEY_FILE = writeMasterKey(shell.home);
   }
-  const connection = await createConnection(database.url);
+  const connection = await createConnection({
+    uri: database.url,
+    // VARBINARY comes as a Buffer otherwise.
+    typeCast: (field, next) => (/STRING$/.test(field.type) ? field.string('utf8') : next()),
+  });
   const client = connectCluster();
 
   const query = async (sql: string, parameters: readonly string[] = []): Promise<Row[]> => {
@@ -80,7 +84,7 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
     const names = [...(await keys()).values()].flat().sort();
     const sets = await Promise.all(
       names.map((name) =>
-        name.endsWith('}') ? client.zrange(name, 0, -1, 'WITHSCORES') : client.hgetall(name),
+        name.endsWith('}') ? client.zrange(name, '0', '-1', 'WITHSCORES') : client.hgetall(name),
       ),
     );
     return JSON.stringify([rows, names, sets]);

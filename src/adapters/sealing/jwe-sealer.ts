@@ -54,7 +54,13 @@ export class JweSealer implements Sealer {
   }
 
   #masterKeys(): Promise<[MasterKey, ...MasterKey[]]> {
-    this.#keyring ??= loadKeyring(this.#source);
+    if (this.#keyring === undefined) {
+      this.#keyring = loadKeyring(this.#source);
+      // A failure is not kept: a vault that was away may answer the next time.
+      this.#keyring.catch(() => {
+        this.#keyring = undefined;
+      });
+    }
     return this.#keyring;
   }
 }

@@ -81,11 +81,7 @@ export class SqlKeyStore implements KeyStore {
       if (!isDuplicateKey(error)) throw error;
       return (await this.find(key.kid)) === null ? 'active_exists' : 'kid_exists';
     }
-    await this.#db
-      .updateTable('keystore_revision')
-      .set((row) => ({ revision: row('revision', '+', 1) }))
-      .where('id', '=', 1)
-      .execute();
+    await this.#raiseRevision();
     return 'inserted';
   }
 
@@ -104,18 +100,26 @@ export class SqlKeyStore implements KeyStore {
   async raiseMaxTtl(kid: string, seconds: number): Promise<boolean> {
     const result = await this.#db
       .updateTable('keystore')
-      .set((row) => ({
-        max_ttl_seconds: row
-          .case()
-          .when('max_ttl_seconds', '>', seconds)
-          .then(row.ref('max_ttl_seconds'))
-          .else(seconds)
-          .end(),
-      }))
+      .set({ max_ttl_seconds: seconds })
       .where('kid', '=', kid)
       .where('state', '=', 'active')
+      .where((column) =>
+        column.or([column('max_ttl_seconds', 'is', null), column('max_ttl_seconds', '<', seconds)]),
+      )
       .executeTakeFirst();
-    return result.numUpdatedRows > 0n;
+    if (result.numUpdatedRows > 0n) {
+      await this.#raiseRevision();
+      return true;
+    }
+    return (await this.find(kid))?.state === 'active';
+  }
+
+  async #raiseRevision(): Promise<void> {
+    await this.#db
+      .updateTable('keystore_revision')
+      .set((row) => ({ revision: row('revision', '+', 1) }))
+      .where('id', '=', 1)
+      .execute();
   }
 
   async #apply(transition: KeyTransition): Promise<void> {

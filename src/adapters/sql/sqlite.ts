@@ -19,11 +19,11 @@ export interface SqliteOptions {
   timeoutMs: number;
 }
 
-/** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. */
+/** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. `:memory:` makes none. */
 export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const connection = translated(options.file, () => {
     // SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
-    closeSync(openSync(options.file, 'a', 0o600));
+    if (options.file !== ':memory:') closeSync(openSync(options.file, 'a', 0o600));
     const database = new Database(options.file, { timeout: options.timeoutMs });
     // WAL: readers go on while one writes. FULL: a commit that was answered survives a power cut.
     database.pragma('journal_mode = WAL');

@@ -21,6 +21,7 @@ export interface SqliteRegistryOptions {
 }
 
 const PAGE = 1_000;
+const INTERRUPTED = 'what was left when the run was interrupted';
 
 /** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
 export class SqliteTokenRegistry implements TokenRegistry {
@@ -44,11 +45,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return this.#write(options.now, async (db) => {
       await db
         .insertInto('registry_entries')
-        .orReplace()
         .values({ sub, ...columnsOf(entry), label: options.label ?? null })
+        .onConflict((conflict) =>
+          conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
+            exp: row.ref('excluded.exp'),
+            label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
+          })),
+        )
         .execute();
       if (options.user !== undefined) await noteStatus(db, sub, options.user);
-      const evicted = await oldestBeyond(db, sub, options.maxPerSubject);
+      const evicted = await oldestOthersBeyond(db, sub, entry, options.maxPerSubject);
       for (const old of evicted) {
         await db
           .deleteFrom('registry_entries')
@@ -131,7 +137,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     filter: EntryFilter,
     { now, dryRun = false, signal }: { now: number; dryRun?: boolean; signal?: AbortSignal },
   ): Promise<WideRemoval> {
-    signal?.throwIfAborted();
+    if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
     return this.#write(now, async (db) => {
       const counted = await db
         .selectFrom('registry_entries')
@@ -165,24 +171,24 @@ export class SqliteTokenRegistry implements TokenRegistry {
     visit: (subject: SurveyedSubject) => void,
     { now, signal }: { now: number; signal?: AbortSignal },
   ): Promise<SurveyOutcome> {
+    const nodes: SurveyOutcome['nodes'] = [
+      { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
+    ];
     let after: string | null = null;
     for (;;) {
-      signal?.throwIfAborted();
+      if (signal?.aborted) return { complete: false, missed: [INTERRUPTED], nodes };
       let query = this.#live(now).select('sub').distinct().orderBy('sub').limit(PAGE);
       if (after !== null) query = query.where('sub', '>', after);
       const subjects = await query.execute();
       for (const { sub } of subjects) {
         const entries = await this.list(sub, now);
-        visit({ sub, node: this.#file, entries: entries.map(toEntryAlone), malformed: 0, bytes: null });
+        const bytes = entries.reduce((sum, entry) => sum + approximateBytes(sub, entry), 0);
+        visit({ sub, node: this.#file, entries: entries.map(toEntryAlone), malformed: 0, bytes });
       }
       after = subjects.at(-1)?.sub ?? null;
       if (subjects.length < PAGE) break;
     }
-    return {
-      complete: true,
-      missed: [],
-      nodes: [{ node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null }],
-    };
+    return { complete: true, missed: [], nodes };
   }
 
   async nodes(): Promise<RegistryNode[]> {
@@ -203,6 +209,19 @@ export class SqliteTokenRegistry implements TokenRegistry {
         reachable: true,
       },
     ];
+  }
+
+  #nothingRemoved(): WideRemoval {
+    return {
+      matched: 0,
+      removed: 0,
+      subjects: 0,
+      largestIat: null,
+      replicasConfirmed: null,
+      byNode: [{ node: this.#file, matched: 0, removed: 0 }],
+      complete: false,
+      missed: [INTERRUPTED],
+    };
   }
 
   #live(now: number): SelectQueryBuilder<Schema, 'registry_entries', object> {
@@ -237,9 +256,11 @@ async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): 
     .execute();
 }
 
-async function oldestBeyond(
+/** Never the entry that they make room for, even if it is the oldest. */
+async function oldestOthersBeyond(
   db: SqlExecutor,
   sub: string,
+  entry: RegistryEntry,
   maxPerSubject: number | undefined,
 ): Promise<RegistryEntry[]> {
   if (maxPerSubject === undefined) return [];
@@ -247,10 +268,11 @@ async function oldestBeyond(
     .selectFrom('registry_entries')
     .select(['jti', 'key_id', 'iat', 'exp'])
     .where('sub', '=', sub)
+    .where((column) => column.not(column.and({ jti: entry.jti, key_id: entry.keyId, iat: entry.iat })))
     .orderBy('iat', 'desc')
     .orderBy('jti', 'desc')
     .limit(Number.MAX_SAFE_INTEGER)
-    .offset(maxPerSubject)
+    .offset(maxPerSubject - 1)
     .execute();
   return rows.map(toEntry).reverse();
 }
@@ -287,6 +309,11 @@ function columnsOf(entry: RegistryEntry) {
 
 function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {
   return { jti: row.jti, keyId: row.key_id, iat: row.iat, exp: row.exp };
+}
+
+/** A row's values, with some for its header and its place in the index. */
+function approximateBytes(sub: string, { jti, label }: { jti: string; label: string | null }): number {
+  return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(label ?? '') + 40;
 }
 
 function toEntryAlone({ jti, keyId, iat, exp }: RegistryEntry): RegistryEntry {

@@ -26,17 +26,17 @@ export class SqlUserTable implements UserDirectory {
   async find(sub: string): Promise<User | null> {
     const { rows } = await sql<Row>`${this.#select()} where ${this.#column()} = ${sub}`.execute(this.#db);
     // The adopter's collation may find `Alice` for `alice` or `alice` for `alice `; a subject is compared byte for byte.
-    const exact = rows.filter((row) => String(row.sub) === sub);
+    const exact = rows.filter((row) => row.sub === sub);
     return exact.length === 0 ? null : toUser(sub, exact);
   }
 
   async *list(): AsyncIterable<User> {
     for (let offset = 0; ; offset += PAGE) {
       const { rows } =
-        await sql<Row>`${this.#select()} order by ${this.#column()} limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`.execute(
+        await sql<Row>`${this.#select()} where ${this.#column()} is not null order by ${this.#column()} limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`.execute(
           this.#db,
         );
-      for (const row of rows) yield toUser(String(row.sub), [row]);
+      for (const row of rows) yield toUser(row.sub, [row]);
       if (rows.length < PAGE) return;
     }
   }
@@ -45,7 +45,8 @@ export class SqlUserTable implements UserDirectory {
     const condition = this.#options.enabledWhere;
     const enabled =
       condition === undefined ? sql`1` : sql`case when (${sql.raw(condition)}) then 1 else 0 end`;
-    return sql`select ${this.#column()} as sub, ${enabled} as enabled from ${sql.table(this.#options.table)}`;
+    // As text: a driver reads numbers above 2^53 as others, and another subject might be taken for this one.
+    return sql`select cast(${this.#column()} as char) as sub, ${enabled} as enabled from ${sql.table(this.#options.table)}`;
   }
 
   #column() {
@@ -54,7 +55,7 @@ export class SqlUserTable implements UserDirectory {
 }
 
 interface Row {
-  sub: string | number;
+  sub: string;
   enabled: number;
 }
 

@@ -15,7 +15,7 @@ export function inspection(report: Inspection): View {
     data: inspectionData(report),
     sections: [
       {
-        title: `${report.complete ? '' : 'INCOMPLETE: '}${entries} tokens of ${subjects} subjects in ${report.backend}`,
+        title: `${report.complete ? '' : 'INCOMPLETE: '}${entries} tokens of ${subjects} subjects in ${report.backend}, about ${bytesOrDash(report.bytes)} (estimated from a sample)`,
         columns: ['kid', 'state', 'tokens', ''],
         rows: byKid.map((row) => [
           row.kid,
@@ -122,6 +122,7 @@ function inspectionData(report: Inspection): JsonObject {
     entries: report.entries,
     subjects: report.subjects,
     bytes: report.bytes,
+    bytesEstimated: true,
     byKid: report.byKid.map(({ kid, state, entries }) => ({ kid, state, entries })),
     byNode: report.byNode.map(({ node, role, slots, entries, usedMemoryBytes }) => ({
       node,

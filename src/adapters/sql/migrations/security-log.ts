@@ -20,16 +20,22 @@ export function securityLog(engine: Engine): Migration {
           .addColumn('expires_at', 'bigint', (column) => column.notNull()),
       );
       for (const column of ['sub', 'kid', 'type', 'at', 'expires_at']) {
-        await createIndexOnce(db, `security_log_${column}`, column);
+        await createIndexOnce(db, engine, `security_log_${column}`, column);
       }
     },
   };
 }
 
-/** MySQL has no CREATE INDEX IF NOT EXISTS, and the migration may have been cut off between two of them. */
-async function createIndexOnce(db: Kysely<unknown>, name: string, column: string): Promise<void> {
+/** The migration may have been cut off between two of them. MySQL has no CREATE INDEX IF NOT EXISTS, SQLite no code for one that exists. */
+async function createIndexOnce(
+  db: Kysely<unknown>,
+  engine: Engine,
+  name: string,
+  column: string,
+): Promise<void> {
+  const create = db.schema.createIndex(name).on('security_log').column(column);
   try {
-    await db.schema.createIndex(name).on('security_log').column(column).execute();
+    await (engine === 'sqlite' ? create.ifNotExists() : create).execute();
   } catch (error) {
     if (!hasDriverCode(error, 'ER_DUP_KEYNAME')) throw error;
   }

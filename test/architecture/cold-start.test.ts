@@ -1,0 +1,64 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { temporaryFolder } from '../support/cli.js';
+import { BIN, spawnProgram } from '../support/spawned.js';
+
+const HOOK = fileURLToPath(new URL('../support/log-imports.mjs', import.meta.url));
+const SAMPLE = `${encode({ alg: 'RS256', kid: 'k' })}.${encode({ sub: 'alice' })}.AAAA`;
+
+/** The packages that one run of the built command line loads. */
+async function packagesOf(argv: string[], env: Record<string, string> = {}) {
+  const home = temporaryFolder();
+  const log = join(home, 'imports.log');
+  const ended = await spawnProgram(process.execPath, ['--import', HOOK, BIN, ...argv], {
+    env: { HOME: home, IMPORT_LOG: log, ...env },
+  });
+  const urls = existsSync(log) ? readFileSync(log, 'utf8').split('\n') : [];
+  const names = urls.flatMap((url) => /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(url)?.[1] ?? []);
+  return { ...ended, packages: [...new Set(names)].sort(), urls };
+}
+
+test('--version loads nothing at all', async () => {
+  const { exitCode, stdout, packages, urls } = await packagesOf(['--version']);
+
+  expect({ exitCode, packages }).toEqual({ exitCode: 0, packages: [] });
+  expect(stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  expect(urls.filter((url) => url.includes('/dist/'))).toEqual([]);
+});
+
+test.each([['--help'], ['-h'], ['help'], ['keys', '--help'], ['token', 'issue', '--help']])(
+  'help (%s %s) loads commander and nothing else',
+  async (...argv) => {
+    const { exitCode, stdout, stderr, packages } = await packagesOf(
+      argv.filter((word) => word !== undefined),
+    );
+
+    expect({ exitCode, stderr, packages }).toEqual({ exitCode: 0, stderr: '', packages: ['commander'] });
+    expect(stdout).toContain('Usage: jwtctl');
+  },
+);
+
+test('token decode loads no driver, and opens no store', async () => {
+  const { exitCode, stdout, packages } = await packagesOf(['token', 'decode', SAMPLE, '--json'], {
+    JWTCTL_MYSQL_URL: 'mysql://u@127.0.0.1:1/db',
+    JWTCTL_REDIS_NODES: '127.0.0.1:1',
+  });
+
+  expect(exitCode).toBe(0);
+  expect(JSON.parse(stdout).payload).toEqual({ sub: 'alice' });
+  expect(packages).toEqual(['commander']);
+});
+
+test('the embedded store loads neither driver of the servers', async () => {
+  const { exitCode, packages } = await packagesOf(['users', 'add', 'alice', '--json']);
+
+  expect(exitCode).toBe(0);
+  expect(packages).toContain('libsql');
+  for (const absent of ['ioredis', 'mysql2', 'inquirer']) expect(packages).not.toContain(absent);
+});
+
+function encode(value: unknown): string {
+  return Buffer.from(JSON.stringify(value)).toString('base64url');
+}

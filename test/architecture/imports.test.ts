@@ -1,0 +1,131 @@
+import { expect, test } from 'vitest';
+import { type Import, loadedWith, readImports } from './source-graph.js';
+
+const imports = readImports();
+const files = [...new Set(imports.map(({ from }) => from))];
+
+/** What breaks a rule, as a text that says where. */
+function broken(isBroken: (line: Import) => boolean): string[] {
+  return imports.filter(isBroken).map(({ from, to, kind }) => `${from} -> ${to} (${kind})`);
+}
+
+function isBelow(path: string, ...folders: string[]): boolean {
+  return folders.some((folder) => path.startsWith(`${folder}/`));
+}
+
+test('the import lines are read at all', () => {
+  expect(imports.length).toBeGreaterThan(300);
+  expect(imports).toContainEqual({ from: 'cli.ts', to: 'program.ts', kind: 'static', isVendor: false });
+  expect(imports).toContainEqual({
+    from: 'program.ts',
+    to: 'commands/keys.ts',
+    kind: 'dynamic',
+    isVendor: false,
+  });
+  expect(imports).toContainEqual({
+    from: 'commands/token.ts',
+    to: 'context.ts',
+    kind: 'type',
+    isVendor: false,
+  });
+});
+
+test('the domain imports nothing but Node, jose and itself', () => {
+  expect(
+    broken(
+      ({ from, to, isVendor }) =>
+        isBelow(from, 'domain') &&
+        !isBelow(to, 'domain') &&
+        !to.startsWith('node:') &&
+        !(isVendor && to === 'jose'),
+    ),
+  ).toEqual([]);
+});
+
+test('an adapter imports the domain, its own folder and one vendor', () => {
+  const folderOf = (path: string) => path.split('/').slice(0, 2).join('/');
+  expect(
+    broken(
+      ({ from, to, isVendor }) =>
+        isBelow(from, 'adapters') &&
+        !isVendor &&
+        !to.startsWith('node:') &&
+        !isBelow(to, 'domain', folderOf(from)),
+    ),
+  ).toEqual([]);
+
+  const vendors = new Map<string, Set<string>>();
+  for (const { from, to, isVendor } of imports) {
+    if (!isVendor || !isBelow(from, 'adapters')) continue;
+    const folder = folderOf(from);
+    vendors.set(folder, (vendors.get(folder) ?? new Set()).add(to));
+  }
+  // Kysely speaks to both drivers; which of them, a file says for itself.
+  expect([...(vendors.get('adapters/sql') ?? [])].sort()).toEqual(['kysely', 'libsql', 'mysql2']);
+  vendors.delete('adapters/sql');
+  for (const [folder, names] of vendors)
+    expect({ folder, vendors: names.size }).toEqual({ folder, vendors: 1 });
+  for (const file of files) {
+    const drivers = imports.filter(({ from, to }) => from === file && (to === 'mysql2' || to === 'libsql'));
+    expect({ file, drivers: new Set(drivers.map(({ to }) => to)).size < 2 }).toEqual({ file, drivers: true });
+  }
+});
+
+test('a command imports rules and views, and the context as a type only', () => {
+  expect(
+    broken(({ from, to, kind, isVendor }) => {
+      if (!isBelow(from, 'commands') || isBelow(to, 'commands', 'domain', 'output', 'verify', 'issue'))
+        return false;
+      if (to === 'context.ts') return kind !== 'type';
+      if (isBelow(to, 'config')) return kind === 'static';
+      return !(isVendor && to === 'commander');
+    }),
+  ).toEqual([]);
+});
+
+test('views and rendering know the domain, and nothing of stores, settings or commands', () => {
+  expect(
+    broken(
+      ({ from, to, kind, isVendor }) =>
+        isBelow(from, 'output') && !isVendor && !isBelow(to, 'output', 'domain') && kind !== 'type',
+    ),
+  ).toEqual([]);
+});
+
+test('only the context names adapters, and loads them when they are needed', () => {
+  expect(
+    broken(
+      ({ from, to, kind }) =>
+        isBelow(to, 'adapters') &&
+        !isBelow(from, 'adapters') &&
+        !(from === 'context.ts' && (kind === 'dynamic' || kind === 'type')),
+    ),
+  ).toEqual([]);
+});
+
+test('from the command line on, static imports reach no vendor but commander', () => {
+  const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
+  const loaded = [...loadedWith(imports, 'cli.ts')];
+
+  expect(loaded).toContain('config/settings.ts');
+  expect(loaded.filter((name) => vendors.has(name))).toEqual(['commander']);
+});
+
+test('a group of commands is loaded only when it is called', () => {
+  const loaded = [...loadedWith(imports, 'cli.ts')];
+  expect(loaded.filter((name) => isBelow(name, 'commands', 'adapters', 'verify', 'issue'))).toEqual([]);
+
+  const groups = imports.filter(({ from, to }) => from === 'program.ts' && isBelow(to, 'commands'));
+  const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
+  expect(loading.sort()).toEqual(
+    ['cache', 'config', 'db', 'keys', 'token', 'users'].map((name) => `commands/${name}.ts`),
+  );
+});
+
+test('the library reaches neither commander nor any adapter or driver by a static import', () => {
+  const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
+  const loaded = [...loadedWith(imports, 'index.ts')];
+
+  expect(loaded.filter((name) => isBelow(name, 'adapters', 'commands', 'output'))).toEqual([]);
+  expect(loaded.filter((name) => vendors.has(name) && name !== 'jose' && name !== 'zod')).toEqual([]);
+});

@@ -1,0 +1,218 @@
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Cli, cli } from '../support/cli.js';
+import { spawnProgram } from '../support/spawned.js';
+
+/** Exits 2 with one JSON document that names all of `names`, and opens no store. */
+async function expectConfigError(shell: Cli, names: string[], ...words: string[]) {
+  const result = await shell.run(...(words.length === 0 ? ['keys', 'generate'] : words), '--json');
+  expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({ exitCode: 2, stdout: '' });
+  const { code, message, hint = '' } = result.error();
+  expect(code).toMatch(/^ERR_CONFIG_/);
+  for (const name of names) expect(`${message} ${hint}`).toContain(name);
+  expect(existsSync(join(shell.home, 'data'))).toBe(false);
+}
+
+describe('the environment', () => {
+  test.each([
+    { JWTCTL_MYSQL_URL: 'mysql://x' },
+    { JWTCTL_MYSQL_URL: 'mysql://user@host:99999/db' },
+    { JWTCTL_MYSQL_URL: 'http://user@host/db' },
+    { JWTCTL_MYSQL_URL: 'postgres://user@host/db' },
+    { JWTCTL_MYSQL_URL: 'db' },
+    { JWTCTL_REDIS_NODES: 'host:0' },
+    { JWTCTL_REDIS_NODES: 'host:99999' },
+    { JWTCTL_REDIS_NODES: 'redis://host:6379' },
+    { JWTCTL_REDIS_NODES: ',' },
+    { JWTCTL_REDIS_MODE: 'sentinel' },
+    { JWTCTL_REDIS_PREFIX: '{jwt}' },
+    { JWTCTL_REDIS_PREFIX: 'a b' },
+    { JWTCTL_TOKEN_TTL: '0' },
+    { JWTCTL_TOKEN_TTL: '1y' },
+    { JWTCTL_TOKEN_MAX_TTL: '-1' },
+    { JWTCTL_TOKEN_CLOCK_TOLERANCE: '1.5' },
+    { JWTCTL_KEYS_BITS: '1024' },
+    { JWTCTL_KEYS_ALGORITHM: 'HS256' },
+    { JWTCTL_KEYS_ROTATE_AFTER: 'monthly' },
+    { JWTCTL_USERS_SOURCE: 'ldap' },
+    { JWTCTL_USERS_TABLE: 'users; DROP TABLE users' },
+    { JWTCTL_REGISTRY_MAX_PER_SUBJECT: '0' },
+  ])('$0 is refused by name', async (env) => {
+    const [name = '', value = ''] = Object.entries(env)[0] ?? [];
+    await expectConfigError(cli({ env: { [name]: value } }), [name]);
+  });
+
+  test('a variable that there is not is refused, with the one that may be meant', async () => {
+    const shell = cli({ env: { JWTCTL_REDIS_NODE: '127.0.0.1:7000' } });
+    await expectConfigError(shell, ['JWTCTL_REDIS_NODE', 'JWTCTL_REDIS_NODES']);
+  });
+
+  test('variables of the test suite are none of jwtctl', async () => {
+    const { exitCode } = await cli({ env: { JWTCTL_TEST_MYSQL_URL: 'x' } }).run('keys', 'generate');
+    expect(exitCode).toBe(0);
+  });
+
+  test('one of the two servers alone is refused, naming the other', async () => {
+    const mysql = cli({ env: { JWTCTL_MYSQL_URL: 'mysql://user@127.0.0.1:1/db' } });
+    const redis = cli({ env: { JWTCTL_REDIS_NODES: '127.0.0.1:1' } });
+    for (const words of [
+      ['keys', 'generate'],
+      ['users', 'list'],
+      ['token', 'verify', 'x'],
+      ['cache', 'inspect'],
+    ]) {
+      await expectConfigError(mysql, ['JWTCTL_REDIS_NODES'], ...words);
+      await expectConfigError(redis, ['JWTCTL_MYSQL_URL'], ...words);
+    }
+  });
+
+  test('a lifetime that is longer than the longest is refused', async () => {
+    await expectConfigError(cli({ env: { JWTCTL_TOKEN_TTL: '48h' } }), ['token.ttl', 'token.maxTtl']);
+  });
+});
+
+describe('without any store', () => {
+  const COMMANDS = [
+    ...[
+      ['keys', 'list'],
+      ['keys', 'rotate'],
+      ['keys', 'rotate', '--now'],
+      ['keys', 'export'],
+      ['keys', 'show', 'k'],
+    ],
+    ...[
+      ['users', 'list'],
+      ['users', 'show', 'a'],
+      ['users', 'disable', 'a'],
+      ['users', 'remove', 'a', '--yes'],
+    ],
+    ...[
+      ['token', 'issue', '--sub', 'a'],
+      ['token', 'issue', '--sub', 'a', '--create-user'],
+      ['token', 'list', '--sub', 'a'],
+    ],
+    ...[
+      ['token', 'verify', 'a.b.c'],
+      ['token', 'revoke', '--sub', 'a', '--all'],
+      ['cache', 'inspect'],
+    ],
+    ...[
+      ['cache', 'nodes'],
+      ['cache', 'flush', '--all', '--yes'],
+      ['db', 'status'],
+      ['db', 'migrate'],
+    ],
+  ];
+
+  test.each(COMMANDS)('%s %s works on no empty store in silence', async (...argv) => {
+    const shell = cli();
+    const words = argv.filter((word): word is string => word !== undefined);
+    const { exitCode, stdout, error } = await shell.run(...words, '--json');
+
+    expect({ exitCode, stdout, code: error().code }).toEqual({
+      exitCode: 3,
+      stdout: '',
+      code: 'ERR_NO_STORE',
+    });
+    expect(error().message).toContain('JWTCTL_MYSQL_URL');
+    expect(error().message).toContain('JWTCTL_REDIS_NODES');
+    expect(existsSync(join(shell.home, 'data'))).toBe(false);
+  });
+
+  test('a cron job with an empty environment is told what is missing', async () => {
+    const shell = cli();
+    const bin = new URL('../../bin/jwtctl.js', import.meta.url).pathname;
+    // --data, because a person who runs this test may have a store in their home folder.
+    const words = [bin, 'keys', 'rotate', '--data', join(shell.home, 'none.db')];
+    const ended = await spawnProgram('/usr/bin/env', ['-i', process.execPath, ...words]);
+
+    expect({ exitCode: ended.exitCode, stdout: ended.stdout }).toEqual({ exitCode: 3, stdout: '' });
+    expect(ended.stderr).toContain('JWTCTL_MYSQL_URL');
+    expect(ended.stderr).toContain('JWTCTL_REDIS_NODES');
+    expect(ended.stderr).not.toMatch(/^\s+at /m);
+  });
+
+  test('what needs no store works without one', async () => {
+    const shell = cli();
+    for (const words of [
+      ['config', 'show'],
+      ['config', 'path'],
+      ['config', 'validate'],
+    ]) {
+      expect({ words, exitCode: (await shell.run(...words, '--json')).exitCode }).toEqual({
+        words,
+        exitCode: 0,
+      });
+    }
+    expect(existsSync(join(shell.home, 'data'))).toBe(false);
+  });
+});
+
+describe('configuration files', () => {
+  function withFile(text: string, name = 'jwtctl.yaml'): { shell: Cli; file: string } {
+    const shell = cli();
+    const file = join(shell.home, name);
+    mkdirSync(join(file, '..'), { recursive: true });
+    writeFileSync(file, text, { mode: 0o600 });
+    return { shell, file };
+  }
+
+  test('a key with a typo is named with its file, and what may be meant', async () => {
+    const { shell, file } = withFile('token:\n  maxTTL: 1h\n');
+    await expectConfigError(shell, [file, 'maxTTL', 'maxTtl']);
+  });
+
+  test('a value with a typo is named with its file and key', async () => {
+    const { shell, file } = withFile('token:\n  ttl: soon\n');
+    await expectConfigError(shell, [file, 'token.ttl']);
+  });
+
+  test.each(['token:\n\tttl: 1h\n', 'token: {ttl: 1h', 'a: b: c', '- x\n', '"'])(
+    '%j is no configuration',
+    async (text) => {
+      const { shell, file } = withFile(text);
+      await expectConfigError(shell, [file]);
+    },
+  );
+
+  test('JSON with a fault is named as well', async () => {
+    const { shell, file } = withFile('{"token": {"ttl": "1h",}', 'jwtctl.json');
+    await expectConfigError(shell, [file]);
+  });
+
+  test('a secret or a command in a project file is refused', async () => {
+    const { shell, file } = withFile('masterKey:\n  command: "echo owned > /tmp/owned"\n');
+    await expectConfigError(shell, [file, 'masterKey.command']);
+    const second = withFile('redis:\n  password: Sup3rSecret-File\n');
+    await expectConfigError(second.shell, [second.file, 'redis.password']);
+    expect((await second.shell.run('keys', 'list')).stderr).not.toContain('Sup3rSecret-File');
+  });
+
+  test('a file or a profile that was named and is not there is refused', async () => {
+    await expectConfigError(cli(), ['/no/such/file.yaml'], 'keys', 'list', '--config', '/no/such/file.yaml');
+    await expectConfigError(cli(), ['staging'], '--profile', 'staging', 'keys', 'list');
+  });
+
+  test('a user file counts, a profile beats it, a variable beats both, and a flag beats all', async () => {
+    const { shell } = withFile(
+      'token:\n  ttl: 2h\nprofiles:\n  short:\n    token:\n      ttl: 3m\n',
+      'jwtctl/config.yaml',
+    );
+    await shell.json('keys', 'generate');
+    await shell.json('users', 'add', 'alice');
+    const ttl = async (...words: string[]) => {
+      const { iat, exp } = await shell.json('token', 'issue', '--sub', 'alice', ...words);
+      return exp - iat;
+    };
+    expect(await ttl()).toBe(7_200);
+    expect(await ttl('--profile', 'short')).toBe(180);
+    shell.env.JWTCTL_TOKEN_TTL = '4m';
+    expect(await ttl('--profile', 'short')).toBe(240);
+    expect(await ttl('--token-ttl', '5m')).toBe(300);
+    const shown = await shell.json('config', 'show');
+    expect(shown.find((row: { setting: string }) => row.setting === 'token.ttl')).toMatchObject({
+      origin: 'JWTCTL_TOKEN_TTL',
+    });
+  });
+});

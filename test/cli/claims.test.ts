@@ -1,0 +1,149 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+  });
+  afterAll(() => stores?.close());
+
+  type Word = string | { stdin: string };
+
+  /** The Claims Set of a token that was issued with these flags, without what every token has. */
+  async function claimsOf(...words: Word[]): Promise<Record<string, unknown>> {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', ...words);
+    const { payload } = await stores.json('token', 'verify', token);
+    const { iss, sub, aud, iat, exp, jti, ...rest } = payload;
+    expect({ iss, sub, aud, ttl: exp - iat }).toEqual({
+      iss: 'jwtctl',
+      sub: 'alice',
+      aud: 'user',
+      ttl: 3_600,
+    });
+    expect(jti).toMatch(/^[A-Za-z0-9]/);
+    return rest;
+  }
+
+  async function refusalOf(...words: Word[]) {
+    const { exitCode, stdout, error } = await stores.run(
+      'token',
+      'issue',
+      '--sub',
+      'alice',
+      '--json',
+      ...words,
+    );
+    return { exitCode, stdout, code: error().code };
+  }
+
+  test('a claim is JSON where it is JSON, and text otherwise', async () => {
+    const flags = [
+      'a=b=c',
+      'n=1',
+      's="1"',
+      'list=[1,2]',
+      'o={"p":null}',
+      'yes=true',
+      'text=hello world',
+      'empty=',
+    ];
+    expect(await claimsOf(...flags.flatMap((flag) => ['--claim', flag]))).toEqual({
+      ...{ a: 'b=c', n: 1, s: '1', list: [1, 2], o: { p: null }, yes: true, text: 'hello world', empty: '' },
+    });
+    expect(await claimsOf('--claim', 'role=user', '--claim', 'role=admin')).toEqual({ role: 'admin' });
+  });
+
+  test('a claim named __proto__ is a claim like any other', async () => {
+    const claims = await claimsOf('--claim', '__proto__=1', '--claim', 'constructor={"x":1}');
+    expect(Object.entries(claims)).toEqual([
+      ['__proto__', 1],
+      ['constructor', { x: 1 }],
+    ]);
+    expect(
+      Object.entries(await claimsOf('--claims', '-', { stdin: '{"__proto__":{"admin":true}}' })),
+    ).toEqual([['__proto__', { admin: true }]]);
+  });
+
+  test('claims come from standard input or a file, and a --claim beats them', async () => {
+    const file = join(stores.home, 'claims.json');
+    writeFileSync(file, '{"role":"user","tenant":"t1"}\n');
+    expect(await claimsOf('--claims', '-', { stdin: '{"role":"admin"}\n' })).toEqual({ role: 'admin' });
+    expect(await claimsOf('--claims', file)).toEqual({ role: 'user', tenant: 't1' });
+    expect(await claimsOf('--claims', `@${file}`, '--claim', 'role=admin')).toEqual({
+      role: 'admin',
+      tenant: 't1',
+    });
+  });
+
+  test.each(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'])(
+    'the registered claim %s is refused',
+    async (claim) => {
+      const refused = { exitCode: 2, stdout: '', code: 'ERR_CLAIM_REGISTERED' };
+      expect(await refusalOf('--claim', `${claim}=x`)).toEqual(refused);
+      expect(await refusalOf('--claims', '-', { stdin: `{"${claim}":1}` })).toEqual(refused);
+    },
+  );
+
+  test.each(['[1]', '"x"', '1', 'null', '', '{', '{"a":1} x', 'role=admin'])(
+    'claims of %s are refused',
+    async (text) => {
+      expect(await refusalOf('--claims', '-', { stdin: text })).toMatchObject({ exitCode: 2, stdout: '' });
+    },
+  );
+
+  test.each(['x', '=x', ''])('a claim flag of %j is refused', async (flag) => {
+    expect(await refusalOf(`--claim=${flag}`)).toMatchObject({ exitCode: 2, stdout: '' });
+  });
+
+  test('a claims file that is not there is refused', async () => {
+    expect(await refusalOf('--claims', '@no-such-file')).toMatchObject({ exitCode: 2, stdout: '' });
+  });
+
+  test('a label has at most 128 bytes', async () => {
+    const label = `${'é'.repeat(63)}ab`;
+    await stores.json('token', 'issue', '--sub', 'alice', '--label', label);
+    const labels = (await stores.json('token', 'list', '--sub', 'alice')).map(
+      (entry: { label: string | null }) => entry.label,
+    );
+    expect(labels).toContain(label);
+    for (const unusable of [`${label}c`, 'x'.repeat(129), 'a\nb', 'a\u001bb']) {
+      expect(await refusalOf('--label', unusable)).toEqual({
+        exitCode: 2,
+        stdout: '',
+        code: 'ERR_LABEL_INVALID',
+      });
+    }
+  });
+
+  test('a lifetime ends at token.maxTtl', async () => {
+    const { iat, exp } = await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '24h');
+    expect(exp - iat).toBe(86_400);
+    expect(await refusalOf('--ttl', '86401')).toEqual({ exitCode: 2, stdout: '', code: 'ERR_TTL_TOO_LONG' });
+    expect(await refusalOf('--not-before', '1h', '--ttl', '1h')).toMatchObject({ exitCode: 2, stdout: '' });
+    expect(await refusalOf('--aud', '')).toMatchObject({ exitCode: 2, stdout: '' });
+  });
+
+  test('nothing that was refused has been registered', async () => {
+    const before = (await stores.json('cache', 'inspect')).entries;
+    await refusalOf('--ttl', '25h');
+    await refusalOf('--claim', 'sub=x');
+    expect((await stores.json('cache', 'inspect')).entries).toBe(before);
+  });
+
+  test('a user is made on the way where that is asked for, and not for a request that is refused', async () => {
+    expect(
+      (await stores.run('token', 'issue', '--sub', 'new', '--create-user', '--ttl', '25h')).exitCode,
+    ).toBe(2);
+    expect((await stores.run('users', 'show', 'new')).exitCode).toBe(3);
+    expect((await stores.run('token', 'issue', '--sub', 'new')).exitCode).toBe(3);
+    await stores.json('token', 'issue', '--sub', 'new', '--create-user');
+    await stores.json('token', 'issue', '--sub', 'new', '--create-user');
+    expect(await stores.json('token', 'list', '--sub', 'new')).toHaveLength(2);
+  });
+});

@@ -1,0 +1,45 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (backend) => {
+  let stores: Stores;
+  let kid = '';
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    kid = (await stores.json('keys', 'generate')).kid;
+    for (const sub of ['alice', 'bob', 'carol']) {
+      await stores.json('token', 'issue', '--sub', sub, '--create-user');
+    }
+  });
+  afterAll(() => stores?.close());
+
+  function interrupted(...words: string[]) {
+    const { clock, home, env } = stores;
+    return cli({ clock, home, env, signal: AbortSignal.abort() }).run(...words, '--json');
+  }
+
+  test('ends an inspection, which says that it is not complete', async () => {
+    const { exitCode, json } = await interrupted('cache', 'inspect');
+    expect({ exitCode, complete: json().complete }).toEqual({ exitCode: 130, complete: false });
+  });
+
+  test.each([
+    ['cache', 'flush', '--all'],
+    ['token', 'revoke', '--kid', 'KID'],
+  ])('%s %s %s begins nothing, however much it was confirmed before', async (...words) => {
+    const before = await stores.content();
+    const asked = words.map((word) => (word === 'KID' ? kid : word));
+    const { exitCode, stdout, error } = await interrupted(...asked, '--yes');
+
+    expect({ exitCode, stdout, code: error().code }).toEqual({
+      ...{ exitCode: 130, stdout: '', code: 'ERR_INTERRUPTED' },
+    });
+    expect(await stores.content()).toBe(before);
+    const tried = await interrupted(...asked, '--dry-run');
+    expect({ exitCode: tried.exitCode, complete: tried.json().complete }).toEqual({
+      exitCode: 130,
+      complete: false,
+    });
+  });
+});

@@ -1,0 +1,94 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { type Cli, cli } from '../support/cli.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+const STATUS_TTL_SECONDS = 60;
+
+describe.each(BACKENDS)('users that are kept elsewhere, on %s', (backend) => {
+  let stores: Stores;
+  let table: Cli;
+  let off: Cli;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.query('CREATE TABLE accounts (login VARCHAR(100) PRIMARY KEY, active INT NOT NULL)');
+    await stores.query("INSERT INTO accounts VALUES ('alice', 1), ('bob', 1), ('carol', 0)");
+    const { clock, home } = stores;
+    const source = {
+      ...{ JWTCTL_USERS_SOURCE: 'table', JWTCTL_USERS_TABLE: 'accounts', JWTCTL_USERS_COLUMN: 'login' },
+      JWTCTL_USERS_ENABLED_WHERE: 'active = 1',
+    };
+    table = cli({ clock, home, env: { ...stores.env, ...source } });
+    off = cli({ clock, home, env: { ...stores.env, JWTCTL_USERS_SOURCE: 'off' } });
+  });
+  afterAll(() => stores?.close());
+
+  async function refusalOf(shell: Cli, token: string) {
+    const { exitCode, json } = await shell.run('token', 'verify', token, '--json');
+    return { exitCode, code: json().error?.code, reason: json().reason };
+  }
+
+  test('a row of the table is a user, byte for byte', async () => {
+    const { token } = await table.json('token', 'issue', '--sub', 'alice');
+
+    expect(await table.json('token', 'verify', token)).toMatchObject({ active: true });
+    expect((await table.json('users', 'list')).map((user: { sub: string }) => user.sub)).toEqual([
+      ...['alice', 'bob', 'carol'],
+    ]);
+    for (const sub of ['Alice', 'alice ', 'nobody']) {
+      const { exitCode, error } = await table.run('token', 'issue', '--sub', sub, '--json');
+      expect({ sub, exitCode, code: error().code }).toEqual({ sub, exitCode: 3, code: 'ERR_USER_UNKNOWN' });
+    }
+  });
+
+  test('a deleted row is refused once the status is no longer trusted', async () => {
+    const { token } = await table.json('token', 'issue', '--sub', 'alice');
+    await stores.query("DELETE FROM accounts WHERE login = 'alice'");
+    table.clock.advance(STATUS_TTL_SECONDS);
+
+    expect(await refusalOf(table, token)).toEqual({
+      exitCode: 1,
+      code: 'ERR_USER_UNKNOWN',
+      reason: 'Authorization Failure',
+    });
+  });
+
+  test('a row that is not enabled any more is refused once the status is no longer trusted', async () => {
+    const { token } = await table.json('token', 'issue', '--sub', 'bob');
+    await stores.query("UPDATE accounts SET active = 0 WHERE login = 'bob'");
+    table.clock.advance(STATUS_TTL_SECONDS);
+
+    expect(await refusalOf(table, token)).toMatchObject({ exitCode: 1, code: 'ERR_USER_DISABLED' });
+    expect((await table.run('token', 'issue', '--sub', 'carol')).exitCode).toBe(3);
+  });
+
+  test('users of a table are not changed by jwtctl', async () => {
+    const before = await stores.query('SELECT * FROM accounts ORDER BY login');
+    for (const verb of ['add', 'disable', 'enable', 'remove']) {
+      const { exitCode, error } = await table.run('users', verb, 'carol', '--yes', '--json');
+      expect({ verb, exitCode, code: error().code }).toEqual({
+        ...{ verb, exitCode: 3, code: 'ERR_USERS_NOT_MANAGED' },
+      });
+    }
+    expect((await table.run('token', 'issue', '--sub', 'dave', '--create-user')).exitCode).toBe(3);
+    expect(await stores.query('SELECT * FROM accounts ORDER BY login')).toEqual(before);
+  });
+
+  test('without users a token needs none, and can still be revoked', async () => {
+    const { token } = await off.json('token', 'issue', '--sub', 'machine-7');
+    expect(await off.json('token', 'verify', token)).toMatchObject({ active: true });
+    off.clock.advance(STATUS_TTL_SECONDS);
+    expect(await off.json('token', 'verify', token)).toMatchObject({ active: true });
+
+    await off.json('token', 'revoke', token);
+    expect(await refusalOf(off, token)).toMatchObject({ exitCode: 1, code: 'ERR_TOKEN_REVOKED' });
+  });
+
+  test('a token that was issued without users is refused where users are managed', async () => {
+    const { token } = await off.json('token', 'issue', '--sub', 'machine-8');
+    stores.clock.advance(STATUS_TTL_SECONDS);
+
+    expect(await refusalOf(stores, token)).toMatchObject({ exitCode: 1, code: 'ERR_USER_UNKNOWN' });
+  });
+});

@@ -1,0 +1,135 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('the forms of output on %s', (backend) => {
+  let stores: Stores;
+  let kid = '';
+  let token = '';
+  let jti = '';
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    kid = (await stores.json('keys', 'generate')).kid;
+    for (const sub of ['alice', 'bob']) await stores.json('users', 'add', sub);
+    const issued = await stores.json('token', 'issue', '--sub', 'alice', '--label', 'Büro');
+    token = issued.token;
+    jti = issued.jti;
+  });
+  afterAll(() => stores?.close());
+
+  test('issuing prints the token alone', async () => {
+    const { stdout, exitCode } = await stores.run('token', 'issue', '--sub', 'bob');
+
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  });
+
+  test.each([
+    { words: ['keys', 'list'], ids: () => [kid] },
+    { words: ['keys', 'list', '--state', 'pending'], ids: () => [] },
+    { words: ['keys', 'show', 'KID'], ids: () => [kid] },
+    { words: ['users', 'list'], ids: () => ['alice', 'bob'] },
+    { words: ['users', 'show', 'bob'], ids: () => ['bob'] },
+    { words: ['token', 'list', '--sub', 'alice'], ids: () => [jti] },
+  ])('quiet $words prints ids only', async ({ words, ids }) => {
+    const asked = words.map((word) => (word === 'KID' ? kid : word));
+    const { lines, stderr, exitCode } = await stores.run('-q', ...asked);
+
+    expect({ lines: lines(), stderr, exitCode }).toEqual({ lines: ids(), stderr: '', exitCode: 0 });
+  });
+
+  test('a quiet generate prints the new kid', async () => {
+    const { lines } = await stores.run('keys', 'generate', '-q');
+
+    expect(await stores.json('keys', 'show', lines()[0] ?? '')).toMatchObject({ state: 'pending' });
+  });
+
+  test('ndjson is one object a line', async () => {
+    const listed = await stores.run('users', 'list', '-o', 'ndjson');
+
+    expect(listed.lines().map((line) => JSON.parse(line).sub)).toEqual(['alice', 'bob']);
+    const keys = await stores.run('--output', 'ndjson', 'keys', 'list');
+    expect(keys.lines().map((line) => JSON.parse(line).kid)).toContain(kid);
+    expect((await stores.run('token', 'list', '--sub', 'nobody', '-o', 'ndjson')).stdout).toBe('');
+  });
+
+  test('the long form and the short form of JSON are the same', async () => {
+    const short = await stores.run('keys', 'list', '--json');
+
+    for (const words of [['-o', 'json'], ['--output', 'json'], ['--output=json'], ['-ojson']]) {
+      expect((await stores.run(...words, 'keys', 'list')).stdout).toBe(short.stdout);
+      expect((await stores.run('keys', 'list', ...words)).stdout).toBe(short.stdout);
+    }
+    expect(short.stderr).toBe('');
+  });
+
+  test('one key is an object, and with --count it is an array', async () => {
+    const made = await stores.json('keys', 'generate', '--count', '2');
+
+    expect(made.map((key: { state: string }) => key.state)).toEqual(['pending', 'pending']);
+    expect(await stores.json('keys', 'generate', '--count', '1')).toHaveLength(1);
+    const own = await stores.json('key', 'generate', '--kid', '2026-q1', '--alg', 'PS256', '--bits', '3072');
+    expect(own).toMatchObject({ kid: '2026-q1', alg: 'PS256', bits: 3072 });
+  });
+
+  test('a table mentions what it is about', async () => {
+    expect((await stores.run('keys', 'list')).stdout).toMatch(new RegExp(`${kid}.*active.*RS256.*2048`));
+    expect((await stores.run('users', 'list')).stdout).toMatch(/^alice.*enabled/m);
+    expect((await stores.run('token', 'list', '--sub', 'alice')).stdout).toMatch(new RegExp(`${jti}.*Büro`));
+    const verified = await stores.run('token', 'verify', token);
+    expect(verified.stdout).toMatch(/active\s+yes/);
+    expect((await stores.run('cache', 'inspect')).stdout).toContain(kid);
+    expect((await stores.run('cache', 'nodes')).exitCode).toBe(0);
+  });
+
+  test('a refusal is shown with its phrase and its code in the table too', async () => {
+    const { stdout, exitCode } = await stores.run('token', 'verify', `${token}x`);
+
+    expect(exitCode).toBe(1);
+    expect(stdout).toContain('Invalid Token');
+    expect(stdout).toMatch(/ERR_[A-Z_]+/);
+  });
+
+  test('the embedded store is named once on stderr, and not for programs', async () => {
+    const notices = async (...words: string[]) =>
+      (await stores.run(...words)).stderr.split('\n').filter((line) => line.includes('JWTCTL_REDIS_NODES'));
+
+    expect(await notices('keys', 'list')).toHaveLength(stores.isCluster ? 0 : 1);
+    expect(await notices('keys', 'list', '--json')).toEqual([]);
+    expect(await notices('keys', 'list', '-q')).toEqual([]);
+    expect(await notices('keys', 'list', '-o', 'ndjson', '-q')).toEqual([]);
+  });
+
+  test('the groups of a later version are not there', async () => {
+    for (const words of [
+      ...[['audit', 'list'], ['init'], ['doctor'], ['serve'], ['metrics'], ['completion', 'bash']],
+      ...['activate', 'retire', 'compromise'].map((verb) => ['keys', verb, kid]),
+      ...['purge', 'usage', 'import', 'rewrap'].map((verb) => ['keys', verb]),
+      ...[
+        ['keys', 'rotate', '--wait'],
+        ['keys', 'rotate', '--force'],
+        ['keys', 'export', '--private'],
+      ],
+      ...[
+        ['token', 'register', token],
+        ['token', 'explain', token],
+        ['token', 'issue', '--sub-file', '-'],
+      ],
+      ...[
+        ['users', 'import', '-'],
+        ['cache', 'get'],
+        ['cache', 'snapshot'],
+        ['cache', 'restore'],
+      ],
+      ...[
+        ['cache', 'reconcile'],
+        ['cache', 'flush', '--all', '--manifest', 'm'],
+        ['cache', 'inspect', '--deep'],
+      ],
+      ['cache', 'inspect', '--watch'],
+    ]) {
+      const { exitCode, stdout } = await stores.run(...words, '--yes');
+      expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 2, stdout: '' });
+    }
+  });
+});

@@ -1,0 +1,205 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { redisNodes, startRedis } from '../support/servers.js';
+import { closedPorts, startSilentServer } from '../support/silent-server.js';
+import { type Ended, spawnCli } from '../support/spawned.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+const TIMEOUT = ['--timeout', '2s'];
+// For starting Node beside other tests, and for hanging up.
+const LONGEST_MS = 2_000 + 3_500;
+const PASSWORD = 'Gr4nd-Secr3t';
+
+let stores: Stores;
+let token = '';
+beforeAll(async () => {
+  stores = await openStores('MariaDB and a Redis Cluster');
+  await stores.json('keys', 'generate');
+  ({ token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user'));
+});
+afterAll(() => stores?.close());
+
+/** The built command line over the stores, but for `changes`. */
+function run(changes: Record<string, string>, ...words: string[]): Promise<Ended> {
+  return spawnCli([...words, ...TIMEOUT, '--json'], { env: { ...stores.env, ...changes }, cwd: stores.home });
+}
+
+/** The process ends by itself and in time, with one JSON document that names the culprit and no password. */
+function expectFailure(ended: Ended, expected: { exitCode: number; code: string; names: string[] }) {
+  const { exitCode, stdout, signal } = ended;
+  expect({ exitCode, stdout, signal }).toEqual({ exitCode: expected.exitCode, stdout: '', signal: null });
+  const { code, message, hint } = ended.error();
+  expect(code).toBe(expected.code);
+  for (const name of expected.names) expect(message).toContain(name);
+  expect(hint).toMatch(/\S/);
+  expect(ended.stderr).not.toContain(PASSWORD);
+  expect(ended.stderr).not.toMatch(/\n\s+at /);
+  expect(ended.elapsedMs).toBeLessThan(LONGEST_MS);
+}
+
+function mysqlAt(port: number): string {
+  return `mysql://jwtctl:${PASSWORD}@127.0.0.1:${port}/jwtctl`;
+}
+
+describe('MySQL', () => {
+  const COMMANDS = [
+    ['keys', 'list'],
+    ['users', 'list'],
+    ['db', 'status'],
+    ['token', 'list', '--sub', 'alice'],
+  ];
+
+  test('that is not there', async () => {
+    const [port = 0] = await closedPorts(1);
+    for (const words of COMMANDS) {
+      const ended = await run({ JWTCTL_MYSQL_URL: mysqlAt(port) }, ...words);
+      expectFailure(ended, { exitCode: 4, code: 'ERR_MYSQL_UNREACHABLE', names: [`127.0.0.1:${port}`] });
+    }
+  });
+
+  test('that hangs', async () => {
+    const { port, stop } = await startSilentServer();
+    try {
+      const changes = { JWTCTL_MYSQL_URL: mysqlAt(port) };
+      for (const ended of await Promise.all(COMMANDS.map((words) => run(changes, ...words)))) {
+        expectFailure(ended, { exitCode: 4, code: 'ERR_MYSQL_UNREACHABLE', names: [`127.0.0.1:${port}`] });
+      }
+    } finally {
+      await stop();
+    }
+  });
+
+  test('whose host has no address', async () => {
+    const ended = await run(
+      { JWTCTL_MYSQL_URL: `mysql://u:${PASSWORD}@no-such-host.invalid/db` },
+      'keys',
+      'list',
+    );
+    expectFailure(ended, {
+      exitCode: 4,
+      code: 'ERR_MYSQL_UNREACHABLE',
+      names: ['no-such-host.invalid:3306'],
+    });
+  });
+
+  test('that refuses the password, from the URL or from a file', async () => {
+    const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
+    const names = [url.host, url.username];
+    url.password = PASSWORD;
+    const inUrl = await run({ JWTCTL_MYSQL_URL: url.href }, 'keys', 'list');
+    expectFailure(inUrl, { exitCode: 4, code: 'ERR_MYSQL_AUTH', names });
+
+    const file = join(stores.home, 'mysql.password');
+    writeFileSync(file, `${PASSWORD}\n`, { mode: 0o600 });
+    url.password = '';
+    const changes = { JWTCTL_MYSQL_URL: url.href, JWTCTL_MYSQL_PASSWORD_FILE: file };
+    expectFailure(await run(changes, 'keys', 'list'), { exitCode: 4, code: 'ERR_MYSQL_AUTH', names });
+  });
+
+  test('that has no such database', async () => {
+    const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
+    url.pathname = '/no_such_database';
+    const ended = await run({ JWTCTL_MYSQL_URL: url.href }, 'keys', 'list');
+    expectFailure(ended, {
+      exitCode: 3,
+      code: 'ERR_DATABASE_UNKNOWN',
+      names: [url.host, 'no_such_database'],
+    });
+  });
+
+  test('whose password file is not there', async () => {
+    const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
+    url.password = '';
+    const changes = { JWTCTL_MYSQL_URL: url.href, JWTCTL_MYSQL_PASSWORD_FILE: '/no/such/password' };
+    const ended = await run(changes, 'keys', 'list');
+    expectFailure(ended, { exitCode: 2, code: 'ERR_CONFIG_FILE_MISSING', names: ['/no/such/password'] });
+  });
+});
+
+describe('Redis', () => {
+  const COMMANDS = [
+    ['cache', 'inspect'],
+    ['cache', 'nodes'],
+    ['cache', 'flush', '--all', '--yes'],
+    ['token', 'list', '--sub', 'alice'],
+    ['token', 'issue', '--sub', 'alice'],
+  ];
+
+  test('that is not there', async () => {
+    const nodes = (await closedPorts(3)).map((port) => `127.0.0.1:${port}`);
+    for (const words of COMMANDS) {
+      const ended = await run({ JWTCTL_REDIS_NODES: nodes.join(',') }, ...words);
+      expectFailure(ended, { exitCode: 4, code: 'ERR_REDIS_UNREACHABLE', names: nodes });
+    }
+  });
+
+  test('that hangs', async () => {
+    const { port, stop } = await startSilentServer();
+    try {
+      for (const mode of ['cluster', 'standalone']) {
+        const changes = { JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_REDIS_MODE: mode };
+        for (const ended of await Promise.all(COMMANDS.map((words) => run(changes, ...words)))) {
+          expectFailure(ended, { exitCode: 4, code: 'ERR_REDIS_UNREACHABLE', names: [`127.0.0.1:${port}`] });
+        }
+      }
+    } finally {
+      await stop();
+    }
+  });
+
+  test('that hangs on one node of three costs no more than a while', async () => {
+    const { port, stop } = await startSilentServer();
+    try {
+      const nodes = [`127.0.0.1:${port}`, ...redisNodes()].join(',');
+      const ended = await run({ JWTCTL_REDIS_NODES: nodes }, 'token', 'verify', token);
+      expect({ exitCode: ended.exitCode, stderr: ended.stderr }).toEqual({ exitCode: 0, stderr: '' });
+      expect(ended.elapsedMs).toBeLessThan(LONGEST_MS);
+    } finally {
+      await stop();
+    }
+  });
+
+  test('that is a node of a cluster and was called standalone', async () => {
+    const [node = ''] = redisNodes();
+    const ended = await run(
+      { JWTCTL_REDIS_NODES: node, JWTCTL_REDIS_MODE: 'standalone' },
+      'cache',
+      'inspect',
+    );
+    expectFailure(ended, { exitCode: 2, code: 'ERR_REDIS_IS_A_CLUSTER', names: [node] });
+  });
+
+  test('that is one server and was called a cluster, or wants another password', async () => {
+    const server = await startRedis({ user: { name: 'jwtctl', password: 'the-right-one' } });
+    const login = { JWTCTL_REDIS_NODES: server.node, JWTCTL_REDIS_USERNAME: 'jwtctl' };
+    const standalone = { ...login, JWTCTL_REDIS_MODE: 'standalone' };
+    const refused = { exitCode: 4, code: 'ERR_REDIS_AUTH', names: [server.node] };
+    try {
+      const inCluster = await run({ ...login, JWTCTL_REDIS_PASSWORD: 'the-right-one' }, 'cache', 'inspect');
+      expectFailure(inCluster, { exitCode: 2, code: 'ERR_REDIS_NOT_A_CLUSTER', names: [server.node] });
+
+      expectFailure(
+        await run({ ...standalone, JWTCTL_REDIS_PASSWORD: PASSWORD }, 'cache', 'inspect'),
+        refused,
+      );
+      const file = join(stores.home, 'redis.password');
+      writeFileSync(file, `${PASSWORD}\n`, { mode: 0o600 });
+      const fromFile = await run({ ...standalone, JWTCTL_REDIS_PASSWORD_FILE: file }, 'cache', 'inspect');
+      expectFailure(fromFile, refused);
+      expectFailure(
+        await run({ ...login, JWTCTL_REDIS_PASSWORD: PASSWORD }, 'token', 'issue', '--sub', 'alice'),
+        refused,
+      );
+
+      writeFileSync(file, 'the-right-one\n');
+      const right = await run({ ...standalone, JWTCTL_REDIS_PASSWORD_FILE: file }, 'cache', 'inspect');
+      expect({ exitCode: right.exitCode, backend: right.json().backend }).toEqual({
+        exitCode: 0,
+        backend: 'redis',
+      });
+    } finally {
+      await server.stop();
+    }
+  });
+});

@@ -1,0 +1,339 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import type { Database, KeyTransition, NewSigningKey } from '../../src/domain/ports.js';
+import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
+
+const AT = 1_700_000_000;
+const SEALED = 'eyJhbGciOiJkaXIifQ..sealed-private-half';
+
+/** What every KeyStore does. */
+export function keyStoreContract(engine: SqlEngine): void {
+  describe(`key store: ${engine.name}`, () => {
+    let opened: SqlDatabaseUnderTest;
+    let database: Database;
+
+    beforeEach(async () => {
+      opened = await createMigrated(engine);
+      database = sqlDatabase(opened.db);
+    });
+    afterEach(() => opened.close());
+
+    async function insert(...keys: NewSigningKey[]): Promise<void> {
+      for (const key of keys) expect(await database.keys.insert(key)).toBe('inserted');
+    }
+
+    async function apply(...transitions: KeyTransition[]): Promise<boolean> {
+      const { revision } = await database.keys.snapshot();
+      return database.transaction(({ keys }) => keys.apply(revision, transitions));
+    }
+
+    async function states(): Promise<Record<string, string>> {
+      const { keys } = await database.keys.snapshot();
+      return Object.fromEntries(keys.map((key) => [key.kid, key.state]));
+    }
+
+    describe('insert', () => {
+      test('keeps everything of a key', async () => {
+        await insert(active('k1', { maxTtlSeconds: 3600 }));
+        const expected = {
+          id: expect.any(Number),
+          kid: 'k1',
+          alg: 'RS256',
+          bits: 2048,
+          state: 'active',
+          publicKey: 'the public half of k1',
+          masterKeyId: 'mk-1',
+          maxTtlSeconds: 3600,
+          createdAt: AT,
+          activatedAt: AT,
+          retiringAt: null,
+          verifyUntil: null,
+          retiredAt: null,
+          compromisedAt: null,
+        };
+        expect(await database.keys.find('k1')).toEqual(expected);
+        expect((await database.keys.snapshot()).keys).toEqual([expected]);
+      });
+
+      test('of keys that have a kid already adds none', async () => {
+        await insert(pending('k1'));
+        expect(await database.keys.insert(pending('k1', { bits: 4096 }))).toBe('kid_exists');
+        expect((await database.keys.find('k1'))?.bits).toBe(2048);
+      });
+
+      test('of a second active key says so', async () => {
+        await insert(active('k1'));
+        expect(await database.keys.insert(active('k2'))).toBe('active_exists');
+        expect(await states()).toEqual({ k1: 'active' });
+      });
+
+      test('of a kid that exists says so even where it would be a second active key too', async () => {
+        await insert(active('k1'));
+        expect(await database.keys.insert(active('k1'))).toBe('kid_exists');
+      });
+
+      test('that adds nothing leaves the transaction usable', async () => {
+        await insert(active('k1'));
+        await database.transaction(async ({ keys, users }) => {
+          expect(await keys.insert(active('k2'))).toBe('active_exists');
+          expect(await keys.insert(pending('k1'))).toBe('kid_exists');
+          expect(await keys.insert(pending('k2'))).toBe('inserted');
+          await users.add({ sub: 'alice', name: null, at: AT });
+        });
+        expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+        expect(await database.users.find('alice')).not.toBeNull();
+      });
+
+      test('that adds nothing leaves the revision as it is', async () => {
+        await insert(active('k1'));
+        const before = await database.keys.snapshot();
+        await database.keys.insert(active('k2'));
+        await database.keys.insert(pending('k1'));
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+
+      test('of 16 active keys at once adds one', async () => {
+        const outcomes = await Promise.all(
+          Array.from({ length: 16 }, (_, index) =>
+            database.transaction(({ keys }) => keys.insert(active(`k${index}`))),
+          ),
+        );
+        expect(outcomes.filter((outcome) => outcome === 'inserted')).toHaveLength(1);
+        expect(outcomes.filter((outcome) => outcome === 'active_exists')).toHaveLength(15);
+        expect(Object.values(await states())).toEqual(['active']);
+      });
+    });
+
+    describe('the one active key, whoever writes', () => {
+      beforeEach(() => insert(active('k1'), pending('k2')));
+
+      test('no statement can add a second one', async () => {
+        const statement = opened.db.insertInto('keystore').values({
+          kid: 'k3',
+          alg: 'RS256',
+          bits: 2048,
+          state: 'active',
+          public_key: 'p',
+          created_at: AT,
+        });
+        await expect(statement.execute()).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
+        expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+      });
+
+      test('no statement can make a second one of another key', async () => {
+        const statement = opened.db.updateTable('keystore').set({ state: 'active' }).where('kid', '=', 'k2');
+        await expect(statement.execute()).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
+        expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+      });
+
+      test('any number of keys can be in any other state', async () => {
+        for (const state of ['pending', 'retiring', 'retired', 'compromised'] as const) {
+          await insert(pending(`${state}-1`), pending(`${state}-2`));
+          await opened.db.updateTable('keystore').set({ state }).where('kid', 'like', `${state}-%`).execute();
+        }
+        expect(Object.keys(await states())).toHaveLength(10);
+      });
+    });
+
+    describe('snapshot and find', () => {
+      test('the oldest key comes first, whatever the kids', async () => {
+        await insert(pending('m'), pending('a'), pending('Z'));
+        const { keys } = await database.keys.snapshot();
+        expect(keys.map(({ kid }) => kid)).toEqual(['m', 'a', 'Z']);
+        expect(keys.map(({ id }) => id)).toEqual(keys.map(({ id }) => id).sort((x, y) => x - y));
+      });
+
+      test('kids are compared byte for byte', async () => {
+        await insert(
+          pending('a', { bits: 2048 }),
+          pending('A', { bits: 3072 }),
+          pending('a.', { bits: 4096 }),
+        );
+        expect((await database.keys.find('a'))?.bits).toBe(2048);
+        expect((await database.keys.find('A'))?.bits).toBe(3072);
+        for (const other of ['a ', ' a', 'á', 'a\u0301', 'aa', '%', '']) {
+          expect(await database.keys.find(other), JSON.stringify(other)).toBeNull();
+          expect(await database.keys.findSealed(other), JSON.stringify(other)).toBeNull();
+        }
+      });
+
+      test('kids that read as numbers stay as they are', async () => {
+        await insert(pending('007'), pending('7'), pending('1e3'));
+        const { keys } = await database.keys.snapshot();
+        expect(keys.map(({ kid }) => kid)).toEqual(['007', '7', '1e3']);
+        expect((await database.keys.find('007'))?.kid).toBe('007');
+        expect(await database.keys.find('1000')).toBeNull();
+      });
+
+      test('a kid may be 128 characters long', async () => {
+        const kid = 'k'.repeat(128);
+        await insert(pending(kid));
+        expect((await database.keys.find(kid))?.kid).toBe(kid);
+      });
+
+      test('the private half is in neither, and findSealed alone gives it', async () => {
+        await insert(active('k1'));
+        const { keys } = await database.keys.snapshot();
+        expect(JSON.stringify([keys, await database.keys.find('k1')])).not.toContain(SEALED);
+        expect(await database.keys.findSealed('k1')).toBe(SEALED);
+      });
+    });
+
+    describe('apply', () => {
+      const stepDown = {
+        kid: 'k1',
+        from: 'active',
+        to: 'retiring',
+        at: AT + 1,
+        verifyUntil: AT + 99,
+      } as const;
+      const stepUp = { kid: 'k2', from: 'pending', to: 'active', at: AT + 2, maxTtlSeconds: 3600 } as const;
+      const retire = { kid: 'k1', from: 'retiring', to: 'retired', at: AT + 100 } as const;
+
+      beforeEach(() => insert(active('k1'), pending('k2')));
+
+      test('stepping down notes when, and until when the key verifies', async () => {
+        const before = await database.keys.find('k1');
+        expect(await apply(stepDown)).toBe(true);
+        expect(await database.keys.find('k1')).toEqual({
+          ...before,
+          state: 'retiring',
+          retiringAt: AT + 1,
+          verifyUntil: AT + 99,
+        });
+        expect(await database.keys.findSealed('k1')).toBe(SEALED);
+      });
+
+      test('stepping up notes when, and the longest lifetime that it signs for', async () => {
+        const before = await database.keys.find('k2');
+        expect(await apply(stepDown, stepUp)).toBe(true);
+        expect(await database.keys.find('k2')).toEqual({
+          ...before,
+          state: 'active',
+          activatedAt: AT + 2,
+          maxTtlSeconds: 3600,
+        });
+      });
+
+      test('retiring notes when, and wipes the private half but not the public one', async () => {
+        await apply(stepDown);
+        const before = await database.keys.find('k1');
+        expect(await apply(retire)).toBe(true);
+        expect(await database.keys.find('k1')).toEqual({
+          ...before,
+          state: 'retired',
+          retiredAt: AT + 100,
+          masterKeyId: null,
+        });
+        expect(await database.keys.findSealed('k1')).toBeNull();
+        const rows = await opened.db.selectFrom('keystore').selectAll().where('kid', '=', 'k1').execute();
+        expect(JSON.stringify(rows)).not.toContain(SEALED);
+      });
+
+      test('with a revision that is no longer the current one changes nothing', async () => {
+        const { revision } = await database.keys.snapshot();
+        await insert(pending('k3'));
+        const before = await database.keys.snapshot();
+        expect(await database.keys.apply(revision, [stepDown, stepUp])).toBe(false);
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+
+      test('changes the revision, so that the same plan does not pass twice', async () => {
+        const { revision } = await database.keys.snapshot();
+        expect(await database.keys.apply(revision, [stepDown])).toBe(true);
+        expect(await database.keys.apply(revision, [stepUp])).toBe(false);
+        expect(await states()).toEqual({ k1: 'retiring', k2: 'pending' });
+      });
+
+      test('does not pass where tokens of a longer lifetime may have been signed since', async () => {
+        const { revision } = await database.keys.snapshot();
+        expect(await database.keys.raiseMaxTtl('k1', 86_400)).toBe(true);
+        expect(await database.keys.apply(revision, [stepDown, stepUp])).toBe(false);
+        expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+      });
+
+      test('of 16 at once with one revision lets one pass', async () => {
+        const { revision } = await database.keys.snapshot();
+        const outcomes = await Promise.all(
+          Array.from({ length: 16 }, () =>
+            database.transaction(({ keys }) => keys.apply(revision, [stepDown, stepUp])),
+          ),
+        );
+        expect(outcomes.filter(Boolean)).toHaveLength(1);
+        expect(await states()).toEqual({ k1: 'retiring', k2: 'active' });
+      });
+
+      test.each([
+        { name: 'a key in another state', transition: { ...stepUp, kid: 'k1' } },
+        { name: 'a key that does not exist', transition: { ...stepUp, kid: 'k9' } },
+      ])('of $name is a defect, and nothing of it is kept', async ({ transition }) => {
+        const before = await database.keys.snapshot();
+        await expect(apply(stepDown, transition)).rejects.toMatchObject({
+          kind: 'bug',
+          code: 'ERR_KEY_TRANSITION',
+        });
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+
+      test('stepping up before stepping down is refused by the database', async () => {
+        await expect(apply(stepUp, stepDown)).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
+        expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+      });
+    });
+
+    describe('raiseMaxTtl', () => {
+      test('raises, and never lowers', async () => {
+        await insert(active('k1', { maxTtlSeconds: 600 }));
+        const maxTtl = async () => (await database.keys.find('k1'))?.maxTtlSeconds;
+        expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
+        expect(await maxTtl()).toBe(3600);
+        expect(await database.keys.raiseMaxTtl('k1', 60)).toBe(true);
+        expect(await maxTtl()).toBe(3600);
+        expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
+        expect(await maxTtl()).toBe(3600);
+      });
+
+      test('sets what was not known', async () => {
+        await insert(active('k1', { maxTtlSeconds: null }));
+        expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
+        expect((await database.keys.find('k1'))?.maxTtlSeconds).toBe(3600);
+      });
+
+      test('changes only the key that it names', async () => {
+        await insert(active('k1', { maxTtlSeconds: 600 }), pending('K1'));
+        await database.keys.raiseMaxTtl('k1', 3600);
+        expect((await database.keys.find('K1'))?.maxTtlSeconds).toBeNull();
+      });
+
+      test('of a key that is not active changes nothing and is false', async () => {
+        await insert(active('k1'), pending('k2'));
+        await apply({ kid: 'k1', from: 'active', to: 'retiring', at: AT, verifyUntil: AT + 9 });
+        const before = await database.keys.snapshot();
+        for (const kid of ['k1', 'k2', 'k9']) {
+          expect(await database.keys.raiseMaxTtl(kid, 86_400), kid).toBe(false);
+        }
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+    });
+  });
+}
+
+function pending(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey {
+  return {
+    kid,
+    alg: 'RS256',
+    bits: 2048,
+    state: 'pending',
+    publicKey: `the public half of ${kid}`,
+    sealedPrivateKey: SEALED,
+    masterKeyId: 'mk-1',
+    maxTtlSeconds: null,
+    createdAt: AT,
+    activatedAt: null,
+    ...parts,
+  };
+}
+
+function active(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey {
+  return pending(kid, { state: 'active', maxTtlSeconds: 3600, activatedAt: AT, ...parts });
+}

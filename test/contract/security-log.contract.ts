@@ -1,0 +1,181 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports.js';
+import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
+
+const AT = 1_700_000_000;
+const NOBODY = { sub: 'nobody', kid: 'none' };
+
+/** What every SecurityLog does. */
+export function securityLogContract(engine: SqlEngine): void {
+  describe(`security log: ${engine.name}`, () => {
+    let opened: SqlDatabaseUnderTest;
+    let database: Database;
+    let log: SecurityLog;
+
+    beforeEach(async () => {
+      opened = await createMigrated(engine);
+      database = sqlDatabase(opened.db);
+      log = database.securityLog;
+    });
+    afterEach(() => opened.close());
+
+    function append(
+      event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>,
+      parts = {},
+    ): Promise<number> {
+      return log.append({ reason: null, at: AT, expiresAt: AT + 3600, ...event, ...parts });
+    }
+
+    async function concerning(token: { sub: string; kid: string }): Promise<number[]> {
+      return (await log.findConcerning(token)).map(({ id }) => id);
+    }
+
+    test('an event comes back with everything that it says', async () => {
+      const id = await log.append({
+        type: 'subject_revoked',
+        sub: 'alice',
+        issuedBefore: AT - 5,
+        reason: 'Gerät verloren 😀',
+        at: AT,
+        expiresAt: AT + 3600,
+      });
+      expect(await log.findConcerning({ sub: 'alice', kid: 'k1' })).toEqual([
+        {
+          id,
+          type: 'subject_revoked',
+          sub: 'alice',
+          jti: null,
+          kid: null,
+          issuedBefore: AT - 5,
+          userVersion: null,
+          reason: 'Gerät verloren 😀',
+          at: AT,
+          expiresAt: AT + 3600,
+        },
+      ]);
+    });
+
+    test('jti, kid and user version come back with their events', async () => {
+      await append({ type: 'token_revoked', sub: 'alice', jti: 'jti-1' });
+      await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT });
+      await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
+      expect(await log.findConcerning({ sub: 'alice', kid: 'k1' })).toMatchObject([
+        { type: 'token_revoked', jti: 'jti-1' },
+        { type: 'kid_revoked', kid: 'k1', sub: null, issuedBefore: AT },
+        { type: 'user_disabled', userVersion: 2 },
+      ]);
+    });
+
+    test('ids grow, and are not handed out again after their events have expired', async () => {
+      const first = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 1 });
+      const second = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 1 });
+      const third = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 100 });
+      expect(second).toBeGreaterThan(first);
+      expect(third).toBeGreaterThan(second);
+      expect(await concerning(NOBODY)).toEqual([third]);
+    });
+
+    describe('findConcerning', () => {
+      test('finds the events of the subject, of the kid and of all, oldest first, and no others', async () => {
+        const ids = {
+          aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
+          bob: await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: AT }),
+          k2: await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: AT }),
+          all: await append({ type: 'all_revoked', issuedBefore: AT }),
+          k1: await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
+          alice: await append({ type: 'user_removed', sub: 'alice', userVersion: 2 }),
+        };
+        expect(await concerning({ sub: 'alice', kid: 'k1' })).toEqual([
+          ids.aliceToken,
+          ids.all,
+          ids.k1,
+          ids.alice,
+        ]);
+        expect(await concerning({ sub: 'bob', kid: 'k2' })).toEqual([ids.bob, ids.k2, ids.all]);
+        expect(await concerning(NOBODY)).toEqual([ids.all]);
+      });
+
+      test('compares subjects and kids byte for byte', async () => {
+        const subjects = [
+          'alice',
+          'Alice',
+          'alice ',
+          'alic\u00e9',
+          'alice\u0301',
+          '7',
+          '007',
+          '😀',
+          'x'.repeat(255),
+        ];
+        const ids = new Map<string, number>();
+        for (const sub of subjects) ids.set(sub, await append({ type: 'token_revoked', sub, jti: 'a' }));
+        for (const sub of subjects) {
+          expect(await concerning({ sub, kid: 'none' }), JSON.stringify(sub)).toEqual([ids.get(sub)]);
+        }
+        const lower = await append({ type: 'kid_revoked', kid: 'a', issuedBefore: AT });
+        const upper = await append({ type: 'kid_revoked', kid: 'A', issuedBefore: AT });
+        expect(await concerning({ sub: 'nobody', kid: 'a' })).toEqual([lower]);
+        expect(await concerning({ sub: 'nobody', kid: 'A' })).toEqual([upper]);
+        expect(await concerning({ sub: 'nobody', kid: 'a ' })).toEqual([]);
+      });
+
+      test('does not take a subject for a kid of the same name', async () => {
+        await append({ type: 'subject_revoked', sub: 'same', issuedBefore: AT });
+        expect(await concerning({ sub: 'other', kid: 'same' })).toEqual([]);
+      });
+    });
+
+    test('events that have expired are dropped by a later one, and the others stay', async () => {
+      await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 10 });
+      const longer = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 500 });
+      const sameMoment = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 10 });
+      expect(await concerning(NOBODY)).toHaveLength(3);
+      const later = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 11 });
+      expect(await concerning(NOBODY)).toEqual([longer, sameMoment, later]);
+    });
+
+    describe('highestUserVersion', () => {
+      test('is 0 for a subject without events', async () => {
+        await append({ type: 'user_disabled', sub: 'bob', userVersion: 9 });
+        expect(await log.highestUserVersion('alice')).toBe(0);
+      });
+
+      test('is the highest that any event of exactly this subject names', async () => {
+        await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
+        await append({ type: 'user_removed', sub: 'alice', userVersion: 4 });
+        await append({ type: 'user_enabled', sub: 'alice', userVersion: 3 });
+        await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        await append({ type: 'user_disabled', sub: 'Alice', userVersion: 99 });
+        expect(await log.highestUserVersion('alice')).toBe(4);
+      });
+
+      test("survives the user's removal", async () => {
+        await database.users.add({ sub: 'alice', name: null, at: AT });
+        await append({ type: 'user_removed', sub: 'alice', userVersion: 2 });
+        await database.users.remove('alice');
+        expect(await log.highestUserVersion('alice')).toBe(2);
+      });
+    });
+
+    test('of 16 events at once none is lost, and no two have an id', async () => {
+      const ids = await Promise.all(
+        Array.from({ length: 16 }, (_, index) =>
+          database.transaction((stores) =>
+            stores.securityLog.append({
+              type: 'token_revoked',
+              sub: 'alice',
+              jti: `j${index}`,
+              reason: null,
+              at: AT,
+              expiresAt: AT + 60,
+            }),
+          ),
+        ),
+      );
+      expect(new Set(ids).size).toBe(16);
+      const events = await log.findConcerning({ sub: 'alice', kid: 'none' });
+      expect(new Set(events.map(({ jti }) => jti)).size).toBe(16);
+    });
+  });
+}

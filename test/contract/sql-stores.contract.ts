@@ -1,0 +1,19 @@
+import type { SqlEngine } from '../support/sql-engines.js';
+import { auditLogContract } from './audit-log.contract.js';
+import { databaseContract } from './database.contract.js';
+import { keyStoreContract } from './key-store.contract.js';
+import { schemaContract } from './schema.contract.js';
+import { securityLogContract } from './security-log.contract.js';
+import { userStoreContract } from './user-store.contract.js';
+import { userTableContract } from './user-table.contract.js';
+
+/** Every contract of the durable stores. */
+export function sqlContracts(engine: SqlEngine): void {
+  schemaContract(engine);
+  databaseContract(engine);
+  keyStoreContract(engine);
+  userStoreContract(engine);
+  userTableContract(engine);
+  securityLogContract(engine);
+  auditLogContract(engine);
+}

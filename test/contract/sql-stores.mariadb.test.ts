@@ -1,0 +1,67 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
+import { sqlContracts } from './sql-stores.contract.js';
+
+sqlContracts(mariadb);
+
+describe('MariaDB: what only a server with many writers does', () => {
+  const AT = 1_700_000_000;
+  let opened: SqlDatabaseUnderTest;
+
+  beforeEach(async () => {
+    opened = await createMigrated(mariadb);
+  });
+  afterEach(() => opened.close());
+
+  test('of two transactions that wait for each other both come through', async () => {
+    const database = sqlDatabase(opened.db);
+    for (const sub of ['alice', 'bob']) await database.users.add({ sub, name: null, at: AT });
+    const bothHaveOne = barrier(2);
+    let attempts = 0;
+
+    const disable = (first: string, second: string) =>
+      database.transaction(async ({ users }) => {
+        attempts += 1;
+        await users.setStatus(first, 'disabled', AT);
+        await bothHaveOne();
+        await users.setStatus(second, 'disabled', AT);
+      });
+    await Promise.all([disable('alice', 'bob'), disable('bob', 'alice')]);
+
+    expect(attempts).toBe(3);
+    expect(await database.users.find('alice')).toMatchObject({ status: 'disabled', version: 2 });
+    expect(await database.users.find('bob')).toMatchObject({ status: 'disabled', version: 2 });
+  });
+
+  test('what another client has not committed yet is not seen', async () => {
+    const database = sqlDatabase(opened.db);
+    const other = sqlDatabase(opened.connect());
+    await database.transaction(async ({ users }) => {
+      await users.add({ sub: 'alice', name: null, at: AT });
+      expect(await other.users.find('alice')).toBeNull();
+    });
+    expect(await other.users.find('alice')).not.toBeNull();
+  });
+
+  test('a value that is too long is refused, not cut', async () => {
+    const { users } = sqlDatabase(opened.db);
+    await expect(users.add({ sub: 'x'.repeat(256), name: null, at: AT })).rejects.toThrow();
+    await expect(users.add({ sub: 'alice', name: 'x'.repeat(256), at: AT })).rejects.toThrow();
+    expect(await users.find('alice')).toBeNull();
+  });
+});
+
+/** Resolves for all of the first `count` callers once the last of them has come, and at once for whoever comes later. */
+function barrier(count: number): () => Promise<void> {
+  let open = () => {};
+  const isOpen = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  let waiting = 0;
+  return () => {
+    waiting += 1;
+    if (waiting === count) open();
+    return isOpen;
+  };
+}

@@ -1,0 +1,229 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import type { UserStore } from '../../src/domain/ports.js';
+import { collect } from '../support/collect.js';
+import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
+
+const AT = 1_700_000_000;
+
+/** Subjects that some collation, affinity or normalization would take for one another. */
+const LOOKALIKES = [
+  ...['alice', 'Alice', 'ALICE', 'alice ', ' alice', 'alice\u00a0', 'alic\u00e9', 'alice\u0301', 'alic'],
+  ...['e', '\u00e9', 'e\u0301', 'E', 'ss', '\u00df', 'i', 'I', '\u0131', '\u0130', 'ａ', 'a'],
+  ...['7', '007', '7.0', '1e3', '1000', '0x7', '-7', 'null', 'true'],
+  ...['😀', '😁', '👨‍👩‍👧‍👦', '中', '*', '%', '_', '\\', "'", '"', '`', '--', '@alice', ';', '{}', '~'],
+];
+
+/** What every UserStore does. */
+export function userStoreContract(engine: SqlEngine): void {
+  describe(`user store: ${engine.name}`, () => {
+    let opened: SqlDatabaseUnderTest;
+    let users: UserStore;
+
+    beforeEach(async () => {
+      opened = await createMigrated(engine);
+      users = sqlDatabase(opened.db).users;
+    });
+    afterEach(() => opened.close());
+
+    async function add(...subs: string[]): Promise<void> {
+      for (const sub of subs) await users.add({ sub, name: null, at: AT });
+    }
+
+    async function listed(): Promise<string[]> {
+      return (await collect(users.list())).map(({ sub }) => sub);
+    }
+
+    describe('add', () => {
+      test('adds an enabled user with version 1', async () => {
+        const user = {
+          sub: 'alice',
+          name: 'Alice Liddell',
+          status: 'enabled',
+          version: 1,
+          createdAt: AT,
+          updatedAt: AT,
+        };
+        expect(await users.add({ sub: 'alice', name: 'Alice Liddell', at: AT })).toEqual(user);
+        expect(await users.find('alice')).toEqual(user);
+      });
+
+      test('keeps a name in any script, and none as none', async () => {
+        await users.add({ sub: 'a', name: '愛麗絲 😀 é', at: AT });
+        await users.add({ sub: 'b', name: null, at: AT });
+        expect((await users.find('a'))?.name).toBe('愛麗絲 😀 é');
+        expect((await users.find('b'))?.name).toBeNull();
+      });
+
+      test('of a subject that exists is null and changes nothing', async () => {
+        await users.add({ sub: 'alice', name: 'first', at: AT });
+        expect(await users.add({ sub: 'alice', name: 'second', at: AT + 1 })).toBeNull();
+        expect(await users.find('alice')).toMatchObject({ name: 'first', createdAt: AT });
+      });
+
+      test('of a subject that exists leaves the transaction usable', async () => {
+        await add('alice');
+        await sqlDatabase(opened.db).transaction(async (stores) => {
+          expect(await stores.users.add({ sub: 'alice', name: null, at: AT })).toBeNull();
+          expect(await stores.users.add({ sub: 'bob', name: null, at: AT })).not.toBeNull();
+        });
+        expect(await listed()).toEqual(['alice', 'bob']);
+      });
+
+      test('of one subject 16 times at once adds it once', async () => {
+        const added = await Promise.all(
+          Array.from({ length: 16 }, (_, index) => users.add({ sub: 'alice', name: `${index}`, at: AT })),
+        );
+        const [winner, ...others] = added.filter((user) => user !== null);
+        expect(others).toEqual([]);
+        expect(await users.find('alice')).toEqual(winner);
+      });
+    });
+
+    describe('subjects', () => {
+      test('are compared byte for byte', async () => {
+        for (const [index, sub] of LOOKALIKES.entries()) {
+          const added = await users.add({ sub, name: `number ${index}`, at: AT });
+          expect(added, JSON.stringify(sub)).toMatchObject({ sub, name: `number ${index}` });
+        }
+        for (const [index, sub] of LOOKALIKES.entries()) {
+          expect(await users.find(sub), JSON.stringify(sub)).toMatchObject({ sub, name: `number ${index}` });
+        }
+        expect((await listed()).sort()).toEqual([...LOOKALIKES].sort());
+      });
+
+      test('that only look like one that exists are not found, changed or removed', async () => {
+        await add('alice');
+        for (const other of [
+          'Alice',
+          'alice ',
+          ' alice',
+          'alicé',
+          'alice\u0301',
+          'alice\u00a0',
+          'alic',
+          '%',
+          '',
+        ]) {
+          const name = JSON.stringify(other);
+          expect(await users.find(other), name).toBeNull();
+          expect(await users.setStatus(other, 'disabled', AT), name).toBeNull();
+          expect(await users.remove(other), name).toBeNull();
+        }
+        expect(await users.find('alice')).toMatchObject({ status: 'enabled', version: 1 });
+      });
+
+      test.each([
+        { name: 'of ASCII', sub: 'x'.repeat(255) },
+        { name: 'of two-byte characters', sub: `${'é'.repeat(127)}x` },
+        { name: 'of emoji', sub: `${'😀'.repeat(63)}abc` },
+      ])('may be 255 bytes long $name', async ({ sub }) => {
+        expect(Buffer.byteLength(sub)).toBe(255);
+        await add(sub);
+        expect((await users.find(sub))?.sub).toBe(sub);
+        expect(await users.find(sub.slice(0, -1))).toBeNull();
+      });
+    });
+
+    describe('list', () => {
+      test('follows the order of the bytes', async () => {
+        await add(...LOOKALIKES);
+        const inOrder = [...LOOKALIKES].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+        expect(await listed()).toEqual(inOrder);
+      });
+
+      test.each([0, 1, 999, 1000, 1001, 2000, 2345])('shows each of %i users once', async (count) => {
+        const subs = Array.from({ length: count }, (_, index) => `user-${String(index).padStart(6, '0')}`);
+        for (let from = 0; from < count; from += 500) {
+          await opened.db
+            .insertInto('users')
+            .values(subs.slice(from, from + 500).map(row))
+            .execute();
+        }
+        expect(await listed()).toEqual(subs);
+      });
+    });
+
+    describe('setStatus', () => {
+      test('of another status raises the version and notes when', async () => {
+        await add('alice', 'bob');
+        expect(await users.setStatus('alice', 'disabled', AT + 5)).toEqual({
+          changed: true,
+          user: {
+            sub: 'alice',
+            name: null,
+            status: 'disabled',
+            version: 2,
+            createdAt: AT,
+            updatedAt: AT + 5,
+          },
+        });
+        expect(await users.setStatus('alice', 'enabled', AT + 6)).toMatchObject({
+          changed: true,
+          user: { status: 'enabled', version: 3 },
+        });
+        expect(await users.find('bob')).toMatchObject({ status: 'enabled', version: 1, updatedAt: AT });
+      });
+
+      test('of the same status changes nothing', async () => {
+        await add('alice');
+        const before = await users.find('alice');
+        expect(await users.setStatus('alice', 'enabled', AT + 5)).toEqual({ changed: false, user: before });
+        expect(await users.find('alice')).toEqual(before);
+      });
+
+      test('of a user that does not exist is null', async () => {
+        expect(await users.setStatus('alice', 'disabled', AT)).toBeNull();
+      });
+    });
+
+    test('setVersion changes the version alone', async () => {
+      await add('alice', 'bob');
+      await users.setVersion('alice', 8);
+      expect(await users.find('alice')).toMatchObject({ version: 8, status: 'enabled', updatedAt: AT });
+      expect(await users.find('bob')).toMatchObject({ version: 1 });
+      expect(await users.setStatus('alice', 'disabled', AT)).toMatchObject({ user: { version: 9 } });
+    });
+
+    describe('remove', () => {
+      test('returns the user as it was last', async () => {
+        await add('alice', 'bob');
+        await users.setStatus('alice', 'disabled', AT + 1);
+        const last = await users.find('alice');
+        expect(last?.version).toBe(2);
+        expect(await users.remove('alice')).toEqual(last);
+        expect(await users.find('alice')).toBeNull();
+        expect(await listed()).toEqual(['bob']);
+      });
+
+      test('of a user that does not exist is null', async () => {
+        expect(await users.remove('alice')).toBeNull();
+      });
+
+      test('of one user 16 times at once removes it once', async () => {
+        await add('alice');
+        const removed = await Promise.all(Array.from({ length: 16 }, () => users.remove('alice')));
+        expect(removed.filter((user) => user !== null)).toHaveLength(1);
+      });
+
+      test('beside changes of the status returns the last version', async () => {
+        await add('alice');
+        const database = sqlDatabase(opened.db);
+        const [removed, ...changes] = await Promise.all([
+          database.transaction((stores) => stores.users.remove('alice')),
+          ...Array.from({ length: 8 }, (_, index) =>
+            database.transaction((stores) =>
+              stores.users.setStatus('alice', index % 2 === 0 ? 'disabled' : 'enabled', AT),
+            ),
+          ),
+        ]);
+        const versions = changes.map((change) => change?.user.version ?? 1);
+        expect(removed?.version).toBe(Math.max(1, ...versions));
+      });
+    });
+  });
+}
+
+function row(sub: string) {
+  return { sub, name: null, status: 'enabled' as const, version: 1, created_at: AT, updated_at: AT };
+}

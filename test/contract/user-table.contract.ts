@@ -1,0 +1,173 @@
+import { type Kysely, sql } from 'kysely';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Schema } from '../../src/adapters/sql/schema.js';
+import { SqlUserTable, type UserTableOptions } from '../../src/adapters/sql/user-table.js';
+import { collect } from '../support/collect.js';
+import type { SqlDatabaseUnderTest, SqlEngine } from '../support/sql-engines.js';
+
+/** A column as adopters have them: its collation takes `Alice` for `alice` and, on MySQL, `alice ` too. */
+const LOOSE_TEXT = {
+  mysql: 'varchar(255) character set utf8mb4 collate utf8mb4_general_ci',
+  sqlite: 'text collate nocase',
+};
+
+/** What the user directory does over a table that it did not make. */
+export function userTableContract({ name, engine, create }: SqlEngine): void {
+  describe(`user table: ${name}`, () => {
+    let opened: SqlDatabaseUnderTest;
+    let db: Kysely<Schema>;
+
+    beforeEach(async () => {
+      opened = await create();
+      db = opened.db;
+      await sql`create table accounts (
+        login ${sql.raw(LOOSE_TEXT[engine])}, number bigint, is_active integer, banned_at bigint
+      )`.execute(db);
+    });
+    afterEach(() => opened.close());
+
+    function table(options: Partial<UserTableOptions> = {}): SqlUserTable {
+      return new SqlUserTable(db, { table: 'accounts', column: 'login', ...options });
+    }
+
+    async function add(login: string | null, parts: { isActive?: number | null; bannedAt?: number } = {}) {
+      const { isActive = 1, bannedAt = null } = parts;
+      await sql`insert into accounts (login, is_active, banned_at) values (${login}, ${isActive}, ${bannedAt})`.execute(
+        db,
+      );
+    }
+
+    test('a row is a user without name, version and times', async () => {
+      await add('alice');
+      expect(await table().find('alice')).toEqual({
+        sub: 'alice',
+        name: null,
+        status: 'enabled',
+        version: 0,
+        createdAt: null,
+        updatedAt: null,
+      });
+      expect(await table().find('bob')).toBeNull();
+    });
+
+    test("subjects are compared byte for byte, whatever the column's collation", async () => {
+      await add('alice');
+      await add('émile');
+      for (const other of [
+        'Alice',
+        'ALICE',
+        'alice ',
+        'alice\u00a0',
+        'alicé',
+        'emile',
+        'e\u0301mile',
+        'Émile',
+      ]) {
+        expect(await table().find(other), JSON.stringify(other)).toBeNull();
+      }
+      expect(await table().find('émile')).toMatchObject({ sub: 'émile' });
+    });
+
+    test('rows that the collation takes for one another stay users of their own', async () => {
+      await add('alice', { isActive: 0 });
+      await add('Alice');
+      const users = table({ enabledWhere: 'is_active = 1' });
+      expect(await users.find('alice')).toMatchObject({ sub: 'alice', status: 'disabled' });
+      expect(await users.find('Alice')).toMatchObject({ sub: 'Alice', status: 'enabled' });
+    });
+
+    test.each([
+      { name: 'that holds', parts: {}, status: 'enabled' },
+      { name: 'that does not hold', parts: { isActive: 0 }, status: 'disabled' },
+      { name: 'that is NULL', parts: { isActive: null }, status: 'disabled' },
+      { name: 'of which a part does not hold', parts: { bannedAt: 5 }, status: 'disabled' },
+    ])('a condition $name makes the user $status', async ({ parts, status }) => {
+      await add('alice', parts);
+      const users = table({ enabledWhere: 'is_active = 1 and banned_at is null' });
+      expect(await users.find('alice')).toMatchObject({ status });
+      expect(await collect(users.list())).toMatchObject([{ sub: 'alice', status }]);
+    });
+
+    test('a condition with OR cannot make a user of another row', async () => {
+      await add('alice', { isActive: 0 });
+      await add('bob');
+      const users = table({ enabledWhere: 'is_active = 1 or banned_at = 7' });
+      expect(await users.find('alice')).toMatchObject({ status: 'disabled' });
+      expect(await users.find('carol')).toBeNull();
+    });
+
+    test('of several rows of one subject one that is not enabled disables it', async () => {
+      await add('alice');
+      await add('alice', { isActive: 0 });
+      expect(await table({ enabledWhere: 'is_active = 1' }).find('alice')).toMatchObject({
+        status: 'disabled',
+      });
+      expect(await table().find('alice')).toMatchObject({ status: 'enabled' });
+    });
+
+    test('a subject that reads as SQL is a subject', async () => {
+      const hostile = "' or 1=1 -- \\";
+      await add('alice');
+      expect(await table().find(hostile)).toBeNull();
+      await add(hostile);
+      expect(await table().find(hostile)).toMatchObject({ sub: hostile });
+    });
+
+    test('a table can be named with its schema', async () => {
+      await add('alice');
+      const schema = engine === 'sqlite' ? 'main' : new URL(opened.address).pathname.slice(1);
+      expect(await table({ table: `${schema}.accounts` }).find('alice')).not.toBeNull();
+    });
+
+    describe('a column of numbers', () => {
+      const numbers = () => table({ column: 'number' });
+
+      async function addNumber(number: string): Promise<void> {
+        await sql`insert into accounts (number) values (${sql.raw(number)})`.execute(db);
+      }
+
+      test('is compared by the digits', async () => {
+        await addNumber('7');
+        expect(await numbers().find('7')).toMatchObject({ sub: '7' });
+        for (const other of ['007', '7.0', '7e0', '+7', ' 7', '7 ', '7abc', '0x7']) {
+          expect(await numbers().find(other), JSON.stringify(other)).toBeNull();
+        }
+      });
+
+      test('is exact where floating point is not', async () => {
+        await addNumber('9007199254740993');
+        expect(await numbers().find('9007199254740993')).toMatchObject({ sub: '9007199254740993' });
+        expect(await numbers().find('9007199254740992')).toBeNull();
+        expect(await collect(numbers().list())).toMatchObject([{ sub: '9007199254740993' }]);
+      });
+    });
+
+    describe('list', () => {
+      test('shows every user with their status', async () => {
+        await add('bob', { isActive: 0 });
+        await add('alice');
+        await add('中😀');
+        expect(await collect(table({ enabledWhere: 'is_active = 1' }).list())).toMatchObject([
+          { sub: 'alice', status: 'enabled' },
+          { sub: 'bob', status: 'disabled' },
+          { sub: '中😀', status: 'enabled' },
+        ]);
+      });
+
+      test('leaves out rows that have no subject', async () => {
+        await add('alice');
+        await add(null);
+        expect((await collect(table().list())).map(({ sub }) => sub)).toEqual(['alice']);
+      });
+
+      test.each([1000, 2345])('shows each of %i users once', async (count) => {
+        const logins = Array.from({ length: count }, (_, index) => `user-${String(index).padStart(6, '0')}`);
+        for (let from = 0; from < count; from += 500) {
+          const rows = logins.slice(from, from + 500).map((login) => sql`(${login})`);
+          await sql`insert into accounts (login) values ${sql.join(rows)}`.execute(db);
+        }
+        expect((await collect(table().list())).map(({ sub }) => sub)).toEqual(logins);
+      });
+    });
+  });
+}

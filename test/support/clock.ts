@@ -1,0 +1,34 @@
+import type { Clock } from '../../src/domain/ports.js';
+
+/** A clock that stands still until the test moves it. Whoever waits for a time waits for that. */
+export class StandingClock implements Clock {
+  #now: number;
+  #waiting: Array<{ time: number; wake: () => void }> = [];
+  readonly #watching: Array<() => void> = [];
+
+  constructor(now = 1_700_000_000) {
+    this.#now = now;
+  }
+
+  readonly now = (): number => this.#now;
+
+  readonly until = (time: number): Promise<void> => {
+    if (time <= this.#now) return Promise.resolve();
+    return new Promise((wake) => {
+      this.#waiting.push({ time, wake });
+      for (const tell of this.#watching.splice(0)) tell();
+    });
+  };
+
+  /** Resolves once somebody waits. @returns the times that are waited for */
+  async awaited(): Promise<number[]> {
+    if (this.#waiting.length === 0) await new Promise<void>((tell) => this.#watching.push(tell));
+    return this.#waiting.map(({ time }) => time);
+  }
+
+  advance(seconds: number): void {
+    this.#now += seconds;
+    for (const { time, wake } of this.#waiting) if (time <= this.#now) wake();
+    this.#waiting = this.#waiting.filter(({ time }) => time > this.#now);
+  }
+}

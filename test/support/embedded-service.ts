@@ -1,0 +1,100 @@
+import { randomBytes } from 'node:crypto';
+import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
+import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
+import type { Context } from '../../src/context.js';
+import { Issuer, type IssuerPolicy } from '../../src/domain/issuance.js';
+import { generateKeys, type KeyGenerationPorts } from '../../src/domain/key-generation.js';
+import type { Database, KeyPairGenerator, TokenRegistry, UserDirectory } from '../../src/domain/ports.js';
+import type { VerificationResult } from '../../src/domain/verification.js';
+import { storeVerification } from '../../src/verify/store-verification.js';
+import { createVerifier } from '../../src/verify/verifier.js';
+import { StandingClock } from './clock.js';
+import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';
+
+export const POLICY = {
+  issuer: 'jwtctl',
+  audience: 'user',
+  ttlSeconds: 3600,
+  maxTtlSeconds: 86_400,
+  statusTtlSeconds: 60,
+  clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+} as const;
+
+export interface EmbeddedService extends EmbeddedStores {
+  clock: StandingClock;
+  /** What commands that change keys, users or tokens work with. */
+  ports: KeyGenerationPorts & { registry: TokenRegistry };
+  issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
+  /** A token of a user who is added where there is none. */
+  issueTo(sub: string): Promise<{ token: string; jti: string; iat: number; exp: number; kid: string }>;
+  verify(token: string): Promise<VerificationResult>;
+  /** The refusal code, or `active`. */
+  verdict(token: string): Promise<string>;
+  /** The same service whose registry does this on these calls; everything else reaches the real one. */
+  withRegistry(overrides: Partial<TokenRegistry>): KeyGenerationPorts & { registry: TokenRegistry };
+}
+
+/** All of jwtctl that a token goes through, over the embedded stores, with one active key. */
+export async function openEmbeddedService(): Promise<EmbeddedService> {
+  const stores = await openEmbeddedStores();
+  const { database, registry } = stores;
+  const clock = new StandingClock();
+  const sealer = new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') });
+  const ports = { database, registry, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
+  await generateKeys(
+    { ...ports, generator: oneKeyPair },
+    { kid: 'k1', alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60 },
+  );
+
+  const issuer: EmbeddedService['issuer'] = (policy = {}, users = database.users) =>
+    new Issuer({ database, registry, users, sealer, clock }, { ...POLICY, ...policy });
+  const defaultIssuer = issuer();
+  const verifier = createVerifier(await storeVerification(contextOf(database, registry, clock)));
+  return {
+    ...stores,
+    clock,
+    ports,
+    issuer,
+    issueTo: async (sub) => {
+      await database.users.add({ sub, name: null, at: clock.now() });
+      return defaultIssuer.issue({ sub });
+    },
+    verify: verifier.verify,
+    verdict: async (token) => {
+      const result = await verifier.verify(token);
+      return result.active ? 'active' : result.error.code;
+    },
+    withRegistry: (overrides) => ({ ...ports, registry: overlay(registry, overrides) }),
+  };
+}
+
+let keyPair: ReturnType<KeyPairGenerator['generate']> | undefined;
+
+/** Making an RSA pair for each test would take longer than the tests. */
+const oneKeyPair: KeyPairGenerator = {
+  generate: (alg, bits) => {
+    keyPair ??= rsaKeyPairGenerator.generate(alg, bits);
+    return keyPair;
+  },
+};
+
+function contextOf(database: Database, registry: TokenRegistry, clock: StandingClock): Context {
+  const { issuer, audience, statusTtlSeconds: statusTtl, clockToleranceSeconds: clockTolerance } = POLICY;
+  return {
+    settings: { token: { issuer, audience, clockTolerance }, users: { statusTtl } },
+    clock,
+    database: async () => database,
+    registry: async () => registry,
+    users: async () => database.users,
+  } as unknown as Context;
+}
+
+function overlay(registry: TokenRegistry, overrides: Partial<TokenRegistry>): TokenRegistry {
+  return new Proxy(registry, {
+    get: (target, name) => {
+      if (name in overrides) return overrides[name as keyof TokenRegistry];
+      const member: unknown = Reflect.get(target, name, target);
+      return typeof member === 'function' ? member.bind(target) : member;
+    },
+  });
+}

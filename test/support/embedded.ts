@@ -1,0 +1,25 @@
+import type { Kysely } from 'kysely';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import type { Schema } from '../../src/adapters/sql/schema.js';
+import { SqliteTokenRegistry } from '../../src/adapters/sql/token-registry.js';
+import type { Database, TokenRegistry } from '../../src/domain/ports.js';
+import { createMigrated, sqlite } from './sql-engines.js';
+
+export const CLOCK_TOLERANCE_SECONDS = 5;
+
+export interface EmbeddedStores {
+  db: Kysely<Schema>;
+  database: Database;
+  registry: TokenRegistry;
+  close(): Promise<void>;
+}
+
+/** The embedded stores, empty, in a file of their own. */
+export async function openEmbeddedStores(): Promise<EmbeddedStores> {
+  const { db, close } = await createMigrated(sqlite);
+  const registry = new SqliteTokenRegistry(db, {
+    file: 'jwtctl.db',
+    clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+  });
+  return { db, database: sqlDatabase(db), registry, close };
+}

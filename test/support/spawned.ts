@@ -1,0 +1,56 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { type CliResult, everythingPrinted, resultOf } from './cli.js';
+
+/** The built command line. */
+export const BIN = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url));
+
+export interface Ended extends CliResult {
+  /** Set where a signal ended the process; `exitCode` is -1 then. */
+  signal: NodeJS.Signals | null;
+  elapsedMs: number;
+}
+
+export interface SpawnOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+  stdin?: string;
+  /** After so long the process is killed: a test sees it by its `signal`. Default 20,000. */
+  killAfterMs?: number;
+}
+
+/** Runs the built command line in a process of its own, in `options.env` and nothing else. */
+export function spawnCli(argv: readonly string[], options: SpawnOptions = {}): Promise<Ended> {
+  return spawnProgram(process.execPath, [BIN, ...argv], options);
+}
+
+/** Runs a program to its end. */
+export function spawnProgram(
+  program: string,
+  argv: readonly string[],
+  options: SpawnOptions = {},
+): Promise<Ended> {
+  const { env = {}, cwd = '/', stdin = '', killAfterMs = 20_000 } = options;
+  const startedAt = performance.now();
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, argv, { cwd, env, stdio: 'pipe' });
+    const killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+    });
+    child.on('error', reject);
+    child.on('close', (code, signal) => {
+      clearTimeout(killer);
+      everythingPrinted.push(stdout, stderr);
+      resolve({ ...resultOf(code ?? -1, stdout, stderr), signal, elapsedMs: performance.now() - startedAt });
+    });
+    // A program that reads nothing may be gone before it is written to.
+    child.stdin.on('error', () => {});
+    child.stdin.end(stdin);
+  });
+}
