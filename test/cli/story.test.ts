@@ -116,7 +116,18 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     const report = await stores.json('cache', 'inspect');
 
     expect(Object.keys(report)).toEqual([
-      ...['backend', 'prefix', 'complete', 'entries', 'subjects', 'bytes', 'byKid', 'byNode', 'ttl'],
+      ...[
+        'backend',
+        'prefix',
+        'complete',
+        'entries',
+        'subjects',
+        'bytes',
+        'bytesEstimated',
+        'byKid',
+        'byNode',
+        'ttl',
+      ],
       ...['topSubjects', 'anomalies'],
     ]);
     expect(report).toMatchObject({
