@@ -1,0 +1,221 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { generateKeys } from '../../src/domain/key-generation.js';
+import { type RotationInput, rotateKeys } from '../../src/domain/key-rotation.js';
+import type { RotationPolicy } from '../../src/domain/rotation.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+
+const DAY = 86_400;
+const ROTATION: RotationPolicy = {
+  rotateAfterSeconds: 30 * DAY,
+  publishLeadSeconds: DAY,
+  maxTtlSeconds: POLICY.maxTtlSeconds,
+  clockToleranceSeconds: POLICY.clockToleranceSeconds,
+  isForced: false,
+};
+
+let service: EmbeddedService;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+});
+afterEach(() => service.close());
+
+function rotate(policy: Partial<RotationPolicy> = {}, input: Partial<RotationInput> = {}) {
+  const options = {
+    alg: 'RS256',
+    bits: 2048,
+    dryRun: false,
+    policy: { ...ROTATION, ...policy },
+    ...input,
+  } as const;
+  return rotateKeys(service.ports, options);
+}
+
+async function kidsIn(...states: string[]): Promise<string[]> {
+  const { keys } = await service.database.keys.snapshot();
+  return keys.filter(({ state }) => states.includes(state)).map(({ kid }) => kid);
+}
+
+async function audited(): Promise<string[]> {
+  const rows = await service.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
+  return rows
+    .filter(({ action }) => action === 'keys.rotate')
+    .map(({ outcome, target }) => `${outcome} ${target}`);
+}
+
+/** A token that lasts as long as any may, by an issuer that has just read the active key. */
+async function longToken(): Promise<{ token: string; kid: string; exp: number }> {
+  await service.database.users.add({ sub: 'alice', name: null, at: 0 });
+  return service.issuer().issue({ sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds });
+}
+
+describe('the story of ten rotations', () => {
+  test('every token holds for as long as it says, under whichever key, and no key verifies for ever', async () => {
+    let outcome = await rotate();
+    expect(outcome).toMatchObject({ rotated: false, reason: 'published', active: 'k1' });
+    const tokens = [await longToken()];
+    for (let round = 1; round <= 10; round++) {
+      service.clock.advance((outcome.signsFrom ?? 0) - 60 - service.clock.now());
+      expect(await rotate()).toMatchObject({ rotated: false, reason: 'not_due', retired: [] });
+      const last = await longToken();
+      service.clock.advance(60);
+      const [published] = await kidsIn('pending');
+      outcome = await rotate();
+      expect(outcome).toMatchObject({ rotated: true, reason: 'due', active: published, previous: last.kid });
+      expect(outcome).toMatchObject({ signsFrom: service.clock.now() + 30 * DAY, isUnannounced: false });
+
+      const first = await longToken();
+      expect(first.kid).toBe(published);
+      expect(await kidsIn('active')).toEqual([published]);
+      expect(await kidsIn('retiring')).toEqual([last.kid]);
+      expect(await service.verdict(last.token)).toBe('active');
+      expect(await service.verdict(first.token)).toBe('active');
+
+      // The last second of the last token under the key before, and the tolerance after it.
+      service.clock.advance(last.exp + POLICY.clockToleranceSeconds - 1 - service.clock.now());
+      expect((await rotate()).retired).toEqual([]);
+      expect(await service.verdict(last.token)).toBe('active');
+      service.clock.advance(1);
+      expect(await service.verdict(last.token)).toBe('ERR_TOKEN_EXPIRED');
+
+      service.clock.advance(120);
+      expect((await rotate()).retired).toEqual([last.kid]);
+      expect(await service.database.keys.findSealed(last.kid)).toBeNull();
+      tokens.push(last, first);
+    }
+    expect(await kidsIn('retired')).toHaveLength(10);
+    expect(await kidsIn('active', 'pending')).toHaveLength(2);
+    service.clock.advance(DAY);
+    for (const { token, kid } of tokens) {
+      const isRetired = (await kidsIn('retired')).includes(kid);
+      expect(await service.verdict(token)).toBe(isRetired ? 'ERR_KEY_NOT_TRUSTED' : 'ERR_TOKEN_EXPIRED');
+    }
+  }, 60_000);
+
+  test('what an issuer signs with a key that it still holds is accepted to the end', async () => {
+    await rotate();
+    await service.database.users.add({ sub: 'alice', name: null, at: 0 });
+    const issuer = service.issuer();
+    await issuer.issue({ sub: 'alice' });
+    await rotate({ isForced: true });
+    service.clock.advance(49);
+    const { token, kid, exp } = await issuer.issue({ sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds });
+    expect(kid).toBe('k1');
+    service.clock.advance(exp + POLICY.clockToleranceSeconds - 1 - service.clock.now());
+    await rotate();
+    expect(await service.verdict(token)).toBe('active');
+  });
+});
+
+describe('a run', () => {
+  test('without any key is refused', async () => {
+    await service.db.deleteFrom('keystore').execute();
+    await expect(rotate()).rejects.toMatchObject({ kind: 'state', code: 'ERR_NO_KEYS' });
+  });
+
+  test('that is due waits for the published key, and says until when', async () => {
+    service.clock.advance(30 * DAY);
+    const publishedAt = service.clock.now();
+    expect(await rotate()).toMatchObject({ reason: 'published', signsFrom: publishedAt + DAY });
+    service.clock.advance(DAY - 1);
+    expect(await rotate()).toMatchObject({ rotated: false, reason: 'waiting', signsFrom: publishedAt + DAY });
+    service.clock.advance(1);
+    expect(await rotate()).toMatchObject({ rotated: true, reason: 'due' });
+  });
+
+  test('with nothing to do writes nothing', async () => {
+    await rotate();
+    const before = await service.database.keys.snapshot();
+    const rows = await audited();
+    expect(await rotate()).toMatchObject({ rotated: false, reason: 'not_due' });
+    expect(await service.database.keys.snapshot()).toEqual(before);
+    expect(await audited()).toEqual(rows);
+  });
+
+  test('is in the audit log with what came of it', async () => {
+    const { pending } = await rotate();
+    const { active } = await rotate({ isForced: true });
+    expect(active).toBe(pending);
+    expect(await audited()).toEqual([`published ${pending}`, `forced ${active}`]);
+  });
+
+  test('as a dry run shows the plan and changes nothing', async () => {
+    const before = await service.database.keys.snapshot();
+    expect(await rotate({ isForced: true }, { dryRun: true })).toMatchObject({
+      rotated: true,
+      reason: 'forced',
+      active: null,
+      previous: 'k1',
+    });
+    expect(await service.database.keys.snapshot()).toEqual(before);
+    expect(await audited()).toEqual([]);
+  });
+
+  test('by force without a published key makes one that signs at once and one that signs next', async () => {
+    const outcome = await rotate({ isForced: true });
+    expect(outcome).toMatchObject({ rotated: true, previous: 'k1', isUnannounced: true });
+    expect(await kidsIn('active')).toEqual([outcome.active]);
+    expect(await kidsIn('pending')).toEqual([outcome.pending]);
+    expect(await kidsIn('retiring')).toEqual(['k1']);
+    expect((await longToken()).kid).toBe(outcome.active);
+  });
+
+  test('that finds no active key makes one sign', async () => {
+    await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
+    const outcome = await rotate();
+    expect(outcome).toMatchObject({ rotated: true, reason: 'due', previous: null });
+    expect(await kidsIn('active')).toEqual([outcome.active]);
+  });
+
+  test('whose audit entry cannot be written changes no key', async () => {
+    await service.db.schema.dropTable('audit_head').execute();
+    const before = await service.database.keys.snapshot();
+    await expect(rotate({ isForced: true })).rejects.toThrow();
+    expect(await service.database.keys.snapshot()).toEqual(before);
+  });
+});
+
+describe('of 8 runs at once', () => {
+  const EIGHT = Array.from({ length: 8 });
+
+  test.each([
+    { name: 'that are forced', policy: { isForced: true }, wait: 0 },
+    { name: 'that are due', policy: {}, wait: 30 * DAY },
+  ])('$name one rotates, and the others find it done', async ({ policy, wait }) => {
+    await rotate();
+    service.clock.advance(wait);
+    const outcomes = await Promise.all(EIGHT.map(() => rotate(policy)));
+    const [winner, ...others] = outcomes.filter(({ rotated }) => rotated);
+    expect(others).toEqual([]);
+    expect(outcomes.filter(({ reason }) => reason === 'lost_race')).toHaveLength(7);
+    for (const outcome of outcomes) expect(outcome.active).toBe(winner?.active);
+    expect(await kidsIn('active')).toEqual([winner?.active]);
+    expect(await kidsIn('pending')).toEqual([winner?.pending]);
+    expect(await kidsIn('retiring')).toEqual(['k1']);
+  });
+
+  test.each([false, true])('that find no active key one makes a key sign (forced: %s)', async (isForced) => {
+    await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
+    const outcomes = await Promise.all(EIGHT.map(() => rotate({ isForced })));
+    expect(outcomes.filter(({ rotated }) => rotated)).toHaveLength(1);
+    expect(await kidsIn('active')).toHaveLength(1);
+    expect(await kidsIn('pending')).toHaveLength(1);
+    expect(await kidsIn('retiring')).toEqual([]);
+  });
+
+  test('that only publish one does, and the others find it published', async () => {
+    const outcomes = await Promise.all(EIGHT.map(() => rotate()));
+    expect(outcomes.filter(({ reason }) => reason === 'published')).toHaveLength(1);
+    expect(outcomes.filter(({ reason }) => reason === 'not_due')).toHaveLength(7);
+    expect(await kidsIn('pending')).toHaveLength(1);
+  });
+
+  test('that make the first key of a store one makes it active, and the others are pending', async () => {
+    await service.db.deleteFrom('keystore').execute();
+    const input = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60 } as const;
+    const made = await Promise.all(EIGHT.map(() => generateKeys(service.ports, input)));
+    expect(made.flat().filter(({ state }) => state === 'active')).toHaveLength(1);
+    expect(await kidsIn('active')).toHaveLength(1);
+    expect(await kidsIn('pending')).toHaveLength(7);
+  });
+});

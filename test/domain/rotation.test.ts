@@ -1,0 +1,236 @@
+import { describe, expect, test } from 'vitest';
+import { planRotation, type RotationPolicy } from '../../src/domain/rotation.js';
+import { signingKey } from '../support/signing-keys.js';
+
+const DAY = 86_400;
+const NOW = 1_700_000_000;
+
+const POLICY: RotationPolicy = {
+  rotateAfterSeconds: 30 * DAY,
+  publishLeadSeconds: DAY,
+  maxTtlSeconds: DAY,
+  clockToleranceSeconds: 5,
+  isForced: false,
+};
+const FORCED = { ...POLICY, isForced: true };
+
+/** When a key that steps down now has signed the last token that anyone still accepts. */
+const VERIFY_UNTIL = NOW + 60 + DAY + 5;
+
+const due = signingKey({
+  kid: 'old',
+  state: 'active',
+  createdAt: NOW - 40 * DAY,
+  activatedAt: NOW - 30 * DAY,
+  maxTtlSeconds: DAY,
+});
+const young = { ...due, kid: 'young', activatedAt: NOW - 30 * DAY + 1 };
+const published = signingKey({ kid: 'next', state: 'pending', createdAt: NOW - DAY });
+const waiting = { ...published, createdAt: NOW - DAY + 1 };
+
+const nothing = { transitions: [], activatesNewKey: false, previous: null, isUnannounced: false };
+const stepDown = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
+const stepUp = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
+
+describe('without force', () => {
+  test('a young key goes on signing', () => {
+    expect(planRotation([young, published], POLICY, NOW)).toEqual({
+      ...nothing,
+      reason: 'not_due',
+      publishesNewKey: false,
+      active: 'young',
+      pending: 'next',
+      signsFrom: NOW + 1,
+    });
+  });
+
+  test('a key that was never noted as activated is as old as its row', () => {
+    const noted = { ...due, activatedAt: null };
+    expect(planRotation([{ ...noted, createdAt: NOW - 30 * DAY }, published], POLICY, NOW).reason).toBe(
+      'due',
+    );
+    expect(planRotation([{ ...noted, createdAt: NOW - 30 * DAY + 1 }, published], POLICY, NOW).reason).toBe(
+      'not_due',
+    );
+  });
+
+  test('of a key that is due and a published one the first steps down and the second up, in that order', () => {
+    expect(planRotation([due, published], POLICY, NOW)).toEqual({
+      reason: 'due',
+      transitions: [stepDown, stepUp],
+      activatesNewKey: false,
+      publishesNewKey: true,
+      active: 'next',
+      previous: 'old',
+      pending: null,
+      signsFrom: NOW + 30 * DAY,
+      isUnannounced: false,
+    });
+  });
+
+  test('a key that is due waits for one that is not published for long enough', () => {
+    expect(planRotation([due, waiting], POLICY, NOW)).toEqual({
+      ...nothing,
+      reason: 'waiting',
+      publishesNewKey: false,
+      active: 'old',
+      pending: 'next',
+      signsFrom: NOW + 1,
+    });
+  });
+
+  test.each([
+    { name: 'young', active: young, signsFrom: NOW + DAY },
+    { name: 'due', active: due, signsFrom: NOW + DAY },
+    { name: 'new', active: { ...due, activatedAt: NOW }, signsFrom: NOW + 30 * DAY },
+  ])('where none is pending one is published, though the active key is $name', ({ active, signsFrom }) => {
+    expect(planRotation([active], POLICY, NOW)).toEqual({
+      ...nothing,
+      reason: 'published',
+      publishesNewKey: true,
+      active: active.kid,
+      pending: null,
+      signsFrom,
+    });
+  });
+
+  test('the oldest of several pending keys signs next, and another one is not made', () => {
+    const older = { ...published, kid: 'older', createdAt: NOW - 9 * DAY };
+    const plan = planRotation([due, published, older], POLICY, NOW);
+    expect(plan).toMatchObject({ active: 'older', pending: 'next', publishesNewKey: false });
+  });
+
+  test('of pending keys of one second the one that was added first signs next', () => {
+    const first = signingKey({ kid: 'z', state: 'pending', createdAt: NOW - DAY });
+    const second = signingKey({ kid: 'a', state: 'pending', createdAt: NOW - DAY });
+    expect(planRotation([due, second, first], POLICY, NOW)).toMatchObject({ active: 'z', pending: 'a' });
+  });
+
+  test('where nothing signs there is nothing to wait for', () => {
+    expect(planRotation([waiting], POLICY, NOW)).toMatchObject({
+      reason: 'due',
+      transitions: [stepUp],
+      activatesNewKey: false,
+      publishesNewKey: true,
+      active: 'next',
+      previous: null,
+      isUnannounced: true,
+    });
+    expect(planRotation([published], POLICY, NOW).isUnannounced).toBe(false);
+  });
+
+  test('where nothing signs and nothing is pending two keys are made', () => {
+    const retired = signingKey({ kid: 'r', state: 'retired' });
+    expect(planRotation([retired], POLICY, NOW)).toMatchObject({
+      reason: 'due',
+      transitions: [],
+      activatesNewKey: true,
+      publishesNewKey: true,
+      active: null,
+      previous: null,
+      isUnannounced: true,
+    });
+  });
+});
+
+describe('forced', () => {
+  test('a young key steps down for a published one', () => {
+    const plan = planRotation([young, published], FORCED, NOW);
+    expect(plan).toMatchObject({
+      reason: 'forced',
+      transitions: [{ ...stepDown, kid: 'young' }, stepUp],
+      activatesNewKey: false,
+      publishesNewKey: true,
+      active: 'next',
+      previous: 'young',
+      isUnannounced: false,
+    });
+  });
+
+  test('a key that is not published for long enough signs, and is said to be unannounced', () => {
+    expect(planRotation([young, waiting], FORCED, NOW)).toMatchObject({
+      reason: 'forced',
+      active: 'next',
+      isUnannounced: true,
+    });
+  });
+
+  test('without a pending key one is made that signs at once, and one that signs next', () => {
+    expect(planRotation([young], FORCED, NOW)).toMatchObject({
+      reason: 'forced',
+      transitions: [{ ...stepDown, kid: 'young' }],
+      activatesNewKey: true,
+      publishesNewKey: true,
+      active: null,
+      previous: 'young',
+      pending: null,
+      isUnannounced: true,
+    });
+  });
+});
+
+describe('verifyUntil', () => {
+  const verifyUntilOf = (maxTtlSeconds: number | null, policy: Partial<RotationPolicy> = {}) => {
+    const plan = planRotation([{ ...due, maxTtlSeconds }, published], { ...POLICY, ...policy }, NOW);
+    return plan.transitions.find((transition) => transition.to === 'retiring')?.verifyUntil;
+  };
+
+  test('is 60 s of holding, the longest lifetime and the clock tolerance from now', () => {
+    expect(verifyUntilOf(DAY)).toBe(NOW + 60 + DAY + 5);
+    expect(verifyUntilOf(DAY, { clockToleranceSeconds: 0 })).toBe(NOW + 60 + DAY);
+  });
+
+  test("is reckoned from the key's own longest lifetime where that is above the policy's", () => {
+    expect(verifyUntilOf(90 * DAY)).toBe(NOW + 60 + 90 * DAY + 5);
+    expect(verifyUntilOf(DAY, { maxTtlSeconds: 3600 })).toBe(NOW + 60 + DAY + 5);
+  });
+
+  test("is reckoned from the policy's where the key's own is below it or not known", () => {
+    expect(verifyUntilOf(60)).toBe(NOW + 60 + DAY + 5);
+    expect(verifyUntilOf(null)).toBe(NOW + 60 + DAY + 5);
+  });
+});
+
+describe('retiring keys', () => {
+  const retiring = signingKey({ kid: 'r', state: 'retiring', retiringAt: NOW - 9, verifyUntil: NOW });
+  const retire = { kid: 'r', from: 'retiring', to: 'retired', at: NOW };
+
+  test('are retired from verifyUntil on, and not a second before', () => {
+    expect(planRotation([young, published, retiring], POLICY, NOW).transitions).toEqual([retire]);
+    expect(planRotation([young, published, retiring], POLICY, NOW - 1).transitions).toEqual([]);
+  });
+
+  test('are retired whatever else happens', () => {
+    expect(planRotation([due, published, retiring], POLICY, NOW).transitions).toEqual([
+      retire,
+      stepDown,
+      stepUp,
+    ]);
+    expect(planRotation([young, retiring], POLICY, NOW)).toMatchObject({
+      reason: 'published',
+      transitions: [retire],
+    });
+  });
+
+  test('without a verifyUntil are not', () => {
+    expect(
+      planRotation([young, published, { ...retiring, verifyUntil: null }], POLICY, NOW).transitions,
+    ).toEqual([]);
+  });
+});
+
+test('keys in other states are left alone', () => {
+  const others = [
+    signingKey({ kid: 'c', state: 'compromised', verifyUntil: NOW - 1 }),
+    signingKey({ kid: 'd', state: 'retired', verifyUntil: NOW - 1 }),
+  ];
+  const kids = planRotation([due, published, ...others], FORCED, NOW).transitions.map(({ kid }) => kid);
+  expect(kids).toEqual(['old', 'next']);
+});
+
+test('the keys that are given are not changed, nor is their order', () => {
+  const older = { ...published, kid: 'older', createdAt: NOW - 9 * DAY };
+  const keys = [published, due, older].map((key) => Object.freeze(key));
+  planRotation(Object.freeze(keys), FORCED, NOW);
+  expect(keys.map(({ kid }) => kid)).toEqual(['next', 'old', 'older']);
+});

@@ -1,0 +1,195 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type {
+  NewSecurityEvent,
+  SecurityEvent,
+  SecurityEventType,
+  UserDirectory,
+} from '../../src/domain/ports.js';
+import { covers, findStanding } from '../../src/domain/standing.js';
+import { StandingClock } from '../support/clock.js';
+import { type EmbeddedStores, openEmbeddedStores } from '../support/embedded.js';
+
+const IAT = 1_700_000_000;
+const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT };
+
+function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): SecurityEvent {
+  return {
+    id: 1,
+    type,
+    sub: null,
+    jti: null,
+    kid: null,
+    issuedBefore: null,
+    userVersion: null,
+    reason: null,
+    at: IAT,
+    expiresAt: IAT + 9_999,
+    ...parts,
+  };
+}
+
+describe('covers', () => {
+  test('a revoked token is the one with its sub and jti', () => {
+    const revoked = event('token_revoked', { sub: 'alice', jti: 'j1' });
+    expect(covers(revoked, TOKEN)).toBe(true);
+    expect(covers(revoked, { ...TOKEN, iat: IAT + 999 })).toBe(true);
+    expect(covers(revoked, { ...TOKEN, kid: 'k2' })).toBe(true);
+    expect(covers(revoked, { ...TOKEN, jti: 'J1' })).toBe(false);
+    expect(covers(revoked, { ...TOKEN, sub: 'Alice' })).toBe(false);
+  });
+
+  test.each([
+    { type: 'subject_revoked', parts: { sub: 'alice' } },
+    { type: 'kid_revoked', parts: { kid: 'k1' } },
+    { type: 'all_revoked', parts: {} },
+  ] as const)('$type includes the second of issuedBefore and nothing later', ({ type, parts }) => {
+    expect(covers(event(type, { ...parts, issuedBefore: IAT + 1 }), TOKEN)).toBe(true);
+    expect(covers(event(type, { ...parts, issuedBefore: IAT }), TOKEN)).toBe(true);
+    expect(covers(event(type, { ...parts, issuedBefore: IAT - 1 }), TOKEN)).toBe(false);
+    expect(covers(event(type, { ...parts, issuedBefore: null }), TOKEN)).toBe(false);
+  });
+
+  test('a revocation of another subject or key covers nothing of this one', () => {
+    expect(covers(event('subject_revoked', { sub: 'bob', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('subject_revoked', { kid: 'k1', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('kid_revoked', { kid: 'K1', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('kid_revoked', { sub: 'alice', issuedBefore: IAT }), TOKEN)).toBe(false);
+  });
+
+  test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
+    '%s ends no token by itself',
+    (type) => {
+      expect(covers(event(type, { sub: 'alice', issuedBefore: IAT + 9, userVersion: 2 }), TOKEN)).toBe(false);
+    },
+  );
+});
+
+describe('findStanding', () => {
+  let stores: EmbeddedStores;
+  let clock: StandingClock;
+  let asked: string[];
+  let users: UserDirectory;
+
+  beforeEach(async () => {
+    stores = await openEmbeddedStores();
+    clock = new StandingClock(IAT + 10);
+    asked = [];
+    users = {
+      find: (sub) => {
+        asked.push(sub);
+        return stores.database.users.find(sub);
+      },
+      list: () => stores.database.users.list(),
+    };
+    await stores.database.users.add({ sub: 'alice', name: null, at: IAT });
+  });
+  afterEach(() => stores.close());
+
+  function standing() {
+    const { registry, database } = stores;
+    const ports = { registry, users, clock, securityLog: database.securityLog, statusTtlSeconds: 60 };
+    return findStanding(ports, { ...TOKEN, keyId: 1 });
+  }
+
+  async function register(status?: 'enabled' | 'disabled'): Promise<void> {
+    const now = clock.now();
+    await stores.registry.register(
+      'alice',
+      { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 },
+      { now, ...(status === undefined ? {} : { user: { status, version: 1, until: now + 60 } }) },
+    );
+  }
+
+  async function append(event: Pick<NewSecurityEvent, 'type'> & Partial<NewSecurityEvent>): Promise<void> {
+    await stores.database.securityLog.append({
+      sub: 'alice',
+      reason: null,
+      at: clock.now(),
+      expiresAt: clock.now() + 9_999,
+      ...event,
+    });
+  }
+
+  const entry = { kid: 'k1', iat: IAT, exp: IAT + 3600 };
+
+  test('of a registered token whose user is known does not ask the directory', async () => {
+    await register('enabled');
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    await register('disabled');
+    expect(await standing()).toEqual({ entry, user: 'disabled', revoked: false });
+    expect(asked).toEqual([]);
+  });
+
+  test('of a token that is not registered has no entry', async () => {
+    expect(await standing()).toMatchObject({ entry: null, revoked: false });
+  });
+
+  test('asks the directory where the status is not known, and notes what it says', async () => {
+    await register();
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('asks the directory again once the status is too old', async () => {
+    await register('enabled');
+    clock.advance(59);
+    await standing();
+    expect(asked).toEqual([]);
+    clock.advance(1);
+    await standing();
+    expect(asked).toEqual(['alice']);
+    clock.advance(59);
+    await standing();
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('does not believe an enabled user whom the directory no longer has', async () => {
+    await register();
+    await stores.database.users.remove('alice');
+    expect(await standing()).toMatchObject({ user: 'unknown' });
+  });
+
+  test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
+    'asks the directory each time while the log tells of a %s',
+    async (type) => {
+      await register('enabled');
+      await append({ type, userVersion: 2 });
+      await stores.database.users.setStatus('alice', 'disabled', clock.now());
+      expect(await standing()).toMatchObject({ user: 'disabled' });
+      await stores.database.users.remove('alice');
+      expect(await standing()).toMatchObject({ user: 'unknown' });
+      expect(asked).toEqual(['alice', 'alice']);
+    },
+  );
+
+  test('does not ask the directory for a revocation', async () => {
+    await register('enabled');
+    await append({ type: 'token_revoked', jti: 'j1' });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: true });
+    expect(asked).toEqual([]);
+  });
+
+  test("is not changed by another subject's or another key's events", async () => {
+    await register('enabled');
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: IAT });
+    await append({ type: 'user_disabled', sub: 'Alice', userVersion: 2 });
+    await stores.database.securityLog.append({
+      type: 'kid_revoked',
+      kid: 'k2',
+      issuedBefore: IAT,
+      reason: null,
+      at: IAT,
+      expiresAt: IAT + 9_999,
+    });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual([]);
+  });
+
+  test('rejects where the directory cannot answer', async () => {
+    await register();
+    const failure = new Error('the directory is away');
+    users.find = () => Promise.reject(failure);
+    await expect(standing()).rejects.toBe(failure);
+  });
+});

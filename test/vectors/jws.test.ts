@@ -1,0 +1,94 @@
+import { createPrivateKey, createPublicKey, type JsonWebKey } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { decodeToken, parseCompactJws } from '../../src/domain/jws.js';
+import { checkSignature, createSignature } from '../../src/domain/signature.js';
+import { createVerifier } from '../../src/verify/verifier.js';
+import { RFC7515_A2, RFC7520 } from './rfc-vectors.js';
+
+function halves(jwk: JsonWebKey) {
+  const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+function parse(jws: string) {
+  const parsed = parseCompactJws(jws);
+  return typeof parsed === 'string' ? expect.unreachable(parsed) : parsed;
+}
+
+function changed(signature: Uint8Array): Uint8Array {
+  const other = Buffer.from(signature);
+  other[100] = (other[100] ?? 0) ^ 1;
+  return other;
+}
+
+describe('RFC 7515 A.2: RS256', () => {
+  const { publicKey, privateKey } = halves(RFC7515_A2.privateJwk);
+
+  test('is read as its header and its Claims Set', () => {
+    expect(decodeToken(RFC7515_A2.jws)).toMatchObject({
+      header: { alg: 'RS256' },
+      payload: { iss: 'joe', exp: 1300819380, 'http://example.com/is_root': true },
+    });
+  });
+
+  test('has a valid signature, and no other', async () => {
+    const { signingInput, signature } = parse(RFC7515_A2.jws);
+    expect(await checkSignature('RS256', publicKey, signingInput, signature)).toBe(true);
+    expect(await checkSignature('RS256', publicKey, signingInput, changed(signature))).toBe(false);
+    expect(await checkSignature('RS256', publicKey, `${signingInput}A`, signature)).toBe(false);
+    expect(await checkSignature('RS384', publicKey, signingInput, signature)).toBe(false);
+    expect(await checkSignature('PS256', publicKey, signingInput, signature)).toBe(false);
+  });
+
+  test('is what signing its input with its private key gives', async () => {
+    const { signingInput } = parse(RFC7515_A2.jws);
+    const signature = await createSignature('RS256', privateKey, signingInput);
+    expect(`${signingInput}.${signature.toString('base64url')}`).toBe(RFC7515_A2.jws);
+  });
+
+  test('is no token of ours: it names no kid', async () => {
+    const verifier = createVerifier({
+      findKey: () => expect.unreachable(),
+      findStanding: () => expect.unreachable(),
+      policy: { issuer: 'joe', audience: 'user', clockToleranceSeconds: 0 },
+      now: () => 1300819379,
+    });
+    expect(await verifier.verify(RFC7515_A2.jws)).toMatchObject({ error: { code: 'ERR_KEY_UNKNOWN' } });
+  });
+});
+
+describe('RFC 7520', () => {
+  const { publicKey, privateKey } = halves(RFC7520.privateJwk);
+
+  test.each([
+    { section: '§4.1', alg: 'RS256', jws: RFC7520.rs256 },
+    { section: '§4.2', alg: 'PS384', jws: RFC7520.ps384 },
+  ] as const)(
+    '$section is the text under $alg, with a valid signature and no other',
+    async ({ alg, jws }) => {
+      const { header, payload, signingInput, signature } = parse(jws);
+      expect(header).toEqual({ alg, kid: RFC7520.kid });
+      expect(Buffer.from(payload).toString()).toBe(RFC7520.text);
+      expect(await checkSignature(alg, publicKey, signingInput, signature)).toBe(true);
+      expect(await checkSignature(alg, publicKey, signingInput, changed(signature))).toBe(false);
+      expect(await checkSignature('PS256', publicKey, signingInput, signature)).toBe(false);
+    },
+  );
+
+  test('§4.1 is what signing its input with its private key gives', async () => {
+    const { signingInput } = parse(RFC7520.rs256);
+    const signature = await createSignature('RS256', privateKey, signingInput);
+    expect(`${signingInput}.${signature.toString('base64url')}`).toBe(RFC7520.rs256);
+  });
+
+  test('§4.2 is signed differently each time, and each time validly', async () => {
+    const { signingInput, signature } = parse(RFC7520.ps384);
+    const another = await createSignature('PS384', privateKey, signingInput);
+    expect(another.equals(signature)).toBe(false);
+    expect(await checkSignature('PS384', publicKey, signingInput, another)).toBe(true);
+  });
+
+  test('§4.1 is no JWT: its payload is text', () => {
+    expect(decodeToken(RFC7520.rs256)).toBeTypeOf('string');
+  });
+});

@@ -1,0 +1,20 @@
+import { createPublicKey } from 'node:crypto';
+import { calculateJwkThumbprint } from 'jose';
+import { expect, test } from 'vitest';
+import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
+import { isKid } from '../../src/domain/kid.js';
+import { RFC7638_3_1 } from './rfc-vectors.js';
+
+test('RFC 7638 §3.1: the thumbprint is that of kty, n and e alone', async () => {
+  const { jwk, thumbprint } = RFC7638_3_1;
+  expect(await calculateJwkThumbprint(jwk)).toBe(thumbprint);
+  const exported = createPublicKey({ key: jwk, format: 'jwk' }).export({ format: 'jwk' });
+  expect(await calculateJwkThumbprint(exported as typeof jwk)).toBe(thumbprint);
+  expect(isKid(thumbprint)).toBe(true);
+});
+
+test('the thumbprint of a pair of ours is that of its public half', async () => {
+  const { publicKey, thumbprint } = await rsaKeyPairGenerator.generate('RS256', 2048);
+  const { n, e } = createPublicKey(publicKey).export({ format: 'jwk' });
+  expect(thumbprint).toBe(await calculateJwkThumbprint({ kty: 'RSA', n: String(n), e: String(e) }));
+});

@@ -1,0 +1,217 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { KeySnapshot } from '../../src/domain/ports.js';
+import type { SigningKey } from '../../src/domain/signing-key.js';
+import { KeySet } from '../../src/verify/key-set.js';
+import { StandingClock } from '../support/clock.js';
+import { rsaPair } from '../support/signing.js';
+import { signingKey } from '../support/signing-keys.js';
+
+const { publicKey: publicHalf } = rsaPair();
+const PEM = publicHalf.export({ type: 'spki', format: 'pem' }).toString();
+
+let clock: StandingClock;
+let stored: SigningKey[];
+let reads: number;
+let answer: () => Promise<void>;
+let keySet: KeySet;
+
+beforeEach(() => {
+  clock = new StandingClock();
+  stored = [key('k1')];
+  reads = 0;
+  answer = async () => {};
+  const snapshot = async (): Promise<KeySnapshot> => {
+    reads += 1;
+    const keys = [...stored];
+    await answer();
+    return { revision: reads, keys };
+  };
+  keySet = new KeySet({ snapshot }, clock);
+});
+
+function key(kid: string, parts: Partial<SigningKey> = {}): SigningKey {
+  return signingKey({ kid, state: 'active', publicKey: PEM, ...parts });
+}
+
+/** The next read does not end before `release` is called. */
+function holdReads(): { release: () => void } {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  answer = () => released;
+  return { release };
+}
+
+test('nothing is read before a key is looked for', () => {
+  expect(reads).toBe(0);
+});
+
+test('a key comes with what a verification needs of it, and no more', async () => {
+  const { n, e } = publicHalf.export({ format: 'jwk' });
+  expect(await keySet.find('k1')).toEqual({
+    id: stored[0]?.id,
+    kid: 'k1',
+    alg: 'RS256',
+    state: 'active',
+    jwk: { kty: 'RSA', kid: 'k1', use: 'sig', alg: 'RS256', n, e },
+  });
+});
+
+test('a key in whatever state is there', async () => {
+  stored = [key('r', { state: 'retired' }), key('c', { state: 'compromised' })];
+  expect(await keySet.find('r')).toMatchObject({ state: 'retired' });
+  expect(await keySet.find('c')).toMatchObject({ state: 'compromised' });
+});
+
+test('kids are compared byte for byte', async () => {
+  await keySet.find('k1');
+  clock.advance(1);
+  expect(await keySet.find('K1')).toBeNull();
+});
+
+describe('keys that are known', () => {
+  test('are not read again within 30 s', async () => {
+    await keySet.find('k1');
+    clock.advance(29);
+    await keySet.find('k1');
+    expect(reads).toBe(1);
+  });
+
+  test('are read again after 30 s, so that a state takes effect without a restart', async () => {
+    await keySet.find('k1');
+    stored = [{ ...(stored[0] as SigningKey), state: 'compromised' }];
+    clock.advance(29);
+    expect(await keySet.find('k1')).toMatchObject({ state: 'active' });
+    clock.advance(1);
+    expect(await keySet.find('k1')).toMatchObject({ state: 'compromised' });
+    expect(reads).toBe(2);
+  });
+
+  test('that are gone from the store are unknown from then on', async () => {
+    await keySet.find('k1');
+    stored = [];
+    clock.advance(30);
+    expect(await keySet.find('k1')).toBeNull();
+  });
+
+  test('are read again after the clock was set back', async () => {
+    clock.advance(3600);
+    await keySet.find('k1');
+    stored = [{ ...(stored[0] as SigningKey), state: 'compromised' }];
+    clock.advance(-3600);
+    expect(await keySet.find('k1')).toMatchObject({ state: 'compromised' });
+    clock.advance(30);
+    await keySet.find('k1');
+    expect(reads).toBe(3);
+  });
+
+  test('are read once however many look for them at the same time', async () => {
+    const { release } = holdReads();
+    const finding = Promise.all(Array.from({ length: 50 }, () => keySet.find('k1')));
+    release();
+    expect((await finding).every((found) => found?.kid === 'k1')).toBe(true);
+    expect(reads).toBe(1);
+  });
+});
+
+describe('the object of a key', () => {
+  test('is the same one while nothing changes, so that what was derived from it stays', async () => {
+    const before = await keySet.find('k1');
+    for (let round = 0; round < 3; round++) {
+      clock.advance(30);
+      stored = stored.map((one) => ({ ...one }));
+      expect(await keySet.find('k1')).toBe(before);
+    }
+    expect(reads).toBe(4);
+  });
+
+  test('is a new one once the state changes', async () => {
+    const before = await keySet.find('k1');
+    stored = [{ ...(stored[0] as SigningKey), state: 'retiring' }];
+    clock.advance(30);
+    const after = await keySet.find('k1');
+    expect(after).not.toBe(before);
+    expect(before).toMatchObject({ state: 'active' });
+    expect(after).toMatchObject({ state: 'retiring' });
+  });
+
+  test('is a new one for another key under the same kid', async () => {
+    const before = await keySet.find('k1');
+    const other = rsaPair().publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    stored = [key('k1', { publicKey: other })];
+    clock.advance(30);
+    const after = await keySet.find('k1');
+    expect(after?.id).toBe(stored[0]?.id);
+    expect(after?.jwk.n).not.toBe(before?.jwk.n);
+  });
+});
+
+describe('a kid that is not known', () => {
+  test('is read for, so that a key that was made since is found without a restart', async () => {
+    await keySet.find('k1');
+    stored = [...stored, key('k2', { state: 'pending' })];
+    clock.advance(1);
+    expect(await keySet.find('k2')).toMatchObject({ kid: 'k2', state: 'pending' });
+    expect(reads).toBe(2);
+  });
+
+  test('waits for a second to pass since the last read, and is then found', async () => {
+    await keySet.find('k1');
+    stored = [...stored, key('k2')];
+    const finding = keySet.find('k2');
+    expect(await clock.awaited()).toEqual([clock.now() + 1]);
+    expect(reads).toBe(1);
+    clock.advance(1);
+    expect(await finding).toMatchObject({ kid: 'k2' });
+    expect(reads).toBe(2);
+  });
+
+  test('costs one read a second, however many are invented', async () => {
+    await keySet.find('k1');
+    const finding = Promise.all(Array.from({ length: 100 }, (_, index) => keySet.find(`invented-${index}`)));
+    await clock.awaited();
+    clock.advance(1);
+    expect((await finding).every((found) => found === null)).toBe(true);
+    expect(reads).toBe(2);
+  });
+
+  test('keeps nobody waiting whose key is known', async () => {
+    await keySet.find('k1');
+    const finding = keySet.find('invented');
+    await clock.awaited();
+    expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+    clock.advance(1);
+    expect(await finding).toBeNull();
+  });
+
+  test('with the very first look is not read for twice', async () => {
+    expect(await keySet.find('k9')).toBeNull();
+    expect(reads).toBe(1);
+  });
+});
+
+describe('a store that cannot answer', () => {
+  const failure = new Error('the store is away');
+
+  test('is told to everyone who waits, and is asked again', async () => {
+    answer = () => Promise.reject(failure);
+    const outcomes = await Promise.allSettled([keySet.find('k1'), keySet.find('k1')]);
+    expect(outcomes).toEqual([
+      { status: 'rejected', reason: failure },
+      { status: 'rejected', reason: failure },
+    ]);
+    expect(reads).toBe(1);
+    answer = async () => {};
+    expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+  });
+
+  test('is never answered for with keys that are too old', async () => {
+    await keySet.find('k1');
+    answer = () => Promise.reject(failure);
+    clock.advance(29);
+    expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+    clock.advance(1);
+    await expect(keySet.find('k1')).rejects.toBe(failure);
+  });
+});
