@@ -4,7 +4,9 @@ import type { Clock } from './domain/ports.js';
 /** The host's clock. */
 export const systemClock: Clock = {
   now: () => Math.floor(Date.now() / 1000),
+  // Waits for as long as it seems now, and no longer if the clock is set back meanwhile. A timer may fire a moment early.
   until: async (time) => {
-    for (let rest = time * 1000 - Date.now(); rest > 0; rest = time * 1000 - Date.now()) await delay(rest);
+    const rest = time * 1000 - Date.now();
+    if (rest > 0) await delay(rest + 2);
   },
 };

@@ -15,6 +15,8 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** @returns the parts, or in words why `token` is no JWS in Compact Serialization */
 export function parseCompactJws(token: string): CompactJws | string {
+  // A caller in JavaScript hands on what its request did not have.
+  if (typeof token !== 'string') return 'it is not a string';
   if (token === '') return 'it is empty';
   if (token.length > MAX_CHARACTERS) return `it is longer than ${MAX_CHARACTERS} characters`;
   const parts = token.split('.');

@@ -93,12 +93,14 @@ export interface User {
 /** Who exists, wherever that is kept (`users.source`). */
 export interface UserDirectory {
   find(sub: string): Promise<User | null>;
-  /** In the order of the subjects' bytes. */
+  /** Page by page, in an order of the source's own. */
   list(): AsyncIterable<User>;
 }
 
 /** The users that jwtctl keeps itself (`users.source: managed`). */
 export interface UserStore extends UserDirectory {
+  /** In the order of the subjects' bytes. */
+  list(): AsyncIterable<User>;
   /** Adds an enabled user with version 1. Null where the subject exists already. */
   add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;
   setVersion(sub: string, version: number): Promise<void>;

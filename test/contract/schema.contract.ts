@@ -144,6 +144,13 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       });
     });
 
+    test('a schema that lacks a migration in the middle is damaged, and not migrated over', async () => {
+      await migrate(db, engine);
+      await forget(['003_users']);
+
+      await expect(migrate(db, engine)).rejects.toMatchObject({ kind: 'state', code: 'ERR_SCHEMA_DAMAGED' });
+    });
+
     test('a schema that lacks something is outdated, and names what migrating would do', async () => {
       const outdated = expect.objectContaining({ kind: 'state', code: 'ERR_SCHEMA_OUTDATED' });
       const empty = await schemaStatus(db, engine);

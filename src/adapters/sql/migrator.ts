@@ -16,7 +16,8 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
     migrationLockTableName: LOCK_TABLE,
   });
   const before = await schemaStatus(db, engine);
-  if (before.unknown.length > 0) throw newerSchema(before);
+  if (before.unknown.length > 0) throw newerSchema(before.unknown);
+  assertInOrder(before);
   const { error, results } = await migrator.migrateToLatest();
   if (error !== undefined) throw error;
   return (results ?? [])
@@ -37,7 +38,7 @@ export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<
 
 /** @throws JwtctlError `ERR_SCHEMA_OUTDATED` or `ERR_SCHEMA_NEWER` (both state) where the queries of this version would not fit */
 export function assertCurrent(status: SchemaStatus): void {
-  if (status.unknown.length > 0) throw newerSchema(status);
+  if (status.unknown.length > 0) throw newerSchema(status.unknown);
   if (status.pending.length > 0) {
     const what =
       status.applied.length === 0
@@ -49,14 +50,27 @@ export function assertCurrent(status: SchemaStatus): void {
   }
 }
 
-function newerSchema(status: SchemaStatus): JwtctlError {
+function assertInOrder({ applied, pending }: SchemaStatus): void {
+  const [next] = pending;
+  if (next === undefined || applied.every((name) => name < next)) return;
+  throw new JwtctlError(
+    'state',
+    'ERR_SCHEMA_DAMAGED',
+    `The database has later migrations than ${next}, but not that one.`,
+    {
+      hint: 'Rows of the table jwtctl_migration were changed by other means than jwtctl: restore them from a backup.',
+    },
+  );
+}
+
+function newerSchema(unknown: string[]): JwtctlError {
   return new JwtctlError(
     'state',
     'ERR_SCHEMA_NEWER',
     'The database was migrated by a newer version of jwtctl.',
     {
       hint: 'Update jwtctl on this host.',
-      details: { unknown: status.unknown },
+      details: { unknown },
     },
   );
 }
