@@ -6,8 +6,9 @@ import {
   makeSealedKey,
   type SealedKey,
 } from './key-generation.js';
+import type { KeySnapshot } from './ports.js';
 import { planRotation, type RotationPlan, type RotationPolicy, type RotationReason } from './rotation.js';
-import type { SigningAlgorithm } from './signing-key.js';
+import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
 
 const ATTEMPTS = 20;
 
@@ -49,22 +50,14 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
     const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
     // Not `??=`: that no key was active is something to remember too.
     if (attempt === 1) firstActive = signing;
-    const plan = planRotation(keys, input.policy, ports.clock.now());
+    // Another run rotated while this one was at it. Due or forced, it has been done.
+    if (firstActive !== signing) return lostRace(keys, input.policy, ports.clock.now());
 
-    if (firstActive !== signing) {
-      // Another run rotated while this one was at it. Due or forced, it has been done.
-      return {
-        ...outcomeOf(plan, []),
-        rotated: false,
-        reason: 'lost_race',
-        active: signing,
-        previous: null,
-        isUnannounced: false,
-      };
-    }
+    const plan = planRotation(keys, input.policy, ports.clock.now());
     if (input.dryRun) return outcomeOf(plan, []);
     const made = await makeKeys(ports, input, plan);
-    if (await commit(ports, plan, revision, made, input.policy)) return outcomeOf(plan, made);
+    const outcome = await commit(ports, { revision, keys }, made, input.policy);
+    if (outcome !== null) return outcome;
   }
   throw new JwtctlError(
     'unavailable',
@@ -82,40 +75,66 @@ async function makeKeys(
   input: RotationInput,
   plan: RotationPlan,
 ): Promise<SealedKey[]> {
-  const wanted = Number(plan.activatesNewKey) + Number(plan.publishesNewKey);
   const made: SealedKey[] = [];
-  while (made.length < wanted) made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }));
+  while (made.length < pairsWanted(plan))
+    made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }));
   return made;
 }
 
-/** False where the key store changed since `revision`: then nothing was written. */
+/**
+ * Plans anew, for making pairs and getting the transaction take time, and `verifyUntil` is reckoned from the moment at
+ * which a key really steps down. Null, and nothing written, where the key store or what is due has changed meanwhile.
+ */
 async function commit(
   ports: KeyGenerationPorts,
-  plan: RotationPlan,
-  revision: number,
+  { revision, keys: known }: KeySnapshot,
   made: readonly SealedKey[],
   policy: RotationPolicy,
-): Promise<boolean> {
-  if (plan.transitions.length === 0 && made.length === 0) return true;
+): Promise<RotationOutcome | null> {
+  const idle = planRotation(known, policy, ports.clock.now());
+  if (made.length === 0 && idle.transitions.length === 0 && pairsWanted(idle) === 0)
+    return outcomeOf(idle, made);
   return ports.database.transaction(async ({ keys, auditLog }) => {
     const now = ports.clock.now();
-    if (!(await keys.apply(revision, plan.transitions))) return false;
-    for (const [index, key] of made.entries()) {
-      const isActive = plan.activatesNewKey && index === 0;
-      await keys.insert(isActive ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now));
+    const plan = planRotation(known, policy, now);
+    if (pairsWanted(plan) !== made.length) return null;
+    if (!(await keys.apply(revision, plan.transitions))) return null;
+    const added = made.map((key, index) =>
+      plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
+    );
+    for (const key of added) {
+      const inserted = await keys.insert(key);
+      if (inserted !== 'inserted')
+        throw new JwtctlError('bug', 'ERR_KEY_TRANSITION', `Key ${key.kid}: ${inserted}.`);
     }
-    const { rotated, active, pending, retired } = outcomeOf(plan, made);
-    const target = (rotated ? active : made.length > 0 ? pending : retired.join(' ')) ?? '';
-    await auditLog.append({
-      at: now,
-      actor: ports.actor,
-      action: 'keys.rotate',
-      target,
-      outcome: plan.reason,
-      reason: null,
-    });
-    return true;
+    // A row for each key, with the state that it came to.
+    const moves = [...plan.transitions.map(({ kid, to }) => ({ kid, state: to })), ...added];
+    for (const { kid, state } of moves) {
+      const entry = { at: now, actor: ports.actor, action: 'keys.rotate', target: kid, outcome: state };
+      await auditLog.append({ ...entry, reason: plan.reason });
+    }
+    return outcomeOf(plan, made);
   });
+}
+
+function pairsWanted(plan: RotationPlan): number {
+  return Number(plan.activatesNewKey) + Number(plan.publishesNewKey);
+}
+
+/** What the other run has left, as it is: this one did nothing. */
+function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: number): RotationOutcome {
+  const plan = planRotation(keys, { ...policy, isForced: false }, now);
+  const kidIn = (state: KeyState) => keys.find((key) => key.state === state)?.kid ?? null;
+  return {
+    rotated: false,
+    reason: 'lost_race',
+    active: kidIn('active'),
+    previous: null,
+    pending: kidIn('pending'),
+    signsFrom: plan.signsFrom,
+    isUnannounced: false,
+    retired: [],
+  };
 }
 
 function outcomeOf(plan: RotationPlan, made: readonly SealedKey[]): RotationOutcome {

@@ -36,11 +36,12 @@ async function kidsIn(...states: string[]): Promise<string[]> {
   return keys.filter(({ state }) => states.includes(state)).map(({ kid }) => kid);
 }
 
+/** `<state> <kid>: <reason>` of each key that a rotation moved. */
 async function audited(): Promise<string[]> {
   const rows = await service.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
   return rows
     .filter(({ action }) => action === 'keys.rotate')
-    .map(({ outcome, target }) => `${outcome} ${target}`);
+    .map(({ outcome, target, reason }) => `${outcome} ${target}: ${reason}`);
 }
 
 /** A token that lasts as long as any may, by an issuer that has just read the active key. */
@@ -98,7 +99,7 @@ describe('the story of ten rotations', () => {
     const issuer = service.issuer();
     await issuer.issue({ sub: 'alice' });
     await rotate({ isForced: true });
-    service.clock.advance(49);
+    service.clock.advance(29);
     const { token, kid, exp } = await issuer.issue({ sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds });
     expect(kid).toBe('k1');
     service.clock.advance(exp + POLICY.clockToleranceSeconds - 1 - service.clock.now());
@@ -132,11 +133,73 @@ describe('a run', () => {
     expect(await audited()).toEqual(rows);
   });
 
-  test('is in the audit log with what came of it', async () => {
+  test('is in the audit log with every key that it moved, and where to', async () => {
     const { pending } = await rotate();
-    const { active } = await rotate({ isForced: true });
+    const { active, pending: next } = await rotate({ isForced: true });
     expect(active).toBe(pending);
-    expect(await audited()).toEqual([`published ${pending}`, `forced ${active}`]);
+    expect(await audited()).toEqual([
+      `pending ${pending}: published`,
+      'retiring k1: forced',
+      `active ${active}: forced`,
+      `pending ${next}: forced`,
+    ]);
+  });
+
+  test('reckons from the moment at which the key steps down, however long making a pair took', async () => {
+    const slow = {
+      generate: async (bits: number) => {
+        service.clock.advance(21);
+        return service.ports.generator.generate(bits);
+      },
+    };
+    const options = {
+      policy: { ...ROTATION, isForced: true },
+      alg: 'RS256',
+      bits: 2048,
+      dryRun: false,
+    } as const;
+    await rotateKeys({ ...service.ports, generator: slow }, options);
+    const { keys } = await service.database.keys.snapshot();
+    const old = keys.find(({ kid }) => kid === 'k1');
+    expect(old?.retiringAt).toBe(service.clock.now());
+    expect(old?.verifyUntil).toBe(
+      service.clock.now() + 60 + ROTATION.maxTtlSeconds + ROTATION.clockToleranceSeconds,
+    );
+  });
+
+  test('retires any number of keys at once', async () => {
+    const { keys } = service.database;
+    const { publicKey } = await service.ports.generator.generate(2048);
+    for (let index = 0; index < 30; index++) {
+      await keys.insert({
+        kid: `${'k'.repeat(43)}-${index}`,
+        ...{
+          alg: 'RS256',
+          bits: 2048,
+          state: 'pending',
+          publicKey,
+          sealedPrivateKey: 'x',
+          masterKeyId: 'mk',
+        },
+        ...{ maxTtlSeconds: null, createdAt: 1, activatedAt: null },
+      });
+    }
+    const ended = { state: 'retiring', retiring_at: 1, verify_until: 2 } as const;
+    await service.db.updateTable('keystore').set(ended).where('state', '=', 'pending').execute();
+    expect((await rotate()).retired).toHaveLength(30);
+    expect(await kidsIn('retired')).toHaveLength(30);
+  });
+
+  test('that loses the race says how things are, and claims nothing of what the winner did', async () => {
+    const outcomes = await Promise.all(Array.from({ length: 6 }, () => rotate({ isForced: true })));
+    const [active] = await kidsIn('active');
+    const losers = outcomes.filter(({ reason }) => reason === 'lost_race');
+    expect(losers.length).toBeGreaterThan(0);
+    for (const { rotated, previous, retired } of losers) {
+      expect({ rotated, previous, retired }).toEqual({ rotated: false, previous: null, retired: [] });
+    }
+    expect(losers.at(-1)?.active).toBe(active);
+    expect(await kidsIn('pending')).toContain(losers.at(-1)?.pending);
   });
 
   test('as a dry run shows the plan and changes nothing', async () => {
