@@ -248,15 +248,10 @@ export interface TokenRegistry {
 
   /**
    * Notes a user's status beside their entries; a subject without entries needs none. A status with a version below the
-   * one that is known changes nothing: an older read never overwrites a newer state.
-   *
-   * @returns how many replicas confirmed a `disabled` that was noted; null for all else, which nothing waits for
+   * one that is known changes nothing: an older read never overwrites a newer state. It waits for no replica: what takes
+   * standing away is in the security log.
    */
-  setUserStatus(
-    sub: string,
-    user: KnownUserStatus,
-    now: number,
-  ): Promise<{ replicasConfirmed: number | null }>;
+  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void>;
 
   /** Removes the matching entries of one subject. Without entries nothing of the subject is left. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
@@ -352,10 +347,7 @@ export interface Sealer {
 }
 
 export interface KeyPairGenerator {
-  generate(
-    alg: SigningAlgorithm,
-    bits: number,
-  ): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
+  generate(bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }
 
 /** A person at a terminal. */

@@ -8,6 +8,7 @@ import type {
   TokenRegistry,
   WideRemoval,
 } from './ports.js';
+import { ifReachable } from './reachability.js';
 import type { SigningKey } from './signing-key.js';
 
 // Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
@@ -193,16 +194,6 @@ export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Pr
       `It is recorded in the security log and holds for every verifier that reads it; the registry could not be changed: ${error.message}`,
       { hint, cause: error },
     );
-  }
-}
-
-/** What the registry says before something is recorded; a registry that is away must not keep it from being recorded. */
-export async function ifReachable<T>(read: () => Promise<T>, otherwise: T): Promise<T> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof JwtctlError && error.kind === 'unavailable') return otherwise;
-    throw error;
   }
 }
 

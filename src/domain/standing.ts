@@ -5,7 +5,9 @@ import type {
   SecurityLog,
   TokenRegistry,
   UserDirectory,
+  UserStatus,
 } from './ports.js';
+import { ifReachable } from './reachability.js';
 import type { Standing } from './verification.js';
 
 export interface StandingPorts {
@@ -33,11 +35,12 @@ export async function findStanding(
     ports.registry.standing(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
-  const isUserInDoubt = registered.user === null || events.some(isUserEvent);
+  const known = registered.user;
+  const isInDoubt = known === null || events.some(isUserEvent);
   return {
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
     revoked: events.some((event) => covers(event, token)),
-    user: isUserInDoubt ? await askDirectory(ports, token.sub, now) : (registered.user ?? 'unknown'),
+    user: isInDoubt ? await askDirectory(ports, token.sub, known, now) : known,
   };
 }
 
@@ -72,10 +75,18 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-async function askDirectory(ports: StandingPorts, sub: string, now: number): Promise<Standing['user']> {
+/** What it says is noted beside the entry. A registry that takes no writes now has given its answer all the same. */
+async function askDirectory(
+  ports: StandingPorts,
+  sub: string,
+  known: UserStatus | null,
+  now: number,
+): Promise<Standing['user']> {
   const user = await ports.users.find(sub);
   if (user === null) return 'unknown';
-  await ports.registry.setUserStatus(sub, knownStatus(user, now, ports.statusTtlSeconds), now);
+  const status = knownStatus(user, now, ports.statusTtlSeconds);
+  if (user.status !== known)
+    await ifReachable(() => ports.registry.setUserStatus(sub, status, now), undefined);
   return user.status;
 }
 

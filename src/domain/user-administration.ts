@@ -1,6 +1,7 @@
 import { JwtctlError } from './errors.js';
 import type { Clock, Database, SecurityEventType, Stores, TokenRegistry, User, UserStatus } from './ports.js';
-import { afterRecord, eventExpiry, ifReachable, latest, type RevocationPolicy } from './revocation.js';
+import { ifReachable } from './reachability.js';
+import { afterRecord, eventExpiry, latest, type RevocationPolicy } from './revocation.js';
 import { knownStatus } from './standing.js';
 
 export interface UserAdministrationPorts {

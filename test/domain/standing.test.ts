@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
 import type {
   NewSecurityEvent,
   SecurityEvent,
@@ -184,6 +185,21 @@ describe('findStanding', () => {
     });
     expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual([]);
+  });
+
+  test('holds although the registry takes no note of what the directory said', async () => {
+    await register();
+    const full = new JwtctlError('unavailable', 'ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
+    stores.registry.setUserStatus = () => Promise.reject(full);
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+  });
+
+  test('writes nothing where the registry knows already what the directory says', async () => {
+    await register('disabled');
+    await append({ type: 'user_disabled', userVersion: 2 });
+    await stores.database.users.setStatus('alice', 'disabled', clock.now());
+    stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
+    expect(await standing()).toMatchObject({ user: 'disabled' });
   });
 
   test('rejects where the directory cannot answer', async () => {

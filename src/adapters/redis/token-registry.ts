@@ -120,17 +120,8 @@ export class RedisTokenRegistry implements TokenRegistry {
       .sort(byAge);
   }
 
-  async setUserStatus(
-    sub: string,
-    user: KnownUserStatus,
-    now: number,
-  ): Promise<{ replicasConfirmed: number | null }> {
-    // Only what takes standing away has to reach the replicas before it counts as done.
-    const confirming = user.status === 'disabled';
-    const args = [statusScore(user), user.version];
-    const { answer, client } = await this.#run(sub, SET_STATUS, now, args, confirming);
-    const isNoted = answer !== NOT_OURS && answer[0] === 1;
-    return { replicasConfirmed: isNoted && confirming ? await this.#confirm(client) : null };
+  async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
+    await this.#run(sub, SET_STATUS, now, [statusScore(user), user.version]);
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {

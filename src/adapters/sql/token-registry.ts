@@ -105,11 +105,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return rows.map((row) => ({ ...toEntry(row), label: row.label }));
   }
 
-  setUserStatus(
-    sub: string,
-    user: KnownUserStatus,
-    now: number,
-  ): Promise<{ replicasConfirmed: number | null }> {
+  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
     return this.#write(now, async (db) => {
       const entry = await db
         .selectFrom('registry_entries')
@@ -117,7 +113,6 @@ export class SqliteTokenRegistry implements TokenRegistry {
         .where('sub', '=', sub)
         .executeTakeFirst();
       if (entry !== undefined) await noteStatus(db, sub, user);
-      return { replicasConfirmed: null };
     });
   }
 
