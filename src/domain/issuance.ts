@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from '
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
-import { encodeBase64url } from './jws.js';
+import { encodeBase64url, MAX_TOKEN_CHARACTERS } from './jws.js';
 import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import { createSignature } from './signature.js';
@@ -13,6 +13,7 @@ import { hasControlCharacter, parseSubject } from './subject.js';
 // An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
 const LONGEST_WAIT_SECONDS = 10;
 const MAX_LABEL_BYTES = 128;
+const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
@@ -87,6 +88,7 @@ export class Issuer {
     const user = await this.#enabledUser(request.sub);
     const claims = claimsSet(request, this.#policy, now);
     const token = await sign(signer, claims);
+    if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
 
     const { jti, iat, exp, sub, aud } = claims;
     await this.#ports.registry.register(
@@ -115,8 +117,8 @@ export class Issuer {
     const now = this.#ports.clock.now();
     if (this.#held === undefined || now >= this.#held.until) {
       const signer = this.#openSigner();
-      // A token that has to wait is still signed within the hold.
-      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS - LONGEST_WAIT_SECONDS };
+      // Half of the hold: a token that has to wait, and one that meets a slow rotation, stay within the whole of it.
+      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS / 2 };
       signer.catch(() => {
         this.#held = undefined;
       });
@@ -127,15 +129,17 @@ export class Issuer {
   async #openSigner(): Promise<Signer> {
     const { keys, transaction } = this.#ports.database;
     const { maxTtlSeconds } = this.#policy;
-    for (;;) {
+    for (let attempt = 1; ; attempt++) {
       const key = await this.#activeKey();
       // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
       const isKnown = (key.maxTtlSeconds ?? 0) >= maxTtlSeconds;
-      if (!isKnown && !(await transaction((stores) => stores.keys.raiseMaxTtl(key.kid, maxTtlSeconds))))
-        continue;
-      const sealed = await keys.findSealed(key.kid);
-      if (sealed === null) continue;
-      return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };
+      const isActive =
+        isKnown || (await transaction((stores) => stores.keys.raiseMaxTtl(key.kid, maxTtlSeconds)));
+      const sealed = isActive ? await keys.findSealed(key.kid) : null;
+      if (sealed !== null)
+        return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };
+      // The key stepped down between two reads; but not again and again.
+      if (attempt === SIGNER_ATTEMPTS) throw withoutPrivateHalf(key);
     }
   }
 
@@ -268,6 +272,25 @@ async function sign({ key, privateKey }: Signer, claims: Claims): Promise<string
   const header = { alg: key.alg, typ: 'JWT', kid: key.kid };
   const signingInput = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(claims))}`;
   return `${signingInput}.${encodeBase64url(await createSignature(key.alg, privateKey, signingInput))}`;
+}
+
+function tooLong(length: number): JwtctlError {
+  return unusable(
+    'ERR_TOKEN_TOO_LONG',
+    `The token would be ${length} characters long; a verifier reads at most ${MAX_TOKEN_CHARACTERS}.`,
+    'Put less into its claims.',
+  );
+}
+
+function withoutPrivateHalf(key: SigningKey): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_PRIVATE_KEY_MISSING',
+    `The active key ${key.kid} has no private half.`,
+    {
+      hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
+    },
+  );
 }
 
 /** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */

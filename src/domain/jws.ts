@@ -9,7 +9,7 @@ export interface CompactJws {
 }
 
 // Far above any Claims Set that belongs in a request header, far below what costs memory.
-const MAX_CHARACTERS = 16_384;
+export const MAX_TOKEN_CHARACTERS = 16_384;
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
@@ -18,7 +18,7 @@ export function parseCompactJws(token: string): CompactJws | string {
   // A caller in JavaScript hands on what its request did not have.
   if (typeof token !== 'string') return 'it is not a string';
   if (token === '') return 'it is empty';
-  if (token.length > MAX_CHARACTERS) return `it is longer than ${MAX_CHARACTERS} characters`;
+  if (token.length > MAX_TOKEN_CHARACTERS) return `it is longer than ${MAX_TOKEN_CHARACTERS} characters`;
   const parts = token.split('.');
   if (parts.length !== 3) return `it has ${parts.length} parts instead of 3`;
   const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];

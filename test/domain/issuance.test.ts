@@ -163,18 +163,18 @@ describe('the key', () => {
     const kidOf = async () => (await issuer.issue({ sub: 'alice' })).kid;
     expect(await kidOf()).toBe('k1');
     await swapKeys();
-    service.clock.advance(49);
+    service.clock.advance(29);
     expect(await kidOf()).toBe('k1');
     service.clock.advance(1);
     expect(await kidOf()).toBe('k2');
   });
 
   test.each([
-    { since: 49, kid: 'k1', signedAfter: 60 },
-    { since: 50, kid: 'k2', signedAfter: 61 },
+    { since: 29, kid: 'k1', signedAfter: 40 },
+    { since: 30, kid: 'k2', signedAfter: 41 },
     { since: 59, kid: 'k2', signedAfter: 70 },
   ])(
-    'signs nothing later than 60 s after it was read, though a token waits from second $since on',
+    'signs nothing later than 40 s after it was read, though a token waits from second $since on',
     async (story) => {
       const issuer = service.issuer();
       const readAt = service.clock.now();
@@ -190,13 +190,21 @@ describe('the key', () => {
   );
 
   test('whose halves do not belong together signs nothing', async () => {
-    const { publicKey } = await service.ports.generator.generate('RS256', 2048);
+    const { publicKey } = await service.ports.generator.generate(2048);
     await service.db.updateTable('keystore').set({ public_key: publicKey }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
       code: 'ERR_KEY_HALVES_MISMATCH',
     });
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test('that is active without a private half is an error, not a wait', async () => {
+    await service.db.updateTable('keystore').set({ private_key: null }).execute();
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_PRIVATE_KEY_MISSING',
+    });
   });
 
   test('that could not be opened is tried again with the next token', async () => {
@@ -370,4 +378,13 @@ test('a plan says what would be signed, and signs, registers and notes nothing',
   });
   expect(await service.database.keys.snapshot()).toEqual(before);
   expect(await service.registry.list('alice', now)).toEqual([]);
+});
+
+test('a token that no verifier would read is neither registered nor returned', async () => {
+  const claims = { text: 'x'.repeat(13_000) };
+  await expect(service.issuer().issue({ sub: 'alice', claims })).rejects.toMatchObject({
+    kind: 'usage',
+    code: 'ERR_TOKEN_TOO_LONG',
+  });
+  expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
 });
