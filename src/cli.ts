@@ -99,8 +99,21 @@ function usageError(error: Error & { code: string; exitCode: number }): JwtctlEr
       hint: 'Run it with --help to see which there are.',
     });
   }
-  return new JwtctlError('usage', 'ERR_USAGE', sentence(error.message.replace(/^error: /, '')), {
-    hint: 'Run the command with --help to see its flags.',
+  return new JwtctlError(
+    'usage',
+    'ERR_USAGE',
+    sentence(withoutValues(error.message.replace(/^error: /, ''))),
+    {
+      hint: 'Run the command with --help to see its flags.',
+    },
+  );
+}
+
+/** What was typed may be a password behind a `=`, or a token where a verb was meant: only its beginning is shown. */
+function withoutValues(message: string): string {
+  return message.replace(/'([^']*)'/g, (_quoted, word: string) => {
+    const name = word.replace(/=.*$/s, '=…');
+    return `'${name.length > 40 ? `${name.slice(0, 12)}…` : name}'`;
   });
 }
 

@@ -50,15 +50,17 @@ export interface ContextOptions {
   settings: Settings;
   clock: Clock;
   actor: string;
-  /** Told once what a person should know: which store is in use, where a master key file was made. */
+  /** Told once what a person should know: which store is in use. */
   notice(text: string): void;
+  /** Told what must not go unseen, whatever the output is for: where a master key file was made. */
+  warn(text: string): void;
   /** Told what is opened, for `--verbose`. */
   trace(text: string): void;
 }
 
 /** The composition root: the one place that names adapters. */
 export function createContext(options: ContextOptions): Context {
-  const { settings, clock, actor, notice, trace } = options;
+  const { settings, clock, actor, notice, warn, trace } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
@@ -191,7 +193,7 @@ export function createContext(options: ContextOptions): Context {
       mayCreate: async () =>
         (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
       onCreated: (made) =>
-        notice(
+        warn(
           `Made the master key file ${made}. Keep a copy of it in a safe place: without it no signing key can be opened.`,
         ),
     };
@@ -260,10 +262,15 @@ async function readConfigured(file: string): Promise<string> {
     return await readFile(file, 'utf8');
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
-    throw new JwtctlError('usage', 'ERR_CONFIG_FILE_MISSING', `The file ${file} cannot be read (${code}).`, {
-      hint: 'Run `jwtctl config validate` to see which setting names it.',
-      cause: error,
-    });
+    throw new JwtctlError(
+      'usage',
+      code === 'ENOENT' ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
+      `The file ${file} cannot be read (${code}).`,
+      {
+        hint: 'Run `jwtctl config validate` to see which setting names it.',
+        cause: error,
+      },
+    );
   }
 }
 

@@ -77,6 +77,7 @@ async function openContext(options: SettingsInput): Promise<Context> {
     clock: systemClock,
     actor: 'library',
     notice: () => {},
+    warn: (text) => process.emitWarning(text),
     trace: () => {},
   });
 }

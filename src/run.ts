@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { hostname, userInfo } from 'node:os';
-import type { Readable, Writable } from 'node:stream';
+import { addAbortSignal, type Readable, type Writable } from 'node:stream';
 import { text as readAll } from 'node:stream/consumers';
 import { systemClock } from './clock.js';
 import type { Globals, Invocation } from './commands/invocation.js';
@@ -57,6 +57,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const notice = (text: string) => {
     if (!globals.isQuiet && globals.format !== 'json') io.stderr.write(`${text}\n`);
   };
+  const warn = (text: string) => io.stderr.write(`${text}\n`);
   const trace = (text: string) => {
     if (values.verbose === true) io.stderr.write(`${text}\n`);
   };
@@ -69,7 +70,14 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   };
   const context = () => {
     opened ??= config().then(({ settings }) =>
-      createContext({ settings, clock: io.clock ?? systemClock, actor: actorOf(values), notice, trace }),
+      createContext({
+        settings,
+        clock: io.clock ?? systemClock,
+        actor: actorOf(values),
+        notice,
+        warn,
+        trace,
+      }),
     );
     return opened;
   };
@@ -80,10 +88,10 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     config,
     context,
     readText: async (value) => {
-      if (value === '-') return withoutNewline(await readAll(io.stdin));
+      if (value === '-') return withoutNewline(await readStdin(io, signal));
       return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1))) : value;
     },
-    readFile: (name) => (name === '-' ? readAll(io.stdin) : readNamed(name.replace(/^@/, ''))),
+    readFile: (name) => (name === '-' ? readStdin(io, signal) : readNamed(name.replace(/^@/, ''))),
     confirm: async (question, typeBack) => {
       if (!globals.yes) await ask(globals, await context(), question, typeBack);
     },
@@ -153,6 +161,11 @@ async function ask(
       ? await prompt.confirm(question)
       : (await prompt.typeBack(`${question} Type ${typeBack} to confirm:`)) === typeBack;
   if (!isConfirmed) throw new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
+}
+
+/** An interrupt ends the wait for whoever was to write. */
+function readStdin(io: Io, signal: AbortSignal): Promise<string> {
+  return readAll(addAbortSignal(signal, io.stdin));
 }
 
 async function readNamed(file: string): Promise<string> {

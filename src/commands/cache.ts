@@ -1,10 +1,9 @@
 import type { Context } from '../context.js';
-import { JwtctlError } from '../domain/errors.js';
 import { countFlush, type FlushInput, flush } from '../domain/flushing.js';
 import { inspectRegistry, inspectSubject } from '../domain/inspection.js';
+import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import type { Database } from '../domain/ports.js';
-import type { SigningKey } from '../domain/signing-key.js';
 import { parseSubject } from '../domain/subject.js';
 import { EXIT } from '../output/exit-code.js';
 import { flushReport, inspection, nodeList } from '../output/views/cache.js';
@@ -64,7 +63,7 @@ const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async 
     now: clock.now(),
     top: flags.top ?? 10,
     signal,
-    ...(flags.kid === undefined ? {} : { key: keyOf(keys, flags.kid) }),
+    ...(flags.kid === undefined ? {} : { key: await requireKey(database, flags.kid) }),
   };
   const report = await (sub === undefined
     ? inspectRegistry(registry, keys, input)
@@ -121,7 +120,7 @@ function typedBack({ settings }: Context): string {
 
 async function filterOf(database: Database, { kid, issuedBefore }: FlushFlags) {
   return {
-    ...(kid === undefined ? {} : { keyId: keyOf((await database.keys.snapshot()).keys, kid).id }),
+    ...(kid === undefined ? {} : { keyId: (await requireKey(database, kid)).id }),
     ...(issuedBefore === undefined ? {} : { issuedBefore }),
   };
 }
@@ -130,14 +129,6 @@ function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): strin
   if (sub !== undefined) return sub;
   if (kid !== undefined) return kid;
   return issuedBefore === undefined ? `all under ${prefix}` : `issued before ${issuedBefore}`;
-}
-
-function keyOf(keys: readonly SigningKey[], kid: string): SigningKey {
-  const key = keys.find((candidate) => candidate.kid === kid);
-  if (key !== undefined) return key;
-  throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
-    hint: 'Run `jwtctl keys list`.',
-  });
 }
 
 const nodes: Action<object, []> = async ({ context: open }) => {

@@ -1,5 +1,6 @@
 import { parseDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
+import { excerpt } from '../domain/prose.js';
 
 /** For commander's `option`: a duration in seconds. */
 export const durationFlag = (text: string): number => parseDuration(text);
@@ -12,7 +13,7 @@ export function integerFlag(flag: string, min: number, max: number): (text: stri
     throw new JwtctlError(
       'usage',
       'ERR_FLAG_INVALID',
-      `${flag} is '${printable(text)}'; expected a whole number from ${min} to ${max}.`,
+      `${flag} is '${excerpt(text)}'; expected a whole number from ${min} to ${max}.`,
     );
   };
 }
@@ -28,13 +29,19 @@ export function momentFlag(flag: string): (text: string) => number {
     if (/^\d{1,12}$/.test(text)) return Number(text);
     const isIso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
     const milliseconds = isIso ? Date.parse(text) : Number.NaN;
-    if (Number.isFinite(milliseconds)) return Math.floor(milliseconds / 1000);
+    if (Number.isFinite(milliseconds) && isCalendarDay(text.slice(0, 10)))
+      return Math.floor(milliseconds / 1000);
     throw new JwtctlError(
       'usage',
       'ERR_FLAG_INVALID',
-      `${flag} is '${printable(text)}'; expected NumericDate seconds or a date such as 2026-01-31T12:00:00Z.`,
+      `${flag} is '${excerpt(text)}'; expected NumericDate seconds or a date such as 2026-01-31T12:00:00Z.`,
     );
   };
+}
+
+/** Date.parse takes the 31st of February for the 3rd of March. */
+function isCalendarDay(day: string): boolean {
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
 /** A flag that stands alone among these, or a usage error that says so. */
@@ -47,8 +54,4 @@ export function exactlyOne(given: Record<string, unknown>, what: string): void {
       ? `${what}: one of ${all} is needed.`
       : `${names.join(' and ')} cannot be used together.`;
   throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', message, { hint: `Give exactly one of ${all}.` });
-}
-
-function printable(text: string): string {
-  return JSON.stringify(text.slice(0, 60)).slice(1, -1);
 }

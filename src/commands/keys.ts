@@ -2,15 +2,14 @@ import { Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
 import { jwkSet } from '../domain/jwk-set.js';
 import { generateKeys, planGeneration } from '../domain/key-generation.js';
+import { requireKey } from '../domain/key-lookup.js';
 import { rotateKeys } from '../domain/key-rotation.js';
 import { parseKid } from '../domain/kid.js';
-import type { Database } from '../domain/ports.js';
 import {
   KEY_STATES,
   type KeyState,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
-  type SigningKey,
 } from '../domain/signing-key.js';
 import {
   generationPlan,
@@ -84,7 +83,7 @@ export const defineKeys: DefineGroup = (group, run) => {
 };
 
 const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; count?: number }, []> = async (
-  { context: open, globals },
+  { context: open, globals, signal },
   flags,
 ) => {
   if (flags.kid !== undefined && (flags.count ?? 1) > 1) {
@@ -98,6 +97,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
     bits: flags.bits ?? settings.keys.bits,
     count: flags.count ?? 1,
     maxTtlSeconds: settings.token.maxTtl,
+    signal,
   };
   const database = await context.database(globals.dryRun ? 'pretend' : 'create');
   if (globals.dryRun) return { view: generationPlan(await planGeneration(database, input)) };
@@ -124,7 +124,7 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open }, { state
 
 const show: Action<object, [string]> = async ({ context: open }, _flags, kid) => {
   const context = await open();
-  return { view: keyRecordWithJwk(await findKey(await context.database(), kid), context.clock.now()) };
+  return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
 };
 
 const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
@@ -187,14 +187,6 @@ const exportPublic: Action<{ jwks?: true; pem?: true; kid?: string }, []> = asyn
     );
   }
   const database = await (await open()).database();
-  if (flags.kid !== undefined) return { view: publicKeyPem(await findKey(database, flags.kid)) };
+  if (flags.kid !== undefined) return { view: publicKeyPem(await requireKey(database, flags.kid)) };
   return { view: jwkSetText(jwkSet((await database.keys.snapshot()).keys)) };
 };
-
-async function findKey(database: Database, kid: string): Promise<SigningKey> {
-  const key = await database.keys.find(parseKid(kid));
-  if (key !== null) return key;
-  throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
-    hint: 'Run `jwtctl keys list`.',
-  });
-}

@@ -1,7 +1,9 @@
 import type { Context } from '../context.js';
 import { JwtctlError } from '../domain/errors.js';
 import type { TokenRequest } from '../domain/issuance.js';
+import { isJti, parseJti } from '../domain/jti.js';
 import { decodeToken } from '../domain/jws.js';
+import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import { parseReason } from '../domain/prose.js';
 import {
@@ -29,6 +31,7 @@ import { parseClaims } from './claims-flags.js';
 import { examples } from './examples.js';
 import { durationFlag, momentFlag, repeatedFlag } from './flags.js';
 import type { Action, DefineGroup, Invocation } from './invocation.js';
+import { revocationPolicy } from './revocation-policy.js';
 
 export const defineToken: DefineGroup = (group, run) => {
   group
@@ -82,7 +85,7 @@ export const defineToken: DefineGroup = (group, run) => {
     .command('revoke')
     .argument('[token]', 'the token, - for standard input, or @file')
     .option('--sub <sub>', 'the subject whose tokens are meant; with --jti or --all')
-    .option('--jti <jti>', 'one token of the subject')
+    .option('--jti <jti>', 'one token of the subject', parseJti)
     .option('--all', 'all tokens of the subject')
     .option('--kid <kid>', 'all tokens under a key', parseKid)
     .option(
@@ -248,10 +251,7 @@ async function revokeSelected(
   const text = selection.by === 'token' ? await invocation.readText(selection.token) : '';
   const context = await invocation.context();
   const ports = await context.administration();
-  const policy = {
-    maxTtlSeconds: context.settings.token.maxTtl,
-    clockToleranceSeconds: context.settings.token.clockTolerance,
-  };
+  const policy = revocationPolicy(context.settings);
   const options = { reason, dryRun: globals.dryRun, signal };
   if ('issuedBefore' in selection) assertPast(selection.issuedBefore, context);
 
@@ -263,9 +263,7 @@ async function revokeSelected(
     case 'sub':
       return revokeSubject(ports, policy, selection, options);
     case 'wide': {
-      const key = selection.kid === undefined ? undefined : await ports.database.keys.find(selection.kid);
-      if (key === null)
-        throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${selection.kid}.`);
+      const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
       const wide = {
         ...(key === undefined ? {} : { key }),
         ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
@@ -294,7 +292,7 @@ async function identify(context: Context, token: string): Promise<{ sub: string;
     );
   }
   const { sub, jti } = signed.payload;
-  if (typeof sub === 'string' && typeof jti === 'string') return { sub: parseSubject(sub), jti };
+  if (typeof sub === 'string' && isJti(jti)) return { sub: parseSubject(sub), jti };
   throw new JwtctlError(
     'refused',
     'ERR_CLAIM_INVALID',

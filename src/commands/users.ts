@@ -8,6 +8,7 @@ import { addUser, found, removeUser, setUserStatus } from '../domain/user-admini
 import { userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
+import { revocationPolicy } from './revocation-policy.js';
 
 export const defineUsers: DefineGroup = (group, run) => {
   group
@@ -65,7 +66,9 @@ const add: Action<{ name?: string }, [string]> = async ({ context: open, globals
 
 const list: Action<object, []> = async ({ context: open }) => {
   const context = await open();
-  return { view: userList((await context.users()).list(), context.clock.now()) };
+  const isManaged = context.settings.users.source === 'managed';
+  const empty = isManaged ? 'There are no users. Run `jwtctl users add`.' : 'There are no users to list.';
+  return { view: userList((await context.users()).list(), context.clock.now(), empty) };
 };
 
 const show: Action<object, [string]> = async ({ context: open }, _flags, sub) => {
@@ -93,11 +96,7 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
 };
 
 function policyOf({ settings }: Context) {
-  return {
-    maxTtlSeconds: settings.token.maxTtl,
-    clockToleranceSeconds: settings.token.clockTolerance,
-    statusTtlSeconds: settings.users.statusTtl,
-  };
+  return { ...revocationPolicy(settings), statusTtlSeconds: settings.users.statusTtl };
 }
 
 function assertManaged({ settings }: Context): void {

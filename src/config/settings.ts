@@ -28,6 +28,8 @@ interface Declaration {
   /** The default, as one would write it. Without one the setting is null until it is set. */
   readonly fallback?: string;
   readonly class?: SettingClass;
+  /** Whether a command may hold secrets itself, and is masked like one. */
+  readonly masked?: true;
   /** Where it is not the path in capitals. */
   readonly variable?: string;
   /** Settings that name the same, of which the one from the strongest source counts. */
@@ -112,6 +114,7 @@ const DECLARATIONS = {
   'masterKey.command': {
     kind: text,
     class: 'command',
+    masked: true,
     alternative: 'the master keyring',
     doc: 'A command that prints the master keyring.',
   },
@@ -203,6 +206,7 @@ export interface Setting {
   readonly kind: Kind;
   readonly fallback: string | null;
   readonly class: SettingClass;
+  readonly masked: boolean;
   readonly variable: string;
   /** `--token-max-ttl`; null for secrets and commands. */
   readonly flag: string | null;
@@ -217,6 +221,7 @@ export const SETTINGS: readonly Setting[] = Object.entries<Declaration>(DECLARAT
     kind: declared.kind,
     fallback: declared.fallback ?? null,
     class: declared.class ?? 'plain',
+    masked: declared.masked === true || declared.class === 'secret',
     variable: declared.variable ?? `JWTCTL_${words(name).join('_').toUpperCase()}`,
     flag: (declared.class ?? 'plain') === 'plain' ? `--${words(name).join('-')}` : null,
     alternative: declared.alternative ?? null,

@@ -54,7 +54,7 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
 
 function shownValue(setting: Setting, value: unknown): { value: unknown; text: string } {
   if (value === null) return { value: null, text: '' };
-  if (setting.class === 'secret') return { value: MASK, text: MASK };
+  if (setting.masked) return { value: MASK, text: MASK };
   if (isSensitive({ setting, value }) && setting.kind.type === 'mysqlUrl') {
     const masked = maskedUrl(String(value));
     return { value: masked, text: masked };

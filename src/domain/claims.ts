@@ -1,3 +1,4 @@
+import { isJti } from './jti.js';
 import { type Refusal, refuse } from './refusal.js';
 import { subjectFault } from './subject.js';
 
@@ -24,8 +25,6 @@ export interface Claims {
 }
 
 export const REGISTERED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'] as const;
-
-const MAX_JTI_BYTES = 255;
 
 /** The second of the four checks. A missing or ill-formed claim is told from one that has run out. */
 export function checkClaims(
@@ -65,12 +64,7 @@ export function checkClaims(
 
   if (typeof sub !== 'string' || subjectFault(sub) !== null)
     return invalid('sub', sub, 'a subject of 1 to 255 bytes');
-  if (
-    typeof jti !== 'string' ||
-    jti === '' ||
-    Buffer.byteLength(jti) > MAX_JTI_BYTES ||
-    subjectFault(jti) !== null
-  ) {
+  if (!isJti(jti)) {
     return invalid('jti', jti, 'a string of 1 to 255 bytes');
   }
   return { claims: payload as Claims };

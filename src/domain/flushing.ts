@@ -30,11 +30,15 @@ export function countFlush(ports: FlushPorts, input: FlushInput): Promise<FlushR
 
 /** Removes entries and nothing else: their tokens are refused until something brings the entries back. */
 export async function flush(ports: FlushPorts, input: FlushInput): Promise<FlushReport> {
+  // First, so that a flush that is cut off halfway is on record too.
+  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, 'begun', null));
   const report =
     input.sub === undefined
       ? await ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, false))
       : await flushSubject(ports, input.sub, input.filter);
-  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, report));
+  const outcome = report.complete ? 'done' : 'partial';
+  const reason = `${report.removed} entries removed`;
+  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, outcome, reason));
   return report;
 }
 
@@ -74,13 +78,12 @@ function wideOptions({ clock }: FlushPorts, { signal }: FlushInput, dryRun: bool
   return { now: clock.now(), dryRun, ...(signal === undefined ? {} : { signal }) };
 }
 
-function audit(auditLog: AuditLog, ports: FlushPorts, input: FlushInput, report: FlushReport): Promise<void> {
-  return auditLog.append({
-    at: ports.clock.now(),
-    actor: ports.actor,
-    action: 'cache.flush',
-    target: input.target,
-    outcome: report.complete ? 'done' : 'partial',
-    reason: `${report.removed} entries removed`,
-  });
+function audit(
+  auditLog: AuditLog,
+  { clock, actor }: FlushPorts,
+  { target }: FlushInput,
+  outcome: string,
+  reason: string | null,
+): Promise<void> {
+  return auditLog.append({ at: clock.now(), actor, action: 'cache.flush', target, outcome, reason });
 }

@@ -18,6 +18,8 @@ export interface KeyGenerationInput {
   count: number;
   /** The longest lifetime that tokens are given, in seconds. */
   maxTtlSeconds: number;
+  /** Once it is aborted no further key is begun. */
+  signal?: AbortSignal;
 }
 
 /**
@@ -30,7 +32,7 @@ export async function generateKeys(
   input: KeyGenerationInput,
 ): Promise<SigningKey[]> {
   const keys: SigningKey[] = [];
-  for (let made = 0; made < input.count; made++) {
+  for (let made = 0; made < input.count && !input.signal?.aborted; made++) {
     const key = await makeSealedKey(ports, input);
     keys.push(await add(ports, key, input.maxTtlSeconds));
   }
@@ -60,7 +62,7 @@ export async function makeSealedKey(
   input: { kid?: string; alg: SigningAlgorithm; bits: number },
 ): Promise<SealedKey> {
   for (;;) {
-    const pair = await ports.generator.generate(input.alg, input.bits);
+    const pair = await ports.generator.generate(input.bits);
     const kid = input.kid ?? pair.thumbprint;
     // A thumbprint that begins with - or _ would read as a flag on a command line.
     if (/^[-_]/.test(kid)) continue;

@@ -1,4 +1,5 @@
 import { JwtctlError } from './errors.js';
+import { excerpt } from './prose.js';
 
 const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
@@ -10,13 +11,9 @@ export function isKid(value: unknown): value is string {
 /** @throws JwtctlError `ERR_KID_INVALID` (usage) where {@link isKid} does not hold */
 export function parseKid(value: string): string {
   if (!isKid(value)) {
-    throw new JwtctlError('usage', 'ERR_KID_INVALID', `'${printable(value)}' cannot be a kid.`, {
+    throw new JwtctlError('usage', 'ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {
       hint: 'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.',
     });
   }
   return value;
-}
-
-function printable(value: string): string {
-  return JSON.stringify(value.slice(0, 60)).slice(1, -1);
 }

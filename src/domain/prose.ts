@@ -26,3 +26,17 @@ function oneLine(what: string, text: string, maxLength: number): string {
   }
   return text;
 }
+
+/** What a stranger wrote, as it can be shown on a terminal: whatever could steer it is escaped. */
+export function printable(text: string): string {
+  return text.replace(
+    /[\p{Cc}\u2028\u2029]/gu,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** The beginning of it, for a message. */
+export function excerpt(text: string): string {
+  const shown = printable(text.slice(0, 60));
+  return text.length > 60 ? `${shown}…` : shown;
+}

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
+import { printable } from '../domain/prose.js';
 import type { Cell, Json, ListItem, Section, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
@@ -48,8 +49,8 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
 
 async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
-  if (view.shape !== 'list') return write(`${view.id}\n`);
-  for await (const item of view.items) await write(`${item.id}\n`);
+  if (view.shape !== 'list') return write(`${printable(view.id)}\n`);
+  for await (const item of view.items) await write(`${printable(item.id)}\n`);
 }
 
 async function writeForEyes(view: View, write: Write, color: boolean): Promise<void> {

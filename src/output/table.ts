@@ -1,5 +1,6 @@
 import { Chalk, type ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
+import { printable } from '../domain/prose.js';
 import type { Cell, Tone } from './view.js';
 
 /** Rows under their columns' names, without lines between them: easy on the eyes, and on `awk`. */
@@ -18,7 +19,7 @@ export function drawTable(
 export function drawFields(fields: ReadonlyArray<readonly [string, Cell]>, color: boolean): string {
   const paint = painter(color);
   const table = new Table(plain());
-  for (const [name, cell] of fields) table.push([paint.bold(name), drawCell(cell, paint)]);
+  for (const [name, cell] of fields) table.push([paint.bold(printable(name)), drawCell(cell, paint)]);
   return trimLines(table.toString());
 }
 
@@ -28,14 +29,14 @@ function painter(color: boolean): ChalkInstance {
 
 /** A colour stands beside a word that says the same, never for it. */
 function drawCell(cell: Cell, paint: ChalkInstance): string {
-  if (typeof cell === 'string') return cell;
+  if (typeof cell === 'string') return printable(cell);
   const colors: Record<Tone, ChalkInstance> = {
     good: paint.green,
     warn: paint.yellow,
     bad: paint.red,
     faint: paint.dim,
   };
-  return colors[cell.tone](cell.text);
+  return colors[cell.tone](printable(cell.text));
 }
 
 function plain(): Table.TableConstructorOptions {

@@ -5,7 +5,7 @@ import { checkSignature, createSignature } from '../../src/domain/signature.js';
 import { SIGNING_ALGORITHMS } from '../../src/domain/signing-key.js';
 
 async function generate(bits = 2048) {
-  const pair = await rsaKeyPairGenerator.generate('RS256', bits);
+  const pair = await rsaKeyPairGenerator.generate(bits);
   const privateKey = createPrivateKey({ key: Buffer.from(pair.pkcs8), format: 'der', type: 'pkcs8' });
   return { ...pair, privateKey, public: createPublicKey(pair.publicKey) };
 }

@@ -5,7 +5,7 @@ import type { KeyPairGenerator } from '../../domain/ports.js';
 
 /** RSA pairs from OpenSSL, made off the main thread; the exponent is 65537. */
 export const rsaKeyPairGenerator: KeyPairGenerator = {
-  async generate(_alg, bits) {
+  async generate(bits) {
     const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', {
       modulusLength: bits,
       publicExponent: 0x10001,

@@ -125,11 +125,7 @@ function safeIso(seconds: number): string {
   return Math.abs(seconds) < 8.64e12 ? isoTime(seconds) : 'out of range';
 }
 
-/** A foreign token may hold anything: what could steer a terminal is escaped. */
+/** A foreign token may hold anything. */
 function plainText(value: unknown): string {
-  const text = typeof value === 'string' ? value : JSON.stringify(value as Json);
-  return text.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return typeof value === 'string' ? value : JSON.stringify(value as Json);
 }

@@ -2,12 +2,12 @@ import type { User } from '../../domain/ports.js';
 import { relativeTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, View } from '../view.js';
 
-export function userList(users: AsyncIterable<User>, now: number): View {
+export function userList(users: AsyncIterable<User>, now: number, empty: string): View {
   return {
     shape: 'list',
     items: mapItems(users, now),
     columns: ['sub', 'name', 'status', 'created', 'updated'],
-    empty: 'There are no users. Run `jwtctl users add`.',
+    empty,
   };
 }
 

@@ -1,0 +1,66 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A server behind a line that goes dead. */
+export interface SilencingProxy {
+  /** The URL that was given, through the proxy. */
+  url: string;
+  /** From the next message on that has this text in it, nothing passes on its connection. */
+  fallSilentAt(trigger: string): void;
+  /** Nothing passes any more, on any connection. */
+  fallSilent(): void;
+  /** How many connections have fallen silent. */
+  silenced(): number;
+  stop(): Promise<void>;
+}
+
+/** Passes everything on to the server of `url`, until it is to fall silent: then it neither answers nor hangs up. */
+export async function startSilencingProxy(url: string): Promise<SilencingProxy> {
+  const target = new URL(url);
+  const sockets = new Set<Socket>();
+  const silent = new Set<Socket>();
+  let trigger: string | undefined;
+  let isSilent = false;
+
+  // Half-open: where the client hangs up, a dead line does not do so in return.
+  const server = createServer({ allowHalfOpen: true }, (client) => {
+    const upstream = connect({ host: target.hostname, port: Number(target.port || 3306), allowHalfOpen: true });
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on('error', () => {});
+      socket.once('close', () => sockets.delete(socket));
+    }
+    const isDead = () => isSilent || silent.has(client);
+    client.on('data', (chunk) => {
+      if (trigger !== undefined && chunk.includes(trigger)) silent.add(client);
+      if (!isDead()) upstream.write(chunk);
+    });
+    upstream.on('data', (chunk) => {
+      if (!isDead()) client.write(chunk);
+    });
+    client.on('end', () => isDead() || upstream.end());
+    upstream.on('end', () => isDead() || client.end());
+    client.on('close', () => upstream.destroy());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  const through = new URL(url);
+  through.hostname = '127.0.0.1';
+  through.port = String((server.address() as AddressInfo).port);
+  return {
+    url: through.href,
+    fallSilentAt: (text) => {
+      trigger = text;
+    },
+    fallSilent: () => {
+      isSilent = true;
+    },
+    silenced: () => silent.size,
+    stop: async () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
