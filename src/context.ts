@@ -181,6 +181,17 @@ export function createContext(options: ContextOptions): Context {
     return new JweSealer(source);
   });
 
+  /** Beside an embedded store it belongs to that. With a server the other hosts need it too: that must not go unseen. */
+  function sayCreated(file: string): void {
+    const say = isEmbedded ? notice : warn;
+    const need = isEmbedded
+      ? 'Keep a copy of it'
+      : 'Copy it to every host that signs or rotates, and keep one';
+    say(
+      `Made the master key file ${file}. ${need} in a safe place: without it no signing key can be opened.`,
+    );
+  }
+
   function keyringSource(): KeyringSource {
     const { value, file, command } = settings.masterKey;
     if (value !== null) return { kind: 'value', text: value };
@@ -192,10 +203,7 @@ export function createContext(options: ContextOptions): Context {
       // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
       mayCreate: async () =>
         (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
-      onCreated: (made) =>
-        warn(
-          `Made the master key file ${made}. Keep a copy of it in a safe place: without it no signing key can be opened.`,
-        ),
+      onCreated: sayCreated,
     };
   }
 

@@ -38,7 +38,7 @@ describe.each(BACKENDS)('eight rotations at once on %s', (backend) => {
   test('leave one active key; each rotation is told once, and the losers are polite', async () => {
     for (let round = 0; round < 2; round++) {
       const before = await stores.query(
-        "SELECT seq FROM audit_log WHERE action = 'keys.rotate' AND outcome = 'forced'",
+        "SELECT seq FROM audit_log WHERE action = 'keys.rotate' AND outcome = 'active'",
       );
       const reports = await rotateAtOnce('--now');
 
@@ -49,7 +49,7 @@ describe.each(BACKENDS)('eight rotations at once on %s', (backend) => {
       expect(await activeKids()).toHaveLength(1);
       expect(new Set(winners.map(({ active }) => active)).size).toBe(winners.length);
       const after = await stores.query(
-        "SELECT seq FROM audit_log WHERE action = 'keys.rotate' AND outcome = 'forced'",
+        "SELECT seq FROM audit_log WHERE action = 'keys.rotate' AND outcome = 'active'",
       );
       expect(after.length - before.length).toBe(winners.length);
       const { kid } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import Database from 'libsql';
@@ -44,17 +43,6 @@ test('a command that prints the master keyring is masked, for its words may hold
     expect((await shell.run('config', 'show', form)).stdout).not.toContain('hunter2');
   }
 });
-
-test.each(['--json', '-q', '--output=ndjson'])(
-  'where the master key file was made is said with %s too',
-  async (form) => {
-    const shell = cli();
-    const { stderr } = await shell.run('keys', 'generate', form);
-    const file = join(shell.home, 'data/jwtctl/jwtctl.db.master-key');
-    expect(existsSync(file)).toBe(true);
-    expect(stderr).toContain(file);
-  },
-);
 
 test('what an adopter keeps as a subject cannot steer the terminal', async () => {
   const shell = cli({

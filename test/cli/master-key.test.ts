@@ -1,0 +1,53 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { freshMysqlDatabase, freshPrefix, redisNodes } from '../support/servers.js';
+
+const FORMS = ['--output=table', '--output=ndjson', '--json', '-q'];
+
+test.each(FORMS)(
+  'beside an embedded store it is made, and said in tables and lines only: %s',
+  async (form) => {
+    const shell = cli();
+    const { exitCode, stderr } = await shell.run('keys', 'generate', form);
+    const file = join(shell.home, 'data/jwtctl/jwtctl.db.master-key');
+    expect({ exitCode, isMade: existsSync(file) }).toEqual({ exitCode: 0, isMade: true });
+    expect(stderr.includes(file)).toBe(form.startsWith('--output'));
+  },
+);
+
+describe('with servers and no master key configured', () => {
+  let database: Awaited<ReturnType<typeof freshMysqlDatabase>>;
+  const serverShell = () =>
+    cli({
+      env: {
+        JWTCTL_MYSQL_URL: database.url,
+        JWTCTL_REDIS_NODES: redisNodes().join(','),
+        JWTCTL_REDIS_PREFIX: freshPrefix(),
+      },
+    });
+
+  beforeAll(async () => {
+    database = await freshMysqlDatabase();
+  });
+  afterAll(() => database?.drop());
+
+  test('the first host makes one and says so whatever the output; another host is told which one it lacks', async () => {
+    const first = serverShell();
+    await first.run('db', 'migrate');
+    const made = await first.run('keys', 'generate', '-q');
+    const file = join(first.home, 'data/jwtctl/jwtctl.db.master-key');
+    expect(made.exitCode).toBe(0);
+    expect(made.stderr).toContain(file);
+    const [{ masterKeyId }] = await first.json('keys', 'list');
+
+    const second = serverShell();
+    const refused = await second.run('token', 'issue', '--sub', 'alice', '--create-user', '--json');
+    expect(refused.exitCode).toBe(3);
+    expect(refused.error().code).toBe('ERR_MASTER_KEY_MISSING');
+    expect(refused.error().message).toContain(masterKeyId);
+    expect(existsSync(join(second.home, 'data/jwtctl/jwtctl.db.master-key'))).toBe(false);
+    expect((await second.run('keys', 'generate')).exitCode).toBe(3);
+  });
+});
