@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Run } from './commands/invocation.js';
+import type { Globals, Run } from './commands/invocation.js';
 import { JwtctlError } from './domain/errors.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
+import type { Outcome } from './output/view.js';
 import { buildProgram } from './program.js';
 import {
   createInvocation,
@@ -40,8 +41,8 @@ export async function main(
       const { invocation, dispose } = createInvocation(values, io, signal);
       try {
         const outcome = await action(invocation, flags, ...(args as never));
-        const { format, isQuiet } = invocation.globals;
-        if (!isQuiet) for (const note of outcome.notes ?? []) io.stderr.write(`${note}\n`);
+        const { format } = invocation.globals;
+        for (const note of notesOf(outcome, invocation.globals)) io.stderr.write(`${note}\n`);
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
         exitCode = outcome.exitCode ?? EXIT.done;
@@ -67,6 +68,13 @@ export async function main(
   } catch (error) {
     return conclude(error, values, io, signal);
   }
+}
+
+function notesOf(outcome: Outcome, { isQuiet, dryRun, format }: Globals): readonly string[] {
+  if (isQuiet) return [];
+  // In JSON a dry run is told by what stands in the document.
+  const isTold = !dryRun || format === 'json';
+  return [...(outcome.notes ?? []), ...(isTold ? [] : ['Dry run: nothing was changed.'])];
 }
 
 class VersionRequest extends Error {}
@@ -104,7 +112,10 @@ function usageError(error: Error & { code: string; exitCode: number }): JwtctlEr
     'ERR_USAGE',
     sentence(withoutValues(error.message.replace(/^error: /, ''))),
     {
-      hint: 'Run the command with --help to see its flags.',
+      hint:
+        error.code === 'commander.unknownOption'
+          ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
+          : 'Run the command with --help to see its flags.',
     },
   );
 }

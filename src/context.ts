@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { Schema } from './adapters/sql/schema.js';
-import { incompleteStores } from './config/checks.js';
+import { incompleteStores, unsafeSecretFile } from './config/checks.js';
 import type { Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
@@ -246,7 +246,10 @@ function once<Argument extends unknown[], Result>(
 
 /** A file with a password: one trailing newline is dropped. */
 async function readSecretFile(file: string | null): Promise<string | undefined> {
-  return file === null ? undefined : (await readConfigured(file)).replace(/\r?\n$/, '');
+  if (file === null) return undefined;
+  const unsafe = unsafeSecretFile(file);
+  if (unsafe !== null) throw unsafe;
+  return (await readConfigured(file)).replace(/\r?\n$/, '');
 }
 
 async function readTls(tls: {

@@ -2,6 +2,7 @@ import { systemClock } from './clock.js';
 import { loadConfig } from './config/load.js';
 import type { SettingsInput } from './config/settings.js';
 import { type Context, createContext } from './context.js';
+import { JwtctlError } from './domain/errors.js';
 import type { IssuedToken } from './domain/issuance.js';
 import { openStoreIssuer } from './issue/store-issuer.js';
 import { storeVerification } from './verify/store-verification.js';
@@ -24,7 +25,8 @@ export async function openVerifier(options: SettingsInput = {}): Promise<OpenVer
   const context = await openContext(options);
   return closingOnFailure(context, async () => {
     const verifier = createVerifier(await storeVerification(context));
-    return { verify: verifier.verify, close: context.dispose };
+    const life = lifeOf(context);
+    return { verify: (token) => life.during(() => verifier.verify(token)), close: life.end };
   });
 }
 
@@ -57,17 +59,33 @@ export async function openIssuer(options: SettingsInput = {}): Promise<OpenIssue
   const context = await openContext(options);
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
-    return {
-      issue: async ({ sub, aud, ttlSeconds, claims }) =>
+    const life = lifeOf(context);
+    const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims }) =>
+      life.during(() =>
         issuer.issue({
           sub,
           ...(aud === undefined ? {} : { aud: [aud].flat() }),
           ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
           ...(claims === undefined ? {} : { claims }),
         }),
-      close: context.dispose,
-    };
+      );
+    return { issue, close: life.end };
   });
+}
+
+/** What is asked after the end is a JwtctlError `ERR_CLOSED` (state), not whatever a closed driver says. */
+function lifeOf(context: Context) {
+  let isOver = false;
+  return {
+    during: async <T>(work: () => Promise<T>): Promise<T> => {
+      if (isOver) throw new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
+      return work();
+    },
+    end: async (): Promise<void> => {
+      isOver = true;
+      await context.dispose();
+    },
+  };
 }
 
 async function openContext(options: SettingsInput): Promise<Context> {

@@ -77,7 +77,10 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
     .helpOption('-h, --help', 'show help')
     .option('--version', 'print the version')
-    .addHelpText('after', '\nEvery setting has a flag and a variable: see `jwtctl config show`.\n');
+    .addHelpText(
+      'after',
+      '\nEvery setting has a variable, and most have a flag: see `jwtctl config show --json`.\n',
+    );
   for (const option of [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]) program.addOption(option);
 
   const called = calledGroup(argv);

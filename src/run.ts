@@ -159,7 +159,7 @@ async function ask(
   const isConfirmed =
     typeBack === undefined
       ? await prompt.confirm(question)
-      : (await prompt.typeBack(`${question} Type ${typeBack} to confirm:`)) === typeBack;
+      : (await prompt.typeBack(`${question}\n  Type ${typeBack} to confirm:`)) === typeBack;
   if (!isConfirmed) throw new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
 }
 

@@ -5,6 +5,7 @@ import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import type { Database } from '../domain/ports.js';
 import { parseSubject } from '../domain/subject.js';
+import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { flushReport, inspection, nodeList } from '../output/views/cache.js';
 import { examples } from './examples.js';
@@ -110,7 +111,7 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
 };
 
 function question({ matched, subjects }: { matched: number; subjects: number }): string {
-  return `Remove ${matched} entries of ${subjects} subjects? Their tokens are refused from then on.`;
+  return `Remove ${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}? Their tokens are refused from then on.`;
 }
 
 /** What names this registry, and no other one. */
@@ -134,6 +135,10 @@ function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): strin
 const nodes: Action<object, []> = async ({ context: open }) => {
   const registry = await (await open()).registry();
   const found = await registry.nodes();
-  const isComplete = found.every((node) => node.reachable);
-  return { view: nodeList(found), exitCode: isComplete ? EXIT.done : EXIT.partial };
+  const away = found.filter((node) => !node.reachable);
+  return {
+    view: nodeList(found),
+    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    notes: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+  };
 };

@@ -17,6 +17,7 @@ import { parseSubject } from '../domain/subject.js';
 import { ensureUser } from '../domain/user-administration.js';
 import { checkJws, verifyToken } from '../domain/verification.js';
 import { openStoreIssuer } from '../issue/store-issuer.js';
+import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import {
   decodedToken,
@@ -205,13 +206,23 @@ const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, fla
   return {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: outcome.complete
-      ? []
-      : [
-          'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
-        ],
+    notes: revocationNotes(outcome, selection),
   };
 };
+
+function revocationNotes({ complete, alreadyGone, revoked }: RevocationOutcome, { by }: Selection): string[] {
+  if (!complete) {
+    return [
+      'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
+    ];
+  }
+  if (alreadyGone > 0) {
+    return [
+      'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',
+    ];
+  }
+  return revoked === 0 && by === 'sub' ? ['There were no live tokens of this subject.'] : [];
+}
 
 type Selection =
   | { by: 'token'; token: string }
@@ -271,7 +282,9 @@ async function revokeSelected(
       const { matched, subjects, issuedBefore, complete, missed } = await countWide(ports, wide, signal);
       if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
       signal.throwIfAborted();
-      await invocation.confirm(`Revoke ${matched} tokens of ${subjects} subjects for good?`);
+      await invocation.confirm(
+        `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,
+      );
       return revokeWide(ports, policy, { ...wide, issuedBefore }, options);
     }
   }

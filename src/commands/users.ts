@@ -5,6 +5,7 @@ import type { UserStatus } from '../domain/ports.js';
 import { parseReason, parseUserName } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { addUser, found, removeUser, setUserStatus } from '../domain/user-administration.js';
+import { counted } from '../output/counted.js';
 import { userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
@@ -91,8 +92,9 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
   const input = { sub: parseSubject(sub), reason: flags.reason ?? null, dryRun: globals.dryRun };
   const context = await open();
   assertManaged(context);
-  const user = await removeUser(await context.administration(), policyOf(context), input);
-  return { view: userRecord(user, context.clock.now()) };
+  const { user, revoked } = await removeUser(await context.administration(), policyOf(context), input);
+  const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
+  return { view: userRecord(user, context.clock.now()), notes: [`${done} ${counted(revoked, 'token')}.`] };
 };
 
 function policyOf({ settings }: Context) {

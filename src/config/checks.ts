@@ -67,6 +67,26 @@ export function unreadableFiles(settings: Settings): JwtctlError[] {
   });
 }
 
+/** The files with secrets that the settings name and that others may write. */
+export function unsafeFiles({ mysql, redis, masterKey }: Settings): JwtctlError[] {
+  const named = [mysql.passwordFile, redis.passwordFile, masterKey.file];
+  return named.flatMap((file) => (file === null ? [] : (unsafeSecretFile(file) ?? [])));
+}
+
+/** Whoever may write a secret may put their own in its place. Null for a file that is safe, or cannot be read. */
+export function unsafeSecretFile(file: string): JwtctlError | null {
+  if (readFault(file) !== null || (statSync(file).mode & 0o022) === 0) return null;
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_FILE_UNSAFE',
+    `The file ${file} holds a secret and may be written by others.`,
+    {
+      hint: `Run \`chmod 600 ${file}\`, and make sure that nobody has changed it.`,
+      details: { file },
+    },
+  );
+}
+
 function contradiction(settings: SettingPath[], message: string): JwtctlError {
   return new JwtctlError('usage', 'ERR_CONFIG_VALUE_INVALID', message, { details: { settings } });
 }

@@ -1,6 +1,6 @@
 import type { JwtctlError } from '../domain/errors.js';
 import { maskedUrl } from './addresses.js';
-import { incompleteStores, unreadableFiles } from './checks.js';
+import { incompleteStores, unreadableFiles, unsafeFiles } from './checks.js';
 import type { ConfigFile } from './files.js';
 import { isSensitive } from './layers.js';
 import { type Config, type ConfigSources, readConfig } from './load.js';
@@ -46,7 +46,12 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
   // A store that seems to be missing may only have failed to be read.
   const stores = problems.length === 0 ? incompleteStores(settings) : null;
   return {
-    problems: [...problems, ...(stores === null ? [] : [stores]), ...unreadableFiles(settings)],
+    problems: [
+      ...problems,
+      ...(stores === null ? [] : [stores]),
+      ...unreadableFiles(settings),
+      ...unsafeFiles(settings),
+    ],
     warnings,
     files,
   };

@@ -144,11 +144,17 @@ class Tally {
   /** Keeps the few largest in order; memory does not grow with the number of subjects. */
   #rank(subject: { sub: string; entries: number }): void {
     const top = this.#top;
-    if (top.length === this.#input.top && subject.entries <= (top.at(-1)?.entries ?? 0)) return;
-    const index = top.findIndex((other) => other.entries < subject.entries);
+    const last = top.at(-1);
+    if (top.length === this.#input.top && (last === undefined || ranksBefore(last, subject))) return;
+    const index = top.findIndex((other) => ranksBefore(subject, other));
     top.splice(index === -1 ? top.length : index, 0, subject);
     top.length = Math.min(top.length, this.#input.top);
   }
+}
+
+/** By name among equals, so that two looks at the same registry show the same. */
+function ranksBefore(a: { sub: string; entries: number }, b: { sub: string; entries: number }): boolean {
+  return a.entries === b.entries ? a.sub < b.sub : a.entries > b.entries;
 }
 
 function byEntries(a: { entries: number }, b: { entries: number }): number {

@@ -158,12 +158,12 @@ export class Issuer {
     const user = await this.#ports.users.find(sub);
     if (user === null) {
       throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
-        hint: 'Run `jwtctl users add`, or issue with --create-user.',
+        hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
       });
     }
     if (user.status === 'disabled') {
       throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
-        hint: 'Run `jwtctl users enable`.',
+        hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
       });
     }
     return user;

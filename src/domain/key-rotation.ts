@@ -125,13 +125,14 @@ function pairsWanted(plan: RotationPlan): number {
 function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: number): RotationOutcome {
   const plan = planRotation(keys, { ...policy, isForced: false }, now);
   const kidIn = (state: KeyState) => keys.find((key) => key.state === state)?.kid ?? null;
+  const pending = kidIn('pending');
   return {
     rotated: false,
     reason: 'lost_race',
     active: kidIn('active'),
     previous: null,
-    pending: kidIn('pending'),
-    signsFrom: plan.signsFrom,
+    pending,
+    signsFrom: pending === null ? null : plan.signsFrom,
     isUnannounced: false,
     retired: [],
   };

@@ -82,29 +82,29 @@ export async function removeUser(
   ports: UserAdministrationPorts,
   policy: UserAdministrationPolicy,
   input: { sub: string; reason: string | null; dryRun: boolean },
-): Promise<User> {
+): Promise<{ user: User; revoked: number }> {
   const { database, registry, clock } = ports;
   const { sub, reason } = input;
-  if (input.dryRun) return found(await database.users.find(sub), sub);
-
   const entries = await ifReachable(() => registry.list(sub, clock.now()), []);
-  const removed = await database.transaction(async (stores) => {
+  if (input.dryRun) return { user: found(await database.users.find(sub), sub), revoked: entries.length };
+
+  const user = await database.transaction(async (stores) => {
     const at = clock.now();
-    const user = found(await stores.users.remove(sub), sub);
+    const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = latest(at, entries);
     const { keys } = await stores.keys.snapshot();
     const expiresAt = eventExpiry(keys, policy, issuedBefore);
-    const userVersion = user.version + 1;
+    const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
     await stores.securityLog.append({ type: 'subject_revoked', sub, issuedBefore, reason, at, expiresAt });
     await audit(ports, stores, 'users.remove', sub, reason, at);
-    return user;
+    return removed;
   });
-  await afterRecord(
+  const { removed: revoked } = await afterRecord(
     () => registry.remove(sub, {}, clock.now()),
     'Run `jwtctl token revoke --all` for this subject when the registry answers: it does what is left.',
   );
-  return removed;
+  return { user, revoked };
 }
 
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */

@@ -1,4 +1,4 @@
-import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { parseCompactJws, parseJsonObject } from './jws.js';
 import { isKid } from './kid.js';
@@ -13,7 +13,14 @@ export interface VerificationKey {
   alg: SigningAlgorithm;
   state: KeyState;
   /** The public half (RFC 7517, RFC 7518 §6.3.1). */
-  jwk: JsonWebKey;
+  jwk: RsaPublicJwk;
+}
+
+export interface RsaPublicJwk {
+  kty?: string;
+  n?: string;
+  e?: string;
+  [member: string]: unknown;
 }
 
 /** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
@@ -124,7 +131,10 @@ const publicKeys = new WeakMap<VerificationKey, KeyObject>();
 function publicKeyOf(key: VerificationKey): KeyObject {
   let publicKey = publicKeys.get(key);
   if (publicKey === undefined) {
-    publicKey = createPublicKey({ key: key.jwk, format: 'jwk' });
+    publicKey = createPublicKey({
+      key: { kty: 'RSA', n: key.jwk.n ?? '', e: key.jwk.e ?? '' },
+      format: 'jwk',
+    });
     publicKeys.set(key, publicKey);
   }
   return publicKey;

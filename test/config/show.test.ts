@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { SETTINGS } from '../../src/config/settings.js';
 import { showConfig, validateConfig } from '../../src/config/show.js';
@@ -95,5 +96,19 @@ describe('validating the configuration', () => {
       ['ERR_CONFIG_FILE_MISSING', 'redis.passwordFile'],
       ['ERR_CONFIG_FILE_MISSING', 'masterKey.file'],
     ]);
+  });
+
+  it('finds files with secrets that others may write, as whoever opens the stores does', async () => {
+    const space = new Workspace();
+    const secret = space.write(`${space.root}/secret`, 'x');
+    chmodSync(secret, 0o666);
+    const argument = { mysql: { passwordFile: secret }, masterKey: { file: secret } };
+    const { problems } = await validateConfig(space.sources({ argument }));
+    expect(problems.map(({ code, details }) => [code, details.file])).toEqual([
+      ['ERR_CONFIG_FILE_UNSAFE', secret],
+      ['ERR_CONFIG_FILE_UNSAFE', secret],
+    ]);
+    chmodSync(secret, 0o644);
+    expect((await validateConfig(space.sources({ argument }))).problems).toEqual([]);
   });
 });

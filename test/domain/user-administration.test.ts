@@ -164,7 +164,7 @@ describe('removing a user', () => {
   test('ends all of their tokens, and takes their entries out', async () => {
     const alice = await service.issueTo('alice');
     const bob = await service.issueTo('bob');
-    expect(await remove('alice')).toMatchObject({ sub: 'alice', version: 1 });
+    expect(await remove('alice')).toMatchObject({ user: { sub: 'alice', version: 1 } });
     expect(await service.verdict(alice.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await service.verdict(bob.token)).toBe('active');
     expect(await service.database.users.find('alice')).toBeNull();
@@ -180,9 +180,9 @@ describe('removing a user', () => {
     const old = await service.issueTo('alice');
     await setStatus('alice', 'disabled');
     const removed = await remove('alice');
-    expect(removed.version).toBe(2);
+    expect(removed.user.version).toBe(2);
     const added = await add('alice');
-    expect(added.version).toBeGreaterThan(removed.version + 1);
+    expect(added.version).toBeGreaterThan(removed.user.version + 1);
     expect(await service.database.users.find('alice')).toEqual(added);
     expect(await service.verdict(old.token)).toBe('ERR_TOKEN_REVOKED');
 
@@ -231,7 +231,7 @@ describe('removing a user', () => {
 
   test('as a dry run changes nothing', async () => {
     const { token } = await service.issueTo('alice');
-    expect(await remove('alice', service.ports, true)).toMatchObject({ sub: 'alice' });
+    expect(await remove('alice', service.ports, true)).toMatchObject({ user: { sub: 'alice' } });
     expect(await service.verdict(token)).toBe('active');
     expect(await events()).toEqual([]);
   });

@@ -2,12 +2,13 @@ import { formatDuration } from '../../domain/duration.js';
 import type { FlushReport } from '../../domain/flushing.js';
 import type { Inspection } from '../../domain/inspection.js';
 import type { RegistryNode } from '../../domain/ports.js';
+import { counted } from '../counted.js';
 import type { JsonObject, View } from '../view.js';
 
 const BAR_WIDTH = 30;
 
 export function inspection(report: Inspection): View {
-  const { entries, subjects, byKid, byNode, ttl, topSubjects, anomalies } = report;
+  const { entries, byKid, byNode, ttl, topSubjects, anomalies } = report;
   const found = Object.entries(anomalies).filter(([, count]) => count !== null && count > 0);
   return {
     shape: 'report',
@@ -15,7 +16,7 @@ export function inspection(report: Inspection): View {
     data: inspectionData(report),
     sections: [
       {
-        title: `${report.complete ? '' : 'INCOMPLETE: '}${entries} tokens of ${subjects} subjects in ${report.backend}, about ${bytesOrDash(report.bytes)} (estimated from a sample)`,
+        title: headline(report),
         columns: ['kid', 'state', 'tokens', ''],
         rows: byKid.map((row) => [
           row.kid,
@@ -78,8 +79,8 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
     sections: [
       {
         title: dryRun
-          ? `Would remove ${matched} entries of ${report.subjects} subjects`
-          : `Removed ${removed} of ${matched} entries`,
+          ? `Would remove ${counted(matched, 'entry', 'entries')} of ${counted(report.subjects, 'subject')}`
+          : `Removed ${removed} of ${counted(matched, 'entry', 'entries')}`,
         columns: ['node', 'matched', 'removed'],
         rows: [
           ...byNode.map((row) => [row.node, String(row.matched), String(row.removed)]),
@@ -110,6 +111,12 @@ export function nodeList(nodes: readonly RegistryNode[]): View {
       ],
     })),
   };
+}
+
+function headline({ complete, entries, subjects, backend, bytes }: Inspection): string {
+  const what = `${counted(entries, 'token')} of ${counted(subjects, 'subject')} in ${backend}`;
+  const size = bytes === null ? '' : `, about ${bytesOrDash(bytes)} (estimated from a sample)`;
+  return `${complete ? '' : 'INCOMPLETE: '}${what}${size}`;
 }
 
 function inspectionData(report: Inspection): JsonObject {
@@ -153,7 +160,7 @@ function nodeData(node: RegistryNode): JsonObject {
 }
 
 function bar(part: number, whole: number): string {
-  return whole === 0 ? '' : '█'.repeat(Math.max(1, Math.round((part / whole) * BAR_WIDTH)));
+  return part === 0 ? '' : '█'.repeat(Math.max(1, Math.round((part / whole) * BAR_WIDTH)));
 }
 
 function numberOrDash(value: number | null): string {

@@ -1,5 +1,6 @@
 import type { ConfigFile } from '../../config/files.js';
 import type { ConfigVerdict, ShownSetting } from '../../config/show.js';
+import { counted } from '../counted.js';
 import type { Json, View } from '../view.js';
 
 export function settingList(settings: readonly ShownSetting[]): View {
@@ -47,13 +48,17 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
       {
         title: isValid
           ? 'The configuration is valid.'
-          : `The configuration has ${problems.length} problem(s).`,
+          : `The configuration has ${counted(problems.length, 'problem')}.`,
         columns: ['what', 'problem'],
         rows: [
           ...problems.map((problem) => [{ text: problem.code, tone: 'bad' as const }, problem.message]),
           ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
-          ...files.filter((file) => file.exists).map((file) => ['read', file.path]),
         ],
+      },
+      {
+        title: 'Read',
+        columns: ['file', 'kind'],
+        rows: files.filter((file) => file.exists).map((file) => [file.path, file.kind]),
       },
     ],
   };

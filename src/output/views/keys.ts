@@ -1,6 +1,7 @@
 import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
 import type { RotationOutcome } from '../../domain/key-rotation.js';
 import type { KeyState, SigningKey } from '../../domain/signing-key.js';
+import { counted } from '../counted.js';
 import { relativeTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
 
@@ -60,7 +61,7 @@ export function generationPlan(plan: {
   return {
     shape: 'text',
     data: { dryRun: true, kid, alg, bits, count, firstState },
-    text: `Would make ${count} ${alg} key(s) of ${bits} bits; the first would be ${firstState}${others}.`,
+    text: `Would make ${counted(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
   };
 }
 
