@@ -62,7 +62,7 @@ const add: Action<{ name?: string }, [string]> = async ({ context: open, globals
   assertManaged(context);
   const { clock, actor } = context;
   const database = await context.database(globals.dryRun ? 'pretend' : 'create');
-  return { view: userRecord(await addUser({ database, clock, actor }, input), clock.now()) };
+  return { view: userRecord(await addUser({ database, clock, actor }, input), clock.now(), globals.dryRun) };
 };
 
 const list: Action<object, []> = async ({ context: open }) => {
@@ -84,7 +84,7 @@ function changeStatus(status: UserStatus): Action<{ reason?: string }, [string]>
     const context = await open();
     assertManaged(context);
     const user = await setUserStatus(await context.administration(), policyOf(context), input);
-    return { view: userRecord(user, context.clock.now()) };
+    return { view: userRecord(user, context.clock.now(), globals.dryRun) };
   };
 }
 
@@ -94,7 +94,10 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
   assertManaged(context);
   const { user, revoked } = await removeUser(await context.administration(), policyOf(context), input);
   const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
-  return { view: userRecord(user, context.clock.now()), notes: [`${done} ${counted(revoked, 'token')}.`] };
+  return {
+    view: userRecord(user, context.clock.now(), globals.dryRun),
+    notes: [`${done} ${counted(revoked, 'token')}.`],
+  };
 };
 
 function policyOf({ settings }: Context) {

@@ -11,10 +11,11 @@ export function userList(users: AsyncIterable<User>, now: number, empty: string)
   };
 }
 
-export function userRecord(user: User, now: number): View {
+/** With `dryRun` the user as they would be. */
+export function userRecord(user: User, now: number, dryRun = false): View {
   return {
     shape: 'record',
-    data: userData(user),
+    data: dryRun ? { ...userData(user), dryRun: true } : userData(user),
     id: user.sub,
     fields: [
       ['sub', user.sub],
