@@ -277,9 +277,14 @@ describe('a keyring from a command', () => {
     },
     { name: 'does not exist', command: `/nowhere/${SECRET}`, says: 'status 127' },
     { name: 'kills itself', command: `echo ${SECRET}; kill -9 $$`, says: 'could not be run' },
-    { name: 'prints without end', command: `yes ${SECRET}`, says: 'could not be run' },
+    { name: 'prints without end', command: `yes ${SECRET}`, says: 'more than 65536 bytes' },
+    {
+      name: 'prints too much and ends',
+      command: `yes ${SECRET} | head -c 70000`,
+      says: 'more than 65536 bytes',
+    },
   ])('that $name is said to, without what it prints or how it is called', async ({ command, says }) => {
-    const error = await errorOf(from(command, 200).seal('k1', PKCS8));
+    const error = await errorOf(from(command, says === '200 ms' ? 200 : 10_000).seal('k1', PKCS8));
     expect(error).toMatchObject({ kind: 'unavailable', code: 'ERR_MASTER_KEY_COMMAND' });
     expect(error.message).toContain(says);
     const shown = [error.message, error.hint, error.stack, JSON.stringify(error), String(error.cause)].join();
@@ -337,6 +342,23 @@ describe('the embedded keyring', () => {
     });
     await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(created).toEqual([]);
+  });
+
+  test.each([
+    { name: 'whose folder cannot be made', place: ['a-file', 'keys', 'master-key'], code: 'ENOTDIR' },
+    { name: 'whose folder is a file', place: ['a-file', 'master-key'], code: 'EEXIST' },
+    { name: 'whose draft cannot be written', place: ['x'.repeat(250)], code: 'ENAMETOOLONG' },
+    { name: 'in a folder that takes no files', place: ['/proc', 'master-key'], code: 'ENOENT' },
+  ])('$name names the file, and the setting that avoids it', async ({ place, code }) => {
+    await writeFile(join(folder.path, 'a-file'), '');
+    const file = place[0]?.startsWith('/') ? join(...place) : join(folder.path, ...place);
+    const { sealer, created } = embedded({ file });
+    const error = await errorOf(sealer.seal('k1', PKCS8));
+    expect(error).toMatchObject({ kind: 'usage', code: 'ERR_MASTER_KEY_NOT_MADE' });
+    for (const text of [file, code]) expect(error.message).toContain(text);
+    for (const text of ['masterKey.file', 'JWTCTL_MASTER_KEY_FILE']) expect(error.hint).toContain(text);
+    expect(created).toEqual([]);
+    expect(await readdir(folder.path)).toEqual(['a-file']);
   });
 
   test('of 16 first uses at once is one', async () => {

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { type ExecFileException, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -60,30 +60,47 @@ async function readKeyringFile(file: string): Promise<string> {
   }
 }
 
+async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
+  const { file } = source;
+  if (!(await exists(file)) && (await source.mayCreate()) && (await makeKeyringFile(file))) {
+    source.onCreated(file);
+  }
+  return readKeyringFile(file);
+}
+
 /**
  * The file appears with its content or not at all: it is written under another name and linked, which fails where one
  * is there already. So of many first uses at once all end up with the same master key.
+ *
+ * @returns false where another run was first
  */
-async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
-  const { file } = source;
-  if (!(await exists(file)) && (await source.mayCreate())) {
+async function makeKeyringFile(file: string): Promise<boolean> {
+  const draft = `${file}.${randomBytes(6).toString('hex')}`;
+  try {
     await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-    const draft = `${file}.${randomBytes(6).toString('hex')}`;
     await writeFile(draft, `${randomBytes(32).toString('base64')}\n`, {
       mode: 0o600,
       flag: 'wx',
       flush: true,
     });
-    try {
-      await link(draft, file);
-      source.onCreated(file);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    } finally {
-      await unlink(draft);
-    }
+    await link(draft, file);
+    return true;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    if (code === 'EEXIST' && (await exists(file))) return false;
+    throw new JwtctlError(
+      'usage',
+      'ERR_MASTER_KEY_NOT_MADE',
+      `The master key file ${file} cannot be made (${code}).`,
+      {
+        hint: 'Set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to a file that exists; `openssl rand -base64 32` makes its content.',
+        cause: error,
+      },
+    );
+  } finally {
+    // What went wrong is said above; a draft that was not written is not there.
+    await unlink(draft).catch(() => {});
   }
-  return readKeyringFile(file);
 }
 
 async function exists(file: string): Promise<boolean> {
@@ -99,16 +116,11 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
     const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES } as const;
     const child = execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
       if (error === null) return resolve(stdout);
-      const what = error.killed
-        ? `did not end within ${timeoutMs} ms`
-        : typeof error.code === 'number'
-          ? `ended with status ${error.code}`
-          : 'could not be run';
       reject(
         new JwtctlError(
           'unavailable',
           'ERR_MASTER_KEY_COMMAND',
-          `The command of \`masterKey.command\` ${what}.`,
+          `The command of \`masterKey.command\` ${howItFailed(error, timeoutMs)}.`,
           {
             hint: 'Run it by hand to see why; its output is never shown here.',
           },
@@ -117,4 +129,11 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
     });
     child.stdin?.end();
   });
+}
+
+function howItFailed({ code, killed }: ExecFileException, timeoutMs: number): string {
+  // First, because Node kills a command that prints too much, like one that takes too long.
+  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return `printed more than ${MAX_OUTPUT_BYTES} bytes`;
+  if (killed) return `did not end within ${timeoutMs} ms`;
+  return typeof code === 'number' ? `ended with status ${code}` : 'could not be run';
 }
