@@ -173,7 +173,7 @@ export class Issuer {
   async #afterRevocations(sub: string, kid: string): Promise<number> {
     const { clock, database } = this.#ports;
     const now = clock.now();
-    const events = await database.securityLog.findConcerning({ sub, kid });
+    const events = await database.securityLog.findConcerning({ sub, kid, jti: null });
     const coveredUntil = Math.max(
       -1,
       ...events.filter((event) => coversNew(event, sub, kid, now)).map(issuedBefore),

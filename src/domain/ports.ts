@@ -117,8 +117,11 @@ export interface UserStore extends UserDirectory {
 export interface SecurityLog {
   /** Appends, and drops what has expired by `event.at`. Returns the event's id. */
   append(event: NewSecurityEvent): Promise<number>;
-  /** The events that may concern a token of `sub` under `kid`, oldest first. */
-  findConcerning(token: { sub: string; kid: string }): Promise<SecurityEvent[]>;
+  /**
+   * The events that may concern a token of `sub` under `kid`, oldest first. Of the events of single tokens those of
+   * `jti` alone; with null, for a token that is yet to be made, none of them.
+   */
+  findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
   /** The highest user version that an event of this subject names; 0 where there is none. */
   highestUserVersion(sub: string): Promise<number>;
 }

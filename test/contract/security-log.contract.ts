@@ -4,7 +4,7 @@ import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/p
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 const AT = 1_700_000_000;
-const NOBODY = { sub: 'nobody', kid: 'none' };
+const NOBODY = { sub: 'nobody', kid: 'none', jti: null };
 
 /** What every SecurityLog does. */
 export function securityLogContract(engine: SqlEngine): void {
@@ -27,7 +27,7 @@ export function securityLogContract(engine: SqlEngine): void {
       return log.append({ reason: null, at: AT, expiresAt: AT + 3600, ...event, ...parts });
     }
 
-    async function concerning(token: { sub: string; kid: string }): Promise<number[]> {
+    async function concerning(token: { sub: string; kid: string; jti: string | null }): Promise<number[]> {
       return (await log.findConcerning(token)).map(({ id }) => id);
     }
 
@@ -40,7 +40,7 @@ export function securityLogContract(engine: SqlEngine): void {
         at: AT,
         expiresAt: AT + 3600,
       });
-      expect(await log.findConcerning({ sub: 'alice', kid: 'k1' })).toEqual([
+      expect(await log.findConcerning({ sub: 'alice', kid: 'k1', jti: null })).toEqual([
         {
           id,
           type: 'subject_revoked',
@@ -60,7 +60,7 @@ export function securityLogContract(engine: SqlEngine): void {
       await append({ type: 'token_revoked', sub: 'alice', jti: 'jti-1' });
       await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT });
       await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
-      expect(await log.findConcerning({ sub: 'alice', kid: 'k1' })).toMatchObject([
+      expect(await log.findConcerning({ sub: 'alice', kid: 'k1', jti: 'jti-1' })).toMatchObject([
         { type: 'token_revoked', jti: 'jti-1' },
         { type: 'kid_revoked', kid: 'k1', sub: null, issuedBefore: AT },
         { type: 'user_disabled', userVersion: 2 },
@@ -86,13 +86,13 @@ export function securityLogContract(engine: SqlEngine): void {
           k1: await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
           alice: await append({ type: 'user_removed', sub: 'alice', userVersion: 2 }),
         };
-        expect(await concerning({ sub: 'alice', kid: 'k1' })).toEqual([
+        expect(await concerning({ sub: 'alice', kid: 'k1', jti: 'a' })).toEqual([
           ids.aliceToken,
           ids.all,
           ids.k1,
           ids.alice,
         ]);
-        expect(await concerning({ sub: 'bob', kid: 'k2' })).toEqual([ids.bob, ids.k2, ids.all]);
+        expect(await concerning({ sub: 'bob', kid: 'k2', jti: 'a' })).toEqual([ids.bob, ids.k2, ids.all]);
         expect(await concerning(NOBODY)).toEqual([ids.all]);
       });
 
@@ -111,18 +111,35 @@ export function securityLogContract(engine: SqlEngine): void {
         const ids = new Map<string, number>();
         for (const sub of subjects) ids.set(sub, await append({ type: 'token_revoked', sub, jti: 'a' }));
         for (const sub of subjects) {
-          expect(await concerning({ sub, kid: 'none' }), JSON.stringify(sub)).toEqual([ids.get(sub)]);
+          expect(await concerning({ sub, kid: 'none', jti: 'a' }), JSON.stringify(sub)).toEqual([
+            ids.get(sub),
+          ]);
         }
         const lower = await append({ type: 'kid_revoked', kid: 'a', issuedBefore: AT });
         const upper = await append({ type: 'kid_revoked', kid: 'A', issuedBefore: AT });
-        expect(await concerning({ sub: 'nobody', kid: 'a' })).toEqual([lower]);
-        expect(await concerning({ sub: 'nobody', kid: 'A' })).toEqual([upper]);
-        expect(await concerning({ sub: 'nobody', kid: 'a ' })).toEqual([]);
+        expect(await concerning({ ...NOBODY, kid: 'a' })).toEqual([lower]);
+        expect(await concerning({ ...NOBODY, kid: 'A' })).toEqual([upper]);
+        expect(await concerning({ ...NOBODY, kid: 'a ' })).toEqual([]);
       });
 
       test('does not take a subject for a kid of the same name', async () => {
         await append({ type: 'subject_revoked', sub: 'same', issuedBefore: AT });
-        expect(await concerning({ sub: 'other', kid: 'same' })).toEqual([]);
+        expect(await concerning({ sub: 'other', kid: 'same', jti: 'same' })).toEqual([]);
+      });
+
+      test('of the events of one token it finds those of this one, and without a jti none', async () => {
+        const ids: Record<string, number> = {};
+        for (const jti of ['a', 'A', 'a ', '\u00e1']) {
+          ids[jti] = await append({ type: 'token_revoked', sub: 'alice', jti });
+        }
+        await append({ type: 'token_revoked', sub: 'bob', jti: 'a' });
+        const user = await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
+        const all = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        for (const [jti, id] of Object.entries(ids)) {
+          expect(await concerning({ sub: 'alice', kid: 'k1', jti }), jti).toEqual([id, user, all]);
+        }
+        expect(await concerning({ sub: 'alice', kid: 'k1', jti: 'b' })).toEqual([user, all]);
+        expect(await concerning({ sub: 'alice', kid: 'k1', jti: null })).toEqual([user, all]);
       });
     });
 
@@ -174,8 +191,9 @@ export function securityLogContract(engine: SqlEngine): void {
         ),
       );
       expect(new Set(ids).size).toBe(16);
-      const events = await log.findConcerning({ sub: 'alice', kid: 'none' });
-      expect(new Set(events.map(({ jti }) => jti)).size).toBe(16);
+      for (const index of ids.keys()) {
+        expect(await concerning({ sub: 'alice', kid: 'none', jti: `j${index}` })).toEqual([ids[index]]);
+      }
     });
   });
 }

@@ -34,8 +34,8 @@ const gone: Partial<TokenRegistry> = {
   survey: away,
 };
 
-async function events(): Promise<SecurityEvent[]> {
-  return service.database.securityLog.findConcerning({ sub: 'alice', kid: 'k1' });
+async function events(jti: string | null = null): Promise<SecurityEvent[]> {
+  return service.database.securityLog.findConcerning({ sub: 'alice', kid: 'k1', jti });
 }
 
 async function audited(): Promise<string[]> {
@@ -89,7 +89,7 @@ describe('revoking one token', () => {
     const { jti } = await service.issueTo('alice');
     const now = service.clock.now();
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
-    const [event] = await events();
+    const [event] = await events(jti);
     expect(event).toMatchObject({ type: 'token_revoked', jti, reason: 'lost phone', at: now });
     expect(event?.expiresAt).toBeGreaterThanOrEqual(
       now + POLICY.maxTtlSeconds + POLICY.clockToleranceSeconds,

@@ -28,7 +28,7 @@ function remove(sub: string, ports = service.ports, dryRun = false) {
 }
 
 async function events(sub = 'alice'): Promise<SecurityEvent[]> {
-  return service.database.securityLog.findConcerning({ sub, kid: 'none' });
+  return service.database.securityLog.findConcerning({ sub, kid: 'none', jti: null });
 }
 
 async function audited(): Promise<string[]> {

@@ -28,14 +28,18 @@ export class SqlSecurityLog implements SecurityLog {
     return Number(result.insertId);
   }
 
-  async findConcerning(token: { sub: string; kid: string }): Promise<SecurityEvent[]> {
+  async findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
     // Three indexed look-ups; MySQL would answer one OR over three columns with a scan.
-    const rows = await this.#db
-      .selectFrom('security_log')
-      .selectAll()
+    const rows = await log
       .where('sub', '=', token.sub)
-      .unionAll(this.#db.selectFrom('security_log').selectAll().where('kid', '=', token.kid))
-      .unionAll(this.#db.selectFrom('security_log').selectAll().where('type', '=', 'all_revoked'))
+      .where((column) =>
+        token.jti === null
+          ? column('jti', 'is', null)
+          : column.or([column('jti', 'is', null), column('jti', '=', token.jti)]),
+      )
+      .unionAll(log.where('kid', '=', token.kid))
+      .unionAll(log.where('type', '=', 'all_revoked'))
       .execute();
     return rows.map(toEvent).sort((a, b) => a.id - b.id);
   }
