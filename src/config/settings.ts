@@ -44,6 +44,8 @@ const TABLE = pattern(
   /^(?:[\w$]{1,64}\.)?[\w$]{1,64}$/,
   "a table's name, or schema.table, of A-Z a-z 0-9 _ $",
 );
+// A question mark would stand for a value that nobody gives.
+const CONDITION = pattern(/^[^?]{1,4096}$/, 'an SQL condition without a question mark');
 const COLUMN = pattern(/^[\w$]{1,64}$/, "a column's name, of A-Z a-z 0-9 _ $");
 
 /** Every setting, once. What else is known of it (variable, flag, types, documentation) follows from here. */
@@ -166,7 +168,7 @@ const DECLARATIONS = {
   'users.table': { kind: TABLE, doc: 'With users.source table: the table of users.' },
   'users.column': { kind: COLUMN, doc: 'With users.source table: the column that holds the subject.' },
   'users.enabledWhere': {
-    kind: text,
+    kind: CONDITION,
     class: 'command',
     doc: 'With users.source table: an SQL condition that holds for the users who are enabled; without it all are.',
   },
