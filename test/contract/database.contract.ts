@@ -1,5 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { conflictError } from '../../src/adapters/sql/conflicts.js';
+import { ConflictError } from '../../src/adapters/sql/conflicts.js';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
 import type { Database, Stores } from '../../src/domain/ports.js';
 import { collect } from '../support/collect.js';
@@ -70,7 +71,7 @@ export function databaseContract(engine: SqlEngine): void {
       await database.transaction(async (stores) => {
         attempts += 1;
         await writeEverywhere(stores, `attempt ${attempts}`);
-        if (attempts < 3) throw conflictError('the engine', new Error('deadlock'));
+        if (attempts < 3) throw new ConflictError('the engine', new Error('deadlock'), 10_000);
       });
       expect(attempts).toBe(3);
       expect(await subjects()).toEqual(['attempt 3']);
@@ -81,11 +82,22 @@ export function databaseContract(engine: SqlEngine): void {
       const work = database.transaction(async (stores) => {
         attempts += 1;
         await writeEverywhere(stores, 'alice');
-        throw conflictError('the engine', new Error('deadlock'));
+        throw new ConflictError('the engine', new Error('deadlock'), 10_000);
       });
       await expect(work).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_DATABASE_CONFLICT' });
       expect(attempts).toBeGreaterThan(1);
       expect(await counts()).toEqual({ users: 0, events: 0, audit: 0 });
+    });
+
+    test('work is not begun again once it has met conflicts for as long as may be waited', async () => {
+      let attempts = 0;
+      const work = database.transaction(async () => {
+        attempts += 1;
+        await delay(30);
+        throw new ConflictError('the engine', new Error('lock wait'), 50);
+      });
+      await expect(work).rejects.toMatchObject({ code: 'ERR_DATABASE_CONFLICT' });
+      expect(attempts).toBeLessThanOrEqual(2);
     });
 
     test('any other error is not tried again', async () => {

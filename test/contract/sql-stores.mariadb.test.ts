@@ -1,5 +1,7 @@
+import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import { SqlUserTable } from '../../src/adapters/sql/user-table.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
 import { sqlContracts } from './sql-stores.contract.js';
 
@@ -42,6 +44,28 @@ describe('MariaDB: what only a server with many writers does', () => {
       expect(await other.users.find('alice')).toBeNull();
     });
     expect(await other.users.find('alice')).not.toBeNull();
+  });
+
+  test.each(['ascii', 'latin1', 'utf8mb3'])(
+    'a subject that a user column in %s cannot hold is nobody, and other subjects are found',
+    async (charset) => {
+      await sql`create table accounts (login varchar(255) character set ${sql.raw(charset)})`.execute(
+        opened.db,
+      );
+      await sql`insert into accounts values ('alice')`.execute(opened.db);
+      const users = new SqlUserTable(opened.db, { table: 'accounts', column: 'login' });
+      for (const sub of ['😀', '中', 'é', 'alice 😀']) expect(await users.find(sub), sub).toBeNull();
+      expect(await users.find('alice')).toMatchObject({ sub: 'alice' });
+    },
+  );
+
+  test('a condition that mixes collations is not taken for a subject that does not fit', async () => {
+    await sql`create table accounts (login varchar(255) character set latin1)`.execute(opened.db);
+    const users = new SqlUserTable(opened.db, {
+      ...{ table: 'accounts', column: 'login' },
+      enabledWhere: "login = '中'",
+    });
+    await expect(users.find('alice')).rejects.toMatchObject({ kind: 'usage', code: 'ERR_USERS_TABLE' });
   });
 
   test('a value that is too long is refused, not cut', async () => {

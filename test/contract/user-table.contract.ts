@@ -119,6 +119,45 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table({ table: `${schema}.accounts` }).find('alice')).not.toBeNull();
     });
 
+    describe('settings that do not fit the table', () => {
+      test.each<{ name: string; options: Partial<UserTableOptions> }>([
+        { name: 'a table that is not there', options: { table: 'no_such_table' } },
+        { name: 'a schema that is not there', options: { table: 'no_such_schema.accounts' } },
+        { name: 'a column that is not there', options: { column: 'no_such_column' } },
+        {
+          name: 'a condition on a column that is not there',
+          options: { enabledWhere: 'no_such_column = 1' },
+        },
+        { name: 'a condition that is no SQL', options: { enabledWhere: 'is_active =' } },
+        { name: 'a condition with two closing parentheses', options: { enabledWhere: '1=1))' } },
+        {
+          name: 'a condition with a function that is not there',
+          options: { enabledWhere: 'no_such_function(is_active)' },
+        },
+        { name: 'a function with too few arguments', options: { enabledWhere: 'round() = 1' } },
+      ])('$name: names the settings and no SQL', async ({ options }) => {
+        await add('alice');
+        for (const work of [table(options).find('alice'), collect(table(options).list())]) {
+          const error = await work.then(
+            () => expect.unreachable('it passed'),
+            (error) => error,
+          );
+          expect(error).toMatchObject({ kind: 'usage', code: 'ERR_USERS_TABLE' });
+          expect(error.message).toMatch(/\((ER_[A-Z0-9_]+|SQLITE_[A-Z]+|\d+)\)/);
+          for (const name of ['users.table', 'users.column', 'users.enabledWhere'])
+            expect(error.hint).toContain(name);
+          expect([error.message, error.hint].join()).not.toMatch(/select|alice|is_active =|no_such_func/i);
+        }
+      });
+
+      test('a closed database is not taken for one', async () => {
+        const users = table({ enabledWhere: 'is_active =' });
+        await opened.db.destroy();
+        const error = await users.find('alice').catch((error) => error);
+        expect(error.code).not.toBe('ERR_USERS_TABLE');
+      });
+    });
+
     describe('a column of numbers', () => {
       const numbers = () => table({ column: 'number' });
 

@@ -14,8 +14,15 @@ export interface SilencingProxy {
   stop(): Promise<void>;
 }
 
-/** Passes everything on to the server of `url`, until it is to fall silent: then it neither answers nor hangs up. */
-export async function startSilencingProxy(url: string): Promise<SilencingProxy> {
+/**
+ * Passes everything on to the server of `url`, until it is to fall silent: then it neither answers nor hangs up.
+ *
+ * @param misheard a text that the server hears as another one of the same length
+ */
+export async function startSilencingProxy(
+  url: string,
+  misheard?: { text: string; as: string },
+): Promise<SilencingProxy> {
   const target = new URL(url);
   const sockets = new Set<Socket>();
   const silent = new Set<Socket>();
@@ -24,7 +31,11 @@ export async function startSilencingProxy(url: string): Promise<SilencingProxy> 
 
   // Half-open: where the client hangs up, a dead line does not do so in return.
   const server = createServer({ allowHalfOpen: true }, (client) => {
-    const upstream = connect({ host: target.hostname, port: Number(target.port || 3306), allowHalfOpen: true });
+    const upstream = connect({
+      host: target.hostname,
+      port: Number(target.port || 3306),
+      allowHalfOpen: true,
+    });
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.on('error', () => {});
@@ -33,7 +44,7 @@ export async function startSilencingProxy(url: string): Promise<SilencingProxy> 
     const isDead = () => isSilent || silent.has(client);
     client.on('data', (chunk) => {
       if (trigger !== undefined && chunk.includes(trigger)) silent.add(client);
-      if (!isDead()) upstream.write(chunk);
+      if (!isDead()) upstream.write(misheard === undefined ? chunk : replaced(chunk, misheard));
     });
     upstream.on('data', (chunk) => {
       if (!isDead()) client.write(chunk);
@@ -63,4 +74,8 @@ export async function startSilencingProxy(url: string): Promise<SilencingProxy> 
       await once(server, 'close');
     },
   };
+}
+
+function replaced(chunk: Buffer, { text, as }: { text: string; as: string }): Buffer {
+  return Buffer.from(chunk.toString('latin1').replaceAll(text, as), 'latin1');
 }

@@ -1,5 +1,5 @@
 import { JwtctlError } from '../../domain/errors.js';
-import { conflictError, duplicateKeyError } from './conflicts.js';
+import { ConflictError, duplicateKeyError } from './conflicts.js';
 
 const CONFLICTS = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD', 'ER_RECORD_CHANGED']);
 const LOGIN_REFUSED = new Set([
@@ -35,24 +35,65 @@ const TLS = new Set([
   'CERT_HAS_EXPIRED',
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
-// MariaDB speaks of a changed record with a number that mysql2 has another name for.
+// By number where mysql2 (3.24.6) has no name, or MySQL's for what is another error on MariaDB.
 const ER_CHECKREAD = 1020;
+/** A server that is going down, or that does not serve queries (yet). */
+const UNREACHABLE = new Set([
+  1040, // ER_CON_COUNT_ERROR
+  1047, // ER_UNKNOWN_COM_ERROR: what a Galera node says that has lost its cluster
+  1053, // ER_SERVER_SHUTDOWN
+  1077, // ER_NORMAL_SHUTDOWN
+  1079, // ER_SHUTDOWN_COMPLETE
+  1927, // MariaDB's ER_CONNECTION_KILLED
+  3168, // ER_SERVER_ISNT_AVAILABLE
+  4031, // ER_CLIENT_INTERACTION_TIMEOUT
+]);
+/** A server that has run into a limit of its own. */
+const UNABLE = new Set([
+  1021, // ER_DISK_FULL
+  1037, // ER_OUTOFMEMORY
+  1041, // ER_OUT_OF_RESOURCES
+  1114, // ER_RECORD_FILE_FULL
+  1135, // ER_CANT_CREATE_THREAD
+  1203, // ER_TOO_MANY_USER_CONNECTIONS
+  1226, // ER_USER_LIMIT_REACHED
+  1317, // ER_QUERY_INTERRUPTED
+  1969, // MariaDB's ER_STATEMENT_TIMEOUT
+  3024, // ER_QUERY_TIMEOUT
+]);
 
+/** mysql2's error: an answer of the server has a number, what the driver itself reports has a code alone. */
 interface DriverError extends Error {
   code?: string | undefined;
   errno?: number | undefined;
+  /** Set where the connection is lost with it. */
+  fatal?: boolean | undefined;
 }
 
-/** mysql2's error as one of ours, by its code alone. `url` is read for host, user and database only. */
-export function translateMysqlError(error: DriverError, url: URL): unknown {
+export interface MysqlServer {
+  /** Read for host, user and database only. */
+  url: URL;
+  /** How long work that met a conflict is begun again. */
+  retryForMs: number;
+}
+
+/**
+ * mysql2's error as one of ours, by its code alone.
+ *
+ * An answer that is not known here comes back as it is, which is to say as a defect of ours: the statements are ours, so
+ * a syntax error or a value that does not fit can be mended by no retry and in no setting, and "try again later" would
+ * hide it. Where a statement holds SQL of an adopter, `user-table.ts` tells whose mistake it is.
+ */
+export function translateMysqlError(error: DriverError, { url, retryForMs }: MysqlServer): unknown {
   if (error instanceof JwtctlError) return error;
-  const code = error.code ?? '';
-  const server = `MySQL at ${url.hostname}:${url.port || 3306}`;
+  const { errno = 0 } = error;
+  const code = driverCodeOf(error);
+  const server = serverAt(url);
   const database = decodeURIComponent(url.pathname.slice(1));
   const unavailable = (ours: string, message: string, hint: string) =>
     new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
 
-  if (CONFLICTS.has(code) || error.errno === ER_CHECKREAD) return conflictError(server, error);
+  if (CONFLICTS.has(code) || errno === ER_CHECKREAD) return new ConflictError(server, error, retryForMs);
   if (code === 'ER_DUP_ENTRY') return duplicateKeyError(error);
   if (LOGIN_REFUSED.has(code)) {
     return unavailable(
@@ -99,7 +140,14 @@ export function translateMysqlError(error: DriverError, url: URL): unknown {
       },
     );
   }
-  if (isUnreachable(error)) {
+  if (UNABLE.has(errno)) {
+    return unavailable(
+      'ERR_MYSQL_UNABLE',
+      `${server} cannot do this now (${code}).`,
+      'It has run into a limit of its own: room on its disk, connections, memory or the time of a query. Its log says more.',
+    );
+  }
+  if (UNREACHABLE.has(errno) || isConnectionLost(error)) {
     return unavailable(
       'ERR_MYSQL_UNREACHABLE',
       `${server} cannot be reached or does not answer (${code}).`,
@@ -109,13 +157,33 @@ export function translateMysqlError(error: DriverError, url: URL): unknown {
   return error;
 }
 
-/** Whatever the network or the driver's protocol reports, as opposed to an answer of the server (which has an `errno` above 1000). */
-function isUnreachable(error: DriverError): boolean {
-  const code = error.code ?? '';
-  return (
-    (/^(E[A-Z_]+|PROTOCOL_.*|POOL_.*)$/.test(code) && !code.startsWith('ER_') && !code.startsWith('ERR_')) ||
-    code === 'ER_CON_COUNT_ERROR' ||
-    code === 'ER_SERVER_SHUTDOWN' ||
-    code === 'ER_SERVER_GONE_ERROR'
+/** A session that is not set up as it has to be is not used. */
+export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
+  const driverCode = driverCodeOf(error);
+  return new JwtctlError(
+    'unavailable',
+    'ERR_MYSQL_SESSION',
+    `${serverAt(url)} refuses the settings of a session (${driverCode}).`,
+    {
+      hint: 'jwtctl sets the isolation level, sql_mode and the waits for locks. A proxy before the server has to pass them on.',
+      details: { driverCode },
+      cause: error,
+    },
   );
+}
+
+function serverAt(url: URL): string {
+  return `MySQL at ${url.hostname}:${url.port || 3306}`;
+}
+
+/** The driver's name for an error, or the server's number where it has none. */
+function driverCodeOf({ code, errno, fatal }: DriverError): string {
+  return code ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
+}
+
+/** Whatever the network or the driver's protocol reports, as opposed to an answer of the server. */
+function isConnectionLost({ code = '', errno = 0, fatal }: DriverError): boolean {
+  if (code.startsWith('ER_') || code.startsWith('ERR_')) return code === 'ER_SERVER_GONE_ERROR';
+  // The system's own errors have negative numbers.
+  return /^(E[A-Z_]+|PROTOCOL_.*|POOL_.*)$/.test(code) || (fatal === true && code === '' && errno <= 0);
 }

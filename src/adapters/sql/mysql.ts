@@ -1,7 +1,9 @@
+import { connect, type Socket } from 'node:net';
 import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
 import mysql, { type Pool, type PoolConnection, type PoolOptions } from 'mysql2';
 import { JwtctlError } from '../../domain/errors.js';
-import { translateMysqlError } from './mysql-errors.js';
+import { retryConflicts } from './conflicts.js';
+import { type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
 import type { Schema } from './schema.js';
 
 export interface MysqlOptions {
@@ -17,20 +19,47 @@ export interface MysqlOptions {
 const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
 
-/** A pool that connects with the first query. Every call ends within the time-out, and every error is a JwtctlError. */
+/**
+ * A pool that connects with the first query. Every query ends within the time-out, whether or not a byte comes from the
+ * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
+ */
 export function openMysql(options: MysqlOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const url = new URL(options.url);
-  const pool = mysql.createPool(poolOptions(url, options));
-  pool.on('connection', (connection) => prepareSession(connection as unknown as PoolConnection, options));
-  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool, url, options.timeoutMs) });
+  const limits = limitsOf(options.timeoutMs);
+  const sockets = new Set<Socket>();
+  const pool = mysql.createPool(poolOptions(url, options, sockets));
+  const timed = new TimedPool(pool, sockets, { url, retryForMs: options.timeoutMs }, limits);
+  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(timed) });
   return { db, close: () => db.destroy() };
 }
 
-function poolOptions(url: URL, options: MysqlOptions): PoolOptions {
+interface Limits {
+  /** How long the server waits for another session's lock. */
+  lockWaitSeconds: number;
+  /** How long this side waits for an answer. */
+  queryMs: number;
+}
+
+/** The server gives up well before this side does: only then is a lock of another session told from a server that is silent. */
+function limitsOf(timeoutMs: number): Limits {
+  const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
+  return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
+}
+
+function poolOptions(url: URL, options: MysqlOptions, sockets: Set<Socket>): PoolOptions {
   const password = options.password ?? decodeURIComponent(url.password);
-  return {
+  const address = {
     host: url.hostname.replace(/^\[|\]$/g, ''),
     port: url.port === '' ? 3306 : Number(url.port),
+  };
+  return {
+    ...address,
+    stream: () => {
+      const socket = connect({ ...address, noDelay: true, keepAlive: true });
+      sockets.add(socket);
+      socket.once('close', () => sockets.delete(socket));
+      return socket;
+    },
     user: decodeURIComponent(url.username),
     database: decodeURIComponent(url.pathname.slice(1)),
     ...(password === '' ? {} : { password }),
@@ -46,27 +75,12 @@ function poolOptions(url: URL, options: MysqlOptions): PoolOptions {
   };
 }
 
-/**
- * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
- * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
- * a mode without STRICT cuts over-long values in silence.
- */
-function prepareSession(connection: PoolConnection, options: MysqlOptions): void {
-  const lockWaitSeconds = Math.max(1, Math.ceil(options.timeoutMs / 1000));
-  // A failure surfaces with the query that follows on the same connection.
-  const ignore = () => {};
-  connection.query('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED', ignore);
-  connection.query("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'", ignore);
-  connection.query(`SET SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}`, ignore);
-}
-
 class PooledMysqlDialect extends MysqlDialect {
   readonly #locks: TimedPool;
 
-  constructor(pool: Pool, url: URL, timeoutMs: number) {
-    const timed = new TimedPool(pool, url, timeoutMs);
-    super({ pool: timed });
-    this.#locks = timed;
+  constructor(pool: TimedPool) {
+    super({ pool });
+    this.#locks = pool;
   }
 
   override createAdapter(): MysqlAdapter {
@@ -91,9 +105,9 @@ class RowLockMysqlAdapter extends MysqlAdapter {
     const connection = await this.#pool.connect();
     try {
       await connection.run('begin');
-      await connection.run(`update ${MIGRATION_LOCK_TABLE} set is_locked = is_locked`);
+      await retryConflicts(() => connection.run(`update ${MIGRATION_LOCK_TABLE} set is_locked = is_locked`));
     } catch (error) {
-      connection.release();
+      connection.destroy();
       throw error;
     }
     this.#holder = connection;
@@ -113,43 +127,75 @@ class RowLockMysqlAdapter extends MysqlAdapter {
 
 type QueryCallback = (error: unknown, result: unknown) => void;
 
-/** What Kysely sees of the pool: each query with its time-out, each error translated. */
+/** What Kysely sees of the pool: every wait has an end, every session is set up, each error is translated. */
 class TimedPool {
   readonly #pool: Pool;
-  readonly #url: URL;
-  readonly #timeoutMs: number;
+  readonly #sockets: Set<Socket>;
+  readonly #server: MysqlServer;
+  readonly #limits: Limits;
+  // One wrapper per connection: Kysely keeps what it knows of a connection by its identity.
+  readonly #wrappers = new WeakMap<PoolConnection, TimedConnection>();
 
-  constructor(pool: Pool, url: URL, timeoutMs: number) {
+  constructor(pool: Pool, sockets: Set<Socket>, server: MysqlServer, limits: Limits) {
     this.#pool = pool;
-    this.#url = url;
-    this.#timeoutMs = timeoutMs;
+    this.#sockets = sockets;
+    this.#server = server;
+    this.#limits = limits;
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature for a pool's callback
   getConnection(callback: (error: unknown, connection: any) => void): void {
-    this.#pool.getConnection((error, connection) => {
-      if (error) callback(translateMysqlError(error, this.#url), undefined);
-      else callback(null, this.#timed(connection));
-    });
+    this.connect().then(
+      (connection) => callback(null, connection),
+      (error) => callback(error, undefined),
+    );
   }
 
-  connect(): Promise<TimedConnection> {
+  async connect(): Promise<TimedConnection> {
+    const connection = this.#timed(await this.#acquire());
+    await connection.prepare();
+    return connection;
+  }
+
+  /** The pool itself would have a caller wait for a free connection however long the others take. */
+  #acquire(): Promise<PoolConnection> {
     return new Promise((resolve, reject) => {
-      this.getConnection((error, connection) => (error ? reject(error) : resolve(connection)));
+      let isWaiting = true;
+      const timer = setTimeout(() => {
+        isWaiting = false;
+        reject(translateMysqlError(noAnswer(), this.#server));
+      }, this.#limits.queryMs);
+      this.#pool.getConnection((error, connection) => {
+        clearTimeout(timer);
+        if (error) reject(translateMysqlError(error, this.#server));
+        else if (isWaiting) resolve(connection);
+        else connection.release();
+      });
     });
   }
 
+  /**
+   * A connection ends with QUIT, which comes after the queries that are under way, and with the server's hanging up. A
+   * silent server does neither, and its sockets would keep the process from ending.
+   */
   end(callback: (error: unknown) => void): void {
-    this.#pool.end((error) => callback(error));
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, this.#limits.queryMs);
+    const isClosed = Promise.all(
+      [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+    );
+    isClosed.then(() => {
+      clearTimeout(timer);
+      callback(null);
+    });
+    this.#pool.end(() => {});
   }
-
-  // One wrapper per connection: Kysely keeps what it knows of a connection by its identity.
-  readonly #wrappers = new WeakMap<PoolConnection, TimedConnection>();
 
   #timed(connection: PoolConnection): TimedConnection {
     let wrapper = this.#wrappers.get(connection);
     if (wrapper === undefined) {
-      wrapper = new TimedConnection(connection, this.#url, this.#timeoutMs);
+      wrapper = new TimedConnection(connection, this.#server, this.#limits);
       this.#wrappers.set(connection, wrapper);
     }
     return wrapper;
@@ -158,14 +204,26 @@ class TimedPool {
 
 class TimedConnection {
   readonly #connection: PoolConnection;
-  readonly #url: URL;
-  readonly #timeoutMs: number;
-  #timedOut = false;
+  readonly #server: MysqlServer;
+  readonly #limits: Limits;
+  #prepared: Promise<void> | undefined;
+  /** Why the connection cannot be used any more. */
+  #failure: { error: unknown } | undefined;
 
-  constructor(connection: PoolConnection, url: URL, timeoutMs: number) {
+  constructor(connection: PoolConnection, server: MysqlServer, limits: Limits) {
     this.#connection = connection;
-    this.#url = url;
-    this.#timeoutMs = timeoutMs;
+    this.#server = server;
+    this.#limits = limits;
+  }
+
+  /**
+   * Sets the session up, once. Without it no query is run: the driver's escaping relies on the SQL mode.
+   *
+   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) where the server refuses, and what a query throws
+   */
+  prepare(): Promise<void> {
+    this.#prepared ??= this.#setUp();
+    return this.#prepared;
   }
 
   query(sql: string, values: readonly unknown[], callback: QueryCallback): void;
@@ -178,10 +236,24 @@ class TimedConnection {
         'Results are read page by page, not streamed by the driver.',
       );
     }
-    this.#connection.query({ sql, values: [...values], timeout: this.#timeoutMs }, (error, result) => {
-      if (error?.code === 'PROTOCOL_SEQUENCE_TIMEOUT') this.#timedOut = true;
-      if (error) callback(translateMysqlError(error, this.#url), undefined);
-      else callback(null, result);
+    if (this.#failure !== undefined) {
+      callback(this.#failure.error, undefined);
+      return;
+    }
+
+    let isWaiting = true;
+    const answer: QueryCallback = (error, result) => {
+      if (!isWaiting) return;
+      isWaiting = false;
+      clearTimeout(timer);
+      callback(error, result);
+    };
+    // mysql2's own time-out begins when the server is sent the command (3.24.6): what waits behind a silent one has none.
+    const timer = setTimeout(() => answer(this.#fail(noAnswer()), undefined), this.#limits.queryMs);
+    this.#connection.query({ sql, values: [...values] }, (error, result) => {
+      if (!error) answer(null, result);
+      else if (error.fatal) answer(this.#fail(error), undefined);
+      else answer(translateMysqlError(error, this.#server), undefined);
     });
   }
 
@@ -191,9 +263,47 @@ class TimedConnection {
     });
   }
 
-  /** After a time-out the late answer is still on its way: such a connection is not used again. */
   release(): void {
-    if (this.#timedOut) this.#connection.destroy();
-    else this.#connection.release();
+    if (this.#failure === undefined) this.#connection.release();
   }
+
+  /**
+   * At once, and out of the pool. mysql2 closes its own half of the socket alone (3.24.6); a server that is silent never
+   * closes the other, and the process would not end.
+   */
+  destroy(): void {
+    this.#connection.destroy();
+    (this.#connection as unknown as { stream: Socket }).stream.destroy();
+  }
+
+  /**
+   * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
+   * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
+   * a mode without STRICT cuts over-long values in silence. Both kinds of lock are waited for equally long: of rows
+   * (`innodb_…`) and of whole tables.
+   */
+  async #setUp(): Promise<void> {
+    const { lockWaitSeconds } = this.#limits;
+    try {
+      await this.run('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
+      await this.run("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'");
+      await this.run(
+        `SET SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}, lock_wait_timeout = ${lockWaitSeconds}`,
+      );
+    } catch (error) {
+      const refusal = error instanceof JwtctlError ? error : sessionRefused(error as Error, this.#server);
+      throw this.#fail(refusal);
+    }
+  }
+
+  /** Nothing more is sent on this connection: an answer to what was asked before may still be on its way. */
+  #fail(error: Error): unknown {
+    this.#failure ??= { error: translateMysqlError(error, this.#server) };
+    this.destroy();
+    return this.#failure.error;
+  }
+}
+
+function noAnswer(): Error {
+  return Object.assign(new Error('No answer in time'), { code: 'ETIMEDOUT' });
 }

@@ -11,7 +11,7 @@ import {
 } from 'kysely';
 import Database from 'libsql';
 import { JwtctlError } from '../../domain/errors.js';
-import { conflictError, duplicateKeyError } from './conflicts.js';
+import { ConflictError, duplicateKeyError } from './conflicts.js';
 import type { Schema } from './schema.js';
 
 export interface SqliteOptions {
@@ -21,7 +21,7 @@ export interface SqliteOptions {
 
 /** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. `:memory:` makes none. */
 export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
-  const connection = translated(options.file, () => {
+  const connection = translated(options, () => {
     // SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
     if (options.file !== ':memory:') closeSync(openSync(options.file, 'a', 0o600));
     const database = new Database(options.file, { timeout: options.timeoutMs });
@@ -30,7 +30,7 @@ export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(
     database.pragma('synchronous = FULL');
     return database;
   });
-  const db = new KyselyDatabase<Schema>({ dialect: new EmbeddedDialect(guarded(connection, options.file)) });
+  const db = new KyselyDatabase<Schema>({ dialect: new EmbeddedDialect(guarded(connection, options)) });
   return { db, close: () => db.destroy() };
 }
 
@@ -69,37 +69,41 @@ class ImmediateDriver extends SqliteDriver {
 }
 
 /** The same database with every error translated. */
-function guarded(database: InstanceType<typeof Database>, file: string): SqliteDatabase {
+function guarded(database: InstanceType<typeof Database>, options: SqliteOptions): SqliteDatabase {
   return {
     close: () => database.close(),
     prepare(sql) {
-      const statement = translated(file, () => database.prepare(sql));
+      const statement = translated(options, () => database.prepare(sql));
       return {
         reader: statement.reader,
-        all: (parameters) => translated(file, () => statement.all([...parameters])),
+        all: (parameters) => translated(options, () => statement.all([...parameters])),
         run: (parameters) =>
-          translated(file, () => statement.run([...parameters])) as ReturnType<
+          translated(options, () => statement.run([...parameters])) as ReturnType<
             ReturnType<SqliteDatabase['prepare']>['run']
           >,
         iterate: (parameters) =>
-          translated(file, () => statement.iterate([...parameters])) as IterableIterator<unknown>,
+          translated(options, () => statement.iterate([...parameters])) as IterableIterator<unknown>,
       };
     },
   };
 }
 
-function translated<T>(file: string, call: () => T): T {
+function translated<T>(options: SqliteOptions, call: () => T): T {
   try {
     return call();
   } catch (error) {
-    throw translateSqliteError(error as Error & { code?: string }, file);
+    throw translateSqliteError(error as Error & { code?: string }, options);
   }
 }
 
-function translateSqliteError(error: Error & { code?: string }, file: string): unknown {
+/**
+ * libsql's error as one of ours, by its code alone. What is not known here is a defect: the statements are ours, but for
+ * those of `user-table.ts`.
+ */
+function translateSqliteError(error: Error & { code?: string }, { file, timeoutMs }: SqliteOptions): unknown {
   const code = error.code ?? '';
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))
-    return conflictError(`The file ${file}`, error);
+    return new ConflictError(`The file ${file}`, error, timeoutMs);
   if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY')
     return duplicateKeyError(error);
   if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {

@@ -1,4 +1,5 @@
-import { sql } from 'kysely';
+import { type RawBuilder, sql } from 'kysely';
+import { JwtctlError } from '../../domain/errors.js';
 import type { User, UserDirectory } from '../../domain/ports.js';
 import type { SqlExecutor } from './schema.js';
 
@@ -12,6 +13,14 @@ export interface UserTableOptions {
 }
 
 const PAGE = 1_000;
+/** How MySQL and MariaDB say that a text cannot be had in the character set of a column. */
+const UNFIT = new Set([
+  'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_INVALID_CHARACTER_STRING',
+  'ER_TRUNCATED_WRONG_VALUE_FOR_FIELD',
+  'ER_CANNOT_CONVERT_STRING',
+  'ER_IMPOSSIBLE_STRING_CONVERSION',
+]);
 
 /** `users.source: table`: a table that the adopter already has, read and never written. */
 export class SqlUserTable implements UserDirectory {
@@ -24,7 +33,10 @@ export class SqlUserTable implements UserDirectory {
   }
 
   async find(sub: string): Promise<User | null> {
-    const { rows } = await sql<Row>`${this.#select()} where ${this.#column()} = ${sub}`.execute(this.#db);
+    const rows = await this.#rows(sql`where ${this.#column()} = ${sub}`).catch((error) => {
+      if (isUnfitFor(sub, error)) return [];
+      throw error;
+    });
     // The adopter's collation may find `Alice` for `alice` or `alice` for `alice `; a subject is compared byte for byte.
     const exact = rows.filter((row) => row.sub === sub);
     return exact.length === 0 ? null : toUser(sub, exact);
@@ -32,12 +44,20 @@ export class SqlUserTable implements UserDirectory {
 
   async *list(): AsyncIterable<User> {
     for (let offset = 0; ; offset += PAGE) {
-      const { rows } =
-        await sql<Row>`${this.#select()} where ${this.#column()} is not null order by ${this.#column()} limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`.execute(
-          this.#db,
-        );
+      const rows = await this.#rows(
+        sql`where ${this.#column()} is not null order by ${this.#column()} limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`,
+      );
       for (const row of rows) yield toUser(row.sub, [row]);
       if (rows.length < PAGE) return;
+    }
+  }
+
+  async #rows(clauses: RawBuilder<unknown>): Promise<Row[]> {
+    try {
+      return (await sql<Row>`${this.#select()} ${clauses}`.execute(this.#db)).rows;
+    } catch (error) {
+      const { table } = this.#options;
+      throw isMistakeInStatement(error, table) ? unusableTable(table, error) : error;
     }
   }
 
@@ -70,4 +90,41 @@ function toUser(sub: string, rows: Row[]): User {
     createdAt: null,
     updatedAt: null,
   };
+}
+
+/**
+ * An answer about the statement, which but for the settings is always the same one; as opposed to a server that cannot
+ * be asked. What is translated already is left as it is, unless it says that something which the settings name is missing.
+ */
+function isMistakeInStatement(error: unknown, table: string): error is Error {
+  if (error instanceof JwtctlError) {
+    const namesSchema = table.includes('.');
+    return error.code === 'ERR_SCHEMA_MISMATCH' || (namesSchema && error.code === 'ERR_DATABASE_UNKNOWN');
+  }
+  return error instanceof Error && /^(ER_|SQLITE_|\d)/.test(driverCodeOf(error));
+}
+
+/** A column's character set may lack characters of a subject: nobody of that name can be in it. ASCII is in all of them. */
+function isUnfitFor(sub: string, error: unknown): boolean {
+  const isAscii = /^[\x20-\x7e]*$/.test(sub);
+  return !isAscii && error instanceof JwtctlError && UNFIT.has(String(error.details.driverCode));
+}
+
+function unusableTable(table: string, cause: Error): JwtctlError {
+  const driverCode = driverCodeOf(cause instanceof JwtctlError ? cause.cause : cause);
+  return new JwtctlError(
+    'usage',
+    'ERR_USERS_TABLE',
+    `The user table ${table} cannot be read (${driverCode}).`,
+    {
+      hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
+      details: { driverCode },
+      cause,
+    },
+  );
+}
+
+function driverCodeOf(error: unknown): string {
+  const { code, errno } = error as { code?: string; errno?: number };
+  return code ?? String(errno ?? '');
 }

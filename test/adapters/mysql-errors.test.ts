@@ -1,0 +1,85 @@
+import { sql } from 'kysely';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { translateMysqlError } from '../../src/adapters/sql/mysql-errors.js';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
+
+const PASSWORD = 'Gr4nd-Secr3t';
+const STATEMENT = "insert into users values ('Gr4nd-Secr3t')";
+const SERVER = { url: new URL(`mysql://jwtctl:${PASSWORD}@db.example:3307/app`), retryForMs: 5_000 };
+
+/** An error as mysql2 makes one of the server's answer. */
+function answer(errno: number, code?: string) {
+  return Object.assign(new Error(STATEMENT), { errno, code, sql: STATEMENT, sqlMessage: STATEMENT });
+}
+
+describe('what the server answers', () => {
+  test.each([
+    [1021, 'ER_DISK_FULL'],
+    [1037, 'ER_OUTOFMEMORY'],
+    [1040, 'ER_CON_COUNT_ERROR'],
+    [1041, 'ER_OUT_OF_RESOURCES'],
+    [1047, 'ER_UNKNOWN_COM_ERROR'],
+    [1053, 'ER_SERVER_SHUTDOWN'],
+    [1077, 'ER_NORMAL_SHUTDOWN'],
+    [1079, 'ER_SHUTDOWN_COMPLETE'],
+    [1114, 'ER_RECORD_FILE_FULL'],
+    [1135, 'ER_CANT_CREATE_THREAD'],
+    [1203, 'ER_TOO_MANY_USER_CONNECTIONS'],
+    [1226, 'ER_USER_LIMIT_REACHED'],
+    [1317, 'ER_QUERY_INTERRUPTED'],
+    [1927, undefined],
+    [1969, undefined],
+    [3024, 'ER_QUERY_TIMEOUT'],
+    [3168, 'ER_SERVER_ISNT_AVAILABLE'],
+    [4031, 'ER_CLIENT_INTERACTION_TIMEOUT'],
+  ])('%i %s is a server that cannot, named with the number or name of it', (errno, code) => {
+    const error = translateMysqlError(answer(errno, code), SERVER);
+    expect(error).toBeInstanceOf(JwtctlError);
+    const { kind, message, hint, details } = error as JwtctlError;
+    expect(kind).toBe('unavailable');
+    expect(message).toContain('db.example:3307');
+    expect(message).toContain(code ?? String(errno));
+    expect(hint).toMatch(/\S/);
+    expect(details).toEqual({ driverCode: code ?? String(errno) });
+    expect([message, hint].join()).not.toContain(PASSWORD);
+  });
+
+  test.each([
+    [1064, 'ER_PARSE_ERROR'],
+    [1406, 'ER_DATA_TOO_LONG'],
+    [1048, 'ER_BAD_NULL_ERROR'],
+    [1305, 'ER_SP_DOES_NOT_EXIST'],
+    [1366, 'ER_TRUNCATED_WRONG_VALUE_FOR_FIELD'],
+    [9999, undefined],
+  ])('%i %s to a statement of ours stays a defect', (errno, code) => {
+    const error = answer(errno, code);
+    expect(translateMysqlError(error, SERVER)).toBe(error);
+  });
+
+  test('of a connection that the driver has given up is no defect', () => {
+    const closed = Object.assign(new Error("Can't add new command when connection is in closed state"), {
+      fatal: true,
+    });
+    expect(translateMysqlError(closed, SERVER)).toMatchObject({
+      kind: 'unavailable',
+      code: 'ERR_MYSQL_UNREACHABLE',
+    });
+  });
+});
+
+describe('MariaDB', () => {
+  let opened: SqlDatabaseUnderTest;
+  beforeAll(async () => {
+    opened = await mariadb.create();
+  });
+  afterAll(() => opened.close());
+
+  test('that ends a statement at a limit of its own cannot do it now', async () => {
+    const slow = sql`set statement max_statement_time = 0.05 for select sleep(5)`;
+    await expect(slow.execute(opened.db)).rejects.toMatchObject({
+      kind: 'unavailable',
+      details: { driverCode: '1969' },
+    });
+  });
+});
