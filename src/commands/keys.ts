@@ -23,6 +23,7 @@ import {
 import { examples } from './examples.js';
 import { durationFlag, exactlyOne, integerFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
+import { defineKeyLifeCycle } from './key-life-cycle.js';
 
 export const defineKeys: DefineGroup = (group, run) => {
   group
@@ -68,6 +69,8 @@ export const defineKeys: DefineGroup = (group, run) => {
     .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
     .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
     .action(run(rotate));
+
+  defineKeyLifeCycle(group, run);
 
   group
     .command('export')

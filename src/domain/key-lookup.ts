@@ -11,3 +11,13 @@ export async function requireKey(database: Pick<Database, 'keys'>, kid: string):
     hint: 'Run `jwtctl keys list`.',
   });
 }
+
+/** Another run changed the key store between what this one read and what it was to write. Nothing was written. */
+export function keyStoreChanged(kid: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_DATABASE_CONFLICT',
+    `The key store changed while key ${kid} was to be changed.`,
+    { hint: 'Run the command again.' },
+  );
+}

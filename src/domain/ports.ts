@@ -76,7 +76,7 @@ export interface NewSigningKey {
 export type KeyTransition =
   | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
   | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
-  | { kid: string; from: 'retiring'; to: 'retired'; at: number };
+  | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number };
 
 export type UserStatus = 'enabled' | 'disabled';
 

@@ -1,14 +1,18 @@
 import type { KeyTransition } from './ports.js';
 import type { SigningKey } from './signing-key.js';
 
-export interface RotationPolicy {
+/** What has to be known of tokens, to know how long a key has to verify. */
+export interface LifetimePolicy {
+  /** The longest lifetime that issuers may give to a token. */
+  maxTtlSeconds: number;
+  clockToleranceSeconds: number;
+}
+
+export interface RotationPolicy extends LifetimePolicy {
   /** A key that has signed for this long is due. */
   rotateAfterSeconds: number;
   /** How long a key is published before it signs, so that every verifier has it by then. */
   publishLeadSeconds: number;
-  /** The longest lifetime that issuers may give to a token. */
-  maxTtlSeconds: number;
-  clockToleranceSeconds: number;
   /** Rotate now, due or not, published for long enough or not. */
   isForced: boolean;
 }
@@ -106,12 +110,14 @@ function retirement(now: number): (key: SigningKey) => KeyTransition {
   return (key) => ({ kid: key.kid, from: 'retiring', to: 'retired', at: now });
 }
 
-function stepDown(key: SigningKey, policy: RotationPolicy, now: number): KeyTransition {
+/** The active key stops signing: it verifies until the last token that it can have signed has expired. */
+export function stepDown(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
   const longestTtl = Math.max(key.maxTtlSeconds ?? 0, policy.maxTtlSeconds);
   const verifyUntil = now + ISSUER_KEY_HOLD_SECONDS + longestTtl + policy.clockToleranceSeconds;
   return { kid: key.kid, from: 'active', to: 'retiring', at: now, verifyUntil };
 }
 
-function stepUp(key: SigningKey, policy: RotationPolicy, now: number): KeyTransition {
+/** A pending key begins to sign. */
+export function stepUp(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
   return { kid: key.kid, from: 'pending', to: 'active', at: now, maxTtlSeconds: policy.maxTtlSeconds };
 }

@@ -22,10 +22,11 @@ export function keyList(keys: readonly SigningKey[], now: number): View {
   };
 }
 
-export function keyRecord(key: SigningKey, now: number): View {
+/** With `dryRun` the key as it would be. */
+export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   return {
     shape: 'record',
-    data: keyData(key),
+    data: dryRun ? { ...keyData(key), dryRun: true } : keyData(key),
     id: key.kid,
     fields: [
       ['kid', key.kid],

@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { activateKey } from '../domain/key-activation.js';
+import { requireKey } from '../domain/key-lookup.js';
+import { retireKey } from '../domain/key-retirement.js';
+import { countKeyUsage } from '../domain/key-usage.js';
+import { parseKid } from '../domain/kid.js';
+import { EXIT } from '../output/exit-code.js';
+import { keyUsageReport } from '../output/views/key-usage.js';
+import { keyRecord } from '../output/views/keys.js';
+import { examples } from './examples.js';
+import type { Action, Run } from './invocation.js';
+import { revocationPolicy } from './revocation-policy.js';
+
+/** The verbs that move a single key on, and the one that tells when that can be done. */
+export function defineKeyLifeCycle(group: Command, run: Run): void {
+  group
+    .command('activate')
+    .argument('<kid>')
+    .option('--now', 'even if the key has not been published for keys.publishLead')
+    .description('let a pending key sign in place of the active one')
+    .addHelpText('after', examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run'))
+    .action(run(activate));
+
+  group
+    .command('usage')
+    .option('--kid <kid>', 'only this key', parseKid)
+    .description('count the live tokens under each key, over the whole registry')
+    .addHelpText('after', examples('jwtctl keys usage', 'jwtctl keys usage --kid 2026-q1 --json'))
+    .action(run(usage));
+
+  group
+    .command('retire')
+    .argument('<kid>')
+    .option('--force', 'although tokens live under the key: they are refused from then on')
+    .description(
+      'end a key that signs no more: it verifies nothing from then on, and its private half is wiped',
+    )
+    .addHelpText('after', examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force'))
+    .action(run(retire));
+}
+
+const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
+  const context = await open();
+  const { settings, clock, actor } = context;
+  const database = await context.database();
+  const key = await activateKey(
+    { database, clock, actor },
+    {
+      kid,
+      policy: { ...revocationPolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      now: flags.now === true,
+      dryRun: globals.dryRun,
+    },
+  );
+  return { view: keyRecord(key, clock.now(), globals.dryRun) };
+};
+
+const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, flags) => {
+  const context = await open();
+  const { database, registry, clock } = await context.administration();
+  const keys =
+    flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];
+  const report = await countKeyUsage({ registry, clock }, keys, revocationPolicy(context.settings), signal);
+  return {
+    view: keyUsageReport(report, clock.now()),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+  };
+};
+
+const retire: Action<{ force?: true }, [string]> = async ({ context: open, globals, signal }, flags, kid) => {
+  const context = await open();
+  const ports = await context.administration();
+  const { clockToleranceSeconds } = revocationPolicy(context.settings);
+  const input = { kid, force: flags.force === true, dryRun: globals.dryRun, clockToleranceSeconds, signal };
+  return { view: keyRecord(await retireKey(ports, input), context.clock.now(), globals.dryRun) };
+};
