@@ -14,7 +14,7 @@ const GROUPS: readonly Group[] = [
   {
     name: 'keys',
     aliases: ['key'],
-    summary: 'signing keys: make, list, rotate, export',
+    summary: 'signing keys: make, list, rotate, retire, export',
     load: async () => (await import('./commands/keys.js')).defineKeys,
   },
   {
