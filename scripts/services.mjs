@@ -60,7 +60,7 @@ async function run() {
   await new Promise(() => {});
 }
 
-/** A keyring for trying the CLI by hand: with MySQL there is no default. */
+/** A keyring for trying the CLI by hand, so that nothing of it is left in the user's data folder. */
 function makeMasterKey() {
   const file = join(group.folder, 'master.key');
   writeFileSync(file, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });

@@ -107,24 +107,21 @@ function usageError(error: Error & { code: string; exitCode: number }): JwtctlEr
       hint: 'Run it with --help to see which there are.',
     });
   }
-  return new JwtctlError(
-    'usage',
-    'ERR_USAGE',
-    sentence(withoutValues(error.message.replace(/^error: /, ''))),
-    {
-      hint:
-        error.code === 'commander.unknownOption'
-          ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
-          : 'Run the command with --help to see its flags.',
-    },
-  );
+  return new JwtctlError('usage', 'ERR_USAGE', sentence(withoutValues(error).replace(/^error: /, '')), {
+    hint:
+      error.code === 'commander.unknownOption'
+        ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
+        : 'Run the command with --help to see its flags.',
+  });
 }
 
-/** What was typed may be a password behind a `=`, or a token where a verb was meant: only its beginning is shown. */
-function withoutValues(message: string): string {
-  return message.replace(/'([^']*)'/g, (_quoted, word: string) => {
+/** What was typed may be a password behind a `=`, or a token where a verb was meant: only what looks like a name is shown. */
+function withoutValues({ code, message }: { code: string; message: string }): string {
+  // An unknown word may hold quotes itself, and is the only one in its message.
+  const isUnknownWord = code === 'commander.unknownOption' || code === 'commander.unknownCommand';
+  return message.replace(isUnknownWord ? /'(.*)'/s : /'([^']*)'/g, (_quoted, word: string) => {
     const name = word.replace(/=.*$/s, '=…');
-    return `'${name.length > 40 ? `${name.slice(0, 12)}…` : name}'`;
+    return `'${/^-{0,2}[a-z][a-z-]{0,40}(=…)?( <.*>)?$/i.test(name) ? name : `${name.slice(0, 4)}…`}'`;
   });
 }
 

@@ -3,13 +3,13 @@ import { loadConfig } from './config/load.js';
 import type { SettingsInput } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
-import type { IssuedToken } from './domain/issuance.js';
+import type { IssuedToken } from './domain/issued-token.js';
 import { openStoreIssuer } from './issue/store-issuer.js';
 import { storeVerification } from './verify/store-verification.js';
 import { createVerifier, type Verifier } from './verify/verifier.js';
 
 export interface OpenVerifier extends Verifier {
-  /** Closes every connection. */
+  /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export interface OpenIssuer {
     ttlSeconds?: number;
     claims?: Record<string, unknown>;
   }): Promise<IssuedToken>;
-  /** Closes every connection. */
+  /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
 }
 
@@ -73,16 +73,20 @@ export async function openIssuer(options: SettingsInput = {}): Promise<OpenIssue
   });
 }
 
-/** What is asked after the end is a JwtctlError `ERR_CLOSED` (state), not whatever a closed driver says. */
+/** What has begun is finished before the end; what is asked after it is a JwtctlError `ERR_CLOSED` (state), not whatever a closed driver says. */
 function lifeOf(context: Context) {
+  const running = new Set<Promise<unknown>>();
   let isOver = false;
   return {
     during: async <T>(work: () => Promise<T>): Promise<T> => {
       if (isOver) throw new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
-      return work();
+      const result = work();
+      running.add(result);
+      return result.finally(() => running.delete(result));
     },
     end: async (): Promise<void> => {
       isOver = true;
+      await Promise.allSettled(running);
       await context.dispose();
     },
   };

@@ -206,14 +206,20 @@ const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, fla
   return {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: revocationNotes(outcome, selection),
+    notes: revocationNotes(outcome, selection, invocation.globals.dryRun),
   };
 };
 
-function revocationNotes({ complete, alreadyGone, revoked }: RevocationOutcome, { by }: Selection): string[] {
+function revocationNotes(
+  { complete, alreadyGone, revoked }: RevocationOutcome,
+  selection: Selection,
+  dryRun: boolean,
+): string[] {
   if (!complete) {
     return [
-      'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
+      dryRun
+        ? 'Not all of the registry could be seen: there may be more.'
+        : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
     ];
   }
   if (alreadyGone > 0) {
@@ -221,7 +227,9 @@ function revocationNotes({ complete, alreadyGone, revoked }: RevocationOutcome, 
       'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',
     ];
   }
-  return revoked === 0 && by === 'sub' ? ['There were no live tokens of this subject.'] : [];
+  if (revoked > 0 || selection.by !== 'sub') return [];
+  const which = selection.issuedBefore === undefined ? '' : ' that were issued then or earlier';
+  return [`There are no live tokens of this subject${which}.`];
 }
 
 type Selection =

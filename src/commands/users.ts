@@ -6,7 +6,7 @@ import { parseReason, parseUserName } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { addUser, found, removeUser, setUserStatus } from '../domain/user-administration.js';
 import { counted } from '../output/counted.js';
-import { userList, userRecord } from '../output/views/users.js';
+import { removedUser, userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { revocationPolicy } from './revocation-policy.js';
@@ -95,7 +95,7 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
   const { user, revoked } = await removeUser(await context.administration(), policyOf(context), input);
   const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
   return {
-    view: userRecord(user, context.clock.now(), globals.dryRun),
+    view: removedUser(user, revoked, context.clock.now(), globals.dryRun),
     notes: [`${done} ${counted(revoked, 'token')}.`],
   };
 };

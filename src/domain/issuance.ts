@@ -2,6 +2,7 @@ import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from '
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
+import type { IssuedToken } from './issued-token.js';
 import { encodeBase64url, MAX_TOKEN_CHARACTERS } from './jws.js';
 import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
@@ -46,16 +47,6 @@ export interface TokenRequest {
   claims?: Record<string, unknown>;
   /** Shown by `token list`; at most 128 bytes. */
   label?: string;
-}
-
-export interface IssuedToken {
-  token: string;
-  jti: string;
-  kid: string;
-  sub: string;
-  aud: string | string[];
-  iat: number;
-  exp: number;
 }
 
 /** Signs and registers tokens, and holds the active key between two of them, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
@@ -180,15 +171,12 @@ export class Issuer {
     );
     if (coveredUntil < now) return now;
     if (coveredUntil - now > LONGEST_WAIT_SECONDS) {
-      throw new JwtctlError(
-        'state',
-        'ERR_REVOKED_AHEAD',
-        `A revocation covers what is issued for ${JSON.stringify(sub)} until ${coveredUntil - now} s from now.`,
-        { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
-      );
+      throw revokedAhead(sub, coveredUntil - now);
     }
     await clock.until(coveredUntil + 1);
-    return clock.now();
+    const later = clock.now();
+    if (later <= coveredUntil) throw revokedAhead(sub, coveredUntil - later);
+    return later;
   }
 }
 
@@ -237,8 +225,11 @@ function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
   if (notBeforeSeconds >= ttlSeconds) {
     throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it begins to be valid.');
   }
-  if (aud !== undefined && (aud.length === 0 || aud.some((audience) => audience === ''))) {
-    throw unusable('ERR_AUDIENCE_INVALID', 'An aud cannot be empty.');
+  if (
+    aud !== undefined &&
+    (aud.length === 0 || aud.some((audience) => typeof audience !== 'string' || audience === ''))
+  ) {
+    throw unusable('ERR_AUDIENCE_INVALID', 'An aud is a string that is not empty.');
   }
   const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
   if (registered !== undefined) {
@@ -279,6 +270,15 @@ function tooLong(length: number): JwtctlError {
     'ERR_TOKEN_TOO_LONG',
     `The token would be ${length} characters long; a verifier reads at most ${MAX_TOKEN_CHARACTERS}.`,
     'Put less into its claims.',
+  );
+}
+
+function revokedAhead(sub: string, seconds: number): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_REVOKED_AHEAD',
+    `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
+    { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
   );
 }
 

@@ -6,6 +6,10 @@
  * `unavailable`; no method answers from a guess.
  */
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
+import type { User, UserStatus } from './user.js';
+
+export type * from './token-registry.js';
+export type { User, UserStatus } from './user.js';
 
 export interface Clock {
   /** NumericDate seconds, whole. */
@@ -77,18 +81,6 @@ export type KeyTransition =
   | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
   | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
   | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number };
-
-export type UserStatus = 'enabled' | 'disabled';
-
-export interface User {
-  sub: string;
-  name: string | null;
-  status: UserStatus;
-  /** Grows with every change of the status, across a removal too; 0 where the source keeps none. */
-  version: number;
-  createdAt: number | null;
-  updatedAt: number | null;
-}
 
 /** Who exists, wherever that is kept (`users.source`). */
 export interface UserDirectory {
@@ -183,157 +175,6 @@ export interface AuditEntry {
   /** `done`, or a word for what else came of it. */
   outcome: string;
   reason: string | null;
-}
-
-// ---- the token registry (Redis Cluster, Redis, SQLite) ----
-
-/** A live token as the registry knows it. */
-export interface RegistryEntry {
-  jti: string;
-  /** {@link SigningKey.id} of the key that signed it. */
-  keyId: number;
-  iat: number;
-  exp: number;
-}
-
-/** A user's status as the user directory gave it at some moment. */
-export interface KnownUserStatus {
-  status: UserStatus;
-  version: number;
-  /** Until then the status may be used without asking the directory again. */
-  until: number;
-}
-
-/** Which entries are meant; what is absent restricts nothing. */
-export interface EntryFilter {
-  jti?: string;
-  keyId?: number;
-  /** Inclusive: entries with `iat <= issuedBefore`. */
-  issuedBefore?: number;
-}
-
-/**
- * The tokens that are live. A token without its entry is refused.
- *
- * Everything expires by itself: an entry at its `exp` plus the clock tolerance, and what else is kept of a subject with
- * the last of its entries.
- */
-export interface TokenRegistry {
-  readonly backend: 'redis-cluster' | 'redis' | 'sqlite';
-  /** What all names of this registry begin with; empty for SQLite. */
-  readonly prefix: string;
-
-  /**
-   * Adds an entry, and lets go of the oldest ones (by `iat`) beyond `maxPerSubject`.
-   * Registering the same entry again changes nothing.
-   *
-   * @returns the entries that made room
-   */
-  register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]>;
-
-  /**
-   * One read, one command on Redis.
-   *
-   * @returns `exp` of the entry, null where it is not registered; `user` null where the status is not known (any more)
-   */
-  standing(
-    sub: string,
-    entry: { jti: string; keyId: number; iat: number },
-    now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }>;
-
-  /** The live entries of a subject, oldest first (`iat`, then `jti`). */
-  list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
-
-  /**
-   * Notes a user's status beside their entries; a subject without entries needs none. A status with a version below the
-   * one that is known changes nothing: an older read never overwrites a newer state. It waits for no replica: what takes
-   * standing away is in the security log.
-   */
-  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void>;
-
-  /** Removes the matching entries of one subject. Without entries nothing of the subject is left. */
-  remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
-
-  /** Removes the matching entries of every subject. With `dryRun` it only counts. */
-  removeEverywhere(
-    filter: EntryFilter,
-    options: { now: number; dryRun?: boolean; signal?: AbortSignal },
-  ): Promise<WideRemoval>;
-
-  /** Shows `visit` every subject that has live entries, each once, in no order. */
-  survey(
-    visit: (subject: SurveyedSubject) => void,
-    options: { now: number; signal?: AbortSignal },
-  ): Promise<SurveyOutcome>;
-
-  /** The servers behind the registry, masters before their replicas. */
-  nodes(): Promise<RegistryNode[]>;
-}
-
-export interface Removal {
-  removed: number;
-  /** How many replicas of the subject's master confirmed it; null where nothing was written. */
-  replicasConfirmed: number | null;
-}
-
-export interface WideRemoval {
-  /** Entries that match the filter. */
-  matched: number;
-  removed: number;
-  subjects: number;
-  /** The largest `iat` among the matching entries; null where there are none. */
-  largestIat: number | null;
-  byNode: Array<{ node: string; matched: number; removed: number }>;
-  /** The least over the masters that were written to; null where nothing was written. */
-  replicasConfirmed: number | null;
-  /** False where a part of the registry could not be seen; `missed` says which. */
-  complete: boolean;
-  missed: string[];
-}
-
-export interface SurveyedSubject {
-  sub: string;
-  /** The master that holds it: `host:port`, or the file's name for SQLite. */
-  node: string;
-  entries: RegistryEntry[];
-  /** Members that are no entries of ours. */
-  malformed: number;
-  /** Memory of this subject's names and entries in bytes; null where it was not sampled. */
-  bytes: number | null;
-}
-
-export interface SurveyOutcome {
-  complete: boolean;
-  /** What could not be seen, for a person: `slots 0-5460 (127.0.0.1:7001: connection refused)`. */
-  missed: string[];
-  nodes: Array<{
-    node: string;
-    role: 'master' | 'embedded';
-    slots: number | null;
-    usedMemoryBytes: number | null;
-  }>;
-}
-
-export interface RegistryNode {
-  /** `host:port`, or the file's name for SQLite. */
-  node: string;
-  role: 'master' | 'replica' | 'embedded';
-  /** The `host:port` of a replica's master; null for others. */
-  master: string | null;
-  /** How many of the 16,384 hash slots a master serves; null outside a cluster. */
-  slots: number | null;
-  /** All keys that the server holds, ours or not; null where it could not be asked. */
-  keys: number | null;
-  usedMemoryBytes: number | null;
-  maxmemoryPolicy: string | null;
-  /** How far a replica's offset is behind its master's, in bytes; null for others. */
-  lagBytes: number | null;
-  reachable: boolean;
 }
 
 // ---- private keys ----

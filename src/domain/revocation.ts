@@ -86,7 +86,8 @@ export async function revokeSubject(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const entries = await ifReachable(() => registry.list(sub, now), []);
+  const list = () => registry.list(sub, now);
+  const entries = options.dryRun ? await list() : await ifReachable(list, []);
   const until = issuedBefore ?? latest(now, entries);
   if (options.dryRun) return outcome({ revoked: entries.filter((entry) => entry.iat <= until).length });
 

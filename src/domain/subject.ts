@@ -12,6 +12,8 @@ const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
  * no normalization, no trimming. It is otherwise opaque: `*`, `a}b` and `--` are subjects like any other.
  */
 export function subjectFault(value: string): string | null {
+  // A caller in JavaScript hands on what its request did not have.
+  if (typeof value !== 'string') return 'it is not a string';
   if (value === '') return 'it is empty';
   // Node gives ill-formed bytes of a command line or a stream as U+FFFD.
   if (!value.isWellFormed() || value.includes('\uFFFD')) return 'it is not well-formed UTF-8';

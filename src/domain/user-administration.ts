@@ -85,8 +85,12 @@ export async function removeUser(
 ): Promise<{ user: User; revoked: number }> {
   const { database, registry, clock } = ports;
   const { sub, reason } = input;
-  const entries = await ifReachable(() => registry.list(sub, clock.now()), []);
-  if (input.dryRun) return { user: found(await database.users.find(sub), sub), revoked: entries.length };
+  const list = () => registry.list(sub, clock.now());
+  if (input.dryRun) {
+    const user = found(await database.users.find(sub), sub);
+    return { user, revoked: (await list()).length };
+  }
+  const entries = await ifReachable(list, []);
 
   const user = await database.transaction(async (stores) => {
     const at = clock.now();

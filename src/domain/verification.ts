@@ -2,10 +2,10 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { parseCompactJws, parseJsonObject } from './jws.js';
 import { isKid } from './kid.js';
-import type { UserStatus } from './ports.js';
 import { type Refusal, refuse } from './refusal.js';
 import { checkSignature } from './signature.js';
 import { isSigningAlgorithm, isTrusted, type KeyState, type SigningAlgorithm } from './signing-key.js';
+import type { UserStatus } from './user.js';
 
 /** A key as a verification needs it. The same object for the same key spares parsing it again. */
 export interface VerificationKey {

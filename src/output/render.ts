@@ -49,7 +49,10 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
 
 async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
-  if (view.shape !== 'list') return write(`${printable(view.id)}\n`);
+  if (view.shape !== 'list') {
+    for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
+    return;
+  }
   for await (const item of view.items) await write(`${printable(item.id)}\n`);
 }
 

@@ -12,7 +12,7 @@ export type Cell = string | { text: string; tone: Tone };
  */
 export type View =
   /** One thing: its fields below each other. */
-  | { shape: 'record'; data: JsonObject; id: string; fields: ReadonlyArray<readonly [string, Cell]> }
+  | { shape: 'record'; data: JsonObject; id: Ids; fields: ReadonlyArray<readonly [string, Cell]> }
   /** Many of a kind, as they come. */
   | {
       shape: 'list';
@@ -25,6 +25,9 @@ export type View =
   | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
   /** Text as it is, for a file or a pipe; `data` in JSON. */
   | { shape: 'text'; text: string; data: Json };
+
+/** What `--quiet` prints, one a line; none is no line at all. */
+export type Ids = string | readonly string[];
 
 export interface ListItem {
   data: JsonObject;

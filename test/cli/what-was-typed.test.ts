@@ -10,11 +10,13 @@ describe('what was typed', () => {
     ['keys', 'list', '--redis-password=hunter2-hunter2'],
     ['keys', 'list', '--redis-pasword', '--x=hunter2-hunter2'],
     ['token', `eyJhbGciOiJSUzI1NiJ9.${'x'.repeat(80)}hunter2-hunter2`],
+    ['keys', 'list', "--bogus=it's=hunter2-hunter2"],
+    ['hunter2-hunter2'],
     [`hunter2-hunter2${'x'.repeat(60)}hunter2-hunter2`],
   ])('is not repeated where it may be a secret: %s', async (...words) => {
     const { exitCode, stderr } = await cli().run(...words);
     expect(exitCode).toBe(2);
-    expect(stderr).not.toMatch(/hunter2-hunter2$|x{20}|=hunter2/m);
+    expect(stderr).not.toContain('hunter2-hunter2');
   });
 
   test.each(['x'.repeat(256), '', 'a\u0007b'])('as a jti has to be one', async (jti) => {
@@ -59,6 +61,13 @@ test('what an adopter keeps as a subject cannot steer the terminal', async () =>
     // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
     expect(stdout).not.toMatch(/[\u0007\u001b\u009b]/);
   }
+});
+
+test('ids are one a line, and none is no line', async () => {
+  const shell = cli();
+  expect((await shell.run('keys', 'generate', '-q')).lines()).toHaveLength(1);
+  expect((await shell.run('keys', 'rotate', '--now', '-n', '-q')).stdout).toBe('');
+  expect((await shell.run('db', 'migrate', '-q')).stdout).toBe('');
 });
 
 test('an interrupt ends the wait for standard input', async () => {

@@ -19,7 +19,7 @@ import { formatValue, readValue } from '../../src/config/values.js';
 const places = placesOf({}, { homeDir: '/home/ann' });
 
 function read(kind: Kind, raw: unknown): unknown {
-  return readValue(kind, raw, '/work/dir', places)?.value;
+  return readValue(kind, raw, '/srv/app', places)?.value;
 }
 
 function readSetting(name: SettingPath, raw: unknown): unknown {
@@ -106,8 +106,8 @@ describe('names', () => {
 
 describe('a path', () => {
   it('is relative to where it stands, or begins at home or where XDG keeps data', () => {
-    expect(read(path, 'tls/ca.pem')).toBe('/work/dir/tls/ca.pem');
-    expect(read(path, '../ca.pem')).toBe('/work/ca.pem');
+    expect(read(path, 'tls/ca.pem')).toBe('/srv/app/tls/ca.pem');
+    expect(read(path, '../ca.pem')).toBe('/srv/ca.pem');
     expect(read(path, '/etc/ca.pem')).toBe('/etc/ca.pem');
     expect(read(path, '~/ca.pem')).toBe('/home/ann/ca.pem');
     expect(read(path, '$XDG_DATA_HOME/x.db')).toBe('/home/ann/.local/share/x.db');

@@ -53,6 +53,29 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     return opened;
   }
 
+  test('what is under way at the end is finished, and what is asked after it is refused as closed', async () => {
+    const opened = await openIssuer(options);
+    const issuing = opened.issue({ sub: 'alice' });
+    await opened.close();
+    const { token } = await issuing;
+    await expect(opened.issue({ sub: 'alice' })).rejects.toMatchObject({ kind: 'state', code: 'ERR_CLOSED' });
+
+    const checking = await openVerifier(options);
+    const verdict = checking.verify(token);
+    await checking.close();
+    await checking.close();
+    expect((await verdict).active).toBe(true);
+    await expect(checking.verify(token)).rejects.toMatchObject({ kind: 'state', code: 'ERR_CLOSED' });
+  });
+
+  test.each([{}, { sub: 1 }, { sub: 'alice', aud: 5 }, { sub: 'alice', aud: [] }])(
+    'a request that no type checker saw is refused as one, and nothing is registered: %o',
+    async (request) => {
+      const opened = await issuer();
+      await expect(opened.issue(request as never)).rejects.toMatchObject({ kind: 'usage' });
+    },
+  );
+
   test('a verifier says what the command line says, of good tokens and of bad ones', async () => {
     const { verify } = await verifier();
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');

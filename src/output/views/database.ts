@@ -24,7 +24,7 @@ export function migrationReport(applied: readonly string[], dryRun: boolean): Vi
   return {
     shape: 'record',
     data: dryRun ? { applied: [], dryRun: true, wouldApply: [...applied] } : { applied: [...applied] },
-    id: applied.join(' '),
+    id: applied,
     fields: [
       [
         dryRun ? 'would apply' : 'applied',

@@ -81,7 +81,7 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   return {
     shape: 'record',
     data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
-    id: active ?? '',
+    id: active ?? [],
     fields: [
       [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
       ['reason', `${reason}: ${explain(outcome, now)}`],

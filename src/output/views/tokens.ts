@@ -1,4 +1,4 @@
-import type { IssuedToken } from '../../domain/issuance.js';
+import type { IssuedToken } from '../../domain/issued-token.js';
 import type { RegistryEntry } from '../../domain/ports.js';
 import type { RevocationOutcome } from '../../domain/revocation.js';
 import type { VerificationResult } from '../../domain/verification.js';

@@ -27,6 +27,11 @@ export function userRecord(user: User, now: number, dryRun = false): View {
   };
 }
 
+export function removedUser(user: User, revoked: number, now: number, dryRun: boolean): View {
+  const record = userRecord(user, now, dryRun) as Extract<View, { shape: 'record' }>;
+  return { ...record, data: { ...record.data, revoked } };
+}
+
 async function* mapItems(users: AsyncIterable<User>, now: number): AsyncGenerator<ListItem> {
   for await (const user of users) {
     const times = [relativeTime(user.createdAt, now), relativeTime(user.updatedAt, now)];

@@ -1,0 +1,44 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { closedPorts } from '../support/silent-server.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+let stores: Stores;
+let away: ReturnType<typeof cli>;
+
+beforeAll(async () => {
+  stores = await openStores('MariaDB and a Redis Cluster');
+  await stores.json('keys', 'generate');
+  await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+  const [port] = await closedPorts(1);
+  away = cli({ env: { ...stores.env, JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_TIMEOUT: '1s' } });
+});
+afterAll(() => stores?.close());
+
+test.each([
+  ['users', 'remove', 'alice'],
+  ['token', 'revoke', '--sub', 'alice', '--all'],
+])('a dry run that cannot count says so, and gives no number: %s %s', async (...words) => {
+  const { exitCode, stdout } = await away.run(...words, '--dry-run');
+  expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
+});
+
+test('a dry run that sees no part of the registry does not speak of what was recorded', async () => {
+  const { exitCode, stderr } = await away.run(
+    'token',
+    'revoke',
+    '--issued-before',
+    '2026-01-01',
+    '--dry-run',
+  );
+  expect(exitCode).toBe(5);
+  expect(stderr).not.toContain('security log');
+});
+
+test('tokens of a subject that are too young for a revocation are not said to be none', async () => {
+  const words = ['token', 'revoke', '--sub', 'alice', '--issued-before', '2026-01-01'];
+  const { exitCode, stderr } = await stores.run(...words, '--dry-run');
+  expect(exitCode).toBe(0);
+  expect(stderr).toContain('issued then or earlier');
+  expect((await stores.json('users', 'remove', 'alice')).revoked).toBe(1);
+});
