@@ -9,6 +9,7 @@ import type { Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
 import type {
+  Administration,
   Clock,
   Database,
   KeyPairGenerator,
@@ -36,7 +37,7 @@ export interface Context {
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
   /** Database and registry together, as everything that ends tokens needs them. */
-  administration(): Promise<{ database: Database; registry: TokenRegistry; clock: Clock; actor: string }>;
+  administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
   generator(): Promise<KeyPairGenerator>;
   schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;

@@ -9,7 +9,7 @@ import { keyUsageReport } from '../output/views/key-usage.js';
 import { keyRecord } from '../output/views/keys.js';
 import { examples } from './examples.js';
 import type { Action, Run } from './invocation.js';
-import { revocationPolicy } from './revocation-policy.js';
+import { lifetimePolicy } from './lifetime-policy.js';
 
 /** The verbs that move a single key on, and the one that tells when that can be done. */
 export function defineKeyLifeCycle(group: Command, run: Run): void {
@@ -47,7 +47,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     { database, clock, actor },
     {
       kid,
-      policy: { ...revocationPolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
       now: flags.now === true,
       dryRun: globals.dryRun,
     },
@@ -60,7 +60,7 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
   const { database, registry, clock } = await context.administration();
   const keys =
     flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];
-  const report = await countKeyUsage({ registry, clock }, keys, revocationPolicy(context.settings), signal);
+  const report = await countKeyUsage({ registry, clock }, keys, lifetimePolicy(context.settings), signal);
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
@@ -71,7 +71,7 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
 const retire: Action<{ force?: true }, [string]> = async ({ context: open, globals, signal }, flags, kid) => {
   const context = await open();
   const ports = await context.administration();
-  const { clockToleranceSeconds } = revocationPolicy(context.settings);
+  const { clockToleranceSeconds } = lifetimePolicy(context.settings);
   const input = { kid, force: flags.force === true, dryRun: globals.dryRun, clockToleranceSeconds, signal };
   return { view: keyRecord(await retireKey(ports, input), context.clock.now(), globals.dryRun) };
 };

@@ -24,6 +24,7 @@ import { examples } from './examples.js';
 import { durationFlag, exactlyOne, integerFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { defineKeyLifeCycle } from './key-life-cycle.js';
+import { lifetimePolicy } from './lifetime-policy.js';
 
 export const defineKeys: DefineGroup = (group, run) => {
   group
@@ -154,8 +155,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
       policy: {
         rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
         publishLeadSeconds: settings.keys.publishLead,
-        maxTtlSeconds: settings.token.maxTtl,
-        clockToleranceSeconds: settings.token.clockTolerance,
+        ...lifetimePolicy(settings),
         isForced: flags.now === true,
       },
       alg: settings.keys.algorithm,

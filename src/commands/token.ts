@@ -32,7 +32,7 @@ import { parseClaims } from './claims-flags.js';
 import { examples } from './examples.js';
 import { durationFlag, momentFlag, repeatedFlag } from './flags.js';
 import type { Action, DefineGroup, Invocation } from './invocation.js';
-import { revocationPolicy } from './revocation-policy.js';
+import { lifetimePolicy } from './lifetime-policy.js';
 
 export const defineToken: DefineGroup = (group, run) => {
   group
@@ -270,7 +270,7 @@ async function revokeSelected(
   const text = selection.by === 'token' ? await invocation.readText(selection.token) : '';
   const context = await invocation.context();
   const ports = await context.administration();
-  const policy = revocationPolicy(context.settings);
+  const policy = lifetimePolicy(context.settings);
   const options = { reason, dryRun: globals.dryRun, signal };
   if ('issuedBefore' in selection) assertPast(selection.issuedBefore, context);
 

@@ -9,7 +9,7 @@ import { counted } from '../output/counted.js';
 import { removedUser, userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
-import { revocationPolicy } from './revocation-policy.js';
+import { lifetimePolicy } from './lifetime-policy.js';
 
 export const defineUsers: DefineGroup = (group, run) => {
   group
@@ -101,7 +101,7 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
 };
 
 function policyOf({ settings }: Context) {
-  return { ...revocationPolicy(settings), statusTtlSeconds: settings.users.statusTtl };
+  return { ...lifetimePolicy(settings), statusTtlSeconds: settings.users.statusTtl };
 }
 
 function assertManaged({ settings }: Context): void {

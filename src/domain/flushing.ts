@@ -1,11 +1,4 @@
-import type { AuditLog, Clock, Database, EntryFilter, TokenRegistry, WideRemoval } from './ports.js';
-
-export interface FlushPorts {
-  database: Database;
-  registry: TokenRegistry;
-  clock: Clock;
-  actor: string;
-}
+import type { Administration, AuditLog, EntryFilter, WideRemoval } from './ports.js';
 
 export interface FlushInput {
   /** Only this subject's entries. */
@@ -22,14 +15,14 @@ export type FlushReport = Pick<
 >;
 
 /** What a flush would remove. */
-export function countFlush(ports: FlushPorts, input: FlushInput): Promise<FlushReport> {
+export function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   return input.sub === undefined
     ? ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, true))
     : countSubject(ports, input.sub, input.filter);
 }
 
 /** Removes entries and nothing else: their tokens are refused until something brings the entries back. */
-export async function flush(ports: FlushPorts, input: FlushInput): Promise<FlushReport> {
+export async function flush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   // First, so that a flush that is cut off halfway is on record too.
   await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, 'begun', null));
   const report =
@@ -43,7 +36,7 @@ export async function flush(ports: FlushPorts, input: FlushInput): Promise<Flush
 }
 
 async function countSubject(
-  { registry, clock }: FlushPorts,
+  { registry, clock }: Administration,
   sub: string,
   filter: EntryFilter,
 ): Promise<FlushReport> {
@@ -52,7 +45,7 @@ async function countSubject(
 }
 
 async function flushSubject(
-  { registry, clock }: FlushPorts,
+  { registry, clock }: Administration,
   sub: string,
   filter: EntryFilter,
 ): Promise<FlushReport> {
@@ -74,13 +67,13 @@ function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): bo
   );
 }
 
-function wideOptions({ clock }: FlushPorts, { signal }: FlushInput, dryRun: boolean) {
+function wideOptions({ clock }: Administration, { signal }: FlushInput, dryRun: boolean) {
   return { now: clock.now(), dryRun, ...(signal === undefined ? {} : { signal }) };
 }
 
 function audit(
   auditLog: AuditLog,
-  { clock, actor }: FlushPorts,
+  { clock, actor }: Administration,
   { target }: FlushInput,
   outcome: string,
   reason: string | null,

@@ -2,16 +2,9 @@ import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
 import { countKeyUsage, type KeyUsage } from './key-usage.js';
-import type { Clock, Database, KeyTransition, TokenRegistry } from './ports.js';
+import type { Administration, KeyTransition } from './ports.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
-
-export interface RetirementPorts {
-  database: Database;
-  registry: TokenRegistry;
-  clock: Clock;
-  actor: string;
-}
 
 export interface RetirementInput {
   kid: string;
@@ -28,7 +21,7 @@ export interface RetirementInput {
  * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; `ERR_KEY_IN_USE` without `force`, naming how many
  * tokens of how many subjects live and when the last one ends; `ERR_KEY_HELD` without `force` while issuers may still sign
  */
-export async function retireKey(ports: RetirementPorts, input: RetirementInput): Promise<SigningKey> {
+export async function retireKey(ports: Administration, input: RetirementInput): Promise<SigningKey> {
   const key = await requireKey(ports.database, input.kid);
   if (key.state === 'retired') return key;
   assertRetirable(key);
@@ -82,7 +75,7 @@ function assertRetirable(key: SigningKey): void {
   }
 }
 
-async function assertUnused(ports: RetirementPorts, key: SigningKey, input: RetirementInput): Promise<void> {
+async function assertUnused(ports: Administration, key: SigningKey, input: RetirementInput): Promise<void> {
   const now = ports.clock.now();
   if (key.verifyUntil !== null && key.verifyUntil <= now) return;
   const heldUntil = (key.retiringAt ?? now) + ISSUER_KEY_HOLD_SECONDS;

@@ -55,6 +55,7 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
 
     const plan = planRotation(keys, input.policy, ports.clock.now());
     if (input.dryRun) return outcomeOf(plan, []);
+    if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, []);
     const made = await makeKeys(ports, input, plan);
     const outcome = await commit(ports, { revision, keys }, made, input.policy);
     if (outcome !== null) return outcome;
@@ -91,9 +92,6 @@ async function commit(
   made: readonly SealedKey[],
   policy: RotationPolicy,
 ): Promise<RotationOutcome | null> {
-  const idle = planRotation(known, policy, ports.clock.now());
-  if (made.length === 0 && idle.transitions.length === 0 && pairsWanted(idle) === 0)
-    return outcomeOf(idle, made);
   return ports.database.transaction(async ({ keys, auditLog }) => {
     const now = ports.clock.now();
     const plan = planRotation(known, policy, now);

@@ -6,6 +6,7 @@
  * `unavailable`; no method answers from a guess.
  */
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
+import type { TokenRegistry } from './token-registry.js';
 import type { User, UserStatus } from './user.js';
 
 export type * from './token-registry.js';
@@ -199,4 +200,13 @@ export interface Prompt {
   confirm(message: string): Promise<boolean>;
   /** @returns what was typed */
   typeBack(message: string): Promise<string>;
+}
+
+/** What everything works with that ends tokens: the durable stores, the registry, the time, and who is at it. */
+export interface Administration {
+  database: Database;
+  registry: TokenRegistry;
+  clock: Clock;
+  /** For the audit log. */
+  actor: string;
 }

@@ -1,32 +1,13 @@
 import { JwtctlError } from './errors.js';
-import type {
-  AuditEntry,
-  Clock,
-  Database,
-  EntryFilter,
-  NewSecurityEvent,
-  TokenRegistry,
-  WideRemoval,
-} from './ports.js';
+import type { Administration, AuditEntry, EntryFilter, NewSecurityEvent, WideRemoval } from './ports.js';
 import { ifReachable } from './reachability.js';
+import type { LifetimePolicy } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
 
 // Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
 const RETENTION_MARGIN_SECONDS = 3_600;
 
 const REPEAT = 'Run the same command again when the registry answers: it does what is left.';
-
-export interface RevocationPorts {
-  database: Database;
-  registry: TokenRegistry;
-  clock: Clock;
-  actor: string;
-}
-
-export interface RevocationPolicy {
-  maxTtlSeconds: number;
-  clockToleranceSeconds: number;
-}
 
 export interface RevocationOutcome {
   /** Entries that were removed. */
@@ -48,8 +29,8 @@ export interface RevocationOptions {
 
 /** Ends one token. Durable first, then the registry: what a failover makes of the second, the first outlives. */
 export async function revokeToken(
-  ports: RevocationPorts,
-  policy: RevocationPolicy,
+  ports: Administration,
+  policy: LifetimePolicy,
   token: { sub: string; jti: string },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -79,8 +60,8 @@ export async function revokeToken(
  * is ahead is meant as well.
  */
 export async function revokeSubject(
-  ports: RevocationPorts,
-  policy: RevocationPolicy,
+  ports: Administration,
+  policy: LifetimePolicy,
   { sub, issuedBefore }: { sub: string; issuedBefore?: number },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -107,7 +88,7 @@ export interface WideSelection {
 
 /** What {@link revokeWide} would end. */
 export async function countWide(
-  ports: RevocationPorts,
+  ports: Administration,
   selection: WideSelection,
   signal?: AbortSignal,
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
@@ -132,8 +113,8 @@ export async function countWide(
 
 /** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countWide}. */
 export async function revokeWide(
-  ports: RevocationPorts,
-  policy: RevocationPolicy,
+  ports: Administration,
+  policy: LifetimePolicy,
   selection: WideSelection & { issuedBefore: number },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
@@ -168,7 +149,7 @@ export function latest(now: number, entries: ReadonlyArray<{ iat: number }>): nu
 /** From when on no token can exist that was issued at `issuedBefore` or earlier. */
 export function eventExpiry(
   keys: readonly SigningKey[],
-  policy: RevocationPolicy,
+  policy: LifetimePolicy,
   issuedBefore: number,
 ): number {
   const longestTtl = keys.reduce(
@@ -199,8 +180,8 @@ export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Pr
 }
 
 async function record(
-  ports: RevocationPorts,
-  policy: RevocationPolicy,
+  ports: Administration,
+  policy: LifetimePolicy,
   options: RevocationOptions,
   { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
 ): Promise<void> {

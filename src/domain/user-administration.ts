@@ -1,23 +1,17 @@
 import { JwtctlError } from './errors.js';
-import type { Clock, Database, SecurityEventType, Stores, TokenRegistry, User, UserStatus } from './ports.js';
+import type { Administration, SecurityEventType, Stores, User, UserStatus } from './ports.js';
 import { ifReachable } from './reachability.js';
-import { afterRecord, eventExpiry, latest, type RevocationPolicy } from './revocation.js';
+import { afterRecord, eventExpiry, latest } from './revocation.js';
+import type { LifetimePolicy } from './rotation.js';
 import { knownStatus } from './standing.js';
 
-export interface UserAdministrationPorts {
-  database: Database;
-  registry: TokenRegistry;
-  clock: Clock;
-  actor: string;
-}
-
-export interface UserAdministrationPolicy extends RevocationPolicy {
+export interface UserAdministrationPolicy extends LifetimePolicy {
   statusTtlSeconds: number;
 }
 
 /** @throws JwtctlError `ERR_USER_EXISTS` (state) */
 export async function addUser(
-  ports: Pick<UserAdministrationPorts, 'database' | 'clock' | 'actor'>,
+  ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   input: { sub: string; name: string | null; dryRun: boolean },
 ): Promise<User> {
   const { database, clock } = ports;
@@ -41,7 +35,7 @@ export async function addUser(
 
 /** Adds the user where there is none. One that another run adds at the same moment is as good. */
 export async function ensureUser(
-  ports: Pick<UserAdministrationPorts, 'database' | 'clock' | 'actor'>,
+  ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   sub: string,
 ): Promise<void> {
   if ((await ports.database.users.find(sub)) !== null) return;
@@ -52,7 +46,7 @@ export async function ensureUser(
 
 /** Sets the status; where the user has it already, only the registry is told again. */
 export async function setUserStatus(
-  ports: UserAdministrationPorts,
+  ports: Administration,
   policy: UserAdministrationPolicy,
   input: { sub: string; status: UserStatus; reason: string | null; dryRun: boolean },
 ): Promise<User> {
@@ -79,7 +73,7 @@ export async function setUserStatus(
 
 /** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */
 export async function removeUser(
-  ports: UserAdministrationPorts,
+  ports: Administration,
   policy: UserAdministrationPolicy,
   input: { sub: string; reason: string | null; dryRun: boolean },
 ): Promise<{ user: User; revoked: number }> {
@@ -128,7 +122,7 @@ function userExists(sub: string): JwtctlError {
 }
 
 function audit(
-  ports: Pick<UserAdministrationPorts, 'actor'>,
+  ports: Pick<Administration, 'actor'>,
   stores: Stores,
   action: string,
   target: string,
