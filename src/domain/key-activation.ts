@@ -1,5 +1,6 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
+import { changeKeys } from './key-change.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
 import type { Clock, Database } from './ports.js';
 import { type LifetimePolicy, stepDown, stepUp } from './rotation.js';
@@ -31,9 +32,9 @@ export async function activateKey(ports: ActivationPorts, input: ActivationInput
   assertActivatable(key, input, clock.now());
   if (input.dryRun) return { ...key, state: 'active' };
 
-  return database.transaction(async ({ keys, auditLog }) => {
+  return database.transaction(async (stores) => {
     const now = clock.now();
-    const { revision, keys: current } = await keys.snapshot();
+    const { revision, keys: current } = await stores.keys.snapshot();
     const found = current.find(({ kid }) => kid === key.kid);
     if (found?.state === 'active') return found;
     if (found === undefined) throw keyStoreChanged(key.kid);
@@ -43,16 +44,10 @@ export async function activateKey(ports: ActivationPorts, input: ActivationInput
       ...(active === undefined ? [] : [stepDown(active, input.policy, now)]),
       stepUp(found, input.policy, now),
     ];
-    if (!(await keys.apply(revision, transitions))) throw keyStoreChanged(key.kid);
-    await auditLog.append({
-      at: now,
-      actor,
-      action: 'keys.activate',
-      target: key.kid,
-      outcome: 'done',
-      reason: input.now ? 'forced' : null,
-    });
-    return (await keys.find(key.kid)) as SigningKey;
+    const change = { revision, transitions, added: [] };
+    const row = { at: now, actor, action: 'keys.activate', reason: input.now ? 'forced' : null };
+    if (!(await changeKeys(stores, change, row))) throw keyStoreChanged(key.kid);
+    return (await stores.keys.find(key.kid)) as SigningKey;
   });
 }
 

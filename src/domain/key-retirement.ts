@@ -1,5 +1,6 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
+import { changeKeys } from './key-change.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
 import { countKeyUsage, type KeyUsage } from './key-usage.js';
 import type { Administration, KeyTransition } from './ports.js';
@@ -28,9 +29,9 @@ export async function retireKey(ports: Administration, input: RetirementInput): 
   if (key.state === 'retiring' && !input.force) await assertUnused(ports, key, input);
   if (input.dryRun) return { ...key, state: 'retired' };
 
-  return ports.database.transaction(async ({ keys, auditLog }) => {
+  return ports.database.transaction(async (stores) => {
     const now = ports.clock.now();
-    const { revision, keys: current } = await keys.snapshot();
+    const { revision, keys: current } = await stores.keys.snapshot();
     const found = current.find(({ kid }) => kid === key.kid);
     if (found?.state === 'retired') return found;
     // A key that moved on since it was looked at has to be looked at again: a pending one may have signed meanwhile.
@@ -41,16 +42,10 @@ export async function retireKey(ports: Administration, input: RetirementInput): 
       to: 'retired',
       at: now,
     };
-    if (!(await keys.apply(revision, [transition]))) throw keyStoreChanged(key.kid);
-    await auditLog.append({
-      at: now,
-      actor: ports.actor,
-      action: 'keys.retire',
-      target: key.kid,
-      outcome: 'done',
-      reason: input.force ? 'forced' : null,
-    });
-    return (await keys.find(key.kid)) as SigningKey;
+    const change = { revision, transitions: [transition], added: [] };
+    const row = { at: now, actor: ports.actor, action: 'keys.retire', reason: input.force ? 'forced' : null };
+    if (!(await changeKeys(stores, change, row))) throw keyStoreChanged(key.kid);
+    return (await stores.keys.find(key.kid)) as SigningKey;
   });
 }
 

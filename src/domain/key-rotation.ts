@@ -1,4 +1,5 @@
 import { JwtctlError } from './errors.js';
+import { changeKeys } from './key-change.js';
 import {
   asActive,
   asPending,
@@ -92,26 +93,16 @@ async function commit(
   made: readonly SealedKey[],
   policy: RotationPolicy,
 ): Promise<RotationOutcome | null> {
-  return ports.database.transaction(async ({ keys, auditLog }) => {
+  return ports.database.transaction(async (stores) => {
     const now = ports.clock.now();
     const plan = planRotation(known, policy, now);
     if (pairsWanted(plan) !== made.length) return null;
-    if (!(await keys.apply(revision, plan.transitions))) return null;
     const added = made.map((key, index) =>
       plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
     );
-    for (const key of added) {
-      const inserted = await keys.insert(key);
-      if (inserted !== 'inserted')
-        throw new JwtctlError('bug', 'ERR_KEY_TRANSITION', `Key ${key.kid}: ${inserted}.`);
-    }
-    // A row for each key, with the state that it came to.
-    const moves = [...plan.transitions.map(({ kid, to }) => ({ kid, state: to })), ...added];
-    for (const { kid, state } of moves) {
-      const entry = { at: now, actor: ports.actor, action: 'keys.rotate', target: kid, outcome: state };
-      await auditLog.append({ ...entry, reason: plan.reason });
-    }
-    return outcomeOf(plan, made);
+    const change = { revision, transitions: plan.transitions, added };
+    const row = { at: now, actor: ports.actor, action: 'keys.rotate', reason: plan.reason };
+    return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made) : null;
   });
 }
 

@@ -36,9 +36,9 @@ const retire = (kid: string, options: { force?: boolean; dryRun?: boolean } = {}
 const stateOf = async (kid: string) => (await service.database.keys.find(kid))?.state;
 const refusal = (code: string) => ({ kind: 'state', code });
 
-async function audited(action: string): Promise<Array<[string, string | null]>> {
+async function audited(action: string): Promise<Array<[string, string, string | null]>> {
   const rows = await service.db.selectFrom('audit_log').selectAll().where('action', '=', action).execute();
-  return rows.map(({ target, reason }) => [target, reason]);
+  return rows.map(({ target, outcome, reason }) => [target, outcome, reason]);
 }
 
 describe('activate', () => {
@@ -53,7 +53,10 @@ describe('activate', () => {
     expect(await stateOf('k1')).toBe('retiring');
     expect(await service.verdict(old.token)).toBe('active');
     expect((await service.issuer().issue({ sub: 'alice' })).kid).toBe('k2');
-    expect(await audited('keys.activate')).toEqual([['k2', null]]);
+    expect(await audited('keys.activate')).toEqual([
+      ['k1', 'retiring', null],
+      ['k2', 'active', null],
+    ]);
   });
 
   test('refuses a key that verifiers may not know yet, unless it is to be now', async () => {
@@ -61,7 +64,10 @@ describe('activate', () => {
     await expect(activate('k2')).rejects.toMatchObject(refusal('ERR_KEY_NOT_PUBLISHED'));
     expect(await stateOf('k1')).toBe('active');
     expect(await activate('k2', { now: true })).toMatchObject({ state: 'active' });
-    expect(await audited('keys.activate')).toEqual([['k2', 'forced']]);
+    expect(await audited('keys.activate')).toEqual([
+      ['k1', 'retiring', 'forced'],
+      ['k2', 'active', 'forced'],
+    ]);
   });
 
   test('of the active key changes nothing, and of one that signs no more is refused', async () => {
@@ -96,7 +102,7 @@ describe('retire', () => {
   test('ends a pending key, which has signed nothing', async () => {
     expect(await retire('k2')).toMatchObject({ state: 'retired', masterKeyId: null });
     expect(await service.database.keys.findSealed('k2')).toBeNull();
-    expect(await audited('keys.retire')).toEqual([['k2', null]]);
+    expect(await audited('keys.retire')).toEqual([['k2', 'retired', null]]);
   });
 
   test('refuses a key that an issuer may still hold', async () => {
@@ -123,7 +129,7 @@ describe('retire', () => {
     // By then a verifier that runs on has read its keys again.
     service.clock.advance(30);
     expect(await service.verdict(last.token)).toBe('ERR_KEY_NOT_TRUSTED');
-    expect(await audited('keys.retire')).toEqual([['k1', 'forced']]);
+    expect(await audited('keys.retire')).toEqual([['k1', 'retired', 'forced']]);
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });
 
