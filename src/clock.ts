@@ -5,8 +5,8 @@ import type { Clock } from './domain/ports.js';
 export const systemClock: Clock = {
   now: () => Math.floor(Date.now() / 1000),
   // Waits for as long as it seems now, and no longer if the clock is set back meanwhile. A timer may fire a moment early.
-  until: async (time) => {
+  until: async (time, signal) => {
     const rest = time * 1000 - Date.now();
-    if (rest > 0) await delay(rest + 2);
+    if (rest > 0) await delay(rest + 2, undefined, signal === undefined ? {} : { signal });
   },
 };

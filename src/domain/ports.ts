@@ -15,8 +15,8 @@ export type { User, UserStatus } from './user.js';
 export interface Clock {
   /** NumericDate seconds, whole. */
   now(): number;
-  /** Resolves once {@link now} has reached `time`. */
-  until(time: number): Promise<void>;
+  /** Resolves once {@link now} has reached `time`; rejects with an AbortError once `signal` is aborted. */
+  until(time: number, signal?: AbortSignal): Promise<void>;
 }
 
 // ---- the durable stores (MySQL, MariaDB, SQLite) ----
@@ -55,6 +55,10 @@ export interface KeyStore {
    * changes the key: in a transaction, no {@link apply} that was planned with the shorter lifetime passes afterwards.
    */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
+  /** Puts another JWE in the place of `sealed`; false, and nothing changed, where that is no longer there. */
+  reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
+  /** Removes the row of a retired key; false where there is none, or it is in another state. */
+  removeRetired(kid: string): Promise<boolean>;
 }
 
 export interface KeySnapshot {
@@ -77,11 +81,12 @@ export interface NewSigningKey {
   activatedAt: number | null;
 }
 
-/** One step of a key's life, with what the store has to note of it. Retiring for good also wipes the private half. */
+/** One step of a key's life, with what the store has to note of it. The last two wipe the private half. */
 export type KeyTransition =
   | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
   | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
-  | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number };
+  | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number }
+  | { kid: string; from: Exclude<KeyState, 'compromised'>; to: 'compromised'; at: number };
 
 /** Who exists, wherever that is kept (`users.source`). */
 export interface UserDirectory {
@@ -128,6 +133,8 @@ export type SecurityEventType =
   | 'kid_revoked'
   /** Every token with `iat <= issuedBefore`. */
   | 'all_revoked'
+  /** Every token under `kid`, whatever its `iat` says: who has the private half can say anything. */
+  | 'key_compromised'
   /** `sub` changed to this status with `userVersion`. */
   | 'user_disabled'
   | 'user_enabled'
@@ -182,13 +189,23 @@ export interface AuditEntry {
 
 /** Seals private halves under the master keyring. */
 export interface Sealer {
-  /** @returns the JWE, and the id of the master key that opens it */
-  seal(kid: string, pkcs8: Uint8Array): Promise<{ sealed: string; masterKeyId: string }>;
+  seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey>;
   /**
    * @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN` (state) where the keyring lacks the master key that the JWE names,
    * `ERR_SEAL_BROKEN` (state) where the JWE does not open or was sealed for another kid
    */
   open(kid: string, sealed: string): Promise<Uint8Array>;
+  /** The id of the master key that seals. */
+  sealingKeyId(): Promise<string>;
+  /** The id of the master key that a JWE names. @throws JwtctlError `ERR_SEAL_BROKEN` (state) where it is not a JWE */
+  openingKeyId(kid: string, sealed: string): string;
+}
+
+export interface SealedPrivateKey {
+  /** JWE in Compact Serialization. */
+  sealed: string;
+  /** The id of the master key that opens it. */
+  masterKeyId: string;
 }
 
 export interface KeyPairGenerator {
@@ -200,6 +217,8 @@ export interface Prompt {
   confirm(message: string): Promise<boolean>;
   /** @returns what was typed */
   typeBack(message: string): Promise<string>;
+  /** @returns what was typed, without showing it */
+  password(message: string): Promise<string>;
 }
 
 /** What everything works with that ends tokens: the durable stores, the registry, the time, and who is at it. */

@@ -59,6 +59,8 @@ export function covers(
       return event.kid === token.kid && isOlder;
     case 'all_revoked':
       return isOlder;
+    case 'key_compromised':
+      return event.kid === token.kid;
     case 'user_disabled':
     case 'user_enabled':
     case 'user_removed':

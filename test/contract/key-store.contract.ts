@@ -230,6 +230,27 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(JSON.stringify(rows)).not.toContain(SEALED);
       });
 
+      test.each([
+        ['active', 'k1'],
+        ['pending', 'k2'],
+      ] as const)('compromising an %s key notes when, and wipes the private half', async (from, kid) => {
+        const before = await database.keys.find(kid);
+        expect(await apply({ kid, from, to: 'compromised', at: AT + 5 })).toBe(true);
+        expect(await database.keys.find(kid)).toEqual({
+          ...before,
+          state: 'compromised',
+          compromisedAt: AT + 5,
+          masterKeyId: null,
+        });
+        expect(await database.keys.findSealed(kid)).toBeNull();
+      });
+
+      test('a compromised key makes room for another active one', async () => {
+        const compromise = { kid: 'k1', from: 'active', to: 'compromised', at: AT + 5 } as const;
+        expect(await apply(compromise, stepUp)).toBe(true);
+        expect(await states()).toEqual({ k1: 'compromised', k2: 'active' });
+      });
+
       test('with a revision that is no longer the current one changes nothing', async () => {
         const { revision } = await database.keys.snapshot();
         await insert(pending('k3'));
@@ -278,6 +299,64 @@ export function keyStoreContract(engine: SqlEngine): void {
       test('stepping up before stepping down is refused by the database', async () => {
         await expect(apply(stepUp, stepDown)).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
+      });
+    });
+
+    describe('reseal', () => {
+      const by = { sealed: 'eyJhbGciOiJkaXIifQ..sealed-again', masterKeyId: 'mk-2' };
+      beforeEach(() => insert(active('k1'), pending('k2')));
+
+      test('puts another JWE in the place of the one that is named, and notes its master key', async () => {
+        const before = await database.keys.snapshot();
+        expect(await database.keys.reseal('k1', SEALED, by)).toBe(true);
+        expect(await database.keys.findSealed('k1')).toBe(by.sealed);
+        expect(await database.keys.findSealed('k2')).toBe(SEALED);
+        const [k1, k2] = before.keys;
+        expect(await database.keys.snapshot()).toEqual({
+          // A rotation that is under way goes on.
+          revision: before.revision,
+          keys: [{ ...k1, masterKeyId: 'mk-2' }, k2],
+        });
+      });
+
+      test.each([
+        ['is another one by now', SEALED.toUpperCase()],
+        ['was wiped', 'k1'],
+      ])('changes nothing where the JWE %s', async (_what, sealed) => {
+        if (sealed === 'k1') await apply({ kid: 'k1', from: 'active', to: 'compromised', at: AT });
+        const before = await database.keys.snapshot();
+        expect(await database.keys.reseal('k1', sealed === 'k1' ? SEALED : sealed, by)).toBe(false);
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+    });
+
+    describe('removeRetired', () => {
+      const retire = { kid: 'k2', from: 'pending', to: 'retired', at: AT + 100 } as const;
+      beforeEach(() => insert(active('k1'), pending('k2'), pending('k3')));
+
+      test('removes the row of a retired key, and no plan from before passes', async () => {
+        await apply(retire);
+        const { revision } = await database.keys.snapshot();
+        expect(await database.keys.removeRetired('k2')).toBe(true);
+        expect(await states()).toEqual({ k1: 'active', k3: 'pending' });
+        expect(await database.keys.apply(revision, [])).toBe(false);
+      });
+
+      test('removes no other', async () => {
+        await apply({ kid: 'k3', from: 'pending', to: 'compromised', at: AT });
+        const before = await database.keys.snapshot();
+        for (const kid of ['k1', 'k2', 'k3', 'k4'])
+          expect(await database.keys.removeRetired(kid)).toBe(false);
+        expect(await database.keys.snapshot()).toEqual(before);
+      });
+
+      test("does not have a later key take the removed one's id", async () => {
+        await insert(pending('k4'));
+        const last = (await database.keys.find('k4'))?.id as number;
+        await apply({ ...retire, kid: 'k4' });
+        await database.keys.removeRetired('k4');
+        await insert(pending('k4'));
+        expect((await database.keys.find('k4'))?.id).toBeGreaterThan(last);
       });
     });
 

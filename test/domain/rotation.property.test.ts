@@ -94,6 +94,8 @@ function moved(key: SigningKey, transition: KeyTransition): SigningKey {
       return { ...key, state, retiringAt: at, verifyUntil: transition.verifyUntil };
     case 'retired':
       return { ...key, state, retiredAt: at };
+    case 'compromised':
+      return { ...key, state, compromisedAt: at };
   }
 }
 

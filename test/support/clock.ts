@@ -12,9 +12,10 @@ export class StandingClock implements Clock {
 
   readonly now = (): number => this.#now;
 
-  readonly until = (time: number): Promise<void> => {
+  readonly until = (time: number, signal?: AbortSignal): Promise<void> => {
     if (time <= this.#now) return Promise.resolve();
-    return new Promise((wake) => {
+    return new Promise((wake, reject) => {
+      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
       this.#waiting.push({ time, wake });
       for (const tell of this.#watching.splice(0)) tell();
     });

@@ -17,6 +17,10 @@ export const inquirerPrompt: Prompt = {
     const { answer } = await ask({ type: 'input' as const, name: 'answer' as const, message });
     return String(answer);
   },
+  async password(message) {
+    const { answer } = await ask({ type: 'password' as const, name: 'answer' as const, message });
+    return String(answer);
+  },
 };
 
 type Question = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];

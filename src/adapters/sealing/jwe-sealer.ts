@@ -1,6 +1,6 @@
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { JwtctlError } from '../../domain/errors.js';
-import type { Sealer } from '../../domain/ports.js';
+import type { SealedPrivateKey, Sealer } from '../../domain/ports.js';
 import type { MasterKey } from './keyring.js';
 import { type KeyringSource, loadKeyring } from './keyring-source.js';
 
@@ -17,7 +17,7 @@ export class JweSealer implements Sealer {
     this.#source = source;
   }
 
-  async seal(kid: string, pkcs8: Uint8Array): Promise<{ sealed: string; masterKeyId: string }> {
+  async seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
     const [master] = await this.#masterKeys();
     const sealed = await new CompactEncrypt(pkcs8)
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: master.id, seals: kid })
@@ -51,6 +51,15 @@ export class JweSealer implements Sealer {
     } catch {
       throw broken(kid, master.id, 'does not open');
     }
+  }
+
+  async sealingKeyId(): Promise<string> {
+    const [master] = await this.#masterKeys();
+    return master.id;
+  }
+
+  openingKeyId(kid: string, sealed: string): string {
+    return protectedHeader(kid, sealed).kid;
   }
 
   #masterKeys(): Promise<[MasterKey, ...MasterKey[]]> {

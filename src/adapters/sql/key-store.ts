@@ -1,6 +1,12 @@
 import type { Selectable, Updateable } from 'kysely';
 import { JwtctlError } from '../../domain/errors.js';
-import type { KeySnapshot, KeyStore, KeyTransition, NewSigningKey } from '../../domain/ports.js';
+import type {
+  KeySnapshot,
+  KeyStore,
+  KeyTransition,
+  NewSigningKey,
+  SealedPrivateKey,
+} from '../../domain/ports.js';
 import type { SigningKey } from '../../domain/signing-key.js';
 import { isDuplicateKey } from './conflicts.js';
 import type { KeystoreTable, SqlExecutor } from './schema.js';
@@ -114,6 +120,28 @@ export class SqlKeyStore implements KeyStore {
     return (await this.find(kid))?.state === 'active';
   }
 
+  async reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set({ private_key: by.sealed, master_key_id: by.masterKeyId })
+      .where('kid', '=', kid)
+      .where('private_key', '=', sealed)
+      .executeTakeFirst();
+    // The revision stays: neither who signs nor who verifies has changed, and a rotation that is under way need not plan anew.
+    return result.numUpdatedRows > 0n;
+  }
+
+  async removeRetired(kid: string): Promise<boolean> {
+    const result = await this.#db
+      .deleteFrom('keystore')
+      .where('kid', '=', kid)
+      .where('state', '=', 'retired')
+      .executeTakeFirst();
+    if (result.numDeletedRows === 0n) return false;
+    await this.#raiseRevision();
+    return true;
+  }
+
   async #raiseRevision(): Promise<void> {
     await this.#db
       .updateTable('keystore_revision')
@@ -143,6 +171,8 @@ function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
       return { state: 'retiring', retiring_at: transition.at, verify_until: transition.verifyUntil };
     case 'retired':
       return { state: 'retired', retired_at: transition.at, private_key: null, master_key_id: null };
+    case 'compromised':
+      return { state: 'compromised', compromised_at: transition.at, private_key: null, master_key_id: null };
   }
 }
 
