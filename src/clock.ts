@@ -7,6 +7,8 @@ export const systemClock: Clock = {
   // Waits for as long as it seems now, and no longer if the clock is set back meanwhile. A timer may fire a moment early.
   until: async (time, signal) => {
     const rest = time * 1000 - Date.now();
-    if (rest > 0) await delay(rest + 2, undefined, signal === undefined ? {} : { signal });
+    // Node takes a longer timer (24 days) for one of no time at all.
+    const ms = Math.min(rest + 2, 2 ** 31 - 1);
+    if (rest > 0) await delay(ms, undefined, signal === undefined ? {} : { signal });
   },
 };

@@ -24,6 +24,8 @@ export interface RotationOutcome {
   retired: string[];
   /** Whether the key that signs now was not published for the lead. */
   isUnannounced: boolean;
+  /** Whether nothing is missing but that the pending key has been published for the lead, at `signsFrom`. */
+  awaitsLead: boolean;
 }
 
 export interface RotationInput {
@@ -35,12 +37,40 @@ export interface RotationInput {
 }
 
 /**
+ * Rotates, and where only the lead is missing waits for it: `wait` is given what it waits for, and resolves at its
+ * `signsFrom`. Another run that rotates meanwhile has done it.
+ *
+ * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
+ */
+export async function rotateAfterLead(
+  ports: KeyGenerationPorts,
+  input: RotationInput,
+  wait: (outcome: RotationOutcome & { signsFrom: number }) => Promise<void>,
+): Promise<RotationOutcome> {
+  let outcome = await rotateKeys(ports, input);
+  while (outcome.awaitsLead && outcome.signsFrom !== null && !input.dryRun) {
+    const { active, pending, signsFrom, retired } = outcome;
+    await wait({ ...outcome, signsFrom }).catch((error) => {
+      throw isAbort(error) ? interrupted(pending) : error;
+    });
+    const next = await rotateKeys(ports, input, active);
+    outcome = { ...next, retired: [...retired, ...next.retired] };
+  }
+  return outcome;
+}
+
+/**
  * Advances what is due, once, however many run at the same time: one of them does it and the others find it done.
  *
+ * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
  * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all
  */
-export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput): Promise<RotationOutcome> {
-  let firstActive: string | null = null;
+export async function rotateKeys(
+  ports: KeyGenerationPorts,
+  input: RotationInput,
+  expectedActive?: string | null,
+): Promise<RotationOutcome> {
+  let firstActive = expectedActive;
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { revision, keys } = await ports.database.keys.snapshot();
     if (keys.length === 0) {
@@ -50,7 +80,7 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
     }
     const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
     // Not `??=`: that no key was active is something to remember too.
-    if (attempt === 1) firstActive = signing;
+    if (firstActive === undefined) firstActive = signing;
     // Another run rotated while this one was at it. Due or forced, it has been done.
     if (firstActive !== signing) return lostRace(keys, input.policy, ports.clock.now());
 
@@ -68,6 +98,19 @@ export async function rotateKeys(ports: KeyGenerationPorts, input: RotationInput
     {
       hint: 'Run `jwtctl keys rotate` again.',
     },
+  );
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function interrupted(pending: string | null): JwtctlError {
+  return new JwtctlError(
+    'interrupted',
+    'ERR_INTERRUPTED',
+    `Interrupted: key ${pending} is published, and does not sign yet.`,
+    { hint: 'Run the same command again: it waits for no longer than what is left.' },
   );
 }
 
@@ -123,6 +166,7 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
     pending,
     signsFrom: pending === null ? null : plan.signsFrom,
     isUnannounced: false,
+    awaitsLead: false,
     retired: [],
   };
 }
@@ -139,6 +183,7 @@ function outcomeOf(plan: RotationPlan, made: readonly SealedKey[]): RotationOutc
     pending: plan.publishesNewKey ? (kids.shift() ?? null) : plan.pending,
     signsFrom: plan.signsFrom,
     isUnannounced: plan.isUnannounced,
+    awaitsLead: plan.awaitsLead,
     retired: plan.transitions
       .filter((transition) => transition.to === 'retired')
       .map((transition) => transition.kid),

@@ -13,8 +13,10 @@ export interface RotationPolicy extends LifetimePolicy {
   rotateAfterSeconds: number;
   /** How long a key is published before it signs, so that every verifier has it by then. */
   publishLeadSeconds: number;
-  /** Rotate now, due or not, published for long enough or not. */
+  /** Rotate whether due or not. */
   isForced: boolean;
+  /** Whether a forced rotation waits, too, until the next key has been published for the lead. */
+  keepsLead: boolean;
 }
 
 /**
@@ -44,6 +46,8 @@ export interface RotationPlan {
   signsFrom: number;
   /** Whether the key that signs from now on was not published for the lead: a verifier may not know it yet. */
   isUnannounced: boolean;
+  /** Whether nothing but the lead stands between now and the next key's signing, from `signsFrom` on. */
+  awaitsLead: boolean;
 }
 
 /**
@@ -59,14 +63,18 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
   const retirements = keys.filter((key) => isOver(key, now)).map(retirement(now));
 
   const dueAt =
-    active === undefined ? now : (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
+    active === undefined || policy.isForced
+      ? now
+      : (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
   const publishedFrom =
     next === undefined ? now + policy.publishLeadSeconds : next.createdAt + policy.publishLeadSeconds;
   const isDue = dueAt <= now;
   const isPublished = next !== undefined && publishedFrom <= now;
 
+  const skipsLead = policy.isForced && !policy.keepsLead;
+
   // With no active key nothing can be issued: there is nothing to wait for.
-  if (policy.isForced || active === undefined || (isDue && isPublished)) {
+  if (active === undefined || (isDue && (isPublished || skipsLead))) {
     const nextDueAt = now + policy.rotateAfterSeconds;
     const nextPublishedFrom = (laterPending[0]?.createdAt ?? now) + policy.publishLeadSeconds;
     return {
@@ -83,6 +91,7 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
       pending: laterPending[0]?.kid ?? null,
       signsFrom: Math.max(nextDueAt, nextPublishedFrom),
       isUnannounced: !isPublished,
+      awaitsLead: false,
     };
   }
   return {
@@ -95,10 +104,12 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
     pending: next?.kid ?? null,
     signsFrom: Math.max(dueAt, publishedFrom),
     isUnannounced: false,
+    awaitsLead: isDue,
   };
 }
 
-function byAge(a: SigningKey, b: SigningKey): number {
+/** Oldest first: the order in which pending keys come to sign. */
+export function byAge(a: SigningKey, b: SigningKey): number {
   return a.createdAt - b.createdAt || a.id - b.id;
 }
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../src/domain/key-generation.js';
-import { type RotationInput, rotateKeys } from '../../src/domain/key-rotation.js';
+import { type RotationInput, rotateAfterLead, rotateKeys } from '../../src/domain/key-rotation.js';
 import type { RotationPolicy } from '../../src/domain/rotation.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
@@ -11,6 +11,7 @@ const ROTATION: RotationPolicy = {
   maxTtlSeconds: POLICY.maxTtlSeconds,
   clockToleranceSeconds: POLICY.clockToleranceSeconds,
   isForced: false,
+  keepsLead: false,
 };
 
 let service: EmbeddedService;
@@ -21,14 +22,11 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 function rotate(policy: Partial<RotationPolicy> = {}, input: Partial<RotationInput> = {}) {
-  const options = {
-    alg: 'RS256',
-    bits: 2048,
-    dryRun: false,
-    policy: { ...ROTATION, ...policy },
-    ...input,
-  } as const;
-  return rotateKeys(service.ports, options);
+  return rotateKeys(service.ports, rotation(policy, input));
+}
+
+function rotation(policy: Partial<RotationPolicy>, input: Partial<RotationInput> = {}): RotationInput {
+  return { alg: 'RS256', bits: 2048, dryRun: false, policy: { ...ROTATION, ...policy }, ...input };
 }
 
 async function kidsIn(...states: string[]): Promise<string[]> {
@@ -235,6 +233,60 @@ describe('a run', () => {
     const before = await service.database.keys.snapshot();
     await expect(rotate({ isForced: true })).rejects.toThrow();
     expect(await service.database.keys.snapshot()).toEqual(before);
+  });
+});
+
+describe('a run that waits out the lead', () => {
+  const now = { isForced: true, keepsLead: true };
+
+  test('publishes a key, waits until it has been published for the lead, and lets it sign', async () => {
+    const waited: number[] = [];
+    const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom, pending }) => {
+      expect(await kidsIn('pending')).toEqual([pending]);
+      expect(await kidsIn('active')).toEqual(['k1']);
+      waited.push(signsFrom);
+      service.clock.advance(signsFrom - service.clock.now());
+    });
+    expect(waited).toEqual([service.clock.now()]);
+    expect(outcome).toMatchObject({ rotated: true, reason: 'forced', previous: 'k1', isUnannounced: false });
+    expect(await kidsIn('active')).toEqual([outcome.active]);
+    expect(await kidsIn('pending')).toEqual([outcome.pending]);
+  });
+
+  test('waits again where the clock was set back meanwhile', async () => {
+    let waits = 0;
+    await rotateAfterLead(service.ports, rotation(now), async () => {
+      waits += 1;
+      service.clock.advance(DAY / 2);
+    });
+    expect(waits).toBe(2);
+  });
+
+  test('does not rotate a second time where another run did it meanwhile', async () => {
+    const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom }) => {
+      service.clock.advance(signsFrom - service.clock.now());
+      await rotate({ isForced: true });
+    });
+    expect(outcome).toMatchObject({ rotated: false, reason: 'lost_race' });
+    expect(await kidsIn('active', 'retiring')).toEqual(['k1', outcome.active]);
+  });
+
+  test('tells of the keys that it retired before it waited', async () => {
+    await rotate({ isForced: true });
+    service.clock.advance(POLICY.maxTtlSeconds + 100);
+    const outcome = await rotateAfterLead(
+      service.ports,
+      rotation({ ...now, publishLeadSeconds: 3 * DAY }),
+      async ({ signsFrom }) => service.clock.advance(signsFrom - service.clock.now()),
+    );
+    expect(outcome).toMatchObject({ rotated: true, retired: ['k1'] });
+  });
+
+  test('waits for nothing where the active key is not due, and as a dry run not at all', async () => {
+    const never = () => Promise.reject(new Error('waited'));
+    expect(await rotateAfterLead(service.ports, rotation({}), never)).toMatchObject({ reason: 'published' });
+    const input = rotation(now, { dryRun: true });
+    expect(await rotateAfterLead(service.ports, input, never)).toMatchObject({ reason: 'waiting' });
   });
 });
 

@@ -11,6 +11,7 @@ const POLICY: RotationPolicy = {
   maxTtlSeconds: DAY,
   clockToleranceSeconds: 5,
   isForced: false,
+  keepsLead: false,
 };
 const FORCED = { ...POLICY, isForced: true };
 
@@ -28,7 +29,13 @@ const young = { ...due, kid: 'young', activatedAt: NOW - 30 * DAY + 1 };
 const published = signingKey({ kid: 'next', state: 'pending', createdAt: NOW - DAY });
 const waiting = { ...published, createdAt: NOW - DAY + 1 };
 
-const nothing = { transitions: [], activatesNewKey: false, previous: null, isUnannounced: false };
+const nothing = {
+  transitions: [],
+  activatesNewKey: false,
+  previous: null,
+  isUnannounced: false,
+  awaitsLead: false,
+};
 const stepDown = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
 const stepUp = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
 
@@ -65,6 +72,7 @@ describe('without force', () => {
       pending: null,
       signsFrom: NOW + 30 * DAY,
       isUnannounced: false,
+      awaitsLead: false,
     });
   });
 
@@ -76,14 +84,16 @@ describe('without force', () => {
       active: 'old',
       pending: 'next',
       signsFrom: NOW + 1,
+      awaitsLead: true,
     });
   });
 
   test.each([
-    { name: 'young', active: young, signsFrom: NOW + DAY },
-    { name: 'due', active: due, signsFrom: NOW + DAY },
-    { name: 'new', active: { ...due, activatedAt: NOW }, signsFrom: NOW + 30 * DAY },
-  ])('where none is pending one is published, though the active key is $name', ({ active, signsFrom }) => {
+    { name: 'young', active: young, signsFrom: NOW + DAY, awaitsLead: false },
+    { name: 'due', active: due, signsFrom: NOW + DAY, awaitsLead: true },
+    { name: 'new', active: { ...due, activatedAt: NOW }, signsFrom: NOW + 30 * DAY, awaitsLead: false },
+  ])('where none is pending one is published, though the active key is $name', (wanted) => {
+    const { active, signsFrom, awaitsLead } = wanted;
     expect(planRotation([active], POLICY, NOW)).toEqual({
       ...nothing,
       reason: 'published',
@@ -91,6 +101,7 @@ describe('without force', () => {
       active: active.kid,
       pending: null,
       signsFrom,
+      awaitsLead,
     });
   });
 
@@ -165,6 +176,38 @@ describe('forced', () => {
       previous: 'young',
       pending: null,
       isUnannounced: true,
+    });
+  });
+});
+
+describe('forced, but with the lead kept', () => {
+  const PATIENT = { ...FORCED, keepsLead: true };
+
+  test('a young key steps down for one that is published for long enough', () => {
+    expect(planRotation([young, published], PATIENT, NOW)).toMatchObject({
+      reason: 'forced',
+      active: 'next',
+      awaitsLead: false,
+    });
+  });
+
+  test('it waits for one that is not, and nothing else is missing', () => {
+    expect(planRotation([young, waiting], PATIENT, NOW)).toMatchObject({
+      reason: 'waiting',
+      active: 'young',
+      signsFrom: NOW + 1,
+      awaitsLead: true,
+      transitions: [],
+    });
+  });
+
+  test('without a pending key one is published, and waited for', () => {
+    expect(planRotation([young], PATIENT, NOW)).toMatchObject({
+      reason: 'published',
+      publishesNewKey: true,
+      activatesNewKey: false,
+      signsFrom: NOW + POLICY.publishLeadSeconds,
+      awaitsLead: true,
     });
   });
 });
