@@ -73,8 +73,7 @@ export class Issuer {
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     assertUsable(request, this.#policy);
-    const signer = await this.#signer();
-    const now = await this.#afterRevocations(request.sub, signer.key.kid);
+    const { signer, now } = await this.#readyToSign(request.sub);
     // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
     const user = await this.#enabledUser(request.sub);
     const claims = claimsSet(request, this.#policy, now);
@@ -138,9 +137,7 @@ export class Issuer {
     const { keys } = await this.#ports.database.keys.snapshot();
     const active = keys.find((key) => key.state === 'active');
     if (active === undefined) {
-      throw new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', {
-        hint: keys.length === 0 ? 'Run `jwtctl keys generate`.' : 'Run `jwtctl keys rotate`.',
-      });
+      throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
     }
     return active;
   }
@@ -160,11 +157,27 @@ export class Issuer {
     return user;
   }
 
+  /** A key that is not compromised, and a moment that no revocation covers. */
+  async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
+    for (let attempt = 1; ; attempt++) {
+      const opening = this.#signer();
+      const held = this.#held;
+      const signer = await opening;
+      const { kid } = signer.key;
+      const events = await this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
+      if (!events.some((event) => event.type === 'key_compromised' && event.kid === kid)) {
+        return { signer, now: await this.#afterRevocations(events, sub, kid) };
+      }
+      // It was, since it was read: what it signs is refused everywhere from that moment.
+      if (this.#held === held) this.#held = undefined;
+      if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
+    }
+  }
+
   /** A token of the same second as a revocation would be covered by it: the next second is the first that is not. */
-  async #afterRevocations(sub: string, kid: string): Promise<number> {
-    const { clock, database } = this.#ports;
+  async #afterRevocations(events: readonly SecurityEvent[], sub: string, kid: string): Promise<number> {
+    const { clock } = this.#ports;
     const now = clock.now();
-    const events = await database.securityLog.findConcerning({ sub, kid, jti: null });
     const coveredUntil = Math.max(
       -1,
       ...events.filter((event) => coversNew(event, sub, kid, now)).map(issuedBefore),
@@ -282,6 +295,10 @@ function revokedAhead(sub: string, seconds: number): JwtctlError {
   );
 }
 
+function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
+  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
+}
+
 function withoutPrivateHalf(key: SigningKey): JwtctlError {
   return new JwtctlError(
     'state',
@@ -294,7 +311,7 @@ function withoutPrivateHalf(key: SigningKey): JwtctlError {
 }
 
 /** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
-function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
+export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
   const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
   if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
     throw new JwtctlError(

@@ -5,7 +5,15 @@ import type { SigningKey } from './signing-key.js';
 
 /** @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found) */
 export async function requireKey(database: Pick<Database, 'keys'>, kid: string): Promise<SigningKey> {
-  const key = await database.keys.find(parseKid(kid));
+  return known(await database.keys.find(parseKid(kid)), kid);
+}
+
+/** @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found) */
+export function requireKeyAmong(keys: readonly SigningKey[], kid: string): SigningKey {
+  return known(keys.find((key) => key.kid === parseKid(kid)) ?? null, kid);
+}
+
+function known(key: SigningKey | null, kid: string): SigningKey {
   if (key !== null) return key;
   throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
     hint: 'Run `jwtctl keys list`.',

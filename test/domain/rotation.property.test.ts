@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { type CompromisePolicy, planCompromise } from '../../src/domain/key-compromise.js';
 import type { KeyTransition } from '../../src/domain/ports.js';
-import { planRotation, type RotationPlan, type RotationPolicy } from '../../src/domain/rotation.js';
+import {
+  type LifetimePolicy,
+  planRotation,
+  type RotationPlan,
+  type RotationPolicy,
+} from '../../src/domain/rotation.js';
 import type { SigningKey } from '../../src/domain/signing-key.js';
 import { signingKey } from '../support/signing-keys.js';
 
@@ -15,10 +21,14 @@ const policies = fc.record({
 /** What happens to a key store: time passes, somebody rotates, an operator adds, ends or loses a key. */
 const steps = fc.array(
   fc.oneof(
-    { weight: 4, arbitrary: fc.record({ rotate: policies, isForced: fc.boolean() }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({ rotate: policies, isForced: fc.boolean(), keepsLead: fc.boolean() }),
+    },
     { weight: 4, arbitrary: fc.record({ advance: fc.integer({ min: 0, max: 4_000 }) }) },
     { weight: 1, arbitrary: fc.constant({ add: true }) },
-    { weight: 1, arbitrary: fc.record({ compromise: fc.nat(20) }) },
+    { weight: 1, arbitrary: fc.record({ lose: fc.nat(20) }) },
+    { weight: 1, arbitrary: fc.record({ compromise: fc.nat(20), policy: policies }) },
     { weight: 1, arbitrary: fc.record({ raiseMaxTtl: fc.integer({ min: 1, max: 9_000 }) }) },
   ),
   { maxLength: 30 },
@@ -43,9 +53,11 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
     if ('advance' in step) now += step.advance;
     if ('add' in step)
       keys = [...keys, signingKey({ kid: `k${keys.length}`, state: 'pending', createdAt: now })];
-    if ('compromise' in step) {
-      keys = keys.map((key, index) => (index === step.compromise ? { ...key, state: 'compromised' } : key));
+    if ('lose' in step) {
+      // By other means than ours: nothing signs afterwards.
+      keys = keys.map((key, index) => (index === step.lose ? { ...key, state: 'retired' } : key));
     }
+    if ('compromise' in step) keys = afterCompromise(keys, step.compromise, step.policy, now);
     if ('raiseMaxTtl' in step) {
       keys = keys.map((key) =>
         key.state === 'active'
@@ -54,7 +66,7 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
       );
     }
     if ('rotate' in step) {
-      const policy = { ...step.rotate, isForced: step.isForced };
+      const policy = { ...step.rotate, isForced: step.isForced, keepsLead: step.keepsLead };
       const plan = planRotation(keys, policy, now);
       const after = carryOut(plan, keys, policy, now);
       rotations.push({ before: keys, after, plan, policy, now });
@@ -64,11 +76,31 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
   return rotations;
 }
 
+/** Whatever was before, another key signs then, and running it again finds nothing to do. */
+function afterCompromise(
+  before: SigningKey[],
+  index: number,
+  policy: CompromisePolicy,
+  now: number,
+): SigningKey[] {
+  const key = before[index];
+  if (key === undefined) return before;
+  const plan = planCompromise(before, key, policy, now);
+  const after = carryOut(plan, before, policy, now);
+  expect(activeOf(after)).toHaveLength(1);
+  expect(activeOf(after)[0]?.kid).not.toBe(key.kid);
+  const marked = after.find(({ kid }) => kid === key.kid) as SigningKey;
+  expect(marked.state).toBe('compromised');
+  const again = planCompromise(after, marked, policy, now);
+  expect(again).toMatchObject({ transitions: [], activatesNewKey: false, publishesNewKey: false });
+  return after;
+}
+
 /** What the key store makes of a plan, with its one rule: at no moment two active keys. */
 function carryOut(
-  plan: RotationPlan,
+  plan: Pick<RotationPlan, 'transitions' | 'activatesNewKey' | 'publishesNewKey'>,
   before: SigningKey[],
-  policy: RotationPolicy,
+  policy: LifetimePolicy,
   now: number,
 ): SigningKey[] {
   let keys = before;
@@ -127,7 +159,7 @@ test('a key that was not published for the lead signs only by force or where not
     const isPublished = signs.createdAt + policy.publishLeadSeconds <= now;
     if (isSame || isPublished) return;
     expect(plan.isUnannounced).toBe(true);
-    expect(policy.isForced || activeOf(before).length === 0).toBe(true);
+    expect((policy.isForced && !policy.keepsLead) || activeOf(before).length === 0).toBe(true);
   });
 });
 
@@ -161,11 +193,12 @@ test('planning again at once finds nothing to do', () => {
   });
 });
 
-test('without force nothing is due before signsFrom, and something is then', () => {
+test('nothing is due before signsFrom, and something is then, unless it is forced again', () => {
   always(({ after, plan, policy }) => {
-    const unforced = { ...policy, isForced: false };
-    expect(['not_due', 'waiting']).toContain(planRotation(after, unforced, plan.signsFrom - 1).reason);
-    expect(planRotation(after, unforced, plan.signsFrom).reason).toBe('due');
+    // A forced rotation that waits for the lead is still forced when that is over.
+    const later = plan.awaitsLead ? policy : { ...policy, isForced: false };
+    expect(['not_due', 'waiting']).toContain(planRotation(after, later, plan.signsFrom - 1).reason);
+    expect(planRotation(after, later, plan.signsFrom).reason).toBe(later.isForced ? 'forced' : 'due');
   });
 });
 

@@ -1,0 +1,93 @@
+import { JwtctlError } from './errors.js';
+import type { Clock, TokenRegistry, WideRemoval } from './ports.js';
+import type { SigningKey } from './signing-key.js';
+
+// An issuer that had read the key before may still register what it signed while the first pass is on its way.
+const MAX_PASSES = 3;
+
+/** What was found and removed of the entries under a key, and what a later walk over the whole registry still found. */
+export interface UprootedEntries {
+  before: number;
+  removed: number;
+  /** Counted by a walk of its own after the removal; null where that did not see the whole registry. */
+  after: number | null;
+  /** `host:port` of each master, or the file's name for SQLite. */
+  byNode: Array<{ node: string; before: number; removed: number; after: number | null }>;
+  /** The least over the masters that were written to; null where nothing was written. */
+  replicasConfirmed: number | null;
+  /** False where a part of the registry could not be seen; `missed` says which. */
+  complete: boolean;
+  missed: string[];
+}
+
+/** Removes every entry under a key, and proves it by walking the whole registry again. With `dryRun` it only counts. */
+export async function uprootEntries(
+  { registry, clock }: { registry: TokenRegistry; clock: Clock },
+  key: Pick<SigningKey, 'id'>,
+  { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
+): Promise<UprootedEntries> {
+  const walk = (options: { dryRun: boolean }) =>
+    orUnseen(() =>
+      registry.removeEverywhere(
+        { keyId: key.id },
+        { now: clock.now(), ...options, ...(signal === undefined ? {} : { signal }) },
+      ),
+    );
+  if (dryRun) return reportOf([await walk({ dryRun })], null);
+
+  const removals: WideRemoval[] = [];
+  for (;;) {
+    const removal = await walk({ dryRun: false });
+    removals.push(removal);
+    const proof = await walk({ dryRun: true });
+    const isSettled = proof.complete && proof.matched === 0;
+    // What did not answer twice is away for longer than another pass takes.
+    const isAway = !removal.complete && !proof.complete;
+    if (isSettled || isAway || removals.length === MAX_PASSES) return reportOf(removals, proof);
+  }
+}
+
+function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): UprootedEntries {
+  const nodes = new Map<string, UprootedEntries['byNode'][number]>();
+  const tallyOf = (node: string) => {
+    const tally = nodes.get(node) ?? { node, before: 0, removed: 0, after: proof === null ? null : 0 };
+    nodes.set(node, tally);
+    return tally;
+  };
+  for (const { byNode } of removals) {
+    for (const { node, matched, removed } of byNode) {
+      const tally = tallyOf(node);
+      tally.before += matched;
+      tally.removed += removed;
+    }
+  }
+  for (const { node, matched } of proof?.byNode ?? []) tallyOf(node).after = matched;
+  const confirmed = removals.flatMap(({ replicasConfirmed }) => replicasConfirmed ?? []);
+  // The last walk is what counts: it saw everything after whatever the removals had missed.
+  const { complete, missed } = proof ?? (removals[0] as WideRemoval);
+  return {
+    before: sum(removals.map(({ matched }) => matched)),
+    removed: sum(removals.map(({ removed }) => removed)),
+    after: proof?.complete ? proof.matched : null,
+    byNode: [...nodes.values()],
+    replicasConfirmed: confirmed.length === 0 ? null : Math.min(...confirmed),
+    complete,
+    missed,
+  };
+}
+
+/** A registry that is away as a whole is a registry of which nothing was seen. */
+async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval> {
+  try {
+    return await walk();
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+    const missed = [`the whole registry (${error.message})`];
+    const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [] };
+    return { ...nothing, replicasConfirmed: null, complete: false, missed };
+  }
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
+}
