@@ -98,15 +98,16 @@ async function add(ports: KeyGenerationPorts, key: SealedKey, maxTtlSeconds: num
     let outcome = await keys.insert(asActive(key, maxTtlSeconds, now));
     if (outcome === 'active_exists') outcome = await keys.insert(asPending(key, now));
     if (outcome !== 'inserted') throw kidExists(key.kid);
+    const added = (await keys.find(key.kid)) as SigningKey;
     await auditLog.append({
       at: now,
       actor,
       action: 'keys.generate',
       target: key.kid,
-      outcome: 'done',
+      outcome: added.state,
       reason: null,
     });
-    return (await keys.find(key.kid)) as SigningKey;
+    return added;
   });
 }
 
