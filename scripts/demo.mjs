@@ -67,6 +67,12 @@ say('A flush forgets every entry: whatever is not registered is refused.');
 show('cache flush --all --yes');
 show('token verify -', { stdin: second, from: 'SECOND', exitCode: 1 });
 
+say('A key leaks: it is refused at once, the next one signs, and nothing that it signed is left.');
+const third = issue('THIRD', 'token issue --sub alice');
+const leaked = run('keys list --state active -q', undefined, 0).stdout.trim();
+show(`keys compromise ${leaked} --reason leaked`);
+show('token verify -', { stdin: third, from: 'THIRD', exitCode: 1 });
+
 console.log(`
 That was the whole mechanism, on one SQLite file that is gone now. How to go on:
 

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { hostname, userInfo } from 'node:os';
+import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
-import { text as readAll } from 'node:stream/consumers';
 import { systemClock } from './clock.js';
 import type { Globals, Invocation } from './commands/invocation.js';
 import type { Config, ConfigSources } from './config/load.js';
@@ -10,6 +10,7 @@ import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
 import { parseActor } from './domain/prose.js';
+import { createPrivateFile } from './private-file.js';
 
 /** What a run of the command line reads and writes; a test passes its own. */
 export interface Io {
@@ -89,11 +90,24 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     context,
     readText: async (value) => {
       if (value === '-') return withoutNewline(await readStdin(io, signal));
-      return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1))) : value;
+      return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1), io, signal)) : value;
     },
-    readFile: (name) => (name === '-' ? readStdin(io, signal) : readNamed(name.replace(/^@/, ''))),
+    readFile: (name, maxBytes) =>
+      name === '-'
+        ? readStdin(io, signal, maxBytes)
+        : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    privateFile: (name) => createPrivateFile(name, io.cwd),
     confirm: async (question, typeBack) => {
       if (!globals.yes) await ask(globals, await context(), question, typeBack);
+    },
+    waitUntil: async (time, what) => {
+      const { waitVisibly } = await import('./output/countdown.js');
+      const talk = globals.isQuiet ? null : io.stderr;
+      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, signal });
+    },
+    askSecret: async (what) => {
+      if (!globals.canAsk) throw passphraseNeeded(what);
+      return (await (await context()).prompt()).password(`${what}:`);
     },
   };
   return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
@@ -163,20 +177,48 @@ async function ask(
   if (!isConfirmed) throw new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
 }
 
-/** An interrupt ends the wait for whoever was to write. */
-function readStdin(io: Io, signal: AbortSignal): Promise<string> {
-  return readAll(addAbortSignal(signal, io.stdin));
+function passphraseNeeded(what: string): JwtctlError {
+  return new JwtctlError('usage', 'ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
+    hint: 'Pass --passphrase-file.',
+  });
 }
 
-async function readNamed(file: string): Promise<string> {
+/** An interrupt ends the wait for whoever was to write. */
+function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
+  return readAll(addAbortSignal(signal, io.stdin), 'Standard input', maxBytes);
+}
+
+async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readAll(createReadStream(resolve(io.cwd, file), { signal }), `The file ${file}`, maxBytes);
   } catch (error) {
+    if (error instanceof JwtctlError || signal.aborted) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     throw new JwtctlError('usage', 'ERR_FILE_UNREADABLE', `The file ${file} cannot be read (${code}).`, {
       cause: error,
     });
   }
+}
+
+/** No more is read than may be, however much there is: a device has no end. */
+async function readAll(source: Readable, what: string, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of source) {
+    const bytes = Buffer.from(chunk);
+    size += bytes.length;
+    if (size > maxBytes) throw tooLarge(what, maxBytes);
+    chunks.push(bytes);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
+function tooLarge(what: string, maxBytes: number): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_FILE_TOO_LARGE',
+    `${what} holds more than ${maxBytes} bytes, which is more than is read here.`,
+  );
 }
 
 function withoutNewline(text: string): string {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
+import type { PrivateFile } from '../domain/key-export.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome } from '../output/view.js';
 
@@ -26,8 +27,14 @@ export interface Invocation {
   readonly signal: AbortSignal;
   /** `-` reads standard input, `@file` a file, anything else is the text itself. One trailing newline is dropped. */
   readText(value: string): Promise<string>;
-  /** `-` reads standard input, anything else (with or without `@`) is a file's name. */
-  readFile(name: string): Promise<string>;
+  /**
+   * `-` reads standard input, anything else (with or without `@`) is a file's name.
+   *
+   * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` where there are more than `maxBytes`
+   */
+  readFile(name: string, maxBytes?: number): Promise<string>;
+  /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
+  privateFile(name: string): PrivateFile;
   /**
    * Returns once a person agreed, or `--yes` did.
    *
@@ -35,6 +42,19 @@ export interface Invocation {
    * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) for a no
    */
   confirm(question: string, typeBack?: string): Promise<void>;
+  /**
+   * Returns at `time`, and shows on stderr how long it still takes.
+   *
+   * @param what is waited for, to follow `until`
+   * @throws AbortError once {@link signal} is aborted
+   */
+  waitUntil(time: number, what: string): Promise<void>;
+  /**
+   * @param what is asked for: `The passphrase of the key in key.pem`
+   * @returns what a person typed unseen
+   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked
+   */
+  askSecret(what: string): Promise<string>;
 }
 
 /** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */

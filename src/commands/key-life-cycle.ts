@@ -1,13 +1,19 @@
 import type { Command } from 'commander';
 import { activateKey } from '../domain/key-activation.js';
+import { type CompromiseReport, compromiseKey } from '../domain/key-compromise.js';
 import { requireKey } from '../domain/key-lookup.js';
+import { purgeKeys } from '../domain/key-purging.js';
 import { retireKey } from '../domain/key-retirement.js';
 import { countKeyUsage } from '../domain/key-usage.js';
 import { parseKid } from '../domain/kid.js';
+import { parseReason } from '../domain/prose.js';
 import { EXIT } from '../output/exit-code.js';
+import { compromiseReport, isComplete, whatIsMissing } from '../output/views/key-compromise.js';
+import { purgeReport } from '../output/views/key-custody.js';
 import { keyUsageReport } from '../output/views/key-usage.js';
-import { keyRecord } from '../output/views/keys.js';
+import { keyRecord, UNANNOUNCED } from '../output/views/keys.js';
 import { examples } from './examples.js';
+import { durationFlag } from './flags.js';
 import type { Action, Run } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 
@@ -37,6 +43,29 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
     )
     .addHelpText('after', examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force'))
     .action(run(retire));
+
+  group
+    .command('compromise')
+    .argument('<kid>')
+    .requiredOption('--reason <text>', 'what happened, for the security log and the audit log', parseReason)
+    .description(
+      'end a leaked key: it is refused at once, another one signs, every token under it is removed, and it is shown that none is left',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        "jwtctl keys compromise 2026-q1 --reason 'found in a public repository'",
+        'jwtctl keys compromise 2026-q1 --reason leaked --dry-run',
+      ),
+    )
+    .action(run(compromise));
+
+  group
+    .command('purge')
+    .option('--older-than <duration>', 'only keys that were retired so long ago', durationFlag)
+    .description('remove the rows of retired keys; compromised ones stay on record')
+    .addHelpText('after', examples('jwtctl keys purge --older-than 365d', 'jwtctl keys purge --dry-run'))
+    .action(run(purge));
 }
 
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
@@ -66,6 +95,63 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
     exitCode: report.complete ? EXIT.done : EXIT.partial,
     notes: report.missed.map((missed) => `Not seen: ${missed}.`),
   };
+};
+
+const compromise: Action<{ reason: string }, [string]> = async (
+  { context: open, globals, signal },
+  { reason },
+  kid,
+) => {
+  const context = await open();
+  const { settings, clock, actor } = context;
+  const [database, registry, sealer, generator] = await Promise.all([
+    context.database(),
+    context.registry(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const { dryRun } = globals;
+  const report = await compromiseKey(
+    { database, registry, sealer, generator, clock, actor },
+    {
+      kid,
+      reason,
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun,
+      signal,
+    },
+  );
+  return {
+    view: compromiseReport(report, dryRun),
+    exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
+    notes: compromiseNotes(report, dryRun),
+  };
+};
+
+function compromiseNotes(report: CompromiseReport, dryRun: boolean): string[] {
+  const missing = whatIsMissing(report).map((missed) => `Not done: ${missed}.`);
+  if (dryRun) return missing;
+  return [
+    ...(report.isUnannounced && report.active !== null ? [UNANNOUNCED] : []),
+    'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
+    ...missing,
+    ...(missing.length === 0
+      ? []
+      : [
+          'The key is refused all the same. Run the same command again when all answers: it does what is left.',
+        ]),
+  ];
+}
+
+const purge: Action<{ olderThan?: number }, []> = async ({ context: open, globals }, { olderThan }) => {
+  const context = await open();
+  const { clock, actor } = context;
+  const ports = { database: await context.database(), clock, actor };
+  const { dryRun } = globals;
+  const purged = await purgeKeys(ports, { olderThanSeconds: olderThan ?? 0, dryRun });
+  return { view: purgeReport(purged, dryRun) };
 };
 
 const retire: Action<{ force?: true }, [string]> = async ({ context: open, globals, signal }, flags, kid) => {

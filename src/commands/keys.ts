@@ -1,9 +1,8 @@
 import { Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
-import { jwkSet } from '../domain/jwk-set.js';
 import { generateKeys, planGeneration } from '../domain/key-generation.js';
 import { requireKey } from '../domain/key-lookup.js';
-import { rotateKeys } from '../domain/key-rotation.js';
+import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../domain/key-rotation.js';
 import { parseKid } from '../domain/kid.js';
 import {
   KEY_STATES,
@@ -13,17 +12,17 @@ import {
 } from '../domain/signing-key.js';
 import {
   generationPlan,
-  jwkSetText,
   keyList,
   keyRecord,
   keyRecordWithJwk,
-  publicKeyPem,
   rotationReport,
+  UNANNOUNCED,
 } from '../output/views/keys.js';
 import { examples } from './examples.js';
-import { durationFlag, exactlyOne, integerFlag } from './flags.js';
+import { durationFlag, integerFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { defineKeyLifeCycle } from './key-life-cycle.js';
+import { defineKeyMaterial } from './key-material.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 
 export const defineKeys: DefineGroup = (group, run) => {
@@ -68,22 +67,12 @@ export const defineKeys: DefineGroup = (group, run) => {
       durationFlag,
     )
     .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
+    .option('--wait', 'wait until the next key has been published for long enough, with --now too')
     .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
     .action(run(rotate));
 
   defineKeyLifeCycle(group, run);
-
-  group
-    .command('export')
-    .description('print the public halves that verifiers need')
-    .option('--jwks', 'the JWK Set of all pending, active and retiring keys (the default)')
-    .option('--pem', 'one key as an SPKI PEM; needs --kid')
-    .option('--kid <kid>', 'which key', parseKid)
-    .addHelpText(
-      'after',
-      examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem'),
-    )
-    .action(run(exportPublic));
+  defineKeyMaterial(group, run);
 };
 
 const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; count?: number }, []> = async (
@@ -131,8 +120,8 @@ const show: Action<object, [string]> = async ({ context: open }, _flags, kid) =>
   return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
 };
 
-const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
-  { context: open, globals },
+const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true }, []> = async (
+  { context: open, globals, waitUntil },
   flags,
 ) => {
   if (flags.now && flags.ifOlderThan !== undefined) {
@@ -149,47 +138,22 @@ const rotate: Action<{ ifOlderThan?: number; now?: true }, []> = async (
     context.sealer(),
     context.generator(),
   ]);
-  const outcome = await rotateKeys(
-    { database, sealer, generator, clock, actor },
-    {
-      policy: {
-        rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
-        publishLeadSeconds: settings.keys.publishLead,
-        ...lifetimePolicy(settings),
-        isForced: flags.now === true,
-      },
-      alg: settings.keys.algorithm,
-      bits: settings.keys.bits,
-      dryRun: globals.dryRun,
+  const ports = { database, sealer, generator, clock, actor };
+  const input = {
+    policy: {
+      rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
+      publishLeadSeconds: settings.keys.publishLead,
+      ...lifetimePolicy(settings),
+      isForced: flags.now === true,
+      keepsLead: flags.wait === true,
     },
-  );
-  const notes =
-    outcome.isUnannounced && !globals.dryRun
-      ? [
-          'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.',
-        ]
-      : [];
+    alg: settings.keys.algorithm,
+    bits: settings.keys.bits,
+    dryRun: globals.dryRun,
+  };
+  const wait = ({ pending, signsFrom }: RotationOutcome & { signsFrom: number }) =>
+    waitUntil(signsFrom, `key ${pending} has been published for keys.publishLead`);
+  const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
+  const notes = outcome.isUnannounced && !globals.dryRun ? [UNANNOUNCED] : [];
   return { view: rotationReport(outcome, globals.dryRun, clock.now()), notes };
-};
-
-const exportPublic: Action<{ jwks?: true; pem?: true; kid?: string }, []> = async (
-  { context: open },
-  flags,
-) => {
-  if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks }, 'keys export');
-  if (flags.pem && flags.kid === undefined) {
-    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', '--pem prints one key: --kid is needed.', {
-      hint: 'Run `jwtctl keys list` to see the kids.',
-    });
-  }
-  if (!flags.pem && flags.kid !== undefined) {
-    throw new JwtctlError(
-      'usage',
-      'ERR_FLAGS_CONTRADICT',
-      'A JWK Set holds all keys: --kid goes with --pem.',
-    );
-  }
-  const database = await (await open()).database();
-  if (flags.kid !== undefined) return { view: publicKeyPem(await requireKey(database, flags.kid)) };
-  return { view: jwkSetText(jwkSet((await database.keys.snapshot()).keys)) };
 };

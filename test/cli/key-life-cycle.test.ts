@@ -53,3 +53,42 @@ describe.each(BACKENDS)('the life of a key, on %s', (backend) => {
     expect(keys.map((key: { kid: string }) => key.kid)).toEqual(['second']);
   });
 });
+
+describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) => {
+  let stores: Stores;
+  beforeAll(async () => {
+    stores = await openStores(backend, { JWTCTL_KEYS_PUBLISH_LEAD: '10m' });
+    await stores.json('keys', 'generate', '--kid', 'first');
+  });
+  afterAll(() => stores?.close());
+
+  test('says how long and for what, and no token is signed by a key that was not published for so long', async () => {
+    const begun = stores.clock.now();
+    const { exitCode, json, stderr } = await stores.run('keys', 'rotate', '--now', '--wait', '--json');
+    expect({ exitCode, ...json() }).toMatchObject({
+      ...{ exitCode: 0, rotated: true, reason: 'forced', previous: 'first' },
+    });
+    const { active } = json();
+    expect(stderr).toMatch(new RegExp(`Waiting 10m until key ${active} has been published`));
+    expect(stderr).not.toMatch(/was not published/);
+    expect(stores.clock.now()).toBe(begun + 600);
+    expect(await stores.json('keys', 'show', active)).toMatchObject({
+      ...{ state: 'active', createdAt: begun, activatedAt: begun + 600 },
+    });
+
+    // The next key is published for half of the lead by now.
+    stores.clock.advance(300);
+    const again = await stores.run('keys', 'rotate', '--if-older-than', '1s', '--wait', '-q');
+    expect([again.exitCode, again.stderr]).toEqual([0, '']);
+    expect(stores.clock.now()).toBe(begun + 1200);
+  });
+
+  test('waits for nothing where the active key is not due, nor as a dry run', async () => {
+    const before = stores.clock.now();
+    expect(await stores.json('keys', 'rotate', '--wait')).toMatchObject({ reason: 'not_due' });
+    expect(await stores.json('keys', 'rotate', '--now', '--wait', '-n')).toMatchObject({
+      ...{ reason: 'waiting', wouldRotate: false, dryRun: true },
+    });
+    expect(stores.clock.now()).toBe(before);
+  });
+});

@@ -1,6 +1,6 @@
 import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
 import type { RotationOutcome } from '../../domain/key-rotation.js';
-import type { KeyState, SigningKey } from '../../domain/signing-key.js';
+import { isTrusted, type KeyState, type SigningKey } from '../../domain/signing-key.js';
 import { counted } from '../counted.js';
 import { relativeTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
@@ -13,10 +13,11 @@ const TONES: Record<KeyState, Tone> = {
   compromised: 'bad',
 };
 
-export function keyList(keys: readonly SigningKey[], now: number): View {
+/** With `dryRun` the keys as they would be. */
+export function keyList(keys: readonly SigningKey[], now: number, dryRun = false): View {
   return {
     shape: 'list',
-    items: keys.map((key) => keyItem(key, now)),
+    items: keys.map((key) => keyItem(key, now, dryRun)),
     columns: ['kid', 'state', 'alg', 'bits', 'created', 'active since', 'verifies until', 'master key'],
     empty: 'There are no keys. Run `jwtctl keys generate`.',
   };
@@ -26,7 +27,7 @@ export function keyList(keys: readonly SigningKey[], now: number): View {
 export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   return {
     shape: 'record',
-    data: dryRun ? { ...keyData(key), dryRun: true } : keyData(key),
+    data: keyData(key, dryRun),
     id: key.kid,
     fields: [
       ['kid', key.kid],
@@ -36,7 +37,7 @@ export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
       ['created', relativeTime(key.createdAt, now)],
       ['active since', relativeTime(key.activatedAt, now)],
       ['retiring since', relativeTime(key.retiringAt, now)],
-      ['verifies until', relativeTime(key.verifyUntil, now)],
+      ['verifies until', verifiesUntil(key, now)],
       ['retired', relativeTime(key.retiredAt, now)],
       ['compromised', relativeTime(key.compromisedAt, now)],
       ['master key', key.masterKeyId ?? '-'],
@@ -94,6 +95,10 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   };
 }
 
+/** What one should know where a key signs that was not published for the lead. */
+export const UNANNOUNCED =
+  'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.';
+
 export function jwkSetText(set: { keys: PublicJwk[] }): View {
   const data = { keys: set.keys.map(jwkData) };
   return { shape: 'text', data, text: JSON.stringify(data, null, 2) };
@@ -103,9 +108,9 @@ export function publicKeyPem(key: SigningKey): View {
   return { shape: 'text', data: { kid: key.kid, publicKey: key.publicKey }, text: key.publicKey };
 }
 
-function keyItem(key: SigningKey, now: number): ListItem {
+function keyItem(key: SigningKey, now: number, dryRun: boolean): ListItem {
   return {
-    data: keyData(key),
+    data: keyData(key, dryRun),
     id: key.kid,
     row: [
       key.kid,
@@ -114,13 +119,13 @@ function keyItem(key: SigningKey, now: number): ListItem {
       String(key.bits),
       relativeTime(key.createdAt, now),
       relativeTime(key.activatedAt, now),
-      relativeTime(key.verifyUntil, now),
+      verifiesUntil(key, now),
       key.masterKeyId ?? '-',
     ],
   };
 }
 
-function keyData(key: SigningKey): JsonObject {
+export function keyData(key: SigningKey, dryRun = false): JsonObject {
   const { kid, alg, bits, state, masterKeyId } = key;
   const { createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt } = key;
   return {
@@ -135,11 +140,17 @@ function keyData(key: SigningKey): JsonObject {
     verifyUntil,
     retiredAt,
     compromisedAt,
+    ...(dryRun ? { dryRun } : {}),
   };
 }
 
 function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
   return { kty, kid, use, alg, n, e };
+}
+
+/** What was reckoned when it stepped down says nothing of a key that verifies no more. */
+function verifiesUntil(key: SigningKey, now: number): string {
+  return isTrusted(key.state) ? relativeTime(key.verifyUntil, now) : '-';
 }
 
 function stateCell(state: KeyState): Cell {

@@ -1,0 +1,75 @@
+import type { CompromiseReport } from '../../domain/key-compromise.js';
+import type { Cell, View } from '../view.js';
+import { keyData } from './keys.js';
+
+/** With `dryRun` the keys and the entries as they are, and what would take the key's place. */
+export function compromiseReport(report: CompromiseReport, dryRun: boolean): View {
+  const { key, wasCompromised, active, pending, entries } = report;
+  const { before, removed, after, byNode, replicasConfirmed } = entries;
+  const missed = whatIsMissing(report);
+  const made = dryRun ? '(would be made)' : '-';
+  const total = { node: 'all', before, removed, after };
+  return {
+    shape: 'report',
+    id: key.kid,
+    data: {
+      ...keyData(key, dryRun),
+      alreadyCompromised: wasCompromised,
+      active,
+      pending,
+      entries: { before, removed, after },
+      byNode: byNode.map((node) => ({
+        node: node.node,
+        before: node.before,
+        removed: node.removed,
+        after: node.after,
+      })),
+      replicasConfirmed,
+      complete: isComplete(report, dryRun),
+      ...(missed.length === 0 ? {} : { missed }),
+    },
+    sections: [
+      {
+        title: headline(report, dryRun),
+        columns: ['', 'kid'],
+        rows: [
+          [dryRun ? 'would be refused' : 'refused', { text: key.kid, tone: 'bad' }],
+          [dryRun ? 'would sign' : 'signs now', { text: active ?? made, tone: 'good' }],
+          [dryRun ? 'would sign next' : 'signs next', pending ?? '-'],
+        ],
+      },
+      {
+        title: dryRun ? 'Tokens under it' : 'Tokens under it, before and after the removal',
+        columns: ['node', 'before', 'removed', 'after'],
+        rows: [...byNode, total].map((node) => [
+          node.node,
+          String(node.before),
+          String(node.removed),
+          countCell(node.after),
+        ]),
+      },
+    ],
+  };
+}
+
+/** Whether another key signs, and it is proved that nothing is left under this one. */
+export function isComplete({ entries, unmade }: CompromiseReport, dryRun: boolean): boolean {
+  return entries.complete && unmade === null && (dryRun || entries.after === 0);
+}
+
+/** What this run could not do or see, for a person. */
+export function whatIsMissing({ entries, unmade }: CompromiseReport): string[] {
+  const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens came in anew`] : [];
+  return [...entries.missed, ...left, ...(unmade === null ? [] : [`no new key could be made: ${unmade}`])];
+}
+
+function headline(report: CompromiseReport, dryRun: boolean): string {
+  if (dryRun) return 'The key would be compromised';
+  const proof = isComplete(report, dryRun) ? 'nothing under it is left' : 'INCOMPLETE';
+  return `The key is compromised: ${proof}`;
+}
+
+function countCell(count: number | null): Cell {
+  if (count === null) return '-';
+  return { text: String(count), tone: count === 0 ? 'good' : 'bad' };
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('the master keys, on %s', (backend) => {
+  let stores: Stores;
+  let keyring = '';
+  const oldLine = randomBytes(32).toString('base64');
+  const newLine = randomBytes(32).toString('base64');
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    keyring = join(stores.home, 'keyring');
+    stores.env.JWTCTL_MASTER_KEY_FILE = keyring;
+    writeFileSync(keyring, `${oldLine}\n`, { mode: 0o600 });
+    for (const kid of ['first', 'second', 'third']) await stores.json('keys', 'generate', '--kid', kid);
+    await stores.json('keys', 'retire', 'third');
+  });
+  afterAll(() => stores?.close());
+
+  async function listed(): Promise<Array<[string, string | null]>> {
+    const keys = await stores.json('keys', 'list');
+    return keys.map(({ kid, masterKeyId }: Record<string, string>) => [kid, masterKeyId]);
+  }
+
+  test('change with a new first line: rewrap moves every private half, and the old line can go', async () => {
+    const [[, oldId]] = (await listed()) as [[string, string]];
+    expect(await listed()).toEqual([
+      ['first', oldId],
+      ['second', oldId],
+      ['third', null],
+    ]);
+    writeFileSync(keyring, `${newLine}\n${oldLine}\n`);
+    const before = await stores.content();
+    const planned = await stores.json('keys', 'rewrap', '--dry-run');
+    expect(planned).toMatchObject({ dryRun: true, rewrapped: [], wouldRewrap: ['first', 'second'] });
+    expect(await stores.content()).toBe(before);
+
+    const { masterKeyId, ...report } = await stores.json('keys', 'rewrap');
+    expect(masterKeyId).not.toBe(oldId);
+    expect(report).toEqual({ rewrapped: ['first', 'second'], unchanged: [], failed: [] });
+    expect(await listed()).toEqual([
+      ['first', masterKeyId],
+      ['second', masterKeyId],
+      ['third', null],
+    ]);
+    expect((await stores.run('keys', 'list')).stdout).toContain(masterKeyId);
+    expect(await stores.json('keys', 'rewrap')).toEqual({
+      ...{ masterKeyId, rewrapped: [], unchanged: ['first', 'second'], failed: [] },
+    });
+
+    writeFileSync(keyring, `${newLine}\n`);
+    expect(await stores.json('token', 'issue', '--sub', 'alice', '--create-user')).toMatchObject({
+      kid: 'first',
+    });
+    expect(
+      await stores.query("SELECT target, outcome FROM audit_log WHERE action = 'keys.rewrap' ORDER BY seq"),
+    ).toEqual([
+      { target: 'first', outcome: 'done' },
+      { target: 'second', outcome: 'done' },
+    ]);
+  });
+
+  test('that are lost are named, beside what can be moved, with exit code 5', async () => {
+    writeFileSync(keyring, `${randomBytes(32).toString('base64')}\n`);
+    await stores.json('keys', 'generate', '--kid', 'fourth');
+    const fourth = readFileSync(keyring, 'utf8');
+    writeFileSync(keyring, `${newLine}\n`);
+    const { exitCode, json, stderr } = await stores.run('keys', 'rewrap', '--json');
+    expect({ exitCode, ...json() }).toMatchObject({
+      exitCode: 5,
+      unchanged: ['first', 'second'],
+      failed: [{ kid: 'fourth', code: 'ERR_MASTER_KEY_UNKNOWN' }],
+    });
+    expect(stderr).toMatch(/Add the missing one/);
+    writeFileSync(keyring, `${newLine}\n${fourth}`);
+    expect(await stores.json('keys', 'rewrap')).toMatchObject({ rewrapped: ['fourth'] });
+  });
+});
+
+describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
+  let stores: Stores;
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    for (const kid of ['first', 'second', 'third']) await stores.json('keys', 'generate', '--kid', kid);
+    await stores.json('keys', 'retire', 'second');
+    stores.clock.advance(3_600);
+    await stores.json('keys', 'retire', 'third');
+  });
+  afterAll(() => stores?.close());
+
+  test('go when they are old enough, and are shown before', async () => {
+    expect(await stores.json('keys', 'purge', '--older-than', '1h', '-n')).toEqual({
+      ...{ dryRun: true, purged: [], wouldPurge: ['second'] },
+    });
+    expect(await stores.json('keys', 'purge', '--older-than', '1h')).toEqual({ purged: ['second'] });
+    expect((await stores.run('keys', 'purge', '-q')).stdout).toBe('third\n');
+    expect((await stores.run('keys', 'purge')).stdout).toMatch(/Removed +0 keys/);
+    expect((await stores.run('keys', 'list', '-q')).lines()).toEqual(['first']);
+    const wrong = await stores.run('keys', 'purge', '--older-than', '0', '--json');
+    expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_DURATION_INVALID']);
+  });
+});

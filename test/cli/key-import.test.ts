@@ -1,0 +1,397 @@
+import { createPublicKey } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { type Cli, cli, everythingPrinted } from '../support/cli.js';
+import {
+  encryptedOf,
+  freshJwk,
+  freshPair,
+  jwkOf,
+  keyOf,
+  openssl,
+  type PrivateJwk,
+  pkcs1Of,
+  pkcs8Of,
+  secretsOf,
+  thumbprintOf,
+  writeKeyFile,
+} from '../support/private-keys.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { runAtTerminal } from '../support/terminal.js';
+
+const PASSPHRASE = 'correct horse battery';
+
+/** Who sits at the terminal, and what they are asked. */
+const person = vi.hoisted(() => ({ types: '', wasAsked: [] as string[] }));
+vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
+  inquirerPrompt: {
+    password: async (question: string) => {
+      person.wasAsked.push(question);
+      return person.types;
+    },
+  },
+}));
+
+let jwks: PrivateJwk[] = [];
+
+beforeAll(() => {
+  jwks = Array.from({ length: 6 }, () => freshJwk());
+});
+const jwk = (index: number, members: object = {}) => ({ ...jwks[index], ...members }) as PrivateJwk;
+const pem = (index: number) => pkcs8Of(keyOf(jwk(index)));
+const set = (...keys: object[]) => JSON.stringify({ keys });
+
+async function refusal(shell: Cli, ...words: Array<string | { stdin: string }>) {
+  const { exitCode, stdout, error } = await shell.run(...words, '--json');
+  expect({ words, stdout }).toEqual({ words, stdout: '' });
+  return { exitCode, code: error().code, text: `${error().message} ${error().hint}` };
+}
+
+describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+  });
+  afterAll(() => stores?.close());
+
+  test('signs at once where none does, and else once it is activated', async () => {
+    const file = writeKeyFile(stores.home, 'one.pem', pem(0));
+    const one = await stores.json('keys', 'import', '--pem', file, '--kid', 'one');
+    expect(one).toMatchObject({ kid: 'one', alg: 'RS256', bits: 2048, state: 'active' });
+    expect(one.masterKeyId).toEqual(expect.any(String));
+    const old = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    expect(old.kid).toBe('one');
+
+    writeKeyFile(stores.home, 'two.json', JSON.stringify(jwk(1, { kid: 'two', alg: 'PS256', use: 'sig' })));
+    const two = await stores.json('key', 'import', '--jwk', '@two.json');
+    expect(two).toMatchObject({ kid: 'two', alg: 'PS256', state: 'pending', activatedAt: null });
+    await stores.json('keys', 'activate', 'two', '--now');
+    const { token, kid } = await stores.json('token', 'issue', '--sub', 'alice');
+    expect(kid).toBe('two');
+    for (const each of [token, old.token])
+      expect(await stores.json('token', 'verify', each)).toMatchObject({ active: true });
+
+    const published = (await stores.json('keys', 'show', 'two')).jwk;
+    const { n, e } = createPublicKey(keyOf(jwk(1))).export({ format: 'jwk' });
+    expect(published).toEqual({ kty: 'RSA', use: 'sig', kid: 'two', alg: 'PS256', n, e });
+  });
+
+  test('is stored sealed, and its coming is in the audit log', async () => {
+    const rows = await stores.query('SELECT private_key FROM keystore');
+    for (const row of rows) expect(String(row.private_key).split('.')).toHaveLength(5);
+    const everything = await stores.content();
+    for (const secret of secretsOf(jwk(0), jwk(1))) expect(everything).not.toContain(secret);
+    const audit = await stores.query(
+      "SELECT target, outcome, reason FROM audit_log WHERE action = 'keys.import' ORDER BY seq",
+    );
+    expect(audit.map(({ target, outcome, reason }) => [target, outcome, reason])).toEqual([
+      ['one', 'active', null],
+      ['two', 'pending', null],
+    ]);
+  });
+
+  test('a second time is there already: nothing is done, and that is said', async () => {
+    const before = await stores.content();
+    const { exitCode, stdout, stderr } = await stores.run('keys', 'import', '--jwk', 'two.json');
+    expect(exitCode).toBe(0);
+    expect(stdout).toMatch(/two/);
+    expect(stderr).toContain('Key two was there already');
+    expect(await stores.content()).toBe(before);
+  });
+
+  test('is refused where it is in the way of another, or another of it', async () => {
+    const before = await stores.content();
+    const fromStdin = { stdin: pem(2) };
+    expect(await refusal(stores, 'keys', 'import', '--pem', '-', '--kid', 'one', fromStdin)).toMatchObject({
+      exitCode: 3,
+      code: 'ERR_KID_EXISTS',
+    });
+    const renamed = await refusal(stores, 'keys', 'import', '--pem', 'one.pem', '--kid', 'other');
+    expect(renamed).toMatchObject({ exitCode: 3, code: 'ERR_KEY_MATERIAL_EXISTS' });
+    expect(renamed.text).toContain('key one');
+    expect(await stores.content()).toBe(before);
+  });
+
+  test('does not come back once it is retired', async () => {
+    writeKeyFile(stores.home, 'gone.pem', pem(2));
+    await stores.json('keys', 'import', '--pem', 'gone.pem', '--kid', 'gone');
+    await stores.json('keys', 'retire', 'gone');
+    for (const [words, code] of [
+      [['--kid', 'gone'], 'ERR_KEY_RETIRED'],
+      [['--kid', 'back'], 'ERR_KEY_MATERIAL_EXISTS'],
+    ] as const) {
+      expect(await refusal(stores, 'keys', 'import', '--pem', 'gone.pem', ...words)).toMatchObject({
+        exitCode: 3,
+        code,
+      });
+    }
+  });
+
+  test('with others in a JWK Set comes with all of them, or none does', async () => {
+    const before = await stores.content();
+    const spoiled = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'four', n: jwk(5).n }));
+    const refused = await refusal(stores, 'keys', 'import', '--jwk', '-', { stdin: spoiled });
+    expect(refused).toMatchObject({ exitCode: 2, code: 'ERR_KEY_INCONSISTENT' });
+    expect(refused.text).toContain('Key 2 of the set (kid four) in standard input');
+    const taken = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'one' }));
+    expect(await refusal(stores, 'keys', 'import', '--jwk', '-', { stdin: taken })).toMatchObject({
+      exitCode: 3,
+      code: 'ERR_KID_EXISTS',
+    });
+    expect(await stores.content()).toBe(before);
+
+    const words = ['keys', 'import', '--jwk', '-'];
+    const stdin = set(jwk(3, { kid: 'three' }), jwk(4));
+    expect(await stores.json(...words, '--dry-run', { stdin })).toMatchObject([
+      { kid: 'three', state: 'pending', dryRun: true },
+      { kid: thumbprintOf(jwk(4)), state: 'pending', dryRun: true },
+    ]);
+    expect(await stores.content()).toBe(before);
+    const keys = await stores.json(...words, { stdin });
+    expect(keys).toMatchObject([{ kid: 'three' }, { kid: thumbprintOf(jwk(4)) }]);
+    expect(keys[0]).not.toHaveProperty('dryRun');
+  });
+
+  test('by several at once comes once', async () => {
+    writeKeyFile(stores.home, 'race.pem', pem(5));
+    const ended = await Promise.all(
+      ['race', 'race', 'race', 'rival'].map((kid) =>
+        stores.run('keys', 'import', '--pem', 'race.pem', '--kid', kid),
+      ),
+    );
+    const { n } = jwk(5);
+    const rows = (await stores.json('keys', 'export')).keys.filter((key: { n: string }) => key.n === n);
+    expect(rows).toHaveLength(1);
+    const isRace = rows[0].kid === 'race';
+    expect(ended.map(({ exitCode }) => exitCode)).toEqual(isRace ? [0, 0, 0, 3] : [3, 3, 3, 0]);
+  });
+});
+
+describe('keys import', () => {
+  let shell: Cli;
+
+  beforeEach(() => {
+    shell = cli();
+  });
+
+  test('makes the embedded store, but not for a dry run or a file that is refused', async () => {
+    const data = join(shell.home, 'data');
+    writeKeyFile(shell.home, 'key.pem', pem(0));
+    expect(await shell.json('keys', 'import', '--pem', 'key.pem', '--kid', 'k1', '-n')).toMatchObject({
+      kid: 'k1',
+      state: 'active',
+      masterKeyId: null,
+      dryRun: true,
+    });
+    expect((await shell.run('keys', 'import', '--pem', '-', { stdin: 'x' })).exitCode).toBe(2);
+    expect(existsSync(data)).toBe(false);
+    expect(await shell.json('keys', 'import', '--pem', 'key.pem', '--kid', 'k1')).toMatchObject({
+      state: 'active',
+    });
+    expect(existsSync(data)).toBe(true);
+  });
+
+  test('of a set lets its first key sign where none does', async () => {
+    const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
+    expect(await shell.json('keys', 'import', '--jwk', '-', { stdin })).toMatchObject([
+      { kid: 'a', state: 'active' },
+      { kid: 'b', state: 'pending' },
+    ]);
+    expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['a', 'b']);
+  });
+
+  test('takes --kid for the only key of a set, and prints an array of it', async () => {
+    const stdin = set(jwk(0, { kid: 'not a kid' }));
+    expect(await refusal(shell, 'keys', 'import', '--jwk', '-', { stdin })).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_KID_INVALID',
+      text: expect.stringContaining('--kid'),
+    });
+    expect(await shell.json('keys', 'import', '--jwk', '-', '--kid', 'k1', { stdin })).toMatchObject([
+      { kid: 'k1' },
+    ]);
+  });
+
+  test('takes the alg of --alg, else of the file, else of the settings', async () => {
+    const importing = (index: number, members: object, ...words: string[]) =>
+      shell.json('keys', 'import', '--jwk', '-', ...words, { stdin: JSON.stringify(jwk(index, members)) });
+    expect(await importing(0, { kid: 'a' }, '--alg', 'PS512')).toMatchObject({ alg: 'PS512' });
+    expect(await importing(1, { kid: 'b', alg: 'RS384' })).toMatchObject({ alg: 'RS384' });
+    expect(await importing(2, { kid: 'c' }, '--keys-algorithm', 'PS256')).toMatchObject({ alg: 'PS256' });
+  });
+
+  test.each(['pkcs8', 'pkcs1'] as const)('opens an encrypted %s with a passphrase file', async (type) => {
+    const files = {
+      key: writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), type, PASSPHRASE)),
+      right: writeKeyFile(shell.home, 'right', `${PASSPHRASE}\n`),
+      wrong: writeKeyFile(shell.home, 'wrong', `${PASSPHRASE}\n\n`),
+    };
+    const words = ['keys', 'import', '--pem', files.key, '--kid', 'k1'];
+    expect(await refusal(shell, ...words)).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_PASSPHRASE_NEEDED',
+      text: expect.stringContaining('--passphrase-file'),
+    });
+    expect(await refusal(shell, ...words, '--passphrase-file', files.wrong)).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_PASSPHRASE_WRONG',
+    });
+    expect(await refusal(shell, ...words, '--passphrase-file', 'absent')).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_FILE_UNREADABLE',
+    });
+    expect(
+      await shell.json(...words, '--passphrase-file', '-', { stdin: `${PASSPHRASE}\r\n` }),
+    ).toMatchObject({ kid: 'k1', state: 'active' });
+    expect((await shell.run(...words, '--passphrase-file', files.right)).exitCode).toBe(0);
+  });
+
+  test('asks a person for the passphrase, and only where one is needed', async () => {
+    writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), 'pkcs8', PASSPHRASE));
+    writeKeyFile(shell.home, 'plain.pem', pem(1));
+    const words = ['keys', 'import', '--kid', 'k1', '--pem'];
+    person.types = 'something else';
+    const wrong = await runAtTerminal(shell, ...words, 'key.pem', '--json');
+    expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_PASSPHRASE_WRONG']);
+    person.types = PASSPHRASE;
+    expect((await runAtTerminal(shell, ...words, 'key.pem', '--json')).json()).toMatchObject({ kid: 'k1' });
+    expect(person.wasAsked).toEqual([
+      'The passphrase of the key in key.pem:',
+      'The passphrase of the key in key.pem:',
+    ]);
+    const mute = await runAtTerminal(shell, ...words, 'key.pem', '--json', '--no-input');
+    expect([mute.exitCode, mute.error().code]).toEqual([2, 'ERR_PASSPHRASE_NEEDED']);
+    const plain = await runAtTerminal(shell, 'keys', 'import', '--kid', 'k2', '--pem', 'plain.pem');
+    expect([plain.exitCode, person.wasAsked.length]).toEqual([0, 2]);
+  });
+
+  test('takes what the program of OpenSSL makes', async () => {
+    await openssl(shell.home, 'genrsa', '-traditional', '-out', 'one.pem', '2048');
+    const pass = ['-passout', `pass:${PASSPHRASE}`];
+    const encrypting = ['pkcs8', '-topk8', '-v2', 'aes-256-cbc', '-in', 'one.pem', '-out', 'two.pem'];
+    await openssl(shell.home, ...encrypting, ...pass);
+    await openssl(
+      shell.home,
+      'rsa',
+      '-aes256',
+      '-traditional',
+      '-in',
+      'one.pem',
+      '-out',
+      'three.pem',
+      ...pass,
+    );
+    writeKeyFile(shell.home, 'pass', PASSPHRASE);
+    const words = ['keys', 'import', '--kid', 'k1', '--passphrase-file', 'pass', '--pem'];
+    await shell.json(...words, 'one.pem');
+    for (const file of ['two.pem', 'three.pem']) {
+      const { exitCode, stderr } = await shell.run(...words, file);
+      expect({ file, exitCode, stderr }).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining('k1'),
+      });
+    }
+    expect(await shell.json('keys', 'list')).toHaveLength(1);
+  });
+
+  test.each([
+    [[]],
+    [['--pem', 'a', '--jwk', 'b']],
+    [['--jwk', 'a', '--passphrase-file', 'b']],
+    [['--pem', '-', '--passphrase-file', '-']],
+  ])('with %j is a contradiction', async (words) => {
+    expect(await refusal(shell, 'keys', 'import', ...words)).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_FLAGS_CONTRADICT',
+    });
+  });
+
+  test('does not name several keys by one --kid', async () => {
+    const stdin = set(jwk(0), jwk(1));
+    expect(await refusal(shell, 'keys', 'import', '--jwk', '-', '--kid', 'k1', { stdin })).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_FLAGS_CONTRADICT',
+    });
+    for (const words of [
+      ['--kid', '-x'],
+      ['--alg', 'HS256'],
+      ['--alg', 'none'],
+    ]) {
+      const { exitCode } = await shell.run('keys', 'import', '--jwk', '-', ...words, { stdin });
+      expect({ words, exitCode }).toEqual({ words, exitCode: 2 });
+    }
+  });
+
+  test('refuses with exit 2 and its reason what a file should not hold', async () => {
+    const { n, e } = jwk(0);
+    const publicPem = createPublicKey(keyOf(jwk(0)))
+      .export({ type: 'spki', format: 'pem' })
+      .toString();
+    for (const [flag, stdin, code] of [
+      ['--pem', '', 'ERR_PEM_INVALID'],
+      ['--pem', pem(0).slice(0, 900), 'ERR_PEM_INVALID'],
+      ['--pem', pem(0) + pem(1), 'ERR_PEM_MANY_KEYS'],
+      ['--pem', publicPem, 'ERR_KEY_NOT_PRIVATE'],
+      ['--pem', pkcs1Of(freshPair({ bits: 1024 })), 'ERR_KEY_SIZE'],
+      ['--pem', pkcs8Of(freshPair({ exponent: 3 })), 'ERR_KEY_EXPONENT'],
+      ['--pem', pkcs8Of(keyOf(jwk(0, { n: jwk(1).n }))), 'ERR_KEY_INCONSISTENT'],
+      ['--jwk', pem(0), 'ERR_JWK_INVALID'],
+      ['--jwk', '{', 'ERR_JWK_INVALID'],
+      ['--jwk', '{"keys":[]}', 'ERR_JWK_INVALID'],
+      ['--jwk', JSON.stringify({ kty: 'RSA', n, e }), 'ERR_KEY_NOT_PRIVATE'],
+      ['--jwk', JSON.stringify({ kty: 'RSA', n, e, d: jwk(0).d }), 'ERR_JWK_INCOMPLETE'],
+      ['--jwk', JSON.stringify({ kty: 'EC', crv: 'P-256' }), 'ERR_KEY_NOT_RSA'],
+      ['--jwk', JSON.stringify(jwkOf(freshPair({ exponent: 3 }))), 'ERR_KEY_EXPONENT'],
+      ['--jwk', JSON.stringify(jwk(0, { dp: jwk(1).dp })), 'ERR_KEY_INCONSISTENT'],
+      ['--jwk', JSON.stringify(jwk(0, { use: 'enc' })), 'ERR_KEY_NOT_FOR_SIGNING'],
+      ['--jwk', JSON.stringify(jwk(0, { alg: 'RSA-OAEP' })), 'ERR_KEY_NOT_FOR_SIGNING'],
+      ['--jwk', JSON.stringify(jwk(0, { kid: '-' })), 'ERR_KID_INVALID'],
+      ['--jwk', set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'a' })), 'ERR_JWK_SET_DUPLICATE'],
+    ] as const) {
+      const refused = await refusal(shell, 'keys', 'import', flag, '-', { stdin });
+      expect({ ...refused, flag }).toMatchObject({ flag, code, exitCode: 2 });
+    }
+    const words = ['keys', 'import', '--jwk', '-', '--alg', 'RS256'];
+    const stdin = JSON.stringify(jwk(0, { alg: 'PS256' }));
+    expect(await refusal(shell, ...words, { stdin })).toMatchObject({
+      exitCode: 2,
+      code: 'ERR_KEY_ALG_MISMATCH',
+    });
+    expect(existsSync(join(shell.home, 'data'))).toBe(false);
+  });
+
+  test('reads no file that is larger than keys can be, and none that is not there', async () => {
+    const large = writeKeyFile(shell.home, 'large', Buffer.alloc(10_000_000, 0x41));
+    for (const flag of ['--pem', '--jwk']) {
+      expect(await refusal(shell, 'keys', 'import', flag, large)).toMatchObject({
+        exitCode: 2,
+        code: 'ERR_FILE_TOO_LARGE',
+        text: expect.stringContaining(large),
+      });
+      expect(await refusal(shell, 'keys', 'import', flag, '/dev/zero')).toMatchObject({
+        exitCode: 2,
+        code: 'ERR_FILE_TOO_LARGE',
+      });
+      const stdin = '{'.repeat(1_000_001);
+      expect(await refusal(shell, 'keys', 'import', flag, '-', { stdin })).toMatchObject({
+        exitCode: 2,
+        code: 'ERR_FILE_TOO_LARGE',
+      });
+      for (const file of ['absent', shell.home, '']) {
+        expect(await refusal(shell, 'keys', 'import', flag, file)).toMatchObject({
+          exitCode: 2,
+          code: 'ERR_FILE_UNREADABLE',
+        });
+      }
+    }
+  });
+});
+
+test('nothing private of a key, no passphrase and nothing of OpenSSL was printed', () => {
+  const printed = everythingPrinted.join('\n');
+  expect(printed.length).toBeGreaterThan(1_000);
+  for (const secret of [PASSPHRASE, ...secretsOf(...jwks)]) expect(printed).not.toContain(secret);
+  expect(printed).not.toMatch(/"(d|p|q|dp|dq|qi)":|^\s+at |ERR_BUG|ERR_OSSL|routines::/m);
+});
