@@ -14,7 +14,7 @@ const GROUPS: readonly Group[] = [
   {
     name: 'keys',
     aliases: ['key'],
-    summary: 'signing keys: make, list, rotate, retire, export',
+    summary: 'signing keys: make, import, rotate, retire, compromise, export',
     load: async () => (await import('./commands/keys.js')).defineKeys,
   },
   {

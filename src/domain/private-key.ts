@@ -108,7 +108,7 @@ type RsaNumbers = Record<RsaMember, bigint>;
 
 /** RFC 8017 §3.2. Each number is bounded before it is multiplied, so that none can make this slow. */
 function belongTogether({ n, e, d, p, q, dp, dq, qi }: RsaNumbers): boolean {
-  const areInRange = p > 2n && q > 2n && p < n && q < n && p !== q && d < n && dp < p && dq < q && qi < p;
+  const areInRange = p > 2n && q > 2n && p < n && q < n && d < n && dp < p && dq < q && qi < p;
   return (
     areInRange &&
     p * q === n &&

@@ -112,11 +112,13 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     }
   });
 
-  test('without a private half are refused', async () => {
-    expect(await refusal(stores, '--kid', 'gone', '--pem', '--private', '--yes')).toMatchObject({
-      exitCode: 3,
-      code: 'ERR_PRIVATE_KEY_MISSING',
-    });
+  test('without a private half are refused, before anybody is asked', async () => {
+    for (const words of [[], ['--yes'], ['--dry-run']]) {
+      expect(await refusal(stores, '--kid', 'gone', '--pem', '--private', ...words)).toMatchObject({
+        exitCode: 3,
+        code: 'ERR_PRIVATE_KEY_MISSING',
+      });
+    }
     expect(await refusal(stores, '--kid', 'nobody', '--pem', '--private', '--yes')).toMatchObject({
       exitCode: 3,
       code: 'ERR_KEY_UNKNOWN',

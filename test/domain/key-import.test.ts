@@ -6,7 +6,13 @@ import type { Database } from '../../src/domain/ports.js';
 import { readPrivateJwks } from '../../src/domain/private-jwk.js';
 import type { FiledKey } from '../../src/domain/private-key.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
-import { freshJwk, jwkWithThumbprint, type PrivateJwk, thumbprintOf } from '../support/private-keys.js';
+import {
+  freshJwk,
+  jwkWithExponent,
+  jwkWithThumbprint,
+  type PrivateJwk,
+  thumbprintOf,
+} from '../support/private-keys.js';
 
 let service: EmbeddedService;
 let first: PrivateJwk;
@@ -168,6 +174,18 @@ describe('importing', () => {
     }
     // Nobody asked for another alg: `keys.algorithm` is for new keys.
     expect((await importing(await named({ ...first, kid: 'k2' }))).keys).toMatchObject([{ alg: 'PS256' }]);
+  });
+
+  test('tells a modulus with another exponent from the same key, and lets it stand once', async () => {
+    await importing(await named({ ...first, kid: 'k2' }));
+    // Who has one of the two private halves can reckon the other.
+    const twin = jwkWithExponent(first, 65_539n);
+    for (const [kid, code] of [
+      ['k2', 'ERR_KID_EXISTS'],
+      ['k3', 'ERR_KEY_MATERIAL_EXISTS'],
+    ] as const) {
+      await expect(importing(await named({ ...twin, kid }))).rejects.toMatchObject({ kind: 'state', code });
+    }
   });
 
   test('of a set is of all of its keys or of none', async () => {

@@ -11,6 +11,7 @@ import {
   freshPair,
   inverse,
   jwkFromNumbers,
+  jwkWithExponent,
   keyOf,
   numbersOf,
   openssl,
@@ -353,9 +354,7 @@ describe('the numbers of a key', () => {
     for (const e of [0n, 1n, 65_535n, 65_538n, 2n ** 64n + 1n]) {
       expect(await codeOf(readJwk({ ...jwk, e: toMember(e) }))).toBe('ERR_KEY_EXPONENT');
     }
-    const { p, q } = numbersOf(jwk);
-    const e = [65_539n, 65_543n, 65_551n].find((prime) => (p - 1n) % prime !== 0n && (q - 1n) % prime !== 0n);
-    expect(await readNumbers(pairFrom(p, q, e as bigint))).toMatchObject({ bits: 2048 });
+    expect(await readJwk(jwkWithExponent(jwk, 65_539n))).toMatchObject({ bits: 2048 });
   });
 
   test.each(['n', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const)(
@@ -387,6 +386,14 @@ describe('the numbers of a key', () => {
     );
   });
 
+  test('are the least ones: not a dp, dq or qi that is right but for a turn around', async () => {
+    const numbers = numbersOf(jwk);
+    const { p, q, dp, dq, qi } = numbers;
+    for (const more of [{ dp: dp + p - 1n }, { dq: dq + q - 1n }, { qi: qi + p }]) {
+      expect(await codeOf(readNumbers({ ...numbers, ...more }))).toBe('ERR_KEY_INCONSISTENT');
+    }
+  });
+
   test('have two primes: not a product in the place of one, and not one twice', async () => {
     const { p, q } = numbersOf(jwk);
     const [first, second] = [numbersOf(other).p, numbersOf(other).q];
@@ -400,6 +407,23 @@ describe('the numbers of a key', () => {
 });
 
 describe('whatever is in a file', () => {
+  test('is named with nothing that could steer a terminal', async () => {
+    const file = '\u001b]0;pwned\u0007.json';
+    const readings = [
+      readPrivateJwks('', file),
+      readPrivateJwks('{"keys":[1]}', file),
+      readPrivateJwks('{}', file),
+      readPrivatePem('', file, ask),
+      readPrivatePem(pemOf(randomBytes(99), 'PRIVATE KEY'), file, ask),
+    ];
+    for (const reading of readings) {
+      const { message } = await refusal(reading);
+      expect(message).toContain('pwned');
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+      expect(message).not.toMatch(/[\u0007\u001b]/);
+    }
+  });
+
   test('is read or refused, and never fails', async () => {
     const random = sequence(7);
     const der = keyOf(jwk).export({ type: 'pkcs8', format: 'der' });

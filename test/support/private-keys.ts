@@ -62,14 +62,19 @@ export function pairFrom(p: bigint, q: bigint, e: bigint): RsaNumbers {
   return { n: p * q, e, d, p, q, dp: d % (p - 1n), dq: d % (q - 1n), qi: inverse(q, p) };
 }
 
-/** The same primes with another exponent, such that the thumbprint begins like this. */
-export function jwkWithThumbprint(begin: RegExp): PrivateJwk {
-  const { p, q } = numbersOf(freshJwk());
-  for (let e = 65_537n; ; e += 2n) {
-    if ((p - 1n) % e === 0n || (q - 1n) % e === 0n || inverse(e, (p - 1n) * (q - 1n)) === 0n) continue;
-    const jwk = jwkFromNumbers(pairFrom(p, q, e));
-    if (begin.test(thumbprintOf(jwk))) return jwk;
+/** The same primes with another exponent: this one, or the next that they can have. */
+export function jwkWithExponent(jwk: PrivateJwk, atLeast: bigint): PrivateJwk {
+  const { p, q } = numbersOf(jwk);
+  for (let e = atLeast; ; e += 2n) {
+    if (inverse(e, (p - 1n) * (q - 1n)) !== 0n) return jwkFromNumbers(pairFrom(p, q, e));
   }
+}
+
+/** A key whose thumbprint begins like this. */
+export function jwkWithThumbprint(begin: RegExp): PrivateJwk {
+  let jwk = freshJwk();
+  while (!begin.test(thumbprintOf(jwk))) jwk = jwkWithExponent(jwk, numbersOf(jwk).e + 2n);
+  return jwk;
 }
 
 /** RFC 7638 §3, written down anew. */

@@ -18,7 +18,12 @@ export const inquirerPrompt: Prompt = {
     return String(answer);
   },
   async password(message) {
-    const { answer } = await ask({ type: 'password' as const, name: 'answer' as const, message });
+    const { answer } = await ask({
+      type: 'password' as const,
+      name: 'answer' as const,
+      message,
+      toggleMask: false,
+    });
     return String(answer);
   },
 };
