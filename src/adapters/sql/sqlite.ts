@@ -22,8 +22,7 @@ export interface SqliteOptions {
 /** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. `:memory:` makes none. */
 export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const connection = translated(options, () => {
-    // SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
-    if (options.file !== ':memory:') closeSync(openSync(options.file, 'a', 0o600));
+    if (options.file !== ':memory:') makePrivate(options.file);
     const database = new Database(options.file, { timeout: options.timeoutMs });
     // WAL: readers go on while one writes. FULL: a commit that was answered survives a power cut.
     database.pragma('journal_mode = WAL');
@@ -32,6 +31,21 @@ export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(
   });
   const db = new KyselyDatabase<Schema>({ dialect: new EmbeddedDialect(guarded(connection, options)) });
   return { db, close: () => db.destroy() };
+}
+
+/**
+ * SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
+ *
+ * A file that exists is not opened here: closing it would drop every lock that this process holds on it by way of SQLite
+ * (POSIX advisory locks are a process's, not a descriptor's), and another process would take the log away from under
+ * connections that are open.
+ */
+function makePrivate(file: string): void {
+  try {
+    closeSync(openSync(file, 'wx', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
 }
 
 class EmbeddedDialect extends SqliteDialect {
