@@ -1,0 +1,233 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type OpenVerifier, openIssuer, openVerifier, type SettingsInput } from '../../src/index.js';
+import { temporaryFolder } from '../support/cli.js';
+import { type Kill, planKills } from '../support/kills.js';
+import { KILLS } from '../support/repetitions.js';
+import { openedKeys, type SealedKey } from '../support/sealed-keys.js';
+import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
+
+const SUBJECTS = ['alice', 'bob', 'carol', 'dave'];
+const TIMEOUT_MS = 60_000 + KILLS * 10_000;
+
+describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: TIMEOUT_MS }, (backend) => {
+  let keyring: string;
+  let stores: Stores;
+  let settings: SettingsInput;
+
+  beforeEach(async () => {
+    keyring = writeMasterKey(temporaryFolder());
+    stores = await openStores(backend, { JWTCTL_MASTER_KEY_FILE: keyring });
+    settings = settingsOf(stores);
+    for (const sub of SUBJECTS) await stores.json('users', 'add', sub);
+  });
+  afterEach(() => stores?.close());
+
+  test('of keys rotate has rotated or not, and the next one rotates', async ({ annotate }) => {
+    await json('keys', 'generate', '--count', '2');
+    const words = ['keys', 'rotate', '--now'];
+    const kills = await planKills(stores, words);
+    const tally = new Tally();
+    const tokens: string[] = [];
+    for (const delayMs of kills.delaysMs) {
+      tokens.push(...(await issue(SUBJECTS)));
+      const before = await keysNow('before');
+      const rotations = await auditRows('keys.rotate', 'active');
+      const kill = await kills.kill(words, delayMs);
+
+      const { where } = kill;
+      const after = await keysNow(where);
+      const isRotated = activeIn(after) !== activeIn(before);
+      tally.add(kill, isRotated ? 'after the rotation' : 'before the rotation');
+      // In the order of age each takes over the state of the next one, and the youngest is pending: all of it, or nothing.
+      expect(statesOf(after), where).toEqual([...(isRotated ? ['retiring'] : []), ...statesOf(before)]);
+      expect((await auditRows('keys.rotate', 'active')) - rotations, where).toBe(isRotated ? 1 : 0);
+      expect(await refusals(tokens), where).toEqual([]);
+
+      const next = await json(...words);
+      expect(next, where).toMatchObject({ rotated: true, previous: activeIn(after) });
+      expect(activeIn(await keysNow(where)), where).toBe(next.active);
+      expect(await refusals(tokens), where).toEqual([]);
+    }
+    expect(tally.hits).toBeGreaterThan(0);
+    await annotate(`${tally}; none of ${tokens.length} tokens refused`);
+  });
+
+  test('of keys rewrap has moved some private halves, and the next one moves the others', async ({
+    annotate,
+  }) => {
+    const count = 8;
+    await json('keys', 'generate', '--count', String(count));
+    const tokens = await issue(SUBJECTS);
+    await json('keys', 'rotate', '--now');
+    putMasterKeyFirst();
+    const words = ['keys', 'rewrap'];
+    const kills = await planKills(stores, words);
+    const tally = new Tally();
+    for (const delayMs of kills.delaysMs) {
+      putMasterKeyFirst();
+      const moves = await auditRows('keys.rewrap', 'done');
+      const kill = await kills.kill(words, delayMs);
+
+      const { where } = kill;
+      const moved = (await keysNow(where)).filter((key) => key.isUnderFirst).length;
+      tally.add(
+        kill,
+        { 0: 'before the first key', [count]: 'after the last key' }[moved] ?? 'between two keys',
+      );
+      expect((await auditRows('keys.rewrap', 'done')) - moves, where).toBe(moved);
+      tokens.push((await json('token', 'issue', '--sub', 'alice')).token);
+      expect(await refusals(tokens), where).toEqual([]);
+
+      const next = await json(...words);
+      expect(next.failed, where).toEqual([]);
+      expect([next.rewrapped.length, next.unchanged.length], where).toEqual([count - moved, moved]);
+      dropMasterKeysButFirst();
+      const keys = await keysNow(where);
+      expect(
+        keys.map(({ isUnderFirst }) => isUnderFirst),
+        where,
+      ).toEqual(keys.map(() => true));
+      tokens.push((await json('token', 'issue', '--sub', 'alice')).token);
+      expect(await refusals(tokens), where).toEqual([]);
+    }
+    expect(tally.hits).toBeGreaterThan(0);
+    await annotate(`${tally}; none of ${tokens.length} tokens refused`);
+  });
+
+  test('of keys compromise has ended all tokens under the key or none, and the next one leaves nothing of it', async ({
+    annotate,
+  }) => {
+    await json('keys', 'generate', '--count', '2');
+    const others = await issue(SUBJECTS);
+    await json('keys', 'rotate', '--now');
+    const words = (kid: string) => ['keys', 'compromise', kid, '--reason', 'found in public'];
+    const kills = await planKills(stores, words(activeIn(await keysNow('before'))));
+    const tally = new Tally();
+    for (const delayMs of kills.delaysMs) {
+      const leaked = activeIn(await keysNow('before'));
+      const tokens = await issue([...SUBJECTS, ...SUBJECTS, ...SUBJECTS]);
+      // One that runs on holds the key as it was, and has to hear of it all the same.
+      const running = await openVerifier(settings);
+      expect(await refusals(tokens, running)).toEqual([]);
+      const kill = await kills.kill(words(leaked), delayMs);
+
+      const { where } = kill;
+      const after = await keysNow(where);
+      const isRecorded = after.some(({ kid, state }) => kid === leaked && state === 'compromised');
+      expect(await events(leaked), where).toBe(isRecorded ? 1 : 0);
+      expect(activeIn(after) === leaked, where).toBe(!isRecorded);
+      const refused = tokens.map(() => expect.stringMatching(/^ERR_(KEY_NOT_TRUSTED|TOKEN_REVOKED)$/));
+      expect(await refusals(tokens, running), where).toEqual(isRecorded ? refused : []);
+      expect(await refusals(tokens), where).toEqual(isRecorded ? refused : []);
+      expect(await refusals(others), where).toEqual([]);
+
+      const next = await json(...words(leaked));
+      const done = { state: 'compromised', alreadyCompromised: isRecorded, complete: true };
+      expect(next, where).toMatchObject({ ...done, entries: { after: 0 } });
+      const left = next.entries.before === 0 ? 'with none of its entries left' : 'with entries left';
+      tally.add(kill, isRecorded ? `after the record, ${left}` : 'before the record');
+      expect(await events(leaked), where).toBe(1);
+      const seen = await json('cache', 'inspect', '--kid', leaked);
+      expect(seen, where).toMatchObject({ complete: true, entries: 0 });
+      expect(await refusals(tokens, running), where).toEqual(refused);
+      expect(await refusals(tokens), where).toEqual(refused);
+      await running.close();
+      const issued = await json('token', 'issue', '--sub', 'alice');
+      expect(issued.kid, where).toBe(activeIn(await keysNow(where)));
+      expect(await refusals([...others, issued.token]), where).toEqual([]);
+    }
+    expect(tally.hits).toBeGreaterThan(0);
+    await annotate(String(tally));
+  });
+
+  /** One command line in this process, at the host's time, which the killed one went by. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
+  async function json(...words: string[]): Promise<any> {
+    await stores.clock.until(Math.floor(Date.now() / 1000));
+    return stores.json(...words);
+  }
+
+  async function issue(subjects: readonly string[]): Promise<string[]> {
+    const issuer = await openIssuer(settings);
+    try {
+      return await Promise.all(subjects.map(async (sub) => (await issuer.issue({ sub })).token));
+    } finally {
+      await issuer.close();
+    }
+  }
+
+  /** Why these tokens are refused, by a verifier that has just begun or by this one; nothing for those that are accepted. */
+  async function refusals(tokens: readonly string[], running?: OpenVerifier): Promise<string[]> {
+    const verifier = running ?? (await openVerifier(settings));
+    try {
+      const results = await Promise.all(tokens.map((token) => verifier.verify(token)));
+      return results.flatMap((result) => (result.active ? [] : [result.error.code]));
+    } finally {
+      if (running === undefined) await verifier.close();
+    }
+  }
+
+  function keysNow(where: string): Promise<SealedKey[]> {
+    return openedKeys(stores, keyring, where);
+  }
+
+  async function auditRows(action: string, outcome: string): Promise<number> {
+    return count('FROM audit_log WHERE action = ? AND outcome = ?', action, outcome);
+  }
+
+  async function events(kid: string): Promise<number> {
+    return count("FROM security_log WHERE type = 'key_compromised' AND kid = ?", kid);
+  }
+
+  async function count(from: string, ...parameters: string[]): Promise<number> {
+    const [row] = await stores.query(`SELECT COUNT(*) AS count ${from}`, parameters);
+    return Number(row?.count);
+  }
+
+  function putMasterKeyFirst(): void {
+    writeFileSync(keyring, `${randomBytes(32).toString('base64')}\n${firstMasterKey()}\n`);
+  }
+
+  function dropMasterKeysButFirst(): void {
+    writeFileSync(keyring, `${firstMasterKey()}\n`);
+  }
+
+  function firstMasterKey(): string {
+    return String(readFileSync(keyring, 'utf8').split('\n')[0]);
+  }
+});
+
+/** Where the kills fell. */
+class Tally {
+  readonly #counts = new Map<string, number>();
+  hits = 0;
+
+  add({ isHit }: Kill, where: string): void {
+    this.hits += Number(isHit);
+    const place = isHit ? `killed ${where}` : 'ended before it was to be killed';
+    this.#counts.set(place, (this.#counts.get(place) ?? 0) + 1);
+  }
+
+  toString(): string {
+    return [...this.#counts].map(([place, count]) => `${count} ${place}`).join(', ');
+  }
+}
+
+function statesOf(keys: readonly SealedKey[]): string[] {
+  return keys.map(({ state }) => state);
+}
+
+function activeIn(keys: readonly SealedKey[]): string {
+  return String(keys.find(({ state }) => state === 'active')?.kid);
+}
+
+function settingsOf({ env, home }: Stores): SettingsInput {
+  const { JWTCTL_MYSQL_URL: url, JWTCTL_REDIS_NODES: nodes, JWTCTL_REDIS_PREFIX: prefix } = env;
+  const masterKey = { file: String(env.JWTCTL_MASTER_KEY_FILE) };
+  if (url === undefined || nodes === undefined || prefix === undefined)
+    return { data: join(home, 'data', 'jwtctl', 'jwtctl.db'), masterKey };
+  return { mysql: { url }, redis: { nodes, prefix }, masterKey };
+}

@@ -1,0 +1,57 @@
+import { expect, vi } from 'vitest';
+import { KILLS } from './repetitions.js';
+import { type Ended, spawnCli } from './spawned.js';
+import type { Stores } from './stores.js';
+
+export interface Kill {
+  /** Which kill it was, for the message of an assertion. */
+  readonly where: string;
+  /** False where the run had come to its end by itself. */
+  readonly isHit: boolean;
+}
+
+/** Runs of one command line that are killed, each at another moment. */
+export interface Kills {
+  readonly delaysMs: readonly number[];
+  /** Runs `words`, and kills the process after `delayMs`. Resolves when nothing of it goes on, in the servers neither. */
+  kill(words: readonly string[], delayMs: number): Promise<Kill>;
+}
+
+/**
+ * Chooses the moments by a run that is left alone: in each of as many equal parts of its time one at random. All together
+ * that is uniform, and a few of them do not fall on one spot.
+ */
+export async function planKills(stores: Stores, words: readonly string[]): Promise<Kills> {
+  const whole = await spawnCli(words, { env: stores.env });
+  assertEnded(whole, 'a run that was left alone');
+  const delaysMs = Array.from(
+    { length: KILLS },
+    (_, part) => ((part + Math.random()) / KILLS) * whole.elapsedMs,
+  );
+  return {
+    delaysMs,
+    kill: async (killed, delayMs) => {
+      const where = `killed ${delayMs.toFixed(1)} ms into a run of about ${whole.elapsedMs.toFixed(0)} ms`;
+      const others = new Set(await connections(stores));
+      const ended = await spawnCli(killed, { env: stores.env, killAfterMs: delayMs });
+      const isHit = ended.signal === 'SIGKILL';
+      if (!isHit) assertEnded(ended, where);
+      // What MariaDB had received it still carries out: a COMMIT that comes between two looks would make them differ.
+      await vi.waitFor(async () => {
+        const left = (await connections(stores)).filter((id) => !others.has(id));
+        if (left.length > 0) throw new Error(`MariaDB still holds the connections ${left} of a killed run.`);
+      }, 10_000);
+      return { where, isHit };
+    },
+  };
+}
+
+function assertEnded({ exitCode, signal, stderr }: Ended, where: string): void {
+  expect({ exitCode, signal }, `${where}: ${stderr}`).toEqual({ exitCode: 0, signal: null });
+}
+
+async function connections({ isCluster, query }: Stores): Promise<string[]> {
+  if (!isCluster) return [];
+  const rows = await query('SELECT id FROM information_schema.processlist WHERE db = DATABASE()');
+  return rows.map(({ id }) => String(id));
+}

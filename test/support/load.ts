@@ -1,0 +1,100 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { vi } from 'vitest';
+
+export interface IssuedUnderLoad {
+  token: string;
+  kid: string;
+  iat: number;
+}
+
+/** What one verifier has seen. */
+export interface VerifierReport {
+  /** Tokens that it verified as soon as they were issued. */
+  first: number;
+  /** Verifications of tokens that it had seen before. */
+  again: number;
+  slowestFirstMs: number;
+  /** How often it verified a token, by kid. */
+  verifications: Record<string, number>;
+  /** How often it refused one, by code and kid. */
+  refusals: Record<string, number>;
+}
+
+export interface Load {
+  /** Every token so far, in the order in which they were issued. */
+  readonly issued: readonly IssuedUnderLoad[];
+  /** Resolves once a token under this key has been issued. */
+  used(kid: string): Promise<void>;
+  /** Ends the issuer, then the verifiers once they have verified every token. */
+  end(): Promise<VerifierReport[]>;
+  /** Ends whatever of it still runs. */
+  kill(): void;
+}
+
+/**
+ * One process that issues tokens without a pause, and as many others that verify each as soon as it is issued and go on
+ * with the older ones: the built library, with the settings in `env`.
+ */
+export async function startLoad(
+  env: Record<string, string>,
+  options: { subjects: readonly string[]; verifiers: number },
+): Promise<Load> {
+  const verifiers = Array.from({ length: options.verifiers }, () => startProgram('verifying.mjs', [], env));
+  await Promise.all(verifiers.map(({ message }) => message()));
+
+  const issued: IssuedUnderLoad[] = [];
+  const issuer = startProgram('issuing.mjs', options.subjects, env);
+  issuer.onMessage((token) => {
+    issued.push(token as IssuedUnderLoad);
+    for (const { send } of verifiers) send(token as IssuedUnderLoad);
+  });
+  const firstUnder = (kid: string) =>
+    vi.waitFor(() => {
+      if (!issued.some((token) => token.kid === kid)) throw new Error(`No token under key ${kid} so far.`);
+    }, 30_000);
+  return {
+    issued,
+    used: (kid) => Promise.race([firstUnder(kid), issuer.ended]),
+    end: async () => {
+      issuer.send('end');
+      await issuer.ended;
+      const reports = verifiers.map(({ message }) => message() as Promise<VerifierReport>);
+      for (const { send } of verifiers) send('end');
+      return Promise.all(reports);
+    },
+    kill: () => {
+      for (const { kill } of [issuer, ...verifiers]) kill();
+    },
+  };
+}
+
+function startProgram(name: string, argv: readonly string[], env: Record<string, string>) {
+  const file = fileURLToPath(new URL(name, import.meta.url));
+  const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const;
+  const child = fork(file, [...argv], { env, execArgv: [], stdio: [...stdio] });
+  let stderr = '';
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = once(child, 'close').then(([status, signal]) => {
+    if (status !== 0) throw new Error(`${name} ended with ${status ?? signal}: ${stderr}`);
+  });
+  // Whoever waits for anything of it is told.
+  ended.catch(() => {});
+  const tooEarly = ended.then(() => Promise.reject(new Error(`${name} ended without a word.`)));
+  tooEarly.catch(() => {});
+  return {
+    ended,
+    /** The next one. */
+    message: async (): Promise<unknown> => {
+      const [message] = await Promise.race([once(child, 'message'), tooEarly]);
+      return message;
+    },
+    onMessage: (listener: (message: unknown) => void) => child.on('message', listener),
+    // One that is gone is seen by how it ended.
+    send: (message: object | string) => child.send(message, () => {}),
+    kill: () => child.kill('SIGKILL'),
+  };
+}

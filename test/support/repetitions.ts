@@ -1,0 +1,18 @@
+/**
+ * How often the tests try what only chance brings about. Every run tries it a few times, to stay short. For many:
+ *
+ *     JWTCTL_TEST_RACES=20 JWTCTL_TEST_KILLS=50 JWTCTL_TEST_ROTATIONS=10 npm test -- test/cli/processes
+ */
+
+/** How many times 32 processes rotate at once. */
+export const RACES = times('JWTCTL_TEST_RACES', 1);
+/** How many runs of each command are killed. */
+export const KILLS = times('JWTCTL_TEST_KILLS', 4);
+/** How many rotations take place under load. */
+export const ROTATIONS = times('JWTCTL_TEST_ROTATIONS', 3);
+
+function times(variable: string, fallback: number): number {
+  const count = Number(process.env[variable] ?? fallback);
+  if (!Number.isInteger(count) || count < 1) throw new Error(`${variable} is a whole number above 0.`);
+  return count;
+}
