@@ -17,23 +17,28 @@ export interface Kills {
   kill(words: readonly string[], delayMs: number): Promise<Kill>;
 }
 
+/** What `--verbose` says when the program is loaded and its work begins: a run that is killed before that has done nothing. */
+const WORK_BEGINS = 'The master keyring comes from';
+
 /**
- * Chooses the moments by a run that is left alone: in each of as many equal parts of its time one at random. All together
- * that is uniform, and a few of them do not fall on one spot.
+ * Chooses the moments by a run that is left alone: in each of as many equal parts of its working time one at random. All
+ * together that is uniform, and a few of them do not fall on one spot.
  */
 export async function planKills(stores: Stores, words: readonly string[]): Promise<Kills> {
-  const whole = await spawnCli(words, { env: stores.env });
+  const whole = await spawnCli([...words, '--verbose'], { env: stores.env, killFrom: WORK_BEGINS });
   assertEnded(whole, 'a run that was left alone');
-  const delaysMs = Array.from(
-    { length: KILLS },
-    (_, part) => ((part + Math.random()) / KILLS) * whole.elapsedMs,
-  );
+  const workMs = whole.elapsedFromMs ?? Number.NaN;
+  const delaysMs = Array.from({ length: KILLS }, (_, part) => ((part + Math.random()) / KILLS) * workMs);
   return {
     delaysMs,
     kill: async (killed, delayMs) => {
-      const where = `killed ${delayMs.toFixed(1)} ms into a run of about ${whole.elapsedMs.toFixed(0)} ms`;
+      const where = `killed ${delayMs.toFixed(1)} ms into the ${workMs.toFixed(0)} ms or so of its work`;
       const others = new Set(await connections(stores));
-      const ended = await spawnCli(killed, { env: stores.env, killAfterMs: delayMs });
+      const ended = await spawnCli([...killed, '--verbose'], {
+        env: stores.env,
+        killAfterMs: delayMs,
+        killFrom: WORK_BEGINS,
+      });
       const isHit = ended.signal === 'SIGKILL';
       if (!isHit) assertEnded(ended, where);
       // What MariaDB had received it still carries out: a COMMIT that comes between two looks would make them differ.

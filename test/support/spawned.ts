@@ -6,6 +6,8 @@ import { type CliResult, everythingPrinted, resultOf } from './cli.js';
 export const BIN = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url));
 
 export interface Ended extends CliResult {
+  /** From `killFrom` to the end; null where that was not seen. */
+  elapsedFromMs: number | null;
   /** Set where a signal ended the process; `exitCode` is -1 then. */
   signal: NodeJS.Signals | null;
   elapsedMs: number;
@@ -17,6 +19,8 @@ export interface SpawnOptions {
   stdin?: string;
   /** After so long the process is killed: a test sees it by its `signal`. Default 20,000. */
   killAfterMs?: number;
+  /** That time is counted from when standard error has this text; default: from the start. */
+  killFrom?: string;
 }
 
 /** Runs the built command line in a process of its own, in `options.env` and nothing else. */
@@ -30,24 +34,34 @@ export function spawnProgram(
   argv: readonly string[],
   options: SpawnOptions = {},
 ): Promise<Ended> {
-  const { env = {}, cwd = '/', stdin = '', killAfterMs = 20_000 } = options;
+  const { env = {}, cwd = '/', stdin = '', killAfterMs = 20_000, killFrom = '' } = options;
   const startedAt = performance.now();
   return new Promise((resolve, reject) => {
     const child = spawn(program, argv, { cwd, env, stdio: 'pipe' });
-    const killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
     let stdout = '';
     let stderr = '';
+    let from: number | null = null;
+    let killer: NodeJS.Timeout | undefined;
+    const countFromHere = () => {
+      if (from !== null || !stderr.includes(killFrom)) return;
+      from = performance.now();
+      killer = setTimeout(() => child.kill('SIGKILL'), killAfterMs);
+    };
+    countFromHere();
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
     });
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
+      countFromHere();
     });
     child.on('error', reject);
     child.on('close', (code, signal) => {
       clearTimeout(killer);
       everythingPrinted.push(stdout, stderr);
-      resolve({ ...resultOf(code ?? -1, stdout, stderr), signal, elapsedMs: performance.now() - startedAt });
+      const elapsedMs = performance.now() - startedAt;
+      const elapsedFromMs = from === null ? null : performance.now() - from;
+      resolve({ ...resultOf(code ?? -1, stdout, stderr), signal, elapsedMs, elapsedFromMs });
     });
     // A program that reads nothing may be gone before it is written to.
     child.stdin.on('error', () => {});
