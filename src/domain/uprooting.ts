@@ -50,7 +50,7 @@ export async function uprootEntries(
 function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): UprootedEntries {
   const nodes = new Map<string, UprootedEntries['byNode'][number]>();
   const tallyOf = (node: string) => {
-    const tally = nodes.get(node) ?? { node, before: 0, removed: 0, after: proof === null ? null : 0 };
+    const tally = nodes.get(node) ?? { node, before: 0, removed: 0, after: proof?.complete ? 0 : null };
     nodes.set(node, tally);
     return tally;
   };
@@ -61,7 +61,8 @@ function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): 
       tally.removed += removed;
     }
   }
-  for (const { node, matched } of proof?.byNode ?? []) tallyOf(node).after = matched;
+  // Of a walk that did not see everything no node's count is a proof.
+  if (proof?.complete) for (const { node, matched } of proof.byNode) tallyOf(node).after = matched;
   const confirmed = removals.flatMap(({ replicasConfirmed }) => replicasConfirmed ?? []);
   // The last walk is what counts: it saw everything after whatever the removals had missed.
   const { complete, missed } = proof ?? (removals[0] as WideRemoval);

@@ -304,11 +304,12 @@ describe('the proof', () => {
 
   test('does not hold where the last walk did not see everything', async () => {
     const { asked, ports } = withWalks(
-      walk({ complete: false, missed: ['slots 0-99 (b)'] }),
-      walk({ complete: false, missed: ['slots 0-99 (b)'] }),
+      walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 2, 2), on('b', 1, 1)] }),
+      walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 0)] }),
     );
     const { entries } = await compromiseKey(ports, inputFor('k1'));
     expect(entries).toMatchObject({ after: null, complete: false, missed: ['slots 0-99 (b)'] });
+    expect(entries.byNode.map(({ after }) => after)).toEqual([null, null]);
     expect(asked).toEqual([false, true]);
   });
 
