@@ -104,15 +104,14 @@ const compromise: Action<{ reason: string }, [string]> = async (
 ) => {
   const context = await open();
   const { settings, clock, actor } = context;
-  const [database, registry, sealer, generator] = await Promise.all([
+  const [database, sealer, generator] = await Promise.all([
     context.database(),
-    context.registry(),
     context.sealer(),
     context.generator(),
   ]);
   const { dryRun } = globals;
   const report = await compromiseKey(
-    { database, registry, sealer, generator, clock, actor },
+    { database, openRegistry: context.registry, sealer, generator, clock, actor },
     {
       kid,
       reason,
