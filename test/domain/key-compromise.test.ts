@@ -1,11 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { Issuer } from '../../src/domain/issuance.js';
-import {
-  type CompromiseInput,
-  type CompromisePorts,
-  compromiseKey,
-} from '../../src/domain/key-compromise.js';
+import { type CompromiseInput, compromiseKey } from '../../src/domain/key-compromise.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import { rotateKeys } from '../../src/domain/key-rotation.js';
 import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../src/domain/ports.js';
