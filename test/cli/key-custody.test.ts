@@ -79,27 +79,3 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     expect(await stores.json('keys', 'rewrap')).toMatchObject({ rewrapped: ['fourth'] });
   });
 });
-
-describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
-  let stores: Stores;
-  beforeAll(async () => {
-    stores = await openStores(backend);
-    for (const kid of ['first', 'second', 'third']) await stores.json('keys', 'generate', '--kid', kid);
-    await stores.json('keys', 'retire', 'second');
-    stores.clock.advance(3_600);
-    await stores.json('keys', 'retire', 'third');
-  });
-  afterAll(() => stores?.close());
-
-  test('go when they are old enough, and are shown before', async () => {
-    expect(await stores.json('keys', 'purge', '--older-than', '1h', '-n')).toEqual({
-      ...{ dryRun: true, purged: [], wouldPurge: ['second'] },
-    });
-    expect(await stores.json('keys', 'purge', '--older-than', '1h')).toEqual({ purged: ['second'] });
-    expect((await stores.run('keys', 'purge', '-q')).stdout).toBe('third\n');
-    expect((await stores.run('keys', 'purge')).stdout).toMatch(/Removed +0 keys/);
-    expect((await stores.run('keys', 'list', '-q')).lines()).toEqual(['first']);
-    const wrong = await stores.run('keys', 'purge', '--older-than', '0', '--json');
-    expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_DURATION_INVALID']);
-  });
-});
