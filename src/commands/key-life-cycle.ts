@@ -78,9 +78,9 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
   const context = await open();
   const { settings, clock, actor } = context;
-  const database = await context.database();
+  const [database, sealer] = await Promise.all([context.database(), context.sealer()]);
   const key = await activateKey(
-    { database, clock, actor },
+    { database, sealer, clock, actor },
     {
       kid,
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
