@@ -2,7 +2,7 @@ import { type Command, Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
 import { jwkSet } from '../domain/jwk-set.js';
 import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../domain/key-export.js';
-import { importKeys, nameKeys } from '../domain/key-import.js';
+import { importKeys, type KeyImportOutcome, nameKeys } from '../domain/key-import.js';
 import { requireKey } from '../domain/key-lookup.js';
 import { rewrapKeys } from '../domain/key-rewrapping.js';
 import { parseKid } from '../domain/kid.js';
@@ -113,9 +113,17 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   );
   return {
     view: importedKeys(outcome.keys, { isSet, dryRun, now: clock.now() }),
-    notes: outcome.alreadyThere.map((there) => `Key ${there} was there already, and stays as it is.`),
+    notes: importNotes(outcome, dryRun),
   };
 };
+
+function importNotes({ alreadyThere, activated }: KeyImportOutcome, dryRun: boolean): string[] {
+  const signs = dryRun ? 'would sign from then on: no key is active' : 'signs from now on: no key was active';
+  return [
+    ...alreadyThere.map((kid) => `Key ${kid} was there already, and stays as it is.`),
+    ...(activated === null ? [] : [`Key ${activated} ${signs}.`]),
+  ];
+}
 
 function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
   exactlyOne({ '--pem': pem, '--jwk': jwk }, 'keys import');
