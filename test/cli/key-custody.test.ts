@@ -35,12 +35,14 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     writeFileSync(keyring, `${newLine}\n${oldLine}\n`);
     const before = await stores.content();
     const planned = await stores.json('keys', 'rewrap', '--dry-run');
-    expect(planned).toMatchObject({ dryRun: true, rewrapped: [], wouldRewrap: ['first', 'second'] });
+    expect(planned).toMatchObject({
+      ...{ dryRun: true, rewrapped: [], wouldRewrap: ['first', 'second'], left: [] },
+    });
     expect(await stores.content()).toBe(before);
 
     const { masterKeyId, ...report } = await stores.json('keys', 'rewrap');
     expect(masterKeyId).not.toBe(oldId);
-    expect(report).toEqual({ rewrapped: ['first', 'second'], unchanged: [], failed: [] });
+    expect(report).toEqual({ rewrapped: ['first', 'second'], unchanged: [], failed: [], left: [] });
     expect(await listed()).toEqual([
       ['first', masterKeyId],
       ['second', masterKeyId],
@@ -48,7 +50,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     ]);
     expect((await stores.run('keys', 'list')).stdout).toContain(masterKeyId);
     expect(await stores.json('keys', 'rewrap')).toEqual({
-      ...{ masterKeyId, rewrapped: [], unchanged: ['first', 'second'], failed: [] },
+      ...{ masterKeyId, rewrapped: [], unchanged: ['first', 'second'], failed: [], left: [] },
     });
 
     writeFileSync(keyring, `${newLine}\n`);
@@ -72,6 +74,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     expect({ exitCode, ...json() }).toMatchObject({
       exitCode: 5,
       unchanged: ['first', 'second'],
+      left: [],
       failed: [{ kid: 'fourth', code: 'ERR_MASTER_KEY_UNKNOWN' }],
     });
     expect(stderr).toMatch(/Add the missing one/);
