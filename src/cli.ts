@@ -42,7 +42,7 @@ export async function main(
       try {
         const outcome = await action(invocation, flags, ...(args as never));
         const { format } = invocation.globals;
-        for (const note of notesOf(outcome, invocation.globals)) io.stderr.write(`${note}\n`);
+        for (const line of talkOf(outcome, invocation.globals)) io.stderr.write(`${line}\n`);
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
         exitCode = outcome.exitCode ?? EXIT.done;
@@ -70,11 +70,14 @@ export async function main(
   }
 }
 
-function notesOf(outcome: Outcome, { isQuiet, dryRun, format }: Globals): readonly string[] {
-  if (isQuiet) return [];
+function talkOf(
+  { notes = [], warnings = [] }: Outcome,
+  { isQuiet, dryRun, format }: Globals,
+): readonly string[] {
+  if (isQuiet) return warnings;
   // In JSON a dry run is told by what stands in the document.
   const isTold = !dryRun || format === 'json';
-  return [...(outcome.notes ?? []), ...(isTold ? [] : ['Dry run: nothing was changed.'])];
+  return [...notes, ...(isTold ? [] : ['Dry run: nothing was changed.']), ...warnings];
 }
 
 class VersionRequest extends Error {}

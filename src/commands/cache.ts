@@ -72,7 +72,7 @@ const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async 
   return {
     view: inspection(report),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => `Not seen: ${missed}.`),
   };
 };
 
@@ -106,7 +106,7 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
   return {
     view: flushReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not reached: ${missed}.`),
+    warnings: report.missed.map((missed) => `Not reached: ${missed}.`),
   };
 };
 
@@ -139,6 +139,6 @@ const nodes: Action<object, []> = async ({ context: open }) => {
   return {
     view: nodeList(found),
     exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
-    notes: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
   };
 };

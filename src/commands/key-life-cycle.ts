@@ -100,7 +100,7 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => `Not seen: ${missed}.`),
   };
 };
 

@@ -4,7 +4,7 @@ import { jwkSet } from '../domain/jwk-set.js';
 import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../domain/key-export.js';
 import { importKeys, type KeyImportOutcome, nameKeys } from '../domain/key-import.js';
 import { requireKey } from '../domain/key-lookup.js';
-import { rewrapKeys } from '../domain/key-rewrapping.js';
+import { type RewrapReport, rewrapKeys } from '../domain/key-rewrapping.js';
 import { parseKid } from '../domain/kid.js';
 import { readPrivateJwks } from '../domain/private-jwk.js';
 import { type FiledKey, MAX_KEY_FILE_BYTES } from '../domain/private-key.js';
@@ -77,9 +77,16 @@ const rewrap: Action<object, []> = async ({ context: open, globals, signal }) =>
   return {
     view: rewrapReport(report, dryRun),
     exitCode: report.failed.length === 0 ? EXIT.done : EXIT.partial,
-    notes: report.failed.map(({ message, hint }) => (hint === undefined ? message : `${message} ${hint}`)),
+    warnings: rewrapWarnings(report),
   };
 };
+
+function rewrapWarnings({ failed, left }: RewrapReport): string[] {
+  return [
+    ...failed.map(({ message, hint }) => (hint === undefined ? message : `${message} ${hint}`)),
+    ...(left.length === 0 ? [] : [`Not moved: ${left.join(', ')}. Run the same command again.`]),
+  ];
+}
 
 interface ImportFlags {
   pem?: string;

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('the master keys, on %s', (backend) => {
@@ -65,6 +66,13 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     ]);
   });
 
+  test('are not moved once it is interrupted, and what is left is named', async () => {
+    const { clock, home, env } = stores;
+    const interrupted = cli({ clock, home, env, signal: AbortSignal.abort() });
+    const { exitCode, stderr } = await interrupted.run('keys', 'rewrap', '-q');
+    expect([exitCode, stderr]).toEqual([130, 'Not moved: first, second. Run the same command again.\n']);
+  });
+
   test('that are lost are named, beside what can be moved, with exit code 5', async () => {
     writeFileSync(keyring, `${randomBytes(32).toString('base64')}\n`);
     await stores.json('keys', 'generate', '--kid', 'fourth');
@@ -78,6 +86,8 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
       failed: [{ kid: 'fourth', code: 'ERR_MASTER_KEY_UNKNOWN' }],
     });
     expect(stderr).toMatch(/Add the missing one/);
+    const quiet = await stores.run('keys', 'rewrap', '-q');
+    expect([quiet.exitCode, quiet.stdout, quiet.stderr]).toEqual([5, '', stderr]);
     writeFileSync(keyring, `${newLine}\n${fourth}`);
     expect(await stores.json('keys', 'rewrap')).toMatchObject({ rewrapped: ['fourth'] });
   });
