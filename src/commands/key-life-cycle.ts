@@ -6,7 +6,7 @@ import { findPurgeable, purgeKeys } from '../domain/key-purging.js';
 import { retireKey } from '../domain/key-retirement.js';
 import { countKeyUsage } from '../domain/key-usage.js';
 import { parseKid } from '../domain/kid.js';
-import { parseReason } from '../domain/prose.js';
+import { asSentence, parseReason } from '../domain/prose.js';
 import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../output/views/key-compromise.js';
@@ -100,7 +100,7 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
   };
 };
 
