@@ -4,6 +4,7 @@ import { inspectRegistry, inspectSubject } from '../domain/inspection.js';
 import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import type { Database } from '../domain/ports.js';
+import { asSentence } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
@@ -72,7 +73,7 @@ const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async 
   return {
     view: inspection(report),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
   };
 };
 
@@ -106,7 +107,7 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
   return {
     view: flushReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not reached: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not reached: ${missed}`)),
   };
 };
 
@@ -139,6 +140,6 @@ const nodes: Action<object, []> = async ({ context: open }) => {
   return {
     view: nodeList(found),
     exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
-    notes: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
   };
 };
