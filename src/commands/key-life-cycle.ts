@@ -132,22 +132,24 @@ const compromise: Action<{ reason: string }, [string]> = async (
   return {
     view: compromiseReport(report, dryRun),
     exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
-    notes: compromiseNotes(report, dryRun),
+    notes: dryRun ? [] : compromiseNotes(report),
+    warnings: compromiseWarnings(report, dryRun),
   };
 };
 
-function compromiseNotes(report: CompromiseReport, dryRun: boolean): string[] {
-  const missing = whatIsMissing(report).map((missed) => `Not done: ${missed}.`);
-  if (dryRun) return missing;
+function compromiseNotes(report: CompromiseReport): string[] {
   return [
     ...(report.isUnannounced && report.active !== null ? [UNANNOUNCED] : []),
     'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
+  ];
+}
+
+function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[] {
+  const missing = whatIsMissing(report).map((missed) => asSentence(`Not done: ${missed}`));
+  if (dryRun || missing.length === 0) return missing;
+  return [
     ...missing,
-    ...(missing.length === 0
-      ? []
-      : [
-          'The key is refused all the same. Run the same command again when all answers: it does what is left.',
-        ]),
+    'The key is refused all the same. Run the same command again when all answers: it does what is left.',
   ];
 }
 

@@ -8,6 +8,7 @@ import {
   type SealedKey,
 } from './key-generation.js';
 import { requireKeyAmong } from './key-lookup.js';
+import { assertOpens } from './key-promotion.js';
 import type { KeySnapshot, KeyTransition, TokenRegistry } from './ports.js';
 import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
@@ -57,6 +58,8 @@ export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 
 
 export interface CompromiseReport extends Compromise {
   entries: UprootedEntries;
+  /** Why the key that signs now does not open, so that no token can be issued; null where it does, or nobody could tell. */
+  unopened: string | null;
   /** Why the audit log tells nothing of the entries; null where it does, or there is nothing to tell. */
   unrecorded: string | null;
 }
@@ -87,10 +90,11 @@ export async function compromiseKey(
   const compromise = await markCompromised(ports, input);
   const { key } = compromise;
   const entries = await uprootEntries(ports, key, input);
-  if (input.dryRun) return { ...compromise, entries, unrecorded: null };
+  if (input.dryRun) return { ...compromise, entries, unopened: null, unrecorded: null };
   const isWorthARow = entries.removed > 0 || !compromise.wasCompromised;
   const unrecorded = isWorthARow ? await recordEntries(ports, input, entries) : null;
-  return { ...compromise, ...(await publishNext(ports, input, compromise)), entries, unrecorded };
+  const next = await publishNext(ports, input, compromise);
+  return { ...compromise, ...next, entries, unopened: await whyUnopened(ports, compromise), unrecorded };
 }
 
 /** Decides what happens to the keys. Pure; for a key that is compromised already, what an earlier run could not do. */
@@ -214,6 +218,17 @@ async function publishNext(
     return { pending: null, unmade: 'the key store kept changing' };
   } catch (error) {
     return { pending: null, unmade: failureText(error) };
+  }
+}
+
+/** Told afterwards: a key that signs nothing is better than one that anybody signs with. */
+async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
+  try {
+    const key = active === null ? null : await ports.database.keys.find(active);
+    if (key !== null) await assertOpens(ports, key);
+    return null;
+  } catch (error) {
+    return error instanceof JwtctlError && error.kind === 'unavailable' ? null : failureText(error);
   }
 }
 

@@ -1,4 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { Issuer } from '../../src/domain/issuance.js';
 import { type CompromiseInput, compromiseKey } from '../../src/domain/key-compromise.js';
@@ -336,6 +338,15 @@ describe('once the key is refused', () => {
     const report = await compromiseKey({ ...service.ports, generator }, inputFor('k1'));
     expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'a bug in jwtctl (TypeError)' });
     expect(await states()).toEqual(REFUSED);
+  });
+
+  test('a key in its place that does not open is told of', async () => {
+    const stranger = new JweSealer(
+      { kind: 'value', text: randomBytes(32).toString('base64') },
+      service.clock,
+    );
+    const report = await compromiseKey({ ...service.ports, sealer: stranger }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', unopened: expect.stringMatching(/k2 .* keyring/) });
   });
 
   test('a row that cannot be written into the audit log is told of', async () => {

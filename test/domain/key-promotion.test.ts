@@ -26,7 +26,8 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 /** Where a master key is known that no other host has. */
-const stranger = () => new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') });
+const stranger = () =>
+  new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
 
 async function publish(kid: string, sealer = service.ports.sealer): Promise<void> {
   const input = { ...MADE, kid, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds };
@@ -106,7 +107,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
 
   test('does not, where the vault is away', async () => {
     await publish('k2');
-    const vault = new JweSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 });
+    const vault = new JweSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
     const { kind, code } = await refusal({ ...service.ports, sealer: vault });
     expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND']);
   });
