@@ -1,4 +1,4 @@
-import type { RegistryEntry, SurveyedSubject, SurveyOutcome } from '../../domain/ports.js';
+import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
 import type { Answer } from './batching.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
