@@ -49,10 +49,12 @@ export async function inspectRegistry(
   input: InspectionInput,
 ): Promise<Inspection> {
   const tally = new Tally(keys, input);
-  const outcome = await registry.survey((subjects) => subjects.forEach((subject) => tally.add(subject)), {
-    now: input.now,
-    ...(input.signal === undefined ? {} : { signal: input.signal }),
-  });
+  const outcome = await registry.survey(
+    (subjects) => {
+      for (const subject of subjects) tally.add(subject);
+    },
+    { now: input.now, ...(input.signal === undefined ? {} : { signal: input.signal }) },
+  );
   return tally.report(registry, outcome);
 }
 

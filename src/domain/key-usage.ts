@@ -50,10 +50,12 @@ export async function countKeyUsage(
     if (isLast) unfinished.delete(sub);
     else unfinished.set(sub, seen);
   };
-  const outcome = await ports.registry.survey((subjects) => subjects.forEach(add), {
-    now: at,
-    ...(signal === undefined ? {} : { signal }),
-  });
+  const outcome = await ports.registry.survey(
+    (subjects) => {
+      for (const subject of subjects) add(subject);
+    },
+    { now: at, ...(signal === undefined ? {} : { signal }) },
+  );
   const counted = keys.map((key): KeyUsage => {
     const tally = tallies.get(key.id);
     const lives = tally !== undefined && tally.tokens > 0;

@@ -84,7 +84,7 @@ async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval> 
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
     const missed = [`the whole registry (${error.message})`];
-    const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [] };
+    const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [], byKeyId: [] };
     return { ...nothing, replicasConfirmed: null, complete: false, missed };
   }
 }

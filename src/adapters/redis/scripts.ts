@@ -164,20 +164,22 @@ return {1, note_status(ARGV[3], ARGV[4])}
  * Removes the entries that match, or only counts them.
  *
  * ARGV: horizon, tolerance, 'remove' or 'count', whether a jti is given (1 or 0), the jti, key id ('': any),
- * issuedBefore ('': any). Answers: 1, then how many matched, and the largest iat among them (-1: none).
+ * issuedBefore ('': any). Answers: 1, then how many matched, the largest iat among them (-1: none), and key id and count
+ * of each key among them.
  */
 export const REMOVE = script(`
 local jti = ARGV[4] == '1' and ARGV[5] or nil
 local key_id, issued_before = tonumber(ARGV[6]), tonumber(ARGV[7])
 local entries = live_entries()
 
-local matching, largest_iat, last = {}, -1, nil
+local matching, largest_iat, last, by_key_id = {}, -1, nil, {}
 for _, entry in ipairs(entries) do
   if (jti == nil or entry.jti == jti)
     and (key_id == nil or entry.key_id == key_id)
     and (issued_before == nil or entry.iat <= issued_before) then
     matching[#matching + 1] = entry.member
     largest_iat = math.max(largest_iat, entry.iat)
+    by_key_id[entry.key_id] = (by_key_id[entry.key_id] or 0) + 1
   else
     last = math.max(last or 0, entry.exp)
   end
@@ -189,7 +191,37 @@ if ARGV[3] == 'remove' and (#matching > 0 or #entries == 0) then
   for _, member in ipairs(matching) do dropped[#dropped + 1] = member end
   finish(dropped, last)
 end
-return {1, #matching, largest_iat}
+local answer = {1, #matching, largest_iat}
+for id, count in pairs(by_key_id) do
+  answer[#answer + 1] = id
+  answer[#answer + 1] = count
+end
+return answer
+`);
+
+/**
+ * Removes these entries and what has expired, and has both keys expire with the last entry that stays.
+ *
+ * ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, and whether there was anything.
+ */
+export const TIDY = script(`
+if set_type == 'none' and not labelled then return {1, 0, 0} end
+local dropped, removed = expired_members(), 0
+for i = 3, #ARGV do
+  local score = redis.call('ZSCORE', set, ARGV[i])
+  if score and tonumber(score) > tonumber(horizon) then
+    dropped[#dropped + 1] = ARGV[i]
+    removed = removed + 1
+  end
+end
+local going = {}
+for _, member in ipairs(dropped) do going[member] = true end
+local last
+for _, entry in ipairs(live_entries()) do
+  if not going[entry.member] then last = math.max(last or 0, entry.exp) end
+end
+finish(dropped, last)
+return {1, removed, 1}
 `);
 
 function script(body: string): Script {

@@ -2,14 +2,16 @@ import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
 import type {
   EntryFilter,
+  EntryName,
   KnownUserStatus,
   RegistryEntry,
   RegistryNode,
   Removal,
-  SurveyedSubject,
   SurveyOutcome,
+  TidyOutcome,
   TokenRegistry,
   UserStatus,
+  WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { Batcher } from './batching.js';
@@ -27,10 +29,10 @@ import {
 } from './keyspace.js';
 import { listNodes } from './nodes.js';
 import { type Command, unwrap } from './pipeline.js';
-import { removeEverywhere } from './removal.js';
+import { removeEverywhere, tidy } from './removal.js';
 import { confirmReplicas } from './replicas.js';
 import { NOT_OURS, REGISTER, REMOVE, type Script, SET_STATUS } from './scripts.js';
-import { survey } from './survey.js';
+import { survey, type TakeSurveyed } from './survey.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -138,17 +140,21 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   async removeEverywhere(
     filter: EntryFilter,
-    options: { now: number; dryRun?: boolean; signal?: AbortSignal },
+    options: WalkOptions & { dryRun?: boolean },
   ): Promise<WideRemoval> {
     const args = [options.dryRun ? 'count' : 'remove', ...filterArguments(filter)];
-    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options.signal);
+    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options);
   }
 
-  async survey(
-    visit: (subject: SurveyedSubject) => void,
-    options: { now: number; signal?: AbortSignal },
-  ): Promise<SurveyOutcome> {
-    return survey(this.#whole(), visit, options.now - this.#tolerance, options.signal);
+  tidy(
+    subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+    now: number,
+  ): Promise<TidyOutcome> {
+    return tidy(this.#whole(), subjects, this.#timed(now, []));
+  }
+
+  survey(take: TakeSurveyed, options: WalkOptions & { withDetails?: boolean }): Promise<SurveyOutcome> {
+    return survey(this.#whole(), take, { ...options, tolerance: this.#tolerance });
   }
 
   nodes(): Promise<RegistryNode[]> {
