@@ -1,13 +1,12 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import type { IssuedToken } from './issued-token.js';
 import { encodeBase64url, MAX_TOKEN_CHARACTERS } from './jws.js';
-import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
-import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
+import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
 import { createSignature } from './signature.js';
-import type { SigningKey } from './signing-key.js';
+import { findActiveKey, HeldSigner, noActiveKey, type Signer, type SignerPorts } from './signer.js';
 import { covers, knownStatus } from './standing.js';
 import { hasControlCharacter, parseSubject } from './subject.js';
 
@@ -16,12 +15,10 @@ const LONGEST_WAIT_SECONDS = 10;
 const MAX_LABEL_BYTES = 128;
 const SIGNER_ATTEMPTS = 5;
 
-export interface IssuerPorts {
+export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
   registry: TokenRegistry;
   users: UserDirectory;
-  sealer: Sealer;
-  clock: Clock;
 }
 
 export interface IssuerPolicy {
@@ -49,15 +46,16 @@ export interface TokenRequest {
   label?: string;
 }
 
-/** Signs and registers tokens, and holds the active key between two of them, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
+/** Signs and registers tokens. */
 export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
-  #held: { signer: Promise<Signer>; until: number } | undefined;
+  readonly #signer: HeldSigner;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
+    this.#signer = new HeldSigner(ports, policy.maxTtlSeconds);
   }
 
   /** @throws JwtctlError (usage) for a request that can never be issued; asks no store */
@@ -73,73 +71,39 @@ export class Issuer {
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     assertUsable(request, this.#policy);
-    const { signer, now } = await this.#readyToSign(request.sub);
-    // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
-    const user = await this.#enabledUser(request.sub);
-    const claims = claimsSet(request, this.#policy, now);
-    const token = await sign(signer, claims);
-    if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
+    for (let attempt = 1; ; attempt++) {
+      const { signer, now } = await this.#readyToSign(request.sub);
+      // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
+      const user = await this.#enabledUser(request.sub);
+      const claims = claimsSet(request, this.#policy, now);
+      const token = await sign(signer, claims);
+      if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
 
-    const { jti, iat, exp, sub, aud } = claims;
-    await this.#ports.registry.register(
-      sub,
-      { jti, keyId: signer.key.id, iat, exp },
-      {
-        now,
-        user: knownStatus(user, now, this.#policy.statusTtlSeconds),
-        ...(request.label === undefined ? {} : { label: request.label }),
-        ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
-      },
-    );
-    return { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
+      const { jti, iat, exp, sub, aud } = claims;
+      const { kid, id: keyId } = signer.key;
+      await this.#ports.registry.register(
+        sub,
+        { jti, keyId, iat, exp },
+        {
+          now,
+          user: knownStatus(user, now, this.#policy.statusTtlSeconds),
+          ...(request.label === undefined ? {} : { label: request.label }),
+          ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
+        },
+      );
+      // Asked again now that the entry is there: whoever compromises the key from here on finds and removes it.
+      if (!(await this.#isCompromised(sub, kid))) return { token, jti, kid, sub, aud, iat, exp };
+      await this.#ports.registry.remove(sub, { jti, keyId }, now);
+      if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
+    }
   }
 
   /** What {@link issue} would sign. Nothing is signed, registered or opened. With `addsUser` there need not be a user yet. */
   async plan(request: TokenRequest, { addsUser = false } = {}): Promise<{ kid: string; payload: Claims }> {
     assertUsable(request, this.#policy);
-    const key = await this.#activeKey();
+    const key = await findActiveKey(this.#ports.database);
     if (!addsUser) await this.#enabledUser(request.sub);
     return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
-  }
-
-  /** One unsealing for many tokens, and never a key that stepped down longer ago than `verifyUntil` allows for. */
-  #signer(): Promise<Signer> {
-    const now = this.#ports.clock.now();
-    if (this.#held === undefined || now >= this.#held.until) {
-      const signer = this.#openSigner();
-      // Half of the hold: a token that has to wait, and one that meets a slow rotation, stay within the whole of it.
-      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS / 2 };
-      signer.catch(() => {
-        this.#held = undefined;
-      });
-    }
-    return this.#held.signer;
-  }
-
-  async #openSigner(): Promise<Signer> {
-    const { keys, transaction } = this.#ports.database;
-    const { maxTtlSeconds } = this.#policy;
-    for (let attempt = 1; ; attempt++) {
-      const key = await this.#activeKey();
-      // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
-      const isKnown = (key.maxTtlSeconds ?? 0) >= maxTtlSeconds;
-      const isActive =
-        isKnown || (await transaction((stores) => stores.keys.raiseMaxTtl(key.kid, maxTtlSeconds)));
-      const sealed = isActive ? await keys.findSealed(key.kid) : null;
-      if (sealed !== null)
-        return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };
-      // The key stepped down between two reads; but not again and again.
-      if (attempt === SIGNER_ATTEMPTS) throw withoutPrivateHalf(key);
-    }
-  }
-
-  async #activeKey(): Promise<SigningKey> {
-    const { keys } = await this.#ports.database.keys.snapshot();
-    const active = keys.find((key) => key.state === 'active');
-    if (active === undefined) {
-      throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
-    }
-    return active;
   }
 
   async #enabledUser(sub: string): Promise<User> {
@@ -157,53 +121,56 @@ export class Issuer {
     return user;
   }
 
-  /** A key that is not compromised, and a moment that no revocation covers. */
+  /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
   async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
-    for (let attempt = 1; ; attempt++) {
-      const opening = this.#signer();
-      const held = this.#held;
-      const signer = await opening;
-      const { kid } = signer.key;
-      const events = await this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
-      if (!events.some((event) => event.type === 'key_compromised' && event.kid === kid)) {
-        return { signer, now: await this.#afterRevocations(events, sub, kid) };
-      }
-      // It was, since it was read: what it signs is refused everywhere from that moment.
-      if (this.#held === held) this.#held = undefined;
-      if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
-    }
-  }
-
-  /** A token of the same second as a revocation would be covered by it: the next second is the first that is not. */
-  async #afterRevocations(events: readonly SecurityEvent[], sub: string, kid: string): Promise<number> {
     const { clock } = this.#ports;
-    const now = clock.now();
-    const coveredUntil = Math.max(
-      -1,
-      ...events.filter((event) => coversNew(event, sub, kid, now)).map(issuedBefore),
-    );
-    if (coveredUntil < now) return now;
-    if (coveredUntil - now > LONGEST_WAIT_SECONDS) {
-      throw revokedAhead(sub, coveredUntil - now);
+    const begunAt = clock.now();
+    for (let attempt = 1; ; attempt++) {
+      const signer = await this.#signer.current();
+      const { kid } = signer.key;
+      const events = await this.#eventsOf(sub, kid);
+      if (events.some((event) => compromises(event, kid))) {
+        // It was, since it was read: what it signs is refused everywhere from that moment.
+        this.#signer.letGo(signer);
+        if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
+        continue;
+      }
+      const now = clock.now();
+      const free = firstUncovered(events, { sub, kid }, now);
+      if (free <= now) return { signer, now };
+      // A token of the same second as a revocation would be covered by it: the next second is the first that is not.
+      if (free - begunAt > LONGEST_WAIT_SECONDS + 1) throw revokedAhead(sub, free - 1 - now);
+      await clock.until(free);
+      if (clock.now() < free) throw revokedAhead(sub, free - 1 - clock.now());
     }
-    await clock.until(coveredUntil + 1);
-    const later = clock.now();
-    if (later <= coveredUntil) throw revokedAhead(sub, coveredUntil - later);
-    return later;
+  }
+
+  async #isCompromised(sub: string, kid: string): Promise<boolean> {
+    return (await this.#eventsOf(sub, kid)).some((event) => compromises(event, kid));
+  }
+
+  #eventsOf(sub: string, kid: string): Promise<SecurityEvent[]> {
+    return this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
   }
 }
 
-interface Signer {
-  key: SigningKey;
-  privateKey: KeyObject;
+function compromises(event: SecurityEvent, kid: string): boolean {
+  return event.type === 'key_compromised' && event.kid === kid;
 }
 
-function coversNew(event: SecurityEvent, sub: string, kid: string, iat: number): boolean {
-  return event.issuedBefore !== null && covers(event, { sub, kid, iat, jti: '' });
-}
-
-function issuedBefore(event: SecurityEvent): number {
-  return event.issuedBefore ?? -1;
+/** The first second from `now` on whose tokens no revocation covers. */
+function firstUncovered(
+  events: readonly SecurityEvent[],
+  { sub, kid }: { sub: string; kid: string },
+  now: number,
+): number {
+  return events.reduce(
+    (free, event) =>
+      event.issuedBefore !== null && covers(event, { sub, kid, iat: free, jti: '' })
+        ? event.issuedBefore + 1
+        : free,
+    now,
+  );
 }
 
 function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
@@ -293,35 +260,4 @@ function revokedAhead(sub: string, seconds: number): JwtctlError {
     `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
     { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
   );
-}
-
-function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
-  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
-}
-
-function withoutPrivateHalf(key: SigningKey): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_PRIVATE_KEY_MISSING',
-    `The active key ${key.kid} has no private half.`,
-    {
-      hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
-    },
-  );
-}
-
-/** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
-export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
-  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-  if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_HALVES_MISMATCH',
-      `The halves of key ${key.kid} do not belong together.`,
-      {
-        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
-      },
-    );
-  }
-  return privateKey;
 }
