@@ -422,6 +422,13 @@ describe('what it cannot do', () => {
     await mends({ dropped: { ...NOTHING.dropped, revoked: 1 } });
   });
 
+  test('is no excuse for a defect', async () => {
+    await plantGhosts('alice');
+    const defect = new TypeError('a defect');
+    const registry = service.withRegistry({ tidy: () => Promise.reject(defect) });
+    await expect(reconcile({}, registry)).rejects.toBe(defect);
+  });
+
   test('is told where a part of the registry could not be seen', async () => {
     const { survey } = service.registry;
     const registry = service.withRegistry({
