@@ -9,6 +9,7 @@ import { parseSubject } from '../domain/subject.js';
 import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { flushReport, inspection, nodeList } from '../output/views/cache.js';
+import { defineCacheReconcile } from './cache-reconcile.js';
 import { examples } from './examples.js';
 import { exactlyOne, integerFlag, momentFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
@@ -51,6 +52,8 @@ export const defineCache: DefineGroup = (group, run) => {
     .description('list the servers behind the registry')
     .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
     .action(run(nodes));
+
+  defineCacheReconcile(group, run);
 };
 
 const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async (

@@ -1,4 +1,4 @@
-import type { SurveyOutcome, TokenRegistry } from './ports.js';
+import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from './ports.js';
 import type { KeyState, SigningKey } from './signing-key.js';
 
 /** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
@@ -49,10 +49,12 @@ export async function inspectRegistry(
   input: InspectionInput,
 ): Promise<Inspection> {
   const tally = new Tally(keys, input);
-  const outcome = await registry.survey((subject) => tally.add(subject), {
-    now: input.now,
-    ...(input.signal === undefined ? {} : { signal: input.signal }),
-  });
+  const outcome = await registry.survey(
+    (subjects) => {
+      for (const subject of subjects) tally.add(subject);
+    },
+    { now: input.now, ...(input.signal === undefined ? {} : { signal: input.signal }) },
+  );
   return tally.report(registry, outcome);
 }
 
@@ -64,11 +66,12 @@ export async function inspectSubject(
 ): Promise<Inspection> {
   const tally = new Tally(keys, input);
   const entries = await registry.list(input.sub, input.now);
-  if (entries.length > 0) tally.add({ sub: input.sub, node: '', entries, malformed: 0, bytes: null });
+  if (entries.length > 0) {
+    const whole = { isFirst: true, isLast: true, malformed: 0, bytes: null, details: null };
+    tally.add({ sub: input.sub, node: '', entries, ...whole });
+  }
   return tally.report(registry, { complete: true, missed: [], nodes: [] });
 }
-
-type SurveyedSubject = Parameters<Parameters<TokenRegistry['survey']>[0]>[0];
 
 class Tally {
   readonly #keys: Map<number, SigningKey>;
@@ -77,6 +80,8 @@ class Tally {
   readonly #byNode = new Map<string, number>();
   readonly #ttl = new Array<number>(TTL_BOUNDS.length + 1).fill(0);
   readonly #top: Array<{ sub: string; entries: number }> = [];
+  /** Entries so far of the subjects of which more parts are to come. */
+  readonly #unfinished = new Map<string, number>();
   #entries = 0;
   #subjects = 0;
   #malformed = 0;
@@ -92,8 +97,7 @@ class Tally {
     const { key, now } = this.#input;
     this.#malformed += subject.malformed;
     const entries = subject.entries.filter((entry) => key === undefined || entry.keyId === key.id);
-    if (entries.length === 0) return;
-    this.#subjects += 1;
+    this.#count(subject, entries.length);
     this.#entries += entries.length;
     this.#byNode.set(subject.node, (this.#byNode.get(subject.node) ?? 0) + entries.length);
     if (subject.bytes !== null) {
@@ -107,7 +111,19 @@ class Tally {
       const index = bar === -1 ? TTL_BOUNDS.length : bar;
       this.#ttl[index] = (this.#ttl[index] ?? 0) + 1;
     }
-    this.#rank({ sub: subject.sub, entries: entries.length });
+  }
+
+  /** A subject is one, in however many parts it comes. */
+  #count({ sub, isLast }: SurveyedSubject, entries: number): void {
+    const soFar = (this.#unfinished.get(sub) ?? 0) + entries;
+    if (!isLast) {
+      this.#unfinished.set(sub, soFar);
+      return;
+    }
+    this.#unfinished.delete(sub);
+    if (soFar === 0) return;
+    this.#subjects += 1;
+    this.#rank({ sub, entries: soFar });
   }
 
   report(registry: TokenRegistry, outcome: SurveyOutcome): Inspection {

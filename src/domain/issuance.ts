@@ -1,13 +1,12 @@
-import { createPrivateKey, createPublicKey, type KeyObject, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import type { IssuedToken } from './issued-token.js';
 import { encodeBase64url, MAX_TOKEN_CHARACTERS } from './jws.js';
-import type { Clock, Database, Sealer, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
-import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
+import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
 import { createSignature } from './signature.js';
-import type { SigningKey } from './signing-key.js';
+import { findActiveKey, HeldSigner, noActiveKey, type Signer, type SignerPorts } from './signer.js';
 import { covers, knownStatus } from './standing.js';
 import { hasControlCharacter, parseSubject } from './subject.js';
 
@@ -16,12 +15,10 @@ const LONGEST_WAIT_SECONDS = 10;
 const MAX_LABEL_BYTES = 128;
 const SIGNER_ATTEMPTS = 5;
 
-export interface IssuerPorts {
+export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
   registry: TokenRegistry;
   users: UserDirectory;
-  sealer: Sealer;
-  clock: Clock;
 }
 
 export interface IssuerPolicy {
@@ -49,15 +46,16 @@ export interface TokenRequest {
   label?: string;
 }
 
-/** Signs and registers tokens, and holds the active key between two of them, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
+/** Signs and registers tokens. */
 export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
-  #held: { signer: Promise<Signer>; until: number } | undefined;
+  readonly #signer: HeldSigner;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
+    this.#signer = new HeldSigner(ports, policy.maxTtlSeconds);
   }
 
   /** @throws JwtctlError (usage) for a request that can never be issued; asks no store */
@@ -103,49 +101,9 @@ export class Issuer {
   /** What {@link issue} would sign. Nothing is signed, registered or opened. With `addsUser` there need not be a user yet. */
   async plan(request: TokenRequest, { addsUser = false } = {}): Promise<{ kid: string; payload: Claims }> {
     assertUsable(request, this.#policy);
-    const key = await this.#activeKey();
+    const key = await findActiveKey(this.#ports.database);
     if (!addsUser) await this.#enabledUser(request.sub);
     return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
-  }
-
-  /** One unsealing for many tokens, and never a key that stepped down longer ago than `verifyUntil` allows for. */
-  #signer(): Promise<Signer> {
-    const now = this.#ports.clock.now();
-    if (this.#held === undefined || now >= this.#held.until) {
-      const signer = this.#openSigner();
-      // Half of the hold: a token that meets a slow rotation, or a slow registry, stays within the whole of it.
-      this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS / 2 };
-      signer.catch(() => {
-        this.#held = undefined;
-      });
-    }
-    return this.#held.signer;
-  }
-
-  async #openSigner(): Promise<Signer> {
-    const { keys, transaction } = this.#ports.database;
-    const { maxTtlSeconds } = this.#policy;
-    for (let attempt = 1; ; attempt++) {
-      const key = await this.#activeKey();
-      // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
-      const isKnown = (key.maxTtlSeconds ?? 0) >= maxTtlSeconds;
-      const isActive =
-        isKnown || (await transaction((stores) => stores.keys.raiseMaxTtl(key.kid, maxTtlSeconds)));
-      const sealed = isActive ? await keys.findSealed(key.kid) : null;
-      if (sealed !== null)
-        return { key, privateKey: privateHalf(key, await this.#ports.sealer.open(key.kid, sealed)) };
-      // The key stepped down between two reads; but not again and again.
-      if (attempt === SIGNER_ATTEMPTS) throw withoutPrivateHalf(key);
-    }
-  }
-
-  async #activeKey(): Promise<SigningKey> {
-    const { keys } = await this.#ports.database.keys.snapshot();
-    const active = keys.find((key) => key.state === 'active');
-    if (active === undefined) {
-      throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
-    }
-    return active;
   }
 
   async #enabledUser(sub: string): Promise<User> {
@@ -168,14 +126,12 @@ export class Issuer {
     const { clock } = this.#ports;
     const begunAt = clock.now();
     for (let attempt = 1; ; attempt++) {
-      const opening = this.#signer();
-      const held = this.#held;
-      const signer = await opening;
+      const signer = await this.#signer.current();
       const { kid } = signer.key;
       const events = await this.#eventsOf(sub, kid);
       if (events.some((event) => compromises(event, kid))) {
         // It was, since it was read: what it signs is refused everywhere from that moment.
-        if (this.#held === held) this.#held = undefined;
+        this.#signer.letGo(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;
       }
@@ -196,11 +152,6 @@ export class Issuer {
   #eventsOf(sub: string, kid: string): Promise<SecurityEvent[]> {
     return this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
   }
-}
-
-interface Signer {
-  key: SigningKey;
-  privateKey: KeyObject;
 }
 
 function compromises(event: SecurityEvent, kid: string): boolean {
@@ -309,35 +260,4 @@ function revokedAhead(sub: string, seconds: number): JwtctlError {
     `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
     { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
   );
-}
-
-function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
-  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
-}
-
-function withoutPrivateHalf(key: SigningKey): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_PRIVATE_KEY_MISSING',
-    `The active key ${key.kid} has no private half.`,
-    {
-      hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
-    },
-  );
-}
-
-/** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
-export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
-  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-  if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_HALVES_MISMATCH',
-      `The halves of key ${key.kid} do not belong together.`,
-      {
-        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
-      },
-    );
-  }
-  return privateKey;
 }

@@ -1,9 +1,9 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { JwtctlError } from './errors.js';
-import { privateHalf } from './issuance.js';
 import { type PublicJwk, publicJwk } from './jwk-set.js';
 import { requireKey } from './key-lookup.js';
 import type { Clock, Database, Sealer } from './ports.js';
+import { privateHalf } from './signer.js';
 import { isTrusted, type KeyState, type SigningKey } from './signing-key.js';
 
 export interface KeyExportPorts {

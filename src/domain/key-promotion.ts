@@ -1,6 +1,6 @@
 import { JwtctlError } from './errors.js';
-import { privateHalf } from './issuance.js';
 import type { Database, Sealer } from './ports.js';
+import { privateHalf } from './signer.js';
 import type { SigningKey } from './signing-key.js';
 
 export interface PromotionPorts {

@@ -1,4 +1,4 @@
-import type { Clock, TokenRegistry } from './ports.js';
+import type { Clock, SurveyedSubject, TokenRegistry } from './ports.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { KeyState, SigningKey } from './signing-key.js';
 
@@ -34,18 +34,25 @@ export async function countKeyUsage(
   const tallies = new Map(
     keys.map((key) => [key.id, { tokens: 0, subjects: 0, firstExp: Infinity, lastExp: 0 }]),
   );
+  // Which keys a subject was counted for, while more of its parts are to come.
+  const unfinished = new Map<string, Set<number>>();
+  const add = ({ sub, entries, isLast }: SurveyedSubject) => {
+    const seen = unfinished.get(sub) ?? new Set<number>();
+    for (const { keyId, exp } of entries) {
+      const tally = tallies.get(keyId);
+      if (tally === undefined) continue;
+      tally.tokens += 1;
+      if (!seen.has(keyId)) tally.subjects += 1;
+      seen.add(keyId);
+      tally.firstExp = Math.min(tally.firstExp, exp);
+      tally.lastExp = Math.max(tally.lastExp, exp);
+    }
+    if (isLast) unfinished.delete(sub);
+    else unfinished.set(sub, seen);
+  };
   const outcome = await ports.registry.survey(
-    ({ entries }) => {
-      const seen = new Set<number>();
-      for (const { keyId, exp } of entries) {
-        const tally = tallies.get(keyId);
-        if (tally === undefined) continue;
-        tally.tokens += 1;
-        if (!seen.has(keyId)) tally.subjects += 1;
-        seen.add(keyId);
-        tally.firstExp = Math.min(tally.firstExp, exp);
-        tally.lastExp = Math.max(tally.lastExp, exp);
-      }
+    (subjects) => {
+      for (const subject of subjects) add(subject);
     },
     { now: at, ...(signal === undefined ? {} : { signal }) },
   );

@@ -1,4 +1,5 @@
 /** The port to the registry of live tokens, on Redis Cluster, Redis and SQLite. Times are NumericDate seconds. */
+import type { JwtctlError } from './errors.js';
 import type { UserStatus } from './user.js';
 
 /** A live token as the registry knows it. */
@@ -16,6 +17,23 @@ export interface KnownUserStatus {
   version: number;
   /** Until then the status may be used without asking the directory again. */
   until: number;
+}
+
+/** What tells an entry from all others of its subject. */
+export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
+
+export interface RegistrationOptions {
+  now: number;
+  /** Noted beside the entries. */
+  user?: KnownUserStatus;
+  label?: string;
+  /** The oldest entries (by `iat`) beyond it make room. */
+  maxPerSubject?: number;
+}
+
+export interface Registration extends RegistrationOptions {
+  sub: string;
+  entry: RegistryEntry;
 }
 
 /** Which entries are meant; what is absent restricts nothing. */
@@ -38,16 +56,19 @@ export interface TokenRegistry {
   readonly prefix: string;
 
   /**
-   * Adds an entry, and lets go of the oldest ones (by `iat`) beyond `maxPerSubject`.
-   * Registering the same entry again changes nothing.
+   * Adds an entry. Registering the same entry again changes nothing.
    *
    * @returns the entries that made room
    */
-  register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]>;
+  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]>;
+
+  /**
+   * What {@link register} does, for many at once, those of one subject in their order.
+   *
+   * @returns for each of them null, or why it alone could not be registered
+   * @throws where the registry fails; some may have been registered then
+   */
+  registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
   /**
    * One read, one command on Redis.
@@ -74,19 +95,45 @@ export interface TokenRegistry {
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
 
   /** Removes the matching entries of every subject. With `dryRun` it only counts. */
-  removeEverywhere(
-    filter: EntryFilter,
-    options: { now: number; dryRun?: boolean; signal?: AbortSignal },
-  ): Promise<WideRemoval>;
+  removeEverywhere(filter: EntryFilter, options: WalkOptions & { dryRun?: boolean }): Promise<WideRemoval>;
 
-  /** Shows `visit` every subject that has live entries, each once, in no order. */
+  /**
+   * Removes exactly these entries, and what has expired beside them, and has what is kept of these subjects expire with
+   * the last entry that stays. An entry that is not there (any more) is not counted.
+   */
+  tidy(
+    subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+    now: number,
+  ): Promise<TidyOutcome>;
+
+  /**
+   * Shows `take` every subject that has live entries, and `withDetails` every other one of which something is kept, in no
+   * order: each once, or where it has very many entries in several parts, one after the other. The walk waits for `take`, so that no more is held in memory than it has in hand; where
+   * `take` rejects, the survey does too.
+   */
   survey(
-    visit: (subject: SurveyedSubject) => void,
-    options: { now: number; signal?: AbortSignal },
+    take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
+    options: WalkOptions & { withDetails?: boolean },
   ): Promise<SurveyOutcome>;
 
   /** The servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
+}
+
+/** For what goes through the whole registry. */
+export interface WalkOptions {
+  now: number;
+  /** Once it is aborted nothing more is begun; what was not seen is told in the outcome. */
+  signal?: AbortSignal;
+  /** Told now and then how far the walk has come. */
+  onProgress?: (progress: WalkProgress) => void;
+}
+
+/** In hash slots, of 16,384, in a cluster; elsewhere in subjects, of which nobody knows how many there are. */
+export interface WalkProgress {
+  unit: 'slots' | 'subjects';
+  done: number;
+  total: number | null;
 }
 
 export interface Removal {
@@ -103,6 +150,7 @@ export interface WideRemoval {
   /** The largest `iat` among the matching entries; null where there are none. */
   largestIat: number | null;
   byNode: Array<{ node: string; matched: number; removed: number }>;
+  byKeyId: Array<{ keyId: number; matched: number }>;
   /** The least over the masters that were written to; null where nothing was written. */
   replicasConfirmed: number | null;
   /** False where a part of the registry could not be seen; `missed` says which. */
@@ -110,15 +158,35 @@ export interface WideRemoval {
   missed: string[];
 }
 
+export interface TidyOutcome extends Removal {
+  byNode: Array<{ node: string; removed: number }>;
+}
+
+/** A subject, or a part of it. */
 export interface SurveyedSubject {
   sub: string;
   /** The master that holds it: `host:port`, or the file's name for SQLite. */
   node: string;
-  entries: RegistryEntry[];
-  /** Members that are no entries of ours. */
+  /** Whether it is the first part: the only one that has `bytes` and `details`. */
+  isFirst: boolean;
+  isLast: boolean;
+  /** Live ones. The label is null where there is none, and without `withDetails`. */
+  entries: Array<RegistryEntry & { label: string | null }>;
+  /** Members of this part that are no entries of ours. */
   malformed: number;
-  /** Memory of this subject's names and entries in bytes; null where it was not sampled. */
+  /** Memory of all that is kept of the subject, in bytes; null where it was not sampled. */
   bytes: number | null;
+  /** Null without `withDetails`. */
+  details: SubjectDetails | null;
+}
+
+export interface SubjectDetails {
+  /** When what is kept of the subject expires; null where it never does. */
+  expiresAt: number | null;
+  /** Entries that have expired and are still there. */
+  expired: number;
+  /** The status that is noted beside the entries, whether its time is over or not. */
+  user: KnownUserStatus | null;
 }
 
 export interface SurveyOutcome {

@@ -83,7 +83,7 @@ async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval> 
     return await walk();
   } catch (error) {
     const missed = [`the whole registry (${failureText(error)})`];
-    const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [] };
+    const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [], byKeyId: [] };
     return { ...nothing, replicasConfirmed: null, complete: false, missed };
   }
 }

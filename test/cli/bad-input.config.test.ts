@@ -99,6 +99,7 @@ describe('without any store', () => {
     ],
     ...[
       ['cache', 'nodes'],
+      ['cache', 'reconcile'],
       ['cache', 'flush', '--all', '--yes'],
       ['db', 'status'],
       ['db', 'migrate'],

@@ -63,6 +63,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
       ],
       ...[
         ['cache', 'flush', '--issued-before', moment],
+        ['cache', 'reconcile'],
         ['db', 'migrate'],
       ],
     ]) {

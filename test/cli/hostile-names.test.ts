@@ -1,39 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { HOSTILE_SUBJECTS as SUBJECTS } from '../support/hostile-subjects.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
-
-const FAMILY = '👨‍👩‍👧‍👦';
-/** Subjects that a shell, a glob, a hash tag, SQL, a URL, a path or JavaScript would take for something else. */
-const SUBJECTS = [
-  ...['*', '[a-z]', '?', '\\', '{}', '{', '}', 'a}b{c', 'a:b', 'a:b}', ':labels', '../../x', '/etc/passwd'],
-  ...['o\'brien"; --', "' OR 1=1 --", '$(id)', '`id`', '%', '_', '%61lice', '%2A', '%', 'a%', FAMILY],
-  ...['alice', 'alice ', ' alice', 'Alice', 'ALICE', 'alicé', 'alice\u0301', 'ａlice', 'ß', 'ss', 'İ', 'i'],
-  ...[
-    '-x',
-    '-',
-    '--all',
-    '--',
-    '@alice',
-    '@',
-    '007',
-    '7',
-    '0',
-    '1e3',
-    'null',
-    'true',
-    'undefined',
-    '!s',
-    '!v',
-  ],
-  ...[
-    '__proto__',
-    'constructor',
-    'toString',
-    'hasOwnProperty',
-    'prototype',
-    'x'.repeat(255),
-    'é'.repeat(127),
-  ],
-].filter((sub, index, all) => all.indexOf(sub) === index);
 
 const UNUSABLE = [
   { what: 'empty', sub: '' },

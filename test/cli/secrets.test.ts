@@ -92,6 +92,7 @@ describe.each(BACKENDS)('a normal day on %s', (backend) => {
         ...[
           ['cache', 'inspect'],
           ['cache', 'nodes'],
+          ['cache', 'reconcile'],
           ['cache', 'flush', '--sub', 'nobody', '--yes'],
           ['db', 'status'],
         ],

@@ -121,6 +121,7 @@ describe('Redis', () => {
   const COMMANDS = [
     ['cache', 'inspect'],
     ['cache', 'nodes'],
+    ['cache', 'reconcile'],
     ['cache', 'flush', '--all', '--yes'],
     ['token', 'list', '--sub', 'alice'],
     ['token', 'issue', '--sub', 'alice'],

@@ -4,6 +4,7 @@ import type {
   RegistryEntry,
   SurveyedSubject,
   TokenRegistry,
+  WalkProgress,
 } from '../../src/domain/ports.js';
 
 export interface OpenedRegistry {
@@ -50,9 +51,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       return (await registry.standing(sub, { jti: 'any', keyId: 1, iat: 1 }, at)).user;
     }
 
-    async function surveyed(at = now): Promise<SurveyedSubject[]> {
+    async function surveyed(at = now, options = {}): Promise<SurveyedSubject[]> {
       const subjects: SurveyedSubject[] = [];
-      const outcome = await registry.survey((subject) => subjects.push(subject), { now: at });
+      const take = (portion: readonly SurveyedSubject[]) => void subjects.push(...portion);
+      const outcome = await registry.survey(take, { now: at, ...options });
       expect(outcome).toMatchObject({ complete: true, missed: [] });
       return subjects;
     }
@@ -151,6 +153,56 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await registry.register('alice', entry('c', { iat: later }), options)).toEqual([]);
         expect(await jtis('alice', later)).toEqual(['a', 'c']);
         expect(await jtis('bob')).toEqual(['b']);
+      });
+    });
+
+    describe('registerMany', () => {
+      test('does for each what register does for one', async () => {
+        const many = Array.from({ length: 700 }, (_, index) => ({
+          sub: `user-${index % 300}`,
+          entry: entry(`j${index}`, { iat: now - (index % 7), keyId: 1 + (index % 3) }),
+          now,
+          user: status({ status: index % 300 === 5 ? 'disabled' : 'enabled' }),
+          ...(index % 2 === 0 ? { label: `device ${index}` } : {}),
+        }));
+        expect(await registry.registerMany(many)).toEqual(many.map(() => null));
+        for (const { sub, entry: one, label = null } of many) {
+          expect(await registry.list(sub, now)).toContainEqual({ ...one, label });
+        }
+        expect((await surveyed()).flatMap(({ entries }) => entries)).toHaveLength(700);
+        expect([await userOf('user-4'), await userOf('user-5')]).toEqual(['enabled', 'disabled']);
+      });
+
+      test('of none does nothing', async () => {
+        expect(await registry.registerMany([])).toEqual([]);
+      });
+
+      test('of the same entries again changes nothing', async () => {
+        const labelled = { sub: 'alice', entry: entry('a'), now, label: 'phone' };
+        await registry.registerMany([labelled, { sub: 'alice', entry: entry('b'), now }]);
+        await registry.registerMany([{ ...labelled, label: 'car' }, labelled]);
+        expect(await registry.list('alice', now)).toEqual([
+          { ...entry('a'), label: 'phone' },
+          { ...entry('b'), label: null },
+        ]);
+      });
+
+      test('of one subject has the oldest make room in the order of the registrations', async () => {
+        const limited = (jti: string, age: number) => {
+          return { sub: 'alice', entry: entry(jti, { iat: now - age }), now, maxPerSubject: 2 };
+        };
+        // As each is registered: c; c, b; b goes for a, and c for d.
+        await registry.registerMany([limited('c', 5), limited('b', 9), limited('a', 7), limited('d', 8)]);
+        expect(await jtis('alice')).toEqual(['d', 'c']);
+      });
+
+      test('never overwrites a newer status with an older one', async () => {
+        const newer = { user: status({ version: 2, status: 'disabled' }) };
+        await registry.registerMany([
+          { sub: 'alice', entry: entry('a'), now, ...newer },
+          { sub: 'alice', entry: entry('b'), now, user: status({ version: 1 }) },
+        ]);
+        expect(await userOf('alice')).toBe('disabled');
       });
     });
 
@@ -392,18 +444,125 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(outcome.nodes).not.toEqual([]);
       });
 
-      test('a survey ends with what visit throws', async () => {
+      test.each([
+        {
+          how: 'throws',
+          fail: () => {
+            throw new Error('the disk is full');
+          },
+        },
+        { how: 'rejects with', fail: () => Promise.reject(new Error('the disk is full')) },
+      ])('a survey ends with what take $how', async ({ fail }) => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
-        let visits = 0;
+        let portions = 0;
         const survey = registry.survey(
           () => {
-            visits += 1;
-            throw new Error('the disk is full');
+            portions += 1;
+            return fail();
           },
           { now },
         );
         await expect(survey).rejects.toThrow('the disk is full');
-        expect(visits).toBe(1);
+        expect(portions).toBe(1);
+      });
+
+      test('a survey gives one portion at a time, and waits until it has been taken', async () => {
+        await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
+        let inHand = 0;
+        let most = 0;
+        const seen: string[] = [];
+        const take = async (portion: readonly SurveyedSubject[]) => {
+          most = Math.max(most, ++inHand);
+          // As long as a look-up of each of them in the same store takes.
+          for (const { sub } of portion) await registry.list(sub, now);
+          inHand -= 1;
+          seen.push(...portion.map(({ sub }) => sub));
+        };
+        expect(await registry.survey(take, { now })).toMatchObject({ complete: true });
+        expect(most).toBe(1);
+        expect(seen.sort()).toEqual([...CROWD].sort());
+      });
+
+      test('a subject with very many entries comes in parts, one after the other', async () => {
+        const count = 2500;
+        await Promise.all(CROWD.slice(0, 20).map((sub) => register(sub, entry('a'))));
+        for (let from = 0; from < count; from += 500) {
+          await Promise.all(
+            Array.from({ length: 500 }, (_, index) => {
+              const one = entry(`j${from + index}`, { exp: now + 3600 + (index % 7) });
+              return registry.register('alice', one, { now, label: `label ${from + index}` });
+            }),
+          );
+        }
+        await register('alice', entry('gone', { exp: now + 1 }));
+        const at = now + 1 + opened.clockToleranceSeconds;
+        for (const withDetails of [false, true]) {
+          const subjects = await surveyed(at, { withDetails });
+          expect(new Set(subjects.map(({ sub }) => sub)).size).toBe(21);
+          const parts = subjects.filter(({ sub }) => sub === 'alice');
+          for (const [index, part] of parts.entries()) {
+            expect(part.isFirst).toBe(index === 0);
+            expect(part.isLast).toBe(index === parts.length - 1);
+            if (!part.isFirst) expect(part).toMatchObject({ bytes: null, details: null });
+          }
+          const entries = parts.flatMap((part) => part.entries);
+          expect(entries).toHaveLength(count);
+          expect(new Set(entries.map(({ jti }) => jti)).size).toBe(count);
+          for (const { jti, label } of entries) {
+            expect(label).toBe(withDetails ? `label ${jti.slice(1)}` : null);
+          }
+          expect(parts[0]?.details ?? null).toEqual(
+            withDetails
+              ? { expiresAt: now + 3606 + opened.clockToleranceSeconds, expired: 1, user: null }
+              : null,
+          );
+        }
+      });
+
+      test('a survey with details shows labels, and what else is kept of each subject', async () => {
+        const user = status({ version: 7, status: 'disabled', until: now + 20 });
+        await registry.register('alice', entry('a', { exp: now + 10 }), { now, label: 'phone', user });
+        await registry.register('alice', entry('b'), { now, label: 'car' });
+        await register('alice', entry('c', { exp: now + 60 }));
+        await registry.register('bob', entry('d', { exp: now + 30 }), { now, user: status() });
+        const later = now + 30 + opened.clockToleranceSeconds;
+        const subjects = await surveyed(later, { withDetails: true });
+        const [alice, bob] = subjects.sort((a, b) => (a.sub < b.sub ? -1 : 1));
+        expect(subjects).toHaveLength(2);
+        expect(alice).toMatchObject({
+          ...{ sub: 'alice', isFirst: true, isLast: true, malformed: 0 },
+          details: { expiresAt: now + 3600 + opened.clockToleranceSeconds, expired: 1, user },
+        });
+        expect(alice?.entries.sort((a, b) => (a.jti < b.jti ? -1 : 1))).toEqual([
+          { ...entry('b'), label: 'car' },
+          { ...entry('c', { exp: now + 60 }), label: null },
+        ]);
+        expect(bob).toMatchObject({
+          ...{ sub: 'bob', isFirst: true, isLast: true, entries: [] },
+          details: { expiresAt: later, expired: 1, user: status() },
+        });
+      });
+
+      test('without details neither labels nor subjects without live entries are shown', async () => {
+        await registry.register('alice', entry('a'), { now, label: 'phone', user: status() });
+        await register('bob', entry('b', { exp: now + 10 }));
+        expect(await surveyed(now + 10 + opened.clockToleranceSeconds)).toMatchObject([
+          { sub: 'alice', entries: [{ jti: 'a', label: null }], details: null },
+        ]);
+      });
+
+      test('a survey tells how far it is', async () => {
+        await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
+        const told: WalkProgress[] = [];
+        await surveyed(now, { onProgress: (progress: WalkProgress) => told.push(progress) });
+        const unit = registry.backend === 'redis-cluster' ? 'slots' : 'subjects';
+        const total = registry.backend === 'redis-cluster' ? 16_384 : null;
+        expect(told.length).toBeGreaterThan(0);
+        for (const [index, progress] of told.entries()) {
+          expect(progress).toMatchObject({ unit, total });
+          expect(progress.done).toBeGreaterThanOrEqual(told[index - 1]?.done ?? 0);
+        }
+        expect(told.at(-1)?.done).toBe(total ?? CROWD.length);
       });
 
       test('removes what matches a key id in every subject', async () => {
@@ -413,6 +572,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const removal = await registry.removeEverywhere({ keyId: 1 }, { now });
         expect(removal).toMatchObject({ matched: 40, removed: 40, subjects: 40, complete: true, missed: [] });
         expect(removal.byNode.reduce((sum, node) => sum + node.removed, 0)).toBe(40);
+        expect(removal.byKeyId).toEqual([{ keyId: 1, matched: 40 }]);
         const left = (await surveyed()).flatMap(({ entries }) => entries);
         expect(left).toHaveLength(40);
         expect(left.every(({ keyId }) => keyId === 2)).toBe(true);
@@ -423,7 +583,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await register('bob', entry('c', { iat: now - 25 }), entry('d', { iat: now - 19 }));
         const removal = await registry.removeEverywhere({ issuedBefore: now - 20 }, { now });
         expect(removal).toMatchObject({ matched: 3, removed: 3, subjects: 2, largestIat: now - 20 });
-        expect((await surveyed()).flatMap(({ entries }) => entries)).toEqual([entry('d', { iat: now - 19 })]);
+        expect((await surveyed()).flatMap(({ entries }) => entries)).toEqual([
+          { ...entry('d', { iat: now - 19 }), label: null },
+        ]);
       });
 
       test('a dry run counts and removes nothing', async () => {
@@ -437,10 +599,23 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await surveyed()).toHaveLength(40);
       });
 
+      test('counts each key of what matches', async () => {
+        await Promise.all(CROWD.map((sub) => register(sub, entry('a'), entry('b', { keyId: 2 ** 40 }))));
+        await register('alice', entry('c', { keyId: 7 }), entry('d', { keyId: 7, iat: now }));
+        for (const dryRun of [true, false]) {
+          const { byKeyId } = await registry.removeEverywhere({ issuedBefore: now - 1 }, { now, dryRun });
+          expect(byKeyId.sort((a, b) => a.keyId - b.keyId)).toEqual([
+            { keyId: 1, matched: 40 },
+            { keyId: 7, matched: 1 },
+            { keyId: 2 ** 40, matched: 40 },
+          ]);
+        }
+      });
+
       test('where nothing matches nothing is removed', async () => {
         await register('alice', entry('a'));
         expect(await registry.removeEverywhere({ jti: 'b' }, { now })).toMatchObject({
-          ...{ matched: 0, removed: 0, subjects: 0, largestIat: null },
+          ...{ matched: 0, removed: 0, subjects: 0, largestIat: null, byKeyId: [] },
           ...{ replicasConfirmed: null, complete: true },
         });
         expect(await jtis('alice')).toEqual(['a']);
@@ -454,11 +629,107 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           complete: false,
         });
         const seen: string[] = [];
-        const outcome = await registry.survey(({ sub }) => seen.push(sub), { now, signal });
+        const take = (portion: readonly SurveyedSubject[]) =>
+          void seen.push(...portion.map(({ sub }) => sub));
+        const outcome = await registry.survey(take, { now, signal });
         expect(outcome.complete).toBe(false);
         expect(outcome.missed).not.toEqual([]);
         expect(seen).toEqual([]);
         expect(await jtis('alice')).toEqual(['a']);
+      });
+    });
+
+    describe('tidy', () => {
+      const named = ({ jti, keyId, iat }: RegistryEntry) => ({ jti, keyId, iat });
+
+      test('removes exactly the entries that it is told, and counts those that were there', async () => {
+        await register(
+          'alice',
+          entry('a'),
+          entry('b'),
+          entry('b', { keyId: 2 }),
+          entry('c', { iat: now - 3 }),
+        );
+        await register('bob', entry('a'), entry('b'));
+        const outcome = await registry.tidy(
+          [
+            // Neither 'c', which has another iat, nor 'x' is there.
+            { sub: 'alice', entries: [named(entry('b')), named(entry('c')), named(entry('x'))] },
+            { sub: 'bob', entries: [named(entry('a'))] },
+            { sub: 'nobody', entries: [named(entry('a'))] },
+          ],
+          now,
+        );
+        expect(outcome.removed).toBe(2);
+        expect(outcome.byNode.reduce((sum, { removed }) => sum + removed, 0)).toBe(2);
+        expect(outcome.byNode.every(({ node }) => node !== '')).toBe(true);
+        expect(await registry.list('alice', now)).toEqual([
+          { ...entry('a'), label: null },
+          { ...entry('b', { keyId: 2 }), label: null },
+          { ...entry('c', { iat: now - 3 }), label: null },
+        ]);
+        expect(await jtis('bob')).toEqual(['b']);
+        expect(await jtis('nobody')).toEqual([]);
+      });
+
+      test('of nothing, or of what is not there, removes nothing', async () => {
+        await register('alice', entry('a'));
+        expect(await registry.tidy([], now)).toMatchObject({ removed: 0, replicasConfirmed: null });
+        expect(await registry.tidy([{ sub: 'bob', entries: [] }], now)).toMatchObject({ removed: 0 });
+        expect(await registry.tidy([{ sub: 'alice', entries: [] }], now)).toMatchObject({ removed: 0 });
+        expect(await jtis('alice')).toEqual(['a']);
+      });
+
+      test('drops what has expired, labels too, without counting it', async () => {
+        await registry.register('alice', entry('a', { exp: now + 10 }), { now, label: 'phone' });
+        await registry.register('alice', entry('b'), { now, label: 'car' });
+        const later = now + 10 + opened.clockToleranceSeconds;
+        const entries = [named(entry('a'))];
+        expect((await registry.tidy([{ sub: 'alice', entries }], later)).removed).toBe(0);
+        expect(await surveyed(later, { withDetails: true })).toMatchObject([
+          { sub: 'alice', entries: [{ jti: 'b', label: 'car' }], details: { expired: 0 } },
+        ]);
+        await register('alice', entry('a'));
+        expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([null, 'car']);
+      });
+
+      test('leaves what is kept of a subject until the last entry that stays', async () => {
+        const user = status({ version: 3 });
+        await registry.register('alice', entry('a', { exp: now + 100 }), { now, user });
+        await register('alice', entry('b', { exp: now + 300 }));
+        await registry.tidy([{ sub: 'alice', entries: [named(entry('b'))] }], now);
+        expect(await surveyed(now, { withDetails: true })).toMatchObject([
+          { details: { expiresAt: now + 100 + opened.clockToleranceSeconds, user } },
+        ]);
+      });
+
+      test('of the last entry leaves nothing of the subject', async () => {
+        await registry.register('alice', entry('a'), { now, user: status({ version: 9 }), label: 'phone' });
+        await registry.tidy([{ sub: 'alice', entries: [named(entry('a'))] }], now);
+        expect(await surveyed(now, { withDetails: true })).toEqual([]);
+        await registry.register('alice', entry('a'), { now, user: status({ version: 1 }) });
+        expect(await registry.list('alice', now)).toMatchObject([{ jti: 'a', label: null }]);
+        expect(await userOf('alice')).toBe('enabled');
+      });
+
+      test('takes very many entries of a subject, and very many subjects', async () => {
+        const entries = Array.from({ length: 2200 }, (_, index) => entry(`j${index}`));
+        for (let from = 0; from < entries.length; from += 550) {
+          await Promise.all(
+            entries.slice(from, from + 550).map((one) => registry.register('alice', one, { now })),
+          );
+        }
+        const others = Array.from({ length: 600 }, (_, index) => `other-${index}`);
+        await Promise.all(others.map((sub) => register(sub, entry('a'))));
+        const outcome = await registry.tidy(
+          [
+            { sub: 'alice', entries: entries.slice(1).map(named) },
+            ...others.map((sub) => ({ sub, entries: [named(entry('a'))] })),
+          ],
+          now,
+        );
+        expect(outcome.removed).toBe(2199 + 600);
+        expect(await surveyed()).toMatchObject([{ sub: 'alice', entries: [{ jti: 'j0' }] }]);
       });
     });
 

@@ -386,6 +386,7 @@ describe('the proof', () => {
     subjects: 0,
     largestIat: null,
     byNode: [],
+    byKeyId: [],
     replicasConfirmed: null,
     complete: true,
     missed: [],

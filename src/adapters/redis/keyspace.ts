@@ -1,5 +1,5 @@
 import { JwtctlError } from '../../domain/errors.js';
-import type { RegistryEntry, UserStatus } from '../../domain/ports.js';
+import type { KnownUserStatus, RegistryEntry, UserStatus } from '../../domain/ports.js';
 import { subjectFault } from '../../domain/subject.js';
 
 export const HASH_SLOTS = 16_384;
@@ -68,6 +68,14 @@ export function statusScore(user: { status: UserStatus; until: number }): number
 export function statusAt(score: number | null, now: number): UserStatus | null {
   if (score === null || Math.abs(score) <= now) return null;
   return score > 0 ? 'enabled' : 'disabled';
+}
+
+/** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
+export function knownStatus(scores: ReadonlyMap<string, string>): KnownUserStatus | null {
+  const score = Number(scores.get(STATUS_MEMBER) ?? Number.NaN);
+  if (Number.isNaN(score)) return null;
+  const version = Math.abs(Number(scores.get(VERSION_MEMBER) ?? 0));
+  return { status: score > 0 ? 'enabled' : 'disabled', version, until: Math.abs(score) };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { WalkOptions } from '../../domain/ports.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import type { Keyspace } from './keyspace.js';
 import { sendPipeline, unwrap } from './pipeline.js';
@@ -7,16 +8,19 @@ import type { TakeSubjects, WalkOutcome, WholeRegistry } from './walk.js';
 export async function scanServer(
   whole: WholeRegistry,
   take: TakeSubjects,
-  signal: AbortSignal | undefined,
+  { signal, onProgress }: Pick<WalkOptions, 'signal' | 'onProgress'>,
 ): Promise<WalkOutcome> {
   const [node] = whole.connection.nodes();
   if (node === undefined) throw whole.connection.translate(new Error('The connection was lost at once.'));
   const masters = [{ node, slots: null }];
   const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
+  let done = 0;
   try {
     for await (const subjects of scanSubjects(whole, node)) {
       if (signal?.aborted) return missed(INTERRUPTED);
       await take(node, subjects);
+      done += subjects.length;
+      onProgress?.({ unit: 'subjects', done, total: null });
     }
     return { missed: [], masters };
   } catch (error) {

@@ -40,10 +40,16 @@ local set_type, labels_type = redis.call('TYPE', set).ok, redis.call('TYPE', lab
 if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
 local labelled = labels_type == 'hash'
 
+local function is_number(text)
+  return #text <= 10 and (text == '0' or string.sub(text, 1, 1) ~= '0')
+end
+
+-- As parseEntry does: what is no entry there is none here.
 local function parse(member, score)
   local key_id, iat, jti = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.(.*)$')
   local exp = tonumber(score)
-  if key_id == nil or exp <= 0 or exp >= 9007199254740992 then return nil end
+  if key_id == nil or not is_number(key_id) or not is_number(iat) then return nil end
+  if exp <= 0 or exp >= 9007199254740992 or exp % 1 ~= 0 then return nil end
   return { member = member, score = score, exp = exp, key_id = tonumber(key_id, 36), iat = tonumber(iat, 36), jti = jti }
 end
 
@@ -164,20 +170,22 @@ return {1, note_status(ARGV[3], ARGV[4])}
  * Removes the entries that match, or only counts them.
  *
  * ARGV: horizon, tolerance, 'remove' or 'count', whether a jti is given (1 or 0), the jti, key id ('': any),
- * issuedBefore ('': any). Answers: 1, then how many matched, and the largest iat among them (-1: none).
+ * issuedBefore ('': any). Answers: 1, then how many matched, the largest iat among them (-1: none), and key id and count
+ * of each key among them.
  */
 export const REMOVE = script(`
 local jti = ARGV[4] == '1' and ARGV[5] or nil
 local key_id, issued_before = tonumber(ARGV[6]), tonumber(ARGV[7])
 local entries = live_entries()
 
-local matching, largest_iat, last = {}, -1, nil
+local matching, largest_iat, last, by_key_id = {}, -1, nil, {}
 for _, entry in ipairs(entries) do
   if (jti == nil or entry.jti == jti)
     and (key_id == nil or entry.key_id == key_id)
     and (issued_before == nil or entry.iat <= issued_before) then
     matching[#matching + 1] = entry.member
     largest_iat = math.max(largest_iat, entry.iat)
+    by_key_id[entry.key_id] = (by_key_id[entry.key_id] or 0) + 1
   else
     last = math.max(last or 0, entry.exp)
   end
@@ -189,7 +197,48 @@ if ARGV[3] == 'remove' and (#matching > 0 or #entries == 0) then
   for _, member in ipairs(matching) do dropped[#dropped + 1] = member end
   finish(dropped, last)
 end
-return {1, #matching, largest_iat}
+local answer = {1, #matching, largest_iat}
+for id, count in pairs(by_key_id) do
+  answer[#answer + 1] = id
+  answer[#answer + 1] = count
+end
+return answer
+`);
+
+/**
+ * Removes these entries and what has expired, and has both keys expire with the last entry that stays. Members that are
+ * none of ours are somebody else's: they stay, and where nothing else does they keep the set.
+ *
+ * ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, and whether there was anything.
+ */
+export const TIDY = script(`
+if set_type == 'none' and not labelled then return {1, 0, 0} end
+local dropped, removed = {}, 0
+local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES')
+for i = 1, #found, 2 do
+  if parse(found[i], found[i + 1]) then dropped[#dropped + 1] = found[i] end
+end
+for i = 3, #ARGV do
+  local score = redis.call('ZSCORE', set, ARGV[i])
+  if score and tonumber(score) > tonumber(horizon) then
+    dropped[#dropped + 1] = ARGV[i]
+    removed = removed + 1
+  end
+end
+local going = {}
+for _, member in ipairs(dropped) do going[member] = true end
+local last
+for _, entry in ipairs(live_entries()) do
+  if not going[entry.member] then last = math.max(last or 0, entry.exp) end
+end
+if last then
+  finish(dropped, last)
+else
+  dropped[#dropped + 1], dropped[#dropped + 2] = '${STATUS_MEMBER}', '${VERSION_MEMBER}'
+  if labelled then redis.call('DEL', labels) end
+  call_in_portions('ZREM', set, dropped)
+end
+return {1, removed, 1}
 `);
 
 function script(body: string): Script {

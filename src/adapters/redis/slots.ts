@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import type { WalkOptions } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import { HASH_SLOTS } from './keyspace.js';
@@ -12,14 +13,20 @@ export class SlotWalk {
   readonly #whole: WholeRegistry;
   readonly #take: TakeSubjects;
   readonly #signal: AbortSignal | undefined;
+  readonly #onProgress: WalkOptions['onProgress'];
   readonly #states = new Uint8Array(HASH_SLOTS);
   /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
 
-  constructor(whole: WholeRegistry, take: TakeSubjects, signal: AbortSignal | undefined) {
+  constructor(
+    whole: WholeRegistry,
+    take: TakeSubjects,
+    { signal, onProgress }: Pick<WalkOptions, 'signal' | 'onProgress'>,
+  ) {
     this.#whole = whole;
     this.#take = take;
     this.#signal = signal;
+    this.#onProgress = onProgress;
   }
 
   async run(): Promise<WalkOutcome> {
@@ -148,6 +155,7 @@ export class SlotWalk {
       const [nodes] = await sendPipeline(node.client, [CLUSTER_NODES], connection.timeoutMs);
       const after = parseSlotView(String(unwrap(nodes)));
       for (const slot of wanted) if (isSettled(after, slot)) this.#states[slot] = DONE;
+      this.#tellProgress();
     } catch (error) {
       this.#fail(node, error);
     }
@@ -166,6 +174,12 @@ export class SlotWalk {
       await this.#take(node, subjects.slice(from, from + SUBJECTS_PER_TAKE));
     }
     for (const slot of slots) this.#states[slot] = then;
+    this.#tellProgress();
+  }
+
+  #tellProgress(): void {
+    const done = this.#states.reduce((sum, state) => sum + Number(state === DONE), 0);
+    this.#onProgress?.({ unit: 'slots', done, total: HASH_SLOTS });
   }
 
   #subjectsOf(keys: readonly string[]): string[] {

@@ -2,14 +2,18 @@ import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
 import type {
   EntryFilter,
+  EntryName,
   KnownUserStatus,
+  Registration,
+  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
-  SurveyedSubject,
   SurveyOutcome,
+  TidyOutcome,
   TokenRegistry,
   UserStatus,
+  WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { Batcher } from './batching.js';
@@ -27,10 +31,10 @@ import {
 } from './keyspace.js';
 import { listNodes } from './nodes.js';
 import { type Command, unwrap } from './pipeline.js';
-import { removeEverywhere } from './removal.js';
+import { removeEverywhere, tidy } from './removal.js';
 import { confirmReplicas } from './replicas.js';
 import { NOT_OURS, REGISTER, REMOVE, type Script, SET_STATUS } from './scripts.js';
-import { survey } from './survey.js';
+import { survey, type TakeSurveyed } from './survey.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -71,22 +75,22 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.#tolerance = options.clockToleranceSeconds;
   }
 
-  async register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]> {
-    const { now, user, label, maxPerSubject } = options;
-    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-    const { answer } = await this.#run(sub, REGISTER, now, [
-      entryMember(entry),
-      entry.exp,
-      maxPerSubject ?? 0,
-      label ?? '',
-      ...status,
-    ]);
+  async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
+    const answer = await this.#register({ sub, entry, ...options });
     if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
     return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
+  }
+
+  /** All in one turn of the event loop: one pipeline to each master. */
+  async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
+    const settled = await Promise.allSettled(
+      registrations.map((registration) => this.#register(registration)),
+    );
+    return settled.map((outcome, index) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      const { sub } = registrations[index] as Registration;
+      return outcome.value === NOT_OURS ? this.#foreignKey(this.#keyspace.keysOf(sub).entries) : null;
+    });
   }
 
   async standing(
@@ -138,21 +142,37 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   async removeEverywhere(
     filter: EntryFilter,
-    options: { now: number; dryRun?: boolean; signal?: AbortSignal },
+    options: WalkOptions & { dryRun?: boolean },
   ): Promise<WideRemoval> {
     const args = [options.dryRun ? 'count' : 'remove', ...filterArguments(filter)];
-    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options.signal);
+    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options);
   }
 
-  async survey(
-    visit: (subject: SurveyedSubject) => void,
-    options: { now: number; signal?: AbortSignal },
-  ): Promise<SurveyOutcome> {
-    return survey(this.#whole(), visit, options.now - this.#tolerance, options.signal);
+  tidy(
+    subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+    now: number,
+  ): Promise<TidyOutcome> {
+    return tidy(this.#whole(), subjects, this.#timed(now, []));
+  }
+
+  survey(take: TakeSurveyed, options: WalkOptions & { withDetails?: boolean }): Promise<SurveyOutcome> {
+    return survey(this.#whole(), take, { ...options, tolerance: this.#tolerance });
   }
 
   nodes(): Promise<RegistryNode[]> {
     return listNodes(this.#connection);
+  }
+
+  async #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
+    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
+    const { answer } = await this.#run(sub, REGISTER, now, [
+      entryMember(entry),
+      entry.exp,
+      maxPerSubject ?? 0,
+      label ?? '',
+      ...status,
+    ]);
+    return answer;
   }
 
   #whole(): WholeRegistry {

@@ -1,3 +1,4 @@
+import type { WalkOptions } from '../../domain/ports.js';
 import type { Batcher } from './batching.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import type { Keyspace } from './keyspace.js';
@@ -17,12 +18,12 @@ import { SlotWalk } from './slots.js';
 export async function walkSubjects(
   whole: WholeRegistry,
   take: TakeSubjects,
-  signal?: AbortSignal,
+  options: Pick<WalkOptions, 'signal' | 'onProgress'>,
 ): Promise<WalkOutcome> {
   await whole.connection.ready();
   return whole.connection.mode === 'cluster'
-    ? new SlotWalk(whole, take, signal).run()
-    : scanServer(whole, take, signal);
+    ? new SlotWalk(whole, take, options).run()
+    : scanServer(whole, take, options);
 }
 
 export interface WholeRegistry {

@@ -1,18 +1,24 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
 import type {
   EntryFilter,
+  EntryName,
   KnownUserStatus,
+  Registration,
+  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
   SurveyedSubject,
   SurveyOutcome,
+  TidyOutcome,
   TokenRegistry,
   UserStatus,
+  WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema, SqlExecutor } from './schema.js';
+import { surveyPages } from './survey.js';
 
 export interface SqliteRegistryOptions {
   /** The file's name, shown where a cluster shows its nodes. */
@@ -20,7 +26,6 @@ export interface SqliteRegistryOptions {
   clockToleranceSeconds: number;
 }
 
-const PAGE = 1_000;
 const INTERRUPTED = 'what was left when the run was interrupted';
 
 /** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
@@ -37,34 +42,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
     this.#tolerance = options.clockToleranceSeconds;
   }
 
-  register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]> {
-    return this.#write(options.now, async (db) => {
-      await db
-        .insertInto('registry_entries')
-        .values({ sub, ...columnsOf(entry), label: options.label ?? null })
-        .onConflict((conflict) =>
-          conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
-            exp: row.ref('excluded.exp'),
-            label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
-          })),
-        )
-        .execute();
-      if (options.user !== undefined) await noteStatus(db, sub, options.user);
-      const evicted = await oldestOthersBeyond(db, sub, entry, options.maxPerSubject);
-      for (const old of evicted) {
-        await db
-          .deleteFrom('registry_entries')
-          .where('sub', '=', sub)
-          .where('jti', '=', old.jti)
-          .where('key_id', '=', old.keyId)
-          .where('iat', '=', old.iat)
-          .execute();
-      }
-      return evicted;
+  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
+    return this.#write(options.now, (db) => addEntry(db, { sub, entry, ...options }));
+  }
+
+  async registerMany(registrations: readonly Registration[]): Promise<null[]> {
+    const [first] = registrations;
+    if (first === undefined) return [];
+    return this.#write(first.now, async (db) => {
+      for (const registration of registrations) await addEntry(db, registration);
+      return registrations.map(() => null);
     });
   }
 
@@ -78,10 +65,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         select
           .selectFrom('registry_entries')
           .select('exp')
-          .where('sub', '=', sub)
-          .where('jti', '=', entry.jti)
-          .where('key_id', '=', entry.keyId)
-          .where('iat', '=', entry.iat)
+          .where(isNamed(sub, entry))
           .where('exp', '>', now - this.#tolerance)
           .as('exp'),
         select
@@ -130,19 +114,22 @@ export class SqliteTokenRegistry implements TokenRegistry {
 
   removeEverywhere(
     filter: EntryFilter,
-    { now, dryRun = false, signal }: { now: number; dryRun?: boolean; signal?: AbortSignal },
+    { now, dryRun = false, signal }: WalkOptions & { dryRun?: boolean },
   ): Promise<WideRemoval> {
     if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
     return this.#write(now, async (db) => {
-      const counted = await db
-        .selectFrom('registry_entries')
-        .where(matches(filter))
+      const matching = db.selectFrom('registry_entries').where(matches(filter));
+      const counted = await matching
         .select((column) => [
           column.fn.countAll<number>().as('matched'),
           column.fn.count<number>('sub').distinct().as('subjects'),
           column.fn.max('iat').as('largestIat'),
         ])
         .executeTakeFirstOrThrow();
+      const byKeyId = await matching
+        .select((column) => ['key_id', column.fn.countAll<number>().as('matched')])
+        .groupBy('key_id')
+        .execute();
       if (!dryRun) {
         await db.deleteFrom('registry_entries').where(matches(filter)).execute();
         await forgetUsersWithoutEntries(db);
@@ -155,6 +142,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         subjects: Number(counted.subjects),
         largestIat: counted.largestIat ?? null,
         byNode: [{ node: this.#file, matched, removed }],
+        byKeyId: byKeyId.map((row) => ({ keyId: row.key_id, matched: Number(row.matched) })),
         replicasConfirmed: null,
         complete: true,
         missed: [],
@@ -162,26 +150,40 @@ export class SqliteTokenRegistry implements TokenRegistry {
     });
   }
 
+  /** One transaction for all of them: what has expired goes with every write. */
+  tidy(
+    subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+    now: number,
+  ): Promise<TidyOutcome> {
+    return this.#write(now, async (db) => {
+      let removed = 0;
+      for (const { sub, entries } of subjects) {
+        for (const entry of entries) {
+          const { numDeletedRows } = await db
+            .deleteFrom('registry_entries')
+            .where(isNamed(sub, entry))
+            .executeTakeFirst();
+          removed += Number(numDeletedRows);
+        }
+      }
+      await forgetUsersWithoutEntries(db);
+      return { removed, byNode: [{ node: this.#file, removed }], replicasConfirmed: null };
+    });
+  }
+
   async survey(
-    visit: (subject: SurveyedSubject) => void,
-    { now, signal }: { now: number; signal?: AbortSignal },
+    take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
+    options: WalkOptions & { withDetails?: boolean },
   ): Promise<SurveyOutcome> {
     const nodes: SurveyOutcome['nodes'] = [
       { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
     ];
-    let after: string | null = null;
-    for (;;) {
-      if (signal?.aborted) return { complete: false, missed: [INTERRUPTED], nodes };
-      let query = this.#live(now).select('sub').distinct().orderBy('sub').limit(PAGE);
-      if (after !== null) query = query.where('sub', '>', after);
-      const subjects = await query.execute();
-      for (const { sub } of subjects) {
-        const entries = await this.list(sub, now);
-        const bytes = entries.reduce((sum, entry) => sum + approximateBytes(sub, entry), 0);
-        visit({ sub, node: this.#file, entries: entries.map(toEntryAlone), malformed: 0, bytes });
-      }
-      after = subjects.at(-1)?.sub ?? null;
-      if (subjects.length < PAGE) break;
+    let done = 0;
+    for await (const subjects of surveyPages(this.#db, this.#file, this.#tolerance, options)) {
+      if (options.signal?.aborted) return { complete: false, missed: [INTERRUPTED], nodes };
+      await take(subjects);
+      done += subjects.filter(({ isLast }) => isLast).length;
+      options.onProgress?.({ unit: 'subjects', done, total: null });
     }
     return { complete: true, missed: [], nodes };
   }
@@ -214,6 +216,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
       largestIat: null,
       replicasConfirmed: null,
       byNode: [{ node: this.#file, matched: 0, removed: 0 }],
+      byKeyId: [],
       complete: false,
       missed: [INTERRUPTED],
     };
@@ -236,6 +239,27 @@ export class SqliteTokenRegistry implements TokenRegistry {
       }),
     );
   }
+}
+
+/** @returns the entries that made room */
+async function addEntry(
+  db: SqlExecutor,
+  { sub, entry, user, label, maxPerSubject }: Registration,
+): Promise<RegistryEntry[]> {
+  await db
+    .insertInto('registry_entries')
+    .values({ sub, ...columnsOf(entry), label: label ?? null })
+    .onConflict((conflict) =>
+      conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
+        exp: row.ref('excluded.exp'),
+        label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
+      })),
+    )
+    .execute();
+  if (user !== undefined) await noteStatus(db, sub, user);
+  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
+  for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
+  return evicted;
 }
 
 async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): Promise<void> {
@@ -281,6 +305,11 @@ function matches(filter: EntryFilter) {
     ]);
 }
 
+function isNamed(sub: string, { jti, keyId, iat }: EntryName) {
+  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
+    column.and({ sub, jti, key_id: keyId, iat });
+}
+
 /** What is known of a user lives as long as the last of their entries. */
 async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> {
   await db
@@ -304,13 +333,4 @@ function columnsOf(entry: RegistryEntry) {
 
 function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {
   return { jti: row.jti, keyId: row.key_id, iat: row.iat, exp: row.exp };
-}
-
-/** A row's values, with some for its header and its place in the index. */
-function approximateBytes(sub: string, { jti, label }: { jti: string; label: string | null }): number {
-  return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(label ?? '') + 40;
-}
-
-function toEntryAlone({ jti, keyId, iat, exp }: RegistryEntry): RegistryEntry {
-  return { jti, keyId, iat, exp };
 }

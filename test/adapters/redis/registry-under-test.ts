@@ -46,7 +46,7 @@ export function crowd(count: number): string[] {
 
 export async function surveyAll(registry: TokenRegistry, now = realNow()) {
   const subjects: SurveyedSubject[] = [];
-  const outcome = await registry.survey((subject) => subjects.push(subject), { now });
+  const outcome = await registry.survey((portion) => void subjects.push(...portion), { now });
   return { ...outcome, subjects };
 }
 

@@ -130,7 +130,9 @@ describe('a slot that moves to another master', () => {
   test('and moves during a survey shows each subject once', async () => {
     const survey = (async () => {
       const seen: string[] = [];
-      const outcome = await registry.survey(({ sub }) => seen.push(sub), { now });
+      const outcome = await registry.survey((subjects) => void seen.push(...subjects.map(({ sub }) => sub)), {
+        now,
+      });
       return { seen: seen.sort(), complete: outcome.complete };
     })();
     await beginMoving();

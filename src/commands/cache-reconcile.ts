@@ -1,0 +1,36 @@
+import { reconcileRegistry } from '../domain/registry-reconciliation.js';
+import { EXIT } from '../output/exit-code.js';
+import { reconciliationReport } from '../output/views/cache-reconcile.js';
+import { examples } from './examples.js';
+import type { Action, DefineGroup } from './invocation.js';
+
+export const defineCacheReconcile: DefineGroup = (group, run) => {
+  group
+    .command('reconcile')
+    .description(
+      'mend the registry after the durable stores: drop what is revoked or has no key or user any more, note users’ statuses, drop leftovers; safe to run every hour',
+    )
+    .addHelpText('after', examples('jwtctl cache reconcile', 'jwtctl cache reconcile --dry-run --json'))
+    .action(run(reconcile));
+};
+
+const reconcile: Action<object, []> = async ({ context: open, globals, signal }) => {
+  const context = await open();
+  const { settings } = context;
+  const [administration, users] = await Promise.all([context.administration(), context.users()]);
+  const report = await reconcileRegistry(
+    { ...administration, users },
+    {
+      clockToleranceSeconds: settings.token.clockTolerance,
+      statusTtlSeconds: settings.users.statusTtl,
+      ownsUsers: settings.users.source === 'managed',
+      dryRun: globals.dryRun,
+      signal,
+    },
+  );
+  return {
+    view: reconciliationReport(report, globals.dryRun),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    notes: report.missed.map((missed) => `Not done: ${missed}.`),
+  };
+};

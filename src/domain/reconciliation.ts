@@ -1,0 +1,156 @@
+import type {
+  EntryName,
+  KnownUserStatus,
+  RegistryEntry,
+  SecurityEvent,
+  SubjectDetails,
+  SurveyedSubject,
+  User,
+} from './ports.js';
+import { isTrusted, type SigningKey } from './signing-key.js';
+import { covers, knownStatus } from './standing.js';
+
+/** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
+export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+export interface ReconciliationRules {
+  now: number;
+  clockToleranceSeconds: number;
+  statusTtlSeconds: number;
+  /**
+   * Whether jwtctl keeps the users itself: only then does one who is not there have no tokens. In a table of the adopter's
+   * a row may be missing for a moment, or the setting may name the wrong table: what such a token is refused for passes.
+   */
+  ownsUsers: boolean;
+}
+
+/** What the durable stores say of a subject, read after its entries. */
+export interface DurableKnowledge {
+  /** Those of this subject, and those that concern every subject. */
+  events: EventIndex;
+  user: User | null;
+  keys: ReadonlyMap<number, SigningKey>;
+}
+
+export interface Reconciliation {
+  drops: Array<{ entry: EntryName; reason: DropReason }>;
+  /** What is to be noted of the user; null where what is noted is as new as that, or nothing is. */
+  note: KnownUserStatus | null;
+  /** Whether what is kept of the subject expires at another moment than with its last entry. */
+  hasWrongExpiry: boolean;
+  /** Expired entries that are still there; where nothing else is, what is left without any entry counts as one. */
+  leftovers: number;
+  /** For the next part of the same subject. */
+  seen: SeenOfSubject;
+}
+
+/** What the parts of a subject that have been seen come to. */
+export interface SeenOfSubject {
+  details: SubjectDetails | null;
+  live: number;
+  kept: number;
+  lastExp: number;
+  malformed: number;
+}
+
+const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0, malformed: 0 };
+
+/**
+ * What is wrong with a subject, or with a part of it: of the whole only the last part can tell.
+ *
+ * No entry goes whose token a verifier would accept, though an issuer may be at work in the same moment. Events never
+ * cease to cover a token, and a key that is no longer trusted never is again; only a key or a user may appear. An issuer
+ * has found both before it registers a token, so whoever reads keys and users after the entries finds them too.
+ */
+export function planReconciliation(
+  part: SurveyedSubject,
+  known: DurableKnowledge,
+  rules: ReconciliationRules,
+  earlier = NOTHING_SEEN,
+): Reconciliation {
+  const drops: Reconciliation['drops'] = [];
+  for (const { jti, keyId, iat } of part.entries) {
+    const entry = { jti, keyId, iat };
+    const reason = dropReason(part.sub, entry, known, rules);
+    if (reason !== null) drops.push({ entry, reason });
+  }
+  const seen: SeenOfSubject = {
+    details: part.details ?? earlier.details,
+    live: earlier.live + part.entries.length,
+    kept: earlier.kept + part.entries.length - drops.length,
+    lastExp: latestExp(earlier.lastExp, part.entries),
+    malformed: earlier.malformed + part.malformed,
+  };
+  if (!part.isLast || seen.details === null)
+    return { drops, note: null, hasWrongExpiry: false, leftovers: 0, seen };
+  return {
+    drops,
+    note: seen.kept === 0 ? null : newerStatus(seen.details.user, known.user, rules),
+    hasWrongExpiry: seen.kept > 0 && seen.details.expiresAt !== seen.lastExp + rules.clockToleranceSeconds,
+    leftovers: countLeftovers(seen, seen.details),
+    seen,
+  };
+}
+
+function dropReason(
+  sub: string,
+  { jti, keyId, iat }: EntryName,
+  { keys, events, user }: DurableKnowledge,
+  { ownsUsers }: ReconciliationRules,
+): DropReason | null {
+  // A row id is given out once: the key behind one that is not there was purged, and its tokens name no key any more.
+  const key = keys.get(keyId);
+  if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
+  if (events.concerning(jti).some((event) => covers(event, { sub, jti, kid: key.kid, iat })))
+    return 'revoked';
+  return user === null && ownsUsers ? 'userUnknown' : null;
+}
+
+/** A version below the one that is noted changes nothing in the registry, so none is asked for. */
+function newerStatus(
+  noted: KnownUserStatus | null,
+  user: User | null,
+  { now, statusTtlSeconds }: ReconciliationRules,
+): KnownUserStatus | null {
+  if (noted === null || user === null) return null;
+  const isNewer = user.version > noted.version;
+  const isOther = user.version === noted.version && user.status !== noted.status;
+  return isNewer || isOther ? knownStatus(user, now, statusTtlSeconds) : null;
+}
+
+/** Where nothing lives, what is ours goes; a set in which nothing is ours belongs to somebody else. */
+function countLeftovers({ live, malformed }: SeenOfSubject, { expired, user }: SubjectDetails): number {
+  if (live > 0 || expired > 0) return expired;
+  return malformed === 0 || user !== null ? 1 : 0;
+}
+
+function latestExp(earlier: number, entries: readonly RegistryEntry[]): number {
+  return entries.reduce((latest, { exp }) => Math.max(latest, exp), earlier);
+}
+
+/** Events by the token that they name, so that a subject with many tokens and many revoked ones is no product of the two. */
+export class EventIndex {
+  readonly #ofMany: SecurityEvent[] = [];
+  readonly #ofOne = new Map<string, SecurityEvent[]>();
+
+  constructor(events: Iterable<SecurityEvent>) {
+    for (const event of events) this.#add(event);
+  }
+
+  /** Those that may cover the token with this `jti`. */
+  concerning(jti: string): readonly SecurityEvent[] {
+    const own = this.#ofOne.get(jti);
+    return own === undefined ? this.#ofMany : [...own, ...this.#ofMany];
+  }
+
+  #add(event: SecurityEvent): void {
+    if (event.jti === null) {
+      this.#ofMany.push(event);
+      return;
+    }
+    const own = this.#ofOne.get(event.jti);
+    if (own === undefined) this.#ofOne.set(event.jti, [event]);
+    else own.push(event);
+  }
+}

@@ -1,0 +1,305 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { HOSTILE_SUBJECTS } from '../support/hostile-subjects.js';
+import { type Planting, planting } from '../support/planting.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+const HOUR = 3_600;
+const FIELDS = [
+  ...['complete', 'dryRun', 'subjects', 'entries', 'dropped', 'statusesNoted', 'expiriesSet', 'leftovers'],
+  ...['malformed', 'byNode', 'missed'],
+];
+const NOTHING = {
+  ...{ complete: true, dryRun: false, missed: [], statusesNoted: 0, expiriesSet: 0, leftovers: 0 },
+  ...{ malformed: 0, dropped: { revoked: 0, keyNotTrusted: 0, userUnknown: 0 } },
+};
+
+interface Issued {
+  token: string;
+  jti: string;
+  kid: string;
+  iat: number;
+  exp: number;
+}
+
+/** Ghosts of every kind, one after the other in the same registry, which is in order again after each. */
+describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
+  let stores: Stores;
+  let planted: Planting;
+  let living: Issued;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    planted = planting(stores);
+    await stores.json('keys', 'generate');
+    await stores.json('keys', 'generate');
+    living = await issue('alice');
+  });
+  afterAll(() => stores?.close());
+
+  async function issue(sub: string, ...more: string[]): Promise<Issued> {
+    return stores.json('token', 'issue', `--sub=${sub}`, '--create-user', ...more);
+  }
+
+  /** The entry as it was, which is what a failover brings back. */
+  async function haunt(sub: string, { jti, kid, iat, exp }: Issued): Promise<void> {
+    await planted.plantEntry(sub, { keyId: await idOf(kid), jti, iat, exp });
+  }
+
+  async function idOf(kid: string): Promise<number> {
+    const [row] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [kid]);
+    return Number(row?.id);
+  }
+
+  async function verdict({ token }: Issued): Promise<string> {
+    const { json } = await stores.run('token', 'verify', token, '--json');
+    return json().active ? 'active' : json().error.code;
+  }
+
+  /** Tried, done, and found done; the audit log tells of the second alone. */
+  async function mends(expected: Record<string, unknown>) {
+    const before = await stores.content();
+    const tried = await stores.json('cache', 'reconcile', '--dry-run');
+    expect(Object.keys(tried)).toEqual(FIELDS);
+    expect(tried).toMatchObject({ ...NOTHING, ...expected, dryRun: true });
+    expect(await stores.content()).toBe(before);
+
+    const done = await stores.json('cache', 'reconcile', '--actor', 'cron@host');
+    expect(done).toEqual({ ...tried, dryRun: false });
+    const rows = await stores.query('SELECT actor, action, outcome FROM audit_log ORDER BY seq DESC LIMIT 2');
+    const row = { actor: 'cron@host', action: 'cache.reconcile' };
+    expect(rows).toEqual([
+      { ...row, outcome: 'done' },
+      { ...row, outcome: 'begun' },
+    ]);
+    const after = await stores.content();
+    expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
+    expect(await stores.content()).toBe(after);
+    expect(await verdict(living)).toBe('active');
+    return done;
+  }
+
+  test('a registry in order is left as it is', async () => {
+    const before = await stores.content();
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, subjects: 1, entries: 1 });
+    expect((await stores.run('cache', 'reconcile', '-q')).stdout).toBe('0\n');
+    const { exitCode, stdout } = await stores.run('cache', 'reconcile');
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout: '1 token of 1 subject: nothing to mend\n',
+    });
+    expect(await stores.content()).toBe(before);
+  });
+
+  test('the ghost of a revoked token goes, wherever it lives', async () => {
+    const ghost = await issue('alice');
+    await stores.json('token', 'revoke', ghost.token);
+    await haunt('alice', ghost);
+    const { byNode } = await mends({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
+    expect(await planted.jtis('alice')).toEqual([living.jti]);
+    expect(await verdict(ghost)).toBe('ERR_TOKEN_REVOKED');
+    expect(byNode).toHaveLength(stores.isCluster ? 3 : 1);
+    expect(
+      byNode
+        .map(({ dropped }: { dropped: number }) => dropped)
+        .sort()
+        .at(-1),
+    ).toBe(1);
+  });
+
+  test('the ghosts of a revoked subject go, and the table says what was done', async () => {
+    const ghosts = [await issue('bob'), await issue('bob')];
+    await stores.json('token', 'revoke', '--sub', 'bob', '--all');
+    for (const ghost of ghosts) await haunt('bob', ghost);
+    const tried = await stores.run('cache', 'reconcile', '-n');
+    expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to mend');
+    expect(tried.stderr).toContain('Dry run');
+    const done = await stores.run('cache', 'reconcile');
+    expect(done.lines()[0]).toBe('3 tokens of 2 subjects: 2 mended');
+    expect(done.stdout).toMatch(/entries that the security log covers\s+2/);
+    expect(await planted.jtis('bob')).toEqual([]);
+  });
+
+  test('entries under keys that are retired, purged or compromised go', async () => {
+    const ghost = { ...living, jti: 'under-a-retired-key' };
+    const { kid } = await stores.json('keys', 'generate');
+    const keyId = await idOf(kid);
+    await stores.json('keys', 'retire', kid);
+    await haunt('alice', { ...ghost, kid });
+    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+
+    await stores.json('keys', 'purge');
+    await planted.plantEntry('alice', { ...ghost, keyId });
+    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+
+    const leaked = (await stores.json('keys', 'generate')).kid;
+    await stores.json('keys', 'compromise', leaked, '--reason', 'leaked', '--yes');
+    await haunt('alice', { ...ghost, kid: leaked });
+    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+  });
+
+  test('a disabled user who is noted as enabled is noted, and an enabled one as well', async () => {
+    const token = await issue('carol');
+    const until = stores.clock.now() + 60;
+    await stores.json('users', 'disable', 'carol');
+    await planted.plantStatus('carol', { status: 'enabled', version: 1, until });
+    await mends({ statusesNoted: 1 });
+    expect(await planted.noted('carol')).toBe('disabled 2');
+    expect(await verdict(token)).toBe('ERR_USER_DISABLED');
+
+    await stores.json('users', 'enable', 'carol');
+    await planted.plantStatus('carol', { status: 'disabled', version: 2, until });
+    await mends({ statusesNoted: 1 });
+    expect(await planted.noted('carol')).toBe('enabled 3');
+    expect(await verdict(token)).toBe('active');
+    await stores.json('users', 'remove', 'carol');
+  });
+
+  test('the entries of a user who was removed by other means go', async () => {
+    await issue('dave');
+    await stores.query('DELETE FROM users WHERE sub = ?', ['dave']);
+    await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
+    expect(await planted.jtis('dave')).toEqual([]);
+    expect(await planted.noted('dave')).toBeNull();
+  });
+
+  test('users that somebody else keeps, or nobody, cost no entry', async () => {
+    const now = stores.clock.now();
+    await stores.query('CREATE TABLE accounts (login varchar(64))');
+    await planted.plantEntry('erin', { keyId: await idOf(living.kid), jti: 'e', iat: now, exp: now + HOUR });
+    const table = {
+      JWTCTL_USERS_SOURCE: 'table',
+      JWTCTL_USERS_TABLE: 'accounts',
+      JWTCTL_USERS_COLUMN: 'login',
+    };
+    for (const env of [{ JWTCTL_USERS_SOURCE: 'off' }, table]) {
+      const shell = cli({ home: stores.home, clock: stores.clock, env: { ...stores.env, ...env } });
+      expect((await shell.json('cache', 'reconcile')).dropped).toEqual(NOTHING.dropped);
+    }
+    expect(await planted.jtis('erin')).toEqual(['e']);
+    await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
+  });
+
+  test('what has expired goes, and what is noted of a subject of which nothing else is left', async () => {
+    const now = stores.clock.now();
+    const keyId = await idOf(living.kid);
+    await planted.plantEntry('alice', { keyId, jti: 'old', iat: now - HOUR, exp: now - 60 });
+    await planted.plantEntry('bob', { keyId, jti: 'old', iat: now - HOUR, exp: now - 60 });
+    await planted.plantStatus('bob', { status: 'enabled', version: 1, until: now + 60 });
+    await mends({ subjects: 2, entries: 1, leftovers: 2 });
+    expect(await planted.jtis('alice')).toEqual([living.jti]);
+    expect(await planted.jtis('bob')).toEqual([]);
+    expect(await planted.noted('bob')).toBeNull();
+  });
+
+  test('of hostile subjects each loses its ghost and keeps its token', async () => {
+    const keyId = await idOf(living.kid);
+    const tokens = new Map<string, Issued>();
+    for (const sub of HOSTILE_SUBJECTS.filter((sub) => sub !== 'alice')) {
+      const token = await issue(sub);
+      tokens.set(sub, token);
+      await stores.json('token', 'revoke', `--sub=${sub}`, '--jti=ghost');
+      await planted.plantEntry(sub, { ...token, keyId, jti: 'ghost' });
+      expect(await planted.jtis(sub)).toHaveLength(2);
+    }
+    await mends({
+      subjects: tokens.size + 1,
+      entries: 2 * tokens.size + 1,
+      dropped: { ...NOTHING.dropped, revoked: tokens.size },
+    });
+    for (const [sub, token] of tokens) {
+      expect({ sub, jtis: await planted.jtis(sub) }).toEqual({ sub, jtis: [token.jti] });
+      expect(await verdict(token)).toBe('active');
+    }
+  });
+});
+
+describe('cache reconcile in a Redis Cluster', () => {
+  let stores: Stores;
+  let redis: NonNullable<Stores['redis']>;
+  let living: Issued;
+  let alice = '';
+
+  beforeAll(async () => {
+    stores = await openStores('MariaDB and a Redis Cluster');
+    redis = stores.redis as typeof redis;
+    alice = `${redis.prefix}:{alice}`;
+    await stores.json('keys', 'generate');
+    living = await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--label', 'phone');
+  });
+  afterAll(() => stores?.close());
+
+  test('a set that never expires, or at the wrong time, expires with its last entry', async () => {
+    const right = living.exp + 5;
+    for (const wrong of [null, right - 60, right + 60]) {
+      if (wrong === null) await redis.client.persist(alice);
+      else await redis.client.expireat(alice, wrong);
+      expect(await stores.json('cache', 'reconcile', '-n')).toMatchObject({
+        ...NOTHING,
+        dryRun: true,
+        expiriesSet: 1,
+      });
+      expect(await redis.client.expiretime(alice)).toBe(wrong ?? -1);
+      expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, expiriesSet: 1 });
+      expect(await redis.client.expiretime(alice)).toBe(right);
+      expect(await redis.client.expiretime(`${alice}:labels`)).toBe(right);
+      expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
+    }
+    expect((await stores.json('token', 'list', '--sub', 'alice'))[0].label).toBe('phone');
+  });
+
+  test('a set with nothing but a status and labels goes', async () => {
+    const bob = `${redis.prefix}:{bob}`;
+    await redis.client.zadd(bob, -9, '!s', -3, '!v');
+    await redis.client.hset(`${bob}:labels`, '1.1.gone', 'phone');
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, leftovers: 1 });
+    expect(await redis.client.exists(bob)).toBe(0);
+    expect(await redis.client.exists(`${bob}:labels`)).toBe(0);
+    expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
+  });
+
+  test('what looks alike and is not ours is neither counted nor touched', async () => {
+    const { client, prefix } = redis;
+    const member = `1.${living.iat.toString(36)}.ghost`;
+    const near = [
+      ...[`${prefix}`, `${prefix}:`, `${prefix}x:{alice}`, `x${prefix}:{alice}`, `${prefix}:alice`],
+      ...[`${prefix}:{}`, `${prefix}:{alice}x`, `${prefix}:{alice`, `${prefix}:{%61lice}`, `${prefix}:{%zz}`],
+      ...[`${prefix}:{a b}`, `${prefix}:{%ff}`, `${prefix}:{alice}:label`, `{${prefix}}:{alice}`],
+    ];
+    for (const name of near) await client.zadd(name, living.exp, member, 5, 'old');
+    await client.set(`${prefix}:{text}`, 'x');
+    await client.set(`${prefix}:{text}:labels`, 'x');
+    await client.hset(`${prefix}:{hash}`, member, '1');
+    await client.sadd(`${prefix}:{set}`, member);
+    await client.rpush(`${prefix}:{list}`, member);
+    await client.zadd(`${prefix}:{strangers}`, 5, 'old', living.exp, 'young', 7, 'A.b.c');
+    const types = ['text', 'hash', 'set', 'list', 'strangers'].map((sub) => `${prefix}:{${sub}}`);
+    const names = [...near, ...types, `${prefix}:{text}:labels`];
+    const dumps = () => Promise.all(names.map((name) => client.dumpBuffer(name)));
+    const before = await dumps();
+    expect(before.every((dump) => dump !== null)).toBe(true);
+
+    for (const words of [['-n'], []]) {
+      const report = await stores.json('cache', 'reconcile', ...words);
+      expect(report).toMatchObject({ ...NOTHING, dryRun: words.length > 0, entries: 1, malformed: 3 });
+    }
+    expect(await dumps()).toEqual(before);
+    const table = await stores.run('cache', 'reconcile');
+    expect(table.stdout).toMatch(/none of ours\s+3/);
+
+    // Beside a ghost of ours they stay, too.
+    await client.zadd(`${prefix}:{strangers}`, living.exp, member);
+    await client.zadd(alice, living.exp, 'stranger', 5, 'old');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--jti', 'ghost');
+    await client.zadd(alice, living.exp, member);
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({
+      ...{ malformed: 5, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 1 } },
+    });
+    expect(await dumps()).toEqual(before);
+    expect(await client.zscore(alice, member)).toBeNull();
+    expect(await client.zscore(alice, 'stranger')).toBe(String(living.exp));
+    expect(await client.zscore(alice, 'old')).toBe('5');
+    for (const name of names) await client.unlink(name);
+    await client.zrem(alice, 'stranger', 'old');
+  });
+});
