@@ -1,6 +1,7 @@
 import { JwtctlError } from './errors.js';
 import type { Clock, TokenRegistry, WideRemoval } from './ports.js';
 import type { SigningKey } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
 // An issuer that had read the key before may still register what it signed while the first pass is on its way.
 const MAX_PASSES = 3;
@@ -24,14 +25,11 @@ export interface UprootedEntries {
 export async function uprootEntries(
   { registry, clock }: { registry: TokenRegistry; clock: Clock },
   key: Pick<SigningKey, 'id'>,
-  { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
+  { dryRun, ...control }: { dryRun: boolean } & WalkControl,
 ): Promise<UprootedEntries> {
   const walk = (options: { dryRun: boolean }) =>
     orUnseen(() =>
-      registry.removeEverywhere(
-        { keyId: key.id },
-        { now: clock.now(), ...options, ...(signal === undefined ? {} : { signal }) },
-      ),
+      registry.removeEverywhere({ keyId: key.id }, { now: clock.now(), ...options, ...walkControl(control) }),
     );
   if (dryRun) return reportOf([await walk({ dryRun })], null);
 
