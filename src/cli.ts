@@ -15,6 +15,7 @@ import {
   type Io,
   mayColor,
   readGlobals,
+  screenOf,
 } from './run.js';
 
 export type { Io } from './run.js';
@@ -45,7 +46,11 @@ export async function main(
         const { format } = invocation.globals;
         for (const line of talkOf(outcome, invocation.globals)) io.stderr.write(`${line}\n`);
         if (outcome.view !== undefined)
-          await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
+          await render(outcome.view, io.stdout, {
+            format,
+            color: mayColor(values, io),
+            screen: () => screenOf(io),
+          });
         exitCode = outcome.exitCode ?? EXIT.done;
       } finally {
         await dispose();

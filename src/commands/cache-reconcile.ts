@@ -1,3 +1,4 @@
+import { asSentence } from '../domain/prose.js';
 import { reconcileRegistry } from '../domain/registry-reconciliation.js';
 import { EXIT } from '../output/exit-code.js';
 import { reconciliationReport } from '../output/views/cache-reconcile.js';
@@ -31,6 +32,6 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
   return {
     view: reconciliationReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not done: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not done: ${missed}`)),
   };
 };

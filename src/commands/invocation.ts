@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
 import type { PrivateFile } from '../domain/key-export.js';
+import type { WalkProgress } from '../domain/ports.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome } from '../output/view.js';
 
@@ -15,6 +16,8 @@ export interface Globals {
   dryRun: boolean;
   /** Whether a person can be asked: both ends are terminals and `--no-input` is absent. */
   canAsk: boolean;
+  /** Whether what is on standard output can be drawn over. */
+  canRedraw: boolean;
 }
 
 /** One run of a command, as its action sees it. Nothing is loaded or opened before it is asked for. */
@@ -50,12 +53,20 @@ export interface Invocation {
    */
   waitUntil(time: number, what: string): Promise<void>;
   /**
+   * Runs a walk and tells on stderr how far it is, where a person sits there.
+   *
+   * @param label what is done: `Reading`
+   */
+  withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
+  /**
    * @param what is asked for: `The passphrase of the key in key.pem`
    * @returns what a person typed unseen
    * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked
    */
   askSecret(what: string): Promise<string>;
 }
+
+export type ReportProgress = (progress: WalkProgress & { entries?: number }) => void;
 
 /** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */
 export type Action<Flags, Args extends unknown[]> = (

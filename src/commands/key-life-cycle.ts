@@ -91,12 +91,15 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
   return { view: keyRecord(key, clock.now(), globals.dryRun) };
 };
 
-const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, flags) => {
+const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, withProgress }, flags) => {
   const context = await open();
   const { database, registry, clock } = await context.administration();
   const keys =
     flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];
-  const report = await countKeyUsage({ registry, clock }, keys, lifetimePolicy(context.settings), signal);
+  const policy = lifetimePolicy(context.settings);
+  const report = await withProgress('Counting', (onProgress) =>
+    countKeyUsage({ registry, clock }, keys, policy, { signal, onProgress }),
+  );
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
@@ -105,7 +108,7 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, fl
 };
 
 const compromise: Action<{ reason: string }, [string]> = async (
-  { context: open, globals, signal },
+  { context: open, globals, signal, withProgress },
   { reason },
   kid,
 ) => {
@@ -117,17 +120,20 @@ const compromise: Action<{ reason: string }, [string]> = async (
     context.generator(),
   ]);
   const { dryRun } = globals;
-  const report = await compromiseKey(
-    { database, openRegistry: context.registry, sealer, generator, clock, actor },
-    {
-      kid,
-      reason,
-      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
-      alg: settings.keys.algorithm,
-      bits: settings.keys.bits,
-      dryRun,
-      signal,
-    },
+  const report = await withProgress(dryRun ? 'Counting' : 'Removing, then counting', (onProgress) =>
+    compromiseKey(
+      { database, openRegistry: context.registry, sealer, generator, clock, actor },
+      {
+        kid,
+        reason,
+        policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+        alg: settings.keys.algorithm,
+        bits: settings.keys.bits,
+        dryRun,
+        signal,
+        onProgress,
+      },
+    ),
   );
   return {
     view: compromiseReport(report, dryRun),
@@ -171,10 +177,15 @@ const purge: Action<{ olderThan?: number }, []> = async (
   return { view: purgeReport(await purgeKeys(ports, purgeable), false) };
 };
 
-const retire: Action<{ force?: true }, [string]> = async ({ context: open, globals, signal }, flags, kid) => {
+const retire: Action<{ force?: true }, [string]> = async (
+  { context: open, globals, signal, withProgress },
+  flags,
+  kid,
+) => {
   const context = await open();
   const ports = await context.administration();
   const { clockToleranceSeconds } = lifetimePolicy(context.settings);
   const input = { kid, force: flags.force === true, dryRun: globals.dryRun, clockToleranceSeconds, signal };
-  return { view: keyRecord(await retireKey(ports, input), context.clock.now(), globals.dryRun) };
+  const key = await withProgress('Counting', (onProgress) => retireKey(ports, { ...input, onProgress }));
+  return { view: keyRecord(key, context.clock.now(), globals.dryRun) };
 };

@@ -110,13 +110,19 @@ async function revokeSelected(
         ...(key === undefined ? {} : { key }),
         ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
       };
-      const { matched, subjects, issuedBefore, complete, missed } = await countWide(ports, wide, signal);
+      const { withProgress } = invocation;
+      const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
+        'Counting',
+        (onProgress) => countWide(ports, wide, { signal, onProgress }),
+      );
       if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
       signal.throwIfAborted();
       await invocation.confirm(
         `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,
       );
-      return revokeWide(ports, policy, { ...wide, issuedBefore }, options);
+      return withProgress('Removing', (onProgress) =>
+        revokeWide(ports, policy, { ...wide, issuedBefore }, { ...options, onProgress }),
+      );
     }
   }
 }

@@ -14,6 +14,7 @@ import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
 import { type UprootedEntries, uprootEntries } from './uprooting.js';
+import type { WalkControl } from './walk-control.js';
 
 const ATTEMPTS = 20;
 
@@ -21,7 +22,7 @@ export interface CompromisePolicy extends LifetimePolicy {
   publishLeadSeconds: number;
 }
 
-export interface CompromiseInput {
+export interface CompromiseInput extends WalkControl {
   kid: string;
   /** Why, for the security log and the audit log. */
   reason: string;
@@ -30,7 +31,6 @@ export interface CompromiseInput {
   alg: SigningAlgorithm;
   bits: number;
   dryRun: boolean;
-  signal?: AbortSignal;
 }
 
 export interface CompromisePlan {

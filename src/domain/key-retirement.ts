@@ -7,14 +7,14 @@ import type { Administration, KeyTransition } from './ports.js';
 import { asSentence } from './prose.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
+import type { WalkControl } from './walk-control.js';
 
-export interface RetirementInput {
+export interface RetirementInput extends WalkControl {
   kid: string;
   /** Retire although tokens live under the key: they are refused from then on. */
   force: boolean;
   dryRun: boolean;
   clockToleranceSeconds: number;
-  signal?: AbortSignal;
 }
 
 /**
@@ -83,7 +83,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
       { hint: 'Try again then, or use --force.', details: { heldUntil } },
     );
   }
-  const report = await countKeyUsage(ports, [key], input, input.signal);
+  const report = await countKeyUsage(ports, [key], input, input);
   const [usage] = report.keys as [KeyUsage];
   if (usage.tokens > 0) throw inUse(usage, now);
   if (!report.complete) {

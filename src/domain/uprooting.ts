@@ -1,6 +1,7 @@
 import { failureText } from './errors.js';
 import type { Clock, TokenRegistry, WideRemoval } from './ports.js';
 import type { SigningKey } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
 // An issuer that had read the key before may still register what it signed while the first pass is on its way.
 const MAX_PASSES = 3;
@@ -24,13 +25,13 @@ export interface UprootedEntries {
 export async function uprootEntries(
   { openRegistry, clock }: { openRegistry(): Promise<TokenRegistry>; clock: Clock },
   key: Pick<SigningKey, 'id'>,
-  { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
+  { dryRun, ...control }: { dryRun: boolean } & WalkControl,
 ): Promise<UprootedEntries> {
   const walk = (options: { dryRun: boolean }) =>
     orUnseen(async () =>
       (await openRegistry()).removeEverywhere(
         { keyId: key.id },
-        { now: clock.now(), ...options, ...(signal === undefined ? {} : { signal }) },
+        { now: clock.now(), ...options, ...walkControl(control) },
       ),
     );
   if (dryRun) return reportOf([await walk({ dryRun })], null);
