@@ -21,6 +21,8 @@ const ISSUER = 'jwtctl';
 const AUDIENCE = 'user';
 /** Of a user whose row has not changed since it was made. */
 const USER_VERSION = 1;
+/** 2048 bits. */
+const SIGNATURE_CHARACTERS = 342;
 
 /** @param {string} sub needs no encoding: `A-Z a-z 0-9 . _ ~ @ -` */
 export function productKey(sub) {
@@ -49,7 +51,7 @@ export function productLayout({ sub, entries }) {
 
 /**
  * As people do it: a key for each token, named by the token itself, with a small value: `SET <token> 1 EXAT <exp>`.
- * The tokens are those that the product would have issued, but for the signature: 256 random bytes in its place, because
+ * The tokens are those that the product would have issued, but for the signature: as many characters at random, because
  * signing a million takes minutes and Redis does not look.
  *
  * @param {readonly Key[]} keys
@@ -57,17 +59,25 @@ export function productLayout({ sub, entries }) {
  */
 export function rawTokenLayout(keys) {
   const random = openRandom(2);
-  const signature = Buffer.alloc(256);
+  const noise = randomCharacters(random);
   const headers = new Map(
     keys.map(({ id, kid }) => [id, base64url(JSON.stringify({ alg: 'RS256', typ: 'JWT', kid }))]),
   );
   return ({ sub, entries }) =>
     entries.map(({ keyId, iat, jti, exp }) => {
       const payload = JSON.stringify({ iss: ISSUER, sub, aud: AUDIENCE, iat, exp, jti });
-      random.fill(signature);
-      const key = `${headers.get(keyId)}.${base64url(payload)}.${signature.toString('base64url')}`;
+      const from = random.below(noise.length - SIGNATURE_CHARACTERS);
+      const signature = noise.slice(from, from + SIGNATURE_CHARACTERS);
+      const key = `${headers.get(keyId)}.${base64url(payload)}.${signature}`;
       return { key, command: encode('SET', key, '1', 'EXAT', String(exp)) };
     });
+}
+
+/** @param {ReturnType<typeof openRandom>} random */
+function randomCharacters(random) {
+  const bytes = Buffer.alloc(1024 * 1024);
+  random.fill(bytes);
+  return bytes.toString('base64url');
 }
 
 /** @param {string} text */
