@@ -7,6 +7,7 @@
  * counts nothing before. The product does: it looks at each entry, first counts what would go, and then removes it. Both
  * have a cluster of the same kind with as many tokens, filled anew before each round; that is not measured.
  */
+import { assertRemoved } from './support/counts.mjs';
 import { productLayout, rawTokenLayout } from './support/layouts.mjs';
 import { printed } from './support/product.mjs';
 import { atEachMaster } from './support/redis-cli.mjs';
@@ -54,20 +55,6 @@ export const flush = {
     return { series: [...series], verdicts: [ratioAtMost(series, 0.8)] };
   },
 };
-
-/**
- * @param {any} report of `cache flush`
- * @param {number} entries
- */
-function assertRemoved(report, entries) {
-  const isRight =
-    report.complete === true &&
-    report.removed === entries &&
-    report.matched === entries &&
-    sum(report.byNode.map((/** @type {any} */ row) => row.removed)) === entries;
-  if (!isRight)
-    throw new Error(`cache flush did not remove the ${count(entries)} tokens: ${JSON.stringify(report)}`);
-}
 
 /**
  * SCAN names some keys twice, as the tables shrink under it; so there may be more answers than keys.

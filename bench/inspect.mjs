@@ -6,6 +6,7 @@
  * counts nothing and looks into no value. It has a cluster of its own, of the same kind, with as many tokens. Both are
  * whole programs, from start to end, and both find their data as the fill left it.
  */
+import { assertSeen } from './support/counts.mjs';
 import { productLayout, rawTokenLayout } from './support/layouts.mjs';
 import { printed } from './support/product.mjs';
 import { atEachMaster } from './support/redis-cli.mjs';
@@ -28,7 +29,7 @@ export const inspect = {
 
     const inspectOnce = async () => {
       const run = await product.run(['cache', 'inspect', '--json']);
-      assertCounts(printed(run), tally, product.keys);
+      assertSeen(printed(run), tally, product.keys);
       return run.seconds;
     };
     const listOnce = async () => (await atEachMaster(peer, LIST, 'ignore')).seconds;
@@ -54,27 +55,6 @@ export const inspect = {
     return { series: [...series], verdicts: [ratioAtMost(series, 0.8)] };
   },
 };
-
-/**
- * @param {any} report of `cache inspect`
- * @param {import('./support/cluster.mjs').Tally} tally
- * @param {readonly import('./support/tokens.mjs').Key[]} keys
- */
-function assertCounts(report, tally, keys) {
-  const byKid = new Map(report.byKid.map((/** @type {any} */ row) => [row.kid, row.entries]));
-  const isRight =
-    report.complete === true &&
-    report.entries === tally.entries &&
-    report.subjects === tally.subjects &&
-    keys.every(({ id, kid }) => (byKid.get(kid) ?? 0) === (tally.byKeyId.get(id) ?? 0)) &&
-    sum(report.byNode.map((/** @type {any} */ row) => row.entries)) === tally.entries &&
-    sum(report.ttl.map((/** @type {any} */ row) => row.entries)) === tally.entries;
-  if (!isRight) {
-    throw new Error(
-      `cache inspect does not see the ${count(tally.entries)} tokens of ${count(tally.subjects)} subjects: ${JSON.stringify(report)}`,
-    );
-  }
-}
 
 /**
  * @param {number} listed

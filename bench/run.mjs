@@ -14,13 +14,17 @@ import { execFileSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bytes } from './bytes.mjs';
 import { flush } from './flush.mjs';
 import { inspect } from './inspect.mjs';
+import { issue } from './issue.mjs';
+import { memory } from './memory.mjs';
+import { pause } from './pause.mjs';
 import { killPrograms } from './support/programs.mjs';
 import { count, render } from './support/report.mjs';
 import { openStores } from './support/stores.mjs';
 
-const BENCHMARKS = [inspect, flush];
+const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { names, sizes, isList } = readArguments();

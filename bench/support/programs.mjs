@@ -17,7 +17,7 @@ export function killPrograms() {
  * @param {readonly string[]} args
  * @param {import('node:child_process').SpawnOptions} options
  */
-function startProgram(program, args, options) {
+export function startProgram(program, args, options) {
   const child = spawn(program, args, options);
   running.add(child);
   child.on('close', () => running.delete(child));

@@ -45,13 +45,30 @@ export function render(title, { series, verdicts, remarks = [] }) {
 /**
  * How many times the second median the first one is.
  *
- * @param {readonly [Series, Series]} series
+ * @typedef {readonly [Series, Series]} Pair the product and its peer
+ *
+ * @param {Pair} pair
  * @param {number} most to reach the target
  * @returns {Verdict}
  */
-export function ratioAtMost([one, other], most) {
-  const ratio = median(one.samples) / median(other.samples);
+export function ratioAtMost(pair, most) {
+  const ratio = ratioOf(pair);
   return { name: 'ratio', value: ratio.toFixed(2), target: `at most ${most}`, isReached: ratio <= most };
+}
+
+/**
+ * @param {Pair} pair
+ * @param {number} least to reach the target
+ * @returns {Verdict}
+ */
+export function ratioAtLeast(pair, least) {
+  const ratio = ratioOf(pair);
+  return { name: 'ratio', value: ratio.toFixed(2), target: `at least ${least}`, isReached: ratio >= least };
+}
+
+/** @param {Pair} pair */
+function ratioOf([one, other]) {
+  return median(one.samples) / median(other.samples);
 }
 
 export const seconds = (/** @type {number} */ value) => `${value.toFixed(2)} s`;

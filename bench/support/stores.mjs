@@ -1,5 +1,5 @@
 // @ts-check
-import { openServerGroup, startMariadb, startRedisCluster } from '../../scripts/servers.mjs';
+import { openServerGroup, startMariadb, startRedis, startRedisCluster } from '../../scripts/servers.mjs';
 import { openCluster } from './cluster.mjs';
 import { checkLayout } from './layout-check.mjs';
 import { installProduct } from './product.mjs';
@@ -11,6 +11,7 @@ import { installProduct } from './product.mjs';
  * @typedef {object} Stores
  * @property {() => Promise<Installation>} product with an empty cluster
  * @property {() => Promise<import('./cluster.mjs').Cluster>} peer an empty cluster
+ * @property {() => Promise<{ host: string, port: number }>} bystander a Redis that has nothing to do
  * @property {() => Promise<void>} stop
  *
  * @typedef {{ product: import('./product.mjs').Product, cluster: import('./cluster.mjs').Cluster, folder: string }} Installation
@@ -42,7 +43,11 @@ export function openStores() {
     return cluster;
   });
 
+  const bystander = once(() => startRedis({}, others));
+
   return {
+    bystander,
+
     async product() {
       const installation = await product();
       await installation.cluster.wipe();

@@ -53,7 +53,7 @@ export function* subjectsOf({ tokens, subjects, keys, now }) {
 }
 
 /** @param {number} index */
-function subjectName(index) {
+export function subjectName(index) {
   return `user${index}@example.com`;
 }
 
