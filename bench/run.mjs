@@ -11,7 +11,7 @@
  * The exit code is 0 whatever the figures are, and 1 where a run fails or its counts are wrong.
  */
 import { execFileSync } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bytes } from './bytes.mjs';
@@ -40,23 +40,31 @@ if (isList) {
 async function runAll(chosen) {
   execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: root, stdio: ['ignore', 2, 2] });
   const stores = openStores();
+  let isInterrupted = false;
   const stop = async () => {
     killPrograms();
     await stores.stop();
   };
   // Ctrl-C reaches npm, too, which passes it on: it may come twice.
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.on(signal, () => stop().finally(() => process.exit(130)));
+    process.on(signal, () => {
+      isInterrupted = true;
+      stop().finally(() => process.exit(130));
+    });
   }
   console.log(`Node ${process.version}, ${availableParallelism()} cores; median (least to most)`);
   try {
     for (const benchmark of chosen) {
       const used = { ...benchmark.sizes, ...sizes };
+      // Whatever else runs on the machine moves the figures, and not those of both alike.
+      const load = `load average before: ${loadavg()[0]?.toFixed(1)}`;
       const say = (/** @type {string} */ text) => console.error(`${benchmark.name}: ${text}`);
       try {
         const report = await benchmark.run({ stores, sizes: used, say });
-        console.log(`\n${render(`${benchmark.name}: ${describe(used)}`, report)}`);
+        console.log(`\n${render(`${benchmark.name}: ${describe(used)}; ${load}`, report)}`);
       } catch (error) {
+        // Then everything fails, and nobody asks why.
+        if (isInterrupted) break;
         console.error(`${benchmark.name}: failed: ${error instanceof Error ? error.message : error}`);
         process.exitCode = 1;
       }
