@@ -128,7 +128,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await haunt('alice', { ...ghost, kid });
     await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
-    await stores.json('keys', 'purge');
+    await stores.json('keys', 'purge', '--yes');
     await planted.plantEntry('alice', { ...ghost, keyId });
     await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
