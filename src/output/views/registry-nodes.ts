@@ -31,7 +31,7 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
     ...(evicting.length === 0
       ? []
       : [
-          `Where memory runs out, live tokens are dropped by ${evicting.join(', ')}: set maxmemory-policy to ${SAFE_POLICY}.`,
+          `${evicting.join(', ')} may drop live tokens when memory is full: set maxmemory-policy to ${SAFE_POLICY}.`,
         ]),
   ];
 }
