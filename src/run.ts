@@ -108,8 +108,10 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
-      const talk = globals.isQuiet ? null : io.stderr;
-      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, signal });
+      // Beside JSON stderr holds an error document or nothing.
+      const talk = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
+      const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
+      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, canRedraw, signal });
     },
     withProgress: async (label, walk) => {
       if (!mayDrawProgress(globals, io)) return walk(() => {});

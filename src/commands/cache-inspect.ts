@@ -4,6 +4,7 @@ import { JwtctlError } from '../domain/errors.js';
 import { type Inspection, inspectRegistry, inspectSubject } from '../domain/inspection.js';
 import { requireKeyAmong } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
+import { asSentence } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { watchRegistry } from '../domain/watching.js';
 import { EXIT } from '../output/exit-code.js';
@@ -86,7 +87,7 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   return {
     view: inspection(report, now),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
   };
 };
 
@@ -153,9 +154,11 @@ const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> 
 const nodes: Action<object, []> = async ({ context: open }) => {
   const registry = await (await open()).registry();
   const found = await registry.nodes();
+  const away = found.filter(({ reachable }) => !reachable);
   return {
     view: registryNodes(found),
-    exitCode: found.every(({ reachable }) => reachable) ? EXIT.done : EXIT.partial,
+    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
     notes: nodeNotes(found),
   };
 };

@@ -3,6 +3,7 @@ import { countFlush, type FlushInput, flush } from '../domain/flushing.js';
 import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import type { Database } from '../domain/ports.js';
+import { asSentence } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
@@ -65,7 +66,7 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
   return {
     view: flushReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not reached: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not reached: ${missed}`)),
   };
 };
 

@@ -46,7 +46,7 @@ export interface Invocation {
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
-   * Returns at `time`, and shows on stderr how long it still takes.
+   * Returns at `time`, and shows on stderr how long it still takes, unless the output is for programs.
    *
    * @param what is waited for, to follow `until`
    * @throws AbortError once {@link signal} is aborted

@@ -33,22 +33,18 @@ export const revoke: Action<RevokeFlags, [string | undefined]> = async (invocati
   return {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: revocationNotes(outcome, selection, invocation.globals.dryRun),
+    notes: outcome.complete ? revocationNotes(outcome, selection) : [],
+    warnings: outcome.complete ? [] : [incompleteRevocation(invocation.globals.dryRun)],
   };
 };
 
-function revocationNotes(
-  { complete, alreadyGone, revoked }: RevocationOutcome,
-  selection: Selection,
-  dryRun: boolean,
-): string[] {
-  if (!complete) {
-    return [
-      dryRun
-        ? 'Not all of the registry could be seen: there may be more.'
-        : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
-    ];
-  }
+function incompleteRevocation(dryRun: boolean): string {
+  return dryRun
+    ? 'Not all of the registry could be seen: there may be more.'
+    : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.';
+}
+
+function revocationNotes({ alreadyGone, revoked }: RevocationOutcome, selection: Selection): string[] {
   if (alreadyGone > 0) {
     return [
       'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',

@@ -4,6 +4,7 @@ import { changeKeys } from './key-change.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
 import { countKeyUsage, type KeyUsage } from './key-usage.js';
 import type { Administration, KeyTransition } from './ports.js';
+import { asSentence } from './prose.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
 import type { WalkControl } from './walk-control.js';
@@ -89,7 +90,9 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
     throw new JwtctlError(
       'partial',
       'ERR_COUNT_INCOMPLETE',
-      `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}.`,
+      asSentence(
+        `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}`,
+      ),
       { hint: 'Try again when the whole registry answers, or use --force.' },
     );
   }

@@ -58,6 +58,8 @@ export interface Section {
 export interface Outcome {
   view?: View;
   exitCode?: number;
-  /** Said on stderr beside the view: warnings, what to do next. */
+  /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
   notes?: readonly string[];
+  /** Said on stderr whatever the output is for: what was not done or not seen. Goes with an exit code that is not 0. */
+  warnings?: readonly string[];
 }
