@@ -154,9 +154,11 @@ const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> 
 const nodes: Action<object, []> = async ({ context: open }) => {
   const registry = await (await open()).registry();
   const found = await registry.nodes();
+  const away = found.filter(({ reachable }) => !reachable);
   return {
     view: registryNodes(found),
-    exitCode: found.every(({ reachable }) => reachable) ? EXIT.done : EXIT.partial,
-    warnings: nodeNotes(found),
+    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+    notes: nodeNotes(found),
   };
 };

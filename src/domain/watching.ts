@@ -77,7 +77,7 @@ function asFailure(error: unknown): JwtctlError {
  * Which entries are new is told by when they were issued. Those that were there before the earlier look began can only have
  * stayed or gone, so what is missing of them has gone; the rest of the difference has come.
  */
-export function changeBetween(
+function changeBetween(
   earlier: { at: number; report: Inspection },
   later: { at: number; report: Inspection },
 ): RegistryChange {

@@ -2,6 +2,8 @@ const HOME = '\x1b[H';
 const CLEAR_SCREEN = '\x1b[2J';
 const CLEAR_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
+/** What is behind the last text: a terminal shows there that Ctrl-C was pressed. */
+export const CLEAR_REST = `\r${CLEAR_BELOW}`;
 
 /**
  * Draws texts over each other. Each comes as one piece, over what is there and not after clearing it, so that nothing

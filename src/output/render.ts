@@ -80,9 +80,10 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
     case 'report':
       return write(drawSections(view.sections, paper()));
     case 'live': {
-      const { inPlace } = await import('./live.js');
+      const { CLEAR_REST, inPlace } = await import('./live.js');
       const draw = inPlace(() => screen().rows ?? USUAL_HEIGHT);
       for await (const { sections } of view.frames) await write(draw(drawSections(sections, paper())));
+      await write(CLEAR_REST);
     }
   }
 }

@@ -263,6 +263,17 @@ describe('a deep inspection', () => {
     expect(anomalies).toMatchObject({ noTtl: 0, ttlMismatch: 0 });
   });
 
+  test('does not hold against a subject what is issued while its parts are read', async () => {
+    const { anomalies } = await deep([
+      surveyed('alice', { isLast: false, details: details(end()) }),
+      surveyed('alice', {
+        isFirst: false,
+        entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), label: null }],
+      }),
+    ]);
+    expect(anomalies.ttlMismatch).toBe(0);
+  });
+
   test('counts subjects with entries that are no users; a disabled user is one', async () => {
     const { users } = service.database;
     for (const sub of ['known', 'disabled']) await users.add({ sub, name: null, at: now });

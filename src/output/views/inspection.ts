@@ -1,5 +1,6 @@
 import { formatDuration } from '../../domain/duration.js';
 import type { Anomalies, Inspection, SubjectFacts, SubjectInspection } from '../../domain/inspection.js';
+import { asSentence } from '../../domain/prose.js';
 import { isTrusted } from '../../domain/signing-key.js';
 import type { RegistryChange } from '../../domain/watching.js';
 import { counted } from '../counted.js';
@@ -115,7 +116,7 @@ function troubles({ complete, missed, byKid }: Inspection): Text[] {
   const tokens = refused.reduce((sum, { entries }) => sum + entries, 0);
   return [
     ...(complete ? [] : [{ text: 'INCOMPLETE: there is more than this.', tone: 'bad' as const }]),
-    ...missed.map((one) => ({ text: `Not seen: ${one}.`, tone: 'bad' as const })),
+    ...missed.map((one) => ({ text: asSentence(`Not seen: ${one}`), tone: 'bad' as const })),
     ...(tokens === 0
       ? []
       : [

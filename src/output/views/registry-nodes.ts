@@ -18,20 +18,17 @@ export function registryNodes(nodes: readonly RegistryNode[]): View {
   };
 }
 
-/** What an operator should know of, for a person. */
+/** What may lose tokens although all answers. */
 export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   const evicting = nodes.filter(evicts).map(({ node }) => node);
   return [
-    ...nodes
-      .filter(({ reachable }) => !reachable)
-      .map(({ node, role }) => `Not reached: the ${role} ${node}.`),
     ...nodes
       .filter((node) => lacksReplica(node, nodes))
       .map(({ node }) => `The master ${node} has no replica that answers: what it holds is lost with it.`),
     ...(evicting.length === 0
       ? []
       : [
-          `Where memory runs out, live tokens are dropped by ${evicting.join(', ')}: set maxmemory-policy to ${SAFE_POLICY}.`,
+          `${evicting.join(', ')} may drop live tokens when memory is full: set maxmemory-policy to ${SAFE_POLICY}.`,
         ]),
   ];
 }
