@@ -194,23 +194,29 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
 
   test('of hostile subjects each loses its ghost and keeps its token', async () => {
     const keyId = await idOf(living.kid);
-    const tokens = new Map<string, Issued>();
-    for (const sub of HOSTILE_SUBJECTS.filter((sub) => sub !== 'alice')) {
-      const token = await issue(sub);
-      tokens.set(sub, token);
-      await stores.json('token', 'revoke', `--sub=${sub}`, '--jti=ghost');
-      await planted.plantEntry(sub, { ...token, keyId, jti: 'ghost' });
-      expect(await planted.jtis(sub)).toHaveLength(2);
+    const { iat, exp } = living;
+    const subs = HOSTILE_SUBJECTS.filter((sub) => sub !== 'alice');
+    for (const sub of subs) {
+      await stores.query(
+        `INSERT INTO users (sub, status, version, created_at, updated_at) VALUES (?, 'enabled', 1, ${iat}, ${iat})`,
+        [sub],
+      );
+      await stores.query(
+        `INSERT INTO security_log (type, sub, jti, at, expires_at) VALUES ('token_revoked', ?, 'ghost', ${iat}, ${exp})`,
+        [sub],
+      );
+      for (const jti of ['ghost', 'token']) await planted.plantEntry(sub, { keyId, iat, exp, jti });
     }
     await mends({
-      subjects: tokens.size + 1,
-      entries: 2 * tokens.size + 1,
-      dropped: { ...NOTHING.dropped, revoked: tokens.size },
+      ...{
+        subjects: subs.length + 1,
+        entries: 2 * subs.length + 1,
+        dropped: { ...NOTHING.dropped, revoked: subs.length },
+      },
+      // What was planted never expires, and dropping the ghost mends that.
+      expiriesSet: stores.isCluster ? subs.length : 0,
     });
-    for (const [sub, token] of tokens) {
-      expect({ sub, jtis: await planted.jtis(sub) }).toEqual({ sub, jtis: [token.jti] });
-      expect(await verdict(token)).toBe('active');
-    }
+    for (const sub of subs) expect({ sub, jtis: await planted.jtis(sub) }).toEqual({ sub, jtis: ['token'] });
   });
 });
 
