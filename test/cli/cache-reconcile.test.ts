@@ -264,6 +264,48 @@ describe('cache reconcile in a Redis Cluster', () => {
     expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
   });
 
+  test('of a subject with thousands of tokens the revoked half goes, while it is read in parts', async () => {
+    await stores.json('users', 'add', 'service');
+    const [key] = await stores.query('SELECT id FROM keystore');
+    const names = Array.from({ length: 5_000 }, (_, index) => `j${index}`);
+    const start = `${Number(key?.id).toString(36)}.${living.iat.toString(36)}.`;
+    const service = `${redis.prefix}:{service}`;
+    await redis.client.zadd(
+      service,
+      ...names.flatMap((jti, index) => [living.exp + (index % 7), `${start}${jti}`]),
+    );
+    const revoked = names.filter((_, index) => index % 2 === 0);
+    const values = revoked.map(
+      (jti) => `('token_revoked', 'service', '${jti}', ${living.iat}, ${living.exp + 99})`,
+    );
+    await stores.query(
+      `INSERT INTO security_log (type, sub, jti, at, expires_at) VALUES ${values.join(', ')}`,
+    );
+
+    const expected = {
+      subjects: 2,
+      entries: 5_001,
+      dropped: { ...NOTHING.dropped, revoked: 2_500 },
+      expiriesSet: 1,
+    };
+    expect(await stores.json('cache', 'reconcile', '-n')).toMatchObject({
+      ...NOTHING,
+      ...expected,
+      dryRun: true,
+    });
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, ...expected });
+    const left = await redis.client.zrange(service, '0', '-1');
+    expect(left.sort()).toEqual(
+      names
+        .filter((jti) => !revoked.includes(jti))
+        .map((jti) => `${start}${jti}`)
+        .sort(),
+    );
+    expect(await redis.client.expiretime(service)).toBe(living.exp + 6 + 5);
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, entries: 2_501 });
+    await redis.client.unlink(service);
+  });
+
   test('what looks alike and is not ours is neither counted nor touched', async () => {
     const { client, prefix } = redis;
     const member = `1.${living.iat.toString(36)}.ghost`;
