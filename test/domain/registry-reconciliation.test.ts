@@ -340,6 +340,33 @@ describe('a subject in parts', () => {
     expect(await jtis('alice')).toEqual(['a', 'b', 'd']);
   });
 
+  test('loses what is revoked of thousands of tokens while they are read', async () => {
+    const now = service.clock.now();
+    await service.database.users.add({ sub: 'alice', name: null, at: now });
+    const names = Array.from({ length: 2_500 }, (_, index) => `j${index}`);
+    const rows = names.map((jti) => ({
+      sub: 'alice',
+      jti,
+      key_id: keyId,
+      iat: now,
+      exp: now + 600,
+      label: null,
+    }));
+    await service.db.insertInto('registry_entries').values(rows).execute();
+    const revoked = names.filter((_, index) => index % 2 === 0);
+    const event = {
+      type: 'token_revoked',
+      sub: 'alice',
+      reason: null,
+      at: now,
+      expiresAt: now + 900,
+    } as const;
+    for (const jti of revoked) await service.database.securityLog.append({ ...event, jti });
+
+    await mends({ subjects: 1, entries: 2_500, dropped: { ...NOTHING.dropped, revoked: 1_250 } });
+    expect((await jtis('alice')).sort()).toEqual(names.filter((jti) => !revoked.includes(jti)).sort());
+  });
+
   function inParts(take: Parameters<TokenRegistry['survey']>[0]): typeof take {
     return async (subjects) => {
       for (const { entries, details, ...subject } of subjects) {
