@@ -3,8 +3,9 @@
  * How long the masters keep a client waiting while `cache inspect` and `cache flush` are at work, against the same client
  * with the masters to itself: the worst master's 99.9th percentile. See support/ping-client.mjs for the client.
  *
- * A server that is no part of the cluster is pinged along: what it shows is the cores being busy, not Redis. On a machine
- * with few cores most of what the masters show may be that.
+ * A server that is no part of the cluster is pinged along: what it shows is the cores being busy, not Redis. Where the
+ * client waits for longer than the target while nothing of ours runs, other programs hold the cores and nothing can be
+ * told.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertRemoved, assertSeen } from './support/counts.mjs';
@@ -64,12 +65,13 @@ export const pause = {
         format: milliseconds,
       })),
       verdicts: [phases.inspect, phases.flush].map(({ name, masters }) => {
-        const more = median(masters) - median(phases.idle.masters);
+        const idle = median(phases.idle.masters);
+        const more = median(masters) - idle;
         return {
           name: `${name}, more`,
           value: milliseconds(more),
           target: `under ${TARGET_MS} ms`,
-          isReached: more < TARGET_MS,
+          isReached: idle < TARGET_MS ? more < TARGET_MS : null,
         };
       }),
       remarks: Object.values(phases).map(

@@ -33,7 +33,16 @@ if (isList) {
     console.log(`${name.padEnd(9)} ${summary} (${describe(usual)})`);
   }
 } else {
-  await runAll(BENCHMARKS.filter(({ name }) => names.length === 0 || names.includes(name)));
+  const chosen = BENCHMARKS.filter(({ name }) => names.length === 0 || names.includes(name)).map(
+    (benchmark) => ({ ...benchmark, sizes: { ...benchmark.sizes, ...sizes } }),
+  );
+  for (const { name, sizes: asked } of chosen) {
+    if (asked.subjects > asked.tokens) {
+      console.error(`${name}: each subject has a token, so ${describe(asked)} cannot be.`);
+      process.exit(2);
+    }
+  }
+  await runAll(chosen);
 }
 
 /** @param {readonly import('./support/benchmark.mjs').Benchmark[]} chosen */
@@ -55,17 +64,17 @@ async function runAll(chosen) {
   console.log(`Node ${process.version}, ${availableParallelism()} cores; median (least to most)`);
   try {
     for (const benchmark of chosen) {
-      const used = { ...benchmark.sizes, ...sizes };
+      const { name, sizes: used } = benchmark;
       // Whatever else runs on the machine moves the figures, and not those of both alike.
       const load = `load average before: ${loadavg()[0]?.toFixed(1)}`;
-      const say = (/** @type {string} */ text) => console.error(`${benchmark.name}: ${text}`);
+      const say = (/** @type {string} */ text) => console.error(`${name}: ${text}`);
       try {
         const report = await benchmark.run({ stores, sizes: used, say });
-        console.log(`\n${render(`${benchmark.name}: ${describe(used)}; ${load}`, report)}`);
+        console.log(`\n${render(`${name}: ${describe(used)}; ${load}`, report)}`);
       } catch (error) {
         // Then everything fails, and nobody asks why.
         if (isInterrupted) break;
-        console.error(`${benchmark.name}: failed: ${error instanceof Error ? error.message : error}`);
+        console.error(`${name}: failed: ${error instanceof Error ? error.message : error}`);
         process.exitCode = 1;
       }
     }

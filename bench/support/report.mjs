@@ -11,7 +11,7 @@ import { median, spread } from './statistics.mjs';
  * @property {string} name
  * @property {string} value
  * @property {string} target
- * @property {boolean} isReached
+ * @property {boolean | null} isReached null where the machine is too busy to tell
  *
  * @typedef {object} Report
  * @property {Series[]} series
@@ -36,10 +36,16 @@ export function render(title, { series, verdicts, remarks = [] }) {
     }),
     ...verdicts.map(
       ({ name, value, target, isReached }) =>
-        `  ${name.padEnd(width)}   ${value}   target: ${target}: ${isReached ? 'reached' : 'NOT REACHED'}`,
+        `  ${name.padEnd(width)}   ${value}   target: ${target}: ${outcome(isReached)}`,
     ),
     ...remarks.map((remark) => `  ${remark}`),
   ].join('\n');
+}
+
+/** @param {boolean | null} isReached */
+function outcome(isReached) {
+  if (isReached === null) return 'the machine is too busy to tell';
+  return isReached ? 'reached' : 'NOT REACHED';
 }
 
 /**
