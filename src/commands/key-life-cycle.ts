@@ -78,17 +78,30 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
   const context = await open();
   const { settings, clock, actor } = context;
-  const [database, sealer] = await Promise.all([context.database(), context.sealer()]);
-  const key = await activateKey(
-    { database, sealer, clock, actor },
+  const [database, sealer, generator] = await Promise.all([
+    context.database(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const { dryRun } = globals;
+  const { key, isUnannounced, published } = await activateKey(
+    { database, sealer, generator, clock, actor },
     {
       kid,
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
       now: flags.now === true,
-      dryRun: globals.dryRun,
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun,
     },
   );
-  return { view: keyRecord(key, clock.now(), globals.dryRun) };
+  return {
+    view: keyRecord(key, clock.now(), dryRun),
+    notes: [
+      ...(isUnannounced && !dryRun ? [UNANNOUNCED] : []),
+      ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),
+    ],
+  };
 };
 
 const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, withProgress }, flags) => {
@@ -155,6 +168,9 @@ function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[]
   if (dryRun || missing.length === 0) return missing;
   return [
     ...missing,
+    ...(report.unopened === null
+      ? []
+      : ['Put its master key on the keyring, or run `jwtctl keys rotate --now` for a key that opens here.']),
     'The key is refused all the same. Run the same command again when all answers: it does what is left.',
   ];
 }

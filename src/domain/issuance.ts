@@ -124,22 +124,23 @@ export class Issuer {
   /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
   async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
     const { clock } = this.#ports;
-    const begunAt = clock.now();
+    let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
       const events = await this.#eventsOf(sub, kid);
-      if (events.some((event) => compromises(event, kid))) {
-        // It was, since it was read: what it signs is refused everywhere from that moment.
+      const now = clock.now();
+      // What a compromised key signs is refused everywhere from that moment; and one that was read long ago may have stepped down.
+      if (events.some((event) => compromises(event, kid)) || !HeldSigner.maySign(signer, now)) {
         this.#signer.letGo(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;
       }
-      const now = clock.now();
       const free = firstUncovered(events, { sub, kid }, now);
       if (free <= now) return { signer, now };
       // A token of the same second as a revocation would be covered by it: the next second is the first that is not.
-      if (free - begunAt > LONGEST_WAIT_SECONDS + 1) throw revokedAhead(sub, free - 1 - now);
+      waitedSeconds += free - now;
+      if (waitedSeconds > LONGEST_WAIT_SECONDS + 1) throw revokedAhead(sub, free - 1 - now);
       await clock.until(free);
       if (clock.now() < free) throw revokedAhead(sub, free - 1 - clock.now());
     }

@@ -1,49 +1,59 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { changeKeys } from './key-change.js';
-import { keyStoreChanged, requireKey } from './key-lookup.js';
+import { asPending, type KeyGenerationPorts, makeSealedKey } from './key-generation.js';
+import { keyStoreChanged, requireKeyAmong } from './key-lookup.js';
 import { assertOpens } from './key-promotion.js';
-import type { Clock, Database, Sealer } from './ports.js';
 import { type LifetimePolicy, stepDown, stepUp } from './rotation.js';
-import type { SigningKey } from './signing-key.js';
-
-export interface ActivationPorts {
-  database: Database;
-  sealer: Sealer;
-  clock: Clock;
-  actor: string;
-}
+import type { SigningAlgorithm, SigningKey } from './signing-key.js';
 
 export interface ActivationInput {
   kid: string;
   policy: LifetimePolicy & { publishLeadSeconds: number };
   /** Let it sign although it has not been published for the lead. */
   now: boolean;
+  /** What a new key is made for. */
+  alg: SigningAlgorithm;
+  bits: number;
   dryRun: boolean;
 }
 
+export interface Activation {
+  key: SigningKey;
+  /** Whether it was not published for the lead: a verifier may not know it yet. */
+  isUnannounced: boolean;
+  /** The kid of the key that was made to sign next; null where another one is pending already. */
+  published: string | null;
+}
+
 /**
- * Lets a pending key sign from now on, in place of the active one. The active key stays as it is.
+ * Lets a pending key sign from now on, in place of the active one, and publishes the next one where none is pending any
+ * more: a later rotation, or the end of a leaked key, is to find one that verifiers know. The active key stays as it is.
  *
  * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED` without `now`; what {@link assertOpens}
- * throws
+ * throws, and what keeps a key from being made
  */
-export async function activateKey(ports: ActivationPorts, input: ActivationInput): Promise<SigningKey> {
+export async function activateKey(ports: KeyGenerationPorts, input: ActivationInput): Promise<Activation> {
   const { database, clock, actor } = ports;
-  const key = await requireKey(database, input.kid);
-  if (key.state === 'active') return key;
+  const { keys } = await database.keys.snapshot();
+  const key = requireKeyAmong(keys, input.kid);
+  if (key.state === 'active') return asItIs(key);
   assertActivatable(key, input, clock.now());
-  if (input.dryRun) return { ...key, state: 'active' };
+  if (input.dryRun)
+    return { ...asItIs({ ...key, state: 'active' }), isUnannounced: isNew(key, input, clock.now()) };
   await assertOpens(ports, key).catch(async (error) => {
     // What has become of it since is told by the transaction.
     if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
   });
+  const next = hasOtherPending(keys, key)
+    ? null
+    : await makeSealedKey(ports, { alg: input.alg, bits: input.bits });
 
   return database.transaction(async (stores) => {
     const now = clock.now();
     const { revision, keys: current } = await stores.keys.snapshot();
     const found = current.find(({ kid }) => kid === key.kid);
-    if (found?.state === 'active') return found;
+    if (found?.state === 'active') return asItIs(found);
     if (found === undefined) throw keyStoreChanged(key.kid);
     assertActivatable(found, input, now);
     const active = current.find(({ state }) => state === 'active');
@@ -51,11 +61,27 @@ export async function activateKey(ports: ActivationPorts, input: ActivationInput
       ...(active === undefined ? [] : [stepDown(active, input.policy, now)]),
       stepUp(found, input.policy, now),
     ];
-    const change = { revision, transitions, added: [] };
+    const added = next === null || hasOtherPending(current, key) ? [] : [asPending(next, now)];
     const row = { at: now, actor, action: 'keys.activate', reason: input.now ? 'forced' : null };
-    if (!(await changeKeys(stores, change, row))) throw keyStoreChanged(key.kid);
-    return (await stores.keys.find(key.kid)) as SigningKey;
+    if (!(await changeKeys(stores, { revision, transitions, added }, row))) throw keyStoreChanged(key.kid);
+    return {
+      key: (await stores.keys.find(key.kid)) as SigningKey,
+      isUnannounced: isNew(found, input, now),
+      published: added[0]?.kid ?? null,
+    };
   });
+}
+
+function asItIs(key: SigningKey): Activation {
+  return { key, isUnannounced: false, published: null };
+}
+
+function hasOtherPending(keys: readonly SigningKey[], { kid }: SigningKey): boolean {
+  return keys.some((other) => other.state === 'pending' && other.kid !== kid);
+}
+
+function isNew(key: SigningKey, { policy }: ActivationInput, now: number): boolean {
+  return now < key.createdAt + policy.publishLeadSeconds;
 }
 
 function assertActivatable(key: SigningKey, input: ActivationInput, now: number): void {

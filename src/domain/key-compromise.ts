@@ -8,7 +8,7 @@ import {
   type SealedKey,
 } from './key-generation.js';
 import { requireKeyAmong } from './key-lookup.js';
-import { assertOpens } from './key-promotion.js';
+import { openPrivateHalf } from './key-promotion.js';
 import type { KeySnapshot, KeyTransition, TokenRegistry } from './ports.js';
 import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
@@ -225,7 +225,7 @@ async function publishNext(
 async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
   try {
     const key = active === null ? null : await ports.database.keys.find(active);
-    if (key !== null) await assertOpens(ports, key);
+    if (key !== null) await openPrivateHalf(ports, key);
     return null;
   } catch (error) {
     return error instanceof JwtctlError && error.kind === 'unavailable' ? null : failureText(error);

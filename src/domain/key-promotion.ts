@@ -15,14 +15,19 @@ export interface PromotionPorts {
  * @throws JwtctlError what the sealer throws; (state) `ERR_PRIVATE_KEY_MISSING`, also where the key is not pending any
  * more, `ERR_KEY_HALVES_MISMATCH`
  */
-export async function assertOpens({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
+export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promise<void> {
   try {
-    const sealed = await database.keys.findSealed(key.kid);
-    if (sealed === null) throw withoutPrivateHalf(key);
-    privateHalf(key, await sealer.open(key.kid, sealed));
+    await openPrivateHalf(ports, key);
   } catch (error) {
     throw error instanceof JwtctlError ? notPromoted(key, error) : error;
   }
+}
+
+/** @throws JwtctlError as {@link assertOpens}, and says nothing of what the key is for */
+export async function openPrivateHalf({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
+  const sealed = await database.keys.findSealed(key.kid);
+  if (sealed === null) throw withoutPrivateHalf(key);
+  privateHalf(key, await sealer.open(key.kid, sealed));
 }
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {

@@ -84,8 +84,8 @@ export async function rotateKeys(
     const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
     // Not `??=`: that no key was active is something to remember too.
     if (firstActive === undefined) firstActive = signing;
-    // Another run rotated while this one was at it. Due or forced, it has been done.
-    if (firstActive !== signing) return lostRace(keys, input.policy, ports.clock.now());
+    // Another run rotated while this one was at it. Due or forced, it has been done; unless nothing signs by now.
+    if (firstActive !== signing && signing !== null) return lostRace(keys, input.policy, ports.clock.now());
 
     const plan = planRotation(keys, input.policy, ports.clock.now());
     if (input.dryRun) return outcomeOf(plan, []);

@@ -10,6 +10,8 @@ const ATTEMPTS = 5;
 export interface Signer {
   key: SigningKey;
   privateKey: KeyObject;
+  /** When the key store last said that it is the active one. */
+  readAt: number;
 }
 
 export interface SignerPorts {
@@ -22,8 +24,12 @@ interface Held {
   opening: Promise<Signer>;
   /** Set once it is. */
   opened?: Signer;
-  until: number;
+  /** When it was begun. */
+  since: number;
 }
+
+// Half of the hold: a token that meets a slow rotation, or a slow registry, stays within the whole of it.
+const READ_AGAIN_AFTER_SECONDS = ISSUER_KEY_HOLD_SECONDS / 2;
 
 /** The active key, held between two tokens, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
 export class HeldSigner {
@@ -40,9 +46,8 @@ export class HeldSigner {
   /** One unsealing for many tokens, and never a key that stepped down longer ago than `verifyUntil` allows for. */
   current(): Promise<Signer> {
     const now = this.#ports.clock.now();
-    if (this.#held === undefined || now >= this.#held.until) {
-      // Half of the hold: a token that meets a slow rotation, or a slow registry, stays within the whole of it.
-      const held: Held = { opening: this.#open(), until: now + ISSUER_KEY_HOLD_SECONDS / 2 };
+    if (this.#held === undefined || !isWithin(READ_AGAIN_AFTER_SECONDS, this.#held.since, now)) {
+      const held: Held = { opening: this.#open(), since: now };
       this.#held = held;
       held.opening.then(
         (signer) => {
@@ -56,21 +61,38 @@ export class HeldSigner {
     return this.#held.opening;
   }
 
+  /** Whether the key may sign at `now`, though it may have stepped down since it was read. */
+  static maySign({ readAt }: Signer, now: number): boolean {
+    return isWithin(ISSUER_KEY_HOLD_SECONDS, readAt, now);
+  }
+
   /** Lets go of a key that must not sign any more, unless another one has taken its place already. */
   letGo(signer: Signer): void {
     if (this.#held?.opened === signer) this.#held = undefined;
   }
 
   async #open(): Promise<Signer> {
-    const { database, sealer } = this.#ports;
+    const { database, sealer, clock } = this.#ports;
+    let readAt = clock.now();
+    let key = await findActiveKey(database);
     for (let attempt = 1; ; attempt++) {
-      const key = await findActiveKey(database);
       // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
       const isKnown = (key.maxTtlSeconds ?? 0) >= this.#maxTtlSeconds;
       const isActive = isKnown || (await this.#raiseMaxTtl(key));
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
-      if (sealed !== null) return { key, privateKey: privateHalf(key, await sealer.open(key.kid, sealed)) };
-      // The key stepped down between two reads; but not again and again.
+      if (sealed !== null) {
+        const privateKey = privateHalf(key, await sealer.open(key.kid, sealed));
+        if (clock.now() === readAt) return { key, privateKey, readAt };
+        // A vault may take its time, in which another key may have begun to sign.
+        const openedAt = clock.now();
+        const active = await findActiveKey(database);
+        if (active.kid === key.kid) return { key, privateKey, readAt: openedAt };
+        [key, readAt] = [active, openedAt];
+      } else {
+        readAt = clock.now();
+        key = await findActiveKey(database);
+      }
+      // It stepped down between two reads; but not again and again.
       if (attempt === ATTEMPTS) throw withoutPrivateHalf(key);
     }
   }
@@ -78,6 +100,11 @@ export class HeldSigner {
   #raiseMaxTtl({ kid }: SigningKey): Promise<boolean> {
     return this.#ports.database.transaction(({ keys }) => keys.raiseMaxTtl(kid, this.#maxTtlSeconds));
   }
+}
+
+/** A clock that was set back would otherwise have a key held for as long. */
+function isWithin(seconds: number, since: number, now: number): boolean {
+  return since <= now && now < since + seconds;
 }
 
 /** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */

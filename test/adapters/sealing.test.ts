@@ -222,6 +222,16 @@ describe('a keyring in a file', () => {
     expect(await sealer.sealingKeyId()).toBe(idOf(ONE));
   });
 
+  test('is read once more where the clock was set back, too', async () => {
+    const clock = new StandingClock();
+    const sealer = new JweSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    await sealer.sealingKeyId();
+    const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
+    await keyringFile(`${ONE}\n${TWO}\n`);
+    clock.advance(-3_600);
+    expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
+  });
+
   test('that cannot be read once more says so, and opens what it opened before', async () => {
     const clock = new StandingClock();
     const file = await keyringFile(`${ONE}\n`);

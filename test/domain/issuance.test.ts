@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Issuer } from '../../src/domain/issuance.js';
 import { decodeToken } from '../../src/domain/jws.js';
-import type { NewSecurityEvent } from '../../src/domain/ports.js';
+import type { NewSecurityEvent, Sealer } from '../../src/domain/ports.js';
 import { revokeSubject, revokeToken } from '../../src/domain/revocation.js';
 import { addUser, removeUser, setUserStatus } from '../../src/domain/user-administration.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
@@ -188,6 +189,56 @@ describe('the key', () => {
       expect(await issuing).toMatchObject({ kid: story.kid, iat: readAt + story.signedAfter });
     },
   );
+
+  test('is read anew where the clock was set back, for it may have stepped down long ago', async () => {
+    const issuer = service.issuer();
+    service.clock.advance(3_600);
+    await issuer.issue({ sub: 'alice' });
+    service.clock.advance(-3_600);
+    await swapKeys();
+    expect((await issuer.issue({ sub: 'alice' })).kid).toBe('k2');
+  });
+
+  test('signs nothing where it stepped down while a slow vault opened it', async () => {
+    const { sealer } = service.ports;
+    let isFirst = true;
+    const slow = {
+      ...service.ports,
+      users: service.database.users,
+      sealer: {
+        ...sealer,
+        open: async (kid: string, sealed: string) => {
+          if (isFirst) {
+            isFirst = false;
+            await swapKeys();
+            service.clock.advance(90);
+          }
+          return sealer.open(kid, sealed);
+        },
+      } as Sealer,
+    };
+    expect((await new Issuer(slow, POLICY).issue({ sub: 'alice' })).kid).toBe('k2');
+  });
+
+  test('that a slow vault opens takes nothing from the time that a revocation is waited for', async () => {
+    const { sealer } = service.ports;
+    const slow = {
+      ...service.ports,
+      users: service.database.users,
+      sealer: {
+        ...sealer,
+        open: async (kid: string, sealed: string) => {
+          service.clock.advance(12);
+          await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() });
+          return sealer.open(kid, sealed);
+        },
+      } as Sealer,
+    };
+    const issuing = new Issuer(slow, POLICY).issue({ sub: 'alice' });
+    await service.clock.awaited();
+    service.clock.advance(1);
+    expect((await issuing).iat).toBe(service.clock.now());
+  });
 
   test('whose halves do not belong together signs nothing', async () => {
     const { publicKey } = await service.ports.generator.generate(2048);

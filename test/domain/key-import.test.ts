@@ -129,7 +129,8 @@ describe('importing', () => {
     const keys = await named({ ...first, kid: 'k2', alg: 'RS256' });
     await importing(keys);
     expect((await importing(keys)).alreadyThere).toEqual(['k2']);
-    const input = { policy: { ...POLICY, publishLeadSeconds: 0 }, now: true, dryRun: false };
+    const policy = { ...POLICY, publishLeadSeconds: 0 };
+    const input = { policy, now: true, dryRun: false, alg: 'RS256', bits: 2048 } as const;
     await activateKey(service.ports, { ...input, kid: 'k2' });
     expect(await importing(keys)).toMatchObject({ keys: [{ state: 'active' }], alreadyThere: ['k2'] });
     await importing(await named({ ...second, kid: 'k3' }));

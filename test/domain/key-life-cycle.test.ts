@@ -23,6 +23,7 @@ const activate = (kid: string, options: { now?: boolean; dryRun?: boolean } = {}
     policy: { ...POLICY, publishLeadSeconds: LEAD },
     now: false,
     dryRun: false,
+    ...{ alg: 'RS256', bits: 2048 },
     ...options,
   });
 const retire = (kid: string, options: { force?: boolean; dryRun?: boolean } = {}) =>
@@ -45,17 +46,16 @@ describe('activate', () => {
   test('lets a key sign that has been published for the lead, and the one before goes on verifying', async () => {
     const old = await service.issueTo('alice');
     service.clock.advance(LEAD);
-    expect(await activate('k2')).toMatchObject({
-      kid: 'k2',
-      state: 'active',
-      activatedAt: service.clock.now(),
-    });
+    const { key, isUnannounced, published } = await activate('k2');
+    expect(key).toMatchObject({ kid: 'k2', state: 'active', activatedAt: service.clock.now() });
+    expect(isUnannounced).toBe(false);
     expect(await stateOf('k1')).toBe('retiring');
     expect(await service.verdict(old.token)).toBe('active');
     expect((await service.issuer().issue({ sub: 'alice' })).kid).toBe('k2');
     expect(await audited('keys.activate')).toEqual([
       ['k1', 'retiring', null],
       ['k2', 'active', null],
+      [published, 'pending', null],
     ]);
   });
 
@@ -63,15 +63,17 @@ describe('activate', () => {
     service.clock.advance(LEAD - 1);
     await expect(activate('k2')).rejects.toMatchObject(refusal('ERR_KEY_NOT_PUBLISHED'));
     expect(await stateOf('k1')).toBe('active');
-    expect(await activate('k2', { now: true })).toMatchObject({ state: 'active' });
+    const { key, isUnannounced, published } = await activate('k2', { now: true });
+    expect([key.state, isUnannounced]).toEqual(['active', true]);
     expect(await audited('keys.activate')).toEqual([
       ['k1', 'retiring', 'forced'],
       ['k2', 'active', 'forced'],
+      [published, 'pending', 'forced'],
     ]);
   });
 
   test('of the active key changes nothing, and of one that signs no more is refused', async () => {
-    expect(await activate('k1')).toMatchObject({ state: 'active' });
+    expect(await activate('k1')).toMatchObject({ key: { state: 'active' }, published: null });
     await activate('k2', { now: true });
     await expect(activate('k1', { now: true })).rejects.toMatchObject(refusal('ERR_KEY_NOT_PENDING'));
     await expect(activate('k3')).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_KEY_UNKNOWN' });
@@ -79,7 +81,9 @@ describe('activate', () => {
 
   test('as a dry run shows what would be and changes nothing', async () => {
     const before = await service.database.keys.snapshot();
-    expect(await activate('k2', { now: true, dryRun: true })).toMatchObject({ kid: 'k2', state: 'active' });
+    expect(await activate('k2', { now: true, dryRun: true })).toMatchObject({
+      ...{ key: { kid: 'k2', state: 'active' }, isUnannounced: true, published: null },
+    });
     expect(await service.database.keys.snapshot()).toEqual(before);
   });
 
@@ -90,7 +94,15 @@ describe('activate', () => {
     expect(keys.map(({ kid, state }) => [kid, state])).toEqual([
       ['k1', 'retiring'],
       ['k2', 'active'],
+      [expect.any(String), 'pending'],
     ]);
+  });
+
+  test('publishes no further key where another one is pending', async () => {
+    const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
+    await generateKeys(service.ports, { ...options, kid: 'k3' });
+    expect((await activate('k2', { now: true })).published).toBeNull();
+    expect((await service.database.keys.snapshot()).keys).toHaveLength(3);
   });
 });
 

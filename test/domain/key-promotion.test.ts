@@ -43,7 +43,7 @@ const rotation = (policy: Partial<RotationPolicy> = {}, dryRun = false) => ({
 /** What can make `k2` sign. */
 type Promotion = (ports?: KeyGenerationPorts) => Promise<unknown>;
 const activate: Promotion = (ports = service.ports) =>
-  activateKey(ports, { kid: 'k2', policy: ROTATION, now: true, dryRun: false });
+  activateKey(ports, { kid: 'k2', policy: ROTATION, now: true, dryRun: false, ...MADE });
 const rotateNow: Promotion = (ports = service.ports) => rotateKeys(ports, rotation({ isForced: true }));
 const rotateDue: Promotion = (ports = service.ports) => {
   service.clock.advance(30 * DAY);
@@ -206,7 +206,7 @@ describe('an activation', () => {
   test('opens nothing of the active key, nor as a dry run', async () => {
     await publish('k2', stranger());
     const { ports, opened } = counting();
-    const input = { policy: ROTATION, now: true };
+    const input = { policy: ROTATION, now: true, ...MADE };
     await activateKey(ports, { ...input, kid: 'k1', dryRun: false });
     await activateKey(ports, { ...input, kid: 'k2', dryRun: true });
     expect(opened).toEqual([]);
@@ -215,8 +215,7 @@ describe('an activation', () => {
   test('that cannot open the key, which another run has let sign meanwhile, finds it done', async () => {
     await publish('k2');
     expect(await activate(beforeOpening(() => activate(), stranger()))).toMatchObject({
-      kid: 'k2',
-      state: 'active',
+      key: { kid: 'k2', state: 'active' },
     });
   });
 });

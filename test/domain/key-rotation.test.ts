@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { jwkSet } from '../../src/domain/jwk-set.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import { type RotationInput, rotateAfterLead, rotateKeys } from '../../src/domain/key-rotation.js';
 import type { RotationPolicy } from '../../src/domain/rotation.js';
@@ -89,6 +90,53 @@ describe('the story of ten rotations', () => {
       const isRetired = (await kidsIn('retired')).includes(kid);
       expect(await service.verdict(token)).toBe(isRetired ? 'ERR_KEY_NOT_TRUSTED' : 'ERR_TOKEN_EXPIRED');
     }
+  }, 60_000);
+
+  /** Of each key in the order in which it was made, after so many rotations: does a token under it verify, does it sign, is it published. */
+  const STORY: Array<[verifies: string, signs: string, published: string]> = [
+    ['k1', 'k1', 'k1 k2'],
+    ['k1 k2', 'k2', 'k1 k2 k3'],
+    ['k2 k3', 'k3', 'k2 k3 k4'],
+    ['k3 k4', 'k4', 'k3 k4 k5'],
+    ['k4 k5', 'k5', 'k4 k5 k6'],
+    ['k5 k6', 'k6', 'k5 k6 k7'],
+    ['k6 k7', 'k7', 'k6 k7 k8'],
+    ['k7 k8', 'k8', 'k7 k8 k9'],
+    ['k8 k9', 'k9', 'k8 k9 k10'],
+    ['k9 k10', 'k10', 'k9 k10 k11'],
+    ['k10 k11', 'k11', 'k10 k11 k12'],
+  ];
+
+  test('which keys verify, sign and are published after each is as the table says', async () => {
+    const tokens: string[] = [];
+    const seen: typeof STORY = [];
+    await rotate();
+    for (const round of STORY.keys()) {
+      if (round > 0) {
+        service.clock.advance(30 * DAY - 1);
+        // One second before the rotation.
+        tokens.push((await longToken()).token);
+        service.clock.advance(1);
+        expect(await rotate()).toMatchObject({ rotated: true, reason: 'due' });
+      }
+      const { token, kid } = await longToken();
+      const { keys } = await service.database.keys.snapshot();
+      const names = new Map(keys.map((key, index) => [key.kid, `k${index + 1}`]));
+      const nameOf = (name: string) => names.get(name) ?? '?';
+      const verifying = new Set<string>();
+      for (const one of [...tokens, token]) {
+        const verdict = await service.verify(one);
+        if (verdict.active) verifying.add(nameOf(String(verdict.header.kid)));
+      }
+      seen.push([
+        [...verifying].join(' '),
+        nameOf(kid),
+        jwkSet(keys)
+          .keys.map((jwk) => nameOf(jwk.kid))
+          .join(' '),
+      ]);
+    }
+    expect(seen).toEqual(STORY);
   }, 60_000);
 
   test('what an issuer signs with a key that it still holds is accepted to the end', async () => {
@@ -260,6 +308,19 @@ describe('a run that waits out the lead', () => {
       service.clock.advance(DAY / 2);
     });
     expect(waits).toBe(2);
+  });
+
+  test('makes a key sign where meanwhile both of them were compromised', async () => {
+    const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom }) => {
+      service.clock.advance(signsFrom - service.clock.now());
+      await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
+      await service.db
+        .updateTable('keystore_revision')
+        .set((row) => ({ revision: row('revision', '+', 1) }))
+        .execute();
+    });
+    expect(outcome).toMatchObject({ rotated: true, previous: null });
+    expect(await kidsIn('active')).toEqual([outcome.active]);
   });
 
   test('does not rotate a second time where another run did it meanwhile', async () => {

@@ -85,8 +85,10 @@ export class JweSealer implements Sealer {
 
   /** What was known stays where the keyring cannot be had again. */
   async #masterKeysAnew(known: Keyring): Promise<Keyring> {
-    if (this.#clock.now() < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
-    this.#fetchedAt = this.#clock.now();
+    const now = this.#clock.now();
+    // A clock that was set back would otherwise have it cool down for as long.
+    if (this.#fetchedAt <= now && now < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
+    this.#fetchedAt = now;
     const keyring = await loadKeyring(this.#source);
     this.#keyring = Promise.resolve(keyring);
     return keyring;
