@@ -93,24 +93,30 @@ export class InspectionTally {
     return seen;
   }
 
-  // Called for millions of entries: plain loops.
+  // For millions of entries: plain loops over local variables.
   #addEntries({ node, entries, malformed }: SurveyedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
+    const [ttl, byKeyId] = [this.#ttl, this.#byKeyId];
+    let { lastExp, lastSettledExp } = seen;
+    let [counted, beforeNow, beforeSince] = [0, 0, 0];
+    for (const { keyId, iat, exp } of entries) {
+      if (exp > lastExp) lastExp = exp;
+      if (exp > lastSettledExp && iat < now) lastSettledExp = exp;
+      if (key !== undefined && keyId !== key.id) continue;
+      counted += 1;
+      if (iat < now) beforeNow += 1;
+      if (iat < since) beforeSince += 1;
+      byKeyId.set(keyId, (byKeyId.get(keyId) ?? 0) + 1);
+      const bar = barOf(exp - now);
+      ttl[bar] = (ttl[bar] ?? 0) + 1;
+    }
+    seen.lastExp = lastExp;
+    seen.lastSettledExp = lastSettledExp;
     seen.malformed += malformed;
     seen.live += entries.length;
-    const before = seen.counted;
-    for (const { keyId, iat, exp } of entries) {
-      if (exp > seen.lastExp) seen.lastExp = exp;
-      if (exp > seen.lastSettledExp && iat < now) seen.lastSettledExp = exp;
-      if (key !== undefined && keyId !== key.id) continue;
-      seen.counted += 1;
-      if (iat < now) this.#beforeNow += 1;
-      if (iat < since) this.#beforeSince += 1;
-      this.#byKeyId.set(keyId, (this.#byKeyId.get(keyId) ?? 0) + 1);
-      const bar = barOf(exp - now);
-      this.#ttl[bar] = (this.#ttl[bar] ?? 0) + 1;
-    }
-    const counted = seen.counted - before;
+    seen.counted += counted;
+    this.#beforeNow += beforeNow;
+    this.#beforeSince += beforeSince;
     this.#entries += counted;
     if (counted > 0) this.#byNode.set(node, (this.#byNode.get(node) ?? 0) + counted);
   }

@@ -304,6 +304,17 @@ describe('a deep inspection', () => {
   });
 });
 
+test('a user directory that fails ends a deep inspection', async () => {
+  const users = { findMany: () => Promise.reject(new Error('The database is away.')) };
+  const portions = Array.from({ length: 12 }, (_, portion) =>
+    Array.from({ length: 100 }, (_, index) => surveyed(`user-${portion}-${index}`)),
+  );
+  for (const shown of [portions, portions.slice(0, 1)]) {
+    const inspected = inspectRegistry(showing(shown), KEYS, { ...input(), deep: { users } });
+    await expect(inspected).rejects.toThrow('The database is away.');
+  }
+});
+
 describe('an inspection of one subject', () => {
   const inspect = (sub: string, parts: Partial<InspectionInput> = {}) =>
     inspectSubject({ registry, users: service.database.users }, KEYS, { ...input(parts), sub });
