@@ -179,7 +179,7 @@ export function createContext(options: ContextOptions): Context {
     const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
     const source = keyringSource();
     trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
-    return new JweSealer(source);
+    return new JweSealer(source, clock);
   });
 
   /** Beside an embedded store it belongs to that. With a server the other hosts need it too: that must not go unseen. */

@@ -73,25 +73,31 @@ export class Issuer {
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     assertUsable(request, this.#policy);
-    const { signer, now } = await this.#readyToSign(request.sub);
-    // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
-    const user = await this.#enabledUser(request.sub);
-    const claims = claimsSet(request, this.#policy, now);
-    const token = await sign(signer, claims);
-    if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
+    for (let attempt = 1; ; attempt++) {
+      const { signer, now } = await this.#readyToSign(request.sub);
+      // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
+      const user = await this.#enabledUser(request.sub);
+      const claims = claimsSet(request, this.#policy, now);
+      const token = await sign(signer, claims);
+      if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
 
-    const { jti, iat, exp, sub, aud } = claims;
-    await this.#ports.registry.register(
-      sub,
-      { jti, keyId: signer.key.id, iat, exp },
-      {
-        now,
-        user: knownStatus(user, now, this.#policy.statusTtlSeconds),
-        ...(request.label === undefined ? {} : { label: request.label }),
-        ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
-      },
-    );
-    return { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
+      const { jti, iat, exp, sub, aud } = claims;
+      const { kid, id: keyId } = signer.key;
+      await this.#ports.registry.register(
+        sub,
+        { jti, keyId, iat, exp },
+        {
+          now,
+          user: knownStatus(user, now, this.#policy.statusTtlSeconds),
+          ...(request.label === undefined ? {} : { label: request.label }),
+          ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
+        },
+      );
+      // Asked again now that the entry is there: whoever compromises the key from here on finds and removes it.
+      if (!(await this.#isCompromised(sub, kid))) return { token, jti, kid, sub, aud, iat, exp };
+      await this.#ports.registry.remove(sub, { jti, keyId }, now);
+      if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
+    }
   }
 
   /** What {@link issue} would sign. Nothing is signed, registered or opened. With `addsUser` there need not be a user yet. */
@@ -107,7 +113,7 @@ export class Issuer {
     const now = this.#ports.clock.now();
     if (this.#held === undefined || now >= this.#held.until) {
       const signer = this.#openSigner();
-      // Half of the hold: a token that has to wait, and one that meets a slow rotation, stay within the whole of it.
+      // Half of the hold: a token that meets a slow rotation, or a slow registry, stays within the whole of it.
       this.#held = { signer, until: now + ISSUER_KEY_HOLD_SECONDS / 2 };
       signer.catch(() => {
         this.#held = undefined;
@@ -157,39 +163,38 @@ export class Issuer {
     return user;
   }
 
-  /** A key that is not compromised, and a moment that no revocation covers. */
+  /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
   async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
+    const { clock } = this.#ports;
+    const begunAt = clock.now();
     for (let attempt = 1; ; attempt++) {
       const opening = this.#signer();
       const held = this.#held;
       const signer = await opening;
       const { kid } = signer.key;
-      const events = await this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
-      if (!events.some((event) => event.type === 'key_compromised' && event.kid === kid)) {
-        return { signer, now: await this.#afterRevocations(events, sub, kid) };
+      const events = await this.#eventsOf(sub, kid);
+      if (events.some((event) => compromises(event, kid))) {
+        // It was, since it was read: what it signs is refused everywhere from that moment.
+        if (this.#held === held) this.#held = undefined;
+        if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
+        continue;
       }
-      // It was, since it was read: what it signs is refused everywhere from that moment.
-      if (this.#held === held) this.#held = undefined;
-      if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
+      const now = clock.now();
+      const free = firstUncovered(events, { sub, kid }, now);
+      if (free <= now) return { signer, now };
+      // A token of the same second as a revocation would be covered by it: the next second is the first that is not.
+      if (free - begunAt > LONGEST_WAIT_SECONDS + 1) throw revokedAhead(sub, free - 1 - now);
+      await clock.until(free);
+      if (clock.now() < free) throw revokedAhead(sub, free - 1 - clock.now());
     }
   }
 
-  /** A token of the same second as a revocation would be covered by it: the next second is the first that is not. */
-  async #afterRevocations(events: readonly SecurityEvent[], sub: string, kid: string): Promise<number> {
-    const { clock } = this.#ports;
-    const now = clock.now();
-    const coveredUntil = Math.max(
-      -1,
-      ...events.filter((event) => coversNew(event, sub, kid, now)).map(issuedBefore),
-    );
-    if (coveredUntil < now) return now;
-    if (coveredUntil - now > LONGEST_WAIT_SECONDS) {
-      throw revokedAhead(sub, coveredUntil - now);
-    }
-    await clock.until(coveredUntil + 1);
-    const later = clock.now();
-    if (later <= coveredUntil) throw revokedAhead(sub, coveredUntil - later);
-    return later;
+  async #isCompromised(sub: string, kid: string): Promise<boolean> {
+    return (await this.#eventsOf(sub, kid)).some((event) => compromises(event, kid));
+  }
+
+  #eventsOf(sub: string, kid: string): Promise<SecurityEvent[]> {
+    return this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
   }
 }
 
@@ -198,12 +203,23 @@ interface Signer {
   privateKey: KeyObject;
 }
 
-function coversNew(event: SecurityEvent, sub: string, kid: string, iat: number): boolean {
-  return event.issuedBefore !== null && covers(event, { sub, kid, iat, jti: '' });
+function compromises(event: SecurityEvent, kid: string): boolean {
+  return event.type === 'key_compromised' && event.kid === kid;
 }
 
-function issuedBefore(event: SecurityEvent): number {
-  return event.issuedBefore ?? -1;
+/** The first second from `now` on whose tokens no revocation covers. */
+function firstUncovered(
+  events: readonly SecurityEvent[],
+  { sub, kid }: { sub: string; kid: string },
+  now: number,
+): number {
+  return events.reduce(
+    (free, event) =>
+      event.issuedBefore !== null && covers(event, { sub, kid, iat: free, jti: '' })
+        ? event.issuedBefore + 1
+        : free,
+    now,
+  );
 }
 
 function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {

@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CompactEncrypt, decodeProtectedHeader } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { parseKeyring } from '../../src/adapters/sealing/keyring.js';
+import { systemClock } from '../../src/clock.js';
+import { StandingClock } from '../support/clock.js';
 import { runAtOnce } from '../support/processes.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
@@ -23,7 +25,7 @@ function newMasterKey(): string {
 }
 
 function withKeyring(...lines: string[]): JweSealer {
-  return new JweSealer({ kind: 'value', text: lines.join('\n') });
+  return new JweSealer({ kind: 'value', text: lines.join('\n') }, systemClock);
 }
 
 function idOf(masterKey: string): string {
@@ -185,27 +187,63 @@ describe('a keyring', () => {
   });
 });
 
+test('a master key id that a stranger wrote into the row cannot steer the terminal', async () => {
+  const sealed = await new CompactEncrypt(PKCS8)
+    .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: '\u001b[2J', seals: 'k1' })
+    .encrypt(Buffer.from(TWO, 'base64'));
+  const error = await errorOf(withKeyring(ONE).open('k1', sealed));
+  expect(error.code).toBe('ERR_MASTER_KEY_UNKNOWN');
+  expect(error.message).not.toContain('\u001b');
+});
+
 describe('a keyring in a file', () => {
   test('is read when it is first needed, and once', async () => {
     const file = join(folder.path, 'master.key');
-    const sealer = new JweSealer({ kind: 'file', file });
+    const sealer = new JweSealer({ kind: 'file', file }, systemClock);
     await keyringFile(`${ONE}\n`);
     const { sealed } = await sealer.seal('k1', PKCS8);
     await keyringFile(`${TWO}\n`);
     expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
   });
 
+  test('is read once more for a master key that was added since, but not again and again', async () => {
+    const clock = new StandingClock();
+    const sealer = new JweSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
+    const isUnknown = () =>
+      expect(sealer.open('k1', sealed)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_UNKNOWN' });
+
+    await isUnknown();
+    await keyringFile(`${ONE}\n${TWO}\n`);
+    await isUnknown();
+    clock.advance(1);
+    expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
+    // The first line still seals.
+    expect(await sealer.sealingKeyId()).toBe(idOf(ONE));
+  });
+
+  test('that cannot be read once more says so, and opens what it opened before', async () => {
+    const clock = new StandingClock();
+    const file = await keyringFile(`${ONE}\n`);
+    const sealer = new JweSealer({ kind: 'file', file }, clock);
+    const [known, other] = [await sealer.seal('k1', PKCS8), await withKeyring(TWO).seal('k2', PKCS8)];
+    await rm(file);
+    clock.advance(1);
+    await expect(sealer.open('k2', other.sealed)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_MISSING' });
+    expect(Buffer.from(await sealer.open('k1', known.sealed))).toEqual(PKCS8);
+  });
+
   test('that is missing names the file, the key and the master key that it takes', async () => {
     const { sealed } = await withKeyring(ONE).seal('k1', PKCS8);
     const file = join(folder.path, 'none.key');
-    const error = await errorOf(new JweSealer({ kind: 'file', file }).open('k1', sealed));
+    const error = await errorOf(new JweSealer({ kind: 'file', file }, systemClock).open('k1', sealed));
     expect(error).toMatchObject({ kind: 'state', code: 'ERR_MASTER_KEY_MISSING' });
     for (const name of [file, 'k1', idOf(ONE)]) expect(error.message).toContain(name);
   });
 
   test('is not made', async () => {
     const file = join(folder.path, 'none.key');
-    await expect(new JweSealer({ kind: 'file', file }).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
     expect(await readdir(folder.path)).toEqual([]);
@@ -213,7 +251,7 @@ describe('a keyring in a file', () => {
 
   test.each([0o620, 0o602, 0o666])('that others may write is refused (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    await expect(new JweSealer({ kind: 'file', file }).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       kind: 'usage',
       code: 'ERR_MASTER_KEY_UNSAFE',
     });
@@ -221,20 +259,22 @@ describe('a keyring in a file', () => {
 
   test.each([0o600, 0o400, 0o640])('that others may at most read is used (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    expect((await new JweSealer({ kind: 'file', file }).seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
+    expect((await new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).masterKeyId).toBe(
+      idOf(ONE),
+    );
   });
 
   test('that is a folder is refused like a missing one', async () => {
     const file = join(folder.path, 'folder');
     await mkdir(file, { mode: 0o700 });
-    await expect(new JweSealer({ kind: 'file', file }).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
   });
 
   test('with a bad line names the file', async () => {
     const file = await keyringFile('hunter2');
-    const error = await errorOf(new JweSealer({ kind: 'file', file }).seal('k1', PKCS8));
+    const error = await errorOf(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8));
     expect(error.message).toContain(file);
     expect(error.message).not.toContain('hunter2');
   });
@@ -242,7 +282,7 @@ describe('a keyring in a file', () => {
 
 describe('a keyring from a command', () => {
   const from = (command: string, timeoutMs = 10_000) =>
-    new JweSealer({ kind: 'command', command, timeoutMs });
+    new JweSealer({ kind: 'command', command, timeoutMs }, systemClock);
 
   test('is what the command prints', async () => {
     const sealer = from(`echo '${ONE}' | cat && echo '${TWO}'`);
@@ -306,12 +346,15 @@ describe('the embedded keyring', () => {
   function embedded(options: { mayCreate?: boolean; file?: string } = {}) {
     const created: string[] = [];
     const file = options.file ?? join(folder.path, 'data', 'jwtctl.db.master-key');
-    const sealer = new JweSealer({
-      kind: 'embedded',
-      file,
-      mayCreate: async () => options.mayCreate ?? true,
-      onCreated: (made) => created.push(made),
-    });
+    const sealer = new JweSealer(
+      {
+        kind: 'embedded',
+        file,
+        mayCreate: async () => options.mayCreate ?? true,
+        onCreated: (made) => created.push(made),
+      },
+      systemClock,
+    );
     return { sealer, file, created };
   }
 
@@ -378,8 +421,9 @@ describe('the embedded keyring', () => {
       8,
       `
         import { JweSealer } from './src/adapters/sealing/jwe-sealer.js';
+        import { systemClock } from './src/clock.js';
         const file = process.argv[2];
-        const sealer = new JweSealer({ kind: 'embedded', file, mayCreate: async () => true, onCreated() {} });
+        const sealer = new JweSealer({ kind: 'embedded', file, mayCreate: async () => true, onCreated() {} }, systemClock);
         console.log((await sealer.seal('k1', Buffer.from('x'))).masterKeyId);
       `,
       file,

@@ -39,7 +39,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   const stores = await openEmbeddedStores();
   const { database, registry } = stores;
   const clock = new StandingClock();
-  const sealer = new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') });
+  const sealer = new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
   const ports = { database, registry, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
   await generateKeys(
     { ...ports, generator: oneKeyPair },

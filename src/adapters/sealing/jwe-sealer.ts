@@ -1,20 +1,30 @@
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { JwtctlError } from '../../domain/errors.js';
-import type { SealedPrivateKey, Sealer } from '../../domain/ports.js';
+import type { Clock, SealedPrivateKey, Sealer } from '../../domain/ports.js';
+import { excerpt } from '../../domain/prose.js';
 import type { MasterKey } from './keyring.js';
 import { type KeyringSource, loadKeyring } from './keyring-source.js';
+
+/** The shortest time between two looks at the keyring that an unknown master key causes, in seconds. */
+const COOL_DOWN_SECONDS = 1;
 
 /**
  * Seals a private half as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
  * master key as `kid` and, in a parameter of its own, the key that is sealed: a JWE that was moved to another row does
  * not open there, and neither name can be changed without the tag failing.
+ *
+ * The keyring is fetched once, and once more for a master key that is not on it: an issuer that runs for months finds the
+ * line that was added since.
  */
 export class JweSealer implements Sealer {
   readonly #source: KeyringSource;
-  #keyring: Promise<[MasterKey, ...MasterKey[]]> | undefined;
+  readonly #clock: Clock;
+  #keyring: Promise<Keyring> | undefined;
+  #fetchedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(source: KeyringSource) {
+  constructor(source: KeyringSource, clock: Clock) {
     this.#source = source;
+    this.#clock = clock;
   }
 
   async seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
@@ -27,20 +37,7 @@ export class JweSealer implements Sealer {
 
   async open(kid: string, sealed: string): Promise<Uint8Array> {
     const header = protectedHeader(kid, sealed);
-    const keyring = await this.#masterKeys().catch((error) => {
-      throw naming(error, kid, header.kid);
-    });
-    const master = keyring.find((candidate) => candidate.id === header.kid);
-    if (master === undefined) {
-      throw new JwtctlError(
-        'state',
-        'ERR_MASTER_KEY_UNKNOWN',
-        `The private half of key ${kid} is sealed under master key ${header.kid}, which the keyring does not hold.`,
-        {
-          hint: `The keyring holds ${keyring.map((key) => key.id).join(', ')}. Add the missing one as a further line.`,
-        },
-      );
-    }
+    const master = await this.#masterKey(header.kid, kid);
     if (header.seals !== kid) throw broken(kid, master.id, 'was sealed for another key');
     try {
       const { plaintext } = await compactDecrypt(sealed, master.secret, {
@@ -62,8 +59,21 @@ export class JweSealer implements Sealer {
     return protectedHeader(kid, sealed).kid;
   }
 
-  #masterKeys(): Promise<[MasterKey, ...MasterKey[]]> {
+  async #masterKey(id: string, kid: string): Promise<MasterKey> {
+    const isOnIt = (candidate: MasterKey) => candidate.id === id;
+    try {
+      const keyring = await this.#masterKeys();
+      const master = keyring.find(isOnIt) ?? (await this.#masterKeysAnew(keyring)).find(isOnIt);
+      if (master === undefined) throw unknownMasterKey(await this.#masterKeys());
+      return master;
+    } catch (error) {
+      throw naming(error, kid, id);
+    }
+  }
+
+  #masterKeys(): Promise<Keyring> {
     if (this.#keyring === undefined) {
+      this.#fetchedAt = this.#clock.now();
       this.#keyring = loadKeyring(this.#source);
       // A failure is not kept: a vault that was away may answer the next time.
       this.#keyring.catch(() => {
@@ -72,12 +82,29 @@ export class JweSealer implements Sealer {
     }
     return this.#keyring;
   }
+
+  /** What was known stays where the keyring cannot be had again. */
+  async #masterKeysAnew(known: Keyring): Promise<Keyring> {
+    if (this.#clock.now() < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
+    this.#fetchedAt = this.#clock.now();
+    const keyring = await loadKeyring(this.#source);
+    this.#keyring = Promise.resolve(keyring);
+    return keyring;
+  }
 }
 
-/** Which master key it takes, beside why there is none to try. */
+type Keyring = [MasterKey, ...MasterKey[]];
+
+function unknownMasterKey(keyring: Keyring): JwtctlError {
+  return new JwtctlError('state', 'ERR_MASTER_KEY_UNKNOWN', 'The keyring does not hold it.', {
+    hint: `The keyring holds ${keyring.map((key) => key.id).join(', ')}. Add the missing one as a further line.`,
+  });
+}
+
+/** Which master key it takes, beside why there is none to try. The id is what the row says, whoever wrote that. */
 function naming(error: unknown, kid: string, masterKeyId: string): unknown {
   if (!(error instanceof JwtctlError)) return error;
-  const message = `The private half of key ${kid} is sealed under master key ${masterKeyId}. ${error.message}`;
+  const message = `The private half of key ${kid} is sealed under master key ${excerpt(masterKeyId)}. ${error.message}`;
   return new JwtctlError(error.kind, error.code, message, {
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     cause: error,
