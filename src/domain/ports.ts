@@ -208,6 +208,17 @@ export interface SealedPrivateKey {
   masterKeyId: string;
 }
 
+/** Seals, under the same keyring, the key that the content of one file is encrypted with. It opens for that file alone. */
+export interface ContentKeySealer {
+  /**
+   * @param file what tells the file from all others
+   * @returns JWE in Compact Serialization
+   */
+  sealContentKey(file: string, contentKey: Uint8Array): Promise<string>;
+  /** @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state), as {@link Sealer.open} does */
+  openContentKey(file: string, sealed: string): Promise<Uint8Array>;
+}
+
 export interface KeyPairGenerator {
   generate(bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }
