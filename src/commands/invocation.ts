@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
-import type { PrivateFile } from '../domain/key-export.js';
+import type { PrivateFile } from '../domain/ports.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome } from '../output/view.js';
 

@@ -223,6 +223,21 @@ export interface KeyPairGenerator {
   generate(bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
 }
 
+/** A file that only its owner may read, which is not there yet. */
+export interface PrivateFile {
+  /** Absolute. */
+  readonly path: string;
+  /** @throws JwtctlError `ERR_FILE_EXISTS` (usage) where there is something of that name */
+  assertFree(): Promise<void>;
+  /** Makes it, empty. @throws JwtctlError (usage) `ERR_FILE_EXISTS`, `ERR_FILE_UNWRITABLE` */
+  create(): Promise<void>;
+  /** Adds this at its end. It is on the disk when this resolves. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage) */
+  append(text: string): Promise<void>;
+  close(): Promise<void>;
+  /** Closes and removes it. */
+  discard(): Promise<void>;
+}
+
 /** A person at a terminal. */
 export interface Prompt {
   confirm(message: string): Promise<boolean>;
