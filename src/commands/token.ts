@@ -1,38 +1,22 @@
 import type { Context } from '../context.js';
 import { JwtctlError } from '../domain/errors.js';
 import type { TokenRequest } from '../domain/issuance.js';
-import { isJti, parseJti } from '../domain/jti.js';
+import { parseJti } from '../domain/jti.js';
 import { decodeToken } from '../domain/jws.js';
-import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import { parseReason } from '../domain/prose.js';
-import {
-  countWide,
-  type RevocationOutcome,
-  revokeSubject,
-  revokeToken,
-  revokeWide,
-} from '../domain/revocation.js';
 import { parseSubject } from '../domain/subject.js';
 import { ensureUser } from '../domain/user-administration.js';
-import { checkJws, verifyToken } from '../domain/verification.js';
+import { verifyToken } from '../domain/verification.js';
 import { openStoreIssuer } from '../issue/store-issuer.js';
-import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
-import {
-  decodedToken,
-  issuancePlan,
-  issuedToken,
-  revocation,
-  tokenList,
-  verification,
-} from '../output/views/tokens.js';
+import { decodedToken, issuancePlan, issuedToken, tokenList, verification } from '../output/views/tokens.js';
 import { storeVerification } from '../verify/store-verification.js';
 import { parseClaims } from './claims-flags.js';
 import { examples } from './examples.js';
 import { durationFlag, momentFlag, repeatedFlag } from './flags.js';
-import type { Action, DefineGroup, Invocation } from './invocation.js';
-import { lifetimePolicy } from './lifetime-policy.js';
+import type { Action, DefineGroup } from './invocation.js';
+import { revoke } from './token-revoke.js';
 
 export const defineToken: DefineGroup = (group, run) => {
   group
@@ -190,145 +174,3 @@ const list: Action<{ sub: string }, []> = async (invocation, flags) => {
     ),
   };
 };
-
-interface RevokeFlags {
-  sub?: string;
-  jti?: string;
-  all?: true;
-  kid?: string;
-  issuedBefore?: number;
-  reason?: string;
-}
-
-const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, flags, token) => {
-  const selection = revocationSelection(flags, token);
-  const outcome = await revokeSelected(invocation, selection, flags.reason ?? null);
-  return {
-    view: revocation(outcome, invocation.globals.dryRun),
-    exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: revocationNotes(outcome, selection, invocation.globals.dryRun),
-  };
-};
-
-function revocationNotes(
-  { complete, alreadyGone, revoked }: RevocationOutcome,
-  selection: Selection,
-  dryRun: boolean,
-): string[] {
-  if (!complete) {
-    return [
-      dryRun
-        ? 'Not all of the registry could be seen: there may be more.'
-        : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
-    ];
-  }
-  if (alreadyGone > 0) {
-    return [
-      'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',
-    ];
-  }
-  if (revoked > 0 || selection.by !== 'sub') return [];
-  const which = selection.issuedBefore === undefined ? '' : ' that were issued then or earlier';
-  return [`There are no live tokens of this subject${which}.`];
-}
-
-type Selection =
-  | { by: 'token'; token: string }
-  | { by: 'jti'; sub: string; jti: string }
-  | { by: 'sub'; sub: string; issuedBefore?: number }
-  | { by: 'wide'; kid?: string; issuedBefore?: number };
-
-const FORMS =
-  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K or --issued-before T';
-
-/** Contradictions end here, before anything is opened. */
-function revocationSelection(flags: RevokeFlags, token: string | undefined): Selection {
-  const { jti, all, kid, issuedBefore } = flags;
-  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
-  const given = [token, jti, all, kid].filter((value) => value !== undefined).length;
-  const before = issuedBefore === undefined ? {} : { issuedBefore };
-  if (token !== undefined && given === 1 && sub === undefined && issuedBefore === undefined)
-    return { by: 'token', token };
-  if (sub !== undefined && jti !== undefined && given === 1 && issuedBefore === undefined)
-    return { by: 'jti', sub, jti };
-  if (sub !== undefined && all !== undefined && given === 1 && issuedBefore === undefined)
-    return { by: 'sub', sub };
-  if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
-  if (sub === undefined && kid !== undefined && given === 1) return { by: 'wide', kid, ...before };
-  if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'wide', issuedBefore };
-  throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'These flags do not say which tokens are meant.', {
-    hint: `Use one of ${FORMS}.`,
-  });
-}
-
-async function revokeSelected(
-  invocation: Invocation,
-  selection: Selection,
-  reason: string | null,
-): Promise<RevocationOutcome> {
-  const { globals, signal } = invocation;
-  const text = selection.by === 'token' ? await invocation.readText(selection.token) : '';
-  const context = await invocation.context();
-  const ports = await context.administration();
-  const policy = lifetimePolicy(context.settings);
-  const options = { reason, dryRun: globals.dryRun, signal };
-  if ('issuedBefore' in selection) assertPast(selection.issuedBefore, context);
-
-  switch (selection.by) {
-    case 'token':
-      return revokeToken(ports, policy, await identify(context, text), options);
-    case 'jti':
-      return revokeToken(ports, policy, selection, options);
-    case 'sub':
-      return revokeSubject(ports, policy, selection, options);
-    case 'wide': {
-      const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
-      const wide = {
-        ...(key === undefined ? {} : { key }),
-        ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
-      };
-      const { matched, subjects, issuedBefore, complete, missed } = await countWide(ports, wide, signal);
-      if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
-      signal.throwIfAborted();
-      await invocation.confirm(
-        `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,
-      );
-      return revokeWide(ports, policy, { ...wide, issuedBefore }, options);
-    }
-  }
-}
-
-/** A token is revoked by what it says of itself, so it has to be one that a key of ours signed, whatever became of that key. */
-async function identify(context: Context, token: string): Promise<{ sub: string; jti: string }> {
-  const { findKey } = await storeVerification(context);
-  const signed = await checkJws(token, { findKey }, { anyState: true });
-  if ('active' in signed) {
-    throw new JwtctlError(
-      'refused',
-      signed.error.code,
-      `This token cannot be revoked: ${signed.error.message}`,
-      {
-        hint: 'A token that no key here signed is not accepted anyway. `jwtctl token revoke --sub S --jti J` takes a token by name.',
-      },
-    );
-  }
-  const { sub, jti } = signed.payload;
-  if (typeof sub === 'string' && isJti(jti)) return { sub: parseSubject(sub), jti };
-  throw new JwtctlError(
-    'refused',
-    'ERR_CLAIM_INVALID',
-    'This token cannot be revoked: it has no sub and jti.',
-  );
-}
-
-function assertPast(issuedBefore: number | undefined, { clock }: Context): void {
-  if (issuedBefore === undefined || issuedBefore <= clock.now()) return;
-  throw new JwtctlError(
-    'usage',
-    'ERR_FLAG_INVALID',
-    '--issued-before is in the future: tokens that do not exist cannot be revoked.',
-    {
-      hint: 'Give a moment up to now.',
-    },
-  );
-}

@@ -2,6 +2,11 @@ import type { User, UserDirectory } from './ports.js';
 
 /** `users.source: off`: whoever a token names exists and is enabled. */
 export const everyone: UserDirectory = {
-  find: async (sub) => ({ sub, name: null, status: 'enabled', version: 0, createdAt: null, updatedAt: null }),
+  find: async (sub) => enabled(sub),
+  findMany: async (subs) => new Map(subs.map((sub) => [sub, enabled(sub)])),
   list: async function* (): AsyncGenerator<User> {},
 };
+
+function enabled(sub: string): User {
+  return { sub, name: null, status: 'enabled', version: 0, createdAt: null, updatedAt: null };
+}

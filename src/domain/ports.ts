@@ -91,6 +91,8 @@ export type KeyTransition =
 /** Who exists, wherever that is kept (`users.source`). */
 export interface UserDirectory {
   find(sub: string): Promise<User | null>;
+  /** The users of these subjects, however many, in a few queries at most. Who does not exist is not in the map. */
+  findMany(subs: readonly string[]): Promise<Map<string, User>>;
   /** Page by page, in an order of the source's own. */
   list(): AsyncIterable<User>;
 }
@@ -101,7 +103,9 @@ export interface UserStore extends UserDirectory {
   list(): AsyncIterable<User>;
   /** Adds an enabled user with version 1. Null where the subject exists already. */
   add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;
-  setVersion(sub: string, version: number): Promise<void>;
+  /** Adds them all as {@link add} does; false, and none is added, where one of them exists already. */
+  addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean>;
+  setVersion(subs: readonly string[], version: number): Promise<void>;
   /** Null where there is no such user. The version grows by one if the status is another one than before. */
   setStatus(sub: string, status: UserStatus, at: number): Promise<{ user: User; changed: boolean } | null>;
   /** The user as it was, or null where there was none. */
@@ -120,8 +124,12 @@ export interface SecurityLog {
    * `jti` alone; with null, for a token that is yet to be made, none of them.
    */
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
-  /** The highest user version that an event of this subject names; 0 where there is none. */
-  highestUserVersion(sub: string): Promise<number>;
+  /** The events that name one of these subjects, those of single tokens too, oldest first. */
+  findConcerningSubjects(subs: readonly string[]): Promise<SecurityEvent[]>;
+  /** The events that name no subject, oldest first: `kid_revoked`, `all_revoked`, `key_compromised`. */
+  findWide(): Promise<SecurityEvent[]>;
+  /** The highest user version that an event of each of these subjects names. A subject without one is not in the map. */
+  highestUserVersions(subs: readonly string[]): Promise<Map<string, number>>;
 }
 
 export type SecurityEventType =

@@ -1,4 +1,5 @@
 /** The port to the registry of live tokens, on Redis Cluster, Redis and SQLite. Times are NumericDate seconds. */
+import type { JwtctlError } from './errors.js';
 import type { UserStatus } from './user.js';
 
 /** A live token as the registry knows it. */
@@ -16,6 +17,20 @@ export interface KnownUserStatus {
   version: number;
   /** Until then the status may be used without asking the directory again. */
   until: number;
+}
+
+export interface RegistrationOptions {
+  now: number;
+  /** Noted beside the entries. */
+  user?: KnownUserStatus;
+  label?: string;
+  /** The oldest entries (by `iat`) beyond it make room. */
+  maxPerSubject?: number;
+}
+
+export interface Registration extends RegistrationOptions {
+  sub: string;
+  entry: RegistryEntry;
 }
 
 /** What tells an entry from all others of its subject. */
@@ -41,16 +56,19 @@ export interface TokenRegistry {
   readonly prefix: string;
 
   /**
-   * Adds an entry, and lets go of the oldest ones (by `iat`) beyond `maxPerSubject`.
-   * Registering the same entry again changes nothing.
+   * Adds an entry. Registering the same entry again changes nothing.
    *
    * @returns the entries that made room
    */
-  register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]>;
+  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]>;
+
+  /**
+   * What {@link register} does, for many at once, those of one subject in their order.
+   *
+   * @returns for each of them null, or why it alone could not be registered
+   * @throws where the registry fails; some may have been registered then
+   */
+  registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
   /**
    * One read, one command on Redis.

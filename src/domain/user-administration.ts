@@ -26,8 +26,9 @@ export async function addUser(
     if (user === null) throw userExists(input.sub);
     // Versions go on where a removed user of the same name left off, so that what is still known of that one is older.
     // Asked after the insert, which waits for a removal that is under way.
-    const version = (await stores.securityLog.highestUserVersion(input.sub)) + 1;
-    if (version !== user.version) await stores.users.setVersion(input.sub, version);
+    const known = (await stores.securityLog.highestUserVersions([input.sub])).get(input.sub) ?? 0;
+    const version = known + 1;
+    if (version !== user.version) await stores.users.setVersion([input.sub], version);
     await audit(ports, stores, 'users.add', input.sub, null, at);
     return { ...user, version };
   });

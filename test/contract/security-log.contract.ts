@@ -31,6 +31,10 @@ export function securityLogContract(engine: SqlEngine): void {
       return (await log.findConcerning(token)).map(({ id }) => id);
     }
 
+    async function concerningSubjects(...subs: string[]): Promise<number[]> {
+      return (await log.findConcerningSubjects(subs)).map(({ id }) => id);
+    }
+
     test('an event comes back with everything that it says', async () => {
       const id = await log.append({
         type: 'subject_revoked',
@@ -152,10 +156,73 @@ export function securityLogContract(engine: SqlEngine): void {
       expect(await concerning(NOBODY)).toEqual([longer, sameMoment, later]);
     });
 
-    describe('highestUserVersion', () => {
-      test('is 0 for a subject without events', async () => {
+    describe('findConcerningSubjects', () => {
+      test('finds every event that names one of the subjects, oldest first, and no others', async () => {
+        const ids = {
+          aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
+          bob: await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: AT }),
+          carol: await append({ type: 'user_removed', sub: 'carol', userVersion: 2 }),
+          all: await append({ type: 'all_revoked', issuedBefore: AT }),
+          k1: await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
+          alice: await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 }),
+        };
+        expect(await concerningSubjects('carol', 'alice')).toEqual([ids.aliceToken, ids.carol, ids.alice]);
+        expect(await concerningSubjects('bob', 'bob', 'nobody')).toEqual([ids.bob]);
+        expect(await concerningSubjects('nobody')).toEqual([]);
+        expect(await concerningSubjects()).toEqual([]);
+      });
+
+      test('an event comes back with everything that it says', async () => {
+        const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
+        const id = await log.append({ ...event, expiresAt: AT + 60 });
+        expect(await log.findConcerningSubjects(['alice'])).toEqual([
+          { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 60 },
+        ]);
+      });
+
+      test('compares subjects byte for byte', async () => {
+        for (const sub of ['Alice', 'alice ', 'alic\u00e9', '007']) {
+          await append({ type: 'subject_revoked', sub, issuedBefore: AT });
+        }
+        const id = await append({ type: 'subject_revoked', sub: '7', issuedBefore: AT });
+        expect(await concerningSubjects('alice', 'alic', 'alice\u0301', '7')).toEqual([id]);
+      });
+
+      test('of many subjects at once finds the events of each', async () => {
+        const subs = Array.from({ length: 2_500 }, (_, index) => `user-${index}`);
+        const ids = [];
+        for (const index of [0, 999, 1_000, 2_499]) {
+          ids.push(await append({ type: 'subject_revoked', sub: subs[index] as string, issuedBefore: AT }));
+        }
+        expect(await concerningSubjects(...subs.reverse())).toEqual(ids);
+      });
+    });
+
+    test('findWide finds every event that names no subject, oldest first', async () => {
+      expect(await log.findWide()).toEqual([]);
+      const ids = [
+        await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
+        await append({ type: 'all_revoked', issuedBefore: AT }),
+        await append({ type: 'key_compromised', kid: 'k2' }),
+      ];
+      for (const type of ['token_revoked', 'subject_revoked', 'user_disabled'] as const) {
+        await append({ type, sub: 'alice', jti: 'a', issuedBefore: AT, userVersion: 2 });
+      }
+      const found = await log.findWide();
+      expect(found.map(({ id }) => id)).toEqual(ids);
+      expect(found).toMatchObject([
+        { type: 'kid_revoked', kid: 'k1', sub: null, issuedBefore: AT },
+        { type: 'all_revoked', kid: null, issuedBefore: AT },
+        { type: 'key_compromised', kid: 'k2', issuedBefore: null },
+      ]);
+    });
+
+    describe('highestUserVersions', () => {
+      test('has nothing of a subject without events, or without versions in them', async () => {
         await append({ type: 'user_disabled', sub: 'bob', userVersion: 9 });
-        expect(await log.highestUserVersion('alice')).toBe(0);
+        await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        expect(await log.highestUserVersions(['alice', 'carol'])).toEqual(new Map());
+        expect(await log.highestUserVersions([])).toEqual(new Map());
       });
 
       test('is the highest that any event of exactly this subject names', async () => {
@@ -164,14 +231,20 @@ export function securityLogContract(engine: SqlEngine): void {
         await append({ type: 'user_enabled', sub: 'alice', userVersion: 3 });
         await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
         await append({ type: 'user_disabled', sub: 'Alice', userVersion: 99 });
-        expect(await log.highestUserVersion('alice')).toBe(4);
+        await append({ type: 'user_disabled', sub: 'bob', userVersion: 7 });
+        expect(await log.highestUserVersions(['alice', 'bob'])).toEqual(
+          new Map([
+            ['alice', 4],
+            ['bob', 7],
+          ]),
+        );
       });
 
       test("survives the user's removal", async () => {
         await database.users.add({ sub: 'alice', name: null, at: AT });
         await append({ type: 'user_removed', sub: 'alice', userVersion: 2 });
         await database.users.remove('alice');
-        expect(await log.highestUserVersion('alice')).toBe(2);
+        expect(await log.highestUserVersions(['alice'])).toEqual(new Map([['alice', 2]]));
       });
     });
 

@@ -56,6 +56,14 @@ describe('MariaDB: what only a server with many writers does', () => {
       const users = new SqlUserTable(opened.db, { table: 'accounts', column: 'login' });
       for (const sub of ['😀', '中', 'é', 'alice 😀']) expect(await users.find(sub), sub).toBeNull();
       expect(await users.find('alice')).toMatchObject({ sub: 'alice' });
+      for (const many of [
+        ['alice', '😀'],
+        ['中', 'alice', '😀', 'bob', 'é'],
+        ['😀', '中'],
+      ]) {
+        const found = [...(await users.findMany(many)).keys()];
+        expect(found, String(many)).toEqual(many.filter((sub) => sub === 'alice'));
+      }
     },
   );
 
@@ -65,7 +73,9 @@ describe('MariaDB: what only a server with many writers does', () => {
       ...{ table: 'accounts', column: 'login' },
       enabledWhere: "login = '中'",
     });
-    await expect(users.find('alice')).rejects.toMatchObject({ kind: 'usage', code: 'ERR_USERS_TABLE' });
+    const refused = { kind: 'usage', code: 'ERR_USERS_TABLE' };
+    await expect(users.find('alice')).rejects.toMatchObject(refused);
+    await expect(users.findMany(['alice', 'bob', '😀'])).rejects.toMatchObject(refused);
   });
 
   test('a value that is too long is refused, not cut', async () => {

@@ -156,6 +156,56 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
+    describe('registerMany', () => {
+      test('does for each what register does for one', async () => {
+        const many = Array.from({ length: 700 }, (_, index) => ({
+          sub: `user-${index % 300}`,
+          entry: entry(`j${index}`, { iat: now - (index % 7), keyId: 1 + (index % 3) }),
+          now,
+          user: status({ status: index % 300 === 5 ? 'disabled' : 'enabled' }),
+          ...(index % 2 === 0 ? { label: `device ${index}` } : {}),
+        }));
+        expect(await registry.registerMany(many)).toEqual(many.map(() => null));
+        for (const { sub, entry: one, label = null } of many) {
+          expect(await registry.list(sub, now)).toContainEqual({ ...one, label });
+        }
+        expect((await surveyed()).flatMap(({ entries }) => entries)).toHaveLength(700);
+        expect([await userOf('user-4'), await userOf('user-5')]).toEqual(['enabled', 'disabled']);
+      });
+
+      test('of none does nothing', async () => {
+        expect(await registry.registerMany([])).toEqual([]);
+      });
+
+      test('of the same entries again changes nothing', async () => {
+        const labelled = { sub: 'alice', entry: entry('a'), now, label: 'phone' };
+        await registry.registerMany([labelled, { sub: 'alice', entry: entry('b'), now }]);
+        await registry.registerMany([{ ...labelled, label: 'car' }, labelled]);
+        expect(await registry.list('alice', now)).toEqual([
+          { ...entry('a'), label: 'phone' },
+          { ...entry('b'), label: null },
+        ]);
+      });
+
+      test('of one subject has the oldest make room in the order of the registrations', async () => {
+        const limited = (jti: string, age: number) => {
+          return { sub: 'alice', entry: entry(jti, { iat: now - age }), now, maxPerSubject: 2 };
+        };
+        // As each is registered: c; c, b; b goes for a, and c for d.
+        await registry.registerMany([limited('c', 5), limited('b', 9), limited('a', 7), limited('d', 8)]);
+        expect(await jtis('alice')).toEqual(['d', 'c']);
+      });
+
+      test('never overwrites a newer status with an older one', async () => {
+        const newer = { user: status({ version: 2, status: 'disabled' }) };
+        await registry.registerMany([
+          { sub: 'alice', entry: entry('a'), now, ...newer },
+          { sub: 'alice', entry: entry('b'), now, user: status({ version: 1 }) },
+        ]);
+        expect(await userOf('alice')).toBe('disabled');
+      });
+    });
+
     describe('list', () => {
       test('shows the oldest first, by iat and then jti, and only what lives', async () => {
         await register(

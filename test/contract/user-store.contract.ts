@@ -70,6 +70,29 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(['alice', 'bob']);
       });
 
+      test('of many adds all of them as of one', async () => {
+        const subs = Array.from({ length: 500 }, (_, index) => `user-${index}`);
+        const named = subs.map((sub, index) => ({ sub, name: index === 0 ? '愛麗絲 😀' : null }));
+        expect(await users.addMany(named, AT)).toBe(true);
+        expect(await listed()).toEqual([...subs].sort());
+        const made = { status: 'enabled', version: 1, createdAt: AT, updatedAt: AT };
+        expect(await users.find('user-0')).toEqual({ sub: 'user-0', name: '愛麗絲 😀', ...made });
+        expect(await users.find('user-499')).toEqual({ sub: 'user-499', name: null, ...made });
+      });
+
+      test('of many of which one exists adds none, and leaves the transaction usable', async () => {
+        await users.add({ sub: 'bob', name: 'first', at: AT });
+        await sqlDatabase(opened.db).transaction(async (stores) => {
+          const many = ['alice', 'bob', 'carol'].map((sub) => ({ sub, name: 'second' }));
+          expect(await stores.users.addMany(many, AT + 1)).toBe(false);
+          expect(await stores.users.findMany(['alice', 'bob', 'carol'])).toEqual(
+            new Map([['bob', expect.objectContaining({ name: 'first', createdAt: AT })]]),
+          );
+          expect(await stores.users.addMany([{ sub: 'dave', name: null }], AT)).toBe(true);
+        });
+        expect(await listed()).toEqual(['bob', 'dave']);
+      });
+
       test('of one subject 16 times at once adds it once', async () => {
         const added = await Promise.all(
           Array.from({ length: 16 }, (_, index) => users.add({ sub: 'alice', name: `${index}`, at: AT })),
@@ -125,6 +148,44 @@ export function userStoreContract(engine: SqlEngine): void {
       });
     });
 
+    describe('findMany', () => {
+      test('finds those that exist, and nobody else', async () => {
+        await add('alice', 'bob', 'carol');
+        await users.setStatus('bob', 'disabled', AT + 1);
+        const found = await users.findMany(['bob', 'nobody', 'alice', 'alice']);
+        expect(found).toEqual(
+          new Map([
+            ['alice', await users.find('alice')],
+            ['bob', await users.find('bob')],
+          ]),
+        );
+        expect(found.get('bob')).toMatchObject({ status: 'disabled', version: 2 });
+        expect(await users.findMany([])).toEqual(new Map());
+      });
+
+      test('compares byte for byte', async () => {
+        await add('alice', '7', '\u00e9');
+        expect(await users.findMany(LOOKALIKES)).toEqual(await everyOneOf(['alice', '7', '\u00e9']));
+        await add(...LOOKALIKES.filter((sub) => !['alice', '7', '\u00e9'].includes(sub)));
+        expect(await users.findMany(LOOKALIKES)).toEqual(await everyOneOf(LOOKALIKES));
+      });
+
+      test('of more than a statement takes finds all', async () => {
+        const subs = Array.from({ length: 2_345 }, (_, index) => `user-${index}`);
+        for (let from = 0; from < subs.length; from += 500) {
+          const many = subs.slice(from, from + 500).map((sub) => ({ sub, name: null }));
+          await users.addMany(many, AT);
+        }
+        expect([...(await users.findMany(subs)).keys()].sort()).toEqual(subs.sort());
+      });
+
+      async function everyOneOf(subs: readonly string[]) {
+        const found = new Map();
+        for (const sub of subs) found.set(sub, await users.find(sub));
+        return found;
+      }
+    });
+
     describe('list', () => {
       test('follows the order of the bytes', async () => {
         await add(...LOOKALIKES);
@@ -177,9 +238,10 @@ export function userStoreContract(engine: SqlEngine): void {
       });
     });
 
-    test('setVersion changes the version alone', async () => {
-      await add('alice', 'bob');
-      await users.setVersion('alice', 8);
+    test('setVersion changes the version alone, of all that are named', async () => {
+      await add('alice', 'bob', 'carol');
+      await users.setVersion(['alice', 'carol', 'nobody'], 8);
+      expect(await users.find('carol')).toMatchObject({ version: 8 });
       expect(await users.find('alice')).toMatchObject({ version: 8, status: 'enabled', updatedAt: AT });
       expect(await users.find('bob')).toMatchObject({ version: 1 });
       expect(await users.setStatus('alice', 'disabled', AT)).toMatchObject({ user: { version: 9 } });

@@ -76,6 +76,33 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await users.find('Alice')).toMatchObject({ sub: 'Alice', status: 'enabled' });
     });
 
+    test('many at once are found as each of them alone', async () => {
+      for (const login of ['alice', 'Alice', 'bob', 'émile', '中😀', "' or 1=1 -- \\"]) await add(login);
+      await add('alice', { isActive: 0 });
+      const users = table({ enabledWhere: 'is_active = 1' });
+      const asked = [
+        'alice',
+        'ALICE',
+        'Alice',
+        'alice ',
+        'bob',
+        'carol',
+        'émile',
+        'Émile',
+        '中😀',
+        "' or 1=1 -- \\",
+      ];
+      const expected = new Map();
+      for (const sub of asked) {
+        const user = await users.find(sub);
+        if (user !== null) expected.set(sub, user);
+      }
+      expect([...expected.keys()]).toHaveLength(6);
+      expect(await users.findMany([...asked, 'bob'])).toEqual(expected);
+      expect(expected.get('alice')).toMatchObject({ status: 'disabled' });
+      expect(await users.findMany([])).toEqual(new Map());
+    });
+
     test.each([
       { name: 'that holds', parts: {}, status: 'enabled' },
       { name: 'that does not hold', parts: { isActive: 0 }, status: 'disabled' },
@@ -137,8 +164,12 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         { name: 'a function with too few arguments', options: { enabledWhere: 'round() = 1' } },
       ])('$name: names the settings and no SQL', async ({ options }) => {
         await add('alice');
-        for (const work of [table(options).find('alice'), collect(table(options).list())]) {
-          const error = await work.then(
+        for (const work of [
+          () => table(options).find('alice'),
+          () => table(options).findMany(['alice', 'é']),
+          () => collect(table(options).list()),
+        ]) {
+          const error = await work().then(
             () => expect.unreachable('it passed'),
             (error) => error,
           );
@@ -171,12 +202,16 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         for (const other of ['007', '7.0', '7e0', '+7', ' 7', '7 ', '7abc', '0x7']) {
           expect(await numbers().find(other), JSON.stringify(other)).toBeNull();
         }
+        const many = await numbers().findMany(['007', '7.0', '7abc', '7', '0x7', ' 7', 'alice']);
+        expect([...many.keys()]).toEqual(['7']);
       });
 
       test('is exact where floating point is not', async () => {
         await addNumber('9007199254740993');
         expect(await numbers().find('9007199254740993')).toMatchObject({ sub: '9007199254740993' });
         expect(await numbers().find('9007199254740992')).toBeNull();
+        const many = await numbers().findMany(['9007199254740992', '9007199254740993', 'x']);
+        expect([...many.keys()]).toEqual(['9007199254740993']);
         expect(await collect(numbers().list())).toMatchObject([{ sub: '9007199254740993' }]);
       });
     });
@@ -199,13 +234,14 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         expect((await collect(table().list())).map(({ sub }) => sub)).toEqual(['alice']);
       });
 
-      test.each([1000, 2345])('shows each of %i users once', async (count) => {
+      test.each([1000, 2345])('shows each of %i users once, and findMany finds each', async (count) => {
         const logins = Array.from({ length: count }, (_, index) => `user-${String(index).padStart(6, '0')}`);
         for (let from = 0; from < count; from += 500) {
           const rows = logins.slice(from, from + 500).map((login) => sql`(${login})`);
           await sql`insert into accounts (login) values ${sql.join(rows)}`.execute(db);
         }
         expect((await collect(table().list())).map(({ sub }) => sub)).toEqual(logins);
+        expect([...(await table().findMany(logins)).keys()].sort()).toEqual(logins);
       });
     });
   });

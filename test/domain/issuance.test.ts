@@ -357,6 +357,7 @@ describe('after a revocation', () => {
     const { users } = service.database;
     const removedMeanwhile = {
       list: () => users.list(),
+      findMany: (subs: readonly string[]) => users.findMany(subs),
       find: async (sub: string) => {
         const user = await users.find(sub);
         if (user !== null) await removeUser(service.ports, POLICY, { sub, ...NO_REASON });
@@ -372,6 +373,7 @@ describe('after a revocation', () => {
     const { users } = service.database;
     const disabledMeanwhile = {
       list: () => users.list(),
+      findMany: (subs: readonly string[]) => users.findMany(subs),
       find: async (sub: string) => {
         const user = await users.find(sub);
         await setUserStatus(service.ports, POLICY, { sub, status: 'disabled', ...NO_REASON });

@@ -80,6 +80,7 @@ describe('findStanding', () => {
         asked.push(sub);
         return stores.database.users.find(sub);
       },
+      findMany: (subs) => stores.database.users.findMany(subs),
       list: () => stores.database.users.list(),
     };
     await stores.database.users.add({ sub: 'alice', name: null, at: IAT });

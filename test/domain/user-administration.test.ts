@@ -247,7 +247,7 @@ describe('removing a user', () => {
       }
     }
     const user = await service.database.users.find('alice');
-    const highest = await service.database.securityLog.highestUserVersion('alice');
+    const highest = (await service.database.securityLog.highestUserVersions(['alice'])).get('alice') ?? 0;
     if (user !== null) expect(user.version).toBeGreaterThan(highest);
   });
 });

@@ -4,6 +4,8 @@ import type {
   EntryFilter,
   EntryName,
   KnownUserStatus,
+  Registration,
+  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
@@ -73,22 +75,22 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.#tolerance = options.clockToleranceSeconds;
   }
 
-  async register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]> {
-    const { now, user, label, maxPerSubject } = options;
-    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-    const { answer } = await this.#run(sub, REGISTER, now, [
-      entryMember(entry),
-      entry.exp,
-      maxPerSubject ?? 0,
-      label ?? '',
-      ...status,
-    ]);
+  async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
+    const answer = await this.#register({ sub, entry, ...options });
     if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
     return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
+  }
+
+  /** All in one turn of the event loop: one pipeline to each master. */
+  async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
+    const settled = await Promise.allSettled(
+      registrations.map((registration) => this.#register(registration)),
+    );
+    return settled.map((outcome, index) => {
+      if (outcome.status === 'rejected') throw outcome.reason;
+      const { sub } = registrations[index] as Registration;
+      return outcome.value === NOT_OURS ? this.#foreignKey(this.#keyspace.keysOf(sub).entries) : null;
+    });
   }
 
   async standing(
@@ -159,6 +161,18 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   nodes(): Promise<RegistryNode[]> {
     return listNodes(this.#connection);
+  }
+
+  async #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
+    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
+    const { answer } = await this.#run(sub, REGISTER, now, [
+      entryMember(entry),
+      entry.exp,
+      maxPerSubject ?? 0,
+      label ?? '',
+      ...status,
+    ]);
+    return answer;
   }
 
   #whole(): WholeRegistry {

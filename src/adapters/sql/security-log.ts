@@ -1,6 +1,13 @@
 import type { Selectable } from 'kysely';
-import type { NewSecurityEvent, SecurityEvent, SecurityLog } from '../../domain/ports.js';
+import type { NewSecurityEvent, SecurityEvent, SecurityEventType, SecurityLog } from '../../domain/ports.js';
+import { inPortions } from './portions.js';
 import type { SecurityLogTable, SqlExecutor } from './schema.js';
+
+const WIDE = [
+  'kid_revoked',
+  'all_revoked',
+  'key_compromised',
+] as const satisfies readonly SecurityEventType[];
 
 export class SqlSecurityLog implements SecurityLog {
   readonly #db: SqlExecutor;
@@ -41,17 +48,35 @@ export class SqlSecurityLog implements SecurityLog {
       .unionAll(log.where('kid', '=', token.kid))
       .unionAll(log.where('type', '=', 'all_revoked'))
       .execute();
-    return rows.map(toEvent).sort((a, b) => a.id - b.id);
+    return inOrder(rows);
   }
 
-  async highestUserVersion(sub: string): Promise<number> {
-    const row = await this.#db
-      .selectFrom('security_log')
-      .select((column) => column.fn.max('user_version').as('version'))
-      .where('sub', '=', sub)
-      .executeTakeFirst();
-    return Number(row?.version ?? 0);
+  async findConcerningSubjects(subs: readonly string[]): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    return inOrder(await inPortions(subs, (portion) => log.where('sub', 'in', portion).execute()));
   }
+
+  async findWide(): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    return inOrder(await log.where('type', 'in', WIDE).execute());
+  }
+
+  async highestUserVersions(subs: readonly string[]): Promise<Map<string, number>> {
+    const rows = await inPortions(subs, (portion) =>
+      this.#db
+        .selectFrom('security_log')
+        .select((column) => ['sub', column.fn.max('user_version').as('version')])
+        .where('sub', 'in', portion)
+        .where('user_version', 'is not', null)
+        .groupBy('sub')
+        .execute(),
+    );
+    return new Map(rows.map(({ sub, version }) => [String(sub), Number(version)]));
+  }
+}
+
+function inOrder(rows: ReadonlyArray<Selectable<SecurityLogTable>>): SecurityEvent[] {
+  return rows.map(toEvent).sort((a, b) => a.id - b.id);
 }
 
 function toEvent(row: Selectable<SecurityLogTable>): SecurityEvent {

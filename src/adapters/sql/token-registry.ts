@@ -3,6 +3,8 @@ import type {
   EntryFilter,
   EntryName,
   KnownUserStatus,
+  Registration,
+  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
@@ -40,26 +42,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
     this.#tolerance = options.clockToleranceSeconds;
   }
 
-  register(
-    sub: string,
-    entry: RegistryEntry,
-    options: { now: number; user?: KnownUserStatus; label?: string; maxPerSubject?: number },
-  ): Promise<RegistryEntry[]> {
-    return this.#write(options.now, async (db) => {
-      await db
-        .insertInto('registry_entries')
-        .values({ sub, ...columnsOf(entry), label: options.label ?? null })
-        .onConflict((conflict) =>
-          conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
-            exp: row.ref('excluded.exp'),
-            label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
-          })),
-        )
-        .execute();
-      if (options.user !== undefined) await noteStatus(db, sub, options.user);
-      const evicted = await oldestOthersBeyond(db, sub, entry, options.maxPerSubject);
-      for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
-      return evicted;
+  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
+    return this.#write(options.now, (db) => addEntry(db, { sub, entry, ...options }));
+  }
+
+  async registerMany(registrations: readonly Registration[]): Promise<null[]> {
+    const [first] = registrations;
+    if (first === undefined) return [];
+    return this.#write(first.now, async (db) => {
+      for (const registration of registrations) await addEntry(db, registration);
+      return registrations.map(() => null);
     });
   }
 
@@ -247,6 +239,35 @@ export class SqliteTokenRegistry implements TokenRegistry {
       }),
     );
   }
+}
+
+/** @returns the entries that made room */
+async function addEntry(
+  db: SqlExecutor,
+  { sub, entry, user, label, maxPerSubject }: Registration,
+): Promise<RegistryEntry[]> {
+  await db
+    .insertInto('registry_entries')
+    .values({ sub, ...columnsOf(entry), label: label ?? null })
+    .onConflict((conflict) =>
+      conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
+        exp: row.ref('excluded.exp'),
+        label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
+      })),
+    )
+    .execute();
+  if (user !== undefined) await noteStatus(db, sub, user);
+  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
+  for (const old of evicted) {
+    await db
+      .deleteFrom('registry_entries')
+      .where('sub', '=', sub)
+      .where('jti', '=', old.jti)
+      .where('key_id', '=', old.keyId)
+      .where('iat', '=', old.iat)
+      .execute();
+  }
+  return evicted;
 }
 
 async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): Promise<void> {

@@ -1,5 +1,6 @@
 import type { User, UserStatus, UserStore } from '../../domain/ports.js';
 import { isDuplicateKey } from './conflicts.js';
+import { inPortions } from './portions.js';
 import type { SqlExecutor, UsersTable } from './schema.js';
 
 const PAGE = 1_000;
@@ -17,6 +18,13 @@ export class SqlUserStore implements UserStore {
     return row === undefined ? null : toUser(row);
   }
 
+  async findMany(subs: readonly string[]): Promise<Map<string, User>> {
+    const rows = await inPortions(subs, (portion) =>
+      this.#db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
+    );
+    return new Map(rows.map((row) => [row.sub, toUser(row)]));
+  }
+
   async *list(): AsyncIterable<User> {
     // Page by page along the primary key: bounded memory, and no cursor that a slow reader holds open.
     let after: string | null = null;
@@ -31,27 +39,23 @@ export class SqlUserStore implements UserStore {
   }
 
   async add(user: { sub: string; name: string | null; at: number }): Promise<User | null> {
-    try {
-      await this.#db
-        .insertInto('users')
-        .values({
-          sub: user.sub,
-          name: user.name,
-          status: 'enabled',
-          version: 1,
-          created_at: user.at,
-          updated_at: user.at,
-        })
-        .execute();
-    } catch (error) {
-      if (isDuplicateKey(error)) return null;
-      throw error;
-    }
-    return this.find(user.sub);
+    return (await this.addMany([user], user.at)) ? this.find(user.sub) : null;
   }
 
-  async setVersion(sub: string, version: number): Promise<void> {
-    await this.#db.updateTable('users').set({ version }).where('sub', '=', sub).execute();
+  async addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean> {
+    const rows = users.map(({ sub, name }) => newRow(sub, name, at));
+    try {
+      // One statement: what it has inserted before a row that exists is undone with it.
+      await this.#db.insertInto('users').values(rows).execute();
+      return true;
+    } catch (error) {
+      if (isDuplicateKey(error)) return false;
+      throw error;
+    }
+  }
+
+  async setVersion(subs: readonly string[], version: number): Promise<void> {
+    await this.#db.updateTable('users').set({ version }).where('sub', 'in', subs).execute();
   }
 
   async setStatus(
@@ -80,6 +84,10 @@ export class SqlUserStore implements UserStore {
     // Somebody changed it between the two statements: look again, so that the version that is returned is the last one.
     return result.numDeletedRows > 0n ? user : this.remove(sub);
   }
+}
+
+function newRow(sub: string, name: string | null, at: number): UsersTable {
+  return { sub, name, status: 'enabled', version: 1, created_at: at, updated_at: at };
 }
 
 function toUser(row: UsersTable): User {

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from 'kysely';
 import { JwtctlError } from '../../domain/errors.js';
 import type { User, UserDirectory } from '../../domain/ports.js';
+import { inPortions } from './portions.js';
 import type { SqlExecutor } from './schema.js';
 
 export interface UserTableOptions {
@@ -16,6 +17,8 @@ const PAGE = 1_000;
 /** How MySQL and MariaDB say that a text cannot be had in the character set of a column. */
 const UNFIT = new Set([
   'ER_CANT_AGGREGATE_2COLLATIONS',
+  'ER_CANT_AGGREGATE_3COLLATIONS',
+  'ER_CANT_AGGREGATE_NCOLLATIONS',
   'ER_INVALID_CHARACTER_STRING',
   'ER_TRUNCATED_WRONG_VALUE_FOR_FIELD',
   'ER_CANNOT_CONVERT_STRING',
@@ -33,13 +36,45 @@ export class SqlUserTable implements UserDirectory {
   }
 
   async find(sub: string): Promise<User | null> {
-    const rows = await this.#rows(sql`where ${this.#column()} = ${sub}`).catch((error) => {
-      if (isUnfitFor(sub, error)) return [];
-      throw error;
-    });
+    const rows = await this.#rowsOfOne(sub);
     // The adopter's collation may find `Alice` for `alice` or `alice` for `alice `; a subject is compared byte for byte.
     const exact = rows.filter((row) => row.sub === sub);
     return exact.length === 0 ? null : toUser(sub, exact);
+  }
+
+  async findMany(subs: readonly string[]): Promise<Map<string, User>> {
+    const asked = new Set(subs);
+    const rowsOf = new Map<string, Row[]>();
+    for (const row of await inPortions([...asked], (portion) => this.#rowsOf(portion))) {
+      // As above: only what was asked for to the byte.
+      if (!asked.has(row.sub)) continue;
+      const rows = rowsOf.get(row.sub);
+      if (rows === undefined) rowsOf.set(row.sub, [row]);
+      else rows.push(row);
+    }
+    return new Map([...rowsOf].map(([sub, rows]) => [sub, toUser(sub, rows)]));
+  }
+
+  /** One subject that the column's character set lacks has the whole query refused: such ones are asked for one by one. */
+  async #rowsOf(subs: readonly string[]): Promise<Row[]> {
+    const among = (some: readonly string[]) =>
+      this.#rows(sql`where ${this.#column()} in (${sql.join(some)})`);
+    try {
+      return await among(subs);
+    } catch (error) {
+      if (!subs.some((sub) => isUnfitFor(sub, error))) throw error;
+    }
+    const inAscii = subs.filter(isAscii);
+    const rows = inAscii.length === 0 ? [] : await among(inAscii);
+    for (const sub of subs) if (!isAscii(sub)) rows.push(...(await this.#rowsOfOne(sub)));
+    return rows;
+  }
+
+  async #rowsOfOne(sub: string): Promise<Row[]> {
+    return this.#rows(sql`where ${this.#column()} = ${sub}`).catch((error) => {
+      if (isUnfitFor(sub, error)) return [];
+      throw error;
+    });
   }
 
   async *list(): AsyncIterable<User> {
@@ -106,8 +141,11 @@ function isMistakeInStatement(error: unknown, table: string): error is Error {
 
 /** A column's character set may lack characters of a subject: nobody of that name can be in it. ASCII is in all of them. */
 function isUnfitFor(sub: string, error: unknown): boolean {
-  const isAscii = /^[\x20-\x7e]*$/.test(sub);
-  return !isAscii && error instanceof JwtctlError && UNFIT.has(String(error.details.driverCode));
+  return !isAscii(sub) && error instanceof JwtctlError && UNFIT.has(String(error.details.driverCode));
+}
+
+function isAscii(text: string): boolean {
+  return /^[\x20-\x7e]*$/.test(text);
 }
 
 function unusableTable(table: string, cause: Error): JwtctlError {

@@ -185,6 +185,11 @@ describe('what is not ours', () => {
     expect(await registry.list('alice2', now)).toEqual([]);
     expect(await registry.remove('alice2', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
     await registry.setUserStatus('alice2', user, now);
+    const [first, foreign, last] = await registry.registerMany(
+      ['alice', 'alice2', 'bob'].map((sub) => ({ sub, entry: entryAt(now, 'a'), now })),
+    );
+    expect([first, last]).toEqual([null, null]);
+    expect(foreign).toMatchObject({ kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } });
     await expect(registry.register('alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject({
       ...{ kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } },
     });

@@ -41,6 +41,16 @@ test('one verification is one ZMSCORE and nothing else', async () => {
   expect(await sum()).toBe(othersBefore);
 });
 
+test('a thousand registrations at once share a handful of round trips', async () => {
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const before = { reads: await reads(), scripts: await calls('evalsha') };
+  const subs = crowd(1000);
+  await registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
+  const after = { reads: await reads(), scripts: await calls('evalsha') };
+  expect(after.scripts - before.scripts).toBeGreaterThanOrEqual(1000);
+  expect(after.reads - before.reads).toBeLessThan(100);
+});
+
 test('a thousand verifications in one turn share a handful of round trips', async () => {
   const subs = crowd(200);
   await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
