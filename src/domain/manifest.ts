@@ -47,12 +47,16 @@ export interface ManifestWriter {
    * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
    */
   append(entries: readonly ManifestEntry[]): Promise<void>;
-  /** Adds the last line and closes the file. `isWhole` says whether all that was meant has been seen. */
+  /**
+   * Adds the last line and closes the file. After an {@link append} that failed it only closes it: without its last line
+   * it is known not to be whole.
+   *
+   * @param isWhole whether all that was meant has been seen
+   * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
+   */
   finish(isWhole: boolean): Promise<void>;
-  /** Closes the file as it is: without its last line it is known not to be whole. */
-  close(): Promise<void>;
-  /** Closes and removes it. */
-  discard(): Promise<void>;
+  /** Closes the file, and removes it where it holds no entries. */
+  abandon(): Promise<void>;
 }
 
 export interface ManifestReader {

@@ -59,7 +59,8 @@ class Writer implements ManifestWriter {
   readonly path: string;
   readonly #file: PrivateFile;
   readonly #contentKey: Uint8Array;
-  #chunks = 0;
+  #lines = 0;
+  #hasFailed = false;
 
   constructor(file: PrivateFile, contentKey: Uint8Array) {
     this.path = file.path;
@@ -72,24 +73,29 @@ class Writer implements ManifestWriter {
   }
 
   async finish(isWhole: boolean): Promise<void> {
-    await this.#appendLine(formatEnding(isWhole), { last: true });
-    await this.close();
+    try {
+      if (!this.#hasFailed) await this.#appendLine(formatEnding(isWhole), { last: true });
+    } finally {
+      await this.#file.close();
+    }
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-
-  discard(): Promise<void> {
-    return this.#file.discard();
+  async abandon(): Promise<void> {
+    await (this.#lines === 0 ? this.#file.discard() : this.#file.close());
   }
 
   async #appendLine(text: string, more: { last?: true }): Promise<void> {
-    this.#chunks += 1;
+    const chunk = this.#lines + 1;
     const line = await new CompactEncrypt(Buffer.from(text))
-      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', zip: 'DEF', chunk: this.#chunks, ...more })
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', zip: 'DEF', chunk, ...more })
       .encrypt(this.#contentKey);
-    await this.#file.append(`${line}\n`);
+    try {
+      await this.#file.append(`${line}\n`);
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+    this.#lines = chunk;
   }
 }
 
@@ -101,6 +107,7 @@ type Line = { text: string; isEnded: boolean };
  */
 async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<ManifestPart> {
   let next = 1;
+  /** What the last line says; null before it. */
   let isWhole: boolean | null = null;
   for await (const line of lines) {
     if (isWhole !== null) {
