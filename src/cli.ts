@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Globals, Run } from './commands/invocation.js';
 import { JwtctlError } from './domain/errors.js';
+import { asSentence } from './domain/prose.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
@@ -14,6 +15,7 @@ import {
   type Io,
   mayColor,
   readGlobals,
+  screenOf,
 } from './run.js';
 
 export type { Io } from './run.js';
@@ -42,9 +44,13 @@ export async function main(
       try {
         const outcome = await action(invocation, flags, ...(args as never));
         const { format } = invocation.globals;
-        for (const note of notesOf(outcome, invocation.globals)) io.stderr.write(`${note}\n`);
+        for (const line of talkOf(outcome, invocation.globals)) io.stderr.write(`${line}\n`);
         if (outcome.view !== undefined)
-          await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
+          await render(outcome.view, io.stdout, {
+            format,
+            color: mayColor(values, io),
+            screen: () => screenOf(io),
+          });
         exitCode = outcome.exitCode ?? EXIT.done;
       } finally {
         await dispose();
@@ -70,11 +76,14 @@ export async function main(
   }
 }
 
-function notesOf(outcome: Outcome, { isQuiet, dryRun, format }: Globals): readonly string[] {
-  if (isQuiet) return [];
+function talkOf(
+  { notes = [], warnings = [] }: Outcome,
+  { isQuiet, dryRun, format }: Globals,
+): readonly string[] {
+  if (isQuiet) return warnings;
   // In JSON a dry run is told by what stands in the document.
   const isTold = !dryRun || format === 'json';
-  return [...(outcome.notes ?? []), ...(isTold ? [] : ['Dry run: nothing was changed.'])];
+  return [...notes, ...(isTold ? [] : ['Dry run: nothing was changed.']), ...warnings];
 }
 
 class VersionRequest extends Error {}
@@ -107,7 +116,7 @@ function usageError(error: Error & { code: string; exitCode: number }): JwtctlEr
       hint: 'Run it with --help to see which there are.',
     });
   }
-  return new JwtctlError('usage', 'ERR_USAGE', sentence(withoutValues(error).replace(/^error: /, '')), {
+  return new JwtctlError('usage', 'ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
     hint:
       error.code === 'commander.unknownOption'
         ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
@@ -125,9 +134,9 @@ function withoutValues({ code, message }: { code: string; message: string }): st
   });
 }
 
-function sentence(text: string): string {
-  const trimmed = text.replace(/\n/g, ' ');
-  return `${trimmed.charAt(0).toUpperCase()}${trimmed.slice(1)}${/[.?)]$/.test(trimmed) ? '' : '.'}`;
+function oneSentence(text: string): string {
+  const line = text.replace(/\n/g, ' ');
+  return asSentence(`${line.charAt(0).toUpperCase()}${line.slice(1)}`);
 }
 
 function interrupted(): JwtctlError {

@@ -15,8 +15,8 @@ import { createPrivateFile } from './private-file.js';
 /** What a run of the command line reads and writes; a test passes its own. */
 export interface Io {
   stdin: Readable & { isTTY?: boolean };
-  stdout: Writable & { isTTY?: boolean };
-  stderr: Writable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
+  stderr: Writable & { isTTY?: boolean; columns?: number };
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
   /** Default: the host's. */
@@ -34,6 +34,7 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
     isQuiet,
     yes: values.yes === true,
     dryRun: values.dryRun === true,
+    canRedraw: io.stdout.isTTY === true && io.env.TERM !== 'dumb',
     canAsk: values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true,
   };
 }
@@ -49,6 +50,11 @@ export function foreseeGlobals(argv: readonly string[]): GlobalValues {
 export function mayColor(values: GlobalValues, io: Io): boolean {
   const { NO_COLOR, TERM } = io.env;
   return values.color !== false && io.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+}
+
+/** Some terminals say 0 for what they do not know. */
+export function screenOf({ stdout }: Io): { columns: number | null; rows: number | null } {
+  return { columns: stdout.columns || null, rows: stdout.rows || null };
 }
 
 /** One invocation: its configuration, its context and its ways to ask, each made when it is first needed. */
@@ -102,8 +108,25 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
-      const talk = globals.isQuiet ? null : io.stderr;
-      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, signal });
+      // Beside JSON stderr holds an error document or nothing.
+      const talk = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
+      const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
+      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, canRedraw, signal });
+    },
+    withProgress: async (label, walk) => {
+      if (!mayDrawProgress(globals, io)) return walk(() => {});
+      const { openProgress } = await import('./output/progress.js');
+      const progress = openProgress(label, { stream: io.stderr });
+      try {
+        return await walk(({ done, total, unit, entries }) =>
+          progress.update(done, total, {
+            unit,
+            ...(entries === undefined ? {} : { yield: { count: entries, unit: 'tokens' } }),
+          }),
+        );
+      } finally {
+        progress.stop();
+      }
     },
     askSecret: async (what) => {
       if (!globals.canAsk) throw passphraseNeeded(what);
@@ -111,6 +134,11 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
   };
   return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
+}
+
+/** For eyes, on a terminal that can be drawn on. */
+function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {
+  return format === 'table' && !isQuiet && stderr.isTTY === true && env.TERM !== 'dumb';
 }
 
 function sourcesOf(values: GlobalValues, io: Io): ConfigSources {

@@ -1,30 +1,20 @@
 import type { Context } from '../context.js';
 import { countFlush, type FlushInput, flush } from '../domain/flushing.js';
-import { inspectRegistry, inspectSubject } from '../domain/inspection.js';
 import { requireKey } from '../domain/key-lookup.js';
 import { parseKid } from '../domain/kid.js';
 import type { Database } from '../domain/ports.js';
+import { asSentence } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
 import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
-import { flushReport, inspection, nodeList } from '../output/views/cache.js';
+import { flushReport } from '../output/views/cache.js';
+import { defineCacheInspection } from './cache-inspect.js';
 import { examples } from './examples.js';
-import { exactlyOne, integerFlag, momentFlag } from './flags.js';
+import { exactlyOne, momentFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
 
 export const defineCache: DefineGroup = (group, run) => {
-  group
-    .command('inspect')
-    .option('--sub <sub>', 'only this subject, from its own key')
-    .option('--kid <kid>', 'only tokens under this key', parseKid)
-    .option(
-      '--top <n>',
-      'how many subjects with the most tokens to name (default: 10)',
-      integerFlag('--top', 0, 1000),
-    )
-    .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
-    .addHelpText('after', examples('jwtctl cache inspect', 'jwtctl cache inspect --top 3 --json'))
-    .action(run(inspect));
+  defineCacheInspection(group, run);
 
   group
     .command('flush')
@@ -44,36 +34,6 @@ export const defineCache: DefineGroup = (group, run) => {
       examples('jwtctl cache flush --all --dry-run', 'jwtctl cache flush --sub alice --yes'),
     )
     .action(run(flushEntries));
-
-  group
-    .command('nodes')
-    .description('list the servers behind the registry')
-    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
-    .action(run(nodes));
-};
-
-const inspect: Action<{ sub?: string; kid?: string; top?: number }, []> = async (
-  { context: open, signal },
-  flags,
-) => {
-  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
-  const context = await open();
-  const { database, registry, clock } = await context.administration();
-  const { keys } = await database.keys.snapshot();
-  const input = {
-    now: clock.now(),
-    top: flags.top ?? 10,
-    signal,
-    ...(flags.kid === undefined ? {} : { key: await requireKey(database, flags.kid) }),
-  };
-  const report = await (sub === undefined
-    ? inspectRegistry(registry, keys, input)
-    : inspectSubject(registry, keys, { ...input, sub }));
-  return {
-    view: inspection(report),
-    exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
-  };
 };
 
 interface FlushFlags {
@@ -106,7 +66,7 @@ const flushEntries: Action<FlushFlags, []> = async ({ context: open, globals, co
   return {
     view: flushReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not reached: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not reached: ${missed}`)),
   };
 };
 
@@ -131,14 +91,3 @@ function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): strin
   if (kid !== undefined) return kid;
   return issuedBefore === undefined ? `all under ${prefix}` : `issued before ${issuedBefore}`;
 }
-
-const nodes: Action<object, []> = async ({ context: open }) => {
-  const registry = await (await open()).registry();
-  const found = await registry.nodes();
-  const away = found.filter((node) => !node.reachable);
-  return {
-    view: nodeList(found),
-    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
-    notes: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
-  };
-};

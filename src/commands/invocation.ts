@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
-import type { PrivateFile } from '../domain/ports.js';
+import type { PrivateFile, WalkProgress } from '../domain/ports.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome } from '../output/view.js';
 
@@ -15,6 +15,8 @@ export interface Globals {
   dryRun: boolean;
   /** Whether a person can be asked: both ends are terminals and `--no-input` is absent. */
   canAsk: boolean;
+  /** Whether what is on standard output can be drawn over. */
+  canRedraw: boolean;
 }
 
 /** One run of a command, as its action sees it. Nothing is loaded or opened before it is asked for. */
@@ -43,12 +45,18 @@ export interface Invocation {
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
-   * Returns at `time`, and shows on stderr how long it still takes.
+   * Returns at `time`, and shows on stderr how long it still takes, unless the output is for programs.
    *
    * @param what is waited for, to follow `until`
    * @throws AbortError once {@link signal} is aborted
    */
   waitUntil(time: number, what: string): Promise<void>;
+  /**
+   * Runs a walk and tells on stderr how far it is, where a person sits there.
+   *
+   * @param label what is done: `Reading`
+   */
+  withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
   /**
    * @param what is asked for: `The passphrase of the key in key.pem`
    * @returns what a person typed unseen
@@ -56,6 +64,8 @@ export interface Invocation {
    */
   askSecret(what: string): Promise<string>;
 }
+
+export type ReportProgress = (progress: WalkProgress & { entries?: number }) => void;
 
 /** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */
 export type Action<Flags, Args extends unknown[]> = (

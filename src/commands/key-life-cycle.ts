@@ -2,11 +2,12 @@ import type { Command } from 'commander';
 import { activateKey } from '../domain/key-activation.js';
 import { type CompromiseReport, compromiseKey } from '../domain/key-compromise.js';
 import { requireKey } from '../domain/key-lookup.js';
-import { purgeKeys } from '../domain/key-purging.js';
+import { findPurgeable, purgeKeys } from '../domain/key-purging.js';
 import { retireKey } from '../domain/key-retirement.js';
 import { countKeyUsage } from '../domain/key-usage.js';
 import { parseKid } from '../domain/kid.js';
-import { parseReason } from '../domain/prose.js';
+import { asSentence, parseReason } from '../domain/prose.js';
+import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../output/views/key-compromise.js';
 import { purgeReport } from '../output/views/key-custody.js';
@@ -62,8 +63,14 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
 
   group
     .command('purge')
-    .option('--older-than <duration>', 'only keys that were retired so long ago', durationFlag)
-    .description('remove the rows of retired keys; compromised ones stay on record')
+    .option(
+      '--older-than <duration>',
+      'only keys that were retired so long ago; without it all of them, and it asks first',
+      durationFlag,
+    )
+    .description(
+      'remove the rows of retired keys, whose kids and material can then be imported again; compromised ones stay on record',
+    )
     .addHelpText('after', examples('jwtctl keys purge --older-than 365d', 'jwtctl keys purge --dry-run'))
     .action(run(purge));
 }
@@ -71,9 +78,9 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
   const context = await open();
   const { settings, clock, actor } = context;
-  const database = await context.database();
+  const [database, sealer] = await Promise.all([context.database(), context.sealer()]);
   const key = await activateKey(
-    { database, clock, actor },
+    { database, sealer, clock, actor },
     {
       kid,
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
@@ -84,80 +91,101 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
   return { view: keyRecord(key, clock.now(), globals.dryRun) };
 };
 
-const usage: Action<{ kid?: string }, []> = async ({ context: open, signal }, flags) => {
+const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, withProgress }, flags) => {
   const context = await open();
   const { database, registry, clock } = await context.administration();
   const keys =
     flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];
-  const report = await countKeyUsage({ registry, clock }, keys, lifetimePolicy(context.settings), signal);
+  const policy = lifetimePolicy(context.settings);
+  const report = await withProgress('Counting', (onProgress) =>
+    countKeyUsage({ registry, clock }, keys, policy, { signal, onProgress }),
+  );
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    notes: report.missed.map((missed) => `Not seen: ${missed}.`),
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
   };
 };
 
 const compromise: Action<{ reason: string }, [string]> = async (
-  { context: open, globals, signal },
+  { context: open, globals, signal, withProgress },
   { reason },
   kid,
 ) => {
   const context = await open();
   const { settings, clock, actor } = context;
-  const [database, registry, sealer, generator] = await Promise.all([
+  const [database, sealer, generator] = await Promise.all([
     context.database(),
-    context.registry(),
     context.sealer(),
     context.generator(),
   ]);
   const { dryRun } = globals;
-  const report = await compromiseKey(
-    { database, registry, sealer, generator, clock, actor },
-    {
-      kid,
-      reason,
-      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
-      alg: settings.keys.algorithm,
-      bits: settings.keys.bits,
-      dryRun,
-      signal,
-    },
+  const report = await withProgress(dryRun ? 'Counting' : 'Removing, then counting', (onProgress) =>
+    compromiseKey(
+      { database, openRegistry: context.registry, sealer, generator, clock, actor },
+      {
+        kid,
+        reason,
+        policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+        alg: settings.keys.algorithm,
+        bits: settings.keys.bits,
+        dryRun,
+        signal,
+        onProgress,
+      },
+    ),
   );
   return {
     view: compromiseReport(report, dryRun),
     exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
-    notes: compromiseNotes(report, dryRun),
+    notes: dryRun ? [] : compromiseNotes(report),
+    warnings: compromiseWarnings(report, dryRun),
   };
 };
 
-function compromiseNotes(report: CompromiseReport, dryRun: boolean): string[] {
-  const missing = whatIsMissing(report).map((missed) => `Not done: ${missed}.`);
-  if (dryRun) return missing;
+function compromiseNotes(report: CompromiseReport): string[] {
   return [
     ...(report.isUnannounced && report.active !== null ? [UNANNOUNCED] : []),
     'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
-    ...missing,
-    ...(missing.length === 0
-      ? []
-      : [
-          'The key is refused all the same. Run the same command again when all answers: it does what is left.',
-        ]),
   ];
 }
 
-const purge: Action<{ olderThan?: number }, []> = async ({ context: open, globals }, { olderThan }) => {
+function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[] {
+  const missing = whatIsMissing(report).map((missed) => asSentence(`Not done: ${missed}`));
+  if (dryRun || missing.length === 0) return missing;
+  return [
+    ...missing,
+    'The key is refused all the same. Run the same command again when all answers: it does what is left.',
+  ];
+}
+
+const purge: Action<{ olderThan?: number }, []> = async (
+  { context: open, globals, confirm },
+  { olderThan },
+) => {
   const context = await open();
   const { clock, actor } = context;
   const ports = { database: await context.database(), clock, actor };
-  const { dryRun } = globals;
-  const purged = await purgeKeys(ports, { olderThanSeconds: olderThan ?? 0, dryRun });
-  return { view: purgeReport(purged, dryRun) };
+  const purgeable = await findPurgeable(ports, olderThan);
+  if (globals.dryRun) return { view: purgeReport(purgeable, true) };
+  // With an age it is a line for cron, and says itself which keys are meant.
+  if (olderThan === undefined && purgeable.length > 0) {
+    await confirm(
+      `Remove ${counted(purgeable.length, 'retired key')}? Their kids and their material can then be used again.`,
+    );
+  }
+  return { view: purgeReport(await purgeKeys(ports, purgeable), false) };
 };
 
-const retire: Action<{ force?: true }, [string]> = async ({ context: open, globals, signal }, flags, kid) => {
+const retire: Action<{ force?: true }, [string]> = async (
+  { context: open, globals, signal, withProgress },
+  flags,
+  kid,
+) => {
   const context = await open();
   const ports = await context.administration();
   const { clockToleranceSeconds } = lifetimePolicy(context.settings);
   const input = { kid, force: flags.force === true, dryRun: globals.dryRun, clockToleranceSeconds, signal };
-  return { view: keyRecord(await retireKey(ports, input), context.clock.now(), globals.dryRun) };
+  const key = await withProgress('Counting', (onProgress) => retireKey(ports, { ...input, onProgress }));
+  return { view: keyRecord(key, context.clock.now(), globals.dryRun) };
 };

@@ -2,9 +2,9 @@ import { type Command, Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
 import { jwkSet } from '../domain/jwk-set.js';
 import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../domain/key-export.js';
-import { importKeys, nameKeys } from '../domain/key-import.js';
+import { importKeys, type KeyImportOutcome, nameKeys } from '../domain/key-import.js';
 import { requireKey } from '../domain/key-lookup.js';
-import { rewrapKeys } from '../domain/key-rewrapping.js';
+import { type RewrapReport, rewrapKeys } from '../domain/key-rewrapping.js';
 import { parseKid } from '../domain/kid.js';
 import { readPrivateJwks } from '../domain/private-jwk.js';
 import { type FiledKey, MAX_KEY_FILE_BYTES } from '../domain/private-key.js';
@@ -77,9 +77,16 @@ const rewrap: Action<object, []> = async ({ context: open, globals, signal }) =>
   return {
     view: rewrapReport(report, dryRun),
     exitCode: report.failed.length === 0 ? EXIT.done : EXIT.partial,
-    notes: report.failed.map(({ message, hint }) => (hint === undefined ? message : `${message} ${hint}`)),
+    warnings: rewrapWarnings(report),
   };
 };
+
+function rewrapWarnings({ failed, left }: RewrapReport): string[] {
+  return [
+    ...failed.map(({ message, hint }) => (hint === undefined ? message : `${message} ${hint}`)),
+    ...(left.length === 0 ? [] : [`Not moved: ${left.join(', ')}. Run the same command again.`]),
+  ];
+}
 
 interface ImportFlags {
   pem?: string;
@@ -113,9 +120,17 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   );
   return {
     view: importedKeys(outcome.keys, { isSet, dryRun, now: clock.now() }),
-    notes: outcome.alreadyThere.map((there) => `Key ${there} was there already, and stays as it is.`),
+    notes: importNotes(outcome, dryRun),
   };
 };
+
+function importNotes({ alreadyThere, activated }: KeyImportOutcome, dryRun: boolean): string[] {
+  const signs = dryRun ? 'would sign from then on: no key is active' : 'signs from now on: no key was active';
+  return [
+    ...alreadyThere.map((kid) => `Key ${kid} was there already, and stays as it is.`),
+    ...(activated === null ? [] : [`Key ${activated} ${signs}.`]),
+  ];
+}
 
 function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
   exactlyOne({ '--pem': pem, '--jwk': jwk }, 'keys import');

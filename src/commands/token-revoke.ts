@@ -33,22 +33,18 @@ export const revoke: Action<RevokeFlags, [string | undefined]> = async (invocati
   return {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: revocationNotes(outcome, selection, invocation.globals.dryRun),
+    notes: outcome.complete ? revocationNotes(outcome, selection) : [],
+    warnings: outcome.complete ? [] : [incompleteRevocation(invocation.globals.dryRun)],
   };
 };
 
-function revocationNotes(
-  { complete, alreadyGone, revoked }: RevocationOutcome,
-  selection: Selection,
-  dryRun: boolean,
-): string[] {
-  if (!complete) {
-    return [
-      dryRun
-        ? 'Not all of the registry could be seen: there may be more.'
-        : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.',
-    ];
-  }
+function incompleteRevocation(dryRun: boolean): string {
+  return dryRun
+    ? 'Not all of the registry could be seen: there may be more.'
+    : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.';
+}
+
+function revocationNotes({ alreadyGone, revoked }: RevocationOutcome, selection: Selection): string[] {
   if (alreadyGone > 0) {
     return [
       'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',
@@ -114,13 +110,19 @@ async function revokeSelected(
         ...(key === undefined ? {} : { key }),
         ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
       };
-      const { matched, subjects, issuedBefore, complete, missed } = await countWide(ports, wide, signal);
+      const { withProgress } = invocation;
+      const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
+        'Counting',
+        (onProgress) => countWide(ports, wide, { signal, onProgress }),
+      );
       if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
       signal.throwIfAborted();
       await invocation.confirm(
         `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,
       );
-      return revokeWide(ports, policy, { ...wide, issuedBefore }, options);
+      return withProgress('Removing', (onProgress) =>
+        revokeWide(ports, policy, { ...wide, issuedBefore }, { ...options, onProgress }),
+      );
     }
   }
 }

@@ -49,6 +49,12 @@ export class JwtctlError extends Error {
   }
 }
 
+/** What failed, for a report that goes on: of an error that is not ours only its name, for its wording may quote anything. */
+export function failureText(error: unknown): string {
+  if (error instanceof JwtctlError) return error.message;
+  return `a bug in jwtctl (${error instanceof Error ? error.name : typeof error})`;
+}
+
 /** A defect: `value` has a shape that the types rule out. Closes a `switch` over a union, so that a new member breaks the build. */
 export function unreachable(value: never): never {
   throw new JwtctlError('bug', 'ERR_UNREACHABLE', `A value outside its type: ${JSON.stringify(value)}.`);

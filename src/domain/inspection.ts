@@ -1,16 +1,32 @@
-import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from './ports.js';
+import { InspectionTally } from './inspection-tally.js';
+import type {
+  KnownUserStatus,
+  SubjectDetails,
+  SurveyedSubject,
+  SurveyOutcome,
+  TokenRegistry,
+  UserDirectory,
+  UserStatus,
+  WalkProgress,
+} from './ports.js';
 import type { KeyState, SigningKey } from './signing-key.js';
-
-/** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
-const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;
 
 export interface InspectionInput {
   now: number;
   /** How many subjects with the most entries are named. */
   top: number;
-  /** Only entries under this key. */
+  /** Only entries under this key, and what is kept of subjects that have some. */
   key?: SigningKey;
+  /** Entries that were issued before then are counted apart: what a later look has to be compared with. */
+  since?: number;
+  clockToleranceSeconds: number;
   signal?: AbortSignal;
+  onProgress?: (progress: InspectionProgress) => void;
+}
+
+export interface InspectionProgress extends WalkProgress {
+  /** So far. */
+  entries: number;
 }
 
 export interface Inspection {
@@ -25,7 +41,8 @@ export interface Inspection {
   byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
   byNode: Array<{
     node: string;
-    role: string;
+    /** `gone`: a server that was a master when its entries were read, and is none any more. */
+    role: SurveyOutcome['nodes'][number]['role'] | 'gone';
     slots: number | null;
     entries: number;
     usedMemoryBytes: number | null;
@@ -33,146 +50,121 @@ export interface Inspection {
   /** How many entries have at most so long to live (and more than the bar before); `leSeconds` null: longer than that. */
   ttl: Array<{ leSeconds: number | null; entries: number }>;
   topSubjects: Array<{ sub: string; entries: number }>;
-  anomalies: {
-    noTtl: number | null;
-    ttlMismatch: number | null;
-    unknownKid: number;
-    unknownUser: number | null;
-    malformed: number;
-  };
+  anomalies: Anomalies;
+  /** Entries issued before this look, and before {@link InspectionInput.since}; null where that is not given. */
+  issuedBefore: { now: number; since: number | null };
 }
 
-/** Reads the whole registry once and tells what is in it. */
+/** Null: not looked at. */
+export interface Anomalies {
+  /** Subjects of which something is kept that never expires. */
+  noTtl: number | null;
+  /** Subjects of which something is kept that does not expire at the last `exp` plus the clock tolerance. */
+  ttlMismatch: number | null;
+  /** Entries under a key that the key store does not have. */
+  unknownKid: number;
+  /** Subjects with entries that are no users. */
+  unknownUser: number | null;
+  /** What stands among the entries and is none. */
+  malformed: number;
+}
+
+export interface SubjectInspection extends Inspection {
+  subject: SubjectFacts;
+}
+
+export interface SubjectFacts {
+  sub: string;
+  /** The master that holds the subject, or would; the file's name for SQLite. */
+  node: string;
+  /** When what is kept of the subject expires; null where it never does, or nothing is kept. */
+  expiresAt: number | null;
+  /** Entries that have expired and are still there. */
+  expired: number;
+  /** As the user directory has it now. */
+  userStatus: UserStatus | 'unknown';
+  /** As it is noted beside the entries, whether its time is over or not. */
+  notedUser: KnownUserStatus | null;
+}
+
+/**
+ * Reads the whole registry once and tells what is in it. What takes a look-up for each subject is told where `deep` gives
+ * the users: their expiry, and whether they are users.
+ */
 export async function inspectRegistry(
   registry: TokenRegistry,
   keys: readonly SigningKey[],
-  input: InspectionInput,
+  input: InspectionInput & { deep?: { users: Pick<UserDirectory, 'findMany'> } },
 ): Promise<Inspection> {
-  const tally = new Tally(keys, input);
-  const outcome = await registry.survey(
-    (subjects) => {
-      for (const subject of subjects) tally.add(subject);
-    },
-    { now: input.now, ...(input.signal === undefined ? {} : { signal: input.signal }) },
-  );
-  return tally.report(registry, outcome);
+  const { now, signal, deep, onProgress } = input;
+  const tally = new InspectionTally(keys, input);
+  const strangers = deep === undefined ? null : new StrangerCount(deep.users);
+  const take = (subjects: readonly SurveyedSubject[]) => {
+    const alive: string[] = [];
+    for (const subject of subjects) if (tally.add(subject)) alive.push(subject.sub);
+    return strangers?.add(alive);
+  };
+  const outcome = await registry.survey(take, {
+    now,
+    withDetails: deep !== undefined,
+    onProgress: (progress) => onProgress?.({ ...progress, entries: tally.entries }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return tally.report(registry, outcome, (await strangers?.count()) ?? null);
 }
 
-/** The same report of one subject, from that subject's own key. */
+/** The same report of one subject, from that subject's own key, with all that can be told of it. */
 export async function inspectSubject(
-  registry: TokenRegistry,
+  ports: { registry: TokenRegistry; users: UserDirectory },
   keys: readonly SigningKey[],
   input: InspectionInput & { sub: string },
-): Promise<Inspection> {
-  const tally = new Tally(keys, input);
-  const entries = await registry.list(input.sub, input.now);
-  if (entries.length > 0) {
-    const whole = { isFirst: true, isLast: true, malformed: 0, bytes: null, details: null };
-    tally.add({ sub: input.sub, node: '', entries, ...whole });
-  }
-  return tally.report(registry, { complete: true, missed: [], nodes: [] });
-}
-
-class Tally {
-  readonly #keys: Map<number, SigningKey>;
-  readonly #input: InspectionInput;
-  readonly #byKeyId = new Map<number, number>();
-  readonly #byNode = new Map<string, number>();
-  readonly #ttl = new Array<number>(TTL_BOUNDS.length + 1).fill(0);
-  readonly #top: Array<{ sub: string; entries: number }> = [];
-  /** Entries so far of the subjects of which more parts are to come. */
-  readonly #unfinished = new Map<string, number>();
-  #entries = 0;
-  #subjects = 0;
-  #malformed = 0;
-  #unknownKid = 0;
-  #sampled = { subjects: 0, bytes: 0 };
-
-  constructor(keys: readonly SigningKey[], input: InspectionInput) {
-    this.#keys = new Map(keys.map((key) => [key.id, key]));
-    this.#input = input;
-  }
-
-  add(subject: SurveyedSubject): void {
-    const { key, now } = this.#input;
-    this.#malformed += subject.malformed;
-    const entries = subject.entries.filter((entry) => key === undefined || entry.keyId === key.id);
-    this.#count(subject, entries.length);
-    this.#entries += entries.length;
-    this.#byNode.set(subject.node, (this.#byNode.get(subject.node) ?? 0) + entries.length);
-    if (subject.bytes !== null) {
-      this.#sampled.subjects += 1;
-      this.#sampled.bytes += subject.bytes;
+): Promise<SubjectInspection> {
+  const { sub, now } = input;
+  const tally = new InspectionTally(keys, input);
+  const details: SubjectDetails[] = [];
+  const take = (parts: readonly SurveyedSubject[]) => {
+    for (const part of parts) {
+      tally.add(part);
+      if (part.details !== null) details.push(part.details);
     }
-    for (const entry of entries) {
-      this.#byKeyId.set(entry.keyId, (this.#byKeyId.get(entry.keyId) ?? 0) + 1);
-      if (!this.#keys.has(entry.keyId)) this.#unknownKid += 1;
-      const bar = TTL_BOUNDS.findIndex((bound) => entry.exp - now <= bound);
-      const index = bar === -1 ? TTL_BOUNDS.length : bar;
-      this.#ttl[index] = (this.#ttl[index] ?? 0) + 1;
-    }
+  };
+  const [outcome, user] = await Promise.all([
+    ports.registry.survey(take, { now, sub, withDetails: true }),
+    ports.users.find(sub),
+  ]);
+  const report = tally.report(ports.registry, outcome, user === null && tally.entries > 0 ? 1 : 0);
+  const { expiresAt = null, expired = 0, user: notedUser = null } = details[0] ?? {};
+  const userStatus = user?.status ?? 'unknown';
+  const node = outcome.nodes[0]?.node ?? '';
+  return { ...report, subject: { sub, node, expiresAt, expired, userStatus, notedUser } };
+}
+
+/** Counts who is no user, some hundreds at a time: never one query a subject, and no more in memory than go into one. */
+class StrangerCount {
+  readonly #users: Pick<UserDirectory, 'findMany'>;
+  #waiting: string[] = [];
+  #strangers = 0;
+
+  constructor(users: Pick<UserDirectory, 'findMany'>) {
+    this.#users = users;
   }
 
-  /** A subject is one, in however many parts it comes. */
-  #count({ sub, isLast }: SurveyedSubject, entries: number): void {
-    const soFar = (this.#unfinished.get(sub) ?? 0) + entries;
-    if (!isLast) {
-      this.#unfinished.set(sub, soFar);
-      return;
-    }
-    this.#unfinished.delete(sub);
-    if (soFar === 0) return;
-    this.#subjects += 1;
-    this.#rank({ sub, entries: soFar });
+  async add(subs: readonly string[]): Promise<void> {
+    this.#waiting.push(...subs);
+    if (this.#waiting.length >= SUBJECTS_PER_QUERY) await this.#ask();
   }
 
-  report(registry: TokenRegistry, outcome: SurveyOutcome): Inspection {
-    const { subjects, bytes } = this.#sampled;
-    return {
-      backend: registry.backend,
-      prefix: registry.prefix,
-      complete: outcome.complete,
-      missed: outcome.missed,
-      entries: this.#entries,
-      subjects: this.#subjects,
-      bytes:
-        subjects === 0 ? (this.#subjects === 0 ? 0 : null) : Math.round((bytes / subjects) * this.#subjects),
-      byKid: [...this.#byKeyId].map(([keyId, entries]) => this.#kidRow(keyId, entries)).sort(byEntries),
-      byNode: outcome.nodes.map((node) => ({ ...node, entries: this.#byNode.get(node.node) ?? 0 })),
-      ttl: this.#ttl.map((entries, index) => ({ leSeconds: TTL_BOUNDS[index] ?? null, entries })),
-      topSubjects: [...this.#top],
-      anomalies: {
-        noTtl: null,
-        ttlMismatch: null,
-        unknownKid: this.#unknownKid,
-        unknownUser: null,
-        malformed: this.#malformed,
-      },
-    };
+  async count(): Promise<number> {
+    if (this.#waiting.length > 0) await this.#ask();
+    return this.#strangers;
   }
 
-  /** An entry names its key by row id; a row that is gone has no kid to show any more. */
-  #kidRow(keyId: number, entries: number): Inspection['byKid'][number] {
-    const key = this.#keys.get(keyId);
-    return { kid: key?.kid ?? `(row ${keyId})`, state: key?.state ?? null, entries };
-  }
-
-  /** Keeps the few largest in order; memory does not grow with the number of subjects. */
-  #rank(subject: { sub: string; entries: number }): void {
-    const top = this.#top;
-    const last = top.at(-1);
-    if (top.length === this.#input.top && (last === undefined || ranksBefore(last, subject))) return;
-    const index = top.findIndex((other) => ranksBefore(subject, other));
-    top.splice(index === -1 ? top.length : index, 0, subject);
-    top.length = Math.min(top.length, this.#input.top);
+  async #ask(): Promise<void> {
+    const subs = this.#waiting;
+    this.#waiting = [];
+    const found = await this.#users.findMany(subs);
+    this.#strangers += subs.filter((sub) => !found.has(sub)).length;
   }
 }
 
-/** By name among equals, so that two looks at the same registry show the same. */
-function ranksBefore(a: { sub: string; entries: number }, b: { sub: string; entries: number }): boolean {
-  return a.entries === b.entries ? a.sub < b.sub : a.entries > b.entries;
-}
-
-function byEntries(a: { entries: number }, b: { entries: number }): number {
-  return b.entries - a.entries;
-}
+const SUBJECTS_PER_QUERY = 500;

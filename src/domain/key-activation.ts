@@ -2,12 +2,14 @@ import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { changeKeys } from './key-change.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
-import type { Clock, Database } from './ports.js';
+import { assertOpens } from './key-promotion.js';
+import type { Clock, Database, Sealer } from './ports.js';
 import { type LifetimePolicy, stepDown, stepUp } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
 
 export interface ActivationPorts {
   database: Database;
+  sealer: Sealer;
   clock: Clock;
   actor: string;
 }
@@ -23,7 +25,8 @@ export interface ActivationInput {
 /**
  * Lets a pending key sign from now on, in place of the active one. The active key stays as it is.
  *
- * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED` without `now`
+ * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED` without `now`; what {@link assertOpens}
+ * throws
  */
 export async function activateKey(ports: ActivationPorts, input: ActivationInput): Promise<SigningKey> {
   const { database, clock, actor } = ports;
@@ -31,6 +34,10 @@ export async function activateKey(ports: ActivationPorts, input: ActivationInput
   if (key.state === 'active') return key;
   assertActivatable(key, input, clock.now());
   if (input.dryRun) return { ...key, state: 'active' };
+  await assertOpens(ports, key).catch(async (error) => {
+    // What has become of it since is told by the transaction.
+    if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
+  });
 
   return database.transaction(async (stores) => {
     const now = clock.now();

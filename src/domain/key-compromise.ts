@@ -1,4 +1,4 @@
-import { JwtctlError } from './errors.js';
+import { failureText, JwtctlError } from './errors.js';
 import { changeKeys } from './key-change.js';
 import {
   asActive,
@@ -8,11 +8,13 @@ import {
   type SealedKey,
 } from './key-generation.js';
 import { requireKeyAmong } from './key-lookup.js';
+import { assertOpens } from './key-promotion.js';
 import type { KeySnapshot, KeyTransition, TokenRegistry } from './ports.js';
 import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
 import { type UprootedEntries, uprootEntries } from './uprooting.js';
+import type { WalkControl } from './walk-control.js';
 
 const ATTEMPTS = 20;
 
@@ -20,7 +22,7 @@ export interface CompromisePolicy extends LifetimePolicy {
   publishLeadSeconds: number;
 }
 
-export interface CompromiseInput {
+export interface CompromiseInput extends WalkControl {
   kid: string;
   /** Why, for the security log and the audit log. */
   reason: string;
@@ -29,7 +31,6 @@ export interface CompromiseInput {
   alg: SigningAlgorithm;
   bits: number;
   dryRun: boolean;
-  signal?: AbortSignal;
 }
 
 export interface CompromisePlan {
@@ -57,33 +58,43 @@ export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 
 
 export interface CompromiseReport extends Compromise {
   entries: UprootedEntries;
+  /** Why the key that signs now does not open, so that no token can be issued; null where it does, or nobody could tell. */
+  unopened: string | null;
+  /** Why the audit log tells nothing of the entries; null where it does, or there is nothing to tell. */
+  unrecorded: string | null;
+}
+
+export interface CompromisePorts extends KeyGenerationPorts {
+  /** Opened once the key is refused: whatever is wrong with the registry, or with how it is reached, comes after that. */
+  openRegistry(): Promise<TokenRegistry>;
 }
 
 /**
- * Ends a key that somebody else may have, and everything under it, in this order: the key store refuses it, another key
- * signs, and the security log covers whatever it signed, all in one transaction; then its entries are removed from the
- * registry, and the whole registry is walked again to show that none is left. Run again, it does what is left.
+ * Ends a key that somebody else may have, and everything under it. First one transaction, in which the key store refuses
+ * it, another key signs, and the security log covers whatever it signed; then its entries are removed from the registry,
+ * and the whole registry is walked again to show that none is left; last the key is published that is to sign next. Run
+ * again, it does what is left.
  *
- * A registry that cannot be reached and a new key that cannot be made stand in the report: neither keeps the leaked key
- * alive.
+ * A pending key signs without further ado. Only where there is none a pair is made before the transaction, so that there
+ * is no moment without a key that signs.
  *
- * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found), what the database throws, AbortError: then nothing was done
+ * From the transaction on nothing is thrown: what fails stands in the report, for the key is refused all the same.
+ *
+ * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED` (interrupted), what the database throws: then
+ * nothing was done
  */
 export async function compromiseKey(
-  ports: KeyGenerationPorts & { registry: TokenRegistry },
+  ports: CompromisePorts,
   input: CompromiseInput,
 ): Promise<CompromiseReport> {
   const compromise = await markCompromised(ports, input);
   const { key } = compromise;
   const entries = await uprootEntries(ports, key, input);
-  if (!input.dryRun && (entries.removed > 0 || !compromise.wasCompromised)) {
-    const outcome = entries.complete && entries.after === 0 ? 'entries removed' : 'entries left';
-    const row = { actor: ports.actor, action: 'keys.compromise', target: key.kid, outcome };
-    await ports.database.transaction(({ auditLog }) =>
-      auditLog.append({ ...row, at: ports.clock.now(), reason: input.reason }),
-    );
-  }
-  return { ...compromise, entries };
+  if (input.dryRun) return { ...compromise, entries, unopened: null, unrecorded: null };
+  const isWorthARow = entries.removed > 0 || !compromise.wasCompromised;
+  const unrecorded = isWorthARow ? await recordEntries(ports, input, entries) : null;
+  const next = await publishNext(ports, input, compromise);
+  return { ...compromise, ...next, entries, unopened: await whyUnopened(ports, compromise), unrecorded };
 }
 
 /** Decides what happens to the keys. Pure; for a key that is compromised already, what an earlier run could not do. */
@@ -113,15 +124,15 @@ export function planCompromise(
   };
 }
 
-async function markCompromised(ports: KeyGenerationPorts, input: CompromiseInput): Promise<Compromise> {
+async function markCompromised(ports: CompromisePorts, input: CompromiseInput): Promise<Compromise> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const snapshot = await ports.database.keys.snapshot();
     const key = requireKeyAmong(snapshot.keys, input.kid);
     const plan = planCompromise(snapshot.keys, key, input.policy, ports.clock.now());
     if (input.dryRun) return { ...plan, key, wasCompromised: key.state === 'compromised', unmade: null };
-    const { made, unmade } = await tryToMake(ports, input, keysWanted(plan));
-    input.signal?.throwIfAborted();
-    const compromise = await commit(ports, input, snapshot, key, { made, unmade });
+    const signer = plan.activatesNewKey ? await tryToMake(ports, input) : NOTHING_TO_MAKE;
+    if (input.signal?.aborted) throw interrupted(key);
+    const compromise = await commit(ports, input, snapshot, key, signer);
     if (compromise !== null) return compromise;
   }
   throw new JwtctlError(
@@ -132,20 +143,20 @@ async function markCompromised(ports: KeyGenerationPorts, input: CompromiseInput
   );
 }
 
+/** A pair, or why there is none. */
 interface Making {
-  made: readonly SealedKey[];
+  made: SealedKey | null;
   unmade: string | null;
 }
 
-/** A vault that is away keeps a new key from being made, and must not keep a leaked one trusted. */
-async function tryToMake(ports: KeyGenerationPorts, input: CompromiseInput, count: number): Promise<Making> {
-  const made: SealedKey[] = [];
+const NOTHING_TO_MAKE: Making = { made: null, unmade: null };
+
+/** A vault that is away, or whatever else keeps a new key from being made, must not keep a leaked one trusted. */
+async function tryToMake(ports: KeyGenerationPorts, { alg, bits }: CompromiseInput): Promise<Making> {
   try {
-    while (made.length < count) made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }));
-    return { made, unmade: null };
+    return { made: await makeSealedKey(ports, { alg, bits }), unmade: null };
   } catch (error) {
-    if (!(error instanceof JwtctlError)) throw error;
-    return { made, unmade: error.message };
+    return { made: null, unmade: failureText(error) };
   }
 }
 
@@ -160,9 +171,7 @@ async function commit(
   return ports.database.transaction(async (stores) => {
     const now = ports.clock.now();
     const plan = planCompromise(known, found, policy, now);
-    const added = made.map((key, index) =>
-      plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
-    );
+    const added = made === null ? [] : [asActive(made, policy.maxTtlSeconds, now)];
     const wasCompromised = found.state === 'compromised';
     if (plan.transitions.length > 0 || added.length > 0) {
       const row = { at: now, actor: ports.actor, action: 'keys.compromise', reason };
@@ -178,13 +187,74 @@ async function commit(
       key: (await stores.keys.find(kid)) ?? found,
       wasCompromised,
       unmade,
-      active: plan.active ?? added.find(({ state }) => state === 'active')?.kid ?? null,
-      pending: plan.pending ?? added.find(({ state }) => state === 'pending')?.kid ?? null,
+      active: plan.active ?? made?.kid ?? null,
+      pending: plan.pending,
       isUnannounced: plan.isUnannounced,
     };
   });
 }
 
-function keysWanted(plan: CompromisePlan): number {
-  return Number(plan.activatesNewKey) + Number(plan.publishesNewKey);
+/** Without an active key that is what is missing, and not the one after it. */
+async function publishNext(
+  ports: KeyGenerationPorts,
+  input: CompromiseInput,
+  { active, unmade }: Compromise,
+): Promise<Pick<Compromise, 'pending' | 'unmade'>> {
+  if (active === null) return { pending: null, unmade };
+  try {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const { revision, keys } = await ports.database.keys.snapshot();
+      const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
+      if (next !== undefined) return { pending: next.kid, unmade: null };
+      if (input.signal?.aborted) return { pending: null, unmade: 'the run was interrupted' };
+      const made = await makeSealedKey(ports, { alg: input.alg, bits: input.bits });
+      const isPublished = await ports.database.transaction((stores) => {
+        const at = ports.clock.now();
+        const row = { at, actor: ports.actor, action: 'keys.compromise', reason: input.reason };
+        return changeKeys(stores, { revision, transitions: [], added: [asPending(made, at)] }, row);
+      });
+      if (isPublished) return { pending: made.kid, unmade: null };
+    }
+    return { pending: null, unmade: 'the key store kept changing' };
+  } catch (error) {
+    return { pending: null, unmade: failureText(error) };
+  }
+}
+
+/** Told afterwards: a key that signs nothing is better than one that anybody signs with. */
+async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
+  try {
+    const key = active === null ? null : await ports.database.keys.find(active);
+    if (key !== null) await assertOpens(ports, key);
+    return null;
+  } catch (error) {
+    return error instanceof JwtctlError && error.kind === 'unavailable' ? null : failureText(error);
+  }
+}
+
+/** @returns why it could not be recorded, or null */
+async function recordEntries(
+  { database, clock, actor }: KeyGenerationPorts,
+  { kid, reason }: CompromiseInput,
+  entries: UprootedEntries,
+): Promise<string | null> {
+  const outcome = entries.complete && entries.after === 0 ? 'entries removed' : 'entries left';
+  const row = { actor, action: 'keys.compromise', target: kid, outcome, reason };
+  try {
+    await database.transaction(({ auditLog }) => auditLog.append({ ...row, at: clock.now() }));
+    return null;
+  } catch (error) {
+    return failureText(error);
+  }
+}
+
+function interrupted({ kid, state }: SigningKey): JwtctlError {
+  return new JwtctlError(
+    'interrupted',
+    'ERR_INTERRUPTED',
+    `Interrupted: key ${kid} is ${state}, as before.`,
+    {
+      hint: 'Run the same command again to end it.',
+    },
+  );
 }

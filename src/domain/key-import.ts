@@ -33,6 +33,8 @@ export interface KeyImportOutcome {
   keys: SigningKey[];
   /** The kids of those that were there before, with the same material: nothing was done about them. */
   alreadyThere: string[];
+  /** The kid that signs from now on, because no key was active; null for none. */
+  activated: string | null;
 }
 
 /**
@@ -154,7 +156,8 @@ function foreseen(plan: readonly Placement[], maxTtlSeconds: number, now: number
 
 function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOutcome {
   const alreadyThere = plan.flatMap(({ found }) => found?.kid ?? []);
-  return { keys, alreadyThere };
+  const activated = plan.find(({ state }) => state === 'active')?.key.kid ?? null;
+  return { keys, alreadyThere, activated };
 }
 
 async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {

@@ -4,16 +4,17 @@ import { changeKeys } from './key-change.js';
 import { keyStoreChanged, requireKey } from './key-lookup.js';
 import { countKeyUsage, type KeyUsage } from './key-usage.js';
 import type { Administration, KeyTransition } from './ports.js';
+import { asSentence } from './prose.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
+import type { WalkControl } from './walk-control.js';
 
-export interface RetirementInput {
+export interface RetirementInput extends WalkControl {
   kid: string;
   /** Retire although tokens live under the key: they are refused from then on. */
   force: boolean;
   dryRun: boolean;
   clockToleranceSeconds: number;
-  signal?: AbortSignal;
 }
 
 /**
@@ -82,14 +83,16 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
       { hint: 'Try again then, or use --force.', details: { heldUntil } },
     );
   }
-  const report = await countKeyUsage(ports, [key], input, input.signal);
+  const report = await countKeyUsage(ports, [key], input, input);
   const [usage] = report.keys as [KeyUsage];
   if (usage.tokens > 0) throw inUse(usage, now);
   if (!report.complete) {
     throw new JwtctlError(
       'partial',
       'ERR_COUNT_INCOMPLETE',
-      `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}.`,
+      asSentence(
+        `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}`,
+      ),
       { hint: 'Try again when the whole registry answers, or use --force.' },
     );
   }

@@ -7,6 +7,7 @@ import {
   makeSealedKey,
   type SealedKey,
 } from './key-generation.js';
+import { assertOpens, type PromotionPorts } from './key-promotion.js';
 import type { KeySnapshot } from './ports.js';
 import { planRotation, type RotationPlan, type RotationPolicy, type RotationReason } from './rotation.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
@@ -60,10 +61,11 @@ export async function rotateAfterLead(
 }
 
 /**
- * Advances what is due, once, however many run at the same time: one of them does it and the others find it done.
+ * Advances what is due, once, however many run at the same time: one of them does it and the others find it done. A
+ * pending key comes to sign only if its private half opens here; else nothing moves.
  *
  * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
- * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all
+ * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} throws
  */
 export async function rotateKeys(
   ports: KeyGenerationPorts,
@@ -71,6 +73,7 @@ export async function rotateKeys(
   expectedActive?: string | null,
 ): Promise<RotationOutcome> {
   let firstActive = expectedActive;
+  const assertOpensOnce = openingOnce(ports);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { revision, keys } = await ports.database.keys.snapshot();
     if (keys.length === 0) {
@@ -87,8 +90,16 @@ export async function rotateKeys(
     const plan = planRotation(keys, input.policy, ports.clock.now());
     if (input.dryRun) return outcomeOf(plan, []);
     if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, []);
+    const promoted = promotedBy(plan, keys);
+    try {
+      if (promoted !== undefined) await assertOpensOnce(promoted);
+    } catch (error) {
+      // What this host cannot open another one may have let sign meanwhile.
+      if ((await ports.database.keys.snapshot()).revision === revision) throw error;
+      continue;
+    }
     const made = await makeKeys(ports, input, plan);
-    const outcome = await commit(ports, { revision, keys }, made, input.policy);
+    const outcome = await commit(ports, { revision, keys }, { made, promoted }, input.policy);
     if (outcome !== null) return outcome;
   }
   throw new JwtctlError(
@@ -114,6 +125,16 @@ function interrupted(pending: string | null): JwtctlError {
   );
 }
 
+/** However often a run plans anew, it opens a key once. */
+function openingOnce(ports: PromotionPorts): (key: SigningKey) => Promise<void> {
+  const opened = new Map<string, Promise<void>>();
+  return (key) => {
+    const opening = opened.get(key.kid) ?? assertOpens(ports, key);
+    opened.set(key.kid, opening);
+    return opening;
+  };
+}
+
 /** Pairs are made outside the transaction: RSA takes long enough to hold a row lock too long. */
 async function makeKeys(
   ports: KeyGenerationPorts,
@@ -133,13 +154,13 @@ async function makeKeys(
 async function commit(
   ports: KeyGenerationPorts,
   { revision, keys: known }: KeySnapshot,
-  made: readonly SealedKey[],
+  { made, promoted }: { made: readonly SealedKey[]; promoted: SigningKey | undefined },
   policy: RotationPolicy,
 ): Promise<RotationOutcome | null> {
   return ports.database.transaction(async (stores) => {
     const now = ports.clock.now();
     const plan = planRotation(known, policy, now);
-    if (pairsWanted(plan) !== made.length) return null;
+    if (pairsWanted(plan) !== made.length || promotedBy(plan, known) !== promoted) return null;
     const added = made.map((key, index) =>
       plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
     );
@@ -147,6 +168,12 @@ async function commit(
     const row = { at: now, actor: ports.actor, action: 'keys.rotate', reason: plan.reason };
     return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made) : null;
   });
+}
+
+/** The pending key that signs from then on. */
+function promotedBy(plan: RotationPlan, keys: readonly SigningKey[]): SigningKey | undefined {
+  const step = plan.transitions.find(({ to }) => to === 'active');
+  return keys.find(({ kid }) => kid === step?.kid);
 }
 
 function pairsWanted(plan: RotationPlan): number {

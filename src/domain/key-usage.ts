@@ -1,6 +1,7 @@
 import type { Clock, SurveyedSubject, TokenRegistry } from './ports.js';
 import { ISSUER_KEY_HOLD_SECONDS } from './rotation.js';
 import type { KeyState, SigningKey } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
 /** What lives under one key. Times are NumericDate seconds; null where nothing lives. */
 export interface KeyUsage {
@@ -28,7 +29,7 @@ export async function countKeyUsage(
   ports: { registry: TokenRegistry; clock: Clock },
   keys: readonly SigningKey[],
   policy: { clockToleranceSeconds: number },
-  signal?: AbortSignal,
+  control: WalkControl = {},
 ): Promise<UsageReport> {
   const at = ports.clock.now();
   const tallies = new Map(
@@ -54,7 +55,7 @@ export async function countKeyUsage(
     (subjects) => {
       for (const subject of subjects) add(subject);
     },
-    { now: at, ...(signal === undefined ? {} : { signal }) },
+    { now: at, ...walkControl(control) },
   );
   const counted = keys.map((key): KeyUsage => {
     const tally = tallies.get(key.id);

@@ -44,7 +44,9 @@ const MAX_EXPONENT = 2n ** 64n;
  * sign tokens that nobody can verify, and with a wrong `dp`, `dq` or `qi` one signature gives the primes away.
  *
  * @param what the key's name in a message: `The key in key.pem`
- * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`
+ * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
+ * `ERR_KEY_PRIMES` for primes that the public half gives away: not of half the modulus's length each, rounded down, or
+ * not more than 2^(half - 100) apart (FIPS 186-5 A.1.3). Of primes that are bad in another way nothing is known here.
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
   const numbers = toNumbers(members);
@@ -52,13 +54,10 @@ export async function checkPrivateKey(members: RsaMembers, what: string): Promis
   assertSize(bits, what);
   assertExponent(numbers.e, what);
   assertTwoPrimes(numbers, what);
-  if (!belongTogether(numbers) || !(await arePrime(numbers))) {
-    throw keyRefused(
-      'ERR_KEY_INCONSISTENT',
-      `${what} is no RSA pair: its numbers do not belong together.`,
-      'It is damaged, or was put together from two keys. Take it from where it was made.',
-    );
-  }
+  if (!belongTogether(numbers)) throw inconsistent(what);
+  // Before the primality, which takes long for a prime that is far too long.
+  assertHiddenPrimes(numbers, bits, what);
+  if (!(await arePrime(numbers))) throw inconsistent(what);
   // From the numbers and not from the file: leading zeros and signs of an encoding do not get any further.
   const jwk = { kty: 'RSA', ...toMembers(numbers) };
   const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
@@ -91,6 +90,28 @@ function assertTwoPrimes({ n, p, q }: RsaNumbers, what: string): void {
   const product = p > 1n && q > 1n && p < n && q < n ? p * q : 0n;
   if (product === 0n || product >= n || n % product !== 0n) return;
   throw withMorePrimes(what);
+}
+
+/** A short prime is found by the elliptic curve method, and two close ones by Fermat's. */
+function assertHiddenPrimes({ p, q }: RsaNumbers, bits: number, what: string): void {
+  const half = Math.floor(bits / 2);
+  const [shorter, longer] = p < q ? [p, q] : [q, p];
+  const isShort = shorter.toString(2).length < half;
+  if (!isShort && longer - shorter > 2n ** BigInt(half - 100)) return;
+  const fault = isShort ? 'one of them is too short' : 'they are too close to each other';
+  throw keyRefused(
+    'ERR_KEY_PRIMES',
+    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private half may be found from the public one.`,
+    'Use it nowhere, and take a key that was made by OpenSSL, Node or `jwtctl keys generate`.',
+  );
+}
+
+function inconsistent(what: string): JwtctlError {
+  return keyRefused(
+    'ERR_KEY_INCONSISTENT',
+    `${what} is no RSA pair: its numbers do not belong together.`,
+    'It is damaged, or was put together from two keys. Take it from where it was made.',
+  );
 }
 
 export function notRsa(what: string, kind: string): JwtctlError {

@@ -27,6 +27,11 @@ function oneLine(what: string, text: string, maxLength: number): string {
   return text;
 }
 
+/** With a full stop, where it does not end like a sentence already: a message within it brings its own. */
+export function asSentence(text: string): string {
+  return /[.!?]\)?$/.test(text) ? text : `${text}.`;
+}
+
 /** What a stranger wrote, as it can be shown on a terminal: whatever could steer it is escaped. */
 export function printable(text: string): string {
   return text.replace(

@@ -3,6 +3,7 @@ import type { Administration, AuditEntry, EntryFilter, NewSecurityEvent, WideRem
 import { ifReachable } from './reachability.js';
 import type { LifetimePolicy } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
 // Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
 const RETENTION_MARGIN_SECONDS = 3_600;
@@ -21,10 +22,9 @@ export interface RevocationOutcome {
   missed: string[];
 }
 
-export interface RevocationOptions {
+export interface RevocationOptions extends WalkControl {
   reason: string | null;
   dryRun: boolean;
-  signal?: AbortSignal;
 }
 
 /** Ends one token. Durable first, then the registry: what a failover makes of the second, the first outlives. */
@@ -90,14 +90,14 @@ export interface WideSelection {
 export async function countWide(
   ports: Administration,
   selection: WideSelection,
-  signal?: AbortSignal,
+  control: WalkControl = {},
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
   const now = ports.clock.now();
   const count = () =>
     ports.registry.removeEverywhere(filterOf(selection), {
       now,
       dryRun: true,
-      ...(signal === undefined ? {} : { signal }),
+      ...walkControl(control),
     });
   const unseen = {
     matched: 0,
@@ -129,7 +129,7 @@ export async function revokeWide(
   const removal = await afterRecord(() =>
     ports.registry.removeEverywhere(filterOf(selection), {
       now: ports.clock.now(),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...walkControl(options),
     }),
   );
   return {

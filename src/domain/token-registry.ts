@@ -19,6 +19,9 @@ export interface KnownUserStatus {
   until: number;
 }
 
+/** What tells an entry from all others of its subject. */
+export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
+
 export interface RegistrationOptions {
   now: number;
   /** Noted beside the entries. */
@@ -32,9 +35,6 @@ export interface Registration extends RegistrationOptions {
   sub: string;
   entry: RegistryEntry;
 }
-
-/** What tells an entry from all others of its subject. */
-export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
 /** Which entries are meant; what is absent restricts nothing. */
 export interface EntryFilter {
@@ -107,13 +107,15 @@ export interface TokenRegistry {
   ): Promise<TidyOutcome>;
 
   /**
-   * Shows `take` every subject that has live entries, and `withDetails` every other one of which something is kept, in no
-   * order: each once, or where it has very many entries in several parts, one after the other. The walk waits for `take`, so that no more is held in memory than it has in hand; where
-   * `take` rejects, the survey does too.
+   * Shows `take` every subject that has live or malformed entries, and `withDetails` every other one of which something is
+   * kept, in no order: each once, or where it has very many entries in several parts, one after the other. The walk waits
+   * for `take`, so that no more is held in memory than it has in hand; where `take` rejects, the survey does too.
+   *
+   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read is an error.
    */
   survey(
     take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
-    options: WalkOptions & { withDetails?: boolean },
+    options: WalkOptions & { withDetails?: boolean; sub?: string },
   ): Promise<SurveyOutcome>;
 
   /** The servers behind the registry, masters before their replicas. */
@@ -212,6 +214,8 @@ export interface RegistryNode {
   /** All keys that the server holds, ours or not; null where it could not be asked. */
   keys: number | null;
   usedMemoryBytes: number | null;
+  /** The most that it may use; null where there is no limit, or it is not known. */
+  maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
   /** How far a replica's offset is behind its master's, in bytes; null for others. */
   lagBytes: number | null;

@@ -1,6 +1,7 @@
-import { JwtctlError } from './errors.js';
+import { failureText } from './errors.js';
 import type { Clock, TokenRegistry, WideRemoval } from './ports.js';
 import type { SigningKey } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
 // An issuer that had read the key before may still register what it signed while the first pass is on its way.
 const MAX_PASSES = 3;
@@ -22,15 +23,15 @@ export interface UprootedEntries {
 
 /** Removes every entry under a key, and proves it by walking the whole registry again. With `dryRun` it only counts. */
 export async function uprootEntries(
-  { registry, clock }: { registry: TokenRegistry; clock: Clock },
+  { openRegistry, clock }: { openRegistry(): Promise<TokenRegistry>; clock: Clock },
   key: Pick<SigningKey, 'id'>,
-  { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
+  { dryRun, ...control }: { dryRun: boolean } & WalkControl,
 ): Promise<UprootedEntries> {
   const walk = (options: { dryRun: boolean }) =>
-    orUnseen(() =>
-      registry.removeEverywhere(
+    orUnseen(async () =>
+      (await openRegistry()).removeEverywhere(
         { keyId: key.id },
-        { now: clock.now(), ...options, ...(signal === undefined ? {} : { signal }) },
+        { now: clock.now(), ...options, ...walkControl(control) },
       ),
     );
   if (dryRun) return reportOf([await walk({ dryRun })], null);
@@ -77,13 +78,12 @@ function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): 
   };
 }
 
-/** A registry that is away as a whole is a registry of which nothing was seen. */
+/** A registry that is away as a whole, or cannot even be asked, is one of which nothing was seen. */
 async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval> {
   try {
     return await walk();
   } catch (error) {
-    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
-    const missed = [`the whole registry (${error.message})`];
+    const missed = [`the whole registry (${failureText(error)})`];
     const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [], byKeyId: [] };
     return { ...nothing, replicasConfirmed: null, complete: false, missed };
   }

@@ -4,10 +4,11 @@ import { formatDuration } from '../domain/duration.js';
 import type { Clock } from '../domain/ports.js';
 
 /**
- * Waits until `time`. On a terminal a bar tells how long it still takes, redrawn each second; elsewhere it is said once.
+ * Waits until `time`. A bar tells how long it still takes, redrawn each second where that can be; else it is said once.
  *
  * @param what is waited for: `key 3f9c… is published for long enough`
  * @param talk where it is told; null for not at all
+ * @param canRedraw whether that is a terminal that knows escape sequences
  * @throws AbortError once `signal` is aborted
  */
 export async function waitVisibly(
@@ -16,11 +17,12 @@ export async function waitVisibly(
   {
     clock,
     talk,
+    canRedraw,
     signal,
-  }: { clock: Clock; talk: (Writable & { isTTY?: boolean }) | null; signal: AbortSignal },
+  }: { clock: Clock; talk: Writable | null; canRedraw: boolean; signal: AbortSignal },
 ): Promise<void> {
   const begun = clock.now();
-  if (talk === null || talk.isTTY !== true) {
+  if (talk === null || !canRedraw) {
     talk?.write(`Waiting ${formatDuration(time - begun)} until ${what}.\n`);
     return clock.until(time, signal);
   }

@@ -1,4 +1,6 @@
-/** `1 token`, `2 tokens`, `2 entries`. */
+import { grouped } from './figures.js';
+
+/** `1 token`, `2 tokens`, `2,000 entries`. */
 export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${count} ${count === 1 ? one : many}`;
+  return `${grouped(count)} ${count === 1 ? one : many}`;
 }

@@ -1,7 +1,8 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
 import { printable } from '../domain/prose.js';
-import type { Cell, Json, ListItem, Section, View } from './view.js';
+import type { Paper } from './table.js';
+import type { Json, ListItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
@@ -9,6 +10,8 @@ export interface RenderOptions {
   format: OutputFormat;
   /** Whether cells may be coloured. */
   color: boolean;
+  /** How large the terminal is at this moment; null where there is none, or it does not say. */
+  screen: () => { columns: number | null; rows: number | null };
 }
 
 /** Writes a view to stdout: data and nothing else. */
@@ -22,13 +25,14 @@ export async function render(view: View, stdout: Writable, options: RenderOption
     case 'quiet':
       return writeIds(view, write);
     case 'table':
-      return writeForEyes(view, write, options.color);
+      return writeForEyes(view, write, options);
   }
 }
 
 type Write = (text: string) => Promise<void>;
 
 async function writeJson(view: View, write: Write): Promise<void> {
+  if (view.shape === 'live') throw endless();
   if (view.shape !== 'list') return write(`${JSON.stringify(view.data)}\n`);
   let separator = '[';
   for await (const item of view.items) {
@@ -43,12 +47,17 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
     for await (const item of view.items) await write(`${JSON.stringify(item.data)}\n`);
     return;
   }
+  if (view.shape === 'live') {
+    for await (const frame of view.frames) await write(`${JSON.stringify(frame.data)}\n`);
+    return;
+  }
   const lines: Json[] = Array.isArray(view.data) ? view.data : [view.data];
   for (const line of lines) await write(`${JSON.stringify(line)}\n`);
 }
 
 async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
+  if (view.shape === 'live') throw endless();
   if (view.shape !== 'list') {
     for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
     return;
@@ -56,36 +65,35 @@ async function writeIds(view: View, write: Write): Promise<void> {
   for await (const item of view.items) await write(`${printable(item.id)}\n`);
 }
 
-async function writeForEyes(view: View, write: Write, color: boolean): Promise<void> {
+async function writeForEyes(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
-  const { drawFields, drawTable } = await import('./table.js');
+  const { drawFields, drawSections, drawTable } = await import('./table.js');
+  const paper = (): Paper => ({ color, width: screen().columns ?? USUAL_WIDTH });
   switch (view.shape) {
     case 'record':
       return write(`${drawFields(view.fields, color)}\n`);
-    case 'list':
-      return write(await drawList(view, (columns, rows) => drawTable(columns, rows, color)));
-    case 'report': {
-      const shown = view.sections.filter((section, index) => index === 0 || section.rows.length > 0);
-      return write(shown.map((section) => drawSection(section, color, drawTable)).join('\n'));
+    case 'list': {
+      const rows: Array<ListItem['row']> = [];
+      for await (const item of view.items) rows.push(item.row);
+      return write(`${rows.length === 0 ? view.empty : drawTable(view.columns, rows, paper())}\n`);
+    }
+    case 'report':
+      return write(drawSections(view.sections, paper()));
+    case 'live': {
+      const { CLEAR_REST, inPlace } = await import('./live.js');
+      const draw = inPlace(() => screen().rows ?? USUAL_HEIGHT);
+      for await (const { sections } of view.frames) await write(draw(drawSections(sections, paper())));
+      await write(CLEAR_REST);
     }
   }
 }
 
-async function drawList(
-  view: Extract<View, { shape: 'list' }>,
-  draw: (columns: readonly string[], rows: ReadonlyArray<readonly Cell[]>) => string,
-): Promise<string> {
-  const rows: Array<ListItem['row']> = [];
-  for await (const item of view.items) rows.push(item.row);
-  return rows.length === 0 ? `${view.empty}\n` : `${draw(view.columns, rows)}\n`;
-}
+const USUAL_WIDTH = 80;
+const USUAL_HEIGHT = 24;
 
-function drawSection(
-  { title, columns, rows }: Section,
-  color: boolean,
-  draw: (columns: readonly string[], rows: ReadonlyArray<readonly Cell[]>, color: boolean) => string,
-): string {
-  return rows.length === 0 ? `${title}\n` : `${title}\n${draw(columns, rows, color)}\n`;
+/** A command asks for it only where it can be shown. */
+function endless(): JwtctlError {
+  return new JwtctlError('bug', 'ERR_VIEW_ENDLESS', 'What never ends is no single document.');
 }
 
 function withNewline(text: string): string {

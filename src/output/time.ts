@@ -9,8 +9,9 @@ export function relativeTime(time: number | null, now: number): string {
   return time > now ? `in ${text}` : `${text} ago`;
 }
 
-/** A moment in full: ISO 8601 in UTC. */
+/** A moment in full: ISO 8601 in UTC. A stranger's number may be no date. */
 export function isoTime(time: number): string {
+  if (Math.abs(time) > 8.64e12) return 'out of range';
   return new Date(time * 1000).toISOString().replace('.000Z', 'Z');
 }
 

@@ -4,7 +4,14 @@ export type JsonObject = { [name: string]: Json };
 
 /** How a value of some meaning is shown to a person. */
 export type Tone = 'good' | 'warn' | 'bad' | 'faint';
-export type Cell = string | { text: string; tone: Tone };
+export type Text = string | { text: string; tone: Tone };
+export type Cell =
+  | Text
+  /** A length to compare with the others of its column, 0 to 1, drawn in whatever width is left. */
+  | { bar: number };
+
+/** A table whose columns are all plain texts is drawn as wide as it is; any other one fits the terminal. */
+export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean };
 
 /**
  * What a command has to show, in every form that can be asked for. A view is built field by field from an allow-list:
@@ -17,12 +24,14 @@ export type View =
   | {
       shape: 'list';
       items: AsyncIterable<ListItem> | Iterable<ListItem>;
-      columns: readonly string[];
+      columns: readonly Column[];
       /** Said instead of an empty table. */
       empty: string;
     }
   /** Several tables on one subject; one document in JSON. */
   | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
+  /** A report that is drawn anew in the same place; each on a line of its own in NDJSON. */
+  | { shape: 'live'; frames: AsyncIterable<{ data: JsonObject; sections: readonly Section[] }> }
   /** Text as it is, for a file or a pipe; `data` in JSON. */
   | { shape: 'text'; text: string; data: Json };
 
@@ -36,9 +45,12 @@ export interface ListItem {
   row: readonly Cell[];
 }
 
+/** A table under its title. Without columns it is the title alone; without rows it is left out, unless it is the first. */
 export interface Section {
-  title: string;
-  columns: readonly string[];
+  title: Text;
+  /** Said below the title. */
+  lines?: readonly Text[];
+  columns: readonly Column[];
   rows: ReadonlyArray<readonly Cell[]>;
 }
 
@@ -46,6 +58,8 @@ export interface Section {
 export interface Outcome {
   view?: View;
   exitCode?: number;
-  /** Said on stderr beside the view: warnings, what to do next. */
+  /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
   notes?: readonly string[];
+  /** Said on stderr whatever the output is for: what was not done or not seen. Goes with an exit code that is not 0. */
+  warnings?: readonly string[];
 }

@@ -95,7 +95,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
       expect((await stores.run('keys', ...words, '--json')).exitCode).toBe(3);
     }
     await stores.json('keys', 'rotate', '--now');
-    await stores.json('keys', 'purge');
+    await stores.json('keys', 'purge', '--yes');
     expect(await stores.json('keys', 'show', 'leaked')).toMatchObject({ state: 'compromised' });
   });
 });

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('the master keys, on %s', (backend) => {
@@ -35,12 +36,14 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     writeFileSync(keyring, `${newLine}\n${oldLine}\n`);
     const before = await stores.content();
     const planned = await stores.json('keys', 'rewrap', '--dry-run');
-    expect(planned).toMatchObject({ dryRun: true, rewrapped: [], wouldRewrap: ['first', 'second'] });
+    expect(planned).toMatchObject({
+      ...{ dryRun: true, rewrapped: [], wouldRewrap: ['first', 'second'], left: [] },
+    });
     expect(await stores.content()).toBe(before);
 
     const { masterKeyId, ...report } = await stores.json('keys', 'rewrap');
     expect(masterKeyId).not.toBe(oldId);
-    expect(report).toEqual({ rewrapped: ['first', 'second'], unchanged: [], failed: [] });
+    expect(report).toEqual({ rewrapped: ['first', 'second'], unchanged: [], failed: [], left: [] });
     expect(await listed()).toEqual([
       ['first', masterKeyId],
       ['second', masterKeyId],
@@ -48,7 +51,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     ]);
     expect((await stores.run('keys', 'list')).stdout).toContain(masterKeyId);
     expect(await stores.json('keys', 'rewrap')).toEqual({
-      ...{ masterKeyId, rewrapped: [], unchanged: ['first', 'second'], failed: [] },
+      ...{ masterKeyId, rewrapped: [], unchanged: ['first', 'second'], failed: [], left: [] },
     });
 
     writeFileSync(keyring, `${newLine}\n`);
@@ -63,6 +66,13 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     ]);
   });
 
+  test('are not moved once it is interrupted, and what is left is named', async () => {
+    const { clock, home, env } = stores;
+    const interrupted = cli({ clock, home, env, signal: AbortSignal.abort() });
+    const { exitCode, stderr } = await interrupted.run('keys', 'rewrap', '-q');
+    expect([exitCode, stderr]).toEqual([130, 'Not moved: first, second. Run the same command again.\n']);
+  });
+
   test('that are lost are named, beside what can be moved, with exit code 5', async () => {
     writeFileSync(keyring, `${randomBytes(32).toString('base64')}\n`);
     await stores.json('keys', 'generate', '--kid', 'fourth');
@@ -72,34 +82,13 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     expect({ exitCode, ...json() }).toMatchObject({
       exitCode: 5,
       unchanged: ['first', 'second'],
+      left: [],
       failed: [{ kid: 'fourth', code: 'ERR_MASTER_KEY_UNKNOWN' }],
     });
     expect(stderr).toMatch(/Add the missing one/);
+    const quiet = await stores.run('keys', 'rewrap', '-q');
+    expect([quiet.exitCode, quiet.stdout, quiet.stderr]).toEqual([5, '', stderr]);
     writeFileSync(keyring, `${newLine}\n${fourth}`);
     expect(await stores.json('keys', 'rewrap')).toMatchObject({ rewrapped: ['fourth'] });
-  });
-});
-
-describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
-  let stores: Stores;
-  beforeAll(async () => {
-    stores = await openStores(backend);
-    for (const kid of ['first', 'second', 'third']) await stores.json('keys', 'generate', '--kid', kid);
-    await stores.json('keys', 'retire', 'second');
-    stores.clock.advance(3_600);
-    await stores.json('keys', 'retire', 'third');
-  });
-  afterAll(() => stores?.close());
-
-  test('go when they are old enough, and are shown before', async () => {
-    expect(await stores.json('keys', 'purge', '--older-than', '1h', '-n')).toEqual({
-      ...{ dryRun: true, purged: [], wouldPurge: ['second'] },
-    });
-    expect(await stores.json('keys', 'purge', '--older-than', '1h')).toEqual({ purged: ['second'] });
-    expect((await stores.run('keys', 'purge', '-q')).stdout).toBe('third\n');
-    expect((await stores.run('keys', 'purge')).stdout).toMatch(/Removed +0 keys/);
-    expect((await stores.run('keys', 'list', '-q')).lines()).toEqual(['first']);
-    const wrong = await stores.run('keys', 'purge', '--older-than', '0', '--json');
-    expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_DURATION_INVALID']);
   });
 });

@@ -202,6 +202,22 @@ describe('keys import', () => {
     expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['a', 'b']);
   });
 
+  test('says which key signs from now on where none did, and in a dry run that it would', async () => {
+    const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
+    const words = ['keys', 'import', '--jwk', '-'];
+    const planned = await shell.run(...words, '--dry-run', { stdin });
+    expect(planned.stderr).toContain('Key a would sign from then on: no key is active.\n');
+    expect((await shell.run(...words, { stdin })).stderr).toContain(
+      'Key a signs from now on: no key was active.\n',
+    );
+    for (const more of [{ stdin }, { stdin: set(jwk(2, { kid: 'c' })) }]) {
+      for (const flags of [['-n'], []]) {
+        const { exitCode, stderr } = await shell.run(...words, ...flags, more);
+        expect({ exitCode, isSaid: stderr.includes('sign') }).toEqual({ exitCode: 0, isSaid: false });
+      }
+    }
+  });
+
   test('takes --kid for the only key of a set, and prints an array of it', async () => {
     const stdin = set(jwk(0, { kid: 'not a kid' }));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', { stdin })).toMatchObject({

@@ -111,16 +111,13 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
       ],
       ...[
         ['users', 'import', '-'],
-        ['cache', 'get'],
         ['cache', 'snapshot'],
         ['cache', 'restore'],
       ],
       ...[
         ['cache', 'reconcile'],
         ['cache', 'flush', '--all', '--manifest', 'm'],
-        ['cache', 'inspect', '--deep'],
       ],
-      ['cache', 'inspect', '--watch'],
     ]) {
       const { exitCode, stdout } = await stores.run(...words, '--yes');
       expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 2, stdout: '' });

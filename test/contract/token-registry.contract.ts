@@ -551,6 +551,36 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
+      test('a survey of one subject shows nobody else', async () => {
+        await registry.register('alice', entry('a'), { now, label: 'phone', user: status() });
+        await register('alice2', entry('b'));
+        await register('bob', entry('c', { exp: now + 10 }));
+        const later = now + 10 + opened.clockToleranceSeconds;
+        const user = { status: 'enabled', version: 1, until: now + 60 };
+        const expiresAt = now + 3600 + opened.clockToleranceSeconds;
+        expect(await surveyed(later, { withDetails: true, sub: 'alice' })).toMatchObject([
+          { sub: 'alice', entries: [{ jti: 'a', label: 'phone' }], details: { expiresAt, expired: 0, user } },
+        ]);
+        expect(await surveyed(later, { withDetails: true, sub: 'bob' })).toMatchObject([
+          { sub: 'bob', entries: [], details: { expiresAt: later, expired: 1, user: null } },
+        ]);
+        expect(await surveyed(later, { sub: 'bob' })).toEqual([]);
+        for (const sub of ['nobody', 'alice*', 'al']) expect(await surveyed(later, { sub })).toEqual([]);
+        const { nodes } = await registry.survey(() => {}, { now, sub: 'nobody' });
+        expect(nodes).toHaveLength(1);
+      });
+
+      test('a survey of one subject shows all of very many entries, and its memory', async () => {
+        const count = 2500;
+        for (let from = 0; from < count; from += 500) {
+          await register('alice', ...Array.from({ length: 500 }, (_, index) => entry(`j${from + index}`)));
+        }
+        await register('bob', entry('a'));
+        const parts = await surveyed(now, { sub: 'alice' });
+        expect(new Set(parts.flatMap(({ entries }) => entries.map(({ jti }) => jti))).size).toBe(count);
+        expect(parts[0]?.bytes).toBeGreaterThan(count * 20);
+      });
+
       test('a survey tells how far it is', async () => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
         const told: WalkProgress[] = [];

@@ -1,9 +1,13 @@
+import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { JwtctlError } from '../../src/domain/errors.js';
+import { Issuer } from '../../src/domain/issuance.js';
 import { type CompromiseInput, compromiseKey } from '../../src/domain/key-compromise.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import { rotateKeys } from '../../src/domain/key-rotation.js';
-import type { Sealer, TokenRegistry, WideRemoval } from '../../src/domain/ports.js';
+import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../src/domain/ports.js';
+import { revokeSubject } from '../../src/domain/revocation.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
 const LEAD = 600;
@@ -144,6 +148,48 @@ describe('a compromised key', () => {
   });
 });
 
+describe('an issuer that is at it while its key is compromised', () => {
+  beforeEach(async () => {
+    await addPending('k2');
+    await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+  });
+
+  const keyIds = async () =>
+    (await service.registry.list('alice', service.clock.now())).map(({ keyId }) => keyId);
+  const idOf = async (kid: string) => (await service.database.keys.find(kid))?.id;
+
+  test('signs with the next key where it waited for a revocation', async () => {
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, { reason: null, dryRun: false });
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    await service.clock.awaited();
+    expect((await compromise('k1')).entries).toMatchObject({ after: 0, complete: true });
+    service.clock.advance(1);
+    const { token, kid } = await issuing;
+    expect(kid).toBe('k2');
+    expect(await service.verdict(token)).toBe('active');
+    expect(await keyIds()).toEqual([await idOf('k2')]);
+  });
+
+  test('hands out no token under it, and leaves none behind, where it was about to register one', async () => {
+    let compromised: Promise<unknown> | undefined;
+    const { registry } = service.withRegistry({
+      register: async (...args) => {
+        // After the proof that nothing is left.
+        compromised ??= compromise('k1');
+        await compromised;
+        return service.registry.register(...args);
+      },
+    });
+    const { database, sealer, clock } = service.ports;
+    const issuer = new Issuer({ database, registry, sealer, clock, users: database.users }, POLICY);
+    const { token, kid } = await issuer.issue({ sub: 'alice' });
+    expect(await compromised).toMatchObject({ entries: { after: 0, complete: true } });
+    expect(kid).toBe('k2');
+    expect(await service.verdict(token)).toBe('active');
+    expect(await keyIds()).toEqual([await idOf('k2')]);
+  });
+});
+
 describe('what is on record', () => {
   test('is an event that covers every token under the key, until the last of them has expired', async () => {
     await compromise('k1');
@@ -164,8 +210,8 @@ describe('what is on record', () => {
     expect(entries.map(({ target, outcome, reason }) => [target, outcome, reason])).toEqual([
       ['k1', 'compromised', 'found in a backup'],
       ['k2', 'active', 'found in a backup'],
-      [pending, 'pending', 'found in a backup'],
       ['k1', 'entries removed', 'found in a backup'],
+      [pending, 'pending', 'found in a backup'],
     ]);
   });
 
@@ -252,6 +298,84 @@ describe('a new key that cannot be made', () => {
     expect(again).toMatchObject({ wasCompromised: true, unmade: null });
     expect(await states()).toMatchObject({ k1: 'compromised', [again.active as string]: 'active' });
     expect((await service.issueTo('bob')).kid).toBe(again.active);
+  });
+});
+
+describe('once the key is refused', () => {
+  const REFUSED = { k1: 'compromised', k2: 'active' };
+  beforeEach(() => addPending('k2'));
+
+  test('a registry that cannot even be opened is told of', async () => {
+    const unusable = new JwtctlError(
+      'usage',
+      'ERR_CONFIG_FILE_MISSING',
+      'The file redis.password is not there.',
+    );
+    const report = await compromiseKey(
+      { ...service.ports, openRegistry: () => Promise.reject(unusable) },
+      inputFor('k1'),
+    );
+    expect(report.entries.missed).toEqual(['the whole registry (The file redis.password is not there.)']);
+    expect(await states()).toMatchObject(REFUSED);
+  });
+
+  test('a slow vault holds up nothing but the key that is to sign next', async () => {
+    const statesAtSealing: unknown[] = [];
+    const sealer: Sealer = {
+      ...service.ports.sealer,
+      seal: async (...args) => {
+        statesAtSealing.push(await states());
+        return service.ports.sealer.seal(...args);
+      },
+    };
+    const report = await compromiseKey({ ...service.ports, sealer }, inputFor('k1'));
+    expect(statesAtSealing).toEqual([REFUSED]);
+    expect(await states()).toEqual({ ...REFUSED, [report.pending as string]: 'pending' });
+  });
+
+  test('a bug where a key is made is named, and not quoted', async () => {
+    const generator = { generate: () => Promise.reject(new TypeError('s3cret')) };
+    const report = await compromiseKey({ ...service.ports, generator }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'a bug in jwtctl (TypeError)' });
+    expect(await states()).toEqual(REFUSED);
+  });
+
+  test('a key in its place that does not open is told of', async () => {
+    const stranger = new JweSealer(
+      { kind: 'value', text: randomBytes(32).toString('base64') },
+      service.clock,
+    );
+    const report = await compromiseKey({ ...service.ports, sealer: stranger }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', unopened: expect.stringMatching(/k2 .* keyring/) });
+  });
+
+  test('a row that cannot be written into the audit log is told of', async () => {
+    const { database } = service;
+    let transactions = 0;
+    const away = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
+    const failing: Database = {
+      ...database,
+      transaction: (work) => {
+        transactions += 1;
+        return transactions === 2 ? Promise.reject(away) : database.transaction(work);
+      },
+    };
+    const report = await compromiseKey({ ...service.ports, database: failing }, inputFor('k1'));
+    expect(report).toMatchObject({ unrecorded: 'MySQL is away.', pending: expect.any(String) });
+  });
+
+  test('an interruption leaves the rest to the next run', async () => {
+    const interruption = new AbortController();
+    const ports = service.withRegistry({
+      removeEverywhere: (...args) => {
+        interruption.abort();
+        return service.registry.removeEverywhere(...args);
+      },
+    });
+    const report = await compromiseKey(ports, inputFor('k1', { signal: interruption.signal }));
+    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'the run was interrupted' });
+    expect(await states()).toEqual(REFUSED);
+    expect(await compromise('k1')).toMatchObject({ pending: expect.any(String), unmade: null });
   });
 });
 
@@ -346,7 +470,11 @@ test('as a dry run it counts, names the key that would sign, and changes nothing
 
 test('an interruption before anything is written leaves everything as it was', async () => {
   const before = await states();
-  await expect(compromise('k1', { signal: AbortSignal.abort() })).rejects.toThrow('abort');
+  await expect(compromise('k1', { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    kind: 'interrupted',
+    code: 'ERR_INTERRUPTED',
+    message: expect.stringMatching(/k1 is active/),
+  });
   expect(await states()).toEqual(before);
 });
 

@@ -128,13 +128,12 @@ describe('importing', () => {
   test('twice adds it once, in whatever state it is since then', async () => {
     const keys = await named({ ...first, kid: 'k2', alg: 'RS256' });
     await importing(keys);
-    const { database, clock } = service;
     expect((await importing(keys)).alreadyThere).toEqual(['k2']);
     const input = { policy: { ...POLICY, publishLeadSeconds: 0 }, now: true, dryRun: false };
-    await activateKey({ database, clock, actor: 'test' }, { ...input, kid: 'k2' });
+    await activateKey(service.ports, { ...input, kid: 'k2' });
     expect(await importing(keys)).toMatchObject({ keys: [{ state: 'active' }], alreadyThere: ['k2'] });
     await importing(await named({ ...second, kid: 'k3' }));
-    await activateKey({ database, clock, actor: 'test' }, { ...input, kid: 'k3' });
+    await activateKey(service.ports, { ...input, kid: 'k3' });
     expect(await importing(keys)).toMatchObject({ keys: [{ state: 'retiring' }], alreadyThere: ['k2'] });
     expect((await audited()).map(([kid]) => kid)).toEqual(['k2', 'k3']);
 

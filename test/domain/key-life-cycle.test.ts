@@ -145,11 +145,13 @@ describe('retire', () => {
   test('does not take a part of the registry for the whole', async () => {
     await activate('k2', { now: true });
     service.clock.advance(HOLD);
-    const survey = async () => ({ complete: false, missed: ['slots 0-99'], nodes: [] });
+    const missed = ['slots 0-99', 'all else (It is away.)'];
+    const survey = async () => ({ complete: false, missed, nodes: [] });
     const input = { kid: 'k1', force: false, dryRun: false, clockToleranceSeconds: 0 };
     await expect(retireKey(service.withRegistry({ survey }), input)).rejects.toMatchObject({
       kind: 'partial',
       code: 'ERR_COUNT_INCOMPLETE',
+      message: expect.stringMatching(/: not seen were slots 0-99; all else \(It is away\.\)$/),
     });
     expect(await stateOf('k1')).toBe('retiring');
   });

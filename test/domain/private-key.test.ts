@@ -1,4 +1,11 @@
-import { createPublicKey, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import {
+  checkPrimeSync,
+  createPublicKey,
+  generateKeyPairSync,
+  generatePrimeSync,
+  randomBytes,
+  sign,
+} from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { readPrivateJwks } from '../../src/domain/private-jwk.js';
@@ -25,9 +32,11 @@ import {
   secretsOf,
   thumbprintOf,
   toMember,
+  toNumber,
   writeKeyFile,
 } from '../support/private-keys.js';
 import { RFC7515_A2 } from '../vectors/rfc-vectors.js';
+import { RSA_8192 } from '../vectors/rsa-8192.js';
 
 const PASSPHRASE = 'correct horse';
 const ask = async () => PASSPHRASE;
@@ -404,6 +413,74 @@ describe('the numbers of a key', () => {
     const square = { ...pairFrom(p, p, 65_537n), qi: 1n };
     expect(await codeOf(readNumbers(square))).toBe('ERR_KEY_INCONSISTENT');
   });
+});
+
+describe('the primes of a key', () => {
+  const E = 65_537n;
+  const prime = (bits: number) => generatePrimeSync(bits, { bigint: true });
+  const readPrimes = (p: bigint, q: bigint) => readJwk(jwkFromNumbers(pairFrom(p, q, E)));
+  const areOfPair = (p: bigint, q: bigint, bits = 2048) =>
+    (p * q).toString(2).length === bits && inverse(E, (p - 1n) * (q - 1n)) !== 0n;
+
+  /** Primes of these lengths that make up a modulus of 2048 bits. */
+  function primesOf(first: number, second: number): [bigint, bigint] {
+    for (;;) {
+      const [p, q] = [prime(first), prime(second)];
+      if (areOfPair(p, q)) return [p, q];
+    }
+  }
+
+  /** A prime of 1024 bits, and the next one that is more than `distance` above it. */
+  function primesApart(distance: bigint): [bigint, bigint] {
+    for (;;) {
+      const p = prime(1024);
+      let q = p + distance + 1n + (distance % 2n === 0n ? 1n : 0n);
+      while (!checkPrimeSync(q)) q += 2n;
+      if (areOfPair(p, q)) return [p, q];
+    }
+  }
+
+  test.each([
+    [1536, 512],
+    [1100, 948],
+    [1025, 1023],
+  ])('of %i and %i bits are of unequal length, and refused', async (first, second) => {
+    const [p, q] = primesOf(first, second);
+    expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_PRIMES');
+    expect(await codeOf(readPrimes(q, p))).toBe('ERR_KEY_PRIMES');
+    const pem = pkcs1Of(keyOf(jwkFromNumbers(pairFrom(p, q, E))));
+    expect(await codeOf(readPem(pem))).toBe('ERR_KEY_PRIMES');
+  });
+
+  test('that are at most 2^924 apart in a modulus of 2048 bits are refused, and those just above are not', async () => {
+    for (const distance of [0n, 2n ** 500n, 2n ** 923n]) {
+      const [p, q] = primesApart(distance);
+      expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_PRIMES');
+      expect(await codeOf(readPrimes(q, p))).toBe('ERR_KEY_PRIMES');
+    }
+    const [p, q] = primesApart(2n ** 924n);
+    expect(await readPrimes(p, q)).toMatchObject({ bits: 2048 });
+    expect(await readPrimes(q, p)).toMatchObject({ bits: 2048 });
+  });
+
+  test.each([2048, 2050, 3072, 4096])(
+    'as Node and OpenSSL make them for %i bits are taken',
+    async (bits) => {
+      expect(await readJwk(freshJwk({ bits }))).toMatchObject({ bits });
+      expect(await readPem(await openssl(temporaryFolder(), 'genrsa', String(bits)))).toMatchObject({ bits });
+    },
+    60_000,
+  );
+
+  test.each([2049, 3073])('of an odd size are taken: %i bits', async (bits) => {
+    // For a longer exponent OpenSSL 3 makes an even number of bits.
+    const odd = freshJwk({ bits, exponent: 3 });
+    expect(await readJwk(jwkWithExponent(odd, E))).toMatchObject({ bits });
+  });
+
+  test('of 8192 bits are taken', async () => {
+    expect(await readPrimes(toNumber(RSA_8192.p), toNumber(RSA_8192.q))).toMatchObject({ bits: 8192 });
+  }, 60_000);
 });
 
 describe('whatever is in a file', () => {

@@ -3,7 +3,8 @@ import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.j
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import type { Context } from '../../src/context.js';
 import { Issuer, type IssuerPolicy } from '../../src/domain/issuance.js';
-import { generateKeys, type KeyGenerationPorts } from '../../src/domain/key-generation.js';
+import type { CompromisePorts } from '../../src/domain/key-compromise.js';
+import { generateKeys } from '../../src/domain/key-generation.js';
 import type { Database, KeyPairGenerator, TokenRegistry, UserDirectory } from '../../src/domain/ports.js';
 import type { VerificationResult } from '../../src/domain/verification.js';
 import { storeVerification } from '../../src/verify/store-verification.js';
@@ -23,7 +24,7 @@ export const POLICY = {
 export interface EmbeddedService extends EmbeddedStores {
   clock: StandingClock;
   /** What commands that change keys, users or tokens work with. */
-  ports: KeyGenerationPorts & { registry: TokenRegistry };
+  ports: EmbeddedPorts;
   issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
   /** A token of a user who is added where there is none. */
   issueTo(sub: string): Promise<{ token: string; jti: string; iat: number; exp: number; kid: string }>;
@@ -31,8 +32,10 @@ export interface EmbeddedService extends EmbeddedStores {
   /** The refusal code, or `active`. */
   verdict(token: string): Promise<string>;
   /** The same service whose registry does this on these calls; everything else reaches the real one. */
-  withRegistry(overrides: Partial<TokenRegistry>): KeyGenerationPorts & { registry: TokenRegistry };
+  withRegistry(overrides: Partial<TokenRegistry>): EmbeddedPorts;
 }
+
+type EmbeddedPorts = CompromisePorts & { registry: TokenRegistry };
 
 /** All of jwtctl that a token goes through, over the embedded stores, with one active key. */
 export async function openEmbeddedService(): Promise<EmbeddedService> {
@@ -40,7 +43,9 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   const { database, registry } = stores;
   const clock = new StandingClock();
   const sealer = new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
-  const ports = { database, registry, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
+  const common = { database, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
+  const portsOver = (used: TokenRegistry) => ({ ...common, registry: used, openRegistry: async () => used });
+  const ports = portsOver(registry);
   await generateKeys(
     { ...ports, generator: oneKeyPair },
     { kid: 'k1', alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60 },
@@ -64,7 +69,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
       const result = await verifier.verify(token);
       return result.active ? 'active' : result.error.code;
     },
-    withRegistry: (overrides) => ({ ...ports, registry: overlay(registry, overrides) }),
+    withRegistry: (overrides) => portsOver(overlay(registry, overrides)),
   };
 }
 

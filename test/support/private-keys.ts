@@ -87,7 +87,7 @@ export function toMember(number: bigint): string {
   return Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, 'hex').toString('base64url');
 }
 
-function toNumber(member: string): bigint {
+export function toNumber(member: string): bigint {
   return BigInt(`0x0${Buffer.from(member, 'base64url').toString('hex')}`);
 }
 

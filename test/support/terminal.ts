@@ -2,26 +2,41 @@ import { PassThrough, Writable } from 'node:stream';
 import { main } from '../../src/cli.js';
 import { type Cli, type CliResult, everythingPrinted, resultOf } from './cli.js';
 
+export interface Terminal {
+  columns?: number;
+  rows?: number;
+  env?: Record<string, string>;
+  signal?: AbortSignal;
+  /** Called with each piece that is written to standard output, which is not taken before it is done. */
+  onOutput?: (text: string) => Promise<void> | void;
+}
+
 /** Runs one command line where a person sits: standard input and stderr are terminals. What they answer is the prompt's. */
-export async function runAtTerminal(shell: Cli, ...words: string[]): Promise<CliResult> {
+export function runAtTerminal(shell: Cli, ...words: string[]): Promise<CliResult> {
+  return runAt({}, shell, ...words);
+}
+
+/** The same on a terminal of some size, whose output is watched. */
+export async function runAt(terminal: Terminal, shell: Cli, ...words: string[]): Promise<CliResult> {
   const printed = { stdout: '', stderr: '' };
-  const terminal = (name: keyof typeof printed) => {
-    const stream = new Writable({
+  const { columns, rows } = terminal;
+  const stream = (name: keyof typeof printed) => {
+    const writable = new Writable({
       write: (chunk, _encoding, done) => {
         printed[name] += chunk;
-        done();
+        const taken = name === 'stdout' ? terminal.onOutput?.(String(chunk)) : undefined;
+        Promise.resolve(taken).then(() => done(), done);
       },
     });
-    return Object.assign(stream, { isTTY: true });
+    return Object.assign(writable, { isTTY: true, ...(columns && { columns }), ...(rows && { rows }) });
   };
   const stdin = Object.assign(new PassThrough(), { isTTY: true });
-  const io = { stdin, stdout: terminal('stdout'), stderr: terminal('stderr') };
-  const exitCode = await main([...words, '--no-color'], {
-    ...io,
-    env: shell.env,
-    cwd: shell.home,
-    clock: shell.clock,
-  });
+  const io = { stdin, stdout: stream('stdout'), stderr: stream('stderr') };
+  const exitCode = await main(
+    [...words, '--no-color'],
+    { ...io, env: { ...shell.env, ...terminal.env }, cwd: shell.home, clock: shell.clock },
+    terminal.signal,
+  );
   everythingPrinted.push(printed.stdout, printed.stderr);
   return resultOf(exitCode, printed.stdout, printed.stderr);
 }

@@ -124,6 +124,7 @@ function toObject(flat: readonly unknown[]): Record<string, unknown> {
 interface Facts {
   keys: number | null;
   usedMemoryBytes: number | null;
+  maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
   /** How much of the replication stream the server has written or taken in. */
   offset: number | null;
@@ -144,6 +145,8 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     return {
       keys: typeof keys === 'number' ? keys : null,
       usedMemoryBytes: numberIn(memory, 'used_memory'),
+      // 0 is no limit.
+      maxmemoryBytes: numberIn(memory, 'maxmemory') || null,
       maxmemoryPolicy: memory?.get('maxmemory_policy') ?? null,
       offset: numberIn(replication, 'slave_repl_offset') ?? numberIn(replication, 'master_repl_offset'),
       replication: replication ?? new Map(),
@@ -157,6 +160,7 @@ function figures(facts: Facts | null) {
   return {
     keys: facts?.keys ?? null,
     usedMemoryBytes: facts?.usedMemoryBytes ?? null,
+    maxmemoryBytes: facts?.maxmemoryBytes ?? null,
     maxmemoryPolicy: facts?.maxmemoryPolicy ?? null,
     reachable: facts !== null,
   };

@@ -11,12 +11,14 @@ export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Prom
 
 export interface SurveyOptions extends WalkOptions {
   withDetails?: boolean;
+  /** This subject alone. */
+  sub?: string;
   /** How long after its `exp` an entry still counts. */
   tolerance: number;
 }
 
 /**
- * Shows `take` every subject with live entries, and with details every other one too.
+ * Shows `take` every subject with live or malformed entries, and with details every other one too.
  *
  * MEMORY USAGE is asked for the first subjects of each master and for some of the rest: it costs about as much as
  * reading the entries.
@@ -34,7 +36,7 @@ export async function survey(
   const ended = new AbortController();
   let taken: Promise<void> = Promise.resolve();
 
-  const isSampled = (node: RedisNode): boolean => {
+  const isSampled = (node: Pick<RedisNode, 'name'>): boolean => {
     const count = sampled.get(node.name) ?? 0;
     sampled.set(node.name, count + 1);
     return count < SAMPLED_FIRST || count % SAMPLED_EVERY === 0;
@@ -50,7 +52,7 @@ export async function survey(
     return taken;
   };
 
-  const takeSubjects = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
+  const takeSubjects = async (node: Pick<RedisNode, 'name'>, subjects: readonly string[]): Promise<void> => {
     const answers = await Promise.all(
       subjects.map((sub) => {
         const keys = keyspace.keysOf(sub);
@@ -64,13 +66,23 @@ export async function survey(
       );
       if (failure !== undefined) throw connection.translate(failure);
       const subject = readSubject(answer.replies, { horizon, withDetails });
-      const isShown = withDetails ? subject.details !== null : subject.entries.length > 0;
+      const isShown = withDetails
+        ? subject.details !== null
+        : subject.entries.length > 0 || subject.malformed > 0;
       if (isShown)
         read.push({ sub: subjects[index] ?? '', node: answer.node?.name ?? node.name, ...subject });
     }
     if (read.length > 0) await handOver(read);
   };
 
+  if (options.sub !== undefined) {
+    await connection.ready();
+    const node = connection.ownerName(keyspace.keysOf(options.sub).slot) ?? '';
+    await takeSubjects({ name: node }, [options.sub]);
+    ended.signal.throwIfAborted();
+    const master = { node, role: 'master', slots: null, usedMemoryBytes: null } as const;
+    return { complete: true, missed: [], nodes: [master] };
+  }
   const { missed, masters } = await walkSubjects(whole, takeSubjects, {
     ...options,
     signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]),

@@ -155,7 +155,10 @@ export class RedisTokenRegistry implements TokenRegistry {
     return tidy(this.#whole(), subjects, this.#timed(now, []));
   }
 
-  survey(take: TakeSurveyed, options: WalkOptions & { withDetails?: boolean }): Promise<SurveyOutcome> {
+  survey(
+    take: TakeSurveyed,
+    options: WalkOptions & { withDetails?: boolean; sub?: string },
+  ): Promise<SurveyOutcome> {
     return survey(this.#whole(), take, { ...options, tolerance: this.#tolerance });
   }
 

@@ -17,13 +17,13 @@ export async function* surveyPages(
   db: SqlExecutor,
   node: string,
   tolerance: number,
-  { now, withDetails = false }: WalkOptions & { withDetails?: boolean },
+  { now, withDetails = false, sub }: WalkOptions & { withDetails?: boolean; sub?: string },
 ): AsyncGenerator<SurveyedSubject[]> {
   const horizon = now - tolerance;
   let last: Row | undefined;
   for (;;) {
     // One row more than is shown tells whether the last subject goes on.
-    const rows: Row[] = await rowsAfter(db, last, withDetails ? null : horizon);
+    const rows: Row[] = await rowsAfter(db, last, { horizon: withDetails ? null : horizon, sub });
     const shown = rows.slice(0, PAGE);
     const next = rows[PAGE];
     const before = last?.sub;
@@ -46,8 +46,12 @@ export async function* surveyPages(
   }
 }
 
-/** @param horizon only rows that expire later; null for all */
-function rowsAfter(db: SqlExecutor, last: Row | undefined, horizon: number | null): Promise<Row[]> {
+/** @param only rows of `sub`, and those that expire after `horizon`; null for all */
+function rowsAfter(
+  db: SqlExecutor,
+  last: Row | undefined,
+  only: { horizon: number | null; sub: string | undefined },
+): Promise<Row[]> {
   let query = db
     .selectFrom('registry_entries')
     .select(['sub', 'jti', 'key_id', 'iat', 'exp', 'label'])
@@ -56,7 +60,8 @@ function rowsAfter(db: SqlExecutor, last: Row | undefined, horizon: number | nul
     .orderBy('key_id')
     .orderBy('iat')
     .limit(PAGE + 1);
-  if (horizon !== null) query = query.where('exp', '>', horizon);
+  if (only.horizon !== null) query = query.where('exp', '>', only.horizon);
+  if (only.sub !== undefined) query = query.where('sub', '=', only.sub);
   if (last !== undefined) {
     const { sub, jti, key_id, iat } = last;
     query = query.where(({ eb, refTuple, tuple }) =>

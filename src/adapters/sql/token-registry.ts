@@ -173,7 +173,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
 
   async survey(
     take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
-    options: WalkOptions & { withDetails?: boolean },
+    options: WalkOptions & { withDetails?: boolean; sub?: string },
   ): Promise<SurveyOutcome> {
     const nodes: SurveyOutcome['nodes'] = [
       { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
@@ -201,6 +201,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         slots: null,
         keys: Number(keys),
         usedMemoryBytes: null,
+        maxmemoryBytes: null,
         maxmemoryPolicy: null,
         lagBytes: null,
         reachable: true,

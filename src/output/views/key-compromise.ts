@@ -26,7 +26,7 @@ export function compromiseReport(report: CompromiseReport, dryRun: boolean): Vie
       })),
       replicasConfirmed,
       complete: isComplete(report, dryRun),
-      ...(missed.length === 0 ? {} : { missed }),
+      missed,
     },
     sections: [
       {
@@ -52,15 +52,21 @@ export function compromiseReport(report: CompromiseReport, dryRun: boolean): Vie
   };
 }
 
-/** Whether another key signs, and it is proved that nothing is left under this one. */
-export function isComplete({ entries, unmade }: CompromiseReport, dryRun: boolean): boolean {
-  return entries.complete && unmade === null && (dryRun || entries.after === 0);
+/** Whether other keys are there, it is proved that nothing is left under this one, and all of it is on record. */
+export function isComplete(report: CompromiseReport, dryRun: boolean): boolean {
+  return whatIsMissing(report).length === 0 && (dryRun || report.entries.after === 0);
 }
 
 /** What this run could not do or see, for a person. */
-export function whatIsMissing({ entries, unmade }: CompromiseReport): string[] {
+export function whatIsMissing({ entries, unmade, unopened, unrecorded }: CompromiseReport): string[] {
   const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens came in anew`] : [];
-  return [...entries.missed, ...left, ...(unmade === null ? [] : [`no new key could be made: ${unmade}`])];
+  return [
+    ...entries.missed,
+    ...left,
+    ...(unmade === null ? [] : [`no new key could be made: ${unmade}`]),
+    ...(unopened === null ? [] : [`no token can be issued here: ${unopened}`]),
+    ...(unrecorded === null ? [] : [`the audit log does not tell of the entries: ${unrecorded}`]),
+  ];
 }
 
 function headline(report: CompromiseReport, dryRun: boolean): string {

@@ -12,7 +12,7 @@ export function rewrapReport(report: RewrapReport, dryRun: boolean): View {
       rewrapped: dryRun ? [] : [...rewrapped],
       unchanged: [...unchanged],
       failed: failed.map(({ kid, code, message }) => ({ kid, code, message })),
-      ...(left.length === 0 ? {} : { left: [...left] }),
+      left: [...left],
       ...(dryRun ? { dryRun: true, wouldRewrap: [...rewrapped] } : {}),
     },
     id: dryRun ? [] : rewrapped,

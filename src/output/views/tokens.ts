@@ -115,14 +115,9 @@ function claimFields(claims: Record<string, unknown>): Array<readonly [string, C
   return Object.entries(claims).map(([name, value]) => [
     name,
     TIMES.has(name) && Number.isSafeInteger(value)
-      ? `${value} (${safeIso(value as number)})`
+      ? `${value} (${isoTime(value as number)})`
       : plainText(value),
   ]);
-}
-
-/** A foreign token may hold a number that is no date. */
-function safeIso(seconds: number): string {
-  return Math.abs(seconds) < 8.64e12 ? isoTime(seconds) : 'out of range';
 }
 
 /** A foreign token may hold anything. */

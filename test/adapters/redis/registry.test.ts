@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import type { SurveyedSubject } from '../../../src/domain/ports.js';
 import { redisNodes } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -206,6 +207,19 @@ describe('what is not ours', () => {
     await registry.remove('alice', {}, now);
     expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
   });
+});
+
+test('a set without any entry is shown for its malformed members, with details and without', async () => {
+  await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', 5, '01.1.x');
+  await raw('ZADD', `${prefix}:{bob}`, -3, '!v');
+  for (const withDetails of [false, true]) {
+    const subjects: SurveyedSubject[] = [];
+    await registry.survey((portion) => void subjects.push(...portion), { now, withDetails });
+    const [alice, ...others] = subjects.sort((a, b) => (a.sub < b.sub ? -1 : 1));
+    expect(alice).toMatchObject({ sub: 'alice', entries: [], malformed: 2 });
+    expect(others.map(({ sub }) => sub)).toEqual(withDetails ? ['bob'] : []);
+  }
+  for (const sub of ['alice', 'bob']) await raw('DEL', `${prefix}:{${sub}}`);
 });
 
 describe('replicas', () => {

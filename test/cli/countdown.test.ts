@@ -1,0 +1,38 @@
+import { expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { runAtTerminal } from '../support/terminal.js';
+
+const ESCAPE = '\u001b';
+
+/** What is said at a terminal while the lead is waited out. */
+async function said(term: string, ...words: string[]): Promise<string> {
+  const shell = cli({ env: { TERM: term, JWTCTL_KEYS_PUBLISH_LEAD: '10m' } });
+  await shell.json('keys', 'generate');
+  const begun = shell.clock.now();
+  const { exitCode, stderr } = await runAtTerminal(shell, 'keys', 'rotate', '--now', '--wait', ...words);
+  expect([exitCode, shell.clock.now()]).toEqual([0, begun + 600]);
+  return stderr;
+}
+
+test('a terminal shows a bar while the lead is waited out', async () => {
+  const stderr = await said('xterm');
+  expect(stderr).toContain(ESCAPE);
+  expect(stderr).toMatch(/10m until key .* has been published/);
+});
+
+test('one without escape sequences is told once', async () => {
+  const stderr = await said('dumb');
+  expect(stderr).not.toContain(ESCAPE);
+  expect(
+    stderr.match(/^Waiting 10m until key .* has been published for keys\.publishLead\.$/gm),
+  ).toHaveLength(1);
+});
+
+test.each(['--json', '--output=ndjson', '-q'])(
+  'nothing is told where the output is for a program: %s',
+  async (form) => {
+    const stderr = await said('xterm', form);
+    expect(stderr).not.toContain(ESCAPE);
+    expect(stderr).not.toContain('until key');
+  },
+);

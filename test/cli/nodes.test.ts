@@ -1,0 +1,73 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { startRedisCluster } from '../support/servers.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+type Row = Record<string, unknown>;
+
+describe.each(BACKENDS)('the nodes, on %s', (backend) => {
+  let stores: Stores;
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+  });
+  afterAll(() => stores?.close());
+
+  test('are listed with what each of them holds', async () => {
+    const nodes: Row[] = await stores.json('cache', 'nodes');
+    if (!stores.isCluster) {
+      expect(nodes).toMatchObject([{ role: 'embedded', master: null, slots: null, reachable: true }]);
+      return;
+    }
+    const masters = nodes.filter(({ role }) => role === 'master');
+    expect(masters.reduce((sum, { slots }) => sum + Number(slots), 0)).toBe(16_384);
+    expect(masters).toHaveLength(3);
+    for (const { node, role, master, lagBytes, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy } of nodes) {
+      expect(usedMemoryBytes).toBeGreaterThan(100_000);
+      expect({ maxmemoryBytes, maxmemoryPolicy }).toEqual({
+        maxmemoryBytes: null,
+        maxmemoryPolicy: 'noeviction',
+      });
+      if (role === 'master') continue;
+      expect(masters.map((row) => row.node)).toContain(master);
+      expect(lagBytes, String(node)).toBeGreaterThanOrEqual(0);
+    }
+  });
+
+  test('stand in a table that fits, replicas below their masters', async () => {
+    const { stdout, stderr } = await stores.run('cache', 'nodes', '-q', '-o', 'table');
+    expect(stderr).toBe('');
+    expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(stdout.match(/^└ \S+ +replica/gm) ?? []).toHaveLength(stores.isCluster ? 3 : 0);
+    expect(stdout.match(/ master .* noeviction$/gm) ?? []).toHaveLength(stores.isCluster ? 3 : 0);
+  });
+});
+
+test('what may lose tokens is marked, and said', async () => {
+  const cluster = await startRedisCluster({
+    ...{ masters: 3, replicasPerMaster: 0, nodeTimeoutMs: 60_000 },
+    config: ['maxmemory 100mb', 'maxmemory-policy allkeys-lru'],
+  });
+  const stores = await openStores('MariaDB and a Redis Cluster');
+  const names = cluster.nodes.map(({ node }) => node);
+  const env = { ...stores.env, JWTCTL_REDIS_NODES: names.join(','), JWTCTL_TIMEOUT: '1s' };
+  const shell = cli({ ...stores, env });
+  try {
+    const nodes: Row[] = await shell.json('cache', 'nodes');
+    expect(nodes.map(({ maxmemoryBytes }) => maxmemoryBytes)).toEqual(names.map(() => 100 * 1024 ** 2));
+    const all = await shell.run('cache', 'nodes');
+    expect(all.exitCode).toBe(0);
+    expect(all.stdout.match(/master, alone .* [\d.]+% +- +allkeys-lru$/gm)).toHaveLength(3);
+    expect(all.stderr.match(/has no replica that answers/g)).toHaveLength(3);
+    expect(all.stderr.match(/set maxmemory-policy to noeviction/g)).toHaveLength(1);
+
+    await cluster.nodes[1]?.stop();
+    const { exitCode, stdout, stderr } = await shell.run('cache', 'nodes');
+    expect(exitCode).toBe(5);
+    expect(stdout).toMatch(new RegExp(`^${names[1]} +master, away `, 'm'));
+    expect(stderr).toContain(`Not reached: the master ${names[1]}.`);
+  } finally {
+    await cluster.stop();
+    await stores.close();
+  }
+});

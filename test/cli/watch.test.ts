@@ -1,0 +1,179 @@
+import stringWidth from 'string-width';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import { startRedis } from '../support/servers.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { runAt } from '../support/terminal.js';
+
+describe.each(BACKENDS)('a watch, on %s', (backend) => {
+  let stores: Stores;
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate', '--kid', 'k1');
+  });
+  afterAll(() => stores?.close());
+  beforeEach(async () => {
+    await stores.json('cache', 'flush', '--all', '--yes');
+    stores.clock.advance(10);
+    for (const sub of ['alice', 'bob', 'carol']) await issue(sub);
+    stores.clock.advance(1);
+  });
+
+  const issue = (sub: string): Promise<{ jti: string }> =>
+    stores.json('token', 'issue', '--sub', sub, '--create-user');
+
+  /** Watches on a terminal until these steps are through: one after each frame, before the time of the next. */
+  async function watch(
+    size: { columns: number; rows: number },
+    steps: Array<() => Promise<unknown>>,
+    ...words: string[]
+  ) {
+    const ending = new AbortController();
+    const pieces: string[] = [];
+    const onOutput = async (piece: string) => {
+      pieces.push(piece);
+      const step = steps.shift();
+      if (step === undefined) ending.abort();
+      else await step();
+    };
+    const terminal = { ...size, signal: ending.signal, onOutput };
+    const result = await runAt(terminal, stores, 'cache', 'inspect', '--watch', ...words);
+    return { ...result, pieces };
+  }
+
+  test('draws one frame over the other, and shows what has changed', async () => {
+    const started = stores.clock.now();
+    const { exitCode, stderr, pieces } = await watch({ columns: 100, rows: 40 }, [
+      async () => {
+        await issue('alice');
+        await issue('dave');
+        await stores.json('token', 'revoke', '--sub', 'bob', '--all');
+      },
+      async () => {},
+    ]);
+
+    expect({ exitCode, stderr: stderr.replace(/^.*JWTCTL_REDIS_NODES.*\n/, '') }).toEqual({
+      ...{ exitCode: 130, stderr: '' },
+    });
+    const [first = '', second = '', third = '', end] = pieces;
+    expect(pieces).toHaveLength(4);
+    expect(first.startsWith('\x1b[2J\x1b[H3 tokens of 3 subjects')).toBe(true);
+    expect(first).not.toContain('CHANGE');
+    // Two have come and one has gone within two seconds.
+    expect(second.startsWith('\x1b[H4 tokens of 3 subjects')).toBe(true);
+    expect(second).toMatch(/every 2s: \+1 since .*Z, 1\.0\/s new, 0\.5\/s gone/);
+    expect(second).toMatch(/^k1 +active +4 +100% +\+1 /m);
+    expect(third).toMatch(/every 2s: \+0 since .*Z, 0\/s new, 0\/s gone/);
+    expect(end).toBe('\r\x1b[J');
+    expect([first, second, third].map(timeOf)).toEqual([started, started + 2, started + 4]);
+    // The cursor is where it was, and as it was.
+    expect(pieces.join('')).not.toContain('\x1b[?');
+  });
+
+  test.each([
+    { columns: 80, rows: 24 },
+    { columns: 40, rows: 10 },
+    { columns: 30, rows: 5 },
+  ])('is never wider than $columns columns nor taller than $rows rows', async (size) => {
+    const { pieces } = await watch(size, [() => issue(`x${'y'.repeat(200)}`)]);
+    for (const piece of pieces) {
+      const lines = piece.split('\n');
+      expect(lines.length).toBeLessThanOrEqual(size.rows);
+      for (const line of lines) {
+        expect(stringWidth(line)).toBeLessThanOrEqual(size.columns);
+      }
+    }
+    expect(/\d+ more lines/.test(pieces[1] ?? '')).toBe(size.rows < 20);
+  });
+
+  test('waits as long as it is told, and looks at what it is told', async () => {
+    const started = stores.clock.now();
+    const { pieces } = await watch({ columns: 100, rows: 40 }, [async () => {}], '30s', '--sub', 'alice');
+    expect(pieces[1]?.startsWith('\x1b[H1 token of alice in')).toBe(true);
+    expect(pieces.slice(0, 2).map(timeOf)).toEqual([started, started + 30]);
+  });
+
+  test('writes a line for each look with ndjson, terminal or not', async () => {
+    const ending = new AbortController();
+    const lines: Array<Record<string, unknown>> = [];
+    const started = stores.clock.now();
+    const onOutput = async (text: string) => {
+      lines.push(JSON.parse(text));
+      if (lines.length === 1) await issue('alice');
+      else ending.abort();
+    };
+    const words = ['cache', 'inspect', '--watch', '5', '-o', 'ndjson'];
+    const { exitCode } = await runAt({ signal: ending.signal, onOutput }, stores, ...words);
+
+    expect(exitCode).toBe(130);
+    const node = expect.any(String);
+    expect(lines).toMatchObject([
+      { at: started, complete: true, entries: 3, subjects: 3, change: null },
+      {
+        ...{ at: started + 5, entries: 4, byKid: [{ kid: 'k1', entries: 4 }] },
+        change: {
+          ...{ since: started, entries: 1, arrived: 1, gone: 0, arrivedPerSecond: 0.2, gonePerSecond: 0 },
+          byKid: [{ kid: 'k1', entries: 1 }],
+          byNode: expect.arrayContaining([{ node, entries: 1 }]),
+        },
+      },
+    ]);
+    const aborted = cli({ ...stores, signal: AbortSignal.abort() });
+    expect(await aborted.run(...words)).toMatchObject({ exitCode: 130, stdout: '' });
+  });
+
+  test.each([
+    { words: ['--json'], code: 'ERR_FLAGS_CONTRADICT' },
+    { words: ['-q'], code: 'ERR_FLAGS_CONTRADICT' },
+    { words: ['-o', 'json', '--deep'], code: 'ERR_FLAGS_CONTRADICT' },
+    { words: [], code: 'ERR_TERMINAL_NEEDED' },
+  ])('is a usage error with $words where nobody watches', async ({ words, code }) => {
+    const { exitCode, stdout, stderr } = await stores.run('cache', 'inspect', '--watch', ...words);
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(stderr).toContain(words.includes('--json') || words.includes('json') ? code : '--watch');
+  });
+
+  test('is a usage error on a terminal that cannot be drawn on, and with an interval that is none', async () => {
+    const words = ['cache', 'inspect', '--watch'];
+    expect((await runAt({ env: { TERM: 'dumb' } }, stores, ...words)).exitCode).toBe(2);
+    for (const interval of ['0', '1.5', 'soon']) {
+      expect((await runAt({}, stores, ...words, interval)).exitCode).toBe(2);
+    }
+  });
+});
+
+/** When the look of a frame began. */
+function timeOf(frame: string): number {
+  return Date.parse(/\d{4}-\S+Z/.exec(frame)?.[0] ?? '') / 1000;
+}
+
+test('a watch goes on while Redis is away, and says so', async () => {
+  const stores = await openStores('MariaDB and a Redis Cluster');
+  const server = await startRedis();
+  const redis = { JWTCTL_REDIS_NODES: server.node, JWTCTL_REDIS_MODE: 'standalone' };
+  const shell = cli({ ...stores, env: { ...stores.env, ...redis, JWTCTL_TIMEOUT: '1s' } });
+  try {
+    await shell.json('keys', 'generate');
+    await shell.json('token', 'issue', '--sub', 'alice', '--create-user');
+    const ending = new AbortController();
+    const pieces: string[] = [];
+    const onOutput = async (piece: string) => {
+      pieces.push(piece);
+      if (pieces.length === 1) await server.stop();
+      if (pieces.length === 3) ending.abort();
+    };
+    const screen = { columns: 100, rows: 40, signal: ending.signal, onOutput };
+    const { exitCode } = await runAt(screen, shell, 'cache', 'inspect', '--watch');
+
+    expect(exitCode).toBe(130);
+    for (const piece of pieces.slice(1, 3)) {
+      expect(piece).toContain('no answer for');
+      expect(piece).toContain('1 token of 1 subject');
+    }
+    // There is nothing to show where it was away from the beginning.
+    expect((await runAt({}, shell, 'cache', 'inspect', '--watch')).exitCode).toBe(4);
+  } finally {
+    await server.stop();
+    await stores.close();
+  }
+});

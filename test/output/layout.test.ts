@@ -1,0 +1,105 @@
+import stringWidth from 'string-width';
+import { describe, expect, test } from 'vitest';
+import { shorten, wrap } from '../../src/output/layout.js';
+import { drawSections, drawTable } from '../../src/output/table.js';
+import type { Cell, Column } from '../../src/output/view.js';
+
+const COLUMNS: Column[] = [
+  { name: 'kid', mayShorten: true },
+  'state',
+  { name: 'tokens', align: 'right' },
+  '',
+];
+const KID = 'J5JbT7Qg9B76A3RDwxF6xZ_8pUPLhE9BvaDycUUj580';
+const ROWS: Cell[][] = [
+  [KID, 'active', '1,000,000', { bar: 1 }],
+  ['2026-q1', { text: 'compromised', tone: 'bad' }, '12', { bar: 0.000_012 }],
+  ['none', 'retired', '0', { bar: 0 }],
+];
+
+function draw(width: number, rows = ROWS, columns = COLUMNS): string[] {
+  return drawTable(columns, rows, { color: false, width }).split('\n');
+}
+
+describe('a table that fits', () => {
+  test('shows all where there is room, numbers at the right and bars as wide as they may be', () => {
+    expect(draw(120)).toEqual([
+      'KID                                          STATE           TOKENS',
+      `${KID}  active       1,000,000  ${'█'.repeat(30)}`,
+      '2026-q1                                      compromised         12  ▏',
+      'none                                         retired              0',
+    ]);
+  });
+
+  test('takes from the bars first, and then from what may be shortened', () => {
+    expect(draw(80)[1]).toBe(`${KID}  active       1,000,000  ${'█'.repeat(11)}`);
+    expect(draw(60)[1]).toBe(`J5JbT7Qg9B76A…BvaDycUUj580  active       1,000,000  ${'█'.repeat(8)}`);
+  });
+
+  test.each([200, 100, 80, 60, 50, 40, 30, 24])('is nowhere wider than %i columns', (width) => {
+    const wide: Cell[][] = [
+      ...ROWS,
+      ['鍵'.repeat(40), 'active', '7', { bar: 0.5 }],
+      ['👩‍🚀'.repeat(9), 'x', '8', ''],
+    ];
+    const lines = draw(width, wide);
+    expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(width);
+    expect(lines).toHaveLength(wide.length + 1);
+  });
+
+  test('leaves out what is at the right before it breaks a line', () => {
+    expect(draw(24)[0]).toBe('KID          STATE');
+  });
+
+  test('has bars in eighths, and one for whatever is not nothing', () => {
+    const bars = draw(
+      120,
+      [0, 0.001, 0.5, 0.99, 1].map((bar) => [{ bar }]),
+      [{ name: 'x' }],
+    ).slice(1);
+    expect(bars).toEqual(['', '▏', '█'.repeat(15), `${'█'.repeat(29)}▊`, '█'.repeat(30)]);
+  });
+
+  test('a table of plain columns is as wide as it is', () => {
+    expect(draw(20, [['x'.repeat(50), 'y']], ['a', 'b'])[1]).toBe(`${'x'.repeat(50)}  y`);
+  });
+
+  test('shows nothing that could steer a terminal, and measures what is shown', () => {
+    const lines = draw(60, [['a\x1b[2Jb\n', 'active', '1', { bar: 1 }]]);
+    expect(lines[1]).toBe(`a\\u001b[2Jb\\u000a  active       1  ${'█'.repeat(25)}`);
+  });
+});
+
+test.each([
+  { text: 'short', width: 10, short: 'short' },
+  { text: '0123456789', width: 10, short: '0123456789' },
+  { text: '0123456789', width: 9, short: '0123…6789' },
+  { text: '0123456789', width: 4, short: '01…9' },
+  { text: '日本語日本語', width: 7, short: '日…語' },
+  { text: '0123456789', width: 1, short: '…' },
+])('$text in $width columns is $short', ({ text, width, short }) => {
+  expect(shorten(text, width)).toBe(short);
+  expect(stringWidth(short)).toBeLessThanOrEqual(width);
+});
+
+test('a text is broken between words, and a word that is too long is shortened', () => {
+  expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
+  expect(wrap(`a ${'x'.repeat(30)} b`, 10)).toEqual(['a', 'xxxxx…xxxx', 'b']);
+});
+
+describe('sections', () => {
+  const empty = { columns: ['a'], rows: [] };
+
+  test('stand under their titles, an empty line between them; an empty table is left out unless it is the first', () => {
+    const drawn = drawSections(
+      [
+        { title: 'First', ...empty },
+        { title: 'Not there', ...empty },
+        { title: 'Said alone', columns: [], rows: [] },
+        { title: 'Last', lines: ['one', { text: 'two', tone: 'bad' }], columns: ['a'], rows: [['1']] },
+      ],
+      { color: false, width: 80 },
+    );
+    expect(drawn).toBe('First\n\nSaid alone\n\nLast\none\ntwo\nA\n1\n');
+  });
+});
