@@ -1,16 +1,17 @@
-import { groupBySubject } from './by-subject.js';
+import { groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
-import type { Administration, EntryFilter, SurveyedSubject, WalkOptions } from './ports.js';
+import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside } from './reachability.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
-export interface FilingInput extends Pick<WalkOptions, 'signal' | 'onProgress'> {
+export interface FilingInput extends WalkControl {
   /** Only this subject's entries, from its own key. */
   sub?: string;
   filter: EntryFilter;
   /** Where to; it is finished, or abandoned, with the run. Null: nothing is filed. */
   manifest: ManifestWriter | null;
-  /** Whether what has been filed is removed. */
+  /** Whether what matches, and has been filed, is removed. */
   removes: boolean;
 }
 
@@ -28,8 +29,8 @@ export interface FilingReport {
 const INTERRUPTED = 'what was left when the run was interrupted';
 
 /**
- * Goes through the entries that match, chunk by chunk: writes them into the manifest, and then removes exactly these. So
- * an entry that is gone is in the manifest, whenever the run ends and however.
+ * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
+ * exactly these. So an entry that is gone is in the manifest, whenever the run ends and however.
  *
  * Where the registry or the file fails in the middle, the report says what was done by then.
  *
@@ -43,9 +44,14 @@ export async function fileEntries(
   const filing = new Filing(ports, keys, input);
   let report: FilingReport;
   try {
-    const walked = await walk(ports, input, (subjects) => filing.take(subjects));
+    const outcome = await ports.registry.survey((subjects) => filing.take(subjects), {
+      now: ports.clock.now(),
+      withDetails: input.manifest !== null,
+      ...(input.sub === undefined ? {} : { sub: input.sub }),
+      ...walkControl(input),
+    });
     await filing.settleRest();
-    report = filing.report(walked);
+    report = filing.report(outcome);
   } catch (error) {
     if (!filing.hasBegun || !isFailureOutside(error)) {
       await input.manifest?.abandon();
@@ -63,46 +69,16 @@ export async function fileEntries(
   }
 }
 
-export function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
+function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
   return (
     (filter.keyId === undefined || entry.keyId === filter.keyId) &&
     (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
   );
 }
 
-type TakenSubject = Pick<SurveyedSubject, 'sub' | 'entries' | 'isLast'> & {
-  /** Absent where nobody has looked which one it is. */
-  node?: string;
-};
-
-interface Walked {
-  complete: boolean;
-  missed: readonly string[];
-  nodes: ReadonlyArray<{ node: string }>;
-}
-
-/** The whole registry, or one subject as if it were all of it. */
-async function walk(
-  { registry, clock }: Pick<Administration, 'registry' | 'clock'>,
-  { sub, signal, onProgress }: FilingInput,
-  take: (subjects: readonly TakenSubject[]) => Promise<void>,
-): Promise<Walked> {
-  const now = clock.now();
-  if (sub === undefined) {
-    return registry.survey(take, {
-      now,
-      withDetails: true,
-      ...(signal === undefined ? {} : { signal }),
-      ...(onProgress === undefined ? {} : { onProgress }),
-    });
-  }
-  await take([{ sub, entries: await registry.list(sub, now), isLast: true }]);
-  return { complete: true, missed: [], nodes: [] };
-}
-
 interface Waiting {
-  subject: TakenSubject;
-  entry: TakenSubject['entries'][number];
+  subject: SurveyedSubject;
+  entry: SurveyedSubject['entries'][number];
   /** Whether its subject has not been counted yet. */
   isFirst: boolean;
 }
@@ -128,7 +104,7 @@ class Filing {
     this.#input = input;
   }
 
-  async take(subjects: readonly TakenSubject[]): Promise<void> {
+  async take(subjects: readonly SurveyedSubject[]): Promise<void> {
     for (const subject of subjects) this.#collect(subject);
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
@@ -141,7 +117,11 @@ class Filing {
     await this.#settle(this.#waiting.splice(0));
   }
 
-  report({ complete, missed, nodes }: Walked): FilingReport {
+  report({
+    complete,
+    missed,
+    nodes,
+  }: Omit<SurveyOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): FilingReport {
     for (const { node } of nodes) this.#countOf(node);
     // An interruption may come after the walk has shown the last of the registry.
     const isCutOff = complete && this.#waiting.length > 0;
@@ -156,7 +136,7 @@ class Filing {
     };
   }
 
-  #collect(subject: TakenSubject): void {
+  #collect(subject: SurveyedSubject): void {
     let isFirst = !this.#unfinished.has(subject.sub);
     for (const entry of subject.entries) {
       if (!matches(entry, this.#input.filter)) continue;
@@ -181,26 +161,22 @@ class Filing {
   }
 
   async #remove(chunk: readonly Waiting[]): Promise<void> {
-    const bySubject = groupBySubject(chunk.map(({ subject: { sub }, entry }) => ({ sub, ...entry })));
+    const bySubject = groupBy(chunk, ({ subject }) => subject.sub);
     const { registry, clock } = this.#ports;
     const { removed, byNode } = await registry.tidy(
-      [...bySubject].map(([sub, entries]) => ({ sub, entries })),
+      [...bySubject].map(([sub, waiting]) => ({ sub, entries: waiting.map(({ entry }) => entry) })),
       clock.now(),
     );
     this.hasBegun = true;
     this.#removed += removed;
-    for (const { node, removed } of byNode) {
-      const count = this.#countOf(node);
-      count.removed += removed;
-      if (this.#input.sub !== undefined) count.matched += removed;
-    }
+    for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
   }
 
   #count(chunk: readonly Waiting[]): void {
     this.#matched += chunk.length;
     for (const { subject, entry, isFirst } of chunk) {
       if (isFirst) this.#subjects += 1;
-      if (subject.node !== undefined) this.#countOf(subject.node).matched += 1;
+      this.#countOf(subject.node).matched += 1;
       this.#byKeyId.set(entry.keyId, (this.#byKeyId.get(entry.keyId) ?? 0) + 1);
     }
   }

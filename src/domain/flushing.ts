@@ -1,10 +1,11 @@
-import { type FilingReport, fileEntries, matches } from './filing.js';
+import { type FilingReport, fileEntries } from './filing.js';
 import { KeysById } from './keys-by-id.js';
 import type { Manifests } from './manifest.js';
-import type { Administration, EntryFilter, PrivateFile, WalkOptions } from './ports.js';
+import type { Administration, EntryFilter, PrivateFile } from './ports.js';
 import type { KeyState } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
-export interface FlushInput extends Pick<WalkOptions, 'signal' | 'onProgress'> {
+export interface FlushInput extends WalkControl {
   /** Only this subject's entries. */
   sub?: string;
   filter: EntryFilter;
@@ -21,10 +22,11 @@ export interface FlushReport extends Omit<FilingReport, 'byKeyId'> {
 
 /** What a flush would remove. */
 export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
+  const keys = new KeysById(ports.database);
   const counted = await (input.sub === undefined
     ? walkRegistry(ports, input, true)
-    : countSubject(ports, input.sub, input.filter));
-  return reportOf(counted, new KeysById(ports.database), null);
+    : fileEntries(ports, keys, { ...input, manifest: null, removes: false }));
+  return reportOf(counted, keys, null);
 }
 
 /**
@@ -68,36 +70,16 @@ async function makeManifest(
 
 async function walkRegistry(
   { registry, clock }: Administration,
-  { filter, signal, onProgress }: FlushInput,
+  input: FlushInput,
   dryRun: boolean,
 ): Promise<FilingReport> {
-  const removal = await registry.removeEverywhere(filter, {
+  const removal = await registry.removeEverywhere(input.filter, {
     now: clock.now(),
     dryRun,
-    ...(signal === undefined ? {} : { signal }),
-    ...(onProgress === undefined ? {} : { onProgress }),
+    ...walkControl(input),
   });
   const byKeyId = removal.byKeyId.map(({ keyId, matched }) => ({ keyId, entries: matched }));
   return { ...removal, byKeyId };
-}
-
-async function countSubject(
-  { registry, clock }: Administration,
-  sub: string,
-  filter: EntryFilter,
-): Promise<FilingReport> {
-  const entries = (await registry.list(sub, clock.now())).filter((entry) => matches(entry, filter));
-  const byKeyId = new Map<number, number>();
-  for (const { keyId } of entries) byKeyId.set(keyId, (byKeyId.get(keyId) ?? 0) + 1);
-  return {
-    matched: entries.length,
-    removed: 0,
-    subjects: Math.min(entries.length, 1),
-    byNode: [],
-    byKeyId: [...byKeyId].map(([keyId, count]) => ({ keyId, entries: count })),
-    complete: true,
-    missed: [],
-  };
 }
 
 async function reportOf(done: FilingReport, keys: KeysById, manifest: string | null): Promise<FlushReport> {

@@ -1,4 +1,4 @@
-import { groupBySubject } from './by-subject.js';
+import { groupBy } from './grouping.js';
 import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
 import type {
@@ -213,23 +213,35 @@ function isUsable({ sub, jti }: ManifestEntry): boolean {
   return subjectFault(sub) === null && isJti(jti);
 }
 
+/** By what they name, so that a subject with many tokens and many revoked ones is no product of the two. */
 interface Events {
   wide: readonly SecurityEvent[];
+  /** Those that name no token. */
   bySubject: ReadonlyMap<string | null, readonly SecurityEvent[]>;
+  byJti: ReadonlyMap<string | null, readonly SecurityEvent[]>;
 }
 
 async function findEvents(log: SecurityLog, subs: readonly string[]): Promise<Events> {
   const [wide, concerning] = await Promise.all([log.findWide(), log.findConcerningSubjects(subs)]);
-  return { wide, bySubject: groupBySubject(concerning) };
+  return {
+    wide,
+    bySubject: groupBy(
+      concerning.filter(({ jti }) => jti === null),
+      ({ sub }) => sub,
+    ),
+    byJti: groupBy(concerning, ({ jti }) => jti),
+  };
 }
 
 function isCovered(
   { sub, jti, iat }: ManifestEntry,
   { kid }: SigningKey,
-  { wide, bySubject }: Events,
+  { wide, bySubject, byJti }: Events,
 ): boolean {
   const token = { sub, jti, iat, kid };
-  return [...wide, ...(bySubject.get(sub) ?? [])].some((event) => covers(event, token));
+  return [...wide, ...(bySubject.get(sub) ?? []), ...(byJti.get(jti) ?? [])].some((event) =>
+    covers(event, token),
+  );
 }
 
 function registrationOf(
@@ -248,8 +260,10 @@ function registrationOf(
 }
 
 function namesBySubject(restorables: readonly Restorable[]): Array<{ sub: string; entries: EntryName[] }> {
-  const named = restorables.map(({ entry: { sub, jti, iat }, key }) => ({ sub, jti, iat, keyId: key.id }));
-  return [...groupBySubject(named)].map(([sub, entries]) => ({ sub, entries }));
+  return [...groupBy(restorables, ({ entry }) => entry.sub)].map(([sub, ofSubject]) => ({
+    sub,
+    entries: ofSubject.map(({ entry: { jti, iat }, key }) => ({ jti, iat, keyId: key.id })),
+  }));
 }
 
 async function audit(

@@ -1,11 +1,13 @@
 import { type FilingReport, fileEntries } from './filing.js';
 import { KeysById } from './keys-by-id.js';
 import type { Manifests } from './manifest.js';
-import type { Administration, PrivateFile, WalkOptions } from './ports.js';
+import type { Administration, PrivateFile } from './ports.js';
 import type { KeyState } from './signing-key.js';
+import type { WalkControl } from './walk-control.js';
 
 export interface SnapshotReport extends Pick<FilingReport, 'subjects' | 'complete' | 'missed'> {
-  manifest: string;
+  /** Null where none was to be made. */
+  manifest: string | null;
   entries: number;
   byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
 }
@@ -13,19 +15,21 @@ export interface SnapshotReport extends Pick<FilingReport, 'subjects' | 'complet
 /**
  * Writes what lives in the registry into a new manifest, and changes nothing.
  *
+ * @param into null: it is only counted
  * @throws JwtctlError what the stores, the keyring and the file throw before an entry is written; there is no file then
  */
 export async function takeSnapshot(
   ports: Pick<Administration, 'database' | 'registry' | 'clock'>,
-  { manifests, file }: { manifests: Manifests; file: PrivateFile },
-  options: Pick<WalkOptions, 'signal' | 'onProgress'>,
+  into: { manifests: Manifests; file: PrivateFile } | null,
+  control: WalkControl,
 ): Promise<SnapshotReport> {
   const { registry, clock } = ports;
   const { backend, prefix } = registry;
-  const manifest = await manifests.create(file, { createdAt: clock.now(), backend, prefix });
+  const facts = { createdAt: clock.now(), backend, prefix };
+  const manifest = into === null ? null : await into.manifests.create(into.file, facts);
   const keys = new KeysById(ports.database);
-  const filed = await fileEntries(ports, keys, { ...options, filter: {}, manifest, removes: false });
+  const filed = await fileEntries(ports, keys, { ...control, filter: {}, manifest, removes: false });
   const { matched, subjects, byKeyId, complete, missed } = filed;
   const byKid = await keys.countByKid(byKeyId);
-  return { manifest: manifest.path, entries: matched, subjects, byKid, complete, missed };
+  return { manifest: manifest?.path ?? null, entries: matched, subjects, byKid, complete, missed };
 }

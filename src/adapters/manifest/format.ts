@@ -100,7 +100,7 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function notAManifest(name: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_MANIFEST_INVALID', `${excerpt(name)} is no manifest.`, {
+  return new JwtctlError('usage', 'ERR_MANIFEST_INVALID', `There is no manifest in ${excerpt(name)}.`, {
     hint: 'A manifest is what `jwtctl cache snapshot` and `jwtctl cache flush --manifest` write.',
   });
 }
@@ -109,7 +109,7 @@ function otherVersion(name: string, version: unknown): JwtctlError {
   return new JwtctlError(
     'usage',
     'ERR_MANIFEST_VERSION',
-    `${excerpt(name)} is a manifest of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
+    `The manifest in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
     { hint: 'Read it with a newer jwtctl.' },
   );
 }

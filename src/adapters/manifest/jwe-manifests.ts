@@ -48,10 +48,16 @@ export class JweManifests implements Manifests {
 
   async open(bytes: AsyncIterable<Uint8Array>, name: string): Promise<ManifestReader> {
     const lines = linesOf(bytes, MAX_LINE_BYTES);
-    const first = await lines.next();
-    const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
-    const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
-    return { facts, parts: () => readParts(lines, contentKey) };
+    try {
+      const first = await lines.next();
+      const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
+      const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
+      return { facts, parts: () => readParts(lines, contentKey) };
+    } catch (error) {
+      // Whoever gives the bytes learns that no more are wanted.
+      await lines.return(undefined);
+      throw error;
+    }
   }
 }
 
