@@ -40,10 +40,16 @@ local set_type, labels_type = redis.call('TYPE', set).ok, redis.call('TYPE', lab
 if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
 local labelled = labels_type == 'hash'
 
+local function is_number(text)
+  return #text <= 10 and (text == '0' or string.sub(text, 1, 1) ~= '0')
+end
+
+-- As parseEntry does: what is no entry there is none here.
 local function parse(member, score)
   local key_id, iat, jti = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.(.*)$')
   local exp = tonumber(score)
-  if key_id == nil or exp <= 0 or exp >= 9007199254740992 then return nil end
+  if key_id == nil or not is_number(key_id) or not is_number(iat) then return nil end
+  if exp <= 0 or exp >= 9007199254740992 or exp % 1 ~= 0 then return nil end
   return { member = member, score = score, exp = exp, key_id = tonumber(key_id, 36), iat = tonumber(iat, 36), jti = jti }
 end
 
@@ -200,13 +206,18 @@ return answer
 `);
 
 /**
- * Removes these entries and what has expired, and has both keys expire with the last entry that stays.
+ * Removes these entries and what has expired, and has both keys expire with the last entry that stays. Members that are
+ * none of ours are somebody else's: they stay, and where nothing else does they keep the set.
  *
  * ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, and whether there was anything.
  */
 export const TIDY = script(`
 if set_type == 'none' and not labelled then return {1, 0, 0} end
-local dropped, removed = expired_members(), 0
+local dropped, removed = {}, 0
+local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES')
+for i = 1, #found, 2 do
+  if parse(found[i], found[i + 1]) then dropped[#dropped + 1] = found[i] end
+end
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
   if score and tonumber(score) > tonumber(horizon) then
@@ -220,7 +231,13 @@ local last
 for _, entry in ipairs(live_entries()) do
   if not going[entry.member] then last = math.max(last or 0, entry.exp) end
 end
-finish(dropped, last)
+if last then
+  finish(dropped, last)
+else
+  dropped[#dropped + 1], dropped[#dropped + 2] = '${STATUS_MEMBER}', '${VERSION_MEMBER}'
+  if labelled then redis.call('DEL', labels) end
+  call_in_portions('ZREM', set, dropped)
+end
 return {1, removed, 1}
 `);
 

@@ -1,0 +1,94 @@
+import { Cluster } from 'ioredis';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { keyspace, type SubjectKeys } from '../../../src/adapters/redis/keyspace.js';
+import type { TokenRegistry } from '../../../src/domain/ports.js';
+import { redisNodes } from '../../support/servers.js';
+import {
+  CLOCK_TOLERANCE_SECONDS,
+  entryAt,
+  openRegistry,
+  parseNode,
+  realNow,
+  surveyAll,
+} from './registry-under-test.js';
+
+/** Members that are not ours, each close to one that is. Lived ones and, by their scores, expired ones. */
+const STRANGERS = ['garbage', '1.2', '01.2.x', '1.02.x', '.1.x', 'A.1.x', '1.zzzzzzzzzzz.x', '!t', ''];
+
+describe('tidy', () => {
+  let client: Cluster;
+  let registry: TokenRegistry;
+  let close: () => Promise<void>;
+  let keys: SubjectKeys;
+  let now: number;
+
+  beforeAll(() => {
+    client = new Cluster(redisNodes().map(parseNode));
+  });
+  afterAll(() => client.disconnect());
+  beforeEach(async () => {
+    const opened = openRegistry(redisNodes());
+    ({ registry, close } = opened);
+    keys = keyspace(opened.prefix).keysOf('alice');
+    now = realNow();
+  });
+  afterEach(() => close());
+
+  async function plantStrangers(): Promise<string[]> {
+    await client.zadd(keys.entries, ...STRANGERS.flatMap((member) => [now + 9_999, member]));
+    await client.zadd(
+      keys.entries,
+      5,
+      'old',
+      now + 0.5,
+      '1.2.fraction',
+      '-7',
+      '1.2.negative',
+      'inf',
+      '1.2.inf',
+    );
+    return [...STRANGERS, 'old', '1.2.fraction', '1.2.negative', '1.2.inf'].sort();
+  }
+
+  test('leaves members of strangers where they are, beside entries that stay', async () => {
+    const strangers = await plantStrangers();
+    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registry.register('alice', entryAt(now, 'b', { exp: now + 60 }), { now });
+    // Registering drops what its score calls expired.
+    await client.zadd(keys.entries, 5, 'old');
+    await client.zadd(keys.entries, now - 9, '1.2.expired');
+
+    const { removed } = await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+
+    expect(removed).toBe(1);
+    expect((await registry.list('alice', now)).map(({ jti }) => jti)).toEqual(['b']);
+    const left = (await client.zrange(keys.entries, 0, -1)).filter((member) => !member.endsWith('.b'));
+    expect(left.sort()).toEqual(strangers);
+    expect(await client.expiretime(keys.entries)).toBe(now + 60 + CLOCK_TOLERANCE_SECONDS);
+    const [seen] = (await surveyAll(registry)).subjects;
+    expect(seen).toMatchObject({ malformed: strangers.length });
+  });
+
+  test('leaves them where nothing of ours stays, and nothing of ours with them', async () => {
+    const strangers = await plantStrangers();
+    const user = { status: 'disabled', version: 1, until: now + 60 } as const;
+    await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
+    await client.zadd(keys.entries, 5, 'old');
+
+    await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+
+    expect((await client.zrange(keys.entries, 0, -1)).sort()).toEqual(strangers);
+    expect(await client.exists(keys.labels)).toBe(0);
+  });
+
+  test('leaves no set where there is nothing but what is ours', async () => {
+    const user = { status: 'enabled', version: 1, until: now + 60 } as const;
+    await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
+    await client.zadd(keys.entries, now - 9, '1.2.expired');
+
+    await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+
+    expect(await client.exists(keys.entries)).toBe(0);
+    expect(await client.exists(keys.labels)).toBe(0);
+  });
+});
