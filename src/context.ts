@@ -8,9 +8,11 @@ import { incompleteStores, unsafeSecretFile } from './config/checks.js';
 import type { Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
+import type { Manifests } from './domain/manifest.js';
 import type {
   Administration,
   Clock,
+  ContentKeySealer,
   Database,
   KeyPairGenerator,
   Prompt,
@@ -39,6 +41,7 @@ export interface Context {
   /** Database and registry together, as everything that ends tokens needs them. */
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
+  manifests(): Promise<Manifests>;
   generator(): Promise<KeyPairGenerator>;
   schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
   prompt(): Promise<Prompt>;
@@ -175,7 +178,7 @@ export function createContext(options: ContextOptions): Context {
     return opened.registry;
   });
 
-  const sealer = once(async (): Promise<Sealer> => {
+  const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
     const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
     const source = keyringSource();
     trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
@@ -221,6 +224,10 @@ export function createContext(options: ContextOptions): Context {
       const [opened, tokenRegistry] = await Promise.all([database(), registry()]);
       return { database: opened, registry: tokenRegistry, clock, actor };
     },
+    manifests: once(async () => {
+      const { JweManifests } = await import('./adapters/manifest/jwe-manifests.js');
+      return new JweManifests(await sealer());
+    }),
     generator: once(async () => (await import('./adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
     prompt: once(async () => (await import('./adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {

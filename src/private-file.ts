@@ -1,7 +1,7 @@
 import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { JwtctlError } from './domain/errors.js';
-import type { PrivateFile } from './domain/key-export.js';
+import type { PrivateFile } from './domain/ports.js';
 import { excerpt } from './domain/prose.js';
 import { hasControlCharacter } from './domain/subject.js';
 
@@ -40,19 +40,20 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
     create: async () => {
       try {
         handle = await open(path, 'wx', 0o600);
+        await syncFolder(dirname(path));
       } catch (error) {
         throw unwritable(path, error as NodeJS.ErrnoException);
       }
     },
-    write: async (text) => {
+    append: async (text) => {
       try {
-        await handle?.writeFile(text);
+        await handle?.appendFile(text);
         await handle?.sync();
-        await close();
       } catch (error) {
         throw unwritable(path, error as NodeJS.ErrnoException);
       }
     },
+    close,
     // What went wrong before is what has to be said.
     discard: async () => {
       await close().catch(() => {});
@@ -61,18 +62,25 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
   };
 }
 
+/** The name of a new file is on the disk once its folder is. Where that cannot be had, the file is made all the same. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r').catch(() => null);
+  await handle?.sync().catch(() => {});
+  await handle?.close();
+}
+
 function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
   if (error.code === 'EEXIST') return taken(path);
   return new JwtctlError(
     'usage',
     'ERR_FILE_UNWRITABLE',
     `The file ${path} cannot be written (${error.code}).`,
-    { hint: 'Name another one with --out.', cause: error },
+    { hint: 'Name another one, in a folder that may be written.', cause: error },
   );
 }
 
 function taken(path: string): JwtctlError {
   return new JwtctlError('usage', 'ERR_FILE_EXISTS', `There is a file ${path} already.`, {
-    hint: 'Name another one with --out, or remove it: nothing is written over.',
+    hint: 'Name another one, or remove it: nothing is written over.',
   });
 }

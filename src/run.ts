@@ -47,9 +47,9 @@ export function foreseeGlobals(argv: readonly string[]): GlobalValues {
   return { json: /^--json$/m.test(words), ...(chosen === undefined ? {} : { output: chosen }) };
 }
 
-export function mayColor(values: GlobalValues, io: Io): boolean {
+export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean } = io.stdout): boolean {
   const { NO_COLOR, TERM } = io.env;
-  return values.color !== false && io.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+  return values.color !== false && stream.isTTY === true && !NO_COLOR && TERM !== 'dumb';
 }
 
 /** Some terminals say 0 for what they do not know. */
@@ -102,7 +102,16 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    openInput: async (name) => {
+      const { openSource } = await import('./input/source.js');
+      return openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
+    },
     privateFile: (name) => createPrivateFile(name, io.cwd),
+    present: async (view) => {
+      const { render } = await import('./output/render.js');
+      const screen = () => ({ columns: io.stderr.columns || null, rows: null });
+      await render(view, io.stderr, { format: 'table', color: mayColor(values, io, io.stderr), screen });
+    },
     confirm: async (question, typeBack) => {
       if (!globals.yes) await ask(globals, await context(), question, typeBack);
     },

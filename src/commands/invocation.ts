@@ -1,10 +1,9 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
-import type { PrivateFile } from '../domain/key-export.js';
-import type { WalkProgress } from '../domain/ports.js';
+import type { PrivateFile, WalkProgress } from '../domain/ports.js';
 import type { OutputFormat } from '../output/render.js';
-import type { Outcome } from '../output/view.js';
+import type { Outcome, View } from '../output/view.js';
 
 /** The global flags, read. */
 export interface Globals {
@@ -36,8 +35,16 @@ export interface Invocation {
    * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` where there are more than `maxBytes`
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
+  /**
+   * A file that is read piece by piece, however long it is; names as with {@link readFile}.
+   *
+   * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
+   */
+  openInput(name: string): Promise<Input>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
+  /** Shows a person what they are about to be asked about: on stderr, for standard output is for the result. */
+  present(view: View): Promise<void>;
   /**
    * Returns once a person agreed, or `--yes` did.
    *
@@ -66,7 +73,19 @@ export interface Invocation {
   askSecret(what: string): Promise<string>;
 }
 
-export type ReportProgress = (progress: WalkProgress & { entries?: number }) => void;
+export type ReportProgress = (
+  progress: Omit<WalkProgress, 'unit'> & { unit: string; entries?: number },
+) => void;
+
+/** An input that is open. */
+export interface Input {
+  /** As it is shown, `standard input` for one. */
+  readonly name: string;
+  /** Its bytes; they end where it does, and early once the run is interrupted. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** How much of it has been read, from 0 to 1; null where nobody knows how long it is. */
+  fractionRead(): number | null;
+}
 
 /** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */
 export type Action<Flags, Args extends unknown[]> = (

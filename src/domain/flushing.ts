@@ -1,82 +1,100 @@
-import type { Administration, AuditLog, EntryFilter, WideRemoval } from './ports.js';
+import { type FilingReport, fileEntries } from './filing.js';
+import { KeysById } from './keys-by-id.js';
+import type { Manifests } from './manifest.js';
+import type { Administration, EntryFilter, PrivateFile } from './ports.js';
+import type { KeyState } from './signing-key.js';
+import { type WalkControl, walkControl } from './walk-control.js';
 
-export interface FlushInput {
+export interface FlushInput extends WalkControl {
   /** Only this subject's entries. */
   sub?: string;
   filter: EntryFilter;
   /** What was asked for, in words, for the audit log. */
   target: string;
-  signal?: AbortSignal;
 }
 
-export type FlushReport = Pick<
-  WideRemoval,
-  'matched' | 'removed' | 'subjects' | 'byNode' | 'complete' | 'missed'
->;
+export interface FlushReport extends Omit<FilingReport, 'byKeyId'> {
+  /** Of the entries that match. The state is null where the key's row is gone. */
+  byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
+  /** The file that holds what was removed. */
+  manifest: string | null;
+}
 
 /** What a flush would remove. */
-export function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
-  return input.sub === undefined
-    ? ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, true))
-    : countSubject(ports, input.sub, input.filter);
+export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
+  const keys = new KeysById(ports.database);
+  const counted = await (input.sub === undefined
+    ? walkRegistry(ports, input, true)
+    : fileEntries(ports, keys, { ...input, manifest: null, removes: false }));
+  return reportOf(counted, keys, null);
 }
 
-/** Removes entries and nothing else: their tokens are refused until something brings the entries back. */
-export async function flush(ports: Administration, input: FlushInput): Promise<FlushReport> {
-  // First, so that a flush that is cut off halfway is on record too.
-  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, 'begun', null));
-  const report =
-    input.sub === undefined
-      ? await ports.registry.removeEverywhere(input.filter, wideOptions(ports, input, false))
-      : await flushSubject(ports, input.sub, input.filter);
-  const outcome = report.complete ? 'done' : 'partial';
-  const reason = `${report.removed} entries removed`;
-  await ports.database.transaction(({ auditLog }) => audit(auditLog, ports, input, outcome, reason));
-  return report;
-}
-
-async function countSubject(
-  { registry, clock }: Administration,
-  sub: string,
-  filter: EntryFilter,
+/**
+ * Removes entries and nothing else: their tokens are refused until something brings the entries back.
+ *
+ * @param into where what goes is written before it goes
+ * @throws JwtctlError what the stores, the keyring and the file throw before anything is removed; there is no file then
+ */
+export async function flush(
+  ports: Administration,
+  input: FlushInput,
+  into?: { manifests: Manifests; file: PrivateFile },
 ): Promise<FlushReport> {
-  const matched = (await registry.list(sub, clock.now())).filter((entry) => matches(entry, filter)).length;
-  return { matched, removed: 0, subjects: Math.min(matched, 1), byNode: [], complete: true, missed: [] };
+  const manifest = await makeManifest(ports, into);
+  const filed = manifest === null ? null : `manifest ${manifest.path}`;
+  try {
+    // First, so that a flush that is cut off halfway is on record too.
+    await audit(ports, input, 'begun', filed);
+  } catch (error) {
+    await manifest?.abandon();
+    throw error;
+  }
+  const keys = new KeysById(ports.database);
+  const done =
+    manifest === null && input.sub === undefined
+      ? await walkRegistry(ports, input, false)
+      : await fileEntries(ports, keys, { ...input, manifest, removes: true });
+  const outcome = done.complete ? 'done' : 'partial';
+  const what = [`${done.removed} entries removed`, ...(filed === null ? [] : [filed])];
+  await audit(ports, input, outcome, what.join(', '));
+  return reportOf(done, keys, manifest?.path ?? null);
 }
 
-async function flushSubject(
+async function makeManifest(
   { registry, clock }: Administration,
-  sub: string,
-  filter: EntryFilter,
-): Promise<FlushReport> {
-  const { removed } = await registry.remove(sub, filter, clock.now());
-  return {
-    matched: removed,
-    removed,
-    subjects: Math.min(removed, 1),
-    byNode: [],
-    complete: true,
-    missed: [],
-  };
+  into: { manifests: Manifests; file: PrivateFile } | undefined,
+) {
+  const { backend, prefix } = registry;
+  return (await into?.manifests.create(into.file, { createdAt: clock.now(), backend, prefix })) ?? null;
 }
 
-function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
-  return (
-    (filter.keyId === undefined || entry.keyId === filter.keyId) &&
-    (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
-  );
+async function walkRegistry(
+  { registry, clock }: Administration,
+  input: FlushInput,
+  dryRun: boolean,
+): Promise<FilingReport> {
+  const removal = await registry.removeEverywhere(input.filter, {
+    now: clock.now(),
+    dryRun,
+    ...walkControl(input),
+  });
+  const byKeyId = removal.byKeyId.map(({ keyId, matched }) => ({ keyId, entries: matched }));
+  return { ...removal, byKeyId };
 }
 
-function wideOptions({ clock }: Administration, { signal }: FlushInput, dryRun: boolean) {
-  return { now: clock.now(), dryRun, ...(signal === undefined ? {} : { signal }) };
+async function reportOf(done: FilingReport, keys: KeysById, manifest: string | null): Promise<FlushReport> {
+  const { matched, removed, subjects, byNode, complete, missed } = done;
+  const byKid = await keys.countByKid(done.byKeyId);
+  return { matched, removed, subjects, byNode, byKid, manifest, complete, missed };
 }
 
 function audit(
-  auditLog: AuditLog,
-  { clock, actor }: Administration,
+  { database, clock, actor }: Administration,
   { target }: FlushInput,
   outcome: string,
   reason: string | null,
 ): Promise<void> {
-  return auditLog.append({ at: clock.now(), actor, action: 'cache.flush', target, outcome, reason });
+  return database.transaction(({ auditLog }) =>
+    auditLog.append({ at: clock.now(), actor, action: 'cache.flush', target, outcome, reason }),
+  );
 }

@@ -2,7 +2,7 @@ import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { JwtctlError } from './errors.js';
 import { type PublicJwk, publicJwk } from './jwk-set.js';
 import { requireKey } from './key-lookup.js';
-import type { Clock, Database, Sealer } from './ports.js';
+import type { Clock, Database, PrivateFile, Sealer } from './ports.js';
 import { privateHalf } from './signer.js';
 import { isTrusted, type KeyState, type SigningKey } from './signing-key.js';
 
@@ -14,20 +14,6 @@ export interface KeyExportPorts {
 }
 
 export type PrivateExportFormat = 'pem' | 'jwks';
-
-/** A file that only its owner may read, which is not there yet. */
-export interface PrivateFile {
-  /** Absolute. */
-  readonly path: string;
-  /** @throws JwtctlError `ERR_FILE_EXISTS` (usage) where there is something of that name */
-  assertFree(): Promise<void>;
-  /** Makes it, empty. @throws JwtctlError (usage) `ERR_FILE_EXISTS`, `ERR_FILE_UNWRITABLE` */
-  create(): Promise<void>;
-  /** Writes all of it, to the disk, and closes it. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage) */
-  write(text: string): Promise<void>;
-  /** Closes and removes it. */
-  discard(): Promise<void>;
-}
 
 /** A JWK Set has no order of its own (RFC 7517 §5); where it is imported, the first key is the one that comes to sign. */
 const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
@@ -82,7 +68,8 @@ export async function exportPrivateKeys(
   await file.create();
   try {
     await audit(ports, keys, `to ${file.path}`);
-    await file.write(text);
+    await file.append(text);
+    await file.close();
   } catch (error) {
     await file.discard();
     throw error;

@@ -216,8 +216,34 @@ export interface SealedPrivateKey {
   masterKeyId: string;
 }
 
+/** Seals, under the same keyring, the key that the content of one file is encrypted with. It opens for that file alone. */
+export interface ContentKeySealer {
+  /**
+   * @param file what tells the file from all others
+   * @returns JWE in Compact Serialization
+   */
+  sealContentKey(file: string, contentKey: Uint8Array): Promise<string>;
+  /** @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state), as {@link Sealer.open} does */
+  openContentKey(file: string, sealed: string): Promise<Uint8Array>;
+}
+
 export interface KeyPairGenerator {
   generate(bits: number): Promise<{ publicKey: string; pkcs8: Uint8Array; thumbprint: string }>;
+}
+
+/** A file that only its owner may read, which is not there yet. */
+export interface PrivateFile {
+  /** Absolute. */
+  readonly path: string;
+  /** @throws JwtctlError `ERR_FILE_EXISTS` (usage) where there is something of that name */
+  assertFree(): Promise<void>;
+  /** Makes it, empty. @throws JwtctlError (usage) `ERR_FILE_EXISTS`, `ERR_FILE_UNWRITABLE` */
+  create(): Promise<void>;
+  /** Adds this at its end. It is on the disk when this resolves. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage) */
+  append(text: string): Promise<void>;
+  close(): Promise<void>;
+  /** Closes and removes it. */
+  discard(): Promise<void>;
 }
 
 /** A person at a terminal. */

@@ -12,3 +12,9 @@ export async function ifReachable<T>(ask: () => Promise<T>, otherwise: T): Promi
     throw error;
   }
 }
+
+/** A store that is away, a file that cannot be read or written any more: what was done until then is done all the same. */
+export function isFailureOutside(error: unknown): error is JwtctlError {
+  if (!(error instanceof JwtctlError)) return false;
+  return error.kind === 'unavailable' || /^ERR_FILE_UN(READ|WRIT)ABLE$/.test(error.code);
+}

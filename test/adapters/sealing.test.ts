@@ -93,6 +93,25 @@ describe('sealing', () => {
     }
   });
 
+  test('the content key of a file opens for that file alone, and never as a private half', async () => {
+    const sealer = withKeyring(ONE);
+    const key = randomBytes(32);
+    const sealed = await sealer.sealContentKey('manifest 1', key);
+    expect(Buffer.from(await withKeyring(TWO, ONE).openContentKey('manifest 1', sealed))).toEqual(key);
+
+    const half = await sealer.seal('manifest', PKCS8);
+    for (const attempt of [
+      sealer.openContentKey('manifest 2', sealed),
+      sealer.openContentKey('manifest', half.sealed),
+      sealer.open('manifest 1', sealed),
+    ]) {
+      await expect(attempt).rejects.toMatchObject({ kind: 'state', code: 'ERR_SEAL_BROKEN' });
+    }
+    const { code, message } = await errorOf(withKeyring(TWO).openContentKey('manifest 1', sealed));
+    expect(code).toBe('ERR_MASTER_KEY_UNKNOWN');
+    expect(message).toContain(idOf(ONE));
+  });
+
   test('a JWE whose header was changed to suit another row does not open', async () => {
     const sealer = withKeyring(ONE);
     const { sealed, masterKeyId } = await sealer.seal('k1', PKCS8);

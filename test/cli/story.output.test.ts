@@ -111,12 +111,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
       ],
       ...[
         ['users', 'import', '-'],
-        ['cache', 'snapshot'],
-        ['cache', 'restore'],
-      ],
-      ...[
         ['cache', 'reconcile'],
-        ['cache', 'flush', '--all', '--manifest', 'm'],
       ],
     ]) {
       const { exitCode, stdout } = await stores.run(...words, '--yes');

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { exportPrivateKeys, findExportable, type PrivateFile } from '../../src/domain/key-export.js';
+import { exportPrivateKeys, findExportable } from '../../src/domain/key-export.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import { retireKey } from '../../src/domain/key-retirement.js';
-import type { Stores } from '../../src/domain/ports.js';
+import type { PrivateFile, Stores } from '../../src/domain/ports.js';
 import { type EmbeddedService, openEmbeddedService } from '../support/embedded-service.js';
 
 let service: EmbeddedService;
@@ -25,7 +25,8 @@ function notingFile(failing?: 'create' | 'write'): PrivateFile {
     path: '/tmp/keys.json',
     assertFree: async () => {},
     create: () => step('create'),
-    write: () => step('write'),
+    append: () => step('write'),
+    close: async () => {},
     discard: () => step('discard'),
   };
 }

@@ -1,6 +1,6 @@
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { JwtctlError } from '../../domain/errors.js';
-import type { Clock, SealedPrivateKey, Sealer } from '../../domain/ports.js';
+import type { Clock, ContentKeySealer, SealedPrivateKey, Sealer } from '../../domain/ports.js';
 import { excerpt } from '../../domain/prose.js';
 import type { MasterKey } from './keyring.js';
 import { type KeyringSource, loadKeyring } from './keyring-source.js';
@@ -11,12 +11,13 @@ const COOL_DOWN_SECONDS = 1;
 /**
  * Seals a private half as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
  * master key as `kid` and, in a parameter of its own, the key that is sealed: a JWE that was moved to another row does
- * not open there, and neither name can be changed without the tag failing.
+ * not open there, and neither name can be changed without the tag failing. The content key of a file is sealed likewise,
+ * under a name that can be no kid.
  *
  * The keyring is fetched once, and once more for a master key that is not on it: an issuer that runs for months finds the
  * line that was added since.
  */
-export class JweSealer implements Sealer {
+export class JweSealer implements Sealer, ContentKeySealer {
   readonly #source: KeyringSource;
   readonly #clock: Clock;
   #keyring: Promise<Keyring> | undefined;
@@ -27,27 +28,20 @@ export class JweSealer implements Sealer {
     this.#clock = clock;
   }
 
-  async seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
-    const [master] = await this.#masterKeys();
-    const sealed = await new CompactEncrypt(pkcs8)
-      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: master.id, seals: kid })
-      .encrypt(master.secret);
-    return { sealed, masterKeyId: master.id };
+  seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
+    return this.#seal(privateHalf(kid), pkcs8);
   }
 
-  async open(kid: string, sealed: string): Promise<Uint8Array> {
-    const header = protectedHeader(kid, sealed);
-    const master = await this.#masterKey(header.kid, kid);
-    if (header.seals !== kid) throw broken(kid, master.id, 'was sealed for another key');
-    try {
-      const { plaintext } = await compactDecrypt(sealed, master.secret, {
-        keyManagementAlgorithms: ['dir'],
-        contentEncryptionAlgorithms: ['A256GCM'],
-      });
-      return plaintext;
-    } catch {
-      throw broken(kid, master.id, 'does not open');
-    }
+  open(kid: string, sealed: string): Promise<Uint8Array> {
+    return this.#open(privateHalf(kid), sealed);
+  }
+
+  async sealContentKey(file: string, key: Uint8Array): Promise<string> {
+    return (await this.#seal(contentKey(file), key)).sealed;
+  }
+
+  openContentKey(file: string, sealed: string): Promise<Uint8Array> {
+    return this.#open(contentKey(file), sealed);
   }
 
   async sealingKeyId(): Promise<string> {
@@ -56,10 +50,33 @@ export class JweSealer implements Sealer {
   }
 
   openingKeyId(kid: string, sealed: string): string {
-    return protectedHeader(kid, sealed).kid;
+    return protectedHeader(privateHalf(kid), sealed).kid;
   }
 
-  async #masterKey(id: string, kid: string): Promise<MasterKey> {
+  async #seal({ seals }: Sealable, content: Uint8Array): Promise<SealedPrivateKey> {
+    const [master] = await this.#masterKeys();
+    const sealed = await new CompactEncrypt(content)
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: master.id, seals })
+      .encrypt(master.secret);
+    return { sealed, masterKeyId: master.id };
+  }
+
+  async #open(what: Sealable, sealed: string): Promise<Uint8Array> {
+    const header = protectedHeader(what, sealed);
+    const master = await this.#masterKey(header.kid, what);
+    if (header.seals !== what.seals) throw broken(what, master.id, 'was sealed for another one');
+    try {
+      const { plaintext } = await compactDecrypt(sealed, master.secret, {
+        keyManagementAlgorithms: ['dir'],
+        contentEncryptionAlgorithms: ['A256GCM'],
+      });
+      return plaintext;
+    } catch {
+      throw broken(what, master.id, 'does not open');
+    }
+  }
+
+  async #masterKey(id: string, what: Sealable): Promise<MasterKey> {
     const isOnIt = (candidate: MasterKey) => candidate.id === id;
     try {
       const keyring = await this.#masterKeys();
@@ -67,7 +84,7 @@ export class JweSealer implements Sealer {
       if (master === undefined) throw unknownMasterKey(await this.#masterKeys());
       return master;
     } catch (error) {
-      throw naming(error, kid, id);
+      throw naming(error, what, id);
     }
   }
 
@@ -97,6 +114,35 @@ export class JweSealer implements Sealer {
 
 type Keyring = [MasterKey, ...MasterKey[]];
 
+interface Sealable {
+  /** How the protected header names it. */
+  seals: string;
+  /** How a message does. */
+  name: string;
+  /** What it means that it does not open, and what to do then. */
+  changed: string;
+  hint: string;
+}
+
+function privateHalf(kid: string): Sealable {
+  return {
+    seals: kid,
+    name: `The private half of key ${kid}`,
+    changed: 'the row was changed by other means than jwtctl',
+    hint: 'Restore the row from a backup, or rotate to a new key and look into the audit log.',
+  };
+}
+
+/** A kid has no spaces. */
+function contentKey(file: string): Sealable {
+  return {
+    seals: `content key of ${file}`,
+    name: 'The content key of this file',
+    changed: 'the file was changed or damaged',
+    hint: 'Fetch another copy of the file.',
+  };
+}
+
 function unknownMasterKey(keyring: Keyring): JwtctlError {
   return new JwtctlError('state', 'ERR_MASTER_KEY_UNKNOWN', 'The keyring does not hold it.', {
     hint: `The keyring holds ${keyring.map((key) => key.id).join(', ')}. Add the missing one as a further line.`,
@@ -104,29 +150,25 @@ function unknownMasterKey(keyring: Keyring): JwtctlError {
 }
 
 /** Which master key it takes, beside why there is none to try. The id is what the row says, whoever wrote that. */
-function naming(error: unknown, kid: string, masterKeyId: string): unknown {
+function naming(error: unknown, { name }: Sealable, masterKeyId: string): unknown {
   if (!(error instanceof JwtctlError)) return error;
-  const message = `The private half of key ${kid} is sealed under master key ${excerpt(masterKeyId)}. ${error.message}`;
+  const message = `${name} is sealed under master key ${excerpt(masterKeyId)}. ${error.message}`;
   return new JwtctlError(error.kind, error.code, message, {
     ...(error.hint === undefined ? {} : { hint: error.hint }),
     cause: error,
   });
 }
 
-function protectedHeader(kid: string, sealed: string): { kid: string; seals: unknown } {
+function protectedHeader(what: Sealable, sealed: string): { kid: string; seals: unknown } {
   try {
     const header = decodeProtectedHeader(sealed);
     return { kid: String(header.kid), seals: header.seals };
   } catch {
-    throw broken(kid, 'unknown', 'is not a JWE');
+    throw broken(what, 'unknown', 'is not a JWE');
   }
 }
 
-function broken(kid: string, masterKeyId: string, what: string): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_SEAL_BROKEN',
-    `The private half of key ${kid} (master key ${masterKeyId}) ${what}: the row was changed by other means than jwtctl.`,
-    { hint: 'Restore the row from a backup, or rotate to a new key and look into the audit log.' },
-  );
+function broken({ name, changed, hint }: Sealable, masterKeyId: string, fault: string): JwtctlError {
+  const message = `${name} (master key ${masterKeyId}) ${fault}: ${changed}.`;
+  return new JwtctlError('state', 'ERR_SEAL_BROKEN', message, { hint });
 }

@@ -1,32 +1,55 @@
 import type { FlushReport } from '../../domain/flushing.js';
+import type { KeyState } from '../../domain/signing-key.js';
 import { counted } from '../counted.js';
-import type { View } from '../view.js';
+import { grouped } from '../figures.js';
+import type { JsonObject, Section, View } from '../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {
-  const { matched, removed, complete, byNode, missed } = report;
+  const { matched, removed, subjects, complete, byNode, byKid, manifest, missed } = report;
   return {
     shape: 'report',
     id: String(removed),
     data: {
-      matched,
-      removed,
-      dryRun,
-      complete,
-      byNode: byNode.map((row) => ({ node: row.node, removed: row.removed })),
-      manifest: null,
+      ...{ matched, removed, subjects, dryRun, complete },
+      byNode: byNode.map((row) => ({ node: row.node, matched: row.matched, removed: row.removed })),
+      byKid: byKidData(byKid),
+      manifest,
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
     },
     sections: [
       {
-        title: dryRun
-          ? `Would remove ${counted(matched, 'entry', 'entries')} of ${counted(report.subjects, 'subject')}`
-          : `Removed ${removed} of ${counted(matched, 'entry', 'entries')}`,
+        title: headline(report, dryRun),
+        ...(manifest === null ? {} : { lines: [`They are in the manifest ${manifest}.`] }),
         columns: ['node', 'matched', 'removed'],
         rows: [
-          ...byNode.map((row) => [row.node, String(row.matched), String(row.removed)]),
-          ['all', String(matched), String(removed)],
+          ...byNode.map((row) => [row.node, grouped(row.matched), grouped(row.removed)]),
+          ['all', grouped(matched), grouped(removed)],
         ],
       },
+      byKidSection(byKid),
     ],
+  };
+}
+
+function headline({ matched, removed, subjects }: FlushReport, dryRun: boolean): string {
+  const found = `${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
+  return dryRun ? `Would remove ${found}` : `Removed ${grouped(removed)} of ${found}`;
+}
+
+interface KidRow {
+  kid: string;
+  state: KeyState | null;
+  entries: number;
+}
+
+export function byKidData(rows: readonly KidRow[]): JsonObject[] {
+  return rows.map(({ kid, state, entries }) => ({ kid, state, entries }));
+}
+
+export function byKidSection(rows: readonly KidRow[]): Section {
+  return {
+    title: 'By key',
+    columns: ['kid', 'state', 'entries'],
+    rows: rows.map(({ kid, state, entries }) => [kid, state ?? 'unknown', grouped(entries)]),
   };
 }

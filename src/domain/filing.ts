@@ -1,0 +1,189 @@
+import { groupBy } from './grouping.js';
+import type { KeysById } from './keys-by-id.js';
+import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
+import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
+import { isFailureOutside } from './reachability.js';
+import { type WalkControl, walkControl } from './walk-control.js';
+
+export interface FilingInput extends WalkControl {
+  /** Only this subject's entries, from its own key. */
+  sub?: string;
+  filter: EntryFilter;
+  /** Where to; it is finished, or abandoned, with the run. Null: nothing is filed. */
+  manifest: ManifestWriter | null;
+  /** Whether what matches, and has been filed, is removed. */
+  removes: boolean;
+}
+
+export interface FilingReport {
+  matched: number;
+  removed: number;
+  subjects: number;
+  byNode: Array<{ node: string; matched: number; removed: number }>;
+  byKeyId: Array<{ keyId: number; entries: number }>;
+  /** False where a part was not seen or not gone through to the end; `missed` says which. */
+  complete: boolean;
+  missed: string[];
+}
+
+const INTERRUPTED = 'what was left when the run was interrupted';
+
+/**
+ * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
+ * exactly these. So an entry that is gone is in the manifest, whenever the run ends and however.
+ *
+ * Where the registry or the file fails in the middle, the report says what was done by then.
+ *
+ * @throws JwtctlError what the registry and the file throw before anything is done
+ */
+export async function fileEntries(
+  ports: Pick<Administration, 'registry' | 'clock'>,
+  keys: KeysById,
+  input: FilingInput,
+): Promise<FilingReport> {
+  const filing = new Filing(ports, keys, input);
+  let report: FilingReport;
+  try {
+    const outcome = await ports.registry.survey((subjects) => filing.take(subjects), {
+      now: ports.clock.now(),
+      withDetails: input.manifest !== null,
+      ...(input.sub === undefined ? {} : { sub: input.sub }),
+      ...walkControl(input),
+    });
+    await filing.settleRest();
+    report = filing.report(outcome);
+  } catch (error) {
+    if (!filing.hasBegun || !isFailureOutside(error)) {
+      await input.manifest?.abandon();
+      throw error;
+    }
+    report = filing.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
+  }
+  try {
+    await input.manifest?.finish(report.complete);
+    return report;
+  } catch (error) {
+    if (!isFailureOutside(error)) throw error;
+    const missed = [...report.missed, `the last line of the manifest: ${error.message}`];
+    return { ...report, complete: false, missed };
+  }
+}
+
+function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
+  return (
+    (filter.keyId === undefined || entry.keyId === filter.keyId) &&
+    (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
+  );
+}
+
+interface Waiting {
+  subject: SurveyedSubject;
+  entry: SurveyedSubject['entries'][number];
+  /** Whether its subject has not been counted yet. */
+  isFirst: boolean;
+}
+
+class Filing {
+  readonly #ports: Pick<Administration, 'registry' | 'clock'>;
+  readonly #keys: KeysById;
+  readonly #input: FilingInput;
+  readonly #waiting: Waiting[] = [];
+  /** Subjects that count already, and of which more parts are to come. */
+  readonly #unfinished = new Set<string>();
+  readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
+  readonly #byKeyId = new Map<number, number>();
+  #matched = 0;
+  #removed = 0;
+  #subjects = 0;
+  /** Whether something was filed or removed. */
+  hasBegun = false;
+
+  constructor(ports: Pick<Administration, 'registry' | 'clock'>, keys: KeysById, input: FilingInput) {
+    this.#ports = ports;
+    this.#keys = keys;
+    this.#input = input;
+  }
+
+  async take(subjects: readonly SurveyedSubject[]): Promise<void> {
+    for (const subject of subjects) this.#collect(subject);
+    while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
+      await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
+    }
+  }
+
+  /** What does not fill a chunk. */
+  async settleRest(): Promise<void> {
+    if (this.#waiting.length === 0 || this.#input.signal?.aborted) return;
+    await this.#settle(this.#waiting.splice(0));
+  }
+
+  report({
+    complete,
+    missed,
+    nodes,
+  }: Omit<SurveyOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): FilingReport {
+    for (const { node } of nodes) this.#countOf(node);
+    // An interruption may come after the walk has shown the last of the registry.
+    const isCutOff = complete && this.#waiting.length > 0;
+    return {
+      matched: this.#matched,
+      removed: this.#removed,
+      subjects: this.#subjects,
+      byNode: [...this.#byNode.values()],
+      byKeyId: [...this.#byKeyId].map(([keyId, entries]) => ({ keyId, entries })),
+      complete: complete && !isCutOff,
+      missed: isCutOff ? [INTERRUPTED] : [...missed],
+    };
+  }
+
+  #collect(subject: SurveyedSubject): void {
+    let isFirst = !this.#unfinished.has(subject.sub);
+    for (const entry of subject.entries) {
+      if (!matches(entry, this.#input.filter)) continue;
+      this.#waiting.push({ subject, entry, isFirst });
+      isFirst = false;
+    }
+    if (subject.isLast) this.#unfinished.delete(subject.sub);
+    else if (!isFirst) this.#unfinished.add(subject.sub);
+  }
+
+  async #settle(chunk: readonly Waiting[]): Promise<void> {
+    const { manifest, removes } = this.#input;
+    if (manifest !== null) {
+      const keys = await this.#keys.ofAll(chunk.map(({ entry }) => entry.keyId));
+      await manifest.append(
+        chunk.map(({ subject, entry }) => manifestEntry(subject.sub, entry, keys.get(entry.keyId))),
+      );
+      this.hasBegun = true;
+    }
+    this.#count(chunk);
+    if (removes) await this.#remove(chunk);
+  }
+
+  async #remove(chunk: readonly Waiting[]): Promise<void> {
+    const bySubject = groupBy(chunk, ({ subject }) => subject.sub);
+    const { registry, clock } = this.#ports;
+    const { removed, byNode } = await registry.tidy(
+      [...bySubject].map(([sub, waiting]) => ({ sub, entries: waiting.map(({ entry }) => entry) })),
+      clock.now(),
+    );
+    this.hasBegun = true;
+    this.#removed += removed;
+    for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
+  }
+
+  #count(chunk: readonly Waiting[]): void {
+    this.#matched += chunk.length;
+    for (const { subject, entry, isFirst } of chunk) {
+      if (isFirst) this.#subjects += 1;
+      this.#countOf(subject.node).matched += 1;
+      this.#byKeyId.set(entry.keyId, (this.#byKeyId.get(entry.keyId) ?? 0) + 1);
+    }
+  }
+
+  #countOf(node: string): { node: string; matched: number; removed: number } {
+    const count = this.#byNode.get(node) ?? { node, matched: 0, removed: 0 };
+    this.#byNode.set(node, count);
+    return count;
+  }
+}

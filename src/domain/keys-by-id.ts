@@ -1,0 +1,39 @@
+import type { Database } from './ports.js';
+import type { KeyState, SigningKey } from './signing-key.js';
+
+/**
+ * The keys behind the row ids that registry entries name. Only an id that is not known yet has the key store read: keys
+ * are made while a registry is walked, and the rows of retired ones are purged.
+ */
+export class KeysById {
+  readonly #database: Pick<Database, 'keys'>;
+  #keys = new Map<number, SigningKey>();
+
+  constructor(database: Pick<Database, 'keys'>) {
+    this.#database = database;
+  }
+
+  /** An id whose row is gone is not in the map. */
+  async ofAll(ids: Iterable<number>): Promise<ReadonlyMap<number, SigningKey>> {
+    for (const id of ids) {
+      if (this.#keys.has(id)) continue;
+      const { keys } = await this.#database.keys.snapshot();
+      this.#keys = new Map([...this.#keys, ...keys.map((key) => [key.id, key] as const)]);
+      break;
+    }
+    return this.#keys;
+  }
+
+  /** The keys with the most entries first. A row that is gone has no kid and no state to show any more. */
+  async countByKid(
+    counts: ReadonlyArray<{ keyId: number; entries: number }>,
+  ): Promise<Array<{ kid: string; state: KeyState | null; entries: number }>> {
+    const keys = await this.ofAll(counts.map(({ keyId }) => keyId));
+    return counts
+      .map(({ keyId, entries }) => {
+        const key = keys.get(keyId);
+        return { kid: key?.kid ?? `(row ${keyId})`, state: key?.state ?? null, entries };
+      })
+      .sort((a, b) => b.entries - a.entries);
+  }
+}

@@ -1,0 +1,278 @@
+import { groupBy } from './grouping.js';
+import { isJti } from './jti.js';
+import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
+import type {
+  Administration,
+  EntryName,
+  Registration,
+  SecurityEvent,
+  SecurityLog,
+  User,
+  UserDirectory,
+} from './ports.js';
+import { excerpt } from './prose.js';
+import { isFailureOutside } from './reachability.js';
+import { isTrusted, type SigningKey } from './signing-key.js';
+import { covers, knownStatus } from './standing.js';
+import { subjectFault } from './subject.js';
+
+/** Why an entry is not brought back, in the order in which that is asked. */
+export const SKIP_REASONS = [
+  /** No token can have it. */
+  'malformed',
+  'expired',
+  /** Its key is not known here, or no longer verifies. */
+  'keyNotTrusted',
+  /** The security log covers its token. */
+  'revoked',
+  'userUnknown',
+  'userDisabled',
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+export interface RestorationPorts extends Administration {
+  users: UserDirectory;
+}
+
+export interface RestorationPolicy {
+  clockToleranceSeconds: number;
+  /** How long a user's status may be used before the directory is asked again, in seconds. */
+  statusTtlSeconds: number;
+}
+
+export interface RestorationInput {
+  manifest: ManifestReader;
+  /** What the manifest is read from, for the audit log. */
+  source: string;
+  dryRun: boolean;
+  signal?: AbortSignal;
+  /** Told how many entries have been gone through. */
+  onProgress?: (entries: number) => void;
+}
+
+export interface RestorationReport {
+  facts: ManifestFacts;
+  /** What the manifest holds, as far as it could be read. */
+  entries: number;
+  /** Registered now, whether they had been before or not; with `dryRun` those that would be. */
+  restored: number;
+  skipped: Record<SkipReason, number>;
+  /** False where the manifest is not whole, or was not gone through to its end; `missed` says why. */
+  complete: boolean;
+  missed: string[];
+}
+
+/**
+ * Brings the entries of a manifest back, each with the lifetime that is left of it, if its token could hold. Nothing
+ * happens to what is registered already, so it may be done again.
+ *
+ * `registry.maxPerSubject` is left aside: an old token that comes back must not push out a newer one. The next token that
+ * is issued to the subject does that, oldest first.
+ *
+ * @throws JwtctlError what the stores throw before anything is registered
+ */
+export async function restore(
+  ports: RestorationPorts,
+  policy: RestorationPolicy,
+  input: RestorationInput,
+): Promise<RestorationReport> {
+  const { dryRun, source, manifest } = input;
+  const restoration = new Restoration(ports, policy, input);
+  const { backend, prefix, createdAt } = manifest.facts;
+  const what = `manifest of ${createdAt} (${[backend, prefix].join(' ').trim()})`;
+  const target = excerpt(source);
+  if (!dryRun) await audit(ports, target, 'begun', what);
+  const report = await restoration.run();
+  if (dryRun) return report;
+  const done = `${what}: ${report.restored} of ${report.entries} entries restored`;
+  await audit(ports, target, report.complete ? 'done' : 'partial', done);
+  return report;
+}
+
+class Restoration {
+  readonly #ports: RestorationPorts;
+  readonly #policy: RestorationPolicy;
+  readonly #input: RestorationInput;
+  readonly #report: RestorationReport;
+
+  constructor(ports: RestorationPorts, policy: RestorationPolicy, input: RestorationInput) {
+    this.#ports = ports;
+    this.#policy = policy;
+    this.#input = input;
+    const skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0]));
+    this.#report = {
+      facts: input.manifest.facts,
+      entries: 0,
+      restored: 0,
+      skipped: skipped as RestorationReport['skipped'],
+      complete: true,
+      missed: [],
+    };
+  }
+
+  async run(): Promise<RestorationReport> {
+    const { manifest, signal, onProgress } = this.#input;
+    try {
+      for await (const part of manifest.parts()) {
+        if (signal?.aborted) break;
+        if (part.kind === 'lost') this.#miss(part.what);
+        else await this.#restore(part.entries);
+        onProgress?.(this.#report.entries);
+      }
+    } catch (error) {
+      // Standard input is cut off by an interruption.
+      const hasBegun = this.#report.restored > 0 && isFailureOutside(error);
+      if (!hasBegun && !signal?.aborted) throw error;
+      if (hasBegun) this.#miss(`What was left: ${error.message}`);
+    }
+    if (signal?.aborted) this.#miss('What was left when the run was interrupted.');
+    return this.#report;
+  }
+
+  #miss(what: string): void {
+    this.#report.complete = false;
+    if (!this.#report.missed.includes(what)) this.#report.missed.push(what);
+  }
+
+  #skip(reason: SkipReason): void {
+    this.#report.skipped[reason] += 1;
+  }
+
+  async #restore(entries: readonly ManifestEntry[]): Promise<void> {
+    this.#report.entries += entries.length;
+    const now = this.#ports.clock.now();
+    const { clockToleranceSeconds } = this.#policy;
+    const live: ManifestEntry[] = [];
+    for (const entry of entries) {
+      if (!isUsable(entry)) this.#skip('malformed');
+      // A verification allows for as much.
+      else if (entry.exp <= now - clockToleranceSeconds) this.#skip('expired');
+      else live.push(entry);
+    }
+    if (live.length === 0) return;
+
+    const subs = [...new Set(live.map(({ sub }) => sub))];
+    const { users, database } = this.#ports;
+    const [{ keys }, found, events] = await Promise.all([
+      database.keys.snapshot(),
+      users.findMany(subs),
+      findEvents(database.securityLog, subs),
+    ]);
+    const keyOf = new Map(keys.map((key) => [key.kid, key]));
+    const wanted: Restorable[] = [];
+    for (const entry of live) {
+      const key = entry.kid === null ? undefined : keyOf.get(entry.kid);
+      const judged = judge(entry, key, found.get(entry.sub), events);
+      if (typeof judged === 'string') this.#skip(judged);
+      else wanted.push(judged);
+    }
+    if (this.#input.dryRun) this.#report.restored += wanted.length;
+    else await this.#register(wanted, subs, now);
+  }
+
+  async #register(wanted: readonly Restorable[], subs: readonly string[], now: number): Promise<void> {
+    const { registry, database, clock } = this.#ports;
+    const outcomes = await registry.registerMany(
+      wanted.map((restorable) => registrationOf(restorable, now, this.#policy.statusTtlSeconds)),
+    );
+    const registered = wanted.filter((_, index) => outcomes[index] === null);
+    this.#report.restored += registered.length;
+    for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
+
+    // Whoever revoked something since the log was read has passed the registry by before the entry was there.
+    const events = await findEvents(database.securityLog, subs);
+    const revoked = registered.filter((restorable) => isCovered(restorable.entry, restorable.key, events));
+    if (revoked.length === 0) return;
+    await registry.tidy(namesBySubject(revoked), clock.now());
+    this.#report.restored -= revoked.length;
+    this.#report.skipped.revoked += revoked.length;
+  }
+}
+
+interface Restorable {
+  entry: ManifestEntry;
+  key: SigningKey;
+  user: User;
+}
+
+/** In the order of a verification. */
+function judge(
+  entry: ManifestEntry,
+  key: SigningKey | undefined,
+  user: User | undefined,
+  events: Events,
+): Restorable | SkipReason {
+  if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
+  if (isCovered(entry, key, events)) return 'revoked';
+  if (user === undefined) return 'userUnknown';
+  if (user.status === 'disabled') return 'userDisabled';
+  return { entry, key, user };
+}
+
+function isUsable({ sub, jti }: ManifestEntry): boolean {
+  return subjectFault(sub) === null && isJti(jti);
+}
+
+/** By what they name, so that a subject with many tokens and many revoked ones is no product of the two. */
+interface Events {
+  wide: readonly SecurityEvent[];
+  /** Those that name no token. */
+  bySubject: ReadonlyMap<string | null, readonly SecurityEvent[]>;
+  byJti: ReadonlyMap<string | null, readonly SecurityEvent[]>;
+}
+
+async function findEvents(log: SecurityLog, subs: readonly string[]): Promise<Events> {
+  const [wide, concerning] = await Promise.all([log.findWide(), log.findConcerningSubjects(subs)]);
+  return {
+    wide,
+    bySubject: groupBy(
+      concerning.filter(({ jti }) => jti === null),
+      ({ sub }) => sub,
+    ),
+    byJti: groupBy(concerning, ({ jti }) => jti),
+  };
+}
+
+function isCovered(
+  { sub, jti, iat }: ManifestEntry,
+  { kid }: SigningKey,
+  { wide, bySubject, byJti }: Events,
+): boolean {
+  const token = { sub, jti, iat, kid };
+  return [...wide, ...(bySubject.get(sub) ?? []), ...(byJti.get(jti) ?? [])].some((event) =>
+    covers(event, token),
+  );
+}
+
+function registrationOf(
+  { entry, key, user }: Restorable,
+  now: number,
+  statusTtlSeconds: number,
+): Registration {
+  const { sub, jti, iat, exp, label } = entry;
+  return {
+    sub,
+    entry: { jti, keyId: key.id, iat, exp },
+    now,
+    user: knownStatus(user, now, statusTtlSeconds),
+    ...(label === null ? {} : { label }),
+  };
+}
+
+function namesBySubject(restorables: readonly Restorable[]): Array<{ sub: string; entries: EntryName[] }> {
+  return [...groupBy(restorables, ({ entry }) => entry.sub)].map(([sub, ofSubject]) => ({
+    sub,
+    entries: ofSubject.map(({ entry: { jti, iat }, key }) => ({ jti, iat, keyId: key.id })),
+  }));
+}
+
+async function audit(
+  { database, clock, actor }: RestorationPorts,
+  target: string,
+  outcome: string,
+  reason: string,
+): Promise<void> {
+  await database.transaction(({ auditLog }) =>
+    auditLog.append({ at: clock.now(), actor, action: 'cache.restore', target, outcome, reason }),
+  );
+}

@@ -1,0 +1,372 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { keyIds, plant } from '../support/planted-entries.js';
+import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
+
+interface Issued {
+  sub: string;
+  token: string;
+  jti: string;
+  iat: number;
+  exp: number;
+}
+
+describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_000 }, (backend) => {
+  let stores: Stores;
+  beforeEach(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate', '--kid', 'k1');
+  });
+  afterEach(() => stores?.close());
+
+  async function issue(sub: string, ...more: string[]): Promise<Issued> {
+    return stores.json('token', 'issue', `--sub=${sub}`, '--create-user', ...more);
+  }
+
+  async function refusal({ token }: Issued): Promise<string | null> {
+    const { exitCode, json } = await stores.run('token', 'verify', token, '--json');
+    return exitCode === 0 ? null : json().error.code;
+  }
+
+  async function list(sub: string): Promise<Array<{ jti: string; exp: number; label: string | null }>> {
+    return stores.json('token', 'list', `--sub=${sub}`);
+  }
+
+  /** What an attacker, or an accident, does to all masters at once. */
+  async function wipe(): Promise<void> {
+    if (stores.redis === null) {
+      await stores.query('DELETE FROM registry_entries');
+      await stores.query('DELETE FROM registry_users');
+      return;
+    }
+    const { client, keys } = stores.redis;
+    for (const name of [...(await keys()).values()].flat()) await client.unlink(name);
+  }
+
+  /** Another key signs from now on, and this one is still trusted. */
+  async function rotate(): Promise<string> {
+    return (await stores.json('keys', 'rotate', '--now')).active;
+  }
+
+  test('after a flush all are accepted again, until the same moment and with their labels', async () => {
+    const tokens = [
+      await issue('alice', '--label', 'phone'),
+      await issue('alice', '--ttl', '2h'),
+      await issue('bob'),
+    ];
+    await rotate();
+    tokens.push(await issue('carol', '--label', 'car'));
+    const before = await Promise.all(['alice', 'bob', 'carol'].map(list));
+
+    const flushed = await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    expect(flushed).toMatchObject({
+      ...{ matched: 4, removed: 4, subjects: 3, dryRun: false, complete: true },
+      byKid: [
+        { kid: 'k1', state: 'retiring', entries: 3 },
+        { state: 'active', entries: 1 },
+      ],
+      manifest: join(stores.home, 'm'),
+    });
+    const removedByNode = flushed.byNode.map(({ removed }: { removed: number }) => removed);
+    expect(removedByNode.reduce((sum: number, count: number) => sum + count, 0)).toBe(4);
+    for (const token of tokens) expect(await refusal(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
+
+    stores.clock.advance(60);
+    for (const _again of [1, 2]) {
+      expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
+        ...{ entries: 4, restored: 4, dryRun: false, complete: true },
+      });
+      for (const token of tokens) expect(await refusal(token)).toBeNull();
+      expect(await Promise.all(['alice', 'bob', 'carol'].map(list))).toEqual(before);
+    }
+    expect(await stores.json('cache', 'inspect', '--deep')).toMatchObject({
+      ...{ entries: 4, subjects: 3, anomalies: { noTtl: 0, ttlMismatch: 0, unknownKid: 0, malformed: 0 } },
+    });
+  });
+
+  test('after a snapshot and the loss of all that was in the registry nobody is logged out', async () => {
+    const tokens: Issued[] = [];
+    for (const sub of ['alice', 'alice', 'bob', 'carol']) tokens.push(await issue(sub));
+    const content = await stores.content();
+    expect(await stores.json('cache', 'snapshot', 's')).toMatchObject({
+      ...{ manifest: join(stores.home, 's'), entries: 4, subjects: 3, complete: true, dryRun: false },
+      byKid: [{ kid: 'k1', state: 'active', entries: 4 }],
+    });
+    expect(await stores.content()).toBe(content);
+    await wipe();
+    for (const token of tokens) expect(await refusal(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
+
+    const piped = { stdin: readFileSync(join(stores.home, 's'), 'utf8') };
+    const { exitCode, stdout } = await stores.run('cache', 'restore', '-', '--json', piped);
+    expect({ exitCode, ...JSON.parse(stdout) }).toMatchObject({ exitCode: 0, restored: 4, complete: true });
+    for (const token of tokens) expect(await refusal(token)).toBeNull();
+  });
+
+  test('what no longer holds does not come back, and each is told by its reason', async () => {
+    const tokens = {
+      short: await issue('alice', '--ttl', '30s'),
+      alone: await issue('alice'),
+      ofRevoked: await issue('rita'),
+      ofRemoved: await issue('rob'),
+      ofDisabled: await issue('dora'),
+      ofReplaced: await issue('rex'),
+      good: await issue('alice'),
+    };
+    const k2 = await rotate();
+    const leaked = await issue('alice');
+    const k3 = await rotate();
+    const ended = await issue('bob');
+    await rotate();
+    const last = await issue('bob');
+    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+
+    stores.clock.advance(40);
+    await stores.json('token', 'revoke', '--sub', 'alice', '--jti', tokens.alone.jti);
+    await stores.json('token', 'revoke', '--sub', 'rita', '--all');
+    await stores.json('users', 'remove', 'rob', '--yes');
+    await stores.json('users', 'disable', 'dora');
+    await stores.json('users', 'remove', 'rex', '--yes');
+    await stores.json('users', 'add', 'rex');
+    await stores.json('keys', 'compromise', k2, '--reason', 'found in public', '--yes');
+    await stores.json('keys', 'retire', k3, '--force', '--yes');
+
+    const expected = {
+      ...{ entries: 10, restored: 2, complete: true },
+      skipped: {
+        ...{ malformed: 0, expired: 1, keyNotTrusted: 2 },
+        // A user who was removed takes their tokens along, and a later one of the name inherits none.
+        ...{ revoked: 4, userUnknown: 0, userDisabled: 1 },
+      },
+    };
+    const before = await stores.content();
+    expect(await stores.json('cache', 'restore', 'm', '-n')).toMatchObject({ ...expected, dryRun: true });
+    expect(await stores.content()).toBe(before);
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ ...expected, dryRun: false });
+    expect(await refusal(tokens.good)).toBeNull();
+    expect(await refusal(last)).toBeNull();
+    for (const gone of [tokens.short, tokens.alone, tokens.ofRevoked, tokens.ofRemoved, leaked, ended]) {
+      expect(await refusal(gone)).not.toBeNull();
+    }
+    expect(await list('rex')).toEqual([]);
+    expect(await list('dora')).toEqual([]);
+    expect((await stores.json('cache', 'inspect')).entries).toBe(2);
+  });
+
+  test('a user of whom nobody is left is told as unknown', async () => {
+    await issue('alice');
+    await stores.json('cache', 'snapshot', 's');
+    await stores.query("DELETE FROM users WHERE sub = 'alice'");
+    expect(await stores.json('cache', 'restore', 's')).toMatchObject({
+      ...{ restored: 0, complete: true, skipped: { userUnknown: 1 } },
+    });
+  });
+
+  test('selections narrow each other, and what they leave stays', async () => {
+    const old = await issue('alice');
+    const [, ofBob] = [stores.clock.advance(10), await issue('bob')];
+    const k2 = await rotate();
+    const young = await issue('alice');
+    const flush = (...words: string[]) => stores.json('cache', 'flush', ...words, '--yes');
+    const before = String(old.iat + 9);
+
+    for (const [words, matched] of [
+      [['--sub', 'alice', '--kid', k2, '--issued-before', before], 0],
+      [['--sub', 'alice', '--kid', 'k1'], 1],
+      [['--kid', 'k1', '--issued-before', before], 1],
+      [['--kid', 'k1'], 2],
+      [['--sub', 'alice'], 2],
+      [['--issued-before', String(young.iat)], 3],
+      [['--all'], 3],
+    ] as const) {
+      const counted = await stores.json('cache', 'flush', ...words, '-n');
+      expect({ words, matched: counted.matched, removed: counted.removed }).toEqual({
+        words,
+        matched,
+        removed: 0,
+      });
+    }
+    expect(await flush('--sub', 'alice', '--issued-before', before)).toMatchObject({
+      ...{ matched: 1, removed: 1, subjects: 1, manifest: null },
+      byKid: [{ kid: 'k1', entries: 1 }],
+      byNode: expect.arrayContaining([expect.objectContaining({ matched: 1, removed: 1 })]),
+    });
+    expect([await refusal(old), await refusal(ofBob), await refusal(young)]).toEqual([
+      ...['ERR_TOKEN_NOT_REGISTERED', null, null],
+    ]);
+    expect(await flush('--kid', k2, '--issued-before', String(young.iat), '--manifest', 'm')).toMatchObject({
+      ...{ matched: 1, removed: 1, subjects: 1, byKid: [{ kid: k2, entries: 1 }] },
+    });
+    expect([await refusal(ofBob), await refusal(young)]).toEqual([null, 'ERR_TOKEN_NOT_REGISTERED']);
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ restored: 1 });
+    expect(await refusal(young)).toBeNull();
+  });
+
+  test('an old token that comes back pushes out no newer one; the next that is issued does, oldest first', async () => {
+    stores.env.JWTCTL_REGISTRY_MAX_PER_SUBJECT = '2';
+    const first = [await issue('alice'), await issue('alice')];
+    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    stores.clock.advance(1);
+    const second = [await issue('alice'), await issue('alice')];
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ restored: 2 });
+    for (const token of [...first, ...second]) expect(await refusal(token)).toBeNull();
+    stores.clock.advance(1);
+    const third = await issue('alice');
+    expect((await list('alice')).map(({ jti }) => jti)).toEqual([
+      expect.toBeOneOf(second.map(({ jti }) => jti)),
+      third.jti,
+    ]);
+  });
+
+  test('an entry under a key whose row is gone is in the manifest, and does not come back', async () => {
+    const { k1 = 0 } = await keyIds(stores);
+    const now = stores.clock.now();
+    await issue('bob');
+    await plant(stores, 'alice', [{ jti: 'j', keyId: k1 + 7, iat: now - 10, exp: now + 600 }]);
+    expect(await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes')).toMatchObject({
+      ...{ matched: 2, removed: 2 },
+      byKid: expect.arrayContaining([{ kid: `(row ${k1 + 7})`, state: null, entries: 1 }]),
+    });
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
+      ...{ entries: 2, restored: 1, skipped: { keyNotTrusted: 1 } },
+    });
+  });
+
+  test('an entry that no token can have is filed, and does not come back', async () => {
+    const { k1 = 0 } = await keyIds(stores);
+    const now = stores.clock.now();
+    await stores.json('users', 'add', 'alice');
+    await plant(stores, 'alice', [{ jti: 'a\nb', keyId: k1, iat: now - 10, exp: now + 600 }]);
+    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
+      ...{ entries: 1, restored: 0, skipped: { malformed: 1 } },
+    });
+  });
+
+  test('nothing of the entries can be read in the file, and only its owner may read it', async () => {
+    const { jti } = await issue('mallory', '--label', 'kitchen');
+    await stores.json('cache', 'snapshot', 's');
+    const file = join(stores.home, 's');
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    const text = readFileSync(file, 'utf8');
+    for (const secret of ['mallory', 'kitchen', jti]) {
+      expect(text).not.toContain(secret);
+      expect(text).not.toContain(Buffer.from(secret).toString('base64url'));
+    }
+  });
+
+  test('a file that is there is refused before anything is removed', async () => {
+    const token = await issue('alice');
+    writeFileSync(join(stores.home, 'there'), 'kept');
+    const before = await stores.content();
+    for (const words of [
+      ['cache', 'flush', '--all', '--manifest', 'there', '--yes'],
+      ['cache', 'flush', '--all', '--manifest', 'there', '-n'],
+      ['cache', 'flush', '--sub', 'alice', '--manifest', '.', '--yes'],
+      ['cache', 'snapshot', 'there'],
+      ['cache', 'snapshot', 'there', '-n'],
+    ]) {
+      const { exitCode, stdout, error } = await stores.run(...words, '--json');
+      expect({ words, exitCode, stdout, code: error().code }).toEqual({
+        ...{ words, exitCode: 2, stdout: '', code: 'ERR_FILE_EXISTS' },
+      });
+    }
+    for (const words of [
+      ['cache', 'flush', '--all', '--manifest', 'absent/m', '--yes'],
+      ['cache', 'snapshot', 'absent/m'],
+    ]) {
+      const { exitCode, error } = await stores.run(...words, '--json');
+      expect([exitCode, error().code]).toEqual([2, 'ERR_FILE_UNWRITABLE']);
+    }
+    for (const words of [
+      ['cache', 'flush', '--all', '--manifest', '-', '--yes'],
+      ['cache', 'snapshot', '-'],
+    ]) {
+      const { exitCode, error } = await stores.run(...words, '--json');
+      expect([exitCode, error().code]).toEqual([2, 'ERR_FLAG_INVALID']);
+    }
+    expect(readFileSync(join(stores.home, 'there'), 'utf8')).toBe('kept');
+    expect(await stores.content()).toBe(before);
+    expect(await refusal(token)).toBeNull();
+  });
+
+  test('without its master key there is no manifest, and none is removed without one', async () => {
+    const token = await issue('alice');
+    const away = join(stores.home, 'away.key');
+    const before = await stores.content();
+    const { exitCode, error } = await stores.run(
+      ...['cache', 'flush', '--all', '--manifest', 'm', '--yes', '--json', '--master-key-file', away],
+    );
+    expect([exitCode, error().code]).toEqual([3, 'ERR_MASTER_KEY_MISSING']);
+    expect(() => statSync(join(stores.home, 'm'))).toThrow('ENOENT');
+    expect(await stores.content()).toBe(before);
+    expect(await refusal(token)).toBeNull();
+
+    await stores.json('cache', 'snapshot', 's');
+    const other = writeMasterKey(stores.home, 'other.key');
+    const refused = await stores.run('cache', 'restore', 's', '--json', '--master-key-file', other);
+    expect([refused.exitCode, refused.error().code]).toEqual([3, 'ERR_MASTER_KEY_UNKNOWN']);
+  });
+
+  test('a manifest that is damaged gives what it still holds, and says what not', async () => {
+    const tokens = [await issue('alice'), await issue('bob')];
+    await stores.json('cache', 'snapshot', 's');
+    await wipe();
+    const [head = '', chunk = '', last = ''] = readFileSync(join(stores.home, 's'), 'utf8').split('\n');
+    const restoring = (text: string) => stores.run('cache', 'restore', '-', '--json', { stdin: text });
+
+    const changed = `${chunk.slice(0, -5)}${chunk.endsWith('AAAAA') ? 'BBBBB' : 'AAAAA'}`;
+    const damaged = await restoring(`${[head, changed, last].join('\n')}\n`);
+    expect([damaged.exitCode, damaged.json().restored, damaged.json().missed]).toEqual([
+      ...[5, 0, [expect.stringContaining('Chunk 1 does not open')]],
+    ]);
+    expect(damaged.stderr).toContain('Chunk 1 does not open');
+    const cut = await restoring(`${head}\n${chunk.slice(0, 50)}`);
+    expect([cut.exitCode, cut.json()]).toEqual([
+      5,
+      expect.objectContaining({ restored: 0, complete: false }),
+    ]);
+    for (const token of tokens) expect(await refusal(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
+
+    const withoutLast = await restoring(`${head}\n${chunk}\n`);
+    expect([withoutLast.exitCode, withoutLast.json()]).toEqual([
+      ...[5, expect.objectContaining({ restored: 2, complete: false })],
+    ]);
+    for (const token of tokens) expect(await refusal(token)).toBeNull();
+
+    for (const [text, exitCode, code] of [
+      ['', 2, 'ERR_MANIFEST_INVALID'],
+      ['a,b,c\n', 2, 'ERR_MANIFEST_INVALID'],
+      [head.replace('"version":1', '"version":9'), 2, 'ERR_MANIFEST_VERSION'],
+      [head.replace(/"createdAt":\d+/, '"createdAt":1'), 3, 'ERR_SEAL_BROKEN'],
+    ] as const) {
+      const refused = await restoring(text);
+      expect([refused.exitCode, refused.stdout, refused.error().code]).toEqual([exitCode, '', code]);
+    }
+    const absent = await stores.run('cache', 'restore', 'nowhere', '--json');
+    expect([absent.exitCode, absent.error().code]).toEqual([2, 'ERR_FILE_UNREADABLE']);
+  });
+
+  test('the audit log tells of each that changed something, before and after', async () => {
+    await issue('alice');
+    await stores.json('cache', 'flush', '--sub', 'alice', '--kid', 'k1', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'restore', 'm');
+    await stores.json('cache', 'restore', 'm', '-n');
+    await stores.json('cache', 'snapshot', 's');
+    const rows = await stores.query(
+      "SELECT action, target, outcome, reason FROM audit_log WHERE action LIKE 'cache.%' ORDER BY seq",
+    );
+    const file = join(stores.home, 'm');
+    expect(rows.map(({ action, target, outcome, reason }) => [action, target, outcome, reason])).toEqual([
+      ['cache.flush', 'alice, k1', 'begun', `manifest ${file}`],
+      ['cache.flush', 'alice, k1', 'done', `1 entries removed, manifest ${file}`],
+      [
+        'cache.restore',
+        'm',
+        'begun',
+        expect.stringMatching(/^manifest of \d+ \((sqlite|redis-cluster .*)\)$/),
+      ],
+      ['cache.restore', 'm', 'done', expect.stringContaining('1 of 1 entries restored')],
+    ]);
+  });
+});
