@@ -14,7 +14,9 @@ import { atEachMaster } from './support/redis-cli.mjs';
 import { count, ratioAtMost, seconds } from './support/report.mjs';
 import { sum } from './support/statistics.mjs';
 
-const UNLINK_ALL = "$CLI --scan | sed 's/^/UNLINK /' | $CLI --pipe";
+/** In the protocol's own form; as inline commands, which are shorter to write, it takes the servers a third longer. */
+const AS_UNLINK = String.raw`{ printf "*2\r\n$6\r\nUNLINK\r\n$%d\r\n%s\r\n", length($0), $0 }`;
+const UNLINK_ALL = `$CLI --scan | awk '${AS_UNLINK}' | $CLI --pipe`;
 
 /** @type {import('./support/benchmark.mjs').Benchmark} */
 export const flush = {

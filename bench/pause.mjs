@@ -4,8 +4,7 @@
  * with the masters to itself: the worst master's 99.9th percentile. See support/ping-client.mjs for the client.
  *
  * A server that is no part of the cluster is pinged along: what it shows is the cores being busy, not Redis. Where the
- * client waits for longer than the target while nothing of ours runs, other programs hold the cores and nothing can be
- * told.
+ * client waits for twice the target while nothing of ours runs, other programs hold the cores and nothing can be told.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { assertRemoved, assertSeen } from './support/counts.mjs';
@@ -16,6 +15,7 @@ import { median } from './support/statistics.mjs';
 
 const IDLE_MS = 5000;
 const TARGET_MS = 5;
+const TOO_BUSY_MS = 2 * TARGET_MS;
 
 /** @type {import('./support/benchmark.mjs').Benchmark} */
 export const pause = {
@@ -71,7 +71,7 @@ export const pause = {
           name: `${name}, more`,
           value: milliseconds(more),
           target: `under ${TARGET_MS} ms`,
-          isReached: idle < TARGET_MS ? more < TARGET_MS : null,
+          isReached: idle < TOO_BUSY_MS ? more < TARGET_MS : null,
         };
       }),
       remarks: Object.values(phases).map(
