@@ -3,6 +3,7 @@ import type { Administration, AuditEntry, EntryFilter, NewSecurityEvent, WideRem
 import { ifReachable } from './reachability.js';
 import type { LifetimePolicy } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
+import { countSubjectTokens } from './subject-tokens.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 // Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
@@ -37,8 +38,8 @@ export async function revokeToken(
   const { registry, clock } = ports;
   const now = clock.now();
   if (options.dryRun) {
-    const entries = (await registry.list(token.sub, now)).filter((entry) => entry.jti === token.jti);
-    return outcome({ revoked: entries.length, alreadyGone: entries.length === 0 ? 1 : 0 });
+    const { count } = await countSubjectTokens(registry, token.sub, now, ({ jti }) => jti === token.jti);
+    return outcome({ revoked: count, alreadyGone: count === 0 ? 1 : 0 });
   }
 
   await record(ports, policy, options, {
@@ -67,10 +68,10 @@ export async function revokeSubject(
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
   const now = clock.now();
-  const list = () => registry.list(sub, now);
-  const entries = options.dryRun ? await list() : await ifReachable(list, []);
-  const until = issuedBefore ?? latest(now, entries);
-  if (options.dryRun) return outcome({ revoked: entries.filter((entry) => entry.iat <= until).length });
+  const count = () =>
+    countSubjectTokens(registry, sub, now, ({ iat }) => issuedBefore === undefined || iat <= issuedBefore);
+  if (options.dryRun) return outcome({ revoked: (await count()).count });
+  const until = issuedBefore ?? (await ifReachable(count, { count: 0, latestIat: now })).latestIat;
 
   await record(ports, policy, options, {
     event: { type: 'subject_revoked', sub, issuedBefore: until },
@@ -139,11 +140,6 @@ export async function revokeWide(
     complete: removal.complete,
     missed: removal.missed,
   };
-}
-
-/** The later of now and the largest `iat` among the entries. */
-export function latest(now: number, entries: ReadonlyArray<{ iat: number }>): number {
-  return entries.reduce((largest, entry) => Math.max(largest, entry.iat), now);
 }
 
 /** From when on no token can exist that was issued at `issuedBefore` or earlier. */

@@ -1,9 +1,10 @@
 import { JwtctlError } from './errors.js';
 import type { Administration, SecurityEventType, Stores, User, UserStatus } from './ports.js';
 import { ifReachable } from './reachability.js';
-import { afterRecord, eventExpiry, latest } from './revocation.js';
+import { afterRecord, eventExpiry } from './revocation.js';
 import type { LifetimePolicy } from './rotation.js';
 import { knownStatus } from './standing.js';
+import { countSubjectTokens } from './subject-tokens.js';
 
 export interface UserAdministrationPolicy extends LifetimePolicy {
   statusTtlSeconds: number;
@@ -80,17 +81,17 @@ export async function removeUser(
 ): Promise<{ user: User; revoked: number }> {
   const { database, registry, clock } = ports;
   const { sub, reason } = input;
-  const list = () => registry.list(sub, clock.now());
+  const count = () => countSubjectTokens(registry, sub, clock.now());
   if (input.dryRun) {
     const user = found(await database.users.find(sub), sub);
-    return { user, revoked: (await list()).length };
+    return { user, revoked: (await count()).count };
   }
-  const entries = await ifReachable(list, []);
+  const { latestIat } = await ifReachable(count, { count: 0, latestIat: clock.now() });
 
   const user = await database.transaction(async (stores) => {
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
-    const issuedBefore = latest(at, entries);
+    const issuedBefore = Math.max(at, latestIat);
     const { keys } = await stores.keys.snapshot();
     const expiresAt = eventExpiry(keys, policy, issuedBefore);
     const userVersion = removed.version + 1;
