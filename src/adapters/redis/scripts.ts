@@ -37,10 +37,11 @@ export function bySource(
  * Every script begins with these. ARGV[1] is the horizon, `now - tolerance`: what expired by then counts as gone; ARGV[2]
  * is the tolerance.
  *
- * `finish` ends each write: the keys expire with the last entry that stays, and without any nothing is left. (EXPIRE GT
- * would not do: it leaves a key without an expiry as it is, Redis 7.0.) Its order matters: a key that a removal empties
- * is gone, and where its slot is moving away, touching a key that is gone breaks the script off halfway (Redis 7.0: "non
- * local key"). So what may empty a key is the last to touch it.
+ * `finish` ends each write: the keys expire with the last entry that stays, and without any nothing of ours is left. (EXPIRE
+ * GT would not do: it leaves a key without an expiry as it is, Redis 7.0.) A member that is no entry is somebody else's: it
+ * stays, and where nothing else does it keeps the set. The order matters: a key that a removal empties is gone, and where
+ * its slot is moving away, touching a key that is gone breaks the script off halfway (Redis 7.0: "non local key"). So what
+ * may empty a key is the last to touch it.
  */
 const COMMON = `
 local set, labels = KEYS[1], KEYS[2]
@@ -72,8 +73,12 @@ local function live_entries()
   return entries
 end
 
-local function expired_members()
-  return redis.call('ZRANGEBYSCORE', set, '(0', horizon)
+local function expired_entries()
+  local found, members = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES'), {}
+  for i = 1, #found, 2 do
+    if parse(found[i], found[i + 1]) then members[#members + 1] = found[i] end
+  end
+  return members
 end
 
 -- Of the live entries, without reading all of them; nil where there are none.
@@ -100,7 +105,14 @@ end
 local function finish(dropped, exp)
   if exp == nil then
     if labelled then redis.call('DEL', labels) end
-    redis.call('DEL', set)
+    for _, member in ipairs({ '${STATUS_MEMBER}', '${VERSION_MEMBER}' }) do
+      if redis.call('ZSCORE', set, member) then dropped[#dropped + 1] = member end
+    end
+    if redis.call('ZCARD', set) == #dropped then
+      redis.call('DEL', set)
+    else
+      call_in_portions('ZREM', set, dropped)
+    end
     return
   end
   local at = string.format('%.0f', exp + tolerance)
@@ -191,7 +203,7 @@ if label ~= '' and (labelled or labels_type == 'none') then
 end
 
 -- Only now, for what has just been renewed is not among them.
-local dropped, last = expired_members(), last_exp()
+local dropped, last = expired_entries(), last_exp()
 if maximum > 0 and redis.call('ZCARD', set) > maximum then
   local others = {}
   for _, entry in ipairs(live_entries()) do
@@ -224,7 +236,7 @@ return answer
 export const SET_STATUS = script(`
 local last = last_exp()
 if last == nil then
-  finish({}, nil)
+  finish(expired_entries(), nil)
   return {1, 0}
 end
 return {1, note_status(ARGV[3], ARGV[4])}
@@ -257,7 +269,7 @@ end
 
 -- Where nothing goes nothing is written: a removal everywhere passes by every subject.
 if ARGV[3] == 'remove' and (#matching > 0 or #entries == 0) then
-  local dropped = expired_members()
+  local dropped = expired_entries()
   for _, member in ipairs(matching) do dropped[#dropped + 1] = member end
   finish(dropped, last)
 end
@@ -270,18 +282,13 @@ return answer
 `);
 
 /**
- * Removes these entries and what has expired, and has both keys expire with the last entry that stays. Members that are
- * none of ours are somebody else's: they stay, and where nothing else does they keep the set.
+ * Removes these entries and what has expired, and has both keys expire with the last entry that stays.
  *
  * ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, and whether there was anything.
  */
 export const TIDY = script(`
 if set_type == 'none' and not labelled then return {1, 0, 0} end
-local dropped, removed = {}, 0
-local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES')
-for i = 1, #found, 2 do
-  if parse(found[i], found[i + 1]) then dropped[#dropped + 1] = found[i] end
-end
+local dropped, removed = expired_entries(), 0
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
   if score and tonumber(score) > tonumber(horizon) then
@@ -295,13 +302,7 @@ local last
 for _, entry in ipairs(live_entries()) do
   if not going[entry.member] then last = math.max(last or 0, entry.exp) end
 end
-if last then
-  finish(dropped, last)
-else
-  dropped[#dropped + 1], dropped[#dropped + 2] = '${STATUS_MEMBER}', '${VERSION_MEMBER}'
-  if labelled then redis.call('DEL', labels) end
-  call_in_portions('ZREM', set, dropped)
-end
+finish(dropped, last)
 return {1, removed, 1}
 `);
 

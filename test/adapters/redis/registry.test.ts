@@ -197,15 +197,22 @@ describe('what is not ours', () => {
     expect(await raw('GET', key)).toBe('theirs');
   });
 
-  test('members that are no entries are counted as malformed and give nobody standing', async () => {
+  test('members that are no entries are counted as malformed, give nobody standing and stay', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
     const { subjects } = await surveyAll(registry);
     expect(subjects).toMatchObject([{ sub: 'alice', entries: [{ jti: 'a' }], malformed: 3 }]);
     await registry.register('alice', entryAt(now, 'b'), { now });
     expect(Number(await raw('EXPIRETIME', `${prefix}:{alice}`))).toBe(now + 3600 + CLOCK_TOLERANCE_SECONDS);
+    const user = { status: 'enabled', version: 1, until: now - 60 } as const;
+    await registry.setUserStatus('alice', user, now);
+    await registry.removeEverywhere({}, { now });
+    const theirs = async () => (await raw('ZRANGE', `${prefix}:{alice}`, 0, -1)).split('\n').sort();
+    expect(await theirs()).toEqual(['01.1.x', '1.1.inf', 'nonsense']);
     await registry.remove('alice', {}, now);
-    expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
+    await registry.removeEverywhere({}, { now });
+    await registry.setUserStatus('alice', user, now);
+    expect(await theirs()).toEqual(['01.1.x', '1.1.inf', 'nonsense']);
   });
 });
 
