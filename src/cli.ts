@@ -5,7 +5,6 @@ import { JwtctlError } from './domain/errors.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
-import type { Outcome } from './output/view.js';
 import { buildProgram } from './program.js';
 import {
   createInvocation,
@@ -41,11 +40,17 @@ export async function main(
       const { invocation, dispose } = createInvocation(values, io, signal);
       try {
         const outcome = await action(invocation, flags, ...(args as never));
-        const { format } = invocation.globals;
-        for (const note of notesOf(outcome, invocation.globals)) io.stderr.write(`${note}\n`);
+        const { globals } = invocation;
+        const say = (notes: readonly string[]) => {
+          for (const note of globals.isQuiet ? [] : notes) io.stderr.write(`${note}\n`);
+        };
+        say([...(outcome.notes ?? []), ...dryRunNotes(globals)]);
         if (outcome.view !== undefined)
-          await render(outcome.view, io.stdout, { format, color: mayColor(values, io) });
-        exitCode = outcome.exitCode ?? EXIT.done;
+          await render(outcome.view, io.stdout, { format: globals.format, color: mayColor(values, io) });
+        const ending = (await outcome.ending?.()) ?? outcome;
+        if (ending !== outcome) say(ending.notes ?? []);
+        if (ending.error !== undefined) throw ending.error;
+        exitCode = ending.exitCode ?? EXIT.done;
       } finally {
         await dispose();
       }
@@ -70,11 +75,9 @@ export async function main(
   }
 }
 
-function notesOf(outcome: Outcome, { isQuiet, dryRun, format }: Globals): readonly string[] {
-  if (isQuiet) return [];
-  // In JSON a dry run is told by what stands in the document.
-  const isTold = !dryRun || format === 'json';
-  return [...(outcome.notes ?? []), ...(isTold ? [] : ['Dry run: nothing was changed.'])];
+/** In JSON a dry run is told by what stands in the document. */
+function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
+  return dryRun && format !== 'json' ? ['Dry run: nothing was changed.'] : [];
 }
 
 class VersionRequest extends Error {}

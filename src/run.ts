@@ -3,13 +3,15 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
 import { systemClock } from './clock.js';
-import type { Globals, Invocation } from './commands/invocation.js';
+import type { Globals, Input, Invocation } from './commands/invocation.js';
 import type { Config, ConfigSources } from './config/load.js';
 import { SETTINGS, type SettingPath } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
 import { parseActor } from './domain/prose.js';
+import { describeLine } from './output/errors.js';
+import type { Progress } from './output/progress.js';
 import { createPrivateFile } from './private-file.js';
 
 /** What a run of the command line reads and writes; a test passes its own. */
@@ -64,6 +66,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   };
   let loaded: Promise<Config> | undefined;
   let opened: Promise<Context> | undefined;
+  let shown: Progress | undefined;
 
   const config = () => {
     loaded ??= loadAndWarn(configSources, notice, trace);
@@ -96,6 +99,18 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    openInput: (name) => openInput(name, io, signal),
+    reportLine: (number, error) => {
+      shown?.clear();
+      io.stderr.write(describeLine(number, error, globals.format));
+    },
+    progress: async (label, { whilePrinting = false } = {}) => {
+      const isWatched = mayDrawOn(io.stderr, io) && !globals.isQuiet && globals.format !== 'json';
+      if (!isWatched || (whilePrinting && io.stdout.isTTY === true)) return UNSEEN;
+      const { openProgress } = await import('./output/progress.js');
+      shown = openProgress(label, { stream: io.stderr });
+      return shown;
+    },
     privateFile: (name) => createPrivateFile(name, io.cwd),
     confirm: async (question, typeBack) => {
       if (!globals.yes) await ask(globals, await context(), question, typeBack);
@@ -111,6 +126,31 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
   };
   return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
+}
+
+async function openInput(name: string, io: Io, signal: AbortSignal): Promise<Input> {
+  const [{ openSource }, { readLines }, { readObjects }, { readRows }] = await Promise.all([
+    import('./input/source.js'),
+    import('./input/lines.js'),
+    import('./input/objects.js'),
+    import('./input/rows.js'),
+  ]);
+  const source = await openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
+  const { close } = source;
+  return {
+    name: source.name,
+    fractionRead: source.fractionRead,
+    lines: () => ({ close, lines: readLines(source.chunks()) }),
+    objects: () => ({ close, lines: readObjects(readLines(source.chunks())) }),
+    rows: (columns, format) => ({ close, lines: readRows(source, columns, format) }),
+  };
+}
+
+const UNSEEN: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
+
+/** Whether lines can be drawn over on it. */
+function mayDrawOn(stream: Writable & { isTTY?: boolean }, io: Io): boolean {
+  return stream.isTTY === true && io.env.TERM !== 'dumb';
 }
 
 function sourcesOf(values: GlobalValues, io: Io): ConfigSources {

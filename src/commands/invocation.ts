@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
+import type { LineSource } from '../domain/bulk.js';
+import type { JwtctlError } from '../domain/errors.js';
 import type { PrivateFile } from '../domain/key-export.js';
+import type { Progress } from '../output/progress.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome } from '../output/view.js';
 
@@ -33,6 +36,21 @@ export interface Invocation {
    * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` where there are more than `maxBytes`
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
+  /**
+   * A file that is read line by line, however long it is; names as with {@link readFile}.
+   *
+   * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
+   */
+  openInput(name: string): Promise<Input>;
+  /** Says on stderr why a line of an input failed: a line, or a JSON object where the output is JSON. */
+  reportLine(number: number, error: JwtctlError): void;
+  /**
+   * Shows on stderr how far something is, where that is a terminal. Whoever opens it stops it.
+   *
+   * @param label what is under way: `issuing`
+   * @param whilePrinting whether the result is printed meanwhile: on the same terminal the two would not mix
+   */
+  progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
   /**
@@ -55,6 +73,28 @@ export interface Invocation {
    * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked
    */
   askSecret(what: string): Promise<string>;
+}
+
+/** An input that is open. Of the ways to read it one can be taken, once. */
+export interface Input {
+  /** As it is shown, `standard input` for one. */
+  readonly name: string;
+  /** The lines of a text, without the empty ones. */
+  lines(): LineSource<string>;
+  /** The objects of NDJSON. */
+  objects(): LineSource<Record<string, unknown>>;
+  /**
+   * The rows of a CSV with a header, or the objects of NDJSON.
+   *
+   * @param columns of the CSV; one with others, or without one that is required, is a JwtctlError `ERR_CSV_HEADER` (usage)
+   * @param format default: by the file's name, else by the first character
+   */
+  rows(
+    columns: { required: readonly string[]; optional: readonly string[] },
+    format?: 'csv' | 'ndjson',
+  ): LineSource<Record<string, unknown>>;
+  /** How much of it has been read, from 0 to 1; null where nobody knows how long it is. */
+  fractionRead(): number | null;
 }
 
 /** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */

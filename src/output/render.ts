@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
 import { printable } from '../domain/prose.js';
-import type { Cell, Json, ListItem, Section, View } from './view.js';
+import type { Cell, Json, ListItem, Section, StreamItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
@@ -29,18 +29,29 @@ export async function render(view: View, stdout: Writable, options: RenderOption
 type Write = (text: string) => Promise<void>;
 
 async function writeJson(view: View, write: Write): Promise<void> {
-  if (view.shape !== 'list') return write(`${JSON.stringify(view.data)}\n`);
+  if (view.shape !== 'list' && view.shape !== 'stream') return write(`${JSON.stringify(view.data)}\n`);
   let separator = '[';
-  for await (const item of view.items) {
-    await write(`${separator}${JSON.stringify(item.data)}`);
+  for await (const portion of portionsOf(view)) {
+    if (portion.length === 0) continue;
+    await write(`${separator}${portion.map(({ data }) => JSON.stringify(data)).join(',\n')}`);
     separator = ',\n';
   }
   await write(separator === '[' ? '[]\n' : ']\n');
 }
 
+/** Written together, because a write costs more than an item. */
+async function* portionsOf(
+  view: Extract<View, { shape: 'list' | 'stream' }>,
+): AsyncGenerator<readonly StreamItem[]> {
+  if (view.shape === 'stream') yield* view.portions;
+  else for await (const item of view.items) yield [item];
+}
+
 async function writeNdjson(view: View, write: Write): Promise<void> {
-  if (view.shape === 'list') {
-    for await (const item of view.items) await write(`${JSON.stringify(item.data)}\n`);
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ data }) => `${JSON.stringify(data)}\n`).join(''));
+    }
     return;
   }
   const lines: Json[] = Array.isArray(view.data) ? view.data : [view.data];
@@ -49,15 +60,18 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
 
 async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
-  if (view.shape !== 'list') {
-    for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ id }) => `${printable(id)}\n`).join(''));
+    }
     return;
   }
-  for await (const item of view.items) await write(`${printable(item.id)}\n`);
+  for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
 }
 
 async function writeForEyes(view: View, write: Write, color: boolean): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
+  if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawTable } = await import('./table.js');
   switch (view.shape) {
     case 'record':

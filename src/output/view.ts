@@ -1,3 +1,5 @@
+import type { JwtctlError } from '../domain/errors.js';
+
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type JsonObject = { [name: string]: Json };
@@ -21,6 +23,8 @@ export type View =
       /** Said instead of an empty table. */
       empty: string;
     }
+  /** As many of a kind as no table holds, as they come: an object a line for eyes too. */
+  | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
   /** Several tables on one subject; one document in JSON. */
   | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
   /** Text as it is, for a file or a pipe; `data` in JSON. */
@@ -36,6 +40,12 @@ export interface ListItem {
   row: readonly Cell[];
 }
 
+export interface StreamItem {
+  data: JsonObject;
+  /** What `--quiet` prints. */
+  id: string;
+}
+
 export interface Section {
   title: string;
   columns: readonly string[];
@@ -43,9 +53,16 @@ export interface Section {
 }
 
 /** What an action came to: what to show, and the exit code where it is not 0. */
-export interface Outcome {
+export interface Outcome extends Ending {
   view?: View;
+  /** Asked once the view is written, of what is done while it is: how it ended. It may throw like the action itself. */
+  ending?: () => Promise<Ending>;
+}
+
+export interface Ending {
   exitCode?: number;
   /** Said on stderr beside the view: warnings, what to do next. */
   notes?: readonly string[];
+  /** What kept it from being finished, told like an error that is thrown, but after all that was done. */
+  error?: JwtctlError;
 }
