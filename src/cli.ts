@@ -6,7 +6,7 @@ import { asSentence } from './domain/prose.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
-import type { Outcome } from './output/view.js';
+import type { Ending } from './output/view.js';
 import { buildProgram } from './program.js';
 import {
   createInvocation,
@@ -43,15 +43,21 @@ export async function main(
       const { invocation, dispose } = createInvocation(values, io, signal);
       try {
         const outcome = await action(invocation, flags, ...(args as never));
-        const { format } = invocation.globals;
-        for (const line of talkOf(outcome, invocation.globals)) io.stderr.write(`${line}\n`);
+        const { globals } = invocation;
+        const say = (lines: readonly string[]) => {
+          for (const line of lines) io.stderr.write(`${line}\n`);
+        };
+        say(talkOf(outcome, globals, dryRunNotes(globals)));
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, {
-            format,
+            format: globals.format,
             color: mayColor(values, io),
             screen: () => screenOf(io),
           });
-        exitCode = outcome.exitCode ?? EXIT.done;
+        const ending = (await outcome.ending?.()) ?? outcome;
+        if (ending !== outcome) say(talkOf(ending, globals));
+        if (ending.error !== undefined) throw ending.error;
+        exitCode = ending.exitCode ?? EXIT.done;
       } finally {
         await dispose();
       }
@@ -77,13 +83,16 @@ export async function main(
 }
 
 function talkOf(
-  { notes = [], warnings = [] }: Outcome,
-  { isQuiet, dryRun, format }: Globals,
+  { notes = [], warnings = [] }: Ending,
+  { isQuiet }: Globals,
+  furtherNotes: readonly string[] = [],
 ): readonly string[] {
-  if (isQuiet) return warnings;
-  // In JSON a dry run is told by what stands in the document.
-  const isTold = !dryRun || format === 'json';
-  return [...notes, ...(isTold ? [] : ['Dry run: nothing was changed.']), ...warnings];
+  return isQuiet ? warnings : [...notes, ...furtherNotes, ...warnings];
+}
+
+/** In JSON a dry run is told by what stands in the document. */
+function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
+  return dryRun && format !== 'json' ? ['Dry run: nothing was changed.'] : [];
 }
 
 class VersionRequest extends Error {}

@@ -20,13 +20,13 @@ const GROUPS: readonly Group[] = [
   {
     name: 'users',
     aliases: ['user'],
-    summary: 'users: add, disable, enable, remove',
+    summary: 'users: add, import, disable, enable, remove',
     load: async () => (await import('./commands/users.js')).defineUsers,
   },
   {
     name: 'token',
     aliases: ['tokens'],
-    summary: 'tokens: issue, decode, verify, list, revoke',
+    summary: 'tokens: issue, register, decode, verify, list, revoke',
     load: async () => (await import('./commands/token.js')).defineToken,
   },
   {

@@ -3,13 +3,15 @@ import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
 import { systemClock } from './clock.js';
-import type { Globals, Invocation } from './commands/invocation.js';
+import type { Globals, Input, Invocation } from './commands/invocation.js';
 import type { Config, ConfigSources } from './config/load.js';
 import { SETTINGS, type SettingPath } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
 import { parseActor } from './domain/prose.js';
+import { describeLine } from './output/errors.js';
+import type { Progress } from './output/progress.js';
 import { createPrivateFile } from './private-file.js';
 
 /** What a run of the command line reads and writes; a test passes its own. */
@@ -70,6 +72,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   };
   let loaded: Promise<Config> | undefined;
   let opened: Promise<Context> | undefined;
+  let shown: Progress | undefined;
 
   const config = () => {
     loaded ??= loadAndWarn(configSources, notice, trace);
@@ -102,9 +105,16 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
-    openInput: async (name) => {
-      const { openSource } = await import('./input/source.js');
-      return openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
+    openInput: (name) => openInput(name, io, signal),
+    reportLine: (number, error) => {
+      shown?.clear();
+      io.stderr.write(describeLine(number, error, globals.format));
+    },
+    progress: async (label, { whilePrinting = false } = {}) => {
+      if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return UNSEEN;
+      const { openProgress } = await import('./output/progress.js');
+      shown = openProgress(label, { stream: io.stderr });
+      return shown;
     },
     privateFile: (name) => createPrivateFile(name, io.cwd),
     present: async (view) => {
@@ -144,6 +154,25 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   };
   return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
 }
+
+async function openInput(name: string, io: Io, signal: AbortSignal): Promise<Input> {
+  const [{ openSource }, { readLines }, { readObjects }, { readRows }] = await Promise.all([
+    import('./input/source.js'),
+    import('./input/lines.js'),
+    import('./input/objects.js'),
+    import('./input/rows.js'),
+  ]);
+  const source = await openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
+  const { close, chunks, fractionRead } = source;
+  return {
+    ...{ name: source.name, chunks, fractionRead },
+    lines: () => ({ close, lines: readLines(chunks()) }),
+    objects: () => ({ close, lines: readObjects(readLines(chunks())) }),
+    rows: (columns, format) => ({ close, lines: readRows(source, columns, format) }),
+  };
+}
+
+const UNSEEN: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
 
 /** For eyes, on a terminal that can be drawn on. */
 function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {

@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
 import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../context.js';
+import type { LineSource } from '../domain/bulk.js';
+import type { JwtctlError } from '../domain/errors.js';
 import type { PrivateFile, WalkProgress } from '../domain/ports.js';
+import type { Progress } from '../output/progress.js';
 import type { OutputFormat } from '../output/render.js';
 import type { Outcome, View } from '../output/view.js';
 
@@ -41,6 +44,15 @@ export interface Invocation {
    * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
    */
   openInput(name: string): Promise<Input>;
+  /** Says on stderr why a line of an input failed: a line, or a JSON object where the output is JSON. */
+  reportLine(number: number, error: JwtctlError): void;
+  /**
+   * Shows on stderr how far something is, where that is a terminal. Whoever opens it stops it.
+   *
+   * @param label what is under way: `issuing`
+   * @param whilePrinting whether the result is printed meanwhile: on the same terminal the two would not mix
+   */
+  progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
   /** Shows a person what they are about to be asked about: on stderr, for standard output is for the result. */
@@ -77,12 +89,26 @@ export type ReportProgress = (
   progress: Omit<WalkProgress, 'unit'> & { unit: string; entries?: number },
 ) => void;
 
-/** An input that is open. */
+/** An input that is open. Of the ways to read it one can be taken, once. */
 export interface Input {
   /** As it is shown, `standard input` for one. */
   readonly name: string;
   /** Its bytes; they end where it does, and early once the run is interrupted. */
   chunks(): AsyncIterable<Uint8Array>;
+  /** The lines of a text, without the empty ones. */
+  lines(): LineSource<string>;
+  /** The objects of NDJSON. */
+  objects(): LineSource<Record<string, unknown>>;
+  /**
+   * The rows of a CSV with a header, or the objects of NDJSON.
+   *
+   * @param columns of the CSV; one with others, or without one that is required, is a JwtctlError `ERR_CSV_HEADER` (usage)
+   * @param format default: by the file's name, else by the first character
+   */
+  rows(
+    columns: { required: readonly string[]; optional: readonly string[] },
+    format?: 'csv' | 'ndjson',
+  ): LineSource<Record<string, unknown>>;
   /** How much of it has been read, from 0 to 1; null where nobody knows how long it is. */
   fractionRead(): number | null;
 }

@@ -1,27 +1,32 @@
-import type { Context } from '../context.js';
+import { Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
-import type { TokenRequest } from '../domain/issuance.js';
 import { parseJti } from '../domain/jti.js';
 import { decodeToken } from '../domain/jws.js';
 import { parseKid } from '../domain/kid.js';
 import { parseReason } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
-import { ensureUser } from '../domain/user-administration.js';
 import { verifyToken } from '../domain/verification.js';
-import { openStoreIssuer } from '../issue/store-issuer.js';
 import { EXIT } from '../output/exit-code.js';
-import { decodedToken, issuancePlan, issuedToken, tokenList, verification } from '../output/views/tokens.js';
+import { decodedToken, tokenList, verification } from '../output/views/tokens.js';
 import { storeVerification } from '../verify/store-verification.js';
-import { parseClaims } from './claims-flags.js';
 import { examples } from './examples.js';
 import { durationFlag, momentFlag, repeatedFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
+import { issue } from './token-issue.js';
+import { register } from './token-register.js';
 import { revoke } from './token-revoke.js';
 
 export const defineToken: DefineGroup = (group, run) => {
   group
     .command('issue')
-    .requiredOption('--sub <sub>', 'the subject: an enabled user')
+    .option('--sub <sub>', 'the subject: an enabled user')
+    .option('--sub-file <file>', 'many: a subject a line, - for standard input; prints an object a line')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'of --sub-file (default: text); ndjson: objects with sub and aud, ttl …',
+      ).choices(['text', 'ndjson']),
+    )
     .option('--aud <aud>', 'audience; may be repeated (default: token.audience)', repeatedFlag)
     .option('--ttl <duration>', 'lifetime (default: token.ttl; at most token.maxTtl)', durationFlag)
     .option('--not-before <duration>', 'how long after now the token begins to be valid', durationFlag)
@@ -35,9 +40,24 @@ export const defineToken: DefineGroup = (group, run) => {
       examples(
         'jwtctl token issue --sub alice',
         'jwtctl token issue --sub alice --ttl 15m --claim role=admin',
+        'jwtctl token issue --sub-file users.txt > tokens.ndjson',
       ),
     )
     .action(run(issue));
+
+  group
+    .command('register')
+    .argument('[token]', 'a token that was signed elsewhere, - for standard input, or @file')
+    .option('--token-file <file>', 'many: a token a line, - for standard input; prints an object a line')
+    .option('--aud <aud>', 'the audience to expect (default: token.audience)')
+    .description(
+      'adopt a token that was issued elsewhere with a key that is here; exits 1 where it does not hold',
+    )
+    .addHelpText(
+      'after',
+      examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.txt'),
+    )
+    .action(run(register));
 
   group
     .command('decode')
@@ -86,59 +106,6 @@ export const defineToken: DefineGroup = (group, run) => {
     )
     .action(run(revoke));
 };
-
-interface IssueFlags {
-  sub: string;
-  aud?: string[];
-  ttl?: number;
-  notBefore?: number;
-  claim?: string[];
-  claims?: string;
-  label?: string;
-  createUser?: true;
-}
-
-const issue: Action<IssueFlags, []> = async (invocation, flags) => {
-  const { globals } = invocation;
-  const sub = parseSubject(flags.sub);
-  const claims = await parseClaims(invocation, flags);
-  const request: TokenRequest = {
-    sub,
-    claims,
-    ...(flags.aud === undefined ? {} : { aud: flags.aud }),
-    ...(flags.ttl === undefined ? {} : { ttlSeconds: flags.ttl }),
-    ...(flags.notBefore === undefined ? {} : { notBeforeSeconds: flags.notBefore }),
-    ...(flags.label === undefined ? {} : { label: flags.label }),
-  };
-  const context = await invocation.context();
-  const issuer = await openStoreIssuer(context);
-  issuer.validate(request);
-  const addsUser = flags.createUser === true && (await isMissing(context, sub));
-  if (globals.dryRun) return { view: issuancePlan(await issuer.plan(request, { addsUser })) };
-
-  const { clock, actor } = context;
-  const database = await context.database();
-  if (addsUser) await ensureUser({ database, clock, actor }, sub);
-  const issued = await issuer.issue(request);
-  await database.transaction(({ auditLog }) =>
-    auditLog.append({
-      at: issued.iat,
-      actor,
-      action: 'token.issue',
-      target: `${sub} ${issued.jti}`,
-      outcome: 'done',
-      reason: null,
-    }),
-  );
-  return { view: issuedToken(issued) };
-};
-
-async function isMissing(context: Context, sub: string): Promise<boolean> {
-  if (context.settings.users.source !== 'managed') {
-    throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
-  }
-  return (await (await context.database()).users.find(sub)) === null;
-}
 
 const decode: Action<object, [string]> = async (invocation, _flags, token) => {
   const decoded = decodeToken(await invocation.readText(token));

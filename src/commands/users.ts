@@ -1,6 +1,5 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { Context } from '../context.js';
-import { JwtctlError } from '../domain/errors.js';
 import type { UserStatus } from '../domain/ports.js';
 import { parseReason, parseUserName } from '../domain/prose.js';
 import { parseSubject } from '../domain/subject.js';
@@ -10,6 +9,8 @@ import { removedUser, userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
+import { assertManaged } from './managed-users.js';
+import { importUsers } from './users-import.js';
 
 export const defineUsers: DefineGroup = (group, run) => {
   group
@@ -50,6 +51,19 @@ export const defineUsers: DefineGroup = (group, run) => {
     .description('remove a user and revoke all of their tokens')
     .addHelpText('after', examples('jwtctl users remove alice', 'jwtctl users remove alice --dry-run'))
     .action(run(remove));
+
+  group
+    .command('import')
+    .argument('<file>', 'CSV with the columns sub and optionally name, or NDJSON; - for standard input')
+    .addOption(
+      new Option('--format <format>', 'default: by the name of the file, else by how it begins').choices([
+        'csv',
+        'ndjson',
+      ]),
+    )
+    .description('add many users; those that exist stay as they are')
+    .addHelpText('after', examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson'))
+    .action(run(importUsers));
 };
 
 function withReason(command: Command): Command {
@@ -102,17 +116,4 @@ const remove: Action<{ reason?: string }, [string]> = async ({ context: open, gl
 
 function policyOf({ settings }: Context) {
   return { ...lifetimePolicy(settings), statusTtlSeconds: settings.users.statusTtl };
-}
-
-function assertManaged({ settings }: Context): void {
-  const { source, table } = settings.users;
-  if (source === 'managed') return;
-  const where =
-    source === 'off' ? 'no users are kept (users.source is off)' : `users are kept in your table ${table}`;
-  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', `jwtctl changes no users here: ${where}.`, {
-    hint:
-      source === 'off'
-        ? 'To end tokens, run `jwtctl token revoke`.'
-        : 'Change the row there; jwtctl sees it within `users.statusTtl`. To end tokens at once, run `jwtctl token revoke`.',
-  });
 }

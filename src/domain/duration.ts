@@ -1,4 +1,5 @@
 import { JwtctlError } from './errors.js';
+import { excerpt } from './prose.js';
 
 const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
@@ -20,7 +21,7 @@ export function parseDuration(text: string): number {
     throw new JwtctlError(
       'usage',
       'ERR_DURATION_INVALID',
-      `'${text}' is not a duration; expected ${DURATION_FORM}.`,
+      `'${excerpt(text)}' is not a duration; expected ${DURATION_FORM}.`,
     );
   }
   return seconds;

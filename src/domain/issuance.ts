@@ -7,13 +7,14 @@ import { encodeBase64url, MAX_TOKEN_CHARACTERS } from './jws.js';
 import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from './ports.js';
 import { createSignature } from './signature.js';
 import { findActiveKey, HeldSigner, noActiveKey, type Signer, type SignerPorts } from './signer.js';
+import type { SigningKey } from './signing-key.js';
 import { covers, knownStatus } from './standing.js';
 import { hasControlCharacter, parseSubject } from './subject.js';
 
 // An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
-const LONGEST_WAIT_SECONDS = 10;
+export const LONGEST_WAIT_SECONDS = 10;
 const MAX_LABEL_BYTES = 128;
-const SIGNER_ATTEMPTS = 5;
+export const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
@@ -107,18 +108,7 @@ export class Issuer {
   }
 
   async #enabledUser(sub: string): Promise<User> {
-    const user = await this.#ports.users.find(sub);
-    if (user === null) {
-      throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
-        hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
-      });
-    }
-    if (user.status === 'disabled') {
-      throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
-        hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
-      });
-    }
-    return user;
+    return enabledUser(await this.#ports.users.find(sub), sub);
   }
 
   /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
@@ -155,12 +145,27 @@ export class Issuer {
   }
 }
 
-function compromises(event: SecurityEvent, kid: string): boolean {
+export function compromises(event: SecurityEvent, kid: string): boolean {
   return event.type === 'key_compromised' && event.kid === kid;
 }
 
+/** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found), `ERR_USER_DISABLED` (state) */
+export function enabledUser(user: User | null, sub: string): User {
+  if (user === null) {
+    throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+      hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
+    });
+  }
+  if (user.status === 'disabled') {
+    throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
+      hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
+    });
+  }
+  return user;
+}
+
 /** The first second from `now` on whose tokens no revocation covers. */
-function firstUncovered(
+export function firstUncovered(
   events: readonly SecurityEvent[],
   { sub, kid }: { sub: string; kid: string },
   now: number,
@@ -174,7 +179,7 @@ function firstUncovered(
   );
 }
 
-function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
+export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
     ...claims,
@@ -189,7 +194,7 @@ function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Cl
 }
 
 /** Refuses what cannot be signed, before anything is asked of a store. */
-function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
+export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
   const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
   parseSubject(sub);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
@@ -235,18 +240,37 @@ function unusable(code: string, message: string, hint?: string): JwtctlError {
 /** 128 random bits. One that begins with - would read as a flag on a command line. */
 function newJti(): string {
   for (;;) {
-    const jti = randomBytes(16).toString('base64url');
+    const jti = nextRandomBytes(16).toString('base64url');
     if (!/^[-_]/.test(jti)) return jti;
   }
 }
 
+let random = Buffer.alloc(0);
+
+/** Drawn in advance for many: to ask for them costs more than the bytes. None is used twice. */
+function nextRandomBytes(size: number): Buffer {
+  if (random.length < size) random = randomBytes(4096);
+  const bytes = random.subarray(0, size);
+  random = random.subarray(size);
+  return bytes;
+}
+
 async function sign({ key, privateKey }: Signer, claims: Claims): Promise<string> {
-  const header = { alg: key.alg, typ: 'JWT', kid: key.kid };
-  const signingInput = `${encodeBase64url(JSON.stringify(header))}.${encodeBase64url(JSON.stringify(claims))}`;
+  const signingInput = `${encodedHeader(key)}.${encodedClaims(claims)}`;
   return `${signingInput}.${encodeBase64url(await createSignature(key.alg, privateKey, signingInput))}`;
 }
 
-function tooLong(length: number): JwtctlError {
+/** The first part of what a signature covers (RFC 7515 §5.1): the same for every token under a key. */
+export function encodedHeader({ alg, kid }: Pick<SigningKey, 'alg' | 'kid'>): string {
+  return encodeBase64url(JSON.stringify({ alg, typ: 'JWT', kid }));
+}
+
+/** The second part. */
+export function encodedClaims(claims: Claims): string {
+  return encodeBase64url(JSON.stringify(claims));
+}
+
+export function tooLong(length: number): JwtctlError {
   return unusable(
     'ERR_TOKEN_TOO_LONG',
     `The token would be ${length} characters long; a verifier reads at most ${MAX_TOKEN_CHARACTERS}.`,
@@ -254,7 +278,7 @@ function tooLong(length: number): JwtctlError {
   );
 }
 
-function revokedAhead(sub: string, seconds: number): JwtctlError {
+export function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
     'state',
     'ERR_REVOKED_AHEAD',

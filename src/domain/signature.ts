@@ -30,7 +30,8 @@ export function checkSignature(
   });
 }
 
-function schemeOf(alg: SigningAlgorithm): {
+/** What node:crypto calls it. */
+export function schemeOf(alg: SigningAlgorithm): {
   hash: string;
   options: { padding: number; saltLength?: number };
 } {

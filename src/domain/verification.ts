@@ -114,7 +114,7 @@ export async function checkJws(
 }
 
 /** The third and the fourth check. */
-function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
+export function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
   const { entry, user } = standing;
   if (standing.revoked) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
   if (entry === null) return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');

@@ -2,7 +2,7 @@ import type { Writable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
 import { printable } from '../domain/prose.js';
 import type { Paper } from './table.js';
-import type { Json, ListItem, View } from './view.js';
+import type { Json, ListItem, StreamItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
@@ -33,18 +33,29 @@ type Write = (text: string) => Promise<void>;
 
 async function writeJson(view: View, write: Write): Promise<void> {
   if (view.shape === 'live') throw endless();
-  if (view.shape !== 'list') return write(`${JSON.stringify(view.data)}\n`);
+  if (view.shape !== 'list' && view.shape !== 'stream') return write(`${JSON.stringify(view.data)}\n`);
   let separator = '[';
-  for await (const item of view.items) {
-    await write(`${separator}${JSON.stringify(item.data)}`);
+  for await (const portion of portionsOf(view)) {
+    if (portion.length === 0) continue;
+    await write(`${separator}${portion.map(({ data }) => JSON.stringify(data)).join(',\n')}`);
     separator = ',\n';
   }
   await write(separator === '[' ? '[]\n' : ']\n');
 }
 
+/** Written together, because a write costs more than an item. */
+async function* portionsOf(
+  view: Extract<View, { shape: 'list' | 'stream' }>,
+): AsyncGenerator<readonly StreamItem[]> {
+  if (view.shape === 'stream') yield* view.portions;
+  else for await (const item of view.items) yield [item];
+}
+
 async function writeNdjson(view: View, write: Write): Promise<void> {
-  if (view.shape === 'list') {
-    for await (const item of view.items) await write(`${JSON.stringify(item.data)}\n`);
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ data }) => `${JSON.stringify(data)}\n`).join(''));
+    }
     return;
   }
   if (view.shape === 'live') {
@@ -58,15 +69,18 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
 async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'live') throw endless();
-  if (view.shape !== 'list') {
-    for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ id }) => `${printable(id)}\n`).join(''));
+    }
     return;
   }
-  for await (const item of view.items) await write(`${printable(item.id)}\n`);
+  for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
 }
 
 async function writeForEyes(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
+  if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections, drawTable } = await import('./table.js');
   const paper = (): Paper => ({ color, width: screen().columns ?? USUAL_WIDTH });
   switch (view.shape) {

@@ -1,3 +1,5 @@
+import type { JwtctlError } from '../domain/errors.js';
+
 /** A value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type JsonObject = { [name: string]: Json };
@@ -28,6 +30,8 @@ export type View =
       /** Said instead of an empty table. */
       empty: string;
     }
+  /** As many of a kind as no table holds, as they come: an object a line for eyes too. */
+  | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
   /** Several tables on one subject; one document in JSON. */
   | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
   /** A report that is drawn anew in the same place; each on a line of its own in NDJSON. */
@@ -45,6 +49,12 @@ export interface ListItem {
   row: readonly Cell[];
 }
 
+export interface StreamItem {
+  data: JsonObject;
+  /** What `--quiet` prints. */
+  id: string;
+}
+
 /** A table under its title. Without columns it is the title alone; without rows it is left out, unless it is the first. */
 export interface Section {
   title: Text;
@@ -55,11 +65,18 @@ export interface Section {
 }
 
 /** What an action came to: what to show, and the exit code where it is not 0. */
-export interface Outcome {
+export interface Outcome extends Ending {
   view?: View;
+  /** Asked once the view is written, of what is done while it is: how it ended. It may throw like the action itself. */
+  ending?: () => Promise<Ending>;
+}
+
+export interface Ending {
   exitCode?: number;
   /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
   notes?: readonly string[];
   /** Said on stderr whatever the output is for: what was not done or not seen. Goes with an exit code that is not 0. */
   warnings?: readonly string[];
+  /** What kept it from being finished, told like an error that is thrown, but after all that was done. */
+  error?: JwtctlError;
 }

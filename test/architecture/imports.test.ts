@@ -23,7 +23,7 @@ test('the import lines are read at all', () => {
     isVendor: false,
   });
   expect(imports).toContainEqual({
-    from: 'commands/token.ts',
+    from: 'commands/token-issue.ts',
     to: 'context.ts',
     kind: 'type',
     isVendor: false,
@@ -88,6 +88,18 @@ test('views and rendering know the domain, and nothing of stores, settings or co
     broken(
       ({ from, to, kind, isVendor }) =>
         isBelow(from, 'output') && !isVendor && !isBelow(to, 'output', 'domain') && kind !== 'type',
+    ),
+  ).toEqual([]);
+});
+
+test('what reads an input knows the domain, csv-parse and nothing else', () => {
+  expect(
+    broken(
+      ({ from, to, isVendor }) =>
+        isBelow(from, 'input') &&
+        !isBelow(to, 'input', 'domain') &&
+        !to.startsWith('node:') &&
+        !(isVendor && to === 'csv-parse'),
     ),
   ).toEqual([]);
 });

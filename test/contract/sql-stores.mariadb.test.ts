@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
 import { SqlUserTable } from '../../src/adapters/sql/user-table.js';
+import { addUsers } from '../../src/domain/user-import.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
 import { sqlContracts } from './sql-stores.contract.js';
 
@@ -34,6 +35,22 @@ describe('MariaDB: what only a server with many writers does', () => {
     expect(attempts).toBe(3);
     expect(await database.users.find('alice')).toMatchObject({ status: 'disabled', version: 2 });
     expect(await database.users.find('bob')).toMatchObject({ status: 'disabled', version: 2 });
+  });
+
+  test('of many imports of the same users at once each user is added by one of them', async () => {
+    const subs = Array.from({ length: 400 }, (_, index) => `user-${index}`);
+    const imports = Array.from({ length: 8 }, (_, index) => {
+      // Each begins elsewhere, and with another client.
+      const users = [...subs.slice(index * 40), ...subs.slice(0, index * 40)].map((sub) => ({
+        sub,
+        name: null,
+      }));
+      const database = sqlDatabase(opened.connect());
+      return addUsers({ database, clock: { now: () => AT, until: async () => {} } }, users);
+    });
+    const outcomes = (await Promise.all(imports)).flat();
+    expect(outcomes.filter((outcome) => outcome === 'added')).toHaveLength(400);
+    expect((await sqlDatabase(opened.db).users.findMany(subs)).size).toBe(400);
   });
 
   test('what another client has not committed yet is not seen', async () => {

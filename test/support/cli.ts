@@ -38,10 +38,10 @@ export interface CliResult {
 /** Everything that was printed by any {@link cli} of this test file. */
 export const everythingPrinted: string[] = [];
 
-type Word = string | { stdin: string };
+type Word = string | { stdin: string | Buffer | Readable };
 
 export interface Cli {
-  /** Runs one command line; the last word may be `{ stdin }`. */
+  /** Runs one command line; one of the words may be `{ stdin }`. */
   run(...words: Word[]): Promise<CliResult>;
   /** The same with `--json`, its document parsed; fails unless the exit code is 0. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
@@ -65,7 +65,7 @@ export function cli(
     const input = words.find((word) => typeof word !== 'string')?.stdin ?? '';
     const stdout = new Capture();
     const stderr = new Capture();
-    const stdin = Readable.from([input], { objectMode: false });
+    const stdin = input instanceof Readable ? input : Readable.from([input], { objectMode: false });
     const io = { stdin, stdout, stderr, env, cwd: home, clock };
     const exitCode = await main(argv, io, options.signal);
     everythingPrinted.push(stdout.text, stderr.text);

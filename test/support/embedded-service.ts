@@ -2,10 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import type { Context } from '../../src/context.js';
+import { BulkIssuer } from '../../src/domain/bulk-issuance.js';
 import { Issuer, type IssuerPolicy } from '../../src/domain/issuance.js';
 import type { CompromisePorts } from '../../src/domain/key-compromise.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import type { Database, KeyPairGenerator, TokenRegistry, UserDirectory } from '../../src/domain/ports.js';
+import { SigningPool } from '../../src/domain/signing-pool.js';
+import { addUsers } from '../../src/domain/user-import.js';
 import type { VerificationResult } from '../../src/domain/verification.js';
 import { storeVerification } from '../../src/verify/store-verification.js';
 import { createVerifier } from '../../src/verify/verifier.js';
@@ -26,6 +29,7 @@ export interface EmbeddedService extends EmbeddedStores {
   /** What commands that change keys, users or tokens work with. */
   ports: EmbeddedPorts;
   issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
+  bulkIssuer(options?: BulkIssuerOptions): BulkIssuer;
   /** A token of a user who is added where there is none. */
   issueTo(sub: string): Promise<{ token: string; jti: string; iat: number; exp: number; kid: string }>;
   verify(token: string): Promise<VerificationResult>;
@@ -36,6 +40,14 @@ export interface EmbeddedService extends EmbeddedStores {
 }
 
 type EmbeddedPorts = CompromisePorts & { registry: TokenRegistry };
+
+export interface BulkIssuerOptions {
+  policy?: Partial<IssuerPolicy>;
+  database?: Database;
+  registry?: TokenRegistry;
+  users?: UserDirectory;
+  createUsers?: boolean;
+}
 
 /** All of jwtctl that a token goes through, over the embedded stores, with one active key. */
 export async function openEmbeddedService(): Promise<EmbeddedService> {
@@ -54,12 +66,30 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   const issuer: EmbeddedService['issuer'] = (policy = {}, users = database.users) =>
     new Issuer({ database, registry, users, sealer, clock }, { ...POLICY, ...policy });
   const defaultIssuer = issuer();
+  const signing = new SigningPool(2);
+  const addAll = (subs: readonly string[]) =>
+    addUsers(
+      ports,
+      subs.map((sub) => ({ sub, name: null })),
+    );
   const verifier = createVerifier(await storeVerification(contextOf(database, registry, clock)));
   return {
     ...stores,
     clock,
     ports,
     issuer,
+    bulkIssuer: ({ policy = {}, createUsers = false, ...others } = {}) =>
+      new BulkIssuer(
+        {
+          ...{ database, registry, users: database.users, sealer, clock, signing },
+          ...{ addUsers: createUsers ? addAll : null, ...others },
+        },
+        { ...POLICY, ...policy },
+      ),
+    close: async () => {
+      await signing.close();
+      await stores.close();
+    },
     issueTo: async (sub) => {
       await database.users.add({ sub, name: null, at: clock.now() });
       return defaultIssuer.issue({ sub });

@@ -1,24 +1,58 @@
+import type { AdoptedToken } from '../../domain/adoption.js';
 import type { IssuedToken } from '../../domain/issued-token.js';
 import type { RegistryEntry } from '../../domain/ports.js';
 import type { RevocationOutcome } from '../../domain/revocation.js';
 import type { VerificationResult } from '../../domain/verification.js';
 import { isoTime, relativeTime } from '../time.js';
-import type { Cell, Json, JsonObject, View } from '../view.js';
+import type { Cell, Json, JsonObject, StreamItem, View } from '../view.js';
 
 /** The one view that shows a whole token: it has just been made, for whoever asked for it. */
 export function issuedToken(issued: IssuedToken): View {
-  const { token, jti, kid, sub, aud, iat, exp } = issued;
-  return { shape: 'text', text: token, data: { token, jti, kid, sub, aud, iat, exp } };
+  const { data, id } = issuedItem(issued);
+  return { shape: 'text', text: id, data };
 }
 
-export function issuancePlan(plan: { kid: string; payload: Record<string, unknown> }): View {
-  const data: JsonObject = { dryRun: true, kid: plan.kid, payload: plan.payload as JsonObject };
+/** The same of one of many. */
+export function issuedItem({ token, jti, kid, sub, aud, iat, exp }: IssuedToken): StreamItem {
+  return { data: { token, jti, kid, sub, aud, iat, exp }, id: token };
+}
+
+interface IssuancePlan {
+  kid: string;
+  payload: Record<string, unknown>;
+}
+
+export function issuancePlan(plan: IssuancePlan): View {
   return {
     shape: 'record',
-    data,
-    id: plan.kid,
+    ...plannedItem(plan),
     fields: [['would sign with', plan.kid], ...claimFields(plan.payload)],
   };
+}
+
+export function plannedItem({ kid, payload }: IssuancePlan): StreamItem {
+  return { data: { dryRun: true, kid, payload: payload as JsonObject }, id: kid };
+}
+
+/** With `dryRun` as it would be. */
+export function adoptedToken(adopted: AdoptedToken, now: number, dryRun: boolean): View {
+  const { jti, kid, sub, aud, iat, exp } = adopted;
+  return {
+    shape: 'record',
+    ...adoptedItem(adopted, dryRun),
+    fields: [
+      ['jti', jti],
+      ['kid', kid],
+      ['sub', sub],
+      ['aud', plainText(aud)],
+      ['issued', relativeTime(iat, now)],
+      ['expires', relativeTime(exp, now)],
+    ],
+  };
+}
+
+export function adoptedItem({ jti, kid, sub, aud, iat, exp }: AdoptedToken, dryRun: boolean): StreamItem {
+  return { data: { ...(dryRun ? { dryRun } : {}), jti, kid, sub, aud, iat, exp }, id: jti };
 }
 
 export function decodedToken(parts: {

@@ -32,6 +32,24 @@ export function removedUser(user: User, revoked: number, now: number, dryRun: bo
   return { ...record, data: { ...record.data, revoked } };
 }
 
+export function userImport(
+  outcome: { added: number; existing: number; failed: number; lastLine: number; complete: boolean },
+  dryRun: boolean,
+): View {
+  const { added, existing, failed, lastLine, complete } = outcome;
+  return {
+    shape: 'record',
+    data: { added, existing, failed, lastLine, complete, ...(dryRun ? { dryRun: true } : {}) },
+    id: String(added),
+    fields: [
+      [dryRun ? 'would add' : 'added', String(added)],
+      ['existed', String(existing)],
+      ['failed', failed === 0 ? '0' : { text: String(failed), tone: 'bad' }],
+      ...(complete ? [] : [['ended after line', { text: String(lastLine), tone: 'warn' }] as const]),
+    ],
+  };
+}
+
 async function* mapItems(users: AsyncIterable<User>, now: number): AsyncGenerator<ListItem> {
   for await (const user of users) {
     const times = [relativeTime(user.createdAt, now), relativeTime(user.updatedAt, now)];

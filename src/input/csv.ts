@@ -1,0 +1,123 @@
+import { type CsvError, parse } from 'csv-parse';
+import type { Line } from '../domain/bulk.js';
+import { JwtctlError } from '../domain/errors.js';
+import { excerpt } from '../domain/prose.js';
+import { MAX_LINE_BYTES } from './lines.js';
+
+export interface CsvColumns {
+  required: readonly string[];
+  optional: readonly string[];
+}
+
+type RowLine = Line<Record<string, unknown>>;
+
+interface Row {
+  number: number;
+  fields: readonly string[];
+}
+
+/**
+ * The rows of a CSV with a header (RFC 4180), each by the line on which it ends, as an object of texts.
+ *
+ * Where the quoting is broken nobody can tell where the next row begins: that row is the last, with an error that says so.
+ *
+ * @throws JwtctlError `ERR_CSV_HEADER` (usage) where the header does not name the columns that are needed, or others
+ */
+export async function* readCsv(
+  chunks: AsyncIterable<Buffer>,
+  columns: CsvColumns,
+): AsyncGenerator<readonly RowLine[]> {
+  let header: readonly string[] | undefined;
+  for await (const { rows, broken } of parsedChunks(chunks)) {
+    const [first] = rows;
+    if (header === undefined && first !== undefined) {
+      header = checkedHeader(first.fields, columns);
+      rows.shift();
+    }
+    const named = header ?? [];
+    const lines = rows.map((row) => toObject(row, named));
+    yield broken === null ? lines : [...lines, broken];
+  }
+  if (header === undefined) checkedHeader([], columns);
+}
+
+/** The rows that end in each chunk. A row that cannot be read comes after those before it, and is the last. */
+async function* parsedChunks(
+  chunks: AsyncIterable<Buffer>,
+): AsyncGenerator<{ rows: Row[]; broken: RowLine | null }> {
+  let rows: Row[] = [];
+  const parser = parse({
+    bom: true,
+    record_delimiter: ['\n', '\r\n'],
+    relax_column_count: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_LINE_BYTES,
+    // Taken here: what the parser holds for a reader is lost where it meets an error (csv-parse 7.0).
+    on_record: (fields, { lines }) => {
+      rows.push({ number: lines, fields });
+      return null;
+    },
+  });
+  parser.resume();
+  parser.on('error', () => {});
+  for await (const chunk of chunks) {
+    const broken = await feed((done) => parser.write(chunk, done));
+    yield { rows, broken };
+    if (broken !== null) return;
+    rows = [];
+  }
+  yield { broken: await feed((done) => parser.end(done)), rows };
+}
+
+/** What the parser has to say of the bytes that it is given. */
+async function feed(give: (done: (error?: Error | null) => void) => void): Promise<RowLine | null> {
+  const error = await new Promise<Error | null>((resolve) => give((failed) => resolve(failed ?? null)));
+  if (error === null) return null;
+  if (!isCsvError(error)) throw error;
+  return { number: Number(error.lines), error: broken(error) };
+}
+
+function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
+  if (fields.length !== header.length) {
+    return { number, error: invalid(`The row has ${fields.length} fields and the header ${header.length}.`) };
+  }
+  // csv-parse puts U+FFFD in the place of bytes that are no UTF-8.
+  if (fields.some((field) => field.includes('\uFFFD'))) {
+    return { number, error: invalid('The row is not well-formed UTF-8.') };
+  }
+  return { number, value: Object.fromEntries(header.map((column, index) => [column, fields[index]])) };
+}
+
+function checkedHeader(header: readonly string[], { required, optional }: CsvColumns): readonly string[] {
+  const known = new Set([...required, ...optional]);
+  const isRight =
+    header.every((column) => known.has(column)) &&
+    required.every((column) => header.includes(column)) &&
+    new Set(header).size === header.length;
+  if (isRight) return header;
+  const also = optional.length === 0 ? '' : ` and optionally ${optional.join(', ')}`;
+  throw new JwtctlError(
+    'usage',
+    'ERR_CSV_HEADER',
+    `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
+    { hint: 'The first line of a CSV names its columns, separated by commas, in UTF-8.' },
+  );
+}
+
+function isCsvError(error: unknown): error is CsvError {
+  return error instanceof Error && /^(CSV_|INVALID_)/.test(String((error as Error & { code?: string }).code));
+}
+
+function broken({ code }: CsvError): JwtctlError {
+  const what =
+    code === 'CSV_MAX_RECORD_SIZE'
+      ? `the row is longer than ${MAX_LINE_BYTES} bytes`
+      : code === 'CSV_QUOTE_NOT_CLOSED'
+        ? 'a quote is opened and never closed'
+        : 'there is a quote where none can be';
+  return invalid(`The CSV is broken: ${what}. From here on nothing was read.`);
+}
+
+function invalid(message: string): JwtctlError {
+  return new JwtctlError('usage', 'ERR_CSV_ROW', message);
+}
