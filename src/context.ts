@@ -20,6 +20,7 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from './domain/ports.js';
+import { fileNameShown } from './domain/prose.js';
 import type { SchemaStatus } from './domain/schema-status.js';
 
 /**
@@ -284,7 +285,7 @@ async function readConfigured(file: string): Promise<string> {
     throw new JwtctlError(
       'usage',
       code === 'ENOENT' ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-      `The file ${file} cannot be read (${code}).`,
+      `The file ${fileNameShown(file)} cannot be read (${code}).`,
       {
         hint: 'Run `jwtctl config validate` to see which setting names it.',
         cause: error,

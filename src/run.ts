@@ -9,7 +9,7 @@ import { SETTINGS, type SettingPath } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
-import { parseActor } from './domain/prose.js';
+import { fileNameShown, parseActor } from './domain/prose.js';
 import { describeLine } from './output/errors.js';
 import type { Progress } from './output/progress.js';
 import { createPrivateFile } from './private-file.js';
@@ -123,7 +123,11 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       await render(view, io.stderr, { format: 'table', color: mayColor(values, io, io.stderr), screen });
     },
     confirm: async (question, typeBack) => {
-      if (!globals.yes) await ask(globals, await context(), question, typeBack);
+      if (globals.yes) return;
+      const opened = await context();
+      // Whoever interrupted is not asked any more.
+      signal.throwIfAborted();
+      await ask(globals, opened, question, typeBack);
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
@@ -256,13 +260,22 @@ function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<stri
 
 async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
   try {
-    return await readAll(createReadStream(resolve(io.cwd, file), { signal }), `The file ${file}`, maxBytes);
+    return await readAll(
+      createReadStream(resolve(io.cwd, file), { signal }),
+      `The file ${fileNameShown(file)}`,
+      maxBytes,
+    );
   } catch (error) {
     if (error instanceof JwtctlError || signal.aborted) throw error;
     const code = (error as NodeJS.ErrnoException).code;
-    throw new JwtctlError('usage', 'ERR_FILE_UNREADABLE', `The file ${file} cannot be read (${code}).`, {
-      cause: error,
-    });
+    throw new JwtctlError(
+      'usage',
+      'ERR_FILE_UNREADABLE',
+      `The file ${fileNameShown(file)} cannot be read (${code}).`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

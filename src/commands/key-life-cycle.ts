@@ -164,7 +164,9 @@ function compromiseNotes(report: CompromiseReport): string[] {
 }
 
 function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[] {
-  const missing = whatIsMissing(report).map((missed) => asSentence(`Not done: ${missed}`));
+  const missing = whatIsMissing(report).map((missed) =>
+    asSentence(`${dryRun ? 'Not seen' : 'Not done'}: ${missed}`),
+  );
   if (dryRun || missing.length === 0) return missing;
   return [
     ...missing,

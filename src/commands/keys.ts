@@ -111,6 +111,8 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open }, { state
     view: keyList(
       keys.filter((key) => state === undefined || key.state === state),
       context.clock.now(),
+      false,
+      ...(state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`]),
     ),
   };
 };

@@ -1,6 +1,7 @@
 import { accessSync, constants, statSync } from 'node:fs';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
+import { fileNameShown } from '../domain/prose.js';
 import { type Origin, originText } from './origin.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 
@@ -118,7 +119,7 @@ function unreadable(path: SettingPath, file: string, code: string): JwtctlError 
   return new JwtctlError(
     'usage',
     missing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-    `The file ${file} (${path}) ${missing ? 'does not exist' : `cannot be read (${code})`}.`,
+    `The file ${fileNameShown(file)} (${path}) ${missing ? 'does not exist' : `cannot be read (${code})`}.`,
     { details: { setting: path, file } },
   );
 }

@@ -23,6 +23,25 @@ export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promi
   }
 }
 
+/**
+ * A key that is made where the active one does not open would be sealed under a keyring of another kind: no host that signs
+ * today could sign with it.
+ *
+ * @throws JwtctlError what {@link openPrivateHalf} throws
+ */
+export async function assertKeyringFits(ports: PromotionPorts, active: SigningKey): Promise<void> {
+  try {
+    await openPrivateHalf(ports, active);
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
+    const { kind, code, message, hint } = error;
+    throw new JwtctlError(kind, code, `No key is made here, for the active one does not open: ${message}`, {
+      hint: `${hint === undefined ? '' : `${hint} `}If nobody can open it any more, run \`jwtctl keys rotate --now\`.`,
+      cause: error,
+    });
+  }
+}
+
 /** @throws JwtctlError as {@link assertOpens}, and says nothing of what the key is for */
 export async function openPrivateHalf({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
   const sealed = await database.keys.findSealed(key.kid);

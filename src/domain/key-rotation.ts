@@ -7,7 +7,7 @@ import {
   makeSealedKey,
   type SealedKey,
 } from './key-generation.js';
-import { assertOpens, type PromotionPorts } from './key-promotion.js';
+import { assertKeyringFits, assertOpens, type PromotionPorts } from './key-promotion.js';
 import type { KeySnapshot } from './ports.js';
 import { planRotation, type RotationPlan, type RotationPolicy, type RotationReason } from './rotation.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
@@ -65,7 +65,8 @@ export async function rotateAfterLead(
  * pending key comes to sign only if its private half opens here; else nothing moves.
  *
  * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
- * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} throws
+ * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} and
+ * {@link assertKeyringFits} throw
  */
 export async function rotateKeys(
   ports: KeyGenerationPorts,
@@ -98,6 +99,10 @@ export async function rotateKeys(
       if ((await ports.database.keys.snapshot()).revision === revision) throw error;
       continue;
     }
+    const active = keys.find((key) => key.state === 'active');
+    // Where a pending key has just opened, or a person says so, it goes on.
+    if (active !== undefined && promoted === undefined && pairsWanted(plan) > 0 && !input.policy.isForced)
+      await assertKeyringFits(ports, active);
     const made = await makeKeys(ports, input, plan);
     const outcome = await commit(ports, { revision, keys }, { made, promoted }, input.policy);
     if (outcome !== null) return outcome;

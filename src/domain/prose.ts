@@ -17,7 +17,7 @@ export function parseActor(text: string): string {
 }
 
 function oneLine(what: string, text: string, maxLength: number): string {
-  if (text === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
+  if (text.trim() === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
     throw new JwtctlError(
       'usage',
       'ERR_TEXT_INVALID',
@@ -38,6 +38,16 @@ export function printable(text: string): string {
     /[\p{Cc}\u2028\u2029]/gu,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/**
+ * A file's name for a message. What was given in its place may be what the file should hold, a key or a passphrase: such is
+ * not shown.
+ */
+export function fileNameShown(name: string): string {
+  const isLong = name.length > 200 || /[\r\n]/.test(name);
+  const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$/.test(name);
+  return isLong || isMasterKey ? '(not shown: it looks like no name)' : printable(name);
 }
 
 /** The beginning of it, for a message. */

@@ -2,7 +2,7 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
-import { printable } from '../domain/prose.js';
+import { fileNameShown } from '../domain/prose.js';
 
 /** A file, or standard input, that is read piece by piece. */
 export interface InputSource {
@@ -42,7 +42,7 @@ function sourceOf(name: string, stream: Readable, size: number | null, signal: A
   // Told by the loop that reads; without a listener it would end the process where nobody reads yet.
   stream.on('error', () => {});
   return {
-    name: printable(name),
+    name: fileNameShown(name),
     fractionRead: () => (size === null || size === 0 ? null : Math.min(1, bytesRead / size)),
     close: () => {
       isClosed = true;
@@ -73,7 +73,7 @@ function unreadable(name: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
     'usage',
     'ERR_FILE_UNREADABLE',
-    `The file ${printable(name)} cannot be read (${error.code}).`,
+    `The file ${fileNameShown(name)} cannot be read (${error.code}).`,
     { cause: error },
   );
 }

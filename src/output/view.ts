@@ -33,7 +33,7 @@ export type View =
   /** As many of a kind as no table holds, as they come: an object a line for eyes too. */
   | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
   /** Several tables on one subject; one document in JSON. */
-  | { shape: 'report'; data: JsonObject; id: string; sections: readonly Section[] }
+  | { shape: 'report'; data: JsonObject; id: Ids; sections: readonly Section[] }
   /** A report that is drawn anew in the same place; each on a line of its own in NDJSON. */
   | { shape: 'live'; frames: AsyncIterable<{ data: JsonObject; sections: readonly Section[] }> }
   /** Text as it is, for a file or a pipe; `data` in JSON. */

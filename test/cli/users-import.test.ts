@@ -4,7 +4,6 @@ import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
-import { runAtTerminal } from '../support/terminal.js';
 
 const HOSTILE = [
   '*',
@@ -297,23 +296,6 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     const shell = cli({ clock, home, env: { ...env, JWTCTL_USERS_SOURCE: 'off' } });
     const { exitCode, error } = await shell.run('users', 'import', '-', '--json', { stdin: 'sub\nx\n' });
     expect({ exitCode, code: error().code }).toEqual({ exitCode: 3, code: 'ERR_USERS_NOT_MANAGED' });
-  });
-
-  test('shows on a terminal how far it is, unless that cannot draw or nobody wants to see it', async () => {
-    const path = file('watched.csv', 'sub\nwatched\n');
-    const watched = await runAtTerminal(stores, 'users', 'import', path);
-    expect(watched.exitCode).toBe(0);
-    expect(watched.stderr).toContain('importing');
-    const dumb = cli({ clock: stores.clock, home: stores.home, env: { ...stores.env, TERM: 'dumb' } });
-    for (const [shell, more] of [
-      [dumb, []],
-      [stores, ['--quiet']],
-      [stores, ['--json']],
-    ] as const) {
-      expect((await runAtTerminal(shell, 'users', 'import', path, ...more)).stderr).not.toContain(
-        'importing',
-      );
-    }
   });
 });
 

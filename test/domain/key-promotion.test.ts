@@ -202,6 +202,24 @@ describe('a rotation', () => {
   });
 });
 
+describe('a rotation on a host with another keyring', () => {
+  test('publishes no key that no other host could open, and changes nothing', async () => {
+    const before = await states();
+    const ports = { ...service.ports, sealer: stranger() };
+    await expect(rotateKeys(ports, rotation())).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_MASTER_KEY_UNKNOWN',
+      message: expect.stringMatching(/No key is made here/),
+    });
+    expect(await states()).toEqual(before);
+  });
+
+  test('by force goes on: a master key may be lost for good', async () => {
+    const ports = { ...service.ports, sealer: stranger() };
+    expect(await rotateKeys(ports, rotation({ isForced: true }))).toMatchObject({ rotated: true });
+  });
+});
+
 describe('an activation', () => {
   test('opens nothing of the active key, nor as a dry run', async () => {
     await publish('k2', stranger());

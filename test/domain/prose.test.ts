@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { asSentence } from '../../src/domain/prose.js';
+import { asSentence, fileNameShown, parseReason } from '../../src/domain/prose.js';
 
 test.each([
   ['Not seen: slots 0-5460', 'Not seen: slots 0-5460.'],
@@ -11,4 +11,22 @@ test.each([
   ['Too many keys (3)', 'Too many keys (3).'],
 ])('%s ends with one full stop', (text, sentence) => {
   expect(asSentence(text)).toBe(sentence);
+});
+
+test.each([
+  ['-----BEGIN PRIVATE KEY-----\nMIIEv\n'],
+  [`${'a'.repeat(42)}B=`],
+  [JSON.stringify({ kty: 'RSA', d: 'x'.repeat(300) })],
+])('what was given in place of a file name is not shown: %#', (name) => {
+  expect(fileNameShown(name)).toBe('(not shown: it looks like no name)');
+});
+
+test('a file name is shown, and steers no terminal', () => {
+  const long = `/var/lib/${'folder/'.repeat(10)}keyring`;
+  expect([fileNameShown('key.pem'), fileNameShown(long)]).toEqual(['key.pem', long]);
+  expect(fileNameShown('a\u001b[2J')).not.toContain('\u001b');
+});
+
+test('a reason is not blank', () => {
+  expect(() => parseReason('   ')).toThrow(/reason/);
 });

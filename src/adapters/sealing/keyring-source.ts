@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/errors.js';
+import { fileNameShown } from '../../domain/prose.js';
 import { type MasterKey, parseKeyring } from './keyring.js';
 
 export type KeyringSource =
@@ -51,7 +52,7 @@ async function readKeyringFile(file: string): Promise<string> {
     throw new JwtctlError(
       'state',
       'ERR_MASTER_KEY_MISSING',
-      `The master key file ${file} cannot be read (${code}).`,
+      `The master key file ${fileNameShown(file)} cannot be read (${code}).`,
       {
         hint: 'Bring it back from where it is kept safe: without it no private key of the store can be opened.',
         cause: error,

@@ -38,7 +38,7 @@ export function parseKeyring(text: string, origin: string): [MasterKey, ...Maste
   const [first, ...rest] = keys;
   if (first === undefined) {
     throw new JwtctlError('usage', 'ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
-      hint: 'Make one with `openssl rand -base64 32`.',
+      hint: 'Bring it back from where it is kept safe. Only where no key is sealed yet a new one will do: `openssl rand -base64 32`.',
     });
   }
   return [first, ...rest];

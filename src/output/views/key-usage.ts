@@ -5,7 +5,7 @@ import type { View } from '../view.js';
 export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now: number): View {
   return {
     shape: 'report',
-    id: keys.map(({ kid, tokens }) => `${kid} ${tokens}`).join(', '),
+    id: keys.map(({ kid, tokens }) => `${kid} ${tokens}`),
     data: {
       at,
       complete,

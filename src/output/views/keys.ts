@@ -14,12 +14,17 @@ const TONES: Record<KeyState, Tone> = {
 };
 
 /** With `dryRun` the keys as they would be. */
-export function keyList(keys: readonly SigningKey[], now: number, dryRun = false): View {
+export function keyList(
+  keys: readonly SigningKey[],
+  now: number,
+  dryRun = false,
+  empty = 'There are no keys. Run `jwtctl keys generate`.',
+): View {
   return {
     shape: 'list',
     items: keys.map((key) => keyItem(key, now, dryRun)),
     columns: ['kid', 'state', 'alg', 'bits', 'created', 'active since', 'verifies until', 'master key'],
-    empty: 'There are no keys. Run `jwtctl keys generate`.',
+    empty,
   };
 }
 
