@@ -4,7 +4,7 @@ import { numberIn, parseInfo } from './info.js';
 import { Pace } from './pace.js';
 import { sendPipeline } from './pipeline.js';
 import { SubjectReader } from './subject-reads.js';
-import { type WholeRegistry, walkSubjects } from './walk.js';
+import { type WalkOutcome, type WholeRegistry, walkSubjects } from './walk.js';
 
 /** Takes subjects in, one portion after the other. */
 export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Promise<void>;
@@ -21,6 +21,22 @@ export async function survey(
   take: TakeSurveyed,
   options: SurveyOptions,
 ): Promise<SurveyOutcome> {
+  const { missed, masters } = await readEverywhere(whole, take, options);
+  const nodes = await Promise.all(
+    masters.map(async ({ node, slots }) => {
+      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
+      return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
+    }),
+  );
+  return { complete: missed.length === 0, missed, nodes };
+}
+
+/** The walk of a survey. */
+export async function readEverywhere(
+  whole: WholeRegistry,
+  take: TakeSurveyed,
+  options: SurveyOptions,
+): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
   const reader = new SubjectReader(whole, { horizon: now - tolerance, withDetails });
   const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
@@ -66,15 +82,9 @@ export async function survey(
     }
   };
 
-  const { missed, masters } = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
+  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
-  const nodes = await Promise.all(
-    masters.map(async ({ node, slots }) => {
-      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
-      return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
-    }),
-  );
-  return { complete: missed.length === 0, missed, nodes };
+  return outcome;
 }
 
 /** Some 1,000 entries, which a server reads in less than a millisecond. */
