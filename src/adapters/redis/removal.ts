@@ -3,6 +3,7 @@ import type { Removal, WideRemoval } from '../../domain/ports.js';
 import { type Answer, isUndelivered, type Request } from './batching.js';
 import type { RedisNode } from './connect.js';
 import { replyCode, UncountedError } from './errors.js';
+import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { unwrap } from './pipeline.js';
 import { confirmAll } from './replicas.js';
@@ -18,14 +19,14 @@ export async function removeEverywhere(
   const remover = new Remover(whole, args);
   const pace = new Pace({ target: MEMBERS_AT_ONCE, first: 50, most: SUBJECTS_AT_ONCE });
 
-  const take = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
+  const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
     for (let from = 0; from < subjects.length; ) {
       steering.signal?.throwIfAborted();
       const portion = subjects.slice(from, from + pace.size);
       from += portion.length;
       const { seen, large } = await remover.removeFrom(portion, node.name);
       pace.learn(portion.length, seen);
-      for (const sub of large) await remover.removeFromLarge(sub, node.name, steering.signal);
+      for (const subject of large) await remover.removeFromLarge(subject, node.name, steering.signal);
     }
   };
 
@@ -53,8 +54,8 @@ export async function removeFromSubject(
 ): Promise<Removal> {
   const remover = new Remover(whole, args, { confirming: true });
   try {
-    const { large } = await remover.removeFrom([sub]);
-    if (large.length > 0) await remover.removeFromLarge(sub);
+    const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
+    for (const subject of large) await remover.removeFromLarge(subject);
   } catch (error) {
     // All of it is gone, and that is what counts here.
     if (!(error instanceof UncountedError)) throw error;
@@ -98,13 +99,16 @@ class Remover {
    * @returns how many members were looked at, and the subjects that are too large to be gone through at once
    * @throws UncountedError, and JwtctlError where somebody who should answer does not; by then the others are done
    */
-  async removeFrom(subjects: readonly string[], walked = ''): Promise<Found> {
+  async removeFrom(subjects: readonly LocatedSubject[], walked = ''): Promise<Found> {
     return allDone(this.#groups(subjects).map((group) => this.#removeFromGroup(group, walked)));
   }
 
   /** Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp. */
-  async removeFromLarge(sub: string, walked = '', signal?: AbortSignal): Promise<void> {
-    const { entries, labels, slot } = this.#whole.keyspace.keysOf(sub);
+  async removeFromLarge(
+    { entries, labels, slot }: LocatedSubject,
+    walked = '',
+    signal?: AbortSignal,
+  ): Promise<void> {
     const request = { slot, keys: [entries, labels], script: REMOVE_PORTION, ...this.#options };
     let before = 0;
     let isUncounted = false;
@@ -123,12 +127,12 @@ class Remover {
     if (isUncounted) throw new UncountedError();
   }
 
-  #groups(subjects: readonly string[]): Group[] {
-    const { connection, keyspace } = this.#whole;
+  #groups(subjects: readonly LocatedSubject[]): Group[] {
+    const { connection } = this.#whole;
     const open = new Map<number, Group>();
     const groups: Group[] = [];
-    for (const sub of subjects) {
-      const { entries, labels, slot } = keyspace.keysOf(sub);
+    for (const subject of subjects) {
+      const { entries, labels, slot } = subject;
       // A single server has no slots.
       const place = connection.mode === 'cluster' ? slot : 0;
       let group = open.get(place);
@@ -137,7 +141,7 @@ class Remover {
         open.set(place, group);
         groups.push(group);
       }
-      group.subjects.push(sub);
+      group.subjects.push(subject);
       group.keys.push(entries, labels);
     }
     return groups;
@@ -159,11 +163,11 @@ class Remover {
     // that says so; without an answer that is not known.
     let isUncounted = isLost;
     const found = await allDone(
-      group.subjects.map(async (sub, index) => {
+      group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);
         const own = await this.#whole.batcher.send({ ...request, keys });
         isUncounted ||= own.isRepeated;
-        return this.#addGroup(own, { slot: group.slot, subjects: [sub], keys }, walked);
+        return this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
       }),
     );
     if (isUncounted) throw new UncountedError();
@@ -210,7 +214,7 @@ class Remover {
 
 interface Found {
   seen: number;
-  large: string[];
+  large: LocatedSubject[];
 }
 
 /** Waits for all of them, also where one fails. */
@@ -226,7 +230,7 @@ async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
 
 interface Group {
   slot: number;
-  subjects: string[];
+  subjects: LocatedSubject[];
   /** Set and labels of each of them. */
   keys: string[];
 }

@@ -1,6 +1,7 @@
 import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
 import { numberIn, parseInfo } from './info.js';
+import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { sendPipeline } from './pipeline.js';
 import { SubjectReader } from './subject-reads.js';
@@ -68,7 +69,7 @@ export async function readEverywhere(
     return count < SAMPLED_FIRST || count % SAMPLED_EVERY === 0;
   };
 
-  const takeSubjects = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
+  const takeSubjects = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
     for (let from = 0; from < subjects.length; ) {
       stop.throwIfAborted();
       const portion = subjects.slice(from, from + pace.size);
