@@ -1,14 +1,16 @@
 import type { Redis } from 'ioredis';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { DeadlineError, replyCode } from './errors.js';
+import { byHash, bySource, type Script } from './lua.js';
 import { type Command, type Reply, sendPipeline } from './pipeline.js';
-import { byHash, bySource, type Script } from './scripts.js';
 
 /** Commands on keys of one hash slot. */
 export type Request = {
   slot: number;
   /** On the connection where WAIT may follow without holding up the reads of others. */
   confirming?: boolean;
+  /** Not again where it was not delivered: the reply says so. */
+  once?: boolean;
 } & (
   | { commands: readonly Command[] }
   | { script: Script; keys: readonly string[]; args: ReadonlyArray<string | number> }
@@ -21,6 +23,8 @@ export interface Answer {
   node: RedisNode | null;
   /** The connection that carried the commands, which WAIT has to use; null as above. */
   client: Redis | null;
+  /** Whether it may have been carried out before, and the reply to that was lost with a connection. */
+  isRepeated: boolean;
 }
 
 /**
@@ -90,28 +94,37 @@ export class Batcher {
   ): Promise<void> {
     const commands = members.map(({ request }) => commandsOf(request));
     if (!isFirst) loadScripts(members, commands);
+    const { node, client } = group;
+    const losses = this.#connection.losses;
     let replies: Reply[];
     try {
-      replies = await sendPipeline(group.client, commands.flat(), remaining(deadline));
+      replies = await sendPipeline(client, commands.flat(), remaining(deadline));
     } catch (error) {
-      for (const pending of members) pending.reject(this.#connection.translate(error));
+      const failure = this.#connection.translate(error);
+      for (const { request, resolve, reject } of members) {
+        if (request.once) resolve({ replies: [failure], node, client, isRepeated: false });
+        else reject(failure);
+      }
       return;
     }
+    // A single server's client sends again by itself what was lost.
+    const isRepeated = this.#connection.mode === 'standalone' && losses !== this.#connection.losses;
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
       const own = replies.slice(from, from + (commands[index]?.length ?? 0));
       from += own.length;
       const undelivered = own.find(isUndelivered);
-      if (undelivered === undefined)
-        pending.resolve({ replies: own, node: group.node, client: group.client });
-      else if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
+      if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
+      else if (undelivered === undefined || pending.request.once)
+        pending.resolve({ replies: own, node, client, isRepeated });
       else void this.#resend(pending, undelivered);
     }
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
   async #resend({ request, resolve, reject, deadline }: Pending, why: Reply): Promise<void> {
+    const { losses } = this.#connection;
     try {
       const commands =
         'script' in request ? [bySource(request.script, request.keys, request.args)] : request.commands;
@@ -119,7 +132,9 @@ export class Batcher {
       for (const command of commands) {
         replies.push(await this.#connection.follow(command, remaining(deadline)).catch(asReply));
       }
-      resolve({ replies, node: null, client: null });
+      const isLost = why !== null && replyCode(why) === null;
+      const isRepeated = isLost || losses !== this.#connection.losses;
+      resolve({ replies, node: null, client: null, isRepeated });
     } catch (error) {
       // Where the Cluster object gave up without a word, the reply that began it says more.
       const isVague = replyCode(error) === null && MOVING.has(replyCode(why) ?? '');

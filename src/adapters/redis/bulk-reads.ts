@@ -60,7 +60,7 @@ async function readAnew(
 function toResp(reply: Reply): RespReply {
   if (reply === null || reply instanceof Error) return reply as null | Error;
   if (typeof reply === 'number') return reply;
-  const bulks: Bulks = { text: '', at: [] };
+  const bulks: Bulks = { text: '', at: [], isAscii: false };
   append(bulks, reply);
   return bulks;
 }

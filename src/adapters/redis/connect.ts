@@ -46,6 +46,7 @@ export class RedisConnection {
   /** By the server's name. */
   readonly #reading = new Map<string, ReadConnection>();
   readonly #nodeErrors = new Map<string, unknown>();
+  #losses = 0;
   #client: Cluster | Redis | null = null;
   #opening: Promise<void> | null = null;
   #isClosed = false;
@@ -61,6 +62,11 @@ export class RedisConnection {
 
   get isReady(): boolean {
     return this.#client !== null;
+  }
+
+  /** How many connections have been lost so far; of a cluster's only those that ioredis had in use. */
+  get losses(): number {
+    return this.#losses;
   }
 
   /** Opens what is not open. */
@@ -191,6 +197,9 @@ export class RedisConnection {
         : await openStandalone(this.#options, this.address);
     if (this.#isClosed) return client.disconnect();
     this.#client = client;
+    client.on(client instanceof Cluster ? '-node' : 'close', () => {
+      this.#losses += 1;
+    });
     client.once('end', () => {
       if (this.#client === client) this.#client = null;
     });

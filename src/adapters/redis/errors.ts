@@ -18,6 +18,16 @@ export class DeadlineError extends Error {
   }
 }
 
+/** A connection was lost before it told what a removal came to. What is left has been removed since. */
+export class UncountedError extends Error {
+  override readonly name = 'UncountedError';
+  readonly code = 'UNCOUNTED';
+
+  constructor() {
+    super('A connection was lost: more may have been removed than was counted.');
+  }
+}
+
 /** The first word of an error reply (`MOVED`, `NOPERM`, `ERR` …), which is its code; null for an error that is no reply. */
 export function replyCode(error: unknown): string | null {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return null;
@@ -57,6 +67,7 @@ const REASONS: Record<string, string> = {
   ETIMEDOUT: 'timed out',
   ENOTFOUND: 'unknown host',
   CLUSTERDOWN: 'cluster down',
+  UNCOUNTED: 'a connection was lost: more may have been removed than was counted',
 };
 
 export function clusterDown(message: string, address: RedisAddress, cause?: unknown): JwtctlError {

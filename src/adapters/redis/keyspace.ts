@@ -23,6 +23,8 @@ export interface Keyspace {
   keysOf(sub: string): SubjectKeys;
   /** The subject whose sorted set is named `key`; null for any other key. */
   subjectOf(key: string): string | null;
+  /** The same with its keys. @param slot of the key, where it is known */
+  locate(key: string, slot?: number): LocatedSubject | null;
 }
 
 export interface SubjectKeys {
@@ -34,9 +36,15 @@ export interface SubjectKeys {
   slot: number;
 }
 
+export interface LocatedSubject extends SubjectKeys {
+  sub: string;
+}
+
 /** @param prefix without braces: they would take part in the hash tag */
 export function keyspace(prefix: string): Keyspace {
   const start = `${prefix}:{`;
+  const subjectOf = (key: string): string | null =>
+    key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
   return {
     prefix,
     pattern: `${start.replace(/[*?[\]\\]/g, '\\$&')}*}`,
@@ -45,8 +53,10 @@ export function keyspace(prefix: string): Keyspace {
       const entries = `${start}${tag}}`;
       return { entries, labels: `${entries}:labels`, slot: hashSlot(tag) };
     },
-    subjectOf(key) {
-      return key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
+    subjectOf,
+    locate(key, slot = hashSlot(key.slice(start.length, -1))) {
+      const sub = subjectOf(key);
+      return sub === null ? null : { sub, entries: key, labels: `${key}:labels`, slot };
     },
   };
 }
@@ -129,8 +139,11 @@ function base36(value: number): string {
   return value.toString(36);
 }
 
+/** What stands for itself. */
+const PLAIN = /^[A-Za-z0-9._~@-]+$/;
+
 function encodeSubject(sub: string): string {
-  if (/^[A-Za-z0-9._~@-]+$/.test(sub)) return sub;
+  if (PLAIN.test(sub)) return sub;
   let encoded = '';
   for (const byte of Buffer.from(sub)) {
     const character = String.fromCharCode(byte);
@@ -142,6 +155,7 @@ function encodeSubject(sub: string): string {
 }
 
 function decodeSubject(encoded: string): string | null {
+  if (PLAIN.test(encoded)) return subjectFault(encoded) === null ? encoded : null;
   if (!/^(?:[A-Za-z0-9._~@-]|%[0-9A-F]{2})+$/.test(encoded)) return null;
   // Bytes that are no UTF-8 become U+FFFD, which encodes to other bytes.
   const bytes = encoded.replace(/%(..)/g, (_, hex) => String.fromCharCode(Number.parseInt(hex, 16)));

@@ -74,7 +74,7 @@ export class ReadConnection {
     return new Promise((resolve, reject) => {
       if (this.#failure !== null) return reject(this.#failure);
       this.#waiting.push({ count: commands.length, replies: [], resolve, reject });
-      socket.write(encodeCommands(commands));
+      socket.write(encodeCommands(commands), 'latin1');
     });
   }
 

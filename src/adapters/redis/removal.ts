@@ -1,147 +1,236 @@
 import type { Redis } from 'ioredis';
-import type { EntryName, TidyOutcome, WideRemoval } from '../../domain/ports.js';
+import type { Removal, WideRemoval } from '../../domain/ports.js';
+import { type Answer, isUndelivered, type Request } from './batching.js';
 import type { RedisNode } from './connect.js';
-import { entryMember } from './keyspace.js';
+import { replyCode, UncountedError } from './errors.js';
+import type { LocatedSubject } from './keyspace.js';
+import { Pace } from './pace.js';
 import { unwrap } from './pipeline.js';
-import { confirmReplicas } from './replicas.js';
-import { NOT_OURS, REMOVE, TIDY } from './scripts.js';
+import { confirmAll } from './replicas.js';
+import { NOT_OURS, REMOVE, REMOVE_PORTION } from './scripts.js';
 import { type WalkSteering, type WholeRegistry, walkSubjects } from './walk.js';
 
-/**
- * Runs {@link REMOVE} on every subject, a script per key with the key declared: a script over keys that it does not
- * declare breaks off halfway where a slot is moving.
- *
- * @param args of REMOVE
- */
+/** Removes the matching entries of every subject. @param args of {@link REMOVE} */
 export async function removeEverywhere(
-  { connection, batcher, keyspace }: WholeRegistry,
+  whole: WholeRegistry,
   args: ReadonlyArray<string | number>,
   steering: WalkSteering,
 ): Promise<WideRemoval> {
-  const isRemoval = args[2] === 'remove';
-  const byNode = new Map<string, { node: string; matched: number; removed: number }>();
-  /** The connections that carried a removal; null where that is not known. */
-  const touched = new Set<Redis | null>();
-  const byKeyId = new Map<number, number>();
-  const total = { matched: 0, removed: 0, subjects: 0, largestIat: -1 };
+  const remover = new Remover(whole, args);
+  const pace = new Pace({ target: MEMBERS_AT_ONCE, first: 50, most: SUBJECTS_AT_ONCE });
 
-  const countFor = (name: string) => {
-    const known = byNode.get(name);
-    if (known !== undefined) return known;
-    const fresh = { node: name, matched: 0, removed: 0 };
-    byNode.set(name, fresh);
-    return fresh;
-  };
-
-  const take = async (walked: RedisNode, subjects: readonly string[]): Promise<void> => {
-    const outcomes = await Promise.allSettled(
-      subjects.map((sub) => {
-        const { entries, labels, slot } = keyspace.keysOf(sub);
-        return batcher.send({ slot, keys: [entries, labels], script: REMOVE, args });
-      }),
-    );
-    let failure: unknown;
-    for (const outcome of outcomes) {
-      try {
-        if (outcome.status === 'rejected') throw outcome.reason;
-        const { replies, node, client } = outcome.value;
-        const [state, matched = 0, largestIat = -1, ...counts] = unwrap(replies[0]) as number[];
-        if (state === NOT_OURS || matched === 0) continue;
-        const count = countFor(node?.name ?? walked.name);
-        count.matched += matched;
-        total.matched += matched;
-        total.subjects += 1;
-        total.largestIat = Math.max(total.largestIat, largestIat);
-        for (let index = 0; index + 1 < counts.length; index += 2) {
-          const [keyId = 0, count = 0] = counts.slice(index, index + 2);
-          byKeyId.set(keyId, (byKeyId.get(keyId) ?? 0) + count);
-        }
-        if (!isRemoval) continue;
-        count.removed += matched;
-        total.removed += matched;
-        touched.add(client);
-      } catch (error) {
-        failure ??= connection.translate(error);
-      }
+  const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
+    for (let from = 0; from < subjects.length; ) {
+      steering.signal?.throwIfAborted();
+      const portion = subjects.slice(from, from + pace.size);
+      from += portion.length;
+      const { seen, large } = await remover.removeFrom(portion, node.name);
+      pace.learn(portion.length, seen);
+      for (const subject of large) await remover.removeFromLarge(subject, node.name, steering.signal);
     }
-    if (failure !== undefined) throw failure;
   };
 
-  const { missed, masters } = await walkSubjects({ connection, batcher, keyspace }, take, steering);
-  for (const { node } of masters) countFor(node.name);
+  const { missed, masters } = await walkSubjects(whole, take, steering);
+  const { matched, subjects, largestIat, byKeyId, byNode, touched } = remover;
+  for (const { node } of masters) byNode.set(node.name, byNode.get(node.name) ?? 0);
   return {
-    matched: total.matched,
-    removed: total.removed,
-    subjects: total.subjects,
-    largestIat: total.largestIat < 0 ? null : total.largestIat,
-    byNode: [...byNode.values()],
-    byKeyId: [...byKeyId].map(([keyId, matched]) => ({ keyId, matched })),
-    replicasConfirmed: await confirmAll(touched, connection.timeoutMs),
+    matched,
+    removed: matched,
+    subjects,
+    largestIat: largestIat < 0 ? null : largestIat,
+    byNode: [...byNode].map(([node, count]) => ({ node, matched: count, removed: count })),
+    byKeyId: [...byKeyId].map(([keyId, count]) => ({ keyId, matched: count })),
+    replicasConfirmed: await confirmAll(touched, whole.connection.timeoutMs),
     complete: missed.length === 0,
     missed,
   };
 }
 
-/**
- * Runs {@link TIDY} on each of these subjects.
- *
- * @param timed what every script is told of the time
- */
-export async function tidy(
-  { connection, batcher, keyspace }: WholeRegistry,
-  subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
-  timed: ReadonlyArray<string | number>,
-): Promise<TidyOutcome> {
-  const removedByNode = new Map<string, number>();
-  const touched = new Set<Redis | null>();
-  let removed = 0;
-  for (let from = 0; from < subjects.length; from += SUBJECTS_PER_TURN) {
-    const requests = subjects.slice(from, from + SUBJECTS_PER_TURN).flatMap(({ sub, entries }) => {
-      const members = entries.map(entryMember);
-      const { entries: set, labels, slot } = keyspace.keysOf(sub);
-      const target = { slot, keys: [set, labels], script: TIDY };
-      return portionsOf(members).map((portion) => ({ ...target, args: [...timed, ...portion] }));
-    });
-    const answers = await Promise.all(requests.map((request) => batcher.send(request)));
-    for (const [index, { replies, node, client }] of answers.entries()) {
-      const [state, count = 0, isWritten = 0] = reply(() => unwrap(replies[0]) as number[]);
-      if (state === NOT_OURS || isWritten === 0) continue;
-      touched.add(client);
-      const name = node?.name ?? connection.ownerName(requests[index]?.slot ?? 0) ?? '';
-      removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
-      removed += count;
-    }
+/** Removes the matching entries of one subject. @param args of {@link REMOVE} */
+export async function removeFromSubject(
+  whole: WholeRegistry,
+  sub: string,
+  args: ReadonlyArray<string | number>,
+): Promise<Removal> {
+  const remover = new Remover(whole, args, { confirming: true });
+  try {
+    const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
+    for (const subject of large) await remover.removeFromLarge(subject);
+  } catch (error) {
+    // All of it is gone, and that is what counts here.
+    if (!(error instanceof UncountedError)) throw error;
   }
-  return {
-    removed,
-    byNode: [...removedByNode].map(([node, count]) => ({ node, removed: count })),
-    replicasConfirmed: await confirmAll(touched, connection.timeoutMs),
-  };
+  const replicasConfirmed = await confirmAll(remover.touched, whole.connection.timeoutMs);
+  return { removed: remover.matched, replicasConfirmed };
+}
 
-  function reply<T>(read: () => T): T {
+/** Some two milliseconds of a server's time. */
+const MEMBERS_AT_ONCE = 1000;
+const SUBJECTS_AT_ONCE = 500;
+const SUBJECTS_PER_SCRIPT = 20;
+
+/** Removes from subject after subject, and adds up what that comes to. */
+class Remover {
+  /** The connections that carried a removal; null where that is not known. */
+  readonly touched = new Set<Redis | null>();
+  /** Matching entries by the name of the master that holds them. */
+  readonly byNode = new Map<string, number>();
+  readonly byKeyId = new Map<number, number>();
+  matched = 0;
+  subjects = 0;
+  largestIat = -1;
+  readonly #whole: WholeRegistry;
+  readonly #args: ReadonlyArray<string | number>;
+  readonly #options: Pick<Request, 'confirming'>;
+
+  constructor(
+    whole: WholeRegistry,
+    args: ReadonlyArray<string | number>,
+    options: Pick<Request, 'confirming'> = {},
+  ) {
+    this.#whole = whole;
+    this.#args = args;
+    this.#options = options;
+  }
+
+  /**
+   * One script does it for several subjects of a slot.
+   *
+   * @returns how many members were looked at, and the subjects that are too large to be gone through at once
+   * @throws UncountedError, and JwtctlError where somebody who should answer does not; by then the others are done
+   */
+  async removeFrom(subjects: readonly LocatedSubject[], walked = ''): Promise<Found> {
+    return allDone(this.#groups(subjects).map((group) => this.#removeFromGroup(group, walked)));
+  }
+
+  /** Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp. */
+  async removeFromLarge(
+    { entries, labels, slot }: LocatedSubject,
+    walked = '',
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const request = { slot, keys: [entries, labels], script: REMOVE_PORTION, ...this.#options };
+    let before = 0;
+    let isUncounted = false;
+    let cursor: unknown = '';
+    do {
+      signal?.throwIfAborted();
+      const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
+      const answer = await this.#whole.batcher.send({ ...request, args });
+      const [state, matched = 0, ...counts] = this.#unwrap(answer) as number[];
+      if (state === NOT_OURS) return;
+      cursor = counts.pop();
+      this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
+      before += matched;
+      isUncounted ||= answer.isRepeated;
+    } while (cursor !== '');
+    if (isUncounted) throw new UncountedError();
+  }
+
+  #groups(subjects: readonly LocatedSubject[]): Group[] {
+    const { connection } = this.#whole;
+    const open = new Map<number, Group>();
+    const groups: Group[] = [];
+    for (const subject of subjects) {
+      const { entries, labels, slot } = subject;
+      // A single server has no slots.
+      const place = connection.mode === 'cluster' ? slot : 0;
+      let group = open.get(place);
+      if (group === undefined || group.subjects.length === SUBJECTS_PER_SCRIPT) {
+        group = { slot, subjects: [], keys: [] };
+        open.set(place, group);
+        groups.push(group);
+      }
+      group.subjects.push(subject);
+      group.keys.push(entries, labels);
+    }
+    return groups;
+  }
+
+  async #removeFromGroup(group: Group, walked: string): Promise<Found> {
+    const request = { slot: group.slot, script: REMOVE, args: this.#args, ...this.#options };
+    const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
+    const [reply] = answer.replies;
+    if (!(reply instanceof Error)) {
+      const result = this.#addGroup(answer, group, walked);
+      if (answer.isRepeated) throw new UncountedError();
+      return result;
+    }
+    const isLost = replyCode(reply) === null;
+    if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
+
+    // While a slot is moving its keys may be apart, so each subject goes its own way. None has been touched by an answer
+    // that says so; without an answer that is not known.
+    let isUncounted = isLost;
+    const found = await allDone(
+      group.subjects.map(async (subject, index) => {
+        const keys = group.keys.slice(2 * index, 2 * index + 2);
+        const own = await this.#whole.batcher.send({ ...request, keys });
+        isUncounted ||= own.isRepeated;
+        return this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
+      }),
+    );
+    if (isUncounted) throw new UncountedError();
+    return found;
+  }
+
+  #addGroup(answer: Answer, group: Group, walked: string): Found {
+    const [seen = 0, largeCount = 0, ...rest] = this.#unwrap(answer) as number[];
+    const large = rest.splice(0, largeCount).flatMap((place) => group.subjects[place] ?? []);
+    const [matched = 0, subjects = 0, ...counts] = rest;
+    this.#add(answer, group.slot, walked, { matched, subjects, counts });
+    return { seen, large };
+  }
+
+  /** @param found.counts the largest iat, then key id and count of each key */
+  #add(
+    answer: Answer,
+    slot: number,
+    walked: string,
+    found: { matched: number; subjects: number; counts: readonly number[] },
+  ): void {
+    const { matched, subjects, counts } = found;
+    if (matched === 0) return;
+    const name = answer.node?.name ?? this.#whole.connection.ownerName(slot) ?? walked;
+    this.matched += matched;
+    this.subjects += subjects;
+    this.byNode.set(name, (this.byNode.get(name) ?? 0) + matched);
+    this.largestIat = Math.max(this.largestIat, counts[0] ?? -1);
+    for (let index = 1; index + 1 < counts.length; index += 2) {
+      const keyId = counts[index] ?? 0;
+      this.byKeyId.set(keyId, (this.byKeyId.get(keyId) ?? 0) + (counts[index + 1] ?? 0));
+    }
+    this.touched.add(answer.client);
+  }
+
+  #unwrap({ replies }: Answer): unknown {
     try {
-      return read();
+      return unwrap(replies[0]);
     } catch (error) {
-      throw connection.translate(error);
+      throw this.#whole.connection.translate(error);
     }
   }
 }
 
-const SUBJECTS_PER_TURN = 500;
-const MEMBERS_PER_SCRIPT = 1000;
-
-/** One at least: without members, too, what has expired goes. */
-function portionsOf(members: readonly string[]): string[][] {
-  return Array.from({ length: Math.max(1, Math.ceil(members.length / MEMBERS_PER_SCRIPT)) }, (_, index) =>
-    members.slice(index * MEMBERS_PER_SCRIPT, (index + 1) * MEMBERS_PER_SCRIPT),
-  );
+interface Found {
+  seen: number;
+  large: LocatedSubject[];
 }
 
-/** The least over these connections; null where nothing was written. A connection that is not known confirms nothing. */
-async function confirmAll(touched: ReadonlySet<Redis | null>, timeoutMs: number): Promise<number | null> {
-  if (touched.size === 0) return null;
-  const confirmed = await Promise.all(
-    [...touched].map((client) => (client === null ? 0 : confirmReplicas(client, timeoutMs))),
-  );
-  return Math.min(...confirmed);
+/** Waits for all of them, also where one fails. */
+async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
+  const all: Found = { seen: 0, large: [] };
+  for (const outcome of await Promise.allSettled(works)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    all.seen += outcome.value.seen;
+    all.large.push(...outcome.value.large);
+  }
+  return all;
+}
+
+interface Group {
+  slot: number;
+  subjects: LocatedSubject[];
+  /** Set and labels of each of them. */
+  keys: string[];
 }

@@ -8,7 +8,7 @@ import { sendPipeline, unwrap } from './pipeline.js';
  *
  * @returns how many replicas confirmed; 0 where that could not be learnt, for the write itself is done
  */
-export async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
+async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
   try {
     const [info] = await sendPipeline(client, [['info', 'replication']], timeoutMs);
     const connected = info instanceof Error ? 1 : Number(parseInfo(info).get('connected_slaves') ?? 0);
@@ -22,4 +22,16 @@ export async function confirmReplicas(client: Redis, timeoutMs: number): Promise
   } catch {
     return 0;
   }
+}
+
+/** The least over these connections; null where nothing was written. A connection that is not known confirms nothing. */
+export async function confirmAll(
+  touched: ReadonlySet<Redis | null>,
+  timeoutMs: number,
+): Promise<number | null> {
+  if (touched.size === 0) return null;
+  const confirmed = await Promise.all(
+    [...touched].map((client) => (client === null ? 0 : confirmReplicas(client, timeoutMs))),
+  );
+  return Math.min(...confirmed);
 }

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer';
 import type { Command } from './pipeline.js';
 
 /**
@@ -13,9 +14,11 @@ export interface Bulks {
   text: string;
   /** Where each string begins and ends in `text`; -1 and -1 for null. */
   at: number[];
+  /** Whether all of it is ASCII, so that a byte is a character of UTF-8, too. */
+  isAscii: boolean;
 }
 
-export const NO_BULKS: Bulks = { text: '', at: [] };
+export const NO_BULKS: Bulks = { text: '', at: [], isAscii: true };
 
 /** The bytes of a string, a character each. */
 export function stringAt({ text, at }: Bulks, index: number): string {
@@ -27,16 +30,20 @@ export function stringOrNullAt(bulks: Bulks, index: number): string | null {
 }
 
 export function utf8At(bulks: Bulks, index: number): string {
-  return Buffer.from(stringAt(bulks, index), 'latin1').toString();
+  const bytes = stringAt(bulks, index);
+  return bulks.isAscii ? bytes : Buffer.from(bytes, 'latin1').toString();
 }
 
+/** A character for each byte. */
 export function encodeCommands(commands: readonly Command[]): string {
   let text = '';
   for (const words of commands) {
     text += `*${words.length}\r\n`;
     for (const word of words) {
       const value = String(word);
-      text += `$${Buffer.byteLength(value)}\r\n${value}\r\n`;
+      const length = Buffer.byteLength(value);
+      const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
+      text += `$${length}\r\n${bytes}\r\n`;
     }
   }
   return text;
@@ -47,6 +54,7 @@ export class RespParser {
   readonly #onReply: (reply: RespReply) => void;
   /** The beginning of a reply whose end has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
+  #isAscii = true;
 
   constructor(onReply: (reply: RespReply) => void) {
     this.#onReply = onReply;
@@ -55,6 +63,7 @@ export class RespParser {
   /** @throws where it is no RESP2 */
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#isAscii = isAscii(data);
     let from = 0;
     for (let end = this.#read(data, from); end !== INCOMPLETE; end = this.#read(data, from)) from = end;
     this.#rest = data.subarray(from);
@@ -94,17 +103,17 @@ export class RespParser {
           throw new Error('The server does not answer in the Redis protocol.');
       }
     }
-    this.#onReply(toReply(data, from, next, at));
+    this.#onReply(toReply(data, from, next, at, this.#isAscii));
     return next;
   }
 }
 
-function toReply(data: Buffer, from: number, end: number, at: number[]): RespReply {
+function toReply(data: Buffer, from: number, end: number, at: number[], isAscii: boolean): RespReply {
   const type = data[from];
   if (type === COLON) return integerIn(data, from + 1, end - 2);
   if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
   if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
-  return { text: data.toString('latin1', from, end), at };
+  return { text: data.toString('latin1', from, end), at, isAscii };
 }
 
 /** As ioredis names it: see {@link replyCode}. */

@@ -1,4 +1,5 @@
 import type { RedisNode } from './connect.js';
+import type { LocatedSubject } from './keyspace.js';
 import { unwrap } from './pipeline.js';
 import { type Bulks, stringAt } from './resp.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
@@ -38,7 +39,7 @@ export async function* scanSubjects(
   { connection, keyspace }: WholeRegistry,
   node: RedisNode,
   isWanted: (slot: number) => boolean,
-): AsyncGenerator<string[]> {
+): AsyncGenerator<LocatedSubject[]> {
   const { timeoutMs } = connection;
   const [size] = await connection.reading(node).send([['dbsize']], timeoutMs);
   const passes = Math.max(1, Math.ceil(Number(unwrap(size)) / SUBJECTS_PER_PASS));
@@ -51,12 +52,12 @@ export async function* scanSubjects(
         .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
       const found = unwrap(reply) as Bulks;
       cursor = stringAt(found, 0);
-      const subjects: string[] = [];
+      const subjects: LocatedSubject[] = [];
       for (let index = 1; 2 * index < found.at.length; index++) {
-        const sub = keyspace.subjectOf(stringAt(found, index));
-        if (sub === null || spread(sub) % passes !== pass || seen.has(sub)) continue;
-        seen.add(sub);
-        if (isWanted(keyspace.keysOf(sub).slot)) subjects.push(sub);
+        const subject = keyspace.locate(stringAt(found, index));
+        if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;
+        seen.add(subject.sub);
+        if (isWanted(subject.slot)) subjects.push(subject);
       }
       if (subjects.length > 0) yield subjects;
     } while (cursor !== '0');

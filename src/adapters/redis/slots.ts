@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
+import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
 import { type Bulks, NO_BULKS, type RespReply, stringAt } from './resp.js';
@@ -139,7 +140,7 @@ export class SlotWalk {
       slots.length,
       lists.reduce((sum, { at }) => sum + at.length / 2, 0),
     );
-    const subjects: string[] = [];
+    const subjects: LocatedSubject[] = [];
     const read: number[] = [];
     for (const [index, slot] of slots.entries()) {
       const keys = lists[index] ?? NO_BULKS;
@@ -149,7 +150,7 @@ export class SlotWalk {
         continue;
       }
       read.push(slot);
-      subjects.push(...this.#subjectsOf(keys));
+      subjects.push(...this.#subjectsIn(slot, keys));
     }
     await this.#takeAll(node, subjects, read);
   }
@@ -168,7 +169,9 @@ export class SlotWalk {
       const { leaving } = parseSlotView(stringAt(await ask(source, CLUSTER_NODES), 0));
       const isWhole = lists.every(({ at }) => at.length < 2 * KEYS_PER_CROWDED_SLOT);
       if (leaving.get(slot) !== target.view.id || !isWhole) return;
-      await this.#takeAll(source.node, [...new Set(lists.flatMap((keys) => this.#subjectsOf(keys)))], [slot]);
+      const subjects = lists.flatMap((keys) => this.#subjectsIn(slot, keys));
+      const each = new Map(subjects.map((subject) => [subject.sub, subject]));
+      await this.#takeAll(source.node, [...each.values()], [slot]);
     } catch (error) {
       this.#fail(source.node, error);
     }
@@ -176,13 +179,13 @@ export class SlotWalk {
 
   /** By SCAN, for slots that cannot be listed: the service forbids it, or others keep very many keys in them. */
   async #scanSlots(node: RedisNode, slots: readonly number[]): Promise<void> {
-    const { connection, keyspace } = this.#whole;
+    const { connection } = this.#whole;
     const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
     try {
       for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
-        const begun = new Set(found.map((sub) => keyspace.keysOf(sub).slot));
+        const begun = new Set(found.map(({ slot }) => slot));
         this.#ledger.begin(begun);
         await this.#takeSome(node, found, begun);
       }
@@ -195,7 +198,11 @@ export class SlotWalk {
     }
   }
 
-  async #takeAll(node: RedisNode, subjects: readonly string[], slots: readonly number[]): Promise<void> {
+  async #takeAll(
+    node: RedisNode,
+    subjects: readonly LocatedSubject[],
+    slots: readonly number[],
+  ): Promise<void> {
     if (this.#isAborted) return;
     this.#ledger.begin(slots);
     if (subjects.length > 0) await this.#takeSome(node, subjects, slots);
@@ -203,7 +210,11 @@ export class SlotWalk {
     this.#tellProgress();
   }
 
-  async #takeSome(node: RedisNode, subjects: readonly string[], slots: Iterable<number>): Promise<void> {
+  async #takeSome(
+    node: RedisNode,
+    subjects: readonly LocatedSubject[],
+    slots: Iterable<number>,
+  ): Promise<void> {
     try {
       await this.#take(node, subjects);
     } catch (error) {
@@ -212,11 +223,11 @@ export class SlotWalk {
     }
   }
 
-  #subjectsOf(keys: Bulks): string[] {
-    const subjects: string[] = [];
+  #subjectsIn(slot: number, keys: Bulks): LocatedSubject[] {
+    const subjects: LocatedSubject[] = [];
     for (let index = 0; 2 * index < keys.at.length; index++) {
-      const sub = this.#whole.keyspace.subjectOf(stringAt(keys, index));
-      if (sub !== null) subjects.push(sub);
+      const subject = this.#whole.keyspace.locate(stringAt(keys, index), slot);
+      if (subject !== null) subjects.push(subject);
     }
     return subjects;
   }

@@ -3,7 +3,14 @@ import type { Request } from './batching.js';
 import { type BulkAnswer, readInBulk } from './bulk-reads.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
-import { knownStatus, parseEntry, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import {
+  knownStatus,
+  type LocatedSubject,
+  parseEntry,
+  STATUS_MEMBER,
+  type SubjectKeys,
+  VERSION_MEMBER,
+} from './keyspace.js';
 import type { Command } from './pipeline.js';
 import { type Bulks, NO_BULKS, type RespReply, stringAt, stringOrNullAt, utf8At } from './resp.js';
 import { PAGE } from './scripts.js';
@@ -18,8 +25,7 @@ export interface ReadOptions {
 
 /** A subject that is too large to be read at once. */
 export interface LargeSubject {
-  sub: string;
-  keys: SubjectKeys;
+  located: LocatedSubject;
   node: RedisNode;
   bytes: number | null;
 }
@@ -41,30 +47,39 @@ export class SubjectReader {
    */
   async read(
     node: RedisNode,
-    subjects: readonly string[],
+    subjects: readonly LocatedSubject[],
     isSampled: () => boolean,
   ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
     const { withDetails } = this.#options;
-    const asked = subjects.map((sub) => {
-      const keys = this.#whole.keyspace.keysOf(sub);
-      return { sub, keys, slot: keys.slot, commands: readsOf(keys, withDetails, isSampled()) };
-    });
+    const asked = subjects.map((located) => ({
+      slot: located.slot,
+      commands: readsOf(located, withDetails, isSampled()),
+    }));
     const answers = await readInBulk(this.#whole, node, asked);
     const shown: SurveyedSubject[] = [];
     const large: LargeSubject[] = [];
     let size = 0;
     for (const [index, answer] of answers.entries()) {
-      const { sub, keys } = asked[index] as (typeof asked)[number];
+      const located = subjects[index] as LocatedSubject;
       const { set, labels, expiresAt, bytes } = this.#unpack(answer);
       size += set.text.length + labels.text.length;
       if (isPartial(set) || isPartial(labels)) {
-        large.push({ sub, keys, node, bytes });
+        large.push({ located, node, bytes });
         continue;
       }
       const { entries, malformed, expired, seen, user } = this.#readMembers(set, labelsIn(labels));
       if (withDetails ? seen === 0 : entries.length + malformed === 0) continue;
       const details = withDetails ? { expiresAt, expired, user } : null;
-      shown.push({ sub, node: answer.node, isFirst: true, isLast: true, entries, malformed, bytes, details });
+      shown.push({
+        sub: located.sub,
+        node: answer.node,
+        isFirst: true,
+        isLast: true,
+        entries,
+        malformed,
+        bytes,
+        details,
+      });
     }
     return { shown, large, size };
   }
@@ -75,7 +90,7 @@ export class SubjectReader {
    *
    * @throws JwtctlError
    */
-  async *parts({ sub, keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
+  async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
     const { withDetails } = this.#options;
     const skipped = { seen: 0, malformed: 0, expired: 0 };
     let isFirst = true;
@@ -100,7 +115,7 @@ export class SubjectReader {
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
       const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
-      yield { sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
+      yield { sub: keys.sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
       isFirst = false;
       skipped.malformed = 0;
     } while (cursor !== '');
@@ -163,7 +178,6 @@ export class SubjectReader {
   /** What follows a cursor: members and scores. */
   #readMembers(set: Bulks, labels: ReadonlyMap<string, string> | null) {
     const { horizon } = this.#options;
-    const isAscii = !NOT_ASCII.test(set.text);
     const entries: SurveyedSubject['entries'] = [];
     let status: string | null = null;
     let version: string | null = null;
@@ -177,7 +191,7 @@ export class SubjectReader {
       if (member === STATUS_MEMBER) status = score;
       else if (member === VERSION_MEMBER) version = score;
       else {
-        const entry = parseEntry(isAscii ? member : utf8At(set, index), score);
+        const entry = parseEntry(set.isAscii ? member : utf8At(set, index), score);
         if (entry === null) malformed += 1;
         else if (entry.exp <= horizon) expired += 1;
         else {
@@ -195,9 +209,6 @@ export class SubjectReader {
     return { entries, malformed, expired, seen, user: knownStatus(status, version) };
   }
 }
-
-// biome-ignore lint/suspicious/noControlCharactersInRegex: what is outside of ASCII is meant.
-const NOT_ASCII = /[^\x00-\x7f]/;
 
 /** SCAN commands tell compact keys (up to 128 members by default) whole whatever COUNT says. */
 const MEMBERS_AT_ONCE = 500;

@@ -1,10 +1,11 @@
 import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
 import { numberIn, parseInfo } from './info.js';
+import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { sendPipeline } from './pipeline.js';
 import { SubjectReader } from './subject-reads.js';
-import { type WholeRegistry, walkSubjects } from './walk.js';
+import { type WalkOutcome, type WholeRegistry, walkSubjects } from './walk.js';
 
 /** Takes subjects in, one portion after the other. */
 export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Promise<void>;
@@ -23,6 +24,22 @@ export async function survey(
   take: TakeSurveyed,
   options: SurveyOptions,
 ): Promise<SurveyOutcome> {
+  const { missed, masters } = await readEverywhere(whole, take, options);
+  const nodes = await Promise.all(
+    masters.map(async ({ node, slots }) => {
+      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
+      return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
+    }),
+  );
+  return { complete: missed.length === 0, missed, nodes };
+}
+
+/** The walk of a survey. */
+export async function readEverywhere(
+  whole: WholeRegistry,
+  take: TakeSurveyed,
+  options: SurveyOptions,
+): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
   const reader = new SubjectReader(whole, { horizon: now - tolerance, withDetails });
   const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
@@ -54,7 +71,7 @@ export async function survey(
     return count < SAMPLED_FIRST || count % SAMPLED_EVERY === 0;
   };
 
-  const takeSubjects = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
+  const takeSubjects = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
     for (let from = 0; from < subjects.length; ) {
       stop.throwIfAborted();
       const portion = subjects.slice(from, from + pace.size);
@@ -69,21 +86,13 @@ export async function survey(
   };
 
   if (options.sub !== undefined) {
-    const asked = await ownerOf(whole, options.sub);
-    await takeSubjects(asked, [options.sub]);
-    const node = whole.connection.ownerName(whole.keyspace.keysOf(options.sub).slot) ?? asked.name;
-    const master = { node, role: 'master', slots: null, usedMemoryBytes: null } as const;
-    return { complete: true, missed: [], nodes: [master] };
+    const node = await ownerOf(whole, options.sub);
+    await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]);
+    return { missed: [], masters: [{ node, slots: null }] };
   }
-  const { missed, masters } = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
+  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
-  const nodes = await Promise.all(
-    masters.map(async ({ node, slots }) => {
-      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
-      return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
-    }),
-  );
-  return { complete: missed.length === 0, missed, nodes };
+  return outcome;
 }
 
 /** Some 1,000 entries, which a server reads in less than a millisecond. */

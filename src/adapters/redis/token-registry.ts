@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
 import type {
   EntryFilter,
@@ -18,6 +17,7 @@ import type {
 } from '../../domain/ports.js';
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
+import { countEverywhere } from './counting.js';
 import { replyCode } from './errors.js';
 import {
   entryMember,
@@ -29,12 +29,13 @@ import {
   statusAt,
   statusScore,
 } from './keyspace.js';
+import type { Script } from './lua.js';
 import { listNodes } from './nodes.js';
 import { type Command, unwrap } from './pipeline.js';
-import { removeEverywhere, tidy } from './removal.js';
-import { confirmReplicas } from './replicas.js';
-import { NOT_OURS, REGISTER, REMOVE, type Script, SET_STATUS } from './scripts.js';
+import { removeEverywhere, removeFromSubject } from './removal.js';
+import { NOT_OURS, REGISTER, SET_STATUS } from './scripts.js';
 import { survey, type TakeSurveyed } from './survey.js';
+import { tidy } from './tidying.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -129,23 +130,17 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
-    const { answer, client } = await this.#run(
-      sub,
-      REMOVE,
-      now,
-      ['remove', ...filterArguments(filter)],
-      true,
-    );
-    const removed = answer === NOT_OURS ? 0 : Number(answer[0]);
-    return { removed, replicasConfirmed: removed > 0 ? await this.#confirm(client) : null };
+    const args = this.#timed(now, filterArguments(filter));
+    return removeFromSubject(this.#whole(), sub, args);
   }
 
   async removeEverywhere(
     filter: EntryFilter,
     options: WalkOptions & { dryRun?: boolean },
   ): Promise<WideRemoval> {
-    const args = [options.dryRun ? 'count' : 'remove', ...filterArguments(filter)];
-    return removeEverywhere(this.#whole(), this.#timed(options.now, args), options);
+    if (options.dryRun)
+      return countEverywhere(this.#whole(), filter, { ...options, tolerance: this.#tolerance });
+    return removeEverywhere(this.#whole(), this.#timed(options.now, filterArguments(filter)), options);
   }
 
   tidy(
@@ -166,16 +161,15 @@ export class RedisTokenRegistry implements TokenRegistry {
     return listNodes(this.#connection);
   }
 
-  async #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
+  #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
     const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-    const { answer } = await this.#run(sub, REGISTER, now, [
+    return this.#run(sub, REGISTER, now, [
       entryMember(entry),
       entry.exp,
       maxPerSubject ?? 0,
       label ?? '',
       ...status,
     ]);
-    return answer;
   }
 
   #whole(): WholeRegistry {
@@ -192,19 +186,17 @@ export class RedisTokenRegistry implements TokenRegistry {
     script: Script,
     now: number,
     args: ReadonlyArray<string | number>,
-    confirming = false,
-  ): Promise<{ answer: unknown[] | typeof NOT_OURS; client: Redis | null }> {
+  ): Promise<unknown[] | typeof NOT_OURS> {
     const { entries, labels, slot } = this.#keyspace.keysOf(sub);
-    const { replies, client } = await this.#batcher.send({
+    const { replies } = await this.#batcher.send({
       slot,
       keys: [entries, labels],
       script,
       args: this.#timed(now, args),
-      confirming,
     });
     try {
       const [state, ...answer] = unwrap(replies[0]) as unknown[];
-      return { answer: state === NOT_OURS ? NOT_OURS : answer, client };
+      return state === NOT_OURS ? NOT_OURS : answer;
     } catch (error) {
       throw this.#connection.translate(error);
     }
@@ -220,11 +212,6 @@ export class RedisTokenRegistry implements TokenRegistry {
     });
   }
 
-  /** A connection that is not known (see {@link Answer}) confirms nothing. */
-  async #confirm(client: Redis | null): Promise<number> {
-    return client === null ? 0 : confirmReplicas(client, this.#connection.timeoutMs);
-  }
-
   #foreignKey(key: string): JwtctlError {
     return new JwtctlError(
       'state',
@@ -238,9 +225,9 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 }
 
-/** jti given or not, jti, key id, issuedBefore: see {@link REMOVE}. */
+/** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
 function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
-  return [jti === undefined ? 0 : 1, jti ?? '', keyId ?? '', issuedBefore ?? ''];
+  return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
 }
 
 function toScore(value: unknown): number | null {

@@ -1,7 +1,7 @@
 import type { WalkOptions } from '../../domain/ports.js';
 import type { Batcher } from './batching.js';
 import type { RedisConnection, RedisNode } from './connect.js';
-import type { Keyspace } from './keyspace.js';
+import type { Keyspace, LocatedSubject } from './keyspace.js';
 import { scanServer } from './scan.js';
 import { SlotWalk } from './slots.js';
 
@@ -35,7 +35,7 @@ export interface WholeRegistry {
 }
 
 /** Takes subjects in, some hundreds at a time, and from several places at once. Where it rejects, they count as missed. */
-export type TakeSubjects = (node: RedisNode, subjects: readonly string[]) => Promise<void>;
+export type TakeSubjects = (node: RedisNode, subjects: readonly LocatedSubject[]) => Promise<void>;
 
 export interface WalkOutcome {
   /** What could not be seen, for a person; empty where everything was. */

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import { STATUS_MEMBER, VERSION_MEMBER } from './keyspace.js';
+import type { Command } from './pipeline.js';
+
+/**
+ * A script over subjects of one hash slot. All of them are atomic, name every key that they touch (a script over others
+ * breaks off halfway where the slot is moving), and take the time as an argument: ARGV[1] is the horizon,
+ * `now - tolerance`, and what expired by then counts as gone; ARGV[2] is the tolerance.
+ */
+export interface Script {
+  readonly sha: string;
+  readonly source: string;
+}
+
+/** @param parts run one after the other */
+export function script(...parts: readonly string[]): Script {
+  const source = parts.join('');
+  return { source, sha: createHash('sha1').update(source).digest('hex') };
+}
+
+/** By its hash; a server that does not have it answers NOSCRIPT (a new master after a failover has none). */
+export function byHash(
+  { sha }: Script,
+  keys: readonly string[],
+  args: ReadonlyArray<string | number>,
+): Command {
+  return ['evalsha', sha, keys.length, ...keys, ...args];
+}
+
+export function bySource(
+  { source }: Script,
+  keys: readonly string[],
+  args: ReadonlyArray<string | number>,
+): Command {
+  return ['eval', source, keys.length, ...keys, ...args];
+}
+
+/** How much of a set one call of a script goes through: a server does nothing else meanwhile. */
+export const MEMBERS_PER_CALL = 1000;
+
+/** From here on a double is no exact integer: 2^53. */
+export const TOO_LARGE = Number.MAX_SAFE_INTEGER + 1;
+
+/** What a member and its score mean: see {@link parseEntry}. */
+export const ENTRIES = `
+local horizon, tolerance = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+-- Of what base36 of keyspace.ts writes; nil for all else.
+local function base36(text)
+  if #text > 10 or (#text > 1 and string.byte(text) == 48) then return nil end
+  return tonumber(text, 36)
+end
+
+-- Key ids by their text, for many members share one; false for what is none.
+local key_ids = setmetatable({}, { __index = function(known, text)
+  known[text] = base36(text) or false
+  return known[text]
+end })
+
+-- Iat and where the jti begins; nil for what is no entry.
+local function parse(member, exp)
+  if exp <= 0 or exp >= ${TOO_LARGE} or exp % 1 ~= 0 then return nil end
+  local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')
+  local iat = key and key_ids[key] and base36(iat_text)
+  return iat, jti_from
+end
+`;
+
+/**
+ * How each write ends: the keys expire with the last entry that stays, and without any nothing of ours is left. (EXPIRE GT
+ * would not do: it leaves a key without an expiry as it is, Redis 7.0.) A member that is no entry is somebody else's: it
+ * stays, and where nothing else does it keeps the set.
+ *
+ * The order in `finish` matters: a key that a removal empties is gone, and where its slot is moving away, touching a key
+ * that is gone breaks the script off halfway (Redis 7.0: "non local key"). So what may empty a key is the last to touch it.
+ */
+export const EXPIRY = `
+-- Expired entries, and whether there may be more of them.
+local function expired_entries(set)
+  local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
+  local members = {}
+  for i = 1, #found, 2 do
+    if parse(found[i], tonumber(found[i + 1])) then members[#members + 1] = found[i] end
+  end
+  return members, #found == ${2 * MEMBERS_PER_CALL}
+end
+
+-- Of the live entries but those that are going, without reading all of them; nil where there are none.
+local function last_exp(set, going)
+  local from = 0
+  while true do
+    local top = redis.call('ZREVRANGEBYSCORE', set, '+inf', '(' .. horizon, 'WITHSCORES', 'LIMIT', from, 8)
+    if #top == 0 then return nil end
+    for i = 1, #top, 2 do
+      local exp = tonumber(top[i + 1])
+      if not (going and going[top[i]]) and parse(top[i], exp) then return exp end
+    end
+    from = from + 8
+  end
+end
+
+-- Lua 5.1 unpacks some 8,000 values at most: a caller has no more than two thousand.
+local function drop(set, labels, dropped)
+  if #dropped == 0 then return end
+  if redis.call('TYPE', labels).ok == 'hash' then redis.call('HDEL', labels, unpack(dropped)) end
+  redis.call('ZREM', set, unpack(dropped))
+end
+
+local function finish(set, labels, dropped, exp)
+  local labelled = redis.call('TYPE', labels).ok == 'hash'
+  if exp == nil then
+    if labelled then redis.call('UNLINK', labels) end
+    local noted = redis.call('ZMSCORE', set, '${STATUS_MEMBER}', '${VERSION_MEMBER}')
+    if noted[1] then dropped[#dropped + 1] = '${STATUS_MEMBER}' end
+    if noted[2] then dropped[#dropped + 1] = '${VERSION_MEMBER}' end
+    if redis.call('ZCARD', set) == #dropped then
+      redis.call('UNLINK', set)
+    elseif #dropped > 0 then
+      redis.call('ZREM', set, unpack(dropped))
+    end
+    return
+  end
+  local at = string.format('%.0f', exp + tolerance)
+  if labelled then redis.call('EXPIREAT', labels, at) end
+  redis.call('EXPIREAT', set, at)
+  drop(set, labels, dropped)
+end
+`;
+
+/** The members of a sorted set in portions, each once that is there all the while. */
+export const PAGING = `
+-- By bytes, as a sorted set orders its members; Lua compares strings by the locale.
+local function is_before(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- How many members come before this place in the order, or hold it.
+local function rank_behind(set, score, member)
+  local own = redis.call('ZSCORE', set, member)
+  if own and tonumber(own) == tonumber(score) then return redis.call('ZRANK', set, member) + 1 end
+  local low, high = redis.call('ZCOUNT', set, '-inf', '(' .. score), redis.call('ZCOUNT', set, '-inf', score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_before(member, redis.call('ZRANGE', set, middle, middle)[1]) then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+-- Members and scores behind a cursor, and the next cursor: a score and a member in hexadecimal. The first and the last
+-- cursor are ''.
+local function page(set, cursor)
+  local from = 0
+  if cursor ~= '' then
+    local score, hex = string.match(cursor, '^(%S+) (%x*)$')
+    from = rank_behind(set, score, (string.gsub(hex, '..', function(byte) return string.char(tonumber(byte, 16)) end)))
+  end
+  local found = redis.call('ZRANGE', set, from, from + ${MEMBERS_PER_CALL}, 'WITHSCORES')
+  if #found <= 2 * ${MEMBERS_PER_CALL} then return found, '' end
+  table.remove(found)
+  table.remove(found)
+  local hex = string.gsub(found[#found - 1], '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return found, found[#found] .. ' ' .. hex
+end
+`;

@@ -1,0 +1,66 @@
+import type { Redis } from 'ioredis';
+import type { EntryName, TidyOutcome } from '../../domain/ports.js';
+import type { Answer, Request } from './batching.js';
+import { entryMember } from './keyspace.js';
+import { MEMBERS_PER_CALL } from './lua.js';
+import { unwrap } from './pipeline.js';
+import { confirmAll } from './replicas.js';
+import { NOT_OURS, TIDY } from './scripts.js';
+import type { WholeRegistry } from './walk.js';
+
+/**
+ * Runs {@link TIDY} on each of these subjects, as often as it takes.
+ *
+ * @param timed what every script is told of the time
+ */
+export async function tidy(
+  { connection, batcher, keyspace }: WholeRegistry,
+  subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+  timed: ReadonlyArray<string | number>,
+): Promise<TidyOutcome> {
+  const removedByNode = new Map<string, number>();
+  const touched = new Set<Redis | null>();
+  let removed = 0;
+
+  /** @returns whether more of the subject may have expired */
+  const add = (answer: Answer, slot: number): boolean => {
+    const [state, count = 0, isWritten = 0, isFull = 0] = read(answer);
+    if (state === NOT_OURS || isWritten === 0) return false;
+    const name = answer.node?.name ?? connection.ownerName(slot) ?? '';
+    removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
+    touched.add(answer.client);
+    removed += count;
+    return isFull === 1;
+  };
+  const read = ({ replies }: Answer): number[] => {
+    try {
+      return unwrap(replies[0]) as number[];
+    } catch (error) {
+      throw connection.translate(error);
+    }
+  };
+
+  for (let from = 0; from < subjects.length; from += SUBJECTS_AT_ONCE) {
+    await Promise.all(
+      subjects.slice(from, from + SUBJECTS_AT_ONCE).map(async ({ sub, entries }) => {
+        const { entries: set, labels, slot } = keyspace.keysOf(sub);
+        const tidyOnce = async (members: readonly string[]): Promise<boolean> => {
+          const request: Request = { slot, keys: [set, labels], script: TIDY, args: [...timed, ...members] };
+          return add(await batcher.send(request), slot);
+        };
+        const members = entries.map(entryMember);
+        let next = 0;
+        for (let isMore = true; isMore || next < members.length; next += MEMBERS_PER_CALL) {
+          isMore = await tidyOnce(members.slice(next, next + MEMBERS_PER_CALL));
+        }
+      }),
+    );
+  }
+  return {
+    removed,
+    byNode: [...removedByNode].map(([node, count]) => ({ node, removed: count })),
+    replicasConfirmed: await confirmAll(touched, connection.timeoutMs),
+  };
+}
+
+const SUBJECTS_AT_ONCE = 100;
