@@ -54,7 +54,14 @@ export interface Cli {
 
 /** The command line in this process: `main` with streams that are caught, a clock that is moved and nothing of the real environment. */
 export function cli(
-  options: { env?: Record<string, string>; clock?: MovableClock; home?: string; signal?: AbortSignal } = {},
+  options: {
+    env?: Record<string, string>;
+    clock?: MovableClock;
+    home?: string;
+    signal?: AbortSignal;
+    /** Called with each piece of standard output. */
+    onStdout?: (text: string) => void;
+  } = {},
 ): Cli {
   const home = options.home ?? temporaryFolder();
   const clock = options.clock ?? new MovableClock();
@@ -63,7 +70,7 @@ export function cli(
   const run = async (...words: Word[]): Promise<CliResult> => {
     const argv = words.filter((word) => typeof word === 'string');
     const input = words.find((word) => typeof word !== 'string')?.stdin ?? '';
-    const stdout = new Capture();
+    const stdout = new Capture(options.onStdout);
     const stderr = new Capture();
     const stdin = input instanceof Readable ? input : Readable.from([input], { objectMode: false });
     const io = { stdin, stdout, stderr, env, cwd: home, clock };
@@ -109,9 +116,16 @@ export function temporaryFolder(): string {
 
 class Capture extends Writable {
   text = '';
+  readonly #onText: (text: string) => void;
+
+  constructor(onText: (text: string) => void = () => {}) {
+    super();
+    this.#onText = onText;
+  }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     this.text += chunk.toString();
+    this.#onText(chunk.toString());
     done();
   }
 }
