@@ -62,7 +62,7 @@ describe('tidy', () => {
 
     expect(removed).toBe(1);
     expect((await registry.list('alice', now)).map(({ jti }) => jti)).toEqual(['b']);
-    const left = (await client.zrange(keys.entries, 0, -1)).filter((member) => !member.endsWith('.b'));
+    const left = (await client.zrange(keys.entries, '0', '-1')).filter((member) => !member.endsWith('.b'));
     expect(left.sort()).toEqual(strangers);
     expect(await client.expiretime(keys.entries)).toBe(now + 60 + CLOCK_TOLERANCE_SECONDS);
     const [seen] = (await surveyAll(registry)).subjects;
@@ -77,7 +77,7 @@ describe('tidy', () => {
 
     await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 
-    expect((await client.zrange(keys.entries, 0, -1)).sort()).toEqual(strangers);
+    expect((await client.zrange(keys.entries, '0', '-1')).sort()).toEqual(strangers);
     expect(await client.exists(keys.labels)).toBe(0);
   });
 
