@@ -150,7 +150,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
         ['cache', 'flush', '--all', '--sub', 'alice'],
       ],
       ...[
-        ['cache', 'flush', '--kid', kid, '--issued-before', '1'],
+        ['cache', 'flush', '--all', '--issued-before', '1'],
         ['cache', 'flush', '--all', '--kid', kid],
       ],
       ...[

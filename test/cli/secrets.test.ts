@@ -93,6 +93,8 @@ describe.each(BACKENDS)('a normal day on %s', (backend) => {
           ['cache', 'inspect'],
           ['cache', 'nodes'],
           ['cache', 'flush', '--sub', 'nobody', '--yes'],
+          ['cache', 'snapshot', 'entries'],
+          ['cache', 'restore', 'entries'],
           ['db', 'status'],
         ],
         ...[
