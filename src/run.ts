@@ -128,7 +128,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       const progress = openProgress(label, { stream: io.stderr });
       try {
         return await walk(({ done, total, unit, entries }) =>
-          progress.update(done, total, {
+          progress.update(done, total, '', {
             unit,
             ...(entries === undefined ? {} : { yield: { count: entries, unit: 'tokens' } }),
           }),

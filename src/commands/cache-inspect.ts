@@ -1,4 +1,3 @@
-import { Option } from 'commander';
 import { findEntry } from '../domain/entry-lookup.js';
 import { JwtctlError } from '../domain/errors.js';
 import { type Inspection, inspectRegistry, inspectSubject } from '../domain/inspection.js';
@@ -28,10 +27,10 @@ export const defineCacheInspection: DefineGroup = (group, run) => {
       integerFlag('--top', 0, 1000),
     )
     .option('--deep', 'also what takes a look-up for each subject: does it expire in time, is it a user')
-    .addOption(
-      new Option('--watch [interval]', 'look again and again, and show what changes (default: every 2s)')
-        .preset('2s')
-        .argParser(durationFlag),
+    .option(
+      '--watch [interval]',
+      'look again and again until Ctrl-C, and show what changes (default: every 2s)',
+      durationFlag,
     )
     .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
     .addHelpText('after', examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3'))
@@ -65,9 +64,11 @@ interface InspectFlags {
   kid?: string;
   top?: number;
   deep?: true;
-  /** Seconds. */
-  watch?: number;
+  /** Seconds; true where it is not said. */
+  watch?: number | true;
 }
+
+const WATCH_SECONDS = 2;
 
 const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   const { globals, signal } = invocation;
@@ -75,12 +76,9 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   const look = await lookingBy(invocation, flags);
   const { clock } = await invocation.context();
   if (flags.watch !== undefined) {
-    const looks = watchRegistry((at, since) => look(at, since), {
-      clock,
-      intervalSeconds: flags.watch,
-      signal,
-    });
-    return { view: watch(looks, flags.watch) };
+    const intervalSeconds = flags.watch === true ? WATCH_SECONDS : flags.watch;
+    const looks = watchRegistry((at, since) => look(at, since), { clock, intervalSeconds, signal });
+    return { view: watch(looks, intervalSeconds) };
   }
   const now = clock.now();
   const report = await invocation.withProgress('Reading', (onProgress) => look(now, undefined, onProgress));

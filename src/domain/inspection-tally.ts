@@ -10,7 +10,9 @@ interface Seen {
   /** Entries that count, and all of them. */
   counted: number;
   live: number;
+  /** The last `exp`, and that of what was issued before this look. */
   lastExp: number;
+  lastSettledExp: number;
   malformed: number;
   bytes: number | null;
   details: SurveyedSubject['details'];
@@ -84,28 +86,37 @@ export class InspectionTally {
   #seenOf({ sub, isFirst, isLast, bytes, details }: SurveyedSubject): Seen {
     const known = isFirst ? undefined : this.#unfinished.get(sub);
     if (known !== undefined) return known;
-    const seen: Seen = { counted: 0, live: 0, lastExp: 0, malformed: 0, bytes, details };
+    const seen: Seen = {
+      ...{ counted: 0, live: 0, lastExp: 0, lastSettledExp: 0, malformed: 0, bytes, details },
+    };
     if (!isLast) this.#unfinished.set(sub, seen);
     return seen;
   }
 
-  // Called for millions of entries: plain loops.
+  // For millions of entries: plain loops over local variables.
   #addEntries({ node, entries, malformed }: SurveyedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
+    const [ttl, byKeyId] = [this.#ttl, this.#byKeyId];
+    let { lastExp, lastSettledExp } = seen;
+    let [counted, beforeNow, beforeSince] = [0, 0, 0];
+    for (const { keyId, iat, exp } of entries) {
+      if (exp > lastExp) lastExp = exp;
+      if (exp > lastSettledExp && iat < now) lastSettledExp = exp;
+      if (key !== undefined && keyId !== key.id) continue;
+      counted += 1;
+      if (iat < now) beforeNow += 1;
+      if (iat < since) beforeSince += 1;
+      byKeyId.set(keyId, (byKeyId.get(keyId) ?? 0) + 1);
+      const bar = barOf(exp - now);
+      ttl[bar] = (ttl[bar] ?? 0) + 1;
+    }
+    seen.lastExp = lastExp;
+    seen.lastSettledExp = lastSettledExp;
     seen.malformed += malformed;
     seen.live += entries.length;
-    const before = seen.counted;
-    for (const { keyId, iat, exp } of entries) {
-      if (exp > seen.lastExp) seen.lastExp = exp;
-      if (key !== undefined && keyId !== key.id) continue;
-      seen.counted += 1;
-      if (iat < now) this.#beforeNow += 1;
-      if (iat < since) this.#beforeSince += 1;
-      this.#byKeyId.set(keyId, (this.#byKeyId.get(keyId) ?? 0) + 1);
-      const bar = barOf(exp - now);
-      this.#ttl[bar] = (this.#ttl[bar] ?? 0) + 1;
-    }
-    const counted = seen.counted - before;
+    seen.counted += counted;
+    this.#beforeNow += beforeNow;
+    this.#beforeSince += beforeSince;
     this.#entries += counted;
     if (counted > 0) this.#byNode.set(node, (this.#byNode.get(node) ?? 0) + counted);
   }
@@ -116,7 +127,7 @@ export class InspectionTally {
     this.#malformed += malformed;
     if (details !== null) {
       if (details.expiresAt === null) this.#noTtl += 1;
-      else if (!this.#expiresInTime(details.expiresAt, seen.lastExp)) this.#ttlMismatch += 1;
+      else if (!this.#expiresInTime(details.expiresAt, seen)) this.#ttlMismatch += 1;
     }
     if (counted === 0) return false;
     this.#subjects += 1;
@@ -125,10 +136,15 @@ export class InspectionTally {
     return true;
   }
 
-  /** Where nothing is alive, nothing may be kept for longer either. */
-  #expiresInTime(expiresAt: number, lastExp: number): boolean {
+  /**
+   * With its last entry; where nothing is alive, nothing may be kept for longer either. What has been issued since this look
+   * began may not have been there yet when the expiry was read.
+   */
+  #expiresInTime(expiresAt: number, { lastExp, lastSettledExp }: Seen): boolean {
     const { now, clockToleranceSeconds } = this.#input;
-    return lastExp === 0 ? expiresAt <= now : expiresAt === lastExp + clockToleranceSeconds;
+    if (lastExp === 0) return expiresAt <= now;
+    const exp = expiresAt - clockToleranceSeconds;
+    return lastSettledExp <= exp && exp <= lastExp;
   }
 
   /** An entry names its key by row id; a row that is gone has no kid to show any more. */

@@ -139,11 +139,14 @@ export async function inspectSubject(
   return { ...report, subject: { sub, node, expiresAt, expired, userStatus, notedUser } };
 }
 
-/** Counts who is no user, some hundreds at a time: never one query a subject, and no more in memory than go into one. */
+/**
+ * Counts who is no user, some hundreds at a time: never one query a subject, and no more in memory than two queries take.
+ * While one is under way the walk goes on.
+ */
 class StrangerCount {
   readonly #users: Pick<UserDirectory, 'findMany'>;
   #waiting: string[] = [];
-  #strangers = 0;
+  #asking = Promise.resolve(0);
 
   constructor(users: Pick<UserDirectory, 'findMany'>) {
     this.#users = users;
@@ -151,19 +154,22 @@ class StrangerCount {
 
   async add(subs: readonly string[]): Promise<void> {
     this.#waiting.push(...subs);
-    if (this.#waiting.length >= SUBJECTS_PER_QUERY) await this.#ask();
+    if (this.#waiting.length >= SUBJECTS_PER_QUERY) this.#ask(await this.#asking);
   }
 
   async count(): Promise<number> {
-    if (this.#waiting.length > 0) await this.#ask();
-    return this.#strangers;
+    if (this.#waiting.length > 0) this.#ask(await this.#asking);
+    return this.#asking;
   }
 
-  async #ask(): Promise<void> {
+  #ask(strangers: number): void {
     const subs = this.#waiting;
     this.#waiting = [];
-    const found = await this.#users.findMany(subs);
-    this.#strangers += subs.filter((sub) => !found.has(sub)).length;
+    this.#asking = this.#users
+      .findMany(subs)
+      .then((found) => strangers + subs.filter((sub) => !found.has(sub)).length);
+    // Whoever waits for it next is told.
+    this.#asking.catch(() => {});
   }
 }
 

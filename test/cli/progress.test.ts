@@ -34,8 +34,8 @@ describe.each(BACKENDS)('how far a walk is, on %s', (backend) => {
     const extra = { yield: { count: 2, unit: 'tokens' } };
     expect(told[0]?.updates.at(-1)).toEqual(
       stores.isCluster
-        ? [16_384, 16_384, { unit: 'slots', ...extra }]
-        : [1, null, { unit: 'subjects', ...extra }],
+        ? [16_384, 16_384, '', { unit: 'slots', ...extra }]
+        : [1, null, '', { unit: 'subjects', ...extra }],
     );
   });
 

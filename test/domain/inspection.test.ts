@@ -263,6 +263,17 @@ describe('a deep inspection', () => {
     expect(anomalies).toMatchObject({ noTtl: 0, ttlMismatch: 0 });
   });
 
+  test('does not hold against a subject what is issued while its parts are read', async () => {
+    const { anomalies } = await deep([
+      surveyed('alice', { isLast: false, details: details(end()) }),
+      surveyed('alice', {
+        isFirst: false,
+        entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), label: null }],
+      }),
+    ]);
+    expect(anomalies.ttlMismatch).toBe(0);
+  });
+
   test('counts subjects with entries that are no users; a disabled user is one', async () => {
     const { users } = service.database;
     for (const sub of ['known', 'disabled']) await users.add({ sub, name: null, at: now });
@@ -291,6 +302,17 @@ describe('a deep inspection', () => {
     expect(asked.length).toBeLessThanOrEqual(10);
     expect(Math.max(...asked)).toBeLessThanOrEqual(1_000);
   });
+});
+
+test('a user directory that fails ends a deep inspection', async () => {
+  const users = { findMany: () => Promise.reject(new Error('The database is away.')) };
+  const portions = Array.from({ length: 12 }, (_, portion) =>
+    Array.from({ length: 100 }, (_, index) => surveyed(`user-${portion}-${index}`)),
+  );
+  for (const shown of [portions, portions.slice(0, 1)]) {
+    const inspected = inspectRegistry(showing(shown), KEYS, { ...input(), deep: { users } });
+    await expect(inspected).rejects.toThrow('The database is away.');
+  }
 });
 
 describe('an inspection of one subject', () => {

@@ -1,16 +1,18 @@
 import type { Redis } from 'ioredis';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { DeadlineError, replyCode } from './errors.js';
-import type { SubjectKeys } from './keyspace.js';
 import { type Command, type Reply, sendPipeline } from './pipeline.js';
 import { byHash, bySource, type Script } from './scripts.js';
 
-/** Commands on the keys of one subject. */
+/** Commands on keys of one hash slot. */
 export type Request = {
-  keys: SubjectKeys;
+  slot: number;
   /** On the connection where WAIT may follow without holding up the reads of others. */
   confirming?: boolean;
-} & ({ commands: readonly Command[] } | { script: Script; args: ReadonlyArray<string | number> });
+} & (
+  | { commands: readonly Command[] }
+  | { script: Script; keys: readonly string[]; args: ReadonlyArray<string | number> }
+);
 
 export interface Answer {
   /** A reply for each command, errors of the commands' own (WRONGTYPE, OOM …) in their places; for a script only one. */
@@ -67,7 +69,7 @@ export class Batcher {
     const owner = this.#connection.owners();
     const groups = new Map<Redis, Group>();
     for (const pending of batch) {
-      const node = owner(pending.request.keys.slot);
+      const node = owner(pending.request.slot);
       if (node === undefined) {
         void this.#resend(pending, null);
         continue;
@@ -142,7 +144,7 @@ interface Group {
 /** ioredis joins a pipeline into one string, and a server keeps all of its replies: neither may grow without bounds. */
 const PIPELINE_LIMIT = 1000;
 
-function commandsOf(request: Request): readonly Command[] {
+export function commandsOf(request: Request): readonly Command[] {
   return 'script' in request ? [byHash(request.script, request.keys, request.args)] : request.commands;
 }
 
@@ -159,7 +161,7 @@ function loadScripts(members: readonly Pending[], commands: Array<readonly Comma
 const MOVING = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN']);
 
 /** Whether a reply says that the command was not carried out here and may be elsewhere, or was lost with the connection. */
-function isUndelivered(reply: Reply): boolean {
+export function isUndelivered(reply: Reply): boolean {
   if (!(reply instanceof Error)) return false;
   const code = replyCode(reply);
   return code === null || code === 'NOSCRIPT' || MOVING.has(code);

@@ -12,6 +12,7 @@ import {
 import { clusterDown, hasCode, type RedisAddress, reasonOf, translateError } from './errors.js';
 import { openCluster, openStandalone } from './opening.js';
 import { type Command, withDeadline } from './pipeline.js';
+import { ReadConnection } from './reading.js';
 
 export type { HostPort, RedisOptions } from './client-options.js';
 
@@ -42,6 +43,8 @@ export class RedisConnection {
   readonly address: RedisAddress;
   readonly #options: RedisOptions;
   readonly #confirming = new Map<Redis, Redis>();
+  /** By the server's name. */
+  readonly #reading = new Map<string, ReadConnection>();
   readonly #nodeErrors = new Map<string, unknown>();
   #client: Cluster | Redis | null = null;
   #opening: Promise<void> | null = null;
@@ -115,6 +118,16 @@ export class RedisConnection {
     return client;
   }
 
+  /** A connection to the same server for reading very much of it. Once it is lost the next call gives another one. */
+  reading(node: RedisNode): ReadConnection {
+    const known = this.#reading.get(node.name);
+    if (known !== undefined && !known.isLost) return known;
+    const { host = '', port = 0 } = node.client.options;
+    const fresh = new ReadConnection(this.#options, { host, port });
+    this.#reading.set(node.name, fresh);
+    return fresh;
+  }
+
   /**
    * Sends one command to whoever serves its key by now: follows MOVED and ASK, waits out a failover for a while.
    *
@@ -157,6 +170,7 @@ export class RedisConnection {
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const client of this.#confirming.values()) client.disconnect();
+    for (const connection of this.#reading.values()) connection.close();
     const client = this.#client;
     this.#client = null;
     if (client === null) return this.#opening?.catch(ignore);

@@ -71,11 +71,14 @@ export function statusAt(score: number | null, now: number): UserStatus | null {
 }
 
 /** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
-export function knownStatus(scores: ReadonlyMap<string, string>): KnownUserStatus | null {
-  const score = Number(scores.get(STATUS_MEMBER) ?? Number.NaN);
-  if (Number.isNaN(score)) return null;
-  const version = Math.abs(Number(scores.get(VERSION_MEMBER) ?? 0));
-  return { status: score > 0 ? 'enabled' : 'disabled', version, until: Math.abs(score) };
+export function knownStatus(status: string | null, version: string | null): KnownUserStatus | null {
+  if (status === null) return null;
+  const until = Number(status);
+  return {
+    status: until > 0 ? 'enabled' : 'disabled',
+    version: Math.abs(Number(version ?? 0)),
+    until: Math.abs(until),
+  };
 }
 
 /**
@@ -88,15 +91,36 @@ export function entryMember(entry: { keyId: number; iat: number; jti: string }):
 
 /** The entry behind a member and its score; null where they are none of ours. */
 export function parseEntry(member: string, score: string): RegistryEntry | null {
-  const match = ENTRY.exec(member);
+  const first = member.indexOf('.');
+  const second = member.indexOf('.', first + 1);
+  if (second === -1) return null;
+  const keyId = parseBase36(member, 0, first);
+  const iat = parseBase36(member, first + 1, second);
   const exp = Number(score);
-  if (match === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
-  const [, keyId = '', iat = '', jti = ''] = match;
-  return { jti, keyId: Number.parseInt(keyId, 36), iat: Number.parseInt(iat, 36), exp };
+  if (keyId === -1 || iat === -1 || !Number.isSafeInteger(exp) || exp <= 0) return null;
+  return { jti: member.slice(second + 1), keyId, iat, exp };
 }
 
-// Ten digits of base 36 are below 2^53.
-const ENTRY = /^(0|[1-9a-z][0-9a-z]{0,9})\.(0|[1-9a-z][0-9a-z]{0,9})\.(.*)$/s;
+/**
+ * What {@link base36} writes; -1 for all else. A walk reads millions of them: a regular expression and parseInt took five
+ * times as long.
+ */
+function parseBase36(text: string, from: number, end: number): number {
+  const length = end - from;
+  // Ten digits are below 2^53.
+  if (length < 1 || length > 10 || (length > 1 && text.charCodeAt(from) === DIGIT_0)) return -1;
+  let value = 0;
+  for (let index = from; index < end; index++) {
+    const code = text.charCodeAt(index);
+    if (code >= DIGIT_0 && code <= DIGIT_0 + 9) value = value * 36 + code - DIGIT_0;
+    else if (code >= LETTER_A && code < LETTER_A + 26) value = value * 36 + code - LETTER_A + 10;
+    else return -1;
+  }
+  return value;
+}
+
+const DIGIT_0 = '0'.charCodeAt(0);
+const LETTER_A = 'a'.charCodeAt(0);
 
 function base36(value: number): string {
   if (!Number.isSafeInteger(value) || value < 0) {

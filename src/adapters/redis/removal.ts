@@ -1,11 +1,11 @@
 import type { Redis } from 'ioredis';
-import type { EntryName, TidyOutcome, WalkOptions, WideRemoval } from '../../domain/ports.js';
+import type { EntryName, TidyOutcome, WideRemoval } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
 import { entryMember } from './keyspace.js';
 import { unwrap } from './pipeline.js';
 import { confirmReplicas } from './replicas.js';
 import { NOT_OURS, REMOVE, TIDY } from './scripts.js';
-import { type WholeRegistry, walkSubjects } from './walk.js';
+import { type WalkSteering, type WholeRegistry, walkSubjects } from './walk.js';
 
 /**
  * Runs {@link REMOVE} on every subject, a script per key with the key declared: a script over keys that it does not
@@ -16,7 +16,7 @@ import { type WholeRegistry, walkSubjects } from './walk.js';
 export async function removeEverywhere(
   { connection, batcher, keyspace }: WholeRegistry,
   args: ReadonlyArray<string | number>,
-  options: Pick<WalkOptions, 'signal' | 'onProgress'>,
+  steering: WalkSteering,
 ): Promise<WideRemoval> {
   const isRemoval = args[2] === 'remove';
   const byNode = new Map<string, { node: string; matched: number; removed: number }>();
@@ -35,7 +35,10 @@ export async function removeEverywhere(
 
   const take = async (walked: RedisNode, subjects: readonly string[]): Promise<void> => {
     const outcomes = await Promise.allSettled(
-      subjects.map((sub) => batcher.send({ keys: keyspace.keysOf(sub), script: REMOVE, args })),
+      subjects.map((sub) => {
+        const { entries, labels, slot } = keyspace.keysOf(sub);
+        return batcher.send({ slot, keys: [entries, labels], script: REMOVE, args });
+      }),
     );
     let failure: unknown;
     for (const outcome of outcomes) {
@@ -64,7 +67,7 @@ export async function removeEverywhere(
     if (failure !== undefined) throw failure;
   };
 
-  const { missed, masters } = await walkSubjects({ connection, batcher, keyspace }, take, options);
+  const { missed, masters } = await walkSubjects({ connection, batcher, keyspace }, take, steering);
   for (const { node } of masters) countFor(node.name);
   return {
     matched: total.matched,
@@ -95,15 +98,16 @@ export async function tidy(
   for (let from = 0; from < subjects.length; from += SUBJECTS_PER_TURN) {
     const requests = subjects.slice(from, from + SUBJECTS_PER_TURN).flatMap(({ sub, entries }) => {
       const members = entries.map(entryMember);
-      const keys = keyspace.keysOf(sub);
-      return portionsOf(members).map((portion) => ({ keys, script: TIDY, args: [...timed, ...portion] }));
+      const { entries: set, labels, slot } = keyspace.keysOf(sub);
+      const target = { slot, keys: [set, labels], script: TIDY };
+      return portionsOf(members).map((portion) => ({ ...target, args: [...timed, ...portion] }));
     });
     const answers = await Promise.all(requests.map((request) => batcher.send(request)));
     for (const [index, { replies, node, client }] of answers.entries()) {
       const [state, count = 0, isWritten = 0] = reply(() => unwrap(replies[0]) as number[]);
       if (state === NOT_OURS || isWritten === 0) continue;
       touched.add(client);
-      const name = node?.name ?? connection.ownerName(requests[index]?.keys.slot ?? 0) ?? '';
+      const name = node?.name ?? connection.ownerName(requests[index]?.slot ?? 0) ?? '';
       removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
       removed += count;
     }

@@ -1,14 +1,13 @@
-import type { WalkOptions } from '../../domain/ports.js';
-import type { RedisConnection, RedisNode } from './connect.js';
-import type { Keyspace } from './keyspace.js';
-import { sendPipeline, unwrap } from './pipeline.js';
-import type { TakeSubjects, WalkOutcome, WholeRegistry } from './walk.js';
+import type { RedisNode } from './connect.js';
+import { unwrap } from './pipeline.js';
+import { type Bulks, stringAt } from './resp.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
 
 /** Every subject of a single server. */
 export async function scanServer(
   whole: WholeRegistry,
   take: TakeSubjects,
-  { signal, onProgress }: Pick<WalkOptions, 'signal' | 'onProgress'>,
+  { signal, onProgress }: WalkSteering,
 ): Promise<WalkOutcome> {
   const [node] = whole.connection.nodes();
   if (node === undefined) throw whole.connection.translate(new Error('The connection was lost at once.'));
@@ -16,7 +15,7 @@ export async function scanServer(
   const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
   let done = 0;
   try {
-    for await (const subjects of scanSubjects(whole, node)) {
+    for await (const subjects of scanSubjects(whole, node, () => true)) {
       if (signal?.aborted) return missed(INTERRUPTED);
       await take(node, subjects);
       done += subjects.length;
@@ -24,40 +23,56 @@ export async function scanServer(
     }
     return { missed: [], masters };
   } catch (error) {
-    return missed(whole.connection.reasonFor(node.name, error));
+    return missed(signal?.aborted ? INTERRUPTED : whole.connection.reasonFor(node.name, error));
   }
 }
 
 /**
- * The subjects of one server, each once, in portions. SCAN may name a key twice, so what was seen is kept: memory grows
- * with the subjects.
+ * The subjects of one server, each once, in portions. SCAN may name a key twice, so what was seen is kept: where there are
+ * so many keys that this could take up too much memory, the server is scanned several times, each time for some of the
+ * subjects.
  *
- * @throws what ioredis throws
+ * @throws what {@link ReadConnection.send} throws, and error replies
  */
 export async function* scanSubjects(
-  { connection, keyspace }: { connection: RedisConnection; keyspace: Keyspace },
+  { connection, keyspace }: WholeRegistry,
   node: RedisNode,
+  isWanted: (slot: number) => boolean,
 ): AsyncGenerator<string[]> {
-  const seen = new Set<string>();
-  let cursor = '0';
-  do {
-    const [reply] = await sendPipeline(
-      node.client,
-      [['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]],
-      connection.timeoutMs,
-    );
-    const [next, keys] = unwrap(reply) as [string, string[]];
-    cursor = next;
-    const subjects: string[] = [];
-    for (const key of keys) {
-      const sub = keyspace.subjectOf(key);
-      if (sub === null || seen.has(sub)) continue;
-      seen.add(sub);
-      subjects.push(sub);
-    }
-    yield subjects;
-  } while (cursor !== '0');
+  const { timeoutMs } = connection;
+  const [size] = await connection.reading(node).send([['dbsize']], timeoutMs);
+  const passes = Math.max(1, Math.ceil(Number(unwrap(size)) / SUBJECTS_PER_PASS));
+  for (let pass = 0; pass < passes; pass++) {
+    const seen = new Set<string>();
+    let cursor = '0';
+    do {
+      const [reply] = await connection
+        .reading(node)
+        .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
+      const found = unwrap(reply) as Bulks;
+      cursor = stringAt(found, 0);
+      const subjects: string[] = [];
+      for (let index = 1; 2 * index < found.at.length; index++) {
+        const sub = keyspace.subjectOf(stringAt(found, index));
+        if (sub === null || spread(sub) % passes !== pass || seen.has(sub)) continue;
+        seen.add(sub);
+        if (isWanted(keyspace.keysOf(sub).slot)) subjects.push(sub);
+      }
+      if (subjects.length > 0) yield subjects;
+    } while (cursor !== '0');
+  }
+}
+
+/** Not by slot: all subjects may be in one. FNV-1a. */
+function spread(sub: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < sub.length; index++) {
+    hash = Math.imul(hash ^ sub.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 0;
 }
 
 export const INTERRUPTED = 'interrupted';
 const KEYS_PER_STEP = 1000;
+/** Their names take up some 60 MB. */
+const SUBJECTS_PER_PASS = 500_000;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import { STATUS_MEMBER, VERSION_MEMBER } from './keyspace.js';
 import type { Command } from './pipeline.js';
 
 /**
@@ -14,13 +14,23 @@ export interface Script {
 /** The first element of a script's answer; the rest is the script's own. */
 export const NOT_OURS = 0;
 
+const PAGE_SIZE = 1000;
+
 /** By its hash; a server that does not have it answers NOSCRIPT (a new master after a failover has none). */
-export function byHash(script: Script, keys: SubjectKeys, args: ReadonlyArray<string | number>): Command {
-  return ['evalsha', script.sha, 2, keys.entries, keys.labels, ...args];
+export function byHash(
+  script: Script,
+  keys: readonly string[],
+  args: ReadonlyArray<string | number>,
+): Command {
+  return ['evalsha', script.sha, keys.length, ...keys, ...args];
 }
 
-export function bySource(script: Script, keys: SubjectKeys, args: ReadonlyArray<string | number>): Command {
-  return ['eval', script.source, 2, keys.entries, keys.labels, ...args];
+export function bySource(
+  script: Script,
+  keys: readonly string[],
+  args: ReadonlyArray<string | number>,
+): Command {
+  return ['eval', script.source, keys.length, ...keys, ...args];
 }
 
 /*
@@ -121,6 +131,60 @@ local function note_status(score, version)
   return 1
 end
 `;
+
+/** The members of a sorted set in portions, each once that is there all the while: see {@link PAGE}. */
+const PAGING = `
+-- By bytes, as a sorted set orders its members; Lua compares strings by the locale.
+local function is_before(one, other)
+  for i = 1, math.min(#one, #other) do
+    local a, b = string.byte(one, i), string.byte(other, i)
+    if a ~= b then return a < b end
+  end
+  return #one < #other
+end
+
+-- How many members come before this place in the order, or hold it.
+local function rank_behind(set, score, member)
+  local own = redis.call('ZSCORE', set, member)
+  if own and tonumber(own) == tonumber(score) then return redis.call('ZRANK', set, member) + 1 end
+  local low, high = redis.call('ZCOUNT', set, '-inf', '(' .. score), redis.call('ZCOUNT', set, '-inf', score)
+  while low < high do
+    local middle = math.floor((low + high) / 2)
+    if is_before(member, redis.call('ZRANGE', set, middle, middle)[1]) then high = middle else low = middle + 1 end
+  end
+  return low
+end
+
+-- Members and scores behind the cursor, and the next cursor: a score and a member in hexadecimal. Both begin as ''.
+local function page(set, cursor)
+  local from = 0
+  if cursor ~= '' then
+    local score, hex = string.match(cursor, '^(%S+) (%x*)$')
+    from = rank_behind(set, score, (string.gsub(hex, '..', function(byte) return string.char(tonumber(byte, 16)) end)))
+  end
+  local found = redis.call('ZRANGE', set, from, from + ${PAGE_SIZE}, 'WITHSCORES')
+  if #found <= 2 * ${PAGE_SIZE} then return found, '' end
+  table.remove(found)
+  table.remove(found)
+  local hex = string.gsub(found[#found - 1], '.', function(byte) return string.format('%02x', string.byte(byte)) end)
+  return found, found[#found] .. ' ' .. hex
+end
+`;
+
+/**
+ * Reads a portion of a sorted set, in the order of scores and members, from where the last portion ended. Members that
+ * come and go meanwhile move nothing: the place is found anew by score and member, and that member may be gone.
+ *
+ * KEYS: the set. ARGV: cursor. Answers: the next cursor ('': there is no more), then members and scores.
+ */
+export const PAGE = script(
+  `
+local found, cursor = page(KEYS[1], ARGV[1])
+table.insert(found, 1, cursor)
+return found
+`,
+  PAGING,
+);
 
 /**
  * Adds an entry; the oldest others beyond the maximum make room for it.
@@ -242,7 +306,7 @@ finish(dropped, last)
 return {1, removed, 1}
 `);
 
-function script(body: string): Script {
-  const source = `${COMMON}${body}`;
+function script(body: string, prelude = COMMON): Script {
+  const source = `${prelude}${body}`;
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }

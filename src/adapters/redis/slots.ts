@@ -1,32 +1,27 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WalkOptions } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
-import { HASH_SLOTS } from './keyspace.js';
+import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
+import { type Bulks, NO_BULKS, type RespReply, stringAt } from './resp.js';
 import { INTERRUPTED, scanSubjects } from './scan.js';
-import { formatSlots, isSettled, parseSlotView, type SlotView } from './slot-view.js';
-import type { TakeSubjects, WalkOutcome, WholeRegistry } from './walk.js';
+import { SlotLedger } from './slot-ledger.js';
+import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
 
 /** One walk over all slots: see {@link walkSubjects}. */
 export class SlotWalk {
   readonly #whole: WholeRegistry;
   readonly #take: TakeSubjects;
-  readonly #signal: AbortSignal | undefined;
-  readonly #onProgress: WalkOptions['onProgress'];
-  readonly #states = new Uint8Array(HASH_SLOTS);
+  readonly #steering: WalkSteering;
+  readonly #ledger = new SlotLedger();
   /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
 
-  constructor(
-    whole: WholeRegistry,
-    take: TakeSubjects,
-    { signal, onProgress }: Pick<WalkOptions, 'signal' | 'onProgress'>,
-  ) {
+  constructor(whole: WholeRegistry, take: TakeSubjects, steering: WalkSteering) {
     this.#whole = whole;
     this.#take = take;
-    this.#signal = signal;
-    this.#onProgress = onProgress;
+    this.#steering = steering;
   }
 
   async run(): Promise<WalkOutcome> {
@@ -35,8 +30,8 @@ export class SlotWalk {
     let giveUpAt = Number.POSITIVE_INFINITY;
     for (let pass = 1; ; pass++) {
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
-      for (const slot of this.#pending()) await this.#walkMoving(slot, masters);
-      if (this.#pending().length === 0 || this.#signal?.aborted) break;
+      for (const slot of this.#ledger.pending()) await this.#walkMoving(slot, masters);
+      if (this.#ledger.pending().length === 0 || this.#isAborted) break;
 
       // A failover takes a while, and so does the news of a slot's new owner.
       giveUpAt = Math.min(giveUpAt, Date.now() + connection.timeoutMs);
@@ -46,7 +41,7 @@ export class SlotWalk {
       masters = await this.#findMasters();
     }
     return {
-      missed: this.#missed(),
+      missed: this.#ledger.missed((slot) => this.#reasonFor(slot)),
       masters: masters
         .map(({ node, view }) => ({ node, slots: view.owned.reduce((sum, isOwned) => sum + isOwned, 0) }))
         .filter(({ slots }) => slots > 0),
@@ -71,21 +66,24 @@ export class SlotWalk {
     return found.filter((master) => master !== null);
   }
 
-  async #walkMaster({ node, view }: Master): Promise<void> {
-    const slots = this.#pending().filter((slot) => isSettled(view, slot));
+  async #walkMaster(master: Master): Promise<void> {
+    const { node } = master;
+    const slots = this.#ledger.pending().filter((slot) => isSettled(master.view, slot));
     const crowded: number[] = [];
-    let before = view;
+    const overfull: number[] = [];
     try {
-      for (let from = 0; from < slots.length && !this.#signal?.aborted; from += SLOTS_PER_STEP) {
-        const step = slots.slice(from, from + SLOTS_PER_STEP).filter((slot) => isSettled(before, slot));
-        before = await this.#walkStep(node, step, KEYS_PER_SLOT, crowded);
-      }
-      const overfull: number[] = [];
-      for (const slot of crowded) {
-        if (this.#signal?.aborted) return;
-        if (isSettled(before, slot))
-          before = await this.#walkStep(node, [slot], KEYS_PER_CROWDED_SLOT, overfull);
-      }
+      await this.#walkSlots(
+        master,
+        slots,
+        { keysPerSlot: KEYS_PER_SLOT, slotsAtOnce: SLOTS_AT_ONCE },
+        crowded,
+      );
+      await this.#walkSlots(
+        master,
+        crowded,
+        { keysPerSlot: KEYS_PER_CROWDED_SLOT, slotsAtOnce: 1 },
+        overfull,
+      );
       if (overfull.length > 0) await this.#scanSlots(node, overfull);
     } catch (error) {
       if (FORBIDDEN.has(replyCode(error) ?? '')) return this.#scanSlots(node, slots);
@@ -93,125 +91,159 @@ export class SlotWalk {
     }
   }
 
-  /** Reads some slots of a master. Those with `limit` keys or more are put into `crowded` instead. */
-  async #walkStep(node: RedisNode, slots: number[], limit: number, crowded: number[]): Promise<SlotView> {
-    const replies = await sendPipeline(
-      node.client,
-      [...slots.map((slot): Command => ['cluster', 'getkeysinslot', slot, limit]), CLUSTER_NODES],
-      this.#whole.connection.timeoutMs,
+  /**
+   * Two steps are on their way at any time, so that the server works on one while this process works on the other.
+   *
+   * @param fuller takes in the slots that hold `keysPerSlot` keys or more
+   */
+  async #walkSlots(
+    master: Master,
+    slots: readonly number[],
+    { keysPerSlot, slotsAtOnce }: { keysPerSlot: number; slotsAtOnce: number },
+    fuller: number[],
+  ): Promise<void> {
+    const pace = new Pace({ target: KEYS_AT_ONCE, first: Math.min(8, slotsAtOnce), most: slotsAtOnce });
+    let from = 0;
+    let hasFailed = false;
+    const walk = async (): Promise<void> => {
+      while (from < slots.length && !hasFailed && !this.#isAborted) {
+        const step = slots.slice(from, from + pace.size);
+        from += step.length;
+        try {
+          await this.#walkStep(master, step, { keysPerSlot, pace }, fuller);
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
+      }
+    };
+    const outcomes = await Promise.allSettled([walk(), walk()]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async #walkStep(
+    master: Master,
+    step: readonly number[],
+    { keysPerSlot, pace }: { keysPerSlot: number; pace: Pace },
+    fuller: number[],
+  ): Promise<void> {
+    const { node } = master;
+    const { connection } = this.#whole;
+    const slots = step.filter((slot) => isSettled(master.view, slot));
+    const replies = await connection
+      .reading(node)
+      .send([...slots.map((slot) => keysInSlot(slot, keysPerSlot)), CLUSTER_NODES], connection.timeoutMs);
+    master.view = parseSlotView(stringAt(bulksOf(replies.pop()), 0));
+    const lists = replies.map(bulksOf);
+    pace.learn(
+      slots.length,
+      lists.reduce((sum, { at }) => sum + at.length / 2, 0),
     );
-    const after = parseSlotView(String(unwrap(replies.at(-1))));
-    const seen: string[][] = [];
+    const subjects: string[] = [];
     const read: number[] = [];
     for (const [index, slot] of slots.entries()) {
-      const keys = unwrap(replies[index]) as string[];
-      if (!isSettled(after, slot)) continue;
-      if (keys.length >= limit) {
-        crowded.push(slot);
+      const keys = lists[index] ?? NO_BULKS;
+      if (!isSettled(master.view, slot)) continue;
+      if (keys.at.length >= 2 * keysPerSlot) {
+        fuller.push(slot);
         continue;
       }
       read.push(slot);
-      seen.push(this.#subjectsOf(keys));
+      subjects.push(...this.#subjectsOf(keys));
     }
-    await this.#takeAll(node, seen.flat(), read);
-    return after;
+    await this.#takeAll(node, subjects, read);
   }
 
   /** A slot on its way: first what is left where it comes from, then what has arrived. */
   async #walkMoving(slot: number, masters: readonly Master[]): Promise<void> {
     const source = masters.find(({ view }) => view.leaving.has(slot));
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
-    if (source === undefined || target === undefined || this.#signal?.aborted) return;
-    const command: Command = ['cluster', 'getkeysinslot', slot, KEYS_PER_CROWDED_SLOT];
-    const { timeoutMs } = this.#whole.connection;
+    if (source === undefined || target === undefined || this.#isAborted) return;
+    const { connection } = this.#whole;
+    const ask = async ({ node }: Master, command: Command): Promise<Bulks> =>
+      bulksOf((await connection.reading(node).send([command], connection.timeoutMs))[0]);
     try {
-      const [left] = await sendPipeline(source.node.client, [command], timeoutMs);
-      const [arrived] = await sendPipeline(target.node.client, [command], timeoutMs);
-      const [nodes] = await sendPipeline(source.node.client, [CLUSTER_NODES], timeoutMs);
-      const keys = new Set([...(unwrap(left) as string[]), ...(unwrap(arrived) as string[])]);
-      const isStillMoving = parseSlotView(String(unwrap(nodes))).leaving.get(slot) === target.view.id;
-      if (isStillMoving) await this.#takeAll(source.node, this.#subjectsOf([...keys]), [slot]);
+      const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
+      const lists = [await ask(source, command), await ask(target, command)];
+      const { leaving } = parseSlotView(stringAt(await ask(source, CLUSTER_NODES), 0));
+      const isWhole = lists.every(({ at }) => at.length < 2 * KEYS_PER_CROWDED_SLOT);
+      if (leaving.get(slot) !== target.view.id || !isWhole) return;
+      await this.#takeAll(source.node, [...new Set(lists.flatMap((keys) => this.#subjectsOf(keys)))], [slot]);
     } catch (error) {
       this.#fail(source.node, error);
     }
   }
 
-  /** One SCAN for slots that cannot be listed: the service forbids it, or others keep millions of keys in them. */
+  /** By SCAN, for slots that cannot be listed: the service forbids it, or others keep very many keys in them. */
   async #scanSlots(node: RedisNode, slots: readonly number[]): Promise<void> {
     const { connection, keyspace } = this.#whole;
-    const wanted = new Set(slots.filter((slot) => this.#states[slot] === PENDING));
+    const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
     try {
-      for await (const found of scanSubjects(this.#whole, node)) {
-        if (this.#signal?.aborted) return;
-        const subjects = found.filter((sub) => wanted.has(keyspace.keysOf(sub).slot));
+      for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
+        if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
-        await this.#takeAll(
-          node,
-          subjects,
-          [...new Set(subjects.map((sub) => keyspace.keysOf(sub).slot))],
-          LOST,
-        );
+        const begun = new Set(found.map((sub) => keyspace.keysOf(sub).slot));
+        this.#ledger.begin(begun);
+        await this.#takeSome(node, found, begun);
       }
-      const [nodes] = await sendPipeline(node.client, [CLUSTER_NODES], connection.timeoutMs);
-      const after = parseSlotView(String(unwrap(nodes)));
-      for (const slot of wanted) if (isSettled(after, slot)) this.#states[slot] = DONE;
+      const [reply] = await connection.reading(node).send([CLUSTER_NODES], connection.timeoutMs);
+      const after = parseSlotView(stringAt(bulksOf(reply), 0));
+      this.#ledger.finish([...wanted].filter((slot) => isSettled(after, slot)));
       this.#tellProgress();
     } catch (error) {
       this.#fail(node, error);
     }
   }
 
-  async #takeAll(
-    node: RedisNode,
-    subjects: readonly string[],
-    slots: readonly number[],
-    then = DONE,
-  ): Promise<void> {
-    // Nothing may be shown twice: until all of it has been taken, these slots are lost.
-    for (const slot of slots) this.#states[slot] = LOST;
-    for (let from = 0; from < subjects.length; from += SUBJECTS_PER_TAKE) {
-      if (this.#signal?.aborted) return;
-      await this.#take(node, subjects.slice(from, from + SUBJECTS_PER_TAKE));
-    }
-    for (const slot of slots) this.#states[slot] = then;
+  async #takeAll(node: RedisNode, subjects: readonly string[], slots: readonly number[]): Promise<void> {
+    if (this.#isAborted) return;
+    this.#ledger.begin(slots);
+    if (subjects.length > 0) await this.#takeSome(node, subjects, slots);
+    this.#ledger.finish(slots);
     this.#tellProgress();
   }
 
+  async #takeSome(node: RedisNode, subjects: readonly string[], slots: Iterable<number>): Promise<void> {
+    try {
+      await this.#take(node, subjects);
+    } catch (error) {
+      this.#ledger.lose(slots, this.#reasonOf(node, error));
+      throw error;
+    }
+  }
+
+  #subjectsOf(keys: Bulks): string[] {
+    const subjects: string[] = [];
+    for (let index = 0; 2 * index < keys.at.length; index++) {
+      const sub = this.#whole.keyspace.subjectOf(stringAt(keys, index));
+      if (sub !== null) subjects.push(sub);
+    }
+    return subjects;
+  }
+
+  get #isAborted(): boolean {
+    return this.#steering.signal?.aborted === true;
+  }
+
   #tellProgress(): void {
-    const done = this.#states.reduce((sum, state) => sum + Number(state === DONE), 0);
-    this.#onProgress?.({ unit: 'slots', done, total: HASH_SLOTS });
-  }
-
-  #subjectsOf(keys: readonly string[]): string[] {
-    return keys.map((key) => this.#whole.keyspace.subjectOf(key)).filter((sub) => sub !== null);
-  }
-
-  #pending(): number[] {
-    const slots: number[] = [];
-    for (let slot = 0; slot < HASH_SLOTS; slot++) if (this.#states[slot] === PENDING) slots.push(slot);
-    return slots;
+    this.#steering.onProgress?.(this.#ledger.progress);
   }
 
   #fail(node: RedisNode, error: unknown): void {
-    this.#failures.set(node.name, this.#whole.connection.reasonFor(node.name, error));
+    this.#failures.set(node.name, this.#reasonOf(node, error));
   }
 
-  #missed(): string[] {
-    const byReason = new Map<string, number[]>();
-    for (let slot = 0; slot < HASH_SLOTS; slot++) {
-      if (this.#states[slot] === DONE) continue;
-      const owner = this.#whole.connection.ownerName(slot);
-      const failure = owner === undefined ? undefined : this.#failures.get(owner);
-      const reason = this.#signal?.aborted
-        ? INTERRUPTED
-        : owner === undefined
-          ? 'served by no master'
-          : `${owner}: ${failure ?? 'the slot was moving'}`;
-      const slots = byReason.get(reason);
-      if (slots === undefined) byReason.set(reason, [slot]);
-      else slots.push(slot);
-    }
-    return [...byReason].map(([reason, slots]) => `${formatSlots(slots)} (${reason})`);
+  #reasonOf(node: RedisNode, error: unknown): string {
+    return this.#isAborted
+      ? INTERRUPTED
+      : `${node.name}: ${this.#whole.connection.reasonFor(node.name, error)}`;
+  }
+
+  #reasonFor(slot: number): string {
+    if (this.#isAborted) return INTERRUPTED;
+    const owner = this.#whole.connection.ownerName(slot);
+    if (owner === undefined) return 'served by no master';
+    return this.#failures.get(owner) ?? `${owner}: the slot was moving`;
   }
 }
 
@@ -220,17 +252,22 @@ interface Master {
   view: SlotView;
 }
 
-const PENDING = 0;
-const DONE = 1;
-const LOST = 2;
+function keysInSlot(slot: number, limit: number): Command {
+  return ['cluster', 'getkeysinslot', slot, limit];
+}
+
+function bulksOf(reply: RespReply | undefined): Bulks {
+  const value = unwrap(reply);
+  return typeof value === 'object' && value !== null ? (value as Bulks) : NO_BULKS;
+}
 
 const CLUSTER_NODES: Command = ['cluster', 'nodes'];
 /** What a service answers to a command that it does not offer. */
 const FORBIDDEN = new Set(['NOPERM', 'ERR']);
 
 const MAX_PASSES = 5;
-const SLOTS_PER_STEP = 128;
+const SLOTS_AT_ONCE = 32;
+const KEYS_AT_ONCE = 500;
 /** Ten million subjects put some 600 into a slot. */
 const KEYS_PER_SLOT = 1000;
-const KEYS_PER_CROWDED_SLOT = 200_000;
-const SUBJECTS_PER_TAKE = 500;
+const KEYS_PER_CROWDED_SLOT = 10_000;

@@ -1,9 +1,9 @@
-import type { SubjectDetails, SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
+import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
 import type { RedisNode } from './connect.js';
-import { replyCode } from './errors.js';
 import { numberIn, parseInfo } from './info.js';
-import { knownStatus, parseEntry, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
-import { type Command, type Reply, sendPipeline } from './pipeline.js';
+import { Pace } from './pace.js';
+import { sendPipeline } from './pipeline.js';
+import { SubjectReader } from './subject-reads.js';
 import { type WholeRegistry, walkSubjects } from './walk.js';
 
 /** Takes subjects in, one portion after the other. */
@@ -17,133 +17,88 @@ export interface SurveyOptions extends WalkOptions {
   tolerance: number;
 }
 
-/**
- * Shows `take` every subject with live or malformed entries, and with details every other one too.
- *
- * MEMORY USAGE is asked for the first subjects of each master and for some of the rest: it costs about as much as
- * reading the entries.
- */
+/** Shows `take` every subject with live or malformed entries, and with details every other one too. */
 export async function survey(
   whole: WholeRegistry,
   take: TakeSurveyed,
   options: SurveyOptions,
 ): Promise<SurveyOutcome> {
-  const { connection, batcher, keyspace } = whole;
-  const { signal, withDetails = false } = options;
-  const horizon = options.now - options.tolerance;
-  const sampled = new Map<string, number>();
+  const { now, signal, withDetails = false, tolerance } = options;
+  const reader = new SubjectReader(whole, { horizon: now - tolerance, withDetails });
+  const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
   // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
   const ended = new AbortController();
-  let taken: Promise<void> = Promise.resolve();
+  const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
 
-  const isSampled = (node: Pick<RedisNode, 'name'>): boolean => {
+  /** The last portion that was handed over. Masters are walked side by side, but `take` gets one at a time. */
+  let taken = Promise.resolve();
+  const handOver = (subjects: readonly SurveyedSubject[]): Promise<void> => {
+    const handed = taken.then(async () => {
+      stop.throwIfAborted();
+      try {
+        await take(subjects);
+      } catch (error) {
+        ended.abort(error);
+        throw error;
+      }
+    });
+    taken = handed.catch(() => {});
+    return handed;
+  };
+
+  const sampled = new Map<string, number>();
+  /** The first subjects of each master, and some of the rest. */
+  const sampling = (node: RedisNode) => (): boolean => {
     const count = sampled.get(node.name) ?? 0;
     sampled.set(node.name, count + 1);
     return count < SAMPLED_FIRST || count % SAMPLED_EVERY === 0;
   };
 
-  /** Masters are walked side by side, but `take` is given one portion at a time. */
-  const handOver = (subjects: readonly SurveyedSubject[]): Promise<void> => {
-    taken = taken.then(async () => {
-      if (ended.signal.aborted) return;
-      await take(subjects);
-    });
-    taken = taken.catch((error) => ended.abort(error));
-    return taken;
-  };
-
-  const takeSubjects = async (node: Pick<RedisNode, 'name'>, subjects: readonly string[]): Promise<void> => {
-    const answers = await Promise.all(
-      subjects.map((sub) => {
-        const keys = keyspace.keysOf(sub);
-        return batcher.send({ keys, commands: readsOf(keys, { withDetails, isSampled: isSampled(node) }) });
-      }),
-    );
-    const read: SurveyedSubject[] = [];
-    for (const [index, answer] of answers.entries()) {
-      const failure = answer.replies.find(
-        (reply) => reply instanceof Error && replyCode(reply) !== 'WRONGTYPE',
-      );
-      if (failure !== undefined) throw connection.translate(failure);
-      const subject = readSubject(answer.replies, { horizon, withDetails });
-      const isShown = withDetails
-        ? subject.details !== null
-        : subject.entries.length > 0 || subject.malformed > 0;
-      if (isShown)
-        read.push({ sub: subjects[index] ?? '', node: answer.node?.name ?? node.name, ...subject });
+  const takeSubjects = async (node: RedisNode, subjects: readonly string[]): Promise<void> => {
+    for (let from = 0; from < subjects.length; ) {
+      stop.throwIfAborted();
+      const portion = subjects.slice(from, from + pace.size);
+      from += portion.length;
+      const { shown, large, size } = await reader.read(node, portion, sampling(node));
+      pace.learn(portion.length, size);
+      if (shown.length > 0) await handOver(shown);
+      for (const subject of large) {
+        for await (const part of reader.parts(subject)) await handOver([part]);
+      }
     }
-    if (read.length > 0) await handOver(read);
   };
 
   if (options.sub !== undefined) {
-    await connection.ready();
-    const node = connection.ownerName(keyspace.keysOf(options.sub).slot) ?? '';
-    await takeSubjects({ name: node }, [options.sub]);
-    ended.signal.throwIfAborted();
+    const asked = await ownerOf(whole, options.sub);
+    await takeSubjects(asked, [options.sub]);
+    const node = whole.connection.ownerName(whole.keyspace.keysOf(options.sub).slot) ?? asked.name;
     const master = { node, role: 'master', slots: null, usedMemoryBytes: null } as const;
     return { complete: true, missed: [], nodes: [master] };
   }
-  const { missed, masters } = await walkSubjects(whole, takeSubjects, {
-    ...options,
-    signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]),
-  });
+  const { missed, masters } = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
   const nodes = await Promise.all(
     masters.map(async ({ node, slots }) => {
-      const usedMemoryBytes = await usedMemory(node, connection.timeoutMs);
+      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
       return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
     }),
   );
   return { complete: missed.length === 0, missed, nodes };
 }
 
+/** Some 1,000 entries, which a server reads in less than a millisecond. */
+const CHARACTERS_AT_ONCE = 50_000;
+const SUBJECTS_AT_ONCE = 500;
+
 const SAMPLED_FIRST = 20;
 const SAMPLED_EVERY = 50;
 
-/** In the order in which {@link readSubject} takes their replies. */
-function readsOf(
-  keys: SubjectKeys,
-  { withDetails, isSampled }: { withDetails: boolean; isSampled: boolean },
-): Command[] {
-  const reads: Command[] = [['zrange', keys.entries, 0, -1, 'WITHSCORES']];
-  if (withDetails) reads.push(['hgetall', keys.labels], ['expiretime', keys.entries]);
-  if (isSampled) reads.push(['memory', 'usage', keys.entries], ['memory', 'usage', keys.labels]);
-  return reads;
-}
-
-/** `details` is null where nothing is kept of the subject, too. A key of a foreign type under a name of ours is not ours. */
-function readSubject(
-  replies: readonly Reply[],
-  { horizon, withDetails }: { horizon: number; withDetails: boolean },
-): Omit<SurveyedSubject, 'sub' | 'node'> {
-  const [set, ...others] = replies;
-  const [hash, expiresAt] = withDetails ? others.splice(0, 2) : [];
-  const [setBytes, labelsBytes] = others;
-  // ioredis makes an object of this reply.
-  const labels = new Map<string, string>(hash instanceof Error ? [] : Object.entries(hash ?? {}));
-  const noted = new Map<string, string>();
-  const entries: SurveyedSubject['entries'] = [];
-  let malformed = 0;
-  let expired = 0;
-  const values: string[] = Array.isArray(set) ? set : [];
-  for (let index = 0; index < values.length; index += 2) {
-    const member = values[index] ?? '';
-    const score = values[index + 1] ?? '';
-    if (member === STATUS_MEMBER || member === VERSION_MEMBER) {
-      noted.set(member, score);
-      continue;
-    }
-    const entry = parseEntry(member, score);
-    if (entry === null) malformed++;
-    else if (entry.exp > horizon) entries.push({ ...entry, label: labels.get(member) ?? null });
-    else expired++;
-  }
-  const details: SubjectDetails | null =
-    withDetails && values.length > 0
-      ? { expiresAt: Number(expiresAt) < 0 ? null : Number(expiresAt), expired, user: knownStatus(noted) }
-      : null;
-  const bytes = typeof setBytes === 'number' ? setBytes + (Number(labelsBytes) || 0) : null;
-  return { isFirst: true, isLast: true, entries, malformed, bytes, details };
+/** Any node will do where none is known to serve the slot: it says who does. */
+async function ownerOf({ connection, keyspace }: WholeRegistry, sub: string): Promise<RedisNode> {
+  await connection.ready();
+  const node = connection.owners()(keyspace.keysOf(sub).slot) ?? connection.nodes()[0];
+  if (node === undefined) throw connection.translate(new Error('The connection was lost at once.'));
+  return node;
 }
 
 async function usedMemory(node: RedisNode, timeoutMs: number): Promise<number | null> {

@@ -194,9 +194,10 @@ export class RedisTokenRegistry implements TokenRegistry {
     args: ReadonlyArray<string | number>,
     confirming = false,
   ): Promise<{ answer: unknown[] | typeof NOT_OURS; client: Redis | null }> {
-    const keys = this.#keyspace.keysOf(sub);
+    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
     const { replies, client } = await this.#batcher.send({
-      keys,
+      slot,
+      keys: [entries, labels],
       script,
       args: this.#timed(now, args),
       confirming,
@@ -211,7 +212,7 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   /** The replies to reads; what a key of a foreign type refuses to tell is null. */
   async #read(keys: SubjectKeys, ...commands: Command[]): Promise<unknown[]> {
-    const { replies } = await this.#batcher.send({ keys, commands });
+    const { replies } = await this.#batcher.send({ slot: keys.slot, commands });
     return replies.map((reply) => {
       if (replyCode(reply) === 'WRONGTYPE') return null;
       if (reply instanceof Error) throw this.#connection.translate(reply);

@@ -18,13 +18,15 @@ import { SlotWalk } from './slots.js';
 export async function walkSubjects(
   whole: WholeRegistry,
   take: TakeSubjects,
-  options: Pick<WalkOptions, 'signal' | 'onProgress'>,
+  steering: WalkSteering,
 ): Promise<WalkOutcome> {
   await whole.connection.ready();
   return whole.connection.mode === 'cluster'
-    ? new SlotWalk(whole, take, options).run()
-    : scanServer(whole, take, options);
+    ? new SlotWalk(whole, take, steering).run()
+    : scanServer(whole, take, steering);
 }
+
+export type WalkSteering = Pick<WalkOptions, 'signal' | 'onProgress'>;
 
 export interface WholeRegistry {
   connection: RedisConnection;
@@ -32,7 +34,7 @@ export interface WholeRegistry {
   keyspace: Keyspace;
 }
 
-/** Takes subjects in, some hundreds at a time. Where it rejects, they count as missed. */
+/** Takes subjects in, some hundreds at a time, and from several places at once. Where it rejects, they count as missed. */
 export type TakeSubjects = (node: RedisNode, subjects: readonly string[]) => Promise<void>;
 
 export interface WalkOutcome {

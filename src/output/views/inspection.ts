@@ -115,7 +115,9 @@ function troubles({ complete, missed, byKid }: Inspection): Text[] {
   const refused = byKid.filter(({ state }) => state !== null && !isTrusted(state));
   const tokens = refused.reduce((sum, { entries }) => sum + entries, 0);
   return [
-    ...(complete ? [] : [{ text: 'INCOMPLETE: there is more than this.', tone: 'bad' as const }]),
+    ...(complete
+      ? []
+      : [{ text: 'INCOMPLETE: not all of the registry could be seen.', tone: 'bad' as const }]),
     ...missed.map((one) => ({ text: asSentence(`Not seen: ${one}`), tone: 'bad' as const })),
     ...(tokens === 0
       ? []

@@ -1,0 +1,133 @@
+import type { Command } from './pipeline.js';
+
+/**
+ * A reply in RESP2: a number, null, or the strings in it.
+ *
+ * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
+ */
+export type RespReply = Bulks | number | null | Error;
+
+/** The strings of a reply in their order, those of arrays within arrays too. */
+export interface Bulks {
+  /** A character for each byte, so that what is no UTF-8 survives. */
+  text: string;
+  /** Where each string begins and ends in `text`; -1 and -1 for null. */
+  at: number[];
+}
+
+export const NO_BULKS: Bulks = { text: '', at: [] };
+
+/** The bytes of a string, a character each. */
+export function stringAt({ text, at }: Bulks, index: number): string {
+  return text.substring(at[2 * index] ?? 0, at[2 * index + 1] ?? 0);
+}
+
+export function stringOrNullAt(bulks: Bulks, index: number): string | null {
+  return (bulks.at[2 * index] ?? -1) === -1 ? null : stringAt(bulks, index);
+}
+
+export function utf8At(bulks: Bulks, index: number): string {
+  return Buffer.from(stringAt(bulks, index), 'latin1').toString();
+}
+
+export function encodeCommands(commands: readonly Command[]): string {
+  let text = '';
+  for (const words of commands) {
+    text += `*${words.length}\r\n`;
+    for (const word of words) {
+      const value = String(word);
+      text += `$${Buffer.byteLength(value)}\r\n${value}\r\n`;
+    }
+  }
+  return text;
+}
+
+/** Takes a stream of replies apart. */
+export class RespParser {
+  readonly #onReply: (reply: RespReply) => void;
+  /** The beginning of a reply whose end has not come yet. */
+  #rest: Buffer = Buffer.alloc(0);
+
+  constructor(onReply: (reply: RespReply) => void) {
+    this.#onReply = onReply;
+  }
+
+  /** @throws where it is no RESP2 */
+  push(chunk: Buffer): void {
+    const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    let from = 0;
+    for (let end = this.#read(data, from); end !== INCOMPLETE; end = this.#read(data, from)) from = end;
+    this.#rest = data.subarray(from);
+  }
+
+  /** Passes on the reply that begins at `from`. @returns where the next one begins */
+  #read(data: Buffer, from: number): number {
+    const at: number[] = [];
+    let next = from;
+    // How many values are still to be read: an array is as many more as it says.
+    for (let left = 1; left > 0; left--) {
+      const line = next + 1;
+      const lineEnd = data.indexOf(NEWLINE, line) - 1;
+      if (lineEnd < 0) return INCOMPLETE;
+      next = lineEnd + 2;
+      switch (data[line - 1]) {
+        case ASTERISK:
+          left += Math.max(0, integerIn(data, line, lineEnd));
+          break;
+        case DOLLAR: {
+          const length = integerIn(data, line, lineEnd);
+          if (length < 0) {
+            at.push(-1, -1);
+            break;
+          }
+          at.push(next - from, next - from + length);
+          next += length + 2;
+          if (next > data.length) return INCOMPLETE;
+          break;
+        }
+        case PLUS:
+        case MINUS:
+        case COLON:
+          at.push(line - from, lineEnd - from);
+          break;
+        default:
+          throw new Error('The server does not answer in the Redis protocol.');
+      }
+    }
+    this.#onReply(toReply(data, from, next, at));
+    return next;
+  }
+}
+
+function toReply(data: Buffer, from: number, end: number, at: number[]): RespReply {
+  const type = data[from];
+  if (type === COLON) return integerIn(data, from + 1, end - 2);
+  if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
+  if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
+  return { text: data.toString('latin1', from, end), at };
+}
+
+/** As ioredis names it: see {@link replyCode}. */
+function replyError(message: string): Error {
+  const error = new Error(message);
+  error.name = 'ReplyError';
+  return error;
+}
+
+function integerIn(data: Buffer, from: number, end: number): number {
+  if (data[from] === MINUS) return -integerIn(data, from + 1, end);
+  let value = 0;
+  for (let index = from; index < end; index++) value = value * 10 + (data[index] ?? 0) - ZERO;
+  return value;
+}
+
+const INCOMPLETE = -1;
+const [NEWLINE, ASTERISK, DOLLAR, PLUS, MINUS, COLON, ZERO] = [...Buffer.from('\n*$+-:0')] as [
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+  number,
+];

@@ -1,0 +1,232 @@
+import type { SurveyedSubject } from '../../domain/ports.js';
+import type { Request } from './batching.js';
+import { type BulkAnswer, readInBulk } from './bulk-reads.js';
+import type { RedisNode } from './connect.js';
+import { replyCode } from './errors.js';
+import { knownStatus, parseEntry, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import type { Command } from './pipeline.js';
+import { type Bulks, NO_BULKS, type RespReply, stringAt, stringOrNullAt, utf8At } from './resp.js';
+import { PAGE } from './scripts.js';
+import type { WholeRegistry } from './walk.js';
+
+export interface ReadOptions {
+  /** What expires later is live. */
+  horizon: number;
+  /** Labels too, what else is kept of a subject, and subjects without live entries. */
+  withDetails: boolean;
+}
+
+/** A subject that is too large to be read at once. */
+export interface LargeSubject {
+  sub: string;
+  keys: SubjectKeys;
+  node: RedisNode;
+  bytes: number | null;
+}
+
+/** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
+export class SubjectReader {
+  readonly #whole: WholeRegistry;
+  readonly #options: ReadOptions;
+
+  constructor(whole: WholeRegistry, options: ReadOptions) {
+    this.#whole = whole;
+    this.#options = options;
+  }
+
+  /**
+   * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries
+   * @returns what is to be shown, what has to be read in parts, and how many characters all of it was
+   * @throws JwtctlError
+   */
+  async read(
+    node: RedisNode,
+    subjects: readonly string[],
+    isSampled: () => boolean,
+  ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
+    const { withDetails } = this.#options;
+    const asked = subjects.map((sub) => {
+      const keys = this.#whole.keyspace.keysOf(sub);
+      return { sub, keys, slot: keys.slot, commands: readsOf(keys, withDetails, isSampled()) };
+    });
+    const answers = await readInBulk(this.#whole, node, asked);
+    const shown: SurveyedSubject[] = [];
+    const large: LargeSubject[] = [];
+    let size = 0;
+    for (const [index, answer] of answers.entries()) {
+      const { sub, keys } = asked[index] as (typeof asked)[number];
+      const { set, labels, expiresAt, bytes } = this.#unpack(answer);
+      size += set.text.length + labels.text.length;
+      if (isPartial(set) || isPartial(labels)) {
+        large.push({ sub, keys, node, bytes });
+        continue;
+      }
+      const { entries, malformed, expired, seen, user } = this.#readMembers(set, labelsIn(labels));
+      if (withDetails ? seen === 0 : entries.length + malformed === 0) continue;
+      const details = withDetails ? { expiresAt, expired, user } : null;
+      shown.push({ sub, node: answer.node, isFirst: true, isLast: true, entries, malformed, bytes, details });
+    }
+    return { shown, large, size };
+  }
+
+  /**
+   * The parts of a subject, in the order of `exp`: an entry that is there all the while is in one of them and in no other.
+   * What has expired comes before all that lives, so that it has been counted by the first part.
+   *
+   * @throws JwtctlError
+   */
+  async *parts({ sub, keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
+    const { withDetails } = this.#options;
+    const skipped = { seen: 0, malformed: 0, expired: 0 };
+    let isFirst = true;
+    let cursor = '';
+    do {
+      const answer = await this.#ask(node, {
+        slot: keys.slot,
+        script: PAGE,
+        keys: [keys.entries],
+        args: [cursor],
+      });
+      const page = this.#bulks(answer.replies[0]);
+      cursor = page.at.length === 0 ? '' : stringAt(page, 0);
+      const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
+      const { entries, malformed, expired, seen } = this.#readMembers(page, labels);
+      skipped.seen += seen;
+      skipped.malformed += malformed;
+      skipped.expired += expired;
+      const isLast = cursor === '';
+      if (entries.length === 0 && !isLast) continue;
+      const isKept = entries.length + skipped.malformed > 0 || (withDetails && skipped.seen > 0);
+      if (isFirst && !isKept) return;
+      const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
+      const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
+      yield { sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
+      isFirst = false;
+      skipped.malformed = 0;
+    } while (cursor !== '');
+  }
+
+  async #ask(node: RedisNode, request: Request): Promise<BulkAnswer> {
+    const [answer] = await readInBulk(this.#whole, node, [request]);
+    return answer as BulkAnswer;
+  }
+
+  async #labelsOf(node: RedisNode, keys: SubjectKeys, page: Bulks): Promise<Map<string, string> | null> {
+    const members: Array<{ raw: string; text: string }> = [];
+    for (let index = 1; 2 * index < page.at.length; index += 2) {
+      members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
+    }
+    if (members.length === 0) return null;
+    const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
+    const answer = await this.#ask(node, { slot: keys.slot, commands: [command] });
+    const values = this.#bulks(answer.replies[0]);
+    const labels = new Map<string, string>();
+    for (const [index, { raw }] of members.entries()) {
+      if (stringOrNullAt(values, index) !== null) labels.set(raw, utf8At(values, index));
+    }
+    return labels;
+  }
+
+  async #detailsOf(node: RedisNode, keys: SubjectKeys, expired: number): Promise<SurveyedSubject['details']> {
+    const { replies } = await this.#ask(node, {
+      slot: keys.slot,
+      commands: [
+        ['zmscore', keys.entries, STATUS_MEMBER, VERSION_MEMBER],
+        ['expiretime', keys.entries],
+      ],
+    });
+    const scores = this.#bulks(replies[0]);
+    const user = knownStatus(stringOrNullAt(scores, 0), stringOrNullAt(scores, 1));
+    return { expiresAt: toTime(replies[1]), expired, user };
+  }
+
+  /** The replies to {@link readsOf}. */
+  #unpack({ replies }: BulkAnswer) {
+    const [set, ...others] = replies;
+    const [labels = null, expiresAt = null] = this.#options.withDetails ? others.splice(0, 2) : [];
+    const [setBytes, labelsBytes] = others;
+    return {
+      set: this.#bulks(set),
+      labels: this.#bulks(labels),
+      expiresAt: toTime(expiresAt),
+      bytes: typeof setBytes === 'number' ? setBytes + (Number(labelsBytes) || 0) : null,
+    };
+  }
+
+  /** A key of a foreign type under a name of ours is not ours. @throws JwtctlError for any other error */
+  #bulks(reply: RespReply | undefined): Bulks {
+    if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE')
+      throw this.#whole.connection.translate(reply);
+    return typeof reply === 'object' && reply !== null && 'at' in reply ? reply : NO_BULKS;
+  }
+
+  /** What follows a cursor: members and scores. */
+  #readMembers(set: Bulks, labels: ReadonlyMap<string, string> | null) {
+    const { horizon } = this.#options;
+    const isAscii = !NOT_ASCII.test(set.text);
+    const entries: SurveyedSubject['entries'] = [];
+    let status: string | null = null;
+    let version: string | null = null;
+    let malformed = 0;
+    let expired = 0;
+    let seen = 0;
+    for (let index = 1; 2 * index < set.at.length; index += 2) {
+      const member = stringAt(set, index);
+      const score = stringAt(set, index + 1);
+      seen += 1;
+      if (member === STATUS_MEMBER) status = score;
+      else if (member === VERSION_MEMBER) version = score;
+      else {
+        const entry = parseEntry(isAscii ? member : utf8At(set, index), score);
+        if (entry === null) malformed += 1;
+        else if (entry.exp <= horizon) expired += 1;
+        else {
+          const { jti, keyId, iat, exp } = entry;
+          entries.push({
+            jti,
+            keyId,
+            iat,
+            exp,
+            label: labels === null ? null : (labels.get(member) ?? null),
+          });
+        }
+      }
+    }
+    return { entries, malformed, expired, seen, user: knownStatus(status, version) };
+  }
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: what is outside of ASCII is meant.
+const NOT_ASCII = /[^\x00-\x7f]/;
+
+/** SCAN commands tell compact keys (up to 128 members by default) whole whatever COUNT says. */
+const MEMBERS_AT_ONCE = 500;
+
+/** Its replies are for {@link SubjectReader}'s `#unpack`. */
+function readsOf(keys: SubjectKeys, withDetails: boolean, isSampled: boolean): Command[] {
+  const reads: Command[] = [['zscan', keys.entries, 0, 'COUNT', MEMBERS_AT_ONCE]];
+  if (withDetails) {
+    reads.push(['hscan', keys.labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', keys.entries]);
+  }
+  if (isSampled) reads.push(['memory', 'usage', keys.entries], ['memory', 'usage', keys.labels]);
+  return reads;
+}
+
+/** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
+function isPartial(scanned: Bulks): boolean {
+  return scanned.at.length > 0 && stringAt(scanned, 0) !== '0';
+}
+
+/** Null where there are none. */
+function labelsIn(hash: Bulks): Map<string, string> | null {
+  if (hash.at.length <= 2) return null;
+  const labels = new Map<string, string>();
+  for (let index = 1; 2 * index < hash.at.length; index += 2) {
+    labels.set(stringAt(hash, index), utf8At(hash, index + 1));
+  }
+  return labels;
+}
+
+function toTime(reply: RespReply | undefined): number | null {
+  return typeof reply === 'number' && reply >= 0 ? reply : null;
+}
