@@ -52,6 +52,7 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   const context = await invocation.context();
   const ports = await context.administration();
   await file.assertFree();
+  if (!globals.dryRun) signal.throwIfAborted();
   const into = globals.dryRun ? null : { manifests: await context.manifests(), file };
   const report = await withProgress('Reading', (onProgress) =>
     takeSnapshot(ports, into, { signal, onProgress }),
@@ -73,7 +74,7 @@ const restoreManifest: Action<object, [string]> = async (invocation, _flags, nam
     context.users(),
     context.manifests(),
   ]);
-  const manifest = await manifests.open(input.chunks(), input.name);
+  const manifest = await manifests.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>
     restore(
       { ...administration, users },

@@ -32,10 +32,11 @@ export interface Manifests {
   create(file: PrivateFile, facts: ManifestFacts): Promise<ManifestWriter>;
   /**
    * @param name how messages name it
+   * @throws AbortError once `signal` is aborted
    * @throws JwtctlError `ERR_MANIFEST_INVALID`, `ERR_MANIFEST_VERSION` (usage) for what is none that can be read here,
    * `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state) for one that does not open
    */
-  open(bytes: AsyncIterable<Uint8Array>, name: string): Promise<ManifestReader>;
+  open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader>;
 }
 
 export interface ManifestWriter {

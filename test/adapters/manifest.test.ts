@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweManifests } from '../../src/adapters/manifest/jwe-manifests.js';
+import { linesOf } from '../../src/adapters/manifest/lines.js';
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { systemClock } from '../../src/clock.js';
 import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../src/domain/manifest.js';
@@ -253,6 +254,23 @@ describe('a manifest that is not whole', () => {
       expect.stringContaining('did not come to its end'),
     ]);
   });
+});
+
+test('a line that is longer than any chunk is not held in memory', async () => {
+  async function* pieces() {
+    yield* ['a\nlong', 'er than', ' ten\nb', '\n', '\nc'].map((text) => Buffer.from(text));
+  }
+  const lines: Array<[string, boolean]> = [];
+  for await (const { text, isEnded } of linesOf(pieces(), 10)) lines.push([text, isEnded]);
+  expect(lines).toEqual([
+    ...[
+      ['a', true],
+      ['', true],
+      ['b', true],
+      ['', true],
+      ['c', false],
+    ],
+  ]);
 });
 
 describe('what is no manifest that can be read here', () => {

@@ -149,7 +149,10 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
         ['cache', 'flush'],
         ['cache', 'flush', '--all', '--sub', 'alice'],
       ],
-      ...[['cache', 'flush', '--all', '--kid', kid]],
+      ...[
+        ['cache', 'flush', '--all', '--issued-before', '1'],
+        ['cache', 'flush', '--all', '--kid', kid],
+      ],
       ...[
         ['keys', 'generate', '--kid', 'x', '--count', '2'],
         ['keys', 'rotate', '--now', '--if-older-than', '1d'],

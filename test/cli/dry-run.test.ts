@@ -22,6 +22,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
 
   test('a dry run of each changing command succeeds, says so and changes nothing', async () => {
     const moment = String(stores.clock.now());
+    await stores.json('cache', 'snapshot', 'snapshot');
     const before = await stores.content();
     for (const words of [
       ...[
@@ -64,6 +65,9 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
       ...[
         ['cache', 'flush', '--issued-before', moment],
         ['cache', 'reconcile'],
+        ['cache', 'flush', '--all', '--manifest', 'm'],
+        ['cache', 'snapshot', 'm'],
+        ['cache', 'restore', 'snapshot'],
         ['db', 'migrate'],
       ],
     ]) {

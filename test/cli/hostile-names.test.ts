@@ -74,6 +74,14 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     expect(report).toMatchObject({ entries: 2 * SUBJECTS.length, anomalies: { malformed: 0 } });
   });
 
+  test('each comes back from a manifest with its own tokens', async () => {
+    const flushed = await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    expect(flushed).toMatchObject({ removed: 2 * SUBJECTS.length, subjects: SUBJECTS.length });
+    expect((await stores.json('cache', 'inspect')).entries).toBe(0);
+    expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ restored: 2 * SUBJECTS.length });
+    for (const sub of SUBJECTS) expect({ sub, jtis: await listed(sub) }).toEqual({ sub, jtis: jtisOf(sub) });
+  });
+
   test('each disables only itself', async () => {
     for (const sub of ['*', 'alice', '%', '__proto__', 'a}b{c', "' OR 1=1 --"]) {
       await stores.run('users', 'disable', '--', sub);

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
@@ -24,8 +26,22 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
     expect({ exitCode, complete: json().complete }).toEqual({ exitCode: 130, complete: false });
   });
 
+  test('ends a restoration before its first chunk', async () => {
+    await stores.json('cache', 'snapshot', 'whole');
+    const before = await stores.content();
+    for (const words of [['whole'], ['whole', '--dry-run'], ['-']]) {
+      const { exitCode, stdout, error } = await interrupted('cache', 'restore', ...words);
+      expect({ words, exitCode, stdout, code: error().code }).toEqual({
+        ...{ words, exitCode: 130, stdout: '', code: 'ERR_INTERRUPTED' },
+      });
+    }
+    expect(await stores.content()).toBe(before);
+  });
+
   test.each([
     ['cache', 'flush', '--all'],
+    ['cache', 'flush', '--sub', 'alice', '--manifest', 'm'],
+    ['cache', 'snapshot', 'm'],
     ['token', 'revoke', '--kid', 'KID'],
   ])('%s %s %s begins nothing, however much it was confirmed before', async (...words) => {
     const before = await stores.content();
@@ -36,6 +52,7 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
       ...{ exitCode: 130, stdout: '', code: 'ERR_INTERRUPTED' },
     });
     expect(await stores.content()).toBe(before);
+    expect(existsSync(join(stores.home, 'm'))).toBe(false);
     const tried = await interrupted(...asked, '--dry-run');
     expect({ exitCode: tried.exitCode, complete: tried.json().complete }).toEqual({
       exitCode: 130,

@@ -94,6 +94,8 @@ describe.each(BACKENDS)('a normal day on %s', (backend) => {
           ['cache', 'nodes'],
           ['cache', 'reconcile'],
           ['cache', 'flush', '--sub', 'nobody', '--yes'],
+          ['cache', 'snapshot', 'entries'],
+          ['cache', 'restore', 'entries'],
           ['db', 'status'],
         ],
         ...[

@@ -46,10 +46,12 @@ export class JweManifests implements Manifests {
     return new Writer(file, contentKey);
   }
 
-  async open(bytes: AsyncIterable<Uint8Array>, name: string): Promise<ManifestReader> {
+  async open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader> {
     const lines = linesOf(bytes, MAX_LINE_BYTES);
     try {
       const first = await lines.next();
+      // An input that was cut off is no manifest either.
+      signal?.throwIfAborted();
       const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
       const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
       return { facts, parts: () => readParts(lines, contentKey) };
