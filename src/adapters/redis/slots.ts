@@ -30,11 +30,16 @@ export class SlotWalk {
     let masters = await this.#findMasters();
     let giveUpAt = Number.POSITIVE_INFINITY;
     for (let pass = 1; ; pass++) {
+      const { done } = this.#ledger.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
       for (const slot of this.#ledger.pending()) await this.#walkMoving(slot, masters);
       if (this.#ledger.pending().length === 0 || this.#isAborted) break;
 
-      // A failover takes a while, and so does the news of a slot's new owner.
+      // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
+      if (this.#ledger.progress.done > done) {
+        pass = 1;
+        giveUpAt = Number.POSITIVE_INFINITY;
+      }
       giveUpAt = Math.min(giveUpAt, Date.now() + connection.timeoutMs);
       if (pass === MAX_PASSES || Date.now() >= giveUpAt) break;
       await delay(Math.min(100 * 2 ** pass, connection.timeoutMs / MAX_PASSES));
