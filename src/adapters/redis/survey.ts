@@ -70,10 +70,14 @@ export async function survey(
 
   if (options.sub !== undefined) {
     const asked = await ownerOf(whole, options.sub);
-    await takeSubjects(asked, [options.sub]);
+    const missed: string[] = [];
+    await takeSubjects(asked, [options.sub]).catch((error) => {
+      if (!signal?.aborted || ended.signal.aborted) throw error;
+      missed.push('what was left when the run was interrupted');
+    });
     const node = whole.connection.ownerName(whole.keyspace.keysOf(options.sub).slot) ?? asked.name;
     const master = { node, role: 'master', slots: null, usedMemoryBytes: null } as const;
-    return { complete: true, missed: [], nodes: [master] };
+    return { complete: missed.length === 0, missed, nodes: [master] };
   }
   const { missed, masters } = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
