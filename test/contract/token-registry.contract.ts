@@ -661,12 +661,31 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const seen: string[] = [];
         const take = (portion: readonly SurveyedSubject[]) =>
           void seen.push(...portion.map(({ sub }) => sub));
-        const outcome = await registry.survey(take, { now, signal });
-        expect(outcome.complete).toBe(false);
-        expect(outcome.missed).not.toEqual([]);
+        for (const only of [{}, { sub: 'alice' }]) {
+          const outcome = await registry.survey(take, { now, signal, ...only });
+          expect(outcome.complete).toBe(false);
+          expect(outcome.missed).not.toEqual([]);
+        }
         expect(seen).toEqual([]);
         expect(await jtis('alice')).toEqual(['a']);
       });
+    });
+
+    test('a survey that is interrupted between two parts of a subject is not complete', async () => {
+      const entries = Array.from({ length: 2_500 }, (_, index) => entry(`j${index}`));
+      await registry.registerMany(entries.map((one) => ({ sub: 'alice', entry: one, now })));
+      for (const only of [{}, { sub: 'alice' }]) {
+        const controller = new AbortController();
+        let seen = 0;
+        const take = (portion: readonly SurveyedSubject[]) => {
+          seen += portion.flatMap((subject) => subject.entries).length;
+          controller.abort();
+        };
+        const outcome = await registry.survey(take, { now, signal: controller.signal, ...only });
+        expect({ ...only, complete: outcome.complete }).toEqual({ ...only, complete: false });
+        expect(outcome.missed).not.toEqual([]);
+        expect(seen).toBeLessThan(2_500);
+      }
     });
 
     describe('tidy', () => {

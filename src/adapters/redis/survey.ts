@@ -87,8 +87,12 @@ export async function readEverywhere(
 
   if (options.sub !== undefined) {
     const node = await ownerOf(whole, options.sub);
-    await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]);
-    return { missed: [], masters: [{ node, slots: null }] };
+    const missed: string[] = [];
+    await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]).catch((error) => {
+      if (!signal?.aborted || ended.signal.aborted) throw error;
+      missed.push('what was left when the run was interrupted');
+    });
+    return { missed, masters: [{ node, slots: null }] };
   }
   const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
