@@ -101,6 +101,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await users.findMany([...asked, 'bob'])).toEqual(expected);
       expect(expected.get('alice')).toMatchObject({ status: 'disabled' });
       expect(await users.findMany([])).toEqual(new Map());
+      expect(await users.findMany(['ALICE', 'Bob', 'bob '])).toEqual(new Map());
     });
 
     test.each([
