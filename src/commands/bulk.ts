@@ -148,9 +148,9 @@ export function streamThrough<In, Out>(
       ];
       const isForPrograms = format === 'json' || format === 'ndjson';
       const talk = isForPrograms ? [JSON.stringify({ summary: { ...counts, ...also?.data } })] : sentences;
-      const isWhole = complete && failed === 0;
+      // Failed lines have been told one by one.
       return {
-        ...(isWhole ? { notes: talk } : { warnings: talk }),
+        ...(complete ? { notes: talk } : { warnings: talk }),
         exitCode,
         ...(error === null ? {} : { error }),
       };

@@ -3,6 +3,7 @@ import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside } from './reachability.js';
+import { UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {
@@ -92,6 +93,8 @@ class Filing {
   readonly #unfinished = new Set<string>();
   readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
   readonly #byKeyId = new Map<number, number>();
+  /** What could not be counted. */
+  readonly #missed: string[] = [];
   #matched = 0;
   #removed = 0;
   #subjects = 0;
@@ -131,8 +134,8 @@ class Filing {
       subjects: this.#subjects,
       byNode: [...this.#byNode.values()],
       byKeyId: [...this.#byKeyId].map(([keyId, entries]) => ({ keyId, entries })),
-      complete: complete && !isCutOff,
-      missed: isCutOff ? [INTERRUPTED] : [...missed],
+      complete: complete && !isCutOff && this.#missed.length === 0,
+      missed: [...(isCutOff ? [INTERRUPTED] : missed), ...this.#missed],
     };
   }
 
@@ -163,13 +166,14 @@ class Filing {
   async #remove(chunk: readonly Waiting[]): Promise<void> {
     const bySubject = groupBy(chunk, ({ subject }) => subject.sub);
     const { registry, clock } = this.#ports;
-    const { removed, byNode } = await registry.tidy(
+    const { removed, byNode, isCounted } = await registry.tidy(
       [...bySubject].map(([sub, waiting]) => ({ sub, entries: waiting.map(({ entry }) => entry) })),
       clock.now(),
     );
     this.hasBegun = true;
     this.#removed += removed;
     for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
+    if (!isCounted) this.#missed.push(UNCOUNTED);
   }
 
   #count(chunk: readonly Waiting[]): void {

@@ -1,8 +1,8 @@
 import { JwtctlError } from './errors.js';
+import { groupBy } from './grouping.js';
 import type {
   Administration,
   EntryName,
-  SecurityEvent,
   SurveyedSubject,
   SurveyOutcome,
   UserDirectory,
@@ -18,6 +18,7 @@ import {
   type SeenOfSubject,
 } from './reconciliation.js';
 import type { SigningKey } from './signing-key.js';
+import { UNCOUNTED } from './token-registry.js';
 
 export interface ReconciliationPorts extends Administration {
   users: UserDirectory;
@@ -51,7 +52,7 @@ export interface ReconciliationReport {
  * verifier would accept, so it may run beside everything else, and running it again finds nothing. With `dryRun` it only
  * counts.
  *
- * @throws JwtctlError `ERR_KEY_STORE_EMPTY` (state) where there are tokens and no key at all; kind `unavailable` where a
+ * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USERS_EMPTY` where there are tokens and no key or user at all; kind `unavailable` where a
  * store is away as a whole: what was mended until then stays mended
  */
 export async function reconcileRegistry(
@@ -98,6 +99,7 @@ class Run {
     malformed: 0,
   };
   #hasBegun = false;
+  #hasSeenUser = false;
 
   constructor(ports: ReconciliationPorts, input: ReconciliationInput) {
     this.#ports = ports;
@@ -112,6 +114,8 @@ class Run {
       for (const plan of wrong) this.#countPlanned(plan);
       return;
     }
+    if (wrong.some(({ drops }) => drops.some(({ reason }) => reason === 'userUnknown')))
+      await this.#assertSomeUser();
     await this.#begin();
     try {
       await this.#mend(wrong);
@@ -120,6 +124,16 @@ class Run {
       const whose = wrong.length === 1 ? 'a subject' : `up to ${wrong.length} subjects`;
       this.#missed.push(`changes to ${whose} (${error.message})`);
     }
+  }
+
+  /** A table that is being filled anew is empty for a moment, and would log everybody out for good. */
+  async #assertSomeUser(): Promise<void> {
+    if (this.#hasSeenUser) return;
+    for await (const _user of this.#ports.users.list()) {
+      this.#hasSeenUser = true;
+      return;
+    }
+    throw noUsers();
   }
 
   async finish(outcome: SurveyOutcome): Promise<ReconciliationReport> {
@@ -148,7 +162,7 @@ class Run {
       users.findMany(subs),
     ]);
     if (keys.length === 0 && portion.some(({ entries }) => entries.length > 0)) throw keyStoreEmpty();
-    const eventsOf = bySubject(own);
+    const eventsOf = groupBy(own, ({ sub }) => sub);
     const keyOf = new Map<number, SigningKey>(keys.map((key) => [key.id, key]));
     const rules = { ...this.#input, now: clock.now() };
     return portion.map((part) => {
@@ -173,7 +187,8 @@ class Run {
     for (const reason of DROP_REASONS) {
       const subjects = wrong.flatMap((plan) => dropsOf(plan, reason));
       if (subjects.length === 0) continue;
-      const { removed, byNode } = await registry.tidy(subjects, now);
+      const { removed, byNode, isCounted } = await registry.tidy(subjects, now);
+      if (!isCounted) this.#missed.push(UNCOUNTED);
       this.#report.dropped[reason] += removed;
       for (const { node, removed } of byNode) this.#countDropped(node, removed);
     }
@@ -232,20 +247,18 @@ function dropsOf({ sub, drops }: Planned, reason: DropReason): Array<{ sub: stri
   return entries.length === 0 ? [] : [{ sub, entries }];
 }
 
-function bySubject(events: readonly SecurityEvent[]): Map<string, SecurityEvent[]> {
-  const found = new Map<string, SecurityEvent[]>();
-  for (const event of events) {
-    if (event.sub === null) continue;
-    const own = found.get(event.sub);
-    if (own === undefined) found.set(event.sub, [event]);
-    else own.push(event);
-  }
-  return found;
-}
-
 function inWords({ dropped, statusesNoted, expiriesSet, leftovers }: ReconciliationReport): string {
   const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
   return `entries dropped: ${entries}, statuses noted: ${statusesNoted}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
+}
+
+function noUsers(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_USERS_EMPTY',
+    'There are tokens in the registry and not one user: nothing was dropped for want of its user.',
+    { hint: 'Bring the users back, or set users.source. `jwtctl cache flush --all` removes the tokens.' },
+  );
 }
 
 /** A key's row outlives its tokens, and one key signs at all times: what has none is not the database of this registry. */

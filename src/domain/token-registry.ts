@@ -160,8 +160,14 @@ export interface WideRemoval {
   missed: string[];
 }
 
-export interface TidyOutcome extends Removal {
+/** For a report, where {@link TidyOutcome.isCounted} is false. */
+export const UNCOUNTED = 'the count of what was removed while a connection was lost';
+
+export interface TidyOutcome {
+  removed: number;
   byNode: Array<{ node: string; removed: number }>;
+  /** False where a connection was lost before it told: all of it is gone, and more than was counted. */
+  isCounted: boolean;
 }
 
 /** A subject, or a part of it. */

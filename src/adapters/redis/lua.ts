@@ -87,23 +87,30 @@ end
 
 -- Of the live entries but those that are going, without reading all of them; nil where there are none.
 local function last_exp(set, going)
-  local from = 0
+  local from, count = 0, 8
   while true do
-    local top = redis.call('ZREVRANGEBYSCORE', set, '+inf', '(' .. horizon, 'WITHSCORES', 'LIMIT', from, 8)
+    local top = redis.call('ZREVRANGEBYSCORE', set, '+inf', '(' .. horizon, 'WITHSCORES', 'LIMIT', from, count)
     if #top == 0 then return nil end
     for i = 1, #top, 2 do
       local exp = tonumber(top[i + 1])
       if not (going and going[top[i]]) and parse(top[i], exp) then return exp end
     end
-    from = from + 8
+    -- Members that are none of ours may lie above: twice as many each time, for each call counts its way down from the top.
+    from, count = from + count, 2 * count
   end
 end
 
--- Lua 5.1 unpacks some 8,000 values at most: a caller has no more than two thousand.
+-- Lua 5.1 unpacks some 8,000 values at most.
+local function call_in_portions(command, key, members)
+  for i = 1, #members, 1000 do
+    redis.call(command, key, unpack(members, i, math.min(i + 999, #members)))
+  end
+end
+
 local function drop(set, labels, dropped)
   if #dropped == 0 then return end
-  if redis.call('TYPE', labels).ok == 'hash' then redis.call('HDEL', labels, unpack(dropped)) end
-  redis.call('ZREM', set, unpack(dropped))
+  if redis.call('TYPE', labels).ok == 'hash' then call_in_portions('HDEL', labels, dropped) end
+  call_in_portions('ZREM', set, dropped)
 end
 
 local function finish(set, labels, dropped, exp)
@@ -115,8 +122,8 @@ local function finish(set, labels, dropped, exp)
     if noted[2] then dropped[#dropped + 1] = '${VERSION_MEMBER}' end
     if redis.call('ZCARD', set) == #dropped then
       redis.call('UNLINK', set)
-    elseif #dropped > 0 then
-      redis.call('ZREM', set, unpack(dropped))
+    else
+      call_in_portions('ZREM', set, dropped)
     end
     return
   end

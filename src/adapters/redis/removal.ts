@@ -4,6 +4,7 @@ import { type Answer, isUndelivered, type Request } from './batching.js';
 import type { RedisNode } from './connect.js';
 import { replyCode, UncountedError } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
+import { MEMBERS_PER_CALL } from './lua.js';
 import { Pace } from './pace.js';
 import { unwrap } from './pipeline.js';
 import { confirmAll } from './replicas.js';
@@ -20,14 +21,22 @@ export async function removeEverywhere(
   const pace = new Pace({ target: MEMBERS_AT_ONCE, first: 50, most: SUBJECTS_AT_ONCE });
 
   const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
+    let isUncounted = false;
     for (let from = 0; from < subjects.length; ) {
       steering.signal?.throwIfAborted();
       const portion = subjects.slice(from, from + pace.size);
       from += portion.length;
-      const { seen, large } = await remover.removeFrom(portion, node.name);
-      pace.learn(portion.length, seen);
-      for (const subject of large) await remover.removeFromLarge(subject, node.name, steering.signal);
+      const found = await remover.removeFrom(portion, node.name);
+      const { seen, large } = found;
+      pace.learn(portion.length, seen + MEMBERS_PER_CALL * large.length);
+      isUncounted ||= found.isUncounted;
+      for (const subject of large) {
+        const isLost = await remover.removeFromLarge(subject, node.name, steering.signal);
+        isUncounted ||= isLost;
+      }
     }
+    // Once all of it is gone, so that nothing is left for want of a number.
+    if (isUncounted) throw new UncountedError();
   };
 
   const { missed, masters } = await walkSubjects(whole, take, steering);
@@ -53,13 +62,9 @@ export async function removeFromSubject(
   args: ReadonlyArray<string | number>,
 ): Promise<Removal> {
   const remover = new Remover(whole, args, { confirming: true });
-  try {
-    const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
-    for (const subject of large) await remover.removeFromLarge(subject);
-  } catch (error) {
-    // All of it is gone, and that is what counts here.
-    if (!(error instanceof UncountedError)) throw error;
-  }
+  // That some of it may not be counted is no matter here: all of it is gone.
+  const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
+  for (const subject of large) await remover.removeFromLarge(subject);
   const replicasConfirmed = await confirmAll(remover.touched, whole.connection.timeoutMs);
   return { removed: remover.matched, replicasConfirmed };
 }
@@ -96,19 +101,23 @@ class Remover {
   /**
    * One script does it for several subjects of a slot.
    *
-   * @returns how many members were looked at, and the subjects that are too large to be gone through at once
-   * @throws UncountedError, and JwtctlError where somebody who should answer does not; by then the others are done
+   * @returns how many members were looked at, and the subjects that were too much for one script
+   * @throws JwtctlError where somebody who should answer does not; by then the others are done
    */
   async removeFrom(subjects: readonly LocatedSubject[], walked = ''): Promise<Found> {
     return allDone(this.#groups(subjects).map((group) => this.#removeFromGroup(group, walked)));
   }
 
-  /** Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp. */
+  /**
+   * Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp.
+   *
+   * @returns whether more may have been removed than was counted
+   */
   async removeFromLarge(
     { entries, labels, slot }: LocatedSubject,
     walked = '',
     signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const request = { slot, keys: [entries, labels], script: REMOVE_PORTION, ...this.#options };
     let before = 0;
     let isUncounted = false;
@@ -118,13 +127,13 @@ class Remover {
       const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
       const answer = await this.#whole.batcher.send({ ...request, args });
       const [state, matched = 0, ...counts] = this.#unwrap(answer) as number[];
-      if (state === NOT_OURS) return;
+      if (state === NOT_OURS) return isUncounted;
       cursor = counts.pop();
       this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
       before += matched;
       isUncounted ||= answer.isRepeated;
     } while (cursor !== '');
-    if (isUncounted) throw new UncountedError();
+    return isUncounted;
   }
 
   #groups(subjects: readonly LocatedSubject[]): Group[] {
@@ -152,29 +161,24 @@ class Remover {
     const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
     const [reply] = answer.replies;
     if (!(reply instanceof Error)) {
-      const result = this.#addGroup(answer, group, walked);
-      if (answer.isRepeated) throw new UncountedError();
-      return result;
+      return { ...this.#addGroup(answer, group, walked), isUncounted: answer.isRepeated };
     }
     const isLost = replyCode(reply) === null;
     if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
 
     // While a slot is moving its keys may be apart, so each subject goes its own way. None has been touched by an answer
     // that says so; without an answer that is not known.
-    let isUncounted = isLost;
-    const found = await allDone(
+    return allDone(
       group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);
         const own = await this.#whole.batcher.send({ ...request, keys });
-        isUncounted ||= own.isRepeated;
-        return this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
+        const found = this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
+        return { ...found, isUncounted: isLost || own.isRepeated };
       }),
     );
-    if (isUncounted) throw new UncountedError();
-    return found;
   }
 
-  #addGroup(answer: Answer, group: Group, walked: string): Found {
+  #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
     const [seen = 0, largeCount = 0, ...rest] = this.#unwrap(answer) as number[];
     const large = rest.splice(0, largeCount).flatMap((place) => group.subjects[place] ?? []);
     const [matched = 0, subjects = 0, ...counts] = rest;
@@ -215,15 +219,18 @@ class Remover {
 interface Found {
   seen: number;
   large: LocatedSubject[];
+  /** Whether a connection was lost before it told: more may have been removed than was counted. */
+  isUncounted: boolean;
 }
 
 /** Waits for all of them, also where one fails. */
 async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
-  const all: Found = { seen: 0, large: [] };
+  const all: Found = { seen: 0, large: [], isUncounted: false };
   for (const outcome of await Promise.allSettled(works)) {
     if (outcome.status === 'rejected') throw outcome.reason;
     all.seen += outcome.value.seen;
     all.large.push(...outcome.value.large);
+    all.isUncounted ||= outcome.value.isUncounted;
   }
   return all;
 }

@@ -154,12 +154,13 @@ end
 `;
 
 /**
- * Removes the entries that match from several subjects of one slot. A set of very many entries is left
- * to {@link REMOVE_PORTION}.
+ * Removes the entries that match from several subjects of one slot. A set of very many entries, and what comes after very
+ * many, is left to {@link REMOVE_PORTION}.
  *
- * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are too
- * large and the place of each among the subjects, from 0; how many entries matched and in how many subjects; then the
- * largest iat among these (-1: none), and key id and count of each key among them.
+ * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base
+ * 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are left and the place of
+ * each among the subjects, from 0; how many entries matched and in how many subjects; then the largest iat among these (-1:
+ * none), and key id and count of each key among them.
  */
 export const REMOVE = script(
   ENTRIES,
@@ -169,11 +170,11 @@ export const REMOVE = script(
 local seen, matched, subjects, large = 0, 0, 0, {}
 for i = 1, #KEYS, 2 do
   local set, labels = KEYS[i], KEYS[i + 1]
-  local live = redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, '(${TOO_LARGE}', 'LIMIT', 0, ${MEMBERS_PER_CALL + 1})
+  local live = seen >= ${MEMBERS_PER_CALL} and {} or redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, '(${TOO_LARGE}', 'LIMIT', 0, ${MEMBERS_PER_CALL + 1})
   if live.err then
     -- A key of a foreign type is not ours.
     if not string.find(live.err, 'WRONGTYPE', 1, true) then return live end
-  elseif #live > ${MEMBERS_PER_CALL} then
+  elseif seen >= ${MEMBERS_PER_CALL} or #live > ${MEMBERS_PER_CALL} then
     large[#large + 1] = (i - 1) / 2
   else
     local going, count = sift(live)

@@ -1,10 +1,8 @@
-import type { Redis } from 'ioredis';
 import type { EntryName, TidyOutcome } from '../../domain/ports.js';
 import type { Answer, Request } from './batching.js';
 import { entryMember } from './keyspace.js';
 import { MEMBERS_PER_CALL } from './lua.js';
 import { unwrap } from './pipeline.js';
-import { confirmAll } from './replicas.js';
 import { NOT_OURS, TIDY } from './scripts.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -19,16 +17,16 @@ export async function tidy(
   timed: ReadonlyArray<string | number>,
 ): Promise<TidyOutcome> {
   const removedByNode = new Map<string, number>();
-  const touched = new Set<Redis | null>();
   let removed = 0;
+  let isCounted = true;
 
   /** @returns whether more of the subject may have expired */
   const add = (answer: Answer, slot: number): boolean => {
     const [state, count = 0, isWritten = 0, isFull = 0] = read(answer);
+    if (answer.isRepeated) isCounted = false;
     if (state === NOT_OURS || isWritten === 0) return false;
     const name = answer.node?.name ?? connection.ownerName(slot) ?? '';
     removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
-    touched.add(answer.client);
     removed += count;
     return isFull === 1;
   };
@@ -59,7 +57,7 @@ export async function tidy(
   return {
     removed,
     byNode: [...removedByNode].map(([node, count]) => ({ node, removed: count })),
-    replicasConfirmed: await confirmAll(touched, connection.timeoutMs),
+    isCounted,
   };
 }
 

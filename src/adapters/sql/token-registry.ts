@@ -117,8 +117,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     { now, dryRun = false, signal }: WalkOptions & { dryRun?: boolean },
   ): Promise<WideRemoval> {
     if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
-    return this.#write(now, async (db) => {
-      const matching = db.selectFrom('registry_entries').where(matches(filter));
+    const work = async (db: SqlExecutor): Promise<WideRemoval> => {
+      const matching = this.#live(now, db).where(matches(filter));
       const counted = await matching
         .select((column) => [
           column.fn.countAll<number>().as('matched'),
@@ -147,7 +147,9 @@ export class SqliteTokenRegistry implements TokenRegistry {
         complete: true,
         missed: [],
       };
-    });
+    };
+    // Who only counts need not wait for who writes.
+    return dryRun ? work(this.#db) : this.#write(now, work);
   }
 
   /** One transaction for all of them: what has expired goes with every write. */
@@ -167,7 +169,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         }
       }
       await forgetUsersWithoutEntries(db);
-      return { removed, byNode: [{ node: this.#file, removed }], replicasConfirmed: null };
+      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true };
     });
   }
 
@@ -223,8 +225,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     };
   }
 
-  #live(now: number): SelectQueryBuilder<Schema, 'registry_entries', object> {
-    return this.#db.selectFrom('registry_entries').where('exp', '>', now - this.#tolerance);
+  #live(now: number, db: SqlExecutor = this.#db): SelectQueryBuilder<Schema, 'registry_entries', object> {
+    return db.selectFrom('registry_entries').where('exp', '>', now - this.#tolerance);
   }
 
   /** One transaction that first drops what has expired: nothing has to be swept at some other time. */
