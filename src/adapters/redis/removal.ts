@@ -151,11 +151,7 @@ class Remover {
     const request = { slot: group.slot, script: REMOVE, args: this.#args, ...this.#options };
     const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
     const [reply] = answer.replies;
-    if (!(reply instanceof Error)) {
-      const result = this.#addGroup(answer, group, walked);
-      if (answer.isRepeated) throw new UncountedError();
-      return result;
-    }
+    if (!(reply instanceof Error)) return this.#addGroup(answer, group, walked);
     const isLost = replyCode(reply) === null;
     if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
 

@@ -26,7 +26,7 @@ export interface ReadOptions {
 /** A subject that is too large to be read at once. */
 export interface LargeSubject {
   located: LocatedSubject;
-  node: RedisNode;
+  node: RedisNode | null;
   bytes: number | null;
 }
 
@@ -41,12 +41,13 @@ export class SubjectReader {
   }
 
   /**
+   * @param node that serves all of them; null where that is not known
    * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries
    * @returns what is to be shown, what has to be read in parts, and how many characters all of it was
    * @throws JwtctlError
    */
   async read(
-    node: RedisNode,
+    node: RedisNode | null,
     subjects: readonly LocatedSubject[],
     isSampled: () => boolean,
   ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
@@ -120,12 +121,26 @@ export class SubjectReader {
     } while (cursor !== '');
   }
 
-  async #ask(node: RedisNode, request: Request): Promise<BulkAnswer> {
+  /** All live entries of one subject. @throws JwtctlError */
+  async list(located: LocatedSubject): Promise<SurveyedSubject['entries']> {
+    const { shown, large } = await this.read(null, [located], () => false);
+    const entries = shown.flatMap((subject) => subject.entries);
+    for (const subject of large) {
+      for await (const part of this.parts(subject)) entries.push(...part.entries);
+    }
+    return entries;
+  }
+
+  async #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
     const [answer] = await readInBulk(this.#whole, node, [request]);
     return answer as BulkAnswer;
   }
 
-  async #labelsOf(node: RedisNode, keys: SubjectKeys, page: Bulks): Promise<Map<string, string> | null> {
+  async #labelsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    page: Bulks,
+  ): Promise<Map<string, string> | null> {
     const members: Array<{ raw: string; text: string }> = [];
     for (let index = 1; 2 * index < page.at.length; index += 2) {
       members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
@@ -141,7 +156,11 @@ export class SubjectReader {
     return labels;
   }
 
-  async #detailsOf(node: RedisNode, keys: SubjectKeys, expired: number): Promise<SurveyedSubject['details']> {
+  async #detailsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    expired: number,
+  ): Promise<SurveyedSubject['details']> {
     const { replies } = await this.#ask(node, {
       slot: keys.slot,
       commands: [
