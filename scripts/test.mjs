@@ -29,6 +29,7 @@ step('Build', () => run(process.execPath, ['scripts/build.mjs']));
 step('Types', () => {
   run(bin('tsc'), ['-p', '.']);
   run(bin('tsc'), ['-p', 'scripts']);
+  run(bin('tsc'), ['-p', 'bench']);
 });
 step('Lint and format', () => run(bin('biome'), ['check', '.']));
 step('Unused code', () => run(bin('knip'), []));
