@@ -243,6 +243,14 @@ describe('users', () => {
   });
 });
 
+test('where there is not one user, nobody loses a token for want of one', async () => {
+  await service.issueTo('alice');
+  await service.db.deleteFrom('users').execute();
+  const before = await content();
+  await expect(reconcile()).rejects.toMatchObject({ kind: 'state', code: 'ERR_USERS_EMPTY' });
+  expect(await content()).toEqual(before);
+});
+
 test('what has expired goes, and what was noted of a subject without entries', async () => {
   const living = await service.issueTo('alice');
   const now = service.clock.now();

@@ -95,7 +95,6 @@ export class Batcher {
     const commands = members.map(({ request }) => commandsOf(request));
     if (!isFirst) loadScripts(members, commands);
     const { node, client } = group;
-    const losses = this.#connection.losses;
     let replies: Reply[];
     try {
       replies = await sendPipeline(client, commands.flat(), remaining(deadline));
@@ -107,8 +106,6 @@ export class Batcher {
       }
       return;
     }
-    // A single server's client sends again by itself what was lost.
-    const isRepeated = this.#connection.mode === 'standalone' && losses !== this.#connection.losses;
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
@@ -117,7 +114,7 @@ export class Batcher {
       const undelivered = own.find(isUndelivered);
       if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
       else if (undelivered === undefined || pending.request.once)
-        pending.resolve({ replies: own, node, client, isRepeated });
+        pending.resolve({ replies: own, node, client, isRepeated: false });
       else void this.#resend(pending, undelivered);
     }
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
@@ -133,6 +130,7 @@ export class Batcher {
         replies.push(await this.#connection.follow(command, remaining(deadline)).catch(asReply));
       }
       const isLost = why !== null && replyCode(why) === null;
+      // The Cluster object, too, sends again what was lost with a connection, and does not say so.
       const isRepeated = isLost || losses !== this.#connection.losses;
       resolve({ replies, node: null, client: null, isRepeated });
     } catch (error) {

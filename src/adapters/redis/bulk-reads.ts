@@ -12,16 +12,17 @@ export interface BulkAnswer {
 }
 
 /**
- * Asks one master very much at once. What it cannot answer any more (a slot has moved, the connection is lost, a script is
+ * Asks one master very much at once; without one each request goes to whoever serves its slot. What it cannot answer any more (a slot has moved, the connection is lost, a script is
  * not known) goes the way of all other requests, which follows redirects: so only what may be asked twice may be asked here.
  *
  * @throws JwtctlError where somebody who should answer does not
  */
 export async function readInBulk(
   whole: WholeRegistry,
-  node: RedisNode,
+  node: RedisNode | null,
   requests: readonly Request[],
 ): Promise<BulkAnswer[]> {
+  if (node === null) return Promise.all(requests.map((request) => readAnew(whole, request)));
   const { connection } = whole;
   const commands: Command[] = [];
   for (const request of requests) commands.push(...commandsOf(request));
@@ -40,7 +41,7 @@ export async function readInBulk(
       continue;
     }
     isWhole = false;
-    answers.push(readAnew(whole, node, request));
+    answers.push(readAnew(whole, request, node));
   }
   // To wait for each of so many takes longer than to read them.
   return isWhole ? (answers as BulkAnswer[]) : Promise.all(answers);
@@ -48,11 +49,11 @@ export async function readInBulk(
 
 async function readAnew(
   { connection, batcher }: WholeRegistry,
-  node: RedisNode,
   request: Request,
+  asked: RedisNode | null = null,
 ): Promise<BulkAnswer> {
   const answer: Answer = await batcher.send(request);
-  const name = answer.node?.name ?? connection.ownerName(request.slot) ?? node.name;
+  const name = answer.node?.name ?? connection.ownerName(request.slot) ?? asked?.name ?? '';
   return { replies: answer.replies.map(toResp), node: name };
 }
 

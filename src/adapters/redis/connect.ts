@@ -64,7 +64,7 @@ export class RedisConnection {
     return this.#client !== null;
   }
 
-  /** How many connections have been lost so far; of a cluster's only those that ioredis had in use. */
+  /** How many connections to nodes of the cluster have been given up so far. */
   get losses(): number {
     return this.#losses;
   }
@@ -197,7 +197,7 @@ export class RedisConnection {
         : await openStandalone(this.#options, this.address);
     if (this.#isClosed) return client.disconnect();
     this.#client = client;
-    client.on(client instanceof Cluster ? '-node' : 'close', () => {
+    client.on('-node', () => {
       this.#losses += 1;
     });
     client.once('end', () => {

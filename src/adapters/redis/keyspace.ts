@@ -81,13 +81,12 @@ export function statusAt(score: number | null, now: number): UserStatus | null {
 }
 
 /** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
-export function knownStatus(status: string | null, version: string | null): KnownUserStatus | null {
+export function knownStatus(status: number | null, version: number | null): KnownUserStatus | null {
   if (status === null) return null;
-  const until = Number(status);
   return {
-    status: until > 0 ? 'enabled' : 'disabled',
-    version: Math.abs(Number(version ?? 0)),
-    until: Math.abs(until),
+    status: status > 0 ? 'enabled' : 'disabled',
+    version: Math.abs(version ?? 0),
+    until: Math.abs(status),
   };
 }
 
@@ -101,20 +100,24 @@ export function entryMember(entry: { keyId: number; iat: number; jti: string }):
 
 /** The entry behind a member and its score; null where they are none of ours. */
 export function parseEntry(member: string, score: string): RegistryEntry | null {
-  const first = member.indexOf('.');
-  const second = member.indexOf('.', first + 1);
-  if (second === -1) return null;
-  const keyId = parseBase36(member, 0, first);
-  const iat = parseBase36(member, first + 1, second);
-  const exp = Number(score);
-  if (keyId === -1 || iat === -1 || !Number.isSafeInteger(exp) || exp <= 0) return null;
-  return { jti: member.slice(second + 1), keyId, iat, exp };
+  return parseEntryIn(member, 0, member.length, Number(score));
 }
 
 /**
- * What {@link base36} writes; -1 for all else. A walk reads millions of them: a regular expression and parseInt took five
- * times as long.
+ * The same of a member that is a part of a text. A walk reads millions of them: with a regular expression and parseInt it
+ * took five times as long.
  */
+export function parseEntryIn(text: string, from: number, end: number, exp: number): RegistryEntry | null {
+  const first = text.indexOf('.', from);
+  const second = text.indexOf('.', first + 1);
+  if (first === -1 || second === -1 || second >= end) return null;
+  const keyId = parseBase36(text, from, first);
+  const iat = parseBase36(text, first + 1, second);
+  if (keyId === -1 || iat === -1 || !Number.isSafeInteger(exp) || exp <= 0) return null;
+  return { jti: text.slice(second + 1, end), keyId, iat, exp };
+}
+
+/** What {@link base36} writes; -1 for all else. */
 function parseBase36(text: string, from: number, end: number): number {
   const length = end - from;
   // Ten digits are below 2^53.

@@ -145,10 +145,8 @@ local function is_before(one, other)
   return #one < #other
 end
 
--- How many members come before this place in the order, or hold it.
+-- How many members come before this place in the order, or hold it. Whoever held it may be gone.
 local function rank_behind(set, score, member)
-  local own = redis.call('ZSCORE', set, member)
-  if own and tonumber(own) == tonumber(score) then return redis.call('ZRANK', set, member) + 1 end
   local low, high = redis.call('ZCOUNT', set, '-inf', '(' .. score), redis.call('ZCOUNT', set, '-inf', score)
   while low < high do
     local middle = math.floor((low + high) / 2)

@@ -25,28 +25,55 @@ export function stringAt({ text, at }: Bulks, index: number): string {
   return text.substring(at[2 * index] ?? 0, at[2 * index + 1] ?? 0);
 }
 
+/** The number in a string. */
+export function numberAt({ text, at }: Bulks, index: number): number {
+  const from = at[2 * index] ?? 0;
+  const end = at[2 * index + 1] ?? 0;
+  if (end - from > SAFE_DIGITS) return Number(text.substring(from, end));
+  let value = 0;
+  for (let place = from; place < end; place++) {
+    const digit = text.charCodeAt(place) - ZERO;
+    if (digit < 0 || digit > 9) return Number(text.substring(from, end));
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
 export function stringOrNullAt(bulks: Bulks, index: number): string | null {
   return (bulks.at[2 * index] ?? -1) === -1 ? null : stringAt(bulks, index);
 }
 
 export function utf8At(bulks: Bulks, index: number): string {
   const bytes = stringAt(bulks, index);
-  return bulks.isAscii ? bytes : Buffer.from(bytes, 'latin1').toString();
+  return bulks.isAscii ? bytes : utf8(bytes);
 }
 
 /** A character for each byte. */
 export function encodeCommands(commands: readonly Command[]): string {
-  let text = '';
+  const parts: string[] = [];
   for (const words of commands) {
-    text += `*${words.length}\r\n`;
-    for (const word of words) {
-      const value = String(word);
-      const length = Buffer.byteLength(value);
-      const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
-      text += `$${length}\r\n${bytes}\r\n`;
-    }
+    parts.push(`*${words.length}\r\n`);
+    for (const word of words) parts.push(encodedWords.get(word) ?? encodeWord(word));
   }
-  return text;
+  return parts.join('');
+}
+
+function encodeWord(word: string | number): string {
+  const value = String(word);
+  const length = Buffer.byteLength(value);
+  const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
+  const encoded = `$${length}\r\n${bytes}\r\n`;
+  if (encodedWords.size < REMEMBERED_WORDS) encodedWords.set(word, encoded);
+  return encoded;
+}
+
+/** The names and options of commands come first, and again and again. */
+const encodedWords = new Map<string | number, string>();
+const REMEMBERED_WORDS = 100;
+
+/** What bytes, a character each, are in UTF-8. */
+export function utf8(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
 }
 
 /** Takes a stream of replies apart. */
@@ -131,6 +158,7 @@ function integerIn(data: Buffer, from: number, end: number): number {
 }
 
 const INCOMPLETE = -1;
+const SAFE_DIGITS = 15;
 const [NEWLINE, ASTERISK, DOLLAR, PLUS, MINUS, COLON, ZERO] = [...Buffer.from('\n*$+-:0')] as [
   number,
   number,

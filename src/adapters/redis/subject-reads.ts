@@ -6,13 +6,22 @@ import { replyCode } from './errors.js';
 import {
   knownStatus,
   type LocatedSubject,
-  parseEntry,
+  parseEntryIn,
   STATUS_MEMBER,
   type SubjectKeys,
   VERSION_MEMBER,
 } from './keyspace.js';
 import type { Command } from './pipeline.js';
-import { type Bulks, NO_BULKS, type RespReply, stringAt, stringOrNullAt, utf8At } from './resp.js';
+import {
+  type Bulks,
+  NO_BULKS,
+  numberAt,
+  type RespReply,
+  stringAt,
+  stringOrNullAt,
+  utf8,
+  utf8At,
+} from './resp.js';
 import { PAGE } from './scripts.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -26,7 +35,7 @@ export interface ReadOptions {
 /** A subject that is too large to be read at once. */
 export interface LargeSubject {
   located: LocatedSubject;
-  node: RedisNode;
+  node: RedisNode | null;
   bytes: number | null;
 }
 
@@ -41,12 +50,13 @@ export class SubjectReader {
   }
 
   /**
+   * @param node that serves all of them; null where that is not known
    * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries
    * @returns what is to be shown, what has to be read in parts, and how many characters all of it was
    * @throws JwtctlError
    */
   async read(
-    node: RedisNode,
+    node: RedisNode | null,
     subjects: readonly LocatedSubject[],
     isSampled: () => boolean,
   ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
@@ -121,12 +131,26 @@ export class SubjectReader {
     } while (cursor !== '');
   }
 
-  async #ask(node: RedisNode, request: Request): Promise<BulkAnswer> {
+  /** All live entries of one subject. @throws JwtctlError */
+  async list(located: LocatedSubject): Promise<SurveyedSubject['entries']> {
+    const { shown, large } = await this.read(null, [located], () => false);
+    const entries = shown.flatMap((subject) => subject.entries);
+    for (const subject of large) {
+      for await (const part of this.parts(subject)) entries.push(...part.entries);
+    }
+    return entries;
+  }
+
+  async #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
     const [answer] = await readInBulk(this.#whole, node, [request]);
     return answer as BulkAnswer;
   }
 
-  async #labelsOf(node: RedisNode, keys: SubjectKeys, page: Bulks): Promise<Map<string, string> | null> {
+  async #labelsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    page: Bulks,
+  ): Promise<Map<string, string> | null> {
     const members: Array<{ raw: string; text: string }> = [];
     for (let index = 1; 2 * index < page.at.length; index += 2) {
       members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
@@ -142,7 +166,11 @@ export class SubjectReader {
     return labels;
   }
 
-  async #detailsOf(node: RedisNode, keys: SubjectKeys, expired: number): Promise<SurveyedSubject['details']> {
+  async #detailsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    expired: number,
+  ): Promise<SurveyedSubject['details']> {
     const { replies } = await this.#ask(node, {
       slot: keys.slot,
       commands: [
@@ -151,19 +179,22 @@ export class SubjectReader {
       ],
     });
     const scores = this.#bulks(replies[0]);
-    const user = knownStatus(stringOrNullAt(scores, 0), stringOrNullAt(scores, 1));
+    const [status = null, version = null] = [0, 1].map((index) =>
+      stringOrNullAt(scores, index) === null ? null : numberAt(scores, index),
+    );
+    const user = knownStatus(status, version);
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 
   /** The replies to {@link readsOf}. */
   #unpack({ replies }: BulkAnswer) {
-    const [set, ...others] = replies;
-    const [labels = null, expiresAt = null] = this.#options.withDetails ? others.splice(0, 2) : [];
-    const [setBytes, labelsBytes] = others;
+    const { withDetails } = this.#options;
+    const setBytes = replies[withDetails ? 3 : 1];
+    const labelsBytes = replies[withDetails ? 4 : 2];
     return {
-      set: this.#bulks(set),
-      labels: this.#bulks(labels),
-      expiresAt: toTime(expiresAt),
+      set: this.#bulks(replies[0]),
+      labels: withDetails ? this.#bulks(replies[1]) : NO_BULKS,
+      expiresAt: withDetails ? toTime(replies[2]) : null,
       bytes: typeof setBytes === 'number' ? setBytes + (Number(labelsBytes) || 0) : null,
     };
   }
@@ -179,32 +210,30 @@ export class SubjectReader {
   #readMembers(set: Bulks, labels: ReadonlyMap<string, string> | null) {
     const { horizon } = this.#options;
     const entries: SurveyedSubject['entries'] = [];
-    let status: string | null = null;
-    let version: string | null = null;
+    let status: number | null = null;
+    let version: number | null = null;
     let malformed = 0;
     let expired = 0;
     let seen = 0;
     for (let index = 1; 2 * index < set.at.length; index += 2) {
-      const member = stringAt(set, index);
-      const score = stringAt(set, index + 1);
       seen += 1;
+      const from = set.at[2 * index] ?? 0;
+      const end = set.at[2 * index + 1] ?? 0;
+      const score = numberAt(set, index + 1);
+      const entry = parseEntryIn(set.text, from, end, score);
+      if (entry !== null) {
+        const { jti, keyId, iat, exp } = entry;
+        if (exp <= horizon) expired += 1;
+        else {
+          const label = labels === null ? null : (labels.get(stringAt(set, index)) ?? null);
+          entries.push({ jti: set.isAscii ? jti : utf8(jti), keyId, iat, exp, label });
+        }
+        continue;
+      }
+      const member = stringAt(set, index);
       if (member === STATUS_MEMBER) status = score;
       else if (member === VERSION_MEMBER) version = score;
-      else {
-        const entry = parseEntry(set.isAscii ? member : utf8At(set, index), score);
-        if (entry === null) malformed += 1;
-        else if (entry.exp <= horizon) expired += 1;
-        else {
-          const { jti, keyId, iat, exp } = entry;
-          entries.push({
-            jti,
-            keyId,
-            iat,
-            exp,
-            label: labels === null ? null : (labels.get(member) ?? null),
-          });
-        }
-      }
+      else malformed += 1;
     }
     return { entries, malformed, expired, seen, user: knownStatus(status, version) };
   }

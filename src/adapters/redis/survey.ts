@@ -99,8 +99,8 @@ export async function readEverywhere(
   return outcome;
 }
 
-/** Some 1,000 entries, which a server reads in less than a millisecond. */
-const CHARACTERS_AT_ONCE = 50_000;
+/** Some 1,500 entries, which a server reads in about a millisecond. */
+const CHARACTERS_AT_ONCE = 75_000;
 const SUBJECTS_AT_ONCE = 500;
 
 const SAMPLED_FIRST = 20;

@@ -34,6 +34,7 @@ import { listNodes } from './nodes.js';
 import { type Command, unwrap } from './pipeline.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
 import { NOT_OURS, REGISTER, SET_STATUS } from './scripts.js';
+import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
 import { tidy } from './tidying.js';
 import type { WholeRegistry } from './walk.js';
@@ -109,20 +110,8 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
-    const keys = this.#keyspace.keysOf(sub);
-    const [set, hash] = await this.#read(
-      keys,
-      ['zrangebyscore', keys.entries, `(${now - this.#tolerance}`, '+inf', 'WITHSCORES'],
-      ['hgetall', keys.labels],
-    );
-    // ioredis makes an object of this reply.
-    const labels = new Map<string, string>(Object.entries(hash ?? {}));
-    return pairs(set)
-      .flatMap(([member, exp]) => {
-        const entry = parseEntry(member, exp);
-        return entry === null ? [] : { ...entry, label: labels.get(member) ?? null };
-      })
-      .sort(byAge);
+    const reader = new SubjectReader(this.#whole(), { horizon: now - this.#tolerance, withDetails: true });
+    return (await reader.list({ sub, ...this.#keyspace.keysOf(sub) })).sort(byAge);
   }
 
   async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {

@@ -142,6 +142,9 @@ describe('a subject with 100,000 tokens', () => {
     const key = `${prefix}:{alice}`;
     expect(await raw('ZCARD', key)).toBe(`${COUNT}`);
     expect(await raw('HGETALL', `${key}:labels`)).toBe(`1.${(now - 10).toString(36)}.a7\ncar`);
+    const listed = await registry.list('alice', now);
+    expect(listed).toHaveLength(COUNT);
+    expect(listed.filter(({ label }) => label !== null)).toMatchObject([{ jti: 'a7', label: 'car' }]);
     const lastExp = now + 3600 + Math.floor(COUNT / 1000);
     expect(await raw('EXPIRETIME', key)).toBe(`${lastExp + CLOCK_TOLERANCE_SECONDS}`);
     expect((await registry.remove('alice', {}, now)).removed).toBe(COUNT);
