@@ -520,6 +520,7 @@ describe('the audit log', () => {
   });
 
   test('has one before the first change and one with what was changed', async () => {
+    await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
     await haunt('nobody', { jti: 'a' });
     const registry = service.withRegistry({
       tidy: async (...words) => {
