@@ -104,15 +104,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     for (const words of [
       ...[['audit', 'list'], ['init'], ['doctor'], ['serve'], ['metrics'], ['completion', 'bash']],
       ['keys', 'rotate', '--force'],
-      ...[
-        ['token', 'register', token],
-        ['token', 'explain', token],
-        ['token', 'issue', '--sub-file', '-'],
-      ],
-      ...[
-        ['users', 'import', '-'],
-        ['cache', 'reconcile'],
-      ],
+      ['token', 'explain', token],
     ]) {
       const { exitCode, stdout } = await stores.run(...words, '--yes');
       expect({ words, exitCode, stdout }).toEqual({ words, exitCode: 2, stdout: '' });

@@ -213,8 +213,8 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   test('a flush forgets every entry, and says on which node', async () => {
     const flushed = await stores.json('cache', 'flush', '--all', '--yes');
 
-    expect(Object.keys(flushed)).toEqual(['matched', 'removed', 'dryRun', 'complete', 'byNode', 'manifest']);
-    expect(flushed).toMatchObject({ matched: 1, removed: 1, dryRun: false, complete: true });
+    expect(flushed).toMatchObject({ matched: 1, removed: 1, dryRun: false, complete: true, manifest: null });
+    expect(Object.keys(flushed)).toEqual(expect.arrayContaining(['byNode', 'byKid', 'subjects']));
     const removed = flushed.byNode.map((row: { removed: number }) => row.removed);
     expect(removed.reduce((sum: number, count: number) => sum + count, 0)).toBe(1);
     const refused = await stores.run('token', 'verify', newToken, '--json');

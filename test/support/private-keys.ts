@@ -15,10 +15,13 @@ export type PrivateJwk = JsonWebKey & { kty: 'RSA' } & Record<RsaMember, string>
 
 export const RSA_MEMBERS: readonly RsaMember[] = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'];
 
-/** A new pair, made by Node. */
+/** A new pair, made by Node, whose thumbprint can be a kid: one in 32 begins with - or _. */
 export function freshPair(options: { bits?: number; exponent?: number } = {}): KeyObject {
   const { bits = 2048, exponent = 65_537 } = options;
-  return generateKeyPairSync('rsa', { modulusLength: bits, publicExponent: exponent }).privateKey;
+  for (;;) {
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: bits, publicExponent: exponent });
+    if (!/^[-_]/.test(thumbprintOf(jwkOf(privateKey)))) return privateKey;
+  }
 }
 
 export function freshJwk(options: { bits?: number; exponent?: number } = {}): PrivateJwk {
