@@ -307,6 +307,30 @@ describe('a connection that breaks before it has told what was removed', () => {
     await Promise.all(proxies.map((proxy) => proxy.stop()));
   });
 
+  test('leaves no entry of a large subject either, and a tidy says that it was not counted', async () => {
+    const server = await startRedis();
+    const proxy = await startLosingProxy(server.node);
+    const behind = openRegistry([proxy.node], { mode: 'standalone' });
+    const entries = Array.from({ length: 1500 }, (_, index) => entryAt(now, `a${index}`));
+    const fill = () => Promise.all(entries.map((entry) => behind.registry.register('alice', entry, { now })));
+    await fill();
+    // Once they are known, so that a script itself and not its refusal is what is lost.
+    await behind.registry.removeEverywhere({ jti: 'none' }, { now });
+    await behind.registry.tidy([{ sub: 'nobody', entries: [] }], now);
+
+    proxy.loseAnswerTo('evalsha');
+    await behind.registry.remove('alice', {}, now);
+    expect(await behind.registry.list('alice', now)).toEqual([]);
+    await fill();
+    proxy.loseAnswerTo('evalsha');
+    expect(await behind.registry.tidy([{ sub: 'alice', entries }], now)).toMatchObject({ isCounted: false });
+    expect(await behind.registry.list('alice', now)).toEqual([]);
+    expect(proxy.lost()).toBe(2);
+    await behind.close();
+    await proxy.stop();
+    await server.stop();
+  });
+
   test('and a survey that it breaks in is complete', async () => {
     await Promise.all(crowd(3000).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
     const seen: string[] = [];
@@ -318,4 +342,15 @@ describe('a connection that breaks before it has told what was removed', () => {
     expect(await registry.survey(take, { now })).toMatchObject({ complete: true, missed: [] });
     expect(seen.sort()).toEqual(crowd(3000).sort());
   });
+});
+
+test('a cap below what a subject has by thousands is kept from the next token on', async () => {
+  const entries = Array.from({ length: 9000 }, (_, index) => entryAt(now, `a${index}`));
+  await Promise.all(entries.map((entry) => registry.register('alice', entry, { now })));
+  const gone = await registry.register('alice', entryAt(now, 'last', { iat: now }), {
+    now,
+    maxPerSubject: 5,
+  });
+  expect(gone).toHaveLength(8996);
+  expect(await registry.list('alice', now)).toHaveLength(5);
 });
