@@ -73,6 +73,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   let loaded: Promise<Config> | undefined;
   let opened: Promise<Context> | undefined;
   let shown: Progress | undefined;
+  const closers: Array<() => void> = [];
 
   const config = () => {
     loaded ??= loadAndWarn(configSources, notice, trace);
@@ -105,7 +106,11 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
-    openInput: (name) => openInput(name, io, signal),
+    openInput: async (name) => {
+      const { input, close } = await openInput(name, io, signal);
+      closers.push(close);
+      return input;
+    },
     reportLine: (number, error) => {
       shown?.clear();
       io.stderr.write(describeLine(number, error, globals.format));
@@ -156,10 +161,18 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       return (await (await context()).prompt()).password(`${what}:`);
     },
   };
-  return { invocation, dispose: async () => (await opened?.catch(() => undefined))?.dispose() };
+  const dispose = async () => {
+    for (const close of closers) close();
+    await (await opened?.catch(() => undefined))?.dispose();
+  };
+  return { invocation, dispose };
 }
 
-async function openInput(name: string, io: Io, signal: AbortSignal): Promise<Input> {
+async function openInput(
+  name: string,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ input: Input; close(): void }> {
   const [{ openSource }, { readLines }, { readObjects }, { readRows }] = await Promise.all([
     import('./input/source.js'),
     import('./input/lines.js'),
@@ -168,12 +181,13 @@ async function openInput(name: string, io: Io, signal: AbortSignal): Promise<Inp
   ]);
   const source = await openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
   const { close, chunks, fractionRead } = source;
-  return {
+  const input: Input = {
     ...{ name: source.name, chunks, fractionRead },
     lines: () => ({ close, lines: readLines(chunks()) }),
     objects: () => ({ close, lines: readObjects(readLines(chunks())) }),
     rows: (columns, format) => ({ close, lines: readRows(source, columns, format) }),
   };
+  return { input, close };
 }
 
 const UNSEEN: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
