@@ -10,7 +10,7 @@ import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
 import { fileNameShown, parseActor } from './domain/prose.js';
-import { describeLine } from './output/errors.js';
+import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
 import { createPrivateFile } from './private-file.js';
 
@@ -111,9 +111,9 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       closers.push(close);
       return input;
     },
-    reportLine: (number, error) => {
+    reportLines: (first, last, error) => {
       shown?.clear();
-      io.stderr.write(describeLine(number, error, globals.format));
+      io.stderr.write(describeLines(first, last, error, globals.format));
     },
     progress: async (label, { whilePrinting = false } = {}) => {
       if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return UNSEEN;

@@ -59,7 +59,7 @@ export function workThrough<In, Out>(
     const progress = await invocation.progress(bulk.label, { whilePrinting: bulk.isPrinting });
     try {
       for await (const lines of run.outcomes(expected.watch(bulk.source))) {
-        const values = lines.flatMap(take);
+        const values = take(lines);
         const failures = end.failed === 0 ? '' : `${end.failed} failed`;
         progress.update(done + end.failed, expected.total, failures);
         yield values;
@@ -72,15 +72,25 @@ export function workThrough<In, Out>(
     }
   }
 
-  function take(line: Line<Out>): Out[] {
-    end.lastLine = line.number;
-    if ('value' in line) {
-      done += 1;
-      return [line.value];
+  function take(lines: ReadonlyArray<Line<Out>>): Out[] {
+    const values: Out[] = [];
+    let firstFailed: number | null = null;
+    for (const [index, line] of lines.entries()) {
+      end.lastLine = line.number;
+      if ('value' in line) {
+        values.push(line.value);
+        continue;
+      }
+      end.failed += 1;
+      firstFailed ??= line.number;
+      // What failed a batch as a whole is told once for all of its lines.
+      const next = lines[index + 1];
+      if (next !== undefined && 'error' in next && next.error === line.error) continue;
+      invocation.reportLines(firstFailed, line.number, line.error);
+      firstFailed = null;
     }
-    end.failed += 1;
-    invocation.reportLine(line.number, line.error);
-    return [];
+    done += values.length;
+    return values;
   }
 
   function sentence(): string {
@@ -148,7 +158,7 @@ export function streamThrough<In, Out>(
       ];
       const isForPrograms = format === 'json' || format === 'ndjson';
       const talk = isForPrograms ? [JSON.stringify({ summary: { ...counts, ...also?.data } })] : sentences;
-      // Failed lines have been told one by one.
+      // Failed lines have been told by then.
       return {
         ...(complete ? { notes: talk } : { warnings: talk }),
         exitCode,

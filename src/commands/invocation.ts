@@ -44,8 +44,8 @@ export interface Invocation {
    * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
    */
   openInput(name: string): Promise<Input>;
-  /** Says on stderr why a line of an input failed: a line, or a JSON object where the output is JSON. */
-  reportLine(number: number, error: JwtctlError): void;
+  /** Says on stderr why a line of an input, or several, failed: in a line, or a JSON object where the output is JSON. */
+  reportLines(first: number, last: number, error: JwtctlError): void;
   /**
    * Shows on stderr how far something is, where that is a terminal. Whoever opens it stops it.
    *

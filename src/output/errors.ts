@@ -12,12 +12,14 @@ export function describeError(error: unknown, format: OutputFormat): string {
   return `jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`;
 }
 
-/** A line of an input that failed, by its number: one line, or one JSON object a line. */
-export function describeLine(number: number, error: JwtctlError, format: OutputFormat): string {
+/** Lines of an input that failed, by their numbers: one line, or one JSON object a line. */
+export function describeLines(first: number, last: number, error: JwtctlError, format: OutputFormat): string {
   const { code, message } = error;
-  return format === 'json' || format === 'ndjson'
-    ? `${JSON.stringify({ line: number, error: { code, message } })}\n`
-    : `Line ${number}: ${message}\n`;
+  if (format === 'json' || format === 'ndjson') {
+    const lines = first === last ? { line: first } : { line: first, lastLine: last };
+    return `${JSON.stringify({ ...lines, error: { code, message } })}\n`;
+  }
+  return first === last ? `Line ${first}: ${message}\n` : `Lines ${first} to ${last}: ${message}\n`;
 }
 
 /** For `--verbose`: what lay beneath an error, by names and codes; a driver's wording may quote what it was given. */
