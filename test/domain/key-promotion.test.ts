@@ -155,7 +155,9 @@ describe('a rotation', () => {
       },
     };
     expect(await rotateNow({ ...ports, generator })).toMatchObject({ rotated: true, active: 'k2' });
-    expect([raises, opened]).toEqual([3, ['k2']]);
+    // More than three where a thumbprint could not be a kid.
+    expect(raises).toBeGreaterThanOrEqual(3);
+    expect(opened).toEqual(['k2']);
   });
 
   test('that waits out the lead opens the key once, when it comes to sign', async () => {
