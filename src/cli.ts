@@ -18,6 +18,7 @@ import {
   screenOf,
 } from './run.js';
 
+export { giveWay } from './priority.js';
 export type { Io } from './run.js';
 
 /**

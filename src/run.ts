@@ -23,6 +23,8 @@ export interface Io {
   cwd: string;
   /** Default: the host's. */
   clock?: Clock;
+  /** Has the process take less of the processor from now on. Default: it does not. */
+  giveWay?(): void;
 }
 
 /** The values of the global flags, as commander names them. */
@@ -142,6 +144,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, canRedraw, signal });
     },
     withProgress: async (label, walk) => {
+      io.giveWay?.();
       if (!mayDrawProgress(globals, io)) return walk(() => {});
       const { openProgress } = await import('./output/progress.js');
       const progress = openProgress(label, { stream: io.stderr });

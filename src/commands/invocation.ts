@@ -72,7 +72,7 @@ export interface Invocation {
    */
   waitUntil(time: number, what: string): Promise<void>;
   /**
-   * Runs a walk and tells on stderr how far it is, where a person sits there.
+   * Runs a walk and tells on stderr how far it is, where a person sits there. The process gives way to others from then on.
    *
    * @param label what is done: `Reading`
    */
