@@ -4,29 +4,53 @@ import type { SettingsInput } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { IssuedToken } from './domain/issued-token.js';
+import type { PublicJwk } from './domain/jwk-set.js';
 import { openStoreIssuer } from './issue/store-issuer.js';
-import { storeVerification } from './verify/store-verification.js';
-import { createVerifier, type Verifier } from './verify/verifier.js';
+import type { VerifierHealth } from './verify/health.js';
+import { openLiveVerifier } from './verify/live-verifier.js';
+import type { Verifier } from './verify/verifier.js';
 
 export interface OpenVerifier extends Verifier {
+  /** The keys that a token can be valid under, as a JWK Set (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
+  jwkSet(): Promise<{ keys: PublicJwk[] }>;
+  /** What it knows of its stores and of itself, for readiness and metrics; asks nobody. */
+  health(): VerifierHealth;
   /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
 }
 
 /**
- * A verifier over the stores that the CLI works with.
+ * A verifier over the stores that the CLI works with. It follows keys and revocations in the background until it is closed.
  *
+ * A revocation takes effect with the next verification, for the registry is asked each time. With `nearCache` verdicts are
+ * kept in the process until the registry takes them back, which takes milliseconds; where a master hangs, at most a second.
+ * Whatever the registry loses in a failover, the security log repeats: it is read every second.
+ *
+ * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
+ * is accepted.
+ *
+ * @param options.nearCache default: the setting `verifier.nearCache`, which is off
  * @param options settings that go before those of variables and files, in the nesting of a configuration file:
  * `{ mysql: { url }, redis: { nodes } }`
  * @throws JwtctlError (usage) for a configuration that cannot be used; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
  * kind `unavailable` where MySQL does not answer. Redis is first asked with the first token.
  */
-export async function openVerifier(options: SettingsInput = {}): Promise<OpenVerifier> {
-  const context = await openContext(options);
+export async function openVerifier({
+  nearCache,
+  ...settings
+}: SettingsInput & { nearCache?: boolean } = {}): Promise<OpenVerifier> {
+  const context = await openContext(settings);
   return closingOnFailure(context, async () => {
-    const verifier = createVerifier(await storeVerification(context));
-    const life = lifeOf(context);
-    return { verify: (token) => life.during(() => verifier.verify(token)), close: life.end };
+    const verifier = await openLiveVerifier(context, nearCache === undefined ? {} : { nearCache });
+    return {
+      verify: (token) => verifier.verify(token),
+      jwkSet: () => verifier.jwkSet(),
+      health: () => verifier.health(),
+      close: async () => {
+        await verifier.close();
+        await context.dispose();
+      },
+    };
   });
 }
 

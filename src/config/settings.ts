@@ -177,6 +177,21 @@ const DECLARATIONS = {
     fallback: '60s',
     doc: "How long a user's status may be trusted before the database is asked again.",
   },
+  'verifier.nearCache': {
+    kind: boolean,
+    fallback: 'false',
+    doc: 'Whether a long-running verifier keeps verdicts in its process, which the registry takes back.',
+  },
+  'verifier.rememberedTokens': {
+    kind: integer(1, 10_000_000),
+    fallback: '20000',
+    doc: 'How many tokens a long-running verifier remembers the signatures of; each takes some 2 KB.',
+  },
+  'verifier.grace': {
+    kind: duration(),
+    fallback: '5m',
+    doc: 'How long a long-running verifier goes by the keys and users that it knows while the database does not answer.',
+  },
   'registry.maxPerSubject': {
     kind: integer(1, 1_000_000),
     doc: 'How many live tokens a subject can have; the oldest makes room.',

@@ -128,6 +128,8 @@ export interface SecurityLog {
   findConcerningSubjects(subs: readonly string[]): Promise<SecurityEvent[]>;
   /** The events that name no subject, oldest first: `kid_revoked`, `all_revoked`, `key_compromised`. */
   findWide(): Promise<SecurityEvent[]>;
+  /** Up to `limit` events with an id above `afterId`, in the order of their ids; a transaction may add one below those that are there. */
+  listAfter(afterId: number, limit: number): Promise<SecurityEvent[]>;
   /** The highest user version that an event of each of these subjects names. A subject without one is not in the map. */
   highestUserVersions(subs: readonly string[]): Promise<Map<string, number>>;
 }

@@ -1,3 +1,4 @@
+import type { UserChange } from './event-memory.js';
 import type {
   Clock,
   KnownUserStatus,
@@ -66,6 +67,35 @@ export function covers(
     case 'user_removed':
       return false;
   }
+}
+
+/**
+ * What a status that is noted beside the entries comes to at `now`; null where the directory has to be asked: nothing is
+ * noted, its time is over, or the security log tells of a later change (a registry that lost a write in a failover may
+ * still call a user enabled).
+ */
+export function usableStatus(
+  noted: KnownUserStatus | null,
+  change: UserChange | null,
+  now: number,
+): UserStatus | null {
+  if (noted === null || noted.until <= now) return null;
+  return change !== null && change.version > noted.version ? null : noted.status;
+}
+
+/**
+ * What may be said of a user while the directory does not answer: what was noted of them until `graceSeconds` after its
+ * time, and that they are disabled where that was the last thing heard. Null where nothing may.
+ */
+export function statusMeanwhile(
+  noted: KnownUserStatus | null,
+  change: UserChange | null,
+  now: number,
+  graceSeconds: number,
+): UserStatus | null {
+  const isOutdated = change !== null && change.version > (noted?.version ?? -1);
+  if (isOutdated) return change.type === 'user_disabled' ? 'disabled' : null;
+  return noted !== null && now < noted.until + graceSeconds ? noted.status : null;
 }
 
 /** What to note of a user beside their entries. A source without versions is trusted for `statusTtlSeconds` like any other. */

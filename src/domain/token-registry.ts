@@ -81,6 +81,9 @@ export interface TokenRegistry {
     now: number,
   ): Promise<{ exp: number | null; user: UserStatus | null }>;
 
+  /** For a process that asks for standings all the while. Whoever opens it closes it. */
+  openStandings(options: StandingsOptions): Standings;
+
   /** The live entries of a subject, oldest first (`iat`, then `jti`). */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
@@ -120,6 +123,41 @@ export interface TokenRegistry {
 
   /** The servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
+}
+
+export interface StandingsOptions {
+  /** Whether what is read may come with a {@link Hold}. */
+  nearCache: boolean;
+}
+
+export interface Standings {
+  /** What is asked for one token; worth keeping where the same token comes again. */
+  of(sub: string, entry: EntryName): StandingQuery;
+  close(): void;
+}
+
+export interface StandingQuery {
+  /**
+   * One read, one command on Redis; those of one turn of the event loop go out together, to each master its own.
+   *
+   * @throws JwtctlError kind `unavailable`; at once where the registry has not been answering
+   */
+  read(): Promise<NotedStanding>;
+}
+
+/** What the registry has noted, live or not. */
+export interface NotedStanding {
+  /** Null where there is no such entry. */
+  exp: number | null;
+  user: KnownUserStatus | null;
+  /** Null where it has to be asked for again each time. */
+  hold: Hold | null;
+}
+
+/** A promise of the registry's to tell of changes. */
+export interface Hold {
+  /** Whether what was read is still what one would read, by what has been heard until now. Once false it stays so for good. */
+  isHeld(): boolean;
 }
 
 /** For what goes through the whole registry. */

@@ -1,5 +1,7 @@
-import { publicJwk } from '../domain/jwk-set.js';
+import { JwtctlError } from '../domain/errors.js';
+import { type PublicJwk, publicJwk } from '../domain/jwk-set.js';
 import type { Clock, KeyStore } from '../domain/ports.js';
+import { isTrusted, type SigningKey } from '../domain/signing-key.js';
 import type { VerificationKey } from '../domain/verification.js';
 
 /** How old the keys may be before they are read again, in seconds. */
@@ -9,7 +11,15 @@ const NEVER = -MAX_AGE_SECONDS;
 /** The shortest time between two reads that an unknown `kid` causes, in seconds: invented kids cost no more than that. */
 const COOL_DOWN_SECONDS = 1;
 
-type KnownKey = VerificationKey & { id: number };
+/** More than these do not wait for such a read: tokens with invented kids must not fill the memory. */
+const MOST_WAITING = 10_000;
+
+export type KnownKey = VerificationKey & { id: number; jwk: PublicJwk & { [member: string]: unknown } };
+
+export interface KeySetOptions {
+  /** How long keys that were read serve on while they cannot be read again, in seconds. Default: 0. */
+  graceSeconds?: number;
+}
 
 /**
  * The keys of the key store as a verifier holds them. They are read once, again when they have grown old, and again for a
@@ -18,59 +28,104 @@ type KnownKey = VerificationKey & { id: number };
 export class KeySet {
   readonly #store: Pick<KeyStore, 'snapshot'>;
   readonly #clock: Clock;
+  readonly #graceSeconds: number;
   #keys = new Map<string, KnownKey>();
+  #activatedAt: number | null = null;
   #readAt = NEVER;
   #reading: Promise<void> | undefined;
+  #waiting = 0;
 
-  constructor(store: Pick<KeyStore, 'snapshot'>, clock: Clock) {
+  constructor(store: Pick<KeyStore, 'snapshot'>, clock: Clock, { graceSeconds = 0 }: KeySetOptions = {}) {
     this.#store = store;
     this.#clock = clock;
+    this.#graceSeconds = graceSeconds;
   }
 
+  /** When the keys were last read. */
+  get readAt(): number {
+    return this.#readAt;
+  }
+
+  /** Those that a token can be valid under. */
+  get trusted(): KnownKey[] {
+    return [...this.#keys.values()].filter(({ state }) => isTrusted(state));
+  }
+
+  get active(): { kid: string; activatedAt: number } | null {
+    const key = this.trusted.find(({ state }) => state === 'active');
+    return key === undefined ? null : { kid: key.kid, activatedAt: this.#activatedAt ?? 0 };
+  }
+
+  /** The key as it was last read; undefined where there was none. As long as nothing of it changes it is the same object. */
+  peek(kid: string): KnownKey | undefined {
+    return this.#keys.get(kid);
+  }
+
+  /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
     const now = this.#clock.now();
     // A clock that was set back would have the keys stay young for as long.
     if (now < this.#readAt) this.#readAt = NEVER;
-    if (now - this.#readAt >= MAX_AGE_SECONDS) {
-      await this.#read();
-      return this.#keys.get(kid) ?? null;
-    }
     const known = this.#keys.get(kid);
-    if (known !== undefined) return known;
-    await this.#read();
+    const isYoung = now - this.#readAt < MAX_AGE_SECONDS;
+    if (known !== undefined && isYoung) return known;
+    try {
+      await this.#readAfterCoolDown();
+    } catch (error) {
+      if (known !== undefined && now - this.#readAt < this.#graceSeconds) return known;
+      throw error;
+    }
     return this.#keys.get(kid) ?? null;
   }
 
-  /**
-   * One read at a time, and not before the cool-down is over: whoever comes meanwhile waits for that one. Waiting, where
-   * one might refuse, because a token under a key that was made a moment ago is valid.
-   */
-  #read(): Promise<void> {
-    this.#reading ??= this.#clock
-      .until(this.#readAt + COOL_DOWN_SECONDS)
-      .then(() => this.#load())
-      .finally(() => {
-        this.#reading = undefined;
+  /** Reads the keys now; one read at a time, so it may be one that has begun already. */
+  refresh(): Promise<void> {
+    return this.#once(() => this.#load());
+  }
+
+  /** Waiting, where one might refuse, because a token under a key that was made a moment ago is valid. */
+  async #readAfterCoolDown(): Promise<void> {
+    if (this.#waiting >= MOST_WAITING) throw tooManyUnknown();
+    this.#waiting += 1;
+    try {
+      await this.#once(async () => {
+        await this.#clock.until(this.#readAt + COOL_DOWN_SECONDS);
+        await this.#load();
       });
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  #once(read: () => Promise<void>): Promise<void> {
+    this.#reading ??= read().finally(() => {
+      this.#reading = undefined;
+    });
     return this.#reading;
   }
 
   async #load(): Promise<void> {
     const at = this.#clock.now();
     const { keys } = await this.#store.snapshot();
-    const loaded = new Map<string, KnownKey>();
-    for (const key of keys) {
-      const held = this.#keys.get(key.kid);
-      // The same object while nothing changed: what was derived from it (the parsed public key) stays with it.
-      const isSame = held?.id === key.id && held.state === key.state && held.alg === key.alg;
-      loaded.set(
-        key.kid,
-        isSame
-          ? held
-          : { id: key.id, kid: key.kid, alg: key.alg, state: key.state, jwk: { ...publicJwk(key) } },
-      );
-    }
-    this.#keys = loaded;
+    this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]));
+    this.#activatedAt = keys.find(({ state }) => state === 'active')?.activatedAt ?? null;
     this.#readAt = at;
   }
+
+  /** The same object while nothing changed: what was derived from it (the parsed public key) stays with it. */
+  #known(key: SigningKey): KnownKey {
+    const held = this.#keys.get(key.kid);
+    const isSame = held?.id === key.id && held.state === key.state && held.alg === key.alg;
+    if (isSame) return held;
+    return { id: key.id, kid: key.kid, alg: key.alg, state: key.state, jwk: { ...publicJwk(key) } };
+  }
+}
+
+function tooManyUnknown(): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_KEYS_BUSY',
+    `${MOST_WAITING} tokens with an unknown kid wait for the keys to be read again.`,
+    { hint: 'Somebody may be sending tokens with invented kids. Try again in a moment.' },
+  );
 }

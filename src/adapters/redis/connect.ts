@@ -41,7 +41,7 @@ export class RedisConnection {
   readonly isTls: boolean;
   readonly timeoutMs: number;
   readonly address: RedisAddress;
-  readonly #options: RedisOptions;
+  readonly options: RedisOptions;
   readonly #confirming = new Map<Redis, Redis>();
   /** By the server's name. */
   readonly #reading = new Map<string, ReadConnection>();
@@ -52,7 +52,7 @@ export class RedisConnection {
   #isClosed = false;
 
   constructor(options: RedisOptions) {
-    this.#options = options;
+    this.options = options;
     this.mode = options.mode;
     this.isTls = options.tls !== undefined;
     this.timeoutMs = options.timeoutMs;
@@ -110,7 +110,7 @@ export class RedisConnection {
 
   /** The name under which {@link nodes} knows the server that the cluster announces as `announced`. */
   nameOf(announced: HostPort): string {
-    return formatNode(reachedAt(this.#options, announced));
+    return formatNode(reachedAt(this.options, announced));
   }
 
   /** A second connection to the same server, for commands that may hold up what is sent after them (WAIT). */
@@ -129,7 +129,7 @@ export class RedisConnection {
     const known = this.#reading.get(node.name);
     if (known !== undefined && !known.isLost) return known;
     const { host = '', port = 0 } = node.client.options;
-    const fresh = new ReadConnection(this.#options, { host, port });
+    const fresh = new ReadConnection(this.options, { host, port });
     this.#reading.set(node.name, fresh);
     return fresh;
   }
@@ -191,10 +191,10 @@ export class RedisConnection {
     }
     const client =
       this.mode === 'cluster'
-        ? await openCluster(this.#options, this.address, (error, key) => {
+        ? await openCluster(this.options, this.address, (error, key) => {
             if (hasCode(error)) this.#nodeErrors.set(formatNode(parseKey(key)), error);
           })
-        : await openStandalone(this.#options, this.address);
+        : await openStandalone(this.options, this.address);
     if (this.#isClosed) return client.disconnect();
     this.#client = client;
     client.on('-node', () => {

@@ -2,7 +2,7 @@ import { isAscii } from 'node:buffer';
 import type { Command } from './pipeline.js';
 
 /**
- * A reply in RESP2: a number, null, or the strings in it.
+ * A reply in RESP2 or RESP3: a number, null, or the strings in it (a double of RESP3 is one).
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
@@ -79,15 +79,18 @@ export function utf8(bytes: string): string {
 /** Takes a stream of replies apart. */
 export class RespParser {
   readonly #onReply: (reply: RespReply) => void;
+  readonly #onPush: ((push: Bulks) => void) | undefined;
   /** The beginning of a reply whose end has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
   #isAscii = true;
 
-  constructor(onReply: (reply: RespReply) => void) {
+  /** @param onPush takes what a server says unasked, in RESP3 */
+  constructor(onReply: (reply: RespReply) => void, onPush?: (push: Bulks) => void) {
     this.#onReply = onReply;
+    this.#onPush = onPush;
   }
 
-  /** @throws where it is no RESP2 */
+  /** @throws where it is no RESP */
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#isAscii = isAscii(data);
@@ -108,7 +111,12 @@ export class RespParser {
       next = lineEnd + 2;
       switch (data[line - 1]) {
         case ASTERISK:
+        case GREATER_THAN:
+        case TILDE:
           left += Math.max(0, integerIn(data, line, lineEnd));
+          break;
+        case PERCENT:
+          left += 2 * integerIn(data, line, lineEnd);
           break;
         case DOLLAR: {
           const length = integerIn(data, line, lineEnd);
@@ -121,16 +129,22 @@ export class RespParser {
           if (next > data.length) return INCOMPLETE;
           break;
         }
+        case UNDERSCORE:
+          at.push(-1, -1);
+          break;
         case PLUS:
         case MINUS:
         case COLON:
+        case COMMA:
+        case HASH:
           at.push(line - from, lineEnd - from);
           break;
         default:
           throw new Error('The server does not answer in the Redis protocol.');
       }
     }
-    this.#onReply(toReply(data, from, next, at, this.#isAscii));
+    if (data[from] === GREATER_THAN) this.#onPush?.(toBulks(data, from, next, at, this.#isAscii));
+    else this.#onReply(toReply(data, from, next, at, this.#isAscii));
     return next;
   }
 }
@@ -140,6 +154,11 @@ function toReply(data: Buffer, from: number, end: number, at: number[], isAscii:
   if (type === COLON) return integerIn(data, from + 1, end - 2);
   if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
   if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
+  if (type === UNDERSCORE) return null;
+  return toBulks(data, from, end, at, isAscii);
+}
+
+function toBulks(data: Buffer, from: number, end: number, at: number[], isAscii: boolean): Bulks {
   return { text: data.toString('latin1', from, end), at, isAscii };
 }
 
@@ -159,12 +178,16 @@ function integerIn(data: Buffer, from: number, end: number): number {
 
 const INCOMPLETE = -1;
 const SAFE_DIGITS = 15;
-const [NEWLINE, ASTERISK, DOLLAR, PLUS, MINUS, COLON, ZERO] = [...Buffer.from('\n*$+-:0')] as [
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-  number,
-];
+const NEWLINE = '\n'.charCodeAt(0);
+const ASTERISK = '*'.charCodeAt(0);
+const DOLLAR = '$'.charCodeAt(0);
+const PLUS = '+'.charCodeAt(0);
+const MINUS = '-'.charCodeAt(0);
+const COLON = ':'.charCodeAt(0);
+const ZERO = '0'.charCodeAt(0);
+const COMMA = ','.charCodeAt(0);
+const UNDERSCORE = '_'.charCodeAt(0);
+const HASH = '#'.charCodeAt(0);
+const GREATER_THAN = '>'.charCodeAt(0);
+const TILDE = '~'.charCodeAt(0);
+const PERCENT = '%'.charCodeAt(0);

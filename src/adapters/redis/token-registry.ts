@@ -8,6 +8,8 @@ import type {
   RegistryEntry,
   RegistryNode,
   Removal,
+  Standings,
+  StandingsOptions,
   SurveyOutcome,
   TidyOutcome,
   TokenRegistry,
@@ -34,6 +36,7 @@ import { listNodes } from './nodes.js';
 import { type Command, unwrap } from './pipeline.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
 import { NOT_OURS, REGISTER, SET_STATUS } from './scripts.js';
+import { RedisStandings } from './standings.js';
 import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
 import { tidy } from './tidying.js';
@@ -107,6 +110,10 @@ export class RedisTokenRegistry implements TokenRegistry {
       exp: exp !== null && exp > now - this.#tolerance ? exp : null,
       user: statusAt(status, now),
     };
+  }
+
+  openStandings(options: StandingsOptions): Standings {
+    return new RedisStandings(this.#whole(), options);
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {

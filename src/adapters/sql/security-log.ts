@@ -61,6 +61,11 @@ export class SqlSecurityLog implements SecurityLog {
     return inOrder(await log.where('type', 'in', WIDE).execute());
   }
 
+  async listAfter(afterId: number, limit: number): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    return (await log.where('id', '>', afterId).orderBy('id').limit(limit).execute()).map(toEvent);
+  }
+
   async highestUserVersions(subs: readonly string[]): Promise<Map<string, number>> {
     const rows = await inPortions(subs, (portion) =>
       this.#db

@@ -8,6 +8,7 @@ import type {
   RegistryEntry,
   RegistryNode,
   Removal,
+  Standings,
   SurveyedSubject,
   SurveyOutcome,
   TidyOutcome,
@@ -18,6 +19,7 @@ import type {
 } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema, SqlExecutor } from './schema.js';
+import { readStanding, SqliteStandings } from './standings.js';
 import { surveyPages } from './survey.js';
 
 export interface SqliteRegistryOptions {
@@ -57,26 +59,18 @@ export class SqliteTokenRegistry implements TokenRegistry {
 
   async standing(
     sub: string,
-    entry: { jti: string; keyId: number; iat: number },
+    entry: EntryName,
     now: number,
   ): Promise<{ exp: number | null; user: UserStatus | null }> {
-    const row = await this.#db
-      .selectNoFrom((select) => [
-        select
-          .selectFrom('registry_entries')
-          .select('exp')
-          .where(isNamed(sub, entry))
-          .where('exp', '>', now - this.#tolerance)
-          .as('exp'),
-        select
-          .selectFrom('registry_users')
-          .select('status')
-          .where('sub', '=', sub)
-          .where('known_until', '>', now)
-          .as('status'),
-      ])
-      .executeTakeFirst();
-    return { exp: row?.exp ?? null, user: row?.status ?? null };
+    const { exp, user } = await readStanding(this.#db, sub, entry);
+    return {
+      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      user: user !== null && user.until > now ? user.status : null,
+    };
+  }
+
+  openStandings(): Standings {
+    return new SqliteStandings(this.#db);
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {

@@ -1,0 +1,105 @@
+import { performance } from 'node:perf_hooks';
+import { JwtctlError } from '../../domain/errors.js';
+import type { Hold } from '../../domain/ports.js';
+import { Circuit } from './circuit.js';
+import type { RedisConnection, RedisNode } from './connect.js';
+import { DeadlineError, replyCode } from './errors.js';
+import type { RespReply } from './resp.js';
+import { RespConnection } from './resp-connection.js';
+import { TrackedConnection } from './tracking.js';
+
+/** One command, and who hears of it: the reply, or why there is none. */
+export interface Question {
+  text: string;
+  answer(reply: RespReply, lost: Error | null): void;
+}
+
+/** More than these at a time, and a server that hangs would fill the memory before it is given up. */
+const MOST_PENDING = 20_000;
+
+/** The way to one master: its connection, opened again when it was lost, and whether it is worth asking. */
+export class Lane {
+  readonly circuit = new Circuit();
+  readonly #redis: RedisConnection;
+  readonly #node: RedisNode;
+  #isTracking: boolean;
+  #tracked: TrackedConnection | null = null;
+  #connection: RespConnection | null = null;
+
+  constructor(redis: RedisConnection, node: RedisNode, isTracking: boolean) {
+    this.#redis = redis;
+    this.#node = node;
+    this.#isTracking = isTracking;
+  }
+
+  ask(questions: readonly Question[], timeoutMs: number): void {
+    const connection = this.#open();
+    if (connection.pending + questions.length > MOST_PENDING) {
+      for (const { answer } of questions) answer(null, tooMany());
+      return;
+    }
+    const tracked = this.#tracked;
+    const askedAt = performance.now();
+    let left = questions.length;
+    const timer = setTimeout(() => {
+      connection.lose(new DeadlineError(timeoutMs));
+    }, timeoutMs);
+    const done = () => {
+      left -= 1;
+      if (left === 0) clearTimeout(timer);
+    };
+    connection.write(
+      questions.map(({ text }) => text).join(''),
+      questions.map(({ answer }) => ({
+        take: (reply: RespReply) => {
+          tracked?.renew(askedAt);
+          done();
+          answer(reply, null);
+        },
+        fail: (error: Error) => {
+          done();
+          answer(null, error);
+        },
+      })),
+    );
+  }
+
+  /** Null where the server does not tell of changes. */
+  holdOf(key: string): Hold | null {
+    return this.#tracked?.holdOf(key) ?? null;
+  }
+
+  close(): void {
+    this.#connection?.lose(new Error('The connection has been closed.'));
+  }
+
+  #open(): RespConnection {
+    if (this.#connection !== null && !this.#connection.isLost) return this.#connection;
+    const { host = '', port = 0 } = this.#node.client.options;
+    const { options } = this.#redis;
+    if (this.#isTracking) {
+      this.#tracked = new TrackedConnection(options, { host, port }, (error) => this.#lost(error));
+      this.#connection = this.#tracked.connection;
+    } else {
+      this.#tracked = null;
+      this.#connection = new RespConnection(options, { host, port });
+    }
+    return this.#connection;
+  }
+
+  #lost(error: Error): void {
+    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING: then each time is asked anew.
+    if (replyCode(error) !== null) this.#isTracking = false;
+    // A server that hangs has its replica take over; whoever serves its slots now is asked for.
+    void this.#redis.refresh();
+  }
+}
+
+function tooMany(): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_BUSY',
+    `A master has ${MOST_PENDING} questions to answer and is asked no more.`,
+    { hint: 'Try again in a moment, or spread the load over more processes.' },
+  );
+}

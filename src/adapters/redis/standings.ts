@@ -1,0 +1,205 @@
+import { performance } from 'node:perf_hooks';
+import { JwtctlError } from '../../domain/errors.js';
+import type {
+  EntryName,
+  NotedStanding,
+  StandingQuery,
+  Standings,
+  StandingsOptions,
+} from '../../domain/ports.js';
+import { type Batcher, isUndelivered } from './batching.js';
+import { Circuit } from './circuit.js';
+import type { RedisConnection, RedisNode } from './connect.js';
+import { replyCode } from './errors.js';
+import { entryMember, knownStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import { Lane } from './lane.js';
+import { type Command, unwrap, withDeadline } from './pipeline.js';
+import { encodeCommands, numberAt, type RespReply } from './resp.js';
+import type { WholeRegistry } from './walk.js';
+
+/**
+ * Standings for a process that asks all the while: one ZMSCORE each, collected for a turn of the event loop and written at
+ * once to each master, on a connection of its own. What a master cannot answer takes the way of everything else, which
+ * follows redirects and waits out a failover.
+ */
+export class RedisStandings implements Standings {
+  readonly #connection: RedisConnection;
+  readonly #batcher: Batcher;
+  readonly #keyspace: WholeRegistry['keyspace'];
+  readonly #options: StandingsOptions;
+  readonly #lanes = new Map<string, Lane>();
+  readonly #opening = new Circuit();
+  readonly #unowned = new Circuit();
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #waiting: Pending[] = [];
+
+  constructor({ connection, batcher, keyspace }: WholeRegistry, options: StandingsOptions) {
+    this.#connection = connection;
+    this.#batcher = batcher;
+    this.#keyspace = keyspace;
+    this.#options = options;
+  }
+
+  of(sub: string, entry: EntryName): StandingQuery {
+    const query = new Query(this.#keyspace.keysOf(sub), entryMember(entry));
+    return { read: () => this.#read(query) };
+  }
+
+  close(): void {
+    for (const lane of this.#lanes.values()) lane.close();
+    this.#lanes.clear();
+  }
+
+  #read(query: Query): Promise<NotedStanding> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => void this.#flush());
+      this.#waiting.push({ query, resolve, reject });
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const batch = this.#waiting;
+    this.#waiting = [];
+    if (!this.#connection.isReady && !(await this.#open(batch))) return;
+    const owner = this.#connection.owners();
+    const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
+    for (const pending of batch) {
+      const node = owner(pending.query.slot);
+      const group = node && groups.get(node.name);
+      if (node === undefined) this.#askAround(pending, this.#unowned);
+      else if (group === undefined) groups.set(node.name, { node, members: [pending] });
+      else group.members.push(pending);
+    }
+    for (const { node, members } of groups.values()) this.#ask(this.#laneTo(node), members);
+  }
+
+  async #open(batch: readonly Pending[]): Promise<boolean> {
+    const refusal = this.#opening.refusal();
+    try {
+      if (refusal !== null) throw refusal;
+      await this.#connection.ready();
+      this.#opening.succeeded();
+      return true;
+    } catch (error) {
+      if (refusal === null) this.#opening.failed(error as Error);
+      for (const { reject } of batch) reject(error);
+      return false;
+    }
+  }
+
+  #ask(lane: Lane, members: readonly Pending[]): void {
+    const refusal = lane.circuit.refusal();
+    if (refusal !== null) {
+      for (const { reject } of members) reject(refusal);
+      this.#lookAgain();
+      return;
+    }
+    const deadline = performance.now() + this.#connection.timeoutMs;
+    const questions = members.map((pending) => ({
+      text: pending.query.text,
+      answer: (reply: RespReply, lost: Error | null) => {
+        if (lost instanceof JwtctlError) pending.reject(lost);
+        else if (isUndelivered(lost ?? reply)) void this.#resend(pending, lane.circuit, deadline);
+        else {
+          lane.circuit.succeeded();
+          this.#settle(pending, lane, reply);
+        }
+      },
+    }));
+    lane.ask(questions, this.#connection.timeoutMs);
+  }
+
+  /** For a slot that nobody is known to serve. */
+  #askAround(pending: Pending, circuit: Circuit): void {
+    const refusal = circuit.refusal();
+    if (refusal === null) {
+      void this.#resend(pending, circuit, performance.now() + this.#connection.timeoutMs);
+    } else {
+      pending.reject(refusal);
+      this.#lookAgain();
+    }
+  }
+
+  /** Who serves the slots: a server that hangs has its replica take over, and never says so. */
+  #lookAgain(): void {
+    const now = performance.now();
+    if (now < this.#lookedAt + LOOK_EVERY_MS) return;
+    this.#lookedAt = now;
+    void this.#connection.refresh();
+  }
+
+  #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
+    if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE') reject(this.#connection.translate(reply));
+    else resolve(toStanding(reply, lane, query));
+  }
+
+  /** By way of ioredis, which says who serves the slot now. */
+  async #resend({ query, resolve, reject }: Pending, circuit: Circuit, deadline: number): Promise<void> {
+    try {
+      const answer = this.#batcher.send({ slot: query.slot, commands: [query.command] });
+      const { replies } = await withDeadline(answer, Math.max(0, deadline - performance.now()));
+      const reply = unwrap(replies[0]);
+      circuit.succeeded();
+      resolve(fromIoredis(reply));
+    } catch (error) {
+      if (replyCode(error) === 'WRONGTYPE') return resolve(NOTHING);
+      const failure = this.#connection.translate(error);
+      circuit.failed(failure as Error);
+      reject(failure);
+      this.#lookAgain();
+    }
+  }
+
+  #laneTo(node: RedisNode): Lane {
+    const known = this.#lanes.get(node.name);
+    if (known !== undefined) return known;
+    const lane = new Lane(this.#connection, node, this.#options.nearCache);
+    this.#lanes.set(node.name, lane);
+    return lane;
+  }
+}
+
+const LOOK_EVERY_MS = 250;
+
+interface Pending {
+  query: Query;
+  resolve(standing: NotedStanding): void;
+  reject(error: unknown): void;
+}
+
+/** One ZMSCORE, written once for as often as it is asked. */
+class Query {
+  readonly slot: number;
+  readonly key: string;
+  readonly command: Command;
+  readonly text: string;
+
+  constructor({ entries, slot }: SubjectKeys, member: string) {
+    this.slot = slot;
+    this.key = entries;
+    this.command = ['zmscore', entries, member, STATUS_MEMBER, VERSION_MEMBER];
+    this.text = encodeCommands([this.command]);
+  }
+}
+
+const NOTHING: NotedStanding = { exp: null, user: null, hold: null };
+
+function toStanding(reply: RespReply, lane: Lane, { key }: Query): NotedStanding {
+  // A key of a foreign type is not ours.
+  if (reply === null || typeof reply === 'number' || reply instanceof Error) return NOTHING;
+  const score = (index: number) => ((reply.at[2 * index] ?? -1) === -1 ? null : numberAt(reply, index));
+  const exp = score(0);
+  return {
+    exp,
+    user: knownStatus(score(1), score(2)),
+    // What is not there is asked for again: whoever invents tokens shall not fill a memory.
+    hold: exp === null ? null : lane.holdOf(key),
+  };
+}
+
+function fromIoredis(reply: unknown): NotedStanding {
+  const [exp = null, status = null, version = null] = (Array.isArray(reply) ? reply : []).map((score) =>
+    score === null ? null : Number(score),
+  );
+  return { exp, user: knownStatus(status, version), hold: null };
+}

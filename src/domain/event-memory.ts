@@ -1,0 +1,93 @@
+import type { SecurityEvent } from './ports.js';
+
+/** The latest change of a user that the security log tells of. */
+export interface UserChange {
+  type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
+  version: number;
+}
+
+/** Events of the security log by what they name, so that what they say of a token costs a few look-ups however many there are. */
+export class EventMemory {
+  /** Of single tokens. No subject holds a line feed. */
+  readonly #tokens = new Set<string>();
+  /** The latest `issuedBefore` by subject. */
+  readonly #subjects = new Map<string, number>();
+  readonly #kids = new Map<string, number>();
+  readonly #compromisedKids = new Set<string>();
+  readonly #users = new Map<string, UserChange>();
+  #all = NEVER;
+  #revision = 0;
+
+  /** Another number whenever something was added that was not known. */
+  get revision(): number {
+    return this.#revision;
+  }
+
+  /** To add an event again changes nothing. @returns whether it says anything new */
+  add(event: SecurityEvent): boolean {
+    const isNew = this.#note(event);
+    if (isNew) this.#revision += 1;
+    return isNew;
+  }
+
+  /** Whether one of the events ends this token, as `covers` in standing.ts tells of each. */
+  covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
+    return (
+      iat <= this.#all ||
+      this.#compromisedKids.has(kid) ||
+      iat <= (this.#subjects.get(sub) ?? NEVER) ||
+      iat <= (this.#kids.get(kid) ?? NEVER) ||
+      this.#tokens.has(nameOf(sub, jti))
+    );
+  }
+
+  changeOf(sub: string): UserChange | null {
+    return this.#users.get(sub) ?? null;
+  }
+
+  #note({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
+    const until = issuedBefore ?? NEVER;
+    switch (type) {
+      case 'token_revoked':
+        return add(this.#tokens, nameOf(sub ?? '', jti ?? ''));
+      case 'subject_revoked':
+        return raise(this.#subjects, sub ?? '', until);
+      case 'kid_revoked':
+        return raise(this.#kids, kid ?? '', until);
+      case 'all_revoked': {
+        const isLater = until > this.#all;
+        this.#all = Math.max(this.#all, until);
+        return isLater;
+      }
+      case 'key_compromised':
+        return add(this.#compromisedKids, kid ?? '');
+      case 'user_disabled':
+      case 'user_enabled':
+      case 'user_removed': {
+        const version = userVersion ?? 0;
+        if (version <= (this.#users.get(sub ?? '')?.version ?? -1)) return false;
+        this.#users.set(sub ?? '', { type, version });
+        return true;
+      }
+    }
+  }
+}
+
+/** Before any `iat`. */
+const NEVER = -1;
+
+function nameOf(sub: string, jti: string): string {
+  return `${sub}\n${jti}`;
+}
+
+function add(set: Set<string>, name: string): boolean {
+  if (set.has(name)) return false;
+  set.add(name);
+  return true;
+}
+
+function raise(latest: Map<string, number>, name: string, value: number): boolean {
+  if (value <= (latest.get(name) ?? NEVER)) return false;
+  latest.set(name, value);
+  return true;
+}

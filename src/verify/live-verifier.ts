@@ -1,0 +1,287 @@
+import type { Context } from '../context.js';
+import { type Claims, checkClaims } from '../domain/claims.js';
+import { JwtctlError } from '../domain/errors.js';
+import type { PublicJwk } from '../domain/jwk-set.js';
+import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
+import { statusMeanwhile, usableStatus } from '../domain/standing.js';
+import {
+  checkJws,
+  checkStanding,
+  type SignedToken,
+  type Standing,
+  type VerificationPorts,
+  type VerificationResult,
+} from '../domain/verification.js';
+import { Follower } from './follower.js';
+import type { VerifierHealth } from './health.js';
+import { KeySet, type KnownKey } from './key-set.js';
+import { SecurityLogTail } from './security-log-tail.js';
+import { StoreState } from './store-state.js';
+import { type KnownToken, TokenMemory } from './token-memory.js';
+import { UserStates } from './user-states.js';
+import type { Verifier } from './verifier.js';
+
+/** A verifier that runs for long: it follows keys and revocations by itself. */
+export interface LiveVerifier extends Verifier {
+  /** The keys that a token can be valid under (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
+  jwkSet(): Promise<{ keys: PublicJwk[] }>;
+  health(): VerifierHealth;
+  /** Waits for what is under way, and ends what runs in the background. The stores are the context's. */
+  close(): Promise<void>;
+}
+
+export interface LiveVerifierOptions {
+  /** Whether verdicts are kept in the process, and taken back by the registry. Default: `verifier.nearCache`. */
+  nearCache?: boolean;
+}
+
+/**
+ * Reads keys and security log, and follows both from then on.
+ *
+ * @throws JwtctlError as the stores do
+ */
+export async function openLiveVerifier(
+  context: Context,
+  options: LiveVerifierOptions = {},
+): Promise<LiveVerifier> {
+  const { settings, clock } = context;
+  const { token, users: userSettings, verifier: own } = settings;
+  const [database, registry, users] = await Promise.all([
+    context.database(),
+    context.registry(),
+    context.users(),
+  ]);
+  const nearCache = options.nearCache ?? own.nearCache;
+  const keys = new KeySet(database.keys, clock, { graceSeconds: own.grace });
+  const tail = new SecurityLogTail(database.securityLog, clock);
+  const databaseState = new StoreState(clock);
+  const follower = new Follower({ keys, tail, clock, state: databaseState });
+  await follower.begin();
+  return new StoreVerifier(
+    {
+      ...{ keys, tail, follower, clock, databaseState },
+      standings: registry.openStandings({ nearCache }),
+      users: new UserStates({ users, registry, statusTtlSeconds: userSettings.statusTtl }),
+    },
+    {
+      issuer: token.issuer,
+      audience: token.audience,
+      clockToleranceSeconds: token.clockTolerance,
+      graceSeconds: own.grace,
+      rememberedTokens: own.rememberedTokens,
+      nearCache,
+    },
+  );
+}
+
+interface LiveVerifierPorts {
+  keys: KeySet;
+  tail: SecurityLogTail;
+  follower: Follower;
+  standings: Standings;
+  users: UserStates;
+  clock: Clock;
+  databaseState: StoreState;
+}
+
+type LiveVerifierPolicy = VerificationPorts['policy'] & {
+  graceSeconds: number;
+  rememberedTokens: number;
+  nearCache: boolean;
+};
+
+class StoreVerifier implements LiveVerifier {
+  readonly #ports: LiveVerifierPorts;
+  readonly #policy: LiveVerifierPolicy;
+  readonly #memory: TokenMemory;
+  readonly #registryState: StoreState;
+  readonly #signatures = { hits: 0, misses: 0 };
+  readonly #verdicts = { hits: 0, misses: 0 };
+  readonly #running = new Set<Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(ports: LiveVerifierPorts, policy: LiveVerifierPolicy) {
+    this.#ports = ports;
+    this.#policy = policy;
+    this.#memory = new TokenMemory(policy.rememberedTokens);
+    this.#registryState = new StoreState(ports.clock);
+  }
+
+  verify(token: string): Promise<VerificationResult> {
+    if (this.#isClosed) return Promise.reject(closed());
+    const known = typeof token === 'string' ? this.#memory.get(token) : undefined;
+    if (known === undefined || this.#ports.keys.peek(known.key.kid) !== known.key)
+      return this.#during(this.#verifyUnknown(token));
+    this.#signatures.hits += 1;
+    const now = this.#ports.clock.now();
+    if (now < known.validFrom || now >= known.validUntil) return this.#verifyTimes(known, now);
+    if (this.#isHeld(known, now)) {
+      this.#verdicts.hits += 1;
+      return Promise.resolve(known.acceptance);
+    }
+    return this.#during(this.#verifyStanding(known));
+  }
+
+  async jwkSet(): Promise<{ keys: PublicJwk[] }> {
+    this.#assertServing();
+    return { keys: this.#ports.keys.trusted.map(({ jwk }) => ({ ...jwk })) };
+  }
+
+  health(): VerifierHealth {
+    const { keys, databaseState } = this.#ports;
+    const isServing = this.#isServing(this.#ports.clock.now());
+    const registry = this.#registryState.health(false);
+    return {
+      isReady: isServing && registry.state !== 'down',
+      database: databaseState.health(isServing),
+      registry,
+      keys: { trusted: keys.trusted.length, active: keys.active },
+      signatures: { entries: this.#memory.size, ...this.#signatures },
+      nearCache: this.#policy.nearCache ? { entries: this.#memory.size, ...this.#verdicts } : null,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#running);
+    await this.#ports.follower.end();
+    this.#ports.standings.close();
+  }
+
+  #during(work: Promise<VerificationResult>): Promise<VerificationResult> {
+    this.#running.add(work);
+    const end = () => this.#running.delete(work);
+    work.then(end, end);
+    return work;
+  }
+
+  #isHeld({ verdict }: KnownToken, now: number): boolean {
+    return (
+      verdict !== null &&
+      now < verdict.until &&
+      verdict.revision === this.#ports.tail.revision &&
+      verdict.hold.isHeld() &&
+      this.#isServing(now)
+    );
+  }
+
+  /** What was read of the database serves on for a while without it. */
+  #isServing(now: number): boolean {
+    const { tail, keys } = this.#ports;
+    const readAt = Math.min(tail.readAt ?? 0, keys.readAt);
+    return now - readAt < this.#policy.graceSeconds;
+  }
+
+  #assertServing(): void {
+    const { databaseState, clock, tail } = this.#ports;
+    if (this.#isServing(clock.now())) return;
+    const { code } = databaseState.health(false);
+    throw new JwtctlError(
+      'unavailable',
+      'ERR_DATABASE_SILENT',
+      `The database has not answered since ${tail.readAt}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
+      {
+        hint: 'Bring MySQL back. verifier.grace (JWTCTL_VERIFIER_GRACE) says how long a verifier goes on without it.',
+      },
+    );
+  }
+
+  async #verifyUnknown(token: string): Promise<VerificationResult> {
+    this.#assertServing();
+    this.#signatures.misses += 1;
+    let key: KnownKey | null = null;
+    const findKey = async (kid: string) => {
+      key = await this.#ports.keys.find(kid);
+      return key;
+    };
+    const jws = await checkJws(token, { findKey });
+    if ('active' in jws) return jws;
+    const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
+    if ('active' in checked) return checked;
+    const known = this.#toKnown(token, jws, checked.claims, key as unknown as KnownKey);
+    this.#memory.set(known);
+    return this.#verifyStanding(known);
+  }
+
+  async #verifyTimes({ claims, acceptance }: KnownToken, now: number): Promise<VerificationResult> {
+    const checked = checkClaims(claims, this.#policy, now);
+    return 'active' in checked ? checked : acceptance;
+  }
+
+  /** The last two checks, by what registry, security log and user directory say. */
+  async #verifyStanding(known: KnownToken): Promise<VerificationResult> {
+    this.#assertServing();
+    this.#verdicts.misses += 1;
+    const { clock, tail } = this.#ports;
+    const noted = await this.#note(known);
+    const now = clock.now();
+    const { claims, key } = known;
+    const { sub, jti, iat } = claims;
+    const { revision, events } = tail;
+    const isLive = noted.exp !== null && noted.exp > now - this.#policy.clockToleranceSeconds;
+    const standing: Standing = {
+      entry: isLive && noted.exp !== null ? { kid: key.kid, iat, exp: noted.exp } : null,
+      revoked: events.covers({ sub, jti, iat, kid: key.kid }),
+      user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
+    };
+    const isUserKnown = standing.user !== 'unknown';
+    // What refuses the token without its user spares asking for them.
+    if (!isUserKnown) {
+      const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
+      if (refusal !== null) return refusal;
+      standing.user = await this.#askForUser(sub, noted, now);
+    }
+    const refusal = checkStanding(standing, claims, key.kid);
+    if (refusal !== null) return refusal;
+    if (isUserKnown && noted.hold !== null && noted.user !== null)
+      known.verdict = { hold: noted.hold, until: noted.user.until, revision };
+    return known.acceptance;
+  }
+
+  async #note({ query }: KnownToken): Promise<NotedStanding> {
+    try {
+      const noted = await query.read();
+      this.#registryState.answered();
+      return noted;
+    } catch (error) {
+      this.#registryState.failed(error);
+      throw error;
+    }
+  }
+
+  async #askForUser(sub: string, { user: noted }: NotedStanding, now: number): Promise<Standing['user']> {
+    const { users, tail } = this.#ports;
+    try {
+      return (await users.find(sub, now))?.status ?? 'unknown';
+    } catch (error) {
+      if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+      const status = statusMeanwhile(noted, tail.events.changeOf(sub), now, this.#policy.graceSeconds);
+      if (status === null) throw error;
+      return status;
+    }
+  }
+
+  #toKnown(token: string, { header }: SignedToken, claims: Claims, key: KnownKey): KnownToken {
+    const { sub, jti, iat, exp, nbf = iat } = claims;
+    const { clockToleranceSeconds } = this.#policy;
+    return {
+      ...{ token, key, claims },
+      acceptance: freeze({ active: true, header, payload: claims }),
+      query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
+      validFrom: Math.max(iat, nbf) - clockToleranceSeconds,
+      validUntil: exp + clockToleranceSeconds,
+      verdict: null,
+    };
+  }
+}
+
+function closed(): JwtctlError {
+  return new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
+}
+
+/** All of it: whoever gets the same object later must find it as it was. */
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const member of Object.values(value)) freeze(member);
+  return Object.freeze(value);
+}

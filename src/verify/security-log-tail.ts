@@ -1,0 +1,136 @@
+import { EventMemory } from '../domain/event-memory.js';
+import type { Clock, SecurityEvent, SecurityLog } from '../domain/ports.js';
+
+/** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
+const GAP_SECONDS = 60;
+/** How often everything is read anew, in seconds: for what was missed all the same, and so that what has expired goes. */
+const RELOAD_SECONDS = 60;
+/** A reload that takes long comes more seldom, so that it stays a small part of the database's work. */
+const RELOAD_SHARE = 20;
+const PAGE = 5_000;
+
+/**
+ * What the security log says, followed as it grows.
+ *
+ * Events become visible in the order in which their transactions commit, which is not the order of their ids. So each
+ * read begins behind the last id below which nothing is missing; a gap is given up once it is so old that whoever took
+ * the id must have ended, and whatever comes even later is found by the next reload.
+ */
+export class SecurityLogTail {
+  readonly #log: Pick<SecurityLog, 'listAfter'>;
+  readonly #clock: Clock;
+  #events = new EventMemory();
+  /** Nothing is missing up to here. */
+  #settled = 0;
+  /** Ids beyond that, by when each was first seen. */
+  readonly #ahead = new Map<number, number>();
+  #position = 0;
+  #reads = 0;
+  #reloads = 0;
+  #readAt: number | null = null;
+  #reloadAt = 0;
+
+  constructor(log: Pick<SecurityLog, 'listAfter'>, clock: Clock) {
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  get events(): EventMemory {
+    return this.#events;
+  }
+
+  /** Another number whenever {@link events} may say something else. */
+  get revision(): number {
+    // A reload begins with what is there, so one more of them is more than all additions to one memory.
+    return this.#reloads * 2 ** 32 + this.#events.revision;
+  }
+
+  /** The highest id that has been read. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** How many reads have ended. One that began after an event was committed has it. */
+  get reads(): number {
+    return this.#reads;
+  }
+
+  /** When the last read began; null before the first. */
+  get readAt(): number | null {
+    return this.#readAt;
+  }
+
+  /**
+   * Reads what is new, and now and then everything.
+   *
+   * @returns the events that were not known
+   * @throws what the log throws
+   */
+  async read(): Promise<SecurityEvent[]> {
+    const at = this.#clock.now();
+    const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
+    const added = isDue ? await this.#reload(at) : await this.#readNew(at);
+    this.#readAt = at;
+    this.#reads += 1;
+    return added;
+  }
+
+  async #readNew(at: number): Promise<SecurityEvent[]> {
+    const added: SecurityEvent[] = [];
+    for await (const events of this.#pages(this.#settled)) {
+      for (const event of events) {
+        this.#see(event.id, at);
+        if (this.#events.add(event)) added.push(event);
+      }
+    }
+    this.#settle(at);
+    return added;
+  }
+
+  async #reload(at: number): Promise<SecurityEvent[]> {
+    const before = this.#events;
+    const fresh = new EventMemory();
+    const added: SecurityEvent[] = [];
+    this.#ahead.clear();
+    this.#settled = 0;
+    this.#position = 0;
+    for await (const events of this.#pages(0)) {
+      for (const event of events) {
+        if (event.expiresAt < at) continue;
+        fresh.add(event);
+        if (before.add(event)) added.push(event);
+        this.#see(event.id, event.at);
+      }
+      // Known already, whenever the reload ends.
+      this.#settle(at);
+    }
+    this.#events = fresh;
+    this.#reloads += 1;
+    this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
+    return added;
+  }
+
+  async *#pages(afterId: number): AsyncGenerator<SecurityEvent[]> {
+    for (let from = afterId; ; ) {
+      const events = await this.#log.listAfter(from, PAGE);
+      if (events.length > 0) yield events;
+      if (events.length < PAGE) return;
+      from = events.at(-1)?.id ?? from;
+    }
+  }
+
+  #see(id: number, at: number): void {
+    this.#position = Math.max(this.#position, id);
+    if (id > this.#settled && !this.#ahead.has(id)) this.#ahead.set(id, at);
+  }
+
+  #settle(at: number): void {
+    for (const id of [...this.#ahead.keys()].sort((a, b) => a - b)) {
+      const isNext = id === this.#settled + 1;
+      const isGapOver = at - (this.#ahead.get(id) ?? at) > GAP_SECONDS;
+      if (!isNext && !isGapOver) return;
+      this.#settled = id;
+      this.#ahead.delete(id);
+    }
+  }
+}
