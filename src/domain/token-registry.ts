@@ -152,6 +152,11 @@ export interface NotedStanding {
   user: KnownUserStatus | null;
   /** Null where it has to be asked for again each time. */
   hold: Hold | null;
+  /**
+   * A greater number once whoever answered may have forgotten what was written before: a master was replaced, or its
+   * connection was lost. What the security log says has to be read after that.
+   */
+  epoch: number;
 }
 
 /** A promise of the registry's to tell of changes. */

@@ -20,6 +20,10 @@ export class Follower {
   readonly #ports: FollowerPorts;
   readonly #ending = new AbortController();
   #running: Promise<void> = Promise.resolve();
+  /** The read that is under way, or the last one; it does not reject. */
+  #reading: Promise<unknown> = Promise.resolve();
+  /** A read that begins once that one has ended. */
+  #next: Promise<void> | null = null;
 
   constructor(ports: FollowerPorts) {
     this.#ports = ports;
@@ -27,9 +31,19 @@ export class Follower {
 
   /** Resolves once everything has been read for the first time. @throws what the stores throw */
   async begin(): Promise<void> {
-    const { keys, tail } = this.#ports;
-    await Promise.all([keys.refresh(), tail.read()]);
+    await Promise.all([this.#ports.keys.refresh(), this.catchUp()]);
     this.#running = this.#follow();
+  }
+
+  /** Resolves once a read of the security log has ended that began from now on. @throws what the log throws */
+  catchUp(): Promise<void> {
+    this.#next ??= this.#reading.then(() => {
+      this.#next = null;
+      const read = this.#readOnce();
+      this.#reading = read.catch(() => {});
+      return read;
+    });
+    return this.#next;
   }
 
   async end(): Promise<void> {
@@ -38,25 +52,28 @@ export class Follower {
   }
 
   async #follow(): Promise<void> {
-    const { clock, state } = this.#ports;
+    const { clock } = this.#ports;
     const { signal } = this.#ending;
     while (!signal.aborted) {
-      try {
-        await clock.until(clock.now() + EVERY_SECONDS, signal);
-        await this.#readOnce();
-        state.answered();
-      } catch (error) {
-        // An end, or a database that is away; a defect must not end the following in silence either, and shows in the age of what is known.
-        state.failed(error);
-      }
+      // What fails shows in the state of the database, and in the age of what is known.
+      await clock
+        .until(clock.now() + EVERY_SECONDS, signal)
+        .then(() => this.catchUp())
+        .catch(() => {});
     }
   }
 
   async #readOnce(): Promise<void> {
-    const { keys, tail, clock } = this.#ports;
-    const added = await tail.read();
-    const isTold = added.some(({ type }) => type === 'key_compromised');
-    const now = clock.now();
-    if (isTold || now - keys.readAt >= KEYS_EVERY_SECONDS || now < keys.readAt) await keys.refresh();
+    const { keys, tail, clock, state } = this.#ports;
+    try {
+      const added = await tail.read();
+      const isTold = added.some(({ type }) => type === 'key_compromised');
+      const now = clock.now();
+      if (isTold || now - keys.readAt >= KEYS_EVERY_SECONDS || now < keys.readAt) await keys.refresh();
+      state.answered();
+    } catch (error) {
+      state.failed(error);
+      throw error;
+    }
   }
 }

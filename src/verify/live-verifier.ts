@@ -3,6 +3,7 @@ import { type Claims, checkClaims } from '../domain/claims.js';
 import { JwtctlError } from '../domain/errors.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
+import { ifReachable } from '../domain/reachability.js';
 import { statusMeanwhile, usableStatus } from '../domain/standing.js';
 import {
   checkJws,
@@ -98,6 +99,8 @@ class StoreVerifier implements LiveVerifier {
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
+  /** What the registry was when the security log was last read for it: see {@link NotedStanding.epoch}. */
+  #readEpoch = 0;
   #isClosed = false;
 
   constructor(ports: LiveVerifierPorts, policy: LiveVerifierPolicy) {
@@ -214,6 +217,7 @@ class StoreVerifier implements LiveVerifier {
     this.#verdicts.misses += 1;
     const { clock, tail } = this.#ports;
     const noted = await this.#note(known);
+    if (noted.epoch > this.#readEpoch) await this.#readLogAfter(noted.epoch);
     const now = clock.now();
     const { claims, key } = known;
     const { sub, jti, iat } = claims;
@@ -247,6 +251,20 @@ class StoreVerifier implements LiveVerifier {
       this.#registryState.failed(error);
       throw error;
     }
+  }
+
+  /**
+   * A master that took over may have lost what was revoked a moment ago, and the log is at most a second behind: it is read
+   * before the new master is believed.
+   */
+  async #readLogAfter(epoch: number): Promise<void> {
+    const { follower, databaseState } = this.#ports;
+    // While it is away nothing was revoked that it did not record, and what is known serves on.
+    if (!databaseState.isUp) return;
+    await ifReachable(async () => {
+      await follower.catchUp();
+      this.#readEpoch = Math.max(this.#readEpoch, epoch);
+    }, undefined);
   }
 
   async #askForUser(sub: string, { user: noted }: NotedStanding, now: number): Promise<Standing['user']> {

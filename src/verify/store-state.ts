@@ -13,6 +13,10 @@ export class StoreState {
     this.#since = clock.now();
   }
 
+  get isUp(): boolean {
+    return this.#code === null;
+  }
+
   answered(): void {
     if (this.#code === null) return;
     this.#code = null;

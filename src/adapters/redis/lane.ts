@@ -17,19 +17,28 @@ export interface Question {
 /** More than these at a time, and a server that hangs would fill the memory before it is given up. */
 const MOST_PENDING = 20_000;
 
+export interface LaneOptions {
+  /** Whether the server shall tell of changes to what was read. */
+  isTracking: boolean;
+  /** The connection was lost; the next question opens another one. */
+  onLost(): void;
+}
+
 /** The way to one master: its connection, opened again when it was lost, and whether it is worth asking. */
 export class Lane {
   readonly circuit = new Circuit();
   readonly #redis: RedisConnection;
   readonly #node: RedisNode;
+  readonly #onLost: () => void;
   #isTracking: boolean;
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
-  constructor(redis: RedisConnection, node: RedisNode, isTracking: boolean) {
+  constructor(redis: RedisConnection, node: RedisNode, { isTracking, onLost }: LaneOptions) {
     this.#redis = redis;
     this.#node = node;
     this.#isTracking = isTracking;
+    this.#onLost = onLost;
   }
 
   ask(questions: readonly Question[], timeoutMs: number): void {
@@ -82,7 +91,7 @@ export class Lane {
       this.#connection = this.#tracked.connection;
     } else {
       this.#tracked = null;
-      this.#connection = new RespConnection(options, { host, port });
+      this.#connection = new RespConnection(options, { host, port }, { onLost: this.#onLost });
     }
     return this.#connection;
   }
@@ -90,8 +99,7 @@ export class Lane {
   #lost(error: Error): void {
     // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING: then each time is asked anew.
     if (replyCode(error) !== null) this.#isTracking = false;
-    // A server that hangs has its replica take over; whoever serves its slots now is asked for.
-    void this.#redis.refresh();
+    this.#onLost();
   }
 }
 

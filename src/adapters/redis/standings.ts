@@ -11,7 +11,14 @@ import { type Batcher, isUndelivered } from './batching.js';
 import { Circuit } from './circuit.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
-import { entryMember, knownStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from './keyspace.js';
+import {
+  entryMember,
+  HASH_SLOTS,
+  knownStatus,
+  STATUS_MEMBER,
+  type SubjectKeys,
+  VERSION_MEMBER,
+} from './keyspace.js';
 import { Lane } from './lane.js';
 import { type Command, unwrap, withDeadline } from './pipeline.js';
 import { encodeCommands, numberAt, type RespReply } from './resp.js';
@@ -30,6 +37,9 @@ export class RedisStandings implements Standings {
   readonly #lanes = new Map<string, Lane>();
   readonly #opening = new Circuit();
   readonly #unowned = new Circuit();
+  /** By slot: who was last asked. */
+  readonly #owners: Array<string | undefined> = [];
+  #epoch = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #waiting: Pending[] = [];
 
@@ -64,8 +74,10 @@ export class RedisStandings implements Standings {
     const owner = this.#connection.owners();
     const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
     for (const pending of batch) {
-      const node = owner(pending.query.slot);
+      const { slot } = pending.query;
+      const node = owner(slot);
       const group = node && groups.get(node.name);
+      if (node !== undefined && this.#owners[slot] !== node.name) this.#noteOwner(slot, node.name);
       if (node === undefined) this.#askAround(pending, this.#unowned);
       else if (group === undefined) groups.set(node.name, { node, members: [pending] });
       else group.members.push(pending);
@@ -79,12 +91,24 @@ export class RedisStandings implements Standings {
       if (refusal !== null) throw refusal;
       await this.#connection.ready();
       this.#opening.succeeded();
+      this.#noteOwners();
       return true;
     } catch (error) {
       if (refusal === null) this.#opening.failed(error as Error);
       for (const { reject } of batch) reject(error);
       return false;
     }
+  }
+
+  #noteOwners(): void {
+    const owner = this.#connection.owners();
+    for (let slot = 0; slot < HASH_SLOTS; slot++) this.#owners[slot] = owner(slot)?.name;
+    this.#epoch += 1;
+  }
+
+  #noteOwner(slot: number, name: string): void {
+    this.#owners[slot] = name;
+    this.#epoch += 1;
   }
 
   #ask(lane: Lane, members: readonly Pending[]): void {
@@ -130,7 +154,7 @@ export class RedisStandings implements Standings {
 
   #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
     if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE') reject(this.#connection.translate(reply));
-    else resolve(toStanding(reply, lane, query));
+    else resolve(toStanding(reply, lane, query, this.#epoch));
   }
 
   /** By way of ioredis, which says who serves the slot now. */
@@ -140,9 +164,10 @@ export class RedisStandings implements Standings {
       const { replies } = await withDeadline(answer, Math.max(0, deadline - performance.now()));
       const reply = unwrap(replies[0]);
       circuit.succeeded();
-      resolve(fromIoredis(reply));
+      this.#epoch += 1;
+      resolve(fromIoredis(reply, this.#epoch));
     } catch (error) {
-      if (replyCode(error) === 'WRONGTYPE') return resolve(NOTHING);
+      if (replyCode(error) === 'WRONGTYPE') return resolve(nothing(this.#epoch));
       const failure = this.#connection.translate(error);
       circuit.failed(failure as Error);
       reject(failure);
@@ -153,7 +178,13 @@ export class RedisStandings implements Standings {
   #laneTo(node: RedisNode): Lane {
     const known = this.#lanes.get(node.name);
     if (known !== undefined) return known;
-    const lane = new Lane(this.#connection, node, this.#options.nearCache);
+    const lane = new Lane(this.#connection, node, {
+      isTracking: this.#options.nearCache,
+      onLost: () => {
+        this.#epoch += 1;
+        this.#lookAgain();
+      },
+    });
     this.#lanes.set(node.name, lane);
     return lane;
   }
@@ -182,11 +213,13 @@ class Query {
   }
 }
 
-const NOTHING: NotedStanding = { exp: null, user: null, hold: null };
+/** There is a key of a foreign type, which is not ours. */
+function nothing(epoch: number): NotedStanding {
+  return { exp: null, user: null, hold: null, epoch };
+}
 
-function toStanding(reply: RespReply, lane: Lane, { key }: Query): NotedStanding {
-  // A key of a foreign type is not ours.
-  if (reply === null || typeof reply === 'number' || reply instanceof Error) return NOTHING;
+function toStanding(reply: RespReply, lane: Lane, { key }: Query, epoch: number): NotedStanding {
+  if (reply === null || typeof reply === 'number' || reply instanceof Error) return nothing(epoch);
   const score = (index: number) => ((reply.at[2 * index] ?? -1) === -1 ? null : numberAt(reply, index));
   const exp = score(0);
   return {
@@ -194,12 +227,13 @@ function toStanding(reply: RespReply, lane: Lane, { key }: Query): NotedStanding
     user: knownStatus(score(1), score(2)),
     // What is not there is asked for again: whoever invents tokens shall not fill a memory.
     hold: exp === null ? null : lane.holdOf(key),
+    epoch,
   };
 }
 
-function fromIoredis(reply: unknown): NotedStanding {
+function fromIoredis(reply: unknown, epoch: number): NotedStanding {
   const [exp = null, status = null, version = null] = (Array.isArray(reply) ? reply : []).map((score) =>
     score === null ? null : Number(score),
   );
-  return { exp, user: knownStatus(status, version), hold: null };
+  return { exp, user: knownStatus(status, version), hold: null, epoch };
 }

@@ -1,7 +1,7 @@
 import type { EntryName, NotedStanding, StandingQuery, Standings } from '../../domain/ports.js';
 import type { SqlExecutor } from './schema.js';
 
-/** The standings of the embedded registry: one query for each. A file tells nobody of its changes, so there is no hold. */
+/** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
 export class SqliteStandings implements Standings {
   readonly #db: SqlExecutor;
 
@@ -39,5 +39,5 @@ export async function readStanding(
     .executeTakeFirst();
   const { exp = null, status = null, version = null, until = null } = row ?? {};
   const user = status === null ? null : { status, version: version ?? 0, until: until ?? 0 };
-  return { exp, user, hold: null };
+  return { exp, user, hold: null, epoch: 0 };
 }
