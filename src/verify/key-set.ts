@@ -63,19 +63,21 @@ export class KeySet {
 
   /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
-    const now = this.#clock.now();
-    // A clock that was set back would have the keys stay young for as long.
-    if (now < this.#readAt) this.#readAt = NEVER;
     const known = this.#keys.get(kid);
-    const isYoung = now - this.#readAt < MAX_AGE_SECONDS;
-    if (known !== undefined && isYoung) return known;
+    if (known !== undefined && this.#age() < MAX_AGE_SECONDS) return known;
     try {
       await this.#readAfterCoolDown();
     } catch (error) {
-      if (known !== undefined && now - this.#readAt < this.#graceSeconds) return known;
+      if (known !== undefined && this.#age() < this.#graceSeconds) return known;
       throw error;
     }
     return this.#keys.get(kid) ?? null;
+  }
+
+  /** A clock that was set back would have the keys stay young for as long. */
+  #age(): number {
+    const age = this.#clock.now() - this.#readAt;
+    return age < 0 ? Number.POSITIVE_INFINITY : age;
   }
 
   /** Reads the keys now; one read at a time, so it may be one that has begun already. */
@@ -89,7 +91,7 @@ export class KeySet {
     this.#waiting += 1;
     try {
       await this.#once(async () => {
-        await this.#clock.until(this.#readAt + COOL_DOWN_SECONDS);
+        if (this.#age() < COOL_DOWN_SECONDS) await this.#clock.until(this.#readAt + COOL_DOWN_SECONDS);
         await this.#load();
       });
     } finally {

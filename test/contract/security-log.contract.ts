@@ -217,6 +217,23 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
+    test('listAfter lists events of every kind in the order of their ids, as many as are asked for', async () => {
+      const ids = [
+        await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
+        await append({ type: 'all_revoked', issuedBefore: AT }),
+        await append({ type: 'user_disabled', sub: 'bob', userVersion: 2 }),
+      ];
+      const idsBehind = async (id: number, limit = 10) =>
+        (await log.listAfter(id, limit)).map((event) => event.id);
+      expect(await idsBehind(0)).toEqual(ids);
+      expect(await idsBehind(0, 2)).toEqual(ids.slice(0, 2));
+      expect(await idsBehind(ids[1] as number)).toEqual(ids.slice(2));
+      expect(await idsBehind(ids[2] as number)).toEqual([]);
+      expect(await log.listAfter(ids[1] as number, 1)).toMatchObject([
+        { type: 'user_disabled', sub: 'bob', userVersion: 2, jti: null, kid: null, issuedBefore: null },
+      ]);
+    });
+
     describe('highestUserVersions', () => {
       test('has nothing of a subject without events, or without versions in them', async () => {
         await append({ type: 'user_disabled', sub: 'bob', userVersion: 9 });

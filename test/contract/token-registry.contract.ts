@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type {
   KnownUserStatus,
   RegistryEntry,
+  Standings,
   SurveyedSubject,
   TokenRegistry,
   WalkProgress,
@@ -58,6 +59,57 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       expect(outcome).toMatchObject({ complete: true, missed: [] });
       return subjects;
     }
+
+    describe('openStandings', () => {
+      let standings: Standings;
+      beforeEach(() => {
+        standings = registry.openStandings({ nearCache: false });
+      });
+      afterEach(() => standings.close());
+
+      test('reads what is noted of a token and its user, again and again', async () => {
+        const query = standings.of('alice', entry('a'));
+        expect(await query.read()).toMatchObject({ exp: null, user: null, hold: null });
+        await registry.register('alice', entry('a'), { now, user: status() });
+        expect(await query.read()).toMatchObject({ exp: now + 3600, user: status(), hold: null });
+        await registry.setUserStatus('alice', status({ status: 'disabled', version: 2 }), now);
+        expect(await query.read()).toMatchObject({ user: status({ status: 'disabled', version: 2 }) });
+        await registry.remove('alice', {}, now);
+        expect(await query.read()).toMatchObject({ exp: null, user: null });
+      });
+
+      test('tells what is over as well: whoever asks decides by the time', async () => {
+        const old = entry('a', { exp: now + 1 });
+        await registry.register('alice', old, { now, user: status({ until: now + 1 }) });
+        expect(await standings.of('alice', old).read()).toMatchObject({
+          ...{ exp: now + 1, user: { status: 'enabled', until: now + 1 } },
+        });
+      });
+
+      test('of many at once answers each, by jti, key and iat', async () => {
+        const subs = Array.from({ length: 300 }, (_, index) => `user-${index}`);
+        await registry.registerMany(subs.map((sub, index) => ({ sub, entry: entry(`j${index}`), now })));
+        const reads = subs.flatMap((sub, index) => [
+          standings.of(sub, entry(`j${index}`)).read(),
+          standings.of(sub, entry(`j${index}`, { keyId: 2 })).read(),
+          standings.of(sub, entry(`j${index}`, { iat: now })).read(),
+        ]);
+        const exps = (await Promise.all(reads)).map(({ exp }) => exp);
+        expect(exps).toEqual(subs.flatMap(() => [now + 3600, null, null]));
+      });
+
+      test('takes whatever a subject and a jti are made of', async () => {
+        for (const [sub, jti] of [
+          ['a}b{c', '{x}'],
+          ['é😀', '😀.1'],
+          ['*', '!s'],
+          ['a%7Db', 'x y'],
+        ] as const) {
+          await register(sub, entry(jti));
+          expect(await standings.of(sub, entry(jti)).read(), sub).toMatchObject({ exp: now + 3600 });
+        }
+      });
+    });
 
     describe('register and standing', () => {
       test('a registered token stands with its exp', async () => {

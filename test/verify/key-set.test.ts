@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
 import type { KeySnapshot } from '../../src/domain/ports.js';
 import type { SigningKey } from '../../src/domain/signing-key.js';
 import { KeySet } from '../../src/verify/key-set.js';
@@ -20,14 +21,15 @@ beforeEach(() => {
   stored = [key('k1')];
   reads = 0;
   answer = async () => {};
-  const snapshot = async (): Promise<KeySnapshot> => {
-    reads += 1;
-    const keys = [...stored];
-    await answer();
-    return { revision: reads, keys };
-  };
-  keySet = new KeySet({ snapshot }, clock);
+  keySet = new KeySet({ snapshot: keySnapshot }, clock);
 });
+
+async function keySnapshot(): Promise<KeySnapshot> {
+  reads += 1;
+  const keys = [...stored];
+  await answer();
+  return { revision: reads, keys };
+}
 
 function key(kid: string, parts: Partial<SigningKey> = {}): SigningKey {
   return signingKey({ kid, state: 'active', publicKey: PEM, ...parts });
@@ -214,4 +216,48 @@ describe('a store that cannot answer', () => {
     clock.advance(1);
     await expect(keySet.find('k1')).rejects.toBe(failure);
   });
+});
+
+describe('with a time of grace', () => {
+  const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The store is away.');
+
+  beforeEach(async () => {
+    keySet = new KeySet({ snapshot: keySnapshot }, clock, { graceSeconds: 300 });
+    await keySet.find('k1');
+    answer = () => Promise.reject(failure);
+  });
+
+  test('a known key serves on while the store is away, until the grace is over', async () => {
+    clock.advance(299);
+    expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+    clock.advance(1);
+    await expect(keySet.find('k1')).rejects.toBe(failure);
+    answer = async () => {};
+    expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+  });
+
+  test('a kid that is not known is not refused: nobody can say that there is no such key', async () => {
+    clock.advance(1);
+    await expect(keySet.find('k2')).rejects.toBe(failure);
+  });
+});
+
+test('no more than 10,000 wait for a kid that is not known', async () => {
+  await keySet.find('k1');
+  const finding = Array.from({ length: 10_001 }, (_, index) => keySet.find(`invented-${index}`));
+  await expect(finding.at(-1)).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+  clock.advance(1);
+  expect(await Promise.all(finding.slice(0, -1))).toEqual(Array(10_000).fill(null));
+  expect(reads).toBe(2);
+});
+
+test('peek asks nobody, and refresh reads at once', async () => {
+  expect(keySet.peek('k1')).toBeUndefined();
+  await keySet.refresh();
+  expect(keySet.peek('k1')).toBe(await keySet.find('k1'));
+  stored = [...stored, key('k2', { state: 'pending' }), key('k3', { state: 'retired' })];
+  await keySet.refresh();
+  expect(keySet.trusted.map(({ kid }) => kid)).toEqual(['k1', 'k2']);
+  expect(keySet.active).toEqual({ kid: 'k1', activatedAt: 0 });
+  expect(reads).toBe(2);
 });

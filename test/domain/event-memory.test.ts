@@ -1,0 +1,83 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { EventMemory } from '../../src/domain/event-memory.js';
+import type { SecurityEvent, SecurityEventType } from '../../src/domain/ports.js';
+import { covers } from '../../src/domain/standing.js';
+
+const SUBS = ['alice', 'bob', 'Alice'];
+const JTIS = ['a', 'b', ' a'];
+const KIDS = ['k1', 'k2'];
+const TYPES: SecurityEventType[] = [
+  ...(['token_revoked', 'subject_revoked', 'kid_revoked', 'all_revoked'] as const),
+  ...(['key_compromised', 'user_disabled', 'user_enabled', 'user_removed'] as const),
+];
+
+/** As the log has them: what a type does not name is null. */
+const event = fc
+  .record({
+    type: fc.constantFrom(...TYPES),
+    sub: fc.constantFrom(...SUBS),
+    jti: fc.constantFrom(...JTIS),
+    kid: fc.constantFrom(...KIDS),
+    issuedBefore: fc.integer({ min: 0, max: 9 }),
+    userVersion: fc.integer({ min: 1, max: 5 }),
+  })
+  .map(({ type, sub, jti, kid, issuedBefore, userVersion }): SecurityEvent => {
+    const isOfUser = type.startsWith('user_');
+    const isOfSubject = isOfUser || type === 'token_revoked' || type === 'subject_revoked';
+    return {
+      type,
+      sub: isOfSubject ? sub : null,
+      jti: type === 'token_revoked' ? jti : null,
+      kid: type === 'kid_revoked' || type === 'key_compromised' ? kid : null,
+      issuedBefore: /_revoked$/.test(type) && type !== 'token_revoked' ? issuedBefore : null,
+      userVersion: isOfUser ? userVersion : null,
+      ...{ id: 1, reason: null, at: 0, expiresAt: 99 },
+    };
+  });
+
+const token = fc.record({
+  sub: fc.constantFrom(...SUBS),
+  jti: fc.constantFrom(...JTIS),
+  kid: fc.constantFrom(...KIDS),
+  iat: fc.integer({ min: 0, max: 10 }),
+});
+
+test('covers a token exactly where one of the events does, whatever their order and number', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 6 }), token, (events, one) => {
+      const memory = new EventMemory();
+      for (const each of [...events, ...events]) memory.add(each);
+      expect(memory.covers(one)).toBe(events.some((each) => covers(each, one)));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('of a user the change with the highest version counts, whenever it comes', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 8 }), (events) => {
+      const memory = new EventMemory();
+      for (const each of events) memory.add(each);
+      for (const sub of SUBS) {
+        const versions = events
+          .filter(({ userVersion, sub: of }) => userVersion !== null && of === sub)
+          .map(({ userVersion }) => userVersion ?? 0);
+        expect(memory.changeOf(sub)?.version).toBe(versions.length === 0 ? undefined : Math.max(...versions));
+      }
+    }),
+  );
+});
+
+test('its revision changes with what is new, and with nothing else', () => {
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 6 }), (events) => {
+      const memory = new EventMemory();
+      const added = events.filter((each) => memory.add(each)).length;
+      expect(memory.revision).toBe(added);
+      expect(added).toBeGreaterThan(0);
+      for (const each of events) expect(memory.add(each)).toBe(false);
+      expect(memory.revision).toBe(added);
+    }),
+  );
+});

@@ -1,0 +1,146 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { SecurityEvent } from '../../src/domain/ports.js';
+import { SecurityLogTail } from '../../src/verify/security-log-tail.js';
+import { StandingClock } from '../support/clock.js';
+
+let clock: StandingClock;
+let rows: SecurityEvent[];
+let asked: number[];
+let tail: SecurityLogTail;
+
+beforeEach(() => {
+  clock = new StandingClock();
+  rows = [];
+  asked = [];
+  tail = new SecurityLogTail(
+    {
+      listAfter: async (afterId, limit) => {
+        asked.push(afterId);
+        const found = rows.filter(({ id }) => id > afterId).sort((a, b) => a.id - b.id);
+        return found.slice(0, limit);
+      },
+    },
+    clock,
+  );
+});
+
+/** A transaction that commits now. */
+function commit(id: number, parts: Partial<SecurityEvent> = {}): void {
+  rows.push({
+    ...{ id, type: 'token_revoked', sub: 'alice', jti: `j${id}`, kid: null, issuedBefore: null },
+    ...{ userVersion: null, reason: null, at: clock.now(), expiresAt: clock.now() + 9_999, ...parts },
+  });
+}
+
+function isRevoked(id: number): boolean {
+  return tail.events.covers({ sub: 'alice', jti: `j${id}`, kid: 'k1', iat: 1 });
+}
+
+async function readAfter(seconds: number): Promise<number[]> {
+  clock.advance(seconds);
+  return (await tail.read()).map(({ id }) => id);
+}
+
+test('begins with everything that is there', async () => {
+  for (let id = 1; id <= 12_000; id++) commit(id);
+  await tail.read();
+  expect([isRevoked(1), isRevoked(12_000), isRevoked(12_001)]).toEqual([true, true, false]);
+  expect(tail).toMatchObject({ position: 12_000, reads: 1, readAt: clock.now() });
+});
+
+test('reads on from where it is, and says what is new', async () => {
+  commit(1);
+  await tail.read();
+  expect(await readAfter(1)).toEqual([]);
+  commit(2);
+  commit(3);
+  expect(await readAfter(1)).toEqual([2, 3]);
+  expect(asked).toEqual([0, 1, 1]);
+  expect(await readAfter(1)).toEqual([]);
+  expect(asked.at(-1)).toBe(3);
+});
+
+describe('an id that is missing', () => {
+  test('is waited for, because its transaction may commit after later ones', async () => {
+    commit(1);
+    await tail.read();
+    commit(3);
+    expect(await readAfter(1)).toEqual([3]);
+    commit(2);
+    expect(await readAfter(1)).toEqual([2]);
+    expect(isRevoked(2)).toBe(true);
+    commit(4);
+    await readAfter(1);
+    expect(asked.at(-1)).toBe(3);
+  });
+
+  test('is given up after a minute, so that ids that nobody used cost nothing for good', async () => {
+    commit(1);
+    await tail.read();
+    commit(5);
+    await readAfter(1);
+    await readAfter(58);
+    expect(asked.at(-1)).toBe(1);
+    await readAfter(3);
+    await readAfter(1);
+    expect(asked.at(-1)).toBe(5);
+  });
+
+  test('that comes even later is found with the next reload', async () => {
+    commit(1);
+    await tail.read();
+    commit(3);
+    await readAfter(1);
+    // One reload at 60 s, which gives the gap up a second later.
+    await readAfter(59);
+    await readAfter(3);
+    commit(2);
+    expect(await readAfter(1)).toEqual([]);
+    expect(isRevoked(2)).toBe(false);
+    expect(await readAfter(60)).toEqual([2]);
+    expect(isRevoked(2)).toBe(true);
+  });
+});
+
+test('a reload forgets what has expired', async () => {
+  commit(1, { expiresAt: clock.now() + 30 });
+  commit(2);
+  await tail.read();
+  await readAfter(59);
+  expect([isRevoked(1), isRevoked(2)]).toEqual([true, true]);
+  await readAfter(1);
+  expect([isRevoked(1), isRevoked(2)]).toEqual([false, true]);
+});
+
+test('the revision changes with each event, and with a reload, which may have dropped some', async () => {
+  const revisions = new Set<number>();
+  await tail.read();
+  revisions.add(tail.revision);
+  await readAfter(1);
+  revisions.add(tail.revision);
+  expect(revisions.size).toBe(1);
+  commit(1);
+  await readAfter(1);
+  revisions.add(tail.revision);
+  await readAfter(60);
+  revisions.add(tail.revision);
+  expect(revisions.size).toBe(3);
+});
+
+test('a clock that was set back does not put off the reload', async () => {
+  commit(1);
+  clock.advance(3600);
+  await tail.read();
+  await readAfter(-3600);
+  expect(asked).toEqual([0, 0]);
+});
+
+test('a log that cannot be read leaves what is known, and no read is counted', async () => {
+  commit(1);
+  await tail.read();
+  const failure = new Error('away');
+  const failing = new SecurityLogTail({ listAfter: () => Promise.reject(failure) }, clock);
+  await expect(failing.read()).rejects.toBe(failure);
+  expect(failing).toMatchObject({ reads: 0, readAt: null });
+  expect(isRevoked(1)).toBe(true);
+});
