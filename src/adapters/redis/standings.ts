@@ -21,7 +21,7 @@ import {
 } from './keyspace.js';
 import { Lane } from './lane.js';
 import { type Command, unwrap, withDeadline } from './pipeline.js';
-import { encodeCommands, numberAt, type RespReply } from './resp.js';
+import { type Bulks, encodeCommands, numberAt, type RespReply } from './resp.js';
 import type { WholeRegistry } from './walk.js';
 
 /**
@@ -71,6 +71,7 @@ export class RedisStandings implements Standings {
     const batch = this.#waiting;
     this.#waiting = [];
     if (!this.#connection.isReady && !(await this.#open(batch))) return;
+    if (this.#owners.length === 0) this.#noteOwners();
     const owner = this.#connection.owners();
     const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
     for (const pending of batch) {
@@ -122,8 +123,12 @@ export class RedisStandings implements Standings {
     const questions = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
-        if (lost instanceof JwtctlError) pending.reject(lost);
-        else if (isUndelivered(lost ?? reply)) void this.#resend(pending, lane.circuit, deadline);
+        if (lost instanceof JwtctlError) {
+          lane.circuit.failed(lost);
+          pending.reject(lost);
+        }
+        // Whatever it was lost for: what it was asked has not been answered.
+        else if (lost !== null || isUndelivered(reply)) void this.#resend(pending, lane.circuit, deadline);
         else {
           lane.circuit.succeeded();
           this.#settle(pending, lane, reply);
@@ -153,7 +158,11 @@ export class RedisStandings implements Standings {
   }
 
   #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
-    if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE') reject(this.#connection.translate(reply));
+    // There is a key of a foreign type, which is not ours.
+    if (replyCode(reply) === 'WRONGTYPE') resolve(fromIoredis([], this.#epoch));
+    else if (reply instanceof Error) reject(this.#connection.translate(reply));
+    else if (reply === null || typeof reply === 'number')
+      reject(this.#connection.translate(new Error('The server did not answer what it was asked.')));
     else resolve(toStanding(reply, lane, query, this.#epoch));
   }
 
@@ -162,12 +171,13 @@ export class RedisStandings implements Standings {
     try {
       const answer = this.#batcher.send({ slot: query.slot, commands: [query.command] });
       const { replies } = await withDeadline(answer, Math.max(0, deadline - performance.now()));
-      const reply = unwrap(replies[0]);
+      const [reply] = replies;
+      const isForeign = replyCode(reply) === 'WRONGTYPE';
+      const scores = isForeign ? [] : unwrap(reply);
       circuit.succeeded();
       this.#epoch += 1;
-      resolve(fromIoredis(reply, this.#epoch));
+      resolve(fromIoredis(scores, this.#epoch));
     } catch (error) {
-      if (replyCode(error) === 'WRONGTYPE') return resolve(nothing(this.#epoch));
       const failure = this.#connection.translate(error);
       circuit.failed(failure as Error);
       reject(failure);
@@ -213,13 +223,7 @@ class Query {
   }
 }
 
-/** There is a key of a foreign type, which is not ours. */
-function nothing(epoch: number): NotedStanding {
-  return { exp: null, user: null, hold: null, epoch };
-}
-
-function toStanding(reply: RespReply, lane: Lane, { key }: Query, epoch: number): NotedStanding {
-  if (reply === null || typeof reply === 'number' || reply instanceof Error) return nothing(epoch);
+function toStanding(reply: Bulks, lane: Lane, { key }: Query, epoch: number): NotedStanding {
   const score = (index: number) => ((reply.at[2 * index] ?? -1) === -1 ? null : numberAt(reply, index));
   const exp = score(0);
   return {

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  type Bulks,
   encodeCommands,
+  numberAt,
   RespParser,
   type RespReply,
   stringAt,
@@ -76,6 +78,37 @@ describe('replies', () => {
     if (reply === null || typeof reply !== 'object' || reply instanceof Error) return expect.unreachable();
     expect(utf8At(reply, 0)).toBe('é😀');
     expect(Buffer.from(stringAt(reply, 1), 'latin1')).toEqual(Buffer.from([0xff, 0x00, 0xfe]));
+  });
+
+  test('of RESP3 are read as those of RESP2, and what is said unasked goes its own way', () => {
+    const replies: RespReply[] = [];
+    const pushes: Bulks[] = [];
+    const parser = new RespParser(
+      (reply) => replies.push(reply),
+      (push) => pushes.push(push),
+    );
+    const stream = [
+      '*3\r\n,1700000000\r\n_\r\n,-1.5\r\n',
+      '>2\r\n$10\r\ninvalidate\r\n*2\r\n$1\r\na\r\n$1\r\nb\r\n',
+      '_\r\n',
+      '%2\r\n+proto\r\n:3\r\n+modules\r\n~1\r\n#t\r\n',
+      '>2\r\n$10\r\ninvalidate\r\n_\r\n',
+      ':7\r\n',
+    ].join('');
+    for (const byte of Buffer.from(stream)) parser.push(Buffer.from([byte]));
+
+    const textsOf = (bulks: Bulks) =>
+      Array.from({ length: bulks.at.length / 2 }, (_, place) => stringOrNullAt(bulks, place));
+    const [scores, nothing, hello, number] = replies;
+    expect(textsOf(scores as Bulks)).toEqual(['1700000000', null, '-1.5']);
+    expect(numberAt(scores as Bulks, 0)).toBe(1_700_000_000);
+    expect(nothing).toBeNull();
+    expect(textsOf(hello as Bulks)).toEqual(['proto', '3', 'modules', 't']);
+    expect(number).toBe(7);
+    expect(pushes.map(textsOf)).toEqual([
+      ['invalidate', 'a', 'b'],
+      ['invalidate', null],
+    ]);
   });
 
   test('that are no RESP are refused', () => {
