@@ -158,14 +158,16 @@ class StoreVerifier implements LiveVerifier {
     return work;
   }
 
-  #isHeld({ verdict }: KnownToken, now: number): boolean {
-    return (
-      verdict !== null &&
-      now < verdict.until &&
-      verdict.revision === this.#ports.tail.revision &&
-      verdict.hold.isHeld() &&
-      this.#isServing(now)
-    );
+  #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
+    if (verdict === null || now >= verdict.user.until) return false;
+    if (!verdict.hold.isHeld() || !this.#isServing(now)) return false;
+    const { revision, events } = this.#ports.tail;
+    if (verdict.revision === revision) return true;
+    const { sub, jti, iat } = claims;
+    if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
+    if (usableStatus(verdict.user, events.changeOf(sub), now) === null) return false;
+    verdict.revision = revision;
+    return true;
   }
 
   /** What was read of the database serves on for a while without it. */
@@ -238,7 +240,7 @@ class StoreVerifier implements LiveVerifier {
     const refusal = checkStanding(standing, claims, key.kid);
     if (refusal !== null) return refusal;
     if (isUserKnown && noted.hold !== null && noted.user !== null)
-      known.verdict = { hold: noted.hold, until: noted.user.until, revision };
+      known.verdict = { hold: noted.hold, user: noted.user, revision };
     return known.acceptance;
   }
 

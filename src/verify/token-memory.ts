@@ -1,5 +1,5 @@
 import type { Claims } from '../domain/claims.js';
-import type { Hold, StandingQuery } from '../domain/ports.js';
+import type { Hold, KnownUserStatus, StandingQuery } from '../domain/ports.js';
 import type { Acceptance } from '../domain/verification.js';
 import type { KnownKey } from './key-set.js';
 
@@ -21,10 +21,9 @@ export interface KnownToken {
 /** A standing that is accepted for as long as all of this holds. */
 export interface Verdict {
   readonly hold: Hold;
-  /** Until then the user's status may be used, in NumericDate seconds. */
-  readonly until: number;
-  /** Of the security log, when it was asked whether it covers the token. */
-  readonly revision: number;
+  readonly user: KnownUserStatus;
+  /** Of the security log, when it was last asked whether it says anything against it. */
+  revision: number;
 }
 
 /** Enough of a signature that two tokens never share it by chance. */

@@ -70,7 +70,7 @@ export async function startLoad(
   };
 }
 
-function startProgram(name: string, argv: readonly string[], env: Record<string, string>) {
+export function startProgram(name: string, argv: readonly string[], env: Record<string, string>) {
   const file = fileURLToPath(new URL(name, import.meta.url));
   const stdio = ['ignore', 'ignore', 'pipe', 'ipc'] as const;
   const child = fork(file, [...argv], { env, execArgv: [], stdio: [...stdio] });

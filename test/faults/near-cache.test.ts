@@ -1,0 +1,164 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type FailingCluster, startFailingCluster } from '../support/failing-over.js';
+import { startProgram } from '../support/load.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+/** README: how long a verdict may outlive what it rests on, whatever happens to a master meanwhile. */
+const BOUND_MS = 2000;
+const PROCESSES = 4;
+const USERS = 120;
+const TOKENS_PER_USER = 2;
+
+interface Report {
+  verifications: number;
+  unavailable: Record<string, number>;
+  other: string[];
+  nearCache: { hits: number; misses: number };
+  tokens: Record<string, { lastAccepted: number | null; firstRefused: number | null; code: string | null }>;
+}
+
+interface IssuedToken {
+  token: string;
+  sub: string;
+  jti: string;
+}
+
+let cluster: FailingCluster;
+let stores: Stores;
+
+beforeAll(async () => {
+  cluster = await startFailingCluster();
+  stores = await openStores('MariaDB and a Redis Cluster', {
+    JWTCTL_REDIS_NODES: cluster.nodes.join(','),
+    JWTCTL_TIMEOUT: '3s',
+  });
+  await stores.json('keys', 'generate');
+}, 60_000);
+afterAll(async () => {
+  await stores?.close();
+  await cluster?.stop();
+});
+
+/** When the end of a token was begun, and when it was reported done; null where it was not. */
+const endings = new Map<string, { began: number; done: number | null }>();
+
+async function end(tokens: readonly IssuedToken[], ...words: string[]): Promise<void> {
+  const began = Date.now();
+  for (const { token } of tokens) endings.set(token, { began, done: null });
+  const { exitCode } = await stores.run(...words);
+  // 4: recorded, and a master that is away could not be told. The next run does that.
+  if (exitCode === 4 || exitCode === 5) return;
+  expect(exitCode).toBe(0);
+  for (const { token } of tokens) endings.set(token, { began, done: Date.now() });
+}
+
+test('verdicts that are kept in four processes never outlive their revocation by more than the bound, whatever masters do', async () => {
+  const users = Array.from({ length: USERS }, (_, index) => `user-${index}`);
+  await stores.run('users', 'import', { stdin: `sub\n${users.join('\n')}\n` }, '-');
+  const issued: IssuedToken[] = [];
+  const issue = async (subs: readonly string[]) => {
+    const { stdout } = await stores.run('token', 'issue', '--sub-file', '-', { stdin: subs.join('\n') });
+    const made = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as IssuedToken);
+    issued.push(...made);
+    return made;
+  };
+  await issue(users.flatMap((sub) => Array(TOKENS_PER_USER).fill(sub)));
+
+  const env = { ...stores.env, PATH: process.env.PATH ?? '' };
+  const verifiers = Array.from({ length: PROCESSES }, () => startProgram('verifying-near.mjs', [], env));
+  try {
+    await Promise.all(verifiers.map(({ message }) => message()));
+    for (const { token } of issued) for (const { send } of verifiers) send(token);
+
+    const tokensOf = (sub: string) => issued.filter((one) => one.sub === sub);
+    const doomed = [...users.keys()].slice(0, 3 * (USERS / 4)).map((index) => `user-${index}`);
+    /**
+     * Ends a few users' tokens, each in another way.
+     *
+     * @param isSettled whether no master is about to be replaced: what a flush forgets may come back with the next one
+     */
+    const revokeSome = async ({ isSettled }: { isSettled: boolean }) => {
+      for (const way of ['token', 'subject', 'user', 'flush'] as const) {
+        const sub = doomed.pop();
+        if (sub === undefined) return;
+        const tokens = tokensOf(sub);
+        const [first] = tokens as [IssuedToken, ...IssuedToken[]];
+        if (way === 'token') await end([first], 'token', 'revoke', first.token, '--json');
+        if (way === 'subject') await end(tokens, 'token', 'revoke', '--sub', sub, '--all', '--yes', '--json');
+        if (way === 'user') await end(tokens, 'users', 'disable', sub, '--json');
+        if (way === 'flush' && isSettled)
+          await end(tokens, 'cache', 'flush', '--sub', sub, '--yes', '--json');
+      }
+    };
+    const rotate = async () => {
+      expect((await stores.run('keys', 'rotate', '--now', '--json')).exitCode).toBe(0);
+      for (const { token } of await issue(['user-110', 'user-111', 'user-112'])) {
+        for (const { send } of verifiers) send(token);
+      }
+    };
+
+    await revokeSome({ isSettled: true });
+    for (let third = 0; third < 3; third++) {
+      await rotate();
+      await Promise.all([cluster.failOver(third), revokeSome({ isSettled: false })]);
+      await revokeSome({ isSettled: true });
+      await cluster.rejoin(third);
+      await revokeSome({ isSettled: true });
+    }
+    const { master } = cluster.pair(0);
+    const pid = Number(/process_id:(\d+)/.exec(await master.client.info('server'))?.[1]);
+    process.kill(pid, 'SIGSTOP');
+    try {
+      // Its replica takes over by itself; what is ended meanwhile is recorded, wherever it lives.
+      for (let round = 0; round < 3; round++) await revokeSome({ isSettled: false });
+      await expect
+        .poll(() => cluster.pair(0).replica.client.info('replication'), { timeout: 20_000 })
+        .toMatch(/role:master/);
+      await revokeSome({ isSettled: true });
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await revokeSome({ isSettled: true });
+    await delay(BOUND_MS + 500);
+
+    const reports = await Promise.all(
+      verifiers.map(({ send, message }) => {
+        const report = message() as Promise<Report>;
+        send('end');
+        return report;
+      }),
+    );
+    const tooLate: unknown[] = [];
+    const wrongly: unknown[] = [];
+    const lags: number[] = [];
+    for (const { tokens } of reports) {
+      for (const [token, { lastAccepted, firstRefused, code }] of Object.entries(tokens)) {
+        const ended = endings.get(token);
+        const done = ended?.done ?? null;
+        if (done !== null && lastAccepted !== null) {
+          lags.push(Math.max(0, lastAccepted - done));
+          if (lastAccepted > done + BOUND_MS) tooLate.push({ afterMs: lastAccepted - done });
+        }
+        if (firstRefused !== null && (ended === undefined || firstRefused < ended.began)) wrongly.push(code);
+      }
+    }
+    const sum = (pick: (report: Report) => number) => reports.reduce((total, one) => total + pick(one), 0);
+    expect(tooLate).toEqual([]);
+    expect(wrongly).toEqual([]);
+    expect(reports.flatMap(({ other }) => other)).toEqual([]);
+    expect([...endings.values()].filter(({ done }) => done !== null).length).toBeGreaterThan(50);
+    expect(sum(({ verifications }) => verifications)).toBeGreaterThan(100_000);
+    expect(sum(({ nearCache }) => nearCache.hits)).toBeGreaterThan(50_000);
+    // What was not ended is accepted to the last.
+    const accepted = reports.map(
+      ({ tokens }) => Object.values(tokens).filter((one) => one.lastAccepted).length,
+    );
+    expect(Math.min(...accepted)).toBeGreaterThan(USERS / 2);
+  } finally {
+    for (const { kill } of verifiers) kill();
+  }
+}, 180_000);
