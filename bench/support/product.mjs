@@ -13,6 +13,9 @@ const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url)
  *
  * @typedef {object} Product
  * @property {(args: readonly string[], options?: RunOptions) => ReturnType<typeof runProgram>} run
+ * @property {(file: string, args: readonly string[]) => Promise<any>} runModule runs a program with the product's settings;
+ * resolves with the JSON that it prints
+ * @property {NodeJS.ProcessEnv} env its settings
  * @property {readonly [import('./tokens.mjs').Key, ...import('./tokens.mjs').Key[]]} keys the first one signs
  * @property {(sql: string, values?: unknown[]) => Promise<unknown>} query
  * @property {() => Promise<void>} close
@@ -42,6 +45,12 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   const run = (args, options = {}) =>
     runProgram(process.execPath, [executable, ...args], { env, cwd: folder, ...options });
 
+  /** @type {Product['runModule']} */
+  const runModule = async (file, args) => {
+    const { stdout } = await runProgram(process.execPath, [file, ...args], { env, cwd: folder });
+    return JSON.parse(stdout);
+  };
+
   await run(['db', 'migrate']);
   await run(['keys', 'generate', '--count', '4']);
   const database = await createConnection(mysqlUrl);
@@ -54,7 +63,7 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   );
   const [active, ...others] = rows.map(({ id, kid }) => ({ id: Number(id), kid: kid.toString() }));
   if (active === undefined) throw new Error('There is no key.');
-  return { run, keys: [active, ...others], query, close: () => database.end() };
+  return { run, runModule, env, keys: [active, ...others], query, close: () => database.end() };
 }
 
 /**
