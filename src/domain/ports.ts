@@ -124,8 +124,13 @@ export interface SecurityLog {
    * `jti` alone; with null, for a token that is yet to be made, none of them.
    */
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
-  /** The events that name one of these subjects, those of single tokens too, oldest first. */
-  findConcerningSubjects(subs: readonly string[]): Promise<SecurityEvent[]>;
+  /**
+   * The events that name the subject of one of these tokens, oldest first. Of the events of single tokens, of which a
+   * subject may have very many, those of exactly these tokens alone; with null, as in {@link findConcerning}, none.
+   */
+  findConcerningSubjects(
+    tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
+  ): Promise<SecurityEvent[]>;
   /** The events that name no subject, oldest first: `kid_revoked`, `all_revoked`, `key_compromised`. */
   findWide(): Promise<SecurityEvent[]>;
   /** The highest user version that an event of each of these subjects names. A subject without one is not in the map. */

@@ -1,14 +1,14 @@
+import type { EventIndex } from './event-index.js';
 import type {
   EntryName,
   KnownUserStatus,
   RegistryEntry,
-  SecurityEvent,
   SubjectDetails,
   SurveyedSubject,
   User,
 } from './ports.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
-import { covers, knownStatus } from './standing.js';
+import { knownStatus } from './standing.js';
 
 /** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
 export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;
@@ -27,7 +27,7 @@ export interface ReconciliationRules {
 
 /** What the durable stores say of a subject, read after its entries. */
 export interface DurableKnowledge {
-  /** Those of this subject, and those that concern every subject. */
+  /** Those that concern its entries. */
   events: EventIndex;
   user: User | null;
   keys: ReadonlyMap<number, SigningKey>;
@@ -102,8 +102,7 @@ function dropReason(
   // A row id is given out once: the key behind one that is not there was purged, and its tokens name no key any more.
   const key = keys.get(keyId);
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
-  if (events.concerning(jti).some((event) => covers(event, { sub, jti, kid: key.kid, iat })))
-    return 'revoked';
+  if (events.covers({ sub, jti, kid: key.kid, iat })) return 'revoked';
   return user === null && ownsUsers ? 'userUnknown' : null;
 }
 
@@ -127,30 +126,4 @@ function countLeftovers({ live, malformed }: SeenOfSubject, { expired, user }: S
 
 function latestExp(earlier: number, entries: readonly RegistryEntry[]): number {
   return entries.reduce((latest, { exp }) => Math.max(latest, exp), earlier);
-}
-
-/** Events by the token that they name, so that a subject with many tokens and many revoked ones is no product of the two. */
-export class EventIndex {
-  readonly #ofMany: SecurityEvent[] = [];
-  readonly #ofOne = new Map<string, SecurityEvent[]>();
-
-  constructor(events: Iterable<SecurityEvent>) {
-    for (const event of events) this.#add(event);
-  }
-
-  /** Those that may cover the token with this `jti`. */
-  concerning(jti: string): readonly SecurityEvent[] {
-    const own = this.#ofOne.get(jti);
-    return own === undefined ? this.#ofMany : [...own, ...this.#ofMany];
-  }
-
-  #add(event: SecurityEvent): void {
-    if (event.jti === null) {
-      this.#ofMany.push(event);
-      return;
-    }
-    const own = this.#ofOne.get(event.jti);
-    if (own === undefined) this.#ofOne.set(event.jti, [event]);
-    else own.push(event);
-  }
 }

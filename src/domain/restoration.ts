@@ -1,19 +1,12 @@
+import { type EventIndex, readEvents } from './event-index.js';
 import { groupBy } from './grouping.js';
 import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
-import type {
-  Administration,
-  EntryName,
-  Registration,
-  SecurityEvent,
-  SecurityLog,
-  User,
-  UserDirectory,
-} from './ports.js';
+import type { Administration, EntryName, Registration, User, UserDirectory } from './ports.js';
 import { excerpt } from './prose.js';
 import { isFailureOutside } from './reachability.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
-import { covers, knownStatus } from './standing.js';
+import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
@@ -156,7 +149,7 @@ class Restoration {
     const [{ keys }, found, events] = await Promise.all([
       database.keys.snapshot(),
       users.findMany(subs),
-      findEvents(database.securityLog, subs),
+      readEvents(database.securityLog, live),
     ]);
     const keyOf = new Map(keys.map((key) => [key.kid, key]));
     const wanted: Restorable[] = [];
@@ -167,10 +160,10 @@ class Restoration {
       else wanted.push(judged);
     }
     if (this.#input.dryRun) this.#report.restored += wanted.length;
-    else await this.#register(wanted, subs, now);
+    else await this.#register(wanted, now);
   }
 
-  async #register(wanted: readonly Restorable[], subs: readonly string[], now: number): Promise<void> {
+  async #register(wanted: readonly Restorable[], now: number): Promise<void> {
     const { registry, database, clock } = this.#ports;
     const outcomes = await registry.registerMany(
       wanted.map((restorable) => registrationOf(restorable, now, this.#policy.statusTtlSeconds)),
@@ -180,8 +173,11 @@ class Restoration {
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
 
     // Whoever revoked something since the log was read has passed the registry by before the entry was there.
-    const events = await findEvents(database.securityLog, subs);
-    const revoked = registered.filter((restorable) => isCovered(restorable.entry, restorable.key, events));
+    const events = await readEvents(
+      database.securityLog,
+      registered.map(({ entry }) => entry),
+    );
+    const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
     await registry.tidy(namesBySubject(revoked), clock.now());
     this.#report.restored -= revoked.length;
@@ -200,10 +196,10 @@ function judge(
   entry: ManifestEntry,
   key: SigningKey | undefined,
   user: User | undefined,
-  events: Events,
+  events: EventIndex,
 ): Restorable | SkipReason {
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
-  if (isCovered(entry, key, events)) return 'revoked';
+  if (events.covers({ ...entry, kid: key.kid })) return 'revoked';
   if (user === undefined) return 'userUnknown';
   if (user.status === 'disabled') return 'userDisabled';
   return { entry, key, user };
@@ -211,37 +207,6 @@ function judge(
 
 function isUsable({ sub, jti }: ManifestEntry): boolean {
   return subjectFault(sub) === null && isJti(jti);
-}
-
-/** By what they name, so that a subject with many tokens and many revoked ones is no product of the two. */
-interface Events {
-  wide: readonly SecurityEvent[];
-  /** Those that name no token. */
-  bySubject: ReadonlyMap<string | null, readonly SecurityEvent[]>;
-  byJti: ReadonlyMap<string | null, readonly SecurityEvent[]>;
-}
-
-async function findEvents(log: SecurityLog, subs: readonly string[]): Promise<Events> {
-  const [wide, concerning] = await Promise.all([log.findWide(), log.findConcerningSubjects(subs)]);
-  return {
-    wide,
-    bySubject: groupBy(
-      concerning.filter(({ jti }) => jti === null),
-      ({ sub }) => sub,
-    ),
-    byJti: groupBy(concerning, ({ jti }) => jti),
-  };
-}
-
-function isCovered(
-  { sub, jti, iat }: ManifestEntry,
-  { kid }: SigningKey,
-  { wide, bySubject, byJti }: Events,
-): boolean {
-  const token = { sub, jti, iat, kid };
-  return [...wide, ...(bySubject.get(sub) ?? []), ...(byJti.get(jti) ?? [])].some((event) =>
-    covers(event, token),
-  );
 }
 
 function registrationOf(

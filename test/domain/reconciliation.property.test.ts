@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { EventIndex } from '../../src/domain/event-index.js';
 import type {
   EntryName,
   KnownUserStatus,
@@ -10,7 +11,6 @@ import type {
 } from '../../src/domain/ports.js';
 import {
   type DurableKnowledge,
-  EventIndex,
   planReconciliation,
   type Reconciliation,
   type ReconciliationRules,

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { EventIndex } from '../../src/domain/event-index.js';
 import type { KnownUserStatus, SecurityEvent, SurveyedSubject, User } from '../../src/domain/ports.js';
 import {
   type DurableKnowledge,
-  EventIndex,
   planReconciliation,
   type ReconciliationRules,
 } from '../../src/domain/reconciliation.js';
