@@ -3,7 +3,7 @@ import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside } from './reachability.js';
-import { UNCOUNTED } from './token-registry.js';
+import { LEFT_BY_INTERRUPTION, matches, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {
@@ -26,8 +26,6 @@ export interface FilingReport {
   complete: boolean;
   missed: string[];
 }
-
-const INTERRUPTED = 'what was left when the run was interrupted';
 
 /**
  * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
@@ -68,13 +66,6 @@ export async function fileEntries(
     const missed = [...report.missed, `the last line of the manifest: ${error.message}`];
     return { ...report, complete: false, missed };
   }
-}
-
-function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
-  return (
-    (filter.keyId === undefined || entry.keyId === filter.keyId) &&
-    (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
-  );
 }
 
 interface Waiting {
@@ -135,7 +126,7 @@ class Filing {
       byNode: [...this.#byNode.values()],
       byKeyId: [...this.#byKeyId].map(([keyId, entries]) => ({ keyId, entries })),
       complete: complete && !isCutOff && this.#missed.length === 0,
-      missed: [...(isCutOff ? [INTERRUPTED] : missed), ...this.#missed],
+      missed: [...(isCutOff ? [LEFT_BY_INTERRUPTION] : missed), ...this.#missed],
     };
   }
 

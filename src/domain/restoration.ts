@@ -8,6 +8,7 @@ import { isFailureOutside } from './reachability.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
+import { INTERRUPTED } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [
@@ -118,7 +119,7 @@ class Restoration {
       if (!hasBegun && !signal?.aborted) throw error;
       if (hasBegun) this.#miss(`What was left: ${error.message}`);
     }
-    if (signal?.aborted) this.#miss('What was left when the run was interrupted.');
+    if (signal?.aborted) this.#miss(`What was left: ${INTERRUPTED}.`);
     return this.#report;
   }
 

@@ -44,6 +44,14 @@ export interface EntryFilter {
   issuedBefore?: number;
 }
 
+export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFilter): boolean {
+  return (
+    (keyId === undefined || entry.keyId === keyId) &&
+    (issuedBefore === undefined || entry.iat <= issuedBefore) &&
+    (jti === undefined || entry.jti === jti)
+  );
+}
+
 /**
  * The tokens that are live. A token without its entry is refused.
  *
@@ -159,6 +167,11 @@ export interface WideRemoval {
   complete: boolean;
   missed: string[];
 }
+
+/** For a report: why a part was not seen or not done. */
+export const INTERRUPTED = 'the run was interrupted';
+/** The part, where nothing more can be said of it. */
+export const LEFT_BY_INTERRUPTION = `what was left (${INTERRUPTED})`;
 
 /** For a report, where {@link TidyOutcome.isCounted} is false. */
 export const UNCOUNTED = 'the count of what was removed while a connection was lost';

@@ -99,6 +99,13 @@ describe.each(BACKENDS)(
       return new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     }
 
+    test('what is meant by all that a filter can say goes alone', async () => {
+      const filter = { jti: 'j5', issuedBefore: ports.clock.now() };
+      expect(await flushing({ input: { filter } })).toMatchObject({ matched: 1, removed: 1, subjects: 1 });
+      expect((await filed()).jtis).toEqual(['j5']);
+      expect(await living()).toEqual(everything.filter((jti) => jti !== 'j5'));
+    });
+
     test('all of them are in it, in chunks of a bounded size, and counted once', async () => {
       const report = await flushing();
       expect(report).toMatchObject({

@@ -1,3 +1,4 @@
+import { INTERRUPTED } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import type { LocatedSubject } from './keyspace.js';
 import { unwrap } from './pipeline.js';
@@ -73,7 +74,6 @@ function spread(sub: string): number {
   return hash >>> 0;
 }
 
-export const INTERRUPTED = 'interrupted';
 const KEYS_PER_STEP = 1000;
 /** Their names take up some 60 MB. */
 const SUBJECTS_PER_PASS = 500_000;

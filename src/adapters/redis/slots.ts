@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { INTERRUPTED } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
 import { type Bulks, NO_BULKS, type RespReply, stringAt } from './resp.js';
-import { INTERRUPTED, scanSubjects } from './scan.js';
+import { scanSubjects } from './scan.js';
 import { SlotLedger } from './slot-ledger.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';

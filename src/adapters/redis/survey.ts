@@ -1,4 +1,5 @@
 import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
+import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import { numberIn, parseInfo } from './info.js';
 import type { LocatedSubject } from './keyspace.js';
@@ -90,7 +91,7 @@ export async function readEverywhere(
     const missed: string[] = [];
     await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]).catch((error) => {
       if (!signal?.aborted || ended.signal.aborted) throw error;
-      missed.push('what was left when the run was interrupted');
+      missed.push(LEFT_BY_INTERRUPTION);
     });
     return { missed, masters: [{ node, slots: null }] };
   }
