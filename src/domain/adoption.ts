@@ -2,6 +2,7 @@ import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { readEvents } from './event-index.js';
+import { entriesBySubject } from './grouping.js';
 import type { IssuedToken } from './issued-token.js';
 import { publicJwk } from './jwk-set.js';
 import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from './ports.js';
@@ -241,11 +242,13 @@ async function removeOthers(
   now: number,
 ): Promise<void> {
   const kept = new Set(held);
-  await Promise.all(
-    registered
-      .filter((candidate) => !kept.has(candidate))
-      .map(({ key, claims: { sub, jti } }) => registry.remove(sub, { jti, keyId: key.id }, now)),
-  );
+  const others = registered.filter((candidate) => !kept.has(candidate));
+  if (others.length === 0) return;
+  const named = others.map(({ key, claims: { sub, jti, iat } }) => ({
+    sub,
+    entry: { jti, keyId: key.id, iat },
+  }));
+  await registry.tidy(entriesBySubject(named), now);
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

@@ -1,4 +1,4 @@
-import { groupBy } from './grouping.js';
+import { entriesBySubject } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
@@ -155,10 +155,9 @@ class Filing {
   }
 
   async #remove(chunk: readonly Waiting[]): Promise<void> {
-    const bySubject = groupBy(chunk, ({ subject }) => subject.sub);
     const { registry, clock } = this.#ports;
     const { removed, byNode, isCounted } = await registry.tidy(
-      [...bySubject].map(([sub, waiting]) => ({ sub, entries: waiting.map(({ entry }) => entry) })),
+      entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
       clock.now(),
     );
     this.hasBegun = true;

@@ -1,5 +1,5 @@
 import { type EventIndex, readEvents } from './event-index.js';
-import { groupBy } from './grouping.js';
+import { entriesBySubject } from './grouping.js';
 import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
 import type { Administration, EntryName, Registration, User, UserDirectory } from './ports.js';
@@ -180,7 +180,7 @@ class Restoration {
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await registry.tidy(namesBySubject(revoked), clock.now());
+    await registry.tidy(entriesBySubject(revoked.map(nameOf)), clock.now());
     this.#report.restored -= revoked.length;
     this.#report.skipped.revoked += revoked.length;
   }
@@ -225,11 +225,8 @@ function registrationOf(
   };
 }
 
-function namesBySubject(restorables: readonly Restorable[]): Array<{ sub: string; entries: EntryName[] }> {
-  return [...groupBy(restorables, ({ entry }) => entry.sub)].map(([sub, ofSubject]) => ({
-    sub,
-    entries: ofSubject.map(({ entry: { jti, iat }, key }) => ({ jti, iat, keyId: key.id })),
-  }));
+function nameOf({ entry: { sub, jti, iat }, key }: Restorable): { sub: string; entry: EntryName } {
+  return { sub, entry: { jti, iat, keyId: key.id } };
 }
 
 async function audit(

@@ -289,15 +289,27 @@ describe('what is revoked while the tokens are registered', () => {
     expect(await service.registry.list('bob', now)).toHaveLength(1);
   });
 
-  test('holds for a key that is compromised too', async () => {
-    const token = await foreignToken();
-    const registry = registryThat(() =>
+  test('holds for a key that is compromised too, and all of them are taken back at once', async () => {
+    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
+    const tidied: unknown[] = [];
+    const { registry } = service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      registerMany: (registrations) => compromising.registerMany(registrations),
+      tidy: (subjects, at) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, at);
+      },
+    });
+    const compromising = registryThat(() =>
       service.database.securityLog.append({
         ...{ type: 'key_compromised', kid: 'k1', reason: null, at: now, expiresAt: now + 9_999 },
       }),
     );
-    expect(await verdictOn(token, { registry })).toBe('ERR_TOKEN_REVOKED');
+    const { outcomes } = await adopt(tokens, { registry });
+    expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { code: 'ERR_TOKEN_REVOKED' }]);
+    expect(tidied).toEqual([['alice', 'bob']]);
     expect(await service.registry.list('alice', now)).toEqual([]);
+    expect(await service.registry.list('bob', now)).toEqual([]);
   });
 });
 

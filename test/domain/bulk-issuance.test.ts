@@ -252,9 +252,14 @@ describe('a key that is compromised while a batch is under way', () => {
   }
 
   /** Does it right after the entries were made, once. */
-  function compromisingRegistry(): TokenRegistry {
+  function compromisingRegistry(tidied: string[][] = []): TokenRegistry {
     let isDone = false;
     return service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      tidy: (subjects, now) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, now);
+      },
       registerMany: async (registrations) => {
         const errors = await service.registry.registerMany(registrations);
         if (!isDone) {
@@ -283,8 +288,10 @@ describe('a key that is compromised while a batch is under way', () => {
   });
 
   test('has signed nothing that is handed out: the batch is issued anew under the next key', async () => {
-    const issuer = service.bulkIssuer({ registry: compromisingRegistry() });
+    const tidied: string[][] = [];
+    const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
     const outcomes = await issuer.issue(requests('alice', 'nobody', 'bob'));
+    expect(tidied).toEqual([['alice', 'bob']]);
     expect(told(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
     const issued = tokens(outcomes);
     expect(issued.map(({ kid }) => kid)).toEqual(['k2', 'k2']);
