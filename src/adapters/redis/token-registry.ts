@@ -1,4 +1,5 @@
 import { JwtctlError } from '../../domain/errors.js';
+import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
   EntryName,
@@ -23,17 +24,16 @@ import {
   entryMember,
   type Keyspace,
   keyspace,
-  parseEntry,
   STATUS_MEMBER,
   type SubjectKeys,
   statusAt,
   statusScore,
 } from './keyspace.js';
-import type { Script } from './lua.js';
 import { listNodes } from './nodes.js';
-import { type Command, unwrap } from './pipeline.js';
+import type { Command } from './pipeline.js';
+import { registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
-import { NOT_OURS, REGISTER, SET_STATUS } from './scripts.js';
+import { SET_STATUS } from './scripts.js';
 import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
 import { tidy } from './tidying.js';
@@ -78,21 +78,22 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
-    const answer = await this.#register({ sub, entry, ...options });
-    if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
-    return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
+    const gone = await registerInTurn(this.#whole(), [{ sub, entry, ...options }], this.#tolerance);
+    if (gone === null) throw this.#foreignKey(sub);
+    return gone;
   }
 
-  /** All in one turn of the event loop: one pipeline to each master. */
+  /** In one turn of the event loop, subject by subject: one pipeline to each master. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
-    const settled = await Promise.allSettled(
-      registrations.map((registration) => this.#register(registration)),
-    );
-    return settled.map((outcome, index) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      const { sub } = registrations[index] as Registration;
-      return outcome.value === NOT_OURS ? this.#foreignKey(this.#keyspace.keysOf(sub).entries) : null;
+    const errors = new Map<string, JwtctlError>();
+    const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
+      const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
+      if (gone === null) errors.set(sub, this.#foreignKey(sub));
     });
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    return registrations.map(({ sub }) => errors.get(sub) ?? null);
   }
 
   async standing(
@@ -115,7 +116,10 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
-    await this.#run(sub, SET_STATUS, now, [statusScore(user), user.version]);
+    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
+    const args = this.#timed(now, [statusScore(user), user.version]);
+    const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
+    if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
@@ -150,17 +154,6 @@ export class RedisTokenRegistry implements TokenRegistry {
     return listNodes(this.#connection);
   }
 
-  #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
-    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-    return this.#run(sub, REGISTER, now, [
-      entryMember(entry),
-      entry.exp,
-      maxPerSubject ?? 0,
-      label ?? '',
-      ...status,
-    ]);
-  }
-
   #whole(): WholeRegistry {
     return { connection: this.#connection, batcher: this.#batcher, keyspace: this.#keyspace };
   }
@@ -168,27 +161,6 @@ export class RedisTokenRegistry implements TokenRegistry {
   /** What every script is told of the time: see {@link REGISTER}. */
   #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
     return [now - this.#tolerance, this.#tolerance, ...args];
-  }
-
-  async #run(
-    sub: string,
-    script: Script,
-    now: number,
-    args: ReadonlyArray<string | number>,
-  ): Promise<unknown[] | typeof NOT_OURS> {
-    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
-    const { replies } = await this.#batcher.send({
-      slot,
-      keys: [entries, labels],
-      script,
-      args: this.#timed(now, args),
-    });
-    try {
-      const [state, ...answer] = unwrap(replies[0]) as unknown[];
-      return state === NOT_OURS ? NOT_OURS : answer;
-    } catch (error) {
-      throw this.#connection.translate(error);
-    }
   }
 
   /** The replies to reads; what a key of a foreign type refuses to tell is null. */
@@ -201,7 +173,8 @@ export class RedisTokenRegistry implements TokenRegistry {
     });
   }
 
-  #foreignKey(key: string): JwtctlError {
+  #foreignKey(sub: string): JwtctlError {
+    const { entries: key } = this.#keyspace.keysOf(sub);
     return new JwtctlError(
       'state',
       'ERR_REDIS_FOREIGN_KEY',
@@ -221,12 +194,6 @@ function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<strin
 
 function toScore(value: unknown): number | null {
   return typeof value === 'string' ? Number(value) : null;
-}
-
-/** Of a flat list `a, 1, b, 2`. */
-function pairs(reply: unknown): Array<[string, string]> {
-  const values = Array.isArray(reply) ? reply : [];
-  return Array.from({ length: values.length / 2 }, (_, index) => [values[2 * index], values[2 * index + 1]]);
 }
 
 function byAge(a: RegistryEntry, b: RegistryEntry): number {
