@@ -4,7 +4,7 @@ import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
 import type { Administration, EntryName, Registration, User, UserDirectory } from './ports.js';
 import { excerpt } from './prose.js';
-import { isFailureOutside } from './reachability.js';
+import { askTwice, isFailureOutside } from './reachability.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
@@ -166,9 +166,10 @@ class Restoration {
 
   async #register(wanted: readonly Restorable[], now: number): Promise<void> {
     const { registry, database, clock } = this.#ports;
-    const outcomes = await registry.registerMany(
-      wanted.map((restorable) => registrationOf(restorable, now, this.#policy.statusTtlSeconds)),
+    const registrations = wanted.map((restorable) =>
+      registrationOf(restorable, now, this.#policy.statusTtlSeconds),
     );
+    const outcomes = await askTwice(() => registry.registerMany(registrations));
     const registered = wanted.filter((_, index) => outcomes[index] === null);
     this.#report.restored += registered.length;
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);

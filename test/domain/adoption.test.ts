@@ -313,7 +313,7 @@ describe('what is revoked while the tokens are registered', () => {
   });
 });
 
-test('an entry that cannot be made is told, and one store that fails ends the batch', async () => {
+test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
   const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
   const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
   const token = await foreignToken();
@@ -321,4 +321,9 @@ test('an entry that cannot be made is told, and one store that fails ends the ba
     service.withRegistry({ registerMany }).registry;
   expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_FOREIGN_KEY');
   await expect(adopt([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
+  let calls = 0;
+  const awayOnce = failing((registrations) =>
+    ++calls === 1 ? Promise.reject(away) : service.registry.registerMany(registrations),
+  );
+  expect(await verdictOn(token, { registry: awayOnce })).toBe('taken');
 });

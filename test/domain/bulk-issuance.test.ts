@@ -163,6 +163,29 @@ describe('a batch', () => {
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toBe(failure);
   });
+
+  test('is registered again where the answer was lost, once, and for no other failure', async () => {
+    const lost = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+    let calls = 0;
+    const failing = (failure: Error) =>
+      service.withRegistry({
+        registerMany: async (registrations) => {
+          const errors = await service.registry.registerMany(registrations);
+          if (++calls === 1) throw failure;
+          return errors;
+        },
+      }).registry;
+    const policy = { maxPerSubject: 2 };
+    const issuer = service.bulkIssuer({ registry: failing(lost), policy });
+    const issued = tokens(await issuer.issue(requests('alice', 'bob', 'alice')));
+    expect([issued.length, calls]).toEqual([3, 2]);
+    expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
+
+    calls = 0;
+    const full = new JwtctlError('state', 'ERR_REDIS_FULL', 'It takes nothing more.');
+    await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
+    expect(calls).toBe(1);
+  });
 });
 
 describe('users who are not there', () => {
