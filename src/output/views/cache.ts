@@ -1,5 +1,5 @@
 import type { FlushReport } from '../../domain/flushing.js';
-import type { KeyState } from '../../domain/signing-key.js';
+import type { KeyCount } from '../../domain/keys-by-id.js';
 import { counted } from '../counted.js';
 import { grouped } from '../figures.js';
 import type { JsonObject, Section, View } from '../view.js';
@@ -36,20 +36,19 @@ function headline({ matched, removed, subjects }: FlushReport, dryRun: boolean):
   return dryRun ? `Would remove ${found}` : `Removed ${grouped(removed)} of ${found}`;
 }
 
-interface KidRow {
-  kid: string;
-  state: KeyState | null;
-  entries: number;
+export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
+  return rows.map(({ kid, keyId, state, entries }) => ({ kid, keyId, state, entries }));
 }
 
-export function byKidData(rows: readonly KidRow[]): JsonObject[] {
-  return rows.map(({ kid, state, entries }) => ({ kid, state, entries }));
+/** No kid can look like the second: one has neither spaces nor brackets. */
+export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): string {
+  return kid ?? `(gone: row ${keyId})`;
 }
 
-export function byKidSection(rows: readonly KidRow[]): Section {
+export function byKidSection(rows: readonly KeyCount[]): Section {
   return {
     title: 'By key',
     columns: ['kid', 'state', 'entries'],
-    rows: rows.map(({ kid, state, entries }) => [kid, state ?? 'unknown', grouped(entries)]),
+    rows: rows.map((row) => [kidOrRow(row), row.state ?? 'unknown', grouped(row.entries)]),
   };
 }
