@@ -51,10 +51,9 @@ export interface SeenOfSubject {
   live: number;
   kept: number;
   lastExp: number;
-  malformed: number;
 }
 
-const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0, malformed: 0 };
+const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0 };
 
 /**
  * What is wrong with a subject, or with a part of it: of the whole only the last part can tell.
@@ -80,7 +79,6 @@ export function planReconciliation(
     live: earlier.live + part.entries.length,
     kept: earlier.kept + part.entries.length - drops.length,
     lastExp: latestExp(earlier.lastExp, part.entries),
-    malformed: earlier.malformed + part.malformed,
   };
   if (!part.isLast || seen.details === null)
     return { drops, note: null, hasWrongExpiry: false, leftovers: 0, seen };
@@ -118,10 +116,9 @@ function newerStatus(
   return isNewer || isOther ? knownStatus(user, now, statusTtlSeconds) : null;
 }
 
-/** Where nothing lives, what is ours goes; a set in which nothing is ours belongs to somebody else. */
-function countLeftovers({ live, malformed }: SeenOfSubject, { expired, user }: SubjectDetails): number {
-  if (live > 0 || expired > 0) return expired;
-  return malformed === 0 || user !== null ? 1 : 0;
+/** Where nothing lives, what else is ours goes. */
+function countLeftovers({ live }: SeenOfSubject, { expired }: SubjectDetails): number {
+  return live > 0 || expired > 0 ? expired : 1;
 }
 
 function latestExp(earlier: number, entries: readonly RegistryEntry[]): number {

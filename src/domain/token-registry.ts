@@ -89,7 +89,11 @@ export interface TokenRegistry {
     now: number,
   ): Promise<{ exp: number | null; user: UserStatus | null }>;
 
-  /** The live entries of a subject, oldest first (`iat`, then `jti`). */
+  /**
+   * The live entries of a subject, oldest first (`iat`, then `jti`).
+   *
+   * @throws JwtctlError `ERR_REDIS_FOREIGN_KEY` (state) where the subject's key holds something else
+   */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
   /**
@@ -119,7 +123,8 @@ export interface TokenRegistry {
    * kept, in no order: each once, or where it has very many entries in several parts, one after the other. The walk waits
    * for `take`, so that no more is held in memory than it has in hand; where `take` rejects, the survey does too.
    *
-   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read is an error.
+   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read, or holds
+   * something else (`ERR_REDIS_FOREIGN_KEY`, state), is an error.
    */
   survey(
     take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,

@@ -262,7 +262,7 @@ return answer
  * members are given, and a thousand go that have expired.
  *
  * KEYS: set, labels. ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, whether anything
- * was there, and whether more may have expired.
+ * was there, and whether there may be more of what has expired or was left behind.
  */
 export const TIDY = script(
   SUBJECT,
@@ -280,7 +280,7 @@ for i = 3, #ARGV do
     removed = removed + 1
   end
 end
-finish(set, labels, dropped, last_exp(set, going))
-return {1, removed, 1, is_full and 1 or 0}
+local is_more = finish(set, labels, dropped, last_exp(set, going))
+return {1, removed, 1, (is_full or is_more) and 1 or 0}
 `,
 );

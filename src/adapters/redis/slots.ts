@@ -188,7 +188,7 @@ export class SlotWalk {
     const { connection } = this.#whole;
     const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
     try {
-      for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
+      for await (const found of scanSubjects(this.#whole, node, this.#steering, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
         const begun = new Set(found.map(({ slot }) => slot));
@@ -230,10 +230,15 @@ export class SlotWalk {
   }
 
   #subjectsIn(slot: number, keys: Bulks): LocatedSubject[] {
+    const { keyspace } = this.#whole;
     const subjects: LocatedSubject[] = [];
+    const seen = this.#steering.withLabels ? new Set<string>() : null;
     for (let index = 0; 2 * index < keys.at.length; index++) {
-      const subject = this.#whole.keyspace.locate(stringAt(keys, index), slot);
-      if (subject !== null) subjects.push(subject);
+      const key = stringAt(keys, index);
+      const subject = seen === null ? keyspace.locate(key, slot) : keyspace.locateByAny(key, slot);
+      if (subject === null || seen?.has(subject.sub)) continue;
+      seen?.add(subject.sub);
+      subjects.push(subject);
     }
     return subjects;
   }

@@ -42,7 +42,9 @@ export async function readEverywhere(
   options: SurveyOptions,
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
-  const reader = new SubjectReader(whole, { horizon: now - tolerance, withDetails });
+  const reader = new SubjectReader(whole, {
+    ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
+  });
   const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
   // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
   const ended = new AbortController();
@@ -95,7 +97,10 @@ export async function readEverywhere(
     });
     return { missed, masters: [{ node, slots: null }] };
   }
-  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
+  const outcome = await walkSubjects(whole, takeSubjects, {
+    ...options,
+    ...{ signal: stop, withLabels: withDetails },
+  });
   ended.signal.throwIfAborted();
   return outcome;
 }

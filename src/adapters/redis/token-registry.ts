@@ -1,4 +1,4 @@
-import { JwtctlError } from '../../domain/errors.js';
+import type { JwtctlError } from '../../domain/errors.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
@@ -19,7 +19,7 @@ import type {
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
-import { replyCode } from './errors.js';
+import { foreignKey, replyCode } from './errors.js';
 import {
   entryMember,
   type Keyspace,
@@ -79,7 +79,7 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
     const gone = await registerInTurn(this.#whole(), [{ sub, entry, ...options }], this.#tolerance);
-    if (gone === null) throw this.#foreignKey(sub);
+    if (gone === null) throw foreignKey(this.#keyspace.keysOf(sub).entries);
     return gone;
   }
 
@@ -88,7 +88,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const errors = new Map<string, JwtctlError>();
     const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
       const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
-      if (gone === null) errors.set(sub, this.#foreignKey(sub));
+      if (gone === null) errors.set(sub, foreignKey(this.#keyspace.keysOf(sub).entries));
     });
     for (const outcome of await Promise.allSettled(works)) {
       if (outcome.status === 'rejected') throw outcome.reason;
@@ -111,7 +111,9 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
-    const reader = new SubjectReader(this.#whole(), { horizon: now - this.#tolerance, withDetails: true });
+    const reader = new SubjectReader(this.#whole(), {
+      ...{ horizon: now - this.#tolerance, withDetails: true, isNamed: true },
+    });
     return (await reader.list({ sub, ...this.#keyspace.keysOf(sub) })).sort(byAge);
   }
 
@@ -171,19 +173,6 @@ export class RedisTokenRegistry implements TokenRegistry {
       if (reply instanceof Error) throw this.#connection.translate(reply);
       return reply;
     });
-  }
-
-  #foreignKey(sub: string): JwtctlError {
-    const { entries: key } = this.#keyspace.keysOf(sub);
-    return new JwtctlError(
-      'state',
-      'ERR_REDIS_FOREIGN_KEY',
-      `The key ${key} in Redis holds something else.`,
-      {
-        hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
-        details: { key },
-      },
-    );
   }
 }
 
