@@ -19,7 +19,7 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
     sections: [
       {
         title: headline(report, dryRun),
-        ...(manifest === null ? {} : { lines: [`They are in the manifest ${manifest}.`] }),
+        ...(manifest === null ? {} : { lines: [whatIsFiled(matched, manifest)] }),
         columns: ['node', 'matched', 'removed'],
         rows: [
           ...byNode.map((row) => [row.node, grouped(row.matched), grouped(row.removed)]),
@@ -31,9 +31,16 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
   };
 }
 
-function headline({ matched, removed, subjects }: FlushReport, dryRun: boolean): string {
+function headline({ matched, removed, subjects, complete }: FlushReport, dryRun: boolean): string {
   const found = `${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
-  return dryRun ? `Would remove ${found}` : `Removed ${grouped(removed)} of ${found}`;
+  // How many match in what was not seen nobody knows.
+  const seen = complete ? found : `${found} that were seen; there may be more`;
+  return dryRun ? `Would remove ${seen}` : `Removed ${grouped(removed)} of ${seen}`;
+}
+
+function whatIsFiled(matched: number, manifest: string): string {
+  if (matched === 0) return `Nothing was to go: the manifest ${manifest} holds no entries.`;
+  return `They are in the manifest ${manifest}.`;
 }
 
 export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
