@@ -1,20 +1,15 @@
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
+import { readEvents } from './event-index.js';
+import { entriesBySubject } from './grouping.js';
 import type { IssuedToken } from './issued-token.js';
 import { publicJwk } from './jwk-set.js';
-import type {
-  Clock,
-  Database,
-  Registration,
-  SecurityEvent,
-  TokenRegistry,
-  User,
-  UserDirectory,
-} from './ports.js';
+import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from './ports.js';
+import { askTwice } from './reachability.js';
 import { type Refusal, refuse } from './refusal.js';
 import type { SigningKey } from './signing-key.js';
-import { covers, knownStatus } from './standing.js';
+import { knownStatus } from './standing.js';
 import { checkJws, checkStanding, type VerificationKey } from './verification.js';
 
 /** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
@@ -82,9 +77,8 @@ export async function adoptTokens(
   }
   if (dryRun) return { outcomes, raised };
 
-  const errors = await ports.registry.registerMany(
-    lasting.map((candidate) => registrationOf(candidate, users, policy, now)),
-  );
+  const registrations = lasting.map((candidate) => registrationOf(candidate, users, policy, now));
+  const errors = await askTwice(() => ports.registry.registerMany(registrations));
   for (const [index, { place }] of lasting.entries()) {
     const error = errors[index] ?? null;
     if (error !== null) outcomes[place] = error;
@@ -135,18 +129,16 @@ async function checkStandings(
   refuseAt: Refuse,
 ): Promise<Candidate[]> {
   if (candidates.length === 0) return [];
-  const [ofSubjects, wide] = await Promise.all([
-    securityLog.findConcerningSubjects(subjectsOf(candidates)),
-    securityLog.findWide(),
-  ]);
-  const eventsOf = groupBySubject(ofSubjects);
+  const events = await readEvents(
+    securityLog,
+    candidates.map(({ claims }) => claims),
+  );
   return candidates.filter((candidate) => {
     const { claims, key } = candidate;
     const { sub, jti, iat, exp } = claims;
-    const events = [...wide, ...(eventsOf.get(sub) ?? [])];
     const standing = {
       entry: { kid: key.kid, iat, exp },
-      revoked: events.some((event) => covers(event, { sub, jti, kid: key.kid, iat })),
+      revoked: events.covers({ sub, jti, kid: key.kid, iat }),
       user: users.get(sub)?.status ?? ('unknown' as const),
     };
     const refusal = checkStanding(standing, claims, key.kid);
@@ -250,22 +242,13 @@ async function removeOthers(
   now: number,
 ): Promise<void> {
   const kept = new Set(held);
-  await Promise.all(
-    registered
-      .filter((candidate) => !kept.has(candidate))
-      .map(({ key, claims: { sub, jti } }) => registry.remove(sub, { jti, keyId: key.id }, now)),
-  );
-}
-
-function groupBySubject(events: readonly SecurityEvent[]): Map<string, SecurityEvent[]> {
-  const groups = new Map<string, SecurityEvent[]>();
-  for (const event of events) {
-    const sub = event.sub ?? '';
-    const group = groups.get(sub);
-    if (group === undefined) groups.set(sub, [event]);
-    else group.push(event);
-  }
-  return groups;
+  const others = registered.filter((candidate) => !kept.has(candidate));
+  if (others.length === 0) return;
+  const named = others.map(({ key, claims: { sub, jti, iat } }) => ({
+    sub,
+    entry: { jti, keyId: key.id, iat },
+  }));
+  await registry.tidy(entriesBySubject(named), now);
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

@@ -1,9 +1,9 @@
-import { groupBy } from './grouping.js';
+import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside } from './reachability.js';
-import { UNCOUNTED } from './token-registry.js';
+import { LEFT_BY_INTERRUPTION, matches, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {
@@ -27,13 +27,12 @@ export interface FilingReport {
   missed: string[];
 }
 
-const INTERRUPTED = 'what was left when the run was interrupted';
-
 /**
  * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
  * exactly these. So an entry that is gone is in the manifest, whenever the run ends and however.
  *
- * Where the registry or the file fails in the middle, the report says what was done by then.
+ * A node that is away keeps its entries and the rest goes on. Where the registry as a whole or the file fails in the middle,
+ * the report says what was done by then.
  *
  * @throws JwtctlError what the registry and the file throw before anything is done
  */
@@ -70,13 +69,6 @@ export async function fileEntries(
   }
 }
 
-function matches(entry: { keyId: number; iat: number }, filter: EntryFilter): boolean {
-  return (
-    (filter.keyId === undefined || entry.keyId === filter.keyId) &&
-    (filter.issuedBefore === undefined || entry.iat <= filter.issuedBefore)
-  );
-}
-
 interface Waiting {
   subject: SurveyedSubject;
   entry: SurveyedSubject['entries'][number];
@@ -93,8 +85,8 @@ class Filing {
   readonly #unfinished = new Set<string>();
   readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
   readonly #byKeyId = new Map<number, number>();
-  /** What could not be counted. */
-  readonly #missed: string[] = [];
+  /** What could not be removed, or not be counted. */
+  readonly #missed = new Set<string>();
   #matched = 0;
   #removed = 0;
   #subjects = 0;
@@ -134,8 +126,8 @@ class Filing {
       subjects: this.#subjects,
       byNode: [...this.#byNode.values()],
       byKeyId: [...this.#byKeyId].map(([keyId, entries]) => ({ keyId, entries })),
-      complete: complete && !isCutOff && this.#missed.length === 0,
-      missed: [...(isCutOff ? [INTERRUPTED] : missed), ...this.#missed],
+      complete: complete && !isCutOff && this.#missed.size === 0,
+      missed: [...(isCutOff ? [LEFT_BY_INTERRUPTION] : missed), ...this.#missed],
     };
   }
 
@@ -164,16 +156,29 @@ class Filing {
   }
 
   async #remove(chunk: readonly Waiting[]): Promise<void> {
-    const bySubject = groupBy(chunk, ({ subject }) => subject.sub);
+    const byNode = groupBy(chunk, ({ subject }) => subject.node);
+    const works = [...byNode].map(([node, own]) => this.#removeFrom(node, own));
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+  }
+
+  /** A node that is away keeps its entries, and the others go on: nothing is lost, for what was to go has been filed. */
+  async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
     const { registry, clock } = this.#ports;
-    const { removed, byNode, isCounted } = await registry.tidy(
-      [...bySubject].map(([sub, waiting]) => ({ sub, entries: waiting.map(({ entry }) => entry) })),
-      clock.now(),
-    );
-    this.hasBegun = true;
-    this.#removed += removed;
-    for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
-    if (!isCounted) this.#missed.push(UNCOUNTED);
+    try {
+      const { removed, byNode, isCounted } = await registry.tidy(
+        entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
+        clock.now(),
+      );
+      this.hasBegun = true;
+      this.#removed += removed;
+      for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
+      if (!isCounted) this.#missed.add(UNCOUNTED);
+    } catch (error) {
+      if (!this.hasBegun || !isFailureOutside(error)) throw error;
+      this.#missed.add(`entries of ${node} that were to go (${error.message})`);
+    }
   }
 
   #count(chunk: readonly Waiting[]): void {

@@ -1,8 +1,7 @@
 import { type FilingReport, fileEntries } from './filing.js';
-import { KeysById } from './keys-by-id.js';
+import { type KeyCount, KeysById } from './keys-by-id.js';
 import type { Manifests } from './manifest.js';
 import type { Administration, EntryFilter, PrivateFile } from './ports.js';
-import type { KeyState } from './signing-key.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FlushInput extends WalkControl {
@@ -14,8 +13,8 @@ export interface FlushInput extends WalkControl {
 }
 
 export interface FlushReport extends Omit<FilingReport, 'byKeyId'> {
-  /** Of the entries that match. The state is null where the key's row is gone. */
-  byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
+  /** Of the entries that match. */
+  byKid: KeyCount[];
   /** The file that holds what was removed. */
   manifest: string | null;
 }

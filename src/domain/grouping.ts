@@ -1,3 +1,5 @@
+import type { EntryName } from './token-registry.js';
+
 /** What Map.groupBy is from Node 21 on. */
 export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Map<Key, T[]> {
   const groups = new Map<Key, T[]>();
@@ -7,4 +9,14 @@ export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Ma
     else group.push(item);
   }
   return groups;
+}
+
+/** As the registry's `tidy` takes them. */
+export function entriesBySubject(
+  named: Iterable<{ sub: string; entry: EntryName }>,
+): Array<{ sub: string; entries: EntryName[] }> {
+  return [...groupBy(named, ({ sub }) => sub)].map(([sub, own]) => ({
+    sub,
+    entries: own.map(({ entry }) => entry),
+  }));
 }

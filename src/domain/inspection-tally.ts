@@ -1,4 +1,5 @@
 import type { Inspection, InspectionInput } from './inspection.js';
+import { type KeyCount, keyCount } from './keys-by-id.js';
 import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from './ports.js';
 import type { SigningKey } from './signing-key.js';
 
@@ -56,7 +57,9 @@ export class InspectionTally {
 
   /** @param unknownUser null where only the entries were looked at */
   report(registry: TokenRegistry, outcome: SurveyOutcome, unknownUser: number | null): Inspection {
-    const byKid = [...this.#byKeyId].map(([keyId, entries]) => this.#kidRow(keyId, entries));
+    const byKid = [...this.#byKeyId].map(([keyId, entries]) =>
+      keyCount(this.#keys.get(keyId), keyId, entries),
+    );
     return {
       backend: registry.backend,
       prefix: registry.prefix,
@@ -65,7 +68,7 @@ export class InspectionTally {
       entries: this.#entries,
       subjects: this.#subjects,
       bytes: this.#memory.total(),
-      byKid: byKid.sort((a, b) => b.entries - a.entries || (a.kid < b.kid ? -1 : 1)),
+      byKid: byKid.sort((a, b) => b.entries - a.entries || ranked(a, b)),
       byNode: this.#nodeRows(outcome.nodes),
       ttl: this.#ttl.map((entries, index) => ({ leSeconds: TTL_BOUNDS[index] ?? null, entries })),
       topSubjects: [...this.#top],
@@ -147,12 +150,6 @@ export class InspectionTally {
     return lastSettledExp <= exp && exp <= lastExp;
   }
 
-  /** An entry names its key by row id; a row that is gone has no kid to show any more. */
-  #kidRow(keyId: number, entries: number): Inspection['byKid'][number] {
-    const key = this.#keys.get(keyId);
-    return { kid: key?.kid ?? `(row ${keyId})`, state: key?.state ?? null, entries };
-  }
-
   /** A failover in the middle leaves entries at a name that is no master any more: they count all the same. */
   #nodeRows(nodes: SurveyOutcome['nodes']): Inspection['byNode'] {
     const names = new Set(nodes.map(({ node }) => node));
@@ -223,6 +220,13 @@ function barOf(secondsLeft: number): number {
     bar += 1;
   }
   return bar;
+}
+
+/** Keys that are gone come last. */
+function ranked(a: KeyCount, b: KeyCount): number {
+  if (a.kid === null || b.kid === null)
+    return Number(a.kid === null) - Number(b.kid === null) || a.keyId - b.keyId;
+  return a.kid < b.kid ? -1 : 1;
 }
 
 /** By name among equals, so that two looks at the same registry show the same. */

@@ -1,4 +1,5 @@
 import { InspectionTally } from './inspection-tally.js';
+import type { KeyCount } from './keys-by-id.js';
 import type {
   KnownUserStatus,
   SubjectDetails,
@@ -9,7 +10,7 @@ import type {
   UserStatus,
   WalkProgress,
 } from './ports.js';
-import type { KeyState, SigningKey } from './signing-key.js';
+import type { SigningKey } from './signing-key.js';
 
 export interface InspectionInput {
   now: number;
@@ -38,7 +39,7 @@ export interface Inspection {
   subjects: number;
   /** Estimated from a sample of the subjects; null where there was none. */
   bytes: number | null;
-  byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
+  byKid: KeyCount[];
   byNode: Array<{
     node: string;
     /** `gone`: a server that was a master when its entries were read, and is none any more. */

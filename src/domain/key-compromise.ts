@@ -13,6 +13,7 @@ import type { KeySnapshot, KeyTransition, TokenRegistry } from './ports.js';
 import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
+import { INTERRUPTED } from './token-registry.js';
 import { type UprootedEntries, uprootEntries } from './uprooting.js';
 import type { WalkControl } from './walk-control.js';
 
@@ -206,7 +207,7 @@ async function publishNext(
       const { revision, keys } = await ports.database.keys.snapshot();
       const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
       if (next !== undefined) return { pending: next.kid, unmade: null };
-      if (input.signal?.aborted) return { pending: null, unmade: 'the run was interrupted' };
+      if (input.signal?.aborted) return { pending: null, unmade: INTERRUPTED };
       const made = await makeSealedKey(ports, { alg: input.alg, bits: input.bits });
       const isPublished = await ports.database.transaction((stores) => {
         const at = ports.clock.now();

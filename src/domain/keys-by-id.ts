@@ -1,6 +1,19 @@
 import type { Database } from './ports.js';
 import type { KeyState, SigningKey } from './signing-key.js';
 
+/** How many entries name a key. */
+export interface KeyCount {
+  /** Null where the key's row is gone, and its state with it: an entry names its key by the row's id. */
+  kid: string | null;
+  keyId: number;
+  state: KeyState | null;
+  entries: number;
+}
+
+export function keyCount(key: SigningKey | undefined, keyId: number, entries: number): KeyCount {
+  return { kid: key?.kid ?? null, keyId, state: key?.state ?? null, entries };
+}
+
 /**
  * The keys behind the row ids that registry entries name. Only an id that is not known yet has the key store read: keys
  * are made while a registry is walked, and the rows of retired ones are purged.
@@ -24,16 +37,11 @@ export class KeysById {
     return this.#keys;
   }
 
-  /** The keys with the most entries first. A row that is gone has no kid and no state to show any more. */
-  async countByKid(
-    counts: ReadonlyArray<{ keyId: number; entries: number }>,
-  ): Promise<Array<{ kid: string; state: KeyState | null; entries: number }>> {
+  /** The keys with the most entries first. */
+  async countByKid(counts: ReadonlyArray<{ keyId: number; entries: number }>): Promise<KeyCount[]> {
     const keys = await this.ofAll(counts.map(({ keyId }) => keyId));
     return counts
-      .map(({ keyId, entries }) => {
-        const key = keys.get(keyId);
-        return { kid: key?.kid ?? `(row ${keyId})`, state: key?.state ?? null, entries };
-      })
+      .map(({ keyId, entries }) => keyCount(keys.get(keyId), keyId, entries))
       .sort((a, b) => b.entries - a.entries);
   }
 }

@@ -1,14 +1,14 @@
+import type { EventIndex } from './event-index.js';
 import type {
   EntryName,
   KnownUserStatus,
   RegistryEntry,
-  SecurityEvent,
   SubjectDetails,
   SurveyedSubject,
   User,
 } from './ports.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
-import { covers, knownStatus } from './standing.js';
+import { knownStatus } from './standing.js';
 
 /** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
 export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;
@@ -27,7 +27,7 @@ export interface ReconciliationRules {
 
 /** What the durable stores say of a subject, read after its entries. */
 export interface DurableKnowledge {
-  /** Those of this subject, and those that concern every subject. */
+  /** Those that concern its entries. */
   events: EventIndex;
   user: User | null;
   keys: ReadonlyMap<number, SigningKey>;
@@ -51,10 +51,9 @@ export interface SeenOfSubject {
   live: number;
   kept: number;
   lastExp: number;
-  malformed: number;
 }
 
-const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0, malformed: 0 };
+const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0 };
 
 /**
  * What is wrong with a subject, or with a part of it: of the whole only the last part can tell.
@@ -80,7 +79,6 @@ export function planReconciliation(
     live: earlier.live + part.entries.length,
     kept: earlier.kept + part.entries.length - drops.length,
     lastExp: latestExp(earlier.lastExp, part.entries),
-    malformed: earlier.malformed + part.malformed,
   };
   if (!part.isLast || seen.details === null)
     return { drops, note: null, hasWrongExpiry: false, leftovers: 0, seen };
@@ -102,8 +100,7 @@ function dropReason(
   // A row id is given out once: the key behind one that is not there was purged, and its tokens name no key any more.
   const key = keys.get(keyId);
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
-  if (events.concerning(jti).some((event) => covers(event, { sub, jti, kid: key.kid, iat })))
-    return 'revoked';
+  if (events.covers({ sub, jti, kid: key.kid, iat })) return 'revoked';
   return user === null && ownsUsers ? 'userUnknown' : null;
 }
 
@@ -119,38 +116,11 @@ function newerStatus(
   return isNewer || isOther ? knownStatus(user, now, statusTtlSeconds) : null;
 }
 
-/** Where nothing lives, what is ours goes; a set in which nothing is ours belongs to somebody else. */
-function countLeftovers({ live, malformed }: SeenOfSubject, { expired, user }: SubjectDetails): number {
-  if (live > 0 || expired > 0) return expired;
-  return malformed === 0 || user !== null ? 1 : 0;
+/** Where nothing lives, what else is ours goes. */
+function countLeftovers({ live }: SeenOfSubject, { expired }: SubjectDetails): number {
+  return live > 0 || expired > 0 ? expired : 1;
 }
 
 function latestExp(earlier: number, entries: readonly RegistryEntry[]): number {
   return entries.reduce((latest, { exp }) => Math.max(latest, exp), earlier);
-}
-
-/** Events by the token that they name, so that a subject with many tokens and many revoked ones is no product of the two. */
-export class EventIndex {
-  readonly #ofMany: SecurityEvent[] = [];
-  readonly #ofOne = new Map<string, SecurityEvent[]>();
-
-  constructor(events: Iterable<SecurityEvent>) {
-    for (const event of events) this.#add(event);
-  }
-
-  /** Those that may cover the token with this `jti`. */
-  concerning(jti: string): readonly SecurityEvent[] {
-    const own = this.#ofOne.get(jti);
-    return own === undefined ? this.#ofMany : [...own, ...this.#ofMany];
-  }
-
-  #add(event: SecurityEvent): void {
-    if (event.jti === null) {
-      this.#ofMany.push(event);
-      return;
-    }
-    const own = this.#ofOne.get(event.jti);
-    if (own === undefined) this.#ofOne.set(event.jti, [event]);
-    else own.push(event);
-  }
 }

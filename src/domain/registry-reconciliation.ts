@@ -1,5 +1,5 @@
 import { JwtctlError } from './errors.js';
-import { groupBy } from './grouping.js';
+import { readEvents } from './event-index.js';
 import type {
   Administration,
   EntryName,
@@ -11,7 +11,6 @@ import type {
 import {
   DROP_REASONS,
   type DropReason,
-  EventIndex,
   planReconciliation,
   type Reconciliation,
   type ReconciliationRules,
@@ -86,7 +85,7 @@ class Run {
   readonly #ports: ReconciliationPorts;
   readonly #input: ReconciliationInput;
   /** What is held of subjects of which more parts are to come. */
-  readonly #unfinished = new Map<string, { seen: SeenOfSubject; events: EventIndex }>();
+  readonly #unfinished = new Map<string, SeenOfSubject>();
   readonly #droppedByNode = new Map<string, number>();
   readonly #missed: string[] = [];
   readonly #report = {
@@ -153,26 +152,21 @@ class Run {
   async #plan(portion: readonly SurveyedSubject[]): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
     const subs = portion.map(({ sub }) => sub);
-    // The events of a subject that comes in parts are read with the first one: there may be as many of them as of entries.
-    const begun = subs.filter((sub) => !this.#unfinished.has(sub));
-    const [{ keys }, wide, own, found] = await Promise.all([
+    const tokens = portion.flatMap(({ sub, entries }) => entries.map(({ jti }) => ({ sub, jti })));
+    const [{ keys }, events, found] = await Promise.all([
       database.keys.snapshot(),
-      database.securityLog.findWide(),
-      database.securityLog.findConcerningSubjects(begun),
+      readEvents(database.securityLog, tokens),
       users.findMany(subs),
     ]);
     if (keys.length === 0 && portion.some(({ entries }) => entries.length > 0)) throw keyStoreEmpty();
-    const eventsOf = groupBy(own, ({ sub }) => sub);
     const keyOf = new Map<number, SigningKey>(keys.map((key) => [key.id, key]));
     const rules = { ...this.#input, now: clock.now() };
     return portion.map((part) => {
       const { sub, node } = part;
-      const held = this.#unfinished.get(sub);
-      const events = held?.events ?? new EventIndex([...(eventsOf.get(sub) ?? []), ...wide]);
       const known = { events, user: found.get(sub) ?? null, keys: keyOf };
-      const plan = planReconciliation(part, known, rules, held?.seen);
+      const plan = planReconciliation(part, known, rules, this.#unfinished.get(sub));
       if (part.isLast) this.#unfinished.delete(sub);
-      else this.#unfinished.set(sub, { seen: plan.seen, events });
+      else this.#unfinished.set(sub, plan.seen);
       this.#report.subjects += part.isLast ? 1 : 0;
       this.#report.entries += part.entries.length;
       this.#report.malformed += part.malformed;

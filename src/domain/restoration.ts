@@ -1,20 +1,14 @@
-import { groupBy } from './grouping.js';
+import { type EventIndex, readEvents } from './event-index.js';
+import { entriesBySubject } from './grouping.js';
 import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
-import type {
-  Administration,
-  EntryName,
-  Registration,
-  SecurityEvent,
-  SecurityLog,
-  User,
-  UserDirectory,
-} from './ports.js';
+import type { Administration, EntryName, Registration, User, UserDirectory } from './ports.js';
 import { excerpt } from './prose.js';
-import { isFailureOutside } from './reachability.js';
+import { askTwice, isFailureOutside } from './reachability.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
-import { covers, knownStatus } from './standing.js';
+import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
+import { INTERRUPTED } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [
@@ -125,7 +119,7 @@ class Restoration {
       if (!hasBegun && !signal?.aborted) throw error;
       if (hasBegun) this.#miss(`What was left: ${error.message}`);
     }
-    if (signal?.aborted) this.#miss('What was left when the run was interrupted.');
+    if (signal?.aborted) this.#miss(`What was left: ${INTERRUPTED}.`);
     return this.#report;
   }
 
@@ -156,7 +150,7 @@ class Restoration {
     const [{ keys }, found, events] = await Promise.all([
       database.keys.snapshot(),
       users.findMany(subs),
-      findEvents(database.securityLog, subs),
+      readEvents(database.securityLog, live),
     ]);
     const keyOf = new Map(keys.map((key) => [key.kid, key]));
     const wanted: Restorable[] = [];
@@ -167,23 +161,27 @@ class Restoration {
       else wanted.push(judged);
     }
     if (this.#input.dryRun) this.#report.restored += wanted.length;
-    else await this.#register(wanted, subs, now);
+    else await this.#register(wanted, now);
   }
 
-  async #register(wanted: readonly Restorable[], subs: readonly string[], now: number): Promise<void> {
+  async #register(wanted: readonly Restorable[], now: number): Promise<void> {
     const { registry, database, clock } = this.#ports;
-    const outcomes = await registry.registerMany(
-      wanted.map((restorable) => registrationOf(restorable, now, this.#policy.statusTtlSeconds)),
+    const registrations = wanted.map((restorable) =>
+      registrationOf(restorable, now, this.#policy.statusTtlSeconds),
     );
+    const outcomes = await askTwice(() => registry.registerMany(registrations));
     const registered = wanted.filter((_, index) => outcomes[index] === null);
     this.#report.restored += registered.length;
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
 
     // Whoever revoked something since the log was read has passed the registry by before the entry was there.
-    const events = await findEvents(database.securityLog, subs);
-    const revoked = registered.filter((restorable) => isCovered(restorable.entry, restorable.key, events));
+    const events = await readEvents(
+      database.securityLog,
+      registered.map(({ entry }) => entry),
+    );
+    const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await registry.tidy(namesBySubject(revoked), clock.now());
+    await registry.tidy(entriesBySubject(revoked.map(nameOf)), clock.now());
     this.#report.restored -= revoked.length;
     this.#report.skipped.revoked += revoked.length;
   }
@@ -200,10 +198,10 @@ function judge(
   entry: ManifestEntry,
   key: SigningKey | undefined,
   user: User | undefined,
-  events: Events,
+  events: EventIndex,
 ): Restorable | SkipReason {
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
-  if (isCovered(entry, key, events)) return 'revoked';
+  if (events.covers({ ...entry, kid: key.kid })) return 'revoked';
   if (user === undefined) return 'userUnknown';
   if (user.status === 'disabled') return 'userDisabled';
   return { entry, key, user };
@@ -211,37 +209,6 @@ function judge(
 
 function isUsable({ sub, jti }: ManifestEntry): boolean {
   return subjectFault(sub) === null && isJti(jti);
-}
-
-/** By what they name, so that a subject with many tokens and many revoked ones is no product of the two. */
-interface Events {
-  wide: readonly SecurityEvent[];
-  /** Those that name no token. */
-  bySubject: ReadonlyMap<string | null, readonly SecurityEvent[]>;
-  byJti: ReadonlyMap<string | null, readonly SecurityEvent[]>;
-}
-
-async function findEvents(log: SecurityLog, subs: readonly string[]): Promise<Events> {
-  const [wide, concerning] = await Promise.all([log.findWide(), log.findConcerningSubjects(subs)]);
-  return {
-    wide,
-    bySubject: groupBy(
-      concerning.filter(({ jti }) => jti === null),
-      ({ sub }) => sub,
-    ),
-    byJti: groupBy(concerning, ({ jti }) => jti),
-  };
-}
-
-function isCovered(
-  { sub, jti, iat }: ManifestEntry,
-  { kid }: SigningKey,
-  { wide, bySubject, byJti }: Events,
-): boolean {
-  const token = { sub, jti, iat, kid };
-  return [...wide, ...(bySubject.get(sub) ?? []), ...(byJti.get(jti) ?? [])].some((event) =>
-    covers(event, token),
-  );
 }
 
 function registrationOf(
@@ -259,11 +226,8 @@ function registrationOf(
   };
 }
 
-function namesBySubject(restorables: readonly Restorable[]): Array<{ sub: string; entries: EntryName[] }> {
-  return [...groupBy(restorables, ({ entry }) => entry.sub)].map(([sub, ofSubject]) => ({
-    sub,
-    entries: ofSubject.map(({ entry: { jti, iat }, key }) => ({ jti, iat, keyId: key.id })),
-  }));
+function nameOf({ entry: { sub, jti, iat }, key }: Restorable): { sub: string; entry: EntryName } {
+  return { sub, entry: { jti, iat, keyId: key.id } };
 }
 
 async function audit(

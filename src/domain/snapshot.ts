@@ -1,15 +1,14 @@
 import { type FilingReport, fileEntries } from './filing.js';
-import { KeysById } from './keys-by-id.js';
+import { type KeyCount, KeysById } from './keys-by-id.js';
 import type { Manifests } from './manifest.js';
 import type { Administration, PrivateFile } from './ports.js';
-import type { KeyState } from './signing-key.js';
 import type { WalkControl } from './walk-control.js';
 
 export interface SnapshotReport extends Pick<FilingReport, 'subjects' | 'complete' | 'missed'> {
   /** Null where none was to be made. */
   manifest: string | null;
   entries: number;
-  byKid: Array<{ kid: string; state: KeyState | null; entries: number }>;
+  byKid: KeyCount[];
 }
 
 /**

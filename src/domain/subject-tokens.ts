@@ -1,3 +1,4 @@
+import { JwtctlError } from './errors.js';
 import type { RegistryEntry, TokenRegistry } from './ports.js';
 
 export interface SubjectTokens {
@@ -23,6 +24,11 @@ export async function countSubjectTokens(
       }
     }
   };
-  await registry.survey(take, { now, sub });
+  try {
+    await registry.survey(take, { now, sub });
+  } catch (error) {
+    // Whoever is to be revoked is revoked, whatever stands in the place of their tokens.
+    if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_FOREIGN_KEY') throw error;
+  }
   return tokens;
 }

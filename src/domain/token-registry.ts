@@ -44,6 +44,14 @@ export interface EntryFilter {
   issuedBefore?: number;
 }
 
+export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFilter): boolean {
+  return (
+    (keyId === undefined || entry.keyId === keyId) &&
+    (issuedBefore === undefined || entry.iat <= issuedBefore) &&
+    (jti === undefined || entry.jti === jti)
+  );
+}
+
 /**
  * The tokens that are live. A token without its entry is refused.
  *
@@ -84,7 +92,11 @@ export interface TokenRegistry {
   /** For a process that asks for standings all the while. Whoever opens it closes it. */
   openStandings(options: StandingsOptions): Standings;
 
-  /** The live entries of a subject, oldest first (`iat`, then `jti`). */
+  /**
+   * The live entries of a subject, oldest first (`iat`, then `jti`).
+   *
+   * @throws JwtctlError `ERR_REDIS_FOREIGN_KEY` (state) where the subject's key holds something else
+   */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
   /**
@@ -114,7 +126,8 @@ export interface TokenRegistry {
    * kept, in no order: each once, or where it has very many entries in several parts, one after the other. The walk waits
    * for `take`, so that no more is held in memory than it has in hand; where `take` rejects, the survey does too.
    *
-   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read is an error.
+   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read, or holds
+   * something else (`ERR_REDIS_FOREIGN_KEY`, state), is an error.
    */
   survey(
     take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
@@ -202,6 +215,11 @@ export interface WideRemoval {
   complete: boolean;
   missed: string[];
 }
+
+/** For a report: why a part was not seen or not done. */
+export const INTERRUPTED = 'the run was interrupted';
+/** The part, where nothing more can be said of it. */
+export const LEFT_BY_INTERRUPTION = `what was left (${INTERRUPTED})`;
 
 /** For a report, where {@link TidyOutcome.isCounted} is false. */
 export const UNCOUNTED = 'the count of what was removed while a connection was lost';

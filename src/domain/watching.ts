@@ -1,5 +1,6 @@
 import { JwtctlError } from './errors.js';
 import type { Inspection } from './inspection.js';
+import type { KeyCount } from './keys-by-id.js';
 import type { Clock } from './ports.js';
 
 /** One look of a watch. */
@@ -24,7 +25,7 @@ export interface RegistryChange {
   gone: number;
   arrivedPerSecond: number;
   gonePerSecond: number;
-  byKid: Array<{ kid: string; entries: number }>;
+  byKid: Array<Omit<KeyCount, 'state'>>;
   byNode: Array<{ node: string; entries: number }>;
 }
 
@@ -95,25 +96,26 @@ function changeBetween(
     gone,
     arrivedPerSecond: arrived / seconds,
     gonePerSecond: gone / seconds,
-    byKid: differences(earlier.report.byKid, later.report.byKid, ({ kid }) => kid).map(
-      ([kid, difference]) => ({
-        ...{ kid, entries: difference },
-      }),
+    byKid: differences(earlier.report.byKid, later.report.byKid, ({ keyId }) => keyId).map(
+      ([{ kid, keyId }, entries]) => ({ kid, keyId, entries }),
     ),
     byNode: differences(earlier.report.byNode, later.report.byNode, ({ node }) => node).map(
-      ([node, difference]) => ({ node, entries: difference }),
+      ([{ node }, entries]) => ({ node, entries }),
     ),
   };
 }
 
-/** Of every name that either has. */
+/** Of every name that either has, with a row of that name. */
 function differences<Row extends { entries: number }>(
   earlier: readonly Row[],
   later: readonly Row[],
-  nameOf: (row: Row) => string,
-): Array<[string, number]> {
-  const before = new Map(earlier.map((row) => [nameOf(row), row.entries]));
-  const after = new Map(later.map((row) => [nameOf(row), row.entries]));
-  const names = [...new Set([...after.keys(), ...before.keys()])];
-  return names.map((name) => [name, (after.get(name) ?? 0) - (before.get(name) ?? 0)]);
+  nameOf: (row: Row) => string | number,
+): Array<[Row, number]> {
+  const before = new Map(earlier.map((row) => [nameOf(row), row]));
+  const after = new Map(later.map((row) => [nameOf(row), row]));
+  const rows = new Map([...after, ...[...before].filter(([name]) => !after.has(name))]);
+  return [...rows].map(([name, row]) => [
+    row,
+    (after.get(name)?.entries ?? 0) - (before.get(name)?.entries ?? 0),
+  ]);
 }

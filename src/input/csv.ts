@@ -19,7 +19,8 @@ interface Row {
 /**
  * The rows of a CSV with a header (RFC 4180), each by the line on which it ends, as an object of texts.
  *
- * Where the quoting is broken nobody can tell where the next row begins: that row is the last, with an error that says so.
+ * Where the quoting is broken nobody can tell where the next row begins: that row is the last, by the line on which it begins,
+ * with an error that says so.
  *
  * @throws JwtctlError `ERR_CSV_HEADER` (usage) where the header does not name the columns that are needed, or others
  */
@@ -41,11 +42,18 @@ export async function* readCsv(
   if (header === undefined) checkedHeader([], columns);
 }
 
+/** How far the rows that could be read go: the line on which the last ends, and how many empty ones came before that. */
+interface Place {
+  line: number;
+  emptyLines: number;
+}
+
 /** The rows that end in each chunk. A row that cannot be read comes after those before it, and is the last. */
 async function* parsedChunks(
   chunks: AsyncIterable<Buffer>,
 ): AsyncGenerator<{ rows: Row[]; broken: RowLine | null }> {
   let rows: Row[] = [];
+  let end: Place = { line: 0, emptyLines: 0 };
   const parser = parse({
     bom: true,
     record_delimiter: ['\n', '\r\n'],
@@ -53,28 +61,29 @@ async function* parsedChunks(
     skip_empty_lines: true,
     max_record_size: MAX_LINE_BYTES,
     // Taken here: what the parser holds for a reader is lost where it meets an error (csv-parse 7.0).
-    on_record: (fields, { lines }) => {
+    on_record: (fields, { lines, empty_lines }) => {
       rows.push({ number: lines, fields });
+      end = { line: lines, emptyLines: empty_lines };
       return null;
     },
   });
   parser.resume();
   parser.on('error', () => {});
   for await (const chunk of chunks) {
-    const broken = await feed((done) => parser.write(chunk, done));
-    yield { rows, broken };
-    if (broken !== null) return;
+    const error = await feed((done) => parser.write(chunk, done));
+    if (error !== null) return yield { rows, broken: brokenRow(error, end) };
+    yield { rows, broken: null };
     rows = [];
   }
-  yield { broken: await feed((done) => parser.end(done)), rows };
+  const error = await feed((done) => parser.end(done));
+  yield { rows, broken: error === null ? null : brokenRow(error, end) };
 }
 
 /** What the parser has to say of the bytes that it is given. */
-async function feed(give: (done: (error?: Error | null) => void) => void): Promise<RowLine | null> {
+async function feed(give: (done: (error?: Error | null) => void) => void): Promise<CsvError | null> {
   const error = await new Promise<Error | null>((resolve) => give((failed) => resolve(failed ?? null)));
-  if (error === null) return null;
-  if (!isCsvError(error)) throw error;
-  return { number: Number(error.lines), error: broken(error) };
+  if (error !== null && !isCsvError(error)) throw error;
+  return error;
 }
 
 function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
@@ -108,14 +117,19 @@ function isCsvError(error: unknown): error is CsvError {
   return error instanceof Error && /^(CSV_|INVALID_)/.test(String((error as Error & { code?: string }).code));
 }
 
-function broken({ code }: CsvError): JwtctlError {
+/** By the line on which it begins: the parser tells where it gave up, which may be at the end of the file. */
+function brokenRow({ code, lines, empty_lines }: CsvError, end: Place): RowLine {
+  const number = end.line + Number(empty_lines) - end.emptyLines + 1;
   const what =
     code === 'CSV_MAX_RECORD_SIZE'
-      ? `the row is longer than ${MAX_LINE_BYTES} bytes`
+      ? Number(lines) > number
+        ? `opens a quote and does not close it within ${MAX_LINE_BYTES} bytes`
+        : `is longer than ${MAX_LINE_BYTES} bytes`
       : code === 'CSV_QUOTE_NOT_CLOSED'
-        ? 'a quote is opened and never closed'
-        : 'there is a quote where none can be';
-  return invalid(`The CSV is broken: ${what}. From here on nothing was read.`);
+        ? 'opens a quote and never closes it'
+        : 'has a quote where none can be';
+  const message = `The CSV is broken: the row that begins at line ${number} ${what}. From there on nothing was read.`;
+  return { number, error: invalid(message) };
 }
 
 function invalid(message: string): JwtctlError {

@@ -306,6 +306,24 @@ describe('cache reconcile in a Redis Cluster', () => {
     await redis.client.unlink(service);
   });
 
+  test('labels without their set are told by an inspection, and dropped', async () => {
+    const { client, prefix } = redis;
+    const labels = [`${prefix}:{orphan}:labels`, `${prefix}:{crowd}:labels`];
+    await client.hset(labels[0] as string, `1.${living.iat.toString(36)}.lost`, 'phone', 'theirs', 'kept');
+    const many = Array.from({ length: 3_000 }, (_, index) => [`1.1.lost-${index}`, 'phone']).flat();
+    await client.hset(labels[1] as string, ...many);
+    await client.expire(labels[1] as string, 600);
+    expect((await stores.json('cache', 'inspect', '--deep')).anomalies).toMatchObject({
+      ...{ noTtl: 1, ttlMismatch: 1 },
+    });
+    expect(await stores.json('cache', 'inspect')).toMatchObject({ entries: 1, subjects: 1 });
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, leftovers: 2, entries: 1 });
+    expect(await client.hgetall(labels[0] as string)).toEqual({ theirs: 'kept' });
+    expect(await client.exists(labels[1] as string)).toBe(0);
+    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, entries: 1 });
+    await client.del(labels[0] as string);
+  });
+
   test('what looks alike and is not ours is neither counted nor touched', async () => {
     const { client, prefix } = redis;
     const member = `1.${living.iat.toString(36)}.ghost`;
@@ -317,29 +335,30 @@ describe('cache reconcile in a Redis Cluster', () => {
     for (const name of near) await client.zadd(name, living.exp, member, 5, 'old');
     await client.set(`${prefix}:{text}`, 'x');
     await client.set(`${prefix}:{text}:labels`, 'x');
+    await client.hset(`${prefix}:{other}:labels`, 'theirs', 'x', 'A.b.c', 'y');
     await client.hset(`${prefix}:{hash}`, member, '1');
     await client.sadd(`${prefix}:{set}`, member);
     await client.rpush(`${prefix}:{list}`, member);
     await client.zadd(`${prefix}:{strangers}`, 5, 'old', living.exp, 'young', 7, 'A.b.c');
     const types = ['text', 'hash', 'set', 'list', 'strangers'].map((sub) => `${prefix}:{${sub}}`);
-    const names = [...near, ...types, `${prefix}:{text}:labels`];
+    const names = [...near, ...types, `${prefix}:{text}:labels`, `${prefix}:{other}:labels`];
     const dumps = () => Promise.all(names.map((name) => client.dumpBuffer(name)));
     const before = await dumps();
     expect(before.every((dump) => dump !== null)).toBe(true);
 
     for (const words of [['-n'], []]) {
       const report = await stores.json('cache', 'reconcile', ...words);
-      expect(report).toMatchObject({ ...NOTHING, dryRun: words.length > 0, entries: 1, malformed: 3 });
+      expect(report).toMatchObject({ ...NOTHING, dryRun: words.length > 0, entries: 1, malformed: 0 });
     }
     expect(await dumps()).toEqual(before);
-    const table = await stores.run('cache', 'reconcile');
-    expect(table.stdout).toMatch(/none of ours\s+3/);
 
     // Beside a ghost of ours they stay, too.
     await client.zadd(`${prefix}:{strangers}`, living.exp, member);
     await client.zadd(alice, living.exp, 'stranger', 5, 'old');
     await stores.json('token', 'revoke', '--sub', 'alice', '--jti', 'ghost');
     await client.zadd(alice, living.exp, member);
+    const table = await stores.run('cache', 'reconcile', '-n');
+    expect(table.stdout).toMatch(/none of ours\s+5/);
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
       ...{ malformed: 5, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 1 } },
     });

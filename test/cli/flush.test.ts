@@ -85,6 +85,13 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(existsSync(join(stores.home, 'm'))).toBe(false);
   });
 
+  test('of nothing into a manifest says that it holds nothing', async () => {
+    const words = ['cache', 'flush', '--sub', 'nobody', '--yes', '--manifest', 'empty'];
+    expect((await stores.run(...words)).stdout).toMatch(
+      /Nothing was to go: the manifest .*empty holds no entries/,
+    );
+  });
+
   test('walks the registry once where nobody is asked, and not at all where nobody can be', async () => {
     const { removing, surveying } = walks();
     const times = () => [removing.mock.calls.length, surveying.mock.calls.length];

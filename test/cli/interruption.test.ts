@@ -53,6 +53,13 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
     });
     expect(await stores.content()).toBe(before);
     expect(existsSync(join(stores.home, 'm'))).toBe(false);
+    if (words[1] === 'flush') {
+      const { clock, home, env } = stores;
+      const shell = cli({ clock, home, env, signal: AbortSignal.abort() });
+      expect((await shell.run(...asked, '--dry-run')).stdout).toMatch(
+        /Would remove 0 entries of 0 subjects that were seen; there may be more/,
+      );
+    }
     const tried = await interrupted(...asked, '--dry-run');
     expect({ exitCode: tried.exitCode, complete: tried.json().complete }).toEqual({
       exitCode: 130,

@@ -225,7 +225,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     await plant(stores, 'alice', [{ jti: 'j', keyId: k1 + 7, iat: now - 10, exp: now + 600 }]);
     expect(await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes')).toMatchObject({
       ...{ matched: 2, removed: 2 },
-      byKid: expect.arrayContaining([{ kid: `(row ${k1 + 7})`, state: null, entries: 1 }]),
+      byKid: expect.arrayContaining([{ kid: null, keyId: k1 + 7, state: null, entries: 1 }]),
     });
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
       ...{ entries: 2, restored: 1, skipped: { keyNotTrusted: 1 } },

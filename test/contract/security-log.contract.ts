@@ -32,7 +32,12 @@ export function securityLogContract(engine: SqlEngine): void {
     }
 
     async function concerningSubjects(...subs: string[]): Promise<number[]> {
-      return (await log.findConcerningSubjects(subs)).map(({ id }) => id);
+      return concerningTokens(...subs.map((sub): [string, null] => [sub, null]));
+    }
+
+    async function concerningTokens(...tokens: Array<[sub: string, jti: string | null]>): Promise<number[]> {
+      const found = await log.findConcerningSubjects(tokens.map(([sub, jti]) => ({ sub, jti })));
+      return found.map(({ id }) => id);
     }
 
     test('an event comes back with everything that it says', async () => {
@@ -157,7 +162,7 @@ export function securityLogContract(engine: SqlEngine): void {
     });
 
     describe('findConcerningSubjects', () => {
-      test('finds every event that names one of the subjects, oldest first, and no others', async () => {
+      test('finds the events that name one of the subjects, oldest first, and no others', async () => {
         const ids = {
           aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
           bob: await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: AT }),
@@ -166,7 +171,11 @@ export function securityLogContract(engine: SqlEngine): void {
           k1: await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
           alice: await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 }),
         };
-        expect(await concerningSubjects('carol', 'alice')).toEqual([ids.aliceToken, ids.carol, ids.alice]);
+        expect(await concerningTokens(['carol', null], ['alice', 'a'])).toEqual([
+          ids.aliceToken,
+          ids.carol,
+          ids.alice,
+        ]);
         expect(await concerningSubjects('bob', 'bob', 'nobody')).toEqual([ids.bob]);
         expect(await concerningSubjects('nobody')).toEqual([]);
         expect(await concerningSubjects()).toEqual([]);
@@ -175,7 +184,7 @@ export function securityLogContract(engine: SqlEngine): void {
       test('an event comes back with everything that it says', async () => {
         const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
         const id = await log.append({ ...event, expiresAt: AT + 60 });
-        expect(await log.findConcerningSubjects(['alice'])).toEqual([
+        expect(await log.findConcerningSubjects([{ sub: 'alice', jti: 'a' }])).toEqual([
           { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 60 },
         ]);
       });
@@ -195,6 +204,39 @@ export function securityLogContract(engine: SqlEngine): void {
           ids.push(await append({ type: 'subject_revoked', sub: subs[index] as string, issuedBefore: AT }));
         }
         expect(await concerningSubjects(...subs.reverse())).toEqual(ids);
+      });
+
+      test('of the events of single tokens finds those of these tokens, and without a jti none', async () => {
+        const ids: Record<string, number> = {};
+        for (const jti of ['a', 'A', 'a ', '\u00e1']) {
+          ids[jti] = await append({ type: 'token_revoked', sub: 'alice', jti });
+        }
+        const bob = await append({ type: 'token_revoked', sub: 'bob', jti: 'b' });
+        const all = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        for (const [jti, id] of Object.entries(ids)) {
+          expect(await concerningTokens(['alice', jti]), jti).toEqual([id, all]);
+        }
+        expect(await concerningTokens(['alice', null])).toEqual([all]);
+        expect(await concerningTokens(['alice', 'b'], ['bob', 'a'])).toEqual([all]);
+        expect(await concerningTokens(['alice', 'a'], ['bob', 'b'], ['alice', 'a '])).toEqual([
+          ids.a,
+          ids['a '],
+          bob,
+          all,
+        ]);
+      });
+
+      test('of many tokens at once, of one subject or of many, finds each event once', async () => {
+        const tokens = Array.from({ length: 2_500 }, (_, index): [string, string] => [
+          index % 2 === 0 ? 'alice' : `user-${index}`,
+          `j${index}`,
+        ]);
+        const ids = [];
+        for (const index of [0, 1, 998, 999, 1_000, 2_499]) {
+          const [sub, jti] = tokens[index] as [string, string];
+          ids.push(await append({ type: 'token_revoked', sub, jti }));
+        }
+        expect(await concerningTokens(...tokens, ...tokens)).toEqual(ids);
       });
     });
 

@@ -206,6 +206,38 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice', later)).toEqual(['a', 'c']);
         expect(await jtis('bob')).toEqual(['b']);
       });
+
+      test.each([
+        { maximum: 3, count: 3_200, exp: 30 },
+        { maximum: 1_000, count: 1_001, exp: 9_999 },
+        { maximum: 1_500, count: 3_000, exp: 30 },
+      ])('$maximum of $count leaves the newest', async ({ maximum, count, exp }) => {
+        const entries = Array.from({ length: count }, (_, index) =>
+          // Not in the order in which they expire; with a large maximum that is taken for the order of age.
+          entry(`j${index}`, {
+            iat: now - 9_999 + index,
+            exp: now + 60 + (maximum > 500 ? index : -index % 50),
+          }),
+        );
+        const registrations = entries.map((one) => ({
+          ...{ sub: 'alice', entry: one, now, label: `label ${one.jti}`, user: status() },
+        }));
+        await registry.registerMany(registrations);
+        const old = entry('old', { iat: now - 99_999, exp: now + exp });
+        const gone = await registry.register('alice', old, { now, user: status(), maxPerSubject: maximum });
+        const kept = entries.slice(entries.length - maximum + 1);
+        expect(gone.map(({ jti }) => jti).sort()).toEqual(
+          entries
+            .slice(0, entries.length - maximum + 1)
+            .map(({ jti }) => jti)
+            .sort(),
+        );
+        expect(await registry.list('alice', now)).toEqual([
+          { ...old, label: null },
+          ...kept.map((one) => ({ ...one, label: `label ${one.jti}` })),
+        ]);
+        expect(await userOf('alice')).toBe('enabled');
+      });
     });
 
     describe('registerMany', () => {
@@ -246,6 +278,28 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         // As each is registered: c; c, b; b goes for a, and c for d.
         await registry.registerMany([limited('c', 5), limited('b', 9), limited('a', 7), limited('d', 8)]);
         expect(await jtis('alice')).toEqual(['d', 'c']);
+        // What made room and comes back is new, without the label that it had: b goes for f, and f for b.
+        const old = { ...limited('b', 9), label: 'phone' };
+        await registry.registerMany([limited('e', 1), old, limited('f', 3), limited('b', 9)]);
+        expect(await registry.list('alice', now)).toEqual([
+          { ...entry('b', { iat: now - 9 }), label: null },
+          { ...entry('e', { iat: now - 1 }), label: null },
+        ]);
+      });
+
+      test('of very many of one subject comes to what they come to one by one', async () => {
+        const many = Array.from({ length: 400 }, (_, index) => ({
+          // Some of them again, also after they made room.
+          entry: entry(`j${(index * 7) % 23}`, { iat: now - ((index * 7) % 23) }),
+          now: index < 390 ? now : now + 1,
+          user: status({ version: index % 5 }),
+          ...(index % 3 === 0 ? { label: `label ${index}` } : {}),
+          ...(index % 4 === 3 ? {} : { maxPerSubject: 3 + (index % 4) }),
+        }));
+        await registry.registerMany(many.map((one) => ({ sub: 'alice', ...one })));
+        for (const { entry: one, ...options } of many) await registry.register('bob', one, options);
+        expect(await registry.list('alice', now)).toEqual(await registry.list('bob', now));
+        expect(await registry.list('alice', now)).not.toEqual([]);
       });
 
       test('never overwrites a newer status with an older one', async () => {

@@ -227,7 +227,7 @@ describe('a lifetime that is longer than any that the key is known to have given
   test('has the events of the security log kept for as long', async () => {
     await adopt([await foreignToken({ exp: now + 30 * DAY })]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
-    const [event] = await service.database.securityLog.findConcerningSubjects(['alice']);
+    const [event] = await service.database.securityLog.findConcerningSubjects([{ sub: 'alice', jti: null }]);
     expect(event?.expiresAt).toBeGreaterThan(now + 30 * DAY);
   });
 
@@ -289,19 +289,31 @@ describe('what is revoked while the tokens are registered', () => {
     expect(await service.registry.list('bob', now)).toHaveLength(1);
   });
 
-  test('holds for a key that is compromised too', async () => {
-    const token = await foreignToken();
-    const registry = registryThat(() =>
+  test('holds for a key that is compromised too, and all of them are taken back at once', async () => {
+    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
+    const tidied: unknown[] = [];
+    const { registry } = service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      registerMany: (registrations) => compromising.registerMany(registrations),
+      tidy: (subjects, at) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, at);
+      },
+    });
+    const compromising = registryThat(() =>
       service.database.securityLog.append({
         ...{ type: 'key_compromised', kid: 'k1', reason: null, at: now, expiresAt: now + 9_999 },
       }),
     );
-    expect(await verdictOn(token, { registry })).toBe('ERR_TOKEN_REVOKED');
+    const { outcomes } = await adopt(tokens, { registry });
+    expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { code: 'ERR_TOKEN_REVOKED' }]);
+    expect(tidied).toEqual([['alice', 'bob']]);
     expect(await service.registry.list('alice', now)).toEqual([]);
+    expect(await service.registry.list('bob', now)).toEqual([]);
   });
 });
 
-test('an entry that cannot be made is told, and one store that fails ends the batch', async () => {
+test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
   const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
   const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
   const token = await foreignToken();
@@ -309,4 +321,9 @@ test('an entry that cannot be made is told, and one store that fails ends the ba
     service.withRegistry({ registerMany }).registry;
   expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_FOREIGN_KEY');
   await expect(adopt([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
+  let calls = 0;
+  const awayOnce = failing((registrations) =>
+    ++calls === 1 ? Promise.reject(away) : service.registry.registerMany(registrations),
+  );
+  expect(await verdictOn(token, { registry: awayOnce })).toBe('taken');
 });

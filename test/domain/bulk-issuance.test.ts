@@ -163,6 +163,29 @@ describe('a batch', () => {
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toBe(failure);
   });
+
+  test('is registered again where the answer was lost, once, and for no other failure', async () => {
+    const lost = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+    let calls = 0;
+    const failing = (failure: Error) =>
+      service.withRegistry({
+        registerMany: async (registrations) => {
+          const errors = await service.registry.registerMany(registrations);
+          if (++calls === 1) throw failure;
+          return errors;
+        },
+      }).registry;
+    const policy = { maxPerSubject: 2 };
+    const issuer = service.bulkIssuer({ registry: failing(lost), policy });
+    const issued = tokens(await issuer.issue(requests('alice', 'bob', 'alice')));
+    expect([issued.length, calls]).toEqual([3, 2]);
+    expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
+
+    calls = 0;
+    const full = new JwtctlError('state', 'ERR_REDIS_FULL', 'It takes nothing more.');
+    await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
+    expect(calls).toBe(1);
+  });
 });
 
 describe('users who are not there', () => {
@@ -252,9 +275,14 @@ describe('a key that is compromised while a batch is under way', () => {
   }
 
   /** Does it right after the entries were made, once. */
-  function compromisingRegistry(): TokenRegistry {
+  function compromisingRegistry(tidied: string[][] = []): TokenRegistry {
     let isDone = false;
     return service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      tidy: (subjects, now) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, now);
+      },
       registerMany: async (registrations) => {
         const errors = await service.registry.registerMany(registrations);
         if (!isDone) {
@@ -283,8 +311,10 @@ describe('a key that is compromised while a batch is under way', () => {
   });
 
   test('has signed nothing that is handed out: the batch is issued anew under the next key', async () => {
-    const issuer = service.bulkIssuer({ registry: compromisingRegistry() });
+    const tidied: string[][] = [];
+    const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
     const outcomes = await issuer.issue(requests('alice', 'nobody', 'bob'));
+    expect(tidied).toEqual([['alice', 'bob']]);
     expect(told(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
     const issued = tokens(outcomes);
     expect(issued.map(({ kid }) => kid)).toEqual(['k2', 'k2']);

@@ -68,9 +68,9 @@ describe('an inspection of the whole registry', () => {
       ...{ backend: 'sqlite', prefix: '', complete: true, missed: [], entries: 6, subjects: 3 },
       byKid: [
         { kid: 'this-year', state: 'active', entries: 3 },
-        { kid: '(row 999999)', state: null, entries: 1 },
         { kid: 'last-year', state: 'retiring', entries: 1 },
         { kid: 'leaked', state: 'compromised', entries: 1 },
+        { kid: null, keyId: 999_999, state: null, entries: 1 },
       ],
       byNode: [{ node: 'jwtctl.db', role: 'embedded', slots: null, entries: 6, usedMemoryBytes: null }],
       topSubjects: [

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { EventIndex } from '../../src/domain/event-index.js';
 import type {
   EntryName,
   KnownUserStatus,
@@ -10,7 +11,6 @@ import type {
 } from '../../src/domain/ports.js';
 import {
   type DurableKnowledge,
-  EventIndex,
   planReconciliation,
   type Reconciliation,
   type ReconciliationRules,
@@ -209,7 +209,7 @@ test('once it is carried out there is nothing left to do', () => {
   always((registry) => {
     const after = carryOut(registry);
     // A subject of which nothing is left is not seen again.
-    if (after.entries.length === 0 && after.noted === null && after.malformed === 0) return;
+    if (after.entries.length === 0 && after.noted === null) return;
     expect(plan(after)).toEqual({ drops: [], note: null, hasWrongExpiry: false, leftovers: 0 });
   });
 });

@@ -69,8 +69,8 @@ describe('a watch', () => {
       report({
         entries: 100,
         byKid: [
-          { kid: 'old', state: 'retiring', entries: 30 },
-          { kid: 'k', state: 'active', entries: 70 },
+          { kid: 'old', keyId: 1, state: 'retiring', entries: 30 },
+          { kid: 'k', keyId: 2, state: 'active', entries: 70 },
         ],
         byNode: [{ node: 'a:1', role: 'master', slots: 1, entries: 100, usedMemoryBytes: null }],
         issuedBefore: { now: 98, since: null },
@@ -78,8 +78,8 @@ describe('a watch', () => {
       report({
         entries: 110,
         byKid: [
-          { kid: 'k', state: 'active', entries: 105 },
-          { kid: 'new', state: 'active', entries: 5 },
+          { kid: 'k', keyId: 2, state: 'active', entries: 105 },
+          { kid: 'new', keyId: 3, state: 'active', entries: 5 },
         ],
         byNode: [{ node: 'a:1', role: 'master', slots: 1, entries: 110, usedMemoryBytes: null }],
         issuedBefore: { now: 109, since: 68 },
@@ -90,9 +90,9 @@ describe('a watch', () => {
     expect((await next()).change).toEqual({
       ...{ since: 1_000, entries: 10, arrived: 40, gone: 30, arrivedPerSecond: 20, gonePerSecond: 15 },
       byKid: [
-        { kid: 'k', entries: 35 },
-        { kid: 'new', entries: 5 },
-        { kid: 'old', entries: -30 },
+        { kid: 'k', keyId: 2, entries: 35 },
+        { kid: 'new', keyId: 3, entries: 5 },
+        { kid: 'old', keyId: 1, entries: -30 },
       ],
       byNode: [{ node: 'a:1', entries: 10 }],
     });

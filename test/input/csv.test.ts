@@ -70,26 +70,29 @@ describe('rows', () => {
   });
 
   test.each([
-    { name: 'a quote in a field', row: 'bob,7" screen', why: 'there is a quote where none can be', line: 3 },
-    { name: 'text behind a quote', row: 'bob,"B"x', why: 'there is a quote where none can be', line: 3 },
+    { name: 'a quote in a field', row: 'bob,7" screen', why: 'has a quote where none can be' },
+    { name: 'text behind a quote', row: 'bob,"B"x', why: 'has a quote where none can be' },
+    { name: 'text behind a quote, lines later', row: 'bob,"B\n\n"x', why: 'has a quote where none can be' },
+    { name: 'a quote that is never closed', row: 'bob,"B', why: 'opens a quote and never closes it' },
     {
-      name: 'a quote that is never closed',
-      row: 'bob,"B',
-      why: 'a quote is opened and never closed',
-      line: 4,
+      name: 'a quote that is not closed for very long',
+      row: `bob,"B${'\nx,y'.repeat(MAX_LINE_BYTES / 4)}`,
+      why: 'opens a quote and does not close it within 65536 bytes',
     },
     {
       name: 'a field without an end',
       row: `bob,${'x'.repeat(MAX_LINE_BYTES + 1)}`,
-      why: 'the row is longer than 65536 bytes',
-      line: 3,
+      why: 'is longer than 65536 bytes',
     },
   ])(
-    'after $name are not guessed at: those before it are there, it is an error, and the last',
+    'after $name are not guessed at: those before it are there, it is an error by its first line, and the last',
     async (broken) => {
-      expect(await rowsOf(`sub,name\nalice,A\n${broken.row}\ncarol,C\n`)).toEqual([
-        [2, { sub: 'alice', name: 'A' }],
-        [broken.line, `The CSV is broken: ${broken.why}. From here on nothing was read.`],
+      expect(await rowsOf(`sub,name\nalice,"A\n"\n\n\n${broken.row}\ncarol,C\n`)).toEqual([
+        [3, { sub: 'alice', name: 'A\n' }],
+        [
+          6,
+          `The CSV is broken: the row that begins at line 6 ${broken.why}. From there on nothing was read.`,
+        ],
       ]);
     },
   );

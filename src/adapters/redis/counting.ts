@@ -1,4 +1,5 @@
-import type { EntryFilter, RegistryEntry, WideRemoval } from '../../domain/ports.js';
+import type { EntryFilter, WideRemoval } from '../../domain/ports.js';
+import { matches } from '../../domain/token-registry.js';
 import { readEverywhere, type SurveyOptions } from './survey.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -50,12 +51,4 @@ export async function countEverywhere(
     complete: missed.length === 0,
     missed,
   };
-}
-
-function matches(entry: RegistryEntry, { jti, keyId, issuedBefore }: EntryFilter): boolean {
-  return (
-    (keyId === undefined || entry.keyId === keyId) &&
-    (issuedBefore === undefined || entry.iat <= issuedBefore) &&
-    (jti === undefined || entry.jti === jti)
-  );
 }

@@ -165,6 +165,14 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
   }
 }
 
+/** A key under a name of ours that is of another type. */
+export function foreignKey(key: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
+    hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+    details: { key },
+  });
+}
+
 /** A defect of this program passes as it is: calling it "unreachable" would hide it. */
 function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;

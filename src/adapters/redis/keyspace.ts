@@ -25,6 +25,8 @@ export interface Keyspace {
   subjectOf(key: string): string | null;
   /** The same with its keys. @param slot of the key, where it is known */
   locate(key: string, slot?: number): LocatedSubject | null;
+  /** The same by the name of either key. */
+  locateByAny(key: string, slot?: number): LocatedSubject | null;
 }
 
 export interface SubjectKeys {
@@ -45,21 +47,25 @@ export function keyspace(prefix: string): Keyspace {
   const start = `${prefix}:{`;
   const subjectOf = (key: string): string | null =>
     key.startsWith(start) && key.endsWith('}') ? decodeSubject(key.slice(start.length, -1)) : null;
+  const locate: Keyspace['locate'] = (key, slot = hashSlot(key.slice(start.length, -1))) => {
+    const sub = subjectOf(key);
+    return sub === null ? null : { sub, entries: key, labels: `${key}${LABELS}`, slot };
+  };
   return {
     prefix,
     pattern: `${start.replace(/[*?[\]\\]/g, '\\$&')}*}`,
     keysOf(sub) {
       const tag = encodeSubject(sub);
       const entries = `${start}${tag}}`;
-      return { entries, labels: `${entries}:labels`, slot: hashSlot(tag) };
+      return { entries, labels: `${entries}${LABELS}`, slot: hashSlot(tag) };
     },
     subjectOf,
-    locate(key, slot = hashSlot(key.slice(start.length, -1))) {
-      const sub = subjectOf(key);
-      return sub === null ? null : { sub, entries: key, labels: `${key}:labels`, slot };
-    },
+    locate,
+    locateByAny: (key, slot) => locate(key.endsWith(LABELS) ? key.slice(0, -LABELS.length) : key, slot),
   };
 }
+
+const LABELS = ':labels';
 
 /** Its score: until when the status holds, negative where the user is disabled. No {@link entryMember} begins with `!`. */
 export const STATUS_MEMBER = '!s';
@@ -115,6 +121,11 @@ export function parseEntryIn(text: string, from: number, end: number, exp: numbe
   const iat = parseBase36(text, first + 1, second);
   if (keyId === -1 || iat === -1 || !Number.isSafeInteger(exp) || exp <= 0) return null;
   return { jti: text.slice(second + 1, end), keyId, iat, exp };
+}
+
+/** Whether a member can be that of an entry, and so a field its label's. */
+export function isEntryMember(member: string): boolean {
+  return parseEntryIn(member, 0, member.length, 1) !== null;
 }
 
 /** What {@link base36} writes; -1 for all else. */

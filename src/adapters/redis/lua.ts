@@ -113,10 +113,25 @@ local function drop(set, labels, dropped)
   call_in_portions('ZREM', set, dropped)
 end
 
+-- Those of these members, and all others of ours: a field that no entry could have is somebody else's. Whether there may be more.
+local function drop_labels(labels, members)
+  local scanned = redis.call('HSCAN', labels, 0, 'COUNT', ${MEMBERS_PER_CALL})
+  local fields, is_more = { unpack(members) }, false
+  for i = 1, #scanned[2], 2 do
+    if parse(scanned[2][i], 1) then
+      fields[#fields + 1] = scanned[2][i]
+      is_more = scanned[1] ~= '0'
+    end
+  end
+  if #fields > 0 then redis.call('HDEL', labels, unpack(fields)) end
+  return is_more
+end
+
+-- With no entry left: whether there may be more labels.
 local function finish(set, labels, dropped, exp)
   local labelled = redis.call('TYPE', labels).ok == 'hash'
   if exp == nil then
-    if labelled then redis.call('UNLINK', labels) end
+    local is_more = labelled and drop_labels(labels, dropped)
     local noted = redis.call('ZMSCORE', set, '${STATUS_MEMBER}', '${VERSION_MEMBER}')
     if noted[1] then dropped[#dropped + 1] = '${STATUS_MEMBER}' end
     if noted[2] then dropped[#dropped + 1] = '${VERSION_MEMBER}' end
@@ -125,7 +140,7 @@ local function finish(set, labels, dropped, exp)
     else
       call_in_portions('ZREM', set, dropped)
     end
-    return
+    return is_more
   end
   local at = string.format('%.0f', exp + tolerance)
   if labelled then redis.call('EXPIREAT', labels, at) end

@@ -1,3 +1,4 @@
+import { INTERRUPTED } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import type { LocatedSubject } from './keyspace.js';
 import { unwrap } from './pipeline.js';
@@ -8,15 +9,16 @@ import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './w
 export async function scanServer(
   whole: WholeRegistry,
   take: TakeSubjects,
-  { signal, onProgress }: WalkSteering,
+  steering: WalkSteering,
 ): Promise<WalkOutcome> {
+  const { signal, onProgress } = steering;
   const [node] = whole.connection.nodes();
   if (node === undefined) throw whole.connection.translate(new Error('The connection was lost at once.'));
   const masters = [{ node, slots: null }];
   const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
   let done = 0;
   try {
-    for await (const subjects of scanSubjects(whole, node, () => true)) {
+    for await (const subjects of scanSubjects(whole, node, steering, () => true)) {
       if (signal?.aborted) return missed(INTERRUPTED);
       await take(node, subjects);
       done += subjects.length;
@@ -38,6 +40,7 @@ export async function scanServer(
 export async function* scanSubjects(
   { connection, keyspace }: WholeRegistry,
   node: RedisNode,
+  { withLabels = false }: WalkSteering,
   isWanted: (slot: number) => boolean,
 ): AsyncGenerator<LocatedSubject[]> {
   const { timeoutMs } = connection;
@@ -54,7 +57,8 @@ export async function* scanSubjects(
       cursor = stringAt(found, 0);
       const subjects: LocatedSubject[] = [];
       for (let index = 1; 2 * index < found.at.length; index++) {
-        const subject = keyspace.locate(stringAt(found, index));
+        const key = stringAt(found, index);
+        const subject = withLabels ? keyspace.locateByAny(key) : keyspace.locate(key);
         if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;
         seen.add(subject.sub);
         if (isWanted(subject.slot)) subjects.push(subject);
@@ -73,7 +77,6 @@ function spread(sub: string): number {
   return hash >>> 0;
 }
 
-export const INTERRUPTED = 'interrupted';
 const KEYS_PER_STEP = 1000;
 /** Their names take up some 60 MB. */
 const SUBJECTS_PER_PASS = 500_000;

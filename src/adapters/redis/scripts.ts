@@ -21,10 +21,20 @@ end
 `;
 
 /**
- * Adds an entry; the oldest others beyond the maximum make room for it. What has expired goes too, a thousand at most.
+ * Adds entries of one subject, one after the other; for each the oldest others beyond the maximum make room. What has
+ * expired goes too, a thousand at most.
  *
- * ARGV: horizon, tolerance, member, exp, maximum (0: none), label ('': none), status score ('': none), version.
- * Answers: 1, then member and exp of each entry that made room.
+ * It ends early rather than look at more than some thousand members: behind the entry with which it got there, or at one for
+ * which more room has to be made. Whoever called it calls again, from the first entry that is not done; to add one again
+ * changes nothing.
+ *
+ * Of up to a thousand that live exactly the oldest go. In a larger set they are looked for among the thousand that expire
+ * first, of which the newest stay: as many as may stay at all, but 500 at most, so that there is an end. So what goes is
+ * among what has to go, and until all of that has gone the subject has more than the maximum; only with a maximum above
+ * 500, and tokens of unlike lifetimes, a newer one that expires early may go before an older one.
+ *
+ * ARGV: horizon, tolerance, and for each entry: member, exp, maximum (0: none), label ('': none), status score ('': none),
+ * version. Answers: 1, how many entries are done, then member and exp of each entry that made room.
  */
 export const REGISTER = script(
   SUBJECT,
@@ -32,41 +42,61 @@ export const REGISTER = script(
   EXPIRY,
   STATUS,
   `
-local member, exp, maximum, label = ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
-local answer = {1}
-redis.call('ZADD', set, exp, member)
-if ARGV[7] ~= '' then note_status(ARGV[7], ARGV[8]) end
-if label ~= '' then
-  local labels_type = redis.call('TYPE', labels).ok
-  if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
+local answer = {1, 0}
+-- What is to go goes at the end, so that what may empty a key is the last to touch it.
+local dropped, gone, looked_at = {}, {}, 0
+
+local function is_older(a, b)
+  if a.iat ~= b.iat then return a.iat < b.iat end
+  return a.jti < b.jti
 end
 
--- Only now, for what has just been renewed is not among them.
-local dropped, last = expired_entries(set), last_exp(set)
-if maximum > 0 and redis.call('ZCARD', set) > maximum then
-  local others = {}
-  local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES')
+-- Whether all of it was made.
+local function make_room(member, maximum)
+  local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
+  looked_at = looked_at + #found / 2
+  local others, beyond = {}, redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #found / 2
+  local status = redis.call('ZSCORE', set, '${STATUS_MEMBER}')
+  local unseen = { [member] = true, ['${STATUS_MEMBER}'] = status and tonumber(status) > horizon or nil }
   for i = 1, #found, 2 do
+    unseen[found[i]] = nil
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
-    if iat and found[i] ~= member then
+    if iat and found[i] ~= member and not gone[found[i]] then
       others[#others + 1] = { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from) }
     end
   end
-  table.sort(others, function(a, b)
-    if a.iat ~= b.iat then return a.iat < b.iat end
-    return a.jti < b.jti
-  end)
-  last = tonumber(exp)
-  for i, entry in ipairs(others) do
-    if i <= #others + 1 - maximum then
-      dropped[#dropped + 1] = entry.member
-      answer[#answer + 1] = entry.member
-      answer[#answer + 1] = entry.score
-    else
-      last = math.max(last, tonumber(entry.score))
-    end
+  local excess, is_all = #others + 1 - maximum, true
+  if beyond > 0 then
+    for _ in pairs(unseen) do beyond = beyond - 1 end
+    excess = excess + beyond
+    local most = math.max(0, #others - math.min(maximum - 1, ${MEMBERS_PER_CALL / 2}))
+    if excess > most then excess, is_all = most, most == 0 end
   end
+  if excess > 0 then table.sort(others, is_older) end
+  for i = 1, excess do
+    dropped[#dropped + 1], gone[others[i].member] = others[i].member, true
+    answer[#answer + 1] = others[i].member
+    answer[#answer + 1] = others[i].score
+  end
+  return is_all
 end
+
+for i = 3, #ARGV, 6 do
+  local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  if looked_at >= ${MEMBERS_PER_CALL} or gone[member] then break end
+  redis.call('ZADD', set, exp, member)
+  if ARGV[i + 4] ~= '' then note_status(ARGV[i + 4], ARGV[i + 5]) end
+  if label ~= '' then
+    local labels_type = redis.call('TYPE', labels).ok
+    if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
+  end
+  if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
+  answer[2] = answer[2] + 1
+end
+
+local last = last_exp(set, gone)
+-- Only now, for what has just been renewed is not among them.
+for _, member in ipairs((expired_entries(set))) do dropped[#dropped + 1] = member end
 finish(set, labels, dropped, last)
 return answer
 `,
@@ -232,7 +262,7 @@ return answer
  * members are given, and a thousand go that have expired.
  *
  * KEYS: set, labels. ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, whether anything
- * was there, and whether more may have expired.
+ * was there, and whether there may be more of what has expired or was left behind.
  */
 export const TIDY = script(
   SUBJECT,
@@ -250,7 +280,7 @@ for i = 3, #ARGV do
     removed = removed + 1
   end
 end
-finish(set, labels, dropped, last_exp(set, going))
-return {1, removed, 1, is_full and 1 or 0}
+local is_more = finish(set, labels, dropped, last_exp(set, going))
+return {1, removed, 1, (is_full or is_more) and 1 or 0}
 `,
 );

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { INTERRUPTED } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
 import { type Bulks, NO_BULKS, type RespReply, stringAt } from './resp.js';
-import { INTERRUPTED, scanSubjects } from './scan.js';
+import { scanSubjects } from './scan.js';
 import { SlotLedger } from './slot-ledger.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
@@ -187,7 +188,7 @@ export class SlotWalk {
     const { connection } = this.#whole;
     const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
     try {
-      for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
+      for await (const found of scanSubjects(this.#whole, node, this.#steering, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
         const begun = new Set(found.map(({ slot }) => slot));
@@ -229,10 +230,15 @@ export class SlotWalk {
   }
 
   #subjectsIn(slot: number, keys: Bulks): LocatedSubject[] {
+    const { keyspace } = this.#whole;
     const subjects: LocatedSubject[] = [];
+    const seen = this.#steering.withLabels ? new Set<string>() : null;
     for (let index = 0; 2 * index < keys.at.length; index++) {
-      const subject = this.#whole.keyspace.locate(stringAt(keys, index), slot);
-      if (subject !== null) subjects.push(subject);
+      const key = stringAt(keys, index);
+      const subject = seen === null ? keyspace.locate(key, slot) : keyspace.locateByAny(key, slot);
+      if (subject === null || seen?.has(subject.sub)) continue;
+      seen?.add(subject.sub);
+      subjects.push(subject);
     }
     return subjects;
   }

@@ -2,8 +2,9 @@ import type { SurveyedSubject } from '../../domain/ports.js';
 import type { Request } from './batching.js';
 import { type BulkAnswer, readInBulk } from './bulk-reads.js';
 import type { RedisNode } from './connect.js';
-import { replyCode } from './errors.js';
+import { foreignKey, replyCode } from './errors.js';
 import {
+  isEntryMember,
   knownStatus,
   type LocatedSubject,
   parseEntryIn,
@@ -30,6 +31,8 @@ export interface ReadOptions {
   horizon: number;
   /** Labels too, what else is kept of a subject, and subjects without live entries. */
   withDetails: boolean;
+  /** Whether a subject was asked for by name: then a key of a foreign type is an error, and otherwise nothing of ours. */
+  isNamed: boolean;
 }
 
 /** A subject that is too large to be read at once. */
@@ -71,15 +74,22 @@ export class SubjectReader {
     let size = 0;
     for (const [index, answer] of answers.entries()) {
       const located = subjects[index] as LocatedSubject;
+      if (answer.replies[0] instanceof Error && replyCode(answer.replies[0]) === 'WRONGTYPE') {
+        if (this.#options.isNamed) throw foreignKey(located.entries);
+        continue;
+      }
       const { set, labels, expiresAt, bytes } = this.#unpack(answer);
       size += set.text.length + labels.text.length;
-      if (isPartial(set) || isPartial(labels)) {
+      if (isPartial(set) || (isPartial(labels) && !isEmpty(set))) {
         large.push({ located, node, bytes });
         continue;
       }
-      const { entries, malformed, expired, seen, user } = this.#readMembers(set, labelsIn(labels));
-      if (withDetails ? seen === 0 : entries.length + malformed === 0) continue;
+      const labelOf = labelsIn(labels);
+      const { entries, malformed, expired, ours, user } = this.#readMembers(set, labelOf);
       const details = withDetails ? { expiresAt, expired, user } : null;
+      if (details !== null && ours === 0 && [...(labelOf?.keys() ?? [])].some(isEntryMember)) {
+        details.expiresAt = await this.#expiryOf(node, located.slot, located.labels);
+      } else if (withDetails ? ours === 0 : entries.length === 0 && (malformed === 0 || ours === 0)) continue;
       shown.push({
         sub: located.sub,
         node: answer.node,
@@ -102,7 +112,7 @@ export class SubjectReader {
    */
   async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
     const { withDetails } = this.#options;
-    const skipped = { seen: 0, malformed: 0, expired: 0 };
+    const skipped = { ours: 0, malformed: 0, expired: 0 };
     let isFirst = true;
     let cursor = '';
     do {
@@ -115,13 +125,13 @@ export class SubjectReader {
       const page = this.#bulks(answer.replies[0]);
       cursor = page.at.length === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
-      const { entries, malformed, expired, seen } = this.#readMembers(page, labels);
-      skipped.seen += seen;
+      const { entries, malformed, expired, ours } = this.#readMembers(page, labels);
+      skipped.ours += ours;
       skipped.malformed += malformed;
       skipped.expired += expired;
       const isLast = cursor === '';
       if (entries.length === 0 && !isLast) continue;
-      const isKept = entries.length + skipped.malformed > 0 || (withDetails && skipped.seen > 0);
+      const isKept = skipped.ours > 0 && (withDetails || entries.length + skipped.malformed > 0);
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
       const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
@@ -186,6 +196,11 @@ export class SubjectReader {
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 
+  async #expiryOf(node: RedisNode | null, slot: number, key: string): Promise<number | null> {
+    const { replies } = await this.#ask(node, { slot, commands: [['expiretime', key]] });
+    return toTime(replies[0]);
+  }
+
   /** The replies to {@link readsOf}. */
   #unpack({ replies }: BulkAnswer) {
     const { withDetails } = this.#options;
@@ -214,9 +229,7 @@ export class SubjectReader {
     let version: number | null = null;
     let malformed = 0;
     let expired = 0;
-    let seen = 0;
     for (let index = 1; 2 * index < set.at.length; index += 2) {
-      seen += 1;
       const from = set.at[2 * index] ?? 0;
       const end = set.at[2 * index + 1] ?? 0;
       const score = numberAt(set, index + 1);
@@ -235,7 +248,9 @@ export class SubjectReader {
       else if (member === VERSION_MEMBER) version = score;
       else malformed += 1;
     }
-    return { entries, malformed, expired, seen, user: knownStatus(status, version) };
+    // A set in which nothing is ours is somebody else's.
+    const ours = entries.length + expired + Number(status !== null) + Number(version !== null);
+    return { entries, malformed, expired, ours, user: knownStatus(status, version) };
   }
 }
 
@@ -257,9 +272,13 @@ function isPartial(scanned: Bulks): boolean {
   return scanned.at.length > 0 && stringAt(scanned, 0) !== '0';
 }
 
+function isEmpty(scanned: Bulks): boolean {
+  return scanned.at.length <= 2;
+}
+
 /** Null where there are none. */
 function labelsIn(hash: Bulks): Map<string, string> | null {
-  if (hash.at.length <= 2) return null;
+  if (isEmpty(hash)) return null;
   const labels = new Map<string, string>();
   for (let index = 1; 2 * index < hash.at.length; index += 2) {
     labels.set(stringAt(hash, index), utf8At(hash, index + 1));

@@ -1,4 +1,5 @@
 import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../domain/ports.js';
+import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import type { RedisNode } from './connect.js';
 import { numberIn, parseInfo } from './info.js';
 import type { LocatedSubject } from './keyspace.js';
@@ -41,7 +42,9 @@ export async function readEverywhere(
   options: SurveyOptions,
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
-  const reader = new SubjectReader(whole, { horizon: now - tolerance, withDetails });
+  const reader = new SubjectReader(whole, {
+    ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
+  });
   const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
   // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
   const ended = new AbortController();
@@ -90,11 +93,14 @@ export async function readEverywhere(
     const missed: string[] = [];
     await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]).catch((error) => {
       if (!signal?.aborted || ended.signal.aborted) throw error;
-      missed.push('what was left when the run was interrupted');
+      missed.push(LEFT_BY_INTERRUPTION);
     });
     return { missed, masters: [{ node, slots: null }] };
   }
-  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
+  const outcome = await walkSubjects(whole, takeSubjects, {
+    ...options,
+    ...{ signal: stop, withLabels: withDetails },
+  });
   ended.signal.throwIfAborted();
   return outcome;
 }

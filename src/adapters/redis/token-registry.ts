@@ -1,4 +1,5 @@
-import { JwtctlError } from '../../domain/errors.js';
+import type { JwtctlError } from '../../domain/errors.js';
+import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
   EntryName,
@@ -20,22 +21,21 @@ import type {
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
-import { replyCode } from './errors.js';
+import { foreignKey, replyCode } from './errors.js';
 import {
   entryMember,
   type Keyspace,
   keyspace,
-  parseEntry,
   STATUS_MEMBER,
   type SubjectKeys,
   statusAt,
   statusScore,
 } from './keyspace.js';
-import type { Script } from './lua.js';
 import { listNodes } from './nodes.js';
-import { type Command, unwrap } from './pipeline.js';
+import type { Command } from './pipeline.js';
+import { registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
-import { NOT_OURS, REGISTER, SET_STATUS } from './scripts.js';
+import { SET_STATUS } from './scripts.js';
 import { RedisStandings } from './standings.js';
 import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
@@ -81,21 +81,22 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
-    const answer = await this.#register({ sub, entry, ...options });
-    if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
-    return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
+    const gone = await registerInTurn(this.#whole(), [{ sub, entry, ...options }], this.#tolerance);
+    if (gone === null) throw foreignKey(this.#keyspace.keysOf(sub).entries);
+    return gone;
   }
 
-  /** All in one turn of the event loop: one pipeline to each master. */
+  /** In one turn of the event loop, subject by subject: one pipeline to each master. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
-    const settled = await Promise.allSettled(
-      registrations.map((registration) => this.#register(registration)),
-    );
-    return settled.map((outcome, index) => {
-      if (outcome.status === 'rejected') throw outcome.reason;
-      const { sub } = registrations[index] as Registration;
-      return outcome.value === NOT_OURS ? this.#foreignKey(this.#keyspace.keysOf(sub).entries) : null;
+    const errors = new Map<string, JwtctlError>();
+    const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
+      const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
+      if (gone === null) errors.set(sub, foreignKey(this.#keyspace.keysOf(sub).entries));
     });
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+    return registrations.map(({ sub }) => errors.get(sub) ?? null);
   }
 
   async standing(
@@ -117,12 +118,17 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
-    const reader = new SubjectReader(this.#whole(), { horizon: now - this.#tolerance, withDetails: true });
+    const reader = new SubjectReader(this.#whole(), {
+      ...{ horizon: now - this.#tolerance, withDetails: true, isNamed: true },
+    });
     return (await reader.list({ sub, ...this.#keyspace.keysOf(sub) })).sort(byAge);
   }
 
   async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
-    await this.#run(sub, SET_STATUS, now, [statusScore(user), user.version]);
+    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
+    const args = this.#timed(now, [statusScore(user), user.version]);
+    const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
+    if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
@@ -157,17 +163,6 @@ export class RedisTokenRegistry implements TokenRegistry {
     return listNodes(this.#connection);
   }
 
-  #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
-    const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-    return this.#run(sub, REGISTER, now, [
-      entryMember(entry),
-      entry.exp,
-      maxPerSubject ?? 0,
-      label ?? '',
-      ...status,
-    ]);
-  }
-
   #whole(): WholeRegistry {
     return { connection: this.#connection, batcher: this.#batcher, keyspace: this.#keyspace };
   }
@@ -175,27 +170,6 @@ export class RedisTokenRegistry implements TokenRegistry {
   /** What every script is told of the time: see {@link REGISTER}. */
   #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
     return [now - this.#tolerance, this.#tolerance, ...args];
-  }
-
-  async #run(
-    sub: string,
-    script: Script,
-    now: number,
-    args: ReadonlyArray<string | number>,
-  ): Promise<unknown[] | typeof NOT_OURS> {
-    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
-    const { replies } = await this.#batcher.send({
-      slot,
-      keys: [entries, labels],
-      script,
-      args: this.#timed(now, args),
-    });
-    try {
-      const [state, ...answer] = unwrap(replies[0]) as unknown[];
-      return state === NOT_OURS ? NOT_OURS : answer;
-    } catch (error) {
-      throw this.#connection.translate(error);
-    }
   }
 
   /** The replies to reads; what a key of a foreign type refuses to tell is null. */
@@ -207,18 +181,6 @@ export class RedisTokenRegistry implements TokenRegistry {
       return reply;
     });
   }
-
-  #foreignKey(key: string): JwtctlError {
-    return new JwtctlError(
-      'state',
-      'ERR_REDIS_FOREIGN_KEY',
-      `The key ${key} in Redis holds something else.`,
-      {
-        hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
-        details: { key },
-      },
-    );
-  }
 }
 
 /** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
@@ -228,12 +190,6 @@ function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<strin
 
 function toScore(value: unknown): number | null {
   return typeof value === 'string' ? Number(value) : null;
-}
-
-/** Of a flat list `a, 1, b, 2`. */
-function pairs(reply: unknown): Array<[string, string]> {
-  const values = Array.isArray(reply) ? reply : [];
-  return Array.from({ length: values.length / 2 }, (_, index) => [values[2 * index], values[2 * index + 1]]);
 }
 
 function byAge(a: RegistryEntry, b: RegistryEntry): number {

@@ -26,7 +26,10 @@ export async function walkSubjects(
     : scanServer(whole, take, steering);
 }
 
-export type WalkSteering = Pick<WalkOptions, 'signal' | 'onProgress'>;
+export interface WalkSteering extends Pick<WalkOptions, 'signal' | 'onProgress'> {
+  /** Also subjects of which nothing is there but labels. */
+  withLabels?: boolean;
+}
 
 export interface WholeRegistry {
   connection: RedisConnection;

@@ -5,10 +5,11 @@ const PORTION = 1_000;
 export async function inPortions<Key, Row>(
   keys: readonly Key[],
   query: (portion: readonly Key[]) => Promise<readonly Row[]>,
+  size = PORTION,
 ): Promise<Row[]> {
   const found: Row[] = [];
-  for (let from = 0; from < keys.length; from += PORTION) {
-    for (const row of await query(keys.slice(from, from + PORTION))) found.push(row);
+  for (let from = 0; from < keys.length; from += size) {
+    for (const row of await query(keys.slice(from, from + size))) found.push(row);
   }
   return found;
 }

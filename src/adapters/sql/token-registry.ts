@@ -17,6 +17,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
+import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema, SqlExecutor } from './schema.js';
 import { readStanding, SqliteStandings } from './standings.js';
@@ -27,8 +28,6 @@ export interface SqliteRegistryOptions {
   file: string;
   clockToleranceSeconds: number;
 }
-
-const INTERRUPTED = 'what was left when the run was interrupted';
 
 /** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
 export class SqliteTokenRegistry implements TokenRegistry {
@@ -176,7 +175,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     ];
     let done = 0;
     for await (const subjects of surveyPages(this.#db, this.#file, this.#tolerance, options)) {
-      if (options.signal?.aborted) return { complete: false, missed: [INTERRUPTED], nodes };
+      if (options.signal?.aborted) return { complete: false, missed: [LEFT_BY_INTERRUPTION], nodes };
       await take(subjects);
       done += subjects.filter(({ isLast }) => isLast).length;
       options.onProgress?.({ unit: 'subjects', done, total: null });
@@ -215,7 +214,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
       byNode: [{ node: this.#file, matched: 0, removed: 0 }],
       byKeyId: [],
       complete: false,
-      missed: [INTERRUPTED],
+      missed: [LEFT_BY_INTERRUPTION],
     };
   }
 

@@ -1,5 +1,5 @@
 import type { FlushReport } from '../../domain/flushing.js';
-import type { KeyState } from '../../domain/signing-key.js';
+import type { KeyCount } from '../../domain/keys-by-id.js';
 import { counted } from '../counted.js';
 import { grouped } from '../figures.js';
 import type { JsonObject, Section, View } from '../view.js';
@@ -19,7 +19,7 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
     sections: [
       {
         title: headline(report, dryRun),
-        ...(manifest === null ? {} : { lines: [`They are in the manifest ${manifest}.`] }),
+        ...(manifest === null ? {} : { lines: [whatIsFiled(matched, manifest)] }),
         columns: ['node', 'matched', 'removed'],
         rows: [
           ...byNode.map((row) => [row.node, grouped(row.matched), grouped(row.removed)]),
@@ -31,25 +31,31 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
   };
 }
 
-function headline({ matched, removed, subjects }: FlushReport, dryRun: boolean): string {
+function headline({ matched, removed, subjects, complete }: FlushReport, dryRun: boolean): string {
   const found = `${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
-  return dryRun ? `Would remove ${found}` : `Removed ${grouped(removed)} of ${found}`;
+  // How many match in what was not seen nobody knows.
+  const seen = complete ? found : `${found} that were seen; there may be more`;
+  return dryRun ? `Would remove ${seen}` : `Removed ${grouped(removed)} of ${seen}`;
 }
 
-interface KidRow {
-  kid: string;
-  state: KeyState | null;
-  entries: number;
+function whatIsFiled(matched: number, manifest: string): string {
+  if (matched === 0) return `Nothing was to go: the manifest ${manifest} holds no entries.`;
+  return `They are in the manifest ${manifest}.`;
 }
 
-export function byKidData(rows: readonly KidRow[]): JsonObject[] {
-  return rows.map(({ kid, state, entries }) => ({ kid, state, entries }));
+export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
+  return rows.map(({ kid, keyId, state, entries }) => ({ kid, keyId, state, entries }));
 }
 
-export function byKidSection(rows: readonly KidRow[]): Section {
+/** No kid can look like the second: one has neither spaces nor brackets. */
+export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): string {
+  return kid ?? `(gone: row ${keyId})`;
+}
+
+export function byKidSection(rows: readonly KeyCount[]): Section {
   return {
     title: 'By key',
     columns: ['kid', 'state', 'entries'],
-    rows: rows.map(({ kid, state, entries }) => [kid, state ?? 'unknown', grouped(entries)]),
+    rows: rows.map((row) => [kidOrRow(row), row.state ?? 'unknown', grouped(row.entries)]),
   };
 }

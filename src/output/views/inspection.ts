@@ -7,6 +7,7 @@ import { counted } from '../counted.js';
 import { grouped, groupedOrDash, share, signed, size } from '../figures.js';
 import { relativeTime } from '../time.js';
 import type { Cell, Column, JsonObject, Section, Text, View } from '../view.js';
+import { byKidData, kidOrRow } from './cache.js';
 
 export function inspection(report: Inspection | SubjectInspection, now: number): View {
   return {
@@ -28,7 +29,7 @@ export function inspectionData(report: Inspection | SubjectInspection): JsonObje
     subjects: report.subjects,
     bytes: report.bytes,
     bytesEstimated: true,
-    byKid: report.byKid.map(({ kid, state, entries }) => ({ kid, state, entries })),
+    byKid: byKidData(report.byKid),
     byNode: report.byNode.map(({ node, role, slots, entries, usedMemoryBytes }) => ({
       ...{ node, role, slots, entries, usedMemoryBytes },
     })),
@@ -137,17 +138,17 @@ function keyRows({ byKid, entries }: Inspection, change: RegistryChange | null):
     const isRefused = row.state === null || !isTrusted(row.state);
     const state = row.state ?? 'unknown';
     return [
-      row.kid,
+      kidOrRow(row),
       isRefused ? { text: state, tone: 'bad' } : state === 'active' ? { text: state, tone: 'good' } : state,
       ...[tokens, part],
-      ...changeCell(change?.byKid.find(({ kid }) => kid === row.kid)?.entries, change),
+      ...changeCell(change?.byKid.find(({ keyId }) => keyId === row.keyId)?.entries, change),
       bar,
     ];
   });
-  const emptied = change?.byKid.filter(({ kid }) => byKid.every((row) => row.kid !== kid)) ?? [];
+  const emptied = change?.byKid.filter(({ keyId }) => byKid.every((row) => row.keyId !== keyId)) ?? [];
   return [
     ...rows,
-    ...emptied.map(({ kid, entries: lost }) => [kid, '-', '0', '0%', ...changeCell(lost, change), '']),
+    ...emptied.map((row) => [kidOrRow(row), '-', '0', '0%', ...changeCell(row.entries, change), '']),
   ];
 }
 

@@ -50,7 +50,7 @@ function changeData(change: RegistryChange): JsonObject {
   const { since, entries, arrived, gone, arrivedPerSecond, gonePerSecond } = change;
   return {
     ...{ since, entries, arrived, gone, arrivedPerSecond, gonePerSecond },
-    byKid: change.byKid.map((row) => ({ kid: row.kid, entries: row.entries })),
+    byKid: change.byKid.map((row) => ({ kid: row.kid, keyId: row.keyId, entries: row.entries })),
     byNode: change.byNode.map((row) => ({ node: row.node, entries: row.entries })),
   };
 }

@@ -183,17 +183,18 @@ describe('what is not ours', () => {
     await raw('SET', key, 'theirs', 'EX', 600);
     const user = { status: 'disabled', version: 1, until: now + 60 } as const;
     expect(await registry.standing('alice2', entryAt(now, 'a'), now)).toEqual({ exp: null, user: null });
-    expect(await registry.list('alice2', now)).toEqual([]);
+    const refused = { kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } };
+    await expect(registry.list('alice2', now)).rejects.toMatchObject(refused);
+    await expect(registry.survey(() => {}, { now, sub: 'alice2' })).rejects.toMatchObject(refused);
+    expect((await surveyAll(registry)).subjects).toEqual([]);
     expect(await registry.remove('alice2', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
     await registry.setUserStatus('alice2', user, now);
     const [first, foreign, last] = await registry.registerMany(
       ['alice', 'alice2', 'bob'].map((sub) => ({ sub, entry: entryAt(now, 'a'), now })),
     );
     expect([first, last]).toEqual([null, null]);
-    expect(foreign).toMatchObject({ kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } });
-    await expect(registry.register('alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject({
-      ...{ kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } },
-    });
+    expect(foreign).toMatchObject(refused);
+    await expect(registry.register('alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject(refused);
     expect(await raw('GET', key)).toBe('theirs');
   });
 
@@ -216,12 +217,15 @@ describe('what is not ours', () => {
   });
 });
 
-test('a set without any entry is shown for its malformed members, with details and without', async () => {
-  await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', 5, '01.1.x');
+test('a set without any entry is shown where something in it is ours, for its malformed members too', async () => {
+  const expired = `1.1.${'x'.repeat(9)}`;
+  await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', 5, '01.1.x', 7, expired);
+  await raw('ZADD', `${prefix}:{dave}`, now + 9999, 'nonsense', 5, '01.1.x');
   await raw('ZADD', `${prefix}:{bob}`, -3, '!v');
   // More than is read at once.
   const many = Array.from({ length: 1_200 }, (_, index) => [index, `nonsense-${index}`]).flat();
-  await raw('ZADD', `${prefix}:{carol}`, ...many);
+  await raw('ZADD', `${prefix}:{carol}`, ...many, 2_000, '!s');
+  await raw('ZADD', `${prefix}:{erin}`, ...many);
   for (const withDetails of [false, true]) {
     const subjects: SurveyedSubject[] = [];
     await registry.survey((portion) => void subjects.push(...portion), { now, withDetails });
@@ -233,7 +237,7 @@ test('a set without any entry is shown for its malformed members, with details a
     });
     expect(subjects.every(({ entries }) => entries.length === 0)).toBe(true);
   }
-  for (const sub of ['alice', 'bob', 'carol']) await raw('DEL', `${prefix}:{${sub}}`);
+  for (const sub of ['alice', 'bob', 'carol', 'dave', 'erin']) await raw('DEL', `${prefix}:{${sub}}`);
 });
 
 describe('replicas', () => {

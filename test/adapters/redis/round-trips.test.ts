@@ -51,6 +51,24 @@ test('a thousand registrations at once share a handful of round trips', async ()
   expect(after.reads - before.reads).toBeLessThan(100);
 });
 
+test('a thousand registrations of one subject share a few calls of the script', async () => {
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const before = await calls('evalsha');
+  const entries = Array.from({ length: 1000 }, (_, index) => entryAt(now, `j${index}`));
+  await registry.registerMany(entries.map((entry) => ({ sub: 'alice', entry, now, maxPerSubject: 5_000 })));
+  expect((await calls('evalsha')) - before).toBe(20);
+  expect(await registry.list('alice', now)).toHaveLength(1001);
+});
+
+test('of a subject far above its maximum no call looks at more than a thousand or so', async () => {
+  const entries = Array.from({ length: 5000 }, (_, index) => entryAt(now, `j${index}`, { iat: now - index }));
+  await registry.registerMany(entries.map((entry) => ({ sub: 'alice', entry, now })));
+  const before = await calls('evalsha');
+  const gone = await registry.register('alice', entryAt(now, 'new'), { now, maxPerSubject: 10 });
+  expect(gone).toHaveLength(4991);
+  expect((await calls('evalsha')) - before).toBeGreaterThanOrEqual(5);
+});
+
 test('a thousand verifications in one turn share a handful of round trips', async () => {
   const subs = crowd(200);
   await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
