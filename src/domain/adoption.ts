@@ -1,7 +1,7 @@
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
-import { readEvents } from './event-index.js';
+import { readEvents } from './event-memory.js';
 import { entriesBySubject } from './grouping.js';
 import type { IssuedToken } from './issued-token.js';
 import { publicJwk } from './jwk-set.js';

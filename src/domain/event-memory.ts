@@ -1,9 +1,18 @@
-import type { SecurityEvent } from './ports.js';
+import type { SecurityEvent, SecurityLog } from './ports.js';
 
 /** The latest change of a user that the security log tells of. */
 export interface UserChange {
   type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
   version: number;
+}
+
+/** What the security log says of these tokens. */
+export async function readEvents(
+  log: SecurityLog,
+  tokens: ReadonlyArray<{ sub: string; jti: string }>,
+): Promise<EventMemory> {
+  const [own, wide] = await Promise.all([log.findConcerningSubjects(tokens), log.findWide()]);
+  return new EventMemory([...own, ...wide]);
 }
 
 /** Events of the security log by what they name, so that what they say of a token costs a few look-ups however many there are. */
@@ -17,6 +26,10 @@ export class EventMemory {
   readonly #users = new Map<string, UserChange>();
   #all = NEVER;
   #revision = 0;
+
+  constructor(events: Iterable<SecurityEvent> = []) {
+    for (const event of events) this.add(event);
+  }
 
   /** Another number whenever something was added that was not known. */
   get revision(): number {

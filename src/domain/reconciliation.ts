@@ -1,4 +1,4 @@
-import type { EventIndex } from './event-index.js';
+import type { EventMemory } from './event-memory.js';
 import type {
   EntryName,
   KnownUserStatus,
@@ -28,7 +28,7 @@ export interface ReconciliationRules {
 /** What the durable stores say of a subject, read after its entries. */
 export interface DurableKnowledge {
   /** Those that concern its entries. */
-  events: EventIndex;
+  events: EventMemory;
   user: User | null;
   keys: ReadonlyMap<number, SigningKey>;
 }

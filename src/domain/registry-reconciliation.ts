@@ -1,5 +1,5 @@
 import { JwtctlError } from './errors.js';
-import { readEvents } from './event-index.js';
+import { readEvents } from './event-memory.js';
 import type {
   Administration,
   EntryName,

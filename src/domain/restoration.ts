@@ -1,4 +1,4 @@
-import { type EventIndex, readEvents } from './event-index.js';
+import { type EventMemory, readEvents } from './event-memory.js';
 import { entriesBySubject } from './grouping.js';
 import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
@@ -198,7 +198,7 @@ function judge(
   entry: ManifestEntry,
   key: SigningKey | undefined,
   user: User | undefined,
-  events: EventIndex,
+  events: EventMemory,
 ): Restorable | SkipReason {
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
   if (events.covers({ ...entry, kid: key.kid })) return 'revoked';

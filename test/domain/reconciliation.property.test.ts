@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventIndex } from '../../src/domain/event-index.js';
+import { EventMemory } from '../../src/domain/event-memory.js';
 import type {
   EntryName,
   KnownUserStatus,
@@ -85,7 +85,7 @@ function plan(registry: Registry) {
   const rules: ReconciliationRules = { ...RULES, ownsUsers: registry.ownsUsers };
   const known: DurableKnowledge = {
     // What the security log gives for the subject: its own events and those of everybody.
-    events: new EventIndex(registry.events.filter(({ sub }) => sub === null || sub === 'alice')),
+    events: new EventMemory(registry.events.filter(({ sub }) => sub === null || sub === 'alice')),
     user: registry.user,
     keys: new Map(registry.keys.map((key) => [key.id, key])),
   };

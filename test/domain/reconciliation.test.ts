@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { EventIndex } from '../../src/domain/event-index.js';
+import { EventMemory } from '../../src/domain/event-memory.js';
 import type { KnownUserStatus, SecurityEvent, SurveyedSubject, User } from '../../src/domain/ports.js';
 import {
   type DurableKnowledge,
@@ -50,7 +50,7 @@ function plan(
     {
       user: user('enabled', 1),
       ...known,
-      events: new EventIndex(events),
+      events: new EventMemory(events),
       keys: new Map(keys.map((key) => [key.id, key])),
     },
     { ...RULES, ...rules },
