@@ -1,0 +1,31 @@
+/** How a store answered when it was last asked. */
+export interface StoreHealth {
+  /**
+   * - `up`: it answered
+   * - `degraded`: it did not, and what is known of it serves on for a while
+   * - `down`: it did not, and tokens are refused as unavailable for it
+   */
+  state: 'up' | 'degraded' | 'down';
+  /** Since when, in NumericDate seconds. */
+  since: number;
+  /** The code of what it failed with; null while it is up. */
+  code: string | null;
+}
+
+/** What a verifier knows of itself: for readiness, and for metrics. */
+export interface VerifierHealth {
+  /** Whether a token that holds would be accepted now. */
+  isReady: boolean;
+  database: StoreHealth;
+  registry: StoreHealth;
+  keys: {
+    /** Those that tokens are accepted under. */
+    trusted: number;
+    /** The key that signs; null where there is none. */
+    active: { kid: string; activatedAt: number } | null;
+  };
+  /** Signatures that did not have to be checked again, and those that had to. */
+  signatures: { entries: number; hits: number; misses: number };
+  /** Verdicts that the process held itself, and those that the registry was asked for; null without a near cache. */
+  nearCache: { entries: number; hits: number; misses: number } | null;
+}
