@@ -32,7 +32,7 @@ interface Request extends RequestHead {
 
 interface Response {
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
-  end(body: string): unknown;
+  end(body: string | null): unknown;
 }
 
 /**

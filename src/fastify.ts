@@ -34,7 +34,10 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { 
     if (authentication.accepted === null) {
       const { code, message, answer } = authentication;
       request.log[answer.status === 503 ? 'error' : 'info']({ code }, message);
-      return reply.code(answer.status).headers(answer.headers).send(answer.body);
+      return reply
+        .code(answer.status)
+        .headers(answer.headers)
+        .send(answer.body ?? undefined);
     }
     const { header, payload } = authentication.accepted;
     request.auth = { header, payload };

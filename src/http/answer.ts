@@ -5,8 +5,8 @@ import type { Acceptance } from '../domain/verification.js';
 export interface Answer {
   status: number;
   headers: Readonly<Record<string, string>>;
-  /** JSON; empty for an acceptance. */
-  body: string;
+  /** JSON; null for an acceptance, which has none. */
+  body: string | null;
 }
 
 const REALM = 'realm="jwtctl"';
@@ -23,7 +23,7 @@ export function acceptance({ payload }: Acceptance): Answer {
     'x-auth-subject': headerText(payload.sub),
     'x-auth-jti': headerText(payload.jti),
   };
-  return { status: 200, headers, body: '' };
+  return { status: 200, headers, body: null };
 }
 
 /** RFC 6750 §3.1; why exactly is for the log. */

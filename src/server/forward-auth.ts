@@ -22,7 +22,10 @@ export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, don
       metrics.verdict(code, performance.now() - startedAt);
       const reason = authentication.accepted === null ? authentication.message : undefined;
       log(request, { status: answer.status, code, startedAt, reason });
-      return reply.code(answer.status).headers(answer.headers).send(answer.body);
+      return reply
+        .code(answer.status)
+        .headers(answer.headers)
+        .send(answer.body ?? undefined);
     },
     handler: () => {},
   });

@@ -62,7 +62,10 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
         if (!isUnavailable(error)) throw error;
         metrics.verdict(error.code, performance.now() - startedAt);
         log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
-        return reply.code(UNAVAILABLE.status).headers(UNAVAILABLE.headers).send(UNAVAILABLE.body);
+        return reply
+          .code(UNAVAILABLE.status)
+          .headers(UNAVAILABLE.headers)
+          .send(UNAVAILABLE.body ?? undefined);
       }
     },
   );

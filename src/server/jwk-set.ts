@@ -20,7 +20,10 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
-      return reply.code(UNAVAILABLE.status).headers(UNAVAILABLE.headers).send(UNAVAILABLE.body);
+      return reply
+        .code(UNAVAILABLE.status)
+        .headers(UNAVAILABLE.headers)
+        .send(UNAVAILABLE.body ?? undefined);
     }
   });
   done();

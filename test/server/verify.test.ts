@@ -38,6 +38,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
       'content-length': '0',
     });
     expect(headers['www-authenticate']).toBeUndefined();
+    expect(headers['content-type']).toBeUndefined();
   });
 
   test('a subject that no header can carry is percent-encoded, so that it can be had back', async () => {
