@@ -20,11 +20,12 @@ import { inspect } from './inspect.mjs';
 import { issue } from './issue.mjs';
 import { memory } from './memory.mjs';
 import { pause } from './pause.mjs';
+import { serve } from './serve.mjs';
 import { killPrograms } from './support/programs.mjs';
 import { count, render } from './support/report.mjs';
 import { openStores } from './support/stores.mjs';
 
-const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory];
+const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory, serve];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { names, sizes, isList } = readArguments();

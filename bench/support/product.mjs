@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
-import { runProgram } from './programs.mjs';
+import { runProgram, startProgram } from './programs.mjs';
 
 const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url));
 
@@ -13,6 +13,8 @@ const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url)
  *
  * @typedef {object} Product
  * @property {(args: readonly string[], options?: RunOptions) => ReturnType<typeof runProgram>} run
+ * @property {(args: readonly string[]) => import('node:child_process').ChildProcess} start a program that goes on; its stderr
+ * is a pipe
  * @property {readonly [import('./tokens.mjs').Key, ...import('./tokens.mjs').Key[]]} keys the first one signs
  * @property {(sql: string, values?: unknown[]) => Promise<unknown>} query
  * @property {() => Promise<void>} close
@@ -41,6 +43,13 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   /** @type {Product['run']} */
   const run = (args, options = {}) =>
     runProgram(process.execPath, [executable, ...args], { env, cwd: folder, ...options });
+  /** @type {Product['start']} */
+  const start = (args) =>
+    startProgram(process.execPath, [executable, ...args], {
+      env,
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
 
   await run(['db', 'migrate']);
   await run(['keys', 'generate', '--count', '4']);
@@ -54,7 +63,7 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   );
   const [active, ...others] = rows.map(({ id, kid }) => ({ id: Number(id), kid: kid.toString() }));
   if (active === undefined) throw new Error('There is no key.');
-  return { run, keys: [active, ...others], query, close: () => database.end() };
+  return { run, start, keys: [active, ...others], query, close: () => database.end() };
 }
 
 /**
