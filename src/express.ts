@@ -1,4 +1,5 @@
 import type { Acceptance } from './domain/verification.js';
+import { type RawResponse, writeAnswer } from './http/answer.js';
 import { authenticate } from './http/authentication.js';
 import type { RequestHead } from './http/request-token.js';
 import type { Verifier } from './verify/verifier.js';
@@ -30,11 +31,6 @@ interface Request extends RequestHead {
   auth?: Auth;
 }
 
-interface Response {
-  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
-  end(body: string | null): unknown;
-}
-
 /**
  * A middleware for Express (4 or 5) and whatever else calls `(req, res, next)`: lets requests through whose token holds,
  * with `req.auth`, and answers all others as `/verify` of `jwtctl serve` does: 401 with a challenge of RFC 6750 and
@@ -45,14 +41,13 @@ interface Response {
  */
 export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;
-  return async (req: Request, res: Response, next: (error?: unknown) => void): Promise<void> => {
+  return async (req: Request, res: RawResponse, next: (error?: unknown) => void): Promise<void> => {
     try {
       const authentication = await authenticate(verifier, req, cookie);
       if (authentication.accepted === null) {
         const { code, message, answer } = authentication;
         onRefusal({ code, message, status: answer.status });
-        res.writeHead(answer.status, answer.headers);
-        res.end(answer.body);
+        writeAnswer(answer, res);
         return;
       }
       const { header, payload } = authentication.accepted;

@@ -9,9 +9,20 @@ export interface Answer {
   body: string | null;
 }
 
+/** What Node's own response can do, and those of frameworks. */
+export interface RawResponse {
+  writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
+  end(body: string | null): unknown;
+}
+
+export function writeAnswer(answer: Answer, response: RawResponse): void {
+  response.writeHead(answer.status, answer.headers);
+  response.end(answer.body);
+}
+
 const REALM = 'realm="jwtctl"';
 // A verdict that somebody keeps would outlive a revocation.
-const NOT_KEPT = { 'cache-control': 'no-store' };
+const NOT_KEPT = 'no-store';
 
 /**
  * Who it is, for what stands behind the proxy. The values are UTF-8 with whatever a header cannot carry, space and `%`
@@ -19,9 +30,10 @@ const NOT_KEPT = { 'cache-control': 'no-store' };
  */
 export function acceptance({ payload }: Acceptance): Answer {
   const headers = {
-    ...NOT_KEPT,
+    'cache-control': NOT_KEPT,
     'x-auth-subject': headerText(payload.sub),
     'x-auth-jti': headerText(payload.jti),
+    'content-length': '0',
   };
   return { status: 200, headers, body: null };
 }
@@ -58,11 +70,14 @@ function challenge(status: number, phrase: string, parameters: string): Answer {
 }
 
 function errorAnswer(status: number, phrase: string, headers: Record<string, string>): Answer {
-  return {
-    status,
-    headers: { ...NOT_KEPT, 'content-type': 'application/json; charset=utf-8', ...headers },
-    body: JSON.stringify({ error: phrase }),
+  const body = JSON.stringify({ error: phrase });
+  const all = {
+    'cache-control': NOT_KEPT,
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': String(Buffer.byteLength(body)),
+    ...headers,
   };
+  return { status, headers: all, body };
 }
 
 const ENCODED = /[^\x21-\x24\x26-\x7e]+/g;
