@@ -38,6 +38,8 @@ export function createApp(options: AppOptions): FastifyInstance {
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: IDLE_MS,
+    // Node looks for slow requests every 30 s by default.
+    http: { headersTimeout: REQUEST_MS, connectionsCheckingInterval: REQUEST_MS / 4 },
     // What arrives while it closes is what it stays open for.
     return503OnClosing: false,
     rewriteUrl: forwardAuthUrl,

@@ -1,3 +1,6 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { bearer, openServing, type Serving, type ServingOptions } from '../support/serving.js';
@@ -136,6 +139,21 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(both.json()).toEqual({ error: 'Invalid Request' });
     expect(await status({ cookie: `session=${token}; session=${token}` })).toBe(400);
     expect(lines().at(-1)).toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS', status: 400 });
+  });
+
+  test('over a socket: two Authorization headers are more than one token, and a header has its limit', async () => {
+    const { app } = await serving();
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    const ask = async (...headers: string[]) => {
+      const asked = request({ host: '127.0.0.1', port, path: '/verify', headers: ['Host', 'x', ...headers] });
+      const [response] = (await once(asked.end(), 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    expect(await ask('Authorization', `Bearer ${token}`)).toBe(200);
+    expect(await ask('Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`)).toBe(400);
+    expect(await ask('Authorization', `Bearer ${'x'.repeat(17_000)}`)).toBe(431);
   });
 
   test('a proxy may ask with any method, with the path of the original request, and with its body', async () => {
