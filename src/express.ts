@@ -32,7 +32,7 @@ interface Request extends RequestHead {
 }
 
 /**
- * A middleware for Express (4 or 5) and whatever else calls `(req, res, next)`: lets requests through whose token holds,
+ * A middleware for Express 5 and whatever else calls `(req, res, next)`: lets requests through whose token holds,
  * with `req.auth`, and answers all others as `/verify` of `jwtctl serve` does: 401 with a challenge of RFC 6750 and
  * `{"error": phrase}`, 400 for a request with more than one token, 503 where a store cannot answer.
  *

@@ -21,7 +21,7 @@ export interface JwtctlPluginOptions {
 }
 
 /**
- * A plugin for Fastify 5 (and 4): in the scope that it is registered in, lets requests through whose token holds, with
+ * A plugin for Fastify 5: in the scope that it is registered in, lets requests through whose token holds, with
  * `request.auth`, and answers all others as `/verify` of `jwtctl serve` does: 401 with a challenge of RFC 6750 and
  * `{"error": phrase}`, 400 for a request with more than one token, 503 where a store cannot answer. Why goes to
  * `request.log` (info; error where a store failed), by its code.
