@@ -30,7 +30,8 @@ export function leave(): void {
  * Keeps so many processes of this program serving: each runs the same command line again. One that dies is replaced, at
  * once and then after ever longer pauses. Where the first cannot begin, none is tried again.
  *
- * @returns the exit code: 0 where all stopped by themselves once told to, that of a first worker that could not begin
+ * @returns the exit code: 0 where all stopped by themselves once told to, 5 where one had to be killed, and that of a first
+ * worker that could not begin
  */
 export async function supervise(
   { workers, stopMs, logLevel }: Supervision,
