@@ -21,12 +21,13 @@ import { issue } from './issue.mjs';
 import { memory } from './memory.mjs';
 import { pause } from './pause.mjs';
 import { revocation } from './revocation.mjs';
+import { serve } from './serve.mjs';
 import { killPrograms } from './support/programs.mjs';
 import { count, render } from './support/report.mjs';
 import { openStores } from './support/stores.mjs';
 import { first, near, verify } from './verify.mjs';
 
-const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory, verify, first, near, revocation];
+const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory, verify, first, near, revocation, serve];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { names, sizes, isList } = readArguments();

@@ -59,7 +59,11 @@ function installNode(major) {
 /** @param {string} consumer */
 function checkTypes(consumer) {
   const source = `
+    import { createServer } from 'node:http';
+    import { fastify } from 'fastify';
     import { createVerifier, type JwtctlError, openIssuer, openVerifier } from 'jwtctl';
+    import { jwtctlAuth } from 'jwtctl/express';
+    import { jwtctlPlugin } from 'jwtctl/fastify';
     const verifier = await openVerifier();
     const result = await verifier.verify('');
     const answer: string = result.active ? String(result.payload.sub) : result.error.code;
@@ -67,6 +71,12 @@ function checkTypes(consumer) {
     const issued = await (await openIssuer()).issue({ sub: answer });
     export const token: string = issued.token;
     export const code = (error: JwtctlError): string => error.code;
+    const auth = jwtctlAuth(verifier, { cookie: 'session', onRefusal: ({ code }) => code.startsWith('ERR_') });
+    export const server = createServer((req: Parameters<typeof auth>[0] & { url?: string }, res) =>
+      auth(req, res, () => res.end(req.auth?.payload.sub)));
+    export const app = fastify();
+    app.register(jwtctlPlugin, { verifier, cookie: 'session' });
+    app.get('/', async (request): Promise<string | undefined> => request.auth?.payload.sub);
     export { createVerifier };`;
   writeFileSync(join(consumer, 'use.mts'), source);
   const typeRoots = join(root, 'node_modules/@types');
@@ -103,7 +113,46 @@ function checkUse(consumer, node) {
   for (const name of ['openVerifier', 'openIssuer', 'createVerifier', 'JwtctlError']) {
     assert(names.includes(name), `The library does not export ${name}.`);
   }
-  console.log(`Node ${run(node, ['--version']).trim()}: the installed CLI and library work`);
+  checkMiddlewares(consumer, node, env);
+  console.log(`Node ${run(node, ['--version']).trim()}: the installed CLI, library and middlewares work`);
+}
+
+/**
+ * The middlewares let a token pass that their verifier accepts, and refuse one that it does not.
+ *
+ * @param {string} consumer
+ * @param {string} node
+ * @param {NodeJS.ProcessEnv} env
+ */
+function checkMiddlewares(consumer, node, env) {
+  const script = `
+    import { createServer } from 'node:http';
+    import { fastify } from 'fastify';
+    import { jwtctlAuth } from 'jwtctl/express';
+    import { jwtctlPlugin } from 'jwtctl/fastify';
+    const accepted = { active: true, header: {}, payload: { sub: 'alice', jti: 'j' } };
+    const refused = { active: false, error: { code: 'ERR_TOKEN_EXPIRED', message: '' }, reason: 'Token Expired' };
+    const verifier = { verify: async (token) => (token === 'good' ? accepted : refused) };
+    const auth = jwtctlAuth(verifier);
+    const one = createServer((req, res) => auth(req, res, () => res.end(req.auth.payload.sub))).listen(0);
+    const other = fastify();
+    other.register(jwtctlPlugin, { verifier });
+    other.get('/', async (request) => request.auth.payload.sub);
+    await other.listen({ port: 0 });
+    const said = [];
+    for (const server of [one, other.server]) {
+      for (const token of ['good', 'bad']) {
+        const headers = { authorization: 'Bearer ' + token, connection: 'close' };
+        const response = await fetch('http://localhost:' + server.address().port, { headers });
+        said.push(response.status, await response.text());
+      }
+    }
+    console.log(JSON.stringify(said));
+    one.close();
+    await other.close();`;
+  const said = run(node, ['--input-type=module', '-e', script], { cwd: consumer, env });
+  const expected = [200, 'alice', 401, '{"error":"Token Expired"}'];
+  assert.deepEqual(JSON.parse(said), [...expected, ...expected]);
 }
 
 /**

@@ -30,7 +30,7 @@ function lockedPackages(file) {
 }
 
 /**
- * Installs the servers and PyJWT on Debian and Ubuntu as root.
+ * Installs the servers, nginx and PyJWT on Debian and Ubuntu as root.
  *
  * @throws where something is missing that this cannot install; the message says what to do
  */
@@ -41,7 +41,7 @@ export function provideTestPrograms() {
     throw new Error(
       [
         `The tests need ${missing.join(', ')}.`,
-        'Install MariaDB 10.11 or newer, Redis 7.0 or newer, OpenSSL, and for python3 the packages PyJWT and cryptography.',
+        'Install MariaDB 10.11 or newer, Redis 7.0 or newer, OpenSSL, nginx, and for python3 the packages PyJWT and cryptography.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
       ].join('\n'),
@@ -61,6 +61,7 @@ function missingPrograms() {
   const programs = ['mariadbd', 'mariadb-install-db', 'redis-server', 'redis-cli', 'openssl'];
   return [
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
+    ...(findProgram('nginx') === null ? ['nginx'] : []),
     ...(findPythonWithJwt() === null ? ['PyJWT'] : []),
   ];
 }
@@ -73,7 +74,10 @@ function canInstall() {
 }
 
 function installOnDebian() {
-  const packages = ['mariadb-server', 'redis-server', 'openssl', 'python3-jwt', 'python3-cryptography'];
+  const packages = [
+    ...['mariadb-server', 'redis-server', 'nginx-light', 'openssl'],
+    ...['python3-jwt', 'python3-cryptography'],
+  ];
   // Keeps the packages from starting servers of their own (the interface of invoke-rc.d: 101 forbids the action).
   const policy = '/usr/sbin/policy-rc.d';
   const isOurs = !existsSync(policy);

@@ -70,6 +70,8 @@ export interface ServerGroup {
     args: string[];
     /** How long SIGTERM has before SIGKILL follows. Default 0: SIGKILL at once. */
     graceMs?: number;
+    /** What its log says then. Default: the words of databases. */
+    ready?: RegExp;
   }): Promise<Pick<Server, 'pid' | 'log' | 'stop'>>;
   /** Runs a program to its end; a failure tells what it said on stderr. */
   run(program: string, args: string[]): Promise<void>;
@@ -88,3 +90,10 @@ export function startRedis(options?: RedisOptions, group?: ServerGroup): Promise
 
 /** Starts a Redis Cluster on free ports of 127.0.0.1 and resolves once all nodes agree on it and the replicas follow. */
 export function startRedisCluster(options?: RedisClusterOptions, group?: ServerGroup): Promise<RedisCluster>;
+
+/**
+ * Starts an nginx on a free port of 127.0.0.1.
+ *
+ * @param http the inside of its http block, made for the port
+ */
+export function startNginx(http: (port: number) => string, group: ServerGroup): Promise<Server>;

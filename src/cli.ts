@@ -59,6 +59,7 @@ export async function main(
         if (ending !== outcome) say(talkOf(ending, globals));
         if (ending.error !== undefined) throw ending.error;
         exitCode = ending.exitCode ?? EXIT.done;
+        if (signal.aborted && ending.endsByInterruption !== true) exitCode = EXIT.interrupted;
       } finally {
         await dispose();
       }
@@ -77,7 +78,7 @@ export async function main(
       throw new VersionRequest();
     });
     await program.parseAsync([...argv], { from: 'user' });
-    return signal.aborted ? EXIT.interrupted : exitCode;
+    return exitCode;
   } catch (error) {
     return conclude(error, values, io, signal);
   }

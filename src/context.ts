@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { Schema } from './adapters/sql/schema.js';
-import { incompleteStores, unsafeSecretFile } from './config/checks.js';
+import { incompleteStores } from './config/checks.js';
+import { readConfigured, readSecretFile } from './config/named-files.js';
 import type { Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
@@ -20,7 +21,6 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from './domain/ports.js';
-import { fileNameShown } from './domain/prose.js';
 import type { SchemaStatus } from './domain/schema-status.js';
 
 /**
@@ -253,14 +253,6 @@ function once<Argument extends unknown[], Result>(
   };
 }
 
-/** A file with a password: one trailing newline is dropped. */
-async function readSecretFile(file: string | null): Promise<string | undefined> {
-  if (file === null) return undefined;
-  const unsafe = unsafeSecretFile(file);
-  if (unsafe !== null) throw unsafe;
-  return (await readConfigured(file)).replace(/\r?\n$/, '');
-}
-
 async function readTls(tls: {
   readonly enabled: boolean;
   readonly ca: string | null;
@@ -275,23 +267,6 @@ async function readTls(tls: {
   return Object.fromEntries(
     await Promise.all(named.map(async ([name, file]) => [name, await readConfigured(file)] as const)),
   );
-}
-
-async function readConfigured(file: string): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new JwtctlError(
-      'usage',
-      code === 'ENOENT' ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-      `The file ${fileNameShown(file)} cannot be read (${code}).`,
-      {
-        hint: 'Run `jwtctl config validate` to see which setting names it.',
-        cause: error,
-      },
-    );
-  }
 }
 
 function noStore(file: string): JwtctlError {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import type { DefineGroup, Run } from './commands/invocation.js';
 import { SETTINGS } from './config/settings.js';
 
+/** A group of verbs, or a command that stands by itself. */
 interface Group {
   name: string;
   aliases: readonly string[];
@@ -46,6 +47,12 @@ const GROUPS: readonly Group[] = [
     aliases: [],
     summary: 'the configuration: show, path, validate',
     load: async () => (await import('./commands/config.js')).defineConfig,
+  },
+  {
+    name: 'serve',
+    aliases: [],
+    summary: 'answer proxies and services over HTTP: verify, introspect, JWK Set, metrics',
+    load: async () => (await import('./commands/serve.js')).defineServe,
   },
 ];
 

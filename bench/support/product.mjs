@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createConnection } from 'mysql2/promise';
-import { runProgram } from './programs.mjs';
+import { runProgram, startProgram } from './programs.mjs';
 
 const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url));
 
@@ -16,6 +16,8 @@ const executable = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url)
  * @property {(file: string, args: readonly string[]) => Promise<any>} runModule runs a program with the product's settings;
  * resolves with the JSON that it prints
  * @property {NodeJS.ProcessEnv} env its settings
+ * @property {(args: readonly string[]) => import('node:child_process').ChildProcess} start a program that goes on; its stderr
+ * is a pipe
  * @property {readonly [import('./tokens.mjs').Key, ...import('./tokens.mjs').Key[]]} keys the first one signs
  * @property {(sql: string, values?: unknown[]) => Promise<unknown>} query
  * @property {() => Promise<void>} close
@@ -44,6 +46,13 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   /** @type {Product['run']} */
   const run = (args, options = {}) =>
     runProgram(process.execPath, [executable, ...args], { env, cwd: folder, ...options });
+  /** @type {Product['start']} */
+  const start = (args) =>
+    startProgram(process.execPath, [executable, ...args], {
+      env,
+      cwd: folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
 
   /** @type {Product['runModule']} */
   const runModule = async (file, args) => {
@@ -63,7 +72,7 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
   );
   const [active, ...others] = rows.map(({ id, kid }) => ({ id: Number(id), kid: kid.toString() }));
   if (active === undefined) throw new Error('There is no key.');
-  return { run, runModule, env, keys: [active, ...others], query, close: () => database.end() };
+  return { run, start, runModule, env, keys: [active, ...others], query, close: () => database.end() };
 }
 
 /**

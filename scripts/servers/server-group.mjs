@@ -41,7 +41,7 @@ export function openServerGroup() {
       }
     },
 
-    async launch({ name, program, args, graceMs = 0 }) {
+    async launch({ name, program, args, graceMs = 0, ready = READY }) {
       if (isStopped) throw stoppedError(name);
       const home = this.makeFolder(name);
       const log = join(home, 'log');
@@ -67,7 +67,7 @@ export function openServerGroup() {
       stops.push(stop);
 
       try {
-        await becomesReady(child, name, log);
+        await becomesReady(child, name, log, ready);
       } catch (error) {
         await stop();
         throw error;
@@ -121,12 +121,13 @@ function startGuard(folder) {
  * @param {import('node:child_process').ChildProcess} child
  * @param {string} name
  * @param {string} log
+ * @param {RegExp} ready
  */
-async function becomesReady(child, name, log) {
+async function becomesReady(child, name, log, ready) {
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     const text = readFileSync(log, 'utf8');
-    if (READY.test(text)) return;
+    if (ready.test(text)) return;
     if (child.exitCode !== null || child.signalCode !== null) {
       throw new Error(`${name} ended while starting (${child.exitCode ?? child.signalCode}):\n${tail(text)}`);
     }

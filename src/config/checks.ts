@@ -9,7 +9,7 @@ type Origins = Readonly<Record<SettingPath, Origin>>;
 
 /** Settings that are right one by one and wrong together. */
 export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
-  const { token, redis, mysql, users } = settings;
+  const { token, redis, mysql, users, serve } = settings;
   const from = (path: SettingPath) => originText(origins[path]);
   const problems: JwtctlError[] = [];
   if (token.ttl > token.maxTtl) {
@@ -36,6 +36,14 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     if (cert !== null && key === null) problems.push(lacks(`${store}.tls.cert`, `${store}.tls.key`));
     if (key !== null && cert === null) problems.push(lacks(`${store}.tls.key`, `${store}.tls.cert`));
   }
+  const { clientId, secret, secretFile } = serve.introspection;
+  const hasSecret = secret !== null || secretFile !== null;
+  if (clientId !== null && !hasSecret) {
+    problems.push(lacks('serve.introspection.clientId', 'serve.introspection.secretFile'));
+  }
+  if (clientId === null && hasSecret) {
+    problems.push(lacks('A secret for introspection', 'serve.introspection.clientId'));
+  }
   return problems;
 }
 
@@ -50,7 +58,7 @@ export function incompleteStores(settings: Settings): JwtctlError | null {
 
 /** The files that the settings name and that cannot be read. */
 export function unreadableFiles(settings: Settings): JwtctlError[] {
-  const { mysql, redis, masterKey } = settings;
+  const { mysql, redis, masterKey, serve } = settings;
   const named: [SettingPath, string | null][] = [
     ['mysql.passwordFile', mysql.passwordFile],
     ['mysql.tls.ca', mysql.tls.ca],
@@ -61,6 +69,7 @@ export function unreadableFiles(settings: Settings): JwtctlError[] {
     ['redis.tls.cert', redis.tls.cert],
     ['redis.tls.key', redis.tls.key],
     ['masterKey.file', masterKey.file],
+    ['serve.introspection.secretFile', serve.introspection.secretFile],
   ];
   return named.flatMap(([path, file]) => {
     const code = file === null ? null : readFault(file);
@@ -69,8 +78,9 @@ export function unreadableFiles(settings: Settings): JwtctlError[] {
 }
 
 /** The files with secrets that the settings name and that others may write. */
-export function unsafeFiles({ mysql, redis, masterKey }: Settings): JwtctlError[] {
-  const named = [mysql.passwordFile, redis.passwordFile, masterKey.file];
+export function unsafeFiles({ mysql, redis, masterKey, serve }: Settings): JwtctlError[] {
+  const { secretFile } = serve.introspection;
+  const named = [mysql.passwordFile, redis.passwordFile, masterKey.file, secretFile];
   return named.flatMap((file) => (file === null ? [] : (unsafeSecretFile(file) ?? [])));
 }
 

@@ -46,6 +46,7 @@ const TABLE = pattern(
 );
 // A question mark would stand for a value that nobody gives.
 const CONDITION = pattern(/^[^?]{1,4096}$/, 'an SQL condition without a question mark');
+const COOKIE = pattern(/^[\w!#$%&'*+.^`|~-]{1,128}$/, "a cookie's name (RFC 6265 §4.1.1)");
 const COLUMN = pattern(/^[\w$]{1,64}$/, "a column's name, of A-Z a-z 0-9 _ $");
 
 /** Every setting, once. What else is known of it (variable, flag, types, documentation) follows from here. */
@@ -195,6 +196,50 @@ const DECLARATIONS = {
   'registry.maxPerSubject': {
     kind: integer(1, 1_000_000),
     doc: 'How many live tokens a subject can have; the oldest makes room.',
+  },
+  'serve.host': {
+    kind: LINE,
+    fallback: '127.0.0.1',
+    doc: 'The address that the server listens on; it speaks plain HTTP.',
+  },
+  'serve.port': {
+    kind: integer(0, 65_535),
+    fallback: '8787',
+    doc: 'The port that the server listens on; 0 takes a free one, which the log names.',
+  },
+  'serve.workers': {
+    kind: integer(1, 256),
+    fallback: '1',
+    doc: 'How many processes share the port.',
+  },
+  'serve.cookie': {
+    kind: COOKIE,
+    doc: 'The cookie that a token is taken from where no Authorization header holds one.',
+  },
+  'serve.drain': {
+    kind: duration(3600),
+    fallback: '3s',
+    doc: 'How long a server that is told to stop says so and goes on taking requests before it closes its port.',
+  },
+  'serve.logLevel': {
+    kind: oneOf('debug', 'info', 'warn', 'error'),
+    fallback: 'info',
+    doc: 'From info on the server logs what it refuses, from error on what fails, with debug also what it accepts.',
+  },
+  'serve.introspection.clientId': {
+    kind: LINE,
+    doc: 'The client that may introspect tokens; without it and its secret nobody may.',
+  },
+  'serve.introspection.secret': {
+    kind: text,
+    class: 'secret',
+    alternative: 'the introspection secret',
+    doc: "The introspecting client's secret.",
+  },
+  'serve.introspection.secretFile': {
+    kind: path,
+    alternative: 'the introspection secret',
+    doc: "A file with the introspecting client's secret.",
   },
 } as const satisfies Record<string, Declaration>;
 

@@ -77,6 +77,8 @@ export interface Ending {
   notes?: readonly string[];
   /** Said on stderr whatever the output is for: what was not done or not seen. Goes with an exit code that is not 0. */
   warnings?: readonly string[];
+  /** An interruption is how it is meant to end: the exit code stands. */
+  endsByInterruption?: true;
   /** What kept it from being finished, told like an error that is thrown, but after all that was done. */
   error?: JwtctlError;
 }

@@ -77,7 +77,7 @@ test('a command imports rules and views, and the context as a type only', () => 
       if (!isBelow(from, 'commands') || isBelow(to, 'commands', 'domain', 'output', 'verify', 'issue'))
         return false;
       if (to === 'context.ts') return kind !== 'type';
-      if (isBelow(to, 'config')) return kind === 'static';
+      if (isBelow(to, 'config', 'server')) return kind === 'static';
       return !(isVendor && to === 'commander');
     }),
   ).toEqual([]);
@@ -104,6 +104,34 @@ test('what reads an input knows the domain, csv-parse and nothing else', () => {
   ).toEqual([]);
 });
 
+test('what HTTP is answered knows rules and verifier; the server beside them fastify, pino and prom-client', () => {
+  expect(
+    broken(
+      ({ from, to, kind }) =>
+        isBelow(from, 'http') &&
+        !isBelow(to, 'http', 'domain') &&
+        !(isBelow(to, 'verify') && kind === 'type'),
+    ),
+  ).toEqual([]);
+  expect(
+    broken(({ from, to, kind, isVendor }) => {
+      if (!isBelow(from, 'server') || to.startsWith('node:')) return false;
+      if (isBelow(to, 'server', 'http', 'domain', 'verify')) return false;
+      if (isVendor) return !['fastify', 'pino', 'prom-client'].includes(to);
+      return !(to === 'context.ts' && kind === 'type');
+    }),
+  ).toEqual([]);
+});
+
+test('the middlewares load neither Express nor Fastify, nor anything of the server', () => {
+  for (const entry of ['express.ts', 'fastify.ts']) {
+    const loaded = [...loadedWith(imports, entry)].filter((name) => name !== entry);
+    expect(loaded.filter((name) => !isBelow(name, 'http', 'domain') && !name.startsWith('node:'))).toEqual(
+      [],
+    );
+  }
+});
+
 test('only the context names adapters, and loads them when they are needed', () => {
   expect(
     broken(
@@ -125,12 +153,14 @@ test('from the command line on, static imports reach no vendor but commander', (
 
 test('a group of commands is loaded only when it is called', () => {
   const loaded = [...loadedWith(imports, 'cli.ts')];
-  expect(loaded.filter((name) => isBelow(name, 'commands', 'adapters', 'verify', 'issue'))).toEqual([]);
+  expect(
+    loaded.filter((name) => isBelow(name, 'commands', 'adapters', 'verify', 'issue', 'server', 'http')),
+  ).toEqual([]);
 
   const groups = imports.filter(({ from, to }) => from === 'program.ts' && isBelow(to, 'commands'));
   const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
   expect(loading.sort()).toEqual(
-    ['cache', 'config', 'db', 'keys', 'token', 'users'].map((name) => `commands/${name}.ts`),
+    ['cache', 'config', 'db', 'keys', 'serve', 'token', 'users'].map((name) => `commands/${name}.ts`),
   );
 });
 

@@ -37,6 +37,7 @@ describe('the settings', () => {
       'masterKey.command',
       'masterKey.value',
       'users.enabledWhere',
+      'serve.introspection.secret',
     ]);
     expect(guarded.every(({ flag }) => flag === null)).toBe(true);
   });

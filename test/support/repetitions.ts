@@ -2,6 +2,7 @@
  * How often the tests try what only chance brings about. Every run tries it a few times, to stay short. For many:
  *
  *     JWTCTL_TEST_RACES=20 JWTCTL_TEST_KILLS=50 JWTCTL_TEST_ROTATIONS=10 npm test -- test/cli/processes
+ *     JWTCTL_TEST_LOAD_SECONDS=600 npm test -- test/server/load
  */
 
 /** How many times 32 processes rotate at once. */
@@ -10,6 +11,8 @@ export const RACES = times('JWTCTL_TEST_RACES', 1);
 export const KILLS = times('JWTCTL_TEST_KILLS', 4);
 /** How many rotations take place under load. */
 export const ROTATIONS = times('JWTCTL_TEST_ROTATIONS', 3);
+/** How long the server is under load. */
+export const LOAD_SECONDS = times('JWTCTL_TEST_LOAD_SECONDS', 6);
 
 function times(variable: string, fallback: number): number {
   const count = Number(process.env[variable] ?? fallback);

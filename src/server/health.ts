@@ -1,0 +1,30 @@
+import type { FastifyPluginCallback } from 'fastify';
+import type { AppOptions } from './app.js';
+
+/** Whether the server still wants requests. */
+export interface Readiness {
+  /** True from when it was told to stop. */
+  isStopping: boolean;
+}
+
+/** `/healthz`: the process answers. `/readyz`: it should be sent requests. `/metrics`: how it fares. */
+export const health: FastifyPluginCallback<AppOptions> = (app, options, done) => {
+  const { verifier, readiness, metrics, metricsText } = options;
+  app.get('/healthz', (_request, reply) => {
+    reply.header('cache-control', 'no-store').send({ status: 'ok' });
+  });
+
+  app.get('/readyz', (_request, reply) => {
+    const { isReady, database, registry } = verifier.health();
+    const ready = isReady && !readiness.isStopping;
+    reply
+      .code(ready ? 200 : 503)
+      .header('cache-control', 'no-store')
+      .send({ ready, stopping: readiness.isStopping, database, registry });
+  });
+
+  app.get('/metrics', async (_request, reply) =>
+    reply.header('content-type', metrics.registry.contentType).send(await metricsText()),
+  );
+  done();
+};

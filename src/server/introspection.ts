@@ -1,0 +1,133 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { FastifyPluginCallback, FastifyReply } from 'fastify';
+import type { Claims } from '../domain/claims.js';
+import { UNAVAILABLE } from '../http/answer.js';
+import { isUnavailable } from '../http/authentication.js';
+import type { AppOptions } from './app.js';
+
+/** Who may ask. */
+export interface Client {
+  id: string;
+  secret: string;
+}
+
+/**
+ * `/introspect` (RFC 7662), for a client that names itself by HTTP Basic. Without one that may ask there is no such route:
+ * whoever can introspect can try tokens and read what is in them.
+ */
+export const introspection: FastifyPluginCallback<AppOptions> = (app, options, done) => {
+  const { verifier, metrics, log, client } = options;
+  if (client === null) return done();
+  app.addContentTypeParser(
+    'application/x-www-form-urlencoded',
+    { parseAs: 'string' },
+    (_request, body, parsed) => {
+      parsed(null, new URLSearchParams(String(body)));
+    },
+  );
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store');
+  });
+
+  app.post<{ Body: unknown }>(
+    '/introspect',
+    {
+      // Before the body is read: a stranger's is not.
+      onRequest: async (request, reply) => {
+        if (isClient(request.headers.authorization, client)) return;
+        log(request, { status: 401, code: 'ERR_CLIENT_UNKNOWN', reason: 'The client did not authenticate.' });
+        return sendError(
+          reply.header('www-authenticate', 'Basic realm="jwtctl", charset="UTF-8"'),
+          401,
+          'invalid_client',
+        );
+      },
+    },
+    async (request, reply) => {
+      const startedAt = performance.now();
+      const tokens = request.body instanceof URLSearchParams ? request.body.getAll('token') : [];
+      // RFC 6749 §3.2: a parameter is not given more than once.
+      if (tokens.length !== 1) {
+        log(request, { status: 400, code: 'ERR_TOKEN_MISSING', startedAt });
+        return sendError(reply, 400, 'invalid_request');
+      }
+      try {
+        const result = await verifier.verify(tokens[0] as string);
+        const code = result.active ? 'active' : result.error.code;
+        metrics.verdict(code, performance.now() - startedAt);
+        const reason = result.active ? undefined : result.error.message;
+        log(request, { status: 200, code, startedAt, reason });
+        return result.active ? introspected(result.payload) : { active: false };
+      } catch (error) {
+        if (!isUnavailable(error)) throw error;
+        metrics.verdict(error.code, performance.now() - startedAt);
+        log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
+        return reply
+          .code(UNAVAILABLE.status)
+          .headers(UNAVAILABLE.headers)
+          .send(UNAVAILABLE.body ?? undefined);
+      }
+    },
+  );
+  done();
+};
+
+/** RFC 7662 §2.2: the members that it defines, and no claim beside them. */
+function introspected(claims: Claims): Record<string, unknown> {
+  const { scope, client_id, username, exp, iat, nbf, sub, aud, iss, jti } = claims;
+  return {
+    active: true,
+    ...textMembers({ scope, client_id, username }),
+    token_type: 'Bearer',
+    exp,
+    iat,
+    ...(nbf === undefined ? {} : { nbf }),
+    sub,
+    aud,
+    iss,
+    jti,
+  };
+}
+
+/** Those that a token has as the RFC means them. */
+function textMembers(members: Record<string, unknown>): Record<string, string> {
+  const texts = Object.entries(members).filter(
+    (member): member is [string, string] => typeof member[1] === 'string',
+  );
+  return Object.fromEntries(texts);
+}
+
+/**
+ * RFC 6749 §2.3.1: id and secret are form-urlencoded before they are put together. Not every client does so, and either
+ * form is taken. Any that is wrong takes as long as any other.
+ */
+function isClient(authorization: string | undefined, { id, secret }: Client): boolean {
+  const encoded = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1] ?? '';
+  const given = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = given.indexOf(':');
+  const parts = [given.slice(0, Math.max(colon, 0)), given.slice(colon + 1)] as const;
+  const isPlain = both(isSame(parts[0], id), isSame(parts[1], secret));
+  const isEncoded = both(isSame(formDecoded(parts[0]), id), isSame(formDecoded(parts[1]), secret));
+  return colon !== -1 && (isPlain || isEncoded);
+}
+
+/** Not `&&`: that would leave out the second comparison where the first fails. */
+function both(one: boolean, other: boolean): boolean {
+  return one && other;
+}
+
+function isSame(one: string, other: string): boolean {
+  return timingSafeEqual(digest(one), digest(other));
+}
+
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest();
+}
+
+function formDecoded(text: string): string {
+  return new URLSearchParams(`x=${text.replaceAll('&', '%26')}`).get('x') ?? '';
+}
+
+function sendError(reply: FastifyReply, status: number, error: string): FastifyReply {
+  return reply.code(status).send({ error });
+}

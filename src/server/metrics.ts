@@ -1,0 +1,132 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Clock } from '../domain/ports.js';
+import type { StoreHealth, VerifierHealth } from '../verify/health.js';
+
+export interface Metrics {
+  /** Counts a verdict: `active`, a refusal's code, or what a store failed with. */
+  verdict(code: string, ms: number): void;
+  registry: Registry;
+}
+
+/** In seconds: a verdict of the process's own memory, one round trip, and a store that hardly answers. */
+const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 5];
+const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<StoreHealth['state']>;
+
+/**
+ * What `/metrics` shows. What is counted by request is counted in plain numbers; the rest is asked for when somebody
+ * looks. Of several processes counters are added up, and a gauge is that of the one that is worst off.
+ */
+export function createMetrics(health: () => VerifierHealth, clock: Clock): Metrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const verdicts = new Map<string, number>();
+  new Counter({
+    name: 'jwtctl_verifications_total',
+    help: 'Requests that a token was looked for in, by verdict: active, or the code of the refusal or failure.',
+    labelNames: ['code'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [code, count] of verdicts) this.inc({ code }, count);
+    },
+  });
+  const duration = new Histogram({
+    name: 'jwtctl_verification_duration_seconds',
+    help: 'From a request with a token to its verdict.',
+    buckets: BUCKETS,
+    registers,
+  });
+
+  const total = (name: string, help: string, read: (health: VerifierHealth) => number) =>
+    new Counter({
+      name,
+      help,
+      registers,
+      collect() {
+        this.reset();
+        this.inc(read(health()));
+      },
+    });
+  const gauge = (
+    name: string,
+    help: string,
+    aggregator: 'sum' | 'max' | 'min',
+    read: (health: VerifierHealth) => number,
+  ) =>
+    new Gauge({
+      name,
+      help,
+      aggregator,
+      registers,
+      collect() {
+        this.set(read(health()));
+      },
+    });
+
+  total(
+    'jwtctl_signature_memory_hits_total',
+    'Signatures that were remembered.',
+    (now) => now.signatures.hits,
+  );
+  total(
+    'jwtctl_signature_memory_misses_total',
+    'Signatures that had to be checked.',
+    (now) => now.signatures.misses,
+  );
+  gauge(
+    'jwtctl_signature_memory_entries',
+    'Signatures that are remembered now.',
+    'sum',
+    (now) => now.signatures.entries,
+  );
+  total(
+    'jwtctl_near_cache_hits_total',
+    'Verdicts that the process held itself.',
+    (now) => now.nearCache?.hits ?? 0,
+  );
+  total(
+    'jwtctl_near_cache_misses_total',
+    'Verdicts that the registry was asked for.',
+    (now) => now.nearCache?.misses ?? 0,
+  );
+  gauge(
+    'jwtctl_near_cache_entries',
+    'Verdicts that the process holds now.',
+    'sum',
+    (now) => now.nearCache?.entries ?? 0,
+  );
+  gauge('jwtctl_keys_trusted', 'Keys that tokens are accepted under.', 'min', (now) => now.keys.trusted);
+  gauge(
+    'jwtctl_active_key_age_seconds',
+    'How long the active key has been signing; NaN where there is none.',
+    'max',
+    (now) => (now.keys.active === null ? Number.NaN : clock.now() - now.keys.active.activatedAt),
+  );
+  gauge('jwtctl_ready', 'Whether a token that holds would be accepted now.', 'min', (now) =>
+    Number(now.isReady),
+  );
+  new Gauge({
+    name: 'jwtctl_store_state',
+    help: 'How a store answered last: 1 for the state that it is in.',
+    labelNames: ['store', 'state'],
+    aggregator: 'max',
+    registers,
+    collect() {
+      const { database, registry: tokens } = health();
+      for (const state of STATES) {
+        this.set({ store: 'database', state }, Number(database.state === state));
+        this.set({ store: 'registry', state }, Number(tokens.state === state));
+      }
+    },
+  });
+
+  return {
+    verdict: (code, ms) => {
+      verdicts.set(code, (verdicts.get(code) ?? 0) + 1);
+      duration.observe(ms / 1000);
+    },
+    registry,
+  };
+}

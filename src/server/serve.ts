@@ -1,0 +1,94 @@
+import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { FastifyInstance } from 'fastify';
+import type { Context } from '../context.js';
+import { JwtctlError } from '../domain/errors.js';
+import { openLiveVerifier } from '../verify/live-verifier.js';
+import { createApp } from './app.js';
+import { type Endpoint, until } from './endpoint.js';
+import type { Client } from './introspection.js';
+import { jwkSetMaxAge } from './jwk-set.js';
+import { createMetrics } from './metrics.js';
+import { flushed, openLog, requestLog } from './request-log.js';
+import { metricsOfAll } from './shared-metrics.js';
+
+/** So long may take what was under way when the port was closed; a store's time-out comes on top. */
+const FINISH_MS = 10_000;
+
+/**
+ * Serves in this process until told to stop: then it is not ready any more, goes on for `serve.drain`, closes the port,
+ * finishes what is under way, and returns.
+ *
+ * @param client who may introspect; null for nobody
+ * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and as the stores do where it cannot begin
+ */
+export async function serve(
+  context: Context,
+  endpoint: Endpoint,
+  client: Client | null,
+  stop: AbortSignal,
+): Promise<void> {
+  const { serve: settings, keys, timeout } = context.settings;
+  const verifier = await openLiveVerifier(context);
+  const log = openLog(settings.logLevel);
+  try {
+    const metrics = createMetrics(() => verifier.health(), context.clock);
+    const readiness = { isStopping: false };
+    const app = createApp({
+      verifier,
+      metrics,
+      metricsText: metricsOfAll(metrics.registry),
+      log: requestLog(log),
+      readiness,
+      cookie: settings.cookie,
+      client,
+      jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
+    });
+    const port = await listen(app, endpoint);
+    log.info({ host: endpoint.host, port, introspection: client !== null }, 'listening');
+
+    await until(stop);
+    readiness.isStopping = true;
+    log.info(
+      { drainSeconds: settings.drain },
+      'stopping: not ready, and taking requests until the port closes',
+    );
+    await delay(settings.drain * 1000);
+    await close(app, FINISH_MS + timeout * 1000);
+    log.info('stopped');
+  } finally {
+    await verifier.close();
+    await flushed(log);
+  }
+}
+
+/** @returns the port, which is another than asked for where that was 0 */
+async function listen(app: FastifyInstance, { host, port }: Endpoint): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === 'EADDRINUSE'
+      ? new JwtctlError('state', 'ERR_PORT_IN_USE', `Port ${port} of ${host} is taken.`, {
+          hint: 'Pass another one with --port, or end what listens there.',
+          cause: error,
+        })
+      : new JwtctlError(
+          'usage',
+          'ERR_CANNOT_LISTEN',
+          `Nothing can listen on ${host}, port ${port} (${code}).`,
+          {
+            hint: 'Pass an address of this host with --host, and a port that this account may use with --port.',
+            cause: error,
+          },
+        );
+  }
+  return (app.server.address() as AddressInfo).port;
+}
+
+/** Connections end with the answer that they wait for. A request that never comes to its end must not hold up the stop. */
+async function close(app: FastifyInstance, finishMs: number): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), finishMs);
+  await app.close();
+  clearTimeout(timer);
+}

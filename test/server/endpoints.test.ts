@@ -1,0 +1,149 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { jwkSetMaxAge } from '../../src/server/jwk-set.js';
+import { bearer, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
+  let stores: Stores;
+  const opened: Serving[] = [];
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+  });
+  afterEach(async () => {
+    for (const serving of opened.splice(0)) await serving.close();
+  });
+  afterAll(() => stores?.close());
+
+  async function serving(options: ServingOptions = {}) {
+    const one = await openServing(stores, options);
+    opened.push(one);
+    return one;
+  }
+
+  test('the JWK Set is what keys export says, may be kept, and changes its ETag with the keys', async () => {
+    const { app } = await serving();
+    const url = '/.well-known/jwks.json';
+    const first = await app.inject({ url });
+    expect(first.json()).toEqual(await stores.json('keys', 'export', '--jwks'));
+    expect(first.headers['content-type']).toBe('application/jwk-set+json');
+    expect(first.headers['cache-control']).toBe('public, max-age=300');
+    const etag = String(first.headers.etag);
+    expect(etag).toMatch(/^"[\w-]{43}"$/);
+
+    for (const given of [etag, `W/${etag}`, `"other", ${etag}`, '*']) {
+      const again = await app.inject({ url, headers: { 'if-none-match': given } });
+      expect({ given, status: again.statusCode, body: again.body }).toEqual({ given, status: 304, body: '' });
+      expect(again.headers).toMatchObject({ etag, 'cache-control': 'public, max-age=300' });
+    }
+    expect((await app.inject({ url, headers: { 'if-none-match': '"other"' } })).statusCode).toBe(200);
+    const head = await app.inject({ method: 'HEAD', url });
+    expect([head.statusCode, head.headers.etag, head.body]).toEqual([200, etag, '']);
+
+    await stores.json('keys', 'generate');
+    stores.clock.advance(60);
+    const later = await app.inject({ url, headers: { 'if-none-match': etag } });
+    expect(later.statusCode).toBe(200);
+    expect(later.json().keys).toHaveLength(2);
+    expect(later.body).not.toContain('"d"');
+  });
+
+  test('a JWK Set that cannot be read is a 503', async () => {
+    const { app, lines } = await serving({
+      verifier: {
+        jwkSet: async () => {
+          throw new JwtctlError('unavailable', 'ERR_MYSQL_UNAVAILABLE', 'MySQL is away.');
+        },
+      },
+    });
+    const { statusCode, headers } = await app.inject({ url: '/.well-known/jwks.json' });
+    expect([statusCode, headers['retry-after'], headers.etag]).toEqual([503, '1', undefined]);
+    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_MYSQL_UNAVAILABLE' }]);
+  });
+
+  test('the process is alive whatever its stores are, and ready as its verifier is until it stops', async () => {
+    const { app, verifier, readiness } = await serving();
+    expect((await app.inject({ url: '/healthz' })).json()).toEqual({ status: 'ok' });
+    const ready = await app.inject({ url: '/readyz' });
+    expect([ready.statusCode, ready.headers['cache-control']]).toEqual([200, 'no-store']);
+    const { database, registry } = verifier.health();
+    expect(ready.json()).toEqual({ ready: true, stopping: false, database, registry });
+
+    readiness.isStopping = true;
+    const stopping = await app.inject({ url: '/readyz' });
+    expect(stopping.statusCode).toBe(503);
+    expect(stopping.json()).toMatchObject({ ready: false, stopping: true });
+    expect((await app.inject({ url: '/healthz' })).statusCode).toBe(200);
+  });
+
+  test('a verifier that is not ready says which store is down, here and in the metrics', async () => {
+    const down = { state: 'down', since: 5, code: 'ERR_REGISTRY_UNAVAILABLE' } as const;
+    const base = await serving();
+    const { app } = await serving({
+      verifier: { health: () => ({ ...base.verifier.health(), isReady: false, registry: down }) },
+    });
+    const { statusCode, body } = await app.inject({ url: '/readyz' });
+    expect([statusCode, JSON.parse(body).registry]).toEqual([503, down]);
+    const metrics = (await app.inject({ url: '/metrics' })).body.split('\n');
+    expect(metrics).toEqual(
+      expect.arrayContaining([
+        'jwtctl_ready 0',
+        'jwtctl_store_state{store="registry",state="down"} 1',
+        'jwtctl_store_state{store="registry",state="up"} 0',
+        'jwtctl_store_state{store="database",state="up"} 1',
+      ]),
+    );
+  });
+
+  test('the metrics count verdicts by code, and tell what the verifier knows of itself', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice');
+    const base = await serving();
+    const { app, verifier } = await serving({
+      verifier: {
+        health: () => ({
+          ...base.verifier.health(),
+          keys: { trusted: 2, active: { kid: 'k', activatedAt: stores.clock.now() - 90 } },
+          signatures: { entries: 3, hits: 40, misses: 5 },
+          nearCache: { entries: 6, hits: 70, misses: 8 },
+        }),
+      },
+    });
+    expect(verifier.health().signatures.hits).toBe(40);
+    for (const candidate of [token, token, 'x'])
+      await app.inject({ url: '/verify', headers: bearer(candidate) });
+    await app.inject({ url: '/verify' });
+    const ask = () => app.inject({ url: '/metrics' });
+    await ask();
+    const { headers, body } = await ask();
+
+    expect(headers['content-type']).toMatch(/^text\/plain; version=0\.0\.4/);
+    expect(body.split('\n')).toEqual(
+      expect.arrayContaining([
+        'jwtctl_verifications_total{code="active"} 2',
+        'jwtctl_verifications_total{code="ERR_TOKEN_MALFORMED"} 1',
+        'jwtctl_verifications_total{code="ERR_TOKEN_MISSING"} 1',
+        'jwtctl_verification_duration_seconds_count 4',
+        'jwtctl_verification_duration_seconds_bucket{le="+Inf"} 4',
+        'jwtctl_signature_memory_hits_total 40',
+        'jwtctl_signature_memory_misses_total 5',
+        'jwtctl_signature_memory_entries 3',
+        'jwtctl_near_cache_hits_total 70',
+        'jwtctl_near_cache_misses_total 8',
+        'jwtctl_near_cache_entries 6',
+        'jwtctl_keys_trusted 2',
+        'jwtctl_active_key_age_seconds 90',
+        'jwtctl_ready 1',
+      ]),
+    );
+    expect(body).toContain('nodejs_eventloop_lag_seconds');
+    expect(body).toContain('process_cpu_seconds_total');
+    expect(body).not.toContain('alice');
+  });
+});
+
+test('a JWK Set may be kept for half of what a key is published ahead, and five minutes at most', () => {
+  expect([1, 2, 59, 600, 86_400].map(jwkSetMaxAge)).toEqual([0, 1, 29, 300, 300]);
+});

@@ -1,0 +1,162 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { basic, CLIENT, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
+
+/** RFC 7662 §2.2, figure 2. */
+const RFC_EXAMPLE = {
+  active: true,
+  client_id: 'l238j323ds-23ij4',
+  username: 'jdoe',
+  scope: 'read write dolphin',
+  sub: 'Z5O3upPC88QrAjx00dis',
+  aud: 'https://protected.example.net/resource',
+  iss: 'https://server.example.com/',
+  exp: 1419356238,
+  iat: 1419350238,
+  extension_field: 'twenty-seven',
+};
+
+describe.each(BACKENDS)('/introspect on %s', (backend) => {
+  let stores: Stores;
+  const opened: Serving[] = [];
+
+  beforeAll(async () => {
+    stores = await openStores(backend, {
+      JWTCTL_TOKEN_ISSUER: RFC_EXAMPLE.iss,
+      JWTCTL_TOKEN_AUDIENCE: RFC_EXAMPLE.aud,
+    });
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', RFC_EXAMPLE.sub);
+  });
+  afterEach(async () => {
+    for (const serving of opened.splice(0)) await serving.close();
+  });
+  afterAll(() => stores?.close());
+
+  async function serving(options: ServingOptions = {}) {
+    const one = await openServing(stores, options);
+    opened.push(one);
+    const ask = (payload: string, headers: object = basic(CLIENT)) =>
+      one.app.inject({ method: 'POST', url: '/introspect', headers: { ...FORM, ...headers }, payload });
+    return { ...one, ask };
+  }
+
+  const issue = (...claims: string[]) => stores.json('token', 'issue', '--sub', RFC_EXAMPLE.sub, ...claims);
+
+  test('an active token is told member by member as in the example of RFC 7662 §2.2, and nothing else of it', async () => {
+    const { client_id, username, scope, extension_field, sub, aud, iss } = RFC_EXAMPLE;
+    const { token, exp, iat, jti } = await issue(
+      ...['--claim', `client_id=${client_id}`, '--claim', `username=${username}`],
+      ...['--claim', `scope=${scope}`, '--claim', `extension_field=${extension_field}`],
+    );
+    const { ask } = await serving();
+    const answer = await ask(`token=${token}&token_type_hint=access_token`);
+
+    expect(answer.statusCode).toBe(200);
+    expect(answer.headers['content-type']).toMatch(/^application\/json/);
+    expect(answer.headers['cache-control']).toBe('no-store');
+    expect(answer.json()).toEqual({
+      ...{ active: true, client_id, username, scope, sub, aud, iss, exp, iat, jti },
+      token_type: 'Bearer',
+    });
+    const common = Object.keys(RFC_EXAMPLE).filter((member) => member !== 'extension_field');
+    for (const member of common) {
+      expect(typeof answer.json()[member]).toBe(typeof RFC_EXAMPLE[member as keyof typeof RFC_EXAMPLE]);
+    }
+  });
+
+  test('what a token does not have is not told, nor what it has in another shape; nbf is where it is', async () => {
+    const { ask } = await serving();
+    const plain = await ask(`token=${(await issue('--claim', 'scope=["a"]')).token}`);
+    expect(Object.keys(plain.json()).sort()).toEqual(
+      ['active', 'aud', 'exp', 'iat', 'iss', 'jti', 'sub', 'token_type'].sort(),
+    );
+    const now = stores.clock.now();
+    const later = await ask(`token=${(await issue('--not-before', '1s')).token}`);
+    expect(later.json()).toMatchObject({ active: true, nbf: now + 1 });
+  });
+
+  test('any token that does not hold is inactive, and why is in the log only', async () => {
+    const { ask, lines } = await serving();
+    const { token } = await issue();
+    await stores.json('token', 'revoke', token);
+    for (const candidate of [token, 'x', '', `${token}x`]) {
+      const answer = await ask(`token=${candidate}`);
+      expect({ status: answer.statusCode, body: answer.body }).toEqual({
+        status: 200,
+        body: '{"active":false}',
+      });
+      expect(answer.headers['cache-control']).toBe('no-store');
+    }
+    expect(lines().map(({ code }) => code)).toEqual([
+      'ERR_TOKEN_REVOKED',
+      'ERR_TOKEN_MALFORMED',
+      'ERR_TOKEN_MALFORMED',
+      expect.stringMatching(/^ERR_(SIGNATURE_INVALID|TOKEN_MALFORMED)$/),
+    ]);
+    expect(JSON.stringify(lines())).not.toContain(token.slice(-20));
+  });
+
+  test('only the client may ask, and its id and secret may be form-urlencoded (RFC 6749 §2.3.1)', async () => {
+    const { ask, lines } = await serving();
+    const { token } = await issue();
+    const encoded = {
+      id: 'api+gateway',
+      secret: encodeURIComponent(CLIENT.secret),
+    };
+    for (const headers of [basic(CLIENT), basic(encoded)]) {
+      expect((await ask(`token=${token}`, headers)).json().active).toBe(true);
+    }
+    for (const headers of [
+      {},
+      basic({ ...CLIENT, secret: `${CLIENT.secret}x` }),
+      basic({ ...CLIENT, id: 'other' }),
+      basic({ id: '', secret: '' }),
+      { authorization: 'Basic !!' },
+      { authorization: `Bearer ${token}` },
+    ]) {
+      const answer = await ask(`token=${token}`, headers);
+      expect(answer.statusCode).toBe(401);
+      expect(answer.json()).toEqual({ error: 'invalid_client' });
+      expect(answer.headers['www-authenticate']).toBe('Basic realm="jwtctl", charset="UTF-8"');
+      expect(answer.headers['cache-control']).toBe('no-store');
+    }
+    expect(lines().every(({ code }) => code === 'ERR_CLIENT_UNKNOWN')).toBe(true);
+    expect(JSON.stringify(lines())).not.toContain('s3cret');
+  });
+
+  test('a request without a token, or with two, is invalid; and so is one that is no form', async () => {
+    const { ask } = await serving();
+    for (const payload of ['', 'other=x', 'token=a&token=b']) {
+      const answer = await ask(payload);
+      expect(answer.statusCode).toBe(400);
+      expect(answer.json()).toEqual({ error: 'invalid_request' });
+    }
+    expect((await ask('{"token":"x"}', { ...basic(CLIENT), 'content-type': 'text/html' })).statusCode).toBe(
+      415,
+    );
+    expect((await ask(`token=${'x'.repeat(70_000)}`)).statusCode).toBe(413);
+  });
+
+  test('until a client is configured there is no such route', async () => {
+    const { ask } = await serving({ client: null });
+    expect((await ask('token=x')).statusCode).toBe(404);
+  });
+
+  test('a store that cannot answer is a 503', async () => {
+    const { ask, lines } = await serving({
+      verifier: {
+        verify: async () => {
+          throw new JwtctlError('unavailable', 'ERR_REGISTRY_UNAVAILABLE', 'Redis is away.');
+        },
+      },
+    });
+    const answer = await ask('token=x');
+    expect(answer.statusCode).toBe(503);
+    expect(answer.headers['retry-after']).toBe('1');
+    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_REGISTRY_UNAVAILABLE' }]);
+  });
+});

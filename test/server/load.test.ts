@@ -1,0 +1,130 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { LOAD_SECONDS } from '../support/repetitions.js';
+import { get, type Served, startServed, startTraffic } from '../support/served.js';
+import { bearer } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+const MIB = 1_048_576;
+
+describe.each(BACKENDS)('serve under load on %s', (backend) => {
+  let stores: Stores;
+  let served: Served;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+    served = await startServed(stores.env);
+  });
+  afterAll(async () => {
+    await served?.kill();
+    await stores?.close();
+  });
+
+  test('memory stays flat under good, hostile and broken requests, and no socket is left', {
+    timeout: (LOAD_SECONDS + 60) * 1000,
+  }, async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice');
+    const { port } = served;
+    const hostile = hostileTokens();
+    let turn = 0;
+    const good = startTraffic(port, 8, () => bearer(token));
+    const bad = startTraffic(port, 8, () => bearer(hostile[turn++ % hostile.length] as string));
+    const stranger = startTraffic(port, 2, () => bearer(forged({ kid: `invented-${turn++}` })));
+    const breaking = breakOff(port);
+
+    // The first half warms up: compiled code, pools and caches are not a leak.
+    const halves = [0, 0];
+    for (const half of [0, 1]) {
+      const until = performance.now() + (LOAD_SECONDS / 2) * 1000;
+      while (performance.now() < until) {
+        halves[half] = Math.max(halves[half] as number, await memoryOf(port));
+        await delay(100);
+      }
+    }
+    for (const traffic of [good, bad, stranger]) traffic.stop();
+    breaking.stop();
+    await Promise.all([good.done, bad.done, stranger.done, breaking.done]);
+
+    expect([good.failures, bad.failures, stranger.failures]).toEqual([[], [], []]);
+    expect([...good.answers.keys()]).toEqual([200]);
+    expect([...bad.answers.keys()]).toEqual([401]);
+    expect([...stranger.answers.keys()]).toEqual([401]);
+    const [first, second] = halves as [number, number];
+    expect(second - first).toBeLessThan(24 * MIB);
+    await vi.waitFor(() => expect(socketsOf(port)).toBe(0), { timeout: 15_000, interval: 100 });
+
+    const last = startTraffic(port, 8, () => bearer(token));
+    await vi.waitFor(() => expect(last.answers.get(200)).toBeGreaterThan(50), { timeout: 10_000 });
+    served.signal('SIGTERM');
+    await last.done;
+    expect([last.failures, [...last.answers.keys()]]).toEqual([[], [200]]);
+    expect(await served.ended).toEqual({ exitCode: 0, signal: null });
+  });
+});
+
+/** Resident, in bytes. */
+async function memoryOf(port: number): Promise<number> {
+  const { body } = await get(port, '/metrics');
+  return Number(/^process_resident_memory_bytes (\S+)$/m.exec(body)?.[1]);
+}
+
+/** The connections that the server still holds, as the kernel lists them: what nobody holds any more has no inode. */
+function socketsOf(port: number): number {
+  const lines = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1);
+  const own = lines
+    .map((line) => line.trim().split(/\s+/))
+    .filter(([, local]) => local?.endsWith(hexOf(port)));
+  return own.filter(([, , , state, , , , , , inode]) => state !== LISTENING && inode !== '0').length;
+}
+
+const LISTENING = '0A';
+
+function hexOf(port: number): string {
+  return `:${port.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+function hostileTokens(): string[] {
+  const nested = `${'{"a":'.repeat(1_500)}1${'}'.repeat(1_500)}`;
+  return [
+    'x',
+    '..',
+    'a'.repeat(12_000),
+    `${'a.'.repeat(5_000)}a`,
+    forged({}, nested),
+    `${Buffer.from(nested).toString('base64url').slice(0, 12_000)}.e30.AAAA`,
+    forged({ alg: 'none' }),
+    forged({ crit: ['x'] }),
+  ];
+}
+
+function forged(header: object, payload = '{}'): string {
+  const parts = [JSON.stringify({ alg: 'RS256', kid: '-', ...header }), payload];
+  return [...parts.map((part) => Buffer.from(part).toString('base64url')), 'AAAA'].join('.');
+}
+
+/** Clients that go away in the middle of a request, or of its answer. */
+function breakOff(port: number): { stop(): void; done: Promise<void> } {
+  let isStopped = false;
+  const drive = async () => {
+    for (let times = 0; !isStopped; times++) {
+      const socket = connect(port, '127.0.0.1');
+      socket.on('error', () => {});
+      await once(socket, 'connect');
+      const whole = 'POST /verify HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n';
+      socket.write(whole.slice(0, 10 + (times % whole.length)));
+      await delay(5);
+      socket.destroy();
+    }
+  };
+  return {
+    stop: () => {
+      isStopped = true;
+    },
+    done: drive(),
+  };
+}

@@ -1,0 +1,134 @@
+import { once } from 'node:events';
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { type FastifyInstance, fastify } from 'fastify';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { type JwtctlAuthOptions, jwtctlAuth } from '../../src/express.js';
+import { jwtctlPlugin } from '../../src/fastify.js';
+import type { Verifier } from '../../src/verify/verifier.js';
+import { bearer, openServing, type Serving } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+const COOKIE = 'session';
+
+describe.each(BACKENDS)('the middlewares on %s', (backend) => {
+  let stores: Stores;
+  let serving: Serving;
+  const closers: Array<() => unknown> = [];
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+    serving = await openServing(stores, { cookie: COOKIE });
+  });
+  afterEach(async () => {
+    for (const close of closers.splice(0)) await close();
+  });
+  afterAll(async () => {
+    await serving?.close();
+    await stores?.close();
+  });
+
+  const FAMILIES = { Express: expressApp, Fastify: fastifyApp };
+
+  async function expressApp(verifier: Verifier, options: JwtctlAuthOptions = {}): Promise<string> {
+    const app = express();
+    app.get('/open', (req, res) => {
+      res.json(req.auth ?? null);
+    });
+    app.use(jwtctlAuth(verifier, { cookie: COOKIE, ...options }));
+    app.all('/', (req, res) => {
+      res.json(req.auth);
+    });
+    app.use(((_error, _req, res, _next) => {
+      res.status(500).json({ error: 'caught' });
+    }) satisfies express.ErrorRequestHandler);
+    const server: Server = app.listen(0, '127.0.0.1');
+    closers.push(() => new Promise((closed) => server.close(closed)));
+    await once(server, 'listening');
+    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  }
+
+  async function fastifyApp(verifier: Verifier): Promise<string> {
+    const app: FastifyInstance = fastify();
+    closers.push(() => app.close());
+    app.setErrorHandler((_error, _request, reply) => reply.code(500).send({ error: 'caught' }));
+    app.register(async (guarded) => {
+      await guarded.register(jwtctlPlugin, { verifier, cookie: COOKIE });
+      guarded.all('/', async (request) => request.auth);
+    });
+    app.get('/open', async () => null);
+    return app.listen({ port: 0, host: '127.0.0.1' });
+  }
+
+  describe.each(Object.entries(FAMILIES))('%s', (_name, open) => {
+    test('lets a token pass that holds, and hands on what it says', async () => {
+      const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--claim', 'role=admin');
+      const url = await open(serving.verifier);
+      const expected = await stores.json('token', 'decode', token);
+      for (const headers of [bearer(token), { cookie: `${COOKIE}=${token}` }]) {
+        const response = await fetch(url, { headers });
+        expect(response.status).toBe(200);
+        expect(await response.json()).toEqual({ header: expected.header, payload: expected.payload });
+      }
+    });
+
+    test('answers every other request as /verify does', async () => {
+      const { token } = await stores.json('token', 'issue', '--sub', 'alice');
+      await stores.json('token', 'revoke', token);
+      const url = await open(serving.verifier);
+      for (const headers of [
+        {},
+        bearer('x'),
+        bearer(token),
+        { cookie: `${COOKIE}=${token}`, ...bearer(token) },
+      ]) {
+        const told = await serving.app.inject({ url: '/verify', headers });
+        const response = await fetch(url, { headers });
+        expect({ status: response.status, body: await response.text() }).toEqual({
+          status: told.statusCode,
+          body: told.body,
+        });
+        for (const name of ['www-authenticate', 'content-type', 'cache-control', 'x-auth-subject']) {
+          expect(response.headers.get(name) ?? undefined).toBe(told.headers[name]);
+        }
+      }
+    });
+
+    test('a store that cannot answer is a 503; a defect goes the way of the errors of the application', async () => {
+      const failing = (error: Error): Verifier => ({
+        verify: async () => {
+          throw error;
+        },
+      });
+      const away = await fetch(await open(failing(new JwtctlError('unavailable', 'ERR_X', 'Away.'))), {
+        headers: bearer('x'),
+      });
+      expect([away.status, away.headers.get('retry-after')]).toEqual([503, '1']);
+      expect(await away.json()).toEqual({ error: 'Service Unavailable' });
+
+      const broken = await fetch(await open(failing(new TypeError('x'))), { headers: bearer('x') });
+      expect([broken.status, await broken.json()]).toEqual([500, { error: 'caught' }]);
+    });
+
+    test('guards what comes after it, or is within its scope, and nothing else', async () => {
+      const url = await open(serving.verifier);
+      const response = await fetch(`${url}/open`);
+      expect([response.status, await response.json()]).toEqual([200, null]);
+    });
+  });
+
+  test('Express: why a request is refused is told to the application only', async () => {
+    const told: object[] = [];
+    const url = await expressApp(serving.verifier, { onRefusal: (refusal) => told.push(refusal) });
+    await fetch(url, { headers: bearer('x') });
+    await fetch(url);
+    expect(told).toMatchObject([
+      { code: 'ERR_TOKEN_MALFORMED', status: 401 },
+      { code: 'ERR_TOKEN_MISSING', status: 401 },
+    ]);
+  });
+});

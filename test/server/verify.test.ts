@@ -1,0 +1,226 @@
+import { once } from 'node:events';
+import { type IncomingMessage, request } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { bearer, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('/verify on %s', (backend) => {
+  let stores: Stores;
+  let token: string;
+  const opened: Serving[] = [];
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+    await stores.json('users', 'add', 'alice');
+    token = (await stores.json('token', 'issue', '--sub', 'alice')).token;
+  });
+  afterEach(async () => {
+    for (const serving of opened.splice(0)) await serving.close();
+  });
+  afterAll(() => stores?.close());
+
+  async function serving(options: ServingOptions = {}) {
+    const one = await openServing(stores, options);
+    opened.push(one);
+    return one;
+  }
+
+  test('a token that holds passes, and what stands behind learns who it is', async () => {
+    const { app } = await serving();
+    const { statusCode, headers, body } = await app.inject({ url: '/verify', headers: bearer(token) });
+
+    const { payload } = await stores.json('token', 'decode', token);
+    expect({ statusCode, body }).toEqual({ statusCode: 200, body: '' });
+    expect(headers).toMatchObject({
+      'x-auth-subject': 'alice',
+      'x-auth-jti': payload.jti,
+      'cache-control': 'no-store',
+      'content-length': '0',
+    });
+    expect(headers['www-authenticate']).toBeUndefined();
+    expect(headers['content-type']).toBeUndefined();
+  });
+
+  test('a subject that no header can carry is percent-encoded, so that it can be had back', async () => {
+    const { app } = await serving();
+    for (const sub of ['é ü', '100%', ' a b ', '日本', 'a,b;c="d"', 'plain+tag@example.com']) {
+      const issued = await stores.json('token', 'issue', '--create-user', `--sub=${sub}`);
+      const { headers } = await app.inject({ url: '/verify', headers: bearer(issued.token) });
+      const text = String(headers['x-auth-subject']);
+      expect(decodeURIComponent(text)).toBe(sub);
+      expect(text).toMatch(/^[\x21-\x7e]+$/);
+    }
+    const plain = await stores.json('token', 'issue', '--sub', 'plain+tag@example.com');
+    expect((await app.inject({ url: '/verify', headers: bearer(plain.token) })).headers).toMatchObject({
+      'x-auth-subject': 'plain+tag@example.com',
+    });
+  });
+
+  test('each refusal is told by its phrase, and by its code in the log only', async () => {
+    const { app, lines } = await serving();
+    const revoked = (await stores.json('token', 'issue', '--sub', 'alice')).token;
+    await stores.json('token', 'revoke', revoked);
+    const expired = (await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '1')).token;
+    stores.clock.advance(10);
+    const cases = [
+      [revoked, 'Authorization Failure', 'ERR_TOKEN_REVOKED'],
+      [expired, 'Token Expired', 'ERR_TOKEN_EXPIRED'],
+      ['x', 'Invalid Token', 'ERR_TOKEN_MALFORMED'],
+      ['', 'Invalid Token', 'ERR_TOKEN_MALFORMED'],
+      [`${token.slice(0, -8)}AAAAAAAA`, 'Invalid Token', 'ERR_SIGNATURE_INVALID'],
+    ] as const;
+    for (const [candidate, phrase] of cases) {
+      const answer = await app.inject({
+        url: '/verify?access_token=seen',
+        headers: { ...bearer(candidate), 'x-request-id': 'r-1' },
+      });
+      expect(answer.statusCode).toBe(401);
+      expect(answer.headers['www-authenticate']).toBe(
+        `Bearer realm="jwtctl", error="invalid_token", error_description="${phrase}"`,
+      );
+      expect(answer.headers['content-type']).toBe('application/json; charset=utf-8');
+      expect(answer.json()).toEqual({ error: phrase });
+      expect(JSON.stringify(answer.headers)).not.toContain('ERR_');
+    }
+    expect(lines().map(({ code }) => code)).toEqual(cases.map(([, , code]) => code));
+    expect(lines()[0]).toMatchObject({
+      level: 'info',
+      requestId: 'r-1',
+      method: 'GET',
+      route: '/verify',
+      status: 401,
+      durationMs: expect.any(Number),
+    });
+    const logged = JSON.stringify(lines());
+    for (const [candidate] of cases)
+      if (candidate.length > 1) expect(logged).not.toContain(candidate.slice(-20));
+    expect(logged).not.toContain('seen');
+  });
+
+  test('without a token only the challenge is told (RFC 6750 §3.1)', async () => {
+    const { app, lines } = await serving();
+    for (const headers of [{}, { authorization: 'Basic YTpi' }, { authorization: 'Bearerx y' }]) {
+      const answer = await app.inject({ url: '/verify', headers });
+      expect(answer.statusCode).toBe(401);
+      expect(answer.headers['www-authenticate']).toBe('Bearer realm="jwtctl"');
+      expect(answer.json()).toEqual({ error: 'Invalid Token' });
+    }
+    expect(lines().map(({ code }) => code)).toEqual(Array(3).fill('ERR_TOKEN_MISSING'));
+  });
+
+  test('the scheme is read whatever its case is', async () => {
+    const { app } = await serving();
+    for (const scheme of ['bearer', 'BEARER', 'Bearer ']) {
+      const answer = await app.inject({ url: '/verify', headers: { authorization: `${scheme} ${token}` } });
+      expect(answer.statusCode).toBe(200);
+    }
+  });
+
+  test('a cookie holds a token only where one is named, and more than one token is none', async () => {
+    const without = await serving();
+    const cookie = `theme=dark; session="${token}"; other=x`;
+    expect((await without.app.inject({ url: '/verify', headers: { cookie } })).statusCode).toBe(401);
+
+    const { app, lines } = await serving({ cookie: 'session' });
+    const status = async (headers: Record<string, string>) =>
+      (await app.inject({ url: '/verify', headers })).statusCode;
+    expect(await status({ cookie })).toBe(200);
+    expect(await status({ cookie, authorization: 'Basic YTpi' })).toBe(200);
+    expect(await status({ cookie: `session=; a=b`, ...bearer(token) })).toBe(200);
+    expect(await status({ cookie: `xsession=${token}` })).toBe(401);
+    expect(await status({ cookie: 'session=' })).toBe(401);
+
+    const both = await app.inject({ url: '/verify', headers: { cookie, ...bearer(token) } });
+    expect(both.statusCode).toBe(400);
+    expect(both.headers['www-authenticate']).toContain('error="invalid_request"');
+    expect(both.json()).toEqual({ error: 'Invalid Request' });
+    expect(await status({ cookie: `session=${token}; session=${token}` })).toBe(400);
+    expect(lines().at(-1)).toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS', status: 400 });
+  });
+
+  test('over a socket: two Authorization headers are more than one token, and a header has its limit', async () => {
+    const { app } = await serving();
+    await app.listen({ host: '127.0.0.1', port: 0 });
+    const { port } = app.server.address() as AddressInfo;
+    const ask = async (...headers: string[]) => {
+      const asked = request({ host: '127.0.0.1', port, path: '/verify', headers: ['Host', 'x', ...headers] });
+      const [response] = (await once(asked.end(), 'response')) as [IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    expect(await ask('Authorization', `Bearer ${token}`)).toBe(200);
+    expect(await ask('Authorization', `Bearer ${token}`, 'authorization', `Bearer ${token}`)).toBe(400);
+    expect(await ask('Authorization', `Bearer ${'x'.repeat(17_000)}`)).toBe(431);
+  });
+
+  test('a proxy may ask with any method, with the path of the original request, and with its body', async () => {
+    const { app } = await serving();
+    const ask = async (method: string, url: string, more: object = {}) =>
+      (await app.inject({ method: method as 'GET', url, headers: bearer(token), ...more })).statusCode;
+
+    for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'PROPFIND', 'PURGE']) {
+      expect({ method, status: await ask(method, '/verify') }).toEqual({ method, status: 200 });
+    }
+    for (const url of ['/verify/', '/verify/a/b?c=d', '/verify?x=%zz', '/verify/%zz', '/verify//..;/a']) {
+      expect({ url, status: await ask('POST', url) }).toEqual({ url, status: 200 });
+    }
+    for (const type of ['application/json', 'text/plain', 'multipart/form-data', 'nonsense']) {
+      const headers = { ...bearer(token), 'content-type': type };
+      expect(await ask('POST', '/verify', { headers, payload: '{"not json' })).toBe(200);
+    }
+    expect(await ask('GET', '/verifyx')).toBe(404);
+    expect(await ask('GET', '/')).toBe(404);
+  });
+
+  test('a store that cannot answer is a 503 to be asked again, never a verdict', async () => {
+    const failure = new JwtctlError('unavailable', 'ERR_REGISTRY_UNAVAILABLE', 'Redis is away.');
+    const { app, lines } = await serving({
+      verifier: {
+        verify: async () => {
+          throw failure;
+        },
+      },
+    });
+    const answer = await app.inject({ url: '/verify', headers: bearer(token) });
+
+    expect(answer.statusCode).toBe(503);
+    expect(answer.headers['retry-after']).toBe('1');
+    expect(answer.headers['www-authenticate']).toBeUndefined();
+    expect(answer.json()).toEqual({ error: 'Service Unavailable' });
+    expect(lines()).toMatchObject([
+      { level: 'error', code: 'ERR_REGISTRY_UNAVAILABLE', msg: 'Redis is away.', status: 503 },
+    ]);
+  });
+
+  test('a defect is a 500 whose wording reaches neither answer nor log', async () => {
+    const { app, lines } = await serving({
+      verifier: {
+        verify: async (text) => {
+          throw new TypeError(`cannot read ${text}`);
+        },
+      },
+    });
+    const answer = await app.inject({ url: '/verify', headers: bearer(token) });
+
+    expect(answer.statusCode).toBe(500);
+    expect(answer.json()).toEqual({ error: 'Internal Server Error' });
+    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_BUG', error: 'TypeError', status: 500 }]);
+    expect(lines()[0].at.length).toBeGreaterThan(0);
+    expect(JSON.stringify(lines())).not.toContain(token);
+  });
+
+  test('acceptances are logged at debug only, without subject or token', async () => {
+    const quiet = await serving();
+    await quiet.app.inject({ url: '/verify', headers: bearer(token) });
+    expect(quiet.lines()).toEqual([]);
+
+    const { app, lines } = await serving({ level: 'debug' });
+    const headers = { ...bearer(token), 'x-request-id': 'no\\"good' };
+    await app.inject({ url: '/verify', headers });
+    expect(lines()).toMatchObject([{ level: 'debug', code: 'active', status: 200 }]);
+    expect(lines()[0].requestId).toMatch(/^[\w-]{8,}-1$/);
+  });
+});

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { Agent, type IncomingHttpHeaders, request } from 'node:http';
+import { vi } from 'vitest';
+import { BIN } from './spawned.js';
+
+/** `jwtctl serve` of the built command line, in a process of its own. */
+export interface Served {
+  port: number;
+  pid: number;
+  /** What it has logged so far. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
+  lines(): any[];
+  /** Resolves once it has logged this so often. */
+  logged(message: string, count?: number): Promise<void>;
+  signal(signal: NodeJS.Signals): void;
+  /** Resolves with its end. */
+  ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
+  /** Ends it, whatever it is doing. */
+  kill(): Promise<void>;
+}
+
+export async function startServed(env: Record<string, string>, ...flags: string[]): Promise<Served> {
+  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--quiet', ...flags], {
+    cwd: '/',
+    env: { JWTCTL_SERVE_DRAIN: '1', ...env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  let text = '';
+  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
+    text += piece;
+  });
+  const ended = once(child, 'close').then(([exitCode, signal]) => ({ exitCode, signal }));
+  const lines = () =>
+    text
+      .slice(0, text.lastIndexOf('\n') + 1)
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  const logged = (message: string, count = 1) =>
+    vi.waitFor(
+      () => {
+        if (child.exitCode !== null) throw new Error(`It ended with ${child.exitCode}: ${text}`);
+        const seen = lines().filter(({ msg }) => msg.startsWith(message)).length;
+        if (seen < count) throw new Error(`'${message}' was logged ${seen} times: ${text}`);
+      },
+      { timeout: 15_000, interval: 20 },
+    );
+  await logged('listening');
+  return {
+    port: lines().find(({ msg }) => msg === 'listening').port,
+    pid: Number(child.pid),
+    ...{ lines, logged, ended },
+    signal: (signal) => child.kill(signal),
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+export interface Answered {
+  status: number;
+  headers: IncomingHttpHeaders;
+  body: string;
+}
+
+export function get(
+  port: number,
+  path: string,
+  headers: Record<string, string> = {},
+  agent: Agent = new Agent(),
+): Promise<Answered> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ host: '127.0.0.1', port, path, headers, agent }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        body += piece;
+      });
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, headers: response.headers, body }),
+      );
+      response.on('error', reject);
+    });
+    asked.on('error', reject);
+    asked.end();
+  });
+}
+
+/** Requests without a pause over connections that are kept, as a proxy makes them. */
+export interface Traffic {
+  /** How many were answered so far, by status. */
+  answers: ReadonlyMap<number, number>;
+  /** What became of those that were not. */
+  failures: readonly string[];
+  /** Resolves once every connection has been closed by an answer that said so, or after {@link stop}. */
+  done: Promise<void>;
+  stop(): void;
+}
+
+/** Each connection ends with the answer that closes it: a proxy that saw the server unready would send no more. */
+export function startTraffic(
+  port: number,
+  connections: number,
+  headers: () => Record<string, string>,
+): Traffic {
+  const answers = new Map<number, number>();
+  const failures: string[] = [];
+  let isStopped = false;
+  const drive = async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    try {
+      while (!isStopped) {
+        const answer = await get(port, '/verify', headers(), agent);
+        answers.set(answer.status, (answers.get(answer.status) ?? 0) + 1);
+        if (answer.headers.connection === 'close') return;
+      }
+    } catch (error) {
+      failures.push(String(error));
+    } finally {
+      agent.destroy();
+    }
+  };
+  const done = Promise.all(Array.from({ length: connections }, drive)).then(() => {});
+  return {
+    ...{ answers, failures, done },
+    stop: () => {
+      isStopped = true;
+    },
+  };
+}

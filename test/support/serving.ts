@@ -1,0 +1,74 @@
+import type { FastifyInstance } from 'fastify';
+import { createApp } from '../../src/server/app.js';
+import type { Client } from '../../src/server/introspection.js';
+import { createMetrics } from '../../src/server/metrics.js';
+import { openLog, requestLog } from '../../src/server/request-log.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { openContext } from './opened-context.js';
+import type { Stores } from './stores.js';
+
+export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é' };
+
+/** The server's routes over real stores, asked without a socket. */
+export interface Serving {
+  app: FastifyInstance;
+  verifier: LiveVerifier;
+  readiness: { isStopping: boolean };
+  /** What was logged so far. */
+  // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
+  lines(): any[];
+  close(): Promise<void>;
+}
+
+export interface ServingOptions {
+  cookie?: string;
+  client?: Client | null;
+  level?: 'debug' | 'info';
+  /** In place of what the stores say. */
+  verifier?: Partial<LiveVerifier>;
+}
+
+export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
+  const { cookie = null, client = CLIENT, level = 'info' } = options;
+  const context = await openContext(stores);
+  const verifier = { ...(await openLiveVerifier(context)), ...options.verifier };
+  let text = '';
+  const log = openLog(level, {
+    write: (line) => {
+      text += line;
+    },
+  });
+  const readiness = { isStopping: false };
+  const metrics = createMetrics(() => verifier.health(), context.clock);
+  const app = createApp({
+    verifier,
+    metrics,
+    metricsText: () => metrics.registry.metrics(),
+    log: requestLog(log),
+    readiness,
+    cookie,
+    client,
+    jwkSetMaxAgeSeconds: 300,
+  });
+  return {
+    ...{ app, verifier, readiness },
+    lines: () =>
+      text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line)),
+    close: async () => {
+      await app.close();
+      await verifier.close();
+      await context.dispose();
+    },
+  };
+}
+
+export function bearer(token: string): { authorization: string } {
+  return { authorization: `Bearer ${token}` };
+}
+
+export function basic({ id, secret }: Client): { authorization: string } {
+  return { authorization: `Basic ${Buffer.from(`${id}:${secret}`).toString('base64')}` };
+}
