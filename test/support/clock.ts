@@ -21,6 +21,9 @@ export class StandingClock implements Clock {
     });
   };
 
+  readonly pause = (milliseconds: number, signal?: AbortSignal): Promise<void> =>
+    this.until(this.#now + milliseconds / 1000, signal);
+
   /** Resolves once somebody waits. @returns the times that are waited for */
   async awaited(): Promise<number[]> {
     if (this.#waiting.length === 0) await new Promise<void>((tell) => this.#watching.push(tell));

@@ -184,3 +184,10 @@ function systemCode(error: unknown): string | null {
 function portOf(address: RedisAddress): string {
   return address.nodes[0]?.split(':').at(-1) ?? '6379';
 }
+
+export function foreignKey(key: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
+    hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+    details: { key },
+  });
+}

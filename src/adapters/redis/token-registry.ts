@@ -1,4 +1,5 @@
-import { JwtctlError } from '../../domain/errors.js';
+import type { JwtctlError } from '../../domain/errors.js';
+import { alive } from '../../domain/fleet.js';
 import type {
   EntryFilter,
   EntryName,
@@ -14,13 +15,15 @@ import type {
   TidyOutcome,
   TokenRegistry,
   UserStatus,
+  VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
-import { replyCode } from './errors.js';
+import { foreignKey, replyCode } from './errors.js';
+import { announce, readFleet, withdraw } from './fleet.js';
 import {
   entryMember,
   type Keyspace,
@@ -82,7 +85,7 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
     const answer = await this.#register({ sub, entry, ...options });
-    if (answer === NOT_OURS) throw this.#foreignKey(this.#keyspace.keysOf(sub).entries);
+    if (answer === NOT_OURS) throw foreignKey(this.#keyspace.keysOf(sub).entries);
     return pairs(answer).flatMap(([member, exp]) => parseEntry(member, exp) ?? []);
   }
 
@@ -94,7 +97,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return settled.map((outcome, index) => {
       if (outcome.status === 'rejected') throw outcome.reason;
       const { sub } = registrations[index] as Registration;
-      return outcome.value === NOT_OURS ? this.#foreignKey(this.#keyspace.keysOf(sub).entries) : null;
+      return outcome.value === NOT_OURS ? foreignKey(this.#keyspace.keysOf(sub).entries) : null;
     });
   }
 
@@ -157,6 +160,18 @@ export class RedisTokenRegistry implements TokenRegistry {
     return listNodes(this.#connection);
   }
 
+  announce(announcement: VerifierAnnouncement): Promise<void> {
+    return announce(this.#whole(), announcement, this.#tolerance);
+  }
+
+  withdraw(id: string): Promise<void> {
+    return withdraw(this.#whole(), id);
+  }
+
+  async fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return alive(await readFleet(this.#whole()), now - this.#tolerance);
+  }
+
   #register({ sub, entry, now, user, label, maxPerSubject }: Registration) {
     const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
     return this.#run(sub, REGISTER, now, [
@@ -206,18 +221,6 @@ export class RedisTokenRegistry implements TokenRegistry {
       if (reply instanceof Error) throw this.#connection.translate(reply);
       return reply;
     });
-  }
-
-  #foreignKey(key: string): JwtctlError {
-    return new JwtctlError(
-      'state',
-      'ERR_REDIS_FOREIGN_KEY',
-      `The key ${key} in Redis holds something else.`,
-      {
-        hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
-        details: { key },
-      },
-    );
   }
 }
 

@@ -1,4 +1,5 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import { alive } from '../../domain/fleet.js';
 import type {
   EntryFilter,
   EntryName,
@@ -14,10 +15,12 @@ import type {
   TidyOutcome,
   TokenRegistry,
   UserStatus,
+  VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
+import { announce, readFleet, withdraw } from './fleet.js';
 import type { Schema, SqlExecutor } from './schema.js';
 import { readStanding, SqliteStandings } from './standings.js';
 import { surveyPages } from './survey.js';
@@ -203,6 +206,18 @@ export class SqliteTokenRegistry implements TokenRegistry {
         reachable: true,
       },
     ];
+  }
+
+  announce(announcement: VerifierAnnouncement): Promise<void> {
+    return announce(this.#db, announcement, this.#tolerance);
+  }
+
+  withdraw(id: string): Promise<void> {
+    return withdraw(this.#db, id);
+  }
+
+  async fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return alive(await readFleet(this.#db), now - this.#tolerance);
   }
 
   #nothingRemoved(): WideRemoval {
