@@ -12,7 +12,7 @@ import { EXIT } from '../output/exit-code.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../output/views/key-compromise.js';
 import { purgeReport } from '../output/views/key-custody.js';
 import { keyUsageReport } from '../output/views/key-usage.js';
-import { keyRecord, UNANNOUNCED } from '../output/views/keys.js';
+import { keyRecord, stragglerWarnings, UNANNOUNCED } from '../output/views/keys.js';
 import { examples } from './examples.js';
 import { durationFlag } from './flags.js';
 import type { Action, Run } from './invocation.js';
@@ -23,7 +23,10 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
   group
     .command('activate')
     .argument('<kid>')
-    .option('--now', 'even if the key has not been published for keys.publishLead')
+    .option(
+      '--now',
+      'even if the key has not been published for keys.publishLead, or a verifier that runs has not loaded it',
+    )
     .description('let a pending key sign in place of the active one')
     .addHelpText('after', examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run'))
     .action(run(activate));
@@ -84,8 +87,8 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     context.generator(),
   ]);
   const { dryRun } = globals;
-  const { key, isUnannounced, published } = await activateKey(
-    { database, sealer, generator, clock, actor },
+  const activation = await activateKey(
+    { database, openRegistry: context.registry, sealer, generator, clock, actor },
     {
       kid,
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
@@ -95,8 +98,10 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
       dryRun,
     },
   );
+  const { key, isUnannounced, published } = activation;
   return {
     view: keyRecord(key, clock.now(), dryRun),
+    warnings: dryRun ? [] : stragglerWarnings(kid, activation, false),
     notes: [
       ...(isUnannounced && !dryRun ? [UNANNOUNCED] : []),
       ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),

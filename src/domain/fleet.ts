@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { failureText, JwtctlError } from './errors.js';
 import type { Clock, LogProgress, TokenRegistry, VerifierAnnouncement } from './ports.js';
+import { excerpt } from './prose.js';
 
 /** The verifiers that run, as far as one can know. */
 export interface Fleet {
@@ -39,6 +40,16 @@ export async function askFleetWithin(
 /** Those that would refuse a token under this key as unknown. */
 export function withoutKey({ verifiers }: Fleet, kid: string): VerifierAnnouncement[] {
   return verifiers.filter(({ kids }) => !kids.includes(kid));
+}
+
+/** More are not named one by one. */
+const MOST_NAMED = 10;
+
+/** For a message: `api-1 (pid 4711), api-2 (pid 12)`. Their hosts have written it. */
+export function nameVerifiers(verifiers: readonly VerifierAnnouncement[]): string {
+  const named = verifiers.slice(0, MOST_NAMED).map(({ host, pid }) => `${excerpt(host)} (pid ${pid})`);
+  const rest = verifiers.length - named.length;
+  return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
 }
 
 export interface FleetReport {

@@ -111,6 +111,7 @@ describe('a compromised key', () => {
         rotateAfterSeconds: 1,
         isForced: true,
         keepsLead: false,
+        leavesStragglers: false,
       },
     });
     const before = await states();

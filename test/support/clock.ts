@@ -14,8 +14,13 @@ export class StandingClock implements Clock {
 
   readonly until = (time: number, signal?: AbortSignal): Promise<void> => {
     if (time <= this.#now) return Promise.resolve();
-    return new Promise((wake, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    return new Promise((resolve, reject) => {
+      const give = () => reject(signal?.reason);
+      signal?.addEventListener('abort', give, { once: true });
+      const wake = () => {
+        signal?.removeEventListener('abort', give);
+        resolve();
+      };
       this.#waiting.push({ time, wake });
       for (const tell of this.#watching.splice(0)) tell();
     });
