@@ -15,6 +15,7 @@ import { keyUsageReport } from '../output/views/key-usage.js';
 import { keyRecord, stragglerWarnings, UNANNOUNCED } from '../output/views/keys.js';
 import { examples } from './examples.js';
 import { durationFlag } from './flags.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from './fleet-wait.js';
 import type { Action, Run } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 
@@ -52,6 +53,7 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
     .command('compromise')
     .argument('<kid>')
     .requiredOption('--reason <text>', 'what happened, for the security log and the audit log', parseReason)
+    .addOption(waitFleetOption())
     .description(
       'end a leaked key: it is refused at once, another one signs, every token under it is removed, and it is shown that none is left',
     )
@@ -125,11 +127,8 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, with
   };
 };
 
-const compromise: Action<{ reason: string }, [string]> = async (
-  { context: open, globals, signal, withProgress },
-  { reason },
-  kid,
-) => {
+const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
+  const { context: open, globals, signal, withProgress } = invocation;
   const context = await open();
   const { settings, clock, actor } = context;
   const [database, sealer, generator] = await Promise.all([
@@ -143,7 +142,7 @@ const compromise: Action<{ reason: string }, [string]> = async (
       { database, openRegistry: context.registry, sealer, generator, clock, actor },
       {
         kid,
-        reason,
+        reason: flags.reason,
         policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
         alg: settings.keys.algorithm,
         bits: settings.keys.bits,
@@ -153,12 +152,12 @@ const compromise: Action<{ reason: string }, [string]> = async (
       },
     ),
   );
-  return {
+  return afterFleet(invocation, flags, report.eventId, {
     view: compromiseReport(report, dryRun),
     exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
     notes: dryRun ? [] : compromiseNotes(report),
     warnings: compromiseWarnings(report, dryRun),
-  };
+  });
 };
 
 function compromiseNotes(report: CompromiseReport): string[] {

@@ -60,6 +60,9 @@ export interface FleetReport {
   stragglers: VerifierAnnouncement[];
 }
 
+/** What came of a wait, or why nothing could be seen of the fleet. */
+export type FleetPassage = FleetReport | { unasked: string };
+
 /** How often the fleet is looked at, in milliseconds. */
 const LOOK_EVERY_MS = 100;
 
@@ -75,13 +78,13 @@ const LOOK_EVERY_MS = 100;
  * @returns what the last look saw, or why there was nothing to see
  */
 export async function awaitPassage(
-  { registry, clock }: { registry: TokenRegistry; clock: Clock },
+  { openRegistry, clock }: { openRegistry: () => Promise<TokenRegistry>; clock: Clock },
   eventId: number | null,
   options: { timeoutSeconds: number; signal: AbortSignal; onLook?: (report: FleetReport) => void },
-): Promise<FleetReport | { unasked: string }> {
+): Promise<FleetPassage> {
   const giveUpAt = clock.now() + options.timeoutSeconds;
   for (;;) {
-    const { verifiers, unasked } = await askFleet(async () => registry, clock);
+    const { verifiers, unasked } = await askFleet(openRegistry, clock);
     const stragglers = verifiers.filter(({ log }) => eventId !== null && !hasRead(log, eventId));
     const count = verifiers.length;
     const report = { verifiers: count, passed: count - stragglers.length, stragglers };

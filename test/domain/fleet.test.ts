@@ -40,7 +40,10 @@ function answering(...looks: Array<VerifierAnnouncement[] | Error>): TokenRegist
 async function passage(registry: TokenRegistry, eventId: number | null = 7) {
   const clock = new StandingClock(NOW);
   let isOver = false;
-  const wait = awaitPassage({ registry, clock }, eventId, { timeoutSeconds: 10, signal }).finally(() => {
+  const wait = awaitPassage({ openRegistry: async () => registry, clock }, eventId, {
+    timeoutSeconds: 10,
+    signal,
+  }).finally(() => {
     isOver = true;
   });
   while (!isOver) {
@@ -100,7 +103,7 @@ describe('waiting for an event to be read', () => {
     const clock = new StandingClock(NOW);
     const interrupting = new AbortController();
     const options = { timeoutSeconds: 10, signal: interrupting.signal };
-    const wait = awaitPassage({ registry: answering([lacks('a')]), clock }, 7, options);
+    const wait = awaitPassage({ openRegistry: async () => answering([lacks('a')]), clock }, 7, options);
     await clock.awaited();
     interrupting.abort();
     expect(await wait).toMatchObject({ verifiers: 1, passed: 0 });
