@@ -92,7 +92,8 @@ export async function awaitPassage(
       options.onLook?.(report);
       if (stragglers.length === 0) return report;
     }
-    if (clock.now() >= giveUpAt || options.signal.aborted) return unasked === null ? report : { unasked };
+    // Of whole seconds the first may be almost over.
+    if (clock.now() > giveUpAt || options.signal.aborted) return unasked === null ? report : { unasked };
     await clock.pause(LOOK_EVERY_MS, options.signal).catch((error) => {
       if (!options.signal.aborted) throw error;
     });

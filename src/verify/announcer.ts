@@ -26,6 +26,7 @@ export class Announcer {
   readonly #ports: AnnouncerPorts;
   readonly #self: Pick<VerifierAnnouncement, 'id' | 'host' | 'pid' | 'startedAt'>;
   #telling: Promise<void> | null = null;
+  #isAskedAgain = false;
   /** What was last taken in; null where that is not known. */
   #told: { at: number; knowledge: string } | null = null;
 
@@ -40,9 +41,8 @@ export class Announcer {
    * @returns once it was told, or could not be
    */
   tell(): Promise<void> {
-    this.#telling ??= this.#tellIfDue().finally(() => {
-      this.#telling = null;
-    });
+    if (this.#telling === null) this.#telling = this.#tellAll();
+    else this.#isAskedAgain = true;
     return this.#telling;
   }
 
@@ -51,6 +51,15 @@ export class Announcer {
     await this.#telling;
     // Whoever did not take in the last one would only be waited for in vain.
     if (this.#told !== null) await this.#ports.registry.withdraw(this.#self.id).catch(() => {});
+  }
+
+  /** What was read while one was on its way is told right after it. */
+  async #tellAll(): Promise<void> {
+    do {
+      this.#isAskedAgain = false;
+      await this.#tellIfDue();
+    } while (this.#isAskedAgain);
+    this.#telling = null;
   }
 
   async #tellIfDue(): Promise<void> {

@@ -74,7 +74,7 @@ describe('waiting for an event to be read', () => {
 
   test('is given up in the end, and tells who has not', async () => {
     const report = { verifiers: 2, passed: 1, stragglers: [lacks('b')] };
-    expect(await passage(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 10 });
+    expect(await passage(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 11 });
   });
 
   test('does not count one that is gone, and counts one that came', async () => {
@@ -92,7 +92,7 @@ describe('waiting for an event to be read', () => {
     expect(await passage(answering([lacks('a')], away, [has('a')]))).toMatchObject({
       ...{ report: { verifiers: 1, passed: 1 }, seconds: 2 },
     });
-    expect(await passage(answering(away))).toEqual({ report: { unasked: 'It is away.' }, seconds: 10 });
+    expect(await passage(answering(away))).toEqual({ report: { unasked: 'It is away.' }, seconds: 11 });
   });
 
   test('has nothing to wait for where the event has expired', async () => {
