@@ -16,6 +16,7 @@ let service: EmbeddedService;
 let follower: Follower;
 let isDatabaseAway: boolean;
 let isRegistryAway: boolean;
+let withdrawals: number;
 /** In the order in which they were told. */
 let told: VerifierAnnouncement[];
 
@@ -24,12 +25,17 @@ beforeEach(async () => {
   isDatabaseAway = false;
   isRegistryAway = false;
   told = [];
+  withdrawals = 0;
   const { clock, database } = service;
   const { registry } = service.withRegistry({
     announce: async (announcement) => {
       if (isRegistryAway) throw away;
       told.push(announcement);
       await service.registry.announce(announcement);
+    },
+    withdraw: async (id) => {
+      withdrawals += 1;
+      await service.registry.withdraw(id);
     },
   });
   const reading = async <T>(read: () => Promise<T>): Promise<T> => {
@@ -150,6 +156,15 @@ describe('a verifier that runs', () => {
     expect(told.length).toBeGreaterThan(0);
     expect(await fleet()).toEqual([]);
   });
+});
+
+test('a verifier that ends asks nothing of a registry that was away when it last told', async () => {
+  await follower.begin();
+  await pass(1);
+  isRegistryAway = true;
+  await pass(3);
+  await follower.end();
+  expect(withdrawals).toBe(0);
 });
 
 describe('what a verifier says of the log', () => {
