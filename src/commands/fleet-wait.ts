@@ -14,7 +14,7 @@ export interface FleetFlags {
 export function waitFleetOption(): Option {
   return new Option(
     '--wait-fleet [duration]',
-    'wait until every verifier that runs has read it, and name those that have not (for 10s at most)',
+    'wait so long at most until every verifier that runs has read it, and name those that have not',
   )
     .preset('10s')
     .argParser(durationFlag);

@@ -253,6 +253,14 @@ describe('another run', () => {
     expect((await rows('security_log')).map(({ type }) => type)).toEqual(['key_compromised']);
   });
 
+  test('tells which event it was, where an earlier run recorded it too, and none for a dry run', async () => {
+    const dry = await compromise('k1', { dryRun: true });
+    const first = await compromise('k1');
+    const again = await compromise('k1');
+    const [event] = await rows('security_log');
+    expect([dry.eventId, first.eventId, again.eventId]).toEqual([null, event?.id, event?.id]);
+  });
+
   test('with nothing left to do changes nothing, in the audit log neither', async () => {
     await compromise('k1');
     const before = [await states(), await rows('audit_log'), await rows('security_log')];

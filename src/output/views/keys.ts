@@ -152,7 +152,9 @@ export function stragglerWarnings(
     ? [
         `Key ${kid} waits for ${who}. Run the same command again later, or with --force to go on without them.`,
       ]
-    : [`Key ${kid} signs now, and leaves behind ${who}. They refuse its tokens until they have.`];
+    : [
+        `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
+      ];
 }
 
 /** Said once, before a wait. */
