@@ -11,4 +11,5 @@ export const systemClock: Clock = {
     const ms = Math.min(rest + 2, 2 ** 31 - 1);
     if (rest > 0) await delay(ms, undefined, signal === undefined ? {} : { signal });
   },
+  pause: (milliseconds, signal) => delay(milliseconds, undefined, signal === undefined ? {} : { signal }),
 };

@@ -26,6 +26,9 @@ export interface OpenVerifier extends Verifier {
  * kept in the process until the registry takes them back, which takes milliseconds; where a master hangs, at most a second.
  * Whatever the registry loses in a failover, the security log repeats: it is read every second.
  *
+ * It tells in Redis which keys and which events of the security log it has read, for commands that wait until all verifiers
+ * have; one that is silent for 10 s counts as gone.
+ *
  * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
  * is accepted.
  *
@@ -33,7 +36,7 @@ export interface OpenVerifier extends Verifier {
  * @param options settings that go before those of variables and files, in the nesting of a configuration file:
  * `{ mysql: { url }, redis: { nodes } }`
  * @throws JwtctlError (usage) for a configuration that cannot be used; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
- * kind `unavailable` where MySQL does not answer. Redis is first asked with the first token.
+ * kind `unavailable` where MySQL does not answer. Where Redis does not, it opens all the same, after the time-out.
  */
 export async function openVerifier({
   nearCache,

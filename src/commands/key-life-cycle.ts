@@ -12,9 +12,10 @@ import { EXIT } from '../output/exit-code.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../output/views/key-compromise.js';
 import { purgeReport } from '../output/views/key-custody.js';
 import { keyUsageReport } from '../output/views/key-usage.js';
-import { keyRecord, UNANNOUNCED } from '../output/views/keys.js';
+import { keyRecord, stragglerWarnings, UNANNOUNCED } from '../output/views/keys.js';
 import { examples } from './examples.js';
 import { durationFlag } from './flags.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from './fleet-wait.js';
 import type { Action, Run } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 
@@ -23,7 +24,10 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
   group
     .command('activate')
     .argument('<kid>')
-    .option('--now', 'even if the key has not been published for keys.publishLead')
+    .option(
+      '--now',
+      'even if the key has not been published for keys.publishLead, or a verifier that runs has not loaded it',
+    )
     .description('let a pending key sign in place of the active one')
     .addHelpText('after', examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run'))
     .action(run(activate));
@@ -49,6 +53,7 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
     .command('compromise')
     .argument('<kid>')
     .requiredOption('--reason <text>', 'what happened, for the security log and the audit log', parseReason)
+    .addOption(waitFleetOption())
     .description(
       'end a leaked key: it is refused at once, another one signs, every token under it is removed, and it is shown that none is left',
     )
@@ -84,8 +89,8 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     context.generator(),
   ]);
   const { dryRun } = globals;
-  const { key, isUnannounced, published } = await activateKey(
-    { database, sealer, generator, clock, actor },
+  const activation = await activateKey(
+    { database, openRegistry: context.registry, sealer, generator, clock, actor },
     {
       kid,
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
@@ -95,8 +100,10 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
       dryRun,
     },
   );
+  const { key, isUnannounced, published } = activation;
   return {
     view: keyRecord(key, clock.now(), dryRun),
+    warnings: dryRun ? [] : stragglerWarnings(kid, activation, false),
     notes: [
       ...(isUnannounced && !dryRun ? [UNANNOUNCED] : []),
       ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),
@@ -120,11 +127,8 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, with
   };
 };
 
-const compromise: Action<{ reason: string }, [string]> = async (
-  { context: open, globals, signal, withProgress },
-  { reason },
-  kid,
-) => {
+const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
+  const { context: open, globals, signal, withProgress } = invocation;
   const context = await open();
   const { settings, clock, actor } = context;
   const [database, sealer, generator] = await Promise.all([
@@ -138,7 +142,7 @@ const compromise: Action<{ reason: string }, [string]> = async (
       { database, openRegistry: context.registry, sealer, generator, clock, actor },
       {
         kid,
-        reason,
+        reason: flags.reason,
         policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
         alg: settings.keys.algorithm,
         bits: settings.keys.bits,
@@ -148,12 +152,12 @@ const compromise: Action<{ reason: string }, [string]> = async (
       },
     ),
   );
-  return {
+  return afterFleet(invocation, flags, report.eventId, {
     view: compromiseReport(report, dryRun),
     exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
     notes: dryRun ? [] : compromiseNotes(report),
     warnings: compromiseWarnings(report, dryRun),
-  };
+  });
 };
 
 function compromiseNotes(report: CompromiseReport): string[] {

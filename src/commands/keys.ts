@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
+import { askFleetWithin, NOBODY } from '../domain/fleet.js';
 import { generateKeys, planGeneration } from '../domain/key-generation.js';
 import { requireKey } from '../domain/key-lookup.js';
 import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../domain/key-rotation.js';
@@ -11,11 +12,14 @@ import {
   type SigningAlgorithm,
 } from '../domain/signing-key.js';
 import {
+  fleetAwaited,
   generationPlan,
   keyList,
+  keyListWithFleet,
   keyRecord,
   keyRecordWithJwk,
   rotationReport,
+  stragglerWarnings,
   UNANNOUNCED,
 } from '../output/views/keys.js';
 import { examples } from './examples.js';
@@ -67,7 +71,11 @@ export const defineKeys: DefineGroup = (group, run) => {
       durationFlag,
     )
     .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
-    .option('--wait', 'wait until the next key has been published for long enough, with --now too')
+    .option(
+      '--wait',
+      'wait until the next key has been published for long enough and verifiers have loaded it, with --now too',
+    )
+    .option('--force', 'go on without verifiers that run and have not loaded the next key')
     .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
     .action(run(rotate));
 
@@ -104,16 +112,19 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   };
 };
 
-const list: Action<{ state?: KeyState }, []> = async ({ context: open }, { state }) => {
+/** How long the list waits for a registry that does not answer, in milliseconds: it is about keys. */
+const FLEET_WITHIN_MS = 1_000;
+
+const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }, { state }) => {
   const context = await open();
   const { keys } = await (await context.database()).keys.snapshot();
+  const shown = keys.filter((key) => state === undefined || key.state === state);
+  const isAsked = shown.length > 0 && globals.format !== 'quiet';
+  const fleet = isAsked ? await askFleetWithin(FLEET_WITHIN_MS, context.registry, context.clock) : NOBODY;
+  const empty = state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`];
   return {
-    view: keyList(
-      keys.filter((key) => state === undefined || key.state === state),
-      context.clock.now(),
-      false,
-      ...(state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`]),
-    ),
+    view: keyListWithFleet(shown, fleet, context.clock.now(), ...empty),
+    notes: fleet.unasked === null ? [] : [`How many verifiers know each key is not known: ${fleet.unasked}`],
   };
 };
 
@@ -122,8 +133,8 @@ const show: Action<object, [string]> = async ({ context: open }, _flags, kid) =>
   return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
 };
 
-const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true }, []> = async (
-  { context: open, globals, waitUntil },
+const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true; force?: true }, []> = async (
+  { context: open, globals, waitUntil, present, signal },
   flags,
 ) => {
   if (flags.now && flags.ifOlderThan !== undefined) {
@@ -140,7 +151,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true }, []> = as
     context.sealer(),
     context.generator(),
   ]);
-  const ports = { database, sealer, generator, clock, actor };
+  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
   const input = {
     policy: {
       rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
@@ -148,14 +159,29 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true }, []> = as
       ...lifetimePolicy(settings),
       isForced: flags.now === true,
       keepsLead: flags.wait === true,
+      leavesStragglers: flags.force === true,
     },
     alg: settings.keys.algorithm,
     bits: settings.keys.bits,
     dryRun: globals.dryRun,
   };
-  const wait = ({ pending, signsFrom }: RotationOutcome & { signsFrom: number }) =>
-    waitUntil(signsFrom, `key ${pending} has been published for keys.publishLead`);
+  let isSaid = false;
+  const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
+    const { pending, signsFrom, awaitsFleet } = outcome;
+    if (!awaitsFleet) return waitUntil(signsFrom, `key ${pending} has been published for keys.publishLead`);
+    if (!isSaid && globals.format === 'table') await present(fleetAwaited(outcome));
+    isSaid = true;
+    await clock.pause(FLEET_LOOK_MS, signal);
+  };
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
-  const notes = outcome.isUnannounced && !globals.dryRun ? [UNANNOUNCED] : [];
-  return { view: rotationReport(outcome, globals.dryRun, clock.now()), notes };
+  const { dryRun } = globals;
+  const { rotated, active, pending, isUnannounced } = outcome;
+  return {
+    view: rotationReport(outcome, dryRun, clock.now()),
+    notes: isUnannounced && !dryRun ? [UNANNOUNCED] : [],
+    warnings: dryRun ? [] : stragglerWarnings(rotated ? active : pending, outcome, !rotated),
+  };
 };
+
+/** How often `--wait` looks whether the verifiers have loaded the key, in milliseconds. */
+const FLEET_LOOK_MS = 1_000;

@@ -15,10 +15,11 @@ import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { revocation } from '../output/views/tokens.js';
 import { storeVerification } from '../verify/store-verification.js';
+import { afterFleet, type FleetFlags } from './fleet-wait.js';
 import type { Action, Invocation } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 
-interface RevokeFlags {
+interface RevokeFlags extends FleetFlags {
   sub?: string;
   jti?: string;
   all?: true;
@@ -30,12 +31,12 @@ interface RevokeFlags {
 export const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, flags, token) => {
   const selection = revocationSelection(flags, token);
   const outcome = await revokeSelected(invocation, selection, flags.reason ?? null);
-  return {
+  return afterFleet(invocation, flags, outcome.eventId, {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
     notes: outcome.complete ? revocationNotes(outcome, selection) : [],
     warnings: outcome.complete ? [] : [incompleteRevocation(invocation.globals.dryRun)],
-  };
+  });
 };
 
 function incompleteRevocation(dryRun: boolean): string {
@@ -115,7 +116,9 @@ async function revokeSelected(
         'Counting',
         (onProgress) => countWide(ports, wide, { signal, onProgress }),
       );
-      if (globals.dryRun) return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed };
+      if (globals.dryRun) {
+        return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
+      }
       signal.throwIfAborted();
       await invocation.confirm(
         `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,

@@ -11,6 +11,7 @@ import { decodedToken, tokenList, verification } from '../output/views/tokens.js
 import { storeVerification } from '../verify/store-verification.js';
 import { examples } from './examples.js';
 import { durationFlag, momentFlag, repeatedFlag } from './flags.js';
+import { waitFleetOption } from './fleet-wait.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { issue } from './token-issue.js';
 import { register } from './token-register.js';
@@ -99,10 +100,11 @@ export const defineToken: DefineGroup = (group, run) => {
       momentFlag('--issued-before'),
     )
     .option('--reason <text>', 'why, for the security log and the audit log', parseReason)
+    .addOption(waitFleetOption())
     .description('end tokens for good, at once and everywhere')
     .addHelpText(
       'after',
-      examples('jwtctl token revoke --sub alice --all', 'echo "$TOKEN" | jwtctl token revoke -'),
+      examples('jwtctl token revoke --sub alice --all --wait-fleet', 'echo "$TOKEN" | jwtctl token revoke -'),
     )
     .action(run(revoke));
 };

@@ -7,6 +7,7 @@ import { addUser, found, removeUser, setUserStatus } from '../domain/user-admini
 import { counted } from '../output/counted.js';
 import { removedUser, userList, userRecord } from '../output/views/users.js';
 import { examples } from './examples.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from './fleet-wait.js';
 import type { Action, DefineGroup } from './invocation.js';
 import { lifetimePolicy } from './lifetime-policy.js';
 import { assertManaged } from './managed-users.js';
@@ -35,10 +36,14 @@ export const defineUsers: DefineGroup = (group, run) => {
     .action(run(show));
 
   withReason(group.command('disable').argument('<sub>'))
+    .addOption(waitFleetOption())
     .description('refuse all tokens of a user from now on, until the user is enabled again')
     .addHelpText(
       'after',
-      examples('jwtctl users disable alice', "jwtctl users disable alice --reason 'lost laptop'"),
+      examples(
+        'jwtctl users disable alice --wait-fleet',
+        "jwtctl users disable alice --reason 'lost laptop'",
+      ),
     )
     .action(run(changeStatus('disabled')));
 
@@ -92,13 +97,15 @@ const show: Action<object, [string]> = async ({ context: open }, _flags, sub) =>
   return { view: userRecord(user, context.clock.now()) };
 };
 
-function changeStatus(status: UserStatus): Action<{ reason?: string }, [string]> {
-  return async ({ context: open, globals }, flags, sub) => {
+function changeStatus(status: UserStatus): Action<{ reason?: string } & FleetFlags, [string]> {
+  return async (invocation, flags, sub) => {
+    const { context: open, globals } = invocation;
     const input = { sub: parseSubject(sub), status, reason: flags.reason ?? null, dryRun: globals.dryRun };
     const context = await open();
     assertManaged(context);
-    const user = await setUserStatus(await context.administration(), policyOf(context), input);
-    return { view: userRecord(user, context.clock.now(), globals.dryRun) };
+    const { user, eventId } = await setUserStatus(await context.administration(), policyOf(context), input);
+    const view = userRecord(user, context.clock.now(), globals.dryRun);
+    return afterFleet(invocation, flags, eventId, { view });
   };
 }
 

@@ -1,16 +1,19 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
+import { askFleet, type Fleet, NOBODY, nameVerifiers, withoutKey } from './fleet.js';
 import { changeKeys } from './key-change.js';
-import { asPending, type KeyGenerationPorts, makeSealedKey } from './key-generation.js';
+import { asPending, makeSealedKey } from './key-generation.js';
 import { keyStoreChanged, requireKeyAmong } from './key-lookup.js';
 import { assertOpens } from './key-promotion.js';
+import type { RotationPorts } from './key-rotation.js';
+import type { VerifierAnnouncement } from './ports.js';
 import { type LifetimePolicy, stepDown, stepUp } from './rotation.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
 
 export interface ActivationInput {
   kid: string;
   policy: LifetimePolicy & { publishLeadSeconds: number };
-  /** Let it sign although it has not been published for the lead. */
+  /** Let it sign although it has not been published for the lead, or a verifier that runs has not loaded it. */
   now: boolean;
   /** What a new key is made for. */
   alg: SigningAlgorithm;
@@ -24,23 +27,29 @@ export interface Activation {
   isUnannounced: boolean;
   /** The kid of the key that was made to sign next; null where another one is pending already. */
   published: string | null;
+  /** Verifiers that run and have not loaded it. */
+  stragglers: VerifierAnnouncement[];
+  /** Why the fleet could not be asked; null where it was. Then the lead has to do. */
+  fleetUnasked: string | null;
 }
 
 /**
  * Lets a pending key sign from now on, in place of the active one, and publishes the next one where none is pending any
  * more: a later rotation, or the end of a leaked key, is to find one that verifiers know. The active key stays as it is.
  *
- * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED` without `now`; what {@link assertOpens}
+ * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`; what {@link assertOpens}
  * throws, and what keeps a key from being made
  */
-export async function activateKey(ports: KeyGenerationPorts, input: ActivationInput): Promise<Activation> {
+export async function activateKey(ports: RotationPorts, input: ActivationInput): Promise<Activation> {
   const { database, clock, actor } = ports;
   const { keys } = await database.keys.snapshot();
   const key = requireKeyAmong(keys, input.kid);
   if (key.state === 'active') return asItIs(key);
   assertActivatable(key, input, clock.now());
-  if (input.dryRun)
-    return { ...asItIs({ ...key, state: 'active' }), isUnannounced: isNew(key, input, clock.now()) };
+  const fleet = await askFleet(ports.openRegistry, clock);
+  assertLoaded(key, fleet, input);
+  const isUnannounced = isNew(key, input, clock.now());
+  if (input.dryRun) return { ...asItIs({ ...key, state: 'active' }, fleet), isUnannounced };
   await assertOpens(ports, key).catch(async (error) => {
     // What has become of it since is told by the transaction.
     if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
@@ -65,15 +74,16 @@ export async function activateKey(ports: KeyGenerationPorts, input: ActivationIn
     const row = { at: now, actor, action: 'keys.activate', reason: input.now ? 'forced' : null };
     if (!(await changeKeys(stores, { revision, transitions, added }, row))) throw keyStoreChanged(key.kid);
     return {
-      key: (await stores.keys.find(key.kid)) as SigningKey,
+      ...asItIs((await stores.keys.find(key.kid)) as SigningKey, fleet),
       isUnannounced: isNew(found, input, now),
       published: added[0]?.kid ?? null,
     };
   });
 }
 
-function asItIs(key: SigningKey): Activation {
-  return { key, isUnannounced: false, published: null };
+function asItIs(key: SigningKey, fleet: Fleet = NOBODY): Activation {
+  const stragglers = withoutKey(fleet, key.kid);
+  return { key, isUnannounced: false, published: null, stragglers, fleetUnasked: fleet.unasked };
 }
 
 function hasOtherPending(keys: readonly SigningKey[], { kid }: SigningKey): boolean {
@@ -99,4 +109,15 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
       { hint: 'Wait for it, or use --now.', details: { signsFrom: publishedFrom } },
     );
   }
+}
+
+function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now }: ActivationInput): void {
+  const stragglers = withoutKey(fleet, kid);
+  if (now || stragglers.length === 0) return;
+  throw new JwtctlError(
+    'state',
+    'ERR_KEY_NOT_LOADED',
+    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}.`,
+    { hint: 'Look after them, or go on without them with --now.' },
+  );
 }

@@ -9,7 +9,7 @@ import {
 } from './key-generation.js';
 import { requireKeyAmong } from './key-lookup.js';
 import { openPrivateHalf } from './key-promotion.js';
-import type { KeySnapshot, KeyTransition, TokenRegistry } from './ports.js';
+import type { KeySnapshot, KeyTransition, Stores, TokenRegistry } from './ports.js';
 import { eventExpiry } from './revocation.js';
 import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
@@ -55,6 +55,8 @@ export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 
   wasCompromised: boolean;
   /** Why a key that is wanted in its place could not be made; null where none is missing. */
   unmade: string | null;
+  /** Of the security log; null for a dry run, and where it has expired. */
+  eventId: number | null;
 }
 
 export interface CompromiseReport extends Compromise {
@@ -130,7 +132,9 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
     const snapshot = await ports.database.keys.snapshot();
     const key = requireKeyAmong(snapshot.keys, input.kid);
     const plan = planCompromise(snapshot.keys, key, input.policy, ports.clock.now());
-    if (input.dryRun) return { ...plan, key, wasCompromised: key.state === 'compromised', unmade: null };
+    if (input.dryRun) {
+      return { ...plan, key, wasCompromised: key.state === 'compromised', unmade: null, eventId: null };
+    }
     const signer = plan.activatesNewKey ? await tryToMake(ports, input) : NOTHING_TO_MAKE;
     if (input.signal?.aborted) throw interrupted(key);
     const compromise = await commit(ports, input, snapshot, key, signer);
@@ -179,11 +183,11 @@ async function commit(
       const change = { revision, transitions: plan.transitions, added };
       if (!(await changeKeys(stores, change, row))) return null;
     }
-    if (!wasCompromised) {
-      // An issuer may sign with it for as long as it holds it.
-      const expiresAt = eventExpiry(known, policy, now + ISSUER_KEY_HOLD_SECONDS);
-      await stores.securityLog.append({ type: 'key_compromised', kid, reason, at: now, expiresAt });
-    }
+    // An issuer may sign with it for as long as it holds it.
+    const expiresAt = eventExpiry(known, policy, now + ISSUER_KEY_HOLD_SECONDS);
+    const eventId = wasCompromised
+      ? await eventIdOf(stores, kid)
+      : await stores.securityLog.append({ type: 'key_compromised', kid, reason, at: now, expiresAt });
     return {
       key: (await stores.keys.find(kid)) ?? found,
       wasCompromised,
@@ -191,8 +195,14 @@ async function commit(
       active: plan.active ?? made?.kid ?? null,
       pending: plan.pending,
       isUnannounced: plan.isUnannounced,
+      eventId,
     };
   });
+}
+
+async function eventIdOf({ securityLog }: Stores, kid: string): Promise<number | null> {
+  const events = await securityLog.findWide();
+  return events.find((event) => event.type === 'key_compromised' && event.kid === kid)?.id ?? null;
 }
 
 /** Without an active key that is what is missing, and not the one after it. */

@@ -1,4 +1,5 @@
 import { JwtctlError } from './errors.js';
+import { askFleet, type Fleet, NOBODY } from './fleet.js';
 import { changeKeys } from './key-change.js';
 import {
   asActive,
@@ -8,7 +9,7 @@ import {
   type SealedKey,
 } from './key-generation.js';
 import { assertKeyringFits, assertOpens, type PromotionPorts } from './key-promotion.js';
-import type { KeySnapshot } from './ports.js';
+import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from './ports.js';
 import { planRotation, type RotationPlan, type RotationPolicy, type RotationReason } from './rotation.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
 
@@ -27,6 +28,17 @@ export interface RotationOutcome {
   isUnannounced: boolean;
   /** Whether nothing is missing but that the pending key has been published for the lead, at `signsFrom`. */
   awaitsLead: boolean;
+  /** Whether nothing is missing but that `stragglers` load the pending key. */
+  awaitsFleet: boolean;
+  /** Verifiers that run and do not know the key that signs now, or is to. */
+  stragglers: VerifierAnnouncement[];
+  /** Why the fleet could not be asked; null where it was, or there was nothing to ask it. */
+  fleetUnasked: string | null;
+}
+
+export interface RotationPorts extends KeyGenerationPorts {
+  /** Opened where another key is to sign: that a registry is away must not keep a key from being published or retired. */
+  openRegistry(): Promise<TokenRegistry>;
 }
 
 export interface RotationInput {
@@ -38,19 +50,26 @@ export interface RotationInput {
 }
 
 /**
- * Rotates, and where only the lead is missing waits for it: `wait` is given what it waits for, and resolves at its
- * `signsFrom`. Another run that rotates meanwhile has done it.
+ * Rotates, and where only the lead is missing, or verifiers have yet to load the key, waits for it; for the verifiers as
+ * long as the lead once more, and then it is left at that. Another run that rotates meanwhile has done it.
  *
+ * @param wait is given what it waits for, and resolves at its `signsFrom`, or where it `awaitsFleet` at the next look
  * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
  */
 export async function rotateAfterLead(
-  ports: KeyGenerationPorts,
+  ports: RotationPorts,
   input: RotationInput,
   wait: (outcome: RotationOutcome & { signsFrom: number }) => Promise<void>,
 ): Promise<RotationOutcome> {
+  const { now } = ports.clock;
   let outcome = await rotateKeys(ports, input);
-  while (outcome.awaitsLead && outcome.signsFrom !== null && !input.dryRun) {
+  let giveUpAt: number | null = null;
+  while ((outcome.awaitsLead || outcome.awaitsFleet) && outcome.signsFrom !== null && !input.dryRun) {
     const { active, pending, signsFrom, retired } = outcome;
+    if (outcome.awaitsFleet) {
+      giveUpAt ??= now() + input.policy.publishLeadSeconds;
+      if (now() >= giveUpAt) return outcome;
+    }
     await wait({ ...outcome, signsFrom }).catch((error) => {
       throw isAbort(error) ? interrupted(pending) : error;
     });
@@ -69,7 +88,7 @@ export async function rotateAfterLead(
  * {@link assertKeyringFits} throw
  */
 export async function rotateKeys(
-  ports: KeyGenerationPorts,
+  ports: RotationPorts,
   input: RotationInput,
   expectedActive?: string | null,
 ): Promise<RotationOutcome> {
@@ -88,9 +107,9 @@ export async function rotateKeys(
     // Another run rotated while this one was at it. Due or forced, it has been done; unless nothing signs by now.
     if (firstActive !== signing && signing !== null) return lostRace(keys, input.policy, ports.clock.now());
 
-    const plan = planRotation(keys, input.policy, ports.clock.now());
-    if (input.dryRun) return outcomeOf(plan, []);
-    if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, []);
+    const { plan, fleet } = await planWithFleet(ports, keys, input.policy);
+    if (input.dryRun) return outcomeOf(plan, [], fleet);
+    if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, [], fleet);
     const promoted = promotedBy(plan, keys);
     try {
       if (promoted !== undefined) await assertOpensOnce(promoted);
@@ -104,7 +123,7 @@ export async function rotateKeys(
     if (active !== undefined && promoted === undefined && pairsWanted(plan) > 0 && !input.policy.isForced)
       await assertKeyringFits(ports, active);
     const made = await makeKeys(ports, input, plan);
-    const outcome = await commit(ports, { revision, keys }, { made, promoted }, input.policy);
+    const outcome = await commit(ports, { revision, keys }, { made, promoted, fleet }, input.policy);
     if (outcome !== null) return outcome;
   }
   throw new JwtctlError(
@@ -115,6 +134,22 @@ export async function rotateKeys(
       hint: 'Run `jwtctl keys rotate` again.',
     },
   );
+}
+
+/** The fleet is asked only where another key would sign: most runs find nothing due. */
+async function planWithFleet(
+  ports: RotationPorts,
+  keys: readonly SigningKey[],
+  policy: RotationPolicy,
+): Promise<{ plan: RotationPlan; fleet: Fleet }> {
+  const plan = planRotation(keys, policy, ports.clock.now());
+  if (!givesSigning(plan)) return { plan, fleet: NOBODY };
+  const fleet = await askFleet(ports.openRegistry, ports.clock);
+  return { plan: planRotation(keys, policy, ports.clock.now(), fleet), fleet };
+}
+
+function givesSigning({ reason }: RotationPlan): boolean {
+  return reason === 'due' || reason === 'forced';
 }
 
 function isAbort(error: unknown): boolean {
@@ -159,19 +194,19 @@ async function makeKeys(
 async function commit(
   ports: KeyGenerationPorts,
   { revision, keys: known }: KeySnapshot,
-  { made, promoted }: { made: readonly SealedKey[]; promoted: SigningKey | undefined },
+  { made, promoted, fleet }: { made: readonly SealedKey[]; promoted: SigningKey | undefined; fleet: Fleet },
   policy: RotationPolicy,
 ): Promise<RotationOutcome | null> {
   return ports.database.transaction(async (stores) => {
     const now = ports.clock.now();
-    const plan = planRotation(known, policy, now);
+    const plan = planRotation(known, policy, now, fleet);
     if (pairsWanted(plan) !== made.length || promotedBy(plan, known) !== promoted) return null;
     const added = made.map((key, index) =>
       plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
     );
     const change = { revision, transitions: plan.transitions, added };
     const row = { at: now, actor: ports.actor, action: 'keys.rotate', reason: plan.reason };
-    return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made) : null;
+    return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made, fleet) : null;
   });
 }
 
@@ -199,16 +234,22 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
     signsFrom: pending === null ? null : plan.signsFrom,
     isUnannounced: false,
     awaitsLead: false,
+    awaitsFleet: false,
+    stragglers: [],
+    fleetUnasked: null,
     retired: [],
   };
 }
 
-function outcomeOf(plan: RotationPlan, made: readonly SealedKey[]): RotationOutcome {
+function outcomeOf(
+  plan: RotationPlan,
+  made: readonly SealedKey[],
+  { unasked }: Pick<Fleet, 'unasked'>,
+): RotationOutcome {
   const kids = made.map((key) => key.kid);
   const activated = plan.activatesNewKey ? (kids.shift() ?? null) : plan.active;
-  const rotated = plan.reason === 'due' || plan.reason === 'forced';
   return {
-    rotated,
+    rotated: givesSigning(plan),
     reason: plan.reason,
     active: activated,
     previous: plan.previous,
@@ -216,6 +257,9 @@ function outcomeOf(plan: RotationPlan, made: readonly SealedKey[]): RotationOutc
     signsFrom: plan.signsFrom,
     isUnannounced: plan.isUnannounced,
     awaitsLead: plan.awaitsLead,
+    awaitsFleet: plan.awaitsFleet,
+    stragglers: plan.stragglers,
+    fleetUnasked: unasked,
     retired: plan.transitions
       .filter((transition) => transition.to === 'retired')
       .map((transition) => transition.kid),

@@ -17,6 +17,8 @@ export interface Clock {
   now(): number;
   /** Resolves once {@link now} has reached `time`; rejects with an AbortError once `signal` is aborted. */
   until(time: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves after so many milliseconds; rejects as {@link until} does. */
+  pause(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
 // ---- the durable stores (MySQL, MariaDB, SQLite) ----

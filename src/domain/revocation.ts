@@ -21,6 +21,8 @@ export interface RevocationOutcome {
   /** False where a part of the registry could not be reached. The security log holds everywhere all the same. */
   complete: boolean;
   missed: string[];
+  /** Of the security log; null for a dry run, which records none. */
+  eventId: number | null;
 }
 
 export interface RevocationOptions extends WalkControl {
@@ -42,7 +44,7 @@ export async function revokeToken(
     return outcome({ revoked: count, alreadyGone: count === 0 ? 1 : 0 });
   }
 
-  await record(ports, policy, options, {
+  const eventId = await record(ports, policy, options, {
     event: { type: 'token_revoked', sub: token.sub, jti: token.jti },
     target: `${token.sub} ${token.jti}`,
   });
@@ -51,6 +53,7 @@ export async function revokeToken(
     revoked: removal.removed,
     alreadyGone: removal.removed === 0 ? 1 : 0,
     replicasConfirmed: removal.replicasConfirmed ?? 0,
+    eventId,
   });
 }
 
@@ -73,12 +76,16 @@ export async function revokeSubject(
   if (options.dryRun) return outcome({ revoked: (await count()).count });
   const until = issuedBefore ?? (await ifReachable(count, { count: 0, latestIat: now })).latestIat;
 
-  await record(ports, policy, options, {
+  const eventId = await record(ports, policy, options, {
     event: { type: 'subject_revoked', sub, issuedBefore: until },
     target: sub,
   });
   const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
-  return outcome({ revoked: removal.removed, replicasConfirmed: removal.replicasConfirmed ?? 0 });
+  return outcome({
+    revoked: removal.removed,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    eventId,
+  });
 }
 
 /** Which tokens of any subject are meant. One of the two, or both at once. */
@@ -120,7 +127,7 @@ export async function revokeWide(
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { key, issuedBefore } = selection;
-  await record(ports, policy, options, {
+  const eventId = await record(ports, policy, options, {
     event:
       key === undefined
         ? { type: 'all_revoked', issuedBefore }
@@ -139,6 +146,7 @@ export async function revokeWide(
     replicasConfirmed: removal.replicasConfirmed ?? 0,
     complete: removal.complete,
     missed: removal.missed,
+    eventId,
   };
 }
 
@@ -175,17 +183,18 @@ export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Pr
   }
 }
 
+/** @returns the event's id */
 async function record(
   ports: Administration,
   policy: LifetimePolicy,
   options: RevocationOptions,
   { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
-): Promise<void> {
-  await ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
+): Promise<number> {
+  return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
     const snapshot = await keys.snapshot();
     const expiresAt = eventExpiry(snapshot.keys, policy, Math.max(at, event.issuedBefore ?? at));
-    await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
+    const eventId = await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
     const entry: AuditEntry = {
       at,
       actor: ports.actor,
@@ -195,6 +204,7 @@ async function record(
       reason: options.reason,
     };
     await auditLog.append(entry);
+    return eventId;
   });
 }
 
@@ -209,6 +219,7 @@ function outcome(counts: {
   revoked: number;
   alreadyGone?: number;
   replicasConfirmed?: number;
+  eventId?: number;
 }): RevocationOutcome {
-  return { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], ...counts };
+  return { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null, ...counts };
 }

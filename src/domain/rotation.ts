@@ -1,4 +1,5 @@
-import type { KeyTransition } from './ports.js';
+import { type Fleet, NOBODY, withoutKey } from './fleet.js';
+import type { KeyTransition, VerifierAnnouncement } from './ports.js';
 import type { SigningKey } from './signing-key.js';
 
 /** What has to be known of tokens, to know how long a key has to verify. */
@@ -17,6 +18,8 @@ export interface RotationPolicy extends LifetimePolicy {
   isForced: boolean;
   /** Whether a forced rotation waits, too, until the next key has been published for the lead. */
   keepsLead: boolean;
+  /** Whether it goes on without verifiers that have not loaded the next key. */
+  leavesStragglers: boolean;
 }
 
 /**
@@ -48,16 +51,28 @@ export interface RotationPlan {
   isUnannounced: boolean;
   /** Whether nothing but the lead stands between now and the next key's signing, from `signsFrom` on. */
   awaitsLead: boolean;
+  /** Whether nothing but the stragglers stands between now and the next key's signing. */
+  awaitsFleet: boolean;
+  /** Verifiers that run and have not loaded the key that signs from now on, or is to. */
+  stragglers: VerifierAnnouncement[];
 }
 
 /**
  * Decides what is due. Pure: the same keys, policy and moment give the same plan.
  *
  * - There is always a pending key, so that a later rotation finds one that verifiers know.
- * - A pending key signs once the active one is due and it has been published for the lead.
+ * - A pending key signs once the active one is due, it has been published for the lead, and every verifier that runs has
+ *   loaded it. Where the fleet cannot be asked the lead has to do: it is there for verifiers that nobody knows of.
  * - A retiring key is retired when no token under it can be valid any more.
+ *
+ * @param fleet counts where the plan without it gives signing to another key
  */
-export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy, now: number): RotationPlan {
+export function planRotation(
+  keys: readonly SigningKey[],
+  policy: RotationPolicy,
+  now: number,
+  fleet: Fleet = NOBODY,
+): RotationPlan {
   const active = keys.find((key) => key.state === 'active');
   const [next, ...laterPending] = keys.filter((key) => key.state === 'pending').sort(byAge);
   const retirements = keys.filter((key) => isOver(key, now)).map(retirement(now));
@@ -72,9 +87,12 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
   const isPublished = next !== undefined && publishedFrom <= now;
 
   const skipsLead = policy.isForced && !policy.keepsLead;
+  const isNext = isDue && (isPublished || skipsLead);
+  const stragglers = isNext ? lacking(fleet, next) : [];
+  const awaitsFleet = stragglers.length > 0 && !skipsLead && !policy.leavesStragglers;
 
   // With no active key nothing can be issued: there is nothing to wait for.
-  if (active === undefined || (isDue && (isPublished || skipsLead))) {
+  if (active === undefined || (isNext && !awaitsFleet)) {
     const nextDueAt = now + policy.rotateAfterSeconds;
     const nextPublishedFrom = (laterPending[0]?.createdAt ?? now) + policy.publishLeadSeconds;
     return {
@@ -92,6 +110,8 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
       signsFrom: Math.max(nextDueAt, nextPublishedFrom),
       isUnannounced: !isPublished,
       awaitsLead: false,
+      awaitsFleet: false,
+      stragglers: lacking(fleet, next),
     };
   }
   return {
@@ -104,8 +124,15 @@ export function planRotation(keys: readonly SigningKey[], policy: RotationPolicy
     pending: next?.kid ?? null,
     signsFrom: Math.max(dueAt, publishedFrom),
     isUnannounced: false,
-    awaitsLead: isDue,
+    awaitsLead: isDue && !isNext,
+    awaitsFleet,
+    stragglers,
   };
+}
+
+/** A key that is still to be made nobody has loaded. */
+function lacking(fleet: Fleet, key: SigningKey | undefined): VerifierAnnouncement[] {
+  return key === undefined ? [...fleet.verifiers] : withoutKey(fleet, key.kid);
 }
 
 /** Oldest first: the order in which pending keys come to sign. */

@@ -136,6 +136,47 @@ export interface TokenRegistry {
 
   /** The servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
+
+  /**
+   * Tells of a verifier that runs, in place of what it told before. Nothing that is about tokens sees it: no walk, no
+   * count, no flush.
+   */
+  announce(announcement: VerifierAnnouncement): Promise<void>;
+
+  /** Takes back what the verifier with this id told. */
+  withdraw(id: string): Promise<void>;
+
+  /**
+   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts until its `until`
+   * plus the clock tolerance: `until` is of the verifier's clock and `now` of the asker's, and a verifier that runs must not
+   * be taken for gone because the two differ.
+   */
+  fleet(now: number): Promise<VerifierAnnouncement[]>;
+}
+
+/** What a verifier that runs for long tells of itself. */
+export interface VerifierAnnouncement {
+  /** Random, made anew by each verifier. */
+  id: string;
+  host: string;
+  pid: number;
+  startedAt: number;
+  /** Of the keys that it accepts tokens under, as it last read them. */
+  kids: string[];
+  log: LogProgress;
+  /** When its last whole read of the security log began; null before the first has ended. */
+  readAt: number | null;
+  /** When it told this. */
+  at: number;
+  /** Until then it counts, unless it tells anew. */
+  until: number;
+}
+
+/** What has been read of the security log, exactly: all ids up to `position`, but those in `missing`. */
+export interface LogProgress {
+  position: number;
+  /** Ranges, both ends inclusive, in ascending order. */
+  missing: Array<[from: number, to: number]>;
 }
 
 export interface StandingsOptions {

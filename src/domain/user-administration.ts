@@ -46,31 +46,45 @@ export async function ensureUser(
   });
 }
 
+export interface StatusChange {
+  user: User;
+  /** Of the security log, that gave the user this status; null for a dry run, and where it has expired. */
+  eventId: number | null;
+}
+
 /** Sets the status; where the user has it already, only the registry is told again. */
 export async function setUserStatus(
   ports: Administration,
   policy: UserAdministrationPolicy,
   input: { sub: string; status: UserStatus; reason: string | null; dryRun: boolean },
-): Promise<User> {
+): Promise<StatusChange> {
   const { database, registry, clock } = ports;
   const { sub, status, reason } = input;
-  if (input.dryRun) return { ...found(await database.users.find(sub), sub), status };
+  if (input.dryRun) return { user: { ...found(await database.users.find(sub), sub), status }, eventId: null };
 
-  const user = await database.transaction(async (stores) => {
+  const outcome = await database.transaction(async (stores) => {
     const at = clock.now();
     const change = found(await stores.users.setStatus(sub, status, at), sub);
-    if (change.changed) {
-      const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
-      const { keys } = await stores.keys.snapshot();
-      const expiresAt = eventExpiry(keys, policy, at);
-      await stores.securityLog.append({ type, sub, userVersion: change.user.version, reason, at, expiresAt });
-      await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
-    }
-    return change.user;
+    const { user } = change;
+    const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
+    if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
+    const { keys } = await stores.keys.snapshot();
+    const expiresAt = eventExpiry(keys, policy, at);
+    const event = { type, sub, userVersion: user.version, reason, at, expiresAt };
+    const eventId = await stores.securityLog.append(event);
+    await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
+    return { user, eventId };
   });
   const now = clock.now();
-  await afterRecord(() => registry.setUserStatus(sub, knownStatus(user, now, policy.statusTtlSeconds), now));
-  return user;
+  await afterRecord(() =>
+    registry.setUserStatus(sub, knownStatus(outcome.user, now, policy.statusTtlSeconds), now),
+  );
+  return outcome;
+}
+
+async function lastEventId(stores: Stores, sub: string, type: SecurityEventType): Promise<number | null> {
+  const events = await stores.securityLog.findConcerningSubjects([{ sub, jti: null }]);
+  return events.filter((event) => event.type === type).at(-1)?.id ?? null;
 }
 
 /** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */

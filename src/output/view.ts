@@ -75,7 +75,7 @@ export interface Ending {
   exitCode?: number;
   /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
   notes?: readonly string[];
-  /** Said on stderr whatever the output is for: what was not done or not seen. Goes with an exit code that is not 0. */
+  /** Said on stderr whatever the output is for: what was not done or not seen. */
   warnings?: readonly string[];
   /** An interruption is how it is meant to end: the exit code stands. */
   endsByInterruption?: true;

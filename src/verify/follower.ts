@@ -1,4 +1,5 @@
 import type { Clock } from '../domain/ports.js';
+import type { Announcer } from './announcer.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
@@ -13,13 +14,14 @@ export interface FollowerPorts {
   tail: SecurityLogTail;
   clock: Clock;
   state: StoreState;
+  announcer: Announcer;
 }
 
-/** Keeps what a verifier knows of keys and revocations up to date in the background. */
+/** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
 export class Follower {
   readonly #ports: FollowerPorts;
   readonly #ending = new AbortController();
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<unknown> = Promise.resolve();
   /** The read that is under way, or the last one; it does not reject. */
   #reading: Promise<unknown> = Promise.resolve();
   /** A read that begins once that one has ended. */
@@ -29,10 +31,23 @@ export class Follower {
     this.#ports = ports;
   }
 
-  /** Resolves once everything has been read for the first time. @throws what the stores throw */
+  /**
+   * Resolves once everything has been read for the first time. It is announced before: whoever waits for the fleet and does
+   * not see this verifier can rely on its reading what was recorded by then.
+   *
+   * @throws what the database throws
+   */
   async begin(): Promise<void> {
-    await Promise.all([this.#ports.keys.refresh(), this.catchUp()]);
-    this.#running = this.#follow();
+    const { keys, announcer } = this.#ports;
+    await announcer.tell();
+    try {
+      await Promise.all([keys.refresh(), this.catchUp()]);
+    } catch (error) {
+      await announcer.withdraw();
+      throw error;
+    }
+    // Apart: a read may take long where the database is away, and a verifier that tells nothing counts as gone.
+    this.#running = Promise.all([this.#every(() => this.catchUp()), this.#every(() => announcer.tell())]);
   }
 
   /** Resolves once a read of the security log has ended that began from now on. @throws what the log throws */
@@ -49,22 +64,23 @@ export class Follower {
   async end(): Promise<void> {
     this.#ending.abort();
     await this.#running;
+    await this.#ports.announcer.withdraw();
   }
 
-  async #follow(): Promise<void> {
+  async #every(work: () => Promise<void>): Promise<void> {
     const { clock } = this.#ports;
     const { signal } = this.#ending;
     while (!signal.aborted) {
       // What fails shows in the state of the database, and in the age of what is known.
       await clock
         .until(clock.now() + EVERY_SECONDS, signal)
-        .then(() => this.catchUp())
+        .then(work)
         .catch(() => {});
     }
   }
 
   async #readOnce(): Promise<void> {
-    const { keys, tail, clock, state } = this.#ports;
+    const { keys, tail, clock, state, announcer } = this.#ports;
     try {
       const added = await tail.read();
       const isTold = added.some(({ type }) => type === 'key_compromised');
@@ -75,5 +91,7 @@ export class Follower {
       state.failed(error);
       throw error;
     }
+    // Not waited for: a registry that is away must not hold up what the database tells.
+    if (!this.#ending.signal.aborted) void announcer.tell();
   }
 }

@@ -13,6 +13,7 @@ import {
   type VerificationPorts,
   type VerificationResult,
 } from '../domain/verification.js';
+import { Announcer } from './announcer.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { KeySet, type KnownKey } from './key-set.js';
@@ -56,7 +57,8 @@ export async function openLiveVerifier(
   const keys = new KeySet(database.keys, clock, { graceSeconds: own.grace });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
-  const follower = new Follower({ keys, tail, clock, state: databaseState });
+  const announcer = new Announcer({ registry, keys, tail, clock });
+  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
   await follower.begin();
   return new StoreVerifier(
     {

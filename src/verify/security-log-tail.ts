@@ -1,5 +1,5 @@
 import { EventMemory } from '../domain/event-memory.js';
-import type { Clock, SecurityEvent, SecurityLog } from '../domain/ports.js';
+import type { Clock, LogProgress, SecurityEvent, SecurityLog } from '../domain/ports.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
 const GAP_SECONDS = 60;
@@ -8,6 +8,8 @@ const RELOAD_SECONDS = 60;
 /** A reload that takes long comes more seldom, so that it stays a small part of the database's work. */
 const RELOAD_SHARE = 20;
 const PAGE = 5_000;
+/** More gaps than these are told as if the oldest of them were one. */
+const MOST_GAPS = 100;
 
 /**
  * What the security log says, followed as it grows.
@@ -25,9 +27,9 @@ export class SecurityLogTail {
   /** Ids beyond that, by when each was first seen. */
   readonly #ahead = new Map<number, number>();
   #position = 0;
-  #reads = 0;
   #reloads = 0;
   #readAt: number | null = null;
+  #progress: LogProgress = { position: 0, missing: [] };
   #reloadAt = 0;
 
   constructor(log: Pick<SecurityLog, 'listAfter'>, clock: Clock) {
@@ -45,14 +47,9 @@ export class SecurityLogTail {
     return this.#reloads * 2 ** 32 + this.#events.revision;
   }
 
-  /** The highest id that has been read. */
-  get position(): number {
-    return this.#position;
-  }
-
-  /** How many reads have ended. One that began after an event was committed has it. */
-  get reads(): number {
-    return this.#reads;
+  /** What the last whole read had come to. A gap that was given up is none any more. */
+  get progress(): LogProgress {
+    return this.#progress;
   }
 
   /** When the last read began; null before the first. */
@@ -71,8 +68,21 @@ export class SecurityLogTail {
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
     const added = isDue ? await this.#reload(at) : await this.#readNew(at);
     this.#readAt = at;
-    this.#reads += 1;
+    this.#progress = { position: this.#position, missing: this.#gaps() };
     return added;
+  }
+
+  #gaps(): LogProgress['missing'] {
+    const gaps: LogProgress['missing'] = [];
+    let last = this.#settled;
+    for (const id of [...this.#ahead.keys()].sort((a, b) => a - b)) {
+      if (id > last + 1) gaps.push([last + 1, id - 1]);
+      last = id;
+    }
+    const oldest = gaps.slice(0, -MOST_GAPS);
+    const [first, final] = [oldest[0], oldest.at(-1)];
+    if (first === undefined || final === undefined) return gaps;
+    return [[first[0], final[1]], ...gaps.slice(-MOST_GAPS)];
   }
 
   async #readNew(at: number): Promise<SecurityEvent[]> {

@@ -16,7 +16,7 @@ const DURABLE = [
 ];
 const MIGRATIONS = {
   mysql: DURABLE,
-  sqlite: [...DURABLE, '007_registry_entries', '008_registry_users'],
+  sqlite: [...DURABLE, '007_registry_entries', '008_registry_users', '009_registry_fleet'],
 };
 
 const MIGRATE = `

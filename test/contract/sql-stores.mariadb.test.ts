@@ -46,7 +46,10 @@ describe('MariaDB: what only a server with many writers does', () => {
         name: null,
       }));
       const database = sqlDatabase(opened.connect());
-      return addUsers({ database, clock: { now: () => AT, until: async () => {} } }, users);
+      return addUsers(
+        { database, clock: { now: () => AT, until: async () => {}, pause: async () => {} } },
+        users,
+      );
     });
     const outcomes = (await Promise.all(imports)).flat();
     expect(outcomes.filter((outcome) => outcome === 'added')).toHaveLength(400);

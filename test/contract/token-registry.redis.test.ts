@@ -1,11 +1,13 @@
 import { afterAll, beforeAll } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
 import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
+import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 
 const CLOCK_TOLERANCE_SECONDS = 5;
 
-tokenRegistryContract('a Redis Cluster', async () => open('cluster', redisNodes()));
+tokenRegistryContract('a Redis Cluster', () => open('cluster', redisNodes()));
+fleetContract('a Redis Cluster', () => open('cluster', redisNodes()));
 
 let standalone: Awaited<ReturnType<typeof startRedis>>;
 beforeAll(async () => {
@@ -13,7 +15,8 @@ beforeAll(async () => {
 });
 afterAll(() => standalone.stop());
 
-tokenRegistryContract('a single Redis', async () => open('standalone', [standalone.node]));
+tokenRegistryContract('a single Redis', () => open('standalone', [standalone.node]));
+fleetContract('a single Redis', () => open('standalone', [standalone.node]));
 
 async function open(mode: 'cluster' | 'standalone', nodes: string[]): Promise<OpenedRegistry> {
   const { registry, close } = openRedisTokenRegistry({

@@ -181,7 +181,13 @@ describe('a token that does not hold', () => {
 describe('a lifetime that is longer than any that the key is known to have given', () => {
   const rotation = {
     ...{ maxTtlSeconds: LONGEST, clockToleranceSeconds: POLICY.clockToleranceSeconds },
-    ...{ rotateAfterSeconds: DAY, publishLeadSeconds: 0, isForced: true, keepsLead: false },
+    ...{
+      rotateAfterSeconds: DAY,
+      publishLeadSeconds: 0,
+      isForced: true,
+      keepsLead: false,
+      leavesStragglers: false,
+    },
   };
 
   async function rotate(at: number): Promise<void> {

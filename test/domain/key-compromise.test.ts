@@ -111,6 +111,7 @@ describe('a compromised key', () => {
         rotateAfterSeconds: 1,
         isForced: true,
         keepsLead: false,
+        leavesStragglers: false,
       },
     });
     const before = await states();
@@ -250,6 +251,14 @@ describe('another run', () => {
       entries: { before: 1, removed: 1, after: 0, complete: true },
     });
     expect((await rows('security_log')).map(({ type }) => type)).toEqual(['key_compromised']);
+  });
+
+  test('tells which event it was, where an earlier run recorded it too, and none for a dry run', async () => {
+    const dry = await compromise('k1', { dryRun: true });
+    const first = await compromise('k1');
+    const again = await compromise('k1');
+    const [event] = await rows('security_log');
+    expect([dry.eventId, first.eventId, again.eventId]).toEqual([null, event?.id, event?.id]);
   });
 
   test('with nothing left to do changes nothing, in the audit log neither', async () => {

@@ -3,9 +3,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { activateKey } from '../../src/domain/key-activation.js';
-import { generateKeys, type KeyGenerationPorts } from '../../src/domain/key-generation.js';
+import { generateKeys } from '../../src/domain/key-generation.js';
 import { retireKey } from '../../src/domain/key-retirement.js';
-import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../../src/domain/key-rotation.js';
+import {
+  type RotationOutcome,
+  type RotationPorts,
+  rotateAfterLead,
+  rotateKeys,
+} from '../../src/domain/key-rotation.js';
 import type { Sealer } from '../../src/domain/ports.js';
 import type { RotationPolicy } from '../../src/domain/rotation.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
@@ -13,7 +18,13 @@ import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/em
 const DAY = 86_400;
 const LEAD = 600;
 const ROTATION: RotationPolicy = {
-  ...{ rotateAfterSeconds: 30 * DAY, publishLeadSeconds: LEAD, isForced: false, keepsLead: false },
+  ...{
+    rotateAfterSeconds: 30 * DAY,
+    publishLeadSeconds: LEAD,
+    isForced: false,
+    keepsLead: false,
+    leavesStragglers: false,
+  },
   ...{ maxTtlSeconds: POLICY.maxTtlSeconds, clockToleranceSeconds: POLICY.clockToleranceSeconds },
 };
 const MADE = { alg: 'RS256', bits: 2048 } as const;
@@ -41,7 +52,7 @@ const rotation = (policy: Partial<RotationPolicy> = {}, dryRun = false) => ({
 });
 
 /** What can make `k2` sign. */
-type Promotion = (ports?: KeyGenerationPorts) => Promise<unknown>;
+type Promotion = (ports?: RotationPorts) => Promise<unknown>;
 const activate: Promotion = (ports = service.ports) =>
   activateKey(ports, { kid: 'k2', policy: ROTATION, now: true, dryRun: false, ...MADE });
 const rotateNow: Promotion = (ports = service.ports) => rotateKeys(ports, rotation({ isForced: true }));
@@ -52,10 +63,7 @@ const rotateDue: Promotion = (ports = service.ports) => {
 const PROMOTIONS = { activate, rotateNow, rotateDue };
 
 /** The same service, where this happens before a private half is opened. */
-function beforeOpening(
-  work: (kid: string) => unknown,
-  sealer: Sealer = service.ports.sealer,
-): KeyGenerationPorts {
+function beforeOpening(work: (kid: string) => unknown, sealer: Sealer = service.ports.sealer): RotationPorts {
   const open: Sealer['open'] = async (kid, sealed) => {
     await work(kid);
     return sealer.open(kid, sealed);
@@ -65,7 +73,7 @@ function beforeOpening(
   return { ...service.ports, sealer: { seal, open, sealingKeyId, openingKeyId } };
 }
 
-function counting(): { ports: KeyGenerationPorts; opened: string[] } {
+function counting(): { ports: RotationPorts; opened: string[] } {
   const opened: string[] = [];
   return { ports: beforeOpening((kid) => opened.push(kid)), opened };
 }
@@ -77,7 +85,7 @@ const changeRow = (values: { private_key?: string | null; public_key?: string })
 
 describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s', (_name, promote) => {
   /** Nothing has moved, and tokens are issued as before. */
-  async function refusal(ports?: KeyGenerationPorts): Promise<JwtctlError> {
+  async function refusal(ports?: RotationPorts): Promise<JwtctlError> {
     const before = await service.database.keys.snapshot();
     const error = await promote(ports).then(
       () => new Error('Promoted.'),

@@ -1,8 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
 import { jwkSet } from '../../src/domain/jwk-set.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
 import { type RotationInput, rotateAfterLead, rotateKeys } from '../../src/domain/key-rotation.js';
 import type { RotationPolicy } from '../../src/domain/rotation.js';
+import { announced } from '../support/announcements.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
 const DAY = 86_400;
@@ -13,6 +15,7 @@ const ROTATION: RotationPolicy = {
   clockToleranceSeconds: POLICY.clockToleranceSeconds,
   isForced: false,
   keepsLead: false,
+  leavesStragglers: false,
 };
 
 let service: EmbeddedService;
@@ -393,5 +396,80 @@ describe('of 8 runs at once', () => {
     expect(made.flat().filter(({ state }) => state === 'active')).toHaveLength(1);
     expect(await kidsIn('active')).toHaveLength(1);
     expect(await kidsIn('pending')).toHaveLength(7);
+  });
+});
+
+describe('a run with verifiers about', () => {
+  const behind = (kids: string[] = []) => announced('behind', service.clock.now(), { kids });
+
+  beforeEach(async () => {
+    await rotate();
+    service.clock.advance(30 * DAY);
+  });
+
+  test('rotates once all of them have loaded the next key', async () => {
+    const [next] = await kidsIn('pending');
+    await service.registry.announce(behind(['k1']));
+    const waiting = { rotated: false, reason: 'waiting', active: 'k1', pending: next, awaitsFleet: true };
+    expect(await rotate()).toMatchObject({ ...waiting, stragglers: [{ id: 'behind', host: 'host-behind' }] });
+    expect(await kidsIn('active')).toEqual(['k1']);
+    await service.registry.announce(behind(['k1', String(next)]));
+    expect(await rotate()).toMatchObject({ rotated: true, active: next, stragglers: [] });
+  });
+
+  test('rotates once the one that had not is gone', async () => {
+    await service.registry.announce(behind());
+    expect(await rotate()).toMatchObject({ rotated: false, awaitsFleet: true });
+    service.clock.advance(10 + POLICY.clockToleranceSeconds);
+    expect(await rotate()).toMatchObject({ rotated: true, stragglers: [] });
+  });
+
+  test('goes on without them with force, and names them', async () => {
+    await service.registry.announce(behind());
+    expect(await rotate({ leavesStragglers: true })).toMatchObject({
+      ...{ rotated: true, reason: 'due', stragglers: [{ id: 'behind' }], fleetUnasked: null },
+    });
+  });
+
+  test('rotates where nobody can be asked, and says why', async () => {
+    const ports = service.withRegistry({
+      fleet: async () => {
+        throw new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+      },
+    });
+    const outcome = await rotateKeys(ports, rotation({}));
+    expect(outcome).toMatchObject({ rotated: true, stragglers: [], fleetUnasked: 'It is away.' });
+  });
+
+  test('asks nobody where no other key is to sign', async () => {
+    const openRegistry = () => Promise.reject(new Error('opened'));
+    const ports = { ...service.ports, openRegistry };
+    const outcome = await rotateKeys(ports, rotation({ rotateAfterSeconds: 60 * DAY }));
+    expect(outcome).toMatchObject({ reason: 'not_due', fleetUnasked: null });
+  });
+
+  test('that waits looks again and again, until they have it', async () => {
+    await service.registry.announce(behind());
+    const [next] = await kidsIn('pending');
+    let looks = 0;
+    const outcome = await rotateAfterLead(service.ports, rotation({}), async ({ stragglers }) => {
+      expect(stragglers).toMatchObject([{ id: 'behind' }]);
+      service.clock.advance(1);
+      looks += 1;
+      await service.registry.announce(behind(looks < 3 ? [] : [String(next)]));
+    });
+    expect({ looks, outcome }).toMatchObject({ looks: 3, outcome: { rotated: true, stragglers: [] } });
+  });
+
+  test('that waits gives up after the lead once more, and changes nothing', async () => {
+    const begun = service.clock.now();
+    await service.registry.announce(behind());
+    const outcome = await rotateAfterLead(service.ports, rotation({}), async () => {
+      service.clock.advance(DAY / 4);
+      await service.registry.announce(behind());
+    });
+    expect(outcome).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ id: 'behind' }] });
+    expect(service.clock.now() - begun).toBe(DAY);
+    expect(await kidsIn('active')).toEqual(['k1']);
   });
 });

@@ -59,6 +59,7 @@ describe('revoking one token', () => {
       replicasConfirmed: 0,
       complete: true,
       missed: [],
+      eventId: 1,
     });
     expect(await service.verdict(first.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await service.verdict(second.token)).toBe('active');

@@ -66,7 +66,12 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
       );
     }
     if ('rotate' in step) {
-      const policy = { ...step.rotate, isForced: step.isForced, keepsLead: step.keepsLead };
+      const policy = {
+        ...step.rotate,
+        isForced: step.isForced,
+        keepsLead: step.keepsLead,
+        leavesStragglers: false,
+      };
       const plan = planRotation(keys, policy, now);
       const after = carryOut(plan, keys, policy, now);
       rotations.push({ before: keys, after, plan, policy, now });

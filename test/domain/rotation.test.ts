@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { Fleet } from '../../src/domain/fleet.js';
 import { planRotation, type RotationPolicy } from '../../src/domain/rotation.js';
+import { announced } from '../support/announcements.js';
 import { signingKey } from '../support/signing-keys.js';
 
 const DAY = 86_400;
@@ -12,6 +14,7 @@ const POLICY: RotationPolicy = {
   clockToleranceSeconds: 5,
   isForced: false,
   keepsLead: false,
+  leavesStragglers: false,
 };
 const FORCED = { ...POLICY, isForced: true };
 
@@ -35,6 +38,8 @@ const nothing = {
   previous: null,
   isUnannounced: false,
   awaitsLead: false,
+  awaitsFleet: false,
+  stragglers: [],
 };
 const stepDown = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
 const stepUp = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
@@ -73,6 +78,8 @@ describe('without force', () => {
       signsFrom: NOW + 30 * DAY,
       isUnannounced: false,
       awaitsLead: false,
+      awaitsFleet: false,
+      stragglers: [],
     });
   });
 
@@ -208,6 +215,84 @@ describe('forced, but with the lead kept', () => {
       activatesNewKey: false,
       signsFrom: NOW + POLICY.publishLeadSeconds,
       awaitsLead: true,
+    });
+  });
+});
+
+describe('with verifiers that run', () => {
+  const knows = announced('knows', NOW, { kids: ['old', 'next'] });
+  const lacks = announced('lacks', NOW, { kids: ['old'] });
+  const everybody: Fleet = { verifiers: [knows], unasked: null };
+  const most: Fleet = { verifiers: [knows, lacks], unasked: null };
+
+  test('a key signs that all of them have loaded', () => {
+    const plan = planRotation([due, published], POLICY, NOW, everybody);
+    expect(plan).toEqual(planRotation([due, published], POLICY, NOW));
+    expect(plan).toMatchObject({ reason: 'due', active: 'next', stragglers: [] });
+  });
+
+  test('a key waits for the one that has not, and who that is can be told', () => {
+    expect(planRotation([due, published], POLICY, NOW, most)).toEqual({
+      ...nothing,
+      reason: 'waiting',
+      publishesNewKey: false,
+      active: 'old',
+      pending: 'next',
+      signsFrom: NOW,
+      awaitsFleet: true,
+      stragglers: [lacks],
+    });
+  });
+
+  test('meanwhile keys that nothing needs any more are retired', () => {
+    const over = signingKey({ kid: 'r', state: 'retiring', retiringAt: NOW - 9, verifyUntil: NOW });
+    const plan = planRotation([due, published, over], POLICY, NOW, most);
+    expect(plan.transitions).toEqual([{ kid: 'r', from: 'retiring', to: 'retired', at: NOW }]);
+  });
+
+  test('with force it goes on without them, and still keeps the lead', () => {
+    const policy = { ...POLICY, leavesStragglers: true };
+    expect(planRotation([due, published], policy, NOW, most)).toMatchObject({
+      ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
+    });
+    expect(planRotation([due, waiting], policy, NOW, most)).toMatchObject({
+      ...{ reason: 'waiting', awaitsLead: true, awaitsFleet: false, stragglers: [] },
+    });
+  });
+
+  test('in an emergency nobody is waited for, unless the lead is kept', () => {
+    expect(planRotation([young, waiting], FORCED, NOW, most)).toMatchObject({
+      ...{ reason: 'forced', active: 'next', awaitsFleet: false, stragglers: [lacks] },
+    });
+    expect(planRotation([young], FORCED, NOW, most)).toMatchObject({
+      ...{ activatesNewKey: true, stragglers: [knows, lacks] },
+    });
+    expect(planRotation([young, published], { ...FORCED, keepsLead: true }, NOW, most)).toMatchObject({
+      ...{ reason: 'waiting', awaitsLead: false, awaitsFleet: true, stragglers: [lacks] },
+    });
+  });
+
+  test('where no key signs nobody is waited for', () => {
+    expect(planRotation([published], POLICY, NOW, most)).toMatchObject({
+      ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
+    });
+  });
+
+  test('nobody is a straggler before the lead is over, or without anything due', () => {
+    expect(planRotation([due, waiting], POLICY, NOW, most)).toMatchObject({
+      awaitsLead: true,
+      stragglers: [],
+    });
+    expect(planRotation([young, published], POLICY, NOW, most)).toMatchObject({
+      ...{ reason: 'not_due', awaitsFleet: false, stragglers: [] },
+    });
+  });
+
+  test('where they cannot be asked the lead has to do', () => {
+    const unasked: Fleet = { verifiers: [], unasked: 'It is away.' };
+    expect(planRotation([due, published], POLICY, NOW, unasked)).toMatchObject({
+      reason: 'due',
+      active: 'next',
     });
   });
 });

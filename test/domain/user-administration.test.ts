@@ -19,8 +19,8 @@ function add(sub: string, dryRun = false) {
   return addUser(service.ports, { sub, name: null, dryRun });
 }
 
-function setStatus(sub: string, status: UserStatus, ports = service.ports, dryRun = false) {
-  return setUserStatus(ports, POLICY, { sub, status, reason: 'left', dryRun });
+async function setStatus(sub: string, status: UserStatus, ports = service.ports, dryRun = false) {
+  return (await setUserStatus(ports, POLICY, { sub, status, reason: 'left', dryRun })).user;
 }
 
 function remove(sub: string, ports = service.ports, dryRun = false) {
@@ -97,6 +97,21 @@ describe('disabling a user', () => {
       { type: 'user_enabled', userVersion: 3, reason: 'left' },
     ]);
     expect(await audited()).toEqual(['users.disable alice', 'users.enable alice']);
+  });
+
+  test('tells which event it was, where it was an earlier one too, and none for a dry run', async () => {
+    await service.issueTo('alice');
+    const input = { sub: 'alice', status: 'disabled', reason: null } as const;
+    const idOf = async (dryRun: boolean) =>
+      (await setUserStatus(service.ports, POLICY, { ...input, dryRun })).eventId;
+    expect(await idOf(true)).toBeNull();
+    const first = await idOf(false);
+    expect(await events()).toMatchObject([{ id: first, type: 'user_disabled' }]);
+    expect(await idOf(false)).toBe(first);
+    await setStatus('alice', 'enabled');
+    const again = await idOf(false);
+    expect((await events()).at(-1)).toMatchObject({ id: again, type: 'user_disabled' });
+    expect(await idOf(false)).toBe(again);
   });
 
   test('who is disabled already is no event, and tells the registry again', async () => {

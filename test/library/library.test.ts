@@ -119,6 +119,8 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
 
     expect(Object.keys(issued)).toEqual(['token', 'jti', 'kid', 'sub', 'aud', 'iat', 'exp']);
     expect(issued).toMatchObject({ sub: 'alice', aud: ['user', 'api'], exp: issued.iat + 600 });
+    // The clock of the command line stands, and that of the issuer goes on.
+    await stores.clock.until(issued.iat);
     expect(await stores.json('token', 'verify', issued.token)).toMatchObject({ payload: { role: 'admin' } });
     const listed = await stores.json('token', 'list', '--sub', 'alice');
     expect(listed.map((entry: { jti: string }) => entry.jti)).toContain(issued.jti);

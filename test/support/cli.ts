@@ -10,12 +10,14 @@ import type { Clock } from '../../src/domain/ports.js';
 export class MovableClock implements Clock {
   #now = Math.floor(Date.now() / 1000);
 
-  readonly now = (): number => this.#now;
+  readonly now = (): number => Math.floor(this.#now);
 
   /** Nobody waits: time is what is moved. */
   readonly until = async (time: number): Promise<void> => {
     this.#now = Math.max(this.#now, time);
   };
+
+  readonly pause = (milliseconds: number): Promise<void> => this.until(this.#now + milliseconds / 1000);
 
   advance(seconds: number): void {
     this.#now += seconds;

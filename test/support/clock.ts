@@ -14,12 +14,20 @@ export class StandingClock implements Clock {
 
   readonly until = (time: number, signal?: AbortSignal): Promise<void> => {
     if (time <= this.#now) return Promise.resolve();
-    return new Promise((wake, reject) => {
-      signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    return new Promise((resolve, reject) => {
+      const give = () => reject(signal?.reason);
+      signal?.addEventListener('abort', give, { once: true });
+      const wake = () => {
+        signal?.removeEventListener('abort', give);
+        resolve();
+      };
       this.#waiting.push({ time, wake });
       for (const tell of this.#watching.splice(0)) tell();
     });
   };
+
+  readonly pause = (milliseconds: number, signal?: AbortSignal): Promise<void> =>
+    this.until(this.#now + milliseconds / 1000, signal);
 
   /** Resolves once somebody waits. @returns the times that are waited for */
   async awaited(): Promise<number[]> {

@@ -4,7 +4,7 @@ import type { Client } from '../../src/server/introspection.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
-import { openContext } from './opened-context.js';
+import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 
 export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é' };
@@ -30,8 +30,15 @@ export interface ServingOptions {
 
 export async function openServing(stores: Stores, options: ServingOptions = {}): Promise<Serving> {
   const { cookie = null, client = CLIENT, level = 'info' } = options;
-  const context = await openContext(stores);
-  const verifier = { ...(await openLiveVerifier(context)), ...options.verifier };
+  const context = await openContext({ ...stores, clock: inBackground(stores.clock) });
+  const real = await openLiveVerifier(context);
+  const verifier: LiveVerifier = {
+    verify: (token) => real.verify(token),
+    jwkSet: () => real.jwkSet(),
+    health: () => real.health(),
+    close: () => real.close(),
+    ...options.verifier,
+  };
   let text = '';
   const log = openLog(level, {
     write: (line) => {

@@ -11,6 +11,8 @@ export const HASH_SLOTS = 16_384;
  *   known of the user, {@link STATUS_MEMBER} and {@link VERSION_MEMBER}.
  * - `<prefix>:{<sub>}:labels`, a hash from entry member to label, made with the first label. The hash tag keeps it in
  *   the slot of the set, so that one script may change both.
+ * - `<prefix>:fleet`, a hash from the id of a verifier that runs to what it tells of itself. No subject's key is named
+ *   so, and whoever goes through subjects passes it by.
  *
  * `<sub>` is the subject's UTF-8 with all bytes outside `A-Z a-z 0-9 . _ ~ @ -` as `%XX`, so that no subject can end the
  * hash tag, act as a glob or collide with another. There is one way to write a subject: a name that decodes, but not
@@ -21,6 +23,8 @@ export interface Keyspace {
   /** A glob for SCAN that matches all keys of ours, and perhaps others. */
   readonly pattern: string;
   keysOf(sub: string): SubjectKeys;
+  /** The hash of the verifiers. */
+  readonly fleet: { key: string; slot: number };
   /** The subject whose sorted set is named `key`; null for any other key. */
   subjectOf(key: string): string | null;
   /** The same with its keys. @param slot of the key, where it is known */
@@ -59,6 +63,7 @@ export function keyspace(prefix: string): Keyspace {
       const entries = `${start}${tag}}`;
       return { entries, labels: `${entries}${LABELS}`, slot: hashSlot(tag) };
     },
+    fleet: { key: `${prefix}:fleet`, slot: hashSlot(`${prefix}:fleet`) },
     subjectOf,
     locate,
     locateByAny: (key, slot) => locate(key.endsWith(LABELS) ? key.slice(0, -LABELS.length) : key, slot),
@@ -177,7 +182,7 @@ function decodeSubject(encoded: string): string | null {
   return encodeSubject(sub) === encoded && subjectFault(sub) === null ? sub : null;
 }
 
-/** CRC16 (XMODEM) of the hash tag modulo 16384, as Redis Cluster places keys. The tag is ASCII. */
+/** CRC16 (XMODEM) of the hash tag modulo 16384, as Redis Cluster places keys. The text is ASCII: a hash tag, or a key without one. */
 function hashSlot(tag: string): number {
   let crc = 0;
   for (let index = 0; index < tag.length; index++) {

@@ -1,4 +1,5 @@
 import type { JwtctlError } from '../../domain/errors.js';
+import { alive } from '../../domain/fleet.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
@@ -15,6 +16,7 @@ import type {
   TidyOutcome,
   TokenRegistry,
   UserStatus,
+  VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
@@ -22,6 +24,7 @@ import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
 import { foreignKey, replyCode } from './errors.js';
+import { announce, readFleet, withdraw } from './fleet.js';
 import {
   entryMember,
   type Keyspace,
@@ -161,6 +164,18 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   nodes(): Promise<RegistryNode[]> {
     return listNodes(this.#connection);
+  }
+
+  announce(announcement: VerifierAnnouncement): Promise<void> {
+    return announce(this.#whole(), announcement, this.#tolerance);
+  }
+
+  withdraw(id: string): Promise<void> {
+    return withdraw(this.#whole(), id);
+  }
+
+  async fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return alive(await readFleet(this.#whole()), now - this.#tolerance);
   }
 
   #whole(): WholeRegistry {

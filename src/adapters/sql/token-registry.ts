@@ -1,4 +1,5 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import { alive } from '../../domain/fleet.js';
 import type {
   EntryFilter,
   EntryName,
@@ -14,11 +15,13 @@ import type {
   TidyOutcome,
   TokenRegistry,
   UserStatus,
+  VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
 import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
+import { announce, readFleet, withdraw } from './fleet.js';
 import type { Schema, SqlExecutor } from './schema.js';
 import { readStanding, SqliteStandings } from './standings.js';
 import { surveyPages } from './survey.js';
@@ -202,6 +205,18 @@ export class SqliteTokenRegistry implements TokenRegistry {
         reachable: true,
       },
     ];
+  }
+
+  announce(announcement: VerifierAnnouncement): Promise<void> {
+    return announce(this.#db, announcement, this.#tolerance);
+  }
+
+  withdraw(id: string): Promise<void> {
+    return withdraw(this.#db, id);
+  }
+
+  async fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return alive(await readFleet(this.#db), now - this.#tolerance);
   }
 
   #nothingRemoved(): WideRemoval {

@@ -3,7 +3,10 @@ import type { Cell, View } from '../view.js';
 import { keyData } from './keys.js';
 
 /** With `dryRun` the keys and the entries as they are, and what would take the key's place. */
-export function compromiseReport(report: CompromiseReport, dryRun: boolean): View {
+export function compromiseReport(
+  report: CompromiseReport,
+  dryRun: boolean,
+): Extract<View, { shape: 'report' }> {
   const { key, wasCompromised, active, pending, entries } = report;
   const { before, removed, after, byNode, replicasConfirmed } = entries;
   const missed = whatIsMissing(report);

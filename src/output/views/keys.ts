@@ -1,9 +1,11 @@
+import { type Fleet, nameVerifiers, withoutKey } from '../../domain/fleet.js';
 import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
 import type { RotationOutcome } from '../../domain/key-rotation.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../domain/signing-key.js';
 import { counted } from '../counted.js';
 import { relativeTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
+import { verifierData } from './fleet.js';
 
 const TONES: Record<KeyState, Tone> = {
   pending: 'warn',
@@ -19,13 +21,42 @@ export function keyList(
   now: number,
   dryRun = false,
   empty = 'There are no keys. Run `jwtctl keys generate`.',
-): View {
+): Extract<View, { shape: 'list' }> & { items: ListItem[] } {
   return {
     shape: 'list',
     items: keys.map((key) => keyItem(key, now, dryRun)),
     columns: ['kid', 'state', 'alg', 'bits', 'created', 'active since', 'verifies until', 'master key'],
     empty,
   };
+}
+
+/** The same, and how many of the verifiers that run know each key. */
+export function keyListWithFleet(
+  keys: readonly SigningKey[],
+  fleet: Fleet,
+  now: number,
+  empty?: string,
+): View {
+  const list = keyList(keys, now, false, empty);
+  const total = fleet.verifiers.length;
+  return {
+    ...list,
+    columns: [...list.columns, 'verifiers'],
+    items: list.items.map(({ data, id, row }, index) => {
+      const known = total - withoutKey(fleet, id).length;
+      const isTold = fleet.unasked === null && isTrusted(keys[index]?.state ?? 'retired');
+      return {
+        data: { ...data, verifiers: fleet.unasked === null ? known : null },
+        id,
+        row: [...row, isTold ? knowledgeCell(known, total) : '-'],
+      };
+    }),
+  };
+}
+
+function knowledgeCell(known: number, total: number): Cell {
+  const text = `${known} of ${total}`;
+  return known === total ? text : { text, tone: 'warn' };
 }
 
 /** With `dryRun` the key as it would be. */
@@ -73,7 +104,7 @@ export function generationPlan(plan: {
 }
 
 export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: number): View {
-  const { rotated, reason, active, previous, pending, signsFrom, retired } = outcome;
+  const { rotated, reason, active, previous, pending, signsFrom, retired, stragglers } = outcome;
   const data: JsonObject = {
     rotated: rotated && !dryRun,
     reason,
@@ -82,6 +113,7 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
     pending,
     signsFrom,
     retired,
+    stragglers: stragglers.map(verifierData),
   };
   const made = dryRun ? '(would be made)' : '-';
   return {
@@ -96,8 +128,39 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
       ['pending', pending ?? made],
       ['pending signs', relativeTime(signsFrom, now)],
       ['retired', retired.length === 0 ? '-' : retired.join(', ')],
+      ...(stragglers.length === 0
+        ? []
+        : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
     ],
   };
+}
+
+/** What one should know where verifiers that run do not have the key that signs now, or is to; a line each. */
+export function stragglerWarnings(
+  kid: string | null,
+  { stragglers, fleetUnasked }: Pick<RotationOutcome, 'stragglers' | 'fleetUnasked'>,
+  isWaiting: boolean,
+): string[] {
+  if (fleetUnasked !== null) {
+    return [
+      `Whether the verifiers that run have loaded key ${kid} could not be asked, and keys.publishLead has to do: ${fleetUnasked}`,
+    ];
+  }
+  if (stragglers.length === 0) return [];
+  const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
+  return isWaiting
+    ? [
+        `Key ${kid} waits for ${who}. Run the same command again later, or with --force to go on without them.`,
+      ]
+    : [
+        `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
+      ];
+}
+
+/** Said once, before a wait. */
+export function fleetAwaited({ pending, stragglers }: RotationOutcome): View {
+  const text = `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`;
+  return { shape: 'text', text, data: text };
 }
 
 /** What one should know where a key signs that was not published for the lead. */
@@ -162,7 +225,7 @@ function stateCell(state: KeyState): Cell {
   return { text: state, tone: TONES[state] };
 }
 
-function explain({ reason, signsFrom }: RotationOutcome, now: number): string {
+function explain({ reason, signsFrom, awaitsFleet }: RotationOutcome, now: number): string {
   switch (reason) {
     case 'due':
       return 'the pending key signs from now on';
@@ -173,6 +236,7 @@ function explain({ reason, signsFrom }: RotationOutcome, now: number): string {
     case 'published':
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
+      if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':
       return 'another run has just done it';

@@ -121,7 +121,7 @@ export function tokenList(
   };
 }
 
-export function revocation(outcome: RevocationOutcome, dryRun: boolean): View {
+export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract<View, { shape: 'record' }> {
   const { revoked, alreadyGone, replicasConfirmed, complete, missed } = outcome;
   return {
     shape: 'record',

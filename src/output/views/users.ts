@@ -12,7 +12,7 @@ export function userList(users: AsyncIterable<User>, now: number, empty: string)
 }
 
 /** With `dryRun` the user as they would be. */
-export function userRecord(user: User, now: number, dryRun = false): View {
+export function userRecord(user: User, now: number, dryRun = false): Extract<View, { shape: 'record' }> {
   return {
     shape: 'record',
     data: dryRun ? { ...userData(user), dryRun: true } : userData(user),
@@ -28,7 +28,7 @@ export function userRecord(user: User, now: number, dryRun = false): View {
 }
 
 export function removedUser(user: User, revoked: number, now: number, dryRun: boolean): View {
-  const record = userRecord(user, now, dryRun) as Extract<View, { shape: 'record' }>;
+  const record = userRecord(user, now, dryRun);
   return { ...record, data: { ...record.data, revoked } };
 }
 

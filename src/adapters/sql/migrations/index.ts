@@ -23,7 +23,11 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     '005_audit_log': auditLog.table(engine),
     '006_audit_head': auditLog.headTable(engine),
     ...(engine === 'sqlite'
-      ? { '007_registry_entries': registry.entriesTable(), '008_registry_users': registry.usersTable() }
+      ? {
+          '007_registry_entries': registry.entriesTable(),
+          '008_registry_users': registry.usersTable(),
+          '009_registry_fleet': registry.fleetTable(),
+        }
       : {}),
   };
 }

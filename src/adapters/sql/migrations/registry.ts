@@ -35,4 +35,14 @@ export const registry = {
           .addColumn('known_until', 'integer', (column) => column.notNull()),
       ),
   }),
+
+  fleetTable: (): Migration => ({
+    up: (db: Kysely<unknown>) =>
+      createTable(db, 'registry_fleet', (table) =>
+        table
+          .addColumn('id', 'text', (column) => column.primaryKey().notNull())
+          .addColumn('announcement', 'text', (column) => column.notNull())
+          .addColumn('until', 'integer', (column) => column.notNull()),
+      ),
+  }),
 };

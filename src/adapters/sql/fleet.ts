@@ -1,0 +1,38 @@
+import type { Kysely } from 'kysely';
+import { parseAnnouncement } from '../../domain/fleet.js';
+import type { VerifierAnnouncement } from '../../domain/ports.js';
+import { retryConflicts } from './conflicts.js';
+import type { Schema } from './schema.js';
+
+/** What has been over for the tolerance goes with it: all who share the file share a clock. */
+export function announce(
+  db: Kysely<Schema>,
+  announcement: VerifierAnnouncement,
+  tolerance: number,
+): Promise<void> {
+  const { id, at, until } = announcement;
+  const row = { announcement: JSON.stringify(announcement), until };
+  return retryConflicts(() =>
+    db.transaction().execute(async (transaction) => {
+      await transaction
+        .deleteFrom('registry_fleet')
+        .where('until', '<=', at - tolerance)
+        .execute();
+      await transaction
+        .insertInto('registry_fleet')
+        .values({ id, ...row })
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+        .execute();
+    }),
+  );
+}
+
+export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
+  await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
+}
+
+/** Of those that are over, too. */
+export async function readFleet(db: Kysely<Schema>): Promise<VerifierAnnouncement[]> {
+  const rows = await db.selectFrom('registry_fleet').select('announcement').execute();
+  return rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
+}

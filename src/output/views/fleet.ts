@@ -1,0 +1,51 @@
+import { formatDuration } from '../../domain/duration.js';
+import { type FleetPassage, nameVerifiers } from '../../domain/fleet.js';
+import type { VerifierAnnouncement } from '../../domain/ports.js';
+import { counted } from '../counted.js';
+import type { JsonObject, Text, View } from '../view.js';
+
+/** Who it is, and when it last read the security log. */
+export function verifierData(verifier: VerifierAnnouncement): JsonObject {
+  const { id, host, pid, startedAt, readAt, at } = verifier;
+  return { id, host, pid, startedAt, readAt, announcedAt: at };
+}
+
+/** The view of what was recorded, with the verifiers that have read it. */
+export function withPassage(
+  view: Extract<View, { shape: 'record' | 'report' }>,
+  passage: FleetPassage,
+): View {
+  const data = { ...view.data, fleet: passageData(passage) };
+  const text = passageText(passage);
+  return view.shape === 'record'
+    ? { ...view, data, fields: [...view.fields, ['read by', text]] }
+    : { ...view, data, sections: [...view.sections, { title: 'Read by', columns: [''], rows: [[text]] }] };
+}
+
+function passageData(passage: FleetPassage): JsonObject | null {
+  if ('unasked' in passage) return null;
+  const { verifiers, passed, stragglers } = passage;
+  return { verifiers, passed, stragglers: stragglers.map(verifierData) };
+}
+
+function passageText(passage: FleetPassage): Text {
+  if ('unasked' in passage) return { text: 'not known', tone: 'bad' };
+  const { verifiers, passed } = passage;
+  const text = `${passed} of ${counted(verifiers, 'verifier')}`;
+  return { text, tone: passed === verifiers ? 'good' : 'bad' };
+}
+
+export function passageNotes(passage: FleetPassage): string[] {
+  if ('unasked' in passage || passage.verifiers > 0) return [];
+  return ['No verifier runs that tells of itself.'];
+}
+
+export function passageWarnings(passage: FleetPassage, timeoutSeconds: number): string[] {
+  if ('unasked' in passage) {
+    return [`It is recorded. Which verifiers have read it could not be asked: ${passage.unasked}`];
+  }
+  if (passage.stragglers.length === 0) return [];
+  return [
+    `It is recorded, and not read within ${formatDuration(timeoutSeconds)} by ${nameVerifiers(passage.stragglers)}. Look whether they reach the database, or end them.`,
+  ];
+}

@@ -1,0 +1,77 @@
+import { Cluster } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { VerifierAnnouncement } from '../../../src/domain/ports.js';
+import { redisNodes } from '../../support/servers.js';
+import { openRegistry, parseNode, realNow } from './registry-under-test.js';
+
+let client: Cluster;
+beforeAll(() => {
+  client = new Cluster(redisNodes().map(parseNode));
+});
+afterAll(() => client.disconnect());
+
+function announcement(id: string, now: number): VerifierAnnouncement {
+  return {
+    ...{ id, host: 'api-1', pid: 1, startedAt: now, kids: [], log: { position: 0, missing: [] } },
+    ...{ readAt: null, at: now, until: now + 10 },
+  };
+}
+
+test('what is over goes as others announce, a bounded number at a time, and the key expires with the last', async () => {
+  const { registry, prefix, close } = openRegistry(redisNodes());
+  const now = realNow();
+  const key = `${prefix}:fleet`;
+  try {
+    for (let id = 0; id < 40; id++)
+      await client.hset(key, `gone-${id}`, `${now - 1} ${JSON.stringify(announcement('gone', now))}`);
+    await client.hset(key, 'foreign', 'no announcement of ours');
+    await client.hset(key, 'running', `${now + 60} ${JSON.stringify(announcement('running', now))}`);
+    await registry.announce(announcement('a', now));
+    const left = await client.hlen(key);
+    // Those that are kept are among the ten, or not.
+    expect(left).toBeGreaterThanOrEqual(43 - 10);
+    expect(left).toBeLessThanOrEqual(43 - 8);
+    expect(await client.ttl(key)).toBeGreaterThan(10);
+    expect(await client.ttl(key)).toBeLessThanOrEqual(15);
+    for (let round = 0; round < 200; round++) await registry.announce(announcement('a', now));
+    expect((await client.hkeys(key)).sort()).toEqual(['a', 'running']);
+  } finally {
+    await client.unlink(key);
+    await close();
+  }
+});
+
+test('a host whose clock is ahead does not have the others taken for gone', async () => {
+  const { registry, prefix, close } = openRegistry(redisNodes());
+  const now = realNow();
+  try {
+    await registry.announce(announcement('right', now));
+    for (let round = 0; round < 20; round++) await registry.announce(announcement('ahead', now + 86_400));
+    expect((await registry.fleet(now)).map(({ id }) => id)).toEqual(['right', 'ahead']);
+  } finally {
+    await client.unlink(`${prefix}:fleet`);
+    await close();
+  }
+});
+
+test('a key of another type is left alone, and an error', async () => {
+  const { registry, prefix, close } = openRegistry(redisNodes());
+  const key = `${prefix}:fleet`;
+  try {
+    await client.set(key, 'theirs');
+    const work = [
+      registry.announce(announcement('a', realNow())),
+      registry.fleet(realNow()),
+      registry.withdraw('a'),
+    ];
+    for (const outcome of await Promise.allSettled(work))
+      expect(outcome).toMatchObject({
+        status: 'rejected',
+        reason: { code: 'ERR_REDIS_FOREIGN_KEY', kind: 'state' },
+      });
+    expect(await client.get(key)).toBe('theirs');
+  } finally {
+    await client.unlink(key);
+    await close();
+  }
+});

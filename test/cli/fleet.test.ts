@@ -1,0 +1,307 @@
+import { hostname } from 'node:os';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { VerifierAnnouncement } from '../../src/domain/ports.js';
+import { announced } from '../support/announcements.js';
+import { cli } from '../support/cli.js';
+import { closedPorts } from '../support/silent-server.js';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { type Verifiers, verifiersOver } from '../support/verifiers.js';
+
+const DAY = 86_400;
+
+describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
+  let stores: Stores;
+  let verifiers: Verifiers;
+  beforeEach(async () => {
+    stores = await openStores(backend, { JWTCTL_KEYS_PUBLISH_LEAD: '20s' });
+    await stores.json('keys', 'generate', '--kid', 'first');
+    verifiers = await verifiersOver(stores);
+  });
+  afterEach(async () => {
+    await verifiers?.close();
+    await stores?.close();
+  });
+
+  /** One of which nobody hears anything else. It counts for a day. */
+  async function announce(id: string, parts: Partial<VerifierAnnouncement> = {}): Promise<void> {
+    const now = stores.clock.now();
+    await verifiers.registry.announce(announced(id, now, { until: now + DAY, ...parts }));
+  }
+
+  async function states(): Promise<string[]> {
+    const keys = await stores.json('keys', 'list');
+    return keys.map(({ kid, state }: { kid: string; state: string }) => `${kid} ${state}`);
+  }
+
+  describe('and a key that is to sign', () => {
+    beforeEach(async () => {
+      await stores.json('keys', 'generate', '--kid', 'next');
+      stores.clock.advance(3_600);
+      await announce('ready', { kids: ['first', 'next'] });
+      await announce('behind', { kids: ['first'], host: 'api-2', pid: 17, readAt: null });
+    });
+    const due = ['keys', 'rotate', '--if-older-than', '1h'];
+
+    test('rotate waits for the one that has not loaded it, names it, and exits 0', async () => {
+      const { exitCode, json, stderr } = await stores.run(...due, '--json');
+      expect(exitCode).toBe(0);
+      expect(json()).toMatchObject({ rotated: false, reason: 'waiting', active: 'first', pending: 'next' });
+      expect(json().stragglers).toEqual([
+        {
+          id: 'behind',
+          host: 'api-2',
+          pid: 17,
+          readAt: null,
+          ...{ startedAt: expect.any(Number), announcedAt: expect.any(Number) },
+        },
+      ]);
+      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*--force/);
+      expect((await stores.run(...due, '-q')).stderr).toContain('api-2 (pid 17)');
+      expect((await stores.run(...due)).stdout).toContain('not every verifier that runs has loaded');
+      expect(await states()).toEqual(['first active', 'next pending']);
+
+      await announce('behind', { kids: ['first', 'next'] });
+      const after = await stores.run(...due, '--json');
+      expect(after.json()).toMatchObject({ rotated: true, reason: 'due', active: 'next', stragglers: [] });
+      expect(after.stderr).not.toContain('verifier');
+    });
+
+    test('rotate --force goes on without it and says so; a dry run shows it', async () => {
+      const dry = await stores.run(...due, '--dry-run', '--json');
+      expect(dry.json()).toMatchObject({ reason: 'waiting', wouldRotate: false, stragglers: [{ pid: 17 }] });
+      const { exitCode, json, stderr } = await stores.run(...due, '--force', '--json');
+      expect(exitCode).toBe(0);
+      expect(json()).toMatchObject({ rotated: true, active: 'next', stragglers: [{ host: 'api-2' }] });
+      expect(stderr).toMatch(/leaves behind .*api-2 \(pid 17\)/);
+    });
+
+    test('rotate --now waits for nobody, and says whom it left behind', async () => {
+      const { json, stderr } = await stores.run('keys', 'rotate', '--now', '--json');
+      expect(json()).toMatchObject({ rotated: true, reason: 'forced', stragglers: [{ host: 'api-2' }] });
+      expect(stderr).toContain('api-2 (pid 17)');
+    });
+
+    test('rotate --wait waits for it as long as the lead, and then says who has not', async () => {
+      const begun = stores.clock.now();
+      const { exitCode, json, stderr } = await stores.run(...due, '--wait', '--json');
+      expect(exitCode).toBe(0);
+      expect(json()).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ host: 'api-2' }] });
+      expect(stores.clock.now() - begun).toBe(20);
+      expect(stderr).toContain('api-2 (pid 17)');
+    });
+
+    test('activate refuses until it has it, and goes on with --now', async () => {
+      const refused = await stores.run('keys', 'activate', 'next', '--json');
+      expect({ exitCode: refused.exitCode, code: refused.error().code }).toEqual({
+        ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
+      });
+      expect(refused.error().message).toContain('api-2 (pid 17)');
+      expect(await states()).toEqual(['first active', 'next pending']);
+      const { exitCode, stderr } = await stores.run('keys', 'activate', 'next', '--now');
+      expect(exitCode).toBe(0);
+      expect(stderr).toContain('api-2 (pid 17)');
+    });
+
+    test('keys list tells how many know each key', async () => {
+      const keys = await stores.json('keys', 'list');
+      expect(keys).toMatchObject([
+        { kid: 'first', verifiers: 2 },
+        { kid: 'next', verifiers: 1 },
+      ]);
+      const { stdout } = await stores.run('keys', 'list');
+      expect(stdout).toMatch(/first.*2 of 2/);
+      expect(stdout).toMatch(/next.*1 of 2/);
+    });
+  });
+
+  test('a verifier is one of them from when it is open until it is closed', async () => {
+    const known = async () => (await verifiers.shell.json('keys', 'list'))[0].verifiers;
+    expect(await known()).toBe(0);
+    const verifier = await verifiers.open();
+    await verifiers.open();
+    const child = await verifiers.spawn();
+    await expect.poll(known, { timeout: 5_000 }).toBe(3);
+    await verifier.close();
+    expect(await known()).toBe(2);
+    const fleet = await verifiers.registry.fleet(verifiers.shell.clock.now());
+    expect(fleet.map(({ pid }) => pid).sort()).toEqual([process.pid, child.pid].sort());
+    expect(new Set(fleet.map(({ host }) => host))).toEqual(new Set([hostname()]));
+  });
+
+  test('a verifier loads a published key by itself, and only then it signs', async () => {
+    const { shell } = verifiers;
+    await verifiers.open();
+    await expect.poll(async () => (await shell.json('keys', 'list'))[0].verifiers).toBe(1);
+    await shell.json('keys', 'generate', '--kid', 'next');
+    shell.env.JWTCTL_KEYS_PUBLISH_LEAD = '1s';
+    expect(await shell.json('keys', 'rotate', '--now', '--wait')).toMatchObject({
+      ...{ rotated: false, reason: 'waiting', stragglers: [{ pid: process.pid }] },
+    });
+    const known = async () => (await shell.json('keys', 'list'))[1].verifiers;
+    await expect.poll(known, { timeout: 15_000 }).toBe(1);
+    expect(await shell.json('keys', 'rotate', '--now', '--wait')).toMatchObject({
+      ...{ rotated: true, active: 'next', stragglers: [] },
+    });
+  }, 40_000);
+
+  describe('and something that they have to know', () => {
+    let sub: string;
+    let token: string;
+    beforeEach(async () => {
+      sub = 'alice';
+      await verifiers.shell.json('users', 'add', sub);
+      ({ token } = await verifiers.shell.json('token', 'issue', '--sub', sub));
+    });
+    const commands = (): Array<[string, string[]]> => [
+      ['a token', ['token', 'revoke', token]],
+      ['a subject', ['token', 'revoke', '--sub', sub, '--all']],
+      ['all tokens', ['token', 'revoke', '--issued-before', '2030-01-01T00:00:00Z', '--yes']],
+      ['a user', ['users', 'disable', sub]],
+      ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked']],
+    ];
+
+    test('is told as done when all of them have read it', async () => {
+      const { shell } = verifiers;
+      await verifiers.open();
+      await verifiers.open();
+      await verifiers.spawn();
+      await expect.poll(async () => (await shell.json('keys', 'list'))[0].verifiers).toBe(3);
+      for (const [what, words] of commands().filter(([what]) => what !== 'all tokens')) {
+        const { exitCode, json, stderr } = await shell.run(...words, '--wait-fleet', '--json');
+        expect({ what, exitCode, fleet: json().fleet, stderr }).toMatchObject({
+          ...{ what, exitCode: 0, fleet: { verifiers: 3, passed: 3, stragglers: [] } },
+        });
+        for (const { log } of await verifiers.registry.fleet(shell.clock.now())) {
+          const [{ id }] = (await stores.query('SELECT max(id) AS id FROM security_log')) as [{ id: number }];
+          expect(log.position).toBe(Number(id));
+        }
+        // Recorded before: it has been read long since, and is told at once.
+        expect((await shell.run(...words, '--json')).json().fleet).toBeUndefined();
+      }
+      const again = await shell.json(
+        'keys',
+        'compromise',
+        'first',
+        '--reason',
+        'leaked',
+        '--wait-fleet',
+        '1s',
+      );
+      expect(again.fleet).toMatchObject({ verifiers: 3, passed: 3 });
+    }, 40_000);
+
+    test('is told with who has not read it, and exits 5: one that is stopped, and no more once it is killed', async () => {
+      const { shell } = verifiers;
+      await verifiers.open();
+      const child = await verifiers.spawn();
+      await expect.poll(async () => (await shell.json('keys', 'list'))[0].verifiers).toBe(2);
+      child.kill('SIGSTOP');
+      const { exitCode, json, stderr } = await shell.run(
+        ...['users', 'disable', sub, '--wait-fleet=5s', '--json'],
+      );
+      expect(exitCode).toBe(5);
+      expect(json()).toMatchObject({
+        ...{
+          status: 'disabled',
+          fleet: { verifiers: 2, passed: 1, stragglers: [{ host: hostname(), pid: child.pid }] },
+        },
+      });
+      expect(stderr).toContain(`(pid ${child.pid})`);
+      child.kill('SIGKILL');
+      // Its last word runs out while somebody waits for it.
+      expect((await shell.json('users', 'disable', sub, '--wait-fleet', '30s')).fleet).toEqual({
+        ...{ verifiers: 1, passed: 1, stragglers: [] },
+      });
+    }, 60_000);
+
+    test('is shown to eyes too, and is not waited for in a dry run', async () => {
+      await announce('behind', { host: 'api-2', log: { position: 0, missing: [] } });
+      const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
+      expect(shown.exitCode).toBe(5);
+      expect(shown.stdout).toContain('0 of 1 verifier');
+      expect(shown.stderr).toMatch(/recorded, and not read within 3s by api-2/);
+      const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
+      expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({
+        ...{ exitCode: 5, stdout: expect.stringContaining('0 of 1 verifier') },
+      });
+      const dry = await stores.run(
+        'token',
+        'revoke',
+        '--sub',
+        sub,
+        '--all',
+        '--wait-fleet',
+        '--dry-run',
+        '--json',
+      );
+      expect(dry.exitCode).toBe(0);
+      expect(dry.json()).not.toHaveProperty('fleet');
+    });
+
+    test('an id that is below its position can be one that it has not read', async () => {
+      const [{ id } = { id: 0 }] = await stores.query('SELECT count(*) AS id FROM security_log');
+      const log = {
+        position: Number(id) + 50,
+        missing: [[1, Number(id) + 50]],
+      } as VerifierAnnouncement['log'];
+      await announce('behind', { log });
+      expect((await stores.run('users', 'disable', sub, '--wait-fleet=1s')).exitCode).toBe(5);
+      await announce('behind', { log: { ...log, missing: [] } });
+      expect((await stores.run('users', 'disable', sub, '--wait-fleet=1s')).exitCode).toBe(0);
+    });
+  });
+});
+
+describe('with Redis away', () => {
+  let stores: Stores;
+  beforeEach(async () => {
+    stores = await openStores('MariaDB and a Redis Cluster', { JWTCTL_KEYS_PUBLISH_LEAD: '10m' });
+    await stores.json('keys', 'generate', '--kid', 'first');
+    await stores.json('keys', 'generate', '--kid', 'next');
+    stores.clock.advance(3_600);
+  });
+  afterEach(() => stores?.close());
+
+  async function withoutRedis() {
+    const [port] = await closedPorts(1);
+    const env = { ...stores.env, JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_TIMEOUT: '2s' };
+    return cli({ env, home: stores.home, clock: stores.clock });
+  }
+
+  test('keys list lists the keys all the same, and soon', async () => {
+    const shell = await withoutRedis();
+    const begun = performance.now();
+    const { exitCode, json, stderr } = await shell.run('keys', 'list', '--json');
+    expect({ exitCode, keys: json() }).toMatchObject({
+      ...{
+        exitCode: 0,
+        keys: [
+          { kid: 'first', verifiers: null },
+          { kid: 'next', verifiers: null },
+        ],
+      },
+    });
+    expect(stderr).toContain('not known');
+    expect(performance.now() - begun).toBeLessThan(3_000);
+  });
+
+  test('keys rotate rotates all the same, and says that nobody was asked', async () => {
+    const shell = await withoutRedis();
+    const { exitCode, json, stderr } = await shell.run('keys', 'rotate', '--if-older-than', '1h', '--json');
+    expect({ exitCode, rotation: json() }).toMatchObject({
+      exitCode: 0,
+      rotation: { rotated: true, active: 'next' },
+    });
+    expect(stderr).toContain('could not be asked');
+  });
+
+  test('keys compromise --wait-fleet cannot tell, and exits 5', async () => {
+    const shell = await withoutRedis();
+    const words = ['keys', 'compromise', 'first', '--reason', 'leaked', '--wait-fleet=1s', '--json'];
+    const { exitCode, json, stderr } = await shell.run(...words);
+    expect({ exitCode, state: json().state, fleet: json().fleet }).toEqual({
+      ...{ exitCode: 5, state: 'compromised', fleet: null },
+    });
+    expect(stderr).toContain('could not be asked');
+  });
+});

@@ -1,0 +1,101 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { VerifierAnnouncement } from '../../src/domain/ports.js';
+import type { OpenedRegistry } from './token-registry.contract.js';
+
+/** What every TokenRegistry knows of the verifiers that run. */
+export function fleetContract(name: string, open: () => Promise<OpenedRegistry>): void {
+  describe(`fleet: ${name}`, () => {
+    let opened: OpenedRegistry;
+    let now: number;
+    beforeEach(async () => {
+      opened = await open();
+      now = opened.now();
+    });
+    afterEach(() => opened.close());
+
+    function announcement(id: string, parts: Partial<VerifierAnnouncement> = {}): VerifierAnnouncement {
+      return {
+        ...{ id, host: 'api-1', pid: 4711, startedAt: now - 60, kids: ['k1', 'k2'] },
+        ...{
+          log: {
+            position: 12,
+            missing: [
+              [3, 3],
+              [7, 9],
+            ],
+          },
+          readAt: now - 1,
+          at: now,
+          until: now + 10,
+        },
+        ...parts,
+      };
+    }
+
+    async function ids(at = now): Promise<string[]> {
+      return (await opened.registry.fleet(at)).map(({ id }) => id);
+    }
+
+    test('there is nobody before anybody tells', async () => {
+      expect(await opened.registry.fleet(now)).toEqual([]);
+    });
+
+    test('what a verifier told comes back whole, and what it tells anew takes its place', async () => {
+      const { registry } = opened;
+      await registry.announce(announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }));
+      expect(await registry.fleet(now)).toEqual([
+        announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }),
+      ]);
+      const later = announcement('a', { kids: [], log: { position: 13, missing: [] } });
+      await registry.announce(later);
+      expect(await registry.fleet(now)).toEqual([later]);
+    });
+
+    test('the oldest comes first', async () => {
+      await opened.registry.announce(announcement('c'));
+      await opened.registry.announce(announcement('b', { startedAt: now - 120 }));
+      await opened.registry.announce(announcement('a'));
+      expect(await ids()).toEqual(['b', 'a', 'c']);
+    });
+
+    test('an announcement counts for its time and the tolerance, by the clock of whoever asks', async () => {
+      await opened.registry.announce(announcement('a'));
+      const end = now + 10 + opened.clockToleranceSeconds;
+      expect(await ids(end - 1)).toEqual(['a']);
+      expect(await ids(end)).toEqual([]);
+      // A clock that is behind sees it as well.
+      expect(await ids(now - 3600)).toEqual(['a']);
+    });
+
+    test('one is taken back at once, and the others stay', async () => {
+      await opened.registry.announce(announcement('a'));
+      await opened.registry.announce(announcement('b'));
+      await opened.registry.withdraw('a');
+      expect(await ids()).toEqual(['b']);
+      await opened.registry.withdraw('a');
+      await opened.registry.withdraw('b');
+      expect(await ids()).toEqual([]);
+    });
+
+    test('many at once are all there', async () => {
+      const many = Array.from({ length: 100 }, (_, index) => `v${String(index).padStart(3, '0')}`);
+      await Promise.all(many.map((id) => opened.registry.announce(announcement(id))));
+      expect(await ids()).toEqual(many);
+    });
+
+    test('nothing that is about tokens sees it', async () => {
+      const { registry } = opened;
+      await registry.announce(announcement('a'));
+      await registry.register('fleet', { jti: 'j', keyId: 1, iat: now, exp: now + 60 }, { now });
+      const subjects: string[] = [];
+      const options = { now, withDetails: true };
+      await registry.survey((found) => void subjects.push(...found.map(({ sub }) => sub)), options);
+      expect(subjects).toEqual(['fleet']);
+      expect(await registry.removeEverywhere({}, { now })).toMatchObject({ matched: 1, complete: true });
+      expect(await registry.standing('fleet', { jti: 'j', keyId: 1, iat: now }, now)).toMatchObject({
+        exp: null,
+      });
+      expect(await ids()).toEqual(['a']);
+    });
+  });
+}
