@@ -80,9 +80,9 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
   });
 
   test('any token that does not hold is inactive, and why is in the log only', async () => {
-    const { ask, lines } = await serving();
     const { token } = await issue();
     await stores.json('token', 'revoke', token);
+    const { ask, lines } = await serving();
     for (const candidate of [token, 'x', '', `${token}x`]) {
       const answer = await ask(`token=${candidate}`);
       expect({ status: answer.statusCode, body: answer.body }).toEqual({

@@ -60,9 +60,9 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
   });
 
   test('each refusal is told by its phrase, and by its code in the log only', async () => {
-    const { app, lines } = await serving();
     const revoked = (await stores.json('token', 'issue', '--sub', 'alice')).token;
     await stores.json('token', 'revoke', revoked);
+    const { app, lines } = await serving();
     const expired = (await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '1')).token;
     stores.clock.advance(10);
     const cases = [

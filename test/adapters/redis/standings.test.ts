@@ -201,6 +201,30 @@ test('a cluster that is away is waited for once, and then refuses at once until 
     .toBe(now + 3600);
 }, 40_000);
 
+test('a single server that is away refuses, and is read again once it is back', async () => {
+  const server = await startRedis({});
+  closers.push(server.stop);
+  open([server.node], { mode: 'standalone', timeoutMs: 500 });
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  const pid = Number(/process_id:(\d+)/.exec(await redisCli(server.node, 'INFO', 'server'))?.[1]);
+  const hold = await holdOf('alice');
+  process.kill(pid, 'SIGSTOP');
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  await isOver(hold);
+  process.kill(pid, 'SIGCONT');
+  const again = () =>
+    query.read().then(
+      ({ exp }) => exp,
+      ({ kind }) => kind,
+    );
+  await expect.poll(again, { interval: 50, timeout: 10_000 }).toBe(now + 3600);
+  await server.stop();
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  for (let round = 0; round < 20; round++) await query.read().catch(() => {});
+});
+
 test('a server that does not tell of changes is asked each time', async () => {
   const server = await startRedis({});
   closers.push(server.stop);
