@@ -52,7 +52,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     expect(kids).toEqual(['next', report.pending]);
     expect((await stores.json('token', 'issue', '--sub', 'user0')).kid).toBe('next');
     const inspection = await stores.json('cache', 'inspect');
-    expect(inspection.byKid).toEqual([{ kid: 'next', state: 'active', entries: 1 }]);
+    expect(inspection.byKid).toMatchObject([{ kid: 'next', state: 'active', entries: 1 }]);
     expect(await stores.query("SELECT private_key FROM keystore WHERE kid = 'leaked'")).toEqual([
       { private_key: null },
     ]);

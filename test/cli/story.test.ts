@@ -164,7 +164,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     const rotated = await stores.json('keys', 'rotate', '--if-older-than', '1m');
 
     expect(Object.keys(rotated)).toEqual([
-      ...['rotated', 'reason', 'active', 'previous', 'pending', 'signsFrom', 'retired'],
+      ...['rotated', 'reason', 'active', 'previous', 'pending', 'signsFrom', 'retired', 'stragglers'],
     ]);
     expect(rotated).toMatchObject({ rotated: true, reason: 'due', active: secondKid, previous: firstKid });
     expect(rotated.retired).toEqual([]);
