@@ -17,8 +17,8 @@ const MOST_WAITING = 10_000;
 export type KnownKey = VerificationKey & { id: number; jwk: PublicJwk & { [member: string]: unknown } };
 
 export interface KeySetOptions {
-  /** How long keys that were read serve on while they cannot be read again, in seconds. Default: 0. */
-  graceSeconds?: number;
+  /** How old a key may be that somebody else keeps up to date by {@link KeySet.refresh}, in seconds. Default: 30. */
+  maxAgeSeconds?: number;
 }
 
 /**
@@ -28,17 +28,21 @@ export interface KeySetOptions {
 export class KeySet {
   readonly #store: Pick<KeyStore, 'snapshot'>;
   readonly #clock: Clock;
-  readonly #graceSeconds: number;
+  readonly #maxAgeSeconds: number;
   #keys = new Map<string, KnownKey>();
   #activatedAt: number | null = null;
   #readAt = NEVER;
   #reading: Promise<void> | undefined;
   #waiting = 0;
 
-  constructor(store: Pick<KeyStore, 'snapshot'>, clock: Clock, { graceSeconds = 0 }: KeySetOptions = {}) {
+  constructor(
+    store: Pick<KeyStore, 'snapshot'>,
+    clock: Clock,
+    { maxAgeSeconds = MAX_AGE_SECONDS }: KeySetOptions = {},
+  ) {
     this.#store = store;
     this.#clock = clock;
-    this.#graceSeconds = graceSeconds;
+    this.#maxAgeSeconds = maxAgeSeconds;
   }
 
   /** When the keys were last read. */
@@ -64,13 +68,8 @@ export class KeySet {
   /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
     const known = this.#keys.get(kid);
-    if (known !== undefined && this.#age() < MAX_AGE_SECONDS) return known;
-    try {
-      await this.#readAfterCoolDown();
-    } catch (error) {
-      if (known !== undefined && this.#age() < this.#graceSeconds) return known;
-      throw error;
-    }
+    if (known !== undefined && this.#age() < this.#maxAgeSeconds) return known;
+    await this.#readAfterCoolDown();
     return this.#keys.get(kid) ?? null;
   }
 

@@ -54,7 +54,7 @@ export async function openLiveVerifier(
     context.users(),
   ]);
   const nearCache = options.nearCache ?? own.nearCache;
-  const keys = new KeySet(database.keys, clock, { graceSeconds: own.grace });
+  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: own.grace });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock });
@@ -272,12 +272,16 @@ class StoreVerifier implements LiveVerifier {
   }
 
   async #askForUser(sub: string, { user: noted }: NotedStanding, now: number): Promise<Standing['user']> {
-    const { users, tail } = this.#ports;
+    const { users, tail, databaseState } = this.#ports;
+    const meanwhile = () => statusMeanwhile(noted, tail.events.changeOf(sub), now, this.#policy.graceSeconds);
+    // Nobody waits again and again for a database that is known to be away.
+    const known = databaseState.isUp ? null : meanwhile();
+    if (known !== null) return known;
     try {
       return (await users.find(sub, now))?.status ?? 'unknown';
     } catch (error) {
       if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
-      const status = statusMeanwhile(noted, tail.events.changeOf(sub), now, this.#policy.graceSeconds);
+      const status = meanwhile();
       if (status === null) throw error;
       return status;
     }

@@ -218,16 +218,16 @@ describe('a store that cannot answer', () => {
   });
 });
 
-describe('with a time of grace', () => {
+describe('that somebody else keeps up to date', () => {
   const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The store is away.');
 
   beforeEach(async () => {
-    keySet = new KeySet({ snapshot: keySnapshot }, clock, { graceSeconds: 300 });
+    keySet = new KeySet({ snapshot: keySnapshot }, clock, { maxAgeSeconds: 300 });
     await keySet.find('k1');
     answer = () => Promise.reject(failure);
   });
 
-  test('a known key serves on while the store is away, until the grace is over', async () => {
+  test('serve without a look at the store until they are that old', async () => {
     clock.advance(299);
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
     clock.advance(1);
