@@ -102,7 +102,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
 
   test('the groups of a later version are not there', async () => {
     for (const words of [
-      ...[['audit', 'list'], ['init'], ['doctor'], ['serve'], ['metrics'], ['completion', 'bash']],
+      ...[['audit', 'list'], ['init'], ['doctor'], ['metrics'], ['completion', 'bash']],
       ['token', 'explain', token],
     ]) {
       const { exitCode, stdout } = await stores.run(...words, '--yes');
