@@ -23,14 +23,14 @@ export interface OpenVerifier extends Verifier {
  * A verifier over the stores that the CLI works with. It follows keys and revocations in the background until it is closed.
  *
  * A revocation takes effect with the next verification, for the registry is asked each time. With `nearCache` verdicts are
- * kept in the process until the registry takes them back, which takes milliseconds; where a master hangs, at most a second.
+ * kept in the process until the registry takes them back, which takes milliseconds; where a master hangs, at most two seconds.
  * Whatever the registry loses in a failover, the security log repeats: it is read every second.
  *
  * It tells in Redis which keys and which events of the security log it has read, for commands that wait until all verifiers
  * have; one that is silent for 10 s counts as gone.
  *
  * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
- * is accepted.
+ * is accepted, but for what a near cache holds for another second.
  *
  * @param options.nearCache default: the setting `verifier.nearCache`, which is off
  * @param options settings that go before those of variables and files, in the nesting of a configuration file:

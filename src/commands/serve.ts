@@ -1,4 +1,5 @@
 import type { Settings } from '../config/settings.js';
+import { JwtctlError } from '../domain/errors.js';
 import { examples } from './examples.js';
 import { integerFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
@@ -54,5 +55,13 @@ async function introspectingClient({ serve: { introspection } }: Settings) {
   const { readSecretFile } = await import('../config/named-files.js');
   const { clientId: id, secretFile } = introspection;
   const secret = introspection.secret ?? (await readSecretFile(secretFile));
+  if (secret === '') throw emptySecret();
   return id === null || secret === undefined ? null : { id, secret };
+}
+
+/** A file that is not filled yet would let in whoever sends no secret. */
+function emptySecret(): JwtctlError {
+  return new JwtctlError('usage', 'ERR_SECRET_EMPTY', 'The secret of the introspecting client is empty.', {
+    hint: 'Look into the file that serve.introspection.secretFile names.',
+  });
 }

@@ -191,7 +191,7 @@ const DECLARATIONS = {
   'verifier.grace': {
     kind: duration(),
     fallback: '5m',
-    doc: 'How long a long-running verifier goes by the keys and users that it knows while the database does not answer.',
+    doc: 'How long a long-running verifier goes by the keys and users that it knows while the database does not answer; at least 10s.',
   },
   'registry.maxPerSubject': {
     kind: integer(1, 1_000_000),

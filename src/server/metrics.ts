@@ -91,12 +91,6 @@ export function createMetrics(health: () => VerifierHealth, clock: Clock): Metri
     'Verdicts that the registry was asked for.',
     (now) => now.nearCache?.misses ?? 0,
   );
-  gauge(
-    'jwtctl_near_cache_entries',
-    'Verdicts that the process holds now.',
-    'sum',
-    (now) => now.nearCache?.entries ?? 0,
-  );
   gauge('jwtctl_keys_trusted', 'Keys that tokens are accepted under.', 'min', (now) => now.keys.trusted);
   gauge(
     'jwtctl_active_key_age_seconds',

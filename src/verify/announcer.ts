@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
+import type { StoreState } from './store-state.js';
 
 /** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
 const EVERY_SECONDS = 2;
@@ -14,6 +15,8 @@ export interface AnnouncerPorts {
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;
+  /** Of the registry, as far as it takes announcements. */
+  state: StoreState;
 }
 
 /**
@@ -63,7 +66,7 @@ export class Announcer {
   }
 
   async #tellIfDue(): Promise<void> {
-    const { registry, keys, tail, clock } = this.#ports;
+    const { registry, keys, tail, clock, state } = this.#ports;
     const at = clock.now();
     const news = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
     const knowledge = JSON.stringify(news);
@@ -75,8 +78,10 @@ export class Announcer {
         ...{ readAt: tail.readAt, at, until: at + COUNTS_SECONDS },
       });
       this.#told = { at, knowledge };
-    } catch {
+      state.answered(clock.now());
+    } catch (error) {
       this.#told = null;
+      state.failed(error);
     }
   }
 }

@@ -4,10 +4,8 @@ import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
-/** How often the security log is read, in seconds. */
+/** How often keys and security log are read, in seconds. */
 const EVERY_SECONDS = 1;
-/** How often the keys are, where nothing tells of a change. */
-const KEYS_EVERY_SECONDS = 10;
 
 export interface FollowerPorts {
   keys: KeySet;
@@ -26,6 +24,7 @@ export class Follower {
   #reading: Promise<unknown> = Promise.resolve();
   /** A read that begins once that one has ended. */
   #next: Promise<void> | null = null;
+  #caughtUpAt: number | null = null;
 
   constructor(ports: FollowerPorts) {
     this.#ports = ports;
@@ -38,10 +37,10 @@ export class Follower {
    * @throws what the database throws
    */
   async begin(): Promise<void> {
-    const { keys, announcer } = this.#ports;
+    const { announcer } = this.#ports;
     await announcer.tell();
     try {
-      await Promise.all([keys.refresh(), this.catchUp()]);
+      await this.catchUp();
     } catch (error) {
       await announcer.withdraw();
       throw error;
@@ -50,7 +49,12 @@ export class Follower {
     this.#running = Promise.all([this.#every(() => this.catchUp()), this.#every(() => announcer.tell())]);
   }
 
-  /** Resolves once a read of the security log has ended that began from now on. @throws what the log throws */
+  /** When the last read of the database began that succeeded; null before the first. */
+  get caughtUpAt(): number | null {
+    return this.#caughtUpAt;
+  }
+
+  /** Resolves once a read of both has ended that began from now on. @throws what the database throws */
   catchUp(): Promise<void> {
     this.#next ??= this.#reading.then(() => {
       this.#next = null;
@@ -81,12 +85,11 @@ export class Follower {
 
   async #readOnce(): Promise<void> {
     const { keys, tail, clock, state, announcer } = this.#ports;
+    const at = clock.now();
     try {
-      const added = await tail.read();
-      const isTold = added.some(({ type }) => type === 'key_compromised');
-      const now = clock.now();
-      if (isTold || now - keys.readAt >= KEYS_EVERY_SECONDS || now < keys.readAt) await keys.refresh();
-      state.answered();
+      await Promise.all([tail.read(), keys.refresh()]);
+      this.#caughtUpAt = at;
+      state.answered(clock.now());
     } catch (error) {
       state.failed(error);
       throw error;

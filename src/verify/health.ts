@@ -27,5 +27,5 @@ export interface VerifierHealth {
   /** Signatures that did not have to be checked again, and those that had to. */
   signatures: { entries: number; hits: number; misses: number };
   /** Verdicts that the process held itself, and those that the registry was asked for; null without a near cache. */
-  nearCache: { entries: number; hits: number; misses: number } | null;
+  nearCache: { hits: number; misses: number } | null;
 }

@@ -32,7 +32,15 @@ export class KeySet {
   #keys = new Map<string, KnownKey>();
   #activatedAt: number | null = null;
   #readAt = NEVER;
-  #reading: Promise<void> | undefined;
+  /** When the last read began, whatever came of it. */
+  #triedAt = NEVER;
+  /** What it came to, where it failed. */
+  #failure: unknown = null;
+  /** The read that is under way, or the last one; it does not reject. */
+  #reading: Promise<unknown> = Promise.resolve();
+  /** Reads that begin once that one has ended: at once, and after the cool-down. */
+  #next: Promise<void> | null = null;
+  #nextCooled: Promise<void> | null = null;
   #waiting = 0;
 
   constructor(
@@ -67,10 +75,18 @@ export class KeySet {
 
   /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
-    const known = this.#keys.get(kid);
-    if (known !== undefined && this.#age() < this.#maxAgeSeconds) return known;
+    const known = this.#young(kid);
+    if (known !== undefined) return known;
+    // One that is under way may find it; where it does not, it may have begun before the key was made.
+    await this.#reading;
+    const found = this.#young(kid);
+    if (found !== undefined) return found;
     await this.#readAfterCoolDown();
     return this.#keys.get(kid) ?? null;
+  }
+
+  #young(kid: string): KnownKey | undefined {
+    return this.#age() < this.#maxAgeSeconds ? this.#keys.get(kid) : undefined;
   }
 
   /** A clock that was set back would have the keys stay young for as long. */
@@ -79,9 +95,22 @@ export class KeySet {
     return age < 0 ? Number.POSITIVE_INFINITY : age;
   }
 
-  /** Reads the keys now; one read at a time, so it may be one that has begun already. */
+  /** Resolves once a read has ended that began from now on: one that is under way may have missed what changed. */
   refresh(): Promise<void> {
-    return this.#once(() => this.#load());
+    this.#next ??= this.#reading.then(() => {
+      this.#next = null;
+      const read = this.#load();
+      this.#reading = read.then(
+        () => {
+          this.#failure = null;
+        },
+        (error) => {
+          this.#failure = error;
+        },
+      );
+      return read;
+    });
+    return this.#next;
   }
 
   /** Waiting, where one might refuse, because a token under a key that was made a moment ago is valid. */
@@ -89,24 +118,28 @@ export class KeySet {
     if (this.#waiting >= MOST_WAITING) throw tooManyUnknown();
     this.#waiting += 1;
     try {
-      await this.#once(async () => {
-        if (this.#age() < COOL_DOWN_SECONDS) await this.#clock.until(this.#readAt + COOL_DOWN_SECONDS);
-        await this.#load();
-      });
+      this.#nextCooled ??= this.#coolDown()
+        .finally(() => {
+          this.#nextCooled = null;
+        })
+        .then(() => this.refresh());
+      await this.#nextCooled;
     } finally {
       this.#waiting -= 1;
     }
   }
 
-  #once(read: () => Promise<void>): Promise<void> {
-    this.#reading ??= read().finally(() => {
-      this.#reading = undefined;
-    });
-    return this.#reading;
+  /** A read that failed counts too, and so does its answer: a database that struggles is not asked the more for it. */
+  async #coolDown(): Promise<void> {
+    const since = this.#clock.now() - this.#triedAt;
+    if (since < 0 || since >= COOL_DOWN_SECONDS) return;
+    if (this.#failure !== null) throw this.#failure;
+    await this.#clock.until(this.#triedAt + COOL_DOWN_SECONDS);
   }
 
   async #load(): Promise<void> {
     const at = this.#clock.now();
+    this.#triedAt = at;
     const { keys } = await this.#store.snapshot();
     this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]));
     this.#activatedAt = keys.find(({ state }) => state === 'active')?.activatedAt ?? null;

@@ -1,5 +1,6 @@
 import type { Context } from '../context.js';
 import { type Claims, checkClaims } from '../domain/claims.js';
+import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
@@ -18,7 +19,7 @@ import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { KeySet, type KnownKey } from './key-set.js';
 import { SecurityLogTail } from './security-log-tail.js';
-import { StoreState } from './store-state.js';
+import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenMemory } from './token-memory.js';
 import { UserStates } from './user-states.js';
 import type { Verifier } from './verifier.js';
@@ -57,12 +58,13 @@ export async function openLiveVerifier(
   const keys = new KeySet(database.keys, clock, { maxAgeSeconds: own.grace });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
-  const announcer = new Announcer({ registry, keys, tail, clock });
+  const announcedState = new StoreState(clock);
+  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
   await follower.begin();
   return new StoreVerifier(
     {
-      ...{ keys, tail, follower, clock, databaseState },
+      ...{ keys, tail, follower, clock, databaseState, announcedState },
       standings: registry.openStandings({ nearCache }),
       users: new UserStates({ users, registry, statusTtlSeconds: userSettings.statusTtl }),
     },
@@ -70,12 +72,15 @@ export async function openLiveVerifier(
       issuer: token.issuer,
       audience: token.audience,
       clockToleranceSeconds: token.clockTolerance,
-      graceSeconds: own.grace,
+      graceSeconds: Math.max(own.grace, LEAST_GRACE_SECONDS),
       rememberedTokens: own.rememberedTokens,
       nearCache,
     },
   );
 }
+
+/** Below this a database that takes its time would count as away. */
+const LEAST_GRACE_SECONDS = 10;
 
 interface LiveVerifierPorts {
   keys: KeySet;
@@ -85,6 +90,8 @@ interface LiveVerifierPorts {
   users: UserStates;
   clock: Clock;
   databaseState: StoreState;
+  /** Of the registry, as the verifier's announcements find it. */
+  announcedState: StoreState;
 }
 
 type LiveVerifierPolicy = VerificationPorts['policy'] & {
@@ -119,7 +126,7 @@ class StoreVerifier implements LiveVerifier {
       return this.#during(this.#verifyUnknown(token));
     this.#signatures.hits += 1;
     const now = this.#ports.clock.now();
-    if (now < known.validFrom || now >= known.validUntil) return this.#verifyTimes(known, now);
+    if (now < known.validFrom || now >= known.validUntil) return this.#during(this.#verifyTimes(known, now));
     if (this.#isHeld(known, now)) {
       this.#verdicts.hits += 1;
       return Promise.resolve(known.acceptance);
@@ -133,16 +140,16 @@ class StoreVerifier implements LiveVerifier {
   }
 
   health(): VerifierHealth {
-    const { keys, databaseState } = this.#ports;
-    const isServing = this.#isServing(this.#ports.clock.now());
-    const registry = this.#registryState.health(false);
+    const { keys, databaseState, announcedState, clock } = this.#ports;
+    const isServing = this.#isServing(clock.now());
+    const registry = registryHealth(this.#registryState, announcedState, clock.now());
     return {
       isReady: isServing && registry.state !== 'down',
       database: databaseState.health(isServing),
       registry,
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#memory.size, ...this.#signatures },
-      nearCache: this.#policy.nearCache ? { entries: this.#memory.size, ...this.#verdicts } : null,
+      nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
     };
   }
 
@@ -172,21 +179,20 @@ class StoreVerifier implements LiveVerifier {
     return true;
   }
 
-  /** What was read of the database serves on for a while without it. */
+  /** What was read of the database serves on for a while without it. A clock that was set back lengthens that by as much again at most. */
   #isServing(now: number): boolean {
-    const { tail, keys } = this.#ports;
-    const readAt = Math.min(tail.readAt ?? 0, keys.readAt);
-    return now - readAt < this.#policy.graceSeconds;
+    const age = now - (this.#ports.follower.caughtUpAt ?? 0);
+    return Math.abs(age) < this.#policy.graceSeconds;
   }
 
   #assertServing(): void {
-    const { databaseState, clock, tail } = this.#ports;
+    const { databaseState, clock, follower } = this.#ports;
     if (this.#isServing(clock.now())) return;
     const { code } = databaseState.health(false);
     throw new JwtctlError(
       'unavailable',
       'ERR_DATABASE_SILENT',
-      `The database has not answered since ${tail.readAt}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
+      `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
       {
         hint: 'Bring MySQL back. verifier.grace (JWTCTL_VERIFIER_GRACE) says how long a verifier goes on without it.',
       },
@@ -195,13 +201,13 @@ class StoreVerifier implements LiveVerifier {
 
   async #verifyUnknown(token: string): Promise<VerificationResult> {
     this.#assertServing();
-    this.#signatures.misses += 1;
     let key: KnownKey | null = null;
     const findKey = async (kid: string) => {
       key = await this.#ports.keys.find(kid);
       return key;
     };
     const jws = await checkJws(token, { findKey });
+    if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     if ('active' in jws) return jws;
     const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
     if ('active' in checked) return checked;
@@ -210,9 +216,9 @@ class StoreVerifier implements LiveVerifier {
     return this.#verifyStanding(known);
   }
 
-  async #verifyTimes({ claims, acceptance }: KnownToken, now: number): Promise<VerificationResult> {
-    const checked = checkClaims(claims, this.#policy, now);
-    return 'active' in checked ? checked : acceptance;
+  async #verifyTimes(known: KnownToken, now: number): Promise<VerificationResult> {
+    const checked = checkClaims(known.claims, this.#policy, now);
+    return 'active' in checked ? checked : this.#verifyStanding(known);
   }
 
   /** The last two checks, by what registry, security log and user directory say. */
@@ -249,7 +255,7 @@ class StoreVerifier implements LiveVerifier {
   async #note({ query }: KnownToken): Promise<NotedStanding> {
     try {
       const noted = await query.read();
-      this.#registryState.answered();
+      this.#registryState.answered(this.#ports.clock.now());
       return noted;
     } catch (error) {
       this.#registryState.failed(error);
@@ -291,7 +297,9 @@ class StoreVerifier implements LiveVerifier {
     const { sub, jti, iat, exp, nbf = iat } = claims;
     const { clockToleranceSeconds } = this.#policy;
     return {
-      ...{ token, key, claims },
+      // A token that was cut out of a header would keep all of that header.
+      token: Buffer.from(token, 'latin1').toString('latin1'),
+      ...{ key, claims },
       acceptance: freeze({ active: true, header, payload: claims }),
       query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
       validFrom: Math.max(iat, nbf) - clockToleranceSeconds,

@@ -101,23 +101,32 @@ export class SecurityLogTail {
     const before = this.#events;
     const fresh = new EventMemory();
     const added: SecurityEvent[] = [];
-    this.#ahead.clear();
-    this.#settled = 0;
-    this.#position = 0;
+    const isFirst = this.#readAt === null;
+    let last = 0;
     for await (const events of this.#pages(0)) {
+      last = events.at(-1)?.id ?? last;
       for (const event of events) {
         if (event.expiresAt < at) continue;
         fresh.add(event);
         if (before.add(event)) added.push(event);
         this.#see(event.id, event.at);
       }
-      // Known already, whenever the reload ends.
       this.#settle(at);
+      // What comes meanwhile must not wait for the end of it.
+      if (!isFirst && events.length === PAGE) added.push(...(await this.#readNew(this.#clock.now())));
     }
+    // A database that was restored counts from an earlier id on.
+    if (last < this.#settled) this.#beginAt(last);
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
     return added;
+  }
+
+  #beginAt(id: number): void {
+    this.#ahead.clear();
+    this.#settled = id;
+    this.#position = id;
   }
 
   async *#pages(afterId: number): AsyncGenerator<SecurityEvent[]> {

@@ -45,7 +45,7 @@ beforeEach(async () => {
   const keys = new KeySet({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
   const log = database.securityLog;
   const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
-  const announcer = new Announcer({ registry, keys, tail, clock });
+  const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock) });
   follower = new Follower({ keys, tail, clock, announcer, state: new StoreState(clock) });
 });
 afterEach(async () => {

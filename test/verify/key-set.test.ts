@@ -205,7 +205,21 @@ describe('a store that cannot answer', () => {
     ]);
     expect(reads).toBe(1);
     answer = async () => {};
+    clock.advance(1);
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+  });
+
+  test('is not asked again within a second, however many kids are invented', async () => {
+    await keySet.find('k1');
+    answer = () => Promise.reject(failure);
+    clock.advance(1);
+    for (let index = 0; index < 100; index++) {
+      await expect(keySet.find(`invented-${index}`)).rejects.toBe(failure);
+    }
+    expect(reads).toBe(2);
+    clock.advance(1);
+    await expect(keySet.find('invented')).rejects.toBe(failure);
+    expect(reads).toBe(3);
   });
 
   test('is never answered for with keys that are too old', async () => {
@@ -233,6 +247,7 @@ describe('that somebody else keeps up to date', () => {
     clock.advance(1);
     await expect(keySet.find('k1')).rejects.toBe(failure);
     answer = async () => {};
+    clock.advance(1);
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   });
 
@@ -249,6 +264,24 @@ test('no more than 10,000 wait for a kid that is not known', async () => {
   clock.advance(1);
   expect(await Promise.all(finding.slice(0, -1))).toEqual(Array(10_000).fill(null));
   expect(reads).toBe(2);
+});
+
+test('a kid is never called unknown for a read that began before its key was made', async () => {
+  await keySet.find('k1');
+  clock.advance(1);
+  const { release } = holdReads();
+  const before = keySet.refresh();
+  // The read has its answer, which is on its way; the key comes after that.
+  await Promise.resolve();
+  stored = [...stored, key('k2')];
+  const finding = keySet.find('k2');
+  const refreshed = keySet.refresh();
+  release();
+  await before;
+  await refreshed;
+  expect(keySet.peek('k2')).toMatchObject({ kid: 'k2' });
+  clock.advance(1);
+  expect(await finding).toMatchObject({ kid: 'k2' });
 });
 
 test('peek asks nobody, and refresh reads at once', async () => {

@@ -14,6 +14,9 @@ export interface Question {
   answer(reply: RespReply, lost: Error | null): void;
 }
 
+/** How long a server that refused to tell of changes is asked each time, in milliseconds. */
+const UNTRACKED_MS = 60_000;
+
 /** More than these at a time, and a server that hangs would fill the memory before it is given up. */
 const MOST_PENDING = 20_000;
 
@@ -30,7 +33,9 @@ export class Lane {
   readonly #redis: RedisConnection;
   readonly #node: RedisNode;
   readonly #onLost: () => void;
-  #isTracking: boolean;
+  readonly #isTracking: boolean;
+  /** Until then the server is not asked to tell of changes, by performance.now(). */
+  #untrackedUntil = Number.NEGATIVE_INFINITY;
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
@@ -86,7 +91,7 @@ export class Lane {
     if (this.#connection !== null && !this.#connection.isLost) return this.#connection;
     const { host = '', port = 0 } = this.#node.client.options;
     const { options } = this.#redis;
-    if (this.#isTracking) {
+    if (this.#isTracking && performance.now() >= this.#untrackedUntil) {
       this.#tracked = new TrackedConnection(options, { host, port }, (error) => this.#lost(error));
       this.#connection = this.#tracked.connection;
     } else {
@@ -97,8 +102,8 @@ export class Lane {
   }
 
   #lost(error: Error): void {
-    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING: then each time is asked anew.
-    if (replyCode(error) !== null) this.#isTracking = false;
+    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING, or too many clients just now.
+    if (replyCode(error) !== null) this.#untrackedUntil = performance.now() + UNTRACKED_MS;
     this.#onLost();
   }
 }

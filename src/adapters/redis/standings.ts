@@ -36,7 +36,8 @@ export class RedisStandings implements Standings {
   readonly #options: StandingsOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #opening = new Circuit();
-  readonly #unowned = new Circuit();
+  /** Of masters that there is no connection to, by name. */
+  readonly #unconnected = new Map<string, Circuit>();
   /** By slot: who was last asked. */
   readonly #owners: Array<string | undefined> = [];
   #epoch = 0;
@@ -62,15 +63,22 @@ export class RedisStandings implements Standings {
 
   #read(query: Query): Promise<NotedStanding> {
     return new Promise((resolve, reject) => {
-      if (this.#waiting.length === 0) setImmediate(() => void this.#flush());
+      if (this.#waiting.length === 0) setImmediate(() => this.#flush(this.#waiting));
       this.#waiting.push({ query, resolve, reject });
     });
   }
 
-  async #flush(): Promise<void> {
-    const batch = this.#waiting;
+  async #flush(batch: readonly Pending[]): Promise<void> {
     this.#waiting = [];
-    if (!this.#connection.isReady && !(await this.#open(batch))) return;
+    try {
+      if (!this.#connection.isReady) await this.#open();
+      this.#distribute(batch);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  #distribute(batch: readonly Pending[]): void {
     if (this.#owners.length === 0) this.#noteOwners();
     const owner = this.#connection.owners();
     const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
@@ -78,37 +86,39 @@ export class RedisStandings implements Standings {
       const { slot } = pending.query;
       const node = owner(slot);
       const group = node && groups.get(node.name);
-      if (node !== undefined && this.#owners[slot] !== node.name) this.#noteOwner(slot, node.name);
-      if (node === undefined) this.#askAround(pending, this.#unowned);
+      if (node !== undefined && this.#owners[slot] !== node.name) this.#noteOwners();
+      if (node === undefined) this.#askAround(pending, this.#circuitOf(slot));
       else if (group === undefined) groups.set(node.name, { node, members: [pending] });
       else group.members.push(pending);
     }
     for (const { node, members } of groups.values()) this.#ask(this.#laneTo(node), members);
   }
 
-  async #open(batch: readonly Pending[]): Promise<boolean> {
+  async #open(): Promise<void> {
     const refusal = this.#opening.refusal();
+    if (refusal !== null) throw refusal;
     try {
-      if (refusal !== null) throw refusal;
       await this.#connection.ready();
-      this.#opening.succeeded();
-      this.#noteOwners();
-      return true;
     } catch (error) {
-      if (refusal === null) this.#opening.failed(error as Error);
-      for (const { reject } of batch) reject(error);
-      return false;
+      this.#opening.failed(error as Error);
+      throw error;
     }
+    this.#opening.succeeded();
+    this.#noteOwners();
   }
 
+  #circuitOf(slot: number): Circuit {
+    const name = this.#connection.ownerName(slot) ?? '';
+    const circuit = this.#unconnected.get(name) ?? new Circuit();
+    this.#unconnected.set(name, circuit);
+    return circuit;
+  }
+
+  /** All slots at once: a failover moves thousands of them, and is one change. */
   #noteOwners(): void {
     const owner = this.#connection.owners();
-    for (let slot = 0; slot < HASH_SLOTS; slot++) this.#owners[slot] = owner(slot)?.name;
-    this.#epoch += 1;
-  }
-
-  #noteOwner(slot: number, name: string): void {
-    this.#owners[slot] = name;
+    for (let slot = 0; slot < HASH_SLOTS; slot++)
+      this.#owners[slot] = owner(slot)?.name ?? this.#owners[slot];
     this.#epoch += 1;
   }
 
@@ -128,7 +138,8 @@ export class RedisStandings implements Standings {
           pending.reject(lost);
         }
         // Whatever it was lost for: what it was asked has not been answered.
-        else if (lost !== null || isUndelivered(reply)) void this.#resend(pending, lane.circuit, deadline);
+        else if (lost !== null || isUndelivered(reply))
+          void this.#resend(pending, lane.circuit, deadline, lost ?? reply);
         else {
           lane.circuit.succeeded();
           this.#settle(pending, lane, reply);
@@ -142,7 +153,7 @@ export class RedisStandings implements Standings {
   #askAround(pending: Pending, circuit: Circuit): void {
     const refusal = circuit.refusal();
     if (refusal === null) {
-      void this.#resend(pending, circuit, performance.now() + this.#connection.timeoutMs);
+      void this.#resend(pending, circuit, performance.now() + this.#connection.timeoutMs, null);
     } else {
       pending.reject(refusal);
       this.#lookAgain();
@@ -168,15 +179,22 @@ export class RedisStandings implements Standings {
   }
 
   /** By way of ioredis, which says who serves the slot now. */
-  async #resend({ query, resolve, reject }: Pending, circuit: Circuit, deadline: number): Promise<void> {
+  async #resend(
+    { query, resolve, reject }: Pending,
+    circuit: Circuit,
+    deadline: number,
+    why: RespReply,
+  ): Promise<void> {
     try {
+      if (performance.now() >= deadline) throw why;
       const answer = this.#batcher.send({ slot: query.slot, commands: [query.command] });
       const { replies } = await withDeadline(answer, Math.max(0, deadline - performance.now()));
       const [reply] = replies;
       const isForeign = replyCode(reply) === 'WRONGTYPE';
       const scores = isForeign ? [] : unwrap(reply);
       circuit.succeeded();
-      this.#epoch += 1;
+      // A slot that is moving loses nothing.
+      if (!MIGRATING.has(replyCode(why) ?? '')) this.#epoch += 1;
       resolve(fromIoredis(scores, this.#epoch));
     } catch (error) {
       const failure = this.#connection.translate(error);
@@ -202,6 +220,7 @@ export class RedisStandings implements Standings {
 }
 
 const LOOK_EVERY_MS = 250;
+const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
 
 interface Pending {
   query: Query;
