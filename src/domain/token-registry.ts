@@ -185,6 +185,13 @@ export interface StandingsOptions {
 }
 
 export interface Standings {
+  /**
+   * Connects to every master, so that the first question need not wait for that.
+   *
+   * @returns the epoch of what is read from now on: see {@link NotedStanding.epoch}
+   * @throws JwtctlError kind `unavailable`
+   */
+  open(): Promise<number>;
   /** What is asked for one token; worth keeping where the same token comes again. */
   of(sub: string, entry: EntryName): StandingQuery;
   close(): void;

@@ -34,12 +34,13 @@ export class Follower {
    * Resolves once everything has been read for the first time. It is announced before: whoever waits for the fleet and does
    * not see this verifier can rely on its reading what was recorded by then.
    *
+   * @param connecting what has to be there before the log is read, which then tells all that a registry may have forgotten
    * @throws what the database throws
    */
-  async begin(): Promise<void> {
+  async begin(connecting: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { announcer } = this.#ports;
-    await announcer.tell();
     try {
+      await Promise.all([announcer.tell(), connecting]);
       await this.catchUp();
     } catch (error) {
       await announcer.withdraw();

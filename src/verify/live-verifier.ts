@@ -61,11 +61,17 @@ export async function openLiveVerifier(
   const announcedState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
-  await follower.begin();
+  const standings = registry.openStandings({ nearCache });
+  // One that is away is met later.
+  const connecting = ifReachable(() => standings.open(), 0);
+  await follower.begin(connecting).catch((error) => {
+    standings.close();
+    throw error;
+  });
+  const epoch = await connecting;
   return new StoreVerifier(
     {
-      ...{ keys, tail, follower, clock, databaseState, announcedState },
-      standings: registry.openStandings({ nearCache }),
+      ...{ keys, tail, follower, clock, databaseState, announcedState, standings, epoch },
       users: new UserStates({ users, registry, statusTtlSeconds: userSettings.statusTtl }),
     },
     {
@@ -87,6 +93,8 @@ interface LiveVerifierPorts {
   tail: SecurityLogTail;
   follower: Follower;
   standings: Standings;
+  /** Of the standings, when the log was read. */
+  epoch: number;
   users: UserStates;
   clock: Clock;
   databaseState: StoreState;
@@ -109,7 +117,7 @@ class StoreVerifier implements LiveVerifier {
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
   /** What the registry was when the security log was last read for it: see {@link NotedStanding.epoch}. */
-  #readEpoch = 0;
+  #readEpoch: number;
   #isClosed = false;
 
   constructor(ports: LiveVerifierPorts, policy: LiveVerifierPolicy) {
@@ -117,6 +125,7 @@ class StoreVerifier implements LiveVerifier {
     this.#policy = policy;
     this.#memory = new TokenMemory(policy.rememberedTokens);
     this.#registryState = new StoreState(ports.clock);
+    this.#readEpoch = ports.epoch;
   }
 
   verify(token: string): Promise<VerificationResult> {

@@ -51,6 +51,17 @@ export class RedisStandings implements Standings {
     this.#options = options;
   }
 
+  async open(): Promise<number> {
+    if (!this.#connection.isReady || this.#owners.length === 0) await this.#open();
+    const masters = this.#connection.nodes().filter(({ isMaster }) => isMaster);
+    const greet = (lane: Lane) =>
+      new Promise<void>((resolve) => {
+        lane.ask([{ text: PING, answer: () => resolve() }], this.#connection.timeoutMs);
+      });
+    await Promise.all(masters.map((node) => greet(this.#laneTo(node))));
+    return this.#epoch;
+  }
+
   of(sub: string, entry: EntryName): StandingQuery {
     const query = new Query(this.#keyspace.keysOf(sub), entryMember(entry));
     return { read: () => this.#read(query) };
@@ -220,6 +231,7 @@ export class RedisStandings implements Standings {
 }
 
 const LOOK_EVERY_MS = 250;
+const PING = encodeCommands([['ping']]);
 const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
 
 interface Pending {

@@ -9,6 +9,10 @@ export class SqliteStandings implements Standings {
     this.#db = db;
   }
 
+  async open(): Promise<number> {
+    return 0;
+  }
+
   of(sub: string, entry: EntryName): StandingQuery {
     return { read: () => readStanding(this.#db, sub, entry) };
   }
