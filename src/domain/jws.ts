@@ -1,8 +1,9 @@
 import { isUtf8 } from 'node:buffer';
+import { freeze } from './freezing.js';
 
 /** JWS in Compact Serialization (RFC 7515 §7.1), read strictly and without trust. */
 export interface CompactJws {
-  /** The JOSE Header. */
+  /** The JOSE Header; frozen, for tokens share it. */
   header: Record<string, unknown>;
   payload: Uint8Array;
   /** ASCII of `header.payload` as it was sent: what the signature covers. */
@@ -23,17 +24,31 @@ export function parseCompactJws(token: string): CompactJws | string {
   const parts = token.split('.');
   if (parts.length !== 3) return `it has ${parts.length} parts instead of 3`;
   const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];
-  const headerBytes = decodeBase64url(encodedHeader);
+  const header = headers.get(encodedHeader) ?? readHeader(encodedHeader);
   const payload = decodeBase64url(encodedPayload);
   const signature = decodeBase64url(encodedSignature);
-  if (headerBytes === null) return 'its JOSE Header is not base64url';
+  if (typeof header === 'string') return header;
   if (payload === null) return 'its payload is not base64url';
   if (signature === null) return 'its signature is not base64url';
-  const header = parseJsonObject(headerBytes);
-  if (header === null) return 'its JOSE Header is not a JSON object';
   // A slice: joining the parts again would copy them once more.
   const signingInput = token.slice(0, encodedHeader.length + 1 + encodedPayload.length);
   return { header, payload, signingInput, signature };
+}
+
+/** Those that were read, by their text: there are as many as keys, and a token for each would be read again and again. */
+const headers = new Map<string, Record<string, unknown>>();
+const MOST_HEADERS = 100;
+
+function readHeader(encoded: string): Record<string, unknown> | string {
+  const bytes = decodeBase64url(encoded);
+  if (bytes === null) return 'its JOSE Header is not base64url';
+  const header = freeze(parseJsonObject(bytes));
+  if (header === null) return 'its JOSE Header is not a JSON object';
+  // Whoever invents headers has others read again, and no more.
+  if (headers.size >= MOST_HEADERS) headers.clear();
+  // A copy: the text may be a part of a token that is long forgotten otherwise.
+  headers.set(Buffer.from(encoded).toString(), header);
+  return header;
 }
 
 /** A JWT's parts as they are, nothing checked but the form; or in words why it has none. */

@@ -2,6 +2,7 @@ import type { Context } from '../context.js';
 import { type Claims, checkClaims } from '../domain/claims.js';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
+import { freeze } from '../domain/freezing.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
@@ -309,7 +310,7 @@ class StoreVerifier implements LiveVerifier {
       // A token that was cut out of a header would keep all of that header.
       token: Buffer.from(token, 'latin1').toString('latin1'),
       ...{ key, claims },
-      acceptance: freeze({ active: true, header, payload: claims }),
+      acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
       query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
       validFrom: Math.max(iat, nbf) - clockToleranceSeconds,
       validUntil: exp + clockToleranceSeconds,
@@ -320,11 +321,4 @@ class StoreVerifier implements LiveVerifier {
 
 function closed(): JwtctlError {
   return new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
-}
-
-/** All of it: whoever gets the same object later must find it as it was. */
-function freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const member of Object.values(value)) freeze(member);
-  return Object.freeze(value);
 }
