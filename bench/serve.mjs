@@ -6,13 +6,11 @@
  * The peer is a Fastify handler in two workers that answers 200 with the same headers and checks nothing: nothing that is
  * built on Fastify can be faster. The load generator, and for the product the stores, take their share of the same cores.
  */
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import autocannon from 'autocannon';
+import { issueTokens } from './support/issued.mjs';
 import { startProgram } from './support/programs.mjs';
 import { count, ratioAtLeast } from './support/report.mjs';
-import { subjectName } from './support/tokens.mjs';
 
 const WORKERS = 2;
 const CONNECTIONS = 64;
@@ -26,8 +24,9 @@ export const serve = {
   sizes: { rounds: 3, tokens: 5000, subjects: 1000 },
 
   async run({ stores, sizes, say }) {
-    const { product, folder } = await stores.product();
-    const tokens = await issueTokens(product, folder, sizes);
+    const installation = await stores.product();
+    const { product } = installation;
+    const tokens = await issueTokens(installation, sizes);
     const server = product.start(['serve', '--port', '0', '--workers', String(WORKERS)]);
     const bare = startProgram(process.execPath, [BARE_SERVER, String(WORKERS)], {
       env: { PATH: process.env.PATH },
@@ -60,23 +59,6 @@ export const serve = {
     }
   },
 };
-
-/**
- * @param {import('./support/product.mjs').Product} product
- * @param {string} folder
- * @param {import('./support/benchmark.mjs').Sizes} sizes
- * @returns {Promise<string[]>}
- */
-async function issueTokens(product, folder, { tokens, subjects }) {
-  const file = join(folder, 'subs');
-  const subs = Array.from({ length: tokens }, (_, index) => subjectName(index % subjects));
-  writeFileSync(file, `${subs.join('\n')}\n`);
-  const { stdout } = await product.run(['token', 'issue', '--sub-file', file, '--create-user']);
-  return stdout
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line).token);
-}
 
 /**
  * Resolves once every worker listens.
