@@ -143,8 +143,8 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
       await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, canRedraw, signal });
     },
+    giveWay: () => io.giveWay?.(),
     withProgress: async (label, walk) => {
-      io.giveWay?.();
       if (!mayDrawProgress(globals, io)) return walk(() => {});
       const { openProgress } = await import('./output/progress.js');
       const progress = openProgress(label, { stream: io.stderr });

@@ -81,6 +81,7 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
     return { view: watch(looks, intervalSeconds) };
   }
   const now = clock.now();
+  invocation.giveWay();
   const report = await invocation.withProgress('Reading', (onProgress) => look(now, undefined, onProgress));
   return {
     view: inspection(report, now),

@@ -54,6 +54,7 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   await file.assertFree();
   if (!globals.dryRun) signal.throwIfAborted();
   const into = globals.dryRun ? null : { manifests: await context.manifests(), file };
+  invocation.giveWay();
   const report = await withProgress('Reading', (onProgress) =>
     takeSnapshot(ports, into, { signal, onProgress }),
   );

@@ -6,8 +6,8 @@ import { entriesBySubject } from './grouping.js';
 import type { IssuedToken } from './issued-token.js';
 import { publicJwk } from './jwk-set.js';
 import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from './ports.js';
-import { askTwice } from './reachability.js';
 import { type Refusal, refuse } from './refusal.js';
+import { registerMany } from './registering.js';
 import type { SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { checkJws, checkStanding, type VerificationKey } from './verification.js';
@@ -78,7 +78,7 @@ export async function adoptTokens(
   if (dryRun) return { outcomes, raised };
 
   const registrations = lasting.map((candidate) => registrationOf(candidate, users, policy, now));
-  const errors = await askTwice(() => ports.registry.registerMany(registrations));
+  const errors = await registerMany(ports.registry, registrations);
   for (const [index, { place }] of lasting.entries()) {
     const error = errors[index] ?? null;
     if (error !== null) outcomes[place] = error;

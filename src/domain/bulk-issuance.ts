@@ -20,7 +20,7 @@ import {
 import type { IssuedToken } from './issued-token.js';
 import { MAX_TOKEN_CHARACTERS } from './jws.js';
 import type { Registration, SecurityEvent, User } from './ports.js';
-import { askTwice } from './reachability.js';
+import { registerMany } from './registering.js';
 import { findActiveKey, HeldSigner, noActiveKey, type Signer } from './signer.js';
 import type { SigningPool } from './signing-pool.js';
 import { knownStatus } from './standing.js';
@@ -212,8 +212,7 @@ export class BulkIssuer {
       if (maxPerSubject !== undefined) registration.maxPerSubject = maxPerSubject;
       return registration;
     });
-    // To register the same entries again changes nothing.
-    const errors = await askTwice(() => this.#ports.registry.registerMany(registrations));
+    const errors = await registerMany(this.#ports.registry, registrations);
     return drafts.filter(({ place }, index) => {
       const error = errors[index] ?? null;
       if (error !== null) outcomes[place] = error;

@@ -43,6 +43,8 @@ export async function fileEntries(
 ): Promise<FilingReport> {
   const filing = new Filing(ports, keys, input);
   let report: FilingReport;
+  /** Whether all that matches has been seen and filed, whatever came of its removal. */
+  let isFiled = false;
   try {
     const outcome = await ports.registry.survey((subjects) => filing.take(subjects), {
       now: ports.clock.now(),
@@ -52,6 +54,7 @@ export async function fileEntries(
     });
     await filing.settleRest();
     report = filing.report(outcome);
+    isFiled = outcome.complete && !filing.hasWaiting;
   } catch (error) {
     if (!filing.hasBegun || !isFailureOutside(error)) {
       await input.manifest?.abandon();
@@ -60,7 +63,7 @@ export async function fileEntries(
     report = filing.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
   }
   try {
-    await input.manifest?.finish(report.complete);
+    await input.manifest?.finish(isFiled);
     return report;
   } catch (error) {
     if (!isFailureOutside(error)) throw error;
@@ -104,6 +107,10 @@ class Filing {
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
     }
+  }
+
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
   }
 
   /** What does not fill a chunk. */

@@ -13,16 +13,6 @@ export async function ifReachable<T>(ask: () => Promise<T>, otherwise: T): Promi
   }
 }
 
-/** Asks once more where a store did not answer or was away for a moment: only for what may be done twice. */
-export async function askTwice<T>(ask: () => Promise<T>): Promise<T> {
-  try {
-    return await ask();
-  } catch (error) {
-    if (error instanceof JwtctlError && error.kind === 'unavailable') return ask();
-    throw error;
-  }
-}
-
 /** A store that is away, a file that cannot be read or written any more: what was done until then is done all the same. */
 export function isFailureOutside(error: unknown): error is JwtctlError {
   if (!(error instanceof JwtctlError)) return false;

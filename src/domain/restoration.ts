@@ -4,7 +4,8 @@ import { isJti } from './jti.js';
 import type { ManifestEntry, ManifestFacts, ManifestReader } from './manifest.js';
 import type { Administration, EntryName, Registration, User, UserDirectory } from './ports.js';
 import { excerpt } from './prose.js';
-import { askTwice, isFailureOutside } from './reachability.js';
+import { isFailureOutside } from './reachability.js';
+import { registerMany } from './registering.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
@@ -169,7 +170,7 @@ class Restoration {
     const registrations = wanted.map((restorable) =>
       registrationOf(restorable, now, this.#policy.statusTtlSeconds),
     );
-    const outcomes = await askTwice(() => registry.registerMany(registrations));
+    const outcomes = await registerMany(registry, registrations);
     const registered = wanted.filter((_, index) => outcomes[index] === null);
     this.#report.restored += registered.length;
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);

@@ -175,8 +175,7 @@ describe('a batch', () => {
           return errors;
         },
       }).registry;
-    const policy = { maxPerSubject: 2 };
-    const issuer = service.bulkIssuer({ registry: failing(lost), policy });
+    const issuer = service.bulkIssuer({ registry: failing(lost) });
     const issued = tokens(await issuer.issue(requests('alice', 'bob', 'alice')));
     expect([issued.length, calls]).toEqual([3, 2]);
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
@@ -184,6 +183,12 @@ describe('a batch', () => {
     calls = 0;
     const full = new JwtctlError('state', 'ERR_REDIS_FULL', 'It takes nothing more.');
     await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
+    expect(calls).toBe(1);
+
+    // What had made room since would come back, and push out a newer one.
+    calls = 0;
+    const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
+    await expect(capped.issue(requests('alice'))).rejects.toBe(lost);
     expect(calls).toBe(1);
   });
 });
