@@ -1,11 +1,9 @@
-import type { Acceptance } from './domain/verification.js';
 import { type RawResponse, writeAnswer } from './http/answer.js';
-import { authenticate } from './http/authentication.js';
+import { type Auth, authenticate } from './http/authentication.js';
 import type { RequestHead } from './http/request-token.js';
 import type { Verifier } from './verify/verifier.js';
 
-/** What the token of a request says: its JOSE Header and its Claims Set. */
-export type Auth = Pick<Acceptance, 'header' | 'payload'>;
+export type { Auth } from './http/authentication.js';
 
 declare global {
   namespace Express {

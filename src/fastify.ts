@@ -1,10 +1,9 @@
 import type { FastifyPluginCallback } from 'fastify';
-import type { Acceptance } from './domain/verification.js';
-import { authenticate } from './http/authentication.js';
+import { sendAnswer } from './http/answer.js';
+import { type Auth, authenticate } from './http/authentication.js';
 import type { Verifier } from './verify/verifier.js';
 
-/** What the token of a request says: its JOSE Header and its Claims Set. */
-export type Auth = Pick<Acceptance, 'header' | 'payload'>;
+export type { Auth } from './http/authentication.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -34,10 +33,7 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { 
     if (authentication.accepted === null) {
       const { code, message, answer } = authentication;
       request.log[answer.status === 503 ? 'error' : 'info']({ code }, message);
-      return reply
-        .code(answer.status)
-        .headers(answer.headers)
-        .send(answer.body ?? undefined);
+      return sendAnswer(answer, reply);
     }
     const { header, payload } = authentication.accepted;
     request.auth = { header, payload };

@@ -20,6 +20,21 @@ export function writeAnswer(answer: Answer, response: RawResponse): void {
   response.end(answer.body);
 }
 
+/** What Fastify's reply can do. */
+export interface FrameworkReply<Reply> {
+  code(status: number): FrameworkReply<Reply>;
+  headers(headers: Readonly<Record<string, string>>): FrameworkReply<Reply>;
+  send(body: string | undefined): Reply;
+}
+
+/** The same by way of Fastify, where its hooks shall see it. */
+export function sendAnswer<Reply>({ status, headers, body }: Answer, reply: FrameworkReply<Reply>): Reply {
+  return reply
+    .code(status)
+    .headers(headers)
+    .send(body ?? undefined);
+}
+
 const REALM = 'realm="jwtctl"';
 // A verdict that somebody keeps would outlive a revocation.
 const NOT_KEPT = 'no-store';

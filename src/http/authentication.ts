@@ -4,6 +4,9 @@ import type { Verifier } from '../verify/verifier.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './answer.js';
 import { AMBIGUOUS, type RequestHead, requestToken } from './request-token.js';
 
+/** What the token of a request says: its JOSE Header and its Claims Set. */
+export type Auth = Pick<Acceptance, 'header' | 'payload'>;
+
 /** Who makes a request, or what it is answered instead. */
 export type Authentication =
   | { accepted: Acceptance; code: 'active'; answer: Answer }

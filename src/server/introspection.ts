@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyPluginCallback, FastifyReply } from 'fastify';
 import type { Claims } from '../domain/claims.js';
-import { UNAVAILABLE } from '../http/answer.js';
+import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions } from './app.js';
 
@@ -62,10 +62,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
         if (!isUnavailable(error)) throw error;
         metrics.verdict(error.code, performance.now() - startedAt);
         log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
-        return reply
-          .code(UNAVAILABLE.status)
-          .headers(UNAVAILABLE.headers)
-          .send(UNAVAILABLE.body ?? undefined);
+        return sendAnswer(UNAVAILABLE, reply);
       }
     },
   );

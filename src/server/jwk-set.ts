@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyPluginCallback } from 'fastify';
-import { UNAVAILABLE } from '../http/answer.js';
+import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions } from './app.js';
 
@@ -20,10 +20,7 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
     } catch (error) {
       if (!isUnavailable(error)) throw error;
       log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
-      return reply
-        .code(UNAVAILABLE.status)
-        .headers(UNAVAILABLE.headers)
-        .send(UNAVAILABLE.body ?? undefined);
+      return sendAnswer(UNAVAILABLE, reply);
     }
   });
   done();
