@@ -34,7 +34,7 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) =
   const { host, port, workers } = { ...settings.serve, ...flags };
   const [server, { stopSignal }, client] = await Promise.all([
     import('../server/workers.js'),
-    import('../server/endpoint.js'),
+    import('../server/stopping.js'),
     introspectingClient(settings),
   ]);
   const stop = stopSignal(signal);

@@ -5,12 +5,18 @@ import type { Context } from '../context.js';
 import { JwtctlError } from '../domain/errors.js';
 import { openLiveVerifier } from '../verify/live-verifier.js';
 import { createApp } from './app.js';
-import { type Endpoint, until } from './endpoint.js';
 import type { Client } from './introspection.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
 import { flushed, openLog, requestLog } from './request-log.js';
 import { metricsOfAll } from './shared-metrics.js';
+import { aborted } from './stopping.js';
+
+/** Where the server listens. */
+export interface Endpoint {
+  host: string;
+  port: number;
+}
 
 /** So long may take what was under way when the port was closed; a store's time-out comes on top. */
 const FINISH_MS = 10_000;
@@ -47,7 +53,7 @@ export async function serve(
     const port = await listen(app, endpoint);
     log.info({ host: endpoint.host, port, introspection: client !== null }, 'listening');
 
-    await until(stop);
+    await aborted(stop);
     readiness.isStopping = true;
     log.info(
       { drainSeconds: settings.drain },

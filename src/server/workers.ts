@@ -1,9 +1,9 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { setTimeout as delay } from 'node:timers/promises';
-import { until } from './endpoint.js';
 import { flushed, type LogLevel, openLog } from './request-log.js';
 import { gatherMetrics } from './shared-metrics.js';
+import { aborted } from './stopping.js';
 
 export interface Supervision {
   /** How many share the port. */
@@ -75,12 +75,12 @@ export async function supervise(
   const failure = await Promise.race([
     once(first, 'listening').then(() => null),
     once(first, 'exit').then(([code]) => Number(code ?? 70)),
-    until(stop).then(() => null),
+    aborted(stop).then(() => null),
   ]);
   if (failure !== null) return failure;
   const kept = [first, ...Array.from({ length: stop.aborted ? 0 : workers - 1 }, start)].map(keepServing);
 
-  await until(stop);
+  await aborted(stop);
   const isComplete = await stopAll([...alive], stopMs);
   await Promise.all(kept);
   if (!isComplete) log.error('a worker did not stop in time and was killed');

@@ -1,9 +1,3 @@
-/** Where the server listens. */
-export interface Endpoint {
-  host: string;
-  port: number;
-}
-
 /** Aborted by SIGTERM, as service managers send it, or by what aborts `interruption`. */
 export function stopSignal(interruption: AbortSignal): AbortSignal {
   const terminated = new AbortController();
@@ -13,7 +7,7 @@ export function stopSignal(interruption: AbortSignal): AbortSignal {
 }
 
 /** Resolves once the signal is aborted. */
-export function until(signal: AbortSignal): Promise<void> {
+export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else signal.addEventListener('abort', () => resolve(), { once: true });
