@@ -107,8 +107,8 @@ async function checkTokens(
 ): Promise<Candidate[]> {
   // Read anew for each batch: of a key that has stepped down since it has to be known until when it verifies.
   const { keys } = await database.keys.snapshot();
-  const known = new Map(keys.map((key) => [key.kid, { key, verificationKey: toVerificationKey(key) }]));
-  const findKey = (kid: string) => known.get(kid)?.verificationKey ?? null;
+  const known = new Map(keys.map((key) => [key.kid, { ...toVerificationKey(key), row: key }]));
+  const findKey = (kid: string) => known.get(kid) ?? null;
   const checked = tokens.map(async (token, place): Promise<Candidate[]> => {
     const jws = await checkJws(token, { findKey });
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
@@ -116,7 +116,7 @@ async function checkTokens(
       refuseAt({ place }, result as Refusal);
       return [];
     }
-    return [{ place, key: known.get(jws.kid)?.key as SigningKey, claims: result.claims }];
+    return [{ place, key: jws.key.row, claims: result.claims }];
   });
   return (await Promise.all(checked)).flat();
 }

@@ -70,19 +70,21 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   return checkStanding(standing, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
 }
 
-export interface SignedToken {
+export interface SignedToken<Key extends VerificationKey = VerificationKey> {
   kid: string;
+  /** The one that signed it, as `findKey` gave it. */
+  key: Key;
   header: Record<string, unknown>;
   /** Signed, and not checked any further. */
   payload: Record<string, unknown>;
 }
 
 /** The first of the four checks. With `anyState` a key that is no longer trusted still tells whether it signed. */
-export async function checkJws(
+export async function checkJws<Key extends VerificationKey>(
   token: string,
-  ports: Pick<VerificationPorts, 'findKey'>,
+  ports: { findKey(kid: string): Promise<Key | null> | Key | null },
   { anyState = false } = {},
-): Promise<SignedToken | Refusal> {
+): Promise<SignedToken<Key> | Refusal> {
   const jws = parseCompactJws(token);
   if (typeof jws === 'string')
     return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
@@ -110,7 +112,7 @@ export async function checkJws(
   const payload = parseJsonObject(jws.payload);
   if (payload === null)
     return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a Claims Set: no JSON object.');
-  return { kid: key.kid, header, payload };
+  return { kid: key.kid, key, header, payload };
 }
 
 /** The third and the fourth check. */

@@ -114,6 +114,7 @@ class StoreVerifier implements LiveVerifier {
   readonly #policy: LiveVerifierPolicy;
   readonly #memory: TokenMemory;
   readonly #registryState: StoreState;
+  readonly #findingKeys = { findKey: (kid: string) => this.#ports.keys.find(kid) };
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
@@ -211,17 +212,12 @@ class StoreVerifier implements LiveVerifier {
 
   async #verifyUnknown(token: string): Promise<VerificationResult> {
     this.#assertServing();
-    let key: KnownKey | null = null;
-    const findKey = async (kid: string) => {
-      key = await this.#ports.keys.find(kid);
-      return key;
-    };
-    const jws = await checkJws(token, { findKey });
+    const jws = await checkJws(token, this.#findingKeys);
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     if ('active' in jws) return jws;
     const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
     if ('active' in checked) return checked;
-    const known = this.#toKnown(token, jws, checked.claims, key as unknown as KnownKey);
+    const known = this.#toKnown(token, jws, checked.claims);
     this.#memory.set(known);
     return this.#verifyStanding(known);
   }
@@ -303,7 +299,7 @@ class StoreVerifier implements LiveVerifier {
     }
   }
 
-  #toKnown(token: string, { header }: SignedToken, claims: Claims, key: KnownKey): KnownToken {
+  #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
     const { sub, jti, iat, exp, nbf = iat } = claims;
     const { clockToleranceSeconds } = this.#policy;
     return {
