@@ -43,7 +43,7 @@ export class EventMemory {
     return isNew;
   }
 
-  /** Whether one of the events ends this token, as `covers` in standing.ts tells of each. */
+  /** Whether one of the events ends this token. */
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
     return (
       iat <= this.#all ||

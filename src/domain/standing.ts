@@ -1,4 +1,4 @@
-import type { UserChange } from './event-memory.js';
+import { EventMemory, type UserChange } from './event-memory.js';
 import type {
   Clock,
   KnownUserStatus,
@@ -40,7 +40,7 @@ export async function findStanding(
   const isInDoubt = known === null || events.some(isUserEvent);
   return {
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
-    revoked: events.some((event) => covers(event, token)),
+    revoked: new EventMemory(events).covers(token),
     user: isInDoubt ? await askDirectory(ports, token.sub, known, now) : known,
   };
 }
@@ -50,23 +50,7 @@ export function covers(
   event: SecurityEvent,
   token: { sub: string; jti: string; kid: string; iat: number },
 ): boolean {
-  const isOlder = event.issuedBefore !== null && token.iat <= event.issuedBefore;
-  switch (event.type) {
-    case 'token_revoked':
-      return event.sub === token.sub && event.jti === token.jti;
-    case 'subject_revoked':
-      return event.sub === token.sub && isOlder;
-    case 'kid_revoked':
-      return event.kid === token.kid && isOlder;
-    case 'all_revoked':
-      return isOlder;
-    case 'key_compromised':
-      return event.kid === token.kid;
-    case 'user_disabled':
-    case 'user_enabled':
-    case 'user_removed':
-      return false;
-  }
+  return new EventMemory([event]).covers(token);
 }
 
 /**
