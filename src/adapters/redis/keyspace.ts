@@ -92,7 +92,7 @@ export function statusAt(score: number | null, now: number): UserStatus | null {
 }
 
 /** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
-export function knownStatus(status: number | null, version: number | null): KnownUserStatus | null {
+export function notedStatus(status: number | null, version: number | null): KnownUserStatus | null {
   if (status === null) return null;
   return {
     status: status > 0 ? 'enabled' : 'disabled',

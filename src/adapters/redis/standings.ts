@@ -7,21 +7,22 @@ import type {
   Standings,
   StandingsOptions,
 } from '../../domain/ports.js';
-import { type Batcher, isUndelivered } from './batching.js';
+import { isUndelivered } from './batching.js';
 import { Circuit } from './circuit.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import {
   entryMember,
   HASH_SLOTS,
-  knownStatus,
+  notedStatus,
   STATUS_MEMBER,
   type SubjectKeys,
   VERSION_MEMBER,
 } from './keyspace.js';
 import { Lane } from './lane.js';
-import { type Command, unwrap, withDeadline } from './pipeline.js';
+import { withDeadline } from './pipeline.js';
 import { type Bulks, encodeCommands, numberAt, type RespReply } from './resp.js';
+import { readScores } from './scores.js';
 import type { WholeRegistry } from './walk.js';
 
 /**
@@ -30,9 +31,8 @@ import type { WholeRegistry } from './walk.js';
  * follows redirects and waits out a failover.
  */
 export class RedisStandings implements Standings {
+  readonly #whole: WholeRegistry;
   readonly #connection: RedisConnection;
-  readonly #batcher: Batcher;
-  readonly #keyspace: WholeRegistry['keyspace'];
   readonly #options: StandingsOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #opening = new Circuit();
@@ -44,10 +44,9 @@ export class RedisStandings implements Standings {
   #lookedAt = Number.NEGATIVE_INFINITY;
   #waiting: Pending[] = [];
 
-  constructor({ connection, batcher, keyspace }: WholeRegistry, options: StandingsOptions) {
-    this.#connection = connection;
-    this.#batcher = batcher;
-    this.#keyspace = keyspace;
+  constructor(whole: WholeRegistry, options: StandingsOptions) {
+    this.#whole = whole;
+    this.#connection = whole.connection;
     this.#options = options;
   }
 
@@ -63,7 +62,7 @@ export class RedisStandings implements Standings {
   }
 
   of(sub: string, entry: EntryName): StandingQuery {
-    const query = new Query(this.#keyspace.keysOf(sub), entryMember(entry));
+    const query = new Query(this.#whole.keyspace.keysOf(sub), entryMember(entry));
     return { read: () => this.#read(query) };
   }
 
@@ -94,7 +93,7 @@ export class RedisStandings implements Standings {
     const owner = this.#connection.owners();
     const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
     for (const pending of batch) {
-      const { slot } = pending.query;
+      const { slot } = pending.query.keys;
       const node = owner(slot);
       const group = node && groups.get(node.name);
       if (node !== undefined && this.#owners[slot] !== node.name) this.#noteOwners();
@@ -182,11 +181,11 @@ export class RedisStandings implements Standings {
 
   #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
     // There is a key of a foreign type, which is not ours.
-    if (replyCode(reply) === 'WRONGTYPE') resolve(fromIoredis([], this.#epoch));
+    if (replyCode(reply) === 'WRONGTYPE') resolve(plainStanding([], this.#epoch));
     else if (reply instanceof Error) reject(this.#connection.translate(reply));
     else if (reply === null || typeof reply === 'number')
       reject(this.#connection.translate(new Error('The server did not answer what it was asked.')));
-    else resolve(toStanding(reply, lane, query, this.#epoch));
+    else resolve(heldStanding(reply, lane, query, this.#epoch));
   }
 
   /** By way of ioredis, which says who serves the slot now. */
@@ -198,15 +197,12 @@ export class RedisStandings implements Standings {
   ): Promise<void> {
     try {
       if (performance.now() >= deadline) throw why;
-      const answer = this.#batcher.send({ slot: query.slot, commands: [query.command] });
-      const { replies } = await withDeadline(answer, Math.max(0, deadline - performance.now()));
-      const [reply] = replies;
-      const isForeign = replyCode(reply) === 'WRONGTYPE';
-      const scores = isForeign ? [] : unwrap(reply);
+      const remainingMs = Math.max(0, deadline - performance.now());
+      const scores = await withDeadline(readScores(this.#whole, query.keys, query.members), remainingMs);
       circuit.succeeded();
       // A slot that is moving loses nothing.
       if (!MIGRATING.has(replyCode(why) ?? '')) this.#epoch += 1;
-      resolve(fromIoredis(scores, this.#epoch));
+      resolve(plainStanding(scores, this.#epoch));
     } catch (error) {
       const failure = this.#connection.translate(error);
       circuit.failed(failure as Error);
@@ -242,34 +238,27 @@ interface Pending {
 
 /** One ZMSCORE, written once for as often as it is asked. */
 class Query {
-  readonly slot: number;
-  readonly key: string;
-  readonly command: Command;
+  readonly keys: SubjectKeys;
+  readonly members: readonly string[];
   readonly text: string;
 
-  constructor({ entries, slot }: SubjectKeys, member: string) {
-    this.slot = slot;
-    this.key = entries;
-    this.command = ['zmscore', entries, member, STATUS_MEMBER, VERSION_MEMBER];
-    this.text = encodeCommands([this.command]);
+  constructor(keys: SubjectKeys, member: string) {
+    this.keys = keys;
+    this.members = [member, STATUS_MEMBER, VERSION_MEMBER];
+    this.text = encodeCommands([['zmscore', keys.entries, ...this.members]]);
   }
 }
 
-function toStanding(reply: Bulks, lane: Lane, { key }: Query, epoch: number): NotedStanding {
+function heldStanding(reply: Bulks, lane: Lane, { keys }: Query, epoch: number): NotedStanding {
   const score = (index: number) => ((reply.at[2 * index] ?? -1) === -1 ? null : numberAt(reply, index));
   const exp = score(0);
-  return {
-    exp,
-    user: knownStatus(score(1), score(2)),
-    // What is not there is asked for again: whoever invents tokens shall not fill a memory.
-    hold: exp === null ? null : lane.holdOf(key),
-    epoch,
-  };
+  const user = notedStatus(score(1), score(2));
+  // What is not there is asked for again: whoever invents tokens shall not fill a memory.
+  return { exp, user, hold: exp === null ? null : lane.holdOf(keys.entries), epoch };
 }
 
-function fromIoredis(reply: unknown, epoch: number): NotedStanding {
-  const [exp = null, status = null, version = null] = (Array.isArray(reply) ? reply : []).map((score) =>
-    score === null ? null : Number(score),
-  );
-  return { exp, user: knownStatus(status, version), hold: null, epoch };
+/** Of scores that came on no connection which tells of changes. */
+function plainStanding(scores: ReadonlyArray<number | null>, epoch: number): NotedStanding {
+  const [exp = null, status = null, version = null] = scores;
+  return { exp, user: notedStatus(status, version), hold: null, epoch };
 }

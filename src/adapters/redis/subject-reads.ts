@@ -5,8 +5,8 @@ import type { RedisNode } from './connect.js';
 import { foreignKey, replyCode } from './errors.js';
 import {
   isEntryMember,
-  knownStatus,
   type LocatedSubject,
+  notedStatus,
   parseEntryIn,
   STATUS_MEMBER,
   type SubjectKeys,
@@ -192,7 +192,7 @@ export class SubjectReader {
     const [status = null, version = null] = [0, 1].map((index) =>
       stringOrNullAt(scores, index) === null ? null : numberAt(scores, index),
     );
-    const user = knownStatus(status, version);
+    const user = notedStatus(status, version);
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 
@@ -250,7 +250,7 @@ export class SubjectReader {
     }
     // A set in which nothing is ours is somebody else's.
     const ours = entries.length + expired + Number(status !== null) + Number(version !== null);
-    return { entries, malformed, expired, ours, user: knownStatus(status, version) };
+    return { entries, malformed, expired, ours, user: notedStatus(status, version) };
   }
 }
 

@@ -23,21 +23,13 @@ import type {
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
-import { foreignKey, replyCode } from './errors.js';
+import { foreignKey } from './errors.js';
 import { announce, readFleet, withdraw } from './fleet.js';
-import {
-  entryMember,
-  type Keyspace,
-  keyspace,
-  STATUS_MEMBER,
-  type SubjectKeys,
-  statusAt,
-  statusScore,
-} from './keyspace.js';
+import { entryMember, type Keyspace, keyspace, STATUS_MEMBER, statusAt, statusScore } from './keyspace.js';
 import { listNodes } from './nodes.js';
-import type { Command } from './pipeline.js';
 import { registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
+import { readScores } from './scores.js';
 import { SET_STATUS } from './scripts.js';
 import { RedisStandings } from './standings.js';
 import { SubjectReader } from './subject-reads.js';
@@ -107,9 +99,9 @@ export class RedisTokenRegistry implements TokenRegistry {
     entry: { jti: string; keyId: number; iat: number },
     now: number,
   ): Promise<{ exp: number | null; user: UserStatus | null }> {
-    const keys = this.#keyspace.keysOf(sub);
-    const [reply] = await this.#read(keys, ['zmscore', keys.entries, entryMember(entry), STATUS_MEMBER]);
-    const [exp = null, status = null] = (Array.isArray(reply) ? reply : []).map(toScore);
+    const members = [entryMember(entry), STATUS_MEMBER];
+    const scores = await readScores(this.#whole(), this.#keyspace.keysOf(sub), members);
+    const [exp = null, status = null] = scores;
     return {
       exp: exp !== null && exp > now - this.#tolerance ? exp : null,
       user: statusAt(status, now),
@@ -186,25 +178,11 @@ export class RedisTokenRegistry implements TokenRegistry {
   #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
     return [now - this.#tolerance, this.#tolerance, ...args];
   }
-
-  /** The replies to reads; what a key of a foreign type refuses to tell is null. */
-  async #read(keys: SubjectKeys, ...commands: Command[]): Promise<unknown[]> {
-    const { replies } = await this.#batcher.send({ slot: keys.slot, commands });
-    return replies.map((reply) => {
-      if (replyCode(reply) === 'WRONGTYPE') return null;
-      if (reply instanceof Error) throw this.#connection.translate(reply);
-      return reply;
-    });
-  }
 }
 
 /** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
 function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
   return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
-}
-
-function toScore(value: unknown): number | null {
-  return typeof value === 'string' ? Number(value) : null;
 }
 
 function byAge(a: RegistryEntry, b: RegistryEntry): number {
