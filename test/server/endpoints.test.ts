@@ -1,28 +1,20 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { jwkSetMaxAge } from '../../src/server/jwk-set.js';
-import { bearer, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { bearer, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
   let stores: Stores;
-  const opened: Serving[] = [];
 
   beforeAll(async () => {
     stores = await openStores(backend);
     await stores.json('keys', 'generate');
     await stores.json('users', 'add', 'alice');
   });
-  afterEach(async () => {
-    for (const serving of opened.splice(0)) await serving.close();
-  });
   afterAll(() => stores?.close());
 
-  async function serving(options: ServingOptions = {}) {
-    const one = await openServing(stores, options);
-    opened.push(one);
-    return one;
-  }
+  const serving = servingsOver(() => stores);
 
   test('the JWK Set is what keys export says, may be kept, and changes its ETag with the keys', async () => {
     const { app } = await serving();

@@ -1,6 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
-import { basic, CLIENT, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { basic, CLIENT, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
@@ -21,7 +21,6 @@ const RFC_EXAMPLE = {
 
 describe.each(BACKENDS)('/introspect on %s', (backend) => {
   let stores: Stores;
-  const opened: Serving[] = [];
 
   beforeAll(async () => {
     stores = await openStores(backend, {
@@ -31,14 +30,12 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     await stores.json('keys', 'generate');
     await stores.json('users', 'add', RFC_EXAMPLE.sub);
   });
-  afterEach(async () => {
-    for (const serving of opened.splice(0)) await serving.close();
-  });
   afterAll(() => stores?.close());
 
-  async function serving(options: ServingOptions = {}) {
-    const one = await openServing(stores, options);
-    opened.push(one);
+  const open = servingsOver(() => stores);
+
+  async function serving(options: Parameters<typeof open>[0] = {}) {
+    const one = await open(options);
     const ask = (payload: string, headers: object = basic(CLIENT)) =>
       one.app.inject({ method: 'POST', url: '/introspect', headers: { ...FORM, ...headers }, payload });
     return { ...one, ask };

@@ -1,15 +1,14 @@
 import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
-import { bearer, openServing, type Serving, type ServingOptions } from '../support/serving.js';
+import { bearer, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('/verify on %s', (backend) => {
   let stores: Stores;
   let token: string;
-  const opened: Serving[] = [];
 
   beforeAll(async () => {
     stores = await openStores(backend);
@@ -17,16 +16,9 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     await stores.json('users', 'add', 'alice');
     token = (await stores.json('token', 'issue', '--sub', 'alice')).token;
   });
-  afterEach(async () => {
-    for (const serving of opened.splice(0)) await serving.close();
-  });
   afterAll(() => stores?.close());
 
-  async function serving(options: ServingOptions = {}) {
-    const one = await openServing(stores, options);
-    opened.push(one);
-    return one;
-  }
+  const serving = servingsOver(() => stores);
 
   test('a token that holds passes, and what stands behind learns who it is', async () => {
     const { app } = await serving();

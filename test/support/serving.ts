@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import { afterEach } from 'vitest';
 import { createApp } from '../../src/server/app.js';
 import type { Client } from '../../src/server/introspection.js';
 import { createMetrics } from '../../src/server/metrics.js';
@@ -20,7 +21,7 @@ export interface Serving {
   close(): Promise<void>;
 }
 
-export interface ServingOptions {
+interface ServingOptions {
   cookie?: string;
   client?: Client | null;
   level?: 'debug' | 'info';
@@ -69,6 +70,19 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
       await verifier.close();
       await context.dispose();
     },
+  };
+}
+
+/** Serves over these stores as often as a test asks for it; after each test what it has opened is closed. */
+export function servingsOver(stores: () => Stores): (options?: ServingOptions) => Promise<Serving> {
+  const opened: Serving[] = [];
+  afterEach(async () => {
+    for (const serving of opened.splice(0)) await serving.close();
+  });
+  return async (options = {}) => {
+    const serving = await openServing(stores(), options);
+    opened.push(serving);
+    return serving;
   };
 }
 
