@@ -8,7 +8,7 @@ import { BIN } from './spawned.js';
 export interface Served {
   port: number;
   pid: number;
-  /** What it has logged so far. */
+  /** What it has logged so far, of minutes under load only the beginning. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   lines(): any[];
   /** Resolves once it has logged this so often. */
@@ -28,7 +28,7 @@ export async function startServed(env: Record<string, string>, ...flags: string[
   });
   let text = '';
   child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-    text += piece;
+    if (text.length < LOG_KEPT) text += piece;
   });
   const ended = once(child, 'close').then(([exitCode, signal]) => ({ exitCode, signal }));
   const lines = () =>
@@ -58,6 +58,9 @@ export async function startServed(env: Record<string, string>, ...flags: string[
     },
   };
 }
+
+/** Characters. */
+const LOG_KEPT = 4_000_000;
 
 export interface Answered {
   status: number;
