@@ -1,7 +1,7 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from './batching.js';
 import type { RedisNode } from './connect.js';
 import type { Command, Reply } from './pipeline.js';
-import type { Bulks, RespReply } from './resp.js';
+import { bulksOf, type RespReply } from './resp.js';
 import type { WholeRegistry } from './walk.js';
 
 /** The replies to one request, error replies of its own in their places. */
@@ -61,21 +61,12 @@ async function readAnew(
 function toResp(reply: Reply): RespReply {
   if (reply === null || reply instanceof Error) return reply as null | Error;
   if (typeof reply === 'number') return reply;
-  const bulks: Bulks = { text: '', at: [], isAscii: false };
-  append(bulks, reply);
-  return bulks;
+  const strings: Array<string | null> = [];
+  append(strings, reply);
+  return bulksOf(strings);
 }
 
-function append(bulks: Bulks, value: unknown): void {
-  if (Array.isArray(value)) {
-    for (const one of value) append(bulks, one);
-    return;
-  }
-  if (value === null) {
-    bulks.at.push(-1, -1);
-    return;
-  }
-  const from = bulks.text.length;
-  bulks.text += Buffer.from(String(value)).toString('latin1');
-  bulks.at.push(from, bulks.text.length);
+function append(strings: Array<string | null>, value: unknown): void {
+  if (Array.isArray(value)) for (const one of value) append(strings, one);
+  else strings.push(value === null ? null : String(value));
 }

@@ -111,36 +111,53 @@ export function entryMember(entry: { keyId: number; iat: number; jti: string }):
 
 /** The entry behind a member and its score; null where they are none of ours. */
 export function parseEntry(member: string, score: string): RegistryEntry | null {
-  return parseEntryIn(member, 0, member.length, Number(score));
+  return parseEntryIn({ text: member, data: Buffer.from(member) }, 0, member.length, Number(score));
 }
 
 /**
- * The same of a member that is a part of a text. A walk reads millions of them: with a regular expression and parseInt it
- * took five times as long.
+ * The same of a member that is a part of a longer text. A walk reads millions of them: with a regular expression and
+ * parseInt it took five times as long.
  */
-export function parseEntryIn(text: string, from: number, end: number, exp: number): RegistryEntry | null {
-  const first = text.indexOf('.', from);
-  const second = text.indexOf('.', first + 1);
-  if (first === -1 || second === -1 || second >= end) return null;
-  const keyId = parseBase36(text, from, first);
-  const iat = parseBase36(text, first + 1, second);
-  if (keyId === -1 || iat === -1 || !Number.isSafeInteger(exp) || exp <= 0) return null;
+export function parseEntryIn(
+  { text, data }: MemberText,
+  from: number,
+  end: number,
+  exp: number,
+): RegistryEntry | null {
+  const first = indexOfDot(data, from, end);
+  const second = indexOfDot(data, first + 1, end);
+  const keyId = parseBase36(data, from, first);
+  const iat = parseBase36(data, first + 1, second);
+  if (second === end || keyId === -1 || iat === -1) return null;
+  if (!Number.isSafeInteger(exp) || exp <= 0) return null;
   return { jti: text.slice(second + 1, end), keyId, iat, exp };
+}
+
+/** A text and its bytes. Up to the jti a byte is a character. */
+export interface MemberText {
+  text: string;
+  data: Uint8Array;
 }
 
 /** Whether a member can be that of an entry, and so a field its label's. */
 export function isEntryMember(member: string): boolean {
-  return parseEntryIn(member, 0, member.length, 1) !== null;
+  return parseEntry(member, '1') !== null;
+}
+
+/** `end` where there is none. */
+function indexOfDot(data: Uint8Array, from: number, end: number): number {
+  for (let place = from; place < end; place++) if (data[place] === DOT) return place;
+  return end;
 }
 
 /** What {@link base36} writes; -1 for all else. */
-function parseBase36(text: string, from: number, end: number): number {
+function parseBase36(data: Uint8Array, from: number, end: number): number {
   const length = end - from;
   // Ten digits are below 2^53.
-  if (length < 1 || length > 10 || (length > 1 && text.charCodeAt(from) === DIGIT_0)) return -1;
+  if (length < 1 || length > 10 || (length > 1 && data[from] === DIGIT_0)) return -1;
   let value = 0;
-  for (let index = from; index < end; index++) {
-    const code = text.charCodeAt(index);
+  for (let place = from; place < end; place++) {
+    const code = data[place] ?? 0;
     if (code >= DIGIT_0 && code <= DIGIT_0 + 9) value = value * 36 + code - DIGIT_0;
     else if (code >= LETTER_A && code < LETTER_A + 26) value = value * 36 + code - LETTER_A + 10;
     else return -1;
@@ -148,6 +165,7 @@ function parseBase36(text: string, from: number, end: number): number {
   return value;
 }
 
+const DOT = '.'.charCodeAt(0);
 const DIGIT_0 = '0'.charCodeAt(0);
 const LETTER_A = 'a'.charCodeAt(0);
 

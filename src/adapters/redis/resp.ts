@@ -8,39 +8,78 @@ import type { Command } from './pipeline.js';
  */
 export type RespReply = Bulks | number | null | Error;
 
-/** The strings of a reply in their order, those of arrays within arrays too. */
+/**
+ * The strings of a reply in their order, those of arrays within arrays too. What came together shares one text and one list
+ * of marks: of a million entries to take apart, those of each reply alone were a quarter of the time.
+ */
 export interface Bulks {
   /** A character for each byte, so that what is no UTF-8 survives. */
   text: string;
-  /** Where each string begins and ends in `text`; -1 and -1 for null. */
-  at: number[];
+  /** The same as bytes: numbers are read from them in half the time. */
+  data: Uint8Array;
+  /** Where each string begins and ends; -1 and -1 for null. */
+  marks: Int32Array;
+  /** The mark at which the first string of this reply begins. */
+  first: number;
+  /** How many strings there are. */
+  count: number;
   /** Whether all of it is ASCII, so that a byte is a character of UTF-8, too. */
   isAscii: boolean;
 }
 
-export const NO_BULKS: Bulks = { text: '', at: [], isAscii: true };
+export const NO_BULKS: Bulks = {
+  ...{ text: '', data: new Uint8Array(), marks: new Int32Array(), first: 0, count: 0, isAscii: true },
+};
 
-/** The bytes of a string, a character each. */
-export function stringAt({ text, at }: Bulks, index: number): string {
-  return text.substring(at[2 * index] ?? 0, at[2 * index + 1] ?? 0);
+/** Strings that came another way, in UTF-8. */
+export function bulksOf(strings: ReadonlyArray<string | null>): Bulks {
+  const pieces = strings.map((string) => Buffer.from(string ?? ''));
+  const data = Buffer.concat(pieces);
+  const marks = new Int32Array(2 * strings.length);
+  let from = 0;
+  for (const [index, { length }] of pieces.entries()) {
+    marks.set(strings[index] === null ? [-1, -1] : [from, from + length], 2 * index);
+    from += length;
+  }
+  const text = data.toString('latin1');
+  return { text, data, marks, first: 0, count: strings.length, isAscii: isAscii(data) };
+}
+
+/** Where a string begins in the text; -1 for null. */
+export function startOf({ marks, first }: Bulks, index: number): number {
+  return marks[first + 2 * index] ?? -1;
+}
+
+export function endOf({ marks, first }: Bulks, index: number): number {
+  return marks[first + 2 * index + 1] ?? -1;
+}
+
+/** How many bytes the strings are, with what stands between them. */
+export function sizeOf(bulks: Bulks): number {
+  return bulks.count === 0 ? 0 : Math.max(0, endOf(bulks, bulks.count - 1) - startOf(bulks, 0));
+}
+
+/** The bytes of a string, a character each; of null none. */
+export function stringAt(bulks: Bulks, index: number): string {
+  return bulks.text.substring(startOf(bulks, index), endOf(bulks, index));
 }
 
 /** The number in a string. */
-export function numberAt({ text, at }: Bulks, index: number): number {
-  const from = at[2 * index] ?? 0;
-  const end = at[2 * index + 1] ?? 0;
-  if (end - from > SAFE_DIGITS) return Number(text.substring(from, end));
+export function numberAt(bulks: Bulks, index: number): number {
+  const from = startOf(bulks, index);
+  const end = endOf(bulks, index);
+  if (end - from > SAFE_DIGITS) return Number(stringAt(bulks, index));
   let value = 0;
   for (let place = from; place < end; place++) {
-    const digit = text.charCodeAt(place) - ZERO;
-    if (digit < 0 || digit > 9) return Number(text.substring(from, end));
+    const digit = (bulks.data[place] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return Number(stringAt(bulks, index));
     value = value * 10 + digit;
   }
   return value;
 }
 
 export function stringOrNullAt(bulks: Bulks, index: number): string | null {
-  return (bulks.at[2 * index] ?? -1) === -1 ? null : stringAt(bulks, index);
+  return startOf(bulks, index) === -1 ? null : stringAt(bulks, index);
 }
 
 export function utf8At(bulks: Bulks, index: number): string {
@@ -53,23 +92,31 @@ export function encodeCommands(commands: readonly Command[]): string {
   const parts: string[] = [];
   for (const words of commands) {
     parts.push(`*${words.length}\r\n`);
-    for (const word of words) parts.push(encodedWords.get(word) ?? encodeWord(word));
+    for (const word of words) parts.push(encodeWord(word));
   }
   return parts.join('');
 }
 
+/** The names and options of commands are short, and come again and again. */
 function encodeWord(word: string | number): string {
-  const value = String(word);
-  const length = Buffer.byteLength(value);
-  const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
-  const encoded = `$${length}\r\n${bytes}\r\n`;
-  if (encodedWords.size < REMEMBERED_WORDS) encodedWords.set(word, encoded);
+  if (typeof word === 'number' || word.length > LONGEST_NAME) return encodeBulk(String(word));
+  let encoded = encodedNames.get(word);
+  if (encoded === undefined) {
+    encoded = encodeBulk(word);
+    if (encodedNames.size < REMEMBERED_NAMES) encodedNames.set(word, encoded);
+  }
   return encoded;
 }
 
-/** The names and options of commands come first, and again and again. */
-const encodedWords = new Map<string | number, string>();
-const REMEMBERED_WORDS = 100;
+function encodeBulk(value: string): string {
+  const length = Buffer.byteLength(value);
+  const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
+  return `$${length}\r\n${bytes}\r\n`;
+}
+
+const encodedNames = new Map<string, string>();
+const REMEMBERED_NAMES = 100;
+const LONGEST_NAME = 'getkeysinslot'.length;
 
 /** What bytes, a character each, are in UTF-8. */
 export function utf8(bytes: string): string {
@@ -82,6 +129,11 @@ export class RespParser {
   readonly #onPush: ((push: Bulks) => void) | undefined;
   /** The beginning of a reply whose end has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
+  /** Of what is at hand. */
+  #data: Buffer = this.#rest;
+  #text: string | null = null;
+  #marks = new Int32Array();
+  #marked = 0;
   #isAscii = true;
 
   /** @param onPush takes what a server says unasked, in RESP3 */
@@ -93,22 +145,29 @@ export class RespParser {
   /** @throws where it is no RESP */
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#data = data;
+    this.#text = null;
+    this.#marks = new Int32Array(2 * Math.ceil(data.length / LEAST_BYTES_PER_VALUE));
+    this.#marked = 0;
     this.#isAscii = isAscii(data);
     let from = 0;
-    for (let end = this.#read(data, from); end !== INCOMPLETE; end = this.#read(data, from)) from = end;
+    for (let end = this.#read(from); end !== INCOMPLETE; end = this.#read(from)) from = end;
     this.#rest = data.subarray(from);
   }
 
   /** Passes on the reply that begins at `from`. @returns where the next one begins */
-  #read(data: Buffer, from: number): number {
-    const at: number[] = [];
+  #read(from: number): number {
+    const data = this.#data;
+    const marks = this.#marks;
+    const first = this.#marked;
+    let marked = first;
     let next = from;
     // How many values are still to be read: an array is as many more as it says.
     for (let left = 1; left > 0; left--) {
       const line = next + 1;
-      const lineEnd = data.indexOf(NEWLINE, line) - 1;
-      if (lineEnd < 0) return INCOMPLETE;
+      const lineEnd = endOfLine(data, line);
       next = lineEnd + 2;
+      if (next > data.length) return INCOMPLETE;
       switch (data[line - 1]) {
         case ASTERISK:
         case GREATER_THAN:
@@ -121,45 +180,61 @@ export class RespParser {
         case DOLLAR: {
           const length = integerIn(data, line, lineEnd);
           if (length < 0) {
-            at.push(-1, -1);
+            marks[marked++] = -1;
+            marks[marked++] = -1;
             break;
           }
-          at.push(next - from, next - from + length);
+          marks[marked++] = next;
+          marks[marked++] = next + length;
           next += length + 2;
           if (next > data.length) return INCOMPLETE;
           break;
         }
         case UNDERSCORE:
-          at.push(-1, -1);
+          marks[marked++] = -1;
+          marks[marked++] = -1;
           break;
         case PLUS:
         case MINUS:
         case COLON:
         case COMMA:
         case HASH:
-          at.push(line - from, lineEnd - from);
+          marks[marked++] = line;
+          marks[marked++] = lineEnd;
           break;
         default:
           throw new Error('The server does not answer in the Redis protocol.');
       }
     }
-    if (data[from] === GREATER_THAN) this.#onPush?.(toBulks(data, from, next, at, this.#isAscii));
-    else this.#onReply(toReply(data, from, next, at, this.#isAscii));
+    this.#marked = marked;
+    if (data[from] === GREATER_THAN) this.#onPush?.(this.#bulks(first));
+    else this.#onReply(this.#reply(from, next, first));
     return next;
+  }
+
+  #reply(from: number, end: number, first: number): RespReply {
+    const data = this.#data;
+    const type = data[from];
+    if (type === COLON) return integerIn(data, from + 1, end - 2);
+    if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
+    if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
+    if (type === UNDERSCORE) return null;
+    return this.#bulks(first);
+  }
+
+  #bulks(first: number): Bulks {
+    this.#text ??= this.#data.toString('latin1');
+    const count = (this.#marked - first) / 2;
+    const [text, data, marks, isAscii] = [this.#text, this.#data, this.#marks, this.#isAscii];
+    return { text, data, marks, first, count, isAscii };
   }
 }
 
-function toReply(data: Buffer, from: number, end: number, at: number[], isAscii: boolean): RespReply {
-  const type = data[from];
-  if (type === COLON) return integerIn(data, from + 1, end - 2);
-  if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
-  if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
-  if (type === UNDERSCORE) return null;
-  return toBulks(data, from, end, at, isAscii);
-}
-
-function toBulks(data: Buffer, from: number, end: number, at: number[], isAscii: boolean): Bulks {
-  return { text: data.toString('latin1', from, end), at, isAscii };
+/** Lines are of a few bytes, for which a call of `indexOf` takes longer than to look at each. */
+function endOfLine(data: Buffer, from: number): number {
+  let end = from;
+  while (end < data.length && data[end] !== RETURN) end++;
+  return end;
 }
 
 /** As ioredis names it: see {@link replyCode}. */
@@ -177,8 +252,10 @@ function integerIn(data: Buffer, from: number, end: number): number {
 }
 
 const INCOMPLETE = -1;
+/** `_` and the end of its line. */
+const LEAST_BYTES_PER_VALUE = 3;
 const SAFE_DIGITS = 15;
-const NEWLINE = '\n'.charCodeAt(0);
+const RETURN = '\r'.charCodeAt(0);
 const ASTERISK = '*'.charCodeAt(0);
 const DOLLAR = '$'.charCodeAt(0);
 const PLUS = '+'.charCodeAt(0);

@@ -56,7 +56,7 @@ export async function* scanSubjects(
       const found = unwrap(reply) as Bulks;
       cursor = stringAt(found, 0);
       const subjects: LocatedSubject[] = [];
-      for (let index = 1; 2 * index < found.at.length; index++) {
+      for (let index = 1; index < found.count; index++) {
         const key = stringAt(found, index);
         const subject = withLabels ? keyspace.locateByAny(key) : keyspace.locate(key);
         if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;

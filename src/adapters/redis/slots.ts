@@ -144,14 +144,14 @@ export class SlotWalk {
     const lists = replies.map(bulksOf);
     pace.learn(
       slots.length,
-      lists.reduce((sum, { at }) => sum + at.length / 2, 0),
+      lists.reduce((sum, { count }) => sum + count, 0),
     );
     const subjects: LocatedSubject[] = [];
     const read: number[] = [];
     for (const [index, slot] of slots.entries()) {
       const keys = lists[index] ?? NO_BULKS;
       if (!isSettled(master.view, slot)) continue;
-      if (keys.at.length >= 2 * keysPerSlot) {
+      if (keys.count >= keysPerSlot) {
         fuller.push(slot);
         continue;
       }
@@ -173,7 +173,7 @@ export class SlotWalk {
       const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
       const lists = [await ask(source, command), await ask(target, command)];
       const { leaving } = parseSlotView(stringAt(await ask(source, CLUSTER_NODES), 0));
-      const isWhole = lists.every(({ at }) => at.length < 2 * KEYS_PER_CROWDED_SLOT);
+      const isWhole = lists.every(({ count }) => count < KEYS_PER_CROWDED_SLOT);
       if (leaving.get(slot) !== target.view.id || !isWhole) return;
       const subjects = lists.flatMap((keys) => this.#subjectsIn(slot, keys));
       const each = new Map(subjects.map((subject) => [subject.sub, subject]));
@@ -233,7 +233,7 @@ export class SlotWalk {
     const { keyspace } = this.#whole;
     const subjects: LocatedSubject[] = [];
     const seen = this.#steering.withLabels ? new Set<string>() : null;
-    for (let index = 0; 2 * index < keys.at.length; index++) {
+    for (let index = 0; index < keys.count; index++) {
       const key = stringAt(keys, index);
       const subject = seen === null ? keyspace.locate(key, slot) : keyspace.locateByAny(key, slot);
       if (subject === null || seen?.has(subject.sub)) continue;

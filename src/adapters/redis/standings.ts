@@ -21,7 +21,7 @@ import {
 } from './keyspace.js';
 import { Lane } from './lane.js';
 import { withDeadline } from './pipeline.js';
-import { type Bulks, encodeCommands, numberAt, type RespReply } from './resp.js';
+import { type Bulks, encodeCommands, numberAt, type RespReply, startOf } from './resp.js';
 import { readScores } from './scores.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -250,7 +250,7 @@ class Query {
 }
 
 function heldStanding(reply: Bulks, lane: Lane, { keys }: Query, epoch: number): NotedStanding {
-  const score = (index: number) => ((reply.at[2 * index] ?? -1) === -1 ? null : numberAt(reply, index));
+  const score = (index: number) => (startOf(reply, index) === -1 ? null : numberAt(reply, index));
   const exp = score(0);
   const user = notedStatus(score(1), score(2));
   // What is not there is asked for again: whoever invents tokens shall not fill a memory.

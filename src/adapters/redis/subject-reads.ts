@@ -15,9 +15,12 @@ import {
 import type { Command } from './pipeline.js';
 import {
   type Bulks,
+  endOf,
   NO_BULKS,
   numberAt,
   type RespReply,
+  sizeOf,
+  startOf,
   stringAt,
   stringOrNullAt,
   utf8,
@@ -79,7 +82,7 @@ export class SubjectReader {
         continue;
       }
       const { set, labels, expiresAt, bytes } = this.#unpack(answer);
-      size += set.text.length + labels.text.length;
+      size += sizeOf(set) + sizeOf(labels);
       if (isPartial(set) || (isPartial(labels) && !isEmpty(set))) {
         large.push({ located, node, bytes });
         continue;
@@ -123,7 +126,7 @@ export class SubjectReader {
         args: [cursor],
       });
       const page = this.#bulks(answer.replies[0]);
-      cursor = page.at.length === 0 ? '' : stringAt(page, 0);
+      cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
       const { entries, malformed, expired, ours } = this.#readMembers(page, labels);
       skipped.ours += ours;
@@ -162,7 +165,7 @@ export class SubjectReader {
     page: Bulks,
   ): Promise<Map<string, string> | null> {
     const members: Array<{ raw: string; text: string }> = [];
-    for (let index = 1; 2 * index < page.at.length; index += 2) {
+    for (let index = 1; index < page.count; index += 2) {
       members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
     }
     if (members.length === 0) return null;
@@ -218,7 +221,7 @@ export class SubjectReader {
   #bulks(reply: RespReply | undefined): Bulks {
     if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE')
       throw this.#whole.connection.translate(reply);
-    return typeof reply === 'object' && reply !== null && 'at' in reply ? reply : NO_BULKS;
+    return typeof reply === 'object' && reply !== null && 'marks' in reply ? reply : NO_BULKS;
   }
 
   /** What follows a cursor: members and scores. */
@@ -229,11 +232,9 @@ export class SubjectReader {
     let version: number | null = null;
     let malformed = 0;
     let expired = 0;
-    for (let index = 1; 2 * index < set.at.length; index += 2) {
-      const from = set.at[2 * index] ?? 0;
-      const end = set.at[2 * index + 1] ?? 0;
+    for (let index = 1; index < set.count; index += 2) {
       const score = numberAt(set, index + 1);
-      const entry = parseEntryIn(set.text, from, end, score);
+      const entry = parseEntryIn(set, startOf(set, index), endOf(set, index), score);
       if (entry !== null) {
         const { jti, keyId, iat, exp } = entry;
         if (exp <= horizon) expired += 1;
@@ -269,18 +270,18 @@ function readsOf(keys: SubjectKeys, withDetails: boolean, isSampled: boolean): C
 
 /** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
 function isPartial(scanned: Bulks): boolean {
-  return scanned.at.length > 0 && stringAt(scanned, 0) !== '0';
+  return scanned.count > 0 && stringAt(scanned, 0) !== '0';
 }
 
 function isEmpty(scanned: Bulks): boolean {
-  return scanned.at.length <= 2;
+  return scanned.count <= 1;
 }
 
 /** Null where there are none. */
 function labelsIn(hash: Bulks): Map<string, string> | null {
   if (isEmpty(hash)) return null;
   const labels = new Map<string, string>();
-  for (let index = 1; 2 * index < hash.at.length; index += 2) {
+  for (let index = 1; index < hash.count; index += 2) {
     labels.set(stringAt(hash, index), utf8At(hash, index + 1));
   }
   return labels;

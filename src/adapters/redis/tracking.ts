@@ -68,8 +68,7 @@ export class TrackedConnection {
   /** `invalidate`, and the keys; null in their place is all of them. */
   #hear(push: Bulks): void {
     if (stringAt(push, 0) !== 'invalidate') return;
-    const count = push.at.length / 2;
-    for (let index = 1; index < count; index++) {
+    for (let index = 1; index < push.count; index++) {
       const key = stringOrNullAt(push, index);
       if (key === null) this.#forgetAll();
       else this.#forget(key);

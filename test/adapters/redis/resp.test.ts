@@ -63,9 +63,7 @@ describe('replies', () => {
           else if (reply instanceof Error || typeof reply !== 'object' || reply === null)
             expect.unreachable();
           else {
-            const strings = Array.from({ length: reply.at.length / 2 }, (_, place) =>
-              stringOrNullAt(reply, place),
-            );
+            const strings = Array.from({ length: reply.count }, (_, place) => stringOrNullAt(reply, place));
             expect(strings).toEqual(flat(value));
           }
         }
@@ -98,7 +96,7 @@ describe('replies', () => {
     for (const byte of Buffer.from(stream)) parser.push(Buffer.from([byte]));
 
     const textsOf = (bulks: Bulks) =>
-      Array.from({ length: bulks.at.length / 2 }, (_, place) => stringOrNullAt(bulks, place));
+      Array.from({ length: bulks.count }, (_, place) => stringOrNullAt(bulks, place));
     const [scores, nothing, hello, number] = replies;
     expect(textsOf(scores as Bulks)).toEqual(['1700000000', null, '-1.5']);
     expect(numberAt(scores as Bulks, 0)).toBe(1_700_000_000);
