@@ -104,14 +104,8 @@ export function hasRead({ position, missing }: LogProgress, id: number): boolean
   return id <= position && !missing.some(([from, to]) => from <= id && id <= to);
 }
 
-/** Those whose time is not over at `horizon`, oldest first. */
-export function alive(
-  announcements: readonly VerifierAnnouncement[],
-  horizon: number,
-): VerifierAnnouncement[] {
-  return announcements
-    .filter(({ until }) => until > horizon)
-    .sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
+export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
+  return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
 /** What stands in a store, which others may write to; null where it is no announcement. */

@@ -147,9 +147,10 @@ export interface TokenRegistry {
   withdraw(id: string): Promise<void>;
 
   /**
-   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts until its `until`
-   * plus the clock tolerance: `until` is of the verifier's clock and `now` of the asker's, and a verifier that runs must not
-   * be taken for gone because the two differ.
+   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts for as long as it
+   * said, and the clock tolerance. A server goes by its own clock, from when it took it in: a verifier that runs must not be
+   * taken for gone because its clock and that of whoever asks differ. `now` is for a store without a clock, whose users share
+   * one host.
    */
   fleet(now: number): Promise<VerifierAnnouncement[]>;
 }

@@ -1,5 +1,4 @@
 import type { JwtctlError } from '../../domain/errors.js';
-import { alive } from '../../domain/fleet.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
@@ -166,8 +165,8 @@ export class RedisTokenRegistry implements TokenRegistry {
     return withdraw(this.#whole(), id);
   }
 
-  async fleet(now: number): Promise<VerifierAnnouncement[]> {
-    return alive(await readFleet(this.#whole()), now - this.#tolerance);
+  fleet(): Promise<VerifierAnnouncement[]> {
+    return readFleet(this.#whole());
   }
 
   #whole(): WholeRegistry {

@@ -1,5 +1,4 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
-import { alive } from '../../domain/fleet.js';
 import type {
   EntryFilter,
   EntryName,
@@ -215,8 +214,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return withdraw(this.#db, id);
   }
 
-  async fleet(now: number): Promise<VerifierAnnouncement[]> {
-    return alive(await readFleet(this.#db), now - this.#tolerance);
+  fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return readFleet(this.#db, now - this.#tolerance);
   }
 
   #nothingRemoved(): WideRemoval {
