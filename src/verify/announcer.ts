@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { failureText } from '../domain/errors.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
@@ -17,6 +18,8 @@ export interface AnnouncerPorts {
   clock: Clock;
   /** Of the registry, as far as it takes announcements. */
   state: StoreState;
+  /** Told once that nobody hears of it any more, until somebody does again. */
+  warn(text: string): void;
 }
 
 /**
@@ -32,6 +35,7 @@ export class Announcer {
   #isAskedAgain = false;
   /** What was last taken in; null where that is not known. */
   #told: { at: number; knowledge: string } | null = null;
+  #isSilenceTold = false;
 
   constructor(ports: AnnouncerPorts) {
     this.#ports = ports;
@@ -78,10 +82,22 @@ export class Announcer {
         ...{ readAt: tail.readAt, at, until: at + COUNTS_SECONDS },
       });
       this.#told = { at, knowledge };
+      this.#isSilenceTold = false;
       state.answered(clock.now());
     } catch (error) {
       this.#told = null;
       state.failed(error);
+      this.#tellSilence(error);
     }
+  }
+
+  /** What it last told counts no more: commands go on without it, and nothing else would show. */
+  #tellSilence(error: unknown): void {
+    const { state, clock, warn } = this.#ports;
+    if (this.#isSilenceTold || clock.now() - state.since < COUNTS_SECONDS) return;
+    this.#isSilenceTold = true;
+    warn(
+      `For ${COUNTS_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+    );
   }
 }

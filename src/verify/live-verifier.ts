@@ -37,6 +37,8 @@ export interface LiveVerifier extends Verifier {
 export interface LiveVerifierOptions {
   /** Whether verdicts are kept in the process, and taken back by the registry. Default: `verifier.nearCache`. */
   nearCache?: boolean;
+  /** Told what whoever runs it should know. Default: Node's warnings. */
+  warn?: (text: string) => void;
 }
 
 /**
@@ -55,12 +57,12 @@ export async function openLiveVerifier(
     context.registry(),
     context.users(),
   ]);
-  const nearCache = options.nearCache ?? own.nearCache;
+  const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
   const keys = new KeySet(database.keys, clock, { maxAgeSeconds: own.grace });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
-  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState });
+  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
   const standings = registry.openStandings({ nearCache });
   // One that is away is met later.
@@ -158,6 +160,7 @@ class StoreVerifier implements LiveVerifier {
       isReady: isServing && registry.state !== 'down',
       database: databaseState.health(isServing),
       registry,
+      announcements: announcedState.health(true),
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#memory.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
