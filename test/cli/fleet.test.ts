@@ -88,6 +88,11 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(json()).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ host: 'api-2' }] });
       expect(stores.clock.now() - begun).toBe(20);
       expect(stderr).toContain('api-2 (pid 17)');
+      expect((await stores.run(...due, '--wait', '7s', '--json')).json()).toMatchObject({
+        reason: 'waiting',
+      });
+      expect(stores.clock.now() - begun).toBe(27);
+      expect((await stores.run(...due, '--wait', '0s')).exitCode).toBe(2);
     });
 
     test('activate refuses until it has it, and goes on with --now', async () => {
@@ -290,6 +295,19 @@ describe('with Redis away', () => {
       rotation: { rotated: true, active: 'next' },
     });
     expect(stderr).toContain('could not be asked');
+  });
+
+  test('keys rotate --wait asks again until its limit, and then exits 4 with nothing rotated', async () => {
+    const shell = await withoutRedis();
+    const begun = stores.clock.now();
+    const words = ['keys', 'rotate', '--if-older-than', '1h', '--wait', '3s', '--json'];
+    const { exitCode, error, stdout } = await shell.run(...words);
+    expect({ exitCode, stdout, code: error().code }).toEqual({
+      ...{ exitCode: 4, stdout: '', code: 'ERR_FLEET_UNKNOWN' },
+    });
+    expect(error().message).toContain('for 3s');
+    expect(stores.clock.now() - begun).toBe(3);
+    expect(await stores.json('keys', 'list')).toMatchObject([{ state: 'active' }, { state: 'pending' }]);
   });
 
   test('keys compromise --wait-fleet cannot tell, and exits 5', async () => {

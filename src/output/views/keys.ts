@@ -158,8 +158,11 @@ export function stragglerWarnings(
 }
 
 /** Said once, before a wait. */
-export function fleetAwaited({ pending, stragglers }: RotationOutcome): View {
-  const text = `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`;
+export function fleetAwaited({ pending, stragglers, fleetUnasked }: RotationOutcome): View {
+  const text =
+    fleetUnasked === null
+      ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
+      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnasked}`;
   return { shape: 'text', text, data: text };
 }
 
@@ -225,7 +228,7 @@ function stateCell(state: KeyState): Cell {
   return { text: state, tone: TONES[state] };
 }
 
-function explain({ reason, signsFrom, awaitsFleet }: RotationOutcome, now: number): string {
+function explain({ reason, signsFrom, awaitsFleet, fleetUnasked }: RotationOutcome, now: number): string {
   switch (reason) {
     case 'due':
       return 'the pending key signs from now on';
@@ -236,6 +239,7 @@ function explain({ reason, signsFrom, awaitsFleet }: RotationOutcome, now: numbe
     case 'published':
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
+      if (awaitsFleet && fleetUnasked !== null) return 'which verifiers run could not be asked';
       if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':
