@@ -182,7 +182,9 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   return {
     view: rotationReport(outcome, dryRun, clock.now()),
     notes: isUnannounced && !dryRun ? [UNANNOUNCED] : [],
-    warnings: dryRun ? [] : stragglerWarnings(rotated ? active : pending, outcome, !rotated),
+    warnings: dryRun
+      ? []
+      : stragglerWarnings(rotated ? active : pending, outcome, rotated ? null : lifetimePolicy(settings)),
   };
 };
 

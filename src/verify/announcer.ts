@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { failureText } from '../domain/errors.js';
+import { ANNOUNCEMENT_SECONDS } from '../domain/fleet.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
@@ -8,8 +9,6 @@ import type { StoreState } from './store-state.js';
 
 /** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
 const EVERY_SECONDS = 2;
-/** For how long that counts, in seconds. */
-const COUNTS_SECONDS = 10;
 
 export interface AnnouncerPorts {
   registry: Pick<TokenRegistry, 'announce' | 'withdraw'>;
@@ -79,7 +78,7 @@ export class Announcer {
     try {
       await registry.announce({
         ...{ ...this.#self, ...news },
-        ...{ readAt: tail.readAt, at, until: at + COUNTS_SECONDS },
+        ...{ readAt: tail.readAt, at, until: at + ANNOUNCEMENT_SECONDS },
       });
       this.#told = { at, knowledge };
       this.#isSilenceTold = false;
@@ -94,10 +93,10 @@ export class Announcer {
   /** What it last told counts no more: commands go on without it, and nothing else would show. */
   #tellSilence(error: unknown): void {
     const { state, clock, warn } = this.#ports;
-    if (this.#isSilenceTold || clock.now() - state.since < COUNTS_SECONDS) return;
+    if (this.#isSilenceTold || clock.now() - state.since < ANNOUNCEMENT_SECONDS) return;
     this.#isSilenceTold = true;
     warn(
-      `For ${COUNTS_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+      `For ${ANNOUNCEMENT_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
     );
   }
 }

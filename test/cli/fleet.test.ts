@@ -55,7 +55,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           ...{ startedAt: expect.any(Number), announcedAt: expect.any(Number) },
         },
       ]);
-      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*--force/);
+      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*killed counts until 15s after.*--force/);
       expect((await stores.run(...due, '-q')).stderr).toContain('api-2 (pid 17)');
       expect((await stores.run(...due)).stdout).toContain('not every verifier that runs has loaded');
       expect(await states()).toEqual(['first active', 'next pending']);
@@ -101,6 +101,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
         ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
       });
       expect(refused.error().message).toContain('api-2 (pid 17)');
+      expect(refused.error().hint).toContain('killed counts until 15s after');
       expect(await states()).toEqual(['first active', 'next pending']);
       const { exitCode, stderr } = await stores.run('keys', 'activate', 'next', '--now');
       expect(exitCode).toBe(0);
@@ -221,7 +222,9 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
       expect(shown.exitCode).toBe(5);
       expect(shown.stdout).toContain('0 of 1 verifier');
-      expect(shown.stderr).toMatch(/recorded, and not read within 3s by api-2/);
+      expect(shown.stderr).toMatch(
+        /recorded, and not read within 3s by api-2.*killed counts until 15s after/,
+      );
       const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
       expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({
         ...{ exitCode: 5, stdout: expect.stringContaining('0 of 1 verifier') },

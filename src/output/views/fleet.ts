@@ -1,5 +1,5 @@
 import { formatDuration } from '../../domain/duration.js';
-import { type FleetPassage, nameVerifiers } from '../../domain/fleet.js';
+import { type FleetPassage, nameVerifiers, stoppedOnesCount } from '../../domain/fleet.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { counted } from '../counted.js';
 import type { JsonObject, Text, View } from '../view.js';
@@ -40,12 +40,15 @@ export function passageNotes(passage: FleetPassage): string[] {
   return ['No verifier runs that tells of itself.'];
 }
 
-export function passageWarnings(passage: FleetPassage, timeoutSeconds: number): string[] {
+export function passageWarnings(
+  passage: FleetPassage,
+  policy: { timeoutSeconds: number; clockToleranceSeconds: number },
+): string[] {
   if ('unasked' in passage) {
     return [`It is recorded. Which verifiers have read it could not be asked: ${passage.unasked}`];
   }
   if (passage.stragglers.length === 0) return [];
   return [
-    `It is recorded, and not read within ${formatDuration(timeoutSeconds)} by ${nameVerifiers(passage.stragglers)}. Look whether they reach the database, or end them.`,
+    `It is recorded, and not read within ${formatDuration(policy.timeoutSeconds)} by ${nameVerifiers(passage.stragglers)}. Look whether they reach the database, or end them. ${stoppedOnesCount(policy)}`,
   ];
 }

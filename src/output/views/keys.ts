@@ -1,4 +1,4 @@
-import { type Fleet, nameVerifiers, withoutKey } from '../../domain/fleet.js';
+import { type Fleet, nameVerifiers, stoppedOnesCount, withoutKey } from '../../domain/fleet.js';
 import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
 import type { RotationOutcome } from '../../domain/key-rotation.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../domain/signing-key.js';
@@ -135,11 +135,15 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   };
 }
 
-/** What one should know where verifiers that run do not have the key that signs now, or is to; a line each. */
+/**
+ * What one should know where verifiers that run do not have the key that signs now, or is to; a line each.
+ *
+ * @param waiting by what they count, where the key waits for them; null where it signs
+ */
 export function stragglerWarnings(
   kid: string | null,
   { stragglers, fleetUnasked }: Pick<RotationOutcome, 'stragglers' | 'fleetUnasked'>,
-  isWaiting: boolean,
+  waiting: { clockToleranceSeconds: number } | null,
 ): string[] {
   if (fleetUnasked !== null) {
     return [
@@ -148,9 +152,9 @@ export function stragglerWarnings(
   }
   if (stragglers.length === 0) return [];
   const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
-  return isWaiting
+  return waiting !== null
     ? [
-        `Key ${kid} waits for ${who}. Run the same command again later, or with --force to go on without them.`,
+        `Key ${kid} waits for ${who}. ${stoppedOnesCount(waiting)} Run the same command again later, or with --force to go on without them.`,
       ]
     : [
         `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
