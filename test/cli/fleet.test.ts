@@ -160,6 +160,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       ['a subject', ['token', 'revoke', '--sub', sub, '--all']],
       ['all tokens', ['token', 'revoke', '--issued-before', '2030-01-01T00:00:00Z', '--yes']],
       ['a user', ['users', 'disable', sub]],
+      ['a user for good', ['users', 'remove', sub]],
       ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked']],
     ];
 
@@ -178,6 +179,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           const [{ id }] = (await stores.query('SELECT max(id) AS id FROM security_log')) as [{ id: number }];
           expect(log.position).toBe(Number(id));
         }
+        if (what === 'a user for good') continue;
         // Recorded before: it has been read long since, and is told at once.
         expect((await shell.run(...words, '--json')).json().fleet).toBeUndefined();
       }
@@ -221,13 +223,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       await announce('behind', { host: 'api-2', log: { position: 0, missing: [] } });
       const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
       expect(shown.exitCode).toBe(5);
-      expect(shown.stdout).toContain('0 of 1 verifier');
+      expect(shown.stdout).toMatch(/^read by +0 of 1 verifier$/m);
       expect(shown.stderr).toMatch(
         /recorded, and not read within 3s by api-2.*killed counts until 15s after/,
       );
       const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
       expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({
-        ...{ exitCode: 5, stdout: expect.stringContaining('0 of 1 verifier') },
+        ...{ exitCode: 5, stdout: expect.stringMatching(/^read by +0 of 1 verifier$/m) },
       });
       const dry = await stores.run(
         'token',
@@ -241,6 +243,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       );
       expect(dry.exitCode).toBe(0);
       expect(dry.json()).not.toHaveProperty('fleet');
+      const dryRemoval = await stores.run('users', 'remove', sub, '--wait-fleet', '--dry-run');
+      expect(dryRemoval).toMatchObject({ exitCode: 0, stdout: expect.not.stringContaining('read by') });
+      expect(dryRemoval.stdout).toMatch(/^status +would be removed$/m);
+      const removed = await stores.run('users', 'remove', sub, '--wait-fleet=1s');
+      expect(removed.exitCode).toBe(5);
+      expect(removed.stdout).toMatch(/^status +removed$/m);
+      expect(removed.stdout).toMatch(/^read by +0 of 1 verifier$/m);
     });
 
     test('an id that is below its position can be one that it has not read', async () => {
