@@ -49,9 +49,15 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${counted(problems.length, 'problem')}.`,
+        lines: [
+          'Checked: every setting, and that the files they name can be read. Not checked: whether MySQL and Redis answer (`jwtctl db status`, `jwtctl cache nodes`), and what the files hold.',
+        ],
         columns: ['what', 'problem'],
         rows: [
-          ...problems.map((problem) => [{ text: problem.code, tone: 'bad' as const }, problem.message]),
+          ...problems.map(({ code, message, hint }) => [
+            { text: code, tone: 'bad' as const },
+            hint === undefined ? message : `${message} ${hint}`,
+          ]),
           ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
         ],
       },
