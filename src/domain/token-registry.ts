@@ -183,6 +183,8 @@ export interface LogProgress {
 export interface StandingsOptions {
   /** Whether what is read may come with a {@link Hold}. */
   nearCache: boolean;
+  /** The time that {@link Hold.isHeld} will be asked with, in seconds. */
+  now(): number;
 }
 
 export interface Standings {
@@ -223,8 +225,12 @@ export interface NotedStanding {
 
 /** A promise of the registry's to tell of changes. */
 export interface Hold {
-  /** Whether what was read is still what one would read, by what has been heard until now. Once false it stays so for good. */
-  isHeld(): boolean;
+  /**
+   * Whether what was read is still what one would read, by what has been heard until now. It is not where nothing was heard
+   * lately, by whichever clock more time has passed: one of them stands still while a machine is suspended, the other one
+   * can be set back.
+   */
+  isHeld(now: number): boolean;
 }
 
 /** For what goes through the whole registry. */

@@ -64,7 +64,7 @@ export async function openLiveVerifier(
   const announcedState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
-  const standings = registry.openStandings({ nearCache });
+  const standings = registry.openStandings({ nearCache, now: clock.now });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);
   await follower.begin(connecting).catch((error) => {
@@ -183,7 +183,7 @@ class StoreVerifier implements LiveVerifier {
 
   #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
     if (verdict === null || now >= verdict.user.until) return false;
-    if (!verdict.hold.isHeld() || !this.#isServing(now)) return false;
+    if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;

@@ -63,7 +63,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     describe('openStandings', () => {
       let standings: Standings;
       beforeEach(() => {
-        standings = registry.openStandings({ nearCache: false });
+        standings = registry.openStandings({ nearCache: false, now: opened.now });
       });
       afterEach(() => standings.close());
 

@@ -216,6 +216,7 @@ export class RedisStandings implements Standings {
     if (known !== undefined) return known;
     const lane = new Lane(this.#connection, node, {
       isTracking: this.#options.nearCache,
+      now: this.#options.now,
       onLost: () => {
         this.#epoch += 1;
         this.#lookAgain();
