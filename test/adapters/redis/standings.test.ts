@@ -148,6 +148,31 @@ test.each([3600, 3, -3600])(
   },
 );
 
+test('the connection to a master that is none any more is closed', async () => {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
+  closers.push(cluster.stop);
+  const nodes = cluster.nodes.map(({ node }) => node);
+  open(nodes);
+  const subs = crowd(12);
+  for (const sub of subs) await register(sub);
+  for (const sub of subs) await holdOf(sub);
+  const replica = (await registry.nodes()).find(({ role }) => role === 'replica');
+  const tracked = async () =>
+    (await redisCli(String(replica?.master), 'CLIENT', 'LIST')).match(/ flags=\S*t/g)?.length ?? 0;
+  expect(await tracked()).toBe(1);
+  await redisCli(String(replica?.node), 'CLUSTER', 'FAILOVER');
+  const readAll = async () => {
+    for (const sub of subs)
+      await standings
+        .of(sub, entryAt(now, 'a'))
+        .read()
+        .catch(() => {});
+    return tracked();
+  };
+  await expect.poll(readAll, { interval: 50, timeout: 15_000 }).toBe(0);
+  for (const sub of subs) expect((await standings.of(sub, entryAt(now, 'a')).read()).exp).toBe(now + 3600);
+}, 40_000);
+
 test('a master that hangs loses its leases before a replica takes over, and that one is read with another epoch', async () => {
   const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
   closers.push(cluster.stop);
