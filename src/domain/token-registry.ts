@@ -87,7 +87,7 @@ export interface TokenRegistry {
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }>;
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
 
   /** For a process that asks for standings all the while. Whoever opens it closes it. */
   openStandings(options: StandingsOptions): Standings;

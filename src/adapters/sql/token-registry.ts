@@ -13,7 +13,6 @@ import type {
   SurveyOutcome,
   TidyOutcome,
   TokenRegistry,
-  UserStatus,
   VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
@@ -62,11 +61,11 @@ export class SqliteTokenRegistry implements TokenRegistry {
     sub: string,
     entry: EntryName,
     now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }> {
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const { exp, user } = await readStanding(this.#db, sub, entry);
     return {
       exp: exp !== null && exp > now - this.#tolerance ? exp : null,
-      user: user !== null && user.until > now ? user.status : null,
+      user: user !== null && user.until > now ? user : null,
     };
   }
 
