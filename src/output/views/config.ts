@@ -49,9 +49,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${counted(problems.length, 'problem')}.`,
-        lines: [
-          'Checked: every setting, and that the files they name can be read. Not checked: whether MySQL and Redis answer (`jwtctl db status`, `jwtctl cache nodes`), and what the files hold.',
-        ],
+        lines: ['Checked: settings, readable files. Not checked: whether MySQL and Redis answer.'],
         columns: ['what', 'problem'],
         rows: [
           ...problems.map(({ code, message, hint }) => [
