@@ -18,7 +18,9 @@ export const defineConfig: DefineGroup = (group, run) => {
 
   group
     .command('validate')
-    .description('check the configuration and the files that it names; exits 2 where something is wrong')
+    .description(
+      'check the settings, and that the files they name can be read; connects to nothing; exits 2 where something is wrong',
+    )
     .addHelpText('after', examples('jwtctl config validate', 'jwtctl config validate --json'))
     .action(run(validate));
 };

@@ -28,14 +28,17 @@ export async function afterFleet(
   outcome: Outcome & { view: Extract<View, { shape: 'record' | 'report' }> },
 ): Promise<Outcome> {
   if (timeoutSeconds === undefined || globals.dryRun) return outcome;
-  const { registry, clock } = await open();
+  const { registry, clock, settings } = await open();
   const shown = await progress('Waiting for verifiers');
   const passage = await awaitPassage({ openRegistry: registry, clock }, eventId, {
     timeoutSeconds,
     signal,
     onLook: ({ passed, verifiers }) => shown.update(passed, verifiers),
   }).finally(() => shown.stop());
-  const warnings = passageWarnings(passage, timeoutSeconds);
+  const warnings = passageWarnings(passage, {
+    timeoutSeconds,
+    clockToleranceSeconds: settings.token.clockTolerance,
+  });
   return {
     ...outcome,
     view: withPassage(outcome.view, passage),

@@ -103,7 +103,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
   const { key, isUnannounced, published } = activation;
   return {
     view: keyRecord(key, clock.now(), dryRun),
-    warnings: dryRun ? [] : stragglerWarnings(kid, activation, false),
+    warnings: dryRun ? [] : stragglerWarnings(kid, activation, null),
     notes: [
       ...(isUnannounced && !dryRun ? [UNANNOUNCED] : []),
       ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),

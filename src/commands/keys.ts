@@ -72,8 +72,9 @@ export const defineKeys: DefineGroup = (group, run) => {
     )
     .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
     .option(
-      '--wait',
-      'wait until the next key has been published for long enough and verifiers have loaded it, with --now too',
+      '--wait [duration]',
+      'wait for what is missing of keys.publishLead, and then so long at most (default: keys.publishLead once more, whatever --timeout says) until the verifiers that run have loaded the next key; with --now too',
+      durationFlag,
     )
     .option('--force', 'go on without verifiers that run and have not loaded the next key')
     .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
@@ -133,7 +134,7 @@ const show: Action<object, [string]> = async ({ context: open }, _flags, kid) =>
   return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
 };
 
-const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true; force?: true }, []> = async (
+const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; force?: true }, []> = async (
   { context: open, globals, waitUntil, present, signal },
   flags,
 ) => {
@@ -158,12 +159,14 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true; force?: tr
       publishLeadSeconds: settings.keys.publishLead,
       ...lifetimePolicy(settings),
       isForced: flags.now === true,
-      keepsLead: flags.wait === true,
+      keepsLead: flags.wait !== undefined,
       leavesStragglers: flags.force === true,
+      needsFleet: flags.wait !== undefined,
     },
     alg: settings.keys.algorithm,
     bits: settings.keys.bits,
     dryRun: globals.dryRun,
+    ...(typeof flags.wait === 'number' ? { fleetSeconds: flags.wait } : {}),
   };
   let isSaid = false;
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
@@ -179,7 +182,9 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true; force?: tr
   return {
     view: rotationReport(outcome, dryRun, clock.now()),
     notes: isUnannounced && !dryRun ? [UNANNOUNCED] : [],
-    warnings: dryRun ? [] : stragglerWarnings(rotated ? active : pending, outcome, !rotated),
+    warnings: dryRun
+      ? []
+      : stragglerWarnings(rotated ? active : pending, outcome, rotated ? null : lifetimePolicy(settings)),
   };
 };
 

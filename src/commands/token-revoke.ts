@@ -34,7 +34,7 @@ export const revoke: Action<RevokeFlags, [string | undefined]> = async (invocati
   return afterFleet(invocation, flags, outcome.eventId, {
     view: revocation(outcome, invocation.globals.dryRun),
     exitCode: outcome.complete ? EXIT.done : EXIT.partial,
-    notes: outcome.complete ? revocationNotes(outcome, selection) : [],
+    notes: outcome.complete ? revocationNotes(outcome, selection, invocation.globals.dryRun) : [],
     warnings: outcome.complete ? [] : [incompleteRevocation(invocation.globals.dryRun)],
   });
 };
@@ -45,10 +45,18 @@ function incompleteRevocation(dryRun: boolean): string {
     : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.';
 }
 
-function revocationNotes({ alreadyGone, revoked }: RevocationOutcome, selection: Selection): string[] {
+function revocationNotes(
+  { alreadyGone, revoked }: RevocationOutcome,
+  selection: Selection,
+  dryRun: boolean,
+): string[] {
   if (alreadyGone > 0) {
+    // An entry that was flushed can come back, and what was never registered still be: until there is an event.
+    const record = dryRun
+      ? 'The security log would tell of it all the same'
+      : 'The security log tells of it now';
     return [
-      'It is not in the registry: expired, revoked before, or never issued. It is refused in any case.',
+      `It is not in the registry: expired, revoked or flushed before, or never registered. ${record}, so nothing brings it back.`,
     ];
   }
   if (revoked > 0 || selection.by !== 'sub') return [];

@@ -53,8 +53,12 @@ export const defineUsers: DefineGroup = (group, run) => {
     .action(run(changeStatus('enabled')));
 
   withReason(group.command('remove').argument('<sub>'))
+    .addOption(waitFleetOption())
     .description('remove a user and revoke all of their tokens')
-    .addHelpText('after', examples('jwtctl users remove alice', 'jwtctl users remove alice --dry-run'))
+    .addHelpText(
+      'after',
+      examples('jwtctl users remove alice --wait-fleet', 'jwtctl users remove alice --dry-run'),
+    )
     .action(run(remove));
 
   group
@@ -109,16 +113,21 @@ function changeStatus(status: UserStatus): Action<{ reason?: string } & FleetFla
   };
 }
 
-const remove: Action<{ reason?: string }, [string]> = async ({ context: open, globals }, flags, sub) => {
+const remove: Action<{ reason?: string } & FleetFlags, [string]> = async (invocation, flags, sub) => {
+  const { context: open, globals } = invocation;
   const input = { sub: parseSubject(sub), reason: flags.reason ?? null, dryRun: globals.dryRun };
   const context = await open();
   assertManaged(context);
-  const { user, revoked } = await removeUser(await context.administration(), policyOf(context), input);
+  const { user, revoked, eventId } = await removeUser(
+    await context.administration(),
+    policyOf(context),
+    input,
+  );
   const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
-  return {
+  return afterFleet(invocation, flags, eventId, {
     view: removedUser(user, revoked, context.clock.now(), globals.dryRun),
     notes: [`${done} ${counted(revoked, 'token')}.`],
-  };
+  });
 };
 
 function policyOf({ settings }: Context) {

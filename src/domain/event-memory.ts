@@ -17,8 +17,7 @@ export async function readEvents(
 
 /** Events of the security log by what they name, so that what they say of a token costs a few look-ups however many there are. */
 export class EventMemory {
-  /** Of single tokens. No subject holds a line feed. */
-  readonly #tokens = new Set<string>();
+  #tokens = new RenewedNames();
   /** The latest `issuedBefore` by subject. */
   readonly #subjects = new Map<string, number>();
   readonly #kids = new Map<string, number>();
@@ -34,6 +33,22 @@ export class EventMemory {
   /** Another number whenever something was added that was not known. */
   get revision(): number {
     return this.#revision;
+  }
+
+  /**
+   * An empty memory to take the place of this one, which goes on meanwhile. The names of tokens, of which there may be very
+   * many, are there once for both: {@link forgetOthers} ends that.
+   */
+  renewed(): EventMemory {
+    const memory = new EventMemory();
+    memory.#tokens = this.#tokens;
+    this.#tokens.renew();
+    return memory;
+  }
+
+  /** Forgets the tokens that were added to neither since {@link renewed}. */
+  forgetOthers(): void {
+    this.#tokens.forgetOthers();
   }
 
   /** To add an event again changes nothing. @returns whether it says anything new */
@@ -62,7 +77,7 @@ export class EventMemory {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
-        return add(this.#tokens, nameOf(sub ?? '', jti ?? ''));
+        return this.#tokens.add(nameOf(sub ?? '', jti ?? ''));
       case 'subject_revoked':
         return raise(this.#subjects, sub ?? '', until);
       case 'kid_revoked':
@@ -86,9 +101,34 @@ export class EventMemory {
   }
 }
 
+/** Names, each with the round in which it was last added. */
+class RenewedNames {
+  readonly #rounds = new Map<string, number>();
+  #round = 0;
+
+  has(name: string): boolean {
+    return this.#rounds.has(name);
+  }
+
+  add(name: string): boolean {
+    const isNew = !this.#rounds.has(name);
+    this.#rounds.set(name, this.#round);
+    return isNew;
+  }
+
+  renew(): void {
+    this.#round += 1;
+  }
+
+  forgetOthers(): void {
+    for (const [name, round] of this.#rounds) if (round !== this.#round) this.#rounds.delete(name);
+  }
+}
+
 /** Before any `iat`. */
 const NEVER = -1;
 
+/** No subject holds a line feed. */
 function nameOf(sub: string, jti: string): string {
   return `${sub}\n${jti}`;
 }

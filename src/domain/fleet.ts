@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { formatDuration } from './duration.js';
 import { failureText, JwtctlError } from './errors.js';
 import type { Clock, LogProgress, TokenRegistry, VerifierAnnouncement } from './ports.js';
 import { excerpt } from './prose.js';
@@ -50,6 +51,15 @@ export function nameVerifiers(verifiers: readonly VerifierAnnouncement[]): strin
   const named = verifiers.slice(0, MOST_NAMED).map(({ host, pid }) => `${excerpt(host)} (pid ${pid})`);
   const rest = verifiers.length - named.length;
   return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
+}
+
+/** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
+export const ANNOUNCEMENT_SECONDS = 10;
+
+/** For a message that names verifiers: one of them may have been killed, which nobody can tell. */
+export function stoppedOnesCount({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
+  const seconds = ANNOUNCEMENT_SECONDS + clockToleranceSeconds;
+  return `One that was killed counts until ${formatDuration(seconds)} after its last word.`;
 }
 
 export interface FleetReport {
@@ -104,14 +114,8 @@ export function hasRead({ position, missing }: LogProgress, id: number): boolean
   return id <= position && !missing.some(([from, to]) => from <= id && id <= to);
 }
 
-/** Those whose time is not over at `horizon`, oldest first. */
-export function alive(
-  announcements: readonly VerifierAnnouncement[],
-  horizon: number,
-): VerifierAnnouncement[] {
-  return announcements
-    .filter(({ until }) => until > horizon)
-    .sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
+export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
+  return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
 /** What stands in a store, which others may write to; null where it is no announcement. */

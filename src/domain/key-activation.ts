@@ -1,6 +1,6 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
-import { askFleet, type Fleet, NOBODY, nameVerifiers, withoutKey } from './fleet.js';
+import { askFleet, type Fleet, NOBODY, nameVerifiers, stoppedOnesCount, withoutKey } from './fleet.js';
 import { changeKeys } from './key-change.js';
 import { asPending, makeSealedKey } from './key-generation.js';
 import { keyStoreChanged, requireKeyAmong } from './key-lookup.js';
@@ -111,13 +111,13 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
   }
 }
 
-function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now }: ActivationInput): void {
+function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: ActivationInput): void {
   const stragglers = withoutKey(fleet, kid);
   if (now || stragglers.length === 0) return;
   throw new JwtctlError(
     'state',
     'ERR_KEY_NOT_LOADED',
     `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}.`,
-    { hint: 'Look after them, or go on without them with --now.' },
+    { hint: `Look after them, or go on without them with --now. ${stoppedOnesCount(policy)}` },
   );
 }

@@ -1,3 +1,4 @@
+import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import { askFleet, type Fleet, NOBODY } from './fleet.js';
 import { changeKeys } from './key-change.js';
@@ -28,7 +29,7 @@ export interface RotationOutcome {
   isUnannounced: boolean;
   /** Whether nothing is missing but that the pending key has been published for the lead, at `signsFrom`. */
   awaitsLead: boolean;
-  /** Whether nothing is missing but that `stragglers` load the pending key. */
+  /** Whether nothing is missing but that `stragglers` load the pending key, or that the fleet can be asked. */
   awaitsFleet: boolean;
   /** Verifiers that run and do not know the key that signs now, or is to. */
   stragglers: VerifierAnnouncement[];
@@ -50,25 +51,31 @@ export interface RotationInput {
 }
 
 /**
- * Rotates, and where only the lead is missing, or verifiers have yet to load the key, waits for it; for the verifiers as
- * long as the lead once more, and then it is left at that. Another run that rotates meanwhile has done it.
+ * Rotates, and where only the lead is missing, or verifiers have yet to load the key, waits for it; for the verifiers so
+ * long at most, and then it is left at that. Another run that rotates meanwhile has done it.
  *
+ * @param input.fleetSeconds how long it waits for verifiers once the lead is over; default: as long as the lead once more
  * @param wait is given what it waits for, and resolves at its `signsFrom`, or where it `awaitsFleet` at the next look
- * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
+ * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_FLEET_UNKNOWN` (unavailable) where it needs to ask the
+ * fleet and could not in all that time; `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
  */
 export async function rotateAfterLead(
   ports: RotationPorts,
-  input: RotationInput,
+  input: RotationInput & { fleetSeconds?: number },
   wait: (outcome: RotationOutcome & { signsFrom: number }) => Promise<void>,
 ): Promise<RotationOutcome> {
+  const { fleetSeconds = input.policy.publishLeadSeconds } = input;
   const { now } = ports.clock;
   let outcome = await rotateKeys(ports, input);
   let giveUpAt: number | null = null;
   while ((outcome.awaitsLead || outcome.awaitsFleet) && outcome.signsFrom !== null && !input.dryRun) {
-    const { active, pending, signsFrom, retired } = outcome;
+    const { active, pending, signsFrom, retired, fleetUnasked } = outcome;
     if (outcome.awaitsFleet) {
-      giveUpAt ??= now() + input.policy.publishLeadSeconds;
-      if (now() >= giveUpAt) return outcome;
+      giveUpAt ??= now() + fleetSeconds;
+      if (now() >= giveUpAt) {
+        if (fleetUnasked !== null) throw fleetUnknown(fleetSeconds, fleetUnasked);
+        return outcome;
+      }
     }
     await wait({ ...outcome, signsFrom }).catch((error) => {
       throw isAbort(error) ? interrupted(pending) : error;
@@ -150,6 +157,17 @@ async function planWithFleet(
 
 function givesSigning({ reason }: RotationPlan): boolean {
   return reason === 'due' || reason === 'forced';
+}
+
+function fleetUnknown(seconds: number, why: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_FLEET_UNKNOWN',
+    `No other key signs: which verifiers run could not be asked for ${formatDuration(seconds)}: ${why}`,
+    {
+      hint: 'Run the same command again when the registry answers, or with --force to go on without asking.',
+    },
+  );
 }
 
 function isAbort(error: unknown): boolean {

@@ -13,6 +13,8 @@ export interface KeyUsage {
   lastExp: number | null;
   /** From when on the key can be retired without refusing a token; null while it signs or may sign. */
   retirableAt: number | null;
+  /** Until when it verifies unless somebody retires it before: reckoned when it stepped down, without looking at tokens. */
+  verifyUntil: number | null;
 }
 
 export interface UsageReport {
@@ -69,6 +71,7 @@ export async function countKeyUsage(
       firstExp: lives ? tally.firstExp : null,
       lastExp,
       retirableAt: retirableAt(key, lastExp, outcome.complete, policy.clockToleranceSeconds),
+      verifyUntil: key.state === 'retiring' ? key.verifyUntil : null,
     };
   });
   return { at, complete: outcome.complete, missed: outcome.missed, keys: counted };

@@ -20,6 +20,8 @@ export interface RotationPolicy extends LifetimePolicy {
   keepsLead: boolean;
   /** Whether it goes on without verifiers that have not loaded the next key. */
   leavesStragglers: boolean;
+  /** Whether another key signs only once the fleet has been asked. Else the lead has to do where it cannot be. */
+  needsFleet: boolean;
 }
 
 /**
@@ -51,7 +53,7 @@ export interface RotationPlan {
   isUnannounced: boolean;
   /** Whether nothing but the lead stands between now and the next key's signing, from `signsFrom` on. */
   awaitsLead: boolean;
-  /** Whether nothing but the stragglers stands between now and the next key's signing. */
+  /** Whether nothing but the stragglers, or a fleet that cannot be asked, stands between now and the next key's signing. */
   awaitsFleet: boolean;
   /** Verifiers that run and have not loaded the key that signs from now on, or is to. */
   stragglers: VerifierAnnouncement[];
@@ -62,7 +64,8 @@ export interface RotationPlan {
  *
  * - There is always a pending key, so that a later rotation finds one that verifiers know.
  * - A pending key signs once the active one is due, it has been published for the lead, and every verifier that runs has
- *   loaded it. Where the fleet cannot be asked the lead has to do: it is there for verifiers that nobody knows of.
+ *   loaded it. Where the fleet cannot be asked the lead has to do, but for who `needsFleet`: it is there for verifiers that
+ *   nobody knows of.
  * - A retiring key is retired when no token under it can be valid any more.
  *
  * @param fleet counts where the plan without it gives signing to another key
@@ -89,7 +92,8 @@ export function planRotation(
   const skipsLead = policy.isForced && !policy.keepsLead;
   const isNext = isDue && (isPublished || skipsLead);
   const stragglers = isNext ? lacking(fleet, next) : [];
-  const awaitsFleet = stragglers.length > 0 && !skipsLead && !policy.leavesStragglers;
+  const isUnknown = isNext && policy.needsFleet && fleet.unasked !== null;
+  const awaitsFleet = (stragglers.length > 0 || isUnknown) && !skipsLead && !policy.leavesStragglers;
 
   // With no active key nothing can be issued: there is nothing to wait for.
   if (active === undefined || (isNext && !awaitsFleet)) {

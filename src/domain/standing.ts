@@ -23,25 +23,26 @@ export interface StandingPorts {
 /**
  * Where a token stands: its entry, whether an event of the security log covers it, and its user's status.
  *
- * The registry answers for entry and status in one read. The directory is asked where the registry does not know the
- * status any more, or where the security log tells of a change of this user: a registry that lost a write in a failover
- * may still call a user enabled.
+ * The registry answers for entry and status in one read. The directory is asked where that says nothing of the user that
+ * may be used: the rule of a verifier that runs for long, too ({@link usableStatus}).
  */
 export async function findStanding(
   ports: StandingPorts,
   token: { sub: string; jti: string; kid: string; keyId: number; iat: number },
 ): Promise<Standing> {
   const now = ports.clock.now();
-  const [registered, events] = await Promise.all([
+  const [registered, concerning] = await Promise.all([
     ports.registry.standing(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
+  const events = new EventMemory(concerning);
   const known = registered.user;
-  const isInDoubt = known === null || events.some(isUserEvent);
   return {
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
-    revoked: new EventMemory(events).covers(token),
-    user: isInDoubt ? await askDirectory(ports, token.sub, known, now) : known,
+    revoked: events.covers(token),
+    user:
+      usableStatus(known, events.changeOf(token.sub), now) ??
+      (await askDirectory(ports, token.sub, known, now)),
   };
 }
 
@@ -91,21 +92,17 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-/** What it says is noted beside the entry. A registry that takes no writes now has given its answer all the same. */
+/** What it says is noted beside the entry, also that the same holds by a later version: the next one need not ask. A registry that takes no writes now has given its answer all the same. */
 async function askDirectory(
   ports: StandingPorts,
   sub: string,
-  known: UserStatus | null,
+  known: KnownUserStatus | null,
   now: number,
 ): Promise<Standing['user']> {
   const user = await ports.users.find(sub);
   if (user === null) return 'unknown';
   const status = knownStatus(user, now, ports.statusTtlSeconds);
-  if (user.status !== known)
+  if (user.status !== known?.status || user.version !== known.version)
     await ifReachable(() => ports.registry.setUserStatus(sub, status, now), undefined);
   return user.status;
-}
-
-function isUserEvent(event: SecurityEvent): boolean {
-  return event.type === 'user_disabled' || event.type === 'user_enabled' || event.type === 'user_removed';
 }

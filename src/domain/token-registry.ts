@@ -87,7 +87,7 @@ export interface TokenRegistry {
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }>;
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
 
   /** For a process that asks for standings all the while. Whoever opens it closes it. */
   openStandings(options: StandingsOptions): Standings;
@@ -147,9 +147,10 @@ export interface TokenRegistry {
   withdraw(id: string): Promise<void>;
 
   /**
-   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts until its `until`
-   * plus the clock tolerance: `until` is of the verifier's clock and `now` of the asker's, and a verifier that runs must not
-   * be taken for gone because the two differ.
+   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts for as long as it
+   * said, and the clock tolerance. A server goes by its own clock, from when it took it in: a verifier that runs must not be
+   * taken for gone because its clock and that of whoever asks differ. `now` is for a store without a clock, whose users share
+   * one host.
    */
   fleet(now: number): Promise<VerifierAnnouncement[]>;
 }
@@ -182,6 +183,8 @@ export interface LogProgress {
 export interface StandingsOptions {
   /** Whether what is read may come with a {@link Hold}. */
   nearCache: boolean;
+  /** The time that {@link Hold.isHeld} will be asked with, in seconds. */
+  now(): number;
 }
 
 export interface Standings {
@@ -222,8 +225,12 @@ export interface NotedStanding {
 
 /** A promise of the registry's to tell of changes. */
 export interface Hold {
-  /** Whether what was read is still what one would read, by what has been heard until now. Once false it stays so for good. */
-  isHeld(): boolean;
+  /**
+   * Whether what was read is still what one would read, by what has been heard until now. It is not where nothing was heard
+   * lately, by whichever clock more time has passed: one of them stands still while a machine is suspended, the other one
+   * can be set back.
+   */
+  isHeld(now: number): boolean;
 }
 
 /** For what goes through the whole registry. */

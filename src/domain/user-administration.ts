@@ -87,22 +87,30 @@ async function lastEventId(stores: Stores, sub: string, type: SecurityEventType)
   return events.filter((event) => event.type === type).at(-1)?.id ?? null;
 }
 
+export interface UserRemoval {
+  user: User;
+  /** Entries that were removed, or with a dry run would be. */
+  revoked: number;
+  /** Of the security log, that ends their tokens; null for a dry run. */
+  eventId: number | null;
+}
+
 /** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */
 export async function removeUser(
   ports: Administration,
   policy: UserAdministrationPolicy,
   input: { sub: string; reason: string | null; dryRun: boolean },
-): Promise<{ user: User; revoked: number }> {
+): Promise<UserRemoval> {
   const { database, registry, clock } = ports;
   const { sub, reason } = input;
   const count = () => countSubjectTokens(registry, sub, clock.now());
   if (input.dryRun) {
     const user = found(await database.users.find(sub), sub);
-    return { user, revoked: (await count()).count };
+    return { user, revoked: (await count()).count, eventId: null };
   }
   const { latestIat } = await ifReachable(count, { count: 0, latestIat: clock.now() });
 
-  const user = await database.transaction(async (stores) => {
+  const { user, eventId } = await database.transaction(async (stores) => {
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = Math.max(at, latestIat);
@@ -110,15 +118,19 @@ export async function removeUser(
     const expiresAt = eventExpiry(keys, policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
-    await stores.securityLog.append({ type: 'subject_revoked', sub, issuedBefore, reason, at, expiresAt });
+    // Of the two the later one: both become visible at once, and are read in the order of their ids.
+    const eventId = await stores.securityLog.append({
+      type: 'subject_revoked',
+      ...{ sub, issuedBefore, reason, at, expiresAt },
+    });
     await audit(ports, stores, 'users.remove', sub, reason, at);
-    return removed;
+    return { user: removed, eventId };
   });
   const { removed: revoked } = await afterRecord(
     () => registry.remove(sub, {}, clock.now()),
     'Run `jwtctl token revoke --all` for this subject when the registry answers: it does what is left.',
   );
-  return { user, revoked };
+  return { user, revoked, eventId };
 }
 
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */

@@ -101,6 +101,9 @@ export function createMetrics(health: () => VerifierHealth, clock: Clock): Metri
   gauge('jwtctl_ready', 'Whether a token that holds would be accepted now.', 'min', (now) =>
     Number(now.isReady),
   );
+  gauge('jwtctl_announced', 'Whether commands that wait for all verifiers hear of this one.', 'min', (now) =>
+    Number(now.announcements.state === 'up'),
+  );
   new Gauge({
     name: 'jwtctl_store_state',
     help: 'How a store answered last: 1 for the state that it is in.',

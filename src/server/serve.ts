@@ -35,8 +35,8 @@ export async function serve(
   stop: AbortSignal,
 ): Promise<void> {
   const { serve: settings, keys, timeout } = context.settings;
-  const verifier = await openLiveVerifier(context);
   const log = openLog(settings.logLevel);
+  const verifier = await openLiveVerifier(context, { warn: (text) => log.warn(text) });
   try {
     const metrics = createMetrics(() => verifier.health(), context.clock);
     const readiness = { isStopping: false };

@@ -40,6 +40,8 @@ export async function supervise(
   const log = openLog(logLevel);
   const serving = new Set<Worker>();
   const alive = new Set<Worker>();
+  // A metric that is NaN arrives as 0 where what workers say is made JSON.
+  cluster.setupPrimary({ serialization: 'advanced' });
   gatherMetrics(() => [...serving]);
 
   const start = (): Worker => {

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { failureText } from '../domain/errors.js';
+import { ANNOUNCEMENT_SECONDS } from '../domain/fleet.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
@@ -7,8 +9,6 @@ import type { StoreState } from './store-state.js';
 
 /** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
 const EVERY_SECONDS = 2;
-/** For how long that counts, in seconds. */
-const COUNTS_SECONDS = 10;
 
 export interface AnnouncerPorts {
   registry: Pick<TokenRegistry, 'announce' | 'withdraw'>;
@@ -17,6 +17,8 @@ export interface AnnouncerPorts {
   clock: Clock;
   /** Of the registry, as far as it takes announcements. */
   state: StoreState;
+  /** Told once that nobody hears of it any more, until somebody does again. */
+  warn(text: string): void;
 }
 
 /**
@@ -32,6 +34,7 @@ export class Announcer {
   #isAskedAgain = false;
   /** What was last taken in; null where that is not known. */
   #told: { at: number; knowledge: string } | null = null;
+  #isSilenceTold = false;
 
   constructor(ports: AnnouncerPorts) {
     this.#ports = ports;
@@ -75,13 +78,25 @@ export class Announcer {
     try {
       await registry.announce({
         ...{ ...this.#self, ...news },
-        ...{ readAt: tail.readAt, at, until: at + COUNTS_SECONDS },
+        ...{ readAt: tail.readAt, at, until: at + ANNOUNCEMENT_SECONDS },
       });
       this.#told = { at, knowledge };
+      this.#isSilenceTold = false;
       state.answered(clock.now());
     } catch (error) {
       this.#told = null;
       state.failed(error);
+      this.#tellSilence(error);
     }
+  }
+
+  /** What it last told counts no more: commands go on without it, and nothing else would show. */
+  #tellSilence(error: unknown): void {
+    const { state, clock, warn } = this.#ports;
+    if (this.#isSilenceTold || clock.now() - state.since < ANNOUNCEMENT_SECONDS) return;
+    this.#isSilenceTold = true;
+    warn(
+      `For ${ANNOUNCEMENT_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+    );
   }
 }

@@ -18,6 +18,8 @@ export interface VerifierHealth {
   isReady: boolean;
   database: StoreHealth;
   registry: StoreHealth;
+  /** How the registry took what the verifier last told of itself; where it did not, commands do not wait for it. Never `down`. */
+  announcements: StoreHealth;
   keys: {
     /** Those that tokens are accepted under. */
     trusted: number;

@@ -37,6 +37,8 @@ export interface LiveVerifier extends Verifier {
 export interface LiveVerifierOptions {
   /** Whether verdicts are kept in the process, and taken back by the registry. Default: `verifier.nearCache`. */
   nearCache?: boolean;
+  /** Told what whoever runs it should know. Default: Node's warnings. */
+  warn?: (text: string) => void;
 }
 
 /**
@@ -55,14 +57,14 @@ export async function openLiveVerifier(
     context.registry(),
     context.users(),
   ]);
-  const nearCache = options.nearCache ?? own.nearCache;
+  const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
   const keys = new KeySet(database.keys, clock, { maxAgeSeconds: own.grace });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
-  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState });
+  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
-  const standings = registry.openStandings({ nearCache });
+  const standings = registry.openStandings({ nearCache, now: clock.now });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);
   await follower.begin(connecting).catch((error) => {
@@ -158,6 +160,7 @@ class StoreVerifier implements LiveVerifier {
       isReady: isServing && registry.state !== 'down',
       database: databaseState.health(isServing),
       registry,
+      announcements: announcedState.health(true),
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#memory.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
@@ -180,7 +183,7 @@ class StoreVerifier implements LiveVerifier {
 
   #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
     if (verdict === null || now >= verdict.user.until) return false;
-    if (!verdict.hold.isHeld() || !this.#isServing(now)) return false;
+    if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;

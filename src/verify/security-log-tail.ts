@@ -60,10 +60,10 @@ export class SecurityLogTail {
   /**
    * Reads what is new, and now and then everything.
    *
-   * @returns the events that were not known
+   * @returns the ids of the events that were not known
    * @throws what the log throws
    */
-  async read(): Promise<SecurityEvent[]> {
+  async read(): Promise<number[]> {
     const at = this.#clock.now();
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
     const added = isDue ? await this.#reload(at) : await this.#readNew(at);
@@ -85,38 +85,40 @@ export class SecurityLogTail {
     return [[first[0], final[1]], ...gaps.slice(-MOST_GAPS)];
   }
 
-  async #readNew(at: number): Promise<SecurityEvent[]> {
-    const added: SecurityEvent[] = [];
+  async #readNew(at: number): Promise<number[]> {
+    const added: number[] = [];
     for await (const events of this.#pages(this.#settled)) {
       for (const event of events) {
         this.#see(event.id, at);
-        if (this.#events.add(event)) added.push(event);
+        if (this.#events.add(event)) added.push(event.id);
       }
     }
     this.#settle(at);
     return added;
   }
 
-  async #reload(at: number): Promise<SecurityEvent[]> {
+  async #reload(at: number): Promise<number[]> {
     const before = this.#events;
-    const fresh = new EventMemory();
-    const added: SecurityEvent[] = [];
+    const fresh = before.renewed();
+    const added: number[] = [];
     const isFirst = this.#readAt === null;
     let last = 0;
     for await (const events of this.#pages(0)) {
       last = events.at(-1)?.id ?? last;
       for (const event of events) {
         if (event.expiresAt < at) continue;
+        if (before.add(event)) added.push(event.id);
         fresh.add(event);
-        if (before.add(event)) added.push(event);
         this.#see(event.id, event.at);
       }
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.
-      if (!isFirst && events.length === PAGE) added.push(...(await this.#readNew(this.#clock.now())));
+      if (isFirst || events.length < PAGE) continue;
+      for (const id of await this.#readNew(this.#clock.now())) added.push(id);
     }
     // A database that was restored counts from an earlier id on.
     if (last < this.#settled) this.#beginAt(last);
+    fresh.forgetOthers();
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));

@@ -150,6 +150,18 @@ describe('without any store', () => {
   });
 });
 
+test('config validate says what it did not check, and what to do beside what it is for', async () => {
+  const shell = cli({ env: { JWTCTL_MYSQL_URL: 'mysql://jwtctl@127.0.0.1:1/jwtctl' } });
+  const { exitCode, stdout } = await shell.run('config', 'validate');
+  expect(exitCode).toBe(2);
+  const text = stdout.replace(/\s+/g, ' ');
+  expect(text).toContain('Not checked: whether MySQL and Redis answer');
+  expect(text).toMatch(/redis\.nodes \(JWTCTL_REDIS_NODES\) is not\. Set redis\.nodes or JWTCTL_REDIS_NODES/);
+  expect((await cli().run('config', 'validate')).stdout.replace(/\s+/g, ' ')).toContain('Not checked:');
+  const help = (await shell.run('config', 'validate', '--help')).stdout.replace(/\s+/g, ' ');
+  expect(help).toContain('connects to nothing');
+});
+
 describe('configuration files', () => {
   function withFile(text: string, name = 'jwtctl.yaml'): { shell: Cli; file: string } {
     const shell = cli();

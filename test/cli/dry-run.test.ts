@@ -97,6 +97,9 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
       sub: 'alice',
       status: 'disabled',
     });
+    const unknown = await stores.run('token', 'revoke', '--sub', 'alice', '--jti', 'nobody', '-n');
+    expect(unknown.stdout).not.toContain('replicas confirmed');
+    expect(unknown.stderr).toContain('would tell of it all the same');
     expect((await stores.run('users', 'add', 'alice', '-n')).exitCode).toBe(3);
     expect((await stores.run('users', 'remove', 'nobody', '-n')).exitCode).toBe(3);
     expect((await stores.run('keys', 'generate', '--kid', kid, '-n')).exitCode).toBe(3);

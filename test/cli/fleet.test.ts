@@ -55,7 +55,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           ...{ startedAt: expect.any(Number), announcedAt: expect.any(Number) },
         },
       ]);
-      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*--force/);
+      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*killed counts until 15s after.*--force/);
       expect((await stores.run(...due, '-q')).stderr).toContain('api-2 (pid 17)');
       expect((await stores.run(...due)).stdout).toContain('not every verifier that runs has loaded');
       expect(await states()).toEqual(['first active', 'next pending']);
@@ -88,6 +88,11 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(json()).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ host: 'api-2' }] });
       expect(stores.clock.now() - begun).toBe(20);
       expect(stderr).toContain('api-2 (pid 17)');
+      expect((await stores.run(...due, '--wait', '7s', '--json')).json()).toMatchObject({
+        reason: 'waiting',
+      });
+      expect(stores.clock.now() - begun).toBe(27);
+      expect((await stores.run(...due, '--wait', '0s')).exitCode).toBe(2);
     });
 
     test('activate refuses until it has it, and goes on with --now', async () => {
@@ -96,6 +101,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
         ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
       });
       expect(refused.error().message).toContain('api-2 (pid 17)');
+      expect(refused.error().hint).toContain('killed counts until 15s after');
       expect(await states()).toEqual(['first active', 'next pending']);
       const { exitCode, stderr } = await stores.run('keys', 'activate', 'next', '--now');
       expect(exitCode).toBe(0);
@@ -154,6 +160,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       ['a subject', ['token', 'revoke', '--sub', sub, '--all']],
       ['all tokens', ['token', 'revoke', '--issued-before', '2030-01-01T00:00:00Z', '--yes']],
       ['a user', ['users', 'disable', sub]],
+      ['a user for good', ['users', 'remove', sub]],
       ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked']],
     ];
 
@@ -172,6 +179,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           const [{ id }] = (await stores.query('SELECT max(id) AS id FROM security_log')) as [{ id: number }];
           expect(log.position).toBe(Number(id));
         }
+        if (what === 'a user for good') continue;
         // Recorded before: it has been read long since, and is told at once.
         expect((await shell.run(...words, '--json')).json().fleet).toBeUndefined();
       }
@@ -215,11 +223,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       await announce('behind', { host: 'api-2', log: { position: 0, missing: [] } });
       const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
       expect(shown.exitCode).toBe(5);
-      expect(shown.stdout).toContain('0 of 1 verifier');
-      expect(shown.stderr).toMatch(/recorded, and not read within 3s by api-2/);
+      expect(shown.stdout).toMatch(/^read by +0 of 1 verifier$/m);
+      expect(shown.stderr).toMatch(
+        /recorded, and not read within 3s by api-2.*killed counts until 15s after/,
+      );
       const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
       expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({
-        ...{ exitCode: 5, stdout: expect.stringContaining('0 of 1 verifier') },
+        ...{ exitCode: 5, stdout: expect.stringMatching(/^read by +0 of 1 verifier$/m) },
       });
       const dry = await stores.run(
         'token',
@@ -233,6 +243,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       );
       expect(dry.exitCode).toBe(0);
       expect(dry.json()).not.toHaveProperty('fleet');
+      const dryRemoval = await stores.run('users', 'remove', sub, '--wait-fleet', '--dry-run');
+      expect(dryRemoval).toMatchObject({ exitCode: 0, stdout: expect.not.stringContaining('read by') });
+      expect(dryRemoval.stdout).toMatch(/^status +would be removed$/m);
+      const removed = await stores.run('users', 'remove', sub, '--wait-fleet=1s');
+      expect(removed.exitCode).toBe(5);
+      expect(removed.stdout).toMatch(/^status +removed$/m);
+      expect(removed.stdout).toMatch(/^read by +0 of 1 verifier$/m);
     });
 
     test('an id that is below its position can be one that it has not read', async () => {
@@ -290,6 +307,19 @@ describe('with Redis away', () => {
       rotation: { rotated: true, active: 'next' },
     });
     expect(stderr).toContain('could not be asked');
+  });
+
+  test('keys rotate --wait asks again until its limit, and then exits 4 with nothing rotated', async () => {
+    const shell = await withoutRedis();
+    const begun = stores.clock.now();
+    const words = ['keys', 'rotate', '--if-older-than', '1h', '--wait', '3s', '--json'];
+    const { exitCode, error, stdout } = await shell.run(...words);
+    expect({ exitCode, stdout, code: error().code }).toEqual({
+      ...{ exitCode: 4, stdout: '', code: 'ERR_FLEET_UNKNOWN' },
+    });
+    expect(error().message).toContain('for 3s');
+    expect(stores.clock.now() - begun).toBe(3);
+    expect(await stores.json('keys', 'list')).toMatchObject([{ state: 'active' }, { state: 'pending' }]);
   });
 
   test('keys compromise --wait-fleet cannot tell, and exits 5', async () => {

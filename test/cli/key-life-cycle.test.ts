@@ -32,7 +32,14 @@ describe.each(BACKENDS)('the life of a key, on %s', (backend) => {
       { kid: 'second', state: 'active', tokens: 0, subjects: 0, lastExp: null, retirableAt: null },
       { kid: expect.any(String), state: 'pending', tokens: 0 },
     ]);
-    expect((await stores.run('keys', 'usage', '--kid', 'first')).stdout).toMatch(/first +retiring +3 +3/);
+    const [listed] = await stores.json('keys', 'list');
+    expect(usage.keys[0].verifyUntil).toBe(listed.verifyUntil);
+    expect(usage.keys[0].retirableAt).toBeLessThan(listed.verifyUntil);
+    const { stdout } = await stores.run('keys', 'usage', '--kid', 'first');
+    expect(stdout).toMatch(/first +retiring +3 +3/);
+    expect(stdout).toMatch(/RETIRABLE FROM +VERIFIES UNTIL/);
+    expect(stdout.replace(/\s+/g, ' ')).toContain('refuses none of them from RETIRABLE FROM on');
+    expect((await stores.run('keys', 'usage', '--kid', 'second')).stdout).not.toContain('refuses none');
 
     const active = await stores.run('keys', 'retire', 'second', '--json');
     expect([active.exitCode, active.error().code]).toEqual([3, 'ERR_KEY_ACTIVE']);

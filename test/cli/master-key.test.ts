@@ -47,6 +47,8 @@ describe('with servers and no master key configured', () => {
     expect(refused.exitCode).toBe(3);
     expect(refused.error().code).toBe('ERR_MASTER_KEY_MISSING');
     expect(refused.error().message).toContain(masterKeyId);
+    expect(refused.error().message).toContain('No master key is configured');
+    expect(refused.error().hint).toContain('JWTCTL_MASTER_KEY_FILE');
     expect(existsSync(join(second.home, 'data/jwtctl/jwtctl.db.master-key'))).toBe(false);
     expect((await second.run('keys', 'generate')).exitCode).toBe(3);
   });

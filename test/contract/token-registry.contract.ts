@@ -49,7 +49,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     }
 
     async function userOf(sub: string, at = now): Promise<string | null> {
-      return (await registry.standing(sub, { jti: 'any', keyId: 1, iat: 1 }, at)).user;
+      const { user } = await registry.standing(sub, { jti: 'any', keyId: 1, iat: 1 }, at);
+      return user?.status ?? null;
     }
 
     async function surveyed(at = now, options = {}): Promise<SurveyedSubject[]> {
@@ -63,7 +64,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     describe('openStandings', () => {
       let standings: Standings;
       beforeEach(() => {
-        standings = registry.openStandings({ nearCache: false });
+        standings = registry.openStandings({ nearCache: false, now: opened.now });
       });
       afterEach(() => standings.close());
 
@@ -351,7 +352,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registry.register('alice', entry('a'), { now, user: status() });
         expect(await registry.standing('alice', entry('a'), now)).toEqual({
           exp: now + 3600,
-          user: 'enabled',
+          user: status(),
         });
         expect(await userOf('alice', now + 59)).toBe('enabled');
         expect(await userOf('alice', now + 60)).toBeNull();

@@ -1,3 +1,5 @@
+import { expect, test } from 'vitest';
+import { announced } from '../support/announcements.js';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
 import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
@@ -9,3 +11,13 @@ async function open(): Promise<OpenedRegistry> {
   const { registry, close } = await openEmbeddedStores();
   return { registry, now: () => 1_700_000_000, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, close };
 }
+
+test('an announcement in the file is over by the clock that all who share it have', async () => {
+  const { registry, now, clockToleranceSeconds, close } = await open();
+  await registry.announce(announced('a', now()));
+  const ids = async (at: number) => (await registry.fleet(at)).map(({ id }) => id);
+  const end = now() + 10 + clockToleranceSeconds;
+  expect(await ids(end - 1)).toEqual(['a']);
+  expect(await ids(end)).toEqual([]);
+  await close();
+});

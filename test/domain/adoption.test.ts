@@ -187,6 +187,7 @@ describe('a lifetime that is longer than any that the key is known to have given
       isForced: true,
       keepsLead: false,
       leavesStragglers: false,
+      needsFleet: false,
     },
   };
 

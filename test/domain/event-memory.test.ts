@@ -69,6 +69,25 @@ test('of a user the change with the highest version counts, whenever it comes', 
   );
 });
 
+test('one that takes its place says what a new one would, and the old one goes on meanwhile', () => {
+  const some = fc.array(event, { maxLength: 6 });
+  fc.assert(
+    fc.property(some, some, some, token, (gone, kept, late, one) => {
+      const before = new EventMemory([...gone, ...kept]);
+      const fresh = before.renewed();
+      for (const each of kept) fresh.add(each);
+      expect(before.covers(one)).toBe(new EventMemory([...gone, ...kept]).covers(one));
+      for (const each of late) before.add(each);
+      for (const each of late) fresh.add(each);
+      fresh.forgetOthers();
+      const anew = new EventMemory([...kept, ...late]);
+      expect(fresh.covers(one)).toBe(anew.covers(one));
+      expect(fresh.changeOf(one.sub)).toEqual(anew.changeOf(one.sub));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test('its revision changes with what is new, and with nothing else', () => {
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 6 }), (events) => {

@@ -112,6 +112,7 @@ describe('a compromised key', () => {
         isForced: true,
         keepsLead: false,
         leavesStragglers: false,
+        needsFleet: false,
       },
     });
     const before = await states();

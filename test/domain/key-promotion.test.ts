@@ -24,6 +24,7 @@ const ROTATION: RotationPolicy = {
     isForced: false,
     keepsLead: false,
     leavesStragglers: false,
+    needsFleet: false,
   },
   ...{ maxTtlSeconds: POLICY.maxTtlSeconds, clockToleranceSeconds: POLICY.clockToleranceSeconds },
 };

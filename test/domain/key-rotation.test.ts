@@ -16,6 +16,7 @@ const ROTATION: RotationPolicy = {
   isForced: false,
   keepsLead: false,
   leavesStragglers: false,
+  needsFleet: false,
 };
 
 let service: EmbeddedService;
@@ -459,6 +460,38 @@ describe('a run with verifiers about', () => {
       await service.registry.announce(behind(looks < 3 ? [] : [String(next)]));
     });
     expect({ looks, outcome }).toMatchObject({ looks: 3, outcome: { rotated: true, stragglers: [] } });
+  });
+
+  test('that waits asks again where the registry fails for a moment, and does not take that for nobody', async () => {
+    const [next] = await kidsIn('pending');
+    const looks: string[] = [];
+    const ports = service.withRegistry({
+      fleet: async (now) => {
+        looks.push('look');
+        if (looks.length <= 2) throw new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+        return service.registry.fleet(now);
+      },
+    });
+    await service.registry.announce(behind());
+    const outcome = await rotateAfterLead(ports, rotation({ needsFleet: true }), async ({ stragglers }) => {
+      expect(await kidsIn('active')).toEqual(['k1']);
+      service.clock.advance(1);
+      if (stragglers.length > 0) await service.registry.announce(behind([String(next)]));
+    });
+    expect(outcome).toMatchObject({ rotated: true, active: next, stragglers: [], fleetUnasked: null });
+    expect(looks).toHaveLength(4);
+  });
+
+  test('that waits refuses where nobody can be asked until its limit, and has rotated nothing', async () => {
+    const ports = service.withRegistry({
+      fleet: () => Promise.reject(new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.')),
+    });
+    const begun = service.clock.now();
+    const input = { ...rotation({ needsFleet: true }), fleetSeconds: 30 };
+    const wait = rotateAfterLead(ports, input, async () => service.clock.advance(1));
+    await expect(wait).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_FLEET_UNKNOWN' });
+    expect(service.clock.now() - begun).toBe(30);
+    expect(await kidsIn('active')).toEqual(['k1']);
   });
 
   test('that waits gives up after the lead once more, and changes nothing', async () => {

@@ -71,6 +71,7 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
         isForced: step.isForced,
         keepsLead: step.keepsLead,
         leavesStragglers: false,
+        needsFleet: false,
       };
       const plan = planRotation(keys, policy, now);
       const after = carryOut(plan, keys, policy, now);

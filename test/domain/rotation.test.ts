@@ -15,6 +15,7 @@ const POLICY: RotationPolicy = {
   isForced: false,
   keepsLead: false,
   leavesStragglers: false,
+  needsFleet: false,
 };
 const FORCED = { ...POLICY, isForced: true };
 
@@ -294,6 +295,21 @@ describe('with verifiers that run', () => {
       reason: 'due',
       active: 'next',
     });
+  });
+
+  test('where they cannot be asked and have to be it waits, but not with force, nor where no key signs', () => {
+    const unasked: Fleet = { verifiers: [], unasked: 'It is away.' };
+    const policy = { ...POLICY, needsFleet: true };
+    expect(planRotation([due, published], policy, NOW, unasked)).toMatchObject({
+      ...{ reason: 'waiting', active: 'old', pending: 'next', awaitsFleet: true, stragglers: [] },
+    });
+    expect(planRotation([due, published], { ...policy, leavesStragglers: true }, NOW, unasked)).toMatchObject(
+      {
+        reason: 'due',
+      },
+    );
+    expect(planRotation([published], policy, NOW, unasked)).toMatchObject({ reason: 'due', active: 'next' });
+    expect(planRotation([young, published], policy, NOW, unasked)).toMatchObject({ awaitsFleet: false });
   });
 });
 

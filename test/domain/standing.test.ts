@@ -1,12 +1,14 @@
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
+import { EventMemory } from '../../src/domain/event-memory.js';
 import type {
   NewSecurityEvent,
   SecurityEvent,
   SecurityEventType,
   UserDirectory,
 } from '../../src/domain/ports.js';
-import { covers, findStanding } from '../../src/domain/standing.js';
+import { covers, findStanding, usableStatus } from '../../src/domain/standing.js';
 import { StandingClock } from '../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../support/embedded.js';
 
@@ -153,17 +155,65 @@ describe('findStanding', () => {
   });
 
   test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
-    'asks the directory each time while the log tells of a %s',
+    'asks the directory until what is noted is as late as a %s',
     async (type) => {
       await register('enabled');
       await append({ type, userVersion: 2 });
       await stores.database.users.setStatus('alice', 'disabled', clock.now());
       expect(await standing()).toMatchObject({ user: 'disabled' });
+      expect(await standing()).toMatchObject({ user: 'disabled' });
+      expect(asked).toEqual(['alice']);
+      await append({ type: 'user_removed', userVersion: 3 });
       await stores.database.users.remove('alice');
       expect(await standing()).toMatchObject({ user: 'unknown' });
-      expect(asked).toEqual(['alice', 'alice']);
+      expect(await standing()).toMatchObject({ user: 'unknown' });
+      expect(asked).toEqual(['alice', 'alice', 'alice']);
     },
   );
+
+  test('goes by what is noted exactly where a verifier that runs would', async () => {
+    const status = fc.constantFrom('enabled' as const, 'disabled' as const);
+    const noted = fc.option(
+      fc.record({ status, version: fc.nat(4), until: fc.integer({ min: IAT + 8, max: IAT + 12 }) }),
+    );
+    const type = fc.constantFrom('user_disabled' as const, 'user_enabled' as const, 'user_removed' as const);
+    const events = fc.array(fc.record({ type, version: fc.nat(4) }), { maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(noted, events, async (user, changes) => {
+        const concerning = changes.map(({ type, version }) =>
+          event(type, { sub: 'alice', userVersion: version }),
+        );
+        let isAsked = false;
+        const found = await findStanding(
+          {
+            ...{ clock, statusTtlSeconds: 60 },
+            registry: {
+              ...stores.registry,
+              standing: async () => ({
+                exp: null,
+                user: user !== null && user.until > clock.now() ? user : null,
+              }),
+              setUserStatus: async () => {},
+            },
+            securityLog: { ...stores.database.securityLog, findConcerning: async () => concerning },
+            users: {
+              ...users,
+              find: async () => {
+                isAsked = true;
+                return null;
+              },
+            },
+          } as Parameters<typeof findStanding>[0],
+          { ...TOKEN, keyId: 1 },
+        );
+        const usable = usableStatus(user, new EventMemory(concerning).changeOf('alice'), clock.now());
+        expect({ isAsked, user: found.user }).toEqual({
+          isAsked: usable === null,
+          user: usable ?? 'unknown',
+        });
+      }),
+    );
+  });
 
   test('does not ask the directory for a revocation', async () => {
     await register('enabled');
@@ -196,11 +246,11 @@ describe('findStanding', () => {
   });
 
   test('writes nothing where the registry knows already what the directory says', async () => {
-    await register('disabled');
+    await register('enabled');
+    // Which has not been told to the directory that is asked.
     await append({ type: 'user_disabled', userVersion: 2 });
-    await stores.database.users.setStatus('alice', 'disabled', clock.now());
     stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
-    expect(await standing()).toMatchObject({ user: 'disabled' });
+    expect(await standing()).toMatchObject({ user: 'enabled' });
   });
 
   test('rejects where the directory cannot answer', async () => {

@@ -101,6 +101,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
           keys: { trusted: 2, active: { kid: 'k', activatedAt: stores.clock.now() - 90 } },
           signatures: { entries: 3, hits: 40, misses: 5 },
           nearCache: { hits: 70, misses: 8 },
+          announcements: { state: 'degraded', since: 5, code: 'ERR_REDIS_FOREIGN_KEY' },
         }),
       },
     });
@@ -126,6 +127,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_near_cache_hits_total 70',
         'jwtctl_near_cache_misses_total 8',
         'jwtctl_keys_trusted 2',
+        'jwtctl_announced 0',
         'jwtctl_active_key_age_seconds 90',
         'jwtctl_ready 1',
       ]),

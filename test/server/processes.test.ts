@@ -88,6 +88,24 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     expect(pidsOf(served).filter(isAlive)).toEqual([]);
   });
 
+  test('the age of an active key is no number where there is none, by workers too', async () => {
+    const empty = await openStores(backend);
+    try {
+      await empty.json('keys', 'generate', '--kid', 'only');
+      await empty.query("UPDATE keystore SET state = 'compromised'");
+      for (const flags of [[], ['--workers', '2']]) {
+        const served = await startServed(empty.env, ...flags);
+        running.push(served);
+        const metrics = await get(served.port, '/metrics');
+        expect(lineOf(metrics, 'jwtctl_active_key_age_seconds')).toBeNaN();
+        expect(lineOf(metrics, 'jwtctl_keys_trusted')).toBe(0);
+        expect(metrics.body).toMatch(/^jwtctl_active_key_age_seconds (NaN|Nan)$/m);
+      }
+    } finally {
+      await empty.close();
+    }
+  });
+
   test('workers do not outlive the process that supervises them', async () => {
     const served = await start('--workers', '2');
     await served.logged('listening', 2);

@@ -17,6 +17,7 @@ let follower: Follower;
 let isDatabaseAway: boolean;
 let isRegistryAway: boolean;
 let withdrawals: number;
+let warnings: string[];
 /** In the order in which they were told. */
 let told: VerifierAnnouncement[];
 
@@ -26,6 +27,7 @@ beforeEach(async () => {
   isRegistryAway = false;
   told = [];
   withdrawals = 0;
+  warnings = [];
   const { clock, database } = service;
   const { registry } = service.withRegistry({
     announce: async (announcement) => {
@@ -45,7 +47,8 @@ beforeEach(async () => {
   const keys = new KeySet({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
   const log = database.securityLog;
   const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
-  const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock) });
+  const warn = (text: string) => void warnings.push(text);
+  const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock), warn });
   follower = new Follower({ keys, tail, clock, announcer, state: new StoreState(clock) });
 });
 afterEach(async () => {
@@ -144,6 +147,21 @@ describe('a verifier that runs', () => {
     isRegistryAway = false;
     await pass(1);
     expect(await fleet()).toMatchObject([{ log: { position: 1 }, at: service.clock.now() }]);
+  });
+
+  test('says once that nobody hears of it, when what it told last counts no more, and again after it was heard', async () => {
+    await follower.begin();
+    await pass(4);
+    isRegistryAway = true;
+    await pass(10);
+    expect(warnings).toEqual([]);
+    await pass(60);
+    expect(warnings).toEqual([expect.stringMatching(/commands do not wait for it: It is away\.$/)]);
+    isRegistryAway = false;
+    await pass(1);
+    isRegistryAway = true;
+    await pass(30);
+    expect(warnings).toHaveLength(2);
   });
 
   test('takes it back when it ends, and when it cannot begin', async () => {

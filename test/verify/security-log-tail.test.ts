@@ -36,9 +36,9 @@ function isRevoked(id: number): boolean {
   return tail.events.covers({ sub: 'alice', jti: `j${id}`, kid: 'k1', iat: 1 });
 }
 
-async function readAfter(seconds: number): Promise<number[]> {
+function readAfter(seconds: number): Promise<number[]> {
   clock.advance(seconds);
-  return (await tail.read()).map(({ id }) => id);
+  return tail.read();
 }
 
 test('begins with everything that is there', async () => {

@@ -1,8 +1,8 @@
-import { parseAnnouncement } from '../../domain/fleet.js';
+import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { foreignKey, replyCode } from './errors.js';
 import { script } from './lua.js';
-import { type Command, unwrap } from './pipeline.js';
+import { unwrap } from './pipeline.js';
 import { NOT_OURS } from './scripts.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -44,20 +44,37 @@ export async function announce(
 }
 
 export async function withdraw(whole: WholeRegistry, id: string): Promise<void> {
-  await run(whole, ['hdel', whole.keyspace.fleet.key, id]);
-}
-
-/** Of those that are over, too. */
-export async function readFleet(whole: WholeRegistry): Promise<VerifierAnnouncement[]> {
-  const values = (await run(whole, ['hvals', whole.keyspace.fleet.key])) as string[];
-  return values.flatMap((value) => parseAnnouncement(value.slice(value.indexOf(' ') + 1)) ?? []);
-}
-
-async function run(whole: WholeRegistry, command: Command): Promise<unknown> {
   const { key, slot } = whole.keyspace.fleet;
-  const { replies } = await whole.batcher.send({ slot, commands: [command] });
+  const { replies } = await whole.batcher.send({ slot, commands: [['hdel', key, id]] });
   if (replyCode(replies[0]) === 'WRONGTYPE') throw foreignKey(key);
-  return outcomeOf(whole, replies[0]);
+  outcomeOf(whole, replies[0]);
+}
+
+/**
+ * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
+ * wait for none of them.
+ *
+ * KEYS: the hash. Answers: {@link NOT_OURS}, or the announcements.
+ */
+const READ = script(`
+local fleet = KEYS[1]
+local fleet_type = redis.call('TYPE', fleet).ok
+if fleet_type ~= 'hash' and fleet_type ~= 'none' then return ${NOT_OURS} end
+local now, running = tonumber(redis.call('TIME')[1]), {}
+for _, value in ipairs(redis.call('HVALS', fleet)) do
+  local over, announcement = string.match(value, '^(%d+) (.*)$')
+  if over and tonumber(over) > now then running[#running + 1] = announcement end
+end
+return running
+`);
+
+/** Those that run, oldest first. */
+export async function readFleet(whole: WholeRegistry): Promise<VerifierAnnouncement[]> {
+  const { key, slot } = whole.keyspace.fleet;
+  const { replies } = await whole.batcher.send({ slot, keys: [key], script: READ, args: [] });
+  const running = outcomeOf(whole, replies[0]);
+  if (running === NOT_OURS) throw foreignKey(key);
+  return oldestFirst((running as string[]).flatMap((text) => parseAnnouncement(text) ?? []));
 }
 
 function outcomeOf({ connection }: WholeRegistry, reply: unknown): unknown {

@@ -85,12 +85,6 @@ export function statusScore(user: { status: UserStatus; until: number }): number
   return user.status === 'enabled' ? user.until : -user.until;
 }
 
-/** What {@link statusScore} means at `now`; null where the status is not known (any more). */
-export function statusAt(score: number | null, now: number): UserStatus | null {
-  if (score === null || Math.abs(score) <= now) return null;
-  return score > 0 ? 'enabled' : 'disabled';
-}
-
 /** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
 export function notedStatus(status: number | null, version: number | null): KnownUserStatus | null {
   if (status === null) return null;

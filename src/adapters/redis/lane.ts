@@ -23,6 +23,8 @@ const MOST_PENDING = 20_000;
 export interface LaneOptions {
   /** Whether the server shall tell of changes to what was read. */
   isTracking: boolean;
+  /** Of the host's clock, in seconds: see {@link TrackedConnection}. */
+  now(): number;
   /** The connection was lost; the next question opens another one. */
   onLost(): void;
 }
@@ -34,15 +36,17 @@ export class Lane {
   readonly #node: RedisNode;
   readonly #onLost: () => void;
   readonly #isTracking: boolean;
+  readonly #now: () => number;
   /** Until then the server is not asked to tell of changes, by performance.now(). */
   #untrackedUntil = Number.NEGATIVE_INFINITY;
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
-  constructor(redis: RedisConnection, node: RedisNode, { isTracking, onLost }: LaneOptions) {
+  constructor(redis: RedisConnection, node: RedisNode, { isTracking, now, onLost }: LaneOptions) {
     this.#redis = redis;
     this.#node = node;
     this.#isTracking = isTracking;
+    this.#now = now;
     this.#onLost = onLost;
   }
 
@@ -53,7 +57,7 @@ export class Lane {
       return;
     }
     const tracked = this.#tracked;
-    const askedAt = performance.now();
+    const asked = tracked?.moment() ?? null;
     let left = questions.length;
     const timer = setTimeout(() => {
       connection.lose(new DeadlineError(timeoutMs));
@@ -66,7 +70,7 @@ export class Lane {
       questions.map(({ text }) => text).join(''),
       questions.map(({ answer }) => ({
         take: (reply: RespReply) => {
-          tracked?.renew(askedAt);
+          if (asked !== null) tracked?.renew(asked);
           done();
           answer(reply, null);
         },
@@ -92,7 +96,7 @@ export class Lane {
     const { host = '', port = 0 } = this.#node.client.options;
     const { options } = this.#redis;
     if (this.#isTracking && performance.now() >= this.#untrackedUntil) {
-      this.#tracked = new TrackedConnection(options, { host, port }, (error) => this.#lost(error));
+      this.#tracked = new TrackedConnection(options, { host, port }, this.#now, (error) => this.#lost(error));
       this.#connection = this.#tracked.connection;
     } else {
       this.#tracked = null;

@@ -130,6 +130,17 @@ export class RedisStandings implements Standings {
     for (let slot = 0; slot < HASH_SLOTS; slot++)
       this.#owners[slot] = owner(slot)?.name ?? this.#owners[slot];
     this.#epoch += 1;
+    this.#closeIdleLanes();
+  }
+
+  /** Those to masters that serve nothing any more, gone or made replicas: nobody would ask them again, or end them. */
+  #closeIdleLanes(): void {
+    const owners = new Set(this.#owners);
+    for (const [name, lane] of this.#lanes) {
+      if (owners.has(name)) continue;
+      this.#lanes.delete(name);
+      lane.close();
+    }
   }
 
   #ask(lane: Lane, members: readonly Pending[]): void {
@@ -216,6 +227,7 @@ export class RedisStandings implements Standings {
     if (known !== undefined) return known;
     const lane = new Lane(this.#connection, node, {
       isTracking: this.#options.nearCache,
+      now: this.#options.now,
       onLost: () => {
         this.#epoch += 1;
         this.#lookAgain();

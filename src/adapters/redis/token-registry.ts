@@ -1,5 +1,4 @@
 import type { JwtctlError } from '../../domain/errors.js';
-import { alive } from '../../domain/fleet.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
@@ -15,7 +14,6 @@ import type {
   SurveyOutcome,
   TidyOutcome,
   TokenRegistry,
-  UserStatus,
   VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
@@ -25,7 +23,15 @@ import { connectRedis, type RedisConnection, type RedisOptions } from './connect
 import { countEverywhere } from './counting.js';
 import { foreignKey } from './errors.js';
 import { announce, readFleet, withdraw } from './fleet.js';
-import { entryMember, type Keyspace, keyspace, STATUS_MEMBER, statusAt, statusScore } from './keyspace.js';
+import {
+  entryMember,
+  type Keyspace,
+  keyspace,
+  notedStatus,
+  STATUS_MEMBER,
+  statusScore,
+  VERSION_MEMBER,
+} from './keyspace.js';
 import { listNodes } from './nodes.js';
 import { registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
@@ -98,13 +104,14 @@ export class RedisTokenRegistry implements TokenRegistry {
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }> {
-    const members = [entryMember(entry), STATUS_MEMBER];
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
+    const members = [entryMember(entry), STATUS_MEMBER, VERSION_MEMBER];
     const scores = await readScores(this.#whole(), this.#keyspace.keysOf(sub), members);
-    const [exp = null, status = null] = scores;
+    const [exp = null, status = null, version = null] = scores;
+    const user = notedStatus(status, version);
     return {
       exp: exp !== null && exp > now - this.#tolerance ? exp : null,
-      user: statusAt(status, now),
+      user: user !== null && user.until > now ? user : null,
     };
   }
 
@@ -166,8 +173,8 @@ export class RedisTokenRegistry implements TokenRegistry {
     return withdraw(this.#whole(), id);
   }
 
-  async fleet(now: number): Promise<VerifierAnnouncement[]> {
-    return alive(await readFleet(this.#whole()), now - this.#tolerance);
+  fleet(): Promise<VerifierAnnouncement[]> {
+    return readFleet(this.#whole());
   }
 
   #whole(): WholeRegistry {

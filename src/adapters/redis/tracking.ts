@@ -11,6 +11,17 @@ import { RespConnection } from './resp-connection.js';
 export const LEASE_MS = 1000;
 const HEARTBEAT_MS = LEASE_MS / 4;
 
+/** The same by the host's clock, in whole seconds of it: so less than two seconds. */
+const LEASE_SECONDS = LEASE_MS / 1000;
+
+/** Once by each of two clocks. */
+export interface Moment {
+  /** Of performance.now(), which stands still while the machine is suspended (CLOCK_MONOTONIC on Linux). */
+  ms: number;
+  /** Of the host's clock, which can be set. */
+  seconds: number;
+}
+
 /** More subjects than this are not held at a time; the longest known go first. */
 const MOST_HOLDS = 100_000;
 
@@ -25,11 +36,15 @@ export class TrackedConnection {
   readonly connection: RespConnection;
   readonly #holds = new Map<string, SubjectHold>();
   readonly #heartbeat: NodeJS.Timeout;
-  #leasedUntil = Number.NEGATIVE_INFINITY;
+  readonly #now: () => number;
+  /** When the latest question went out that was answered. */
+  #heard: Moment = { ms: Number.NEGATIVE_INFINITY, seconds: 0 };
   /** When the heartbeat was sent that has not been answered yet. */
   #askedAt: number | null = null;
 
-  constructor(options: RedisOptions, node: HostPort, onLost: (error: Error) => void) {
+  /** @param now of the host's clock, in seconds */
+  constructor(options: RedisOptions, node: HostPort, now: () => number, onLost: (error: Error) => void) {
+    this.#now = now;
     this.connection = new RespConnection(options, node, {
       greeting: [['client', 'tracking', 'on']],
       onPush: (push) => this.#hear(push),
@@ -42,14 +57,19 @@ export class TrackedConnection {
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS).unref();
   }
 
-  /** Whether the server has been heard of lately. */
-  get isLeased(): boolean {
-    return performance.now() < this.#leasedUntil;
+  /** Whether the server has been heard of lately, by both clocks. @param now of the host's clock, in seconds */
+  isLeased(now: number): boolean {
+    const { ms, seconds } = this.#heard;
+    return performance.now() < ms + LEASE_MS && Math.abs(now - seconds) <= LEASE_SECONDS;
   }
 
-  /** @param askedAt when the question went out that was answered now, as performance.now() tells it */
-  renew(askedAt: number): void {
-    this.#leasedUntil = Math.max(this.#leasedUntil, askedAt + LEASE_MS);
+  moment(): Moment {
+    return { ms: performance.now(), seconds: this.#now() };
+  }
+
+  /** @param asked when the question went out that was answered now */
+  renew(asked: Moment): void {
+    if (asked.ms > this.#heard.ms) this.#heard = asked;
   }
 
   /** For what has just been read of `key`, in the turn in which the answer came. */
@@ -87,18 +107,18 @@ export class TrackedConnection {
 
   /** Reads a key that is held: a server that no longer serves it says so, where it would go on answering PING. */
   #beat(): void {
-    const now = performance.now();
-    if (this.#askedAt !== null && now - this.#askedAt > 2 * LEASE_MS) {
+    const asked = this.moment();
+    if (this.#askedAt !== null && asked.ms - this.#askedAt > 2 * LEASE_MS) {
       this.connection.lose(new Error('The server has not answered.'));
       return;
     }
     const [key] = this.#holds.keys();
     if (this.#askedAt !== null || key === undefined) return;
-    this.#askedAt = now;
+    this.#askedAt = asked.ms;
     const take = (reply: RespReply) => {
       this.#askedAt = null;
       if (reply instanceof Error) this.#forgetAll();
-      else this.renew(now);
+      else this.renew(asked);
     };
     this.connection.write(encodeCommands([['exists', key]]), [{ take, fail() {} }]);
   }
@@ -112,8 +132,8 @@ class SubjectHold implements Hold {
     this.#source = source;
   }
 
-  isHeld(): boolean {
-    return !this.#isOver && this.#source.isLeased;
+  isHeld(now: number): boolean {
+    return !this.#isOver && this.#source.isLeased(now);
   }
 
   end(): void {

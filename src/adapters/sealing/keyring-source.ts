@@ -10,7 +10,7 @@ export type KeyringSource =
   | { kind: 'value'; text: string }
   | { kind: 'file'; file: string }
   | { kind: 'command'; command: string; timeoutMs: number }
-  /** A file that is made with one new master key when there is none and `mayCreate` says so. */
+  /** Where nothing is configured: a file that is made with one new master key when there is none and `mayCreate` says so. */
   | { kind: 'embedded'; file: string; mayCreate(): Promise<boolean>; onCreated(file: string): void };
 
 const MAX_OUTPUT_BYTES = 65_536;
@@ -63,10 +63,23 @@ async function readKeyringFile(file: string): Promise<string> {
 
 async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
   const { file } = source;
-  if (!(await exists(file)) && (await source.mayCreate()) && (await makeKeyringFile(file))) {
-    source.onCreated(file);
+  if (!(await exists(file))) {
+    if (!(await source.mayCreate())) throw notConfigured(file);
+    if (await makeKeyringFile(file)) source.onCreated(file);
   }
   return readKeyringFile(file);
+}
+
+/** Nobody has named this file: that it is missing says that a setting is, on a host that is new or under another account. */
+function notConfigured(file: string): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_MASTER_KEY_MISSING',
+    `No master key is configured, and where one is kept without that, in ${fileNameShown(file)}, there is none.`,
+    {
+      hint: 'Set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy of the keyring that the other hosts use, or masterKey.command to what prints it. A file that was there and is lost has to come back from where it is kept safe.',
+    },
+  );
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { parseAnnouncement } from '../../domain/fleet.js';
+import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema } from './schema.js';
@@ -31,8 +31,12 @@ export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
   await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
 }
 
-/** Of those that are over, too. */
-export async function readFleet(db: Kysely<Schema>): Promise<VerifierAnnouncement[]> {
-  const rows = await db.selectFrom('registry_fleet').select('announcement').execute();
-  return rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
+/** Those whose time is not over at `horizon`, oldest first. */
+export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<VerifierAnnouncement[]> {
+  const rows = await db
+    .selectFrom('registry_fleet')
+    .select('announcement')
+    .where('until', '>', horizon)
+    .execute();
+  return oldestFirst(rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []));
 }

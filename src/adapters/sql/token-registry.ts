@@ -1,5 +1,4 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
-import { alive } from '../../domain/fleet.js';
 import type {
   EntryFilter,
   EntryName,
@@ -14,7 +13,6 @@ import type {
   SurveyOutcome,
   TidyOutcome,
   TokenRegistry,
-  UserStatus,
   VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
@@ -63,11 +61,11 @@ export class SqliteTokenRegistry implements TokenRegistry {
     sub: string,
     entry: EntryName,
     now: number,
-  ): Promise<{ exp: number | null; user: UserStatus | null }> {
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const { exp, user } = await readStanding(this.#db, sub, entry);
     return {
       exp: exp !== null && exp > now - this.#tolerance ? exp : null,
-      user: user !== null && user.until > now ? user.status : null,
+      user: user !== null && user.until > now ? user : null,
     };
   }
 
@@ -215,8 +213,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return withdraw(this.#db, id);
   }
 
-  async fleet(now: number): Promise<VerifierAnnouncement[]> {
-    return alive(await readFleet(this.#db), now - this.#tolerance);
+  fleet(now: number): Promise<VerifierAnnouncement[]> {
+    return readFleet(this.#db, now - this.#tolerance);
   }
 
   #nothingRemoved(): WideRemoval {

@@ -49,9 +49,13 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${counted(problems.length, 'problem')}.`,
+        lines: ['Checked: settings, readable files. Not checked: whether MySQL and Redis answer.'],
         columns: ['what', 'problem'],
         rows: [
-          ...problems.map((problem) => [{ text: problem.code, tone: 'bad' as const }, problem.message]),
+          ...problems.map(({ code, message, hint }) => [
+            { text: code, tone: 'bad' as const },
+            hint === undefined ? message : `${message} ${hint}`,
+          ]),
           ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
         ],
       },

@@ -1,8 +1,8 @@
 import { formatDuration } from '../../domain/duration.js';
-import { type FleetPassage, nameVerifiers } from '../../domain/fleet.js';
+import { type FleetPassage, nameVerifiers, stoppedOnesCount } from '../../domain/fleet.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { counted } from '../counted.js';
-import type { JsonObject, Text, View } from '../view.js';
+import type { JsonObject, Tone, View } from '../view.js';
 
 /** Who it is, and when it last read the security log. */
 export function verifierData(verifier: VerifierAnnouncement): JsonObject {
@@ -16,11 +16,13 @@ export function withPassage(
   passage: FleetPassage,
 ): View {
   const data = { ...view.data, fleet: passageData(passage) };
-  const text = passageText(passage);
-  return view.shape === 'record'
-    ? { ...view, data, fields: [...view.fields, ['read by', text]] }
-    : { ...view, data, sections: [...view.sections, { title: 'Read by', columns: [''], rows: [[text]] }] };
+  const { text, tone } = passageText(passage);
+  if (view.shape === 'record') return { ...view, data, fields: [...view.fields, [READ_BY, { text, tone }]] };
+  const line = { title: { text: `${READ_BY} ${text}`, tone }, columns: [], rows: [] };
+  return { ...view, data, sections: [...view.sections, line] };
 }
+
+const READ_BY = 'read by';
 
 function passageData(passage: FleetPassage): JsonObject | null {
   if ('unasked' in passage) return null;
@@ -28,7 +30,7 @@ function passageData(passage: FleetPassage): JsonObject | null {
   return { verifiers, passed, stragglers: stragglers.map(verifierData) };
 }
 
-function passageText(passage: FleetPassage): Text {
+function passageText(passage: FleetPassage): { text: string; tone: Tone } {
   if ('unasked' in passage) return { text: 'not known', tone: 'bad' };
   const { verifiers, passed } = passage;
   const text = `${passed} of ${counted(verifiers, 'verifier')}`;
@@ -40,12 +42,15 @@ export function passageNotes(passage: FleetPassage): string[] {
   return ['No verifier runs that tells of itself.'];
 }
 
-export function passageWarnings(passage: FleetPassage, timeoutSeconds: number): string[] {
+export function passageWarnings(
+  passage: FleetPassage,
+  policy: { timeoutSeconds: number; clockToleranceSeconds: number },
+): string[] {
   if ('unasked' in passage) {
     return [`It is recorded. Which verifiers have read it could not be asked: ${passage.unasked}`];
   }
   if (passage.stragglers.length === 0) return [];
   return [
-    `It is recorded, and not read within ${formatDuration(timeoutSeconds)} by ${nameVerifiers(passage.stragglers)}. Look whether they reach the database, or end them.`,
+    `It is recorded, and not read within ${formatDuration(policy.timeoutSeconds)} by ${nameVerifiers(passage.stragglers)}. Look whether they reach the database, or end them. ${stoppedOnesCount(policy)}`,
   ];
 }

@@ -10,7 +10,7 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
       at,
       complete,
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
-      keys: keys.map(({ kid, state, tokens, subjects, firstExp, lastExp, retirableAt }) => ({
+      keys: keys.map(({ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil }) => ({
         kid,
         state,
         tokens,
@@ -18,12 +18,23 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
         firstExp,
         lastExp,
         retirableAt,
+        verifyUntil,
       })),
     },
     sections: [
       {
         title: complete ? 'Live tokens by key' : 'INCOMPLETE: live tokens by key',
-        columns: ['kid', 'state', 'tokens', 'subjects', 'first ends', 'last ends', 'retirable'],
+        lines: keys.some(({ verifyUntil }) => verifyUntil !== null) ? [TWO_ENDS] : [],
+        columns: [
+          'kid',
+          'state',
+          'tokens',
+          'subjects',
+          'first ends',
+          'last ends',
+          'retirable from',
+          'verifies until',
+        ],
         rows: keys.map((key) => [
           key.kid,
           key.state,
@@ -32,8 +43,12 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
           relativeTime(key.firstExp, now),
           relativeTime(key.lastExp, now),
           relativeTime(key.retirableAt, now),
+          relativeTime(key.verifyUntil, now),
         ]),
       },
     ],
   };
 }
+
+const TWO_ENDS =
+  'By the tokens that live, `jwtctl keys retire` refuses none of them from RETIRABLE FROM on; by itself a key is retired at VERIFIES UNTIL, when none can live.';

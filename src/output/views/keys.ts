@@ -1,4 +1,4 @@
-import { type Fleet, nameVerifiers, withoutKey } from '../../domain/fleet.js';
+import { type Fleet, nameVerifiers, stoppedOnesCount, withoutKey } from '../../domain/fleet.js';
 import { type PublicJwk, publicJwk } from '../../domain/jwk-set.js';
 import type { RotationOutcome } from '../../domain/key-rotation.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../domain/signing-key.js';
@@ -135,11 +135,15 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   };
 }
 
-/** What one should know where verifiers that run do not have the key that signs now, or is to; a line each. */
+/**
+ * What one should know where verifiers that run do not have the key that signs now, or is to; a line each.
+ *
+ * @param waiting by what they count, where the key waits for them; null where it signs
+ */
 export function stragglerWarnings(
   kid: string | null,
   { stragglers, fleetUnasked }: Pick<RotationOutcome, 'stragglers' | 'fleetUnasked'>,
-  isWaiting: boolean,
+  waiting: { clockToleranceSeconds: number } | null,
 ): string[] {
   if (fleetUnasked !== null) {
     return [
@@ -148,9 +152,9 @@ export function stragglerWarnings(
   }
   if (stragglers.length === 0) return [];
   const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
-  return isWaiting
+  return waiting !== null
     ? [
-        `Key ${kid} waits for ${who}. Run the same command again later, or with --force to go on without them.`,
+        `Key ${kid} waits for ${who}. ${stoppedOnesCount(waiting)} Run the same command again later, or with --force to go on without them.`,
       ]
     : [
         `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
@@ -158,8 +162,11 @@ export function stragglerWarnings(
 }
 
 /** Said once, before a wait. */
-export function fleetAwaited({ pending, stragglers }: RotationOutcome): View {
-  const text = `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`;
+export function fleetAwaited({ pending, stragglers, fleetUnasked }: RotationOutcome): View {
+  const text =
+    fleetUnasked === null
+      ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
+      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnasked}`;
   return { shape: 'text', text, data: text };
 }
 
@@ -225,7 +232,7 @@ function stateCell(state: KeyState): Cell {
   return { text: state, tone: TONES[state] };
 }
 
-function explain({ reason, signsFrom, awaitsFleet }: RotationOutcome, now: number): string {
+function explain({ reason, signsFrom, awaitsFleet, fleetUnasked }: RotationOutcome, now: number): string {
   switch (reason) {
     case 'due':
       return 'the pending key signs from now on';
@@ -236,6 +243,7 @@ function explain({ reason, signsFrom, awaitsFleet }: RotationOutcome, now: numbe
     case 'published':
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
+      if (awaitsFleet && fleetUnasked !== null) return 'which verifiers run could not be asked';
       if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':

@@ -137,7 +137,8 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
     fields: [
       [dryRun ? 'would revoke' : 'revoked', String(revoked)],
       ['already gone', String(alreadyGone)],
-      ['replicas confirmed', String(replicasConfirmed)],
+      // A dry run writes nothing that they could confirm.
+      ...(dryRun ? [] : [['replicas confirmed', String(replicasConfirmed)] as const]),
       ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
     ],
   };

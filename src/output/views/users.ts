@@ -27,9 +27,24 @@ export function userRecord(user: User, now: number, dryRun = false): Extract<Vie
   };
 }
 
-export function removedUser(user: User, revoked: number, now: number, dryRun: boolean): View {
-  const record = userRecord(user, now, dryRun);
-  return { ...record, data: { ...record.data, revoked } };
+/** Who they were, and that they are not any more. */
+export function removedUser(
+  user: User,
+  revoked: number,
+  now: number,
+  dryRun: boolean,
+): Extract<View, { shape: 'record' }> {
+  const { data, id, fields } = userRecord(user, now, dryRun);
+  return {
+    shape: 'record',
+    id,
+    data: { ...data, status: 'removed', revoked },
+    fields: fields.map(([name, cell]) =>
+      name === 'status'
+        ? [name, { text: dryRun ? 'would be removed' : 'removed', tone: 'bad' }]
+        : [name, cell],
+    ),
+  };
 }
 
 export function userImport(

@@ -1,14 +1,19 @@
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { VerifierAnnouncement } from '../../../src/domain/ports.js';
+import type { TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports.js';
 import { redisNodes } from '../../support/servers.js';
-import { openRegistry, parseNode, realNow } from './registry-under-test.js';
+import { openRegistry as open, parseNode, realNow } from './registry-under-test.js';
 
 let client: Cluster;
 beforeAll(() => {
   client = new Cluster(redisNodes().map(parseNode));
 });
 afterAll(() => client.disconnect());
+
+/** As whoever asks knows it: with a time, which this one has no need of. */
+function openRegistry(): { registry: TokenRegistry; prefix: string; close(): Promise<void> } {
+  return open(redisNodes());
+}
 
 function announcement(id: string, now: number): VerifierAnnouncement {
   return {
@@ -18,7 +23,7 @@ function announcement(id: string, now: number): VerifierAnnouncement {
 }
 
 test('what is over goes as others announce, a bounded number at a time, and the key expires with the last', async () => {
-  const { registry, prefix, close } = openRegistry(redisNodes());
+  const { registry, prefix, close } = openRegistry();
   const now = realNow();
   const key = `${prefix}:fleet`;
   try {
@@ -42,7 +47,7 @@ test('what is over goes as others announce, a bounded number at a time, and the 
 });
 
 test('a host whose clock is ahead does not have the others taken for gone', async () => {
-  const { registry, prefix, close } = openRegistry(redisNodes());
+  const { registry, prefix, close } = openRegistry();
   const now = realNow();
   try {
     await registry.announce(announcement('right', now));
@@ -54,8 +59,22 @@ test('a host whose clock is ahead does not have the others taken for gone', asyn
   }
 });
 
+test('a host whose clock is ahead of all verifiers sees them, and none that is over by the server', async () => {
+  const { registry, prefix, close } = openRegistry();
+  const now = realNow();
+  try {
+    await client.hset(`${prefix}:fleet`, 'over', `${now} ${JSON.stringify(announcement('over', now))}`);
+    await registry.announce(announcement('a', now));
+    for (const asked of [now - 86_400, now, now + 16, now + 86_400])
+      expect((await registry.fleet(asked)).map(({ id }) => id)).toEqual(['a']);
+  } finally {
+    await client.unlink(`${prefix}:fleet`);
+    await close();
+  }
+});
+
 test('a key of another type is left alone, and an error', async () => {
-  const { registry, prefix, close } = openRegistry(redisNodes());
+  const { registry, prefix, close } = openRegistry();
   const key = `${prefix}:fleet`;
   try {
     await client.set(key, 'theirs');

@@ -3,9 +3,9 @@ import { describe, expect, test } from 'vitest';
 import {
   entryMember,
   keyspace,
+  notedStatus,
   parseEntry,
   STATUS_MEMBER,
-  statusAt,
   statusScore,
   VERSION_MEMBER,
 } from '../../../src/adapters/redis/keyspace.js';
@@ -129,11 +129,13 @@ describe('members', () => {
     expect(() => entryMember({ jti: 'a', keyId: 1, iat })).toThrow(/registry entry/);
   });
 
-  test('a status holds until its time, and the sign tells which', () => {
-    expect(statusAt(statusScore({ status: 'enabled', until: 100 }), 99)).toBe('enabled');
-    expect(statusAt(statusScore({ status: 'disabled', until: 100 }), 99)).toBe('disabled');
-    expect(statusAt(statusScore({ status: 'enabled', until: 100 }), 100)).toBeNull();
-    expect(statusAt(statusScore({ status: 'disabled', until: 100 }), 100)).toBeNull();
-    expect(statusAt(null, 1)).toBeNull();
+  test('of a status the sign tells which it is, and the rest until when', () => {
+    for (const status of ['enabled', 'disabled'] as const)
+      expect(notedStatus(statusScore({ status, until: 100 }), -3)).toEqual({
+        status,
+        until: 100,
+        version: 3,
+      });
+    expect(notedStatus(null, -3)).toBeNull();
   });
 });

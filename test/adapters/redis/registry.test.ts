@@ -146,7 +146,7 @@ describe('both keys expire with the last entry, exactly', () => {
     await registry.register('alice', entryAt(now, 'c'), { now: later });
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
-    expect((await registry.standing('alice', entryAt(now, 'b'), later)).user).toBe('disabled');
+    expect((await registry.standing('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
     expect(await raw('ZSCORE', `${prefix}:{alice}`, '!v')).toBe('-3');
   });
 });
