@@ -85,11 +85,13 @@ export class SecurityLogTail {
     return [[first[0], final[1]], ...gaps.slice(-MOST_GAPS)];
   }
 
-  async #readNew(at: number): Promise<number[]> {
+  /** @param next that takes the place of {@link events} soon */
+  async #readNew(at: number, next?: EventMemory): Promise<number[]> {
     const added: number[] = [];
     for await (const events of this.#pages(this.#settled)) {
       for (const event of events) {
         this.#see(event.id, at);
+        next?.add(event);
         if (this.#events.add(event)) added.push(event.id);
       }
     }
@@ -114,7 +116,7 @@ export class SecurityLogTail {
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.
       if (isFirst || events.length < PAGE) continue;
-      for (const id of await this.#readNew(this.#clock.now())) added.push(id);
+      for (const id of await this.#readNew(this.#clock.now(), fresh)) added.push(id);
     }
     // A database that was restored counts from an earlier id on.
     if (last < this.#settled) this.#beginAt(last);

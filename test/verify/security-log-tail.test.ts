@@ -6,16 +6,19 @@ import { StandingClock } from '../support/clock.js';
 let clock: StandingClock;
 let rows: SecurityEvent[];
 let asked: number[];
+let whenAsked: (afterId: number) => void;
 let tail: SecurityLogTail;
 
 beforeEach(() => {
   clock = new StandingClock();
   rows = [];
   asked = [];
+  whenAsked = () => {};
   tail = new SecurityLogTail(
     {
       listAfter: async (afterId, limit) => {
         asked.push(afterId);
+        whenAsked(afterId);
         const found = rows.filter(({ id }) => id > afterId).sort((a, b) => a.id - b.id);
         return found.slice(0, limit);
       },
@@ -101,6 +104,16 @@ describe('an id that is missing', () => {
     expect(await readAfter(60)).toEqual([2]);
     expect(isRevoked(2)).toBe(true);
   });
+});
+
+test('what commits while a reload is under way, behind the pages that it has read, is known when it is done', async () => {
+  for (let id = 1; id <= 12_000; id++) if (id !== 7) commit(id, { expiresAt: clock.now() + 9_999 });
+  await tail.read();
+  whenAsked = (afterId) => {
+    if (afterId === 5001) commit(7, { type: 'subject_revoked', sub: 'bob', jti: null, issuedBefore: 5 });
+  };
+  expect(await readAfter(60)).toEqual([7]);
+  expect(tail.events.covers({ sub: 'bob', jti: 'j', kid: 'k1', iat: 5 })).toBe(true);
 });
 
 test('a reload forgets what has expired', async () => {

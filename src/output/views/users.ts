@@ -38,7 +38,7 @@ export function removedUser(
   return {
     shape: 'record',
     id,
-    data: { ...data, status: 'removed', revoked },
+    data: { ...data, revoked },
     fields: fields.map(([name, cell]) =>
       name === 'status'
         ? [name, { text: dryRun ? 'would be removed' : 'removed', tone: 'bad' }]
