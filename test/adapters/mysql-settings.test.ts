@@ -1,6 +1,8 @@
 import { sql } from 'kysely';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import { migrate } from '../../src/adapters/sql/migrator.js';
 import { openMysql } from '../../src/adapters/sql/mysql.js';
 import { startMariadb } from '../support/servers.js';
 
@@ -34,6 +36,24 @@ function connect(account: { name?: string; password?: string } = {}) {
   closers.push(close);
   return db;
 }
+
+/** Settings of a whole server, so it is one of these tests' own. */
+describe('where the server commits nothing by itself', () => {
+  beforeAll(() => administer('SET GLOBAL autocommit = 0'));
+  afterAll(() => administer('SET GLOBAL autocommit = 1'));
+
+  test('the schema is made, and what is written outside of a transaction is there for the others', async () => {
+    await migrate(connect(), 'mysql');
+    await sqlDatabase(connect()).users.add({ sub: 'alice', name: null, at: 1 });
+    expect(await sqlDatabase(connect()).users.find('alice')).toMatchObject({ sub: 'alice' });
+  });
+
+  test('who has read keeps no table locked', async () => {
+    await migrate(connect(), 'mysql');
+    await connect().selectFrom('users').selectAll().execute();
+    await sql`alter table users add column note int`.execute(connect());
+  });
+});
 
 describe('a login', () => {
   const name = 'someone';
