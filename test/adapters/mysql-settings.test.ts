@@ -4,13 +4,13 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
 import { migrate } from '../../src/adapters/sql/migrator.js';
 import { openMysql } from '../../src/adapters/sql/mysql.js';
-import { startMariadb } from '../support/servers.js';
+import { startMysql } from '../support/servers.js';
 
 const DATABASE = 'settings';
-let server: Awaited<ReturnType<typeof startMariadb>>;
+let server: Awaited<ReturnType<typeof startMysql>>;
 const closers: Array<() => Promise<void>> = [];
 beforeAll(async () => {
-  server = await startMariadb();
+  server = await startMysql();
   await administer(`CREATE DATABASE ${DATABASE}`);
 });
 afterEach(async () => {

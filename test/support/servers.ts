@@ -4,7 +4,7 @@ import { inject } from 'vitest';
 
 export {
   openServerGroup,
-  startMariadb,
+  startMysql,
   startNginx,
   startRedis,
   startRedisCluster,
