@@ -41,7 +41,7 @@ export function provideTestPrograms() {
     throw new Error(
       [
         `The tests need ${missing.join(', ')}.`,
-        'Install MariaDB 10.11 or newer, Redis 7.0 or newer, OpenSSL, nginx, and for python3 the packages PyJWT and cryptography.',
+        'Install MariaDB 10.11 or newer or MySQL 8.0 or newer, Redis 7.0 or newer, OpenSSL, nginx, and for python3 the packages PyJWT and cryptography.',
         'Instead of the two servers, JWTCTL_TEST_MYSQL_URL (an account that may create databases) and',
         'JWTCTL_TEST_REDIS_NODES (host:port,… of a Redis Cluster) can both point at some that run already.',
       ].join('\n'),
@@ -58,7 +58,10 @@ export function findPythonWithJwt() {
 
 function missingPrograms() {
   const hasServers = process.env.JWTCTL_TEST_MYSQL_URL && process.env.JWTCTL_TEST_REDIS_NODES;
-  const programs = ['mariadbd', 'mariadb-install-db', 'redis-server', 'redis-cli', 'openssl'];
+  const programs = [
+    ...(findProgram('mysqld') === null ? ['mariadbd', 'mariadb-install-db'] : []),
+    ...['redis-server', 'redis-cli', 'openssl'],
+  ];
   return [
     ...(hasServers ? [] : programs.filter((program) => findProgram(program) === null)),
     ...(findProgram('nginx') === null ? ['nginx'] : []),

@@ -6,24 +6,27 @@ import { delimiter, join } from 'node:path';
 const SERVER_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/usr/libexec', '/opt/homebrew/bin'];
 
 /**
- * The path of a program, or null where it is not installed.
+ * The path of the first program of one of these names, or null where none is installed.
  *
- * @param {string} name
+ * @param {string[]} names
  */
-export function findProgram(name) {
+export function findProgram(...names) {
   const folders = [...(process.env.PATH ?? '').split(delimiter).filter(Boolean), ...SERVER_FOLDERS];
-  return folders.map((folder) => join(folder, name)).find(isExecutable) ?? null;
+  return folders.flatMap((folder) => names.map((name) => join(folder, name))).find(isExecutable) ?? null;
 }
 
 /**
- * The path of a program that has to be there.
+ * The path of a program that has to be there, under one of these names.
  *
- * @param {string} name
+ * @param {string[]} names
  */
-export function requireProgram(name) {
-  const path = findProgram(name);
-  if (path === null)
-    throw new Error(`${name} is not installed, neither on the PATH nor in ${SERVER_FOLDERS.join(', ')}.`);
+export function requireProgram(...names) {
+  const path = findProgram(...names);
+  if (path === null) {
+    throw new Error(
+      `${names.join(' or ')} is not installed, neither on the PATH nor in ${SERVER_FOLDERS.join(', ')}.`,
+    );
+  }
   return path;
 }
 

@@ -15,7 +15,7 @@ export interface Server {
   stop(): Promise<void>;
 }
 
-/** MariaDB. Its port also speaks TLS. */
+/** MariaDB or MySQL. Its port also speaks TLS. */
 export interface MysqlServer extends Server {
   /** An account that may do everything, without a database: `mysql://user:password@host:port`. */
   url: string;
@@ -82,8 +82,8 @@ export interface ServerGroup {
 
 export function openServerGroup(): ServerGroup;
 
-/** Starts a MariaDB on a free port of 127.0.0.1. */
-export function startMariadb(group?: ServerGroup): Promise<MysqlServer>;
+/** Starts `mariadbd` or `mysqld`, whichever comes first on the PATH, on a free port of 127.0.0.1. */
+export function startMysql(group?: ServerGroup): Promise<MysqlServer>;
 
 /** Starts a Redis outside any cluster on a free port of 127.0.0.1. */
 export function startRedis(options?: RedisOptions, group?: ServerGroup): Promise<RedisServer>;

@@ -1,6 +1,7 @@
 // @ts-check
 /**
- * Starts a throwaway MariaDB and a Redis Cluster of three masters and three replicas, and removes them when it ends.
+ * Starts a throwaway MariaDB or MySQL and a Redis Cluster of three masters and three replicas, and removes them when it
+ * ends.
  *
  *   npm run services          prints the variables that point jwtctl and its tests at them; Ctrl-C ends it
  *   --until-stdin-closes      prints one line of JSON instead and ends with its standard input, so that the servers
@@ -11,7 +12,7 @@ import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { openServerGroup, startMariadb, startRedisCluster } from './servers.mjs';
+import { openServerGroup, startMysql, startRedisCluster } from './servers.mjs';
 
 const { values: flags } = parseArgs({
   options: { 'until-stdin-closes': { type: 'boolean', default: false } },
@@ -41,7 +42,7 @@ async function end() {
 }
 
 async function run() {
-  const [mysql, cluster] = await Promise.all([startMariadb(group), startRedisCluster({}, group)]);
+  const [mysql, cluster] = await Promise.all([startMysql(group), startRedisCluster({}, group)]);
   const redisNodes = cluster.nodes.map(({ node }) => node);
 
   if (flags['until-stdin-closes']) {

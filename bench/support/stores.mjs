@@ -1,5 +1,5 @@
 // @ts-check
-import { openServerGroup, startMariadb, startRedis, startRedisCluster } from '../../scripts/servers.mjs';
+import { openServerGroup, startMysql, startRedis, startRedisCluster } from '../../scripts/servers.mjs';
 import { openCluster } from './cluster.mjs';
 import { checkLayout } from './layout-check.mjs';
 import { installProduct } from './product.mjs';
@@ -25,7 +25,7 @@ export function openStores() {
   const closes = [];
 
   const product = once(async () => {
-    const [mysql, redis] = await Promise.all([startMariadb(own), startRedisCluster({}, own)]);
+    const [mysql, redis] = await Promise.all([startMysql(own), startRedisCluster({}, own)]);
     const cluster = await openCluster(redis.nodes);
     closes.push(cluster.close);
     const installed = await installProduct({

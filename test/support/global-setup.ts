@@ -1,5 +1,5 @@
 import type { TestProject } from 'vitest/node';
-import { openServerGroup, startMariadb, startRedisCluster } from '../../scripts/servers.mjs';
+import { openServerGroup, startMysql, startRedisCluster } from '../../scripts/servers.mjs';
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -20,7 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   try {
     isolateSettings(group.makeFolder('home'));
     const [mysql, cluster] = await Promise.all([
-      givenMysqlUrl ? null : startMariadb(group),
+      givenMysqlUrl ? null : startMysql(group),
       givenRedisNodes ? null : startRedisCluster({}, group),
     ]);
     project.provide('mysqlUrl', mysql?.url ?? givenMysqlUrl ?? '');

@@ -2,7 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { createConnection } from 'mysql2/promise';
 import { inject } from 'vitest';
 
-export { openServerGroup, startNginx, startRedis, startRedisCluster } from '../../scripts/servers.mjs';
+export {
+  openServerGroup,
+  startMysql,
+  startNginx,
+  startRedis,
+  startRedisCluster,
+} from '../../scripts/servers.mjs';
 
 /** A new, empty database on the MySQL server of this test run. */
 export async function freshMysqlDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {

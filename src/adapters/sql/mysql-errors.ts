@@ -10,8 +10,13 @@ const LOGIN_REFUSED = new Set([
   'AUTH_SWITCH_PLUGIN_ERROR',
   'ER_HOST_NOT_PRIVILEGED',
   'ER_HOST_IS_BLOCKED',
+  'ER_MUST_CHANGE_PASSWORD',
   'ER_MUST_CHANGE_PASSWORD_LOGIN',
   'ER_ACCOUNT_HAS_BEEN_LOCKED',
+  'ER_USER_IS_BLOCKED',
+  'ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK',
+  // Of accounts whose way to log in the server has no more: MySQL 9 is without mysql_native_password.
+  'ER_PLUGIN_IS_NOT_LOADED',
   'ER_USER_LOCK',
   'ER_SECURE_TRANSPORT_REQUIRED',
 ]);
@@ -35,6 +40,11 @@ const TLS = new Set([
   'CERT_HAS_EXPIRED',
   'ERR_TLS_CERT_ALTNAME_INVALID',
 ]);
+/** Where mysql2 (3.24.6) gives MySQL's name for the number, which is that of a statement that is none of ours. */
+const MARIADB_NAMES = new Map([
+  [4150, 'ER_USER_IS_BLOCKED'],
+  [4151, 'ER_ACCOUNT_HAS_BEEN_LOCKED'],
+]);
 // By number where mysql2 (3.24.6) has no name, or MySQL's for what is another error on MariaDB.
 const ER_CHECKREAD = 1020;
 /** A server that is going down, or that does not serve queries (yet). */
@@ -45,6 +55,7 @@ const UNREACHABLE = new Set([
   1077, // ER_NORMAL_SHUTDOWN
   1079, // ER_SHUTDOWN_COMPLETE
   1927, // MariaDB's ER_CONNECTION_KILLED
+  3032, // ER_SERVER_OFFLINE_MODE
   3168, // ER_SERVER_ISNT_AVAILABLE
   4031, // ER_CLIENT_INTERACTION_TIMEOUT
 ]);
@@ -178,7 +189,8 @@ function serverAt(url: URL): string {
 
 /** The driver's name for an error, or the server's number where it has none. */
 function driverCodeOf({ code, errno, fatal }: DriverError): string {
-  return code ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
+  const name = MARIADB_NAMES.get(errno ?? 0) ?? code;
+  return name ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
 }
 
 /** Whatever the network or the driver's protocol reports, as opposed to an answer of the server. */

@@ -279,14 +279,15 @@ class TimedConnection {
   /**
    * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
    * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
-   * a mode without STRICT cuts over-long values in silence. Both kinds of lock are waited for equally long: of rows
-   * (`innodb_…`) and of whole tables.
+   * a mode without STRICT cuts over-long values in silence. A server with `autocommit` off would never commit what is
+   * written outside of a transaction, and keep the tables locked that are read there. Both kinds of lock are waited for
+   * equally long: of rows (`innodb_…`) and of whole tables.
    */
   async #setUp(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;
     try {
       await this.run('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');
-      await this.run("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'");
+      await this.run("SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', autocommit = 1");
       await this.run(
         `SET SESSION innodb_lock_wait_timeout = ${lockWaitSeconds}, lock_wait_timeout = ${lockWaitSeconds}`,
       );

@@ -148,6 +148,7 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
   const cluster = await startRedisCluster({ replicasPerMaster: 0 });
   const { ca, cert, key } = certificates.tls ?? { ca: '', cert: '', key: '' };
   const natMap: Record<string, { host: string; port: number }> = {};
+  const seeds: string[] = [];
   for (const { node } of cluster.nodes) {
     const port = await freePort();
     const files = [
@@ -163,10 +164,13 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
     await redisCli(node, 'CONFIG', 'SET', 'tls-port', port, ...files);
     await redisCli(node, 'ACL', 'SETUSER', 'jwtctl', 'on', '>secret', '~*', '+@all');
     await redisCli(node, 'ACL', 'SETUSER', 'default', 'off');
-    // The cluster announces its plain ports: without the map they would be asked for TLS.
-    natMap[node] = { host: 'localhost', port };
+    // To a client that speaks TLS, Redis 7.0 announces the plain port all the same (without the map it would be asked
+    // for TLS), later versions and Valkey the one of TLS.
+    const reachable = { host: 'localhost', port };
+    natMap[node] = reachable;
+    natMap[`127.0.0.1:${port}`] = reachable;
+    seeds.push(`localhost:${port}`);
   }
-  const seeds = Object.values(natMap).map(({ host, port }) => `${host}:${port}`);
   const { registry, close } = openRegistry(seeds.slice(0, 1), {
     ...{ username: 'jwtctl', password: 'secret', natMap },
     tls: { ca: readFileSync(ca) },

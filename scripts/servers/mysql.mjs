@@ -1,7 +1,7 @@
 // @ts-check
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { requireProgram } from '../programs.mjs';
 import { makeCertificates } from './certificates.mjs';
 import { HOST, startOnFreePorts } from './free-ports.mjs';
@@ -9,22 +9,24 @@ import { openServerGroup } from './server-group.mjs';
 
 const ACCOUNT = 'jwtctl';
 
-/** @type {typeof import('../servers.mjs').startMariadb} */
-export async function startMariadb(group) {
+/** @type {typeof import('../servers.mjs').startMysql} */
+export async function startMysql(group) {
   const own = group ?? openServerGroup();
   try {
-    const name = 'mariadb';
+    const program = requireProgram('mariadbd', 'mysqld');
+    const engine = basename(program) === 'mysqld' ? mysql : mariadb;
+    const name = 'mysql';
     const home = own.makeFolder(name);
     const data = join(home, 'data');
-    const [tls] = await Promise.all([makeCertificates(own, home), installTables(own, data)]);
+    const [tls] = await Promise.all([makeCertificates(own, home), own.run(...engine.install(program, data))]);
     const password = randomBytes(12).toString('hex');
     const initFile = join(home, 'init.sql');
-    writeFileSync(initFile, initialSql(password), { mode: 0o600 });
+    writeFileSync(initFile, initialSql(engine, password), { mode: 0o600 });
 
     return await startOnFreePorts(1, async (port) => {
       const started = await own.launch({
         name,
-        program: requireProgram('mariadbd'),
+        program,
         args: [
           '--no-defaults',
           ...runAs(),
@@ -43,6 +45,7 @@ export async function startMariadb(group) {
           `--ssl-ca=${tls.ca}`,
           `--ssl-cert=${tls.cert}`,
           `--ssl-key=${tls.key}`,
+          ...engine.args,
         ],
         graceMs: 3000,
       });
@@ -56,33 +59,56 @@ export async function startMariadb(group) {
 }
 
 /**
- * @param {import('../servers.mjs').ServerGroup} group
- * @param {string} data
+ * What differs. The accounts of a fresh installation have no password, so they go.
+ *
+ * @typedef {object} Engine
+ * @property {(program: string, data: string) => [string, string[]]} install makes the system tables
+ * @property {string[]} args
+ * @property {string} dropAccounts
  */
-async function installTables(group, data) {
-  await group.run(requireProgram('mariadb-install-db'), [
-    '--no-defaults',
-    ...runAs(),
-    `--datadir=${data}`,
-    '--auth-root-authentication-method=normal',
-    '--skip-test-db',
-    '--skip-name-resolve',
-  ]);
-}
 
-/** As root MariaDB starts only when told so. */
+/** @type {Engine} */
+const mariadb = {
+  install: (_, data) => [
+    requireProgram('mariadb-install-db'),
+    [
+      '--no-defaults',
+      ...runAs(),
+      `--datadir=${data}`,
+      '--auth-root-authentication-method=normal',
+      '--skip-test-db',
+      '--skip-name-resolve',
+    ],
+  ],
+  args: [],
+  dropAccounts: "DELETE FROM mysql.global_priv WHERE User IN ('root', '');",
+};
+
+/** @type {Engine} */
+const mysql = {
+  install: (program, data) => [
+    program,
+    ['--no-defaults', ...runAs(), '--initialize-insecure', `--datadir=${data}`],
+  ],
+  // Its second protocol would take a port of its own, and a folder that a package was built with may not be there.
+  args: ['--loose-mysqlx=OFF', '--secure-file-priv=NULL'],
+  dropAccounts: "DROP USER 'root'@'localhost';",
+};
+
+/** As root they start only when told so. */
 function runAs() {
   return process.getuid?.() === 0 ? ['--user=root'] : [];
 }
 
 /**
- * Run by the server before it accepts connections. The accounts of a fresh installation have no password, so they go.
+ * Run by the server before it accepts connections.
  *
+ * @param {Engine} engine
  * @param {string} password
  */
-function initialSql(password) {
+function initialSql({ dropAccounts }, password) {
   return [
-    "DELETE FROM mysql.global_priv WHERE User IN ('root', '');",
+    dropAccounts,
     'FLUSH PRIVILEGES;',
     `CREATE USER '${ACCOUNT}'@'%' IDENTIFIED BY '${password}';`,
     'CREATE DATABASE jwtctl;',
