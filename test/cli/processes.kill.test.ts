@@ -138,9 +138,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
       expect(await refusals(tokens), where).toEqual(refused);
       // None is accepted from now on; why, the one that runs on knows when it has read the log again.
       expect(await refusals(tokens, running), where).toHaveLength(tokens.length);
-      await expect
-        .poll(() => refusals(tokens, running), { message: where, timeout: 5000 })
-        .toEqual(refused);
+      await expect.poll(() => refusals(tokens, running), { message: where, timeout: 5000 }).toEqual(refused);
       await running.close();
       const issued = await json('token', 'issue', '--sub', 'alice');
       expect(issued.kid, where).toBe(activeIn(await keysNow(where)));
