@@ -1,9 +1,10 @@
+import type { JwtctlError } from './errors.js';
 import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside } from './reachability.js';
-import { LEFT_BY_INTERRUPTION, matches, UNCOUNTED } from './token-registry.js';
+import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, matches, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {
@@ -174,7 +175,7 @@ class Filing {
   async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
     const { registry, clock } = this.#ports;
     try {
-      const { removed, byNode, isCounted } = await registry.tidy(
+      const { removed, byNode, isCounted, failure } = await registry.tidy(
         entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
         clock.now(),
       );
@@ -182,10 +183,15 @@ class Filing {
       this.#removed += removed;
       for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
+      if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {
       if (!this.hasBegun || !isFailureOutside(error)) throw error;
-      this.#missed.add(`entries of ${node} that were to go (${error.message})`);
+      this.#missRemoval(node, error);
     }
+  }
+
+  #missRemoval(node: string, { message }: JwtctlError): void {
+    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${message})`);
   }
 
   #count(chunk: readonly Waiting[]): void {

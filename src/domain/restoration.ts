@@ -9,6 +9,7 @@ import { registerMany } from './registering.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
+import { tidyAll } from './tidying.js';
 import { INTERRUPTED } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
@@ -182,7 +183,7 @@ class Restoration {
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await registry.tidy(entriesBySubject(revoked.map(nameOf)), clock.now());
+    await tidyAll(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
     this.#report.restored -= revoked.length;
     this.#report.skipped.revoked += revoked.length;
   }

@@ -224,6 +224,24 @@ describe.each(BACKENDS)(
       expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
     });
 
+    test('a node that fails in the middle of a removal leaves what was counted, and the run says there may be more', async () => {
+      let removals = 0;
+      const report = await flushing({
+        registry: {
+          tidy: async (subjects, now) => {
+            const outcome = await ports.registry.tidy(subjects, now);
+            if (++removals > 1) return outcome;
+            const counted = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
+            return { ...outcome, removed: outcome.removed - 1, byNode: counted, failure: away() };
+          },
+        },
+      });
+      expect(report).toMatchObject({
+        ...{ matched: ENTRIES, removed: ENTRIES - 1, complete: false },
+        missed: [expect.stringMatching(/more may have been removed than was counted.*cannot be reached/)],
+      });
+    });
+
     test('a registry that is away from the beginning leaves no file, and is an error', async () => {
       const attempt = flushing({ registry: { survey: () => Promise.reject(away()) } });
       await expect(attempt).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });

@@ -1,3 +1,4 @@
+import { JwtctlError } from '../../domain/errors.js';
 import type { EntryName, TidyOutcome } from '../../domain/ports.js';
 import type { Answer, Request } from './batching.js';
 import { entryMember } from './keyspace.js';
@@ -6,14 +7,20 @@ import { unwrap } from './pipeline.js';
 import { NOT_OURS, TIDY } from './scripts.js';
 import type { WholeRegistry } from './walk.js';
 
+interface Untidy {
+  sub: string;
+  entries: readonly EntryName[];
+}
+
 /**
- * Runs {@link TIDY} on each of these subjects, as often as it takes.
+ * Runs {@link TIDY} on each of these subjects, as often as it takes. One that fails leaves the others to be done and counted.
  *
  * @param timed what every script is told of the time
+ * @throws JwtctlError where all that was begun failed, and nothing was counted
  */
 export async function tidy(
   { connection, batcher, keyspace }: WholeRegistry,
-  subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+  subjects: readonly Untidy[],
   timed: ReadonlyArray<string | number>,
 ): Promise<TidyOutcome> {
   const removedByNode = new Map<string, number>();
@@ -37,27 +44,35 @@ export async function tidy(
       throw connection.translate(error);
     }
   };
+  const tidySubject = async ({ sub, entries }: Untidy): Promise<void> => {
+    const { entries: set, labels, slot } = keyspace.keysOf(sub);
+    const tidyOnce = async (members: readonly string[]): Promise<boolean> => {
+      const request: Request = { slot, keys: [set, labels], script: TIDY, args: [...timed, ...members] };
+      return add(await batcher.send(request), slot);
+    };
+    const members = entries.map(entryMember);
+    let next = 0;
+    for (let isMore = true; isMore || next < members.length; next += MEMBERS_PER_CALL) {
+      isMore = await tidyOnce(members.slice(next, next + MEMBERS_PER_CALL));
+    }
+  };
 
+  let isAnyDone = false;
+  let failure: JwtctlError | null = null;
   for (let from = 0; from < subjects.length; from += SUBJECTS_AT_ONCE) {
-    await Promise.all(
-      subjects.slice(from, from + SUBJECTS_AT_ONCE).map(async ({ sub, entries }) => {
-        const { entries: set, labels, slot } = keyspace.keysOf(sub);
-        const tidyOnce = async (members: readonly string[]): Promise<boolean> => {
-          const request: Request = { slot, keys: [set, labels], script: TIDY, args: [...timed, ...members] };
-          return add(await batcher.send(request), slot);
-        };
-        const members = entries.map(entryMember);
-        let next = 0;
-        for (let isMore = true; isMore || next < members.length; next += MEMBERS_PER_CALL) {
-          isMore = await tidyOnce(members.slice(next, next + MEMBERS_PER_CALL));
-        }
-      }),
-    );
+    const works = subjects.slice(from, from + SUBJECTS_AT_ONCE).map(tidySubject);
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'fulfilled') isAnyDone = true;
+      else if (!(outcome.reason instanceof JwtctlError)) throw outcome.reason;
+      else failure ??= outcome.reason;
+    }
   }
+  if (failure !== null && !isAnyDone && removed === 0) throw failure;
   return {
     removed,
     byNode: [...removedByNode].map(([node, count]) => ({ node, removed: count })),
     isCounted,
+    failure,
   };
 }
 

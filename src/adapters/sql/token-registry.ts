@@ -165,7 +165,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         }
       }
       await forgetUsersWithoutEntries(db);
-      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true };
+      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true, failure: null };
     });
   }
 
