@@ -3,7 +3,7 @@ import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
-import { isFailureOutside } from './reachability.js';
+import { isFailureOutside, isSilence } from './reachability.js';
 import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, matches, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
@@ -91,6 +91,8 @@ class Filing {
   readonly #byKeyId = new Map<number, number>();
   /** What could not be removed, or not be counted. */
   readonly #missed = new Set<string>();
+  /** Nodes that were waited for in vain, and are not asked again: it would take as long for each chunk. */
+  readonly #silent = new Set<string>();
   #matched = 0;
   #removed = 0;
   #subjects = 0;
@@ -174,6 +176,7 @@ class Filing {
   /** A node that is away keeps its entries, and the others go on: nothing is lost, for what was to go has been filed. */
   async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
     const { registry, clock } = this.#ports;
+    if (this.#silent.has(node)) return;
     try {
       const { removed, byNode, isCounted, failure } = await registry.tidy(
         entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
@@ -190,8 +193,9 @@ class Filing {
     }
   }
 
-  #missRemoval(node: string, { message }: JwtctlError): void {
-    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${message})`);
+  #missRemoval(node: string, error: JwtctlError): void {
+    if (isSilence(error)) this.#silent.add(node);
+    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${error.message})`);
   }
 
   #count(chunk: readonly Waiting[]): void {

@@ -242,6 +242,35 @@ describe.each(BACKENDS)(
       });
     });
 
+    test('a node that was waited for in vain is not waited for again, and its entries are named', async () => {
+      const asked: string[] = [];
+      let silent = '';
+      const nodeOf = new Map<string, string>();
+      const report = await flushing({
+        registry: {
+          survey: (take, options) =>
+            ports.registry.survey((subjects) => {
+              for (const { sub, node } of subjects) nodeOf.set(sub, node);
+              return take(subjects);
+            }, options),
+          tidy: async (subjects, now) => {
+            const node = nodeOf.get(subjects[0]?.sub ?? '') ?? '';
+            asked.push(node);
+            silent ||= node;
+            if (node !== silent) return ports.registry.tidy(subjects, now);
+            const cause = Object.assign(new Error('No answer.'), { code: 'ETIMEDOUT' });
+            throw new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis timed out.', { cause });
+          },
+        },
+      });
+      expect(asked.filter((node) => node === silent)).toHaveLength(1);
+      expect(report).toMatchObject({ matched: ENTRIES, complete: false });
+      expect(report.missed).toEqual([expect.stringContaining(silent)]);
+      const kept = report.byNode.find(({ node }) => node === silent)?.matched ?? 0;
+      expect(report.removed).toBe(ENTRIES - kept);
+      expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
+    });
+
     test('a registry that is away from the beginning leaves no file, and is an error', async () => {
       const attempt = flushing({ registry: { survey: () => Promise.reject(away()) } });
       await expect(attempt).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });

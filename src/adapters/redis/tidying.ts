@@ -1,5 +1,6 @@
 import { JwtctlError } from '../../domain/errors.js';
 import type { EntryName, TidyOutcome } from '../../domain/ports.js';
+import { isSilence } from '../../domain/reachability.js';
 import type { Answer, Request } from './batching.js';
 import { entryMember } from './keyspace.js';
 import { MEMBERS_PER_CALL } from './lua.js';
@@ -59,12 +60,23 @@ export async function tidy(
 
   let isAnyDone = false;
   let failure: JwtctlError | null = null;
+  /** The masters that were waited for in vain, and are not asked again: it would take as long each time. */
+  const silent = new Set<string | undefined>();
+  const masterOf = ({ sub }: Untidy) => connection.ownerName(keyspace.keysOf(sub).slot);
   for (let from = 0; from < subjects.length; from += SUBJECTS_AT_ONCE) {
-    const works = subjects.slice(from, from + SUBJECTS_AT_ONCE).map(tidySubject);
-    for (const outcome of await Promise.allSettled(works)) {
-      if (outcome.status === 'fulfilled') isAnyDone = true;
-      else if (!(outcome.reason instanceof JwtctlError)) throw outcome.reason;
-      else failure ??= outcome.reason;
+    const portion = subjects
+      .slice(from, from + SUBJECTS_AT_ONCE)
+      .filter((subject) => !silent.has(masterOf(subject)));
+    const masters = portion.map(masterOf);
+    for (const [index, outcome] of (await Promise.allSettled(portion.map(tidySubject))).entries()) {
+      if (outcome.status === 'fulfilled') {
+        isAnyDone = true;
+        continue;
+      }
+      const error: unknown = outcome.reason;
+      if (!(error instanceof JwtctlError)) throw error;
+      if (isSilence(error)) silent.add(masters[index]);
+      failure ??= error;
     }
   }
   if (failure !== null && !isAnyDone && removed === 0) throw failure;

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace, type SubjectKeys } from '../../../src/adapters/redis/keyspace.js';
 import type { TokenRegistry } from '../../../src/domain/ports.js';
-import { redisNodes, startRedis } from '../../support/servers.js';
+import { redisNodes, startRedis, startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
   crowd,
@@ -141,5 +141,34 @@ describe('tidy', () => {
       });
       await Promise.all([all.close(), limited.close()]);
     });
+
+    test.each(['SIGSTOP', 'SIGKILL'] as const)(
+      'waits once for a master that is gone (%s), and the others are done',
+      async (signal) => {
+        const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
+        const nodes = cluster.nodes.map(({ node }) => node);
+        const timeoutMs = 2000;
+        const opened = openRegistry(nodes, { timeoutMs });
+        const subs = crowd(500);
+        const entries = [entryAt(now, 'a')];
+        await opened.registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
+        const [, gone] = cluster.nodes;
+        const { subjects } = await surveyAll(opened.registry);
+        const stays = subjects.filter(({ node }) => node === gone?.node).length;
+        process.kill(gone?.pid ?? 0, signal);
+
+        const begun = performance.now();
+        const outcome = await opened.registry.tidy(
+          subs.map((sub) => ({ sub, entries })),
+          now,
+        );
+
+        expect(performance.now() - begun).toBeLessThan(2 * timeoutMs);
+        expect(stays).toBeGreaterThan(100);
+        expect(outcome).toMatchObject({ removed: 500 - stays, failure: { kind: 'unavailable' } });
+        await opened.close();
+        await cluster.stop();
+      },
+    );
   });
 });
