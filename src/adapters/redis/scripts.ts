@@ -29,12 +29,14 @@ end
  * changes nothing.
  *
  * Of up to a thousand that live exactly the oldest go. In a larger set they are looked for among the thousand that expire
- * first, of which the newest stay: as many as may stay at all, but 500 at most, so that there is an end. So what goes is
- * among what has to go, and until all of that has gone the subject has more than the maximum; only with a maximum above
- * 500, and tokens of unlike lifetimes, a newer one that expires early may go before an older one.
+ * first, of which the newest stay, as many as may stay at all. So what goes is among what has to go, and until all of that
+ * has gone the subject has more than the maximum. That is not to be had where more than half of them may stay, nor where
+ * members that are none of ours stand among them, for how many more there are behind them no count tells: there it ends with
+ * an entry that is added, and leaves the room for it to be made by whoever called.
  *
  * ARGV: horizon, tolerance, and for each entry: member, exp, maximum (0: none), label ('': none), status score ('': none),
- * version. Answers: 1, how many entries are done, then member and exp of each entry that made room.
+ * version. Answers: 1, how many entries are done, whether room is still to be made for the last of them (1 or 0), then member
+ * and exp of each entry that made room.
  */
 export const REGISTER = script(
   SUBJECT,
@@ -42,7 +44,7 @@ export const REGISTER = script(
   EXPIRY,
   STATUS,
   `
-local answer = {1, 0}
+local answer = {1, 0, 0}
 -- What is to go goes at the end, so that what may empty a key is the last to touch it.
 local dropped, gone, looked_at = {}, {}, 0
 
@@ -51,16 +53,18 @@ local function is_older(a, b)
   return a.jti < b.jti
 end
 
--- Whether all of it was made.
+-- Whether all of it was made, and whether it is left to be made.
 local function make_room(member, maximum)
   local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
   looked_at = looked_at + #found / 2
   local others, beyond = {}, redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #found / 2
   local status = redis.call('ZSCORE', set, '${STATUS_MEMBER}')
   local unseen = { [member] = true, ['${STATUS_MEMBER}'] = status and tonumber(status) > horizon or nil }
+  local strangers = 0
   for i = 1, #found, 2 do
     unseen[found[i]] = nil
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
+    if not iat and found[i] ~= '${STATUS_MEMBER}' then strangers = strangers + 1 end
     if iat and found[i] ~= member and not gone[found[i]] then
       others[#others + 1] = { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from) }
     end
@@ -69,8 +73,10 @@ local function make_room(member, maximum)
   if beyond > 0 then
     for _ in pairs(unseen) do beyond = beyond - 1 end
     excess = excess + beyond
-    local most = math.max(0, #others - math.min(maximum - 1, ${MEMBERS_PER_CALL / 2}))
-    if excess > most then excess, is_all = most, most == 0 end
+    if excess > 0 and beyond > 0 then
+      if strangers > 0 or maximum > ${MEMBERS_PER_CALL / 2} then return true, true end
+      excess, is_all = #others - maximum + 1, false
+    end
   end
   if excess > 0 then table.sort(others, is_older) end
   for i = 1, excess do
@@ -78,7 +84,7 @@ local function make_room(member, maximum)
     answer[#answer + 1] = others[i].member
     answer[#answer + 1] = others[i].score
   end
-  return is_all
+  return is_all, false
 end
 
 for i = 3, #ARGV, 6 do
@@ -90,8 +96,14 @@ for i = 3, #ARGV, 6 do
     local labels_type = redis.call('TYPE', labels).ok
     if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
   end
-  if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
+  local is_all, is_left = true, false
+  if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum then is_all, is_left = make_room(member, maximum) end
+  if not is_all then break end
   answer[2] = answer[2] + 1
+  if is_left then
+    answer[3] = 1
+    break
+  end
 end
 
 local last = last_exp(set, gone)

@@ -27,7 +27,7 @@ import { foreignKey } from './errors.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import { entryMember, type Keyspace, keyspace, STATUS_MEMBER, statusAt, statusScore } from './keyspace.js';
 import { listNodes } from './nodes.js';
-import { registerInTurn } from './registering.js';
+import { byAge, registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
 import { readScores } from './scores.js';
 import { SET_STATUS } from './scripts.js';
@@ -183,8 +183,4 @@ export class RedisTokenRegistry implements TokenRegistry {
 /** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
 function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
   return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
-}
-
-function byAge(a: RegistryEntry, b: RegistryEntry): number {
-  return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }
