@@ -75,14 +75,14 @@ end
  * that is gone breaks the script off halfway (Redis 7.0: "non local key"). So what may empty a key is the last to touch it.
  */
 export const EXPIRY = `
--- Expired entries, and whether there may be more of them.
+-- Expired entries, and how many members were looked at for them: of those that expired first a thousand at most.
 local function expired_entries(set)
   local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
   local members = {}
   for i = 1, #found, 2 do
     if parse(found[i], tonumber(found[i + 1])) then members[#members + 1] = found[i] end
   end
-  return members, #found == ${2 * MEMBERS_PER_CALL}
+  return members, #found / 2
 end
 
 -- Of the live entries but those that are going, without reading all of them; nil where there are none.

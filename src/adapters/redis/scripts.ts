@@ -177,12 +177,14 @@ local function sift(members)
   return going, count
 end
 
--- What has expired goes with it.
+-- What has expired goes with it: how many members were looked at for that.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
-  for _, member in ipairs((expired_entries(set))) do going[#going + 1] = member end
+  local expired, looked_at = expired_entries(set)
+  for _, member in ipairs(expired) do going[#going + 1] = member end
   finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
+  return looked_at
 end
 
 local function add_counts(answer)
@@ -226,7 +228,7 @@ for i = 1, #KEYS, 2 do
       subjects = subjects + 1
     end
     -- Where nothing goes nothing is written: a removal everywhere passes by every subject.
-    if count > 0 or #live == 0 then remove(set, labels, going, #live) end
+    if count > 0 or #live == 0 then seen = seen + remove(set, labels, going, #live) end
   end
 end
 local answer = {seen, #large}
@@ -282,7 +284,9 @@ export const TIDY = script(
   EXPIRY,
   `
 if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0} end
-local dropped, is_full = expired_entries(set)
+local dropped, looked_at = expired_entries(set)
+-- Where all of them are strangers, there is nothing that another call could drop.
+local is_full = looked_at == ${MEMBERS_PER_CALL} and #dropped > 0
 local going, removed = {}, 0
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
