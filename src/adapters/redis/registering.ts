@@ -1,10 +1,10 @@
 import type { Registration, RegistryEntry } from '../../domain/ports.js';
 import type { RedisConnection } from './connect.js';
 import { entryMember, parseEntry, statusScore } from './keyspace.js';
-import { MEMBERS_PER_CALL } from './lua.js';
 import { type Reply, unwrap } from './pipeline.js';
-import { NOT_OURS, REGISTER, TIDY } from './scripts.js';
+import { NOT_OURS, REGISTER } from './scripts.js';
 import { SubjectReader } from './subject-reads.js';
+import { tidySubject } from './tidying.js';
 import type { WholeRegistry } from './walk.js';
 
 /**
@@ -62,21 +62,15 @@ async function makeRoom(
   maximum: number,
   tolerance: number,
 ): Promise<RegistryEntry[]> {
-  const { connection, batcher, keyspace } = whole;
-  const { entries, labels, slot } = keyspace.keysOf(sub);
+  const keys = whole.keyspace.keysOf(sub);
   const horizon = now - tolerance;
   const reader = new SubjectReader(whole, { horizon, withDetails: false, isNamed: true });
   const added = entryMember(entry);
-  const others = (await reader.list({ sub, entries, labels, slot }))
+  const others = (await reader.list({ sub, ...keys }))
     .filter((other) => entryMember(other) !== added)
     .sort(byAge);
   const going = others.slice(0, Math.max(0, others.length + 1 - maximum));
-  for (let from = 0; from < going.length; from += MEMBERS_PER_CALL) {
-    const members = going.slice(from, from + MEMBERS_PER_CALL).map(entryMember);
-    const args = [horizon, tolerance, ...members];
-    const { replies } = await batcher.send({ slot, keys: [entries, labels], script: TIDY, args });
-    answerOf(connection, replies[0]);
-  }
+  if (going.length > 0) await tidySubject(whole, keys, going.map(entryMember), [horizon, tolerance]);
   return going.map(({ jti, keyId, iat, exp }) => ({ jti, keyId, iat, exp }));
 }
 

@@ -117,7 +117,8 @@ return answer
 /**
  * Notes the user's status where there are entries and no newer version is known.
  *
- * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether it was noted.
+ * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether labels may be left without an entry (1 or 0), for
+ * {@link TIDY}.
  */
 export const SET_STATUS = script(
   SUBJECT,
@@ -126,10 +127,10 @@ export const SET_STATUS = script(
   STATUS,
   `
 if last_exp(set) == nil then
-  finish(set, labels, (expired_entries(set)), nil)
-  return {1, 0}
+  return {1, finish(set, labels, (expired_entries(set)), nil) ~= '0' and 1 or 0}
 end
-return {1, note_status(ARGV[3], ARGV[4])}
+note_status(ARGV[3], ARGV[4])
+return {1, 0}
 `,
 );
 
@@ -177,14 +178,13 @@ local function sift(members)
   return going, count
 end
 
--- What has expired goes with it: how many members were looked at for that.
+-- What has expired goes with it: how many members were looked at for that, and whether there may be labels left.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
   local expired, looked_at = expired_entries(set)
   for _, member in ipairs(expired) do going[#going + 1] = member end
-  finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
-  return looked_at
+  return looked_at, finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil) ~= '0'
 end
 
 local function add_counts(answer)
@@ -203,7 +203,7 @@ end
  *
  * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base
  * 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are left and the place of
- * each among the subjects, from 0; how many entries matched and in how many subjects; then the largest iat among these (-1:
+ * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link TIDY}; how many entries matched and in how many subjects; then the largest iat among these (-1:
  * none), and key id and count of each key among them.
  */
 export const REMOVE = script(
@@ -211,7 +211,7 @@ export const REMOVE = script(
   EXPIRY,
   REMOVING,
   `
-local seen, matched, subjects, large = 0, 0, 0, {}
+local seen, matched, subjects, large, labelled = 0, 0, 0, {}, {}
 for i = 1, #KEYS, 2 do
   local set, labels = KEYS[i], KEYS[i + 1]
   local live = seen >= ${MEMBERS_PER_CALL} and {} or redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, '(${TOO_LARGE}', 'LIMIT', 0, ${MEMBERS_PER_CALL + 1})
@@ -228,11 +228,17 @@ for i = 1, #KEYS, 2 do
       subjects = subjects + 1
     end
     -- Where nothing goes nothing is written: a removal everywhere passes by every subject.
-    if count > 0 or #live == 0 then seen = seen + remove(set, labels, going, #live) end
+    if count > 0 or #live == 0 then
+      local looked_at, is_labelled = remove(set, labels, going, #live)
+      seen = seen + looked_at
+      if is_labelled then labelled[#labelled + 1] = (i - 1) / 2 end
+    end
   end
 end
 local answer = {seen, #large}
 for _, place in ipairs(large) do answer[#answer + 1] = place end
+answer[#answer + 1] = #labelled
+for _, place in ipairs(labelled) do answer[#answer + 1] = place end
 answer[#answer + 1] = matched
 answer[#answer + 1] = subjects
 return add_counts(answer)
@@ -244,7 +250,8 @@ return add_counts(answer)
  * portion the keys get their new expiry, or go.
  *
  * KEYS: set, labels. ARGV: as of {@link REMOVE}, then cursor, and whether an earlier portion removed anything (1 or 0).
- * Answers: 1, then how many entries matched, the largest iat, and key id and count of each key; the next cursor is the last.
+ * Answers: 1, then whether labels may be left without an entry (1 or 0), how many entries matched, the largest iat, and key id
+ * and count of each key; the next cursor is the last.
  */
 export const REMOVE_PORTION = script(
   SUBJECT,
@@ -260,12 +267,13 @@ for i = 1, #found, 2 do
   if exp > horizon and exp < ${TOO_LARGE} then live[#live + 1] = found[i] end
 end
 local going, matched = sift(live)
+local is_labelled = false
 if cursor ~= '' then
   drop(set, labels, going)
 elseif matched > 0 or ARGV[8] == '1' or last_exp(set) == nil then
-  remove(set, labels, going)
+  is_labelled = select(2, remove(set, labels, going))
 end
-local answer = add_counts({1, matched})
+local answer = add_counts({1, is_labelled and 1 or 0, matched})
 answer[#answer + 1] = cursor
 return answer
 `,
@@ -275,20 +283,21 @@ return answer
  * Removes these entries and what has expired, and has both keys expire with the last entry that stays. At most a thousand
  * members are given, and a thousand go that have expired.
  *
- * KEYS: set, labels. ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, whether anything
- * was there, and whether there may be more of what has expired or was left behind.
+ * KEYS: set, labels. ARGV: horizon, tolerance, a cursor of the labels ('0': the first), members. Answers: 1, then how many of
+ * these entries lived, whether anything was there, whether there may be more that has expired, and from which cursor on there
+ * may be labels that were left behind ('0': there are none).
  */
 export const TIDY = script(
   SUBJECT,
   ENTRIES,
   EXPIRY,
   `
-if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0} end
+if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0, '0'} end
 local dropped, looked_at = expired_entries(set)
 -- Where all of them are strangers, there is nothing that another call could drop.
 local is_full = looked_at == ${MEMBERS_PER_CALL} and #dropped > 0
 local going, removed = {}, 0
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
   if score and tonumber(score) > horizon and not going[ARGV[i]] then
     dropped[#dropped + 1] = ARGV[i]
@@ -296,7 +305,7 @@ for i = 3, #ARGV do
     removed = removed + 1
   end
 end
-local is_more = finish(set, labels, dropped, last_exp(set, going))
-return {1, removed, 1, (is_full or is_more) and 1 or 0}
+local rest = finish(set, labels, dropped, last_exp(set, going), ARGV[3])
+return {1, removed, 1, is_full and 1 or 0, rest}
 `,
 );

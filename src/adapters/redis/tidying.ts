@@ -1,8 +1,9 @@
 import { JwtctlError } from '../../domain/errors.js';
 import type { EntryName, TidyOutcome } from '../../domain/ports.js';
 import { isSilence } from '../../domain/reachability.js';
-import type { Answer, Request } from './batching.js';
-import { entryMember } from './keyspace.js';
+import type { Answer } from './batching.js';
+import type { RedisConnection } from './connect.js';
+import { entryMember, type SubjectKeys } from './keyspace.js';
 import { MEMBERS_PER_CALL } from './lua.js';
 import { unwrap } from './pipeline.js';
 import { NOT_OURS, TIDY } from './scripts.js';
@@ -20,42 +21,23 @@ interface Untidy {
  * @throws JwtctlError where all that was begun failed, and nothing was counted
  */
 export async function tidy(
-  { connection, batcher, keyspace }: WholeRegistry,
+  whole: WholeRegistry,
   subjects: readonly Untidy[],
   timed: ReadonlyArray<string | number>,
 ): Promise<TidyOutcome> {
+  const { connection, keyspace } = whole;
   const removedByNode = new Map<string, number>();
   let removed = 0;
   let isCounted = true;
 
-  /** @returns whether more of the subject may have expired */
-  const add = (answer: Answer, slot: number): boolean => {
-    const [state, count = 0, isWritten = 0, isFull = 0] = read(answer);
-    if (answer.isRepeated) isCounted = false;
-    if (state === NOT_OURS || isWritten === 0) return false;
-    const name = answer.node?.name ?? connection.ownerName(slot) ?? '';
-    removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
-    removed += count;
-    return isFull === 1;
-  };
-  const read = ({ replies }: Answer): number[] => {
-    try {
-      return unwrap(replies[0]) as number[];
-    } catch (error) {
-      throw connection.translate(error);
-    }
-  };
-  const tidySubject = async ({ sub, entries }: Untidy): Promise<void> => {
-    const { entries: set, labels, slot } = keyspace.keysOf(sub);
-    const tidyOnce = async (members: readonly string[]): Promise<boolean> => {
-      const request: Request = { slot, keys: [set, labels], script: TIDY, args: [...timed, ...members] };
-      return add(await batcher.send(request), slot);
-    };
-    const members = entries.map(entryMember);
-    let next = 0;
-    for (let isMore = true; isMore || next < members.length; next += MEMBERS_PER_CALL) {
-      isMore = await tidyOnce(members.slice(next, next + MEMBERS_PER_CALL));
-    }
+  const tidyOne = ({ sub, entries }: Untidy): Promise<void> => {
+    const keys = keyspace.keysOf(sub);
+    return tidySubject(whole, keys, entries.map(entryMember), timed, (count, { node, isRepeated }) => {
+      if (isRepeated) isCounted = false;
+      const name = node?.name ?? connection.ownerName(keys.slot) ?? '';
+      removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
+      removed += count;
+    });
   };
 
   let isAnyDone = false;
@@ -68,7 +50,7 @@ export async function tidy(
       .slice(from, from + SUBJECTS_AT_ONCE)
       .filter((subject) => !silent.has(masterOf(subject)));
     const masters = portion.map(masterOf);
-    for (const [index, outcome] of (await Promise.allSettled(portion.map(tidySubject))).entries()) {
+    for (const [index, outcome] of (await Promise.allSettled(portion.map(tidyOne))).entries()) {
       if (outcome.status === 'fulfilled') {
         isAnyDone = true;
         continue;
@@ -89,3 +71,37 @@ export async function tidy(
 }
 
 const SUBJECTS_AT_ONCE = 100;
+
+/**
+ * Runs {@link TIDY} on one subject as often as it takes.
+ *
+ * @param count hears of each call how many of these members lived
+ * @throws JwtctlError
+ */
+export async function tidySubject(
+  { connection, batcher }: WholeRegistry,
+  { entries: set, labels, slot }: SubjectKeys,
+  members: readonly string[],
+  timed: ReadonlyArray<string | number>,
+  count: (removed: number, answer: Answer) => void = () => {},
+): Promise<void> {
+  let cursor = '0';
+  let isMore = true;
+  for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
+    const args = [...timed, cursor, ...members.slice(next, next + MEMBERS_PER_CALL)];
+    const answer = await batcher.send({ slot, keys: [set, labels], script: TIDY, args });
+    const [state, removed, isWritten, isFull, rest] = read(connection, answer);
+    const isOurs = state !== NOT_OURS && isWritten === 1;
+    if (isOurs || answer.isRepeated) count(isOurs ? Number(removed) : 0, answer);
+    cursor = isOurs ? String(rest) : '0';
+    isMore = isOurs && (isFull === 1 || cursor !== '0');
+  }
+}
+
+function read(connection: RedisConnection, { replies }: Answer): unknown[] {
+  try {
+    return unwrap(replies[0]) as unknown[];
+  } catch (error) {
+    throw connection.translate(error);
+  }
+}

@@ -34,7 +34,7 @@ import { SET_STATUS } from './scripts.js';
 import { RedisStandings } from './standings.js';
 import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
-import { tidy } from './tidying.js';
+import { tidy, tidySubject } from './tidying.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -120,10 +120,13 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
-    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
+    const keys = this.#keyspace.keysOf(sub);
+    const { entries, labels, slot } = keys;
     const args = this.#timed(now, [statusScore(user), user.version]);
     const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
     if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
+    const [, areLabelsLeft] = replies[0] as number[];
+    if (areLabelsLeft === 1) await tidySubject(this.#whole(), keys, [], this.#timed(now, []));
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
