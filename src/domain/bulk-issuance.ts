@@ -140,7 +140,7 @@ export class BulkIssuer {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
       const [ofSubjects, wide] = await Promise.all([
-        database.securityLog.findConcerningSubjects(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
+        database.securityLog.findNaming(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
         database.securityLog.findWide(),
       ]);
       if (wide.some((event) => compromises(event, kid))) {

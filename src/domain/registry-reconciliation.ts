@@ -151,7 +151,7 @@ class Run {
     return report;
   }
 
-  /** Four reads for all of the portion, after its entries were read: see {@link planReconciliation}. */
+  /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
   async #plan(portion: readonly SurveyedSubject[]): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
     const subs = portion.map(({ sub }) => sub);

@@ -343,7 +343,7 @@ describe('a subject in parts', () => {
       ...NOTHING,
       ...{ subjects: 1, entries: 4, dropped: { ...NOTHING.dropped, revoked: 1 } },
     });
-    const asked = calls.filter(({ method }) => method === 'findConcerningSubjects');
+    const asked = calls.filter(({ method }) => method === 'findNaming');
     expect(asked.map(({ words }) => words[0])).toEqual(
       ['a', 'b', 'c', 'd'].map((jti) => [{ sub: 'alice', jti }]),
     );
@@ -393,7 +393,7 @@ describe('a subject in parts', () => {
   }
 });
 
-test('however many subjects there are, a portion of them costs four reads', async () => {
+test('however many subjects there are, a portion of them is asked about once', async () => {
   for (let index = 0; index < 50; index++) await service.issueTo(`user-${index}`);
   const calls: Call[] = [];
   const { keys, securityLog, users } = service.database;
@@ -405,7 +405,7 @@ test('however many subjects there are, a portion of them costs four reads', asyn
   const ports = { ...service.ports, database, users: spying(users, calls) };
   expect(await reconcile({}, ports as never)).toMatchObject({ ...NOTHING, subjects: 50 });
   const reads = calls.map(({ method }) => method);
-  expect(reads.sort()).toEqual(['findConcerningSubjects', 'findMany', 'findWide', 'snapshot']);
+  expect(reads.sort()).toEqual(['findMany', 'findNaming', 'findWide', 'snapshot']);
 });
 
 interface Call {

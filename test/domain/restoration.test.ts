@@ -162,7 +162,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     await restoring([[...chunk, entry('a')], [entry('b')]], {
       ports: { database: noted, users: noting('users', users) },
     });
-    const log = ['log.findConcerningSubjects', 'log.findWide'];
+    const log = ['log.findNaming', 'log.findWide'];
     expect(calls.sort()).toEqual([
       ...['keys.snapshot', 'keys.snapshot'],
       ...[log, log, log, log].flat().sort(),
