@@ -1,6 +1,9 @@
 import { JwtctlError } from './errors.js';
 import type { Registration, TokenRegistry } from './ports.js';
 
+/** A login or a permission gets no better by being tried again. */
+const REFUSALS = new Set(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN']);
+
 /**
  * Registers a batch, and once more where the registry did not answer: an entry that is there already is not changed.
  *
@@ -16,7 +19,7 @@ export async function registerMany(
   try {
     return await registry.registerMany(registrations);
   } catch (error) {
-    const isAway = error instanceof JwtctlError && error.kind === 'unavailable';
+    const isAway = error instanceof JwtctlError && error.kind === 'unavailable' && !REFUSALS.has(error.code);
     const isCapped = registrations.some(({ maxPerSubject }) => maxPerSubject !== undefined);
     if (!isAway || isCapped) throw error;
     return registry.registerMany(registrations);
