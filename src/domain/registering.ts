@@ -1,9 +1,6 @@
 import { JwtctlError } from './errors.js';
 import type { Registration, TokenRegistry } from './ports.js';
 
-/** A login or a permission gets no better by being tried again. */
-const REFUSALS = new Set(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN']);
-
 /**
  * Registers a batch, and once more where the registry did not answer: an entry that is there already is not changed.
  *
@@ -25,3 +22,6 @@ export async function registerMany(
     return registry.registerMany(registrations);
   }
 }
+
+/** A login or a permission gets no better by being tried again. */
+const REFUSALS = new Set(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN']);

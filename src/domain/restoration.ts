@@ -10,7 +10,7 @@ import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
 import { tidyAll } from './tidying.js';
-import { INTERRUPTED } from './token-registry.js';
+import { INTERRUPTED, liveExp } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [
@@ -142,7 +142,7 @@ class Restoration {
     for (const entry of entries) {
       if (!isUsable(entry)) this.#skip('malformed');
       // A verification allows for as much.
-      else if (entry.exp <= now - clockToleranceSeconds) this.#skip('expired');
+      else if (liveExp(entry.exp, now, clockToleranceSeconds) === null) this.#skip('expired');
       else live.push(entry);
     }
     if (live.length === 0) return;

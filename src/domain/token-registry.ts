@@ -52,6 +52,11 @@ export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFil
   );
 }
 
+/** What an entry's `exp` is worth at `now`: null where it has expired, and where there is none. */
+export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
+  return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
+}
+
 /**
  * The tokens that are live. A token without its entry is refused.
  *

@@ -20,6 +20,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
+import { liveExp } from '../../domain/token-registry.js';
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
@@ -103,7 +104,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const scores = await readScores(this.#whole(), this.#keyspace.keysOf(sub), members);
     const [exp = null, status = null] = scores;
     return {
-      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      exp: liveExp(exp, now, this.#tolerance),
       user: statusAt(status, now),
     };
   }

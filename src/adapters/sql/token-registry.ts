@@ -19,7 +19,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
-import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
+import { LEFT_BY_INTERRUPTION, liveExp } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import type { Schema, SqlExecutor } from './schema.js';
@@ -66,7 +66,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
   ): Promise<{ exp: number | null; user: UserStatus | null }> {
     const { exp, user } = await readStanding(this.#db, sub, entry);
     return {
-      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      exp: liveExp(exp, now, this.#tolerance),
       user: user !== null && user.until > now ? user.status : null,
     };
   }
