@@ -108,7 +108,7 @@ export class SubjectReader {
         details,
       });
     }
-    await this.#readExpiries(node, labelsAlone);
+    if (labelsAlone.length > 0) await this.#readExpiries(node, labelsAlone);
     return { shown, large, size };
   }
 
