@@ -1,7 +1,9 @@
 import type { Context } from '../context.js';
 import { type AdoptedToken, type Adoption, adoptTokens } from '../domain/adoption.js';
+import { mapLines } from '../domain/bulk.js';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
+import { tokenOfLine } from '../domain/issued-token.js';
 import type { Outcome } from '../output/view.js';
 import { adoptedItem, adoptedToken } from '../output/views/tokens.js';
 import { streamThrough } from './bulk.js';
@@ -44,7 +46,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     label: 'registering',
     done: 'registered',
     input,
-    source: input.lines(),
+    source: mapLines(input.lines(), tokenOfLine),
     work: async (tokens) => {
       const adoption = await adopt(tokens, { dryRun });
       for (const { kid, maxTtlSeconds } of adoption.raised) {

@@ -49,14 +49,17 @@ export const defineToken: DefineGroup = (group, run) => {
   group
     .command('register')
     .argument('[token]', 'a token that was signed elsewhere, - for standard input, or @file')
-    .option('--token-file <file>', 'many: a token a line, - for standard input; prints an object a line')
+    .option(
+      '--token-file <file>',
+      'many: a token a line, or NDJSON objects with `token`; - for standard input; prints an object a line',
+    )
     .option('--aud <aud>', 'the audience to expect (default: token.audience)')
     .description(
       'adopt a token that was issued elsewhere with a key that is here; exits 1 where it does not hold',
     )
     .addHelpText(
       'after',
-      examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.txt'),
+      examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson'),
     )
     .action(run(register));
 

@@ -10,6 +10,7 @@ import { type Refusal, refuse } from './refusal.js';
 import { registerMany } from './registering.js';
 import type { SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
+import { tidyAll } from './tidying.js';
 import { checkJws, checkStanding, type VerificationKey } from './verification.js';
 
 /** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
@@ -248,7 +249,7 @@ async function removeOthers(
     sub,
     entry: { jti, keyId: key.id, iat },
   }));
-  await registry.tidy(entriesBySubject(named), now);
+  await tidyAll(registry, entriesBySubject(named), now);
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

@@ -24,6 +24,7 @@ import { registerMany } from './registering.js';
 import { findActiveKey, HeldSigner, noActiveKey, type Signer } from './signer.js';
 import type { SigningPool } from './signing-pool.js';
 import { knownStatus } from './standing.js';
+import { tidyAll } from './tidying.js';
 
 export interface BulkIssuerPorts extends IssuerPorts {
   signing: SigningPool;
@@ -139,7 +140,7 @@ export class BulkIssuer {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
       const [ofSubjects, wide] = await Promise.all([
-        database.securityLog.findConcerningSubjects(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
+        database.securityLog.findNaming(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
         database.securityLog.findWide(),
       ]);
       if (wide.some((event) => compromises(event, kid))) {
@@ -231,7 +232,7 @@ export class BulkIssuer {
       entry: { jti, keyId: key.id, iat },
     }));
     // That nobody takes their tokens does not rest on it: the security log has the key.
-    if (named.length > 0) await this.#ports.registry.tidy(entriesBySubject(named), now);
+    if (named.length > 0) await tidyAll(this.#ports.registry, entriesBySubject(named), now);
   }
 }
 

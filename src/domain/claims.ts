@@ -38,21 +38,16 @@ export function checkClaims(
   if (!isNumericDate(exp)) return invalid('exp', exp, 'a NumericDate in whole seconds');
   if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
   if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
-  // RFC 7519 §4.1.4: the current time must be before exp.
-  if (now - tolerance >= exp) {
+  const { validFrom, validUntil } = validity({ iat, exp, ...(nbf === undefined ? {} : { nbf }) }, tolerance);
+  if (now >= validUntil) {
     return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
   }
-  if (nbf !== undefined && now + tolerance < nbf) {
-    return refuse(
-      'ERR_TOKEN_NOT_YET_VALID',
-      `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`,
-    );
-  }
-  if (now + tolerance < iat) {
-    return refuse(
-      'ERR_TOKEN_NOT_YET_VALID',
-      `The token was issued ${iat - now} s in the future (iat ${iat}): a clock is wrong.`,
-    );
+  if (now < validFrom) {
+    const why =
+      nbf !== undefined && nbf > iat
+        ? `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`
+        : `The token was issued ${iat - now} s in the future (iat ${iat}): a clock is wrong.`;
+    return refuse('ERR_TOKEN_NOT_YET_VALID', why);
   }
 
   if (typeof iss !== 'string') return invalid('iss', iss, 'a string');
@@ -68,6 +63,20 @@ export function checkClaims(
     return invalid('jti', jti, 'a string of 1 to 255 bytes');
   }
   return { claims: payload as Claims };
+}
+
+/**
+ * The NumericDate seconds between which the times of a token hold: from, and until but not at (RFC 7519 §4.1.4: the current
+ * time must be before exp).
+ */
+export function validity(
+  { iat, nbf = iat, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
+  clockToleranceSeconds: number,
+): { validFrom: number; validUntil: number } {
+  return {
+    validFrom: Math.max(iat, nbf) - clockToleranceSeconds,
+    validUntil: exp + clockToleranceSeconds,
+  };
 }
 
 function invalid(claim: string, value: unknown, expected: string): Refusal {

@@ -11,7 +11,7 @@ export async function readEvents(
   log: SecurityLog,
   tokens: ReadonlyArray<{ sub: string; jti: string }>,
 ): Promise<EventMemory> {
-  const [own, wide] = await Promise.all([log.findConcerningSubjects(tokens), log.findWide()]);
+  const [own, wide] = await Promise.all([log.findNaming(tokens), log.findWide()]);
   return new EventMemory([...own, ...wide]);
 }
 

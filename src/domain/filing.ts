@@ -1,9 +1,10 @@
+import type { JwtctlError } from './errors.js';
 import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
-import { isFailureOutside } from './reachability.js';
-import { LEFT_BY_INTERRUPTION, matches, UNCOUNTED } from './token-registry.js';
+import { isFailureOutside, isSilence } from './reachability.js';
+import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, matches, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {
@@ -90,6 +91,8 @@ class Filing {
   readonly #byKeyId = new Map<number, number>();
   /** What could not be removed, or not be counted. */
   readonly #missed = new Set<string>();
+  /** Nodes that were waited for in vain, and are not asked again: it would take as long for each chunk. */
+  readonly #silent = new Set<string>();
   #matched = 0;
   #removed = 0;
   #subjects = 0;
@@ -173,8 +176,9 @@ class Filing {
   /** A node that is away keeps its entries, and the others go on: nothing is lost, for what was to go has been filed. */
   async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
     const { registry, clock } = this.#ports;
+    if (this.#silent.has(node)) return;
     try {
-      const { removed, byNode, isCounted } = await registry.tidy(
+      const { removed, byNode, isCounted, failure } = await registry.tidy(
         entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
         clock.now(),
       );
@@ -182,10 +186,16 @@ class Filing {
       this.#removed += removed;
       for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
+      if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {
       if (!this.hasBegun || !isFailureOutside(error)) throw error;
-      this.#missed.add(`entries of ${node} that were to go (${error.message})`);
+      this.#missRemoval(node, error);
     }
+  }
+
+  #missRemoval(node: string, error: JwtctlError): void {
+    if (isSilence(error)) this.#silent.add(node);
+    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${error.message})`);
   }
 
   #count(chunk: readonly Waiting[]): void {

@@ -101,10 +101,14 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
 function inUse(usage: KeyUsage, now: number): JwtctlError {
   const { kid, tokens, subjects, lastExp } = usage;
   const rest = formatDuration((lastExp ?? now) - now);
+  const live =
+    tokens === 1
+      ? '1 token lives'
+      : `${tokens} tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`} live`;
   return new JwtctlError(
     'state',
     'ERR_KEY_IN_USE',
-    `Under key ${kid} ${tokens} tokens of ${subjects} subjects live; the last one ends in ${rest}.`,
+    `Under key ${kid} ${live}; the last one ends in ${rest}.`,
     {
       hint: '`jwtctl keys rotate` retires it by itself when the time has come; --force refuses those tokens now.',
       details: { kid, tokens, subjects, lastExp },

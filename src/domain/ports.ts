@@ -127,12 +127,10 @@ export interface SecurityLog {
    */
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
   /**
-   * The events that name the subject of one of these tokens, oldest first. Of the events of single tokens, of which a
+   * The events that name one of these tokens or its subject, oldest first. Of the events of single tokens, of which a
    * subject may have very many, those of exactly these tokens alone; with null, as in {@link findConcerning}, none.
    */
-  findConcerningSubjects(
-    tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
-  ): Promise<SecurityEvent[]>;
+  findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
   /** The events that name no subject, oldest first: `kid_revoked`, `all_revoked`, `key_compromised`. */
   findWide(): Promise<SecurityEvent[]>;
   /** Up to `limit` events with an id above `afterId`, in the order of their ids; a transaction may add one below those that are there. */

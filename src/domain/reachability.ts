@@ -18,3 +18,8 @@ export function isFailureOutside(error: unknown): error is JwtctlError {
   if (!(error instanceof JwtctlError)) return false;
   return error.kind === 'unavailable' || /^ERR_FILE_UN(READ|WRIT)ABLE$/.test(error.code);
 }
+
+/** Whether a store was waited for in vain, in full or nearly so: to ask it again would cost as much again. */
+export function isSilence({ code, cause }: JwtctlError): boolean {
+  return code === 'ERR_REDIS_CLUSTER_DOWN' || (cause as { code?: unknown } | undefined)?.code === 'ETIMEDOUT';
+}

@@ -16,9 +16,12 @@ export async function registerMany(
   try {
     return await registry.registerMany(registrations);
   } catch (error) {
-    const isAway = error instanceof JwtctlError && error.kind === 'unavailable';
+    const isAway = error instanceof JwtctlError && error.kind === 'unavailable' && !REFUSALS.has(error.code);
     const isCapped = registrations.some(({ maxPerSubject }) => maxPerSubject !== undefined);
     if (!isAway || isCapped) throw error;
     return registry.registerMany(registrations);
   }
 }
+
+/** A login or a permission gets no better by being tried again. */
+const REFUSALS = new Set(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN']);

@@ -17,6 +17,7 @@ import {
   type SeenOfSubject,
 } from './reconciliation.js';
 import type { SigningKey } from './signing-key.js';
+import { tidyAll } from './tidying.js';
 import { UNCOUNTED } from './token-registry.js';
 
 export interface ReconciliationPorts extends Administration {
@@ -121,7 +122,9 @@ class Run {
     } catch (error) {
       if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
       const whose = wrong.length === 1 ? 'a subject' : `up to ${wrong.length} subjects`;
-      this.#missed.push(`changes to ${whose} (${error.message})`);
+      this.#missed.push(
+        `changes to ${whose}, of which more may have been made than was counted (${error.message})`,
+      );
     }
   }
 
@@ -148,7 +151,7 @@ class Run {
     return report;
   }
 
-  /** Four reads for all of the portion, after its entries were read: see {@link planReconciliation}. */
+  /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
   async #plan(portion: readonly SurveyedSubject[]): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
     const subs = portion.map(({ sub }) => sub);
@@ -181,15 +184,17 @@ class Run {
     for (const reason of DROP_REASONS) {
       const subjects = wrong.flatMap((plan) => dropsOf(plan, reason));
       if (subjects.length === 0) continue;
-      const { removed, byNode, isCounted } = await registry.tidy(subjects, now);
+      const { removed, byNode, isCounted, failure } = await registry.tidy(subjects, now);
       if (!isCounted) this.#missed.push(UNCOUNTED);
       this.#report.dropped[reason] += removed;
       for (const { node, removed } of byNode) this.#countDropped(node, removed);
+      if (failure !== null) throw failure;
     }
     // Where something was dropped, what has expired went with it, and the expiry was set.
     const others = wrong.filter((plan) => plan.drops.length === 0 && isUntidy(plan));
     if (others.length > 0)
-      await registry.tidy(
+      await tidyAll(
+        registry,
         others.map(({ sub }) => ({ sub, entries: [] })),
         now,
       );

@@ -9,7 +9,8 @@ import { registerMany } from './registering.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
-import { INTERRUPTED } from './token-registry.js';
+import { tidyAll } from './tidying.js';
+import { INTERRUPTED, liveExp } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [
@@ -49,8 +50,10 @@ export interface RestorationReport {
   facts: ManifestFacts;
   /** What the manifest holds, as far as it could be read. */
   entries: number;
-  /** Registered now, whether they had been before or not; with `dryRun` those that would be. */
+  /** Registered now, and not before; with `dryRun` those that would be. */
   restored: number;
+  /** Were registered already, with this lifetime. */
+  unchanged: number;
   skipped: Record<SkipReason, number>;
   /** False where the manifest is not whole, or was not gone through to its end; `missed` says why. */
   complete: boolean;
@@ -79,8 +82,9 @@ export async function restore(
   if (!dryRun) await audit(ports, target, 'begun', what);
   const report = await restoration.run();
   if (dryRun) return report;
-  const done = `${what}: ${report.restored} of ${report.entries} entries restored`;
-  await audit(ports, target, report.complete ? 'done' : 'partial', done);
+  const { restored, unchanged, entries } = report;
+  const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} were there already`}`;
+  await audit(ports, target, report.complete ? 'done' : 'partial', `${what}: ${done}`);
   return report;
 }
 
@@ -99,6 +103,7 @@ class Restoration {
       facts: input.manifest.facts,
       entries: 0,
       restored: 0,
+      unchanged: 0,
       skipped: skipped as RestorationReport['skipped'],
       complete: true,
       missed: [],
@@ -116,7 +121,8 @@ class Restoration {
       }
     } catch (error) {
       // Standard input is cut off by an interruption.
-      const hasBegun = this.#report.restored > 0 && isFailureOutside(error);
+      const { restored, unchanged } = this.#report;
+      const hasBegun = restored + unchanged > 0 && isFailureOutside(error);
       if (!hasBegun && !signal?.aborted) throw error;
       if (hasBegun) this.#miss(`What was left: ${error.message}`);
     }
@@ -141,7 +147,7 @@ class Restoration {
     for (const entry of entries) {
       if (!isUsable(entry)) this.#skip('malformed');
       // A verification allows for as much.
-      else if (entry.exp <= now - clockToleranceSeconds) this.#skip('expired');
+      else if (liveExp(entry.exp, now, clockToleranceSeconds) === null) this.#skip('expired');
       else live.push(entry);
     }
     if (live.length === 0) return;
@@ -161,18 +167,36 @@ class Restoration {
       if (typeof judged === 'string') this.#skip(judged);
       else wanted.push(judged);
     }
-    if (this.#input.dryRun) this.#report.restored += wanted.length;
-    else await this.#register(wanted, now);
+    const present = await this.#present(wanted, now);
+    const count = (some: readonly Restorable[], sign = 1) => {
+      for (const one of some) this.#report[present.has(one) ? 'unchanged' : 'restored'] += sign;
+    };
+    if (this.#input.dryRun) count(wanted);
+    else await this.#register(wanted, now, count);
   }
 
-  async #register(wanted: readonly Restorable[], now: number): Promise<void> {
+  /** Those that are registered already. One that would get another lifetime is not. */
+  async #present(wanted: readonly Restorable[], now: number): Promise<Set<Restorable>> {
+    const { registry } = this.#ports;
+    // In one turn of the event loop: the registry asks for all of them together.
+    const standings = await Promise.all(
+      wanted.map((restorable) => registry.standing(restorable.entry.sub, nameOf(restorable).entry, now)),
+    );
+    return new Set(wanted.filter(({ entry }, index) => standings[index]?.exp === entry.exp));
+  }
+
+  async #register(
+    wanted: readonly Restorable[],
+    now: number,
+    count: (some: readonly Restorable[], sign?: number) => void,
+  ): Promise<void> {
     const { registry, database, clock } = this.#ports;
     const registrations = wanted.map((restorable) =>
       registrationOf(restorable, now, this.#policy.statusTtlSeconds),
     );
     const outcomes = await registerMany(registry, registrations);
     const registered = wanted.filter((_, index) => outcomes[index] === null);
-    this.#report.restored += registered.length;
+    count(registered);
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
 
     // Whoever revoked something since the log was read has passed the registry by before the entry was there.
@@ -182,8 +206,8 @@ class Restoration {
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await registry.tidy(entriesBySubject(revoked.map(nameOf)), clock.now());
-    this.#report.restored -= revoked.length;
+    await tidyAll(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
+    count(revoked, -1);
     this.#report.skipped.revoked += revoked.length;
   }
 }

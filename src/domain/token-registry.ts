@@ -52,6 +52,11 @@ export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFil
   );
 }
 
+/** What an entry's `exp` is worth at `now`: null where it has expired, and where there is none. */
+export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
+  return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
+}
+
 /**
  * The tokens that are live. A token without its entry is refused.
  *
@@ -115,6 +120,8 @@ export interface TokenRegistry {
   /**
    * Removes exactly these entries, and what has expired beside them, and has what is kept of these subjects expire with
    * the last entry that stays. An entry that is not there (any more) is not counted.
+   *
+   * @throws JwtctlError where nothing is known to have been done; else the outcome says what failed
    */
   tidy(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
@@ -278,12 +285,16 @@ export const LEFT_BY_INTERRUPTION = `what was left (${INTERRUPTED})`;
 
 /** For a report, where {@link TidyOutcome.isCounted} is false. */
 export const UNCOUNTED = 'the count of what was removed while a connection was lost';
+/** For a report, of entries whose removal failed. */
+export const MAYBE_REMOVED = 'more may have been removed than was counted';
 
 export interface TidyOutcome {
   removed: number;
   byNode: Array<{ node: string; removed: number }>;
   /** False where a connection was lost before it told: all of it is gone, and more than was counted. */
   isCounted: boolean;
+  /** Why some of it could not be done; how much of that is gone all the same nobody knows. Null where all of it was done. */
+  failure: JwtctlError | null;
 }
 
 /** A subject, or a part of it. */

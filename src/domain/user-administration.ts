@@ -83,7 +83,7 @@ export async function setUserStatus(
 }
 
 async function lastEventId(stores: Stores, sub: string, type: SecurityEventType): Promise<number | null> {
-  const events = await stores.securityLog.findConcerningSubjects([{ sub, jti: null }]);
+  const events = await stores.securityLog.findNaming([{ sub, jti: null }]);
   return events.filter((event) => event.type === type).at(-1)?.id ?? null;
 }
 

@@ -10,6 +10,7 @@ export interface CsvColumns {
 }
 
 type RowLine = Line<Record<string, unknown>>;
+type BrokenRow = { number: number; error: JwtctlError };
 
 interface Row {
   number: number;
@@ -22,7 +23,8 @@ interface Row {
  * Where the quoting is broken nobody can tell where the next row begins: that row is the last, by the line on which it begins,
  * with an error that says so.
  *
- * @throws JwtctlError `ERR_CSV_HEADER` (usage) where the header does not name the columns that are needed, or others
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER` where the header does not name the columns that are needed, or others;
+ * `ERR_CSV_ROW` where it cannot be read
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
@@ -35,6 +37,7 @@ export async function* readCsv(
       header = checkedHeader(first.fields, columns);
       rows.shift();
     }
+    if (header === undefined && broken !== null) throw broken.error;
     const named = header ?? [];
     const lines = rows.map((row) => toObject(row, named));
     yield broken === null ? lines : [...lines, broken];
@@ -51,7 +54,7 @@ interface Place {
 /** The rows that end in each chunk. A row that cannot be read comes after those before it, and is the last. */
 async function* parsedChunks(
   chunks: AsyncIterable<Buffer>,
-): AsyncGenerator<{ rows: Row[]; broken: RowLine | null }> {
+): AsyncGenerator<{ rows: Row[]; broken: BrokenRow | null }> {
   let rows: Row[] = [];
   let end: Place = { line: 0, emptyLines: 0 };
   const parser = parse({
@@ -118,18 +121,19 @@ function isCsvError(error: unknown): error is CsvError {
 }
 
 /** By the line on which it begins: the parser tells where it gave up, which may be at the end of the file. */
-function brokenRow({ code, lines, empty_lines }: CsvError, end: Place): RowLine {
-  const number = end.line + Number(empty_lines) - end.emptyLines + 1;
-  const what =
-    code === 'CSV_MAX_RECORD_SIZE'
-      ? Number(lines) > number
-        ? `opens a quote and does not close it within ${MAX_LINE_BYTES} bytes`
-        : `is longer than ${MAX_LINE_BYTES} bytes`
-      : code === 'CSV_QUOTE_NOT_CLOSED'
-        ? 'opens a quote and never closes it'
-        : 'has a quote where none can be';
+function brokenRow(error: CsvError, end: Place): BrokenRow {
+  const number = end.line + Number(error.empty_lines) - end.emptyLines + 1;
+  const what = whatIsBroken(error, number);
   const message = `The CSV is broken: the row that begins at line ${number} ${what}. From there on nothing was read.`;
   return { number, error: invalid(message) };
+}
+
+function whatIsBroken({ code, lines }: CsvError, number: number): string {
+  if (code === 'CSV_QUOTE_NOT_CLOSED') return 'opens a quote and never closes it';
+  if (code !== 'CSV_MAX_RECORD_SIZE') return 'has a quote where none can be';
+  const tooLong = `is longer than ${MAX_LINE_BYTES} bytes`;
+  // Only a quoted field goes on behind the end of a line. Whether it would have been closed nobody has read.
+  return Number(lines) > number ? `${tooLong}: perhaps a quote is not closed` : tooLong;
 }
 
 function invalid(message: string): JwtctlError {

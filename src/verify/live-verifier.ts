@@ -1,5 +1,5 @@
 import type { Context } from '../context.js';
-import { type Claims, checkClaims } from '../domain/claims.js';
+import { type Claims, checkClaims, validity } from '../domain/claims.js';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
 import { freeze } from '../domain/freezing.js';
@@ -7,6 +7,7 @@ import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { statusMeanwhile, usableStatus } from '../domain/standing.js';
+import { liveExp } from '../domain/token-registry.js';
 import {
   checkJws,
   checkStanding,
@@ -241,9 +242,9 @@ class StoreVerifier implements LiveVerifier {
     const { claims, key } = known;
     const { sub, jti, iat } = claims;
     const { revision, events } = tail;
-    const isLive = noted.exp !== null && noted.exp > now - this.#policy.clockToleranceSeconds;
+    const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
     const standing: Standing = {
-      entry: isLive && noted.exp !== null ? { kid: key.kid, iat, exp: noted.exp } : null,
+      entry: exp === null ? null : { kid: key.kid, iat, exp },
       revoked: events.covers({ sub, jti, iat, kid: key.kid }),
       user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
     };
@@ -303,16 +304,14 @@ class StoreVerifier implements LiveVerifier {
   }
 
   #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
-    const { sub, jti, iat, exp, nbf = iat } = claims;
-    const { clockToleranceSeconds } = this.#policy;
+    const { sub, jti, iat } = claims;
     return {
       // A token that was cut out of a header would keep all of that header.
       token: Buffer.from(token, 'latin1').toString('latin1'),
       ...{ key, claims },
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
       query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
-      validFrom: Math.max(iat, nbf) - clockToleranceSeconds,
-      validUntil: exp + clockToleranceSeconds,
+      ...validity(claims, this.#policy.clockToleranceSeconds),
       verdict: null,
     };
   }

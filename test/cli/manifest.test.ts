@@ -73,13 +73,18 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const token of tokens) expect(await refusal(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
 
     stores.clock.advance(60);
-    for (const _again of [1, 2]) {
-      expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
-        ...{ entries: 4, restored: 4, dryRun: false, complete: true },
-      });
+    for (const [restored, unchanged] of [
+      [4, 0],
+      [0, 4],
+    ]) {
+      const planned = await stores.json('cache', 'restore', 'm', '--dry-run');
+      expect(planned).toMatchObject({ entries: 4, restored, unchanged, dryRun: true });
+      expect(await stores.json('cache', 'restore', 'm')).toEqual({ ...planned, dryRun: false });
       for (const token of tokens) expect(await refusal(token)).toBeNull();
       expect(await Promise.all(['alice', 'bob', 'carol'].map(list))).toEqual(before);
     }
+    const { stdout } = await stores.run('cache', 'restore', 'm');
+    expect(stdout).toMatch(/Restored 0 of 4 entries\n.*\n4 entries were there already\./);
     expect(await stores.json('cache', 'inspect', '--deep')).toMatchObject({
       ...{ entries: 4, subjects: 3, anomalies: { noTtl: 0, ttlMismatch: 0, unknownKid: 0, malformed: 0 } },
     });

@@ -196,6 +196,33 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect((await stores.json('cache', 'inspect')).entries).toBe(entries);
   });
 
+  test('takes what a bulk issue prints, and says of other JSON what it takes', async () => {
+    const printed = await stores.run('token', 'issue', '--sub-file', '-', '-o', 'ndjson', {
+      stdin: 'alice\nbob\n',
+    });
+    const tokens = objects(printed.stdout).map(({ token }) => token);
+    for (const sub of ['alice', 'bob']) await stores.json('cache', 'flush', '--sub', sub, '--yes');
+    expect(await Promise.all(tokens.map(verdict))).toEqual(tokens.map(() => 'ERR_TOKEN_NOT_REGISTERED'));
+    const others = ['{"jti":"x"}', '{"token":5}', '[{"token":"x"},', '{"token":"x"'];
+    const { exitCode, stdout, stderr } = await stores.run(
+      'token',
+      'register',
+      '--token-file',
+      '-',
+      '-o',
+      'ndjson',
+      {
+        stdin: [...printed.lines(), await foreignToken(), ...others].join('\n'),
+      },
+    );
+    expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 5, count: 3 });
+    expect(failures(stderr)).toEqual(others.map((_, index) => [4 + index, 'ERR_LINE_NO_TOKEN']));
+    expect(stderr).toContain('neither a token nor a JSON object');
+    expect(await Promise.all(tokens.map(verdict))).toEqual(['active', 'active']);
+    const help = (await stores.run('token', 'register', '--help')).stdout;
+    expect(help).toContain('NDJSON');
+  });
+
   test('says once for many what their lifetimes mean for the key', async () => {
     const exp = stores.clock.now() + 50 * DAY;
     const tokens = [

@@ -36,7 +36,7 @@ export function securityLogContract(engine: SqlEngine): void {
     }
 
     async function concerningTokens(...tokens: Array<[sub: string, jti: string | null]>): Promise<number[]> {
-      const found = await log.findConcerningSubjects(tokens.map(([sub, jti]) => ({ sub, jti })));
+      const found = await log.findNaming(tokens.map(([sub, jti]) => ({ sub, jti })));
       return found.map(({ id }) => id);
     }
 
@@ -161,7 +161,7 @@ export function securityLogContract(engine: SqlEngine): void {
       expect(await concerning(NOBODY)).toEqual([longer, sameMoment, later]);
     });
 
-    describe('findConcerningSubjects', () => {
+    describe('findNaming', () => {
       test('finds the events that name one of the subjects, oldest first, and no others', async () => {
         const ids = {
           aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
@@ -184,7 +184,7 @@ export function securityLogContract(engine: SqlEngine): void {
       test('an event comes back with everything that it says', async () => {
         const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
         const id = await log.append({ ...event, expiresAt: AT + 60 });
-        expect(await log.findConcerningSubjects([{ sub: 'alice', jti: 'a' }])).toEqual([
+        expect(await log.findNaming([{ sub: 'alice', jti: 'a' }])).toEqual([
           { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 60 },
         ]);
       });

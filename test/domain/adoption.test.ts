@@ -234,7 +234,7 @@ describe('a lifetime that is longer than any that the key is known to have given
   test('has the events of the security log kept for as long', async () => {
     await adopt([await foreignToken({ exp: now + 30 * DAY })]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
-    const [event] = await service.database.securityLog.findConcerningSubjects([{ sub: 'alice', jti: null }]);
+    const [event] = await service.database.securityLog.findNaming([{ sub: 'alice', jti: null }]);
     expect(event?.expiresAt).toBeGreaterThan(now + 30 * DAY);
   });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkClaims } from '../../src/domain/claims.js';
+import { checkClaims, validity } from '../../src/domain/claims.js';
 
 const NOW = 1_700_000_000;
 const POLICY = { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 5 };
@@ -40,6 +40,30 @@ describe('nbf and iat', () => {
     expect(codeOf({ iat: 0, nbf: 0 })).toBeNull();
     expect(codeOf({ exp: 0 })).toBe('ERR_TOKEN_EXPIRED');
   });
+});
+
+test('the times hold exactly while validity says so, which a verifier remembers of a token', () => {
+  const near = fc.integer({ min: NOW - 10, max: NOW + 10 });
+  const tolerance = fc.integer({ min: 0, max: 8 });
+  fc.assert(
+    fc.property(
+      near,
+      fc.option(near, { nil: undefined }),
+      near,
+      near,
+      tolerance,
+      (iat, nbf, exp, now, seconds) => {
+        const times = { iat, exp, ...(nbf === undefined ? {} : { nbf }) };
+        const { validFrom, validUntil } = validity(times, seconds);
+        const code = codeOf(times, now, { ...POLICY, clockToleranceSeconds: seconds });
+        expect(code === null).toBe(validFrom <= now && now < validUntil);
+        if (now >= exp + seconds) expect(code).toBe('ERR_TOKEN_EXPIRED');
+        else if (now < iat - seconds || now < (nbf ?? iat) - seconds)
+          expect(code).toBe('ERR_TOKEN_NOT_YET_VALID');
+        else expect(code).toBeNull();
+      },
+    ),
+  );
 });
 
 describe('aud', () => {

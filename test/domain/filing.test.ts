@@ -224,6 +224,53 @@ describe.each(BACKENDS)(
       expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
     });
 
+    test('a node that fails in the middle of a removal leaves what was counted, and the run says there may be more', async () => {
+      let removals = 0;
+      const report = await flushing({
+        registry: {
+          tidy: async (subjects, now) => {
+            const outcome = await ports.registry.tidy(subjects, now);
+            if (++removals > 1) return outcome;
+            const counted = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
+            return { ...outcome, removed: outcome.removed - 1, byNode: counted, failure: away() };
+          },
+        },
+      });
+      expect(report).toMatchObject({
+        ...{ matched: ENTRIES, removed: ENTRIES - 1, complete: false },
+        missed: [expect.stringMatching(/more may have been removed than was counted.*cannot be reached/)],
+      });
+    });
+
+    test('a node that was waited for in vain is not waited for again, and its entries are named', async () => {
+      const asked: string[] = [];
+      let silent = '';
+      const nodeOf = new Map<string, string>();
+      const report = await flushing({
+        registry: {
+          survey: (take, options) =>
+            ports.registry.survey((subjects) => {
+              for (const { sub, node } of subjects) nodeOf.set(sub, node);
+              return take(subjects);
+            }, options),
+          tidy: async (subjects, now) => {
+            const node = nodeOf.get(subjects[0]?.sub ?? '') ?? '';
+            asked.push(node);
+            silent ||= node;
+            if (node !== silent) return ports.registry.tidy(subjects, now);
+            const cause = Object.assign(new Error('No answer.'), { code: 'ETIMEDOUT' });
+            throw new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis timed out.', { cause });
+          },
+        },
+      });
+      expect(asked.filter((node) => node === silent)).toHaveLength(1);
+      expect(report).toMatchObject({ matched: ENTRIES, complete: false });
+      expect(report.missed).toEqual([expect.stringContaining(silent)]);
+      const kept = report.byNode.find(({ node }) => node === silent)?.matched ?? 0;
+      expect(report.removed).toBe(ENTRIES - kept);
+      expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
+    });
+
     test('a registry that is away from the beginning leaves no file, and is an error', async () => {
       const attempt = flushing({ registry: { survey: () => Promise.reject(away()) } });
       await expect(attempt).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });

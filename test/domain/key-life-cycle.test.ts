@@ -125,6 +125,14 @@ describe('retire', () => {
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });
 
+  test('says of one token that it lives', async () => {
+    const message = async () => (await retire('k1').catch((error) => error)).message;
+    await service.issueTo('alice');
+    await activate('k2', { now: true });
+    service.clock.advance(HOLD);
+    expect(await message()).toMatch(/^Under key k1 1 token lives; /);
+  });
+
   test('refuses a key with live tokens, and says how many of whom and until when', async () => {
     await service.issueTo('alice');
     await service.issueTo('alice');

@@ -113,6 +113,13 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     });
   });
 
+  test('counts apart what is there already, but not with another lifetime', async () => {
+    await restoring([[entry('a'), entry('b')]]);
+    const again = [entry('a'), entry('b', { exp: now + 60 }), entry('c')];
+    expect(await restoring([again], { dryRun: true })).toMatchObject({ restored: 2, unchanged: 1 });
+    expect(await restoring([again])).toMatchObject({ entries: 3, restored: 2, unchanged: 1 });
+  });
+
   test('goes to the last second in which a verification would accept', async () => {
     // The first of them keeps the set, which Redis would have expired by its own clock.
     const chunk = [entry('c'), entry('a', { exp: now - 4 }), entry('b', { exp: now - 5 })];
@@ -162,7 +169,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     await restoring([[...chunk, entry('a')], [entry('b')]], {
       ports: { database: noted, users: noting('users', users) },
     });
-    const log = ['log.findConcerningSubjects', 'log.findWide'];
+    const log = ['log.findNaming', 'log.findWide'];
     expect(calls.sort()).toEqual([
       ...['keys.snapshot', 'keys.snapshot'],
       ...[log, log, log, log].flat().sort(),
@@ -245,7 +252,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       ...{ restored: 1, complete: false, missed: [expect.stringContaining('interrupted')] },
     });
     expect(await jtis('alice')).toEqual(['a']);
-    expect(await restoring(chunks)).toMatchObject({ restored: 2, complete: true });
+    expect(await restoring(chunks)).toMatchObject({ restored: 1, unchanged: 1, complete: true });
     expect(await jtis('alice')).toEqual(['a', 'b']);
   });
 
@@ -314,7 +321,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     const read = await (await context.manifests()).open(pieces(), 's');
     const told: number[] = [];
     expect(await restoring(read, { onProgress: (entries) => told.push(entries) })).toMatchObject({
-      restored: 1,
+      ...{ restored: 0, unchanged: 1 },
     });
     expect(told).toEqual([1]);
   });

@@ -77,7 +77,12 @@ describe('rows', () => {
     {
       name: 'a quote that is not closed for very long',
       row: `bob,"B${'\nx,y'.repeat(MAX_LINE_BYTES / 4)}`,
-      why: 'opens a quote and does not close it within 65536 bytes',
+      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
+    },
+    {
+      name: 'a quote that is closed, and very long text after it',
+      row: `"bo\nb",${'x'.repeat(MAX_LINE_BYTES + 1)}`,
+      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
     },
     {
       name: 'a field without an end',
@@ -99,6 +104,15 @@ describe('rows', () => {
 });
 
 describe('a header', () => {
+  test.each([
+    ['x'.repeat(2 * MAX_LINE_BYTES), 'is longer than 65536 bytes'],
+    ['"sub', 'opens a quote and never closes it'],
+    ['s"ub"', 'has a quote where none can be'],
+  ])('that cannot be read is refused for that', async (header, why) => {
+    const message = `The CSV is broken: the row that begins at line 1 ${why}. From there on nothing was read.`;
+    await expect(rowsOf(`${header}\nalice\n`)).rejects.toMatchObject({ code: 'ERR_CSV_ROW', message });
+  });
+
   test.each([
     ['sub,email', "The header is 'sub,email'; expected sub and optionally name."],
     ['name', "The header is 'name'; expected sub and optionally name."],

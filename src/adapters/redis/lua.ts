@@ -75,14 +75,14 @@ end
  * that is gone breaks the script off halfway (Redis 7.0: "non local key"). So what may empty a key is the last to touch it.
  */
 export const EXPIRY = `
--- Expired entries, and whether there may be more of them.
+-- Expired entries, and how many members were looked at for them: of those that expired first a thousand at most.
 local function expired_entries(set)
   local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
   local members = {}
   for i = 1, #found, 2 do
     if parse(found[i], tonumber(found[i + 1])) then members[#members + 1] = found[i] end
   end
-  return members, #found == ${2 * MEMBERS_PER_CALL}
+  return members, #found / 2
 end
 
 -- Of the live entries but those that are going, without reading all of them; nil where there are none.
@@ -113,25 +113,23 @@ local function drop(set, labels, dropped)
   call_in_portions('ZREM', set, dropped)
 end
 
--- Those of these members, and all others of ours: a field that no entry could have is somebody else's. Whether there may be more.
-local function drop_labels(labels, members)
-  local scanned = redis.call('HSCAN', labels, 0, 'COUNT', ${MEMBERS_PER_CALL})
-  local fields, is_more = { unpack(members) }, false
+-- Those of these members, and of some thousand fields behind a cursor those of ours: a field that no entry could have is
+-- somebody else's. The next cursor; '0' where it has been through all of them.
+local function drop_labels(labels, members, cursor)
+  local scanned = redis.call('HSCAN', labels, cursor, 'COUNT', ${MEMBERS_PER_CALL})
+  local fields = { unpack(members) }
   for i = 1, #scanned[2], 2 do
-    if parse(scanned[2][i], 1) then
-      fields[#fields + 1] = scanned[2][i]
-      is_more = scanned[1] ~= '0'
-    end
+    if parse(scanned[2][i], 1) then fields[#fields + 1] = scanned[2][i] end
   end
   if #fields > 0 then redis.call('HDEL', labels, unpack(fields)) end
-  return is_more
+  return scanned[1]
 end
 
--- With no entry left: whether there may be more labels.
-local function finish(set, labels, dropped, exp)
+-- With no entry left all labels go: from which cursor on there may be more of them, '0' where there are none.
+local function finish(set, labels, dropped, exp, cursor)
   local labelled = redis.call('TYPE', labels).ok == 'hash'
   if exp == nil then
-    local is_more = labelled and drop_labels(labels, dropped)
+    local rest = labelled and drop_labels(labels, dropped, cursor or '0') or '0'
     local noted = redis.call('ZMSCORE', set, '${STATUS_MEMBER}', '${VERSION_MEMBER}')
     if noted[1] then dropped[#dropped + 1] = '${STATUS_MEMBER}' end
     if noted[2] then dropped[#dropped + 1] = '${VERSION_MEMBER}' end
@@ -140,12 +138,13 @@ local function finish(set, labels, dropped, exp)
     else
       call_in_portions('ZREM', set, dropped)
     end
-    return is_more
+    return rest
   end
   local at = string.format('%.0f', exp + tolerance)
   if labelled then redis.call('EXPIREAT', labels, at) end
   redis.call('EXPIREAT', set, at)
   drop(set, labels, dropped)
+  return '0'
 end
 `;
 

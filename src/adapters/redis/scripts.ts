@@ -29,12 +29,14 @@ end
  * changes nothing.
  *
  * Of up to a thousand that live exactly the oldest go. In a larger set they are looked for among the thousand that expire
- * first, of which the newest stay: as many as may stay at all, but 500 at most, so that there is an end. So what goes is
- * among what has to go, and until all of that has gone the subject has more than the maximum; only with a maximum above
- * 500, and tokens of unlike lifetimes, a newer one that expires early may go before an older one.
+ * first, of which the newest stay, as many as may stay at all. So what goes is among what has to go, and until all of that
+ * has gone the subject has more than the maximum. That is not to be had where more than half of them may stay, nor where
+ * members that are none of ours stand among them, for how many more there are behind them no count tells: there it ends with
+ * an entry that is added, and leaves the room for it to be made by whoever called.
  *
  * ARGV: horizon, tolerance, and for each entry: member, exp, maximum (0: none), label ('': none), status score ('': none),
- * version. Answers: 1, how many entries are done, then member and exp of each entry that made room.
+ * version. Answers: 1, how many entries are done, whether room is still to be made for the last of them (1 or 0), then member
+ * and exp of each entry that made room.
  */
 export const REGISTER = script(
   SUBJECT,
@@ -42,7 +44,7 @@ export const REGISTER = script(
   EXPIRY,
   STATUS,
   `
-local answer = {1, 0}
+local answer = {1, 0, 0}
 -- What is to go goes at the end, so that what may empty a key is the last to touch it.
 local dropped, gone, looked_at = {}, {}, 0
 
@@ -51,16 +53,18 @@ local function is_older(a, b)
   return a.jti < b.jti
 end
 
--- Whether all of it was made.
+-- Whether all of it was made, and whether it is left to be made.
 local function make_room(member, maximum)
   local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, ${MEMBERS_PER_CALL})
   looked_at = looked_at + #found / 2
   local others, beyond = {}, redis.call('ZCOUNT', set, '(' .. horizon, '+inf') - #found / 2
   local status = redis.call('ZSCORE', set, '${STATUS_MEMBER}')
   local unseen = { [member] = true, ['${STATUS_MEMBER}'] = status and tonumber(status) > horizon or nil }
+  local strangers = 0
   for i = 1, #found, 2 do
     unseen[found[i]] = nil
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
+    if not iat and found[i] ~= '${STATUS_MEMBER}' then strangers = strangers + 1 end
     if iat and found[i] ~= member and not gone[found[i]] then
       others[#others + 1] = { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from) }
     end
@@ -69,8 +73,10 @@ local function make_room(member, maximum)
   if beyond > 0 then
     for _ in pairs(unseen) do beyond = beyond - 1 end
     excess = excess + beyond
-    local most = math.max(0, #others - math.min(maximum - 1, ${MEMBERS_PER_CALL / 2}))
-    if excess > most then excess, is_all = most, most == 0 end
+    if excess > 0 and beyond > 0 then
+      if strangers > 0 or maximum > ${MEMBERS_PER_CALL / 2} then return true, true end
+      excess, is_all = #others - maximum + 1, false
+    end
   end
   if excess > 0 then table.sort(others, is_older) end
   for i = 1, excess do
@@ -78,7 +84,7 @@ local function make_room(member, maximum)
     answer[#answer + 1] = others[i].member
     answer[#answer + 1] = others[i].score
   end
-  return is_all
+  return is_all, false
 end
 
 for i = 3, #ARGV, 6 do
@@ -90,8 +96,14 @@ for i = 3, #ARGV, 6 do
     local labels_type = redis.call('TYPE', labels).ok
     if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
   end
-  if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
+  local is_all, is_left = true, false
+  if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum then is_all, is_left = make_room(member, maximum) end
+  if not is_all then break end
   answer[2] = answer[2] + 1
+  if is_left then
+    answer[3] = 1
+    break
+  end
 end
 
 local last = last_exp(set, gone)
@@ -105,7 +117,8 @@ return answer
 /**
  * Notes the user's status where there are entries and no newer version is known.
  *
- * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether it was noted.
+ * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether labels may be left without an entry (1 or 0), for
+ * {@link TIDY}.
  */
 export const SET_STATUS = script(
   SUBJECT,
@@ -114,10 +127,10 @@ export const SET_STATUS = script(
   STATUS,
   `
 if last_exp(set) == nil then
-  finish(set, labels, (expired_entries(set)), nil)
-  return {1, 0}
+  return {1, finish(set, labels, (expired_entries(set)), nil) ~= '0' and 1 or 0}
 end
-return {1, note_status(ARGV[3], ARGV[4])}
+note_status(ARGV[3], ARGV[4])
+return {1, 0}
 `,
 );
 
@@ -165,12 +178,13 @@ local function sift(members)
   return going, count
 end
 
--- What has expired goes with it.
+-- What has expired goes with it: how many members were looked at for that, and whether there may be labels left.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
-  for _, member in ipairs((expired_entries(set))) do going[#going + 1] = member end
-  finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
+  local expired, looked_at = expired_entries(set)
+  for _, member in ipairs(expired) do going[#going + 1] = member end
+  return looked_at, finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil) ~= '0'
 end
 
 local function add_counts(answer)
@@ -189,7 +203,7 @@ end
  *
  * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base
  * 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are left and the place of
- * each among the subjects, from 0; how many entries matched and in how many subjects; then the largest iat among these (-1:
+ * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link TIDY}; how many entries matched and in how many subjects; then the largest iat among these (-1:
  * none), and key id and count of each key among them.
  */
 export const REMOVE = script(
@@ -197,7 +211,7 @@ export const REMOVE = script(
   EXPIRY,
   REMOVING,
   `
-local seen, matched, subjects, large = 0, 0, 0, {}
+local seen, matched, subjects, large, labelled = 0, 0, 0, {}, {}
 for i = 1, #KEYS, 2 do
   local set, labels = KEYS[i], KEYS[i + 1]
   local live = seen >= ${MEMBERS_PER_CALL} and {} or redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, '(${TOO_LARGE}', 'LIMIT', 0, ${MEMBERS_PER_CALL + 1})
@@ -214,11 +228,17 @@ for i = 1, #KEYS, 2 do
       subjects = subjects + 1
     end
     -- Where nothing goes nothing is written: a removal everywhere passes by every subject.
-    if count > 0 or #live == 0 then remove(set, labels, going, #live) end
+    if count > 0 or #live == 0 then
+      local looked_at, is_labelled = remove(set, labels, going, #live)
+      seen = seen + looked_at
+      if is_labelled then labelled[#labelled + 1] = (i - 1) / 2 end
+    end
   end
 end
 local answer = {seen, #large}
 for _, place in ipairs(large) do answer[#answer + 1] = place end
+answer[#answer + 1] = #labelled
+for _, place in ipairs(labelled) do answer[#answer + 1] = place end
 answer[#answer + 1] = matched
 answer[#answer + 1] = subjects
 return add_counts(answer)
@@ -230,7 +250,8 @@ return add_counts(answer)
  * portion the keys get their new expiry, or go.
  *
  * KEYS: set, labels. ARGV: as of {@link REMOVE}, then cursor, and whether an earlier portion removed anything (1 or 0).
- * Answers: 1, then how many entries matched, the largest iat, and key id and count of each key; the next cursor is the last.
+ * Answers: 1, then whether labels may be left without an entry (1 or 0), how many entries matched, the largest iat, and key id
+ * and count of each key; the next cursor is the last.
  */
 export const REMOVE_PORTION = script(
   SUBJECT,
@@ -246,12 +267,13 @@ for i = 1, #found, 2 do
   if exp > horizon and exp < ${TOO_LARGE} then live[#live + 1] = found[i] end
 end
 local going, matched = sift(live)
+local is_labelled = false
 if cursor ~= '' then
   drop(set, labels, going)
 elseif matched > 0 or ARGV[8] == '1' or last_exp(set) == nil then
-  remove(set, labels, going)
+  is_labelled = select(2, remove(set, labels, going))
 end
-local answer = add_counts({1, matched})
+local answer = add_counts({1, is_labelled and 1 or 0, matched})
 answer[#answer + 1] = cursor
 return answer
 `,
@@ -261,18 +283,21 @@ return answer
  * Removes these entries and what has expired, and has both keys expire with the last entry that stays. At most a thousand
  * members are given, and a thousand go that have expired.
  *
- * KEYS: set, labels. ARGV: horizon, tolerance, members. Answers: 1, then how many of these entries lived, whether anything
- * was there, and whether there may be more of what has expired or was left behind.
+ * KEYS: set, labels. ARGV: horizon, tolerance, a cursor of the labels ('0': the first), members. Answers: 1, then how many of
+ * these entries lived, whether anything was there, whether there may be more that has expired, and from which cursor on there
+ * may be labels that were left behind ('0': there are none).
  */
 export const TIDY = script(
   SUBJECT,
   ENTRIES,
   EXPIRY,
   `
-if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0} end
-local dropped, is_full = expired_entries(set)
+if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0, '0'} end
+local dropped, looked_at = expired_entries(set)
+-- Where all of them are strangers, there is nothing that another call could drop.
+local is_full = looked_at == ${MEMBERS_PER_CALL} and #dropped > 0
 local going, removed = {}, 0
-for i = 3, #ARGV do
+for i = 4, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
   if score and tonumber(score) > horizon and not going[ARGV[i]] then
     dropped[#dropped + 1] = ARGV[i]
@@ -280,7 +305,7 @@ for i = 3, #ARGV do
     removed = removed + 1
   end
 end
-local is_more = finish(set, labels, dropped, last_exp(set, going))
-return {1, removed, 1, (is_full or is_more) and 1 or 0}
+local rest = finish(set, labels, dropped, last_exp(set, going), ARGV[3])
+return {1, removed, 1, is_full and 1 or 0, rest}
 `,
 );

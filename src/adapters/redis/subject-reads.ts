@@ -1,4 +1,4 @@
-import type { SurveyedSubject } from '../../domain/ports.js';
+import type { SubjectDetails, SurveyedSubject } from '../../domain/ports.js';
 import type { Request } from './batching.js';
 import { type BulkAnswer, readInBulk } from './bulk-reads.js';
 import type { RedisNode } from './connect.js';
@@ -45,6 +45,12 @@ export interface LargeSubject {
   bytes: number | null;
 }
 
+/** A subject of which nothing is left but labels: they say when that expires. */
+interface LabelsAlone {
+  located: LocatedSubject;
+  details: SubjectDetails;
+}
+
 /** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
 export class SubjectReader {
   readonly #whole: WholeRegistry;
@@ -74,6 +80,7 @@ export class SubjectReader {
     const answers = await readInBulk(this.#whole, node, asked);
     const shown: SurveyedSubject[] = [];
     const large: LargeSubject[] = [];
+    const labelsAlone: LabelsAlone[] = [];
     let size = 0;
     for (const [index, answer] of answers.entries()) {
       const located = subjects[index] as LocatedSubject;
@@ -91,7 +98,7 @@ export class SubjectReader {
       const { entries, malformed, expired, ours, user } = this.#readMembers(set, labelOf);
       const details = withDetails ? { expiresAt, expired, user } : null;
       if (details !== null && ours === 0 && [...(labelOf?.keys() ?? [])].some(isEntryMember)) {
-        details.expiresAt = await this.#expiryOf(node, located.slot, located.labels);
+        labelsAlone.push({ located, details });
       } else if (withDetails ? ours === 0 : entries.length === 0 && (malformed === 0 || ours === 0)) continue;
       shown.push({
         sub: located.sub,
@@ -104,6 +111,7 @@ export class SubjectReader {
         details,
       });
     }
+    if (labelsAlone.length > 0) await this.#readExpiries(node, labelsAlone);
     return { shown, large, size };
   }
 
@@ -199,9 +207,15 @@ export class SubjectReader {
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 
-  async #expiryOf(node: RedisNode | null, slot: number, key: string): Promise<number | null> {
-    const { replies } = await this.#ask(node, { slot, commands: [['expiretime', key]] });
-    return toTime(replies[0]);
+  async #readExpiries(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<void> {
+    const asked = subjects.map(({ located: { slot, labels } }): Request => {
+      return { slot, commands: [['expiretime', labels]] };
+    });
+    const answers = await readInBulk(this.#whole, node, asked);
+    for (const [index, { replies }] of answers.entries()) {
+      const { details } = subjects[index] as LabelsAlone;
+      details.expiresAt = toTime(replies[0]);
+    }
   }
 
   /** The replies to {@link readsOf}. */

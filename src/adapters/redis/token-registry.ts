@@ -18,6 +18,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
+import { liveExp } from '../../domain/token-registry.js';
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';
@@ -33,14 +34,14 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import { listNodes } from './nodes.js';
-import { registerInTurn } from './registering.js';
+import { byAge, registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
 import { readScores } from './scores.js';
 import { SET_STATUS } from './scripts.js';
 import { RedisStandings } from './standings.js';
 import { SubjectReader } from './subject-reads.js';
 import { survey, type TakeSurveyed } from './survey.js';
-import { tidy } from './tidying.js';
+import { tidy, tidySubject } from './tidying.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -110,7 +111,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const [exp = null, status = null, version = null] = scores;
     const user = notedStatus(status, version);
     return {
-      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      exp: liveExp(exp, now, this.#tolerance),
       user: user !== null && user.until > now ? user : null,
     };
   }
@@ -127,10 +128,13 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
-    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
+    const keys = this.#keyspace.keysOf(sub);
+    const { entries, labels, slot } = keys;
     const args = this.#timed(now, [statusScore(user), user.version]);
     const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
     if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
+    const [, areLabelsLeft] = replies[0] as number[];
+    if (areLabelsLeft === 1) await tidySubject(this.#whole(), keys, [], this.#timed(now, []));
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
@@ -190,8 +194,4 @@ export class RedisTokenRegistry implements TokenRegistry {
 /** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
 function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
   return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
-}
-
-function byAge(a: RegistryEntry, b: RegistryEntry): number {
-  return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }

@@ -52,9 +52,7 @@ export class SqlSecurityLog implements SecurityLog {
     return inOrder(rows);
   }
 
-  async findConcerningSubjects(
-    tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
-  ): Promise<SecurityEvent[]> {
+  async findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]> {
     const log = this.#db.selectFrom('security_log').selectAll();
     const subs = [...new Set(tokens.map(({ sub }) => sub))];
     const ofSubjects = await inPortions(subs, (portion) =>

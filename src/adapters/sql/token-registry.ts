@@ -17,7 +17,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
-import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
+import { LEFT_BY_INTERRUPTION, liveExp } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import type { Schema, SqlExecutor } from './schema.js';
@@ -64,7 +64,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const { exp, user } = await readStanding(this.#db, sub, entry);
     return {
-      exp: exp !== null && exp > now - this.#tolerance ? exp : null,
+      exp: liveExp(exp, now, this.#tolerance),
       user: user !== null && user.until > now ? user : null,
     };
   }
@@ -163,7 +163,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         }
       }
       await forgetUsersWithoutEntries(db);
-      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true };
+      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true, failure: null };
     });
   }
 

@@ -29,7 +29,7 @@ export function snapshotReport(report: SnapshotReport): View {
 }
 
 export function restorationReport(report: RestorationReport, dryRun: boolean): View {
-  const { facts, entries, restored, skipped, complete, missed } = report;
+  const { facts, entries, restored, unchanged, skipped, complete, missed } = report;
   const { createdAt, backend, prefix } = facts;
   const reasons = SKIP_REASONS.filter((reason) => skipped[reason] > 0);
   const name = [backend, prefix].join(' ').trim();
@@ -37,7 +37,7 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
     shape: 'report',
     id: String(restored),
     data: {
-      ...{ entries, restored, dryRun, complete },
+      ...{ entries, restored, unchanged, dryRun, complete },
       skipped: Object.fromEntries(SKIP_REASONS.map((reason) => [reason, skipped[reason]])),
       manifest: { createdAt, backend, prefix },
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
@@ -45,7 +45,10 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
     sections: [
       {
         title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${counted(entries, 'entry', 'entries')}`,
-        lines: [`The manifest is of ${name}, ${isoTime(createdAt)}.`],
+        lines: [
+          `The manifest is of ${name}, ${isoTime(createdAt)}.`,
+          ...(unchanged === 0 ? [] : [thereAlready(unchanged)]),
+        ],
         columns: [],
         rows: [],
       },
@@ -56,6 +59,10 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
       },
     ],
   };
+}
+
+function thereAlready(unchanged: number): string {
+  return `${counted(unchanged, 'entry was', 'entries were')} there already.`;
 }
 
 const WORDS: Record<SkipReason, string> = {

@@ -20,11 +20,11 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
       {
         title: headline(report, dryRun),
         ...(manifest === null ? {} : { lines: [whatIsFiled(matched, manifest)] }),
-        columns: ['node', 'matched', 'removed'],
-        rows: [
-          ...byNode.map((row) => [row.node, grouped(row.matched), grouped(row.removed)]),
-          ['all', grouped(matched), grouped(removed)],
-        ],
+        columns: ['node', 'matched', ...(dryRun ? [] : ['removed'])],
+        rows: [...byNode, { node: 'all', matched, removed }].map((row) => [
+          ...[row.node, grouped(row.matched)],
+          ...(dryRun ? [] : [grouped(row.removed)]),
+        ]),
       },
       byKidSection(byKid),
     ],

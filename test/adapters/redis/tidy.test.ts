@@ -2,13 +2,15 @@ import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace, type SubjectKeys } from '../../../src/adapters/redis/keyspace.js';
 import type { TokenRegistry } from '../../../src/domain/ports.js';
-import { redisNodes } from '../../support/servers.js';
+import { redisNodes, startRedis, startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
+  crowd,
   entryAt,
   openRegistry,
   parseNode,
   realNow,
+  redisCli,
   surveyAll,
 } from './registry-under-test.js';
 
@@ -102,5 +104,71 @@ describe('tidy', () => {
 
     expect(await client.exists(keys.entries)).toBe(0);
     expect(await client.exists(keys.labels)).toBe(0);
+  });
+
+  describe('of which a part fails', () => {
+    let server: Awaited<ReturnType<typeof startRedis>>;
+    beforeAll(async () => {
+      server = await startRedis();
+    });
+    afterAll(() => server.stop());
+
+    test('counts what was done, and says what failed', async () => {
+      const all = openRegistry([server.node], { mode: 'standalone' });
+      const subs = ['locked-1', ...crowd(150), 'locked-2'];
+      await all.registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
+      const patterns = [`~${all.prefix}:{user-*`, '&*', '+@all'];
+      await redisCli(server.node, 'ACL', 'SETUSER', 'limited', 'on', '>pw', ...patterns);
+      const limited = openRegistry([server.node], {
+        ...{ mode: 'standalone', prefix: all.prefix, username: 'limited', password: 'pw' },
+      });
+      const entries = [entryAt(now, 'a')];
+
+      const outcome = await limited.registry.tidy(
+        subs.map((sub) => ({ sub, entries })),
+        now,
+      );
+
+      expect(outcome).toMatchObject({
+        ...{ removed: 150, byNode: [{ node: server.node, removed: 150 }] },
+        failure: { code: 'ERR_REDIS_FORBIDDEN' },
+      });
+      expect((await surveyAll(all.registry)).subjects.map(({ sub }) => sub).sort()).toEqual([
+        ...['locked-1', 'locked-2'],
+      ]);
+      await expect(limited.registry.tidy([{ sub: 'locked-1', entries }], now)).rejects.toMatchObject({
+        code: 'ERR_REDIS_FORBIDDEN',
+      });
+      await Promise.all([all.close(), limited.close()]);
+    });
+
+    test.each(['SIGSTOP', 'SIGKILL'] as const)(
+      'waits once for a master that is gone (%s), and the others are done',
+      async (signal) => {
+        const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
+        const nodes = cluster.nodes.map(({ node }) => node);
+        const timeoutMs = 2000;
+        const opened = openRegistry(nodes, { timeoutMs });
+        const subs = crowd(500);
+        const entries = [entryAt(now, 'a')];
+        await opened.registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
+        const [, gone] = cluster.nodes;
+        const { subjects } = await surveyAll(opened.registry);
+        const stays = subjects.filter(({ node }) => node === gone?.node).length;
+        process.kill(gone?.pid ?? 0, signal);
+
+        const begun = performance.now();
+        const outcome = await opened.registry.tidy(
+          subs.map((sub) => ({ sub, entries })),
+          now,
+        );
+
+        expect(performance.now() - begun).toBeLessThan(2 * timeoutMs);
+        expect(stays).toBeGreaterThan(100);
+        expect(outcome).toMatchObject({ removed: 500 - stays, failure: { kind: 'unavailable' } });
+        await opened.close();
+        await cluster.stop();
+      },
+    );
   });
 });

@@ -259,6 +259,68 @@ describe('a single server', () => {
   });
 });
 
+test('expired members count for how much one call of a removal looks at', async () => {
+  const server = await startRedis();
+  const single = openRegistry([server.node], { mode: 'standalone' });
+  const fillAll = `
+    for i = 1, 20 do
+      local key = '${single.prefix}:{user-' .. i .. '}'
+      for j = 1, 900 do redis.call('ZADD', key, ${now - 3600}, '1.a.' .. j) end
+      redis.call('ZADD', key, ${now + 600}, '1.b.live')
+    end`;
+  const scripts = async () =>
+    Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await redisCli(server.node, 'INFO', 'commandstats'))?.[1]);
+  // Once it is known.
+  await single.registry.remove('nobody', {}, now);
+  await redisCli(server.node, 'EVAL', fillAll, 0);
+  const before = await scripts();
+  expect(await single.registry.removeEverywhere({}, { now })).toMatchObject({
+    ...{ removed: 20, subjects: 20, complete: true },
+  });
+  // 18,020 members, and a call looks at no more than what is left of a thousand and one more set.
+  expect((await scripts()) - before).toBeGreaterThanOrEqual(10);
+  expect(await redisCli(server.node, 'DBSIZE')).toBe('0');
+  await single.close();
+  await server.stop();
+});
+
+test.each([
+  ['tidy', () => registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now)],
+  ['remove', () => registry.remove('alice', {}, now)],
+  ['removeEverywhere', () => registry.removeEverywhere({}, { now })],
+  ['removeEverywhere from a large set', () => registry.removeEverywhere({}, { now })],
+  [
+    'setUserStatus',
+    async () => {
+      await raw('ZREM', `${prefix}:{alice}`, `1.${(now - 10).toString(36)}.a`);
+      await registry.setUserStatus('alice', { status: 'enabled', version: 1, until: now + 60 }, now);
+    },
+  ],
+] as const)(
+  '%s leaves no label without its entry, however many fields of strangers there are',
+  async (name, act) => {
+    if (name.includes('large')) await fill('alice', 'x', 1500);
+    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
+    const script = `
+    for i = 1, 20000 do redis.call('HSET', KEYS[1], 'theirs-' .. i, '') end
+    for i = 1, 50 do redis.call('HSET', KEYS[1], '1.a.stale' .. i, '') end`;
+    const { entries, labels } = keyspace(prefix).keysOf('alice');
+    await raw('EVAL', script, 1, labels);
+    await act();
+    expect(await raw('HLEN', labels)).toBe('20000');
+    expect(await raw('EXISTS', entries)).toBe('0');
+  },
+);
+
+test('a subject of which a thousand strangers have expired is tidied, and done with', async () => {
+  const script = `for i = 1, 1500 do redis.call('ZADD', KEYS[1], 5, 'theirs-' .. i) end`;
+  await raw('EVAL', script, 1, `${prefix}:{alice}`);
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const { removed } = await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+  expect(removed).toBe(1);
+  expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('1500');
+});
+
 describe('a connection that breaks before it has told what was removed', () => {
   test('leaves a count that is not called complete, and no entry: a single server', async () => {
     const server = await startRedis();
