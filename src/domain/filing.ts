@@ -4,7 +4,8 @@ import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
 import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside, isSilence } from './reachability.js';
-import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, matches, UNCOUNTED } from './token-registry.js';
+import { matches } from './registry-entry.js';
+import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from './token-registry.js';
 import { type WalkControl, walkControl } from './walk-control.js';
 
 export interface FilingInput extends WalkControl {

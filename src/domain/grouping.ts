@@ -1,4 +1,4 @@
-import type { EntryName } from './token-registry.js';
+import type { EntryName } from './registry-entry.js';
 
 /** What Map.groupBy is from Node 21 on. */
 export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Map<Key, T[]> {

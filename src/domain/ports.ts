@@ -9,6 +9,7 @@ import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
 import type { TokenRegistry } from './token-registry.js';
 import type { User, UserStatus } from './user.js';
 
+export type * from './registry-entry.js';
 export type * from './token-registry.js';
 export type { User, UserStatus } from './user.js';
 

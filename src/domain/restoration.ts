@@ -6,11 +6,12 @@ import type { Administration, EntryName, Registration, User, UserDirectory } fro
 import { excerpt } from './prose.js';
 import { isFailureOutside } from './reachability.js';
 import { registerMany } from './registering.js';
+import { liveExp } from './registry-entry.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { subjectFault } from './subject.js';
 import { tidyAll } from './tidying.js';
-import { INTERRUPTED, liveExp } from './token-registry.js';
+import { INTERRUPTED } from './token-registry.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [

@@ -1,4 +1,5 @@
-import type { EntryName, TokenRegistry } from './token-registry.js';
+import type { EntryName } from './registry-entry.js';
+import type { TokenRegistry } from './token-registry.js';
 
 /** Removes exactly these entries, for whom a part of that is not enough. @throws JwtctlError where some of it could not be done */
 export async function tidyAll(

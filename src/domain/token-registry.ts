@@ -1,15 +1,7 @@
 /** The port to the registry of live tokens, on Redis Cluster, Redis and SQLite. Times are NumericDate seconds. */
 import type { JwtctlError } from './errors.js';
+import type { EntryFilter, EntryName, RegistryEntry } from './registry-entry.js';
 import type { UserStatus } from './user.js';
-
-/** A live token as the registry knows it. */
-export interface RegistryEntry {
-  jti: string;
-  /** {@link SigningKey.id} of the key that signed it. */
-  keyId: number;
-  iat: number;
-  exp: number;
-}
 
 /** A user's status as the user directory gave it at some moment. */
 export interface KnownUserStatus {
@@ -18,9 +10,6 @@ export interface KnownUserStatus {
   /** Until then the status may be used without asking the directory again. */
   until: number;
 }
-
-/** What tells an entry from all others of its subject. */
-export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
 export interface RegistrationOptions {
   now: number;
@@ -34,27 +23,6 @@ export interface RegistrationOptions {
 export interface Registration extends RegistrationOptions {
   sub: string;
   entry: RegistryEntry;
-}
-
-/** Which entries are meant; what is absent restricts nothing. */
-export interface EntryFilter {
-  jti?: string;
-  keyId?: number;
-  /** Inclusive: entries with `iat <= issuedBefore`. */
-  issuedBefore?: number;
-}
-
-export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFilter): boolean {
-  return (
-    (keyId === undefined || entry.keyId === keyId) &&
-    (issuedBefore === undefined || entry.iat <= issuedBefore) &&
-    (jti === undefined || entry.jti === jti)
-  );
-}
-
-/** What an entry's `exp` is worth at `now`: null where it has expired, and where there is none. */
-export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
-  return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
 }
 
 /**

@@ -6,8 +6,8 @@ import { freeze } from '../domain/freezing.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
+import { liveExp } from '../domain/registry-entry.js';
 import { statusMeanwhile, usableStatus } from '../domain/standing.js';
-import { liveExp } from '../domain/token-registry.js';
 import {
   checkJws,
   checkStanding,

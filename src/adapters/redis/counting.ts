@@ -1,5 +1,5 @@
 import type { EntryFilter, WideRemoval } from '../../domain/ports.js';
-import { matches } from '../../domain/token-registry.js';
+import { matches } from '../../domain/registry-entry.js';
 import { readEverywhere, type SurveyOptions } from './survey.js';
 import type { WholeRegistry } from './walk.js';
 

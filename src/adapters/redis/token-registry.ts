@@ -18,7 +18,7 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
-import { liveExp } from '../../domain/token-registry.js';
+import { liveExp } from '../../domain/registry-entry.js';
 import { Batcher } from './batching.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
 import { countEverywhere } from './counting.js';

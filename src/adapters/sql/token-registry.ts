@@ -17,7 +17,8 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports.js';
-import { LEFT_BY_INTERRUPTION, liveExp } from '../../domain/token-registry.js';
+import { liveExp } from '../../domain/registry-entry.js';
+import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import type { Schema, SqlExecutor } from './schema.js';
