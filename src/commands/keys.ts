@@ -73,7 +73,7 @@ export const defineKeys: DefineGroup = (group, run) => {
     .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
     .option(
       '--wait [duration]',
-      'wait for what is missing of keys.publishLead, and then so long at most (default: keys.publishLead once more, whatever --timeout says) until the verifiers that run have loaded the next key; with --now too',
+      'wait for what is missing of keys.publishLead, and then so long at most (default: keys.publishLead) for verifiers to load the next key; with --now too',
       durationFlag,
     )
     .option('--force', 'go on without verifiers that run and have not loaded the next key')

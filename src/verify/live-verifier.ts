@@ -59,7 +59,8 @@ export async function openLiveVerifier(
     context.users(),
   ]);
   const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
-  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: own.grace });
+  const graceSeconds = Math.max(own.grace, LEAST_GRACE_SECONDS);
+  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
@@ -82,7 +83,7 @@ export async function openLiveVerifier(
       issuer: token.issuer,
       audience: token.audience,
       clockToleranceSeconds: token.clockTolerance,
-      graceSeconds: Math.max(own.grace, LEAST_GRACE_SECONDS),
+      graceSeconds,
       rememberedTokens: own.rememberedTokens,
       nearCache,
     },

@@ -197,6 +197,13 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['b']);
       });
 
+      test('of entries of one moment the first by the bytes of its jti makes room, and then by its key', async () => {
+        const [second, first] = [entry('x', { keyId: 2, exp: now + 60 }), entry('x', { keyId: 1 })];
+        await register('alice', entry('y', { exp: now + 30 }), second, first, entry('Z'));
+        const evicted = await registry.register('alice', entry('new', { iat: now }), { now, maxPerSubject: 3 });
+        expect(evicted).toEqual([entry('Z'), first]);
+      });
+
       test('neither a status, nor another subject, nor what has expired takes up room', async () => {
         await registry.register('alice', entry('old', { exp: now + 10 }), { now, user: status() });
         await register('bob', entry('b'));
@@ -402,6 +409,16 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice')).toBe('disabled');
         await registry.setUserStatus('alice', status({ version: 0, until: now + 90 }), now);
         expect(await userOf('alice', now + 89)).toBe('enabled');
+      });
+
+      test('version 0, of a directory that has none, takes the place of any other', async () => {
+        await registry.register('alice', entry('a'), { now, user: status({ version: 3 }) });
+        await registry.setUserStatus('alice', status({ version: 0, status: 'disabled' }), now);
+        expect(await userOf('alice')).toBe('disabled');
+        await registry.register('alice', entry('b'), { now, user: status({ version: 0 }) });
+        expect(await userOf('alice')).toBe('enabled');
+        await registry.setUserStatus('alice', status({ version: 1, status: 'disabled' }), now);
+        expect(await userOf('alice')).toBe('disabled');
       });
 
       test('is no entry and lengthens no life', async () => {

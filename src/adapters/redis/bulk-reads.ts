@@ -12,8 +12,9 @@ export interface BulkAnswer {
 }
 
 /**
- * Asks one master very much at once; without one each request goes to whoever serves its slot. What it cannot answer any more (a slot has moved, the connection is lost, a script is
- * not known) goes the way of all other requests, which follows redirects: so only what may be asked twice may be asked here.
+ * Asks one master very much at once; without one each request goes to whoever serves its slot. What it cannot answer any
+ * more (a slot has moved, the connection is lost, a script is not known) goes the way of all other requests, which follows
+ * redirects: so only what may be asked twice may be asked here.
  *
  * @throws JwtctlError where somebody who should answer does not
  */

@@ -17,7 +17,10 @@ export interface Question {
 /** How long a server that refused to tell of changes is asked each time, in milliseconds. */
 const UNTRACKED_MS = 60_000;
 
-/** More than these at a time, and a server that hangs would fill the memory before it is given up. */
+/**
+ * With so many on their way nothing more is asked: a server that hangs would fill the memory before it is given up. What
+ * came in one turn goes out whole, for whoever asks holds it anyway.
+ */
 const MOST_PENDING = 20_000;
 
 export interface LaneOptions {
@@ -52,7 +55,7 @@ export class Lane {
 
   ask(questions: readonly Question[], timeoutMs: number): void {
     const connection = this.#open();
-    if (connection.pending + questions.length > MOST_PENDING) {
+    if (connection.pending >= MOST_PENDING) {
       for (const { answer } of questions) answer(null, tooMany());
       return;
     }
@@ -116,7 +119,7 @@ function tooMany(): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_REDIS_BUSY',
-    `A master has ${MOST_PENDING} questions to answer and is asked no more.`,
+    `A master has ${MOST_PENDING} questions or more to answer and is asked no more.`,
     { hint: 'Try again in a moment, or spread the load over more processes.' },
   );
 }

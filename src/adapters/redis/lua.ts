@@ -148,8 +148,8 @@ local function finish(set, labels, dropped, exp, cursor)
 end
 `;
 
-/** The members of a sorted set in portions, each once that is there all the while. */
-export const PAGING = `
+/** The order of members. */
+export const ORDER = `
 -- By bytes, as a sorted set orders its members; Lua compares strings by the locale.
 local function is_before(one, other)
   for i = 1, math.min(#one, #other) do
@@ -158,7 +158,10 @@ local function is_before(one, other)
   end
   return #one < #other
 end
+`;
 
+/** The members of a sorted set in portions, each once that is there all the while. With {@link ORDER}. */
+export const PAGING = `
 -- How many members come before this place in the order, or hold it. Whoever held it may be gone.
 local function rank_behind(set, score, member)
   local low, high = redis.call('ZCOUNT', set, '-inf', '(' .. score), redis.call('ZCOUNT', set, '-inf', score)

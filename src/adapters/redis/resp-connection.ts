@@ -76,6 +76,7 @@ export class RespConnection {
     const { host, port, tls, password, username } = nodeOptions(this.#redis, this.#node);
     const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port });
     socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const parser = new RespParser((reply) => this.#take(reply), this.#options.onPush);
     socket.on('data', (chunk) => {
       try {
@@ -123,3 +124,5 @@ export class RespConnection {
 }
 
 const FORGOTTEN_AT_ONCE = 4096;
+/** Sooner than a firewall in between forgets a connection that is silent, and drops what comes next without a word. */
+const KEEP_ALIVE_MS = 30_000;

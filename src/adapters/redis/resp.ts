@@ -78,6 +78,10 @@ export function numberAt(bulks: Bulks, index: number): number {
   return value;
 }
 
+export function numberOrNullAt(bulks: Bulks, index: number): number | null {
+  return startOf(bulks, index) === -1 ? null : numberAt(bulks, index);
+}
+
 export function stringOrNullAt(bulks: Bulks, index: number): string | null {
   return startOf(bulks, index) === -1 ? null : stringAt(bulks, index);
 }
@@ -92,31 +96,22 @@ export function encodeCommands(commands: readonly Command[]): string {
   const parts: string[] = [];
   for (const words of commands) {
     parts.push(`*${words.length}\r\n`);
-    for (const word of words) parts.push(encodeWord(word));
+    for (const word of words) parts.push(encodedWords.get(word) ?? encodeWord(word));
   }
   return parts.join('');
 }
 
-/** The names and options of commands are short, and come again and again. */
 function encodeWord(word: string | number): string {
-  if (typeof word === 'number' || word.length > LONGEST_NAME) return encodeBulk(String(word));
-  let encoded = encodedNames.get(word);
-  if (encoded === undefined) {
-    encoded = encodeBulk(word);
-    if (encodedNames.size < REMEMBERED_NAMES) encodedNames.set(word, encoded);
-  }
-  return encoded;
-}
-
-function encodeBulk(value: string): string {
+  const value = String(word);
   const length = Buffer.byteLength(value);
   const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
   return `$${length}\r\n${bytes}\r\n`;
 }
 
-const encodedNames = new Map<string, string>();
-const REMEMBERED_NAMES = 100;
-const LONGEST_NAME = 'getkeysinslot'.length;
+/** What comes again and again in great numbers. */
+const encodedWords = new Map(
+  ['cluster', 'getkeysinslot', 'zscan', 'COUNT', 0, 'zmscore'].map((word) => [word, encodeWord(word)]),
+);
 
 /** What bytes, a character each, are in UTF-8. */
 export function utf8(bytes: string): string {

@@ -1,5 +1,5 @@
 import { STATUS_MEMBER, VERSION_MEMBER } from './keyspace.js';
-import { ENTRIES, EXPIRY, MEMBERS_PER_CALL, PAGING, script, TOO_LARGE } from './lua.js';
+import { ENTRIES, EXPIRY, MEMBERS_PER_CALL, ORDER, PAGING, script, TOO_LARGE } from './lua.js';
 
 /** The first element of a script's answer, where the set's name is held by a key of another type; otherwise it is 1. */
 export const NOT_OURS = 0;
@@ -14,7 +14,8 @@ if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
 const STATUS = `
 local function note_status(score, version)
   local known = redis.call('ZSCORE', set, '${VERSION_MEMBER}')
-  if known and -tonumber(known) > tonumber(version) then return 0 end
+  -- A directory without versions has none that could be older.
+  if known and tonumber(version) > 0 and -tonumber(known) > tonumber(version) then return 0 end
   redis.call('ZADD', set, score, '${STATUS_MEMBER}', '-' .. version, '${VERSION_MEMBER}')
   return 1
 end
@@ -43,6 +44,7 @@ export const REGISTER = script(
   ENTRIES,
   EXPIRY,
   STATUS,
+  ORDER,
   `
 local answer = {1, 0, 0}
 -- What is to go goes at the end, so that what may empty a key is the last to touch it.
@@ -50,7 +52,8 @@ local dropped, gone, looked_at = {}, {}, 0
 
 local function is_older(a, b)
   if a.iat ~= b.iat then return a.iat < b.iat end
-  return a.jti < b.jti
+  if a.jti ~= b.jti then return is_before(a.jti, b.jti) end
+  return a.key_id < b.key_id
 end
 
 -- Whether all of it was made, and whether it is left to be made.
@@ -66,7 +69,7 @@ local function make_room(member, maximum)
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
     if not iat and found[i] ~= '${STATUS_MEMBER}' then strangers = strangers + 1 end
     if iat and found[i] ~= member and not gone[found[i]] then
-      others[#others + 1] = { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from) }
+      others[#others + 1] = { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from), key_id = tonumber(string.match(found[i], '^%w+'), 36) }
     end
   end
   local excess, is_all = #others + 1 - maximum, true
@@ -141,6 +144,7 @@ return {1, 0}
  * KEYS: the set. ARGV: cursor. Answers: the next cursor ('': there is no more), then members and scores.
  */
 export const PAGE = script(
+  ORDER,
   PAGING,
   `
 local found, cursor = page(KEYS[1], ARGV[1])
@@ -203,8 +207,9 @@ end
  *
  * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base
  * 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are left and the place of
- * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link TIDY}; how many entries matched and in how many subjects; then the largest iat among these (-1:
- * none), and key id and count of each key among them.
+ * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link TIDY}; how
+ * many entries matched and in how many subjects; then the largest iat among these (-1: none), and key id and count of each
+ * key among them.
  */
 export const REMOVE = script(
   ENTRIES,
@@ -257,6 +262,7 @@ export const REMOVE_PORTION = script(
   SUBJECT,
   ENTRIES,
   EXPIRY,
+  ORDER,
   PAGING,
   REMOVING,
   `

@@ -21,7 +21,7 @@ import {
 } from './keyspace.js';
 import { Lane } from './lane.js';
 import { withDeadline } from './pipeline.js';
-import { type Bulks, encodeCommands, numberAt, type RespReply, startOf } from './resp.js';
+import { type Bulks, encodeCommands, numberOrNullAt, type RespReply } from './resp.js';
 import { readScores } from './scores.js';
 import type { WholeRegistry } from './walk.js';
 
@@ -36,7 +36,7 @@ export class RedisStandings implements Standings {
   readonly #options: StandingsOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #opening = new Circuit();
-  /** Of masters that there is no connection to, by name. */
+  /** Of masters that there is no connection to, by name; forgotten when others serve the slots. */
   readonly #unconnected = new Map<string, Circuit>();
   /** By slot: who was last asked. */
   readonly #owners: Array<string | undefined> = [];
@@ -130,6 +130,7 @@ export class RedisStandings implements Standings {
     for (let slot = 0; slot < HASH_SLOTS; slot++)
       this.#owners[slot] = owner(slot)?.name ?? this.#owners[slot];
     this.#epoch += 1;
+    this.#unconnected.clear();
     this.#closeIdleLanes();
   }
 
@@ -154,10 +155,8 @@ export class RedisStandings implements Standings {
     const questions = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
-        if (lost instanceof JwtctlError) {
-          lane.circuit.failed(lost);
-          pending.reject(lost);
-        }
+        // It was never asked: what is on its way to it tells how it is.
+        if (lost instanceof JwtctlError) pending.reject(lost);
         // Whatever it was lost for: what it was asked has not been answered.
         else if (lost !== null || isUndelivered(reply))
           void this.#resend(pending, lane.circuit, deadline, lost ?? reply);
@@ -262,7 +261,7 @@ class Query {
 }
 
 function heldStanding(reply: Bulks, lane: Lane, { keys }: Query, epoch: number): NotedStanding {
-  const score = (index: number) => (startOf(reply, index) === -1 ? null : numberAt(reply, index));
+  const score = (index: number) => numberOrNullAt(reply, index);
   const exp = score(0);
   const user = notedStatus(score(1), score(2));
   // What is not there is asked for again: whoever invents tokens shall not fill a memory.

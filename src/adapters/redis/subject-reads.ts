@@ -18,6 +18,7 @@ import {
   endOf,
   NO_BULKS,
   numberAt,
+  numberOrNullAt,
   type RespReply,
   sizeOf,
   startOf,
@@ -200,10 +201,7 @@ export class SubjectReader {
       ],
     });
     const scores = this.#bulks(replies[0]);
-    const [status = null, version = null] = [0, 1].map((index) =>
-      stringOrNullAt(scores, index) === null ? null : numberAt(scores, index),
-    );
-    const user = notedStatus(status, version);
+    const user = notedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 

@@ -276,12 +276,12 @@ async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): 
   await db
     .insertInto('registry_users')
     .values({ sub, status: user.status, version: user.version, known_until: user.until })
-    .onConflict((conflict) =>
-      conflict
-        .column('sub')
-        .doUpdateSet({ status: user.status, version: user.version, known_until: user.until })
-        .where('registry_users.version', '<=', user.version),
-    )
+    .onConflict((conflict) => {
+      const { status, version, until } = user;
+      const update = conflict.column('sub').doUpdateSet({ status, version, known_until: until });
+      // A directory without versions has none that could be older.
+      return version === 0 ? update : update.where('registry_users.version', '<=', version);
+    })
     .execute();
 }
 
@@ -300,6 +300,7 @@ async function oldestOthersBeyond(
     .where((column) => column.not(column.and({ jti: entry.jti, key_id: entry.keyId, iat: entry.iat })))
     .orderBy('iat', 'desc')
     .orderBy('jti', 'desc')
+    .orderBy('key_id', 'desc')
     .limit(Number.MAX_SAFE_INTEGER)
     .offset(maxPerSubject - 1)
     .execute();

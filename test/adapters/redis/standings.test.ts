@@ -281,6 +281,14 @@ test('a server that does not tell of changes is asked each time', async () => {
   }
 });
 
+test('very many questions of one turn are all answered', async () => {
+  open(redisNodes());
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  const answers = await Promise.all(Array.from({ length: 25_000 }, () => query.read()));
+  expect(new Set(answers.map(({ exp }) => exp))).toEqual(new Set([now + 3600]));
+});
+
 test('a key of somebody else is no standing', async () => {
   open(redisNodes());
   await redisCliFollowing(redisNodes()[0] ?? '', 'SET', `${prefix}:{alice}`, 'theirs');
