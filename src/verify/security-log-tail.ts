@@ -109,7 +109,8 @@ export class SecurityLogTail {
         if (event.expiresAt < at) continue;
         before.add(event);
         fresh.add(event);
-        this.#see(event.id, event.at);
+        // What was there before this began is as old as its writer says; of what came later this clock alone decides.
+        this.#see(event.id, isFirst ? event.at : at);
       }
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.

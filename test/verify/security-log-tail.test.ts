@@ -108,6 +108,17 @@ describe('an id that is missing', () => {
   });
 });
 
+test('an id that is missing when a reload meets later ones is waited for, however far behind their writer is', async () => {
+  commit(1);
+  await tail.read();
+  commit(3, { at: clock.now() - 3600 });
+  await readAfter(60);
+  expect(tail.progress).toEqual({ position: 3, missing: [[2, 2]] });
+  commit(2, { at: clock.now() - 3600 });
+  await readAfter(1);
+  expect(isRevoked(2)).toBe(true);
+});
+
 test('what commits while a reload is under way, behind the pages that it has read, is known when it is done', async () => {
   for (let id = 1; id <= 12_000; id++) if (id !== 7) commit(id, { expiresAt: clock.now() + 9_999 });
   await tail.read();
