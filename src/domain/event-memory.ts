@@ -51,11 +51,9 @@ export class EventMemory {
     this.#tokens.forgetOthers();
   }
 
-  /** To add an event again changes nothing. @returns whether it says anything new */
-  add(event: SecurityEvent): boolean {
-    const isNew = this.#note(event);
-    if (isNew) this.#revision += 1;
-    return isNew;
+  /** To add an event again changes nothing. */
+  add(event: SecurityEvent): void {
+    if (this.#note(event)) this.#revision += 1;
   }
 
   /** Whether one of the events ends this token. */
@@ -73,6 +71,7 @@ export class EventMemory {
     return this.#users.get(sub) ?? null;
   }
 
+  /** @returns whether it says anything new */
   #note({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {

@@ -92,7 +92,28 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-/** What it says is noted beside the entry, also that the same holds by a later version: the next one need not ask. A registry that takes no writes now has given its answer all the same. */
+/**
+ * What to note beside the entries of a user whom the directory was asked for, so that the next one need not ask: also that
+ * the same holds by a later version, or for longer. Null where all of it is noted.
+ */
+export function statusToNote(
+  user: { status: KnownUserStatus['status']; version: number },
+  noted: KnownUserStatus | null,
+  now: number,
+  statusTtlSeconds: number,
+): KnownUserStatus | null {
+  const isNoted =
+    noted !== null && noted.until > now && noted.status === user.status && noted.version === user.version;
+  return isNoted ? null : knownStatus(user, now, statusTtlSeconds);
+}
+
+/** Whether the security log tells of a change that what the directory said does not know of yet. */
+export function isOvertaken(said: { version: number } | null, change: UserChange | null): boolean {
+  if (change === null) return false;
+  return said === null ? change.type !== 'user_removed' : change.version > said.version;
+}
+
+/** A registry that takes no writes now has given its answer all the same. */
 async function askDirectory(
   ports: StandingPorts,
   sub: string,
@@ -101,8 +122,7 @@ async function askDirectory(
 ): Promise<Standing['user']> {
   const user = await ports.users.find(sub);
   if (user === null) return 'unknown';
-  const status = knownStatus(user, now, ports.statusTtlSeconds);
-  if (user.status !== known?.status || user.version !== known.version)
-    await ifReachable(() => ports.registry.setUserStatus(sub, status, now), undefined);
+  const status = statusToNote(user, known, now, ports.statusTtlSeconds);
+  if (status !== null) await ifReachable(() => ports.registry.setUserStatus(sub, status, now), undefined);
   return user.status;
 }

@@ -3,6 +3,7 @@ import type { Announcer } from './announcer.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
+import { Turns } from './turns.js';
 
 /** How often keys and security log are read, in seconds. */
 const EVERY_SECONDS = 1;
@@ -20,10 +21,7 @@ export class Follower {
   readonly #ports: FollowerPorts;
   readonly #ending = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
-  /** The read that is under way, or the last one; it does not reject. */
-  #reading: Promise<unknown> = Promise.resolve();
-  /** A read that begins once that one has ended. */
-  #next: Promise<void> | null = null;
+  readonly #reads = new Turns();
   #caughtUpAt: number | null = null;
 
   constructor(ports: FollowerPorts) {
@@ -57,13 +55,7 @@ export class Follower {
 
   /** Resolves once a read of both has ended that began from now on. @throws what the database throws */
   catchUp(): Promise<void> {
-    this.#next ??= this.#reading.then(() => {
-      this.#next = null;
-      const read = this.#readOnce();
-      this.#reading = read.catch(() => {});
-      return read;
-    });
-    return this.#next;
+    return this.#reads.next(() => this.#readOnce());
   }
 
   async end(): Promise<void> {
@@ -88,7 +80,9 @@ export class Follower {
     const { keys, tail, clock, state, announcer } = this.#ports;
     const at = clock.now();
     try {
-      await Promise.all([tail.read(), keys.refresh()]);
+      // Both to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
+      const reads = await Promise.allSettled([tail.read(), keys.refresh()]);
+      for (const read of reads) if (read.status === 'rejected') throw read.reason;
       this.#caughtUpAt = at;
       state.answered(clock.now());
     } catch (error) {

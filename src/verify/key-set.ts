@@ -3,6 +3,7 @@ import { type PublicJwk, publicJwk } from '../domain/jwk-set.js';
 import type { Clock, KeyStore } from '../domain/ports.js';
 import { isTrusted, type SigningKey } from '../domain/signing-key.js';
 import type { VerificationKey } from '../domain/verification.js';
+import { Turns } from './turns.js';
 
 /** How old the keys may be before they are read again, in seconds. */
 const MAX_AGE_SECONDS = 30;
@@ -36,10 +37,8 @@ export class KeySet {
   #triedAt = NEVER;
   /** What it came to, where it failed. */
   #failure: unknown = null;
-  /** The read that is under way, or the last one; it does not reject. */
-  #reading: Promise<unknown> = Promise.resolve();
-  /** Reads that begin once that one has ended: at once, and after the cool-down. */
-  #next: Promise<void> | null = null;
+  readonly #reads = new Turns();
+  /** A read that begins after the cool-down. */
   #nextCooled: Promise<void> | null = null;
   #waiting = 0;
 
@@ -51,11 +50,6 @@ export class KeySet {
     this.#store = store;
     this.#clock = clock;
     this.#maxAgeSeconds = maxAgeSeconds;
-  }
-
-  /** When the keys were last read. */
-  get readAt(): number {
-    return this.#readAt;
   }
 
   /** Those that a token can be valid under. */
@@ -78,7 +72,7 @@ export class KeySet {
     const known = this.#young(kid);
     if (known !== undefined) return known;
     // One that is under way may find it; where it does not, it may have begun before the key was made.
-    await this.#reading;
+    await this.#reads.current;
     const found = this.#young(kid);
     if (found !== undefined) return found;
     await this.#readAfterCoolDown();
@@ -97,20 +91,7 @@ export class KeySet {
 
   /** Resolves once a read has ended that began from now on: one that is under way may have missed what changed. */
   refresh(): Promise<void> {
-    this.#next ??= this.#reading.then(() => {
-      this.#next = null;
-      const read = this.#load();
-      this.#reading = read.then(
-        () => {
-          this.#failure = null;
-        },
-        (error) => {
-          this.#failure = error;
-        },
-      );
-      return read;
-    });
-    return this.#next;
+    return this.#reads.next(() => this.#load());
   }
 
   /** Waiting, where one might refuse, because a token under a key that was made a moment ago is valid. */
@@ -140,7 +121,11 @@ export class KeySet {
   async #load(): Promise<void> {
     const at = this.#clock.now();
     this.#triedAt = at;
-    const { keys } = await this.#store.snapshot();
+    const { keys } = await this.#store.snapshot().catch((error) => {
+      this.#failure = error;
+      throw error;
+    });
+    this.#failure = null;
     this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]));
     this.#activatedAt = keys.find(({ state }) => state === 'active')?.activatedAt ?? null;
     this.#readAt = at;

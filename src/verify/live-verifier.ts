@@ -4,10 +4,10 @@ import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
 import { freeze } from '../domain/freezing.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
-import type { Clock, NotedStanding, Standings } from '../domain/ports.js';
+import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { liveExp } from '../domain/registry-entry.js';
-import { statusMeanwhile, usableStatus } from '../domain/standing.js';
+import { isOvertaken, statusMeanwhile, usableStatus } from '../domain/standing.js';
 import {
   checkJws,
   checkStanding,
@@ -242,11 +242,12 @@ class StoreVerifier implements LiveVerifier {
     const now = clock.now();
     const { claims, key } = known;
     const { sub, jti, iat } = claims;
+    const isRevoked = () => tail.events.covers({ sub, jti, iat, kid: key.kid });
     const { revision, events } = tail;
     const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
     const standing: Standing = {
       entry: exp === null ? null : { kid: key.kid, iat, exp },
-      revoked: events.covers({ sub, jti, iat, kid: key.kid }),
+      revoked: isRevoked(),
       user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
     };
     const isUserKnown = standing.user !== 'unknown';
@@ -254,7 +255,9 @@ class StoreVerifier implements LiveVerifier {
     if (!isUserKnown) {
       const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
-      standing.user = await this.#askForUser(sub, noted, now);
+      standing.user = await this.#askForUser(sub, noted);
+      // The log may have told of it meanwhile.
+      standing.revoked = isRevoked();
     }
     const refusal = checkStanding(standing, claims, key.kid);
     if (refusal !== null) return refusal;
@@ -288,19 +291,31 @@ class StoreVerifier implements LiveVerifier {
     }, undefined);
   }
 
-  async #askForUser(sub: string, { user: noted }: NotedStanding, now: number): Promise<Standing['user']> {
-    const { users, tail, databaseState } = this.#ports;
-    const meanwhile = () => statusMeanwhile(noted, tail.events.changeOf(sub), now, this.#policy.graceSeconds);
+  async #askForUser(sub: string, { user: noted }: NotedStanding): Promise<Standing['user']> {
+    const { tail, clock, databaseState } = this.#ports;
+    const meanwhile = () =>
+      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), this.#policy.graceSeconds);
     // Nobody waits again and again for a database that is known to be away.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;
     try {
-      return (await users.find(sub, now))?.status ?? 'unknown';
+      return await this.#askDirectory(sub, noted);
     } catch (error) {
       if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
       const status = meanwhile();
       if (status === null) throw error;
       return status;
+    }
+  }
+
+  /** What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as the log. */
+  async #askDirectory(sub: string, noted: KnownUserStatus | null): Promise<Standing['user']> {
+    const { users, tail, clock } = this.#ports;
+    for (let seen: number | null = null; ; ) {
+      const user = await users.find(sub, noted, clock.now());
+      const change = tail.events.changeOf(sub);
+      if (change?.version === seen || !isOvertaken(user, change)) return user?.status ?? 'unknown';
+      seen = change?.version ?? null;
     }
   }
 

@@ -1,5 +1,6 @@
 import { EventMemory } from '../domain/event-memory.js';
 import type { Clock, LogProgress, SecurityEvent, SecurityLog } from '../domain/ports.js';
+import { Turns } from './turns.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
 const GAP_SECONDS = 60;
@@ -21,6 +22,8 @@ const MOST_GAPS = 100;
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
   readonly #clock: Clock;
+  /** One at a time: a reload drops what it has not met itself, from names that all reloads share. */
+  readonly #reads = new Turns();
   #events = new EventMemory();
   /** Nothing is missing up to here. */
   #settled = 0;
@@ -57,19 +60,17 @@ export class SecurityLogTail {
     return this.#readAt;
   }
 
-  /**
-   * Reads what is new, and now and then everything.
-   *
-   * @returns the ids of the events that were not known
-   * @throws what the log throws
-   */
-  async read(): Promise<number[]> {
+  /** Reads what is new, and now and then everything. Resolves once a read has ended that began from now on. @throws what the log throws */
+  read(): Promise<void> {
+    return this.#reads.next(() => this.#readOnce());
+  }
+
+  async #readOnce(): Promise<void> {
     const at = this.#clock.now();
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
-    const added = isDue ? await this.#reload(at) : await this.#readNew(at);
+    await (isDue ? this.#reload(at) : this.#readNew(at));
     this.#readAt = at;
     this.#progress = { position: this.#position, missing: this.#gaps() };
-    return added;
   }
 
   #gaps(): LogProgress['missing'] {
@@ -86,37 +87,35 @@ export class SecurityLogTail {
   }
 
   /** @param next that takes the place of {@link events} soon */
-  async #readNew(at: number, next?: EventMemory): Promise<number[]> {
-    const added: number[] = [];
+  async #readNew(at: number, next?: EventMemory): Promise<void> {
     for await (const events of this.#pages(this.#settled)) {
       for (const event of events) {
         this.#see(event.id, at);
         next?.add(event);
-        if (this.#events.add(event)) added.push(event.id);
+        this.#events.add(event);
       }
     }
     this.#settle(at);
-    return added;
   }
 
-  async #reload(at: number): Promise<number[]> {
+  async #reload(at: number): Promise<void> {
     const before = this.#events;
     const fresh = before.renewed();
-    const added: number[] = [];
     const isFirst = this.#readAt === null;
     let last = 0;
     for await (const events of this.#pages(0)) {
       last = events.at(-1)?.id ?? last;
       for (const event of events) {
         if (event.expiresAt < at) continue;
-        if (before.add(event)) added.push(event.id);
+        before.add(event);
         fresh.add(event);
-        this.#see(event.id, event.at);
+        // What was there before this began is as old as its writer says; of what came later this clock alone decides.
+        this.#see(event.id, isFirst ? event.at : at);
       }
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.
       if (isFirst || events.length < PAGE) continue;
-      for (const id of await this.#readNew(this.#clock.now(), fresh)) added.push(id);
+      await this.#readNew(this.#clock.now(), fresh);
     }
     // A database that was restored counts from an earlier id on.
     if (last < this.#settled) this.#beginAt(last);
@@ -124,7 +123,6 @@ export class SecurityLogTail {
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
-    return added;
   }
 
   #beginAt(id: number): void {

@@ -1,6 +1,9 @@
+import { JwtctlError } from '../domain/errors.js';
 import type { KnownUserStatus, TokenRegistry, User, UserDirectory } from '../domain/ports.js';
-import { ifReachable } from '../domain/reachability.js';
-import { knownStatus } from '../domain/standing.js';
+import { statusToNote } from '../domain/standing.js';
+
+/** More than these do not wait for the directory: one that hangs must not fill the memory. */
+const MOST_WAITING = 10_000;
 
 export interface UserStatesPorts {
   users: Pick<UserDirectory, 'findMany'>;
@@ -15,30 +18,54 @@ export interface UserStatesPorts {
  */
 export class UserStates {
   readonly #ports: UserStatesPorts;
-  readonly #asked = new Map<string, Promise<KnownUserStatus | null>>();
+  readonly #asked = new Map<string, Promise<User | null>>();
   #next: { subs: string[]; found: Promise<Map<string, User>> } | null = null;
+  #waiting = 0;
 
   constructor(ports: UserStatesPorts) {
     this.#ports = ports;
   }
 
-  /** @returns null where there is no such user @throws JwtctlError kind `unavailable` */
-  find(sub: string, now: number): Promise<KnownUserStatus | null> {
-    let asked = this.#asked.get(sub);
-    if (asked === undefined) {
-      asked = this.#ask(sub, now).finally(() => this.#asked.delete(sub));
-      this.#asked.set(sub, asked);
+  /**
+   * What the directory says. Where somebody was asking already it may have been read before this was called.
+   *
+   * @param noted what the registry says
+   * @returns null where there is no such user
+   * @throws JwtctlError kind `unavailable`; `ERR_USERS_BUSY` where too many wait
+   */
+  async find(sub: string, noted: KnownUserStatus | null, now: number): Promise<User | null> {
+    if (this.#waiting >= MOST_WAITING) throw tooManyWaiting();
+    this.#waiting += 1;
+    try {
+      return await (this.#asked.get(sub) ?? this.#ask(sub, noted, now));
+    } finally {
+      this.#waiting -= 1;
     }
+  }
+
+  #ask(sub: string, noted: KnownUserStatus | null, now: number): Promise<User | null> {
+    const asked = this.#together(sub)
+      // Before anybody goes on with the answer: whoever asks from then on is told something younger.
+      .finally(() => this.#asked.delete(sub))
+      .then((found) => found.get(sub) ?? null);
+    this.#asked.set(sub, asked);
+    asked.then(
+      (user) => (user === null ? undefined : this.#note(sub, user, noted, now)),
+      () => {},
+    );
     return asked;
   }
 
-  async #ask(sub: string, now: number): Promise<KnownUserStatus | null> {
-    const user = (await this.#together(sub)).get(sub);
-    if (user === undefined) return null;
-    const status = knownStatus(user, now, this.#ports.statusTtlSeconds);
-    // A registry that takes no writes now has given its answer all the same.
-    await ifReachable(() => this.#ports.registry.setUserStatus(sub, status, now), undefined);
-    return status;
+  /** Nobody waits for it: a master that hangs would hold up an answer that grows older meanwhile. One that fails is made up for by the next. */
+  async #note(sub: string, user: User, noted: KnownUserStatus | null, now: number): Promise<void> {
+    const { registry, statusTtlSeconds } = this.#ports;
+    const status = statusToNote(user, noted, now, statusTtlSeconds);
+    if (status === null) return;
+    try {
+      await registry.setUserStatus(sub, status, now);
+    } catch {
+      // Said above.
+    }
   }
 
   #together(sub: string): Promise<Map<string, User>> {
@@ -53,4 +80,13 @@ export class UserStates {
     this.#next.subs.push(sub);
     return this.#next.found;
   }
+}
+
+function tooManyWaiting(): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_USERS_BUSY',
+    `${MOST_WAITING} verifications wait for the user directory.`,
+    { hint: 'It answers slowly, or not at all. Try again in a moment.' },
+  );
 }

@@ -233,6 +233,55 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_USER_DISABLED');
   });
 
+  test.each([
+    { type: 'user_disabled', code: 'ERR_USER_DISABLED' },
+    { type: 'token_revoked', code: 'ERR_TOKEN_REVOKED' },
+  ] as const)('what the directory said before a $type is not believed after it', async ({ type, code }) => {
+    let release = () => {};
+    let isRead = false;
+    let held: Promise<void> | null = new Promise((resolve) => {
+      release = resolve;
+    });
+    const slow = (context: Context): Context => ({
+      ...context,
+      users: async () => {
+        const users = await context.users();
+        return {
+          find: (sub) => users.find(sub),
+          list: () => users.list(),
+          findMany: async (subs) => {
+            const [found, answered] = [await users.findMany(subs), held];
+            held = null;
+            isRead = true;
+            await answered;
+            return found;
+          },
+        };
+      },
+    });
+    const verifier = await open({}, slow);
+    const [alice, bob] = [await issue('alice'), await issue('bob')];
+    // Nobody has noted what they are any more.
+    await advance(61);
+    const early = verdict(verifier, alice.token);
+    await expect.poll(() => isRead).toBe(true);
+
+    const { users, securityLog } = await (contexts[0] as Context).database();
+    const now = stores.clock.now();
+    const times = { reason: null, at: now, expiresAt: now + 9999 };
+    const changed = type === 'user_disabled' ? await users.setStatus('alice', 'disabled', now) : null;
+    const named = changed === null ? { jti: alice.jti } : { userVersion: changed.user.version };
+    await securityLog.append({ type, sub: 'alice', ...named, ...times });
+    await securityLog.append({ type: 'token_revoked', sub: 'bob', jti: bob.jti, ...times });
+    await advance(1);
+    // The log has been read as far as that.
+    await expect.poll(() => verdict(verifier, bob.token)).toBe('ERR_TOKEN_REVOKED');
+    const late = verdict(verifier, alice.token);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    release();
+    expect([await early, await late]).toEqual([code, code]);
+  });
+
   test('lists the keys that a token can be valid under, and says which one signs', async () => {
     const pending = await stores.json('keys', 'generate');
     const verifier = await open();

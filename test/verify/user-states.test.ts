@@ -1,0 +1,115 @@
+import { beforeEach, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/errors.js';
+import type { KnownUserStatus, User } from '../../src/domain/ports.js';
+import { UserStates } from '../../src/verify/user-states.js';
+
+const NOW = 1_700_000_000;
+
+let users: Map<string, User>;
+let queries: Array<readonly string[]>;
+let notes: Array<{ sub: string; user: KnownUserStatus }>;
+/** How the directory and the registry go on. */
+let answer: () => Promise<void>;
+let take: () => Promise<void>;
+let states: UserStates;
+
+beforeEach(() => {
+  users = new Map();
+  queries = [];
+  notes = [];
+  answer = async () => {};
+  take = async () => {};
+  states = new UserStates({
+    users: {
+      findMany: async (subs) => {
+        queries.push([...subs]);
+        const found = new Map([...users].filter(([sub]) => subs.includes(sub)));
+        await answer();
+        return found;
+      },
+    },
+    registry: {
+      setUserStatus: (sub, user) => {
+        notes.push({ sub, user });
+        return take();
+      },
+    },
+    statusTtlSeconds: 60,
+  });
+  put('alice');
+});
+
+function put(sub: string, parts: Partial<User> = {}): void {
+  users.set(sub, { sub, name: null, status: 'enabled', version: 1, createdAt: 1, updatedAt: 1, ...parts });
+}
+
+test('those who are asked for in one turn are one query, and each of them once', async () => {
+  put('bob');
+  const found = ['alice', 'bob', 'alice', 'carol'].map((sub) => states.find(sub, null, NOW));
+  expect(await Promise.all(found)).toMatchObject([{ sub: 'alice' }, { sub: 'bob' }, { sub: 'alice' }, null]);
+  expect(queries).toEqual([['alice', 'bob', 'carol']]);
+  expect(notes.map(({ sub }) => sub)).toEqual(['alice', 'bob']);
+});
+
+test('a registry that hangs holds up no answer, and nobody is told an old one for it', async () => {
+  take = () => new Promise(() => {});
+  expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
+  put('alice', { status: 'disabled', version: 2 });
+  expect(await states.find('alice', null, NOW + 3)).toMatchObject({ status: 'disabled', version: 2 });
+  expect(queries).toHaveLength(2);
+});
+
+test.each([
+  {
+    how: 'that takes no writes',
+    failing: () => Promise.reject(new JwtctlError('unavailable', 'ERR_A', 'A.')),
+  },
+  { how: 'with a defect', failing: () => Promise.reject(new Error('a defect')) },
+  {
+    how: 'that throws at once',
+    failing: () => {
+      throw new Error('a defect');
+    },
+  },
+])('a registry $how does no harm', async ({ failing }) => {
+  take = failing;
+  expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(notes).toHaveLength(1);
+});
+
+test('notes what the registry does not say already, or not for long enough', async () => {
+  const noted: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
+  await states.find('alice', noted, NOW);
+  expect(notes).toEqual([]);
+  await states.find('alice', noted, NOW + 1);
+  await states.find('alice', { ...noted, version: 0 }, NOW);
+  await states.find('alice', { ...noted, status: 'disabled' }, NOW);
+  expect(notes.map(({ user }) => user.until - NOW)).toEqual([61, 60, 60]);
+});
+
+test('a directory that fails is asked again by the next', async () => {
+  const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+  answer = () => Promise.reject(away);
+  const [one, other] = [states.find('alice', null, NOW), states.find('alice', null, NOW)];
+  await expect(one).rejects.toBe(away);
+  await expect(other).rejects.toBe(away);
+  answer = async () => {};
+  expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
+});
+
+test('of very many who wait for it the last are refused, as unavailable', async () => {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  answer = () => released;
+  const waiting = Array.from({ length: 10_000 }, () => states.find('alice', null, NOW));
+  await expect(states.find('bob', null, NOW)).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'ERR_USERS_BUSY',
+  });
+  release();
+  expect((await Promise.all(waiting)).every((user) => user?.sub === 'alice')).toBe(true);
+  expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
+});
