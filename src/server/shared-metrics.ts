@@ -9,6 +9,9 @@ import {
 /** A worker that is too busy to answer is left out: what the others count is worth having. */
 const ANSWER_MS = 1_000;
 
+/** Then the supervisor is stuck, and a worker tells its own: some figures say more than none. */
+const PATIENCE_MS = 5_000;
+
 type Counted = Array<MetricObjectWithValues<MetricValue<string>>>;
 
 /** What workers and the process that supervises them say to each other. */
@@ -50,9 +53,6 @@ export function metricsOfAll(registry: Registry): () => Promise<string> {
       send(worker, { jwtctl: 'want', id });
     });
 }
-
-/** Then the supervisor is stuck, and a worker tells its own: some figures say more than none. */
-const PATIENCE_MS = 5000;
 
 /** For the process that supervises: answers workers that want the metrics of all. @param workers those that serve */
 export function gatherMetrics(workers: () => readonly Worker[]): void {

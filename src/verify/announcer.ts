@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { ANNOUNCEMENT_SECONDS } from '../domain/announcement.js';
 import { failureText } from '../domain/errors.js';
-import { ANNOUNCEMENT_SECONDS } from '../domain/fleet.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';

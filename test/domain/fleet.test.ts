@@ -1,14 +1,8 @@
 import { describe, expect, test } from 'vitest';
+import { parseAnnouncement } from '../../src/domain/announcement.js';
 import { JwtctlError } from '../../src/domain/errors.js';
-import {
-  askFleet,
-  askFleetWithin,
-  awaitPassage,
-  hasRead,
-  nameVerifiers,
-  parseAnnouncement,
-  withoutKey,
-} from '../../src/domain/fleet.js';
+import { askFleet, askFleetWithin, nameVerifiers, withoutKey } from '../../src/domain/fleet.js';
+import { awaitPassage, hasRead } from '../../src/domain/fleet-passage.js';
 import type { TokenRegistry, VerifierAnnouncement } from '../../src/domain/ports.js';
 import { announced } from '../support/announcements.js';
 import { StandingClock } from '../support/clock.js';

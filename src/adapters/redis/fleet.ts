@@ -1,4 +1,4 @@
-import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
+import { oldestFirst, parseAnnouncement } from '../../domain/announcement.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { foreignKey, replyCode } from './errors.js';
 import { script } from './lua.js';

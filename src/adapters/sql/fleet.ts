@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
+import { oldestFirst, parseAnnouncement } from '../../domain/announcement.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema } from './schema.js';
