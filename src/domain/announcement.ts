@@ -3,6 +3,15 @@ import type { VerifierAnnouncement } from './ports.js';
 /** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
 export const ANNOUNCEMENT_SECONDS = 10;
 
+/** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
+export const ANNOUNCED_EVERY_SECONDS = 2;
+
+/**
+ * So long after a registry has lost what verifiers told, all that run have told it again, in seconds: it may be a second until
+ * one sees that it is time, or tries again what failed, and clocks of whole seconds take up to another.
+ */
+export const TOLD_AGAIN_SECONDS = ANNOUNCED_EVERY_SECONDS + 2;
+
 export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
   return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }

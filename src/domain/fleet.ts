@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ANNOUNCEMENT_SECONDS } from './announcement.js';
+import { ANNOUNCEMENT_SECONDS, TOLD_AGAIN_SECONDS } from './announcement.js';
 import { formatDuration } from './duration.js';
 import { failureText, JwtctlError } from './errors.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from './ports.js';
@@ -14,29 +14,98 @@ export interface Fleet {
 
 export const NOBODY: Fleet = { verifiers: [], unasked: null };
 
-/** What is only for the fleet's sake must not fail with it: a registry that cannot be asked is an answer, too. */
-export async function askFleet(openRegistry: () => Promise<TokenRegistry>, clock: Clock): Promise<Fleet> {
+/** Those that the registry has now, for what is only shown: of a registry that has just lost them some may be missing. */
+export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fleet> {
   try {
-    return { verifiers: await (await openRegistry()).fleet(clock.now()), unasked: null };
+    const { verifiers } = await (await openRegistry()).fleet(clock.now());
+    return { verifiers, unasked: null };
   } catch (error) {
-    if (!(error instanceof JwtctlError)) throw error;
-    return { verifiers: [], unasked: failureText(error) };
+    return notAsked(error);
   }
 }
 
 /** The same, and no answer by then is none. */
-export async function askFleetWithin(
-  milliseconds: number,
-  openRegistry: () => Promise<TokenRegistry>,
-  clock: Clock,
-): Promise<Fleet> {
+export async function askFleetWithin(milliseconds: number, ports: FleetPorts): Promise<Fleet> {
   const ending = new AbortController();
   const late = delay(milliseconds, undefined, { signal: ending.signal }).then(
     (): Fleet => ({ verifiers: [], unasked: `The registry has not answered within ${milliseconds} ms.` }),
   );
   // It is aborted where the other one is first.
   late.catch(() => {});
-  return Promise.race([askFleet(openRegistry, clock), late]).finally(() => ending.abort());
+  return Promise.race([askFleet(ports), late]).finally(() => ending.abort());
+}
+
+/** How often the fleet is looked at, in milliseconds. */
+export const LOOK_EVERY_MS = 100;
+
+/** After so many seconds in which the registry has lost again and again what verifiers tell, it cannot be asked. */
+const LOSING_SECONDS = 3 * TOLD_AGAIN_SECONDS;
+
+export interface FleetPorts {
+  openRegistry(): Promise<TokenRegistry>;
+  clock: Clock;
+}
+
+/**
+ * All verifiers that run, for what must not be done without one of them. It asks once where the registry has kept what
+ * they tell for long enough, and where one of those that it has lacks the key already; else it looks for as long as they
+ * need to tell it again.
+ *
+ * @param kid the key that all of them are to have
+ */
+export async function askWholeFleet({ openRegistry, clock }: FleetPorts, kid: string): Promise<Fleet> {
+  const watch = new FleetWatch({ openRegistry, clock });
+  const giveUpAt = clock.now() + LOSING_SECONDS;
+  for (;;) {
+    const { isWhole, ...fleet } = await watch.look();
+    if (isWhole || fleet.unasked !== null || withoutKey(fleet, kid).length > 0) return fleet;
+    if (clock.now() >= giveUpAt) return { verifiers: [], unasked: MAYBE_PARTIAL };
+    await clock.pause(LOOK_EVERY_MS);
+  }
+}
+
+/** Why nothing can be said of a fleet that may not be whole. */
+export const MAYBE_PARTIAL =
+  'Nobody had told the registry of a verifier a moment ago, or it has lost it, so that one which runs may be missing.';
+
+/**
+ * Looks at the fleet time and again, and says whether it is all of it.
+ *
+ * A registry that has lost what verifiers told, in a failover or a restart, has a part of them at first, or nobody: neither
+ * who it has nor how many says which. What counts is for how long it has kept what it was told, by itself or, where it
+ * cannot say so, by looks of ours: within {@link TOLD_AGAIN_SECONDS} everybody who runs has told it. A look that fails, and
+ * one that finds it has lost something meanwhile, begin anew.
+ */
+export class FleetWatch {
+  readonly #ports: FleetPorts;
+  /** Since when it has been looked at without a failure or a loss; null before. */
+  #since: number | null = null;
+  #keptSeconds = 0;
+
+  constructor(ports: FleetPorts) {
+    this.#ports = ports;
+  }
+
+  async look(): Promise<Fleet & { isWhole: boolean }> {
+    const { openRegistry, clock } = this.#ports;
+    const at = clock.now();
+    try {
+      const { verifiers, keptSeconds } = await (await openRegistry()).fleet(at);
+      if (this.#since === null || keptSeconds < this.#keptSeconds) this.#since = clock.now();
+      this.#keptSeconds = keptSeconds;
+      const isWhole = Math.max(keptSeconds, at - this.#since) >= TOLD_AGAIN_SECONDS;
+      return { verifiers, unasked: null, isWhole };
+    } catch (error) {
+      this.#since = null;
+      return { ...notAsked(error), isWhole: false };
+    }
+  }
+}
+
+/** What is only for the fleet's sake must not fail with it: a registry that cannot be asked is an answer, too. */
+function notAsked(error: unknown): Fleet {
+  if (!(error instanceof JwtctlError)) throw error;
+  return { verifiers: [], unasked: failureText(error) };
 }
 
 /** Those that would refuse a token under this key as unknown. */

@@ -1,14 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { ANNOUNCEMENT_SECONDS } from '../domain/announcement.js';
+import { ANNOUNCED_EVERY_SECONDS, ANNOUNCEMENT_SECONDS } from '../domain/announcement.js';
 import { failureText } from '../domain/errors.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
-
-/** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
-const EVERY_SECONDS = 2;
 
 export interface AnnouncerPorts {
   registry: Pick<TokenRegistry, 'announce' | 'withdraw'>;
@@ -73,7 +70,7 @@ export class Announcer {
     const at = clock.now();
     const news = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
     const knowledge = JSON.stringify(news);
-    const isDue = this.#told === null || at - this.#told.at >= EVERY_SECONDS || at < this.#told.at;
+    const isDue = this.#told === null || at - this.#told.at >= ANNOUNCED_EVERY_SECONDS || at < this.#told.at;
     if (!isDue && this.#told?.knowledge === knowledge) return;
     try {
       await registry.announce({

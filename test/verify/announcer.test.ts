@@ -56,8 +56,8 @@ afterEach(async () => {
   await service.close();
 });
 
-function fleet(): Promise<VerifierAnnouncement[]> {
-  return service.registry.fleet(service.clock.now());
+async function fleet(): Promise<VerifierAnnouncement[]> {
+  return (await service.registry.fleet(service.clock.now())).verifiers;
 }
 
 /** The follower has done all that it does until the clock is moved. */

@@ -3,6 +3,7 @@ import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
   EntryName,
+  FleetLook,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
@@ -177,7 +178,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return withdraw(this.#whole(), id);
   }
 
-  fleet(): Promise<VerifierAnnouncement[]> {
+  fleet(): Promise<FleetLook> {
     return readFleet(this.#whole());
   }
 

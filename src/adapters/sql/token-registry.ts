@@ -2,6 +2,7 @@ import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
 import type {
   EntryFilter,
   EntryName,
+  FleetLook,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
@@ -214,7 +215,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return withdraw(this.#db, id);
   }
 
-  fleet(now: number): Promise<VerifierAnnouncement[]> {
+  fleet(now: number): Promise<FleetLook> {
     return readFleet(this.#db, now - this.#tolerance);
   }
 
