@@ -3,6 +3,11 @@ import type { VerifierAnnouncement } from './ports.js';
 /** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
 export const ANNOUNCEMENT_SECONDS = 10;
 
+/** Until then after its last word a verifier counts, in seconds; then it is gone. */
+export function announcementCounts(clockToleranceSeconds: number): number {
+  return ANNOUNCEMENT_SECONDS + clockToleranceSeconds;
+}
+
 /** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
 export const ANNOUNCED_EVERY_SECONDS = 2;
 

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { ANNOUNCEMENT_SECONDS, TOLD_AGAIN_SECONDS } from './announcement.js';
+import { announcementCounts, TOLD_AGAIN_SECONDS } from './announcement.js';
 import { formatDuration } from './duration.js';
 import { failureText, JwtctlError } from './errors.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from './ports.js';
@@ -125,6 +125,5 @@ export function nameVerifiers(verifiers: readonly VerifierAnnouncement[]): strin
 
 /** For a message that names verifiers: one of them may have been killed, which nobody can tell. */
 export function stoppedOnesCount({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
-  const seconds = ANNOUNCEMENT_SECONDS + clockToleranceSeconds;
-  return `One that was killed counts until ${formatDuration(seconds)} after its last word.`;
+  return `One that was killed counts until ${formatDuration(announcementCounts(clockToleranceSeconds))} after its last word.`;
 }

@@ -118,6 +118,9 @@ export interface TokenRegistry {
    */
   announce(announcement: VerifierAnnouncement): Promise<void>;
 
+  /** For how long a verifier counts after its last word, in seconds: then nobody waits for it any more. */
+  readonly announcementSeconds: number;
+
   /** Takes back what the verifier with this id told. */
   withdraw(id: string): Promise<void>;
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ANNOUNCED_EVERY_SECONDS, ANNOUNCEMENT_SECONDS } from '../domain/announcement.js';
+import { formatDuration } from '../domain/duration.js';
 import { failureText } from '../domain/errors.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
@@ -8,7 +9,7 @@ import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
 export interface AnnouncerPorts {
-  registry: Pick<TokenRegistry, 'announce' | 'withdraw'>;
+  registry: Pick<TokenRegistry, 'announce' | 'withdraw' | 'announcementSeconds'>;
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;
@@ -89,11 +90,12 @@ export class Announcer {
 
   /** What it last told counts no more: commands go on without it, and nothing else would show. */
   #tellSilence(error: unknown): void {
-    const { state, clock, warn } = this.#ports;
-    if (this.#isSilenceTold || clock.now() - state.since < ANNOUNCEMENT_SECONDS) return;
+    const { registry, state, clock, warn } = this.#ports;
+    const heardAt = state.answeredAt ?? this.#self.startedAt;
+    if (this.#isSilenceTold || clock.now() - heardAt < registry.announcementSeconds) return;
     this.#isSilenceTold = true;
     warn(
-      `For ${ANNOUNCEMENT_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+      `For ${formatDuration(registry.announcementSeconds)} this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
     );
   }
 }

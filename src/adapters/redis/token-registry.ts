@@ -1,3 +1,4 @@
+import { announcementCounts } from '../../domain/announcement.js';
 import type { JwtctlError } from '../../domain/errors.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
@@ -172,6 +173,10 @@ export class RedisTokenRegistry implements TokenRegistry {
 
   announce(announcement: VerifierAnnouncement): Promise<void> {
     return announce(this.#whole(), announcement, this.#tolerance);
+  }
+
+  get announcementSeconds(): number {
+    return announcementCounts(this.#tolerance);
   }
 
   withdraw(id: string): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import { announcementCounts } from '../../domain/announcement.js';
 import type {
   EntryFilter,
   EntryName,
@@ -209,6 +210,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
 
   announce(announcement: VerifierAnnouncement): Promise<void> {
     return announce(this.#db, announcement, this.#tolerance);
+  }
+
+  get announcementSeconds(): number {
+    return announcementCounts(this.#tolerance);
   }
 
   withdraw(id: string): Promise<void> {
