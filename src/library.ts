@@ -27,7 +27,7 @@ export interface OpenVerifier extends Verifier {
  * Whatever the registry loses in a failover, the security log repeats: it is read every second.
  *
  * It tells in Redis which keys and which events of the security log it has read, for commands that wait until all verifiers
- * have; one that is silent for 10 s counts as gone.
+ * have; one that has been silent for 10 s and the clock tolerance counts as gone.
  *
  * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
  * is accepted, but for what a near cache holds for another second.

@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { awaitPassage } from '../domain/fleet.js';
+import { awaitPassage } from '../domain/fleet-passage.js';
 import { EXIT } from '../output/exit-code.js';
 import type { Outcome, View } from '../output/view.js';
 import { passageNotes, passageWarnings, withPassage } from '../output/views/fleet.js';

@@ -121,7 +121,9 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
   const { keys } = await (await context.database()).keys.snapshot();
   const shown = keys.filter((key) => state === undefined || key.state === state);
   const isAsked = shown.length > 0 && globals.format !== 'quiet';
-  const fleet = isAsked ? await askFleetWithin(FLEET_WITHIN_MS, context.registry, context.clock) : NOBODY;
+  const fleet = isAsked
+    ? await askFleetWithin(FLEET_WITHIN_MS, { openRegistry: context.registry, clock: context.clock })
+    : NOBODY;
   const empty = state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`];
   return {
     view: keyListWithFleet(shown, fleet, context.clock.now(), ...empty),

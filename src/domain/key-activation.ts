@@ -1,6 +1,14 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
-import { askFleet, type Fleet, NOBODY, nameVerifiers, stoppedOnesCount, withoutKey } from './fleet.js';
+import {
+  askFleet,
+  askWholeFleet,
+  type Fleet,
+  NOBODY,
+  nameVerifiers,
+  stoppedOnesCount,
+  withoutKey,
+} from './fleet.js';
 import { changeKeys } from './key-change.js';
 import { asPending, makeSealedKey } from './key-generation.js';
 import { keyStoreChanged, requireKeyAmong } from './key-lookup.js';
@@ -46,7 +54,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
   const key = requireKeyAmong(keys, input.kid);
   if (key.state === 'active') return asItIs(key);
   assertActivatable(key, input, clock.now());
-  const fleet = await askFleet(ports.openRegistry, clock);
+  const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
   assertLoaded(key, fleet, input);
   const isUnannounced = isNew(key, input, clock.now());
   if (input.dryRun) return { ...asItIs({ ...key, state: 'active' }, fleet), isUnannounced };

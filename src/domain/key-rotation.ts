@@ -1,6 +1,6 @@
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
-import { askFleet, type Fleet, NOBODY } from './fleet.js';
+import { askFleet, askWholeFleet, type Fleet, NOBODY } from './fleet.js';
 import { changeKeys } from './key-change.js';
 import {
   asActive,
@@ -11,7 +11,13 @@ import {
 } from './key-generation.js';
 import { assertKeyringFits, assertOpens, type PromotionPorts } from './key-promotion.js';
 import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from './ports.js';
-import { planRotation, type RotationPlan, type RotationPolicy, type RotationReason } from './rotation.js';
+import {
+  planRotation,
+  type RotationPlan,
+  type RotationPolicy,
+  type RotationReason,
+  waitsForFleet,
+} from './rotation.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
 
 const ATTEMPTS = 20;
@@ -151,7 +157,10 @@ async function planWithFleet(
 ): Promise<{ plan: RotationPlan; fleet: Fleet }> {
   const plan = planRotation(keys, policy, ports.clock.now());
   if (!givesSigning(plan)) return { plan, fleet: NOBODY };
-  const fleet = await askFleet(ports.openRegistry, ports.clock);
+  const next = plan.active;
+  // A key that nobody waits for signs at once: whom it leaves behind is only told.
+  const isAwaited = next !== null && waitsForFleet(policy) && keys.some(({ state }) => state === 'active');
+  const fleet = await (isAwaited ? askWholeFleet(ports, next) : askFleet(ports));
   return { plan: planRotation(keys, policy, ports.clock.now(), fleet), fleet };
 }
 

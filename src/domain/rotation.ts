@@ -89,11 +89,10 @@ export function planRotation(
   const isDue = dueAt <= now;
   const isPublished = next !== undefined && publishedFrom <= now;
 
-  const skipsLead = policy.isForced && !policy.keepsLead;
-  const isNext = isDue && (isPublished || skipsLead);
+  const isNext = isDue && (isPublished || skipsLead(policy));
   const stragglers = isNext ? lacking(fleet, next) : [];
   const isUnknown = isNext && policy.needsFleet && fleet.unasked !== null;
-  const awaitsFleet = (stragglers.length > 0 || isUnknown) && !skipsLead && !policy.leavesStragglers;
+  const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy);
 
   // With no active key nothing can be issued: there is nothing to wait for.
   if (active === undefined || (isNext && !awaitsFleet)) {
@@ -132,6 +131,15 @@ export function planRotation(
     awaitsFleet,
     stragglers,
   };
+}
+
+/** Whether a key signs only once the verifiers that run have loaded it. */
+export function waitsForFleet(policy: RotationPolicy): boolean {
+  return !skipsLead(policy) && !policy.leavesStragglers;
+}
+
+function skipsLead({ isForced, keepsLead }: RotationPolicy): boolean {
+  return isForced && !keepsLead;
 }
 
 /** A key that is still to be made nobody has loaded. */

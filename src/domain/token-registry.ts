@@ -118,16 +118,31 @@ export interface TokenRegistry {
    */
   announce(announcement: VerifierAnnouncement): Promise<void>;
 
+  /** For how long a verifier counts after its last word, in seconds: then nobody waits for it any more. */
+  readonly announcementSeconds: number;
+
   /** Takes back what the verifier with this id told. */
   withdraw(id: string): Promise<void>;
 
   /**
-   * What the verifiers that run have told, oldest first (`startedAt`, then `id`). An announcement counts for as long as it
+   * What the verifiers that run have told. An announcement counts for as long as it
    * said, and the clock tolerance. A server goes by its own clock, from when it took it in: a verifier that runs must not be
    * taken for gone because its clock and that of whoever asks differ. `now` is for a store without a clock, whose users share
    * one host.
    */
-  fleet(now: number): Promise<VerifierAnnouncement[]>;
+  fleet(now: number): Promise<FleetLook>;
+}
+
+/** What verifiers have told, as a store has it now. */
+export interface FleetLook {
+  /** Oldest first (`startedAt`, then `id`). */
+  verifiers: VerifierAnnouncement[];
+  /**
+   * For so many seconds the store has been told, and has kept, all that verifiers tell. One that runs and has not told again
+   * since then may be missing: Redis copies to its replicas late, so a failover loses what was told last, and a restart all.
+   * Infinity for a store that loses nothing; 0 where that cannot be said.
+   */
+  keptSeconds: number;
 }
 
 /** What a verifier that runs for long tells of itself. */

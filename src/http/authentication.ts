@@ -9,8 +9,9 @@ export type Auth = Pick<Acceptance, 'header' | 'payload'>;
 
 /** Who makes a request, or what it is answered instead. */
 export type Authentication =
-  | { accepted: Acceptance; code: 'active'; answer: Answer }
-  | { accepted: null; code: string; message: string; answer: Answer };
+  | { accepted: Acceptance; isAsked: true; code: 'active'; answer: Answer }
+  /** `isAsked`: whether there was a token that the verifier could be asked about. */
+  | { accepted: null; isAsked: boolean; code: string; message: string; answer: Answer };
 
 /**
  * Takes the token of a request and verifies it.
@@ -24,13 +25,13 @@ export async function authenticate(
   cookieName: string | null,
 ): Promise<Authentication> {
   const token = requestToken(request, cookieName);
-  if (token === null) return refused('ERR_TOKEN_MISSING', 'The request has no token.', NO_TOKEN);
+  if (token === null) return unasked('ERR_TOKEN_MISSING', 'The request has no token.', NO_TOKEN);
   if (token === AMBIGUOUS) {
-    return refused('ERR_TOKEN_AMBIGUOUS', 'The request has more than one token.', TWO_TOKENS);
+    return unasked('ERR_TOKEN_AMBIGUOUS', 'The request has more than one token.', TWO_TOKENS);
   }
   try {
     const result = await verifier.verify(token);
-    if (result.active) return { accepted: result, code: 'active', answer: acceptance(result) };
+    if (result.active) return { accepted: result, isAsked: true, code: 'active', answer: acceptance(result) };
     return refused(result.error.code, result.error.message, refusal(result.reason));
   } catch (error) {
     if (!isUnavailable(error)) throw error;
@@ -43,5 +44,9 @@ export function isUnavailable(error: unknown): error is JwtctlError {
 }
 
 function refused(code: string, message: string, answer: Answer): Authentication {
-  return { accepted: null, code, message, answer };
+  return { accepted: null, isAsked: true, code, message, answer };
+}
+
+function unasked(code: string, message: string, answer: Answer): Authentication {
+  return { accepted: null, isAsked: false, code, message, answer };
 }

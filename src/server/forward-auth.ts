@@ -19,8 +19,8 @@ export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, don
     onRequest: async (request, reply) => {
       const startedAt = performance.now();
       const authentication = await authenticate(verifier, request.raw, cookie);
-      const { answer, code } = authentication;
-      metrics.verdict(code, performance.now() - startedAt);
+      const { answer, code, isAsked } = authentication;
+      metrics.verdict(code, isAsked ? performance.now() - startedAt : null);
       const reason = authentication.accepted === null ? authentication.message : undefined;
       log(request, { status: answer.status, code, startedAt, reason });
       // Past Fastify, whose handling of headers takes longer than all else here.

@@ -1,4 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
+import type { StoreHealth } from '../verify/health.js';
 import type { AppOptions } from './app.js';
 
 /** Whether the server still wants requests. */
@@ -20,7 +21,7 @@ export const health: FastifyPluginCallback<AppOptions> = (app, options, done) =>
     reply
       .code(ready ? 200 : 503)
       .header('cache-control', 'no-store')
-      .send({ ready, stopping: readiness.isStopping, database, registry });
+      .send({ ready, stopping: readiness.isStopping, database: shown(database), registry: shown(registry) });
   });
 
   app.get('/metrics', async (_request, reply) =>
@@ -28,3 +29,7 @@ export const health: FastifyPluginCallback<AppOptions> = (app, options, done) =>
   );
   done();
 };
+
+function shown({ state, since, code }: StoreHealth): StoreHealth {
+  return { state, since, code };
+}

@@ -3,8 +3,12 @@ import type { Clock } from '../domain/ports.js';
 import type { StoreHealth, VerifierHealth } from '../verify/health.js';
 
 export interface Metrics {
-  /** Counts a verdict: `active`, a refusal's code, or what a store failed with. */
-  verdict(code: string, ms: number): void;
+  /**
+   * Counts a verdict: `active`, a refusal's code, or what a store failed with.
+   *
+   * @param ms how long it took; null where no verifier was asked, for there was no token, or more than one
+   */
+  verdict(code: string, ms: number | null): void;
   registry: Registry;
 }
 
@@ -15,8 +19,14 @@ const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<Store
 /**
  * What `/metrics` shows. What is counted by request is counted in plain numbers; the rest is asked for when somebody
  * looks. Of several processes counters are added up, and a gauge is that of the one that is worst off.
+ *
+ * @param announcementSeconds for how long a verifier counts after its last word
  */
-export function createMetrics(health: () => VerifierHealth, clock: Clock): Metrics {
+export function createMetrics(
+  health: () => VerifierHealth,
+  clock: Clock,
+  announcementSeconds: number,
+): Metrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -102,7 +112,7 @@ export function createMetrics(health: () => VerifierHealth, clock: Clock): Metri
     Number(now.isReady),
   );
   gauge('jwtctl_announced', 'Whether commands that wait for all verifiers hear of this one.', 'min', (now) =>
-    Number(now.announcements.state === 'up'),
+    Number(clock.now() - (now.announcements.answeredAt ?? Number.NEGATIVE_INFINITY) < announcementSeconds),
   );
   new Gauge({
     name: 'jwtctl_store_state',
@@ -122,7 +132,7 @@ export function createMetrics(health: () => VerifierHealth, clock: Clock): Metri
   return {
     verdict: (code, ms) => {
       verdicts.set(code, (verdicts.get(code) ?? 0) + 1);
-      duration.observe(ms / 1000);
+      if (ms !== null) duration.observe(ms / 1000);
     },
     registry,
   };

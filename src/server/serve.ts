@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Context } from '../context.js';
+import { announcementCounts } from '../domain/announcement.js';
 import { JwtctlError } from '../domain/errors.js';
 import { openLiveVerifier } from '../verify/live-verifier.js';
 import { createApp } from './app.js';
@@ -34,11 +35,15 @@ export async function serve(
   client: Client | null,
   stop: AbortSignal,
 ): Promise<void> {
-  const { serve: settings, keys, timeout } = context.settings;
+  const { serve: settings, keys, token, timeout } = context.settings;
   const log = openLog(settings.logLevel);
   const verifier = await openLiveVerifier(context, { warn: (text) => log.warn(text) });
   try {
-    const metrics = createMetrics(() => verifier.health(), context.clock);
+    const metrics = createMetrics(
+      () => verifier.health(),
+      context.clock,
+      announcementCounts(token.clockTolerance),
+    );
     const readiness = { isStopping: false };
     const app = createApp({
       verifier,

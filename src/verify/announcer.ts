@@ -1,17 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
+import { ANNOUNCED_EVERY_SECONDS, ANNOUNCEMENT_SECONDS } from '../domain/announcement.js';
+import { formatDuration } from '../domain/duration.js';
 import { failureText } from '../domain/errors.js';
-import { ANNOUNCEMENT_SECONDS } from '../domain/fleet.js';
 import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
-/** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
-const EVERY_SECONDS = 2;
-
 export interface AnnouncerPorts {
-  registry: Pick<TokenRegistry, 'announce' | 'withdraw'>;
+  registry: Pick<TokenRegistry, 'announce' | 'withdraw' | 'announcementSeconds'>;
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;
@@ -73,7 +71,7 @@ export class Announcer {
     const at = clock.now();
     const news = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
     const knowledge = JSON.stringify(news);
-    const isDue = this.#told === null || at - this.#told.at >= EVERY_SECONDS || at < this.#told.at;
+    const isDue = this.#told === null || at - this.#told.at >= ANNOUNCED_EVERY_SECONDS || at < this.#told.at;
     if (!isDue && this.#told?.knowledge === knowledge) return;
     try {
       await registry.announce({
@@ -92,11 +90,12 @@ export class Announcer {
 
   /** What it last told counts no more: commands go on without it, and nothing else would show. */
   #tellSilence(error: unknown): void {
-    const { state, clock, warn } = this.#ports;
-    if (this.#isSilenceTold || clock.now() - state.since < ANNOUNCEMENT_SECONDS) return;
+    const { registry, state, clock, warn } = this.#ports;
+    const heardAt = state.answeredAt ?? this.#self.startedAt;
+    if (this.#isSilenceTold || clock.now() - heardAt < registry.announcementSeconds) return;
     this.#isSilenceTold = true;
     warn(
-      `For ${ANNOUNCEMENT_SECONDS} s this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+      `For ${formatDuration(registry.announcementSeconds)} this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
     );
   }
 }

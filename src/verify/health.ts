@@ -12,14 +12,22 @@ export interface StoreHealth {
   code: string | null;
 }
 
+/** The same, with when it last answered, in NumericDate seconds; null before it first did. */
+export interface LastHealth extends StoreHealth {
+  answeredAt: number | null;
+}
+
 /** What a verifier knows of itself: for readiness, and for metrics. */
 export interface VerifierHealth {
   /** Whether a token that holds would be accepted now. */
   isReady: boolean;
   database: StoreHealth;
   registry: StoreHealth;
-  /** How the registry took what the verifier last told of itself; where it did not, commands do not wait for it. Never `down`. */
-  announcements: StoreHealth;
+  /**
+   * How the registry took what the verifier last told of itself. Never `down`. From 10 s and the clock tolerance after
+   * `answeredAt` commands do not wait for it.
+   */
+  announcements: LastHealth;
   keys: {
     /** Those that tokens are accepted under. */
     trusted: number;

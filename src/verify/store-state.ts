@@ -1,6 +1,6 @@
 import { JwtctlError } from '../domain/errors.js';
 import type { Clock } from '../domain/ports.js';
-import type { StoreHealth } from './health.js';
+import type { LastHealth, StoreHealth } from './health.js';
 
 /** How long an answer says anything of what the next one will be, in seconds. */
 const NEWS_SECONDS = 10;
@@ -9,14 +9,13 @@ const NEWS_SECONDS = 10;
 export class StoreState {
   readonly #clock: Clock;
   #since: number;
-  #answeredAt: number;
+  #answeredAt: number | null = null;
   #failedAt = 0;
   #code: string | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
     this.#since = clock.now();
-    this.#answeredAt = this.#since;
   }
 
   get isUp(): boolean {
@@ -27,9 +26,14 @@ export class StoreState {
     return this.#since;
   }
 
+  /** When it last answered; null before it first did. */
+  get answeredAt(): number | null {
+    return this.#answeredAt;
+  }
+
   /** Whether the last answer, or failure, is so old that it says nothing any more. */
   isOld(now: number): boolean {
-    return now - (this.isUp ? this.#answeredAt : this.#failedAt) > NEWS_SECONDS;
+    return now - (this.isUp ? (this.#answeredAt ?? this.#since) : this.#failedAt) > NEWS_SECONDS;
   }
 
   answered(now: number): void {
@@ -47,9 +51,9 @@ export class StoreState {
   }
 
   /** @param servesOn whether what is known of the store serves on without it */
-  health(servesOn: boolean): StoreHealth {
+  health(servesOn: boolean): LastHealth {
     const state = this.#code === null ? 'up' : servesOn ? 'degraded' : 'down';
-    return { state, since: this.#since, code: this.#code };
+    return { state, since: this.#since, code: this.#code, answeredAt: this.#answeredAt };
   }
 }
 

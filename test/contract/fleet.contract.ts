@@ -33,22 +33,22 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
     }
 
     async function ids(at = now): Promise<string[]> {
-      return (await opened.registry.fleet(at)).map(({ id }) => id);
+      return (await opened.registry.fleet(at)).verifiers.map(({ id }) => id);
     }
 
     test('there is nobody before anybody tells', async () => {
-      expect(await opened.registry.fleet(now)).toEqual([]);
+      expect((await opened.registry.fleet(now)).verifiers).toEqual([]);
     });
 
     test('what a verifier told comes back whole, and what it tells anew takes its place', async () => {
       const { registry } = opened;
       await registry.announce(announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }));
-      expect(await registry.fleet(now)).toEqual([
+      expect((await registry.fleet(now)).verifiers).toEqual([
         announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }),
       ]);
       const later = announcement('a', { kids: [], log: { position: 13, missing: [] } });
       await registry.announce(later);
-      expect(await registry.fleet(now)).toEqual([later]);
+      expect((await registry.fleet(now)).verifiers).toEqual([later]);
     });
 
     test('the oldest comes first', async () => {

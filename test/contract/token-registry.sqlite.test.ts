@@ -15,7 +15,7 @@ async function open(): Promise<OpenedRegistry> {
 test('an announcement in the file is over by the clock that all who share it have', async () => {
   const { registry, now, clockToleranceSeconds, close } = await open();
   await registry.announce(announced('a', now()));
-  const ids = async (at: number) => (await registry.fleet(at)).map(({ id }) => id);
+  const ids = async (at: number) => (await registry.fleet(at)).verifiers.map(({ id }) => id);
   const end = now() + 10 + clockToleranceSeconds;
   expect(await ids(end - 1)).toEqual(['a']);
   expect(await ids(end)).toEqual([]);

@@ -1,15 +1,15 @@
 import { describe, expect, test } from 'vitest';
+import { parseAnnouncement } from '../../src/domain/announcement.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import {
   askFleet,
   askFleetWithin,
-  awaitPassage,
-  hasRead,
+  askWholeFleet,
   nameVerifiers,
-  parseAnnouncement,
   withoutKey,
 } from '../../src/domain/fleet.js';
-import type { TokenRegistry, VerifierAnnouncement } from '../../src/domain/ports.js';
+import { awaitPassage, hasRead } from '../../src/domain/fleet-passage.js';
+import type { FleetLook, TokenRegistry, VerifierAnnouncement } from '../../src/domain/ports.js';
 import { announced } from '../support/announcements.js';
 import { StandingClock } from '../support/clock.js';
 
@@ -24,14 +24,14 @@ function lacks(id: string): VerifierAnnouncement {
   return announced(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
 }
 
-/** A registry that answers with one of these after the other, and the last of them from then on. */
-function answering(...looks: Array<VerifierAnnouncement[] | Error>): TokenRegistry {
+/** A registry that answers with one of these after the other, and the last of them from then on; it has lost none of what is a mere list. */
+function answering(...looks: Array<VerifierAnnouncement[] | FleetLook | Error>): TokenRegistry {
   let look = -1;
-  const fleet = async (): Promise<VerifierAnnouncement[]> => {
+  const fleet = async (): Promise<FleetLook> => {
     look = Math.min(look + 1, looks.length - 1);
     const answer = looks[look] ?? [];
     if (answer instanceof Error) throw answer;
-    return answer;
+    return Array.isArray(answer) ? { verifiers: answer, keptSeconds: Number.POSITIVE_INFINITY } : answer;
   };
   return { fleet } as Partial<TokenRegistry> as TokenRegistry;
 }
@@ -53,6 +53,11 @@ async function passage(registry: TokenRegistry, eventId: number | null = 7) {
   return { report: await wait, seconds: clock.now() - NOW };
 }
 
+/** Who has been told for so long. */
+function young(keptSeconds: number, ...verifiers: VerifierAnnouncement[]): FleetLook {
+  return { verifiers, keptSeconds };
+}
+
 describe('waiting for an event to be read', () => {
   test('ends at once where everybody has, and where nobody runs', async () => {
     const report = { verifiers: 2, passed: 2, stragglers: [] };
@@ -69,6 +74,41 @@ describe('waiting for an event to be read', () => {
     expect(await passage(answering(...looks))).toMatchObject({
       report: { verifiers: 2, passed: 2 },
       seconds: 2,
+    });
+  });
+
+  test('takes those that a registry has had for a moment for a part, until all have told it again', async () => {
+    const both = { verifiers: 2, passed: 2, stragglers: [] };
+    expect(
+      await passage(
+        answering(young(0), young(0, has('a')), young(3, has('a'), has('b')), young(4, has('a'), has('b'))),
+      ),
+    ).toEqual({ report: both, seconds: 3 });
+    expect(
+      await passage(answering(young(0, has('a')), young(1, has('a')), young(2, has('a'), lacks('b')))),
+    ).toMatchObject({
+      report: { verifiers: 2, passed: 1 },
+    });
+    expect(await passage(answering(young(4, has('a'))))).toMatchObject({ report: { passed: 1 }, seconds: 0 });
+  });
+
+  test('believes that nobody runs once it has looked for as long as that takes, without a loss meanwhile', async () => {
+    expect(await passage(answering(young(0)))).toMatchObject({ report: { verifiers: 0 }, seconds: 4 });
+    expect(await passage(answering(young(0), young(0), away, young(0)))).toMatchObject({
+      report: { verifiers: 0 },
+      seconds: 7,
+    });
+    expect(await passage(answering(young(2, lacks('a')), young(3, lacks('a')), young(0)))).toMatchObject({
+      report: { verifiers: 0 },
+      seconds: 6,
+    });
+  });
+
+  test('ends with nothing known where the registry loses them again and again', async () => {
+    const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
+    expect(await passage(answering(...lossy))).toEqual({
+      report: { unasked: expect.stringContaining('may be missing') },
+      seconds: 11,
     });
   });
 
@@ -133,16 +173,61 @@ test('those without a key', () => {
 test('a registry that cannot be asked, or opened, or does not answer in time, is told, and a defect is thrown', async () => {
   const clock = new StandingClock(NOW);
   const failing = (error: Error) => () => Promise.reject(error);
-  expect(await askFleet(failing(away), clock)).toEqual({ verifiers: [], unasked: 'It is away.' });
-  await expect(askFleet(failing(new TypeError('x')), clock)).rejects.toThrow('x');
-  expect(await askFleet(async () => answering(away), clock)).toMatchObject({ unasked: 'It is away.' });
+  expect(await askFleet({ openRegistry: failing(away), clock })).toEqual({
+    verifiers: [],
+    unasked: 'It is away.',
+  });
+  await expect(askFleet({ openRegistry: failing(new TypeError('x')), clock })).rejects.toThrow('x');
+  expect(await askFleet({ openRegistry: async () => answering(away), clock })).toMatchObject({
+    unasked: 'It is away.',
+  });
   const silent = () => new Promise<TokenRegistry>(() => {});
-  expect(await askFleetWithin(5, silent, clock)).toMatchObject({
+  expect(await askFleetWithin(5, { openRegistry: silent, clock })).toMatchObject({
     verifiers: [],
     unasked: expect.any(String),
   });
-  expect(await askFleetWithin(60_000, async () => answering([has('a')]), clock)).toMatchObject({
+  expect(
+    await askFleetWithin(60_000, { openRegistry: async () => answering([has('a')]), clock }),
+  ).toMatchObject({
     unasked: null,
+  });
+});
+
+describe('all that run, for a key that is to sign', () => {
+  const loaded = (id: string) => announced(id, NOW, { kids: ['k1'] });
+  async function whole(registry: TokenRegistry) {
+    const clock = new StandingClock(NOW);
+    let isOver = false;
+    const asked = askWholeFleet({ openRegistry: async () => registry, clock }, 'k1').finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      await Promise.race([asked, clock.awaited()]);
+      if (!isOver) clock.advance(1);
+    }
+    const { verifiers, unasked } = await asked;
+    return { ids: verifiers.map(({ id }) => id), unasked, seconds: clock.now() - NOW };
+  }
+
+  test('are asked once where the registry has kept them, or one lacks the key already', async () => {
+    expect(await whole(answering([loaded('a')]))).toEqual({ ids: ['a'], unasked: null, seconds: 0 });
+    expect(await whole(answering(young(0, has('behind'))))).toMatchObject({ ids: ['behind'], seconds: 0 });
+    expect(await whole(answering(away))).toEqual({ ids: [], unasked: 'It is away.', seconds: 0 });
+  });
+
+  test('are waited for where it has lost them', async () => {
+    const looks = [young(0), young(0, loaded('a')), young(2, loaded('a'), has('behind'))];
+    expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unasked: null });
+    expect(await whole(answering(young(0)))).toEqual({ ids: [], unasked: null, seconds: 4 });
+  });
+
+  test('are not known where it loses them again and again', async () => {
+    const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
+    expect(await whole(answering(...lossy))).toEqual({
+      ids: [],
+      unasked: expect.stringContaining('may be missing'),
+      seconds: 12,
+    });
   });
 });
 

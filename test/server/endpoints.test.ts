@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { jwkSetMaxAge } from '../../src/server/jwk-set.js';
-import { bearer, servingsOver } from '../support/serving.js';
+import { ANNOUNCEMENT_COUNTS, bearer, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
@@ -63,7 +63,11 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     const ready = await app.inject({ url: '/readyz' });
     expect([ready.statusCode, ready.headers['cache-control']]).toEqual([200, 'no-store']);
     const { database, registry } = verifier.health();
-    expect(ready.json()).toEqual({ ready: true, stopping: false, database, registry });
+    const up = ({ since }: { since: number }) => ({ state: 'up', since, code: null });
+    expect(ready.json()).toEqual({
+      ...{ ready: true, stopping: false },
+      ...{ database: up(database), registry: up(registry) },
+    });
 
     readiness.isStopping = true;
     const stopping = await app.inject({ url: '/readyz' });
@@ -94,6 +98,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
   test('the metrics count verdicts by code, and tell what the verifier knows of itself', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     const base = await serving();
+    let toldAt: number | null = null;
     const { app, verifier } = await serving({
       verifier: {
         health: () => ({
@@ -101,7 +106,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
           keys: { trusted: 2, active: { kid: 'k', activatedAt: stores.clock.now() - 90 } },
           signatures: { entries: 3, hits: 40, misses: 5 },
           nearCache: { hits: 70, misses: 8 },
-          announcements: { state: 'degraded', since: 5, code: 'ERR_REDIS_FOREIGN_KEY' },
+          announcements: { state: 'degraded', since: 5, code: 'ERR_REDIS_FOREIGN_KEY', answeredAt: toldAt },
         }),
       },
     });
@@ -119,8 +124,8 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_verifications_total{code="active"} 2',
         'jwtctl_verifications_total{code="ERR_TOKEN_MALFORMED"} 1',
         'jwtctl_verifications_total{code="ERR_TOKEN_MISSING"} 1',
-        'jwtctl_verification_duration_seconds_count 4',
-        'jwtctl_verification_duration_seconds_bucket{le="+Inf"} 4',
+        'jwtctl_verification_duration_seconds_count 3',
+        'jwtctl_verification_duration_seconds_bucket{le="+Inf"} 3',
         'jwtctl_signature_memory_hits_total 40',
         'jwtctl_signature_memory_misses_total 5',
         'jwtctl_signature_memory_entries 3',
@@ -132,6 +137,12 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_ready 1',
       ]),
     );
+    // What it told last counts for its time, however often it could not tell since then.
+    const told = async () => (await ask()).body.match(/^jwtctl_announced (.*)$/m)?.[1];
+    toldAt = stores.clock.now() - ANNOUNCEMENT_COUNTS + 1;
+    expect(await told()).toBe('1');
+    toldAt -= 1;
+    expect(await told()).toBe('0');
     expect(body).toContain('nodejs_eventloop_lag_seconds');
     expect(body).toContain('process_cpu_seconds_total');
     expect(body).not.toContain('alice');

@@ -78,6 +78,16 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     );
     const again = await Promise.all(Array.from({ length: 20 }, () => get(port, '/verify', bearer(token))));
     expect(again.every(({ status }) => status === 200)).toBe(true);
+    // Of the one that is gone, too, and of one that is silent: a counter never goes down.
+    const active = 'jwtctl_verifications_total{code="active"}';
+    expect(lineOf(await get(port, '/metrics'), active)).toBe(40);
+    const silent = Number(pidsOf(served).at(-1));
+    process.kill(silent, 'SIGSTOP');
+    // One of two is the silent one's, which answers once it goes on.
+    const asking = [get(port, '/metrics'), get(port, '/metrics')];
+    expect(lineOf(await Promise.any(asking), active)).toBe(40);
+    process.kill(silent, 'SIGCONT');
+    await Promise.all(asking);
 
     const traffic = startTraffic(port, 8, () => bearer(token));
     await vi.waitFor(() => expect(traffic.answers.get(200)).toBeGreaterThan(50));

@@ -8,6 +8,8 @@ import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verif
 import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 
+/** Seconds. */
+export const ANNOUNCEMENT_COUNTS = 15;
 export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é' };
 
 /** The server's routes over real stores, asked without a socket. */
@@ -47,7 +49,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     },
   });
   const readiness = { isStopping: false };
-  const metrics = createMetrics(() => verifier.health(), context.clock);
+  const metrics = createMetrics(() => verifier.health(), context.clock, ANNOUNCEMENT_COUNTS);
   const app = createApp({
     verifier,
     metrics,

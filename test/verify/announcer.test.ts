@@ -56,8 +56,8 @@ afterEach(async () => {
   await service.close();
 });
 
-function fleet(): Promise<VerifierAnnouncement[]> {
-  return service.registry.fleet(service.clock.now());
+async function fleet(): Promise<VerifierAnnouncement[]> {
+  return (await service.registry.fleet(service.clock.now())).verifiers;
 }
 
 /** The follower has done all that it does until the clock is moved. */
@@ -153,10 +153,16 @@ describe('a verifier that runs', () => {
     await follower.begin();
     await pass(4);
     isRegistryAway = true;
-    await pass(10);
+    await pass(14);
+    expect(await fleet()).toHaveLength(1);
     expect(warnings).toEqual([]);
+    await pass(2);
+    expect(await fleet()).toEqual([]);
+    expect(warnings).toHaveLength(1);
     await pass(60);
-    expect(warnings).toEqual([expect.stringMatching(/commands do not wait for it: It is away\.$/)]);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^For 15s .*commands do not wait for it: It is away\.$/),
+    ]);
     isRegistryAway = false;
     await pass(1);
     isRegistryAway = true;

@@ -1,5 +1,5 @@
-import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
-import type { VerifierAnnouncement } from '../../domain/ports.js';
+import { oldestFirst, parseAnnouncement, TOLD_AGAIN_SECONDS } from '../../domain/announcement.js';
+import type { FleetLook, VerifierAnnouncement } from '../../domain/ports.js';
 import { foreignKey, replyCode } from './errors.js';
 import { script } from './lua.js';
 import { unwrap } from './pipeline.js';
@@ -9,6 +9,27 @@ import type { WholeRegistry } from './walk.js';
 /** How many others one announcement looks at, to drop those that are over. */
 const LOOKED_AT = 10;
 
+/** The field beside those of the verifiers: since when, until when and by which run of which server all has been kept. */
+const KEPT = 'kept';
+
+/**
+ * A master that took over may lack what was told last, and so does a server that begins again; either has another `run_id`.
+ * And where nobody told anything for a while the server was away: of those that run, some may be over by now. An account that
+ * may not use INFO has the last alone to go by.
+ */
+const KEEPING = `
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+end
+
+-- Since when all has been kept; nil where that is not so.
+local function kept_since(fleet, now)
+  local since, last, run = string.match(redis.call('HGET', fleet, '${KEPT}') or '', '^(%d+) (%d+) (%w*)$')
+  if since and run == run_id() and now - tonumber(last) <= ${TOLD_AGAIN_SECONDS} then return tonumber(since) end
+end
+`;
+
 /**
  * Sets one verifier's field: when it is over by the server's clock, and the announcement. Of the others a few, whichever
  * they are, are dropped where they are over. A field of a hash has no expiry of its own (Redis 7.0), and all that announce
@@ -16,20 +37,25 @@ const LOOKED_AT = 10;
  *
  * KEYS: the hash. ARGV: id, announcement, for how many seconds it counts. Answers: 1.
  */
-const ANNOUNCE = script(`
+const ANNOUNCE = script(
+  KEEPING,
+  `
 local fleet, id, seconds = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local fleet_type = redis.call('TYPE', fleet).ok
 if fleet_type ~= 'hash' and fleet_type ~= 'none' then return ${NOT_OURS} end
 local now = tonumber(redis.call('TIME')[1])
 redis.call('HSET', fleet, id, string.format('%.0f', now + seconds) .. ' ' .. ARGV[2])
+local since = kept_since(fleet, now) or now
+redis.call('HSET', fleet, '${KEPT}', string.format('%.0f %.0f %s', since, now, run_id()))
 local some = redis.call('HRANDFIELD', fleet, ${LOOKED_AT}, 'WITHVALUES')
 for i = 1, #some, 2 do
   local over = tonumber(string.match(some[i + 1], '^(%d+) '))
-  if some[i] ~= id and (over == nil or over <= now) then redis.call('HDEL', fleet, some[i]) end
+  if some[i] ~= id and some[i] ~= '${KEPT}' and (over == nil or over <= now) then redis.call('HDEL', fleet, some[i]) end
 end
 redis.call('EXPIRE', fleet, math.max(seconds, redis.call('TTL', fleet)))
 return 1
-`);
+`,
+);
 
 export async function announce(
   whole: WholeRegistry,
@@ -54,27 +80,31 @@ export async function withdraw(whole: WholeRegistry, id: string): Promise<void> 
  * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
  * wait for none of them.
  *
- * KEYS: the hash. Answers: {@link NOT_OURS}, or the announcements.
+ * KEYS: the hash. Answers: {@link NOT_OURS}, or for how many seconds all has been kept, and the announcements.
  */
-const READ = script(`
+const READ = script(
+  KEEPING,
+  `
 local fleet = KEYS[1]
 local fleet_type = redis.call('TYPE', fleet).ok
 if fleet_type ~= 'hash' and fleet_type ~= 'none' then return ${NOT_OURS} end
 local now, running = tonumber(redis.call('TIME')[1]), {}
+local since = kept_since(fleet, now) or now
 for _, value in ipairs(redis.call('HVALS', fleet)) do
   local over, announcement = string.match(value, '^(%d+) (.*)$')
   if over and tonumber(over) > now then running[#running + 1] = announcement end
 end
-return running
-`);
+return { now - since, running }
+`,
+);
 
-/** Those that run, oldest first. */
-export async function readFleet(whole: WholeRegistry): Promise<VerifierAnnouncement[]> {
+export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
   const { key, slot } = whole.keyspace.fleet;
   const { replies } = await whole.batcher.send({ slot, keys: [key], script: READ, args: [] });
-  const running = outcomeOf(whole, replies[0]);
-  if (running === NOT_OURS) throw foreignKey(key);
-  return oldestFirst((running as string[]).flatMap((text) => parseAnnouncement(text) ?? []));
+  const outcome = outcomeOf(whole, replies[0]);
+  if (outcome === NOT_OURS) throw foreignKey(key);
+  const [keptSeconds, running] = outcome as [number, string[]];
+  return { verifiers: oldestFirst(running.flatMap((text) => parseAnnouncement(text) ?? [])), keptSeconds };
 }
 
 function outcomeOf({ connection }: WholeRegistry, reply: unknown): unknown {

@@ -1,8 +1,10 @@
+import { announcementCounts } from '../../domain/announcement.js';
 import type { JwtctlError } from '../../domain/errors.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
   EntryName,
+  FleetLook,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
@@ -173,11 +175,15 @@ export class RedisTokenRegistry implements TokenRegistry {
     return announce(this.#whole(), announcement, this.#tolerance);
   }
 
+  get announcementSeconds(): number {
+    return announcementCounts(this.#tolerance);
+  }
+
   withdraw(id: string): Promise<void> {
     return withdraw(this.#whole(), id);
   }
 
-  fleet(): Promise<VerifierAnnouncement[]> {
+  fleet(): Promise<FleetLook> {
     return readFleet(this.#whole());
   }
 

@@ -1,6 +1,6 @@
 import type { Kysely } from 'kysely';
-import { oldestFirst, parseAnnouncement } from '../../domain/fleet.js';
-import type { VerifierAnnouncement } from '../../domain/ports.js';
+import { oldestFirst, parseAnnouncement } from '../../domain/announcement.js';
+import type { FleetLook, VerifierAnnouncement } from '../../domain/ports.js';
 import { retryConflicts } from './conflicts.js';
 import type { Schema } from './schema.js';
 
@@ -31,12 +31,13 @@ export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
   await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
 }
 
-/** Those whose time is not over at `horizon`, oldest first. */
-export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<VerifierAnnouncement[]> {
+/** Those whose time is not over at `horizon`. A file loses none of them. */
+export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<FleetLook> {
   const rows = await db
     .selectFrom('registry_fleet')
     .select('announcement')
     .where('until', '>', horizon)
     .execute();
-  return oldestFirst(rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []));
+  const verifiers = rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
+  return { verifiers: oldestFirst(verifiers), keptSeconds: Number.POSITIVE_INFINITY };
 }

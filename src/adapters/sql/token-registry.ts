@@ -1,7 +1,9 @@
 import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import { announcementCounts } from '../../domain/announcement.js';
 import type {
   EntryFilter,
   EntryName,
+  FleetLook,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
@@ -210,11 +212,15 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return announce(this.#db, announcement, this.#tolerance);
   }
 
+  get announcementSeconds(): number {
+    return announcementCounts(this.#tolerance);
+  }
+
   withdraw(id: string): Promise<void> {
     return withdraw(this.#db, id);
   }
 
-  fleet(now: number): Promise<VerifierAnnouncement[]> {
+  fleet(now: number): Promise<FleetLook> {
     return readFleet(this.#db, now - this.#tolerance);
   }
 

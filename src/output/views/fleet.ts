@@ -1,5 +1,6 @@
 import { formatDuration } from '../../domain/duration.js';
-import { type FleetPassage, nameVerifiers, stoppedOnesCount } from '../../domain/fleet.js';
+import { nameVerifiers, stoppedOnesCount } from '../../domain/fleet.js';
+import type { FleetPassage } from '../../domain/fleet-passage.js';
 import type { VerifierAnnouncement } from '../../domain/ports.js';
 import { counted } from '../counted.js';
 import type { JsonObject, Tone, View } from '../view.js';

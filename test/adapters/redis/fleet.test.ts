@@ -33,13 +33,13 @@ test('what is over goes as others announce, a bounded number at a time, and the 
     await client.hset(key, 'running', `${now + 60} ${JSON.stringify(announcement('running', now))}`);
     await registry.announce(announcement('a', now));
     const left = await client.hlen(key);
-    // Those that are kept are among the ten, or not.
-    expect(left).toBeGreaterThanOrEqual(43 - 10);
-    expect(left).toBeLessThanOrEqual(43 - 8);
+    // Those that stay are among the ten, or not.
+    expect(left).toBeGreaterThanOrEqual(44 - 10);
+    expect(left).toBeLessThanOrEqual(44 - 7);
     expect(await client.ttl(key)).toBeGreaterThan(10);
     expect(await client.ttl(key)).toBeLessThanOrEqual(15);
     for (let round = 0; round < 200; round++) await registry.announce(announcement('a', now));
-    expect((await client.hkeys(key)).sort()).toEqual(['a', 'running']);
+    expect((await client.hkeys(key)).sort()).toEqual(['a', 'kept', 'running']);
   } finally {
     await client.unlink(key);
     await close();
@@ -52,7 +52,7 @@ test('a host whose clock is ahead does not have the others taken for gone', asyn
   try {
     await registry.announce(announcement('right', now));
     for (let round = 0; round < 20; round++) await registry.announce(announcement('ahead', now + 86_400));
-    expect((await registry.fleet(now)).map(({ id }) => id)).toEqual(['right', 'ahead']);
+    expect((await registry.fleet(now)).verifiers.map(({ id }) => id)).toEqual(['right', 'ahead']);
   } finally {
     await client.unlink(`${prefix}:fleet`);
     await close();
@@ -66,9 +66,45 @@ test('a host whose clock is ahead of all verifiers sees them, and none that is o
     await client.hset(`${prefix}:fleet`, 'over', `${now} ${JSON.stringify(announcement('over', now))}`);
     await registry.announce(announcement('a', now));
     for (const asked of [now - 86_400, now, now + 16, now + 86_400])
-      expect((await registry.fleet(asked)).map(({ id }) => id)).toEqual(['a']);
+      expect((await registry.fleet(asked)).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
     await client.unlink(`${prefix}:fleet`);
+    await close();
+  }
+});
+
+test('for how long what verifiers tell has been kept: not across a loss, another server, or a time in which nobody could tell', async () => {
+  const { registry, prefix, close } = openRegistry();
+  const key = `${prefix}:fleet`;
+  const kept = async () => (await registry.fleet(realNow())).keptSeconds;
+  /** As if it had been told for a minute, until so many seconds ago. */
+  const age = async (silentSeconds: number, run?: string) => {
+    const [, , runId] = String(await client.hget(key, 'kept')).split(' ');
+    const now = realNow();
+    await client.hset(key, 'kept', `${now - 60} ${now - silentSeconds} ${run ?? runId}`);
+  };
+  try {
+    expect(await kept()).toBe(0);
+    await registry.announce(announcement('a', realNow()));
+    expect(await kept()).toBeLessThanOrEqual(1);
+    expect(await client.hget(key, 'kept')).toMatch(/^\d+ \d+ [0-9a-f]{40}$/);
+
+    await age(1);
+    await registry.announce(announcement('a', realNow()));
+    expect(await kept()).toBeGreaterThanOrEqual(60);
+    await registry.withdraw('a');
+    expect(await kept()).toBeGreaterThanOrEqual(60);
+    for (const loss of [() => age(8), () => age(1, 'another'), () => client.unlink(key)]) {
+      await registry.announce(announcement('a', realNow()));
+      await age(1);
+      expect(await kept()).toBeGreaterThanOrEqual(60);
+      await loss();
+      expect(await kept()).toBe(0);
+      await registry.announce(announcement('b', realNow()));
+      expect(await kept()).toBeLessThanOrEqual(1);
+    }
+  } finally {
+    await client.unlink(key);
     await close();
   }
 });

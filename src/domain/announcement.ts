@@ -1,0 +1,64 @@
+import type { VerifierAnnouncement } from './ports.js';
+
+/** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
+export const ANNOUNCEMENT_SECONDS = 10;
+
+/** Until then after its last word a verifier counts, in seconds; then it is gone. */
+export function announcementCounts(clockToleranceSeconds: number): number {
+  return ANNOUNCEMENT_SECONDS + clockToleranceSeconds;
+}
+
+/** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
+export const ANNOUNCED_EVERY_SECONDS = 2;
+
+/**
+ * So long after a registry has lost what verifiers told, all that run have told it again, in seconds: it may be a second until
+ * one sees that it is time, or tries again what failed, and clocks of whole seconds take up to another.
+ */
+export const TOLD_AGAIN_SECONDS = ANNOUNCED_EVERY_SECONDS + 2;
+
+export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
+  return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
+}
+
+/** What stands in a store, which others may write to; null where it is no announcement. */
+export function parseAnnouncement(text: string): VerifierAnnouncement | null {
+  const parsed = parseJson(text);
+  if (!isObject(parsed) || !isObject(parsed.log)) return null;
+  const { id, host, pid, startedAt, kids, readAt, at, until } = parsed;
+  const { position, missing } = parsed.log;
+  const isSound =
+    [id, host].every((value) => typeof value === 'string') &&
+    [pid, startedAt, at, until, position].every(Number.isSafeInteger) &&
+    (readAt === null || Number.isSafeInteger(readAt)) &&
+    isListOf(kids, (kid) => typeof kid === 'string') &&
+    isListOf(missing, (range) => isListOf(range, Number.isSafeInteger) && range.length === 2);
+  if (!isSound) return null;
+  return {
+    id,
+    host,
+    pid,
+    startedAt,
+    kids,
+    log: { position, missing },
+    readAt,
+    at,
+    until,
+  } as VerifierAnnouncement;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function isListOf(value: unknown, isMember: (member: unknown) => boolean): value is unknown[] {
+  return Array.isArray(value) && value.every(isMember);
+}

@@ -1,0 +1,56 @@
+import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { expect, test } from 'vitest';
+import { Answers, type Counted } from '../../src/server/shared-metrics.js';
+
+/** What a worker answers that has counted so many, of which it holds one. */
+async function counted(requests: number): Promise<Counted> {
+  const registry = new Registry();
+  const registers = [registry];
+  new Counter({ name: 'requests_total', help: 'x', labelNames: ['code'], registers }).inc(
+    { code: 'active' },
+    requests,
+  );
+  new Histogram({ name: 'seconds', help: 'x', buckets: [1], registers }).observe(0.5);
+  new Gauge({ name: 'held', help: 'x', aggregator: 'sum', registers }).set(1);
+  return (await registry.getMetricsAsJSON()) as Counted;
+}
+
+async function figures(answers: Answers<object>): Promise<Record<string, number>> {
+  const text = await AggregatorRegistry.aggregate(answers.all()).metrics();
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+  return Object.fromEntries(lines.map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]));
+}
+
+test('what a worker counted stays when it is silent, and when it ended, and what it held goes with it', async () => {
+  const answers = new Answers<object>();
+  const [first, second, third] = [{}, {}, {}];
+  answers.take(first, await counted(5));
+  answers.take(second, await counted(7));
+  expect(await figures(answers)).toMatchObject({
+    'requests_total{code="active"}': 12,
+    seconds_count: 2,
+    held: 2,
+  });
+
+  answers.take(second, await counted(8));
+  expect(await figures(answers)).toMatchObject({
+    'requests_total{code="active"}': 13,
+    seconds_count: 2,
+    held: 2,
+  });
+
+  answers.end(first);
+  // It was on its way when it ended.
+  answers.take(first, await counted(6));
+  answers.take(third, await counted(1));
+  answers.end(third);
+  const after = await figures(answers);
+  expect(after).toMatchObject({ 'requests_total{code="active"}': 14, seconds_count: 3, held: 1 });
+  expect(after['seconds_bucket{le="1"}']).toBe(3);
+
+  answers.end(second);
+  answers.end({});
+  const left = await figures(answers);
+  expect(left).toMatchObject({ 'requests_total{code="active"}': 14, seconds_count: 3 });
+  expect(left).not.toHaveProperty('held');
+});
