@@ -200,7 +200,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       test('of entries of one moment the first by the bytes of its jti makes room, and then by its key', async () => {
         const [second, first] = [entry('x', { keyId: 2, exp: now + 60 }), entry('x', { keyId: 1 })];
         await register('alice', entry('y', { exp: now + 30 }), second, first, entry('Z'));
-        const evicted = await registry.register('alice', entry('new', { iat: now }), { now, maxPerSubject: 3 });
+        const evicted = await registry.register('alice', entry('new', { iat: now }), {
+          now,
+          maxPerSubject: 3,
+        });
         expect(evicted).toEqual([entry('Z'), first]);
       });
 

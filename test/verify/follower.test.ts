@@ -49,7 +49,7 @@ beforeEach(() => {
   );
   state = new StoreState(clock);
   const announcer = new Announcer({
-    registry: { announce: async () => {}, withdraw: async () => {} },
+    registry: { announcementSeconds: 15, announce: async () => {}, withdraw: async () => {} },
     ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
   });
   follower = new Follower({ keys, tail, clock, state, announcer });
