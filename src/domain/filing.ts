@@ -97,8 +97,7 @@ class Filing {
   #matched = 0;
   #removed = 0;
   #subjects = 0;
-  /** Whether something was filed or removed. */
-  hasBegun = false;
+  #hasBegun = false;
 
   constructor(ports: Pick<Administration, 'registry' | 'clock'>, keys: KeysById, input: FilingInput) {
     this.#ports = ports;
@@ -111,6 +110,11 @@ class Filing {
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
     }
+  }
+
+  /** Whether something was filed or removed. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   get hasWaiting(): boolean {
@@ -160,7 +164,7 @@ class Filing {
       await manifest.append(
         chunk.map(({ subject, entry }) => manifestEntry(subject.sub, entry, keys.get(entry.keyId))),
       );
-      this.hasBegun = true;
+      this.#hasBegun = true;
     }
     this.#count(chunk);
     if (removes) await this.#remove(chunk);
@@ -183,13 +187,13 @@ class Filing {
         entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
         clock.now(),
       );
-      this.hasBegun = true;
+      this.#hasBegun = true;
       this.#removed += removed;
-      for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
+      for (const counted of byNode) this.#countOf(counted.node).removed += counted.removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
       if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {
-      if (!this.hasBegun || !isFailureOutside(error)) throw error;
+      if (!this.#hasBegun || !isFailureOutside(error)) throw error;
       this.#missRemoval(node, error);
     }
   }

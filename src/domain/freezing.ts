@@ -1,6 +1,11 @@
-/** Freezes all of it: whoever gets the same object later must find it as it was. */
+/** Freezes all of it: whoever gets the same object later must find it as it was. Not by recursion, which deep nesting ends. */
 export function freeze<T>(value: T): T {
-  if (typeof value !== 'object' || value === null) return value;
-  for (const name in value) freeze(value[name]);
-  return Object.freeze(value);
+  const left: unknown[] = [value];
+  while (left.length > 0) {
+    const next = left.pop();
+    if (typeof next !== 'object' || next === null) continue;
+    Object.freeze(next);
+    for (const name in next) left.push((next as Record<string, unknown>)[name]);
+  }
+  return value;
 }

@@ -42,12 +42,12 @@ const MOST_HEADERS = 100;
 function readHeader(encoded: string): Record<string, unknown> | string {
   const bytes = decodeBase64url(encoded);
   if (bytes === null) return 'its JOSE Header is not base64url';
-  const header = freeze(parseJsonObject(bytes));
+  const header = parseJsonObject(bytes);
   if (header === null) return 'its JOSE Header is not a JSON object';
   // Whoever invents headers has others read again, and no more.
   if (headers.size >= MOST_HEADERS) headers.clear();
   // A copy: the text may be a part of a token that is long forgotten otherwise.
-  headers.set(Buffer.from(encoded).toString(), header);
+  headers.set(Buffer.from(encoded).toString(), freeze(header));
   return header;
 }
 
@@ -59,7 +59,18 @@ export function decodeToken(
   if (typeof jws === 'string') return jws;
   const payload = parseJsonObject(jws.payload);
   if (payload === null) return 'its payload is not a JSON object';
+  if (isDeeper(jws.header, MOST_LEVELS))
+    return `its JOSE Header is nested more than ${MOST_LEVELS} levels deep`;
+  if (isDeeper(payload, MOST_LEVELS)) return `its payload is nested more than ${MOST_LEVELS} levels deep`;
   return { header: jws.header, payload, signature: encodeBase64url(jws.signature) };
+}
+
+/** What a stranger nests deeper cannot be shown: JSON.stringify goes through it by recursion. */
+const MOST_LEVELS = 100;
+
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
 /** The JSON object that `bytes` hold as UTF-8, or null where they hold anything else. */

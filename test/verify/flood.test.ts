@@ -51,6 +51,9 @@ test('a flood of huge, malformed and deeply nested tokens is refused, and leaves
     () => `${header}.${nested}.${signature}`,
     () =>
       `${encode(`{"kid":"${kid}","alg":"RS256","x":${'['.repeat(2000)}${']'.repeat(2000)}}`)}.${payload}.${signature}`,
+    () =>
+      `${encode(`{"kid":"${kid}","alg":"RS256","x":${'['.repeat(4500)}${']'.repeat(4500)}}`)}.${payload}.${signature}`,
+    () => `${encode(`{"a":${'['.repeat(5900)}${']'.repeat(5900)}}`)}.${payload}.${signature}`,
     () => `${headerWith({ n: randomBytes(2000).toString('hex') })}.${payload}.${signature}`,
     () => `${header}.${encode(JSON.stringify({ sub: randomBytes(4000).toString('hex') }))}.${signature}`,
     () => `${header}.${payload}.${randomBytes(256).toString('base64url')}`,

@@ -40,11 +40,13 @@ export class SqliteTokenRegistry implements TokenRegistry {
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;
+  readonly announcementSeconds: number;
 
   constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
     this.#db = db;
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
+    this.announcementSeconds = announcementCounts(this.#tolerance);
   }
 
   register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
@@ -210,10 +212,6 @@ export class SqliteTokenRegistry implements TokenRegistry {
 
   announce(announcement: VerifierAnnouncement): Promise<void> {
     return announce(this.#db, announcement, this.#tolerance);
-  }
-
-  get announcementSeconds(): number {
-    return announcementCounts(this.#tolerance);
   }
 
   withdraw(id: string): Promise<void> {
