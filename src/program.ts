@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import type { DefineGroup, Run } from './commands/invocation.js';
 import { SETTINGS } from './config/settings.js';
+import { JwtctlError } from './domain/errors.js';
 
 /** A group of verbs, or a command that stands by itself. */
 interface Group {
@@ -95,7 +96,38 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     const command = program.command(group.name).aliases(group.aliases).description(group.summary);
     if (group === called) (await group.load())(command, run);
   }
+  refuseRepetition(program);
   return program;
+}
+
+/** Of a value that is given twice commander takes the last: who revokes `--sub a --sub b` would believe that a is cut off. */
+function refuseRepetition(command: Command): void {
+  for (const option of command.options) {
+    const takesOneValue = (option.required || option.optional) && !addsUp(option);
+    if (!takesOneValue) continue;
+    let isGiven = false;
+    command.on(`option:${option.name()}`, () => {
+      if (isGiven) throw givenTwice(option);
+      isGiven = true;
+    });
+  }
+  for (const subcommand of command.commands) refuseRepetition(subcommand);
+}
+
+/** Its parser takes what came before as well. */
+function addsUp({ parseArg }: Option): boolean {
+  return parseArg !== undefined && parseArg.length > 1;
+}
+
+function givenTwice(option: Option): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_FLAG_REPEATED',
+    `${option.long} is given twice, and it takes one value.`,
+    {
+      hint: 'Run the command once for each value.',
+    },
+  );
 }
 
 export interface WriteHelp {

@@ -73,6 +73,17 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
     },
   );
 
+  // The last would be taken, and whoever revoked two would believe that both are cut off.
+  test.each([
+    ['token', 'revoke', '--sub', 'alice', '--sub', 'bob', '--all'],
+    ['cache', 'flush', '--sub', 'alice', '--sub=bob', '--yes'],
+    ['token', 'issue', '--sub', 'alice', '--ttl', '5m', '--ttl', '10m'],
+    ['keys', 'list', '--timeout', '5s', '--timeout', '6s'],
+    ['--timeout', '5s', 'keys', 'list', '--timeout', '6s'],
+  ])('a value that is given twice is refused: %s %s %s %s %s %s %s', async (...words) => {
+    await expectUsageError(words, 'ERR_FLAG_REPEATED');
+  });
+
   test.each([
     [],
     ['keys'],
