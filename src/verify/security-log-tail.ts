@@ -119,7 +119,7 @@ export class SecurityLogTail {
     }
     // A database that was restored counts from an earlier id on.
     if (last < this.#settled) this.#beginAt(last);
-    fresh.forgetOthers();
+    await fresh.forgetOthers();
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
