@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { SecurityEvent, SecurityLog } from './ports.js';
 
 /** The latest change of a user that the security log tells of. */
@@ -46,9 +47,9 @@ export class EventMemory {
     return memory;
   }
 
-  /** Forgets the tokens that were added to neither since {@link renewed}. */
-  forgetOthers(): void {
-    this.#tokens.forgetOthers();
+  /** Forgets the tokens that were added to neither since {@link renewed}. In the meantime nothing may be renewed again. */
+  forgetOthers(): Promise<void> {
+    return this.#tokens.forgetOthers();
   }
 
   /** To add an event again changes nothing. */
@@ -100,6 +101,8 @@ export class EventMemory {
   }
 }
 
+const PORTION = 10_000;
+
 /** Names, each with the round in which it was last added. */
 class RenewedNames {
   readonly #rounds = new Map<string, number>();
@@ -119,8 +122,14 @@ class RenewedNames {
     this.#round += 1;
   }
 
-  forgetOthers(): void {
-    for (const [name, round] of this.#rounds) if (round !== this.#round) this.#rounds.delete(name);
+  /** In portions: to walk a million names takes tens of ms, in which nobody else would have a turn. */
+  async forgetOthers(): Promise<void> {
+    let walked = 0;
+    for (const [name, round] of this.#rounds) {
+      if (round !== this.#round) this.#rounds.delete(name);
+      walked += 1;
+      if (walked % PORTION === 0) await setImmediate();
+    }
   }
 }
 

@@ -78,18 +78,20 @@ export class Follower {
 
   async #readOnce(): Promise<void> {
     const { keys, tail, clock, state, announcer } = this.#ports;
+    const { signal } = this.#ending;
     const at = clock.now();
     try {
       // Both to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
-      const reads = await Promise.allSettled([tail.read(), keys.refresh()]);
+      const reads = await Promise.allSettled([tail.read(signal), keys.refresh()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
       this.#caughtUpAt = at;
       state.answered(clock.now());
     } catch (error) {
-      state.failed(error);
+      // One that was given up says nothing of the database.
+      if (error !== signal.reason) state.failed(error);
       throw error;
     }
     // Not waited for: a registry that is away must not hold up what the database tells.
-    if (!this.#ending.signal.aborted) void announcer.tell();
+    if (!signal.aborted) void announcer.tell();
   }
 }

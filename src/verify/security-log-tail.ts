@@ -60,15 +60,20 @@ export class SecurityLogTail {
     return this.#readAt;
   }
 
-  /** Reads what is new, and now and then everything. Resolves once a read has ended that began from now on. @throws what the log throws */
-  read(): Promise<void> {
-    return this.#reads.next(() => this.#readOnce());
+  /**
+   * Reads what is new, and now and then everything. Resolves once a read has ended that began from now on.
+   *
+   * @param signal ends the read with the page that is on its way
+   * @throws what the log throws, and the signal's reason
+   */
+  read(signal?: AbortSignal): Promise<void> {
+    return this.#reads.next(() => this.#readOnce(signal));
   }
 
-  async #readOnce(): Promise<void> {
+  async #readOnce(signal: AbortSignal | undefined): Promise<void> {
     const at = this.#clock.now();
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
-    await (isDue ? this.#reload(at) : this.#readNew(at));
+    await (isDue ? this.#reload(at, signal) : this.#readNew(at, signal));
     this.#readAt = at;
     this.#progress = { position: this.#position, missing: this.#gaps() };
   }
@@ -87,8 +92,8 @@ export class SecurityLogTail {
   }
 
   /** @param next that takes the place of {@link events} soon */
-  async #readNew(at: number, next?: EventMemory): Promise<void> {
-    for await (const events of this.#pages(this.#settled)) {
+  async #readNew(at: number, signal: AbortSignal | undefined, next?: EventMemory): Promise<void> {
+    for await (const events of this.#pages(this.#settled, signal)) {
       for (const event of events) {
         this.#see(event.id, at);
         next?.add(event);
@@ -98,12 +103,12 @@ export class SecurityLogTail {
     this.#settle(at);
   }
 
-  async #reload(at: number): Promise<void> {
+  async #reload(at: number, signal: AbortSignal | undefined): Promise<void> {
     const before = this.#events;
     const fresh = before.renewed();
     const isFirst = this.#readAt === null;
     let last = 0;
-    for await (const events of this.#pages(0)) {
+    for await (const events of this.#pages(0, signal)) {
       last = events.at(-1)?.id ?? last;
       for (const event of events) {
         if (event.expiresAt < at) continue;
@@ -115,11 +120,11 @@ export class SecurityLogTail {
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.
       if (isFirst || events.length < PAGE) continue;
-      await this.#readNew(this.#clock.now(), fresh);
+      await this.#readNew(this.#clock.now(), signal, fresh);
     }
     // A database that was restored counts from an earlier id on.
     if (last < this.#settled) this.#beginAt(last);
-    fresh.forgetOthers();
+    await fresh.forgetOthers();
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
@@ -131,9 +136,11 @@ export class SecurityLogTail {
     this.#position = id;
   }
 
-  async *#pages(afterId: number): AsyncGenerator<SecurityEvent[]> {
+  async *#pages(afterId: number, signal: AbortSignal | undefined): AsyncGenerator<SecurityEvent[]> {
     for (let from = afterId; ; ) {
       const events = await this.#log.listAfter(from, PAGE);
+      // The last page is as good as read.
+      if (events.length === PAGE) signal?.throwIfAborted();
       if (events.length > 0) yield events;
       if (events.length < PAGE) return;
       from = events.at(-1)?.id ?? from;

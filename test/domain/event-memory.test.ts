@@ -69,23 +69,50 @@ test('of a user the change with the highest version counts, whenever it comes', 
   );
 });
 
-test('one that takes its place says what a new one would, and the old one goes on meanwhile', () => {
+test('one that takes its place says what a new one would, and the old one goes on meanwhile', async () => {
   const some = fc.array(event, { maxLength: 6 });
-  fc.assert(
-    fc.property(some, some, some, token, (gone, kept, late, one) => {
+  await fc.assert(
+    fc.asyncProperty(some, some, some, token, async (gone, kept, late, one) => {
       const before = new EventMemory([...gone, ...kept]);
       const fresh = before.renewed();
       for (const each of kept) fresh.add(each);
       expect(before.covers(one)).toBe(new EventMemory([...gone, ...kept]).covers(one));
       for (const each of late) before.add(each);
       for (const each of late) fresh.add(each);
-      fresh.forgetOthers();
+      await fresh.forgetOthers();
       const anew = new EventMemory([...kept, ...late]);
       expect(fresh.covers(one)).toBe(anew.covers(one));
       expect(fresh.changeOf(one.sub)).toEqual(anew.changeOf(one.sub));
     }),
     { numRuns: 2000 },
   );
+});
+
+test('forgets very many tokens without keeping everybody else from their turn, and what is added meanwhile stays', async () => {
+  const revoked = (jti: string): SecurityEvent => ({
+    ...{ id: 1, type: 'token_revoked', sub: 'alice', jti, kid: null, issuedBefore: null },
+    ...{ userVersion: null, reason: null, at: 0, expiresAt: 99 },
+  });
+  const covers = (memory: EventMemory, jti: string) =>
+    memory.covers({ sub: 'alice', jti, kid: 'k1', iat: 1 });
+  const before = new EventMemory();
+  for (let index = 0; index < 100_000; index++) before.add(revoked(`j${index}`));
+  const fresh = before.renewed();
+  fresh.add(revoked('j99999'));
+  let isOver = false;
+  const forgotten = fresh.forgetOthers().then(() => {
+    isOver = true;
+  });
+  let turns = 0;
+  for (; !isOver; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (turns === 0) fresh.add(revoked('j50000'));
+  }
+  await forgotten;
+  expect(turns).toBeGreaterThan(5);
+  expect(['j0', 'j50000', 'j99998', 'j99999'].map((jti) => covers(fresh, jti))).toEqual([
+    ...[false, true, false, true],
+  ]);
 });
 
 test('its revision changes with what is new, and with nothing else', () => {

@@ -112,3 +112,16 @@ test('a read that one of both failed in has failed, and the next one counts', as
   await follower.catchUp();
   expect([follower.caughtUpAt, state.isUp]).toEqual([begun + 1, true]);
 });
+
+test('one that ends while everything is read anew waits for one page of it', async () => {
+  await follower.begin();
+  const page = hold(0);
+  clock.advance(60);
+  await page.reached;
+  asked.length = 0;
+  const ended = follower.end();
+  page.release();
+  await ended;
+  expect({ asked, isUp: state.isUp }).toEqual({ asked: [], isUp: true });
+  expect([1, 7_000, 12_000].map(isRevoked)).toEqual([true, true, true]);
+});
