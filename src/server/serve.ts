@@ -57,6 +57,11 @@ export async function serve(
     });
     const port = await listen(app, endpoint);
     log.info({ host: endpoint.host, port, introspection: client !== null }, 'listening');
+    const { isReady, database, registry } = verifier.health();
+    if (!isReady) {
+      const stores = { database: database.state, registry: registry.state };
+      log.warn(stores, 'not ready: where a store does not answer, requests get 503 until it does');
+    }
 
     await aborted(stop);
     readiness.isStopping = true;

@@ -63,7 +63,9 @@ export class StoreState {
  */
 export function registryHealth(asked: StoreState, announced: StoreState, now: number): StoreHealth {
   const failing = [asked, announced].filter((state) => !state.isUp && !state.isOld(now));
-  const answering = [asked, announced].filter((state) => state.isUp && !state.isOld(now));
+  const answering = [asked, announced].filter(
+    (state) => state.isUp && state.answeredAt !== null && !state.isOld(now),
+  );
   const [first] = failing;
   if (first === undefined) return { state: 'up', since: Math.max(asked.since, announced.since), code: null };
   return first.health(answering.length > 0);

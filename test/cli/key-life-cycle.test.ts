@@ -78,16 +78,17 @@ describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) =
       ...{ exitCode: 0, stderr: '', rotated: true, reason: 'forced', previous: 'first' },
     });
     const { active } = json();
-    expect(stores.clock.now()).toBe(begun + 600);
+    const signsFrom = stores.clock.now();
+    expectLead(signsFrom - begun);
     expect(await stores.json('keys', 'show', active)).toMatchObject({
-      ...{ state: 'active', createdAt: begun, activatedAt: begun + 600 },
+      ...{ state: 'active', createdAt: begun, activatedAt: signsFrom },
     });
 
     // The next key is published for half of the lead by now.
     stores.clock.advance(300);
     const again = await stores.run('keys', 'rotate', '--if-older-than', '1s', '--wait', '-q');
     expect([again.exitCode, again.stderr]).toEqual([0, '']);
-    expect(stores.clock.now()).toBe(begun + 1200);
+    expectLead(stores.clock.now() - signsFrom);
 
     stores.clock.advance(300);
     const [next] = (await stores.run('keys', 'list', '--state', 'pending', '-q')).lines();
@@ -95,6 +96,12 @@ describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) =
     expect(told.stderr).toContain(`Waiting 5m until key ${next} has been published for keys.publishLead.\n`);
     expect(told.stderr).not.toMatch(/was not published/);
   });
+
+  /** In a cluster some seconds more: nobody runs, and those who do may have to tell it again. */
+  function expectLead(seconds: number): void {
+    expect(seconds).toBeGreaterThanOrEqual(600);
+    expect(seconds).toBeLessThanOrEqual(backend === 'SQLite' ? 600 : 604);
+  }
 
   test('waits for nothing where the active key is not due, nor as a dry run', async () => {
     const before = stores.clock.now();

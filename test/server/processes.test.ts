@@ -169,6 +169,23 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
   });
 });
 
+test('a registry that is away from the start is said to be so', async () => {
+  const stores = await openStores('MariaDB and a Redis Cluster');
+  await stores.json('keys', 'generate');
+  const [port] = await closedPorts(1);
+  const served = await startServed({ ...stores.env, JWTCTL_REDIS_NODES: `127.0.0.1:${port}` });
+  try {
+    await served.logged('not ready');
+    expect(served.lines().find(({ msg }) => msg.startsWith('not ready'))).toMatchObject({
+      ...{ level: 'warn', database: 'up', registry: 'down' },
+    });
+    expect(await readiness(served.port)).toEqual([503, false]);
+  } finally {
+    await served.kill();
+    await stores.close();
+  }
+});
+
 async function readiness(port: number): Promise<[number, boolean]> {
   const { status, body } = await get(port, '/readyz');
   return [status, JSON.parse(body).ready];

@@ -1,4 +1,4 @@
-import type { ExpressionBuilder, Kysely, SelectQueryBuilder } from 'kysely';
+import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { announcementCounts } from '../../domain/announcement.js';
 import type {
   EntryFilter,
@@ -23,6 +23,14 @@ import { liveExp } from '../../domain/registry-entry.js';
 import { LEFT_BY_INTERRUPTION } from '../../domain/token-registry.js';
 import { retryConflicts } from './conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
+import {
+  addEntry,
+  forgetUsersWithoutEntries,
+  isNamed,
+  matches,
+  noteStatus,
+  toEntry,
+} from './registry-rows.js';
 import type { Schema, SqlExecutor } from './schema.js';
 import { readStanding, SqliteStandings } from './standings.js';
 import { surveyPages } from './survey.js';
@@ -253,99 +261,4 @@ export class SqliteTokenRegistry implements TokenRegistry {
       }),
     );
   }
-}
-
-/** @returns the entries that made room */
-async function addEntry(
-  db: SqlExecutor,
-  { sub, entry, user, label, maxPerSubject }: Registration,
-): Promise<RegistryEntry[]> {
-  await db
-    .insertInto('registry_entries')
-    .values({ sub, ...columnsOf(entry), label: label ?? null })
-    .onConflict((conflict) =>
-      conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
-        exp: row.ref('excluded.exp'),
-        label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
-      })),
-    )
-    .execute();
-  if (user !== undefined) await noteStatus(db, sub, user);
-  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
-  for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
-  return evicted;
-}
-
-async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): Promise<void> {
-  await db
-    .insertInto('registry_users')
-    .values({ sub, status: user.status, version: user.version, known_until: user.until })
-    .onConflict((conflict) => {
-      const { status, version, until } = user;
-      const update = conflict.column('sub').doUpdateSet({ status, version, known_until: until });
-      // A directory without versions has none that could be older.
-      return version === 0 ? update : update.where('registry_users.version', '<=', version);
-    })
-    .execute();
-}
-
-/** Never the entry that they make room for, even if it is the oldest. */
-async function oldestOthersBeyond(
-  db: SqlExecutor,
-  sub: string,
-  entry: RegistryEntry,
-  maxPerSubject: number | undefined,
-): Promise<RegistryEntry[]> {
-  if (maxPerSubject === undefined) return [];
-  const rows = await db
-    .selectFrom('registry_entries')
-    .select(['jti', 'key_id', 'iat', 'exp'])
-    .where('sub', '=', sub)
-    .where((column) => column.not(column.and({ jti: entry.jti, key_id: entry.keyId, iat: entry.iat })))
-    .orderBy('iat', 'desc')
-    .orderBy('jti', 'desc')
-    .orderBy('key_id', 'desc')
-    .limit(Number.MAX_SAFE_INTEGER)
-    .offset(maxPerSubject - 1)
-    .execute();
-  return rows.map(toEntry).reverse();
-}
-
-function matches(filter: EntryFilter) {
-  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
-    column.and([
-      ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
-      ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
-      ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
-    ]);
-}
-
-function isNamed(sub: string, { jti, keyId, iat }: EntryName) {
-  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
-    column.and({ sub, jti, key_id: keyId, iat });
-}
-
-/** What is known of a user lives as long as the last of their entries. */
-async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> {
-  await db
-    .deleteFrom('registry_users')
-    .where((where) =>
-      where.not(
-        where.exists(
-          where
-            .selectFrom('registry_entries')
-            .select('registry_entries.sub')
-            .whereRef('registry_entries.sub', '=', 'registry_users.sub'),
-        ),
-      ),
-    )
-    .execute();
-}
-
-function columnsOf(entry: RegistryEntry) {
-  return { jti: entry.jti, key_id: entry.keyId, iat: entry.iat, exp: entry.exp };
-}
-
-function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {
-  return { jti: row.jti, keyId: row.key_id, iat: row.iat, exp: row.exp };
 }

@@ -126,13 +126,19 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
       ['active', active ?? made],
       ['previous', previous ?? '-'],
       ['pending', pending ?? made],
-      ['pending signs', relativeTime(signsFrom, now)],
+      ['pending signs', pendingSigns(outcome, now)],
       ['retired', retired.length === 0 ? '-' : retired.join(', ')],
       ...(stragglers.length === 0
         ? []
         : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
     ],
   };
+}
+
+/** Its lead may be over while verifiers do not have it yet. */
+function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
+  const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
+  return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
 }
 
 /**

@@ -36,7 +36,7 @@ describe('a master that dies', () => {
         surveyAll(registry),
       ]);
       expect(standings.every(({ exp }) => exp === now + 3600)).toBe(true);
-      expect(standings[0]?.user).toBe('disabled');
+      expect(standings[0]?.user?.status).toBe('disabled');
       expect(evicted).toEqual([]);
       expect(survey.missed).toEqual([]);
       expect(survey.subjects.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
