@@ -96,21 +96,32 @@ export function encodeCommands(commands: readonly Command[]): string {
   const parts: string[] = [];
   for (const words of commands) {
     parts.push(`*${words.length}\r\n`);
-    for (const word of words) parts.push(encodedWords.get(word) ?? encodeWord(word));
+    for (const word of words) parts.push(typeof word === 'number' ? encodeDigits(word) : encodeWord(word));
   }
   return parts.join('');
 }
 
-function encodeWord(word: string | number): string {
-  const value = String(word);
+function encodeDigits(word: number): string {
+  const digits = String(word);
+  return `$${digits.length}\r\n${digits}\r\n`;
+}
+
+/** A key is too long to be looked for: that takes longer than to encode it. */
+function encodeWord(word: string): string {
+  return (word.length > LONGEST_FIXED ? undefined : fixedWords.get(word)) ?? encodeBulk(word);
+}
+
+function encodeBulk(value: string): string {
   const length = Buffer.byteLength(value);
   const bytes = length === value.length ? value : Buffer.from(value).toString('latin1');
   return `$${length}\r\n${bytes}\r\n`;
 }
 
+const LONGEST_FIXED = 'getkeysinslot'.length;
+
 /** What comes again and again in great numbers. */
-const encodedWords = new Map(
-  ['cluster', 'getkeysinslot', 'zscan', 'COUNT', 0, 'zmscore'].map((word) => [word, encodeWord(word)]),
+const fixedWords = new Map(
+  ['cluster', 'getkeysinslot', 'zscan', 'COUNT', 'zmscore'].map((word) => [word, encodeBulk(word)]),
 );
 
 /** What bytes, a character each, are in UTF-8. */
