@@ -308,7 +308,10 @@ class StoreVerifier implements LiveVerifier {
     }
   }
 
-  /** What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as the log. */
+  /**
+   * What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as
+   * the log.
+   */
   async #askDirectory(sub: string, noted: KnownUserStatus | null): Promise<Standing['user']> {
     const { users, tail, clock } = this.#ports;
     for (let seen: number | null = null; ; ) {

@@ -56,7 +56,10 @@ export class UserStates {
     return asked;
   }
 
-  /** Nobody waits for it: a master that hangs would hold up an answer that grows older meanwhile. One that fails is made up for by the next. */
+  /**
+   * Nobody waits for it: a master that hangs would hold up an answer that grows older meanwhile. One that fails is made up
+   * for by the next.
+   */
   async #note(sub: string, user: User, noted: KnownUserStatus | null, now: number): Promise<void> {
     const { registry, statusTtlSeconds } = this.#ports;
     const status = statusToNote(user, noted, now, statusTtlSeconds);

@@ -52,6 +52,11 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
+  /** Tokens, or objects that hold one, a line each. */
+  function registerFile(stdin: string) {
+    return stores.run('token', 'register', '--token-file', '-', '-o', 'ndjson', { stdin });
+  }
+
   /** As another issuer signs it, which has the same key. */
   function foreignToken(claims: Record<string, unknown> = {}, key = keyOf(jwk)): Promise<string> {
     const iat = stores.clock.now();
@@ -204,16 +209,8 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     for (const sub of ['alice', 'bob']) await stores.json('cache', 'flush', '--sub', sub, '--yes');
     expect(await Promise.all(tokens.map(verdict))).toEqual(tokens.map(() => 'ERR_TOKEN_NOT_REGISTERED'));
     const others = ['{"jti":"x"}', '{"token":5}', '[{"token":"x"},', '{"token":"x"'];
-    const { exitCode, stdout, stderr } = await stores.run(
-      'token',
-      'register',
-      '--token-file',
-      '-',
-      '-o',
-      'ndjson',
-      {
-        stdin: [...printed.lines(), await foreignToken(), ...others].join('\n'),
-      },
+    const { exitCode, stdout, stderr } = await registerFile(
+      [...printed.lines(), await foreignToken(), ...others].join('\n'),
     );
     expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 5, count: 3 });
     expect(failures(stderr)).toEqual(others.map((_, index) => [4 + index, 'ERR_LINE_NO_TOKEN']));
@@ -317,17 +314,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     await stores.json('keys', 'rotate', '--now');
     const { verifyUntil } = await stores.json('keys', 'show', 'theirs');
     expect(verifyUntil).toBeGreaterThanOrEqual(now + 50 * DAY);
-    const { exitCode, stdout, stderr } = await stores.run(
-      'token',
-      'register',
-      '--token-file',
-      '-',
-      '-o',
-      'ndjson',
-      {
-        stdin: tokens.join('\n'),
-      },
-    );
+    const { exitCode, stdout, stderr } = await registerFile(tokens.join('\n'));
     expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 5, count: 1 });
     expect(failures(stderr)).toEqual([[2, 'ERR_KEY_NOT_TRUSTED']]);
     expect(await verdict(tokens[0] ?? '')).toBe('active');
