@@ -2,6 +2,7 @@ import { JwtctlError } from './errors.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
+  SurveyedEntry,
   SurveyedSubject,
   TokenRegistry,
   UserDirectory,
@@ -41,7 +42,7 @@ export async function findEntry(
   keys: readonly SigningKey[],
   { sub, now, ...wanted }: { sub: string; jti: string; key?: SigningKey; iat?: number; now: number },
 ): Promise<FoundEntry> {
-  const found: Array<SurveyedSubject['entries'][number] & { node: string }> = [];
+  const found: Array<SurveyedEntry & { node: string }> = [];
   let notedUser: KnownUserStatus | null = null;
   const take = (parts: readonly SurveyedSubject[]) => {
     for (const { entries, details, node } of parts) {

@@ -2,7 +2,7 @@ import type { JwtctlError } from './errors.js';
 import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
-import type { Administration, EntryFilter, SurveyedSubject, SurveyOutcome } from './ports.js';
+import type { Administration, EntryFilter, SurveyedEntry, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside, isSilence } from './reachability.js';
 import { matches } from './registry-entry.js';
 import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from './token-registry.js';
@@ -76,7 +76,7 @@ export async function fileEntries(
 
 interface Waiting {
   subject: SurveyedSubject;
-  entry: SurveyedSubject['entries'][number];
+  entry: SurveyedEntry;
   /** Whether its subject has not been counted yet. */
   isFirst: boolean;
 }

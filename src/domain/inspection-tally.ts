@@ -19,12 +19,19 @@ interface Seen {
   details: SurveyedSubject['details'];
 }
 
+interface EntriesOfKey {
+  keyId: number;
+  entries: number;
+}
+
 /** Adds up what a survey shows. Memory does not grow with the subjects. */
 export class InspectionTally {
   readonly #keys: Map<number, SigningKey>;
   readonly #input: InspectionInput;
   readonly #unfinished = new Map<string, Seen>();
-  readonly #byKeyId = new Map<number, number>();
+  readonly #byKeyId = new Map<number, EntriesOfKey>();
+  /** Of the entry before: most have the key that signs now. */
+  #lastKey: EntriesOfKey = { keyId: -1, entries: 0 };
   readonly #byNode = new Map<string, number>();
   readonly #ttl: number[] = Array.from({ length: TTL_BOUNDS.length + 1 }, () => 0);
   readonly #top: Inspection['topSubjects'] = [];
@@ -57,7 +64,7 @@ export class InspectionTally {
 
   /** @param unknownUser null where only the entries were looked at */
   report(registry: TokenRegistry, outcome: SurveyOutcome, unknownUser: number | null): Inspection {
-    const byKid = [...this.#byKeyId].map(([keyId, entries]) =>
+    const byKid = [...this.#byKeyId.values()].map(({ keyId, entries }) =>
       keyCount(this.#keys.get(keyId), keyId, entries),
     );
     return {
@@ -90,7 +97,13 @@ export class InspectionTally {
     const known = isFirst ? undefined : this.#unfinished.get(sub);
     if (known !== undefined) return known;
     const seen: Seen = {
-      ...{ counted: 0, live: 0, lastExp: 0, lastSettledExp: 0, malformed: 0, bytes, details },
+      counted: 0,
+      live: 0,
+      lastExp: 0,
+      lastSettledExp: 0,
+      malformed: 0,
+      bytes,
+      details,
     };
     if (!isLast) this.#unfinished.set(sub, seen);
     return seen;
@@ -99,7 +112,8 @@ export class InspectionTally {
   // For millions of entries: plain loops over local variables.
   #addEntries({ node, entries, malformed }: SurveyedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
-    const [ttl, byKeyId] = [this.#ttl, this.#byKeyId];
+    const ttl = this.#ttl;
+    let ofKey = this.#lastKey;
     let { lastExp, lastSettledExp } = seen;
     let [counted, beforeNow, beforeSince] = [0, 0, 0];
     for (const { keyId, iat, exp } of entries) {
@@ -109,10 +123,12 @@ export class InspectionTally {
       counted += 1;
       if (iat < now) beforeNow += 1;
       if (iat < since) beforeSince += 1;
-      byKeyId.set(keyId, (byKeyId.get(keyId) ?? 0) + 1);
+      if (ofKey.keyId !== keyId) ofKey = this.#ofKey(keyId);
+      ofKey.entries += 1;
       const bar = barOf(exp - now);
       ttl[bar] = (ttl[bar] ?? 0) + 1;
     }
+    this.#lastKey = ofKey;
     seen.lastExp = lastExp;
     seen.lastSettledExp = lastSettledExp;
     seen.malformed += malformed;
@@ -122,6 +138,15 @@ export class InspectionTally {
     this.#beforeSince += beforeSince;
     this.#entries += counted;
     if (counted > 0) this.#byNode.set(node, (this.#byNode.get(node) ?? 0) + counted);
+  }
+
+  #ofKey(keyId: number): EntriesOfKey {
+    let ofKey = this.#byKeyId.get(keyId);
+    if (ofKey === undefined) {
+      ofKey = { keyId, entries: 0 };
+      this.#byKeyId.set(keyId, ofKey);
+    }
+    return ofKey;
   }
 
   #finish(sub: string, seen: Seen): boolean {
@@ -135,7 +160,7 @@ export class InspectionTally {
     if (counted === 0) return false;
     this.#subjects += 1;
     this.#memory.add(seen);
-    this.#rank({ sub, entries: counted });
+    this.#rank(sub, counted);
     return true;
   }
 
@@ -163,10 +188,11 @@ export class InspectionTally {
   }
 
   /** Keeps the few largest in order. */
-  #rank(subject: { sub: string; entries: number }): void {
+  #rank(sub: string, entries: number): void {
     const top = this.#top;
     const last = top.at(-1);
-    if (top.length === this.#input.top && (last === undefined || ranksBefore(last, subject))) return;
+    const subject = { sub, entries };
+    if (last !== undefined && top.length === this.#input.top && ranksBefore(last, subject)) return;
     const index = top.findIndex((other) => ranksBefore(subject, other));
     top.splice(index === -1 ? top.length : index, 0, subject);
     top.length = Math.min(top.length, this.#input.top);

@@ -1,6 +1,6 @@
 import { JwtctlError } from './errors.js';
 
-const MAX_BYTES = 255;
+export const MAX_SUBJECT_BYTES = 255;
 // C0, DEL and C1: they would move cursors in terminals, and SQLite cuts a bound text at NUL.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
@@ -19,7 +19,9 @@ export function subjectFault(value: string): string | null {
   if (!value.isWellFormed() || value.includes('\uFFFD')) return 'it is not well-formed UTF-8';
   if (hasControlCharacter(value)) return 'it holds a control character';
   const bytes = Buffer.byteLength(value);
-  return bytes > MAX_BYTES ? `it is ${bytes} bytes long; at most ${MAX_BYTES} are allowed` : null;
+  return bytes > MAX_SUBJECT_BYTES
+    ? `it is ${bytes} bytes long; at most ${MAX_SUBJECT_BYTES} are allowed`
+    : null;
 }
 
 /** @throws JwtctlError `ERR_SUBJECT_INVALID` (usage) where {@link subjectFault} finds one */

@@ -288,14 +288,19 @@ export interface SurveyedSubject {
   /** Whether it is the first part: the only one that has `bytes` and `details`. */
   isFirst: boolean;
   isLast: boolean;
-  /** Live ones. The label is null where there is none, and without `withDetails`. */
-  entries: Array<RegistryEntry & { label: string | null }>;
+  /** Live ones. */
+  entries: SurveyedEntry[];
   /** Members of this part that are no entries of ours. */
   malformed: number;
   /** Memory of all that is kept of the subject, in bytes; null where it was not sampled. */
   bytes: number | null;
   /** Null without `withDetails`. */
   details: SubjectDetails | null;
+}
+
+export interface SurveyedEntry extends RegistryEntry {
+  /** Null where there is none, and without `withDetails`. */
+  label: string | null;
 }
 
 export interface SubjectDetails {

@@ -1,57 +1,89 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from './batching.js';
+import { bulksOf } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import type { Command, Reply } from './pipeline.js';
-import { bulksOf, type RespReply } from './resp.js';
+import type { RespReply } from './resp.js';
 import type { WholeRegistry } from './walk.js';
 
-/** The replies to one request, error replies of its own in their places. */
+// Both ask one master; without one each question goes to whoever serves its slot. What it cannot answer any more (a slot has
+// moved, the connection is lost, a script is not known) goes the way of all other requests, which follows redirects: so only
+// what may be asked twice may be asked here.
+
 export interface BulkAnswer {
+  /** Error replies of the commands' own in their places. */
   replies: RespReply[];
   /** The name of the master that answered. */
   node: string;
 }
 
-/**
- * Asks one master very much at once; without one each request goes to whoever serves its slot. What it cannot answer any
- * more (a slot has moved, the connection is lost, a script is not known) goes the way of all other requests, which follows
- * redirects: so only what may be asked twice may be asked here.
- *
- * @throws JwtctlError where somebody who should answer does not
- */
-export async function readInBulk(
+/** @throws JwtctlError where nobody answers who should */
+export async function readOne(
   whole: WholeRegistry,
   node: RedisNode | null,
-  requests: readonly Request[],
-): Promise<BulkAnswer[]> {
-  if (node === null) return Promise.all(requests.map((request) => readAnew(whole, request)));
-  const { connection } = whole;
-  const commands: Command[] = [];
-  for (const request of requests) commands.push(...commandsOf(request));
-  const replies = await connection
+  request: Request,
+): Promise<BulkAnswer> {
+  const replies = node === null ? null : await ask(whole, node, commandsOf(request));
+  if (node === null || replies === null || replies.some(isUndelivered)) return readAnew(whole, node, request);
+  return { replies, node: node.name };
+}
+
+export interface Questions {
+  commands: Command[];
+  /** The hash slot of each command. */
+  slots: number[];
+}
+
+export interface BulkAnswers {
+  /** A reply for each command, error replies of its own in their places. */
+  replies: RespReply[];
+  /** The name of the master that answered a command. */
+  nodeOf(index: number): string;
+}
+
+/**
+ * The same for very many commands at once. Nothing is made for each of them where the master answers all: of a million
+ * subjects that was as much work as to read their entries.
+ *
+ * @throws JwtctlError where nobody answers who should
+ */
+export async function readMany(
+  whole: WholeRegistry,
+  node: RedisNode | null,
+  { commands, slots }: Questions,
+): Promise<BulkAnswers> {
+  const own = node === null ? null : await ask(whole, node, commands);
+  if (node !== null && own !== null && !own.some(isUndelivered)) {
+    return { replies: own, nodeOf: () => node.name };
+  }
+  const elsewhere = new Map<number, string>();
+  const replies = await Promise.all(
+    commands.map(async (command, index): Promise<RespReply> => {
+      const reply = own?.[index];
+      if (reply !== undefined && !isUndelivered(reply)) return reply;
+      const answer = await readAnew(whole, node, { slot: slots[index] ?? 0, commands: [command] });
+      elsewhere.set(index, answer.node);
+      return answer.replies[0] ?? null;
+    }),
+  );
+  return { replies, nodeOf: (index) => elsewhere.get(index) ?? node?.name ?? '' };
+}
+
+/** Null where not all was answered. */
+function ask(
+  { connection }: WholeRegistry,
+  node: RedisNode,
+  commands: readonly Command[],
+): Promise<RespReply[] | null> {
+  return connection
     .reading(node)
     .send(commands, connection.timeoutMs)
     .catch(() => null);
-  const answers: Array<BulkAnswer | Promise<BulkAnswer>> = [];
-  let isWhole = true;
-  let from = 0;
-  for (const request of requests) {
-    const own = replies?.slice(from, from + commandsOf(request).length);
-    from += own?.length ?? 0;
-    if (own !== undefined && !own.some(isUndelivered)) {
-      answers.push({ replies: own, node: node.name });
-      continue;
-    }
-    isWhole = false;
-    answers.push(readAnew(whole, request, node));
-  }
-  // To wait for each of so many takes longer than to read them.
-  return isWhole ? (answers as BulkAnswer[]) : Promise.all(answers);
 }
 
 async function readAnew(
   { connection, batcher }: WholeRegistry,
+  asked: RedisNode | null,
   request: Request,
-  asked: RedisNode | null = null,
 ): Promise<BulkAnswer> {
   const answer: Answer = await batcher.send(request);
   const name = answer.node?.name ?? connection.ownerName(request.slot) ?? asked?.name ?? '';

@@ -1,8 +1,9 @@
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import type { Bulks } from './bulks.js';
 import { type HostPort, nodeOptions, type RedisOptions } from './client-options.js';
 import type { Command } from './pipeline.js';
-import { type Bulks, encodeCommands, RespParser, type RespReply } from './resp.js';
+import { encodeCommands, RespParser, type RespReply } from './resp.js';
 
 /** Waits for one reply. Both are called in the turn in which the bytes came: what comes behind has not been looked at yet. */
 export interface ReplySink {

@@ -1,4 +1,5 @@
 import { isAscii } from 'node:buffer';
+import { Bulks } from './bulks.js';
 import type { Command } from './pipeline.js';
 
 /**
@@ -8,102 +9,24 @@ import type { Command } from './pipeline.js';
  */
 export type RespReply = Bulks | number | null | Error;
 
-/**
- * The strings of a reply in their order, those of arrays within arrays too. What came together shares one text and one list
- * of marks: of a million entries to take apart, those of each reply alone were a quarter of the time.
- */
-export interface Bulks {
-  /** A character for each byte, so that what is no UTF-8 survives. */
-  text: string;
-  /** The same as bytes: numbers are read from them in half the time. */
-  data: Uint8Array;
-  /** Where each string begins and ends; -1 and -1 for null. */
-  marks: Int32Array;
-  /** The mark at which the first string of this reply begins. */
-  first: number;
-  /** How many strings there are. */
-  count: number;
-  /** Whether all of it is ASCII, so that a byte is a character of UTF-8, too. */
-  isAscii: boolean;
-}
-
-export const NO_BULKS: Bulks = {
-  ...{ text: '', data: new Uint8Array(), marks: new Int32Array(), first: 0, count: 0, isAscii: true },
-};
-
-/** Strings that came another way, in UTF-8. */
-export function bulksOf(strings: ReadonlyArray<string | null>): Bulks {
-  const pieces = strings.map((string) => Buffer.from(string ?? ''));
-  const data = Buffer.concat(pieces);
-  const marks = new Int32Array(2 * strings.length);
-  let from = 0;
-  for (const [index, { length }] of pieces.entries()) {
-    marks.set(strings[index] === null ? [-1, -1] : [from, from + length], 2 * index);
-    from += length;
-  }
-  const text = data.toString('latin1');
-  return { text, data, marks, first: 0, count: strings.length, isAscii: isAscii(data) };
-}
-
-/** Where a string begins in the text; -1 for null. */
-export function startOf({ marks, first }: Bulks, index: number): number {
-  return marks[first + 2 * index] ?? -1;
-}
-
-export function endOf({ marks, first }: Bulks, index: number): number {
-  return marks[first + 2 * index + 1] ?? -1;
-}
-
-/** How many bytes the strings are, with what stands between them. */
-export function sizeOf(bulks: Bulks): number {
-  return bulks.count === 0 ? 0 : Math.max(0, endOf(bulks, bulks.count - 1) - startOf(bulks, 0));
-}
-
-/** The bytes of a string, a character each; of null none. */
-export function stringAt(bulks: Bulks, index: number): string {
-  return bulks.text.substring(startOf(bulks, index), endOf(bulks, index));
-}
-
-/** The number in a string. */
-export function numberAt(bulks: Bulks, index: number): number {
-  const from = startOf(bulks, index);
-  const end = endOf(bulks, index);
-  if (end - from > SAFE_DIGITS) return Number(stringAt(bulks, index));
-  let value = 0;
-  for (let place = from; place < end; place++) {
-    const digit = (bulks.data[place] ?? 0) - ZERO;
-    if (digit < 0 || digit > 9) return Number(stringAt(bulks, index));
-    value = value * 10 + digit;
-  }
-  return value;
-}
-
-export function numberOrNullAt(bulks: Bulks, index: number): number | null {
-  return startOf(bulks, index) === -1 ? null : numberAt(bulks, index);
-}
-
-export function stringOrNullAt(bulks: Bulks, index: number): string | null {
-  return startOf(bulks, index) === -1 ? null : stringAt(bulks, index);
-}
-
-export function utf8At(bulks: Bulks, index: number): string {
-  const bytes = stringAt(bulks, index);
-  return bulks.isAscii ? bytes : utf8(bytes);
-}
-
 /** A character for each byte. */
 export function encodeCommands(commands: readonly Command[]): string {
-  const parts: string[] = [];
+  let text = '';
   for (const words of commands) {
-    parts.push(`*${words.length}\r\n`);
-    for (const word of words) parts.push(typeof word === 'number' ? encodeDigits(word) : encodeWord(word));
+    text += `*${words.length}\r\n`;
+    for (const word of words) text += typeof word === 'number' ? encodeNumber(word) : encodeWord(word);
   }
-  return parts.join('');
+  return text;
 }
 
-function encodeDigits(word: number): string {
-  const digits = String(word);
-  return `$${digits.length}\r\n${digits}\r\n`;
+function encodeNumber(word: number): string {
+  if (word < 0 || word >= SMALL_NUMBERS || !Number.isInteger(word)) return encodeBulk(String(word));
+  let encoded = smallNumbers.get(word);
+  if (encoded === undefined) {
+    encoded = encodeBulk(String(word));
+    smallNumbers.set(word, encoded);
+  }
+  return encoded;
 }
 
 /** A key is too long to be looked for: that takes longer than to encode it. */
@@ -123,11 +46,8 @@ const LONGEST_FIXED = 'getkeysinslot'.length;
 const fixedWords = new Map(
   ['cluster', 'getkeysinslot', 'zscan', 'COUNT', 'zmscore'].map((word) => [word, encodeBulk(word)]),
 );
-
-/** What bytes, a character each, are in UTF-8. */
-export function utf8(bytes: string): string {
-  return Buffer.from(bytes, 'latin1').toString();
-}
+const SMALL_NUMBERS = 1024;
+const smallNumbers = new Map<number, string>();
 
 /** Takes a stream of replies apart. */
 export class RespParser {
@@ -153,7 +73,7 @@ export class RespParser {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#data = data;
     this.#text = null;
-    this.#marks = new Int32Array(2 * Math.ceil(data.length / LEAST_BYTES_PER_VALUE));
+    this.#marks = new Int32Array(2 * Math.ceil(data.length / USUAL_BYTES_PER_STRING));
     this.#marked = 0;
     this.#isAscii = isAscii(data);
     let from = 0;
@@ -164,7 +84,7 @@ export class RespParser {
   /** Passes on the reply that begins at `from`. @returns where the next one begins */
   #read(from: number): number {
     const data = this.#data;
-    const marks = this.#marks;
+    let marks = this.#marks;
     const first = this.#marked;
     let marked = first;
     let next = from;
@@ -174,6 +94,7 @@ export class RespParser {
       const lineEnd = endOfLine(data, line);
       next = lineEnd + 2;
       if (next > data.length) return INCOMPLETE;
+      if (marked === marks.length) marks = this.#moreMarks();
       switch (data[line - 1]) {
         case ASTERISK:
         case GREATER_THAN:
@@ -218,6 +139,14 @@ export class RespParser {
     return next;
   }
 
+  /** What was read before keeps those it has. */
+  #moreMarks() {
+    const marks = new Int32Array(2 * this.#marks.length);
+    marks.set(this.#marks);
+    this.#marks = marks;
+    return marks;
+  }
+
   #reply(from: number, end: number, first: number): RespReply {
     const data = this.#data;
     const type = data[from];
@@ -231,8 +160,8 @@ export class RespParser {
   #bulks(first: number): Bulks {
     this.#text ??= this.#data.toString('latin1');
     const count = (this.#marked - first) / 2;
-    const [text, data, marks, isAscii] = [this.#text, this.#data, this.#marks, this.#isAscii];
-    return { text, data, marks, first, count, isAscii };
+    const source = { text: this.#text, data: this.#data, marks: this.#marks, isAscii: this.#isAscii };
+    return new Bulks(source, first, count);
   }
 }
 
@@ -258,9 +187,8 @@ function integerIn(data: Buffer, from: number, end: number): number {
 }
 
 const INCOMPLETE = -1;
-/** `_` and the end of its line. */
-const LEAST_BYTES_PER_VALUE = 3;
-const SAFE_DIGITS = 15;
+/** Where they are shorter, the list of their marks grows. */
+const USUAL_BYTES_PER_STRING = 16;
 const RETURN = '\r'.charCodeAt(0);
 const ASTERISK = '*'.charCodeAt(0);
 const DOLLAR = '$'.charCodeAt(0);

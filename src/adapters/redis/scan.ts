@@ -1,8 +1,8 @@
 import { INTERRUPTED } from '../../domain/token-registry.js';
+import { type Bulks, stringAt } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import type { LocatedSubject } from './keyspace.js';
 import { unwrap } from './pipeline.js';
-import { type Bulks, stringAt } from './resp.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
 
 /** Every subject of a single server. */

@@ -1,11 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { INTERRUPTED } from '../../domain/token-registry.js';
+import { type Bulks, NO_BULKS, stringAt } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
-import { type Bulks, NO_BULKS, type RespReply, stringAt } from './resp.js';
+import type { RespReply } from './resp.js';
 import { scanSubjects } from './scan.js';
 import { SlotLedger } from './slot-ledger.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
@@ -146,19 +147,26 @@ export class SlotWalk {
       slots.length,
       lists.reduce((sum, { count }) => sum + count, 0),
     );
+    const { subjects, read, full } = this.#subjectsOf(master.view, slots, lists, keysPerSlot);
+    fuller.push(...full);
+    await this.#takeAll(node, subjects, read);
+  }
+
+  /** Of slots that were settled before their keys were listed, and are so by a view after that. */
+  #subjectsOf(view: SlotView, slots: readonly number[], lists: readonly Bulks[], keysPerSlot: number) {
     const subjects: LocatedSubject[] = [];
     const read: number[] = [];
+    const full: number[] = [];
     for (const [index, slot] of slots.entries()) {
       const keys = lists[index] ?? NO_BULKS;
-      if (!isSettled(master.view, slot)) continue;
-      if (keys.count >= keysPerSlot) {
-        fuller.push(slot);
-        continue;
+      if (!isSettled(view, slot)) continue;
+      if (keys.count >= keysPerSlot) full.push(slot);
+      else {
+        read.push(slot);
+        this.#addSubjects(subjects, slot, keys);
       }
-      read.push(slot);
-      subjects.push(...this.#subjectsIn(slot, keys));
     }
-    await this.#takeAll(node, subjects, read);
+    return { subjects, read, full };
   }
 
   /** A slot on its way: first what is left where it comes from, then what has arrived. */
@@ -175,7 +183,8 @@ export class SlotWalk {
       const { leaving } = parseSlotView(stringAt(await ask(source, CLUSTER_NODES), 0));
       const isWhole = lists.every(({ count }) => count < KEYS_PER_CROWDED_SLOT);
       if (leaving.get(slot) !== target.view.id || !isWhole) return;
-      const subjects = lists.flatMap((keys) => this.#subjectsIn(slot, keys));
+      const subjects: LocatedSubject[] = [];
+      for (const keys of lists) this.#addSubjects(subjects, slot, keys);
       const each = new Map(subjects.map((subject) => [subject.sub, subject]));
       await this.#takeAll(source.node, [...each.values()], [slot]);
     } catch (error) {
@@ -229,9 +238,8 @@ export class SlotWalk {
     }
   }
 
-  #subjectsIn(slot: number, keys: Bulks): LocatedSubject[] {
+  #addSubjects(subjects: LocatedSubject[], slot: number, keys: Bulks): void {
     const { keyspace } = this.#whole;
-    const subjects: LocatedSubject[] = [];
     const seen = this.#steering.withLabels ? new Set<string>() : null;
     for (let index = 0; index < keys.count; index++) {
       const key = stringAt(keys, index);
@@ -240,7 +248,6 @@ export class SlotWalk {
       seen?.add(subject.sub);
       subjects.push(subject);
     }
-    return subjects;
   }
 
   get #isAborted(): boolean {
@@ -288,7 +295,7 @@ const CLUSTER_NODES: Command = ['cluster', 'nodes'];
 const FORBIDDEN = new Set(['NOPERM', 'ERR']);
 
 const MAX_PASSES = 5;
-const SLOTS_AT_ONCE = 32;
+const SLOTS_AT_ONCE = 26;
 const KEYS_AT_ONCE = 500;
 /** Ten million subjects put some 600 into a slot. */
 const KEYS_PER_SLOT = 1000;

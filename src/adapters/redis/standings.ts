@@ -8,6 +8,7 @@ import type {
   StandingsOptions,
 } from '../../domain/ports.js';
 import { isUndelivered } from './batching.js';
+import { type Bulks, numberOrNullAt } from './bulks.js';
 import { Circuit } from './circuit.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
@@ -21,7 +22,7 @@ import {
 } from './keyspace.js';
 import { Lane } from './lane.js';
 import { withDeadline } from './pipeline.js';
-import { type Bulks, encodeCommands, numberOrNullAt, type RespReply } from './resp.js';
+import { encodeCommands, type RespReply } from './resp.js';
 import { readScores } from './scores.js';
 import type { WholeRegistry } from './walk.js';
 

@@ -1,33 +1,21 @@
-import type { SubjectDetails, SurveyedSubject } from '../../domain/ports.js';
+import type { SurveyedEntry, SurveyedSubject } from '../../domain/ports.js';
 import type { Request } from './batching.js';
-import { type BulkAnswer, readInBulk } from './bulk-reads.js';
+import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-reads.js';
+import { type Bulks, NO_BULKS, numberOrNullAt, sizeOf, stringAt, stringOrNullAt, utf8At } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import { foreignKey, replyCode } from './errors.js';
 import {
   isEntryMember,
   type LocatedSubject,
   notedStatus,
-  parseEntryIn,
   STATUS_MEMBER,
   type SubjectKeys,
   VERSION_MEMBER,
 } from './keyspace.js';
 import type { Command } from './pipeline.js';
-import {
-  type Bulks,
-  endOf,
-  NO_BULKS,
-  numberAt,
-  numberOrNullAt,
-  type RespReply,
-  sizeOf,
-  startOf,
-  stringAt,
-  stringOrNullAt,
-  utf8,
-  utf8At,
-} from './resp.js';
+import type { RespReply } from './resp.js';
 import { PAGE } from './scripts.js';
+import { isEmpty, isPartial, labelsIn, type Members, membersIn } from './subject-members.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface ReadOptions {
@@ -47,9 +35,10 @@ export interface LargeSubject {
 }
 
 /** A subject of which nothing is left but labels: they say when that expires. */
-interface LabelsAlone {
+interface LabelsAlone extends Pick<Members, 'expired' | 'malformed' | 'user'> {
   located: LocatedSubject;
-  details: SubjectDetails;
+  node: string;
+  bytes: number | null;
 }
 
 /** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
@@ -73,37 +62,40 @@ export class SubjectReader {
     subjects: readonly LocatedSubject[],
     isSampled: () => boolean,
   ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
-    const { withDetails } = this.#options;
-    const asked = subjects.map((located) => ({
-      slot: located.slot,
-      commands: readsOf(located, withDetails, isSampled()),
-    }));
-    const answers = await readInBulk(this.#whole, node, asked);
+    const { withDetails, horizon, isNamed } = this.#options;
+    const reads = planReads(subjects, withDetails, isSampled);
+    const { replies, nodeOf } = await readMany(this.#whole, node, reads);
+    const bytesOf = memoryIn(replies, reads);
     const shown: SurveyedSubject[] = [];
     const large: LargeSubject[] = [];
     const labelsAlone: LabelsAlone[] = [];
     let size = 0;
-    for (const [index, answer] of answers.entries()) {
+    for (let index = 0; index < subjects.length; index++) {
       const located = subjects[index] as LocatedSubject;
-      if (answer.replies[0] instanceof Error && replyCode(answer.replies[0]) === 'WRONGTYPE') {
-        if (this.#options.isNamed) throw foreignKey(located.entries);
-        continue;
-      }
-      const { set, labels, expiresAt, bytes } = this.#unpack(answer);
-      size += sizeOf(set) + sizeOf(labels);
-      if (isPartial(set) || (isPartial(labels) && !isEmpty(set))) {
+      const first = index * reads.each;
+      const bytes = bytesOf?.get(index) ?? null;
+      if (isNamed && replyCode(replies[first]) === 'WRONGTYPE') throw foreignKey(located.entries);
+      const set = this.#bulks(replies[first]);
+      const hash = withDetails ? this.#bulks(replies[first + 1]) : NO_BULKS;
+      size += sizeOf(set) + sizeOf(hash);
+      if (isPartial(set) || (isPartial(hash) && !isEmpty(set))) {
         large.push({ located, node, bytes });
         continue;
       }
-      const labelOf = labelsIn(labels);
-      const { entries, malformed, expired, ours, user } = this.#readMembers(set, labelOf);
-      const details = withDetails ? { expiresAt, expired, user } : null;
-      if (details !== null && ours === 0 && [...(labelOf?.keys() ?? [])].some(isEntryMember)) {
-        labelsAlone.push({ located, details });
-      } else if (withDetails ? ours === 0 : entries.length === 0 && (malformed === 0 || ours === 0)) continue;
+      const labels = labelsIn(hash);
+      const { entries, malformed, expired, ours, user } = membersIn(set, horizon, labels);
+      const name = nodeOf(first);
+      if (withDetails && ours === 0) {
+        if (labels !== null && [...labels.keys()].some(isEntryMember)) {
+          labelsAlone.push({ located, node: name, bytes, malformed, expired, user });
+        }
+        continue;
+      }
+      if (!withDetails && entries.length === 0 && (malformed === 0 || ours === 0)) continue;
+      const details = withDetails ? { expiresAt: toTime(replies[first + 2]), expired, user } : null;
       shown.push({
         sub: located.sub,
-        node: answer.node,
+        node: name,
         isFirst: true,
         isLast: true,
         entries,
@@ -112,7 +104,7 @@ export class SubjectReader {
         details,
       });
     }
-    if (labelsAlone.length > 0) await this.#readExpiries(node, labelsAlone);
+    if (labelsAlone.length > 0) shown.push(...(await this.#showLabels(node, labelsAlone)));
     return { shown, large, size };
   }
 
@@ -123,7 +115,7 @@ export class SubjectReader {
    * @throws JwtctlError
    */
   async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
-    const { withDetails } = this.#options;
+    const { withDetails, horizon } = this.#options;
     const skipped = { ours: 0, malformed: 0, expired: 0 };
     let isFirst = true;
     let cursor = '';
@@ -137,7 +129,7 @@ export class SubjectReader {
       const page = this.#bulks(answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
-      const { entries, malformed, expired, ours } = this.#readMembers(page, labels);
+      const { entries, malformed, expired, ours } = membersIn(page, horizon, labels);
       skipped.ours += ours;
       skipped.malformed += malformed;
       skipped.expired += expired;
@@ -154,7 +146,7 @@ export class SubjectReader {
   }
 
   /** All live entries of one subject. @throws JwtctlError */
-  async list(located: LocatedSubject): Promise<SurveyedSubject['entries']> {
+  async list(located: LocatedSubject): Promise<SurveyedEntry[]> {
     const { shown, large } = await this.read(null, [located], () => false);
     const entries = shown.flatMap((subject) => subject.entries);
     for (const subject of large) {
@@ -163,9 +155,8 @@ export class SubjectReader {
     return entries;
   }
 
-  async #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
-    const [answer] = await readInBulk(this.#whole, node, [request]);
-    return answer as BulkAnswer;
+  #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
+    return readOne(this.#whole, node, request);
   }
 
   async #labelsOf(
@@ -205,28 +196,15 @@ export class SubjectReader {
     return { expiresAt: toTime(replies[1]), expired, user };
   }
 
-  async #readExpiries(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<void> {
-    const asked = subjects.map(({ located: { slot, labels } }): Request => {
-      return { slot, commands: [['expiretime', labels]] };
+  async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<SurveyedSubject[]> {
+    const { replies } = await readMany(this.#whole, node, {
+      commands: subjects.map(({ located }) => ['expiretime', located.labels]),
+      slots: subjects.map(({ located }) => located.slot),
     });
-    const answers = await readInBulk(this.#whole, node, asked);
-    for (const [index, { replies }] of answers.entries()) {
-      const { details } = subjects[index] as LabelsAlone;
-      details.expiresAt = toTime(replies[0]);
-    }
-  }
-
-  /** The replies to {@link readsOf}. */
-  #unpack({ replies }: BulkAnswer) {
-    const { withDetails } = this.#options;
-    const setBytes = replies[withDetails ? 3 : 1];
-    const labelsBytes = replies[withDetails ? 4 : 2];
-    return {
-      set: this.#bulks(replies[0]),
-      labels: withDetails ? this.#bulks(replies[1]) : NO_BULKS,
-      expiresAt: withDetails ? toTime(replies[2]) : null,
-      bytes: typeof setBytes === 'number' ? setBytes + (Number(labelsBytes) || 0) : null,
-    };
+    return subjects.map(({ located: { sub }, node: name, bytes, malformed, expired, user }, index) => ({
+      ...{ sub, node: name, isFirst: true, isLast: true, entries: [], malformed, bytes },
+      details: { expiresAt: toTime(replies[index]), expired, user },
+    }));
   }
 
   /** A key of a foreign type under a name of ours is not ours. @throws JwtctlError for any other error */
@@ -235,68 +213,55 @@ export class SubjectReader {
       throw this.#whole.connection.translate(reply);
     return typeof reply === 'object' && reply !== null && 'marks' in reply ? reply : NO_BULKS;
   }
-
-  /** What follows a cursor: members and scores. */
-  #readMembers(set: Bulks, labels: ReadonlyMap<string, string> | null) {
-    const { horizon } = this.#options;
-    const entries: SurveyedSubject['entries'] = [];
-    let status: number | null = null;
-    let version: number | null = null;
-    let malformed = 0;
-    let expired = 0;
-    for (let index = 1; index < set.count; index += 2) {
-      const score = numberAt(set, index + 1);
-      const entry = parseEntryIn(set, startOf(set, index), endOf(set, index), score);
-      if (entry !== null) {
-        const { jti, keyId, iat, exp } = entry;
-        if (exp <= horizon) expired += 1;
-        else {
-          const label = labels === null ? null : (labels.get(stringAt(set, index)) ?? null);
-          entries.push({ jti: set.isAscii ? jti : utf8(jti), keyId, iat, exp, label });
-        }
-        continue;
-      }
-      const member = stringAt(set, index);
-      if (member === STATUS_MEMBER) status = score;
-      else if (member === VERSION_MEMBER) version = score;
-      else malformed += 1;
-    }
-    // A set in which nothing is ours is somebody else's.
-    const ours = entries.length + expired + Number(status !== null) + Number(version !== null);
-    return { entries, malformed, expired, ours, user: notedStatus(status, version) };
-  }
 }
 
 /** SCAN commands tell compact keys (up to 128 members by default) whole whatever COUNT says. */
 const MEMBERS_AT_ONCE = 500;
 
-/** Its replies are for {@link SubjectReader}'s `#unpack`. */
-function readsOf(keys: SubjectKeys, withDetails: boolean, isSampled: boolean): Command[] {
-  const reads: Command[] = [['zscan', keys.entries, 0, 'COUNT', MEMBERS_AT_ONCE]];
-  if (withDetails) {
-    reads.push(['hscan', keys.labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', keys.entries]);
+interface SubjectReads extends Questions {
+  /** How many commands there are for each subject; those of the next one follow. */
+  each: number;
+  /** The subjects whose memory is asked for behind all else: the places of their commands. */
+  sampled: ReadonlyMap<number, number>;
+}
+
+function planReads(
+  subjects: readonly LocatedSubject[],
+  withDetails: boolean,
+  isSampled: () => boolean,
+): SubjectReads {
+  const commands: Command[] = [];
+  const slots: number[] = [];
+  const chosen: number[] = [];
+  for (let index = 0; index < subjects.length; index++) {
+    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    commands.push(['zscan', entries, 0, 'COUNT', MEMBERS_AT_ONCE]);
+    slots.push(slot);
+    if (withDetails) {
+      commands.push(['hscan', labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', entries]);
+      slots.push(slot, slot);
+    }
+    if (isSampled()) chosen.push(index);
   }
-  if (isSampled) reads.push(['memory', 'usage', keys.entries], ['memory', 'usage', keys.labels]);
-  return reads;
-}
-
-/** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
-function isPartial(scanned: Bulks): boolean {
-  return scanned.count > 0 && stringAt(scanned, 0) !== '0';
-}
-
-function isEmpty(scanned: Bulks): boolean {
-  return scanned.count <= 1;
-}
-
-/** Null where there are none. */
-function labelsIn(hash: Bulks): Map<string, string> | null {
-  if (isEmpty(hash)) return null;
-  const labels = new Map<string, string>();
-  for (let index = 1; index < hash.count; index += 2) {
-    labels.set(stringAt(hash, index), utf8At(hash, index + 1));
+  const sampled = new Map<number, number>();
+  for (const index of chosen) {
+    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    sampled.set(index, commands.length);
+    commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
+    slots.push(slot, slot);
   }
-  return labels;
+  return { commands, slots, each: withDetails ? 3 : 1, sampled };
+}
+
+/** The bytes that both keys take, of the subjects that were sampled and are still there; null where none was. */
+function memoryIn(replies: readonly RespReply[], { sampled }: SubjectReads): Map<number, number> | null {
+  if (sampled.size === 0) return null;
+  const bytes = new Map<number, number>();
+  for (const [index, place] of sampled) {
+    const [set, hash] = [replies[place], replies[place + 1]];
+    if (typeof set === 'number') bytes.set(index, set + (typeof hash === 'number' ? hash : 0));
+  }
+  return bytes;
 }
 
 function toTime(reply: RespReply | undefined): number | null {

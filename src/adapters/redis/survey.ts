@@ -110,7 +110,7 @@ const CHARACTERS_AT_ONCE = 75_000;
 const SUBJECTS_AT_ONCE = 500;
 
 const SAMPLED_FIRST = 20;
-const SAMPLED_EVERY = 50;
+const SAMPLED_EVERY = 200;
 
 /** Any node will do where none is known to serve the slot: it says who does. */
 async function ownerOf({ connection, keyspace }: WholeRegistry, sub: string): Promise<RedisNode> {

@@ -1,7 +1,8 @@
 import { performance } from 'node:perf_hooks';
 import type { Hold } from '../../domain/ports.js';
+import { type Bulks, stringAt, stringOrNullAt } from './bulks.js';
 import type { HostPort, RedisOptions } from './client-options.js';
-import { type Bulks, encodeCommands, type RespReply, stringAt, stringOrNullAt } from './resp.js';
+import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
 
 /**

@@ -1,4 +1,4 @@
-import type { SurveyedSubject, WalkOptions } from '../../domain/ports.js';
+import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../domain/ports.js';
 import type { SqlExecutor } from './schema.js';
 
 const PAGE = 1_000;
@@ -114,7 +114,7 @@ async function addDetails(
   }
 }
 
-function toEntry(row: Row, withLabel: boolean): SurveyedSubject['entries'][number] {
+function toEntry(row: Row, withLabel: boolean): SurveyedEntry {
   const { jti, key_id: keyId, iat, exp, label } = row;
   return { jti, keyId, iat, exp, label: withLabel ? label : null };
 }

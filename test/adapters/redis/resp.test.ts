@@ -1,15 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type Bulks,
-  encodeCommands,
-  numberAt,
-  RespParser,
-  type RespReply,
-  stringAt,
-  stringOrNullAt,
-  utf8At,
-} from '../../../src/adapters/redis/resp.js';
+import { type Bulks, numberAt, stringAt, stringOrNullAt, utf8At } from '../../../src/adapters/redis/bulks.js';
+import { encodeCommands, RespParser, type RespReply } from '../../../src/adapters/redis/resp.js';
 
 function parse(...chunks: Buffer[]): RespReply[] {
   const replies: RespReply[] = [];

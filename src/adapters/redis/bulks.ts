@@ -1,0 +1,102 @@
+import { isAscii } from 'node:buffer';
+
+/**
+ * The strings of a reply in their order, those of arrays within arrays too. What came together shares one text and one list
+ * of marks: of a million entries to take apart, those of each reply alone were a quarter of the time.
+ */
+export class Bulks {
+  /** A character for each byte, so that what is no UTF-8 survives. */
+  readonly text: string;
+  /** The same as bytes: numbers are read from them in half the time. */
+  readonly data: Uint8Array;
+  /** Where each string begins and ends; -1 and -1 for null. */
+  readonly marks: Int32Array;
+  /** The mark at which the first string of this reply begins. */
+  readonly first: number;
+  /** How many strings there are. */
+  readonly count: number;
+  /** Whether all of it is ASCII, so that a byte is a character of UTF-8, too. */
+  readonly isAscii: boolean;
+
+  // One constructor, and so one shape of object, whoever makes it: what reads millions of them is compiled once.
+  constructor(source: BulksSource, first: number, count: number) {
+    this.text = source.text;
+    this.data = source.data;
+    this.marks = source.marks;
+    this.first = first;
+    this.count = count;
+    this.isAscii = source.isAscii;
+  }
+}
+
+export type BulksSource = Pick<Bulks, 'text' | 'data' | 'marks' | 'isAscii'>;
+
+/** Strings that came another way, in UTF-8. */
+export function bulksOf(strings: ReadonlyArray<string | null>): Bulks {
+  const pieces = strings.map((string) => Buffer.from(string ?? ''));
+  const data = Buffer.concat(pieces);
+  const marks = new Int32Array(2 * strings.length);
+  let from = 0;
+  for (const [index, { length }] of pieces.entries()) {
+    marks.set(strings[index] === null ? [-1, -1] : [from, from + length], 2 * index);
+    from += length;
+  }
+  const source = { text: data.toString('latin1'), data, marks, isAscii: isAscii(data) };
+  return new Bulks(source, 0, strings.length);
+}
+
+export const NO_BULKS = bulksOf([]);
+
+/** Where a string begins in the text; -1 for null. */
+export function startOf({ marks, first }: Bulks, index: number): number {
+  return marks[first + 2 * index] ?? -1;
+}
+
+export function endOf({ marks, first }: Bulks, index: number): number {
+  return marks[first + 2 * index + 1] ?? -1;
+}
+
+/** How many bytes the strings are, with what stands between them. */
+export function sizeOf(bulks: Bulks): number {
+  return bulks.count === 0 ? 0 : Math.max(0, endOf(bulks, bulks.count - 1) - startOf(bulks, 0));
+}
+
+/** The bytes of a string, a character each; of null none. */
+export function stringAt(bulks: Bulks, index: number): string {
+  return bulks.text.substring(startOf(bulks, index), endOf(bulks, index));
+}
+
+/** The number in a string. */
+export function numberAt(bulks: Bulks, index: number): number {
+  const from = startOf(bulks, index);
+  const end = endOf(bulks, index);
+  if (end - from > SAFE_DIGITS) return Number(stringAt(bulks, index));
+  let value = 0;
+  for (let place = from; place < end; place++) {
+    const digit = (bulks.data[place] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return Number(stringAt(bulks, index));
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+export function numberOrNullAt(bulks: Bulks, index: number): number | null {
+  return startOf(bulks, index) === -1 ? null : numberAt(bulks, index);
+}
+
+export function stringOrNullAt(bulks: Bulks, index: number): string | null {
+  return startOf(bulks, index) === -1 ? null : stringAt(bulks, index);
+}
+
+export function utf8At(bulks: Bulks, index: number): string {
+  const bytes = stringAt(bulks, index);
+  return bulks.isAscii ? bytes : utf8(bytes);
+}
+
+/** What bytes, a character each, are in UTF-8. */
+export function utf8(bytes: string): string {
+  return Buffer.from(bytes, 'latin1').toString();
+}
+
+const SAFE_DIGITS = 15;
+const ZERO = '0'.charCodeAt(0);
