@@ -1,4 +1,4 @@
-import { Command, Option } from 'commander';
+import { Command, Help, Option } from 'commander';
 import type { DefineGroup, Run } from './commands/invocation.js';
 import { SETTINGS } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
@@ -83,6 +83,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     .description('Operates JWT authentication: signing keys, users, tokens and the registry of live tokens.')
     .exitOverride()
     .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
+    .configureHelp({ optionDescription: describeOption })
     .helpOption('-h, --help', 'show help')
     .option('--version', 'print the version')
     .addHelpText(
@@ -98,6 +99,12 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
   }
   refuseRepetition(program);
   return program;
+}
+
+/** Commander does not say which options a command cannot do without. */
+function describeOption(option: Option): string {
+  const description = Help.prototype.optionDescription(option);
+  return option.mandatory ? `${description} (required)` : description;
 }
 
 /** Of a value that is given twice commander takes the last: who revokes `--sub a --sub b` would believe that a is cut off. */

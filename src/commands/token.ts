@@ -93,13 +93,13 @@ export const defineToken: DefineGroup = (group, run) => {
   group
     .command('revoke')
     .argument('[token]', 'the token, - for standard input, or @file')
-    .option('--sub <sub>', 'the subject whose tokens are meant; with --jti or --all')
+    .option('--sub <sub>', 'the subject whose tokens are meant; with --jti, --all or --issued-before')
     .option('--jti <jti>', 'one token of the subject', parseJti)
     .option('--all', 'all tokens of the subject')
     .option('--kid <kid>', 'all tokens under a key', parseKid)
     .option(
       '--issued-before <time>',
-      'all tokens issued then or earlier (NumericDate or ISO 8601)',
+      'all tokens issued then or earlier (NumericDate or ISO 8601); of the subject alone with --sub',
       momentFlag('--issued-before'),
     )
     .option('--reason <text>', 'why, for the security log and the audit log', parseReason)

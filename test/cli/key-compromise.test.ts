@@ -76,6 +76,8 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
       ...{ dryRun: true, state: 'active', active: 'next', complete: true },
       entries: { before: 6, removed: 0, after: null },
     });
+    const { stdout } = await stores.run(...COMPROMISE, '--dry-run');
+    expect(stdout).toMatch(/would sign +next\b.*\n.*would sign next +\(would be made\)/);
     expect(await stores.content()).toBe(before);
   });
 
@@ -84,6 +86,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     expect([bare.exitCode, bare.error().code]).toEqual([2, 'ERR_USAGE']);
     const unknown = await stores.run('keys', 'compromise', 'leakde', '--reason', 'x', '--json');
     expect([unknown.exitCode, unknown.error().code]).toEqual([3, 'ERR_KEY_UNKNOWN']);
+    expect((await stores.run('keys', 'compromise', '--help')).stdout).toMatch(/--reason .*\(required\)/s);
   });
 
   test('does not come back by rotation, activation or retirement', async () => {

@@ -50,7 +50,9 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
     const words = ['cache', 'get', '--sub', 'alice', '--jti', issued.jti];
     expect((await stores.run(...words, '-q')).stdout).toBe(`${issued.jti}\n`);
     expect(JSON.parse((await stores.run(...words, '-o', 'ndjson')).stdout)).toMatchObject({ sub: 'alice' });
-    expect((await stores.run(...words)).stdout).toMatch(/^key is +active$/m);
+    const { stdout } = await stores.run(...words);
+    expect(stdout).toMatch(/^key is +active$/m);
+    expect(stdout).toMatch(/ enabled, lapses in 1m$/m);
   });
 
   test.each([

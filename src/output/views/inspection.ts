@@ -8,6 +8,7 @@ import { grouped, groupedOrDash, share, signed, size } from '../figures.js';
 import { relativeTime } from '../time.js';
 import type { Cell, Column, JsonObject, Section, Text, View } from '../view.js';
 import { byKidData, kidOrRow } from './cache.js';
+import { notedUserText } from './noted-user.js';
 
 export function inspection(report: Inspection | SubjectInspection, now: number): View {
   return {
@@ -102,10 +103,7 @@ function headline(report: Inspection | SubjectInspection): string {
 }
 
 function whereabouts({ node, expiresAt, userStatus, notedUser }: SubjectFacts, now: number): string {
-  const noted =
-    notedUser === null
-      ? 'nothing noted'
-      : `noted as ${notedUser.status}, ${notedUser.until > now ? 'until' : 'stale since'} ${relativeTime(notedUser.until, now)}`;
+  const noted = notedUser === null ? 'nothing noted' : `noted as ${notedUserText(notedUser, now)}`;
   const end = expiresAt === null ? '' : `, which expires ${relativeTime(expiresAt, now)}`;
   return `On ${node}${end}. The user is ${userStatus} (${noted}).`;
 }

@@ -38,7 +38,7 @@ export function compromiseReport(
         rows: [
           [dryRun ? 'would be refused' : 'refused', { text: key.kid, tone: 'bad' }],
           [dryRun ? 'would sign' : 'signs now', { text: active ?? made, tone: 'good' }],
-          [dryRun ? 'would sign next' : 'signs next', pending ?? '-'],
+          [dryRun ? 'would sign next' : 'signs next', pending ?? made],
         ],
       },
       {

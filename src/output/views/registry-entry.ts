@@ -2,11 +2,12 @@ import type { FoundEntry } from '../../domain/entry-lookup.js';
 import { isTrusted } from '../../domain/signing-key.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, View } from '../view.js';
+import { notedUserText } from './noted-user.js';
 
 export function registryEntry(found: FoundEntry, now: number): View {
   const { sub, jti, kid, state, iat, exp, label, node, userStatus, notedUser } = found;
   const user: Cell = userStatus === 'enabled' ? userStatus : { text: userStatus, tone: 'bad' };
-  const noted = notedUser === null ? '-' : `${notedUser.status}, until ${relativeTime(notedUser.until, now)}`;
+  const noted = notedUser === null ? '-' : notedUserText(notedUser, now);
   return {
     shape: 'record',
     id: jti,
