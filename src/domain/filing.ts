@@ -2,6 +2,7 @@ import type { JwtctlError } from './errors.js';
 import { entriesBySubject, groupBy } from './grouping.js';
 import type { KeysById } from './keys-by-id.js';
 import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from './manifest.js';
+import { ownCopy } from './own-copy.js';
 import type { Administration, EntryFilter, SurveyedEntry, SurveyedSubject, SurveyOutcome } from './ports.js';
 import { isFailureOutside, isSilence } from './reachability.js';
 import { matches } from './registry-entry.js';
@@ -75,7 +76,8 @@ export async function fileEntries(
 }
 
 interface Waiting {
-  subject: SurveyedSubject;
+  sub: string;
+  node: string;
   entry: SurveyedEntry;
   /** Whether its subject has not been counted yet. */
   isFirst: boolean;
@@ -147,23 +149,23 @@ class Filing {
   }
 
   #collect(subject: SurveyedSubject): void {
-    let isFirst = !this.#unfinished.has(subject.sub);
+    const sub = ownCopy(subject.sub);
+    const { node } = subject;
+    let isFirst = !this.#unfinished.has(sub);
     for (const entry of subject.entries) {
       if (!matches(entry, this.#input.filter)) continue;
-      this.#waiting.push({ subject, entry, isFirst });
+      this.#waiting.push({ sub, node, entry: ownEntry(entry), isFirst });
       isFirst = false;
     }
-    if (subject.isLast) this.#unfinished.delete(subject.sub);
-    else if (!isFirst) this.#unfinished.add(subject.sub);
+    if (subject.isLast) this.#unfinished.delete(sub);
+    else if (!isFirst) this.#unfinished.add(sub);
   }
 
   async #settle(chunk: readonly Waiting[]): Promise<void> {
     const { manifest, removes } = this.#input;
     if (manifest !== null) {
       const keys = await this.#keys.ofAll(chunk.map(({ entry }) => entry.keyId));
-      await manifest.append(
-        chunk.map(({ subject, entry }) => manifestEntry(subject.sub, entry, keys.get(entry.keyId))),
-      );
+      await manifest.append(chunk.map(({ sub, entry }) => manifestEntry(sub, entry, keys.get(entry.keyId))));
       this.#hasBegun = true;
     }
     this.#count(chunk);
@@ -171,7 +173,7 @@ class Filing {
   }
 
   async #remove(chunk: readonly Waiting[]): Promise<void> {
-    const byNode = groupBy(chunk, ({ subject }) => subject.node);
+    const byNode = groupBy(chunk, ({ node }) => node);
     const works = [...byNode].map(([node, own]) => this.#removeFrom(node, own));
     for (const outcome of await Promise.allSettled(works)) {
       if (outcome.status === 'rejected') throw outcome.reason;
@@ -184,7 +186,7 @@ class Filing {
     if (this.#silent.has(node)) return;
     try {
       const { removed, byNode, isCounted, failure } = await registry.tidy(
-        entriesBySubject(chunk.map(({ subject, entry }) => ({ sub: subject.sub, entry }))),
+        entriesBySubject(chunk),
         clock.now(),
       );
       this.#hasBegun = true;
@@ -205,9 +207,9 @@ class Filing {
 
   #count(chunk: readonly Waiting[]): void {
     this.#matched += chunk.length;
-    for (const { subject, entry, isFirst } of chunk) {
+    for (const { node, entry, isFirst } of chunk) {
       if (isFirst) this.#subjects += 1;
-      this.#countOf(subject.node).matched += 1;
+      this.#countOf(node).matched += 1;
       this.#byKeyId.set(entry.keyId, (this.#byKeyId.get(entry.keyId) ?? 0) + 1);
     }
   }
@@ -217,4 +219,10 @@ class Filing {
     this.#byNode.set(node, count);
     return count;
   }
+}
+
+/** A few are found among very many. */
+function ownEntry(entry: SurveyedEntry): SurveyedEntry {
+  const label = entry.label === null ? null : ownCopy(entry.label);
+  return { ...entry, jti: ownCopy(entry.jti), label };
 }

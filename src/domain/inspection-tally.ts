@@ -1,5 +1,6 @@
 import type { Inspection, InspectionInput } from './inspection.js';
 import { type KeyCount, keyCount } from './keys-by-id.js';
+import { ownCopy } from './own-copy.js';
 import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from './ports.js';
 import type { SigningKey } from './signing-key.js';
 
@@ -191,8 +192,8 @@ export class InspectionTally {
   #rank(sub: string, entries: number): void {
     const top = this.#top;
     const last = top.at(-1);
-    const subject = { sub, entries };
-    if (last !== undefined && top.length === this.#input.top && ranksBefore(last, subject)) return;
+    if (last !== undefined && top.length === this.#input.top && ranksBefore(last, { sub, entries })) return;
+    const subject = { sub: ownCopy(sub), entries };
     const index = top.findIndex((other) => ranksBefore(subject, other));
     top.splice(index === -1 ? top.length : index, 0, subject);
     top.length = Math.min(top.length, this.#input.top);
