@@ -1,13 +1,14 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from './batching.js';
 import { bulksOf } from './bulks.js';
 import type { RedisNode } from './connect.js';
+import { isDefect } from './errors.js';
 import type { Command, Reply } from './pipeline.js';
 import type { RespReply } from './resp.js';
 import type { WholeRegistry } from './walk.js';
 
 // Both ask one master; without one each question goes to whoever serves its slot. What it cannot answer any more (a slot has
-// moved, the connection is lost, a script is not known) goes the way of all other requests, which follows redirects: so only
-// what may be asked twice may be asked here.
+// moved, the connection is lost) goes the way of all other requests, which follows redirects: so only what may be asked twice
+// may be asked here. That way also loads a script that a server does not know, which takes a request of its own: readOne.
 
 export interface BulkAnswer {
   /** Error replies of the commands' own in their places. */
@@ -22,7 +23,7 @@ export async function readOne(
   node: RedisNode | null,
   request: Request,
 ): Promise<BulkAnswer> {
-  const replies = node === null ? null : await ask(whole, node, commandsOf(request));
+  const replies = node === null ? null : await sendTo(whole, node, commandsOf(request));
   if (node === null || replies === null || replies.some(isUndelivered)) return readAnew(whole, node, request);
   return { replies, node: node.name };
 }
@@ -51,7 +52,7 @@ export async function readMany(
   node: RedisNode | null,
   { commands, slots }: Questions,
 ): Promise<BulkAnswers> {
-  const own = node === null ? null : await ask(whole, node, commands);
+  const own = node === null ? null : await sendTo(whole, node, commands);
   if (node !== null && own !== null && !own.some(isUndelivered)) {
     return { replies: own, nodeOf: () => node.name };
   }
@@ -69,7 +70,7 @@ export async function readMany(
 }
 
 /** Null where not all was answered. */
-function ask(
+function sendTo(
   { connection }: WholeRegistry,
   node: RedisNode,
   commands: readonly Command[],
@@ -77,7 +78,10 @@ function ask(
   return connection
     .reading(node)
     .send(commands, connection.timeoutMs)
-    .catch(() => null);
+    .catch((error) => {
+      if (isDefect(error)) throw error;
+      return null;
+    });
 }
 
 async function readAnew(

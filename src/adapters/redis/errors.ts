@@ -174,7 +174,7 @@ export function foreignKey(key: string): JwtctlError {
 }
 
 /** A defect of this program passes as it is: calling it "unreachable" would hide it. */
-function isDefect(error: unknown): boolean {
+export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }
 

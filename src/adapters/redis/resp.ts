@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer';
-import { Bulks } from './bulks.js';
+import { Bulks, NO_BULKS } from './bulks.js';
 import type { Command } from './pipeline.js';
 
 /**
@@ -8,6 +8,12 @@ import type { Command } from './pipeline.js';
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 export type RespReply = Bulks | number | null | Error;
+
+/** The strings of a reply; none of a number or null. @throws an error reply */
+export function bulksIn(reply: RespReply | undefined): Bulks {
+  if (reply instanceof Error) throw reply;
+  return reply instanceof Bulks ? reply : NO_BULKS;
+}
 
 /** A character for each byte. */
 export function encodeCommands(commands: readonly Command[]): string {

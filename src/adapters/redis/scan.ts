@@ -1,8 +1,10 @@
+import { ownCopy } from '../../domain/own-copy.js';
 import { INTERRUPTED } from '../../domain/token-registry.js';
-import { type Bulks, stringAt } from './bulks.js';
+import { stringAt } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import type { LocatedSubject } from './keyspace.js';
 import { unwrap } from './pipeline.js';
+import { bulksIn } from './resp.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
 
 /** Every subject of a single server. */
@@ -53,14 +55,14 @@ export async function* scanSubjects(
       const [reply] = await connection
         .reading(node)
         .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
-      const found = unwrap(reply) as Bulks;
+      const found = bulksIn(reply);
       cursor = stringAt(found, 0);
       const subjects: LocatedSubject[] = [];
       for (let index = 1; index < found.count; index++) {
         const key = stringAt(found, index);
         const subject = withLabels ? keyspace.locateByAny(key) : keyspace.locate(key);
         if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;
-        seen.add(subject.sub);
+        seen.add(ownCopy(subject.sub));
         if (isWanted(subject.slot)) subjects.push(subject);
       }
       if (subjects.length > 0) yield subjects;

@@ -6,7 +6,7 @@ import { replyCode } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
-import type { RespReply } from './resp.js';
+import { bulksIn } from './resp.js';
 import { scanSubjects } from './scan.js';
 import { SlotLedger } from './slot-ledger.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
@@ -141,8 +141,8 @@ export class SlotWalk {
     const replies = await connection
       .reading(node)
       .send([...slots.map((slot) => keysInSlot(slot, keysPerSlot)), CLUSTER_NODES], connection.timeoutMs);
-    master.view = parseSlotView(stringAt(bulksOf(replies.pop()), 0));
-    const lists = replies.map(bulksOf);
+    master.view = parseSlotView(stringAt(bulksIn(replies.pop()), 0));
+    const lists = replies.map(bulksIn);
     pace.learn(
       slots.length,
       lists.reduce((sum, { count }) => sum + count, 0),
@@ -153,7 +153,12 @@ export class SlotWalk {
   }
 
   /** Of slots that were settled before their keys were listed, and are so by a view after that. */
-  #subjectsOf(view: SlotView, slots: readonly number[], lists: readonly Bulks[], keysPerSlot: number) {
+  #subjectsOf(
+    view: SlotView,
+    slots: readonly number[],
+    lists: readonly Bulks[],
+    keysPerSlot: number,
+  ): ListedSlots {
     const subjects: LocatedSubject[] = [];
     const read: number[] = [];
     const full: number[] = [];
@@ -175,12 +180,12 @@ export class SlotWalk {
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
     if (source === undefined || target === undefined || this.#isAborted) return;
     const { connection } = this.#whole;
-    const ask = async ({ node }: Master, command: Command): Promise<Bulks> =>
-      bulksOf((await connection.reading(node).send([command], connection.timeoutMs))[0]);
+    const read = async ({ node }: Master, command: Command): Promise<Bulks> =>
+      bulksIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
     try {
       const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
-      const lists = [await ask(source, command), await ask(target, command)];
-      const { leaving } = parseSlotView(stringAt(await ask(source, CLUSTER_NODES), 0));
+      const lists = [await read(source, command), await read(target, command)];
+      const { leaving } = parseSlotView(stringAt(await read(source, CLUSTER_NODES), 0));
       const isWhole = lists.every(({ count }) => count < KEYS_PER_CROWDED_SLOT);
       if (leaving.get(slot) !== target.view.id || !isWhole) return;
       const subjects: LocatedSubject[] = [];
@@ -205,7 +210,7 @@ export class SlotWalk {
         await this.#takeSome(node, found, begun);
       }
       const [reply] = await connection.reading(node).send([CLUSTER_NODES], connection.timeoutMs);
-      const after = parseSlotView(stringAt(bulksOf(reply), 0));
+      const after = parseSlotView(stringAt(bulksIn(reply), 0));
       this.#ledger.finish([...wanted].filter((slot) => isSettled(after, slot)));
       this.#tellProgress();
     } catch (error) {
@@ -281,13 +286,16 @@ interface Master {
   view: SlotView;
 }
 
-function keysInSlot(slot: number, limit: number): Command {
-  return ['cluster', 'getkeysinslot', slot, limit];
+interface ListedSlots {
+  subjects: LocatedSubject[];
+  /** The slots that they are all of. */
+  read: number[];
+  /** Slots with more keys than were asked for. */
+  full: number[];
 }
 
-function bulksOf(reply: RespReply | undefined): Bulks {
-  const value = unwrap(reply);
-  return typeof value === 'object' && value !== null ? (value as Bulks) : NO_BULKS;
+function keysInSlot(slot: number, limit: number): Command {
+  return ['cluster', 'getkeysinslot', slot, limit];
 }
 
 const CLUSTER_NODES: Command = ['cluster', 'nodes'];
@@ -295,6 +303,7 @@ const CLUSTER_NODES: Command = ['cluster', 'nodes'];
 const FORBIDDEN = new Set(['NOPERM', 'ERR']);
 
 const MAX_PASSES = 5;
+/** The entries of what is in them are one portion to read, as long as there are a dozen subjects in each. */
 const SLOTS_AT_ONCE = 26;
 const KEYS_AT_ONCE = 500;
 /** Ten million subjects put some 600 into a slot. */

@@ -49,7 +49,8 @@ export function membersIn(set: Bulks, horizon: number, labels: ReadonlyMap<strin
 
 /** The labels by member; null where there are none. @param hash fields and their values */
 export function labelsIn(hash: Bulks): Map<string, string> | null {
-  if (isEmpty(hash)) return null;
+  // A cursor alone.
+  if (hash.count <= 1) return null;
   const labels = new Map<string, string>();
   for (let index = 1; index < hash.count; index += 2) {
     labels.set(stringAt(hash, index), utf8At(hash, index + 1));
@@ -60,8 +61,4 @@ export function labelsIn(hash: Bulks): Map<string, string> | null {
 /** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
 export function isPartial(scanned: Bulks): boolean {
   return scanned.count > 0 && stringAt(scanned, 0) !== '0';
-}
-
-export function isEmpty(scanned: Bulks): boolean {
-  return scanned.count <= 1;
 }

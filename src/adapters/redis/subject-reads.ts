@@ -1,7 +1,7 @@
-import type { SurveyedEntry, SurveyedSubject } from '../../domain/ports.js';
+import type { SubjectDetails, SurveyedEntry, SurveyedSubject } from '../../domain/ports.js';
 import type { Request } from './batching.js';
 import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-reads.js';
-import { type Bulks, NO_BULKS, numberOrNullAt, sizeOf, stringAt, stringOrNullAt, utf8At } from './bulks.js';
+import { Bulks, NO_BULKS, numberOrNullAt, sizeOf, stringAt, stringOrNullAt, utf8At } from './bulks.js';
 import type { RedisNode } from './connect.js';
 import { foreignKey, replyCode } from './errors.js';
 import {
@@ -13,9 +13,9 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import type { Command } from './pipeline.js';
-import type { RespReply } from './resp.js';
+import { bulksIn, type RespReply } from './resp.js';
 import { PAGE } from './scripts.js';
-import { isEmpty, isPartial, labelsIn, type Members, membersIn } from './subject-members.js';
+import { isPartial, labelsIn, type Members, membersIn } from './subject-members.js';
 import type { WholeRegistry } from './walk.js';
 
 export interface ReadOptions {
@@ -23,7 +23,7 @@ export interface ReadOptions {
   horizon: number;
   /** Labels too, what else is kept of a subject, and subjects without live entries. */
   withDetails: boolean;
-  /** Whether a subject was asked for by name: then a key of a foreign type is an error, and otherwise nothing of ours. */
+  /** Whether a subject was asked for by name: then a key of a foreign type is an error, otherwise somebody else's. */
   isNamed: boolean;
 }
 
@@ -53,19 +53,21 @@ export class SubjectReader {
 
   /**
    * @param node that serves all of them; null where that is not known
-   * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries
-   * @returns what is to be shown, what has to be read in parts, and how many characters all of it was
+   * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries. Of
+   * a subject with very many it always is, for they are few and make a difference. Null: of none
+   * @returns what is to be shown, what has to be read in parts, and how many bytes all of it was
    * @throws JwtctlError
    */
   async read(
     node: RedisNode | null,
     subjects: readonly LocatedSubject[],
-    isSampled: () => boolean,
+    isSampled: (() => boolean) | null,
   ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
-    const { withDetails, horizon, isNamed } = this.#options;
+    const { withDetails, horizon } = this.#options;
     const reads = planReads(subjects, withDetails, isSampled);
     const { replies, nodeOf } = await readMany(this.#whole, node, reads);
-    const bytesOf = memoryIn(replies, reads);
+    const bytesOf = memoryIn(replies, reads.sampled);
+    if (isSampled !== null) await this.#measureLarge(node, subjects, reads.each, replies, bytesOf);
     const shown: SurveyedSubject[] = [];
     const large: LargeSubject[] = [];
     const labelsAlone: LabelsAlone[] = [];
@@ -73,12 +75,11 @@ export class SubjectReader {
     for (let index = 0; index < subjects.length; index++) {
       const located = subjects[index] as LocatedSubject;
       const first = index * reads.each;
-      const bytes = bytesOf?.get(index) ?? null;
-      if (isNamed && replyCode(replies[first]) === 'WRONGTYPE') throw foreignKey(located.entries);
-      const set = this.#bulks(replies[first]);
-      const hash = withDetails ? this.#bulks(replies[first + 1]) : NO_BULKS;
+      const bytes = bytesOf.get(index) ?? null;
+      const set = this.#bulksOf(located.entries, replies[first]);
+      const hash = withDetails ? this.#bulksOf(located.labels, replies[first + 1]) : NO_BULKS;
       size += sizeOf(set) + sizeOf(hash);
-      if (isPartial(set) || (isPartial(hash) && !isEmpty(set))) {
+      if (isPartial(set)) {
         large.push({ located, node, bytes });
         continue;
       }
@@ -91,8 +92,14 @@ export class SubjectReader {
         }
         continue;
       }
+      if (isPartial(hash)) {
+        large.push({ located, node, bytes });
+        continue;
+      }
       if (!withDetails && entries.length === 0 && (malformed === 0 || ours === 0)) continue;
-      const details = withDetails ? { expiresAt: toTime(replies[first + 2]), expired, user } : null;
+      // It was there a moment ago: whoever removed it did so while it was read.
+      if (withDetails && replies[first + 2] === GONE) continue;
+      const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;
       shown.push({
         sub: located.sub,
         node: name,
@@ -126,7 +133,7 @@ export class SubjectReader {
         keys: [keys.entries],
         args: [cursor],
       });
-      const page = this.#bulks(answer.replies[0]);
+      const page = this.#bulksOf(keys.entries, answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
       const { entries, malformed, expired, ours } = membersIn(page, horizon, labels);
@@ -138,6 +145,7 @@ export class SubjectReader {
       const isKept = skipped.ours > 0 && (withDetails || entries.length + skipped.malformed > 0);
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
+      if (details === GONE) return;
       const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
       yield { sub: keys.sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
       isFirst = false;
@@ -147,7 +155,7 @@ export class SubjectReader {
 
   /** All live entries of one subject. @throws JwtctlError */
   async list(located: LocatedSubject): Promise<SurveyedEntry[]> {
-    const { shown, large } = await this.read(null, [located], () => false);
+    const { shown, large } = await this.read(null, [located], null);
     const entries = shown.flatMap((subject) => subject.entries);
     for (const subject of large) {
       for await (const part of this.parts(subject)) entries.push(...part.entries);
@@ -171,7 +179,7 @@ export class SubjectReader {
     if (members.length === 0) return null;
     const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
     const answer = await this.#ask(node, { slot: keys.slot, commands: [command] });
-    const values = this.#bulks(answer.replies[0]);
+    const values = this.#bulksOf(keys.labels, answer.replies[0]);
     const labels = new Map<string, string>();
     for (const [index, { raw }] of members.entries()) {
       if (stringOrNullAt(values, index) !== null) labels.set(raw, utf8At(values, index));
@@ -183,7 +191,7 @@ export class SubjectReader {
     node: RedisNode | null,
     keys: SubjectKeys,
     expired: number,
-  ): Promise<SurveyedSubject['details']> {
+  ): Promise<SubjectDetails | typeof GONE> {
     const { replies } = await this.#ask(node, {
       slot: keys.slot,
       commands: [
@@ -191,9 +199,10 @@ export class SubjectReader {
         ['expiretime', keys.entries],
       ],
     });
-    const scores = this.#bulks(replies[0]);
+    if (replies[1] === GONE) return GONE;
+    const scores = this.#bulksOf(keys.entries, replies[0]);
     const user = notedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
-    return { expiresAt: toTime(replies[1]), expired, user };
+    return { expiresAt: this.#expiryIn(replies[1]), expired, user };
   }
 
   async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<SurveyedSubject[]> {
@@ -201,34 +210,74 @@ export class SubjectReader {
       commands: subjects.map(({ located }) => ['expiretime', located.labels]),
       slots: subjects.map(({ located }) => located.slot),
     });
-    return subjects.map(({ located: { sub }, node: name, bytes, malformed, expired, user }, index) => ({
-      ...{ sub, node: name, isFirst: true, isLast: true, entries: [], malformed, bytes },
-      details: { expiresAt: toTime(replies[index]), expired, user },
-    }));
+    const shown = subjects.map(({ located: { sub }, node: name, bytes, malformed, expired, user }, index) =>
+      replies[index] === GONE
+        ? null
+        : {
+            ...{ sub, node: name, isFirst: true, isLast: true, entries: [], malformed, bytes },
+            details: { expiresAt: this.#expiryIn(replies[index]), expired, user },
+          },
+    );
+    return shown.filter((subject) => subject !== null);
   }
 
-  /** A key of a foreign type under a name of ours is not ours. @throws JwtctlError for any other error */
-  #bulks(reply: RespReply | undefined): Bulks {
-    if (reply instanceof Error && replyCode(reply) !== 'WRONGTYPE')
-      throw this.#whole.connection.translate(reply);
-    return typeof reply === 'object' && reply !== null && 'marks' in reply ? reply : NO_BULKS;
+  /** Asks for the memory of those with more members than a compact set has. */
+  async #measureLarge(
+    node: RedisNode | null,
+    subjects: readonly LocatedSubject[],
+    each: number,
+    replies: readonly RespReply[],
+    bytesOf: Map<number, number>,
+  ): Promise<void> {
+    const large: number[] = [];
+    for (let index = 0; index < subjects.length; index++) {
+      const set = replies[index * each];
+      if (set instanceof Bulks && set.count > 2 * MOST_COMPACT_MEMBERS && !bytesOf.has(index))
+        large.push(index);
+    }
+    if (large.length === 0) return;
+    const questions: Questions = { commands: [], slots: [] };
+    const places = addMemoryReads(questions, subjects, large);
+    const answers = await readMany(this.#whole, node, questions);
+    for (const [index, bytes] of memoryIn(answers.replies, places)) bytesOf.set(index, bytes);
+  }
+
+  /** @throws JwtctlError for an error reply; a key of a foreign type that was not asked for is none of ours, and empty */
+  #bulksOf(key: string, reply: RespReply | undefined): Bulks {
+    if (reply instanceof Error) {
+      if (replyCode(reply) !== 'WRONGTYPE') throw this.#whole.connection.translate(reply);
+      if (this.#options.isNamed) throw foreignKey(key);
+      return NO_BULKS;
+    }
+    return bulksIn(reply);
+  }
+
+  /** What EXPIRETIME says of a key that is there; null for never. @throws JwtctlError for an error reply */
+  #expiryIn(reply: RespReply | undefined): number | null {
+    if (reply instanceof Error) throw this.#whole.connection.translate(reply);
+    return typeof reply === 'number' && reply >= 0 ? reply : null;
   }
 }
 
-/** SCAN commands tell compact keys (up to 128 members by default) whole whatever COUNT says. */
+/** What EXPIRETIME answers where there is no such key. */
+const GONE = -2;
+
+/** SCAN commands tell compact keys whole whatever COUNT says. */
 const MEMBERS_AT_ONCE = 500;
+/** By default (`zset-max-listpack-entries`). */
+const MOST_COMPACT_MEMBERS = 128;
 
 interface SubjectReads extends Questions {
   /** How many commands there are for each subject; those of the next one follow. */
   each: number;
-  /** The subjects whose memory is asked for behind all else: the places of their commands. */
+  /** By the place of a subject whose memory is asked for, behind all else: the place of the first of its two commands. */
   sampled: ReadonlyMap<number, number>;
 }
 
 function planReads(
   subjects: readonly LocatedSubject[],
   withDetails: boolean,
-  isSampled: () => boolean,
+  isSampled: (() => boolean) | null,
 ): SubjectReads {
   const commands: Command[] = [];
   const slots: number[] = [];
@@ -241,29 +290,34 @@ function planReads(
       commands.push(['hscan', labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', entries]);
       slots.push(slot, slot);
     }
-    if (isSampled()) chosen.push(index);
+    if (isSampled?.()) chosen.push(index);
   }
-  const sampled = new Map<number, number>();
-  for (const index of chosen) {
-    const { entries, labels, slot } = subjects[index] as LocatedSubject;
-    sampled.set(index, commands.length);
-    commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
-    slots.push(slot, slot);
-  }
+  const sampled = addMemoryReads({ commands, slots }, subjects, chosen);
   return { commands, slots, each: withDetails ? 3 : 1, sampled };
 }
 
-/** The bytes that both keys take, of the subjects that were sampled and are still there; null where none was. */
-function memoryIn(replies: readonly RespReply[], { sampled }: SubjectReads): Map<number, number> | null {
-  if (sampled.size === 0) return null;
+/** @returns by the places of these subjects: that of the first of two commands */
+function addMemoryReads(
+  { commands, slots }: Questions,
+  subjects: readonly LocatedSubject[],
+  chosen: readonly number[],
+): Map<number, number> {
+  const places = new Map<number, number>();
+  for (const index of chosen) {
+    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    places.set(index, commands.length);
+    commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
+    slots.push(slot, slot);
+  }
+  return places;
+}
+
+/** The bytes that both keys take, by the places of the subjects; without those that are gone. */
+function memoryIn(replies: readonly RespReply[], places: ReadonlyMap<number, number>): Map<number, number> {
   const bytes = new Map<number, number>();
-  for (const [index, place] of sampled) {
+  for (const [index, place] of places) {
     const [set, hash] = [replies[place], replies[place + 1]];
     if (typeof set === 'number') bytes.set(index, set + (typeof hash === 'number' ? hash : 0));
   }
   return bytes;
-}
-
-function toTime(reply: RespReply | undefined): number | null {
-  return typeof reply === 'number' && reply >= 0 ? reply : null;
 }

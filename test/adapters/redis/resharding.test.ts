@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
+import type { SurveyedSubject } from '../../../src/domain/ports.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli, surveyAll } from './registry-under-test.js';
 
@@ -108,6 +109,22 @@ describe('a slot that moves to another master', () => {
     expect(subjects.map(({ sub }) => sub).sort()).toEqual([...crowd(20), ...subs].sort());
   });
 
+  test('shows labels and expiry in a survey whose labels alone have gone over', async () => {
+    await beginMoving();
+    const moved = subs.slice(1, 3).map((sub) => keyspace(prefix).keysOf(sub).labels);
+    const [host = '', port = ''] = target.split(':');
+    expect(await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'KEYS', ...moved)).toBe('OK');
+    const parts: SurveyedSubject[] = [];
+    await registry.survey((portion) => void parts.push(...portion), { now, withDetails: true });
+    const found = parts.filter(({ sub }) => subs.includes(sub));
+    expect(found.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
+    for (const { node, entries, details } of found) {
+      expect(node).toBe(source);
+      expect(entries).toMatchObject([{ jti: 'a', label: 'phone' }]);
+      expect(details?.expiresAt).toBeGreaterThan(now + 3600);
+    }
+  });
+
   test('is emptied on both sides by a removal everywhere', async () => {
     await beginMoving();
     await moveKeys(...subs.slice(2));
@@ -155,6 +172,20 @@ test('a survey by SCAN, where the service forbids listing a slot, shows the same
   expect(subjects.map(({ sub }) => sub).sort()).toEqual(crowd(60).sort());
   expect(new Set(subjects.map(({ node }) => node)).size).toBe(3);
   expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 60, complete: true });
+  await close();
+});
+
+test('a survey that may not ask when keys expire has not seen them, and does not say "never"', async () => {
+  const rules = ['on', '>pw', '~*', '+@all', '-expiretime'];
+  await Promise.all(nodes.map((node) => redisCli(node, 'ACL', 'SETUSER', 'limited', ...rules)));
+  const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
+  const now = realNow();
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const parts: SurveyedSubject[] = [];
+  const outcome = await registry.survey((portion) => void parts.push(...portion), { now, withDetails: true });
+  expect(parts).toEqual([]);
+  expect(outcome).toMatchObject({ complete: false, missed: [expect.stringContaining('NOPERM')] });
+  await registry.removeEverywhere({}, { now });
   await close();
 });
 

@@ -179,6 +179,17 @@ test('a subject with a few hundred labelled tokens, which is no longer compact, 
   for (const { jti, label } of subjects[0]?.entries ?? []) expect(label).toBe(`é ${jti.slice(1)}`);
 });
 
+test('of few subjects with hundreds of tokens among many with one the memory is always asked for', async () => {
+  const large = ['long-1', 'long-2', 'long-3'];
+  for (const sub of large) await fill(sub, 'a', 200);
+  await Promise.all(crowd(300).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+  const { subjects } = await surveyAll(registry);
+  const measured = subjects.filter(({ bytes }) => bytes !== null);
+  expect(measured.map(({ sub }) => sub)).toEqual(expect.arrayContaining(large));
+  expect(measured.length).toBeLessThan(100);
+  for (const { sub, bytes } of measured) if (large.includes(sub)) expect(bytes).toBeGreaterThan(200 * 80);
+});
+
 describe('a slot that others fill', () => {
   test.each([3000, 25_000])('with %i keys is still seen, and what is theirs stays', async (count) => {
     const subs = ['alice', ...crowd(30)];
