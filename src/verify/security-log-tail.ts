@@ -18,6 +18,9 @@ const MOST_GAPS = 100;
  * Events become visible in the order in which their transactions commit, which is not the order of their ids. So each
  * read begins behind the last id below which nothing is missing; a gap is given up once it is so old that whoever took
  * the id must have ended, and whatever comes even later is found by the next reload.
+ *
+ * A database that took over may lack the last events of the one before, and give their ids to others: so each read begins
+ * with the event that is the last of those, and where another one stands there, everything is read anew.
  */
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
@@ -27,8 +30,10 @@ export class SecurityLogTail {
   #events = new EventMemory();
   /** Nothing is missing up to here. */
   #settled = 0;
-  /** Ids beyond that, by when each was first seen. */
-  readonly #ahead = new Map<number, number>();
+  /** What stands at {@link #settled}; null where that is not known, or nothing does. */
+  #anchor: SecurityEvent | null = null;
+  /** Events beyond that, by their ids, with when each was first seen. */
+  readonly #ahead = new Map<number, { event: SecurityEvent; seenAt: number }>();
   #position = 0;
   #reloads = 0;
   #readAt: number | null = null;
@@ -73,7 +78,7 @@ export class SecurityLogTail {
   async #readOnce(signal: AbortSignal | undefined): Promise<void> {
     const at = this.#clock.now();
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
-    await (isDue ? this.#reload(at, signal) : this.#readNew(at, signal));
+    if (isDue || !(await this.#readNew(at, signal))) await this.#reload(at, signal);
     this.#readAt = at;
     this.#progress = { position: this.#position, missing: this.#gaps() };
   }
@@ -91,31 +96,44 @@ export class SecurityLogTail {
     return [[first[0], final[1]], ...gaps.slice(-MOST_GAPS)];
   }
 
-  /** @param next that takes the place of {@link events} soon */
-  async #readNew(at: number, signal: AbortSignal | undefined, next?: EventMemory): Promise<void> {
-    for await (const events of this.#pages(this.#settled, signal)) {
+  /**
+   * @param next that takes the place of {@link events} soon
+   * @returns false where the log is not the one that was read before
+   */
+  async #readNew(at: number, signal: AbortSignal | undefined, next?: EventMemory): Promise<boolean> {
+    // What has expired may be gone.
+    let anchor = this.#anchor !== null && this.#anchor.expiresAt > at ? this.#anchor : null;
+    for await (const events of this.#pages(anchor === null ? this.#settled : anchor.id - 1, signal)) {
+      if (anchor !== null) {
+        if (!isSame(events[0], anchor)) return false;
+        anchor = null;
+      }
       for (const event of events) {
-        this.#see(event.id, at);
+        this.#see(event, at);
         next?.add(event);
         this.#events.add(event);
       }
     }
+    // There was not even a first one.
+    if (anchor !== null) return false;
     this.#settle(at);
+    return true;
   }
 
   async #reload(at: number, signal: AbortSignal | undefined): Promise<void> {
     const before = this.#events;
     const fresh = before.renewed();
     const isFirst = this.#readAt === null;
-    let last = 0;
+    let last: SecurityEvent | null = null;
+    this.#anchor = null;
     for await (const events of this.#pages(0, signal)) {
-      last = events.at(-1)?.id ?? last;
+      last = events.at(-1) ?? last;
       for (const event of events) {
         if (event.expiresAt < at) continue;
         before.add(event);
         fresh.add(event);
         // What was there before this began is as old as its writer says; of what came later this clock alone decides.
-        this.#see(event.id, isFirst ? event.at : at);
+        this.#see(event, isFirst ? event.at : at);
       }
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.
@@ -123,17 +141,25 @@ export class SecurityLogTail {
       await this.#readNew(this.#clock.now(), signal, fresh);
     }
     // A database that was restored counts from an earlier id on.
-    if (last < this.#settled) this.#beginAt(last);
+    if (last === null || last.id < this.#settled) this.#beginAt(last);
+    this.#forgetBeyond(last?.id ?? 0);
     await fresh.forgetOthers();
     this.#events = fresh;
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
   }
 
-  #beginAt(id: number): void {
+  #beginAt(last: SecurityEvent | null): void {
     this.#ahead.clear();
-    this.#settled = id;
-    this.#position = id;
+    this.#anchor = last;
+    this.#settled = last?.id ?? 0;
+    this.#position = this.#settled;
+  }
+
+  /** What is not there any more: another event will have its id. */
+  #forgetBeyond(last: number): void {
+    for (const id of this.#ahead.keys()) if (id > last) this.#ahead.delete(id);
+    this.#position = Math.min(this.#position, last);
   }
 
   async *#pages(afterId: number, signal: AbortSignal | undefined): AsyncGenerator<SecurityEvent[]> {
@@ -147,18 +173,28 @@ export class SecurityLogTail {
     }
   }
 
-  #see(id: number, at: number): void {
+  #see(event: SecurityEvent, seenAt: number): void {
+    const { id } = event;
     this.#position = Math.max(this.#position, id);
-    if (id > this.#settled && !this.#ahead.has(id)) this.#ahead.set(id, at);
+    if (id === this.#settled) this.#anchor = event;
+    const known = this.#ahead.get(id);
+    if (id > this.#settled) this.#ahead.set(id, { event, seenAt: known?.seenAt ?? seenAt });
   }
 
   #settle(at: number): void {
     for (const id of [...this.#ahead.keys()].sort((a, b) => a - b)) {
       const isNext = id === this.#settled + 1;
-      const isGapOver = at - (this.#ahead.get(id) ?? at) > GAP_SECONDS;
-      if (!isNext && !isGapOver) return;
+      const { event = null, seenAt = at } = this.#ahead.get(id) ?? {};
+      if (!isNext && at - seenAt <= GAP_SECONDS) return;
       this.#settled = id;
+      this.#anchor = event;
       this.#ahead.delete(id);
     }
   }
+}
+
+function isSame(found: SecurityEvent | undefined, event: SecurityEvent): boolean {
+  const { id, type, sub, jti, kid, at } = event;
+  if (found?.id !== id || found.type !== type || found.at !== at) return false;
+  return found.sub === sub && found.jti === jti && found.kid === kid;
 }
