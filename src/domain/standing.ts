@@ -18,6 +18,8 @@ export interface StandingPorts {
   clock: Clock;
   /** How long a user's status may be used before the directory is asked again, in seconds. */
   statusTtlSeconds: number;
+  /** How far apart the clocks of two hosts may be, in seconds. */
+  clockToleranceSeconds: number;
 }
 
 /**
@@ -41,7 +43,7 @@ export async function findStanding(
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
     revoked: events.covers(token),
     user:
-      usableStatus(known, events.changeOf(token.sub), now) ??
+      usableStatus(known, events.changeOf(token.sub), now, longestStatus(ports)) ??
       (await askDirectory(ports, token.sub, known, now)),
   };
 }
@@ -54,17 +56,25 @@ export function covers(
   return new EventMemory([event]).covers(token);
 }
 
+/** For how long at most anybody may have noted a status, in seconds. */
+export function longestStatus(policy: { statusTtlSeconds: number; clockToleranceSeconds: number }): number {
+  return policy.statusTtlSeconds + policy.clockToleranceSeconds;
+}
+
 /**
  * What a status that is noted beside the entries comes to at `now`; null where the directory has to be asked: nothing is
- * noted, its time is over, or the security log tells of a later change (a registry that lost a write in a failover may
- * still call a user enabled).
+ * noted, its time is over, or further ahead than it can be (a host whose clock is ahead has noted it), or the security log
+ * tells of a later change (a registry that lost a write in a failover may still call a user enabled).
+ *
+ * @param longestSeconds see {@link longestStatus}
  */
 export function usableStatus(
   noted: KnownUserStatus | null,
   change: UserChange | null,
   now: number,
+  longestSeconds: number,
 ): UserStatus | null {
-  if (noted === null || noted.until <= now) return null;
+  if (noted === null || noted.until <= now || noted.until > now + longestSeconds) return null;
   return change !== null && change.version > noted.version ? null : noted.status;
 }
 
@@ -76,11 +86,12 @@ export function statusMeanwhile(
   noted: KnownUserStatus | null,
   change: UserChange | null,
   now: number,
-  graceSeconds: number,
+  { longestSeconds, graceSeconds }: { longestSeconds: number; graceSeconds: number },
 ): UserStatus | null {
   const isOutdated = change !== null && change.version > (noted?.version ?? -1);
   if (isOutdated) return change.type === 'user_disabled' ? 'disabled' : null;
-  return noted !== null && now < noted.until + graceSeconds ? noted.status : null;
+  if (noted === null || noted.until > now + longestSeconds) return null;
+  return now < noted.until + graceSeconds ? noted.status : null;
 }
 
 /** What to note of a user beside their entries. A source without versions is trusted for `statusTtlSeconds` like any other. */

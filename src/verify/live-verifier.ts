@@ -7,7 +7,7 @@ import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { liveExp } from '../domain/registry-entry.js';
-import { isOvertaken, statusMeanwhile, usableStatus } from '../domain/standing.js';
+import { isOvertaken, longestStatus, statusMeanwhile, usableStatus } from '../domain/standing.js';
 import {
   checkJws,
   checkStanding,
@@ -84,6 +84,7 @@ export async function openLiveVerifier(
       audience: token.audience,
       clockToleranceSeconds: token.clockTolerance,
       graceSeconds,
+      statusTtlSeconds: userSettings.statusTtl,
       rememberedTokens: own.rememberedTokens,
       nearCache,
     },
@@ -109,6 +110,7 @@ interface LiveVerifierPorts {
 
 type LiveVerifierPolicy = VerificationPorts['policy'] & {
   graceSeconds: number;
+  statusTtlSeconds: number;
   rememberedTokens: number;
   nearCache: boolean;
 };
@@ -190,7 +192,8 @@ class StoreVerifier implements LiveVerifier {
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;
     if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
-    if (usableStatus(verdict.user, events.changeOf(sub), now) === null) return false;
+    if (usableStatus(verdict.user, events.changeOf(sub), now, longestStatus(this.#policy)) === null)
+      return false;
     verdict.revision = revision;
     return true;
   }
@@ -248,7 +251,7 @@ class StoreVerifier implements LiveVerifier {
     const standing: Standing = {
       entry: exp === null ? null : { kid: key.kid, iat, exp },
       revoked: isRevoked(),
-      user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
+      user: usableStatus(noted.user, events.changeOf(sub), now, longestStatus(this.#policy)) ?? 'unknown',
     };
     const isUserKnown = standing.user !== 'unknown';
     // What refuses the token without its user spares asking for them.
@@ -294,7 +297,10 @@ class StoreVerifier implements LiveVerifier {
   async #askForUser(sub: string, { user: noted }: NotedStanding): Promise<Standing['user']> {
     const { tail, clock, databaseState } = this.#ports;
     const meanwhile = () =>
-      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), this.#policy.graceSeconds);
+      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), {
+        longestSeconds: longestStatus(this.#policy),
+        graceSeconds: this.#policy.graceSeconds,
+      });
     // Nobody waits again and again for a database that is known to be away.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;

@@ -18,6 +18,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     clock,
     securityLog: database.securityLog,
     statusTtlSeconds: settings.users.statusTtl,
+    clockToleranceSeconds: settings.token.clockTolerance,
   };
   return {
     findKey: (kid) => keySet.find(kid),

@@ -91,7 +91,8 @@ describe('findStanding', () => {
 
   function standing() {
     const { registry, database } = stores;
-    const ports = { registry, users, clock, securityLog: database.securityLog, statusTtlSeconds: 60 };
+    const policy = { statusTtlSeconds: 60, clockToleranceSeconds: 5 };
+    const ports = { registry, users, clock, securityLog: database.securityLog, ...policy };
     return findStanding(ports, { ...TOKEN, keyId: 1 });
   }
 
@@ -122,6 +123,15 @@ describe('findStanding', () => {
     await register('disabled');
     expect(await standing()).toEqual({ entry, user: 'disabled', revoked: false });
     expect(asked).toEqual([]);
+  });
+
+  test('noted for longer than anybody may note it is not believed: the clock of a host was ahead', async () => {
+    const now = clock.now();
+    const user = { status: 'disabled', version: 1, until: now + 66 } as const;
+    const entry = { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 };
+    await stores.registry.register('alice', entry, { now, user });
+    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(asked).toEqual(['alice']);
   });
 
   test('of a token that is not registered has no entry', async () => {
@@ -186,7 +196,7 @@ describe('findStanding', () => {
         let isAsked = false;
         const found = await findStanding(
           {
-            ...{ clock, statusTtlSeconds: 60 },
+            ...{ clock, statusTtlSeconds: 60, clockToleranceSeconds: 5 },
             registry: {
               ...stores.registry,
               standing: async () => ({
@@ -206,7 +216,8 @@ describe('findStanding', () => {
           } as Parameters<typeof findStanding>[0],
           { ...TOKEN, keyId: 1 },
         );
-        const usable = usableStatus(user, new EventMemory(concerning).changeOf('alice'), clock.now());
+        const change = new EventMemory(concerning).changeOf('alice');
+        const usable = usableStatus(user, change, clock.now(), 65);
         expect({ isAsked, user: found.user }).toEqual({
           isAsked: usable === null,
           user: usable ?? 'unknown',
