@@ -48,7 +48,7 @@ export async function supervise(
     const worker = cluster.fork();
     alive.add(worker);
     worker.once('listening', () => serving.add(worker));
-    worker.once('exit', () => {
+    void endOf(worker).then(() => {
       serving.delete(worker);
       alive.delete(worker);
     });
@@ -56,20 +56,17 @@ export async function supervise(
   };
 
   const keepServing = async (first: Worker): Promise<void> => {
-    let worker = first;
+    let end = endOf(first);
     let pauseMs = FIRST_PAUSE_MS;
     while (!stop.aborted) {
       const startedAt = performance.now();
-      const [code, signal] = await once(worker, 'exit');
+      const how = await end;
       if (stop.aborted) return;
       if (performance.now() - startedAt > SETTLED_MS) pauseMs = FIRST_PAUSE_MS;
-      log.error(
-        { worker: worker.process.pid, exitCode: code, signal, pauseMs },
-        'a worker ended and is replaced',
-      );
+      log.error({ ...how, pauseMs }, 'a worker ended and is replaced');
       await delay(pauseMs, undefined, { signal: stop }).catch(() => {});
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
-      if (!stop.aborted) worker = start();
+      if (!stop.aborted) end = endOfNext(start);
     }
   };
 
@@ -90,9 +87,35 @@ export async function supervise(
   return isComplete ? 0 : 5;
 }
 
+interface End {
+  worker: number | undefined;
+  exitCode?: number | null;
+  signal?: string | null;
+  /** Why it never began: there are too many processes, or its program is just being replaced. */
+  error?: string;
+}
+
+function endOf(worker: Worker): Promise<End> {
+  const { pid } = worker.process;
+  return new Promise((resolve) => {
+    worker.once('exit', (exitCode, signal) => resolve({ worker: pid, exitCode, signal }));
+    // Also where a message or a signal did not reach it, which is no end.
+    worker.on('error', ({ message }) => pid === undefined && resolve({ worker: pid, error: message }));
+  });
+}
+
+/** Of one that is still to be started, which may fail at once, too. */
+async function endOfNext(start: () => Worker): Promise<End> {
+  try {
+    return await endOf(start());
+  } catch (error) {
+    return { worker: undefined, error: (error as Error).message };
+  }
+}
+
 /** @returns whether all ended by themselves */
 async function stopAll(workers: readonly Worker[], stopMs: number): Promise<boolean> {
-  const ended = Promise.all(workers.map((worker) => once(worker, 'exit')));
+  const ended = Promise.all(workers.map(endOf));
   for (const worker of workers) worker.process.kill('SIGTERM');
   const timer = new AbortController();
   const isInTime = await Promise.race([
