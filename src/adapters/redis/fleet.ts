@@ -78,7 +78,8 @@ export async function withdraw(whole: WholeRegistry, id: string): Promise<void> 
 
 /**
  * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
- * wait for none of them.
+ * wait for none of them. And where nobody can tell anything, for the server is out of memory or does not let this account,
+ * nobody who is there says that nobody runs: so it is tried first, and leaves nothing.
  *
  * KEYS: the hash. Answers: {@link NOT_OURS}, or for how many seconds all has been kept, and the announcements.
  */
@@ -89,6 +90,8 @@ local fleet = KEYS[1]
 local fleet_type = redis.call('TYPE', fleet).ok
 if fleet_type ~= 'hash' and fleet_type ~= 'none' then return ${NOT_OURS} end
 local now, running = tonumber(redis.call('TIME')[1]), {}
+redis.call('HSETNX', fleet, '${KEPT}?', '')
+redis.call('HDEL', fleet, '${KEPT}?')
 local since = kept_since(fleet, now) or now
 for _, value in ipairs(redis.call('HVALS', fleet)) do
   local over, announcement = string.match(value, '^(%d+) (.*)$')

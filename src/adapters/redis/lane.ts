@@ -95,6 +95,7 @@ export class Lane {
   }
 
   #open(): RespConnection {
+    if (this.#mayTrackAgain()) this.close();
     if (this.#connection !== null && !this.#connection.isLost) return this.#connection;
     const { host = '', port = 0 } = this.#node.client.options;
     const { options } = this.#redis;
@@ -106,6 +107,12 @@ export class Lane {
       this.#connection = new RespConnection(options, { host, port }, { onLost: this.#onLost });
     }
     return this.#connection;
+  }
+
+  /** Whether a connection that does not tell of changes has served its time, and nobody waits for it. */
+  #mayTrackAgain(): boolean {
+    if (!this.#isTracking || this.#tracked !== null || performance.now() < this.#untrackedUntil) return false;
+    return this.#connection !== null && !this.#connection.isLost && this.#connection.pending === 0;
   }
 
   #lost(error: Error): void {

@@ -1,8 +1,8 @@
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports.js';
-import { redisNodes } from '../../support/servers.js';
-import { openRegistry as open, parseNode, realNow } from './registry-under-test.js';
+import { redisNodes, startRedis } from '../../support/servers.js';
+import { openRegistry as open, parseNode, realNow, redisCli } from './registry-under-test.js';
 
 let client: Cluster;
 beforeAll(() => {
@@ -128,5 +128,19 @@ test('a key of another type is left alone, and an error', async () => {
   } finally {
     await client.unlink(key);
     await close();
+  }
+});
+
+test('where no verifier can tell anything, that nobody is there does not say that nobody runs', async () => {
+  const server = await startRedis();
+  const { registry, close } = open([server.node], { mode: 'standalone' });
+  try {
+    expect((await registry.fleet()).verifiers).toEqual([]);
+    expect(await redisCli(server.node, 'DBSIZE')).toBe('0');
+    await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', 1);
+    await expect(registry.fleet()).rejects.toMatchObject({ code: 'ERR_REDIS_OUT_OF_MEMORY' });
+  } finally {
+    await close();
+    await server.stop();
   }
 });
