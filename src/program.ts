@@ -83,7 +83,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     .description('Operates JWT authentication: signing keys, users, tokens and the registry of live tokens.')
     .exitOverride()
     .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
-    .configureHelp({ optionDescription: describeOption })
+    .configureHelp({ optionDescription: describeOption, showGlobalOptions: true })
     .helpOption('-h, --help', 'show help')
     .option('--version', 'print the version')
     .addHelpText(

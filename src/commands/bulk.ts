@@ -53,6 +53,7 @@ export function workThrough<In, Out>(
   const expected = new Expectation(bulk.input);
   const end: BulkEnd = { failed: 0, lastLine: 0, complete: false, exitCode: EXIT.done, error: null };
   let done = 0;
+  let isCutOff = false;
 
   async function* results(): AsyncGenerator<readonly Out[], void, void> {
     await record('begun', null);
@@ -64,7 +65,7 @@ export function workThrough<In, Out>(
         progress.update(done + end.failed, expected.total, failures);
         yield values;
       }
-      end.complete = !signal.aborted && run.brokenBy === null;
+      end.complete = !signal.aborted && run.brokenBy === null && !isCutOff;
     } finally {
       progress.stop();
       await bulk.close?.();
@@ -82,6 +83,7 @@ export function workThrough<In, Out>(
         continue;
       }
       end.failed += 1;
+      isCutOff ||= line.isCutOff === true;
       firstFailed ??= line.number;
       // What failed a batch as a whole is told once for all of its lines.
       const next = lines[index + 1];

@@ -1,7 +1,13 @@
 import { JwtctlError } from './errors.js';
 
 /** A line of an input, by its number from 1 on: what it holds or what became of it, or why that is nothing. */
-export type Line<T> = { number: number } & ({ value: T } | { error: JwtctlError });
+export type Line<T> = { number: number } & ({ value: T } | FailedLine);
+
+export interface FailedLine {
+  error: JwtctlError;
+  /** Nobody can tell where the next line begins: what is behind it is not read. */
+  isCutOff?: true;
+}
 
 /** Lines as they come, for as long as they are asked for. */
 export interface LineSource<T> {

@@ -1,5 +1,5 @@
 import { type CsvError, parse } from 'csv-parse';
-import type { Line } from '../domain/bulk.js';
+import type { FailedLine, Line } from '../domain/bulk.js';
 import { JwtctlError } from '../domain/errors.js';
 import { excerpt } from '../domain/prose.js';
 import { MAX_LINE_BYTES } from './lines.js';
@@ -10,7 +10,7 @@ export interface CsvColumns {
 }
 
 type RowLine = Line<Record<string, unknown>>;
-type BrokenRow = { number: number; error: JwtctlError };
+type BrokenRow = FailedLine & { number: number };
 
 interface Row {
   number: number;
@@ -125,7 +125,7 @@ function brokenRow(error: CsvError, end: Place): BrokenRow {
   const number = end.line + Number(error.empty_lines) - end.emptyLines + 1;
   const what = whatIsBroken(error, number);
   const message = `The CSV is broken: the row that begins at line ${number} ${what}. From there on nothing was read.`;
-  return { number, error: invalid(message) };
+  return { number, error: invalid(message), isCutOff: true };
 }
 
 function whatIsBroken({ code, lines }: CsvError, number: number): string {

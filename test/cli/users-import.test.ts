@@ -205,8 +205,9 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
 
   test('of a CSV whose quoting breaks takes what is before it, and says that it read no further', async () => {
     const path = file('broken.csv', 'sub,name\nbefore,B\nbroken,7" screen\nbehind,B\n');
-    const { exitCode, stderr } = await stores.run('users', 'import', path, '--json');
+    const { exitCode, stderr, json } = await stores.run('users', 'import', path, '--json');
     expect(exitCode).toBe(5);
+    expect(json()).toMatchObject({ failed: 1, lastLine: 3, complete: false });
     expect(failures(stderr)).toEqual([[3, 'ERR_CSV_ROW']]);
     expect(await subjects()).toContain('before');
     expect(await subjects()).not.toContain('behind');
