@@ -81,6 +81,6 @@ function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
 
 function taken(path: string): JwtctlError {
   return new JwtctlError('usage', 'ERR_FILE_EXISTS', `There is a file ${path} already.`, {
-    hint: 'Name another one, or remove it: nothing is written over.',
+    hint: 'Name another one: nothing is written over, for it may be the only copy of what it holds.',
   });
 }

@@ -62,7 +62,7 @@ const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('--profile <name>', 'use this profile of the configuration file'),
   new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']),
   new Option('--json', 'short for -o json'),
-  new Option('-q, --quiet', 'print one id a line and nothing else'),
+  new Option('-q, --quiet', 'print ids alone, one a line'),
   new Option('-y, --yes', 'take confirmations as given'),
   new Option('-n, --dry-run', 'show what would happen, change nothing'),
   new Option('--no-input', 'never ask anything'),

@@ -71,7 +71,7 @@ type Selection =
   | { by: 'wide'; kid?: string; issuedBefore?: number };
 
 const FORMS =
-  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K or --issued-before T';
+  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T or both of these';
 
 /** Contradictions end here, before anything is opened. */
 function revocationSelection(flags: RevokeFlags, token: string | undefined): Selection {

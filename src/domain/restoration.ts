@@ -125,9 +125,10 @@ class Restoration {
       const { restored, unchanged } = this.#report;
       const hasBegun = restored + unchanged > 0 && isFailureOutside(error);
       if (!hasBegun && !signal?.aborted) throw error;
-      if (hasBegun) this.#miss(`What was left: ${error.message}`);
+      if (hasBegun) this.#miss(`What is left was not brought back: ${error.message}`);
     }
-    if (signal?.aborted) this.#miss(`What was left: ${INTERRUPTED}.`);
+    if (signal?.aborted)
+      this.#miss(`What is left was not brought back (${INTERRUPTED}): the same command again does it.`);
     return this.#report;
   }
 
