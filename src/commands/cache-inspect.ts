@@ -23,7 +23,7 @@ export const defineCacheInspection: DefineGroup = (group, run) => {
     .option('--kid <kid>', 'only tokens under this key', parseKid)
     .option(
       '--top <n>',
-      'how many subjects with the most tokens to name (default: 10)',
+      'how many subjects with the most tokens to name (default: 10, at most 1000)',
       integerFlag('--top', 0, 1000),
     )
     .option('--deep', 'also what takes a look-up for each subject: does it expire in time, is it a user')

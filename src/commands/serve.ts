@@ -40,7 +40,8 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) =
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
     const { drain, logLevel } = settings.serve;
-    const stopMs = 1000 * (drain + settings.timeout + 20);
+    // One after the other, each for a store's time-out at most: requests, verifications, a word to the fleet and the last one.
+    const stopMs = 1000 * (drain + 4 * settings.timeout + 15);
     return {
       exitCode: await server.supervise({ workers, stopMs, logLevel }, stop),
       endsByInterruption: true,

@@ -22,7 +22,8 @@ export function parseCompactJws(token: string): CompactJws | string {
   if (token === '') return 'it is empty';
   if (token.length > MAX_TOKEN_CHARACTERS) return `it is longer than ${MAX_TOKEN_CHARACTERS} characters`;
   const parts = token.split('.');
-  if (parts.length !== 3) return `it has ${parts.length} parts instead of 3`;
+  if (parts.length !== 3)
+    return `it has ${parts.length === 1 ? 'one part' : `${parts.length} parts`} instead of 3`;
   const [encodedHeader, encodedPayload, encodedSignature] = parts as [string, string, string];
   const header = headers.get(encodedHeader) ?? readHeader(encodedHeader);
   const payload = decodeBase64url(encodedPayload);

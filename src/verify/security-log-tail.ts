@@ -4,6 +4,8 @@ import { Turns } from './turns.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
 const GAP_SECONDS = 60;
+/** How far behind the clock of whoever wrote an event may be, in seconds. */
+const CLOCKS_APART_SECONDS = 60;
 /** How often everything is read anew, in seconds: for what was missed all the same, and so that what has expired goes. */
 const RELOAD_SECONDS = 60;
 /** A reload that takes long comes more seldom, so that it stays a small part of the database's work. */
@@ -132,8 +134,8 @@ export class SecurityLogTail {
         if (event.expiresAt < at) continue;
         before.add(event);
         fresh.add(event);
-        // What was there before this began is as old as its writer says; of what came later this clock alone decides.
-        this.#see(event, isFirst ? event.at : at);
+        // What was there before this began is about as old as its writer says; of what came later this clock alone decides.
+        this.#see(event, isFirst ? Math.min(at, event.at + CLOCKS_APART_SECONDS) : at);
       }
       this.#settle(at);
       // What comes meanwhile must not wait for the end of it.

@@ -119,6 +119,16 @@ test('an id that is missing when a reload meets later ones is waited for, howeve
   expect(isRevoked(2)).toBe(true);
 });
 
+test('an id that is missing from the start is waited for, though its follower was written by a clock that is behind', async () => {
+  commit(1, { at: clock.now() - 3600 });
+  commit(3, { at: clock.now() - 90 });
+  await tail.read();
+  expect(tail.progress.missing).toEqual([[2, 2]]);
+  commit(2);
+  await readAfter(1);
+  expect(isRevoked(2)).toBe(true);
+});
+
 test('what commits while a reload is under way, behind the pages that it has read, is known when it is done', async () => {
   for (let id = 1; id <= 12_000; id++) if (id !== 7) commit(id, { expiresAt: clock.now() + 9_999 });
   await tail.read();

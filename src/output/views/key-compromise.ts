@@ -1,4 +1,5 @@
 import type { CompromiseReport } from '../../domain/key-compromise.js';
+import { grouped } from '../figures.js';
 import type { Cell, View } from '../view.js';
 import { keyData } from './keys.js';
 
@@ -43,12 +44,11 @@ export function compromiseReport(
       },
       {
         title: dryRun ? 'Tokens under it' : 'Tokens under it, before and after the removal',
-        columns: ['node', 'before', 'removed', 'after'],
+        columns: dryRun ? ['node', 'tokens'] : ['node', 'before', 'removed', 'after'],
         rows: [...byNode, total].map((node) => [
           node.node,
-          String(node.before),
-          String(node.removed),
-          countCell(node.after),
+          grouped(node.before),
+          ...(dryRun ? [] : [grouped(node.removed), countCell(node.after)]),
         ]),
       },
     ],
@@ -73,12 +73,12 @@ export function whatIsMissing({ entries, unmade, unopened, unrecorded }: Comprom
 }
 
 function headline(report: CompromiseReport, dryRun: boolean): string {
-  if (dryRun) return 'The key would be compromised';
-  const proof = isComplete(report, dryRun) ? 'nothing under it is left' : 'INCOMPLETE';
-  return `The key is compromised: ${proof}`;
+  const isAll = isComplete(report, dryRun);
+  if (dryRun) return `The key would be compromised${isAll ? '' : ': INCOMPLETE'}`;
+  return `The key is compromised: ${isAll ? 'nothing under it is left' : 'INCOMPLETE'}`;
 }
 
 function countCell(count: number | null): Cell {
   if (count === null) return '-';
-  return { text: String(count), tone: count === 0 ? 'good' : 'bad' };
+  return { text: grouped(count), tone: count === 0 ? 'good' : 'bad' };
 }

@@ -1,4 +1,5 @@
 import type { UsageReport } from '../../domain/key-usage.js';
+import { grouped } from '../figures.js';
 import { relativeTime } from '../time.js';
 import type { View } from '../view.js';
 
@@ -38,8 +39,8 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
         rows: keys.map((key) => [
           key.kid,
           key.state,
-          String(key.tokens),
-          String(key.subjects),
+          grouped(key.tokens),
+          grouped(key.subjects),
           relativeTime(key.firstExp, now),
           relativeTime(key.lastExp, now),
           relativeTime(key.retirableAt, now),

@@ -3,6 +3,7 @@ import type { IssuedToken } from '../../domain/issued-token.js';
 import type { RegistryEntry } from '../../domain/ports.js';
 import type { RevocationOutcome } from '../../domain/revocation.js';
 import type { VerificationResult } from '../../domain/verification.js';
+import { grouped } from '../figures.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, Json, JsonObject, StreamItem, View } from '../view.js';
 
@@ -135,8 +136,8 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
     },
     id: String(dryRun ? 0 : revoked),
     fields: [
-      [dryRun ? 'would revoke' : 'revoked', String(revoked)],
-      ['already gone', String(alreadyGone)],
+      [dryRun ? 'would revoke' : 'revoked', grouped(revoked)],
+      ['already gone', grouped(alreadyGone)],
       // A dry run writes nothing that they could confirm.
       ...(dryRun ? [] : [['replicas confirmed', String(replicasConfirmed)] as const]),
       ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
