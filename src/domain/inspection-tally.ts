@@ -192,7 +192,8 @@ export class InspectionTally {
   #rank(sub: string, entries: number): void {
     const top = this.#top;
     const last = top.at(-1);
-    if (last !== undefined && top.length === this.#input.top && ranksBefore(last, { sub, entries })) return;
+    const isFull = top.length === this.#input.top;
+    if (isFull && (last === undefined || ranksBefore(last, { sub, entries }))) return;
     const subject = { sub: ownCopy(sub), entries };
     const index = top.findIndex((other) => ranksBefore(subject, other));
     top.splice(index === -1 ? top.length : index, 0, subject);

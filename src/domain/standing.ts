@@ -38,12 +38,12 @@ export async function findStanding(
     ports.securityLog.findConcerning(token),
   ]);
   const events = new EventMemory(concerning);
-  const known = registered.user;
+  const known = believedStatus(registered.user, now, ports);
   return {
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
     revoked: events.covers(token),
     user:
-      usableStatus(known, events.changeOf(token.sub), now, longestStatus(ports)) ??
+      usableStatus(known, events.changeOf(token.sub), now) ??
       (await askDirectory(ports, token.sub, known, now)),
   };
 }
@@ -56,25 +56,27 @@ export function covers(
   return new EventMemory([event]).covers(token);
 }
 
-/** For how long at most anybody may have noted a status, in seconds. */
-export function longestStatus(policy: { statusTtlSeconds: number; clockToleranceSeconds: number }): number {
-  return policy.statusTtlSeconds + policy.clockToleranceSeconds;
+/** A status as it was found noted; null for one that is to hold for longer than can be: the clock of whoever noted it was ahead. */
+export function believedStatus(
+  noted: KnownUserStatus | null,
+  now: number,
+  policy: { statusTtlSeconds: number; clockToleranceSeconds: number },
+): KnownUserStatus | null {
+  const longestSeconds = policy.statusTtlSeconds + policy.clockToleranceSeconds;
+  return noted !== null && noted.until > now + longestSeconds ? null : noted;
 }
 
 /**
  * What a status that is noted beside the entries comes to at `now`; null where the directory has to be asked: nothing is
- * noted, its time is over, or further ahead than it can be (a host whose clock is ahead has noted it), or the security log
- * tells of a later change (a registry that lost a write in a failover may still call a user enabled).
- *
- * @param longestSeconds see {@link longestStatus}
+ * noted, its time is over, or the security log tells of a later change (a registry that lost a write in a failover may
+ * still call a user enabled).
  */
 export function usableStatus(
   noted: KnownUserStatus | null,
   change: UserChange | null,
   now: number,
-  longestSeconds: number,
 ): UserStatus | null {
-  if (noted === null || noted.until <= now || noted.until > now + longestSeconds) return null;
+  if (noted === null || noted.until <= now) return null;
   return change !== null && change.version > noted.version ? null : noted.status;
 }
 
@@ -86,12 +88,11 @@ export function statusMeanwhile(
   noted: KnownUserStatus | null,
   change: UserChange | null,
   now: number,
-  { longestSeconds, graceSeconds }: { longestSeconds: number; graceSeconds: number },
+  graceSeconds: number,
 ): UserStatus | null {
   const isOutdated = change !== null && change.version > (noted?.version ?? -1);
   if (isOutdated) return change.type === 'user_disabled' ? 'disabled' : null;
-  if (noted === null || noted.until > now + longestSeconds) return null;
-  return now < noted.until + graceSeconds ? noted.status : null;
+  return noted !== null && now < noted.until + graceSeconds ? noted.status : null;
 }
 
 /** What to note of a user beside their entries. A source without versions is trusted for `statusTtlSeconds` like any other. */

@@ -7,7 +7,7 @@ import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { liveExp } from '../domain/registry-entry.js';
-import { isOvertaken, longestStatus, statusMeanwhile, usableStatus } from '../domain/standing.js';
+import { believedStatus, isOvertaken, statusMeanwhile, usableStatus } from '../domain/standing.js';
 import {
   checkJws,
   checkStanding,
@@ -187,13 +187,13 @@ class StoreVerifier implements LiveVerifier {
 
   #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
     if (verdict === null || now >= verdict.user.until) return false;
+    if (believedStatus(verdict.user, now, this.#policy) === null) return false;
     if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;
     if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
-    if (usableStatus(verdict.user, events.changeOf(sub), now, longestStatus(this.#policy)) === null)
-      return false;
+    if (usableStatus(verdict.user, events.changeOf(sub), now) === null) return false;
     verdict.revision = revision;
     return true;
   }
@@ -251,7 +251,7 @@ class StoreVerifier implements LiveVerifier {
     const standing: Standing = {
       entry: exp === null ? null : { kid: key.kid, iat, exp },
       revoked: isRevoked(),
-      user: usableStatus(noted.user, events.changeOf(sub), now, longestStatus(this.#policy)) ?? 'unknown',
+      user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
     };
     const isUserKnown = standing.user !== 'unknown';
     // What refuses the token without its user spares asking for them.
@@ -272,8 +272,10 @@ class StoreVerifier implements LiveVerifier {
   async #note({ query }: KnownToken): Promise<NotedStanding> {
     try {
       const noted = await query.read();
-      this.#registryState.answered(this.#ports.clock.now());
-      return noted;
+      const now = this.#ports.clock.now();
+      this.#registryState.answered(now);
+      const user = believedStatus(noted.user, now, this.#policy);
+      return user === noted.user ? noted : { ...noted, user };
     } catch (error) {
       this.#registryState.failed(error);
       throw error;
@@ -297,10 +299,7 @@ class StoreVerifier implements LiveVerifier {
   async #askForUser(sub: string, { user: noted }: NotedStanding): Promise<Standing['user']> {
     const { tail, clock, databaseState } = this.#ports;
     const meanwhile = () =>
-      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), {
-        longestSeconds: longestStatus(this.#policy),
-        graceSeconds: this.#policy.graceSeconds,
-      });
+      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), this.#policy.graceSeconds);
     // Nobody waits again and again for a database that is known to be away.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;

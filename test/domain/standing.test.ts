@@ -3,12 +3,13 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { EventMemory } from '../../src/domain/event-memory.js';
 import type {
+  KnownUserStatus,
   NewSecurityEvent,
   SecurityEvent,
   SecurityEventType,
   UserDirectory,
 } from '../../src/domain/ports.js';
-import { covers, findStanding, usableStatus } from '../../src/domain/standing.js';
+import { believedStatus, covers, findStanding, usableStatus } from '../../src/domain/standing.js';
 import { StandingClock } from '../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../support/embedded.js';
 
@@ -134,6 +135,19 @@ describe('findStanding', () => {
     expect(asked).toEqual(['alice']);
   });
 
+  test('noted for too long, as the directory has it, is noted anew, and the directory asked once', async () => {
+    const now = clock.now();
+    await stores.registry.register('alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
+    await standing();
+    const [noted] = asked.splice(0);
+    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    expect([noted, user?.until]).toEqual(['alice', now + 60]);
+    await stores.registry.setUserStatus('alice', { ...(user as KnownUserStatus), until: now + 66 }, now);
+    await standing();
+    await standing();
+    expect(asked).toEqual(['alice']);
+  });
+
   test('of a token that is not registered has no entry', async () => {
     expect(await standing()).toMatchObject({ entry: null, revoked: false });
   });
@@ -217,7 +231,9 @@ describe('findStanding', () => {
           { ...TOKEN, keyId: 1 },
         );
         const change = new EventMemory(concerning).changeOf('alice');
-        const usable = usableStatus(user, change, clock.now(), 65);
+        const policy = { statusTtlSeconds: 60, clockToleranceSeconds: 5 };
+        const believed = believedStatus(user, clock.now(), policy);
+        const usable = usableStatus(believed, change, clock.now());
         expect({ isAsked, user: found.user }).toEqual({
           isAsked: usable === null,
           user: usable ?? 'unknown',
