@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
+import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { incompleteStores } from './config/checks.js';
 import { readConfigured, readSecretFile } from './config/named-files.js';
@@ -179,11 +180,16 @@ export function createContext(options: ContextOptions): Context {
     return opened.registry;
   });
 
-  const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
-    const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
+  const masterKeys = once(async (): Promise<MasterKeys> => {
+    const { MasterKeys } = await import('./adapters/sealing/master-keys.js');
     const source = keyringSource();
     trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
-    return new JweSealer(source, clock);
+    return new MasterKeys(source, clock);
+  });
+
+  const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
+    const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
+    return new JweSealer(await masterKeys());
   });
 
   /** Beside an embedded store it belongs to that. With a server the other hosts need it too: that must not go unseen. */

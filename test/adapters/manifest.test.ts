@@ -6,11 +6,11 @@ import { CompactEncrypt } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweManifests } from '../../src/adapters/manifest/jwe-manifests.js';
 import { linesOf } from '../../src/adapters/manifest/lines.js';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { systemClock } from '../../src/clock.js';
 import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../src/domain/manifest.js';
 import type { ContentKeySealer } from '../../src/domain/ports.js';
 import { createPrivateFile } from '../../src/private-file.js';
+import { newSealer } from '../support/sealer.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const FACTS: ManifestFacts = { createdAt: 1_700_000_000, backend: 'redis-cluster', prefix: 'jwt' };
@@ -24,7 +24,7 @@ beforeEach(async () => {
 afterEach(() => folder.remove());
 
 function manifestsUnder(keyring: string): JweManifests {
-  return new JweManifests(new JweSealer({ kind: 'value', text: keyring }, systemClock));
+  return new JweManifests(newSealer({ kind: 'value', text: keyring }, systemClock));
 }
 
 function entry(jti: string, parts: Partial<ManifestEntry> = {}): ManifestEntry {
@@ -327,7 +327,7 @@ describe('writing a manifest', () => {
   test('without a master key leaves no file', async () => {
     const file = join(folder.path, 'none');
     const away = new JweManifests(
-      new JweSealer({ kind: 'file', file: join(folder.path, 'absent') }, systemClock),
+      newSealer({ kind: 'file', file: join(folder.path, 'absent') }, systemClock),
     );
     await expect(away.create(createPrivateFile(file, '/'), FACTS)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',

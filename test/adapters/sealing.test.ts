@@ -3,11 +3,12 @@ import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { CompactEncrypt, decodeProtectedHeader } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
+import type { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { parseKeyring } from '../../src/adapters/sealing/keyring.js';
 import { systemClock } from '../../src/clock.js';
 import { StandingClock } from '../support/clock.js';
 import { runAtOnce } from '../support/processes.js';
+import { newSealer } from '../support/sealer.js';
 import { temporaryFolder } from '../support/temporary-folder.js';
 
 const PKCS8 = Buffer.from('a private half in PKCS #8');
@@ -25,7 +26,7 @@ function newMasterKey(): string {
 }
 
 function withKeyring(...lines: string[]): JweSealer {
-  return new JweSealer({ kind: 'value', text: lines.join('\n') }, systemClock);
+  return newSealer({ kind: 'value', text: lines.join('\n') }, systemClock);
 }
 
 function idOf(masterKey: string): string {
@@ -218,7 +219,7 @@ test('a master key id that a stranger wrote into the row cannot steer the termin
 describe('a keyring in a file', () => {
   test('is read when it is first needed, and once', async () => {
     const file = join(folder.path, 'master.key');
-    const sealer = new JweSealer({ kind: 'file', file }, systemClock);
+    const sealer = newSealer({ kind: 'file', file }, systemClock);
     await keyringFile(`${ONE}\n`);
     const { sealed } = await sealer.seal('k1', PKCS8);
     await keyringFile(`${TWO}\n`);
@@ -227,7 +228,7 @@ describe('a keyring in a file', () => {
 
   test('is read once more for a master key that was added since, but not again and again', async () => {
     const clock = new StandingClock();
-    const sealer = new JweSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    const sealer = newSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
     const isUnknown = () =>
       expect(sealer.open('k1', sealed)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_UNKNOWN' });
@@ -243,7 +244,7 @@ describe('a keyring in a file', () => {
 
   test('is read once more where the clock was set back, too', async () => {
     const clock = new StandingClock();
-    const sealer = new JweSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    const sealer = newSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
     await sealer.sealingKeyId();
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
     await keyringFile(`${ONE}\n${TWO}\n`);
@@ -254,7 +255,7 @@ describe('a keyring in a file', () => {
   test('that cannot be read once more says so, and opens what it opened before', async () => {
     const clock = new StandingClock();
     const file = await keyringFile(`${ONE}\n`);
-    const sealer = new JweSealer({ kind: 'file', file }, clock);
+    const sealer = newSealer({ kind: 'file', file }, clock);
     const [known, other] = [await sealer.seal('k1', PKCS8), await withKeyring(TWO).seal('k2', PKCS8)];
     await rm(file);
     clock.advance(1);
@@ -265,14 +266,14 @@ describe('a keyring in a file', () => {
   test('that is missing names the file, the key and the master key that it takes', async () => {
     const { sealed } = await withKeyring(ONE).seal('k1', PKCS8);
     const file = join(folder.path, 'none.key');
-    const error = await errorOf(new JweSealer({ kind: 'file', file }, systemClock).open('k1', sealed));
+    const error = await errorOf(newSealer({ kind: 'file', file }, systemClock).open('k1', sealed));
     expect(error).toMatchObject({ kind: 'state', code: 'ERR_MASTER_KEY_MISSING' });
     for (const name of [file, 'k1', idOf(ONE)]) expect(error.message).toContain(name);
   });
 
   test('is not made', async () => {
     const file = join(folder.path, 'none.key');
-    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
     expect(await readdir(folder.path)).toEqual([]);
@@ -280,7 +281,7 @@ describe('a keyring in a file', () => {
 
   test.each([0o620, 0o602, 0o666])('that others may write is refused (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       kind: 'usage',
       code: 'ERR_MASTER_KEY_UNSAFE',
     });
@@ -288,7 +289,7 @@ describe('a keyring in a file', () => {
 
   test.each([0o600, 0o400, 0o640])('that others may at most read is used (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    expect((await new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).masterKeyId).toBe(
+    expect((await newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).masterKeyId).toBe(
       idOf(ONE),
     );
   });
@@ -296,14 +297,14 @@ describe('a keyring in a file', () => {
   test('that is a folder is refused like a missing one', async () => {
     const file = join(folder.path, 'folder');
     await mkdir(file, { mode: 0o700 });
-    await expect(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
   });
 
   test('with a bad line names the file', async () => {
     const file = await keyringFile('hunter2');
-    const error = await errorOf(new JweSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8));
+    const error = await errorOf(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8));
     expect(error.message).toContain(file);
     expect(error.message).not.toContain('hunter2');
   });
@@ -311,7 +312,7 @@ describe('a keyring in a file', () => {
 
 describe('a keyring from a command', () => {
   const from = (command: string, timeoutMs = 10_000) =>
-    new JweSealer({ kind: 'command', command, timeoutMs }, systemClock);
+    newSealer({ kind: 'command', command, timeoutMs }, systemClock);
 
   test('is what the command prints', async () => {
     const sealer = from(`echo '${ONE}' | cat && echo '${TWO}'`);
@@ -375,7 +376,7 @@ describe('the embedded keyring', () => {
   function embedded(options: { mayCreate?: boolean; file?: string } = {}) {
     const created: string[] = [];
     const file = options.file ?? join(folder.path, 'data', 'jwtctl.db.master-key');
-    const sealer = new JweSealer(
+    const sealer = newSealer(
       {
         kind: 'embedded',
         file,
@@ -450,9 +451,11 @@ describe('the embedded keyring', () => {
       8,
       `
         import { JweSealer } from './src/adapters/sealing/jwe-sealer.js';
+        import { MasterKeys } from './src/adapters/sealing/master-keys.js';
         import { systemClock } from './src/clock.js';
         const file = process.argv[2];
-        const sealer = new JweSealer({ kind: 'embedded', file, mayCreate: async () => true, onCreated() {} }, systemClock);
+        const source = { kind: 'embedded', file, mayCreate: async () => true, onCreated() {} };
+        const sealer = new JweSealer(new MasterKeys(source, systemClock));
         console.log((await sealer.seal('k1', Buffer.from('x'))).masterKeyId);
       `,
       file,

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { Issuer } from '../../src/domain/issuance.js';
 import { type CompromiseInput, compromiseKey } from '../../src/domain/key-compromise.js';
@@ -9,6 +8,7 @@ import { rotateKeys } from '../../src/domain/key-rotation.js';
 import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../src/domain/ports.js';
 import { revokeSubject } from '../../src/domain/revocation.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+import { newSealer } from '../support/sealer.js';
 
 const LEAD = 600;
 
@@ -351,10 +351,7 @@ describe('once the key is refused', () => {
   });
 
   test('a key in its place that does not open is told of', async () => {
-    const stranger = new JweSealer(
-      { kind: 'value', text: randomBytes(32).toString('base64') },
-      service.clock,
-    );
+    const stranger = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
     const report = await compromiseKey({ ...service.ports, sealer: stranger }, inputFor('k1'));
     expect(report).toMatchObject({ active: 'k2', unopened: expect.stringMatching(/k2 .* keyring/) });
   });

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { activateKey } from '../../src/domain/key-activation.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
@@ -14,6 +13,7 @@ import {
 import type { Sealer } from '../../src/domain/ports.js';
 import type { RotationPolicy } from '../../src/domain/rotation.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+import { newSealer } from '../support/sealer.js';
 
 const DAY = 86_400;
 const LEAD = 600;
@@ -38,8 +38,7 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 /** Where a master key is known that no other host has. */
-const stranger = () =>
-  new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
+const stranger = () => newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
 
 async function publish(kid: string, sealer = service.ports.sealer): Promise<void> {
   const input = { ...MADE, kid, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds };
@@ -116,7 +115,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
 
   test('does not, where the vault is away', async () => {
     await publish('k2');
-    const vault = new JweSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
+    const vault = newSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
     const { kind, code } = await refusal({ ...service.ports, sealer: vault });
     expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND']);
   });

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { systemClock } from '../../src/clock.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { compromiseKey } from '../../src/domain/key-compromise.js';
@@ -8,10 +7,10 @@ import { generateKeys } from '../../src/domain/key-generation.js';
 import { type RewrappingPorts, rewrapKeys } from '../../src/domain/key-rewrapping.js';
 import type { Sealer } from '../../src/domain/ports.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+import { newSealer } from '../support/sealer.js';
 
 const newLine = () => randomBytes(32).toString('base64');
-const sealerOf = (...lines: string[]) =>
-  new JweSealer({ kind: 'value', text: lines.join('\n') }, systemClock);
+const sealerOf = (...lines: string[]) => newSealer({ kind: 'value', text: lines.join('\n') }, systemClock);
 
 const OLD = newLine();
 const NEW = newLine();

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
-import { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import type { Context } from '../../src/context.js';
 import { BulkIssuer } from '../../src/domain/bulk-issuance.js';
 import { Issuer, type IssuerPolicy } from '../../src/domain/issuance.js';
@@ -14,6 +13,7 @@ import { storeVerification } from '../../src/verify/store-verification.js';
 import { createVerifier } from '../../src/verify/verifier.js';
 import { StandingClock } from './clock.js';
 import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';
+import { newSealer } from './sealer.js';
 
 export const POLICY = {
   issuer: 'jwtctl',
@@ -54,7 +54,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   const stores = await openEmbeddedStores();
   const { database, registry } = stores;
   const clock = new StandingClock();
-  const sealer = new JweSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
+  const sealer = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
   const common = { database, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
   const portsOver = (used: TokenRegistry) => ({ ...common, registry: used, openRegistry: async () => used });
   const ports = portsOver(registry);

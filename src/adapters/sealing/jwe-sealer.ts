@@ -1,31 +1,21 @@
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import { JwtctlError } from '../../domain/errors.js';
-import type { Clock, ContentKeySealer, SealedPrivateKey, Sealer } from '../../domain/ports.js';
+import type { ContentKeySealer, SealedPrivateKey, Sealer } from '../../domain/ports.js';
 import { excerpt } from '../../domain/prose.js';
 import type { MasterKey } from './keyring.js';
-import { type KeyringSource, loadKeyring } from './keyring-source.js';
-
-/** The shortest time between two looks at the keyring that an unknown master key causes, in seconds. */
-const COOL_DOWN_SECONDS = 1;
+import type { Keyring, MasterKeys } from './master-keys.js';
 
 /**
  * Seals a private half as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
  * master key as `kid` and, in a parameter of its own, the key that is sealed: a JWE that was moved to another row does
  * not open there, and neither name can be changed without the tag failing. The content key of a file is sealed likewise,
  * under a name that can be no kid.
- *
- * The keyring is fetched once, and once more for a master key that is not on it: an issuer that runs for months finds the
- * line that was added since.
  */
 export class JweSealer implements Sealer, ContentKeySealer {
-  readonly #source: KeyringSource;
-  readonly #clock: Clock;
-  #keyring: Promise<Keyring> | undefined;
-  #fetchedAt = Number.NEGATIVE_INFINITY;
+  readonly #masterKeys: MasterKeys;
 
-  constructor(source: KeyringSource, clock: Clock) {
-    this.#source = source;
-    this.#clock = clock;
+  constructor(masterKeys: MasterKeys) {
+    this.#masterKeys = masterKeys;
   }
 
   seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
@@ -45,7 +35,7 @@ export class JweSealer implements Sealer, ContentKeySealer {
   }
 
   async sealingKeyId(): Promise<string> {
-    const [master] = await this.#masterKeys();
+    const [master] = await this.#masterKeys.keyring();
     return master.id;
   }
 
@@ -54,7 +44,7 @@ export class JweSealer implements Sealer, ContentKeySealer {
   }
 
   async #seal({ seals }: Sealable, content: Uint8Array): Promise<SealedPrivateKey> {
-    const [master] = await this.#masterKeys();
+    const [master] = await this.#masterKeys.keyring();
     const sealed = await new CompactEncrypt(content)
       .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: master.id, seals })
       .encrypt(master.secret);
@@ -77,42 +67,15 @@ export class JweSealer implements Sealer, ContentKeySealer {
   }
 
   async #masterKey(id: string, what: Sealable): Promise<MasterKey> {
-    const isOnIt = (candidate: MasterKey) => candidate.id === id;
     try {
-      const keyring = await this.#masterKeys();
-      const master = keyring.find(isOnIt) ?? (await this.#masterKeysAnew(keyring)).find(isOnIt);
-      if (master === undefined) throw unknownMasterKey(await this.#masterKeys());
+      const master = await this.#masterKeys.find(id);
+      if (master === undefined) throw unknownMasterKey(await this.#masterKeys.keyring());
       return master;
     } catch (error) {
       throw naming(error, what, id);
     }
   }
-
-  #masterKeys(): Promise<Keyring> {
-    if (this.#keyring === undefined) {
-      this.#fetchedAt = this.#clock.now();
-      this.#keyring = loadKeyring(this.#source);
-      // A failure is not kept: a vault that was away may answer the next time.
-      this.#keyring.catch(() => {
-        this.#keyring = undefined;
-      });
-    }
-    return this.#keyring;
-  }
-
-  /** What was known stays where the keyring cannot be had again. */
-  async #masterKeysAnew(known: Keyring): Promise<Keyring> {
-    const now = this.#clock.now();
-    // A clock that was set back would otherwise have it cool down for as long.
-    if (this.#fetchedAt <= now && now < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
-    this.#fetchedAt = now;
-    const keyring = await loadKeyring(this.#source);
-    this.#keyring = Promise.resolve(keyring);
-    return keyring;
-  }
 }
-
-type Keyring = [MasterKey, ...MasterKey[]];
 
 interface Sealable {
   /** How the protected header names it. */

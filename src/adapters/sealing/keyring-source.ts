@@ -32,6 +32,11 @@ export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ..
   }
 }
 
+/** Whether there is a keyring to load: of the embedded kind there is none before it is made. */
+export async function isConfigured(source: KeyringSource): Promise<boolean> {
+  return source.kind !== 'embedded' || (await exists(source.file));
+}
+
 async function readKeyringFile(file: string): Promise<string> {
   try {
     const { mode } = await stat(file);
