@@ -1,3 +1,4 @@
+import { clearExpiredEvents } from '../domain/event-clearing.js';
 import { asSentence } from '../domain/prose.js';
 import { reconcileRegistry } from '../domain/registry-reconciliation.js';
 import { EXIT } from '../output/exit-code.js';
@@ -29,9 +30,13 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
       signal,
     },
   );
+  const uncleared = globals.dryRun ? null : await clearExpiredEvents(administration.database.securityLog);
   return {
     view: reconciliationReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not done: ${missed}`)),
+    warnings: [
+      ...report.missed.map((missed) => asSentence(`Not done: ${missed}`)),
+      ...(uncleared === null ? [] : [uncleared]),
+    ],
   };
 };

@@ -1,5 +1,6 @@
 import { Option } from 'commander';
 import { JwtctlError } from '../domain/errors.js';
+import { clearExpiredEvents } from '../domain/event-clearing.js';
 import { askFleetWithin, NOBODY } from '../domain/fleet.js';
 import { generateKeys, planGeneration } from '../domain/key-generation.js';
 import { requireKey } from '../domain/key-lookup.js';
@@ -181,12 +182,20 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
   const { dryRun } = globals;
   const { rotated, active, pending, isUnannounced } = outcome;
+  const uncleared = dryRun ? null : await clearExpiredEvents(database.securityLog);
   return {
     view: rotationReport(outcome, dryRun, clock.now()),
     notes: isUnannounced && !dryRun ? [UNANNOUNCED] : [],
     warnings: dryRun
       ? []
-      : stragglerWarnings(rotated ? active : pending, outcome, rotated ? null : lifetimePolicy(settings)),
+      : [
+          ...stragglerWarnings(
+            rotated ? active : pending,
+            outcome,
+            rotated ? null : lifetimePolicy(settings),
+          ),
+          ...(uncleared === null ? [] : [uncleared]),
+        ],
   };
 };
 

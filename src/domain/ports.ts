@@ -120,8 +120,16 @@ export interface UserStore extends UserDirectory {
  * can cover has expired, so that nothing which a cache forgets brings a token back.
  */
 export interface SecurityLog {
-  /** Appends, and drops what has expired by `event.at`. Returns the event's id. */
+  /**
+   * Appends an event and returns its id. The event expires at `expiresAt`, or later: by the database's clock it lives for
+   * `expiresAt - at` at least, because the clock of whoever appends may be behind.
+   */
   append(event: NewSecurityEvent): Promise<number>;
+  /**
+   * Removes up to `limit` events that expired a week ago or earlier by the database's clock, oldest first, and returns how
+   * many. No part of a revocation: an account that may not delete can still revoke.
+   */
+  clearExpired(limit: number): Promise<number>;
   /**
    * The events that may concern a token of `sub` under `kid`, oldest first. Of the events of single tokens those of
    * `jti` alone; with null, for a token that is yet to be made, none of them.

@@ -3,7 +3,9 @@ import { sqlDatabase } from '../../src/adapters/sql/database.js';
 import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
-const AT = 1_700_000_000;
+/** Ahead of the clock of the database: that of a host behind it has an event kept for longer. */
+const AT = Math.floor(Date.now() / 1000) + 1_000;
+const BEHIND = AT - 1_000_000;
 const NOBODY = { sub: 'nobody', kid: 'none', jti: null };
 
 /** What every SecurityLog does. */
@@ -76,10 +78,12 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('ids grow, and are not handed out again after their events have expired', async () => {
-      const first = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 1 });
-      const second = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 1 });
-      const third = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 100 });
+    test('ids grow, and are not given out again after their events were cleared', async () => {
+      const first = await append({ type: 'all_revoked', issuedBefore: AT });
+      const second = await append({ type: 'all_revoked', issuedBefore: AT });
+      await opened.db.updateTable('security_log').set({ expires_at: BEHIND }).execute();
+      expect(await log.clearExpired(100)).toBe(2);
+      const third = await append({ type: 'all_revoked', issuedBefore: AT });
       expect(second).toBeGreaterThan(first);
       expect(third).toBeGreaterThan(second);
       expect(await concerning(NOBODY)).toEqual([third]);
@@ -152,13 +156,61 @@ export function securityLogContract(engine: SqlEngine): void {
       });
     });
 
-    test('events that have expired are dropped by a later one, and the others stay', async () => {
-      await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 10 });
-      const longer = await append({ type: 'all_revoked', issuedBefore: AT }, { expiresAt: AT + 500 });
-      const sameMoment = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 10 });
-      expect(await concerning(NOBODY)).toHaveLength(3);
-      const later = await append({ type: 'all_revoked', issuedBefore: AT }, { at: AT + 11 });
-      expect(await concerning(NOBODY)).toEqual([longer, sameMoment, later]);
+    describe('expiry', () => {
+      const WEEK = 7 * 24 * 3600;
+      const realNow = () => Math.floor(Date.now() / 1000);
+
+      /** As if the event had been written long ago. */
+      const expireAt = (id: number, time: number) =>
+        opened.db.updateTable('security_log').set({ expires_at: time }).where('id', '=', id).execute();
+
+      test('an append removes nothing, whatever time the host believes it is', async () => {
+        const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        const at = realNow() + 1_000 * WEEK;
+        const later = await append({ type: 'user_disabled', sub: 'bob' }, { at, expiresAt: at + 3600 });
+        expect(await concerningSubjects('alice', 'bob')).toEqual([id, later]);
+      });
+
+      test('an event of a host whose clock is behind is kept for as long by the clock of the database', async () => {
+        const before = realNow();
+        const times = { at: BEHIND, expiresAt: BEHIND + 3600 };
+        const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: BEHIND }, times);
+        const [event] = await log.findNaming([{ sub: 'alice', jti: null }]);
+        expect(event).toMatchObject({ id, at: BEHIND });
+        expect(event?.expiresAt).toBeGreaterThanOrEqual(before + 3600);
+        expect(event?.expiresAt).toBeLessThan(before + 3700);
+      });
+
+      test('an event of a host whose clock is ahead expires when that host said', async () => {
+        const at = realNow() + 86_400;
+        await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: at }, { at, expiresAt: at + 60 });
+        expect(await log.findNaming([{ sub: 'alice', jti: null }])).toMatchObject([{ expiresAt: at + 60 }]);
+      });
+
+      test('clearing removes what expired more than a week ago by the clock of the database, and nothing else', async () => {
+        const ids = await Promise.all(
+          Array.from({ length: 3 }, () => append({ type: 'all_revoked', issuedBefore: AT })),
+        );
+        const [old, recent, live] = ids.sort((a, b) => a - b) as [number, number, number];
+        await expireAt(old, realNow() - WEEK - 60);
+        await expireAt(recent, realNow() - WEEK + 60);
+        expect(await log.clearExpired(100)).toBe(1);
+        expect(await concerning(NOBODY)).toEqual([recent, live]);
+        expect(await log.clearExpired(100)).toBe(0);
+      });
+
+      test('clearing removes no more events than it is told, and the oldest first', async () => {
+        const ids: number[] = [];
+        for (let index = 0; index < 5; index++) {
+          ids.push(await append({ type: 'all_revoked', issuedBefore: AT }));
+          await expireAt(ids.at(-1) as number, BEHIND - index);
+        }
+        expect(await log.clearExpired(2)).toBe(2);
+        expect(await concerning(NOBODY)).toEqual(ids.slice(0, 3));
+        expect(await log.clearExpired(2)).toBe(2);
+        expect(await log.clearExpired(2)).toBe(1);
+        expect(await concerning(NOBODY)).toEqual([]);
+      });
     });
 
     describe('findNaming', () => {
@@ -183,9 +235,9 @@ export function securityLogContract(engine: SqlEngine): void {
 
       test('an event comes back with everything that it says', async () => {
         const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
-        const id = await log.append({ ...event, expiresAt: AT + 60 });
+        const id = await log.append({ ...event, expiresAt: AT + 3600 });
         expect(await log.findNaming([{ sub: 'alice', jti: 'a' }])).toEqual([
-          { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 60 },
+          { ...event, id, kid: null, issuedBefore: null, userVersion: null, expiresAt: AT + 3600 },
         ]);
       });
 

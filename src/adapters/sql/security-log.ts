@@ -1,6 +1,7 @@
-import type { Selectable } from 'kysely';
+import { type Selectable, sql } from 'kysely';
 import { groupBy } from '../../domain/grouping.js';
 import type { NewSecurityEvent, SecurityEvent, SecurityEventType, SecurityLog } from '../../domain/ports.js';
+import { databaseTime } from './database-clock.js';
 import { inPortions } from './portions.js';
 import type { SecurityLogTable, SqlExecutor } from './schema.js';
 
@@ -10,6 +11,9 @@ const WIDE = [
   'key_compromised',
 ] as const satisfies readonly SecurityEventType[];
 
+/** How long an event is kept after it expired, in seconds: nothing that a clock did until then may have cost an event. */
+const KEPT_SECONDS = 7 * 24 * 3600;
+
 export class SqlSecurityLog implements SecurityLog {
   readonly #db: SqlExecutor;
 
@@ -18,7 +22,7 @@ export class SqlSecurityLog implements SecurityLog {
   }
 
   async append(event: NewSecurityEvent): Promise<number> {
-    await this.#db.deleteFrom('security_log').where('expires_at', '<', event.at).execute();
+    const expiresHere = sql<number>`${databaseTime(this.#db)} + ${event.expiresAt - event.at}`;
     const result = await this.#db
       .insertInto('security_log')
       .values({
@@ -30,10 +34,28 @@ export class SqlSecurityLog implements SecurityLog {
         user_version: event.userVersion ?? null,
         reason: event.reason,
         at: event.at,
-        expires_at: event.expiresAt,
+        expires_at: sql<number>`case when ${expiresHere} > ${event.expiresAt} then ${expiresHere} else ${event.expiresAt} end`,
       })
       .executeTakeFirstOrThrow();
     return Number(result.insertId);
+  }
+
+  async clearExpired(limit: number): Promise<number> {
+    // Two statements, because MySQL has no LIMIT in a subquery, and SQLite none in a DELETE.
+    const expired = await this.#db
+      .selectFrom('security_log')
+      .select('id')
+      .where('expires_at', '<', sql<number>`${databaseTime(this.#db)} - ${KEPT_SECONDS}`)
+      .orderBy('expires_at')
+      .limit(limit)
+      .execute();
+    if (expired.length === 0) return 0;
+    const ids = expired.map(({ id }) => id);
+    const { numDeletedRows } = await this.#db
+      .deleteFrom('security_log')
+      .where('id', 'in', ids)
+      .executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
   }
 
   async findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]> {

@@ -1,0 +1,8 @@
+import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
+import type { SqlExecutor } from './schema.js';
+
+/** An SQL expression: NumericDate seconds by the database's clock, which is the host's for SQLite. */
+export function databaseTime(db: SqlExecutor): RawBuilder<number> {
+  const isSqlite = db.getExecutor().adapter instanceof SqliteAdapter;
+  return isSqlite ? sql<number>`unixepoch()` : sql<number>`unix_timestamp()`;
+}

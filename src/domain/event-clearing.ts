@@ -1,0 +1,24 @@
+import { JwtctlError } from './errors.js';
+import type { SecurityLog } from './ports.js';
+
+const EVENTS_AT_ONCE = 1_000;
+const MOST_EVENTS = 100_000;
+
+/**
+ * Removes expired events from the security log, a bounded number per run. Best effort: the command that calls this has
+ * done its own work by then, and a later run removes what is left.
+ *
+ * @returns a warning where the account may not delete; null otherwise
+ */
+export async function clearExpiredEvents(log: Pick<SecurityLog, 'clearExpired'>): Promise<string | null> {
+  try {
+    for (let cleared = 0; cleared < MOST_EVENTS; cleared += EVENTS_AT_ONCE) {
+      if ((await log.clearExpired(EVENTS_AT_ONCE)) < EVENTS_AT_ONCE) break;
+    }
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+    if (error.code === 'ERR_MYSQL_FORBIDDEN')
+      return `Expired events stay in the security log: this account may not delete them. Grant it DELETE on the table security_log, or run \`jwtctl cache reconcile\` with an account that has it.`;
+  }
+  return null;
+}
