@@ -6,8 +6,14 @@ import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { incompleteStores } from './config/checks.js';
-import { readConfigured, readSecretFile } from './config/named-files.js';
-import type { Settings } from './config/settings.js';
+import {
+  type NamedBy,
+  readConfigured,
+  readKeyringFile,
+  readSecretFile,
+  readSecretText,
+} from './config/named-files.js';
+import type { SettingPath, Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
 import type { Manifests } from './domain/manifest.js';
@@ -58,6 +64,8 @@ export interface ContextOptions {
   actor: string;
   /** Told once what a person should know: which store is in use. */
   notice(text: string): void;
+  /** Told what should be put right: a secret that others can read. */
+  caution(text: string): void;
   /** Told what must not go unseen, whatever the output is for: where a master key file was made. */
   warn(text: string): void;
   /** Told what is opened, for `--verbose`. */
@@ -66,10 +74,17 @@ export interface ContextOptions {
 
 /** The composition root: the one place that names adapters. */
 export function createContext(options: ContextOptions): Context {
-  const { settings, clock, actor, notice, warn, trace } = options;
+  const { settings, clock, actor, notice, caution, warn, trace } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
+
+  const warned = new Set<string>();
+  const cautionOnce = (text: string): void => {
+    if (!warned.has(text)) caution(text);
+    warned.add(text);
+  };
+  const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
 
   const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
@@ -98,13 +113,29 @@ export function createContext(options: ContextOptions): Context {
     const { openMysql } = await import('./adapters/sql/mysql.js');
     const { url, passwordFile, tls } = settings.mysql;
     trace(`Opening MySQL at ${new URL(String(url)).host}.`);
-    const [password, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
+    const [password, tlsOptions] = await Promise.all([
+      passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy('mysql.passwordFile')),
+      readTls('mysql', tls),
+    ]);
     return openMysql({
       url: String(url),
       timeoutMs,
       ...(password === undefined ? {} : { password }),
       ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
     });
+  }
+
+  async function readTls(
+    store: 'mysql' | 'redis',
+    { enabled, ca, cert, key }: Settings['mysql']['tls'],
+  ): Promise<{ ca?: string; cert?: string; key?: string } | undefined> {
+    if (!enabled && ca === null && cert === null && key === null) return undefined;
+    const part = async (name: 'ca' | 'cert' | 'key', file: string | null) => {
+      if (file === null) return {};
+      const by = namedBy(`${store}.tls.${name}`);
+      return { [name]: await (name === 'key' ? readSecretText(file, by) : readConfigured(file, by)) };
+    };
+    return Object.assign({}, ...(await Promise.all([part('ca', ca), part('cert', cert), part('key', key)])));
   }
 
   const engine = isEmbedded ? 'sqlite' : 'mysql';
@@ -160,7 +191,10 @@ export function createContext(options: ContextOptions): Context {
     if (incomplete !== null) throw incomplete;
     const { openRedisTokenRegistry } = await import('./adapters/redis/token-registry.js');
     const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
-    const [filePassword, tlsOptions] = await Promise.all([readSecretFile(passwordFile), readTls(tls)]);
+    const [filePassword, tlsOptions] = await Promise.all([
+      passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy('redis.passwordFile')),
+      readTls('redis', tls),
+    ]);
     const secret = password ?? filePassword;
     trace(
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
@@ -203,14 +237,17 @@ export function createContext(options: ContextOptions): Context {
     );
   }
 
+  const readKeyring = (file: string) => readKeyringFile(file, namedBy('masterKey.file'));
+
   function keyringSource(): KeyringSource {
     const { value, file, command } = settings.masterKey;
     if (value !== null) return { kind: 'value', text: value };
-    if (file !== null) return { kind: 'file', file };
+    if (file !== null) return { kind: 'file', file, read: readKeyring };
     if (command !== null) return { kind: 'command', command, timeoutMs };
     return {
       kind: 'embedded',
       file: `${settings.data}.master-key`,
+      read: readKeyring,
       // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
       mayCreate: async () =>
         (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
@@ -257,22 +294,6 @@ function once<Argument extends unknown[], Result>(
     }
     return made;
   };
-}
-
-async function readTls(tls: {
-  readonly enabled: boolean;
-  readonly ca: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-}): Promise<{ ca?: string; cert?: string; key?: string } | undefined> {
-  const files = { ca: tls.ca, cert: tls.cert, key: tls.key };
-  if (!tls.enabled && Object.values(files).every((file) => file === null)) return undefined;
-  const named = Object.entries(files).flatMap(([name, file]) =>
-    file === null ? [] : [[name, file] as const],
-  );
-  return Object.fromEntries(
-    await Promise.all(named.map(async ([name, file]) => [name, await readConfigured(file)] as const)),
-  );
 }
 
 function noStore(file: string): JwtctlError {

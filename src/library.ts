@@ -121,11 +121,13 @@ function lifeOf(context: Context) {
 
 async function openContext(options: SettingsInput): Promise<Context> {
   const config = await loadConfig({ argument: options, env: process.env, cwd: process.cwd() });
+  for (const warning of config.warnings) process.emitWarning(warning);
   return createContext({
     settings: config.settings,
     clock: systemClock,
     actor: 'library',
     notice: () => {},
+    caution: (text) => process.emitWarning(text),
     warn: (text) => process.emitWarning(text),
     trace: () => {},
   });

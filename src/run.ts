@@ -68,6 +68,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const notice = (text: string) => {
     if (!globals.isQuiet && globals.format !== 'json') io.stderr.write(`${text}\n`);
   };
+  const caution = (text: string) => notice(`Warning: ${text}`);
   const warn = (text: string) => io.stderr.write(`${text}\n`);
   const trace = (text: string) => {
     if (values.verbose === true) io.stderr.write(`${text}\n`);
@@ -78,7 +79,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const closers: Array<() => void> = [];
 
   const config = () => {
-    loaded ??= loadAndWarn(configSources, notice, trace);
+    loaded ??= loadAndWarn(configSources, caution, trace);
     return loaded;
   };
   const context = () => {
@@ -88,6 +89,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
         clock: io.clock ?? systemClock,
         actor: actorOf(values),
         notice,
+        caution,
         warn,
         trace,
       }),
@@ -98,6 +100,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     globals,
     configSources,
     signal,
+    caution,
     config,
     context,
     readText: async (value) => {
@@ -222,12 +225,12 @@ function attributeOf(flag: string): string {
 
 async function loadAndWarn(
   sources: ConfigSources,
-  notice: (text: string) => void,
+  caution: (text: string) => void,
   trace: (text: string) => void,
 ): Promise<Config> {
   const { loadConfig } = await import('./config/load.js');
   const config = await loadConfig(sources);
-  for (const warning of config.warnings) notice(`Warning: ${warning}`);
+  for (const warning of config.warnings) caution(warning);
   for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
   return config;
 }

@@ -26,6 +26,8 @@ export interface Globals {
 export interface Invocation {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
+  /** Warns a person on stderr about what should be put right; not with `--json` or `-q`. */
+  caution(text: string): void;
   config(): Promise<Config>;
   context(): Promise<Context>;
   /** Aborted by the first SIGINT. */

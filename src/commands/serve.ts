@@ -1,5 +1,4 @@
 import type { Settings } from '../config/settings.js';
-import { JwtctlError } from '../domain/errors.js';
 import { examples } from './examples.js';
 import { integerFlag } from './flags.js';
 import type { Action, DefineGroup } from './invocation.js';
@@ -28,14 +27,14 @@ export const defineServe: DefineGroup = (command, run) => {
 };
 
 /** Until SIGINT or SIGTERM. */
-const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) => {
+const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution }, flags) => {
   const context = await open();
   const { settings } = context;
   const { host, port, workers } = { ...settings.serve, ...flags };
   const [server, { stopSignal }, client] = await Promise.all([
     import('../server/workers.js'),
     import('../server/stopping.js'),
-    introspectingClient(settings),
+    introspectingClient(settings, caution),
   ]);
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
@@ -52,17 +51,13 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal }, flags) =
   return { endsByInterruption: true };
 };
 
-async function introspectingClient({ serve: { introspection } }: Settings) {
+async function introspectingClient({ serve: { introspection } }: Settings, warn: (text: string) => void) {
   const { readSecretFile } = await import('../config/named-files.js');
   const { clientId: id, secretFile } = introspection;
-  const secret = introspection.secret ?? (await readSecretFile(secretFile));
-  if (secret === '') throw emptySecret();
-  return id === null || secret === undefined ? null : { id, secret };
-}
-
-/** A file that is not filled yet would let in whoever sends no secret. */
-function emptySecret(): JwtctlError {
-  return new JwtctlError('usage', 'ERR_SECRET_EMPTY', 'The secret of the introspecting client is empty.', {
-    hint: 'Look into the file that serve.introspection.secretFile names.',
-  });
+  const secret =
+    introspection.secret ??
+    (secretFile === null
+      ? null
+      : await readSecretFile(secretFile, { setting: 'serve.introspection.secretFile', warn }));
+  return id === null || secret === null ? null : { id, secret };
 }

@@ -1,7 +1,6 @@
-import { accessSync, constants, statSync } from 'node:fs';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
-import { fileNameShown } from '../domain/prose.js';
+import { readConfigured, readSecretFile, readSecretText } from './named-files.js';
 import { type Origin, originText } from './origin.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 
@@ -56,46 +55,33 @@ export function incompleteStores(settings: Settings): JwtctlError | null {
   return settings.mysql.url === null ? lacks('redis.nodes', 'mysql.url') : lacks('mysql.url', 'redis.nodes');
 }
 
-/** The files that the settings name and that cannot be read. */
-export function unreadableFiles(settings: Settings): JwtctlError[] {
+/** The files that the settings name, read as they are when they are needed. */
+export async function namedFileFaults(
+  settings: Settings,
+  warn: (text: string) => void,
+): Promise<JwtctlError[]> {
   const { mysql, redis, masterKey, serve } = settings;
-  const named: [SettingPath, string | null][] = [
-    ['mysql.passwordFile', mysql.passwordFile],
-    ['mysql.tls.ca', mysql.tls.ca],
-    ['mysql.tls.cert', mysql.tls.cert],
-    ['mysql.tls.key', mysql.tls.key],
-    ['redis.passwordFile', redis.passwordFile],
-    ['redis.tls.ca', redis.tls.ca],
-    ['redis.tls.cert', redis.tls.cert],
-    ['redis.tls.key', redis.tls.key],
-    ['masterKey.file', masterKey.file],
-    ['serve.introspection.secretFile', serve.introspection.secretFile],
+  const named: [SettingPath, string | null, typeof readConfigured][] = [
+    ['mysql.passwordFile', mysql.passwordFile, readSecretFile],
+    ['mysql.tls.ca', mysql.tls.ca, readConfigured],
+    ['mysql.tls.cert', mysql.tls.cert, readConfigured],
+    ['mysql.tls.key', mysql.tls.key, readSecretText],
+    ['redis.passwordFile', redis.passwordFile, readSecretFile],
+    ['redis.tls.ca', redis.tls.ca, readConfigured],
+    ['redis.tls.cert', redis.tls.cert, readConfigured],
+    ['redis.tls.key', redis.tls.key, readSecretText],
+    ['masterKey.file', masterKey.file, readSecretText],
+    ['serve.introspection.secretFile', serve.introspection.secretFile, readSecretFile],
   ];
-  return named.flatMap(([path, file]) => {
-    const code = file === null ? null : readFault(file);
-    return code === null ? [] : [unreadable(path, String(file), code)];
-  });
-}
-
-/** The files with secrets that the settings name and that others may write. */
-export function unsafeFiles({ mysql, redis, masterKey, serve }: Settings): JwtctlError[] {
-  const { secretFile } = serve.introspection;
-  const named = [mysql.passwordFile, redis.passwordFile, masterKey.file, secretFile];
-  return named.flatMap((file) => (file === null ? [] : (unsafeSecretFile(file) ?? [])));
-}
-
-/** Whoever may write a secret may put their own in its place. Null for a file that is safe, or cannot be read. */
-export function unsafeSecretFile(file: string): JwtctlError | null {
-  if (readFault(file) !== null || (statSync(file).mode & 0o022) === 0) return null;
-  return new JwtctlError(
-    'usage',
-    'ERR_CONFIG_FILE_UNSAFE',
-    `The file ${file} holds a secret and may be written by others.`,
-    {
-      hint: `Run \`chmod 600 ${file}\`, and make sure that nobody has changed it.`,
-      details: { file },
-    },
-  );
+  const faults: JwtctlError[] = [];
+  for (const [setting, file, read] of named) {
+    if (file === null) continue;
+    await read(file, { setting, warn }).catch((error: unknown) => {
+      if (!(error instanceof JwtctlError)) throw error;
+      faults.push(error);
+    });
+  }
+  return faults;
 }
 
 function contradiction(settings: SettingPath[], message: string): JwtctlError {
@@ -112,24 +98,5 @@ function lacks(what: string, missing: SettingPath): JwtctlError {
       hint: `Set ${missing} or ${variable}: ${doc}`,
       details: { setting: missing, variable },
     },
-  );
-}
-
-function readFault(file: string): string | null {
-  try {
-    accessSync(file, constants.R_OK);
-    return statSync(file).isDirectory() ? 'EISDIR' : null;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? 'unknown error';
-  }
-}
-
-function unreadable(path: SettingPath, file: string, code: string): JwtctlError {
-  const missing = code === 'ENOENT' || code === 'ENOTDIR';
-  return new JwtctlError(
-    'usage',
-    missing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-    `The file ${fileNameShown(file)} (${path}) ${missing ? 'does not exist' : `cannot be read (${code})`}.`,
-    { details: { setting: path, file } },
   );
 }

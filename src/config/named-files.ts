@@ -1,34 +1,132 @@
 import { readFile } from 'node:fs/promises';
 import { JwtctlError } from '../domain/errors.js';
 import { fileNameShown } from '../domain/prose.js';
-import { unsafeSecretFile } from './checks.js';
+import { type JudgedFile, readJudged } from '../judged-file.js';
 
-/**
- * A file with a password: one trailing newline is dropped.
- *
- * @throws JwtctlError (usage) where it cannot be read, or others may write it
- */
-export async function readSecretFile(file: string | null): Promise<string | undefined> {
-  if (file === null) return undefined;
-  const unsafe = unsafeSecretFile(file);
-  if (unsafe !== null) throw unsafe;
-  return (await readConfigured(file)).replace(/\r?\n$/, '');
+export interface NamedBy {
+  /** The setting or the flag that names the file, for messages. */
+  readonly setting: string;
+  /** Told where others can read the file. */
+  readonly warn?: ((text: string) => void) | undefined;
 }
 
-/** A file that a setting names. @throws JwtctlError (usage) where it cannot be read */
-export async function readConfigured(file: string): Promise<string> {
+const MAX_SECRET_BYTES = 4096;
+const MAX_TEXT_BYTES = 65_536;
+
+/**
+ * Reads a password or another secret of one line. The newline at its end is dropped.
+ *
+ * @param file absolute
+ * @throws JwtctlError (usage)
+ * - `ERR_CONFIG_FILE_MISSING`, `ERR_CONFIG_FILE_UNREADABLE`: the file is missing, or this account cannot read it
+ * - `ERR_CONFIG_FILE_UNSAFE`: not a regular file, or somebody besides the account and root could change it
+ * - `ERR_CONFIG_FILE_INVALID`: the file holds anything but one line of UTF-8 of 1 to 4096 bytes
+ */
+export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
+  const read = await readSafe(file, by, MAX_SECRET_BYTES);
+  const secret = read.isTooLarge ? null : decoded(read.bytes)?.replace(/\r?\n$/, '');
+  if (secret === undefined || secret === null || !/^[^\0\r\n]+$/.test(secret)) {
+    throw invalid(file, by, `one line of text, 1 to ${MAX_SECRET_BYTES} bytes`);
+  }
+  return secret;
+}
+
+/**
+ * Reads a secret of several lines: a keyring, or a private key as PEM.
+ *
+ * @throws JwtctlError as {@link readSecretFile}; up to 65536 bytes are accepted
+ */
+export async function readSecretText(file: string, by: NamedBy): Promise<string> {
+  const read = await readSafe(file, by, MAX_TEXT_BYTES);
+  const text = read.isTooLarge ? null : decoded(read.bytes);
+  if (text === null) throw invalid(file, by, `text of at most ${MAX_TEXT_BYTES} bytes`);
+  return text;
+}
+
+/** Reads the master keyring. @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) where it cannot be read; else as {@link readSecretText} */
+export async function readKeyringFile(file: string, by: NamedBy): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readSecretText(file, by);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    if (!(error instanceof JwtctlError) || !CANNOT_BE_READ.has(error.code)) throw error;
     throw new JwtctlError(
-      'usage',
-      code === 'ENOENT' ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-      `The file ${fileNameShown(file)} cannot be read (${code}).`,
+      'state',
+      'ERR_MASTER_KEY_MISSING',
+      `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`,
       {
-        hint: 'Run `jwtctl config validate` to see which setting names it.',
-        cause: error,
+        hint: 'Restore it from your copy: without it no private key in the store can be opened.',
+        cause: error.cause,
       },
     );
   }
+}
+
+/** A file that a setting names. @throws JwtctlError (usage) where it cannot be read */
+export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw unreadable(file, setting, error);
+  }
+}
+
+const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
+
+async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): Promise<JudgedFile> {
+  const read = await readJudged(file, maxBytes).catch((error) => {
+    throw unreadable(file, setting, error);
+  });
+  const name = fileNameShown(file);
+  if (read.fault !== null) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_CONFIG_FILE_UNSAFE',
+      `The secret in ${name} (${setting}) cannot be trusted: ${read.fault.reason}.`,
+      { hint: read.fault.remedy, details: { file, setting } },
+    );
+  }
+  if (read.readableByOthers !== null) {
+    warn?.(`Others can read the secret in ${name} (${setting}). Run \`${read.readableByOthers}\`.`);
+  }
+  return read;
+}
+
+/** Null for bytes that are not UTF-8. */
+function decoded(bytes: Buffer): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
+/** What the file holds is never shown. */
+function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_FILE_INVALID',
+    `The file ${fileNameShown(file)} (${setting}) must hold ${expected}.`,
+    { hint: 'Check that the setting names the right file, and what it holds.', details: { file, setting } },
+  );
+}
+
+function unreadable(file: string, setting: string, error: unknown): JwtctlError {
+  const code = codeOf(error);
+  const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
+  return new JwtctlError(
+    'usage',
+    isMissing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
+    `The file ${fileNameShown(file)} (${setting}) ${isMissing ? 'does not exist' : `cannot be read (${code})`}.`,
+    {
+      hint: isMissing
+        ? 'Correct the setting, or put the file there.'
+        : 'Give the account that runs jwtctl access to the file.',
+      details: { file, setting },
+      cause: error,
+    },
+  );
+}
+
+function codeOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException | undefined)?.code ?? 'unknown error';
 }

@@ -1,6 +1,6 @@
 import type { JwtctlError } from '../domain/errors.js';
 import { maskedUrl } from './addresses.js';
-import { incompleteStores, unreadableFiles, unsafeFiles } from './checks.js';
+import { incompleteStores, namedFileFaults } from './checks.js';
 import type { ConfigFile } from './files.js';
 import { isSensitive } from './layers.js';
 import { type Config, type ConfigSources, readConfig } from './load.js';
@@ -45,14 +45,11 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
   const { settings, warnings, files } = config;
   // A store that seems to be missing may only have failed to be read.
   const stores = problems.length === 0 ? incompleteStores(settings) : null;
+  const readers: string[] = [];
+  const faults = await namedFileFaults(settings, (text) => readers.push(text));
   return {
-    problems: [
-      ...problems,
-      ...(stores === null ? [] : [stores]),
-      ...unreadableFiles(settings),
-      ...unsafeFiles(settings),
-    ],
-    warnings,
+    problems: [...problems, ...(stores === null ? [] : [stores]), ...faults],
+    warnings: [...warnings, ...readers],
     files,
   };
 }

@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweManifests } from '../../src/adapters/manifest/jwe-manifests.js';
 import { linesOf } from '../../src/adapters/manifest/lines.js';
 import { systemClock } from '../../src/clock.js';
+import { readKeyringFile } from '../../src/config/named-files.js';
 import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../src/domain/manifest.js';
 import type { ContentKeySealer } from '../../src/domain/ports.js';
 import { createPrivateFile } from '../../src/private-file.js';
@@ -326,8 +327,9 @@ describe('writing a manifest', () => {
 
   test('without a master key leaves no file', async () => {
     const file = join(folder.path, 'none');
+    const read = (name: string) => readKeyringFile(name, { setting: 'masterKey.file' });
     const away = new JweManifests(
-      newSealer({ kind: 'file', file: join(folder.path, 'absent') }, systemClock),
+      newSealer({ kind: 'file', file: join(folder.path, 'absent'), read }, systemClock),
     );
     await expect(away.create(createPrivateFile(file, '/'), FACTS)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',

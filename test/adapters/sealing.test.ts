@@ -6,6 +6,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
 import { parseKeyring } from '../../src/adapters/sealing/keyring.js';
 import { systemClock } from '../../src/clock.js';
+import { readKeyringFile } from '../../src/config/named-files.js';
+import type { Clock } from '../../src/domain/ports.js';
 import { StandingClock } from '../support/clock.js';
 import { runAtOnce } from '../support/processes.js';
 import { newSealer } from '../support/sealer.js';
@@ -31,6 +33,12 @@ function withKeyring(...lines: string[]): JweSealer {
 
 function idOf(masterKey: string): string {
   return parseKeyring(masterKey, 'the test')[0].id;
+}
+
+const read = (file: string) => readKeyringFile(file, { setting: 'masterKey.file' });
+
+function inFile(file: string, clock: Clock = systemClock): JweSealer {
+  return newSealer({ kind: 'file', file, read }, clock);
 }
 
 async function keyringFile(text: string, mode = 0o600): Promise<string> {
@@ -219,7 +227,7 @@ test('a master key id that a stranger wrote into the row cannot steer the termin
 describe('a keyring in a file', () => {
   test('is read when it is first needed, and once', async () => {
     const file = join(folder.path, 'master.key');
-    const sealer = newSealer({ kind: 'file', file }, systemClock);
+    const sealer = inFile(file);
     await keyringFile(`${ONE}\n`);
     const { sealed } = await sealer.seal('k1', PKCS8);
     await keyringFile(`${TWO}\n`);
@@ -228,7 +236,7 @@ describe('a keyring in a file', () => {
 
   test('is read once more for a master key that was added since, but not again and again', async () => {
     const clock = new StandingClock();
-    const sealer = newSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
     const isUnknown = () =>
       expect(sealer.open('k1', sealed)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_UNKNOWN' });
@@ -244,7 +252,7 @@ describe('a keyring in a file', () => {
 
   test('is read once more where the clock was set back, too', async () => {
     const clock = new StandingClock();
-    const sealer = newSealer({ kind: 'file', file: await keyringFile(`${ONE}\n`) }, clock);
+    const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     await sealer.sealingKeyId();
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
     await keyringFile(`${ONE}\n${TWO}\n`);
@@ -255,7 +263,7 @@ describe('a keyring in a file', () => {
   test('that cannot be read once more says so, and opens what it opened before', async () => {
     const clock = new StandingClock();
     const file = await keyringFile(`${ONE}\n`);
-    const sealer = newSealer({ kind: 'file', file }, clock);
+    const sealer = inFile(file, clock);
     const [known, other] = [await sealer.seal('k1', PKCS8), await withKeyring(TWO).seal('k2', PKCS8)];
     await rm(file);
     clock.advance(1);
@@ -266,14 +274,14 @@ describe('a keyring in a file', () => {
   test('that is missing names the file, the key and the master key that it takes', async () => {
     const { sealed } = await withKeyring(ONE).seal('k1', PKCS8);
     const file = join(folder.path, 'none.key');
-    const error = await errorOf(newSealer({ kind: 'file', file }, systemClock).open('k1', sealed));
+    const error = await errorOf(inFile(file).open('k1', sealed));
     expect(error).toMatchObject({ kind: 'state', code: 'ERR_MASTER_KEY_MISSING' });
     for (const name of [file, 'k1', idOf(ONE)]) expect(error.message).toContain(name);
   });
 
   test('is not made', async () => {
     const file = join(folder.path, 'none.key');
-    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(inFile(file).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
     expect(await readdir(folder.path)).toEqual([]);
@@ -281,30 +289,28 @@ describe('a keyring in a file', () => {
 
   test.each([0o620, 0o602, 0o666])('that others may write is refused (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(inFile(file).seal('k1', PKCS8)).rejects.toMatchObject({
       kind: 'usage',
-      code: 'ERR_MASTER_KEY_UNSAFE',
+      code: 'ERR_CONFIG_FILE_UNSAFE',
     });
   });
 
   test.each([0o600, 0o400, 0o640])('that others may at most read is used (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
-    expect((await newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).masterKeyId).toBe(
-      idOf(ONE),
-    );
+    expect((await inFile(file).seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
   });
 
   test('that is a folder is refused like a missing one', async () => {
     const file = join(folder.path, 'folder');
     await mkdir(file, { mode: 0o700 });
-    await expect(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8)).rejects.toMatchObject({
+    await expect(inFile(file).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
     });
   });
 
   test('with a bad line names the file', async () => {
     const file = await keyringFile('hunter2');
-    const error = await errorOf(newSealer({ kind: 'file', file }, systemClock).seal('k1', PKCS8));
+    const error = await errorOf(inFile(file).seal('k1', PKCS8));
     expect(error.message).toContain(file);
     expect(error.message).not.toContain('hunter2');
   });
@@ -380,6 +386,7 @@ describe('the embedded keyring', () => {
       {
         kind: 'embedded',
         file,
+        read,
         mayCreate: async () => options.mayCreate ?? true,
         onCreated: (made) => created.push(made),
       },
@@ -453,8 +460,10 @@ describe('the embedded keyring', () => {
         import { JweSealer } from './src/adapters/sealing/jwe-sealer.js';
         import { MasterKeys } from './src/adapters/sealing/master-keys.js';
         import { systemClock } from './src/clock.js';
+        import { readKeyringFile } from './src/config/named-files.js';
         const file = process.argv[2];
-        const source = { kind: 'embedded', file, mayCreate: async () => true, onCreated() {} };
+        const read = (name) => readKeyringFile(name, { setting: 'masterKey.file' });
+        const source = { kind: 'embedded', file, read, mayCreate: async () => true, onCreated() {} };
         const sealer = new JweSealer(new MasterKeys(source, systemClock));
         console.log((await sealer.seal('k1', Buffer.from('x'))).masterKeyId);
       `,

@@ -12,7 +12,8 @@ export async function openContext({
 }: Pick<Cli, 'env' | 'home'> & { clock: Clock }): Promise<Context> {
   const { settings } = await loadConfig({ env, cwd: home });
   const silent = () => {};
-  return createContext({ settings, clock, actor: 'the test', notice: silent, warn: silent, trace: silent });
+  const talk = { notice: silent, caution: silent, warn: silent, trace: silent };
+  return createContext({ settings, clock, actor: 'the test', ...talk });
 }
 
 /** The time that the test moves, for what runs in the background: it waits for as long as that takes. */

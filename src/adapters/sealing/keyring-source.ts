@@ -1,6 +1,6 @@
 import { type ExecFileException, execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, readFile, stat, unlink, writeFile } from 'node:fs/promises';
+import { link, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/errors.js';
 import { fileNameShown } from '../../domain/prose.js';
@@ -8,10 +8,19 @@ import { type MasterKey, parseKeyring } from './keyring.js';
 
 export type KeyringSource =
   | { kind: 'value'; text: string }
-  | { kind: 'file'; file: string }
+  | { kind: 'file'; file: string; read: ReadKeyringFile }
   | { kind: 'command'; command: string; timeoutMs: number }
   /** Where nothing is configured: a file that is made with one new master key when there is none and `mayCreate` says so. */
-  | { kind: 'embedded'; file: string; mayCreate(): Promise<boolean>; onCreated(file: string): void };
+  | {
+      kind: 'embedded';
+      file: string;
+      read: ReadKeyringFile;
+      mayCreate(): Promise<boolean>;
+      onCreated(file: string): void;
+    };
+
+/** @throws JwtctlError where the file cannot be read, or where somebody else could have changed it */
+export type ReadKeyringFile = (file: string) => Promise<string>;
 
 const MAX_OUTPUT_BYTES = 65_536;
 
@@ -21,7 +30,7 @@ export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ..
     case 'value':
       return parseKeyring(source.text, 'JWTCTL_MASTER_KEY');
     case 'file':
-      return parseKeyring(await readKeyringFile(source.file), source.file);
+      return parseKeyring(await source.read(source.file), source.file);
     case 'command':
       return parseKeyring(
         await outputOf(source.command, source.timeoutMs),
@@ -37,42 +46,13 @@ export async function isConfigured(source: KeyringSource): Promise<boolean> {
   return source.kind !== 'embedded' || (await exists(source.file));
 }
 
-async function readKeyringFile(file: string): Promise<string> {
-  try {
-    const { mode } = await stat(file);
-    if ((mode & 0o022) !== 0) {
-      throw new JwtctlError(
-        'usage',
-        'ERR_MASTER_KEY_UNSAFE',
-        `The master key file ${file} may be written by others.`,
-        {
-          hint: `Run \`chmod 600 ${file}\`, and make sure that nobody has changed it.`,
-        },
-      );
-    }
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    if (error instanceof JwtctlError) throw error;
-    const code = (error as NodeJS.ErrnoException).code;
-    throw new JwtctlError(
-      'state',
-      'ERR_MASTER_KEY_MISSING',
-      `The master key file ${fileNameShown(file)} cannot be read (${code}).`,
-      {
-        hint: 'Bring it back from where it is kept safe: without it no private key of the store can be opened.',
-        cause: error,
-      },
-    );
-  }
-}
-
 async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
   const { file } = source;
   if (!(await exists(file))) {
     if (!(await source.mayCreate())) throw notConfigured(file);
     if (await makeKeyringFile(file)) source.onCreated(file);
   }
-  return readKeyringFile(file);
+  return source.read(file);
 }
 
 /** Nobody has named this file: that it is missing says that a setting is, on a host that is new or under another account. */

@@ -1,0 +1,176 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { printable } from './domain/prose.js';
+
+/** Why a file cannot be trusted: somebody other than the account and root could change it, or it is no file at all. */
+export interface FileFault {
+  /** Completes "The file … is not safe: ". */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+export interface JudgedFile {
+  readonly bytes: Buffer;
+  /** Whether the file holds more than `bytes`. */
+  readonly isTooLarge: boolean;
+  /** Null for a file that only the account and root can change. */
+  readonly fault: FileFault | null;
+  /** A command that keeps others from reading the file; null where they cannot read it. */
+  readonly readableByOthers: string | null;
+}
+
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+/** What these hold is made up by the kernel, such as the environment of a process. */
+const KERNEL_FOLDERS = new Set(['/proc', '/sys', '/dev']);
+const MAX_LINKS = 40;
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/**
+ * Reads a file and judges who could have changed it. What is judged is what was read: every folder and link on the way is
+ * looked at, and then the file itself, through the descriptor that it is read from.
+ *
+ * Trusted are the account that runs jwtctl and root. They own the file, its folders, and every link on the way (Kubernetes
+ * mounts secrets through links), and nobody else may write the file or its folders. In a sticky folder (`/tmp`) others may
+ * add files, but cannot replace this one.
+ *
+ * @param path absolute
+ * @throws the error of the system call where the file is missing or cannot be read
+ */
+export async function readJudged(path: string, maxBytes: number): Promise<JudgedFile> {
+  const account = process.geteuid?.();
+  // Windows: no owners, no modes, and no O_NOFOLLOW.
+  if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
+
+  const found = await find(resolve(path), account);
+  if (found.isSpecial)
+    return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+  const handle = await open(found.path, OPEN_FLAGS);
+  return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
+}
+
+interface Found {
+  /** Without any link in it. */
+  readonly path: string;
+  readonly fault: FileFault | null;
+  /** A device, a socket, a pipe: opening some of these has effects, or never ends. */
+  readonly isSpecial: boolean;
+}
+
+/** Follows `path` link by link. The first fault on the way counts; a file that is missing is missing all the same. */
+async function find(path: string, account: number): Promise<Found> {
+  const names = path.split('/');
+  let place = '/';
+  let stats = await lstat(place);
+  let fault: FileFault | null = null;
+  let links = 0;
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      if (!stats.isDirectory()) throw Object.assign(new Error('Not a folder.'), { code: 'ENOTDIR' });
+      place = dirname(place);
+      stats = await lstat(place);
+      continue;
+    }
+    fault ??= folderFault(place, stats, account);
+    const next = join(place, name);
+    if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true };
+    stats = await lstat(next);
+    if (!stats.isSymbolicLink()) {
+      place = next;
+      continue;
+    }
+    fault ??= ownerFault(
+      `the link ${printable(next)}`,
+      `chown -h ${account} ${printable(next)}`,
+      stats,
+      account,
+    );
+    links += 1;
+    if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
+    const target = await readlink(next);
+    if (target.startsWith('/')) place = '/';
+    stats = await lstat(place);
+    names.unshift(...target.split('/'));
+  }
+  if (stats.isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
+  return { path: place, fault, isSpecial: !stats.isFile() };
+}
+
+async function read(
+  handle: FileHandle,
+  maxBytes: number,
+  judged: { account: number; path: string; fault: FileFault | null } | null,
+): Promise<JudgedFile> {
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile())
+      return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+    const bytes = await atMost(handle, maxBytes + 1);
+    return {
+      bytes: bytes.subarray(0, maxBytes),
+      isTooLarge: bytes.length > maxBytes,
+      fault: judged === null ? null : (judged.fault ?? fileFault(judged.path, stats, judged.account)),
+      readableByOthers: judged === null ? null : readersRemedy(judged.path, stats, judged.account),
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function atMost(handle: FileHandle, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  let size = 0;
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, size, length - size, null);
+    if (bytesRead === 0) return buffer.subarray(0, size);
+    size += bytesRead;
+  }
+}
+
+function special(): FileFault {
+  return {
+    reason: 'it is not a regular file outside /proc, /sys, and /dev',
+    remedy: 'Name a regular file.',
+  };
+}
+
+function folderFault(folder: string, stats: Stats, account: number): FileFault | null {
+  const name = printable(folder);
+  const owner = ownerFault(`the folder ${name}`, `chown ${account} ${name}`, stats, account);
+  if (owner !== null || (stats.mode & OTHERS_WRITE) === 0 || (stats.mode & STICKY) !== 0) return owner;
+  return {
+    reason: `others can write its folder ${name}`,
+    remedy: `Check what the file holds, then run \`chmod go-w ${name}\`.`,
+  };
+}
+
+function fileFault(path: string, stats: Stats, account: number): FileFault | null {
+  const name = printable(path);
+  const owner = ownerFault('the file', `chown ${account} ${name}`, stats, account);
+  if (owner !== null || (stats.mode & OTHERS_WRITE) === 0) return owner;
+  return {
+    reason: 'others can write it',
+    remedy: `Check what the file holds, then run \`chmod 600 ${name}\`.`,
+  };
+}
+
+function ownerFault(what: string, command: string, { uid }: Stats, account: number): FileFault | null {
+  if (uid === account || uid === 0) return null;
+  return {
+    reason: `${what} belongs to another user (uid ${uid}), who could change it`,
+    remedy: `Check what the file holds, then run \`${command}\`.`,
+  };
+}
+
+/** A group through which an account reads a file of root is not others: without that right it could not read the file at all. */
+function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
+  const isOwn = uid === account;
+  const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);
+  if ((mode & (isOwnGroup ? 0o004 : 0o044)) === 0) return null;
+  const name = printable(path);
+  if (isOwn) return `chmod 600 ${name}`;
+  return isOwnGroup ? `chmod o= ${name}` : `chown ${account} ${name} && chmod 600 ${name}`;
+}
