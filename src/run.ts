@@ -137,7 +137,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       const opened = await context();
       // Whoever interrupted is not asked any more.
       signal.throwIfAborted();
-      await ask(globals, opened, question, typeBack);
+      await ask(globals, opened, signal, question, typeBack);
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
@@ -164,7 +164,9 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     askSecret: async (what) => {
       if (!globals.canAsk) throw passphraseNeeded(what);
-      return (await (await context()).prompt()).password(`${what}:`);
+      const secret = await (await (await context()).prompt()).password(`${what}:`, signal);
+      if (secret === null) throw notConfirmed();
+      return secret;
     },
   };
   const dispose = async () => {
@@ -251,6 +253,7 @@ function accountName(): string {
 async function ask(
   globals: Globals,
   context: Context,
+  signal: AbortSignal,
   question: string,
   typeBack: string | undefined,
 ): Promise<void> {
@@ -262,9 +265,13 @@ async function ask(
   const prompt = await context.prompt();
   const isConfirmed =
     typeBack === undefined
-      ? await prompt.confirm(question)
-      : (await prompt.typeBack(`${question}\n  Type ${typeBack} to confirm:`)) === typeBack;
-  if (!isConfirmed) throw new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
+      ? await prompt.confirm(question, signal)
+      : (await prompt.typeBack(`${question}\n  Type ${typeBack} to confirm:`, signal)) === typeBack;
+  if (!isConfirmed) throw notConfirmed();
+}
+
+function notConfirmed(): JwtctlError {
+  return new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
 }
 
 function passphraseNeeded(what: string): JwtctlError {

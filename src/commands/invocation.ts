@@ -63,7 +63,8 @@ export interface Invocation {
    * Returns once a person agreed, or `--yes` did.
    *
    * @param typeBack what has to be typed, where a plain yes is too quick
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) for a no
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) for a
+   *   no, Ctrl-C, or Ctrl-D
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
@@ -84,7 +85,8 @@ export interface Invocation {
   /**
    * @param what is asked for: `The passphrase of the key in key.pem`
    * @returns what a person typed unseen
-   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked
+   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) after
+   *   Ctrl-C or Ctrl-D
    */
   askSecret(what: string): Promise<string>;
 }

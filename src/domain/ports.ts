@@ -262,13 +262,14 @@ export interface PrivateFile {
   discard(): Promise<void>;
 }
 
-/** A person at a terminal. */
+/** A person at a terminal. Ctrl-C, Ctrl-D, and an aborted `signal` end the question without an answer. */
 export interface Prompt {
-  confirm(message: string): Promise<boolean>;
-  /** @returns what was typed */
-  typeBack(message: string): Promise<string>;
-  /** @returns what was typed, without showing it */
-  password(message: string): Promise<string>;
+  /** @returns false for a no, and where the question was ended */
+  confirm(message: string, signal: AbortSignal): Promise<boolean>;
+  /** @returns what was typed, or null where the question was ended */
+  typeBack(message: string, signal: AbortSignal): Promise<string | null>;
+  /** @returns what was typed, without showing it, or null where the question was ended */
+  password(message: string, signal: AbortSignal): Promise<string | null>;
 }
 
 /** What everything works with that ends tokens: the durable stores, the registry, the time, and who is at it. */

@@ -1,47 +1,43 @@
 import inquirer from 'inquirer';
-import { JwtctlError } from '../../domain/errors.js';
 import type { Prompt } from '../../domain/ports.js';
 
-/** Asks on the terminal. What is asked goes to stderr: stdout is data. */
+/** Asks on the terminal. Questions go to stderr: stdout is data. */
 export const inquirerPrompt: Prompt = {
-  async confirm(message) {
-    const { answer } = await ask({
-      type: 'confirm' as const,
-      name: 'answer' as const,
-      message,
-      default: false,
-    });
-    return answer === true;
-  },
-  async typeBack(message) {
-    const { answer } = await ask({ type: 'input' as const, name: 'answer' as const, message });
-    return String(answer);
-  },
-  async password(message) {
-    const { answer } = await ask({
-      type: 'password' as const,
-      name: 'answer' as const,
-      message,
-      toggleMask: false,
-    });
-    return String(answer);
-  },
+  confirm: async (message, signal) =>
+    (await ask({ type: 'confirm', message, default: false }, signal)) === true,
+  typeBack: (message, signal) => askText({ type: 'input', message }, signal),
+  password: (message, signal) => askText({ type: 'password', message, toggleMask: false }, signal),
 };
 
-type Question = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];
+async function askText(question: object, signal: AbortSignal): Promise<string | null> {
+  const answer = await ask(question, signal);
+  return answer === null ? null : String(answer);
+}
 
-async function ask(question: object): Promise<{ answer: unknown }> {
+type Questions = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];
+
+/** Returns null where the person ended the question: with Ctrl-C, with Ctrl-D, or by closing the terminal. */
+async function ask(question: object, signal: AbortSignal): Promise<unknown> {
+  const { stdin } = process;
+  if (signal.aborted || stdin.readableEnded) return null;
+  // inquirer never settles when its readline closes at the end of input. Closing it pauses the stream, or ends it.
+  const ended = new AbortController();
+  const end = () => ended.abort();
+  const events = ['pause', 'end', 'error'] as const;
+  for (const event of events) stdin.on(event, end);
+  signal.addEventListener('abort', end);
   try {
-    const prompt = inquirer.createPromptModule({ output: process.stderr });
-    return (await prompt([question] as unknown as Question)) as { answer: unknown };
+    const prompt = inquirer.createPromptModule({ output: process.stderr, signal: ended.signal });
+    const { answer } = await prompt([{ ...question, name: 'answer' }] as unknown as Questions);
+    return answer;
   } catch (error) {
-    if (error instanceof Error && error.name === 'ExitPromptError') {
-      throw new JwtctlError(
-        'interrupted',
-        'ERR_INTERRUPTED',
-        'Interrupted at the question: nothing was done.',
-      );
-    }
+    if (error instanceof Error && ENDINGS.has(error.name)) return null;
     throw error;
+  } finally {
+    for (const event of events) stdin.off(event, end);
+    signal.removeEventListener('abort', end);
   }
 }
+
+/** Of inquirer: after Ctrl-C, and after an abort. */
+const ENDINGS = new Set(['ExitPromptError', 'AbortPromptError']);

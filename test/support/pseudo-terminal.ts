@@ -1,0 +1,45 @@
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { everythingPrinted } from './cli.js';
+import { BIN } from './spawned.js';
+
+const SCRIPT = fileURLToPath(new URL('pseudo-terminal.py', import.meta.url));
+
+/** Once the terminal shows `waitFor`, beyond what earlier steps waited for, something is typed or a signal is sent. */
+export type Step = { waitFor: string } & ({ type: string } | { signal: number });
+
+export interface TerminalResult {
+  /** -1 where a signal ended the process. */
+  exitCode: number;
+  signal: string | null;
+  /** Everything the terminal showed: standard output and standard error. */
+  output: string;
+}
+
+/** Runs the built command line on a real pseudo-terminal. It is killed after 10 s, which `signal` shows. */
+export function runOnTerminal(
+  { env, cwd = '/' }: { env: Record<string, string>; cwd?: string },
+  steps: readonly Step[],
+  ...words: string[]
+): Promise<TerminalResult> {
+  const job = {
+    argv: [process.execPath, BIN, ...words],
+    ...{ env: { TERM: 'xterm', ...env }, cwd, steps, columns: 200, killAfterMs: 20_000 },
+  };
+  return new Promise((resolve, reject) => {
+    const python = spawn(process.env.JWTCTL_TEST_PYTHON ?? 'python3', [SCRIPT, JSON.stringify(job)], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let printed = '';
+    python.stdout.setEncoding('utf8').on('data', (text: string) => {
+      printed += text;
+    });
+    python.on('error', reject);
+    python.on('close', (code) => {
+      if (code !== 0) return reject(new Error(`The pseudo-terminal ended with ${code}.`));
+      const result: TerminalResult = JSON.parse(printed);
+      everythingPrinted.push(result.output);
+      resolve(result);
+    });
+  });
+}
