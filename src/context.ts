@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
+import type { MacKeys } from './adapters/sealing/mac-keys.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { incompleteStores } from './config/checks.js';
@@ -29,6 +30,7 @@ import type {
   UserDirectory,
 } from './domain/ports.js';
 import type { SchemaStatus } from './domain/schema-status.js';
+import { login } from './login.js';
 
 /**
  * What commands, verifier and issuer work with. Nothing is loaded, opened or read before it is asked for, each thing
@@ -158,7 +160,7 @@ export function createContext(options: ContextOptions): Context {
     const status = await schemaStatus(db, engine);
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
-    return sqlDatabase(db);
+    return sqlDatabase(db, { login: login(), macKey: async () => (await auditKeys()).current() });
   });
 
   const users = once(async (): Promise<UserDirectory> => {
@@ -219,6 +221,13 @@ export function createContext(options: ContextOptions): Context {
     const source = keyringSource();
     trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
     return new MasterKeys(source, clock);
+  });
+
+  const auditKeys = once(async (): Promise<MacKeys> => {
+    const { MacKeys } = await import('./adapters/sealing/mac-keys.js');
+    const onFailure = ({ message }: JwtctlError) =>
+      warn(`Warning: this command's rows in the audit log are not authenticated. ${message}`);
+    return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
   });
 
   const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {

@@ -1,5 +1,4 @@
 import { createReadStream } from 'node:fs';
-import { hostname, userInfo } from 'node:os';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
 import { systemClock } from './clock.js';
@@ -10,6 +9,7 @@ import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
 import { fileNameShown, parseActor } from './domain/prose.js';
+import { login } from './login.js';
 import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
 import { createPrivateFile } from './private-file.js';
@@ -238,16 +238,7 @@ async function loadAndWarn(
 }
 
 function actorOf(values: GlobalValues): string {
-  return values.actor === undefined ? `${accountName()}@${hostname()}` : parseActor(String(values.actor));
-}
-
-function accountName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container may run under an id that has no account.
-    return `uid-${process.getuid?.() ?? 'unknown'}`;
-  }
+  return values.actor === undefined ? login() : parseActor(String(values.actor));
 }
 
 async function ask(

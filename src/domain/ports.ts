@@ -195,10 +195,21 @@ export interface SecurityEvent {
 /** One row per command that changed something, each with the hash of the row before it. */
 export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
+  /** The end of the chain. */
+  head(): Promise<AuditHead>;
+  /** Every row, oldest first. */
+  rows(): AsyncIterable<AuditRow>;
+}
+
+/** The last row of the audit log. */
+export interface AuditHead {
+  seq: number;
+  hash: string;
 }
 
 export interface AuditEntry {
   at: number;
+  /** What `--actor` says; anybody can say anything. */
   actor: string;
   /** The command: `keys.generate`, `users.disable` … */
   action: string;
@@ -207,6 +218,24 @@ export interface AuditEntry {
   /** `done`, or a word for what else came of it. */
   outcome: string;
   reason: string | null;
+}
+
+export interface AuditRow extends AuditEntry {
+  seq: number;
+  /** The account and host that the command ran on, as its operating system says. */
+  login: string;
+  /** The id of the master key whose {@link MacKey} `hash` is made with; null where it is a plain SHA-256. */
+  macKeyId: string | null;
+  /** Of the row before. */
+  previousHash: string;
+  hash: string;
+}
+
+/** A key that what is stored is authenticated with, derived from a master key. */
+export interface MacKey {
+  /** Of the master key. */
+  id: string;
+  secret: Uint8Array;
 }
 
 // ---- private keys ----

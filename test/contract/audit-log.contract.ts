@@ -1,10 +1,14 @@
-import { createHash } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import type { AuditEntry, Database } from '../../src/domain/ports.js';
+import type { Schema } from '../../src/adapters/sql/schema.js';
+import { verifyAuditChain } from '../../src/domain/audit-chain.js';
+import type { AuditEntry, AuditRow, Database, MacKey } from '../../src/domain/ports.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 const AT = 1_700_000_000;
+const LOGIN = 'root@web-1';
+const KEY: MacKey = { id: 'mk-1', secret: randomBytes(32) };
 
 /** What every AuditLog does. */
 export function auditLogContract(engine: SqlEngine): void {
@@ -14,9 +18,13 @@ export function auditLogContract(engine: SqlEngine): void {
 
     beforeEach(async () => {
       opened = await createMigrated(engine);
-      database = sqlDatabase(opened.db);
+      database = keyed(KEY);
     });
     afterEach(() => opened.close());
+
+    function keyed(key: MacKey | null): Database {
+      return sqlDatabase(opened.db, { login: LOGIN, macKey: async () => key });
+    }
 
     function append(target: string, parts: Partial<AuditEntry> = {}): Promise<void> {
       return database.transaction(({ auditLog }) => auditLog.append({ ...entry(target), ...parts }));
@@ -26,19 +34,31 @@ export function auditLogContract(engine: SqlEngine): void {
       return opened.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
     }
 
-    /** Walks the chain with nothing but the rows and the rule by which they are hashed. */
+    /** Walks the chain with nothing but the rows, the key, and the rule by which they are hashed. */
     async function assertChain(): Promise<void> {
       let previousHash = '0'.repeat(64);
       for (const [index, row] of (await rows()).entries()) {
         expect(row.seq).toBe(index + 1);
         expect(row.previous_hash).toBe(previousHash);
-        const fields = [row.at, row.actor, row.action, row.target, row.outcome, row.reason];
-        const text = JSON.stringify([previousHash, row.seq, ...fields]);
-        expect(row.hash).toBe(createHash('sha256').update(text).digest('hex'));
+        const fields = [row.at, row.actor, row.login, row.action, row.target, row.outcome, row.reason];
+        const text = JSON.stringify([previousHash, row.seq, row.mac_key_id, ...fields]);
+        const digest = row.mac_key_id === null ? createHash('sha256') : createHmac('sha256', KEY.secret);
+        expect(row.hash).toBe(digest.update(text).digest('hex'));
         previousHash = row.hash;
       }
       const head = await opened.db.selectFrom('audit_head').selectAll().execute();
       expect(head).toEqual([{ id: 1, seq: (await rows()).length, hash: previousHash }]);
+      expect(await faults()).toEqual([]);
+    }
+
+    async function findings() {
+      const { auditLog } = database;
+      const findKey = async (id: string) => (id === KEY.id ? KEY : null);
+      return verifyAuditChain({ rows: auditLog.rows(), head: await auditLog.head(), findKey });
+    }
+
+    async function faults() {
+      return (await findings()).filter(({ finding }) => finding !== 'unauthenticated');
     }
 
     test('an entry is kept as it is', async () => {
@@ -48,12 +68,97 @@ export function auditLogContract(engine: SqlEngine): void {
           seq: 1,
           at: AT,
           actor: 'ops@host',
+          login: LOGIN,
           action: 'keys.rotate',
           target: 'k1',
           outcome: 'forced',
           reason: null,
+          mac_key_id: KEY.id,
         },
       ]);
+    });
+
+    test('a row without a key is chained by SHA-256 and marked unauthenticated', async () => {
+      await append('first');
+      await keyed(null).transaction(({ auditLog }) => auditLog.append(entry('second')));
+      await append('third');
+
+      expect((await rows()).map((row) => row.mac_key_id)).toEqual([KEY.id, null, KEY.id]);
+      await assertChain();
+      expect(await findings()).toEqual([{ finding: 'unauthenticated', firstSeq: 2, lastSeq: 2 }]);
+    });
+
+    test('the key is fetched before the transaction, which would hold its locks for as long', async () => {
+      const order: string[] = [];
+      const macKey = async () => {
+        order.push('key');
+        return KEY;
+      };
+      await sqlDatabase(opened.db, { login: LOGIN, macKey }).transaction(async ({ auditLog }) => {
+        order.push('transaction');
+        await auditLog.append(entry('first'));
+      });
+      expect(order.slice(0, 2)).toEqual(['key', 'transaction']);
+    });
+
+    test('rows come back as they were appended, however many pages they fill', async () => {
+      await database.transaction(async ({ auditLog }) => {
+        for (let index = 1; index <= 1_001; index++) await auditLog.append(entry(`target-${index}`));
+      });
+      const read: AuditRow[] = [];
+      for await (const row of database.auditLog.rows()) read.push(row);
+      expect(read.map(({ seq, target }) => `${seq} ${target}`)).toEqual(
+        Array.from({ length: 1_001 }, (_, index) => `${index + 1} target-${index + 1}`),
+      );
+      expect(read[1]).toMatchObject({ ...entry('target-2'), login: LOGIN, macKeyId: KEY.id });
+      expect(read[1]?.previousHash).toBe(read[0]?.hash);
+      await assertChain();
+    });
+
+    describe('a log that was written to by other means than jwtctl', () => {
+      beforeEach(async () => {
+        for (const target of ['a', 'b', 'c', 'd', 'e']) await append(target);
+      });
+
+      test.each<[keyof Schema['audit_log'], string | number | null]>([
+        ['at', AT + 1],
+        ['actor', 'mallory'],
+        ['login', 'mallory@elsewhere'],
+        ['action', 'users.enable'],
+        ['target', 'z'],
+        ['outcome', 'forced'],
+        ['reason', 'because'],
+        ['mac_key_id', null],
+        ['previous_hash', 'f'.repeat(64)],
+        ['hash', 'f'.repeat(64)],
+      ])('a changed %s is found in its row', async (column, value) => {
+        await opened.db
+          .updateTable('audit_log')
+          .set({ [column]: value })
+          .where('seq', '=', 3)
+          .execute();
+        expect(await findings()).toEqual([{ finding: 'changed', firstSeq: 3, lastSeq: 3 }]);
+      });
+
+      test('a removed row is named', async () => {
+        await opened.db.deleteFrom('audit_log').where('seq', 'in', [2, 3]).execute();
+        expect(await findings()).toEqual([{ finding: 'removed', firstSeq: 2, lastSeq: 3 }]);
+      });
+
+      test('rows removed at the end are named', async () => {
+        await opened.db.deleteFrom('audit_log').where('seq', '>', 3).execute();
+        expect(await findings()).toEqual([{ finding: 'removed', firstSeq: 4, lastSeq: 5 }]);
+      });
+
+      test('a row added behind the end is named', async () => {
+        const [last] = (await rows()).slice(-1);
+        if (last === undefined) throw new Error('There are no rows.');
+        await opened.db
+          .insertInto('audit_log')
+          .values({ ...last, seq: 6, previous_hash: last.hash })
+          .execute();
+        expect(await findings()).toEqual([{ finding: 'inserted', firstSeq: 6, lastSeq: 6 }]);
+      });
     });
 
     test('each row names the hash of the row before it, and both can be computed again', async () => {

@@ -79,7 +79,10 @@ test('a file that cannot be written is removed, and told of: some of it may have
 });
 
 test('what the audit log cannot tell of is not written', async () => {
-  const auditLog = { append: () => Promise.reject(new Error('The audit log is away.')) };
+  const auditLog = {
+    ...service.database.auditLog,
+    append: () => Promise.reject(new Error('The audit log is away.')),
+  };
   await expect(exporting(notingFile(), { stores: { auditLog } })).rejects.toThrow('audit log');
   expect(steps).toEqual(['create with 0 rows', 'discard with 0 rows']);
 });

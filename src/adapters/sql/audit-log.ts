@@ -1,32 +1,79 @@
-import type { AuditEntry, AuditLog } from '../../domain/ports.js';
-import { auditHash } from './audit-chain.js';
-import type { SqlExecutor } from './schema.js';
+import { auditHash } from '../../domain/audit-chain.js';
+import type { AuditEntry, AuditHead, AuditLog, AuditRow, MacKey } from '../../domain/ports.js';
+import type { AuditLogTable, SqlExecutor } from './schema.js';
+
+/** Whose rows the audit log gets. */
+export interface AuditAuthor {
+  login: string;
+  /** Null where the rows cannot be authenticated. */
+  macKey(): Promise<MacKey | null>;
+}
+
+const ROWS_A_PAGE = 1_000;
 
 export class SqlAuditLog implements AuditLog {
   readonly #db: SqlExecutor;
+  readonly #author: AuditAuthor;
 
-  constructor(db: SqlExecutor) {
+  constructor(db: SqlExecutor, author: AuditAuthor) {
     this.#db = db;
+    this.#author = author;
   }
 
   /** Inside a transaction, so that the row stands or falls with what it tells of. */
   async append(entry: AuditEntry): Promise<void> {
+    const key = await this.#author.macKey();
     // The update comes first: it locks the end of the chain, so that the hash that is read next is the last one.
     await this.#db
       .updateTable('audit_head')
       .set((row) => ({ seq: row('seq', '+', 1) }))
       .where('id', '=', 1)
       .execute();
-    const { seq, hash: previousHash } = await this.#db
+    const { seq, hash: previousHash } = await this.head();
+    const macKeyId = key?.id ?? null;
+    const row = { ...entry, seq, login: this.#author.login, macKeyId, previousHash };
+    const hash = auditHash(row, key);
+    await this.#db
+      .insertInto('audit_log')
+      .values({
+        seq,
+        ...entry,
+        login: row.login,
+        mac_key_id: macKeyId,
+        previous_hash: previousHash,
+        hash,
+      })
+      .execute();
+    await this.#db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
+  }
+
+  head(): Promise<AuditHead> {
+    return this.#db
       .selectFrom('audit_head')
       .select(['seq', 'hash'])
       .where('id', '=', 1)
       .executeTakeFirstOrThrow();
-    const hash = auditHash(previousHash, seq, entry);
-    await this.#db
-      .insertInto('audit_log')
-      .values({ seq, ...entry, previous_hash: previousHash, hash })
-      .execute();
-    await this.#db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
   }
+
+  async *rows(): AsyncIterable<AuditRow> {
+    let after = Number.MIN_SAFE_INTEGER;
+    for (;;) {
+      const page = await this.#db
+        .selectFrom('audit_log')
+        .selectAll()
+        .where('seq', '>', after)
+        .orderBy('seq')
+        .limit(ROWS_A_PAGE)
+        .execute();
+      yield* page.map(auditRow);
+      const last = page.at(-1);
+      if (last === undefined || page.length < ROWS_A_PAGE) return;
+      after = last.seq;
+    }
+  }
+}
+
+function auditRow(row: AuditLogTable): AuditRow {
+  const { mac_key_id: macKeyId, previous_hash: previousHash, ...others } = row;
+  return { ...others, macKeyId, previousHash };
 }

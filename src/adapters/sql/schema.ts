@@ -61,14 +61,16 @@ export interface SecurityLogTable {
   expires_at: number;
 }
 
-interface AuditLogTable {
+export interface AuditLogTable {
   seq: number;
   at: number;
   actor: string;
+  login: string;
   action: string;
   target: string;
   outcome: string;
   reason: string | null;
+  mac_key_id: string | null;
   previous_hash: string;
   hash: string;
 }

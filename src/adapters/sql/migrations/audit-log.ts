@@ -1,9 +1,12 @@
 import type { Kysely, Migration } from 'kysely';
-import { GENESIS_HASH } from '../audit-chain.js';
+import { GENESIS } from '../../../domain/audit-chain.js';
 import { type Engine, prose, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
-/** One row per command that changed something. `hash` covers the row and `previous_hash`, so a row cannot be changed or taken out unseen. */
+/**
+ * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that the database does
+ * not hold, so a row cannot be changed or taken out unseen.
+ */
 export const auditLog = {
   table: (engine: Engine): Migration => ({
     up: (db: Kysely<unknown>) =>
@@ -12,10 +15,12 @@ export const auditLog = {
           .addColumn('seq', 'bigint', (column) => column.primaryKey().notNull())
           .addColumn('at', 'bigint', (column) => column.notNull())
           .addColumn('actor', prose(engine, 255), (column) => column.notNull())
+          .addColumn('login', prose(engine, 255), (column) => column.notNull())
           .addColumn('action', word(engine, 64), (column) => column.notNull())
           .addColumn('target', prose(engine, 1000), (column) => column.notNull())
           .addColumn('outcome', word(engine, 64), (column) => column.notNull())
           .addColumn('reason', prose(engine, 1000))
+          .addColumn('mac_key_id', word(engine, 64))
           .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
           .addColumn('hash', word(engine, 64), (column) => column.notNull()),
       ),
@@ -30,7 +35,7 @@ export const auditLog = {
           .addColumn('seq', 'bigint', (column) => column.notNull())
           .addColumn('hash', word(engine, 64), (column) => column.notNull()),
       );
-      await insertOnce(db, 'audit_head', { id: 1, seq: 0, hash: GENESIS_HASH });
+      await insertOnce(db, 'audit_head', { id: 1, ...GENESIS });
     },
   }),
 };
