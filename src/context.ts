@@ -7,13 +7,8 @@ import type { MacKeys } from './adapters/sealing/mac-keys.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { incompleteStores } from './config/checks.js';
-import {
-  type NamedBy,
-  readConfigured,
-  readKeyringFile,
-  readSecretFile,
-  readSecretText,
-} from './config/named-files.js';
+import { credentialsReader } from './config/credentials.js';
+import { type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
@@ -115,29 +110,8 @@ export function createContext(options: ContextOptions): Context {
     const { openMysql } = await import('./adapters/sql/mysql.js');
     const { url, passwordFile, tls } = settings.mysql;
     trace(`Opening MySQL at ${new URL(String(url)).host}.`);
-    const [password, tlsOptions] = await Promise.all([
-      passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy('mysql.passwordFile')),
-      readTls('mysql', tls),
-    ]);
-    return openMysql({
-      url: String(url),
-      timeoutMs,
-      ...(password === undefined ? {} : { password }),
-      ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
-    });
-  }
-
-  async function readTls(
-    store: 'mysql' | 'redis',
-    { enabled, ca, cert, key }: Settings['mysql']['tls'],
-  ): Promise<{ ca?: string; cert?: string; key?: string } | undefined> {
-    if (!enabled && ca === null && cert === null && key === null) return undefined;
-    const part = async (name: 'ca' | 'cert' | 'key', file: string | null) => {
-      if (file === null) return {};
-      const by = namedBy(`${store}.tls.${name}`);
-      return { [name]: await (name === 'key' ? readSecretText(file, by) : readConfigured(file, by)) };
-    };
-    return Object.assign({}, ...(await Promise.all([part('ca', ca), part('cert', cert), part('key', key)])));
+    const credentials = credentialsReader('mysql', { password: null, passwordFile, tls }, namedBy);
+    return openMysql({ url: String(url), timeoutMs, credentials });
   }
 
   const engine = isEmbedded ? 'sqlite' : 'mysql';
@@ -193,11 +167,8 @@ export function createContext(options: ContextOptions): Context {
     if (incomplete !== null) throw incomplete;
     const { openRedisTokenRegistry } = await import('./adapters/redis/token-registry.js');
     const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
-    const [filePassword, tlsOptions] = await Promise.all([
-      passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy('redis.passwordFile')),
-      readTls('redis', tls),
-    ]);
-    const secret = password ?? filePassword;
+    const credentials = credentialsReader('redis', { password, passwordFile, tls }, namedBy);
+    const { password: secret, tls: tlsOptions } = await credentials();
     trace(
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
     );

@@ -1,5 +1,8 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openMysql } from '../../src/adapters/sql/mysql.js';
 import { translateMysqlError } from '../../src/adapters/sql/mysql-errors.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import { mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
@@ -88,12 +91,69 @@ describe('what the server answers', () => {
   });
 });
 
+describe('while connecting', () => {
+  /** Like a proxy whose servers are gone, or a server that has no room: it says so in place of its greeting. */
+  async function connectTo(greeting: Buffer): Promise<unknown> {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end(greeting);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const client = openMysql({ url: `mysql://jwtctl:${PASSWORD}@127.0.0.1:${port}/app`, timeoutMs: 2_000 });
+    try {
+      return await sql`select 1`.execute(client.db).catch((error: unknown) => error);
+    } finally {
+      await client.close();
+      server.close();
+    }
+  }
+
+  test.each([9002, 9001, 1105, 1043, 1158, 2013, 1062, 1146, 1205, 54321])(
+    '%i is an answer of the server, and no defect',
+    async (errno) => {
+      const error = await connectTo(errorPacket(errno));
+      expect(error).toMatchObject({ name: 'JwtctlError', kind: 'unavailable', code: expect.any(String) });
+      const { message, hint, details } = error as JwtctlError;
+      expect(message).toMatch(/^MySQL at 127\.0\.0\.1:\d+ /);
+      expect(hint).toContain('mysql.url');
+      expect(details.driverCode).toMatch(errno > 4000 ? String(errno) : /^(ER_|2013)/);
+      expect([message, hint].join()).not.toContain('gibberish');
+    },
+  );
+
+  test.each([
+    ['HTTP', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
+    ['nothing', ''],
+    ['a greeting of another protocol', '\x05\0\0\0\x08abcd'],
+  ])('%s in place of a greeting is no defect', async (_, text) => {
+    const error = await connectTo(Buffer.from(text, 'latin1'));
+    expect(error).toMatchObject({ name: 'JwtctlError', kind: 'unavailable' });
+  });
+});
+
+/** An ERR packet (https://mariadb.com/kb/en/err_packet/). */
+function errorPacket(errno: number): Buffer {
+  const number = Buffer.alloc(2);
+  number.writeUInt16LE(errno);
+  const body = Buffer.concat([Buffer.from([0xff]), number, Buffer.from('#08S01gibberish')]);
+  return Buffer.concat([Buffer.from([body.length, 0, 0, 0]), body]);
+}
+
 describe('A server', () => {
   let opened: SqlDatabaseUnderTest;
   beforeAll(async () => {
     opened = await mariadb.create();
   });
   afterAll(() => opened.close());
+
+  test('is not offered to read files of this host', async () => {
+    const load = sql`load data local infile '/etc/hostname' into table users`.execute(opened.db);
+    const { errno } = (await load.catch((error: unknown) => error)) as { errno?: number };
+    // MariaDB's and MySQL's for a client that does not have it. Of one that has, the file would be asked for.
+    expect([1148, 3948, 4166]).toContain(errno);
+  });
 
   test('that ends a statement at a limit of its own cannot do it now', async () => {
     // MariaDB runs the first comment, MySQL heeds the second; neither makes an error of every function that it ends.

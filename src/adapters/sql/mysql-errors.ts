@@ -1,4 +1,6 @@
+import type { TlsMaterial } from '../../domain/credentials.js';
 import { JwtctlError } from '../../domain/errors.js';
+import { describeClientCertificate, describeTlsFailure } from '../../domain/tls-failure.js';
 import { ConflictError, duplicateKeyError } from './conflicts.js';
 
 const CONFLICTS = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD', 'ER_RECORD_CHANGED']);
@@ -30,16 +32,6 @@ const READ_ONLY = new Set([
   'ER_READ_ONLY_MODE',
   'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
 ]);
-const TLS = new Set([
-  'HANDSHAKE_NO_SSL_SUPPORT',
-  'HANDSHAKE_SSL_ERROR',
-  'DEPTH_ZERO_SELF_SIGNED_CERT',
-  'SELF_SIGNED_CERT_IN_CHAIN',
-  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
-  'CERT_HAS_EXPIRED',
-  'ERR_TLS_CERT_ALTNAME_INVALID',
-]);
 /** Where mysql2 (3.24.6) gives MySQL's name for the number, which is that of a statement that is none of ours. */
 const MARIADB_NAMES = new Map([
   [4150, 'ER_USER_IS_BLOCKED'],
@@ -54,10 +46,19 @@ const UNREACHABLE = new Set([
   1053, // ER_SERVER_SHUTDOWN
   1077, // ER_NORMAL_SHUTDOWN
   1079, // ER_SHUTDOWN_COMPLETE
+  1158, // ER_NET_READ_ERROR
+  1159, // ER_NET_READ_INTERRUPTED
+  1160, // ER_NET_ERROR_ON_WRITE
+  1161, // ER_NET_WRITE_INTERRUPTED
   1927, // MariaDB's ER_CONNECTION_KILLED
+  2003, // CR_CONN_HOST_ERROR: what a proxy says of the server behind it
+  2006, // CR_SERVER_GONE_ERROR
+  2013, // CR_SERVER_LOST
   3032, // ER_SERVER_OFFLINE_MODE
   3168, // ER_SERVER_ISNT_AVAILABLE
   4031, // ER_CLIENT_INTERACTION_TIMEOUT
+  9001, // ProxySQL: no server behind it could be connected to in time
+  9002, // ProxySQL: no server behind it is left
 ]);
 /** A server that has run into a limit of its own. */
 const UNABLE = new Set([
@@ -110,14 +111,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_AUTH',
       `${server} refuses the login of user '${decodeURIComponent(url.username)}' to database '${database}' (${code}).`,
-      'Check the user and the database in `mysql.url`, and the password in it or in the file that `mysql.passwordFile` names.',
-    );
-  }
-  if (TLS.has(code)) {
-    return unavailable(
-      'ERR_MYSQL_TLS',
-      `No TLS connection to ${server} (${code}).`,
-      'Check `mysql.tls.ca` and that the certificate is for the host in `mysql.url`.',
+      'Check the user and the database in `mysql.url`, the password in it or in the file that `mysql.passwordFile` names, and `mysql.tls.cert` if the account requires a client certificate.',
     );
   }
   if (FORBIDDEN.has(code)) {
@@ -168,6 +162,44 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   return error;
 }
 
+/**
+ * What went wrong while connecting, as one of ours. No statement of ours has been sent yet, so that every error is the
+ * other side's answer or a setting's fault, also one that is not known here.
+ */
+export function translateConnectError(
+  error: DriverError,
+  server: MysqlServer,
+  { tls, isSecure }: { tls: TlsMaterial | undefined; isSecure: boolean },
+): JwtctlError {
+  const where = serverAt(server.url);
+  const code = driverCodeOf(error);
+  const refused = (ours: string, message: string, hint: string) =>
+    new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
+
+  if (tls !== undefined && !(error instanceof JwtctlError)) {
+    const peer = { server: where, host: hostOf(server.url), group: 'mysql', tls } as const;
+    const failure =
+      describeTlsFailure(error.cause ?? error, peer) ??
+      (isSecure && CLOSED.has(code) ? describeClientCertificate(peer) : null);
+    if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
+  }
+  const known = translateMysqlError(error, server);
+  if (known instanceof JwtctlError && isOfConnecting(known)) return known;
+  return refused(
+    'ERR_MYSQL_CONNECT',
+    `${where} refuses the connection (${code || error.name}).`,
+    'Check that `mysql.url` leads to a MySQL or MariaDB server; the log of the server, or of a proxy before it, says more.',
+  );
+}
+
+const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
+
+/** The others belong to statements: a conflict, a duplicate key, a missing table. */
+function isOfConnecting({ kind, code }: JwtctlError): boolean {
+  if (code === 'ERR_DATABASE_CONFLICT') return false;
+  return kind === 'unavailable' || kind === 'usage' || code === 'ERR_DATABASE_UNKNOWN';
+}
+
 /** A session that is not set up as it has to be is not used. */
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
   const driverCode = driverCodeOf(error);
@@ -181,6 +213,11 @@ export function sessionRefused(error: DriverError, { url }: MysqlServer): Jwtctl
       cause: error,
     },
   );
+}
+
+/** IPv6 without the brackets that a URL puts around it. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
 }
 
 function serverAt(url: URL): string {

@@ -1,20 +1,11 @@
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
-import mysql, { type Pool, type PoolConnection, type PoolOptions } from 'mysql2';
+import type { Connection } from 'mysql2';
 import { JwtctlError } from '../../domain/errors.js';
 import { retryConflicts } from './conflicts.js';
+import { dialMysql, type MysqlOptions } from './mysql-dial.js';
 import { type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
 import type { Schema } from './schema.js';
-
-export interface MysqlOptions {
-  /** `mysql://user[:password]@host[:port]/database` */
-  url: string;
-  /** Instead of one in the URL. */
-  password?: string;
-  /** PEM contents. Present at all: TLS, with the server's certificate checked. */
-  tls?: { ca?: string; cert?: string; key?: string };
-  timeoutMs: number;
-}
 
 const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
@@ -24,12 +15,8 @@ const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
  * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
  */
 export function openMysql(options: MysqlOptions): { db: Kysely<Schema>; close(): Promise<void> } {
-  const url = new URL(options.url);
-  const limits = limitsOf(options.timeoutMs);
-  const sockets = new Set<Socket>();
-  const pool = mysql.createPool(poolOptions(url, options, sockets));
-  const timed = new TimedPool(pool, sockets, { url, retryForMs: options.timeoutMs }, limits);
-  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(timed) });
+  const pool = new TimedPool(options);
+  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
   return { db, close: () => db.destroy() };
 }
 
@@ -44,35 +31,6 @@ interface Limits {
 function limitsOf(timeoutMs: number): Limits {
   const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
   return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
-}
-
-function poolOptions(url: URL, options: MysqlOptions, sockets: Set<Socket>): PoolOptions {
-  const password = options.password ?? decodeURIComponent(url.password);
-  const address = {
-    host: url.hostname.replace(/^\[|\]$/g, ''),
-    port: url.port === '' ? 3306 : Number(url.port),
-  };
-  return {
-    ...address,
-    stream: () => {
-      const socket = connect({ ...address, noDelay: true, keepAlive: true });
-      sockets.add(socket);
-      socket.once('close', () => sockets.delete(socket));
-      return socket;
-    },
-    user: decodeURIComponent(url.username),
-    database: decodeURIComponent(url.pathname.slice(1)),
-    ...(password === '' ? {} : { password }),
-    ...(options.tls === undefined
-      ? {}
-      : { ssl: { ...options.tls, rejectUnauthorized: true, verifyIdentity: true } }),
-    charset: 'utf8mb4',
-    connectTimeout: options.timeoutMs,
-    connectionLimit: MAX_CONNECTIONS,
-    // VARBINARY comes as a Buffer otherwise. All our binary columns hold UTF-8, and an adopter's user column is compared as such.
-    typeCast: (field, next) =>
-      field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
-  };
 }
 
 class PooledMysqlDialect extends MysqlDialect {
@@ -127,20 +85,26 @@ class RowLockMysqlAdapter extends MysqlAdapter {
 
 type QueryCallback = (error: unknown, result: unknown) => void;
 
-/** What Kysely sees of the pool: every wait has an end, every session is set up, each error is translated. */
+/**
+ * What Kysely sees of the server: connections that are set up, in a number that is bounded, and every wait has an end.
+ * mysql2's own pool keeps the password and the certificates that it was made with.
+ */
 class TimedPool {
-  readonly #pool: Pool;
-  readonly #sockets: Set<Socket>;
+  readonly #options: MysqlOptions;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
-  // One wrapper per connection: Kysely keeps what it knows of a connection by its identity.
-  readonly #wrappers = new WeakMap<PoolConnection, TimedConnection>();
+  readonly #sockets = new Set<Socket>();
+  readonly #open = new Set<TimedConnection>();
+  readonly #idle: TimedConnection[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** Connections that are open, are being opened, or may be opened by whoever has been told so. */
+  #size = 0;
+  #isClosed = false;
 
-  constructor(pool: Pool, sockets: Set<Socket>, server: MysqlServer, limits: Limits) {
-    this.#pool = pool;
-    this.#sockets = sockets;
-    this.#server = server;
-    this.#limits = limits;
+  constructor(options: MysqlOptions) {
+    this.#options = options;
+    this.#server = { url: new URL(options.url), retryForMs: options.timeoutMs };
+    this.#limits = limitsOf(options.timeoutMs);
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature for a pool's callback
@@ -151,26 +115,17 @@ class TimedPool {
     );
   }
 
-  async connect(): Promise<TimedConnection> {
-    const connection = this.#timed(await this.#acquire());
-    await connection.prepare();
-    return connection;
-  }
-
-  /** The pool itself would have a caller wait for a free connection however long the others take. */
-  #acquire(): Promise<PoolConnection> {
+  /** Waits for a connection no longer than for an answer, however long the others are used. */
+  connect(): Promise<TimedConnection> {
     return new Promise((resolve, reject) => {
-      let isWaiting = true;
+      const waiting: Waiting = { isGivenUp: false, take: () => {} };
       const timer = setTimeout(() => {
-        isWaiting = false;
+        waiting.isGivenUp = true;
         reject(translateMysqlError(noAnswer(), this.#server));
       }, this.#limits.queryMs);
-      this.#pool.getConnection((error, connection) => {
-        clearTimeout(timer);
-        if (error) reject(translateMysqlError(error, this.#server));
-        else if (isWaiting) resolve(connection);
-        else connection.release();
-      });
+      this.#next(waiting)
+        .finally(() => clearTimeout(timer))
+        .then((connection) => (waiting.isGivenUp ? connection.release() : resolve(connection)), reject);
     });
   }
 
@@ -179,6 +134,7 @@ class TimedPool {
    * silent server does neither, and its sockets would keep the process from ending.
    */
   end(callback: (error: unknown) => void): void {
+    this.#isClosed = true;
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, this.#limits.queryMs);
@@ -189,41 +145,92 @@ class TimedPool {
       clearTimeout(timer);
       callback(null);
     });
-    this.#pool.end(() => {});
+    for (const connection of this.#open) connection.end();
   }
 
-  #timed(connection: PoolConnection): TimedConnection {
-    let wrapper = this.#wrappers.get(connection);
-    if (wrapper === undefined) {
-      wrapper = new TimedConnection(connection, this.#server, this.#limits);
-      this.#wrappers.set(connection, wrapper);
+  async #next(waiting: Waiting): Promise<TimedConnection> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#size < MAX_CONNECTIONS) {
+      this.#size += 1;
+      return this.#dial();
     }
-    return wrapper;
+    const handedOver = new Promise<TimedConnection | null>((resolve) => {
+      waiting.take = resolve;
+    });
+    this.#waiting.push(waiting);
+    return (await handedOver) ?? this.#dial();
+  }
+
+  async #dial(): Promise<TimedConnection> {
+    const dialed = await dialMysql(this.#options, this.#server, this.#sockets).catch((error) => {
+      this.#free();
+      throw error;
+    });
+    const connection = new TimedConnection(dialed, this.#server, this.#limits, {
+      onReleased: () => this.#handOver(connection),
+      onLost: () => this.#forget(connection),
+    });
+    this.#open.add(connection);
+    if (this.#isClosed) connection.destroy();
+    await connection.prepare();
+    return connection;
+  }
+
+  #handOver(connection: TimedConnection): void {
+    if (!this.#open.has(connection)) return;
+    const waiting = this.#nextWaiting();
+    if (waiting === undefined) this.#idle.push(connection);
+    else waiting.take(connection);
+  }
+
+  #forget(connection: TimedConnection): void {
+    if (!this.#open.delete(connection)) return;
+    const index = this.#idle.indexOf(connection);
+    if (index !== -1) this.#idle.splice(index, 1);
+    this.#free();
+  }
+
+  /** One connection less: whoever waits may open another one in its place. */
+  #free(): void {
+    const waiting = this.#nextWaiting();
+    if (waiting === undefined) this.#size -= 1;
+    else waiting.take(null);
+  }
+
+  #nextWaiting(): Waiting | undefined {
+    let waiting = this.#waiting.shift();
+    while (waiting?.isGivenUp) waiting = this.#waiting.shift();
+    return waiting;
   }
 }
 
+interface Waiting {
+  isGivenUp: boolean;
+  /** Takes a connection, or null for the right to open one. */
+  take(connection: TimedConnection | null): void;
+}
+
 class TimedConnection {
-  readonly #connection: PoolConnection;
+  readonly #connection: Connection;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
-  #prepared: Promise<void> | undefined;
+  readonly #events: { onReleased(): void; onLost(): void };
   /** Why the connection cannot be used any more. */
   #failure: { error: unknown } | undefined;
 
-  constructor(connection: PoolConnection, server: MysqlServer, limits: Limits) {
+  constructor(
+    connection: Connection,
+    server: MysqlServer,
+    limits: Limits,
+    events: { onReleased(): void; onLost(): void },
+  ) {
     this.#connection = connection;
     this.#server = server;
     this.#limits = limits;
-  }
-
-  /**
-   * Sets the session up, once. Without it no query is run: the driver's escaping relies on the SQL mode.
-   *
-   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) where the server refuses, and what a query throws
-   */
-  prepare(): Promise<void> {
-    this.#prepared ??= this.#setUp();
-    return this.#prepared;
+    this.#events = events;
+    connection.once('end', events.onLost);
+    connection.once('error', events.onLost);
   }
 
   query(sql: string, values: readonly unknown[], callback: QueryCallback): void;
@@ -264,7 +271,12 @@ class TimedConnection {
   }
 
   release(): void {
-    if (this.#failure === undefined) this.#connection.release();
+    if (this.#failure === undefined) this.#events.onReleased();
+  }
+
+  /** With QUIT, once the queries that are under way are answered. */
+  end(): void {
+    this.#connection.end();
   }
 
   /**
@@ -274,16 +286,21 @@ class TimedConnection {
   destroy(): void {
     this.#connection.destroy();
     (this.#connection as unknown as { stream: Socket }).stream.destroy();
+    this.#events.onLost();
   }
 
   /**
+   * Sets the session up, before any query: the driver's escaping relies on the SQL mode.
+   *
    * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
    * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
    * a mode without STRICT cuts over-long values in silence. A server with `autocommit` off would never commit what is
    * written outside of a transaction, and keep the tables locked that are read there. Both kinds of lock are waited for
    * equally long: of rows (`innodb_…`) and of whole tables.
+   *
+   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) where the server refuses, and what a query throws
    */
-  async #setUp(): Promise<void> {
+  async prepare(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;
     try {
       await this.run('SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED');

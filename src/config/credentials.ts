@@ -1,0 +1,57 @@
+import type { Credentials, ReadCredentials, TlsMaterial } from '../domain/credentials.js';
+import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './named-files.js';
+import type { SettingPath } from './settings.js';
+import { checkTlsMaterial } from './tls-material.js';
+
+/** What the settings of one store say of its login. */
+export interface CredentialSettings {
+  readonly password: string | null;
+  readonly passwordFile: string | null;
+  readonly tls: {
+    readonly enabled: boolean;
+    readonly ca: string | null;
+    readonly cert: string | null;
+    readonly key: string | null;
+  };
+}
+
+/**
+ * Reads the files of a store's login anew each time.
+ *
+ * @returns a function that throws JwtctlError (usage) for a file that cannot be read or used
+ */
+export function credentialsReader(
+  group: 'mysql' | 'redis',
+  { password, passwordFile, tls }: CredentialSettings,
+  namedBy: (setting: SettingPath) => NamedBy,
+): ReadCredentials {
+  const readPassword = async (): Promise<string | undefined> => {
+    if (password !== null) return password;
+    return passwordFile === null ? undefined : readSecretFile(passwordFile, namedBy(`${group}.passwordFile`));
+  };
+
+  const readTls = async (): Promise<TlsMaterial | undefined> => {
+    if (!isTlsConfigured(tls)) return undefined;
+    const part = async (member: 'ca' | 'cert' | 'key') => {
+      const file = tls[member];
+      if (file === null) return {};
+      const by = namedBy(`${group}.tls.${member}`);
+      return { [member]: await (member === 'key' ? readSecretText(file, by) : readConfigured(file, by)) };
+    };
+    const material: TlsMaterial = Object.assign(
+      {},
+      ...(await Promise.all([part('ca'), part('cert'), part('key')])),
+    );
+    checkTlsMaterial(group, tls, material);
+    return material;
+  };
+
+  return async (): Promise<Credentials> => {
+    const [secret, material] = await Promise.all([readPassword(), readTls()]);
+    return { password: secret, tls: material };
+  };
+}
+
+function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {
+  return enabled || ca !== null || cert !== null || key !== null;
+}

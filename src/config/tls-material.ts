@@ -1,0 +1,59 @@
+import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
+import type { TlsMaterial } from '../domain/credentials.js';
+import { JwtctlError } from '../domain/errors.js';
+import { fileNameShown } from '../domain/prose.js';
+
+type Member = keyof TlsMaterial;
+
+/**
+ * Checks what a TLS connection would be opened with. Node takes a CA file without a certificate for an empty list, and
+ * what OpenSSL says of the others names no file.
+ *
+ * @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) naming the setting and the file
+ */
+export function checkTlsMaterial(
+  group: 'mysql' | 'redis',
+  files: Readonly<Record<Member, string | null>>,
+  { ca, cert, key }: TlsMaterial,
+): void {
+  const invalid = (member: Member, problem: string, hint: string, cause?: unknown) =>
+    new JwtctlError(
+      'usage',
+      'ERR_TLS_FILE_INVALID',
+      `The file ${fileNameShown(String(files[member]))} (${group}.tls.${member}) ${problem}.`,
+      { hint, details: { setting: `${group}.tls.${member}`, file: files[member] }, cause },
+    );
+  const certificatesIn = (member: Member, pem: string): X509Certificate[] => {
+    const blocks = pem.match(CERTIFICATE) ?? [];
+    if (blocks.length === 0) throw invalid(member, 'holds no PEM certificate', CERTIFICATE_HINT);
+    try {
+      return blocks.map((block) => new X509Certificate(block));
+    } catch (error) {
+      throw invalid(member, 'holds a certificate that cannot be read', CERTIFICATE_HINT, error);
+    }
+  };
+
+  if (ca !== undefined) certificatesIn('ca', ca);
+  const [own] = cert === undefined ? [] : certificatesIn('cert', cert);
+  if (key === undefined) return;
+  let privateKey: KeyObject;
+  try {
+    privateKey = createPrivateKey(key);
+  } catch (error) {
+    const problem = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key)
+      ? 'holds an encrypted private key'
+      : 'holds no PEM private key';
+    throw invalid('key', problem, 'Expected is an unencrypted key: -----BEGIN PRIVATE KEY-----.', error);
+  }
+  if (own?.checkPrivateKey(privateKey) === false) {
+    throw invalid(
+      'key',
+      `holds another key than that of the certificate in ${group}.tls.cert`,
+      `Set ${group}.tls.cert and ${group}.tls.key to a pair.`,
+    );
+  }
+}
+
+const CERTIFICATE =
+  /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
+const CERTIFICATE_HINT = 'Expected is a PEM file: -----BEGIN CERTIFICATE-----.';

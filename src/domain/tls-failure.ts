@@ -1,0 +1,160 @@
+import { X509Certificate } from 'node:crypto';
+import type { TlsMaterial } from './credentials.js';
+
+/** Whom a TLS failure is about, and the settings that decide it. */
+export interface TlsPeer {
+  /** As messages name it: `MySQL at db.example.com:3306`. */
+  readonly server: string;
+  /** The name or address that the certificate has to carry. */
+  readonly host: string;
+  /** The group of settings: `mysql.tls.ca` and so on. */
+  readonly group: 'mysql' | 'redis';
+  /** What was shown to the server. */
+  readonly tls: TlsMaterial;
+}
+
+export interface TlsFailure {
+  readonly message: string;
+  readonly hint: string;
+}
+
+/**
+ * Explains why TLS failed, from the error's code alone (Node's for a certificate, OpenSSL's for an alert). Null for an
+ * error that is not about TLS.
+ */
+export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | null {
+  const code = codeOf(error);
+  const { server, host, group } = peer;
+  const certificate = `The certificate of ${server}`;
+  const address = group === 'mysql' ? 'mysql.url' : 'redis.nodes';
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const map = ', or map the address that the cluster announces to such a name in redis.natMap';
+    return {
+      message: `${certificate} is for ${namesIn(error)}, not for ${host}.`,
+      hint: `Use a name from the certificate in ${address}${group === 'redis' ? map : ''}.`,
+    };
+  }
+  if (code === 'CERT_HAS_EXPIRED') {
+    return {
+      message: `${certificate} has expired.`,
+      hint: `Renew it on the server, or check ${group}.tls.ca and the clock of this host.`,
+    };
+  }
+  if (code === 'CERT_NOT_YET_VALID') {
+    return {
+      message: `${certificate} is not valid yet.`,
+      hint: `Check the clock of this host, the certificate on the server, and ${group}.tls.ca.`,
+    };
+  }
+  if (UNTRUSTED.has(code)) {
+    return {
+      message: `${certificate} was not issued by a trusted CA (${code}).`,
+      hint: `Set ${group}.tls.ca to the PEM file of the CA that issued it.`,
+    };
+  }
+  if (
+    code === 'HANDSHAKE_NO_SSL_SUPPORT' ||
+    /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/.test(code)
+  ) {
+    return {
+      message: `${server} does not speak TLS.`,
+      hint: `Turn TLS on at the server, check ${address}, or remove the ${group}.tls settings.`,
+    };
+  }
+  return describeAlert(code, peer) ?? describeOther(code, peer);
+}
+
+/** Explains a connection that broke off once TLS was up; servers close it without a word over a client certificate. */
+export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsFailure | null {
+  if (tls.cert === undefined) {
+    return {
+      message: `${server} closed the TLS connection before the login.`,
+      hint: `If it requires a client certificate, set ${group}.tls.cert and ${group}.tls.key.`,
+    };
+  }
+  return {
+    message: `${server} closed the TLS connection before the login${isOutdated(tls.cert) ? ': the client certificate is expired or not valid yet' : ''}.`,
+    hint: `It may not accept the client certificate in ${group}.tls.cert.`,
+  };
+}
+
+/** By suffix: OpenSSL 3.0 says SSLV3_ALERT_BAD_CERTIFICATE, OpenSSL 3.2 SSL/TLS_ALERT_BAD_CERTIFICATE. */
+function describeAlert(code: string, { server, group, tls }: TlsPeer): TlsFailure | null {
+  const alert = /^ERR_SSL_.*_ALERT_(.+)$/.exec(code)?.[1];
+  if (alert === undefined) return null;
+  const asked = `Set ${group}.tls.cert and ${group}.tls.key to a certificate that the server accepts.`;
+  if (tls.cert === undefined && /^(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE)$/.test(alert)) {
+    return { message: `${server} requires a client certificate (${code}).`, hint: asked };
+  }
+  const reason = CLIENT_CERTIFICATE_ALERTS[alert];
+  if (tls.cert === undefined || reason === undefined) return null;
+  return {
+    message: `${server} refuses the client certificate in ${group}.tls.cert: ${reason} (${code}).`,
+    hint: asked,
+  };
+}
+
+function describeOther(code: string, { server, group }: TlsPeer): TlsFailure | null {
+  if (!/^(ERR_SSL_|ERR_TLS_|ERR_OSSL_|CERT_|CRL_)/.test(code) && !OTHER_VERIFICATION_FAILURES.has(code))
+    return null;
+  return {
+    message: `No TLS connection to ${server} (${code}).`,
+    hint: `Check the ${group}.tls settings, and the certificate and TLS versions of the server.`,
+  };
+}
+
+const UNTRUSTED = new Set([
+  'DEPTH_ZERO_SELF_SIGNED_CERT',
+  'SELF_SIGNED_CERT_IN_CHAIN',
+  'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
+  'UNABLE_TO_GET_ISSUER_CERT',
+  'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+  'CERT_SIGNATURE_FAILURE',
+  'CERT_UNTRUSTED',
+  'CERT_REJECTED',
+  'INVALID_CA',
+]);
+
+const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
+  UNKNOWN_CA: 'it does not trust the CA that issued it',
+  CERTIFICATE_EXPIRED: 'it has expired or is not valid yet',
+  CERTIFICATE_REVOKED: 'it has been revoked',
+  BAD_CERTIFICATE: 'it cannot be verified',
+  UNSUPPORTED_CERTIFICATE: 'it is not for clients',
+  CERTIFICATE_UNKNOWN: 'it cannot be verified',
+};
+
+/** X509_V_ERR_… as Node names them, without a prefix of their own. */
+const OTHER_VERIFICATION_FAILURES = new Set([
+  'INVALID_PURPOSE',
+  'PATH_LENGTH_EXCEEDED',
+  'HOSTNAME_MISMATCH',
+  'UNABLE_TO_GET_CRL',
+  'UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY',
+  'UNABLE_TO_DECRYPT_CERT_SIGNATURE',
+  'ERROR_IN_CERT_NOT_BEFORE_FIELD',
+  'ERROR_IN_CERT_NOT_AFTER_FIELD',
+]);
+
+/** `redis-1.example.com, 10.0.0.1`; the common name counts only where there are no others (RFC 6125 §6.4.4). */
+function namesIn(error: unknown): string {
+  const { cert } = error as { cert?: { subjectaltname?: string; subject?: { CN?: string | string[] } } };
+  const names = (cert?.subjectaltname ?? '').split(', ').filter((name) => /^(DNS|IP Address):/.test(name));
+  const shown = names.map((name) => name.slice(name.indexOf(':') + 1));
+  if (shown.length === 0) shown.push(...[cert?.subject?.CN ?? []].flat());
+  return shown.length === 0 ? 'no host' : `${shown.slice(0, 5).join(', ')}${shown.length > 5 ? ', …' : ''}`;
+}
+
+function isOutdated(pem: string): boolean {
+  try {
+    const { validFrom, validTo } = new X509Certificate(pem);
+    return Date.now() < Date.parse(validFrom) || Date.now() > Date.parse(validTo);
+  } catch {
+    return false;
+  }
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}

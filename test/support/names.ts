@@ -1,0 +1,12 @@
+import dns from 'node:dns';
+import { vi } from 'vitest';
+
+/** Has every name that ends so resolve to one address; there is no name server for a test. */
+export function resolveNames(end: string, address: string): () => void {
+  const lookup = dns.lookup as unknown as (...words: unknown[]) => void;
+  const spy = vi
+    .spyOn(dns, 'lookup')
+    .mockImplementation(((host: string, ...words: unknown[]) =>
+      lookup(host.endsWith(end) ? address : host, ...words)) as never);
+  return () => spy.mockRestore();
+}
