@@ -8,7 +8,6 @@ import type {
   User,
 } from './ports.js';
 import { isTrusted, type SigningKey } from './signing-key.js';
-import { knownStatus } from './standing.js';
 
 /** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
 export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;
@@ -35,8 +34,8 @@ export interface DurableKnowledge {
 
 export interface Reconciliation {
   drops: Array<{ entry: EntryName; reason: DropReason }>;
-  /** What is to be noted of the user; null where what is noted is as new as that, or nothing is. */
-  note: KnownUserStatus | null;
+  /** Whose status is to be cached; null where what is cached is right, or nothing is. */
+  note: User | null;
   /** Whether what is kept of the subject expires at another moment than with its last entry. */
   hasWrongExpiry: boolean;
   /** Expired entries that are still there; where nothing else is, what is left without any entry counts as one. */
@@ -84,7 +83,7 @@ export function planReconciliation(
     return { drops, note: null, hasWrongExpiry: false, leftovers: 0, seen };
   return {
     drops,
-    note: seen.kept === 0 ? null : newerStatus(seen.details.user, known.user, rules),
+    note: seen.kept === 0 || isRight(seen.details.user, known.user) ? null : known.user,
     hasWrongExpiry: seen.kept > 0 && seen.details.expiresAt !== seen.lastExp + rules.clockToleranceSeconds,
     leftovers: countLeftovers(seen, seen.details),
     seen,
@@ -104,16 +103,10 @@ function dropReason(
   return user === null && ownsUsers ? 'userUnknown' : null;
 }
 
-/** A version below the one that is noted changes nothing in the registry, so none is asked for. */
-function newerStatus(
-  noted: KnownUserStatus | null,
-  user: User | null,
-  { now, statusTtlSeconds }: ReconciliationRules,
-): KnownUserStatus | null {
-  if (noted === null || user === null) return null;
-  const isNewer = user.version > noted.version;
-  const isOther = user.version === noted.version && user.status !== noted.status;
-  return isNewer || isOther ? knownStatus(user, now, statusTtlSeconds) : null;
+/** A version above the directory's is wrong, too: the directory was read later. One without versions has nothing cached. */
+function isRight(cached: KnownUserStatus | null, user: User | null): boolean {
+  if (cached === null || user === null || user.version === 0) return true;
+  return cached.version === user.version && cached.status === user.status;
 }
 
 /** Where nothing lives, what else is ours goes. */

@@ -17,6 +17,7 @@ import {
   type SeenOfSubject,
 } from './reconciliation.js';
 import type { SigningKey } from './signing-key.js';
+import { cacheStatus } from './standing.js';
 import { tidyAll } from './tidying.js';
 import { UNCOUNTED } from './token-registry.js';
 
@@ -179,8 +180,10 @@ class Run {
 
   /** By reason, so that what another run removes in the same moment is counted there and not here. */
   async #mend(wrong: readonly Planned[]): Promise<void> {
-    const { registry, clock } = this.#ports;
+    const { registry, users, clock } = this.#ports;
     const now = clock.now();
+    const { statusTtlSeconds } = this.#input;
+    const find = (sub: string) => users.find(sub);
     for (const reason of DROP_REASONS) {
       const subjects = wrong.flatMap((plan) => dropsOf(plan, reason));
       if (subjects.length === 0) continue;
@@ -198,7 +201,9 @@ class Run {
         others.map(({ sub }) => ({ sub, entries: [] })),
         now,
       );
-    await Promise.all(wrong.map(({ sub, note }) => note && registry.setUserStatus(sub, note, now)));
+    await Promise.all(
+      wrong.map(({ note }) => note && cacheStatus({ registry, find }, note, now, statusTtlSeconds)),
+    );
     for (const plan of wrong) this.#countOthers(plan);
   }
 

@@ -13,8 +13,8 @@ export interface KnownUserStatus {
 
 export interface RegistrationOptions {
   now: number;
-  /** Noted beside the entries. */
-  user?: KnownUserStatus;
+  /** Cached beside the entries; unless a higher version is. */
+  user?: KnownUserStatus | undefined;
   label?: string;
   /** The oldest entries (by `iat`) beyond it make room. */
   maxPerSubject?: number;
@@ -73,11 +73,18 @@ export interface TokenRegistry {
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
   /**
-   * Notes a user's status beside their entries; a subject without entries needs none. A status with a version below the
-   * one that is known changes nothing: an older read never overwrites a newer state. It waits for no replica: what takes
-   * standing away is in the security log.
+   * Caches a user's status beside their entries; a subject without entries needs none. A status with a version below the
+   * one that is there changes nothing, because an older read must not overwrite a newer state; except that `replaces` names
+   * that version. It waits for no replica: what takes standing away is in the security log.
+   *
+   * @returns the higher version that stands there; null where there is none (any more)
    */
-  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void>;
+  setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+    replaces?: number | null,
+  ): Promise<number | null>;
 
   /** Removes the matching entries of one subject. Without entries nothing of the subject is left. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;

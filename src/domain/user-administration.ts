@@ -3,7 +3,7 @@ import type { Administration, SecurityEventType, Stores, User, UserStatus } from
 import { ifReachable } from './reachability.js';
 import { afterRecord, eventExpiry } from './revocation.js';
 import type { LifetimePolicy } from './rotation.js';
-import { knownStatus } from './standing.js';
+import { cacheStatus } from './standing.js';
 import { countSubjectTokens } from './subject-tokens.js';
 
 export interface UserAdministrationPolicy extends LifetimePolicy {
@@ -75,9 +75,9 @@ export async function setUserStatus(
     await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
     return { user, eventId };
   });
-  const now = clock.now();
+  const find = (name: string) => database.users.find(name);
   await afterRecord(() =>
-    registry.setUserStatus(sub, knownStatus(outcome.user, now, policy.statusTtlSeconds), now),
+    cacheStatus({ registry, find }, outcome.user, clock.now(), policy.statusTtlSeconds),
   );
   return outcome;
 }

@@ -7,7 +7,14 @@ import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { liveExp } from '../domain/registry-entry.js';
-import { believedStatus, isOvertaken, statusMeanwhile, usableStatus } from '../domain/standing.js';
+import {
+  isCurrent,
+  isOvertaken,
+  isStillTold,
+  provenStatus,
+  type StatusPolicy,
+  statusMeanwhile,
+} from '../domain/standing.js';
 import {
   checkJws,
   checkStanding,
@@ -60,6 +67,11 @@ export async function openLiveVerifier(
   ]);
   const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
   const graceSeconds = Math.max(own.grace, LEAST_GRACE_SECONDS);
+  const statusPolicy: StatusPolicy = {
+    statusTtlSeconds: userSettings.statusTtl,
+    clockToleranceSeconds: token.clockTolerance,
+    logsUserChanges: userSettings.source === 'managed',
+  };
   const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
@@ -77,19 +89,24 @@ export async function openLiveVerifier(
   return new StoreVerifier(
     {
       ...{ keys, tail, follower, clock, databaseState, announcedState, standings, epoch },
-      users: new UserStates({ users, registry, statusTtlSeconds: userSettings.statusTtl }),
+      users: new UserStates({
+        ...{ users, registry, policy: statusPolicy },
+        rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
+      }),
     },
     {
+      ...statusPolicy,
       issuer: token.issuer,
       audience: token.audience,
-      clockToleranceSeconds: token.clockTolerance,
       graceSeconds,
-      statusTtlSeconds: userSettings.statusTtl,
       rememberedTokens: own.rememberedTokens,
       nearCache,
     },
   );
 }
+
+/** Some 150 bytes each. */
+const LEAST_REMEMBERED_USERS = 20_000;
 
 /** Below this a database that takes its time would count as away. */
 const LEAST_GRACE_SECONDS = 10;
@@ -108,12 +125,12 @@ interface LiveVerifierPorts {
   announcedState: StoreState;
 }
 
-type LiveVerifierPolicy = VerificationPorts['policy'] & {
-  graceSeconds: number;
-  statusTtlSeconds: number;
-  rememberedTokens: number;
-  nearCache: boolean;
-};
+type LiveVerifierPolicy = VerificationPorts['policy'] &
+  StatusPolicy & {
+    graceSeconds: number;
+    rememberedTokens: number;
+    nearCache: boolean;
+  };
 
 class StoreVerifier implements LiveVerifier {
   readonly #ports: LiveVerifierPorts;
@@ -186,14 +203,13 @@ class StoreVerifier implements LiveVerifier {
   }
 
   #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
-    if (verdict === null || now >= verdict.user.until) return false;
-    if (believedStatus(verdict.user, now, this.#policy) === null) return false;
+    if (verdict === null || !isCurrent(verdict.user, now, this.#policy)) return false;
     if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;
     if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
-    if (usableStatus(verdict.user, events.changeOf(sub), now) === null) return false;
+    if (this.#policy.logsUserChanges && isOvertaken(verdict.user, events.changeOf(sub))) return false;
     verdict.revision = revision;
     return true;
   }
@@ -246,36 +262,46 @@ class StoreVerifier implements LiveVerifier {
     const { claims, key } = known;
     const { sub, jti, iat } = claims;
     const isRevoked = () => tail.events.covers({ sub, jti, iat, kid: key.kid });
-    const { revision, events } = tail;
+    const { revision } = tail;
     const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
     const standing: Standing = {
       entry: exp === null ? null : { kid: key.kid, iat, exp },
       revoked: isRevoked(),
-      user: usableStatus(noted.user, events.changeOf(sub), now) ?? 'unknown',
+      user: 'unknown',
     };
-    const isUserKnown = standing.user !== 'unknown';
-    // What refuses the token without its user spares asking for them.
-    if (!isUserKnown) {
+    let user = this.#knownUser(sub, noted.user, now);
+    if (user !== null) standing.user = user.status;
+    else {
+      // What refuses the token without its user spares asking for them.
       const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
       standing.user = await this.#askForUser(sub, noted);
       // The log may have told of it meanwhile.
       standing.revoked = isRevoked();
+      user = this.#knownUser(sub, noted.user, now);
     }
     const refusal = checkStanding(standing, claims, key.kid);
     if (refusal !== null) return refusal;
-    if (isUserKnown && noted.hold !== null && noted.user !== null)
-      known.verdict = { hold: noted.hold, user: noted.user, revision };
+    if (noted.hold !== null && user?.status === 'enabled')
+      known.verdict = { hold: noted.hold, user, revision };
     return known.acceptance;
+  }
+
+  /** What is known of a user without asking the directory, by what is cached in the registry, or by what it told before. */
+  #knownUser(sub: string, cached: KnownUserStatus | null, now: number): KnownUserStatus | null {
+    const change = this.#ports.tail.events.changeOf(sub);
+    const told = this.#ports.users.told(sub);
+    const proven = provenStatus(cached, change, now, this.#policy);
+    // Of a user who is disabled the log may be about to tell.
+    if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
+    return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
   }
 
   async #note({ query }: KnownToken): Promise<NotedStanding> {
     try {
       const noted = await query.read();
-      const now = this.#ports.clock.now();
-      this.#registryState.answered(now);
-      const user = believedStatus(noted.user, now, this.#policy);
-      return user === noted.user ? noted : { ...noted, user };
+      this.#registryState.answered(this.#ports.clock.now());
+      return noted;
     } catch (error) {
       this.#registryState.failed(error);
       throw error;
@@ -297,9 +323,13 @@ class StoreVerifier implements LiveVerifier {
   }
 
   async #askForUser(sub: string, { user: noted }: NotedStanding): Promise<Standing['user']> {
-    const { tail, clock, databaseState } = this.#ports;
+    const { tail, users, clock, databaseState } = this.#ports;
     const meanwhile = () =>
-      statusMeanwhile(noted, tail.events.changeOf(sub), clock.now(), this.#policy.graceSeconds);
+      statusMeanwhile(
+        { cached: noted, told: users.told(sub), change: tail.events.changeOf(sub) },
+        clock.now(),
+        this.#policy,
+      );
     // Nobody waits again and again for a database that is known to be away.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;

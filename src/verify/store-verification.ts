@@ -19,6 +19,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     securityLog: database.securityLog,
     statusTtlSeconds: settings.users.statusTtl,
     clockToleranceSeconds: settings.token.clockTolerance,
+    logsUserChanges: settings.users.source === 'managed',
   };
   return {
     findKey: (kid) => keySet.find(kid),

@@ -1,6 +1,6 @@
 import { JwtctlError } from '../domain/errors.js';
 import type { KnownUserStatus, TokenRegistry, User, UserDirectory } from '../domain/ports.js';
-import { statusToNote } from '../domain/standing.js';
+import { cacheStatus, isCached, type StatusPolicy } from '../domain/standing.js';
 
 /** More than these do not wait for the directory: one that hangs must not fill the memory. */
 const MOST_WAITING = 10_000;
@@ -8,16 +8,20 @@ const MOST_WAITING = 10_000;
 export interface UserStatesPorts {
   users: Pick<UserDirectory, 'findMany'>;
   registry: Pick<TokenRegistry, 'setUserStatus'>;
-  /** How long a status may be used before the directory is asked again, in seconds. */
-  statusTtlSeconds: number;
+  policy: StatusPolicy;
+  /** Of how many users it remembers what the directory said. */
+  rememberedUsers: number;
 }
 
 /**
  * Asks the user directory. Those who are asked for in one turn of the event loop are one query, and nobody is asked for
- * twice at a time. What it says is noted in the registry, for whoever asks next.
+ * twice at a time. What it says is remembered here, and cached in the registry for other processes.
  */
 export class UserStates {
   readonly #ports: UserStatesPorts;
+  /** Two generations: what is not asked for while the younger one fills goes with the older one. */
+  #young = new Map<string, KnownUserStatus>();
+  #old = new Map<string, KnownUserStatus>();
   readonly #asked = new Map<string, Promise<User | null>>();
   #next: { subs: string[]; found: Promise<Map<string, User>> } | null = null;
   #waiting = 0;
@@ -26,46 +30,75 @@ export class UserStates {
     this.#ports = ports;
   }
 
+  /** What the directory said when it was last asked, however long ago; null where that is not remembered. */
+  told(sub: string): KnownUserStatus | null {
+    const told = this.#young.get(sub) ?? this.#old.get(sub) ?? null;
+    if (told !== null && !this.#young.has(sub)) this.#remember(sub, told);
+    return told;
+  }
+
   /**
    * What the directory says. Where somebody was asking already it may have been read before this was called.
    *
-   * @param noted what the registry says
+   * @param cached what the registry says
    * @returns null where there is no such user
    * @throws JwtctlError kind `unavailable`; `ERR_USERS_BUSY` where too many wait
    */
-  async find(sub: string, noted: KnownUserStatus | null, now: number): Promise<User | null> {
+  async find(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
     if (this.#waiting >= MOST_WAITING) throw tooManyWaiting();
     this.#waiting += 1;
     try {
-      return await (this.#asked.get(sub) ?? this.#ask(sub, noted, now));
+      return await (this.#asked.get(sub) ?? this.#ask(sub, cached, now));
     } finally {
       this.#waiting -= 1;
     }
   }
 
-  #ask(sub: string, noted: KnownUserStatus | null, now: number): Promise<User | null> {
+  #ask(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
     const asked = this.#together(sub)
       // Before anybody goes on with the answer: whoever asks from then on is told something younger.
       .finally(() => this.#asked.delete(sub))
-      .then((found) => found.get(sub) ?? null);
+      .then((found) => {
+        const user = found.get(sub) ?? null;
+        if (user === null) this.#forget(sub);
+        else this.#remember(sub, this.#toldOf(user, now));
+        return user;
+      });
     this.#asked.set(sub, asked);
     asked.then(
-      (user) => (user === null ? undefined : this.#note(sub, user, noted, now)),
+      (user) => (user === null ? undefined : this.#cache(user, cached, now)),
       () => {},
     );
     return asked;
+  }
+
+  #toldOf({ status, version }: User, now: number): KnownUserStatus {
+    return { status, version, until: now + this.#ports.policy.statusTtlSeconds };
+  }
+
+  #remember(sub: string, told: KnownUserStatus): void {
+    if (this.#young.size >= this.#ports.rememberedUsers / 2) {
+      this.#old = this.#young;
+      this.#young = new Map();
+    }
+    this.#young.set(sub, told);
+  }
+
+  #forget(sub: string): void {
+    this.#young.delete(sub);
+    this.#old.delete(sub);
   }
 
   /**
    * Nobody waits for it: a master that hangs would hold up an answer that grows older meanwhile. One that fails is made up
    * for by the next.
    */
-  async #note(sub: string, user: User, noted: KnownUserStatus | null, now: number): Promise<void> {
-    const { registry, statusTtlSeconds } = this.#ports;
-    const status = statusToNote(user, noted, now, statusTtlSeconds);
-    if (status === null) return;
+  async #cache(user: User, cached: KnownUserStatus | null, now: number): Promise<void> {
+    const { registry, policy } = this.#ports;
+    if (isCached(user, cached, now, policy)) return;
+    const find = async (sub: string) => (await this.#together(sub)).get(sub) ?? null;
     try {
-      await registry.setUserStatus(sub, status, now);
+      await cacheStatus({ registry, find }, user, now, policy.statusTtlSeconds);
     } catch {
       // Said above.
     }

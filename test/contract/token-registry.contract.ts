@@ -406,22 +406,22 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice', later + 300)).toBe('enabled');
       });
 
-      test('the same version renews it, and version 0 always does', async () => {
-        await registry.register('alice', entry('a'), { now, user: status({ version: 0 }) });
-        await registry.setUserStatus('alice', status({ version: 0, status: 'disabled' }), now);
-        expect(await userOf('alice')).toBe('disabled');
-        await registry.setUserStatus('alice', status({ version: 0, until: now + 90 }), now);
+      test('the same version renews it', async () => {
+        await registry.register('alice', entry('a'), { now, user: status() });
+        expect(await registry.setUserStatus('alice', status({ until: now + 90 }), now)).toBeNull();
         expect(await userOf('alice', now + 89)).toBe('enabled');
       });
 
-      test('version 0, of a directory that has none, takes the place of any other', async () => {
-        await registry.register('alice', entry('a'), { now, user: status({ version: 3 }) });
-        await registry.setUserStatus('alice', status({ version: 0, status: 'disabled' }), now);
-        expect(await userOf('alice')).toBe('disabled');
-        await registry.register('alice', entry('b'), { now, user: status({ version: 0 }) });
+      test('a higher version is told to whoever caches a lower one, and takes its place only where it is named', async () => {
+        const above = Number.MAX_SAFE_INTEGER;
+        await registry.register('alice', entry('a'), { now, user: status({ version: above }) });
+        const disabled = status({ version: 2, status: 'disabled' });
+        expect(await registry.setUserStatus('alice', disabled, now)).toBe(above);
+        expect(await registry.setUserStatus('alice', disabled, now, above - 1)).toBe(above);
         expect(await userOf('alice')).toBe('enabled');
-        await registry.setUserStatus('alice', status({ version: 1, status: 'disabled' }), now);
+        expect(await registry.setUserStatus('alice', disabled, now, above)).toBeNull();
         expect(await userOf('alice')).toBe('disabled');
+        expect(await registry.setUserStatus('nobody', disabled, now)).toBeNull();
       });
 
       test('is no entry and lengthens no life', async () => {

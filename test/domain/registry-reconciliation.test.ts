@@ -198,7 +198,7 @@ describe('entries under a key that verifies nothing any more', () => {
 describe('users', () => {
   test('one who is disabled and still noted as enabled is noted', async () => {
     const { token } = await service.issueTo('alice');
-    const forgets = service.withRegistry({ setUserStatus: async () => {} });
+    const forgets = service.withRegistry({ setUserStatus: async () => null });
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'disabled', ...REASON });
     expect(await noted('alice')).toEqual(['enabled 1']);
 
@@ -213,7 +213,7 @@ describe('users', () => {
   test('one who is enabled again and noted with an older version is noted', async () => {
     await service.issueTo('alice');
     await setUserStatus(service.ports, POLICY, { sub: 'alice', status: 'disabled', ...REASON });
-    const forgets = service.withRegistry({ setUserStatus: async () => {} });
+    const forgets = service.withRegistry({ setUserStatus: async () => null });
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'enabled', ...REASON });
     expect(await noted('alice')).toEqual(['disabled 2']);
 
@@ -221,17 +221,24 @@ describe('users', () => {
     expect(await noted('alice')).toEqual(['enabled 3']);
   });
 
-  test('nothing is noted that is as old as what is known, or where nothing is', async () => {
+  test('nothing is cached where the status there is right, or where there is none', async () => {
     await service.issueTo('alice');
     await haunt('bob', { jti: 'b' });
     await service.database.users.add({ sub: 'bob', name: null, at: service.clock.now() });
-    const newer = { status: 'disabled', version: 7, until: service.clock.now() + 60 } as const;
-    await service.registry.setUserStatus('alice', newer, service.clock.now());
     service.clock.advance(600);
 
     expect(await reconcile()).toMatchObject({ ...NOTHING, entries: 2 });
-    expect(await noted('alice')).toEqual(['disabled 7']);
+    expect(await noted('alice')).toEqual(['enabled 1']);
     expect(await noted('bob')).toEqual([]);
+  });
+
+  test('a status whose version is above that of the directory is overwritten', async () => {
+    await service.issueTo('alice');
+    const now = service.clock.now();
+    const above = { status: 'disabled', version: Number.MAX_SAFE_INTEGER, until: now + 60 } as const;
+    await service.registry.setUserStatus('alice', above, now);
+    await mends({ statusesNoted: 1 });
+    expect(await noted('alice')).toEqual(['enabled 1']);
   });
 
   test('the entries of one who is gone go, unless the users are somebody else’s to keep', async () => {

@@ -9,11 +9,18 @@ import type {
   SecurityEventType,
   UserDirectory,
 } from '../../src/domain/ports.js';
-import { believedStatus, covers, findStanding, usableStatus } from '../../src/domain/standing.js';
+import {
+  covers,
+  findStanding,
+  provenStatus,
+  type StatusPolicy,
+  statusMeanwhile,
+} from '../../src/domain/standing.js';
 import { StandingClock } from '../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../support/embedded.js';
 
 const IAT = 1_700_000_000;
+const POLICY: StatusPolicy = { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true };
 const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT };
 
 function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): SecurityEvent {
@@ -90,10 +97,9 @@ describe('findStanding', () => {
   });
   afterEach(() => stores.close());
 
-  function standing() {
+  function standing(policy: Partial<StatusPolicy> = {}) {
     const { registry, database } = stores;
-    const policy = { statusTtlSeconds: 60, clockToleranceSeconds: 5 };
-    const ports = { registry, users, clock, securityLog: database.securityLog, ...policy };
+    const ports = { registry, users, clock, securityLog: database.securityLog, ...POLICY, ...policy };
     return findStanding(ports, { ...TOKEN, keyId: 1 });
   }
 
@@ -121,9 +127,34 @@ describe('findStanding', () => {
   test('of a registered token whose user is known does not ask the directory', async () => {
     await register('enabled');
     expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
-    await register('disabled');
-    expect(await standing()).toEqual({ entry, user: 'disabled', revoked: false });
     expect(asked).toEqual([]);
+  });
+
+  test('asks a directory whose changes are not in the log, whatever is cached', async () => {
+    await register('enabled');
+    await stores.database.users.setStatus('alice', 'disabled', clock.now());
+    expect(await standing({ logsUserChanges: false })).toEqual({ entry, user: 'disabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('asks the directory where a status is cached that no change gave', async () => {
+    await register('disabled');
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('overwrites a cached version that is above the one of the directory', async () => {
+    await register('enabled');
+    const now = clock.now();
+    const forged = { status: 'enabled', version: Number.MAX_SAFE_INTEGER, until: now + 55 } as const;
+    await stores.database.users.setStatus('alice', 'disabled', now);
+    await append({ type: 'user_disabled', userVersion: 2 });
+    await stores.registry.setUserStatus('alice', forged, now);
+    expect(await standing()).toMatchObject({ user: 'disabled' });
+    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    expect(user).toEqual({ status: 'disabled', version: 2, until: now + 60 });
   });
 
   test('noted for longer than anybody may note it is not believed: the clock of a host was ahead', async () => {
@@ -178,19 +209,19 @@ describe('findStanding', () => {
     expect(await standing()).toMatchObject({ user: 'unknown' });
   });
 
-  test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
-    'asks the directory until what is noted is as late as a %s',
+  test.each(['user_disabled', 'user_enabled'] as const)(
+    'asks the directory until what is cached is what a %s says',
     async (type) => {
       await register('enabled');
-      await append({ type, userVersion: 2 });
       await stores.database.users.setStatus('alice', 'disabled', clock.now());
-      expect(await standing()).toMatchObject({ user: 'disabled' });
-      expect(await standing()).toMatchObject({ user: 'disabled' });
+      if (type === 'user_enabled') await stores.database.users.setStatus('alice', 'enabled', clock.now());
+      const user = type === 'user_enabled' ? 'enabled' : 'disabled';
+      await append({ type, userVersion: type === 'user_enabled' ? 3 : 2 });
+      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user });
       expect(asked).toEqual(['alice']);
-      await append({ type: 'user_removed', userVersion: 3 });
+      await append({ type: 'user_removed', userVersion: 4 });
       await stores.database.users.remove('alice');
-      expect(await standing()).toMatchObject({ user: 'unknown' });
-      expect(await standing()).toMatchObject({ user: 'unknown' });
+      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user: 'unknown' });
       expect(asked).toEqual(['alice', 'alice', 'alice']);
     },
   );
@@ -210,14 +241,14 @@ describe('findStanding', () => {
         let isAsked = false;
         const found = await findStanding(
           {
-            ...{ clock, statusTtlSeconds: 60, clockToleranceSeconds: 5 },
+            ...{ clock, ...POLICY },
             registry: {
               ...stores.registry,
               standing: async () => ({
                 exp: null,
                 user: user !== null && user.until > clock.now() ? user : null,
               }),
-              setUserStatus: async () => {},
+              setUserStatus: async () => null,
             },
             securityLog: { ...stores.database.securityLog, findConcerning: async () => concerning },
             users: {
@@ -231,13 +262,16 @@ describe('findStanding', () => {
           { ...TOKEN, keyId: 1 },
         );
         const change = new EventMemory(concerning).changeOf('alice');
-        const policy = { statusTtlSeconds: 60, clockToleranceSeconds: 5 };
-        const believed = believedStatus(user, clock.now(), policy);
-        const usable = usableStatus(believed, change, clock.now());
+        const proven = provenStatus(user, change, clock.now(), POLICY);
         expect({ isAsked, user: found.user }).toEqual({
-          isAsked: usable === null,
-          user: usable ?? 'unknown',
+          isAsked: proven === null,
+          user: proven?.status ?? 'unknown',
         });
+        // Nothing that is cached undoes a change that the log has.
+        if (change !== null && proven !== null) {
+          expect(`user_${proven.status}`).toBe(change.type);
+          expect(proven.version).toBe(change.version);
+        }
       }),
     );
   });
@@ -274,7 +308,7 @@ describe('findStanding', () => {
 
   test('writes nothing where the registry knows already what the directory says', async () => {
     await register('enabled');
-    // Which has not been told to the directory that is asked.
+    // Which the directory that is asked does not know of yet.
     await append({ type: 'user_disabled', userVersion: 2 });
     stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
     expect(await standing()).toMatchObject({ user: 'enabled' });
@@ -285,5 +319,73 @@ describe('findStanding', () => {
     const failure = new Error('the directory is away');
     users.find = () => Promise.reject(failure);
     await expect(standing()).rejects.toBe(failure);
+  });
+});
+
+describe('while the directory does not answer', () => {
+  const NOW = IAT;
+  const GRACE = { ...POLICY, graceSeconds: 300 };
+  const known = (status: 'enabled' | 'disabled', version: number, until = NOW + 60): KnownUserStatus => ({
+    ...{ status, version, until },
+  });
+  const disabled = { type: 'user_disabled', version: 2 } as const;
+  const forged = known('enabled', Number.MAX_SAFE_INTEGER);
+
+  test.each([
+    { what: 'nothing is known', told: null, cached: null, change: null, is: null },
+    { what: 'the log has them disabled', told: null, cached: null, change: disabled, is: 'disabled' },
+    { what: 'a forged status is cached', told: null, cached: forged, change: disabled, is: 'disabled' },
+    {
+      what: 'they were told before the log',
+      told: known('enabled', 1),
+      cached: null,
+      change: disabled,
+      is: 'disabled',
+    },
+    {
+      what: 'they were told after the log',
+      told: known('enabled', 3),
+      cached: null,
+      change: disabled,
+      is: 'enabled',
+    },
+    {
+      what: 'another process knows better',
+      told: known('enabled', 1),
+      cached: known('disabled', 2),
+      change: null,
+      is: 'disabled',
+    },
+    {
+      what: 'only what is cached is known',
+      told: null,
+      cached: known('enabled', 1),
+      change: null,
+      is: 'enabled',
+    },
+    {
+      what: 'its time is over',
+      told: known('enabled', 1, NOW - 299),
+      cached: null,
+      change: null,
+      is: 'enabled',
+    },
+    { what: 'the grace is over', told: known('enabled', 1, NOW - 300), cached: null, change: null, is: null },
+    {
+      what: 'it is to hold for too long',
+      told: null,
+      cached: known('enabled', 1, NOW + 66),
+      change: null,
+      is: null,
+    },
+  ])('where $what it is $is', ({ told, cached, change, is }) => {
+    expect(statusMeanwhile({ told, cached, change }, NOW, GRACE)).toBe(is);
+  });
+
+  test('nothing that is cached counts of a directory whose changes are not in the log', () => {
+    const policy = { ...GRACE, logsUserChanges: false };
+    expect(statusMeanwhile({ told: null, cached: forged, change: null }, NOW, policy)).toBeNull();
+    const told = known('disabled', 0);
+    expect(statusMeanwhile({ told, cached: forged, change: null }, NOW, policy)).toBe('disabled');
   });
 });

@@ -116,7 +116,7 @@ const oneKeyPair: KeyPairGenerator = {
 function contextOf(database: Database, registry: TokenRegistry, clock: StandingClock): Context {
   const { issuer, audience, statusTtlSeconds: statusTtl, clockToleranceSeconds: clockTolerance } = POLICY;
   return {
-    settings: { token: { issuer, audience, clockTolerance }, users: { statusTtl } },
+    settings: { token: { issuer, audience, clockTolerance }, users: { source: 'managed', statusTtl } },
     clock,
     database: async () => database,
     registry: async () => registry,

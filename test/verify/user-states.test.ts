@@ -10,7 +10,7 @@ let queries: Array<readonly string[]>;
 let notes: Array<{ sub: string; user: KnownUserStatus }>;
 /** How the directory and the registry go on. */
 let answer: () => Promise<void>;
-let take: () => Promise<void>;
+let take: () => Promise<number | null>;
 let states: UserStates;
 
 beforeEach(() => {
@@ -18,7 +18,7 @@ beforeEach(() => {
   queries = [];
   notes = [];
   answer = async () => {};
-  take = async () => {};
+  take = async () => null;
   states = new UserStates({
     users: {
       findMany: async (subs) => {
@@ -34,7 +34,8 @@ beforeEach(() => {
         return take();
       },
     },
-    statusTtlSeconds: 60,
+    policy: { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
+    rememberedUsers: 100,
   });
   put('alice');
 });
@@ -78,7 +79,46 @@ test.each([
   expect(notes).toHaveLength(1);
 });
 
-test('notes what the registry does not say already, or not for long enough', async () => {
+test('asks again where the registry has a higher version, and replaces one that is above the answer', async () => {
+  const above = { status: 'enabled', version: 99, until: NOW + 60 } as const;
+  const replaced: unknown[] = [];
+  states = new UserStates({
+    users: { findMany: async (subs) => new Map(subs.map((sub) => [sub, users.get(sub) as User])) },
+    registry: {
+      setUserStatus: async (_sub, user, _now, replaces = null) => {
+        replaced.push([user.status, user.version, replaces]);
+        // Meanwhile the user is disabled.
+        put('alice', { status: 'disabled', version: 2 });
+        return replaces === above.version ? null : above.version;
+      },
+    },
+    policy: { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
+    rememberedUsers: 100,
+  });
+  await states.find('alice', above, NOW);
+  await expect.poll(() => replaced.length).toBe(2);
+  expect(replaced).toEqual([
+    ['enabled', 1, null],
+    ['disabled', 2, 99],
+  ]);
+});
+
+test('remembers what the directory said, of the users who were asked for last', async () => {
+  await states.find('alice', null, NOW);
+  expect(states.told('alice')).toEqual({ status: 'enabled', version: 1, until: NOW + 60 });
+  for (let index = 0; index < 1_000; index++) {
+    put(`user-${index}`);
+    await states.find(`user-${index}`, null, NOW);
+    if (index < 500) expect(states.told('alice')).not.toBeNull();
+  }
+  expect(states.told('alice')).toBeNull();
+  expect(states.told('user-999')).not.toBeNull();
+  users.clear();
+  await states.find('user-999', null, NOW);
+  expect(states.told('user-999')).toBeNull();
+});
+
+test('caches what the registry does not say already, or not for long enough', async () => {
   const noted: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
   await states.find('alice', noted, NOW);
   expect(notes).toEqual([]);

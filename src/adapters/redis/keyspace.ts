@@ -85,9 +85,10 @@ export function statusScore(user: { status: UserStatus; until: number }): number
   return user.status === 'enabled' ? user.until : -user.until;
 }
 
-/** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null without a status. */
+/** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null where that is no status of ours. */
 export function notedStatus(status: number | null, version: number | null): KnownUserStatus | null {
-  if (status === null) return null;
+  if (!Number.isSafeInteger(status) || !Number.isSafeInteger(version ?? 0)) return null;
+  if (status === null || status === 0 || (version ?? 0) > 0) return null;
   return {
     status: status > 0 ? 'enabled' : 'disabled',
     version: Math.abs(version ?? 0),

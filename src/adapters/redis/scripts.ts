@@ -12,12 +12,13 @@ if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
 `;
 
 const STATUS = `
-local function note_status(score, version)
-  local known = redis.call('ZSCORE', set, '${VERSION_MEMBER}')
-  -- A directory without versions has none that could be older.
-  if known and tonumber(version) > 0 and -tonumber(known) > tonumber(version) then return 0 end
+-- The version above this one that stays, or 0. What can be no version does not count.
+local function cache_status(score, version, replaces)
+  local known = -tonumber(redis.call('ZSCORE', set, '${VERSION_MEMBER}') or 0)
+  if known < 0 or known >= ${TOO_LARGE} or known % 1 ~= 0 then known = 0 end
+  if known > tonumber(version) and known ~= tonumber(replaces) then return known end
   redis.call('ZADD', set, score, '${STATUS_MEMBER}', '-' .. version, '${VERSION_MEMBER}')
-  return 1
+  return 0
 end
 `;
 
@@ -94,7 +95,7 @@ for i = 3, #ARGV, 6 do
   local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if looked_at >= ${MEMBERS_PER_CALL} or gone[member] then break end
   redis.call('ZADD', set, exp, member)
-  if ARGV[i + 4] ~= '' then note_status(ARGV[i + 4], ARGV[i + 5]) end
+  if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
   if label ~= '' then
     local labels_type = redis.call('TYPE', labels).ok
     if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
@@ -118,10 +119,10 @@ return answer
 );
 
 /**
- * Notes the user's status where there are entries and no newer version is known.
+ * Caches the user's status where there are entries and no higher version but the one to be replaced.
  *
- * ARGV: horizon, tolerance, status score, version. Answers: 1, then whether labels may be left without an entry (1 or 0), for
- * {@link TIDY}.
+ * ARGV: horizon, tolerance, status score, version, the version to be replaced ('': none). Answers: 1, then whether labels may
+ * be left without an entry (1 or 0), for {@link TIDY}, then the higher version that stays ('0': none).
  */
 export const SET_STATUS = script(
   SUBJECT,
@@ -130,10 +131,9 @@ export const SET_STATUS = script(
   STATUS,
   `
 if last_exp(set) == nil then
-  return {1, finish(set, labels, (expired_entries(set)), nil) ~= '0' and 1 or 0}
+  return {1, finish(set, labels, (expired_entries(set)), nil) ~= '0' and 1 or 0, '0'}
 end
-note_status(ARGV[3], ARGV[4])
-return {1, 0}
+return {1, 0, string.format('%.0f', cache_status(ARGV[3], ARGV[4], ARGV[5]))}
 `,
 );
 

@@ -129,14 +129,20 @@ export class RedisTokenRegistry implements TokenRegistry {
     return (await reader.list({ sub, ...this.#keyspace.keysOf(sub) })).sort(byAge);
   }
 
-  async setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
+  async setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+    replaces: number | null = null,
+  ): Promise<number | null> {
     const keys = this.#keyspace.keysOf(sub);
     const { entries, labels, slot } = keys;
-    const args = this.#timed(now, [statusScore(user), user.version]);
+    const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
     const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
     if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
-    const [, areLabelsLeft] = replies[0] as number[];
+    const [, areLabelsLeft, above] = replies[0] as [number, number, string];
     if (areLabelsLeft === 1) await tidySubject(this.#whole(), keys, [], this.#timed(now, []));
+    return Number(above) > 0 ? Number(above) : null;
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {

@@ -23,23 +23,32 @@ export async function addEntry(
       })),
     )
     .execute();
-  if (user !== undefined) await noteStatus(db, sub, user);
+  if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
   return evicted;
 }
 
-export async function noteStatus(db: SqlExecutor, sub: string, user: KnownUserStatus): Promise<void> {
+/** @returns the higher version that stays; null where there is none */
+export async function cacheStatus(
+  db: SqlExecutor,
+  sub: string,
+  user: KnownUserStatus,
+  replaces: number | null = null,
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('registry_users')
+    .select('version')
+    .where('sub', '=', sub)
+    .executeTakeFirst();
+  if (row !== undefined && row.version > user.version && row.version !== replaces) return row.version;
+  const { status, version, until } = user;
   await db
     .insertInto('registry_users')
-    .values({ sub, status: user.status, version: user.version, known_until: user.until })
-    .onConflict((conflict) => {
-      const { status, version, until } = user;
-      const update = conflict.column('sub').doUpdateSet({ status, version, known_until: until });
-      // A directory without versions has none that could be older.
-      return version === 0 ? update : update.where('registry_users.version', '<=', version);
-    })
+    .values({ sub, status, version, known_until: until })
+    .onConflict((conflict) => conflict.column('sub').doUpdateSet({ status, version, known_until: until }))
     .execute();
+  return null;
 }
 
 /** Never the entry that they make room for, even if it is the oldest. */

@@ -25,10 +25,10 @@ import { retryConflicts } from './conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import {
   addEntry,
+  cacheStatus,
   forgetUsersWithoutEntries,
   isNamed,
   matches,
-  noteStatus,
   toEntry,
 } from './registry-rows.js';
 import type { Schema, SqlExecutor } from './schema.js';
@@ -96,14 +96,19 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return rows.map((row) => ({ ...toEntry(row), label: row.label }));
   }
 
-  setUserStatus(sub: string, user: KnownUserStatus, now: number): Promise<void> {
+  setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+    replaces: number | null = null,
+  ): Promise<number | null> {
     return this.#write(now, async (db) => {
       const entry = await db
         .selectFrom('registry_entries')
         .select('sub')
         .where('sub', '=', sub)
         .executeTakeFirst();
-      if (entry !== undefined) await noteStatus(db, sub, user);
+      return entry === undefined ? null : cacheStatus(db, sub, user, replaces);
     });
   }
 

@@ -1,0 +1,198 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Context } from '../../src/context.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { StandingClock } from '../support/clock.js';
+import { openContext } from '../support/opened-context.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+/** What anybody with write access to Redis, and to nothing else, can say of a user. */
+const FORGED_VERSIONS = [
+  '-9007199254740991',
+  '-9007199254740992',
+  '-inf',
+  '+inf',
+  '5',
+  '-2.5',
+  '-3',
+  '-2',
+  '-1',
+];
+
+let stores: Stores;
+let clock: StandingClock;
+let context: Context;
+let verifiers: LiveVerifier[];
+
+async function open(env: Record<string, string> = {}): Promise<void> {
+  stores = await openStores('MariaDB and a Redis Cluster', env);
+  clock = new StandingClock(stores.clock.now());
+  context = { ...(await openContext(stores)), clock };
+  verifiers = [];
+  await stores.json('keys', 'generate');
+}
+
+/** One that asks Redis each time, and one with a near cache. */
+async function openVerifiers(): Promise<void> {
+  for (const nearCache of [false, true]) verifiers.push(await openLiveVerifier(context, { nearCache }));
+}
+
+afterEach(async () => {
+  await Promise.all(verifiers.map((verifier) => verifier.close()));
+  await context.dispose();
+  await stores.close();
+});
+
+/** For everybody, and until both verifiers have read the database again. */
+async function advance(seconds: number): Promise<void> {
+  await expect.poll(async () => (await clock.awaited()).length).toBeGreaterThanOrEqual(4);
+  stores.clock.advance(seconds);
+  clock.advance(seconds);
+}
+
+function key(sub: string): string {
+  return `${stores.redis?.prefix}:{${sub}}`;
+}
+
+async function forge(sub: string, version: string, status = stores.clock.now() + 55): Promise<void> {
+  await stores.redis?.client.zadd(key(sub), status, '!s', version, '!v');
+}
+
+async function versionOf(sub: string): Promise<string | null | undefined> {
+  return stores.redis?.client.zscore(key(sub), '!v');
+}
+
+/** Of both verifiers and the command line: the refusal code, or `active`. */
+async function verdicts(token: string): Promise<string[]> {
+  const found = await Promise.all(verifiers.map((verifier) => verifier.verify(token)));
+  const { active, error } = (await stores.run('token', 'verify', token, '--json')).json();
+  return [
+    ...found.map((result) => (result.active ? 'active' : result.error.code)),
+    active ? 'active' : error.code,
+  ];
+}
+
+const all = (code: string) => [code, code, code];
+
+describe('whoever can write to Redis', () => {
+  beforeEach(async () => {
+    await open();
+    await openVerifiers();
+  });
+
+  test('cannot bring back a disabled user, and what they wrote is overwritten', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    expect(await verdicts(token)).toEqual(all('active'));
+    await stores.json('users', 'disable', 'alice');
+    expect(await verdicts(token)).toEqual(all('ERR_USER_DISABLED'));
+    for (const version of FORGED_VERSIONS) {
+      await forge('alice', version);
+      expect(await verdicts(token), version).toEqual(all('ERR_USER_DISABLED'));
+      await expect.poll(() => versionOf('alice'), { message: version }).toBe('-2');
+      await forge('alice', version);
+      // The log has it by now.
+      await advance(2);
+      expect(await verdicts(token), version).toEqual(all('ERR_USER_DISABLED'));
+    }
+    for (const round of [1, 2, 3, 4]) {
+      await forge('alice', '-9007199254740991');
+      await advance(50);
+      expect(await verdicts(token), String(round)).toEqual(all('ERR_USER_DISABLED'));
+    }
+  }, 60_000);
+
+  test('cannot keep a disabled user enabled while the verifiers do not reach the database', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    expect(await verdicts(token)).toEqual(all('active'));
+    await stores.json('users', 'disable', 'alice');
+    await advance(2);
+    expect(await verdicts(token)).toEqual(all('ERR_USER_DISABLED'));
+    await forge('alice', '-9007199254740991', stores.clock.now() + 60);
+    const { users, securityLog } = await context.database();
+    const away = () => Promise.reject(new Error('away'));
+    Object.assign(users, { findMany: away });
+    Object.assign(securityLog, { listAfter: away });
+    const results = await Promise.allSettled(verifiers.map((verifier) => verifier.verify(token)));
+    for (const result of results)
+      expect(result.status === 'fulfilled' && result.value.active, result.status).toBe(false);
+  });
+
+  test('cannot keep a user disabled who is enabled again', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    await stores.json('users', 'disable', 'alice');
+    await stores.json('users', 'enable', 'alice');
+    await forge('alice', '-9007199254740991', -(stores.clock.now() + 55));
+    expect(await verdicts(token)).toEqual(all('active'));
+    await expect.poll(() => versionOf('alice')).toBe('-3');
+  });
+
+  test.each([
+    ['users', 'disable', 'alice'],
+    ['cache', 'reconcile'],
+  ])('is overwritten by %s %s', async (...command) => {
+    await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    await stores.json('users', 'disable', 'alice');
+    await forge('alice', '-9007199254740991');
+    await stores.json(...command.filter((word) => word !== undefined));
+    expect(await versionOf('alice')).toBe('-2');
+    expect(Number(await stores.redis?.client.zscore(key('alice'), '!s'))).toBeLessThan(0);
+  });
+
+  test('cannot make a token of a disabled user', async () => {
+    await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    await stores.json('users', 'disable', 'alice');
+    await forge('alice', '-9007199254740991');
+    const { exitCode, error } = await stores.run('token', 'issue', '--sub', 'alice', '--json');
+    expect([exitCode, error().code]).toEqual([3, 'ERR_USER_DISABLED']);
+  });
+});
+
+describe('with a user table of the adopter', () => {
+  beforeEach(async () => {
+    await open({
+      JWTCTL_USERS_SOURCE: 'table',
+      JWTCTL_USERS_TABLE: 'accounts',
+      JWTCTL_USERS_COLUMN: 'login',
+      JWTCTL_USERS_ENABLED_WHERE: 'enabled = 1',
+    });
+    await stores.query('CREATE TABLE accounts (login varchar(255), enabled int)');
+    await stores.query("INSERT INTO accounts VALUES ('alice', 1), ('bob', 1)");
+    await openVerifiers();
+  });
+
+  test('a user who is disabled there is refused after users.statusTtl, whatever Redis says', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice');
+    expect(await verdicts(token)).toEqual(all('active'));
+    await stores.query("UPDATE accounts SET enabled = 0 WHERE login = 'alice'");
+    for (const version of ['0', '-9007199254740991']) {
+      await forge('alice', version, stores.clock.now() + 65);
+      await advance(61);
+      await forge('alice', version, stores.clock.now() + 65);
+      expect(await verdicts(token), version).toEqual(all('ERR_USER_DISABLED'));
+    }
+    await stores.query("UPDATE accounts SET enabled = 1 WHERE login = 'alice'");
+    await advance(61);
+    expect(await verdicts(token)).toEqual(all('active'));
+  });
+
+  test('a running verifier asks the table once per users.statusTtl for each user', async () => {
+    const tokens: string[] = [];
+    for (const sub of ['alice', 'bob'])
+      tokens.push((await stores.json('token', 'issue', '--sub', sub)).token);
+    const users = await context.users();
+    const findMany = users.findMany.bind(users);
+    const asked: string[][] = [];
+    Object.assign(users, {
+      findMany: (subs: string[]) => {
+        asked.push([...subs].sort());
+        return findMany(subs);
+      },
+    });
+    const [verifier] = verifiers as [LiveVerifier, LiveVerifier];
+    const verifyAll = () => Promise.all(tokens.map((token) => verifier.verify(token)));
+    for (let round = 0; round < 3; round++) await verifyAll();
+    expect(asked.flat().sort()).toEqual(['alice', 'bob']);
+    await advance(60);
+    for (let round = 0; round < 3; round++) await verifyAll();
+    expect(asked.flat().sort()).toEqual(['alice', 'alice', 'bob', 'bob']);
+  });
+});
