@@ -6,6 +6,6 @@ export type { PublicJwk } from './domain/jwk-set.js';
 export type { Refusal, RefusalCode, RefusalReason } from './domain/refusal.js';
 export type { KeyState, SigningAlgorithm } from './domain/signing-key.js';
 export type { Acceptance, Standing, VerificationKey, VerificationResult } from './domain/verification.js';
-export { type OpenIssuer, type OpenVerifier, openIssuer, openVerifier } from './library.js';
+export { type OpenIssuer, type OpenOptions, type OpenVerifier, openIssuer, openVerifier } from './library.js';
 export type { StoreHealth, VerifierHealth } from './verify/health.js';
 export { createVerifier, type Verifier } from './verify/verifier.js';

@@ -51,6 +51,11 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
   return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
 }
 
+/** Whether the path names what this process was started with open, such as a pipe of the shell: `<(…)`. */
+export function isInherited(path: string): boolean {
+  return /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/.test(path);
+}
+
 interface Found {
   /** Without any link in it. */
   readonly path: string;

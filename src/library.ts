@@ -10,6 +10,11 @@ import type { VerifierHealth } from './verify/health.js';
 import { openLiveVerifier } from './verify/live-verifier.js';
 import type { Verifier } from './verify/verifier.js';
 
+export type OpenOptions = SettingsInput & {
+  /** Whether to read a project file (`jwtctl.yaml`), which is looked for from the working directory, as by the CLI. */
+  projectFile?: boolean;
+};
+
 export interface OpenVerifier extends Verifier {
   /** The keys that a token can be valid under, as a JWK Set (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
   jwkSet(): Promise<{ keys: PublicJwk[] }>;
@@ -32,7 +37,11 @@ export interface OpenVerifier extends Verifier {
  * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
  * is accepted, but for what a near cache holds for another second.
  *
+ * Settings come from `options`, variables, the user file, and the system file. A project file is read only where
+ * `projectFile` is true.
+ *
  * @param options.nearCache default: the setting `verifier.nearCache`, which is off
+ * @param options.projectFile default: false
  * @param options settings that go before those of variables and files, in the nesting of a configuration file:
  * `{ mysql: { url }, redis: { nodes } }`
  * @throws JwtctlError (usage) for a configuration that cannot be used; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
@@ -41,7 +50,7 @@ export interface OpenVerifier extends Verifier {
 export async function openVerifier({
   nearCache,
   ...settings
-}: SettingsInput & { nearCache?: boolean } = {}): Promise<OpenVerifier> {
+}: OpenOptions & { nearCache?: boolean } = {}): Promise<OpenVerifier> {
   const context = await openContext(settings);
   return closingOnFailure(context, async () => {
     const verifier = await openLiveVerifier(context, nearCache === undefined ? {} : { nearCache });
@@ -82,7 +91,7 @@ export interface OpenIssuer {
 }
 
 /** An issuer over the stores that the CLI works with. `options` and errors as with {@link openVerifier}. */
-export async function openIssuer(options: SettingsInput = {}): Promise<OpenIssuer> {
+export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer> {
   const context = await openContext(options);
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
@@ -119,8 +128,14 @@ function lifeOf(context: Context) {
   };
 }
 
-async function openContext(options: SettingsInput): Promise<Context> {
-  const config = await loadConfig({ argument: options, env: process.env, cwd: process.cwd() });
+async function openContext({ projectFile, ...settings }: OpenOptions): Promise<Context> {
+  const config = await loadConfig({
+    argument: settings,
+    env: process.env,
+    cwd: process.cwd(),
+    projectFile: projectFile === true,
+  });
+  if (config.storeNotice !== null) process.emitWarning(config.storeNotice);
   for (const warning of config.warnings) process.emitWarning(warning);
   return createContext({
     settings: config.settings,

@@ -69,6 +69,10 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     if (!globals.isQuiet && globals.format !== 'json') io.stderr.write(`${text}\n`);
   };
   const caution = (text: string) => notice(`Warning: ${text}`);
+  // Also with -q: a stranger may have written the file. Beside JSON stderr holds an error document or nothing.
+  const noteStore = (text: string) => {
+    if (globals.format !== 'json') io.stderr.write(`${text}\n`);
+  };
   const warn = (text: string) => io.stderr.write(`${text}\n`);
   const trace = (text: string) => {
     if (values.verbose === true) io.stderr.write(`${text}\n`);
@@ -79,7 +83,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const closers: Array<() => void> = [];
 
   const config = () => {
-    loaded ??= loadAndWarn(configSources, caution, trace);
+    loaded ??= loadAndWarn(configSources, { caution, noteStore, trace });
     return loaded;
   };
   const context = () => {
@@ -227,11 +231,11 @@ function attributeOf(flag: string): string {
 
 async function loadAndWarn(
   sources: ConfigSources,
-  caution: (text: string) => void,
-  trace: (text: string) => void,
+  { caution, noteStore, trace }: Record<'caution' | 'noteStore' | 'trace', (text: string) => void>,
 ): Promise<Config> {
   const { loadConfig } = await import('./config/load.js');
   const config = await loadConfig(sources);
+  if (config.storeNotice !== null) noteStore(config.storeNotice);
   for (const warning of config.warnings) caution(warning);
   for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
   return config;

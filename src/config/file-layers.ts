@@ -1,9 +1,9 @@
 import { dirname } from 'node:path';
 import { JwtctlError } from '../domain/errors.js';
 import { type ConfigDocument, parseDocument } from './document.js';
-import { type FileText, judgeSafety } from './files.js';
+import type { FileText } from './files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';
-import type { Origin } from './origin.js';
+import { type Origin, originText } from './origin.js';
 import type { Places } from './places.js';
 
 /** What a file says: outside its profiles, and in each of them. All of it is checked, whichever profile is chosen. */
@@ -17,8 +17,7 @@ export interface FileLayers {
 
 const PROFILE_NAME = /^[\w.-]{1,64}$/;
 
-/** @param ownUid who runs jwtctl; null where files have no such owners (Windows) */
-export async function fileLayers(file: FileText, places: Places, ownUid: number | null): Promise<FileLayers> {
+export async function fileLayers(file: FileText, places: Places): Promise<FileLayers> {
   const document = await parseDocument(file.path, file.text);
   if (document instanceof JwtctlError) {
     return {
@@ -43,9 +42,16 @@ export async function fileLayers(file: FileText, places: Places, ownUid: number 
     }
   }
 
-  const sensitive = [base, ...profiles.values()].flatMap((layer) => layer.assignments.filter(isSensitive));
-  const safety = judgeSensitive(file, sensitive, places, ownUid);
-  return { base, profiles, problems: [...problems, ...safety.problems], warnings: safety.warnings };
+  const layers = [base, ...profiles.values()];
+  if (file.kind === 'project') problems.push(...layers.flatMap((layer) => dropForbidden(layer, places)));
+  const sensitive = layers.flatMap((layer) => layer.assignments).find(isSensitive);
+  const warnings =
+    sensitive === undefined || file.readableByOthers === null
+      ? []
+      : [
+          `${file.path} holds ${sensitive.setting.path}, and others can read it. Run \`${file.readableByOthers}\`.`,
+        ];
+  return { base, profiles, problems, warnings };
 }
 
 function originIn(file: FileText, document: ConfigDocument, profile: string | null) {
@@ -58,55 +64,30 @@ function originIn(file: FileText, document: ConfigDocument, profile: string | nu
   });
 }
 
-/** Whether this file may hold the secrets and commands that it holds. */
-function judgeSensitive(
-  file: FileText,
-  sensitive: readonly Assignment[],
-  places: Places,
-  ownUid: number | null,
-): { problems: JwtctlError[]; warnings: string[] } {
-  const [first] = sensitive;
-  if (first === undefined) return { problems: [], warnings: [] };
-  if (file.kind === 'project') {
-    return { problems: sensitive.map((assignment) => inProjectFile(assignment, places)), warnings: [] };
-  }
-  const repair = `chmod 600 ${file.path}`;
-  const holds = `${file.path} holds ${first.setting.path}`;
-  const unsafe = (why: string, hint: string) => ({
-    problems: [
-      new JwtctlError('usage', 'ERR_CONFIG_FILE_UNSAFE', `${holds}, and ${why}.`, {
-        hint,
-        details: { file: file.path, setting: first.setting.path },
-      }),
-    ],
-    warnings: [],
-  });
-  switch (judgeSafety(file, ownUid)) {
-    case 'others_own':
-      return unsafe(
-        'it belongs to another user, who could change it',
-        `Run \`chown ${ownUid} ${file.path}\`.`,
-      );
-    case 'others_write':
-      return unsafe('others may write it', `Look what it holds, then run \`${repair}\`.`);
-    case 'others_read':
-      return { problems: [], warnings: [`${holds}, and others may read it; run \`${repair}\`.`] };
-    case 'safe':
-      return { problems: [], warnings: [] };
-  }
+/** Takes out what a project file cannot set, so that nothing is done with it, and returns the errors. */
+function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
+  const given = layer.assignments.splice(0);
+  layer.assignments.push(...given.filter(mayStandInProjectFile));
+  return given
+    .filter((assignment) => !mayStandInProjectFile(assignment))
+    .map((assignment) => notInProjectFile(assignment, places));
 }
 
-/** Whoever can write into a directory could otherwise run commands as, or answer for, whoever works in it. */
-function inProjectFile({ setting, origin }: Assignment, places: Places): JwtctlError {
-  const what = setting.class === 'command' ? 'commands or SQL' : 'secrets';
-  const withPassword = setting.class === 'plain' ? ' with a password' : '';
-  const place = origin.line === null ? origin.name : `${origin.name}:${origin.line}`;
+/** A repository that was cloned brings its project file along: that must not choose what is sent, run, or accepted. */
+function mayStandInProjectFile(assignment: Assignment): boolean {
+  return assignment.setting.inProjectFile && !isSensitive(assignment);
+}
+
+function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {
+  const { setting, origin } = assignment;
+  const withPassword = setting.class === 'plain' && isSensitive(assignment) ? ' with a password' : '';
+  const others = setting.flag === null ? setting.variable : `${setting.flag} or ${setting.variable}`;
   return new JwtctlError(
     'usage',
-    'ERR_CONFIG_SECRET_IN_PROJECT_FILE',
-    `${place}: ${setting.path}${withPassword} cannot be set by a project file, which holds no ${what}.`,
+    isSensitive(assignment) ? 'ERR_CONFIG_SECRET_IN_PROJECT_FILE' : 'ERR_CONFIG_NOT_IN_PROJECT_FILE',
+    `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`,
     {
-      hint: `Set it in ${places.userFile} (mode 0600) or with the variable ${setting.variable}.`,
+      hint: `Set it in ${places.userFile} or ${places.systemFile}, or with ${others}. A file that you name with --config can set it too.`,
       details: { setting: setting.path, file: origin.name, line: origin.line },
     },
   );

@@ -1,8 +1,10 @@
-import { closeSync, fstatSync, openSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { JwtctlError } from '../domain/errors.js';
+import { type FileFault, isInherited, readJudged } from '../judged-file.js';
 
-/** Where a file was found decides how far it is trusted: a project file cannot set secrets or commands. */
+/** Where a file was found decides what it may set: a project file only a few settings. */
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
 
 export interface ConfigFile {
@@ -14,14 +16,16 @@ export interface ConfigFile {
 
 export interface FileText extends ConfigFile {
   readonly text: string;
-  readonly mode: number;
-  readonly ownerUid: number;
+  /** A command that keeps others from reading the file; null where they cannot read it. */
+  readonly readableByOthers: string | null;
 }
 
 export interface FileSearch {
   /** `--config` or its variable, absolute: read instead of all others. */
   readonly explicit: string | null;
-  readonly cwd: string;
+  /** Where a project file is looked for; null for nowhere. */
+  readonly cwd: string | null;
+  readonly homeDir: string;
   readonly userFile: string;
   readonly systemFile: string;
 }
@@ -29,49 +33,35 @@ export interface FileSearch {
 export interface FoundFiles {
   /** All that were considered, the strongest first. */
   readonly considered: ConfigFile[];
-  /** Those of them that exist. */
+  /** Those of them that exist and that only the account and root can change. */
   readonly texts: FileText[];
   readonly problems: JwtctlError[];
   readonly warnings: string[];
 }
 
 const PROJECT_NAMES = ['jwtctl.yaml', 'jwtctl.yml', 'jwtctl.json'];
-const OTHERS_WRITE = 0o022;
-const OTHERS_READ = 0o044;
+const MAX_BYTES = 1_048_576;
 
-export function findFiles(search: FileSearch): FoundFiles {
+export async function findFiles(search: FileSearch): Promise<FoundFiles> {
   const found: FoundFiles = { considered: [], texts: [], problems: [], warnings: [] };
   if (search.explicit !== null) {
-    if (!take(found, 'explicit', search.explicit)) found.problems.push(missing(search.explicit));
+    if (!(await take(found, 'explicit', search.explicit))) found.problems.push(missing(search.explicit));
     return found;
   }
-  const project = nearestProjectFiles(search.cwd);
-  take(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
-  if (project.length > 1)
-    found.warnings.push(`${project[0]} is used; ${project.slice(1).join(' and ')} beside it is not.`);
-  take(found, 'user', search.userFile);
-  take(found, 'system', search.systemFile);
+  if (search.cwd !== null) {
+    const project = nearestProjectFiles(search.cwd, search.homeDir);
+    await take(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
+    if (project.length > 1)
+      found.warnings.push(`${project[0]} is used; ${project.slice(1).join(' and ')} beside it is not.`);
+  }
+  await take(found, 'user', search.userFile);
+  await take(found, 'system', search.systemFile);
   return found;
 }
 
-/**
- * Why a file with a secret or a command in it cannot be trusted, or what should be changed about it.
- *
- * @param ownUid null where there are no such owners (Windows)
- */
-export function judgeSafety(
-  file: { mode: number; ownerUid: number },
-  ownUid: number | null,
-): 'safe' | 'others_own' | 'others_write' | 'others_read' {
-  if (ownUid === null) return 'safe';
-  if (file.ownerUid !== ownUid && file.ownerUid !== 0) return 'others_own';
-  if ((file.mode & OTHERS_WRITE) !== 0) return 'others_write';
-  return (file.mode & OTHERS_READ) !== 0 ? 'others_read' : 'safe';
-}
-
 /** Reads the file into `found`; false where there is none. */
-function take(found: FoundFiles, kind: FileKind, path: string): boolean {
-  const read = readText(path);
+async function take(found: FoundFiles, kind: FileKind, path: string): Promise<boolean> {
+  const read = await readText(kind, path);
   const exists = read !== 'missing';
   found.considered.push({ kind, path, exists });
   if (read instanceof JwtctlError) found.problems.push(read);
@@ -79,13 +69,23 @@ function take(found: FoundFiles, kind: FileKind, path: string): boolean {
   return exists;
 }
 
-/** One descriptor for all, so that what is judged is what was read. */
-function readText(path: string): Pick<FileText, 'text' | 'mode' | 'ownerUid'> | 'missing' | JwtctlError {
-  let descriptor: number | undefined;
+/**
+ * Whoever can change a configuration file chooses where passwords are sent, so that every one of them is judged, whatever it
+ * holds.
+ */
+async function readText(
+  kind: FileKind,
+  path: string,
+): Promise<Pick<FileText, 'text' | 'readableByOthers'> | 'missing' | JwtctlError> {
   try {
-    descriptor = openSync(path, 'r');
-    const { mode, uid } = fstatSync(descriptor);
-    return { text: readFileSync(descriptor, 'utf8'), mode, ownerUid: uid };
+    // A shell opened it: `--config <(sops --decrypt config.yaml)`.
+    if (kind === 'explicit' && isInherited(path)) {
+      return { text: await readFile(path, 'utf8'), readableByOthers: null };
+    }
+    const { bytes, isTooLarge, fault, readableByOthers } = await readJudged(path, MAX_BYTES);
+    if (fault !== null) return unsafe(kind, path, fault);
+    if (isTooLarge) return tooLarge(path);
+    return { text: bytes.toString('utf8'), readableByOthers };
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
@@ -99,9 +99,26 @@ function readText(path: string): Pick<FileText, 'text' | 'mode' | 'ownerUid'> | 
         cause,
       },
     );
-  } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
   }
+}
+
+function unsafe(kind: FileKind, path: string, { reason, remedy }: FileFault): JwtctlError {
+  const what = kind === 'project' ? 'project file' : 'configuration file';
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_FILE_UNSAFE',
+    `The ${what} ${path} cannot be trusted: ${reason}.`,
+    { hint: remedy, details: { file: path } },
+  );
+}
+
+function tooLarge(path: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_FILE_UNREADABLE',
+    `The configuration file ${path} holds more than ${MAX_BYTES} bytes.`,
+    { hint: 'Name another file with --config.', details: { file: path } },
+  );
 }
 
 function missing(path: string): JwtctlError {
@@ -116,11 +133,24 @@ function missing(path: string): JwtctlError {
   );
 }
 
-/** Those of the nearest directory that has any, the one that counts first. */
-function nearestProjectFiles(cwd: string): string[] {
-  for (let directory = cwd; ; directory = dirname(directory)) {
-    const files = PROJECT_NAMES.map((name) => join(directory, name)).filter(isFile);
-    if (files.length > 0 || dirname(directory) === directory) return files;
+/** Those of the nearest folder that has any, the one that counts first. */
+function nearestProjectFiles(cwd: string, homeDir: string): string[] {
+  for (const folder of projectFolders(cwd, homeDir)) {
+    const files = PROJECT_NAMES.map((name) => join(folder, name)).filter(isFile);
+    if (files.length > 0) return files;
+  }
+  return [];
+}
+
+/** From the working directory up to the repository's root or the home folder; outside of both the working directory alone. */
+function projectFolders(cwd: string, homeDir: string): string[] {
+  const folders: string[] = [];
+  for (let folder = cwd; ; folder = dirname(folder)) {
+    folders.push(folder);
+    // An account without a home folder has `/` for one.
+    const isHome = folder === homeDir && folder !== '/';
+    if (isHome || existsSync(join(folder, '.git'))) return folders;
+    if (dirname(folder) === folder) return [cwd];
   }
 }
 

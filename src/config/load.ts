@@ -5,6 +5,7 @@ import { type ConfigFile, findFiles } from './files.js';
 import { flagsLayer, type Layer, treeLayer, variablesLayer } from './layers.js';
 import type { Origin } from './origin.js';
 import { absolutePath, type Environment, type Places, placesOf } from './places.js';
+import { projectStoreNotice, secretsForProjectStores } from './project-store.js';
 import { resolveLayers } from './resolve.js';
 import type { SettingPath, Settings, SettingsInput } from './settings.js';
 
@@ -20,6 +21,8 @@ export interface ConfigSources {
   readonly env: Environment;
   /** Absolute. The project file is searched from here upward. */
   readonly cwd: string;
+  /** Whether a project file is looked for at all. Default: true */
+  readonly projectFile?: boolean | undefined;
   /** Instead of `$HOME` or the account's own. */
   readonly homeDir?: string | undefined;
   /** Instead of `/etc/jwtctl/config.yaml`. */
@@ -33,6 +36,8 @@ export interface Config {
   readonly files: readonly ConfigFile[];
   /** For a person, each with what to do. */
   readonly warnings: readonly string[];
+  /** For a person, where a project file says which store is used; else null. */
+  readonly storeNotice: string | null;
   readonly profile: string | null;
 }
 
@@ -44,8 +49,10 @@ export interface Config {
  * - `ERR_CONFIG_FILE_MISSING`: the file named by `--config` is not there
  * - `ERR_CONFIG_FILE_UNREADABLE`: a file is there and cannot be read
  * - `ERR_CONFIG_SYNTAX`: a file is neither YAML nor JSON
- * - `ERR_CONFIG_FILE_UNSAFE`: a file with a secret or command belongs to another user or can be written by others
+ * - `ERR_CONFIG_FILE_UNSAFE`: somebody besides the account and root could change a file
  * - `ERR_CONFIG_SECRET_IN_PROJECT_FILE`, `ERR_CONFIG_SECRET_IN_FLAG`: a secret or a command where it must not stand
+ * - `ERR_CONFIG_NOT_IN_PROJECT_FILE`: a setting that a project file cannot set
+ * - `ERR_CONFIG_PROJECT_STORE_SECRET`: a secret from another place would be sent to a store that a project file sets
  * - `ERR_CONFIG_UNKNOWN_KEY`, `ERR_CONFIG_UNKNOWN_VARIABLE`, `ERR_CONFIG_PROFILE_UNKNOWN`: there is no such thing
  * - `ERR_CONFIG_VALUE_INVALID`: a value is not of its kind, or contradicts another
  * - `ERR_CONFIG_INCOMPLETE`: a setting needs another one that is not set
@@ -81,9 +88,21 @@ export async function readConfig(
     ...files.problems,
     ...conflicts,
   ];
-  if (problems.length === 0) problems.push(...contradictions(settings, origins));
+  if (problems.length === 0) {
+    problems.push(
+      ...contradictions(settings, origins),
+      ...secretsForProjectStores(origins, files.considered),
+    );
+  }
   return {
-    config: { settings, origins, files: files.considered, warnings: files.warnings, profile: files.profile },
+    config: {
+      settings,
+      origins,
+      files: files.considered,
+      warnings: files.warnings,
+      storeNotice: projectStoreNotice(origins, files.considered),
+      profile: files.profile,
+    },
     problems,
   };
 }
@@ -101,9 +120,8 @@ async function readFiles(sources: ConfigSources, places: Places): Promise<ReadFi
   const { env, cwd } = sources;
   const named = sources.configFile ?? (env.JWTCTL_CONFIG || null);
   const explicit = named === null ? null : (absolutePath(named, cwd, places) ?? named);
-  const found = findFiles({ explicit, cwd, userFile: places.userFile, systemFile: places.systemFile });
-  const ownUid = process.getuid?.() ?? null;
-  const files = await Promise.all(found.texts.map((file) => fileLayers(file, places, ownUid)));
+  const found = await findFiles({ explicit, cwd: sources.projectFile === false ? null : cwd, ...places });
+  const files = await Promise.all(found.texts.map((file) => fileLayers(file, places)));
 
   const profile = sources.profile ?? (env.JWTCTL_PROFILE || null);
   const problems = [...found.problems];

@@ -18,8 +18,8 @@ import type { Nest, NestOptional } from './nesting.js';
 
 /**
  * - `plain`: may stand anywhere
- * - `secret`: masked wherever it is shown, has no flag, and cannot stand in a project file
- * - `command`: runs with the rights of whoever runs jwtctl, so it has no flag and cannot stand in a project file either
+ * - `secret`: masked wherever it is shown, and has no flag
+ * - `command`: runs with the rights of whoever runs jwtctl, so it has no flag either
  */
 export type SettingClass = 'plain' | 'secret' | 'command';
 
@@ -32,6 +32,8 @@ interface Declaration {
   readonly masked?: true;
   /** Where it is not the path in capitals. */
   readonly variable?: string;
+  /** Whether a project file may set it. */
+  readonly inProjectFile?: true;
   /** Settings that name the same, of which the one from the strongest source counts. */
   readonly alternative?: string;
   readonly doc: string;
@@ -59,6 +61,7 @@ const DECLARATIONS = {
   },
   'mysql.url': {
     kind: mysqlUrl,
+    inProjectFile: true,
     doc: 'The MySQL or MariaDB database that holds keys, users and logs.',
   },
   'mysql.passwordFile': { kind: path, doc: "A file with the MySQL account's password." },
@@ -72,11 +75,13 @@ const DECLARATIONS = {
   'mysql.tls.key': { kind: path, doc: "PEM file of the client certificate's private key for MySQL." },
   'redis.nodes': {
     kind: nodes,
+    inProjectFile: true,
     doc: 'Some nodes of the Redis Cluster that holds the token registry; the rest is discovered.',
   },
   'redis.mode': {
     kind: oneOf('cluster', 'standalone'),
     fallback: 'cluster',
+    inProjectFile: true,
     doc: 'Whether redis.nodes leads to a cluster or is one server.',
   },
   'redis.username': { kind: LINE, doc: 'The ACL user for Redis.' },
@@ -103,7 +108,12 @@ const DECLARATIONS = {
     kind: natMap,
     doc: 'Where to reach a node that the cluster announces under an address that cannot be reached from here.',
   },
-  'redis.prefix': { kind: PREFIX, fallback: 'jwt', doc: 'What the names of all keys in Redis begin with.' },
+  'redis.prefix': {
+    kind: PREFIX,
+    fallback: 'jwt',
+    inProjectFile: true,
+    doc: 'What the names of all keys in Redis begin with.',
+  },
   data: {
     kind: path,
     fallback: '$XDG_DATA_HOME/jwtctl/jwtctl.db',
@@ -128,13 +138,19 @@ const DECLARATIONS = {
     alternative: 'the master keyring',
     doc: 'The master keyring itself.',
   },
-  'token.issuer': { kind: LINE, fallback: 'jwtctl', doc: 'The iss of every token.' },
+  'token.issuer': { kind: LINE, fallback: 'jwtctl', inProjectFile: true, doc: 'The iss of every token.' },
   'token.audience': {
     kind: LINE,
     fallback: 'user',
+    inProjectFile: true,
     doc: 'The aud of a token for which none is given, and the one that verifying expects.',
   },
-  'token.ttl': { kind: duration(), fallback: '1h', doc: 'The lifetime of a token for which none is given.' },
+  'token.ttl': {
+    kind: duration(),
+    fallback: '1h',
+    inProjectFile: true,
+    doc: 'The lifetime of a token for which none is given.',
+  },
   'token.maxTtl': {
     kind: duration(),
     fallback: '24h',
@@ -145,20 +161,28 @@ const DECLARATIONS = {
     fallback: '5s',
     doc: "How far the clocks of issuers and verifiers may differ when a token's times are checked.",
   },
-  'keys.bits': { kind: integer(2048, 8192), fallback: '2048', doc: 'The modulus length of a new RSA key.' },
+  'keys.bits': {
+    kind: integer(2048, 8192),
+    fallback: '2048',
+    inProjectFile: true,
+    doc: 'The modulus length of a new RSA key.',
+  },
   'keys.algorithm': {
     kind: oneOf(...SIGNING_ALGORITHMS),
     fallback: 'RS256',
+    inProjectFile: true,
     doc: 'The signature algorithm (alg) of a new key.',
   },
   'keys.rotateAfter': {
     kind: duration(),
     fallback: '30d',
+    inProjectFile: true,
     doc: 'The age at which the active key is due for rotation.',
   },
   'keys.publishLead': {
     kind: duration(),
     fallback: '10m',
+    inProjectFile: true,
     doc: 'How long a key stands in the JWK Set before it signs; at least as long as verifiers keep the set.',
   },
   'users.source': {
@@ -273,6 +297,7 @@ export interface Setting {
   /** `--token-max-ttl`; null for secrets and commands. */
   readonly flag: string | null;
   readonly alternative: string | null;
+  readonly inProjectFile: boolean;
   readonly doc: string;
 }
 
@@ -287,6 +312,7 @@ export const SETTINGS: readonly Setting[] = Object.entries<Declaration>(DECLARAT
     variable: declared.variable ?? `JWTCTL_${words(name).join('_').toUpperCase()}`,
     flag: (declared.class ?? 'plain') === 'plain' ? `--${words(name).join('-')}` : null,
     alternative: declared.alternative ?? null,
+    inProjectFile: declared.inProjectFile === true,
     doc: declared.doc,
   }),
 );

@@ -42,14 +42,14 @@ export interface ConfigVerdict {
 /** Loads the configuration, and also checks that the stores are configured in full and the files it names can be read. */
 export async function validateConfig(sources: ConfigSources): Promise<ConfigVerdict> {
   const { config, problems } = await readConfig(sources);
-  const { settings, warnings, files } = config;
+  const { settings, storeNotice, files } = config;
   // A store that seems to be missing may only have failed to be read.
   const stores = problems.length === 0 ? incompleteStores(settings) : null;
-  const readers: string[] = [];
-  const faults = await namedFileFaults(settings, (text) => readers.push(text));
+  const warnings = [...(storeNotice === null ? [] : [storeNotice]), ...config.warnings];
+  const faults = await namedFileFaults(settings, (text) => warnings.push(text));
   return {
     problems: [...problems, ...(stores === null ? [] : [stores]), ...faults],
-    warnings: [...warnings, ...readers],
+    warnings,
     files,
   };
 }

@@ -10,7 +10,7 @@ afterAll(() => {
   for (const root of opened.splice(0)) rmSync(root, { recursive: true, force: true });
 });
 
-/** A folder with a home, a project two levels deep and a system file's place, where nothing of the real machine is seen. */
+/** A folder with a home, a repository two levels deep and a system file's place, where nothing of the real machine is seen. */
 export class Workspace {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-config-')));
   readonly home = join(this.root, 'home');
@@ -22,6 +22,7 @@ export class Workspace {
   constructor() {
     opened.push(this.root);
     mkdirSync(this.cwd, { recursive: true });
+    mkdirSync(join(this.root, 'project', '.git'));
     mkdirSync(this.home, { recursive: true });
   }
 

@@ -1,0 +1,60 @@
+import { JwtctlError } from '../domain/errors.js';
+import type { ConfigFile } from './files.js';
+import { type Origin, originText } from './origin.js';
+import { SETTINGS, type SettingPath } from './settings.js';
+
+type Origins = Readonly<Record<SettingPath, Origin>>;
+
+const STORES: ReadonlyArray<{ group: string; addresses: readonly SettingPath[] }> = [
+  { group: 'mysql.', addresses: ['mysql.url'] },
+  { group: 'redis.', addresses: ['redis.nodes', 'redis.mode'] },
+];
+
+/** What may come from another place, beside the settings of a project file: the server learns nothing secret from these. */
+const HARMLESS: ReadonlySet<SettingPath> = new Set([
+  'mysql.tls.enabled',
+  'mysql.tls.ca',
+  'redis.tls.enabled',
+  'redis.tls.ca',
+  'redis.username',
+  'redis.natMap',
+]);
+
+/** Where a project file leads to a store: a stranger may have written the file, so that no secret may follow. */
+export function secretsForProjectStores(origins: Origins, files: readonly ConfigFile[]): JwtctlError[] {
+  return STORES.flatMap(({ group, addresses }) => {
+    const address = addresses.find((path) => isFromProjectFile(origins[path], files));
+    const secret = SETTINGS.find(
+      ({ path, inProjectFile }) =>
+        path.startsWith(group) && !inProjectFile && !HARMLESS.has(path) && origins[path].source !== 'default',
+    );
+    if (address === undefined || secret === undefined) return [];
+    return [secretForProjectStore(address, secret.path, origins)];
+  });
+}
+
+/** Names the stores that a project file leads to; null where it leads to none. */
+export function projectStoreNotice(origins: Origins, files: readonly ConfigFile[]): string | null {
+  const set = STORES.flatMap(({ addresses }) => addresses).filter((setting) =>
+    isFromProjectFile(origins[setting], files),
+  );
+  const [first] = set;
+  return first === undefined ? null : `The project file ${origins[first].name} sets ${set.join(' and ')}.`;
+}
+
+function isFromProjectFile({ source, name }: Origin, files: readonly ConfigFile[]): boolean {
+  return source === 'file' && files.some(({ kind, path }) => kind === 'project' && path === name);
+}
+
+function secretForProjectStore(address: SettingPath, secret: SettingPath, origins: Origins): JwtctlError {
+  const file = origins[address].name;
+  return new JwtctlError(
+    'usage',
+    'ERR_CONFIG_PROJECT_STORE_SECRET',
+    `${address} comes from the project file ${originText(origins[address])}, and ${secret} from ${originText(origins[secret])}: a secret is never used at an address that a project file sets.`,
+    {
+      hint: `Set ${address} where ${secret} is set. Or, if you trust the file, name it with --config ${file}: it is then the only one that is read.`,
+      details: { settings: [address, secret], file },
+    },
+  );
+}

@@ -1,0 +1,159 @@
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { cli, temporaryFolder } from '../support/cli.js';
+import { spawnProgram } from '../support/spawned.js';
+
+const DIST = new URL('../../dist/index.js', import.meta.url).href;
+const SECRET = 'Secr3t-of-the-administrator';
+const NOBODY = 65_534;
+const isRoot = process.geteuid?.() === 0;
+
+/** Somebody's server, which takes whatever it is sent and answers nothing. */
+const stranger = { port: 0, connections: 0, received: '' };
+const sockets = new Set<Socket>();
+const server = createServer((socket) => {
+  sockets.add(socket);
+  stranger.connections += 1;
+  socket
+    .on('error', () => {})
+    .on('data', (bytes) => {
+      stranger.received += bytes.toString('latin1');
+    });
+});
+beforeAll(async () => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  stranger.port = (server.address() as AddressInfo).port;
+});
+beforeEach(() => Object.assign(stranger, { connections: 0, received: '' }));
+afterAll(() => {
+  for (const socket of sockets) socket.destroy();
+  server.close();
+});
+
+const leadingAway = (more = '') =>
+  `redis: {nodes: '127.0.0.1:${stranger.port}'${more}}\nmysql: {url: mysql://app@127.0.0.1:${stranger.port}/jwt}\n`;
+
+function shellBeside(text: string, env: Record<string, string> = {}) {
+  const shell = cli({ env: { JWTCTL_TIMEOUT: '1s', ...env } });
+  const file = join(shell.home, 'jwtctl.yaml');
+  writeFileSync(file, text, { mode: 0o600 });
+  const secret = join(shell.home, 'secret');
+  writeFileSync(secret, `${SECRET}\n`, { mode: 0o600 });
+  return { shell, file, secret };
+}
+
+describe('a project file that leads to the server of a stranger', () => {
+  test.each([
+    ", mode: standalone, passwordFile: 'secret'",
+    ", mode: standalone, passwordFile: '/proc/self/environ'",
+    ", mode: standalone, username: a, natMap: {'a:1': 'b:2'}",
+    ", tls: {key: 'secret', cert: 'secret'}",
+  ])('cannot name what is sent there: %s', async (more) => {
+    const { shell, file } = shellBeside(leadingAway(more));
+    for (const words of [
+      ['cache', 'nodes'],
+      ['keys', 'list'],
+      ['config', 'show'],
+      ['config', 'validate'],
+    ]) {
+      const { exitCode, stdout, stderr } = await shell.run(...words);
+      expect(exitCode).toBe(2);
+      expect(stdout + stderr).toContain(file);
+      expect(stdout + stderr).not.toContain(SECRET);
+    }
+    expect(stranger).toMatchObject({ connections: 0, received: '' });
+  });
+
+  test.each([
+    ['JWTCTL_REDIS_PASSWORD', 'redis.password', 'redis.nodes', ['cache', 'nodes']],
+    ['JWTCTL_REDIS_PASSWORD_FILE', 'redis.passwordFile', 'redis.nodes', ['cache', 'nodes']],
+    ['JWTCTL_MYSQL_PASSWORD_FILE', 'mysql.passwordFile', 'mysql.url', ['db', 'status']],
+  ])('gets nothing of %s', async (variable, setting, address, words) => {
+    const { shell, file, secret } = shellBeside(leadingAway());
+    shell.env[variable] = variable.endsWith('FILE') ? secret : SECRET;
+    const refused = await shell.run(...words, '--json');
+    expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIG_PROJECT_STORE_SECRET']);
+    for (const text of [setting, address, variable, file]) expect(refused.error().message).toContain(text);
+    expect(refused.error().hint).toContain(`--config ${file}`);
+    const validated = await shell.json('config', 'validate').catch((error) => String(error));
+    expect(validated).toContain('Exit 2');
+    expect((await shell.run('config', 'show')).exitCode).toBe(2);
+    expect(stranger).toMatchObject({ connections: 0, received: '' });
+
+    // Who names the file trusts it.
+    await shell.run(...words, '--config', file);
+    expect(stranger.connections).toBeGreaterThan(0);
+  });
+
+  test('is told on stderr, once, in one line, also with -q; beside JSON stderr stays a document', async () => {
+    const { shell, file } = shellBeside(leadingAway());
+    for (const form of [[], ['-q'], ['-o', 'ndjson']]) {
+      const { exitCode, stderr } = await shell.run('cache', 'nodes', ...form);
+      expect(exitCode).toBe(4);
+      const lines = stderr.split('\n').filter((line) => line.includes(file));
+      expect(lines).toEqual([`The project file ${file} sets mysql.url and redis.nodes.`]);
+    }
+    expect((await shell.run('cache', 'nodes', '--json')).error().code).toMatch(/^ERR_/);
+    expect(stranger.received).not.toContain('AUTH');
+  });
+
+  test('does not pass where others can write it or its folder', async () => {
+    const { shell, file } = shellBeside(leadingAway());
+    chmodSync(file, 0o666);
+    expect((await shell.run('cache', 'nodes', '--json')).error().code).toBe('ERR_CONFIG_FILE_UNSAFE');
+    chmodSync(file, 0o600);
+    chmodSync(shell.home, 0o777);
+    expect((await shell.run('cache', 'nodes', '--json')).error().code).toBe('ERR_CONFIG_FILE_UNSAFE');
+    expect(stranger.connections).toBe(0);
+  });
+
+  test.skipIf(!isRoot)('does not pass where it belongs to somebody else', async () => {
+    const { shell, file } = shellBeside(leadingAway());
+    chownSync(file, NOBODY, NOBODY);
+    const { exitCode, error } = await shell.run('token', 'revoke', '--sub', 'alice', '--all', '--json');
+    expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_FILE_UNSAFE']);
+    expect(stranger.connections).toBe(0);
+  });
+});
+
+describe('the library', () => {
+  async function opened(call: string, text: string) {
+    const home = temporaryFolder();
+    const cwd = join(home, 'project');
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, 'jwtctl.yaml'), text, { mode: 0o600 });
+    const program = `
+      const { openVerifier, openIssuer } = await import('${DIST}');
+      console.log((await ${call}.catch((error) => error)).code);`;
+    const env = { HOME: home, JWTCTL_TIMEOUT: '1s' };
+    const words = ['--input-type=module', '-e', program];
+    const { stdout, stderr } = await spawnProgram(process.execPath, words, { env, cwd });
+    return { code: stdout.trim(), stderr };
+  }
+
+  test.each([
+    'openVerifier()',
+    'openIssuer()',
+    "openVerifier({ projectFile: 'true' })",
+    'openIssuer({ projectFile: 1 })',
+  ])('reads no project file that it is not told to read: %s', async (call) => {
+    expect(await opened(call, leadingAway())).toEqual({ code: 'ERR_NO_STORE', stderr: '' });
+    expect(stranger.connections).toBe(0);
+  });
+
+  test.each(['openVerifier', 'openIssuer'])('%s reads it where it is told to, and says so', async (open) => {
+    const { code, stderr } = await opened(`${open}({ projectFile: true })`, leadingAway());
+    expect(code).toMatch(/^ERR_MYSQL/);
+    expect(stderr).toContain('sets mysql.url and redis.nodes.');
+    expect(stranger.connections).toBeGreaterThan(0);
+    const secret = await opened(
+      `${open}({ projectFile: true, redis: { password: '${SECRET}' } })`,
+      leadingAway(),
+    );
+    expect(secret.code).toBe('ERR_CONFIG_PROJECT_STORE_SECRET');
+  });
+});
