@@ -156,12 +156,10 @@ export function enabledUser(user: User | null, sub: string): User {
       hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
     });
   }
-  if (user.status === 'disabled') {
-    throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
-      hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
-    });
-  }
-  return user;
+  if (user.status === 'enabled') return user;
+  throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
+    hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
+  });
 }
 
 /** The first second from `now` on whose tokens no revocation covers. */

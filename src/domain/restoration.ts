@@ -230,8 +230,7 @@ function judge(
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
   if (events.covers({ ...entry, kid: key.kid })) return 'revoked';
   if (user === undefined) return 'userUnknown';
-  if (user.status === 'disabled') return 'userDisabled';
-  return { entry, key, user };
+  return user.status === 'enabled' ? { entry, key, user } : 'userDisabled';
 }
 
 function isUsable({ sub, jti }: ManifestEntry): boolean {

@@ -197,7 +197,7 @@ const CACHE_ATTEMPTS = 3;
 /** Whether the security log tells of a change that what the directory said does not know of yet. */
 export function isOvertaken(said: { version: number } | null, change: UserChange | null): boolean {
   if (change === null) return false;
-  return said === null ? change.type !== 'user_removed' : change.version > said.version;
+  return said === null ? change.type !== 'user_removed' : !(said.version >= change.version);
 }
 
 /** A registry that takes no writes now has given its answer all the same. */

@@ -1,5 +1,10 @@
 export type UserStatus = 'enabled' | 'disabled';
 
+/** What a store says of a user: whatever is not `enabled` to the byte is `disabled`. */
+export function toUserStatus(stored: unknown): UserStatus {
+  return stored === 'enabled' ? 'enabled' : 'disabled';
+}
+
 export interface User {
   sub: string;
   name: string | null;

@@ -162,7 +162,8 @@ class StoreVerifier implements LiveVerifier {
       return this.#during(this.#verifyUnknown(token));
     this.#signatures.hits += 1;
     const now = this.#ports.clock.now();
-    if (now < known.validFrom || now >= known.validUntil) return this.#during(this.#verifyTimes(known, now));
+    if (!(now >= known.validFrom && now < known.validUntil))
+      return this.#during(this.#verifyTimes(known, now));
     if (this.#isHeld(known, now)) {
       this.#verdicts.hits += 1;
       return Promise.resolve(known.acceptance);

@@ -92,3 +92,34 @@ describe.each(BACKENDS)('users that are kept elsewhere, on %s', (backend) => {
     expect(await refusalOf(stores, token)).toMatchObject({ exitCode: 1, code: 'ERR_USER_UNKNOWN' });
   });
 });
+
+describe.each(BACKENDS)('a user whose status somebody else wrote, on %s', (backend) => {
+  let stores: Stores;
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate');
+  });
+  afterAll(() => stores?.close());
+
+  test.each(['suspended', 'Disabled', 'blocked', ''])(
+    "'%s' gets no token, and none of theirs holds",
+    async (status) => {
+      const sub = `user-${status}`;
+      await stores.json('users', 'add', sub);
+      const { token } = await stores.json('token', 'issue', '--sub', sub);
+      await stores.query(`UPDATE users SET status = '${status}' WHERE sub = '${sub}'`);
+      stores.clock.advance(STATUS_TTL_SECONDS);
+
+      const verified = await stores.run('token', 'verify', token, '--json');
+      expect([verified.exitCode, verified.json().error.code]).toEqual([1, 'ERR_USER_DISABLED']);
+      const issued = await stores.run('token', 'issue', '--sub', sub, '--json');
+      expect([issued.exitCode, issued.error().code]).toEqual([3, 'ERR_USER_DISABLED']);
+      const bulk = await stores.run({ stdin: `${sub}\n` }, 'token', 'issue', '--sub-file', '-');
+      expect([bulk.exitCode, bulk.stdout]).toEqual([5, '']);
+      const registered = await stores.run('token', 'register', token, '--json');
+      expect([registered.exitCode, registered.error().code]).toEqual([1, 'ERR_USER_DISABLED']);
+      expect(await stores.json('users', 'show', sub)).toMatchObject({ status: 'disabled' });
+    },
+  );
+});

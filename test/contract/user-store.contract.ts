@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import type { UserStore } from '../../src/domain/ports.js';
+import type { UserStatus, UserStore } from '../../src/domain/ports.js';
 import { collect } from '../support/collect.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
@@ -236,6 +236,32 @@ export function userStoreContract(engine: SqlEngine): void {
 
       test('of a user that does not exist is null', async () => {
         expect(await users.setStatus('alice', 'disabled', AT)).toBeNull();
+      });
+    });
+
+    describe("a status that is not 'enabled' to the byte", () => {
+      const OTHERS = ['suspended', 'Disabled', 'Enabled', 'ENABLED', 'enabled ', ' enabled', '', '1'];
+      const planted = async () => {
+        const rows = OTHERS.map((status, index) => ({ ...row(`u${index}`), status: status as UserStatus }));
+        await opened.db.insertInto('users').values(rows).execute();
+        return rows.map(({ sub }) => sub);
+      };
+
+      test('is disabled, however it is read', async () => {
+        const subs = await planted();
+        for (const sub of subs) expect(await users.find(sub)).toMatchObject({ sub, status: 'disabled' });
+        const statuses = [...(await users.findMany(subs)).values(), ...(await collect(users.list()))].map(
+          ({ status }) => status,
+        );
+        expect(statuses).toEqual(Array(2 * OTHERS.length).fill('disabled'));
+      });
+
+      test('can be changed like any other', async () => {
+        const [suspended = ''] = await planted();
+        expect(await users.setStatus(suspended, 'enabled', AT + 1)).toMatchObject({
+          changed: true,
+          user: { status: 'enabled', version: 2 },
+        });
       });
     });
 

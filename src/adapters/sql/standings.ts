@@ -1,4 +1,5 @@
 import type { EntryName, NotedStanding, StandingQuery, Standings } from '../../domain/ports.js';
+import { toUserStatus } from '../../domain/user.js';
 import type { SqlExecutor } from './schema.js';
 
 /** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
@@ -42,6 +43,7 @@ export async function readStanding(
     })
     .executeTakeFirst();
   const { exp = null, status = null, version = null, until = null } = row ?? {};
-  const user = status === null ? null : { status, version: version ?? 0, until: until ?? 0 };
+  const user =
+    status === null ? null : { status: toUserStatus(status), version: version ?? 0, until: until ?? 0 };
   return { exp, user, hold: null, epoch: 0 };
 }

@@ -1,4 +1,5 @@
 import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../domain/ports.js';
+import { toUserStatus } from '../../domain/user.js';
 import type { SqlExecutor } from './schema.js';
 
 const PAGE = 1_000;
@@ -109,7 +110,9 @@ async function addDetails(
       expiresAt: end === undefined ? null : end.lastExp + tolerance,
       expired: Number(end?.expired ?? 0),
       user:
-        user === undefined ? null : { status: user.status, version: user.version, until: user.known_until },
+        user === undefined
+          ? null
+          : { status: toUserStatus(user.status), version: user.version, until: user.known_until },
     };
   }
 }

@@ -1,4 +1,5 @@
 import type { User, UserStatus, UserStore } from '../../domain/ports.js';
+import { toUserStatus } from '../../domain/user.js';
 import { isDuplicateKey } from './conflicts.js';
 import { inPortions } from './portions.js';
 import type { SqlExecutor, UsersTable } from './schema.js';
@@ -94,7 +95,8 @@ function toUser(row: UsersTable): User {
   return {
     sub: row.sub,
     name: row.name,
-    status: row.status,
+    // Others may write this column: 'suspended' is no way in.
+    status: toUserStatus(row.status),
     version: row.version,
     createdAt: row.created_at,
     updatedAt: row.updated_at,
