@@ -1,6 +1,7 @@
 import { checkPrime, createPrivateKey, createPublicKey } from 'node:crypto';
 import { promisify } from 'node:util';
 import { JwtctlError } from './errors.js';
+import { hasRocaFingerprint } from './roca.js';
 import type { SigningAlgorithm } from './signing-key.js';
 
 /** The members that an RSA private key of two primes has beside those of the public one (RFC 7518 §6.3.2). */
@@ -46,7 +47,7 @@ const MAX_EXPONENT = 2n ** 64n;
  * @param what the key's name in a message: `The key in key.pem`
  * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
  * `ERR_KEY_PRIMES` for primes that the public half gives away: not of half the modulus's length each, rounded down, or
- * not more than 2^(half - 100) apart (FIPS 186-5 A.1.3). Of primes that are bad in another way nothing is known here.
+ * not more than 2^(half - 100) apart (FIPS 186-5 A.1.3), or with the ROCA fingerprint. Of primes that are bad in another way nothing is known here.
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
   const numbers = toNumbers(members);
@@ -93,7 +94,14 @@ function assertTwoPrimes({ n, p, q }: RsaNumbers, what: string): void {
 }
 
 /** A short prime is found by the elliptic curve method, and two close ones by Fermat's. */
-function assertHiddenPrimes({ p, q }: RsaNumbers, bits: number, what: string): void {
+function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string): void {
+  if (hasRocaFingerprint(n)) {
+    throw keyRefused(
+      'ERR_KEY_PRIMES',
+      `${what} has weak primes: the faulty generator of CVE-2017-15361 (ROCA) made them, so that its private half may be found from the public one.`,
+      'Use it nowhere, and take a key that was made by OpenSSL, Node or `jwtctl keys generate`.',
+    );
+  }
   const half = Math.floor(bits / 2);
   const [shorter, longer] = p < q ? [p, q] : [q, p];
   const isShort = shorter.toString(2).length < half;

@@ -35,6 +35,7 @@ import {
   toNumber,
   writeKeyFile,
 } from '../support/private-keys.js';
+import { rocaPrime } from '../support/roca.js';
 import { RFC7515_A2 } from '../vectors/rfc-vectors.js';
 import { RSA_8192 } from '../vectors/rsa-8192.js';
 
@@ -461,6 +462,12 @@ describe('the primes of a key', () => {
     const [p, q] = primesApart(2n ** 924n);
     expect(await readPrimes(p, q)).toMatchObject({ bits: 2048 });
     expect(await readPrimes(q, p)).toMatchObject({ bits: 2048 });
+  });
+
+  test('as the generator of CVE-2017-15361 (ROCA) made them are refused', async () => {
+    let [p, q] = [rocaPrime(), rocaPrime()];
+    while (!areOfPair(p, q)) [p, q] = [rocaPrime(), rocaPrime()];
+    expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_PRIMES');
   });
 
   test.each([2048, 2050, 3072, 4096])(
