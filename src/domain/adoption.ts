@@ -11,7 +11,8 @@ import { registerMany } from './registering.js';
 import type { SigningKey } from './signing-key.js';
 import { knownStatus } from './standing.js';
 import { tidyAll } from './tidying.js';
-import { checkJws, checkStanding, type VerificationKey } from './verification.js';
+import { checkJws, checkStanding } from './verification.js';
+import type { VerificationKey } from './verification-key.js';
 
 /** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
 const LONGEST_LIFE_SECONDS = 100 * 365 * 86_400;

@@ -39,10 +39,11 @@ export function checkClaims(
   if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
   if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
   const { validFrom, validUntil } = validity({ iat, exp, ...(nbf === undefined ? {} : { nbf }) }, tolerance);
-  if (now >= validUntil) {
+  // Both name what they accept: a time that cannot be compared refuses.
+  if (!(now < validUntil)) {
     return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
   }
-  if (now < validFrom) {
+  if (!(now >= validFrom)) {
     const why =
       nbf !== undefined && nbf > iat
         ? `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`

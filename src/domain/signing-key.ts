@@ -16,6 +16,10 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 export const KEY_STATES = ['pending', 'active', 'retiring', 'retired', 'compromised'] as const;
 export type KeyState = (typeof KEY_STATES)[number];
 
+export function isKeyState(value: unknown): value is KeyState {
+  return KEY_STATES.some((state) => state === value);
+}
+
 /** A row of the key store without its private half. Times are NumericDate seconds. */
 export interface SigningKey {
   /** The row's id. It stands for the `kid` in registry entries, where every byte counts. */

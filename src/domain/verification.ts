@@ -1,27 +1,12 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { parseCompactJws, parseJsonObject } from './jws.js';
-import { isKid } from './kid.js';
+import { isForeignKid, isKid } from './kid.js';
+import { excerpt } from './prose.js';
 import { type Refusal, refuse } from './refusal.js';
 import { checkSignature } from './signature.js';
-import { isSigningAlgorithm, isTrusted, type KeyState, type SigningAlgorithm } from './signing-key.js';
+import { isKeyState, isSigningAlgorithm, isTrusted } from './signing-key.js';
 import type { UserStatus } from './user.js';
-
-/** A key as a verification needs it. The same object for the same key spares parsing it again. */
-export interface VerificationKey {
-  kid: string;
-  alg: SigningAlgorithm;
-  state: KeyState;
-  /** The public half (RFC 7517, RFC 7518 §6.3.1). */
-  jwk: RsaPublicJwk;
-}
-
-export interface RsaPublicJwk {
-  kty?: string;
-  n?: string;
-  e?: string;
-  [member: string]: unknown;
-}
+import { publicKeyOf, type VerificationKey } from './verification-key.js';
 
 /** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
 export interface Standing {
@@ -32,8 +17,8 @@ export interface Standing {
 }
 
 export interface VerificationPorts {
-  findKey(kid: string): Promise<VerificationKey | null> | VerificationKey | null;
-  findStanding(token: {
+  findKey(kid: string): Promise<VerificationKey | null | undefined> | VerificationKey | null | undefined;
+  findStatus(token: {
     sub: string;
     jti: string;
     kid: string;
@@ -57,7 +42,7 @@ export type VerificationResult = Acceptance | Refusal;
 
 /**
  * The four checks, each only after the one before it: the JWS, the Claims Set, the registry, the user. Nothing that is
- * unsigned reaches a key name or a query but the `kid`, and that only in the form that a kid of ours can have.
+ * unsigned reaches a key name or a query but the `kid`, and that only in the form that a kid can have.
  */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
   const jws = await checkJws(token, ports);
@@ -66,7 +51,7 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   if ('active' in checked) return checked;
   const { claims } = checked;
   const { sub, jti, iat, exp } = claims;
-  const standing = await ports.findStanding({ sub, jti, kid: jws.kid, iat, exp });
+  const standing = await ports.findStatus({ sub, jti, kid: jws.kid, iat, exp });
   return checkStanding(standing, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
 }
 
@@ -82,7 +67,7 @@ export interface SignedToken<Key extends VerificationKey = VerificationKey> {
 /** The first of the four checks. With `anyState` a key that is no longer trusted still tells whether it signed. */
 export async function checkJws<Key extends VerificationKey>(
   token: string,
-  ports: { findKey(kid: string): Promise<Key | null> | Key | null },
+  ports: { findKey(kid: string): Promise<Key | null | undefined> | Key | null | undefined },
   { anyState = false } = {},
 ): Promise<SignedToken<Key> | Refusal> {
   const jws = parseCompactJws(token);
@@ -95,49 +80,48 @@ export async function checkJws<Key extends VerificationKey>(
   if (!isSigningAlgorithm(header.alg)) {
     return refuse('ERR_ALG_NOT_ALLOWED', `The alg of the JOSE Header is not one that a key here can have.`);
   }
-  if (!isKid(header.kid))
-    return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header names no kid that a key here can have.');
+  const { kid } = header;
+  if (!isForeignKid(kid))
+    return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header names no kid that a key can have.');
 
-  const key = await ports.findKey(header.kid);
-  if (key === null) return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${header.kid}.`);
+  const key = await ports.findKey(kid);
+  // Of another key's name nothing is shown: whoever sent the token wrote it.
+  const isKey = typeof key === 'object' && key !== null;
+  if (!isKey || key.kid !== kid)
+    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
+  const name = `Key ${excerpt(kid)}`;
   if (!anyState && !isTrusted(key.state))
-    return refuse('ERR_KEY_NOT_TRUSTED', `Key ${key.kid} is ${key.state}.`);
+    return refuse(
+      'ERR_KEY_NOT_TRUSTED',
+      `${name} is ${isKeyState(key.state) ? key.state : 'in no known state'}.`,
+    );
+  const publicKey = publicKeyOf(key);
+  if (typeof publicKey === 'string')
+    return refuse('ERR_KEY_NOT_TRUSTED', `${name} cannot be used: ${publicKey}.`);
   // The algorithm is the key's, never the token's choice (RFC 8725 §3.1).
   if (header.alg !== key.alg)
-    return refuse('ERR_ALG_NOT_ALLOWED', `Key ${key.kid} signs with ${key.alg}, not with ${header.alg}.`);
-  if (!(await checkSignature(key.alg, publicKeyOf(key), jws.signingInput, jws.signature))) {
-    return refuse('ERR_SIGNATURE_INVALID', `The signature is not one by key ${key.kid}.`);
+    return refuse('ERR_ALG_NOT_ALLOWED', `${name} signs with ${key.alg}, not with ${header.alg}.`);
+  if (!(await checkSignature(key.alg, publicKey, jws.signingInput, jws.signature))) {
+    return refuse('ERR_SIGNATURE_INVALID', `The signature is not one by key ${excerpt(kid)}.`);
   }
 
   const payload = parseJsonObject(jws.payload);
   if (payload === null)
     return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a Claims Set: no JSON object.');
-  return { kid: key.kid, key, header, payload };
+  return { kid, key, header, payload };
 }
 
-/** The third and the fourth check. */
+/** The third and the fourth check. Each names what it accepts, for a status may come from stores of anybody. */
 export function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
   const { entry, user } = standing;
-  if (standing.revoked) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
-  if (entry === null) return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
+  if (standing.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
+  if (typeof entry !== 'object' || entry === null)
+    return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {
     return refuse('ERR_REGISTRATION_MISMATCH', 'The registry knows this jti with another kid, iat or exp.');
   }
-  if (user === 'unknown') return refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.');
-  if (user === 'disabled') return refuse('ERR_USER_DISABLED', 'The user of the token is disabled.');
-  return null;
-}
-
-const publicKeys = new WeakMap<VerificationKey, KeyObject>();
-
-function publicKeyOf(key: VerificationKey): KeyObject {
-  let publicKey = publicKeys.get(key);
-  if (publicKey === undefined) {
-    publicKey = createPublicKey({
-      key: { kty: 'RSA', n: key.jwk.n ?? '', e: key.jwk.e ?? '' },
-      format: 'jwk',
-    });
-    publicKeys.set(key, publicKey);
-  }
-  return publicKey;
+  if (user === 'enabled') return null;
+  return user === 'unknown' || user === null || user === undefined
+    ? refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.')
+    : refuse('ERR_USER_DISABLED', 'The user of the token is disabled.');
 }

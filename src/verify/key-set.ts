@@ -1,8 +1,9 @@
 import { JwtctlError } from '../domain/errors.js';
 import { type PublicJwk, publicJwk } from '../domain/jwk-set.js';
+import { isKid } from '../domain/kid.js';
 import type { Clock, KeyStore } from '../domain/ports.js';
 import { isTrusted, type SigningKey } from '../domain/signing-key.js';
-import type { VerificationKey } from '../domain/verification.js';
+import type { VerificationKey } from '../domain/verification-key.js';
 import { Turns } from './turns.js';
 
 /** How old the keys may be before they are read again, in seconds. */
@@ -69,6 +70,8 @@ export class KeySet {
 
   /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
+    // A key here cannot have it, so nothing has to be read for it.
+    if (!isKid(kid)) return null;
     const known = this.#young(kid);
     if (known !== undefined) return known;
     // One that is under way may find it; where it does not, it may have begun before the key was made.

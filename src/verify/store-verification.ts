@@ -23,7 +23,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
   };
   return {
     findKey: (kid) => keySet.find(kid),
-    findStanding: async (token) => {
+    findStatus: async (token) => {
       const key = await keySet.find(token.kid);
       // The key was there a moment ago; a token whose key has gone since has no entry that could name it.
       if (key === null) return { entry: null, user: 'unknown', revoked: false };

@@ -1,4 +1,11 @@
-import { type VerificationPorts, type VerificationResult, verifyToken } from '../domain/verification.js';
+import type { ClaimsPolicy } from '../domain/claims.js';
+import { JwtctlError } from '../domain/errors.js';
+import {
+  type Standing,
+  type VerificationPorts,
+  type VerificationResult,
+  verifyToken,
+} from '../domain/verification.js';
 
 export interface Verifier {
   /**
@@ -11,18 +18,94 @@ export interface Verifier {
   verify(token: string): Promise<VerificationResult>;
 }
 
+export interface VerifierOptions {
+  /**
+   * Returns the key with this `kid`, or null where there is none. The `kid` is whatever the token says: 1 to 255 bytes
+   * without control characters.
+   *
+   * A key verifies in the states `pending`, `active`, and `retiring`. It has to be an RSA key of 2048 to 16,384 bits with an
+   * odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361), and its JWK must not contradict: `kid`,
+   * `alg`, `use`, and `key_ops` are optional. Any other key refuses its tokens with `ERR_KEY_NOT_TRUSTED`.
+   */
+  findKey: VerificationPorts['findKey'];
+  /**
+   * Returns what your registry and your users say of a token whose signature and claims hold. The token is accepted if
+   * `entry` matches it, `user` is `'enabled'`, and `revoked` is `false`; every other value refuses it.
+   */
+  findStatus: VerificationPorts['findStatus'];
+  /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
+  policy: Omit<ClaimsPolicy, 'clockToleranceSeconds'> & { clockToleranceSeconds?: number | undefined };
+  /** Returns NumericDate seconds, an integer; default: the clock of the host. */
+  now?: (() => number) | undefined;
+}
+
+const DEFAULT_TOLERANCE_SECONDS = 5;
+const MAX_TOLERANCE_SECONDS = 86_400;
+
 /**
- * A verifier over stores of your own.
+ * Makes a verifier over stores of your own.
  *
- * @param options.findKey the key with this `kid`, or null. Returning the same object for the same key spares parsing it
- * again. A key is accepted in the states `pending`, `active` and `retiring`.
- * @param options.findStanding what your registry and your users say of a token whose signature and claims hold
- * @param options.policy the `iss` and `aud` to accept, and the clock tolerance in seconds
- * @param options.now NumericDate seconds; default: the host's clock
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for options that cannot be used. `verify` rejects with
+ * `ERR_CALLBACK_INVALID` (usage) if `now` returns anything but an integer, or `findStatus` anything but an object; what a
+ * callback throws comes through as it is.
  */
-export function createVerifier(
-  options: Omit<VerificationPorts, 'now'> & Partial<Pick<VerificationPorts, 'now'>>,
-): Verifier {
-  const ports: VerificationPorts = { now: () => Math.floor(Date.now() / 1000), ...options };
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');
+  for (const [name, callback] of Object.entries({ findKey, findStatus, now }))
+    if (typeof callback !== 'function') throw invalidOption(name, 'a function');
+  const { issuer, audience, clockToleranceSeconds = DEFAULT_TOLERANCE_SECONDS } = objectOf(policy, 'policy');
+  for (const [name, text] of Object.entries({ issuer, audience }))
+    if (typeof text !== 'string' || text === '') throw invalidOption(`policy.${name}`, 'a string');
+  if (!isIntegerUpTo(MAX_TOLERANCE_SECONDS, clockToleranceSeconds))
+    throw invalidOption(
+      'policy.clockToleranceSeconds',
+      `an integer from 0 to ${MAX_TOLERANCE_SECONDS} (seconds)`,
+    );
+  const ports: VerificationPorts = {
+    findKey: (kid) => findKey.call(options, kid),
+    findStatus: async (token) => statusOf(await findStatus.call(options, token)),
+    // A copy: what is changed later is not checked.
+    policy: { issuer, audience, clockToleranceSeconds },
+    now: () => timeOf(now.call(options)),
+  };
   return { verify: (token) => verifyToken(token, ports) };
+}
+
+function systemNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function timeOf(value: unknown): number {
+  if (isIntegerUpTo(Number.MAX_SAFE_INTEGER, value)) return value;
+  throw invalidCallback('now', 'NumericDate seconds, an integer');
+}
+
+function statusOf(value: unknown): Standing {
+  if (typeof value === 'object' && value !== null) return value as Standing;
+  throw invalidCallback('findStatus', 'an object with entry, user, and revoked');
+}
+
+function isIntegerUpTo(max: number, value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}
+
+function objectOf<T extends object>(value: T, name: string): T {
+  if (typeof value === 'object' && value !== null) return value;
+  throw invalidOption(name, 'an object');
+}
+
+function invalidOption(name: string, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_OPTION_INVALID',
+    `createVerifier cannot use ${name}; expected ${expected}.`,
+  );
+}
+
+function invalidCallback(name: string, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_CALLBACK_INVALID',
+    `The callback ${name} of createVerifier returned something unusable; expected ${expected}.`,
+  );
 }

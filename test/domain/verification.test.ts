@@ -36,7 +36,7 @@ function verifierWith(
       asked.kids.push(kid);
       return kid === key.kid ? key : null;
     },
-    findStanding: (token) => {
+    findStatus: (token) => {
       asked.standings.push(token);
       const entry = { kid: token.kid, iat: token.iat, exp: token.exp };
       return { entry, user: 'enabled', revoked: false, ...parts.standing };
@@ -166,25 +166,10 @@ describe('the JWS', () => {
     expect(asked.kids).toEqual(['K1']);
   });
 
-  test('under a kid that no key of ours can have is refused without looking it up', async () => {
+  test('under a kid that no key can have is refused without looking it up', async () => {
     const kids = [
-      ...[
-        '',
-        ' ',
-        'k1 ',
-        ' k1',
-        '../k1',
-        'k1/x',
-        'k*',
-        '-k1',
-        '_k1',
-        'k1\n',
-        'k1\u0000',
-        'ké',
-        "k1' or 1=1",
-        '{k1}',
-      ],
-      ...['x'.repeat(129), null, 1, true, ['k1'], { kid: 'k1' }, undefined],
+      ...['', 'k1\n', 'k1\u0000', '\u009b', '\ud800', 'x'.repeat(256), 'é'.repeat(128)],
+      ...[null, 1, true, ['k1'], { kid: 'k1' }, undefined],
     ];
     for (const kid of kids) {
       const { verify, asked } = verifierWith();
@@ -509,7 +494,7 @@ describe('the standing', () => {
     const failure = new Error('the registry is away');
     const verifier = createVerifier({
       findKey: () => verificationKey(pair, { kid: 'k1' }),
-      findStanding: () => Promise.reject(failure),
+      findStatus: () => Promise.reject(failure),
       policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE },
       now: () => NOW,
     });
@@ -602,7 +587,7 @@ test('the time is that of the host where none is given', async () => {
   const now = Math.floor(Date.now() / 1000);
   const verifier = createVerifier({
     findKey: () => verificationKey(pair, { kid: 'k1' }),
-    findStanding: ({ kid, iat, exp }) => ({ entry: { kid, iat, exp }, user: 'enabled', revoked: false }),
+    findStatus: ({ kid, iat, exp }) => ({ entry: { kid, iat, exp }, user: 'enabled', revoked: false }),
     policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE },
   });
   expect(await verifier.verify(await signed({ iat: now, exp: now + 600 }))).toMatchObject({ active: true });

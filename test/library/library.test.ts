@@ -204,7 +204,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     const asked: unknown[] = [];
     const { verify } = createVerifier({
       findKey: async (wanted) => (wanted === kid ? { kid, alg: 'RS256', state: 'active', jwk } : null),
-      findStanding: async (about) => {
+      findStatus: async (about) => {
         asked.push(about);
         return { ...standing, user };
       },

@@ -49,7 +49,7 @@ describe('RFC 7515 A.2: RS256', () => {
   test('is no token of ours: it names no kid', async () => {
     const verifier = createVerifier({
       findKey: () => expect.unreachable(),
-      findStanding: () => expect.unreachable(),
+      findStatus: () => expect.unreachable(),
       policy: { issuer: 'joe', audience: 'user', clockToleranceSeconds: 0 },
       now: () => 1300819379,
     });
