@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { Globals, Run } from './commands/invocation.js';
 import { JwtctlError } from './domain/errors.js';
-import { asSentence } from './domain/prose.js';
+import { asSentence, printableLines } from './domain/prose.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
@@ -46,7 +46,7 @@ export async function main(
         const outcome = await action(invocation, flags, ...(args as never));
         const { globals } = invocation;
         const say = (lines: readonly string[]) => {
-          for (const line of lines) io.stderr.write(`${line}\n`);
+          for (const line of lines) io.stderr.write(`${printableLines(line)}\n`);
         };
         say(talkOf(outcome, globals, dryRunNotes(globals)));
         if (outcome.view !== undefined)

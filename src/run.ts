@@ -8,7 +8,7 @@ import { SETTINGS, type SettingPath } from './config/settings.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
-import { fileNameShown, parseActor } from './domain/prose.js';
+import { fileNameShown, parseActor, printable, printableLines } from './domain/prose.js';
 import { login } from './login.js';
 import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
@@ -58,24 +58,32 @@ export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean
 
 /** Some terminals say 0 for what they do not know. */
 export function screenOf({ stdout }: Io): { columns: number | null; rows: number | null } {
-  return { columns: stdout.columns || null, rows: stdout.rows || null };
+  return { columns: columnsOf(stdout), rows: stdout.rows || null };
 }
+
+/** Null where there is no terminal: a pipe gets everything. */
+function columnsOf({ isTTY, columns }: { isTTY?: boolean; columns?: number }): number | null {
+  return isTTY === true ? columns || USUAL_COLUMNS : null;
+}
+
+/** Of a terminal that does not say. */
+const USUAL_COLUMNS = 80;
 
 /** One invocation: its configuration, its context and its ways to ask, each made when it is first needed. */
 export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
   const notice = (text: string) => {
-    if (!globals.isQuiet && globals.format !== 'json') io.stderr.write(`${text}\n`);
+    if (!globals.isQuiet && globals.format !== 'json') warn(text);
   };
   const caution = (text: string) => notice(`Warning: ${text}`);
   // Also with -q: a stranger may have written the file. Beside JSON stderr holds an error document or nothing.
   const noteStore = (text: string) => {
-    if (globals.format !== 'json') io.stderr.write(`${text}\n`);
+    if (globals.format !== 'json') warn(text);
   };
-  const warn = (text: string) => io.stderr.write(`${text}\n`);
+  const warn = (text: string) => io.stderr.write(`${printableLines(text)}\n`);
   const trace = (text: string) => {
-    if (values.verbose === true) io.stderr.write(`${text}\n`);
+    if (values.verbose === true) warn(text);
   };
   let loaded: Promise<Config> | undefined;
   let opened: Promise<Context> | undefined;
@@ -133,7 +141,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     privateFile: (name) => createPrivateFile(name, io.cwd),
     present: async (view) => {
       const { render } = await import('./output/render.js');
-      const screen = () => ({ columns: io.stderr.columns || null, rows: null });
+      const screen = () => ({ columns: columnsOf(io.stderr), rows: null });
       await render(view, io.stderr, { format: 'table', color: mayColor(values, io, io.stderr), screen });
     },
     confirm: async (question, typeBack) => {
@@ -141,14 +149,14 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       const opened = await context();
       // Whoever interrupted is not asked any more.
       signal.throwIfAborted();
-      await ask(globals, opened, signal, question, typeBack);
+      await ask(globals, opened, signal, printableLines(question), typeBack);
     },
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
       // Beside JSON stderr holds an error document or nothing.
       const talk = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
       const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
-      await waitVisibly(time, what, { clock: io.clock ?? systemClock, talk, canRedraw, signal });
+      await waitVisibly(time, printable(what), { clock: io.clock ?? systemClock, talk, canRedraw, signal });
     },
     giveWay: () => io.giveWay?.(),
     withProgress: async (label, walk) => {
@@ -168,7 +176,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     },
     askSecret: async (what) => {
       if (!globals.canAsk) throw passphraseNeeded(what);
-      const secret = await (await (await context()).prompt()).password(`${what}:`, signal);
+      const secret = await (await (await context()).prompt()).password(`${printable(what)}:`, signal);
       if (secret === null) throw notConfirmed();
       return secret;
     },
@@ -261,7 +269,8 @@ async function ask(
   const isConfirmed =
     typeBack === undefined
       ? await prompt.confirm(question, signal)
-      : (await prompt.typeBack(`${question}\n  Type ${typeBack} to confirm:`, signal)) === typeBack;
+      : (await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal)) ===
+        typeBack;
   if (!isConfirmed) throw notConfirmed();
 }
 

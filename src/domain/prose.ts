@@ -32,12 +32,36 @@ export function asSentence(text: string): string {
   return /[.!?]\)?$/.test(text) ? text : `${text}.`;
 }
 
-/** What a stranger wrote, as it can be shown on a terminal: whatever could steer it is escaped. */
+/**
+ * What a stranger wrote, as a terminal can show it: letters, marks, numbers, punctuation, symbols, and plain spaces stay.
+ * Everything else is escaped: it could steer the terminal, reverse the text around it, or not be seen at all.
+ */
 export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\u2028\u2029]/gu,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  if (PLAIN.test(text)) return text;
+  return text.replace(UNPRINTABLE, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : escapeUnit(code);
+  });
+}
+
+/** A message of several lines, each of them {@link printable}. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
+/** JSON of the same value, whose characters that are not {@link printable} are escaped. */
+export function printableJson(json: string): string {
+  if (PLAIN.test(json)) return json;
+  return json.replace(UNPRINTABLE, (character) =>
+    [...Array(character.length).keys()].map((unit) => escapeUnit(character.charCodeAt(unit))).join(''),
   );
+}
+
+const PLAIN = /^[\x20-\x7e]*$/;
+const UNPRINTABLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|\p{Default_Ignorable_Code_Point}/gu;
+
+function escapeUnit(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { JwtctlError } from '../domain/errors.js';
+import { printableJson, printableLines } from '../domain/prose.js';
 import type { OutputFormat } from './render.js';
 
 /** An error as stderr shows it: one JSON document, or a line and its hint. Never a stack trace, unless it is a bug. */
@@ -7,9 +8,10 @@ export function describeError(error: unknown, format: OutputFormat): string {
   if (format === 'json' || format === 'ndjson') {
     const { code, message, hint, details } = shown;
     const extra = Object.keys(details).length === 0 ? {} : { details };
-    return `${JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }), ...extra } })}\n`;
+    const error = { code, message, ...(hint === undefined ? {} : { hint }), ...extra };
+    return `${printableJson(JSON.stringify({ error }))}\n`;
   }
-  return `jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`;
+  return printableLines(`jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`);
 }
 
 /** Lines of an input that failed, by their numbers: one line, or one JSON object a line. */
@@ -17,9 +19,10 @@ export function describeLines(first: number, last: number, error: JwtctlError, f
   const { code, message } = error;
   if (format === 'json' || format === 'ndjson') {
     const lines = first === last ? { line: first } : { line: first, lastLine: last };
-    return `${JSON.stringify({ ...lines, error: { code, message } })}\n`;
+    return `${printableJson(JSON.stringify({ ...lines, error: { code, message } }))}\n`;
   }
-  return first === last ? `Line ${first}: ${message}\n` : `Lines ${first} to ${last}: ${message}\n`;
+  const where = first === last ? `Line ${first}` : `Lines ${first} to ${last}`;
+  return `${where}: ${printableLines(message)}\n`;
 }
 
 /** For `--verbose`: what lay beneath an error, by names and codes; a driver's wording may quote what it was given. */

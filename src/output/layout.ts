@@ -2,10 +2,16 @@ import stringWidth from 'string-width';
 import { printable } from '../domain/prose.js';
 import type { Cell, Column, Text } from './view.js';
 
-/** A table whose every line fits `width`, if anything can. */
-export interface FittedTable {
-  columns: readonly Column[];
+/** A part of a table, its cells no wider than their columns. */
+export interface FittedRows {
+  /** The places of the columns that are shown. */
+  shown: readonly number[];
+  /** Of these columns. */
+  widths: readonly number[];
   rows: ReadonlyArray<readonly Text[]>;
+  /** Of all columns, what the widest cell so far needs. */
+  natural: readonly number[];
+  kinds: readonly Kind[];
 }
 
 /** Between two columns. */
@@ -15,39 +21,65 @@ const BAR_MAX = 30;
 const SHORTENED_MIN = 8;
 
 /**
- * Gives each column its width: first to plain texts, then to those that may be shortened, and to bars what is left. Where
- * even that is too much, columns at the right are left out.
+ * Gives each column its width. Plain texts come first. Texts that may be shortened, and bars, get what is left. If that is
+ * still too wide, columns are left out: minor ones first, then from the right.
+ *
+ * @param before the part of the same table above these rows. Its columns stay, and grow only as far as all of them fit.
  */
-export function fitTable(
+export function fitRows(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
   width: number,
-): FittedTable {
-  const kinds = columns.map((column, index) => kindOf(column, rows, index));
-  const natural = columns.map((column, index) =>
-    Math.max(stringWidth(nameOf(column)), ...rows.map((row) => stringWidth(textOf(row[index] ?? '')))),
-  );
-  const least = natural.map((text, index) => leastOf(kinds[index], text));
-  let shown = columns.length;
-  while (shown > 1 && total(least.slice(0, shown)) > width) shown -= 1;
-
-  const widths = least.slice(0, shown);
-  let spare = width - total(widths);
-  // The narrowest first: what one of them does not need is left to the others.
-  const shortened = widths.map((_, index) => index).filter((index) => kinds[index] === 'shortened');
-  shortened.sort((a, b) => (natural[a] ?? 0) - (natural[b] ?? 0));
-  for (const [position, index] of shortened.entries()) {
-    const fair = Math.floor(spare / (shortened.length - position));
-    const more = Math.max(0, Math.min(fair, (natural[index] ?? 0) - (widths[index] ?? 0)));
-    widths[index] = (widths[index] ?? 0) + more;
-    spare -= more;
+  before?: FittedRows,
+): FittedRows {
+  const safe = rows.map((row) => row.map(printableCell));
+  let natural = columns.map((column, index) => {
+    let widest = before?.natural[index] ?? widthOf(printable(nameOf(column)));
+    for (const row of safe) widest = Math.max(widest, widthOf(textOf(row[index] ?? '')));
+    return widest;
+  });
+  const kinds = columns.map((column, index) => before?.kinds[index] ?? kindOf(column, safe, index));
+  const leastOfAll = natural.map((text, index) => leastOf(kinds[index], text));
+  const shown = before?.shown ?? mostImportant(columns, leastOfAll, width);
+  let widths = shown.map((index) => leastOfAll[index] ?? 0);
+  if (before !== undefined && total(widths) > width) {
+    natural = [...before.natural];
+    widths = [...before.widths];
+  } else {
+    let spare = width - total(widths);
+    // The narrowest first: what one of them does not need is left to the others.
+    const shortened = shown
+      .map((_, place) => place)
+      .filter((place) => kinds[shown[place] ?? 0] === 'shortened');
+    const wish = (place: number) => natural[shown[place] ?? 0] ?? 0;
+    shortened.sort((a, b) => wish(a) - wish(b));
+    for (const [position, place] of shortened.entries()) {
+      const fair = Math.floor(spare / (shortened.length - position));
+      const more = Math.max(0, Math.min(fair, wish(place) - (widths[place] ?? 0)));
+      widths[place] = (widths[place] ?? 0) + more;
+      spare -= more;
+    }
+    const bar = shown.findIndex((index) => kinds[index] === 'bar');
+    if (bar >= 0) widths[bar] = Math.min(BAR_MAX, BAR_MIN + Math.max(0, spare));
   }
-  const bar = widths.findIndex((_, index) => kinds[index] === 'bar');
-  if (bar >= 0) widths[bar] = Math.min(BAR_MAX, BAR_MIN + Math.max(0, spare));
   return {
-    columns: columns.slice(0, shown),
-    rows: rows.map((row) => row.slice(0, shown).map((cell, index) => fitCell(cell, widths[index] ?? 0))),
+    ...{ shown, widths, natural, kinds },
+    rows: safe.map((row) => shown.map((index, place) => fitCell(row[index] ?? '', widths[place] ?? 0))),
   };
+}
+
+/** The places of the columns that fit. The first one always stays. */
+function mostImportant(columns: readonly Column[], least: readonly number[], width: number): number[] {
+  const shown = columns.map((_, index) => index);
+  while (shown.length > 1 && total(shown.map((index) => least[index] ?? 0)) > width) {
+    const minor = shown.findLastIndex((index) => index > 0 && isMinor(columns[index]));
+    shown.splice(minor === -1 ? shown.length - 1 : minor, 1);
+  }
+  return shown;
+}
+
+function isMinor(column: Column | undefined): boolean {
+  return typeof column === 'object' && column.isMinor === true;
 }
 
 /** Whether a table is drawn to fit, or as wide as it is. */
@@ -59,9 +91,14 @@ export function nameOf(column: Column): string {
   return typeof column === 'string' ? column : column.name;
 }
 
+/** On a terminal, in columns. Measuring ASCII takes no more than its length. */
+export function widthOf(text: string): number {
+  return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
+}
+
 /** Keeps both ends: ids that differ at all mostly differ there. */
 export function shorten(text: string, width: number): string {
-  if (stringWidth(text) <= width) return text;
+  if (widthOf(text) <= width) return text;
   const characters = [...text];
   const head = Math.ceil((width - 1) / 2);
   return `${take(characters, head)}…${take(characters.reverse(), width - 1 - head, true)}`;
@@ -101,15 +138,20 @@ function total(widths: readonly number[]): number {
   return widths.reduce((sum, width) => sum + width, 0) + GAP.length * (widths.length - 1);
 }
 
+function printableCell(cell: Cell): Cell {
+  if (typeof cell === 'string') return printable(cell);
+  return isBar(cell) ? cell : { ...cell, text: printable(cell.text) };
+}
+
 function fitCell(cell: Cell, width: number): Text {
-  if (typeof cell === 'string') return shorten(printable(cell), width);
+  if (typeof cell === 'string') return shorten(cell, width);
   if (isBar(cell)) return drawBar(cell.bar, width);
-  return { ...cell, text: shorten(printable(cell.text), width) };
+  return { ...cell, text: shorten(cell.text, width) };
 }
 
 function textOf(cell: Cell): string {
-  if (typeof cell === 'string') return printable(cell);
-  return isBar(cell) ? '' : printable(cell.text);
+  if (typeof cell === 'string') return cell;
+  return isBar(cell) ? '' : cell.text;
 }
 
 function isBar(cell: Cell): cell is { bar: number } {

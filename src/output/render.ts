@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../domain/errors.js';
-import { printable } from '../domain/prose.js';
+import { printable, printableJson } from '../domain/prose.js';
 import type { Paper } from './table.js';
 import type { Json, ListItem, StreamItem, View } from './view.js';
 
@@ -33,11 +33,11 @@ type Write = (text: string) => Promise<void>;
 
 async function writeJson(view: View, write: Write): Promise<void> {
   if (view.shape === 'live') throw endless();
-  if (view.shape !== 'list' && view.shape !== 'stream') return write(`${JSON.stringify(view.data)}\n`);
+  if (view.shape !== 'list' && view.shape !== 'stream') return write(`${jsonOf(view.data)}\n`);
   let separator = '[';
   for await (const portion of portionsOf(view)) {
     if (portion.length === 0) continue;
-    await write(`${separator}${portion.map(({ data }) => JSON.stringify(data)).join(',\n')}`);
+    await write(`${separator}${portion.map(({ data }) => jsonOf(data)).join(',\n')}`);
     separator = ',\n';
   }
   await write(separator === '[' ? '[]\n' : ']\n');
@@ -54,16 +54,20 @@ async function* portionsOf(
 async function writeNdjson(view: View, write: Write): Promise<void> {
   if (view.shape === 'list' || view.shape === 'stream') {
     for await (const portion of portionsOf(view)) {
-      if (portion.length > 0) await write(portion.map(({ data }) => `${JSON.stringify(data)}\n`).join(''));
+      if (portion.length > 0) await write(portion.map(({ data }) => `${jsonOf(data)}\n`).join(''));
     }
     return;
   }
   if (view.shape === 'live') {
-    for await (const frame of view.frames) await write(`${JSON.stringify(frame.data)}\n`);
+    for await (const frame of view.frames) await write(`${jsonOf(frame.data)}\n`);
     return;
   }
   const lines: Json[] = Array.isArray(view.data) ? view.data : [view.data];
-  for (const line of lines) await write(`${JSON.stringify(line)}\n`);
+  for (const line of lines) await write(`${jsonOf(line)}\n`);
+}
+
+function jsonOf(value: Json): string {
+  return printableJson(JSON.stringify(value));
 }
 
 async function writeIds(view: View, write: Write): Promise<void> {
@@ -81,16 +85,13 @@ async function writeIds(view: View, write: Write): Promise<void> {
 async function writeForEyes(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
-  const { drawFields, drawSections, drawTable } = await import('./table.js');
-  const paper = (): Paper => ({ color, width: screen().columns ?? USUAL_WIDTH });
+  const { drawFields, drawSections } = await import('./table.js');
+  const paper = (): Paper => ({ color, width: screen().columns });
   switch (view.shape) {
     case 'record':
       return write(`${drawFields(view.fields, color)}\n`);
-    case 'list': {
-      const rows: Array<ListItem['row']> = [];
-      for await (const item of view.items) rows.push(item.row);
-      return write(`${rows.length === 0 ? view.empty : drawTable(view.columns, rows, paper())}\n`);
-    }
+    case 'list':
+      return writeList(view, write, paper());
     case 'report':
       return write(drawSections(view.sections, paper()));
     case 'live': {
@@ -102,7 +103,29 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
   }
 }
 
-const USUAL_WIDTH = 80;
+/** As they come: a long list begins at once, and is never held as a whole. */
+async function writeList(
+  { items, columns, empty }: Extract<View, { shape: 'list' }>,
+  write: Write,
+  paper: Paper,
+): Promise<void> {
+  const { FIRST_PART, NEXT_PART, tableInParts } = await import('./table.js');
+  const draw = tableInParts(columns, paper);
+  let rows: Array<ListItem['row']> = [];
+  let isBegun = false;
+  const flush = async () => {
+    await write(`${draw(rows)}\n`);
+    rows = [];
+    isBegun = true;
+  };
+  for await (const item of items) {
+    rows.push(item.row);
+    if (rows.length === (isBegun ? NEXT_PART : FIRST_PART)) await flush();
+  }
+  if (rows.length > 0) await flush();
+  if (!isBegun) await write(`${empty}\n`);
+}
+
 const USUAL_HEIGHT = 24;
 
 /** A command asks for it only where it can be shown. */

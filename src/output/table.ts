@@ -1,32 +1,88 @@
 import { Chalk, type ChalkInstance } from 'chalk';
 import Table from 'cli-table3';
 import { printable } from '../domain/prose.js';
-import { fitTable, GAP, isFitted, nameOf, wrap } from './layout.js';
+import { type FittedRows, fitRows, GAP, isFitted, nameOf, widthOf, wrap } from './layout.js';
 import type { Cell, Column, Section, Text, Tone } from './view.js';
 
 export interface Paper {
   color: boolean;
-  /** Of a line, in characters. */
-  width: number;
+  /** Of a line, in characters; null where there is no terminal: then tables are as wide as they are. */
+  width: number | null;
 }
+
+/** Of text where there is no terminal. */
+const USUAL_WIDTH = 80;
 
 /** Rows under their columns' names, without lines between them: easy on the eyes, and on `awk`. */
 export function drawTable(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
-  { color, width }: Paper,
+  paper: Paper,
 ): string {
+  const draw = tableInParts(columns, paper);
+  const parts = [draw(rows.slice(0, FIRST_PART))];
+  for (let from = FIRST_PART; from < rows.length; from += NEXT_PART)
+    parts.push(draw(rows.slice(from, from + NEXT_PART)));
+  return parts.join('\n');
+}
+
+/** Rows that are drawn together: the first ones set the width of the columns. */
+export const FIRST_PART = 100;
+export const NEXT_PART = 500;
+
+/**
+ * Draws a table part by part, so that it costs no memory and no more time than its rows are long.
+ *
+ * @returns draws the next rows; the first time under the columns' names
+ */
+export function tableInParts(
+  columns: readonly Column[],
+  { color, width }: Paper,
+): (rows: ReadonlyArray<readonly Cell[]>) => string {
   const paint = painter(color);
-  const fitted = isFitted(columns) ? fitTable(columns, rows, width) : { columns, rows };
-  const table = new Table({
-    head: fitted.columns.map((column) => paint.bold(nameOf(column).toUpperCase())),
-    colAligns: fitted.columns.map((column) =>
-      typeof column !== 'string' && column.align === 'right' ? 'right' : 'left',
-    ),
-    ...plain(),
+  const room = width === null || !isFitted(columns) ? Number.POSITIVE_INFINITY : width;
+  let fitted: FittedRows | undefined;
+  return (rows) => {
+    const isFirst = fitted === undefined;
+    fitted = fitRows(columns, rows, room, fitted);
+    const { shown, widths } = fitted;
+    const aligns = shown.map((index) => alignOf(columns[index] ?? ''));
+    // cli-table3 needs 0.1 ms for a row, and compares each with all others: too slow for a long list.
+    if (!isFirst) return fitted.rows.map((row) => padRow(row, widths, aligns, paint)).join('\n');
+    const table = new Table({
+      head: shown.map((index) => paint.bold(nameOf(columns[index] ?? '').toUpperCase())),
+      colAligns: aligns,
+      ...plain(),
+      colWidths: [...widths],
+    });
+    for (const row of fitted.rows) table.push(row.map((cell) => drawCell(cell, paint)));
+    return trimLines(table.toString());
+  };
+}
+
+type Align = 'left' | 'right';
+
+function alignOf(column: Column): Align {
+  return typeof column !== 'string' && column.align === 'right' ? 'right' : 'left';
+}
+
+/** A row as cli-table3 draws it. */
+function padRow(
+  row: readonly Text[],
+  widths: readonly number[],
+  aligns: readonly Align[],
+  paint: ChalkInstance,
+): string {
+  const cells = row.map((cell, place) => {
+    const padding = ' '.repeat(Math.max(0, (widths[place] ?? 0) - widthOf(plainOf(cell))));
+    const drawn = drawCell(cell, paint);
+    return aligns[place] === 'right' ? padding + drawn : drawn + padding;
   });
-  for (const row of fitted.rows) table.push(row.map((cell) => drawCell(cell, paint)));
-  return trimLines(table.toString());
+  return cells.join(GAP).trimEnd();
+}
+
+function plainOf(cell: Text): string {
+  return typeof cell === 'string' ? cell : cell.text;
 }
 
 /** Tables under their titles, an empty line between any two. */
@@ -44,7 +100,7 @@ export function drawSections(sections: readonly Section[], paper: Paper): string
 
 function drawLines(text: Text, { color, width }: Paper, usual = (line: string) => line): string {
   const paint = typeof text === 'string' ? usual : colorOf(text.tone, painter(color));
-  const lines = wrap(typeof text === 'string' ? text : text.text, width);
+  const lines = wrap(plainOf(text), width ?? USUAL_WIDTH);
   return lines.map((line) => `${paint(line)}\n`).join('');
 }
 

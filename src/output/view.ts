@@ -12,8 +12,11 @@ export type Cell =
   /** A length to compare with the others of its column, 0 to 1, drawn in whatever width is left. */
   | { bar: number };
 
-/** A table whose columns are all plain texts is drawn as wide as it is; any other one fits the terminal. */
-export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean };
+/**
+ * A table whose columns are all plain texts is drawn as wide as it is; any other one fits the terminal. Where a terminal
+ * is too narrow, a column that `isMinor` is left out before the others.
+ */
+export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 
 /**
  * What a command has to show, in every form that can be asked for. A view is built field by field from an allow-list:

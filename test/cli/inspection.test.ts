@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keyIds, plant } from '../support/planted-entries.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { runAt } from '../support/terminal.js';
 
 const LONG = 'x'.repeat(255);
 /** No row of the key store has it. */
@@ -191,8 +192,9 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     });
   });
 
-  test('shows in a table what it counted, in 80 columns where the width is not known', async () => {
-    const { stdout, stderr } = await stores.run('cache', 'inspect', '-q', '-o', 'table');
+  test('shows in a table what it counted, in 80 columns of a terminal, and whole in a pipe', async () => {
+    const words = ['cache', 'inspect', '-q', '-o', 'table'];
+    const { stdout, stderr } = await runAt({ columns: 80 }, stores, ...words);
 
     expect(stdout).toMatch(
       /^15 tokens of 7 subjects in (redis-cluster under \w+|sqlite), about [\d.]+ K?i?B$/m,
@@ -205,6 +207,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     expect(stdout).toMatch(/^x+…x+ +1 +6\.7% +█+/m);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(stderr).toBe('');
+    expect((await stores.run(...words)).stdout).toMatch(/^x{255} +1 +6\.7% +█+/m);
   });
 
   test('prints how many entries there are, and nothing else, when it is to be quiet', async () => {

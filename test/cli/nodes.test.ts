@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { startRedisCluster } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+import { runAt } from '../support/terminal.js';
 
 type Row = Record<string, unknown>;
 
@@ -35,7 +36,7 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
   });
 
   test('stand in a table that fits, replicas below their masters', async () => {
-    const { stdout, stderr } = await stores.run('cache', 'nodes', '-q', '-o', 'table');
+    const { stdout, stderr } = await runAt({ columns: 80 }, stores, 'cache', 'nodes', '-q', '-o', 'table');
     expect(stderr).toBe('');
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
     expect(stdout.match(/^└ \S+ +replica/gm) ?? []).toHaveLength(stores.isCluster ? 3 : 0);

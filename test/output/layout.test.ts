@@ -1,7 +1,7 @@
 import stringWidth from 'string-width';
 import { describe, expect, test } from 'vitest';
 import { shorten, wrap } from '../../src/output/layout.js';
-import { drawSections, drawTable } from '../../src/output/table.js';
+import { drawSections, drawTable, FIRST_PART, tableInParts } from '../../src/output/table.js';
 import type { Cell, Column } from '../../src/output/view.js';
 
 const COLUMNS: Column[] = [
@@ -67,6 +67,50 @@ describe('a table that fits', () => {
   test('shows nothing that could steer a terminal, and measures what is shown', () => {
     const lines = draw(60, [['a\x1b[2Jb\n', 'active', '1', { bar: 1 }]]);
     expect(lines[1]).toBe(`a\\u001b[2Jb\\u000a  active       1  ${'█'.repeat(25)}`);
+  });
+});
+
+describe('a table that is drawn in parts', () => {
+  const columns: Column[] = [{ name: 'sub', mayShorten: true }, { name: 'count', align: 'right' }, 'status'];
+  const row = (sub: string, count = '1'): Cell[] => [sub, count, { text: 'enabled', tone: 'good' }];
+
+  test.each([null, 30])('looks the same below the first part (width %s)', (width) => {
+    const rows = ['alice', '鍵', '👩‍🚀', 'e\u0301', 'x'.repeat(40)].map((sub, index) =>
+      row(sub, `${index}0`),
+    );
+    const long = Array.from({ length: 40 }, () => rows).flat();
+    const lines = drawTable(columns, long, { color: true, width }).split('\n').slice(1);
+    expect(lines).toHaveLength(long.length);
+    expect(lines.slice(FIRST_PART)).toEqual(lines.slice(0, FIRST_PART));
+  });
+
+  test('keeps its columns, which grow with the cells of a later part', () => {
+    const draw = tableInParts(columns, { color: false, width: null });
+    expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
+    expect(draw([row('alice'), row('alice-and-bob')])).toBe(
+      'alice              1  enabled\nalice-and-bob      1  enabled',
+    );
+  });
+
+  test('fits a terminal with whatever comes later, and shows the same columns', () => {
+    const draw = tableInParts(columns, { color: false, width: 24 });
+    expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
+    expect(draw([row('a-very-long-subject')])).toBe('a-ve…ect      1  enabled');
+    expect(draw([row('alice', '123456789')])).toBe('alice     12…89  enabled');
+  });
+
+  test('shows everything where there is no terminal', () => {
+    const sub = 'x'.repeat(300);
+    expect(drawTable(columns, [row(sub)], { color: false, width: null })).toContain(`${sub}      1  enabled`);
+  });
+
+  test('leaves out minor columns before the others', () => {
+    const named: Column[] = ['kid', { name: 'alg', isMinor: true }, { name: 'bits', isMinor: true }, 'state'];
+    const cells = [['first', 'RS256', '2048', 'active']];
+    const heads = [40, 22, 18, 12].map((width) =>
+      drawTable(named, cells, { color: false, width }).split('\n')[0]?.split(/ +/).join(' '),
+    );
+    expect(heads).toEqual(['KID ALG BITS STATE', 'KID ALG STATE', 'KID STATE', 'KID']);
   });
 });
 

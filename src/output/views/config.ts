@@ -6,7 +6,7 @@ import type { Json, View } from '../view.js';
 export function settingList(settings: readonly ShownSetting[]): View {
   return {
     shape: 'list',
-    columns: ['setting', 'value', 'origin'],
+    columns: ['setting', { name: 'value', mayShorten: true }, { name: 'origin', mayShorten: true }],
     empty: '',
     items: settings.map(({ setting, value, text, origin, variable, flag, doc }) => ({
       id: setting,
@@ -23,7 +23,7 @@ export function settingList(settings: readonly ShownSetting[]): View {
 export function configFileList(files: readonly ConfigFile[]): View {
   return {
     shape: 'list',
-    columns: ['file', 'kind', 'read'],
+    columns: [{ name: 'file', mayShorten: true }, 'kind', 'read'],
     empty: 'No file is read.',
     items: files.map(({ path, kind, exists }) => ({
       id: path,

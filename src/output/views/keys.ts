@@ -25,7 +25,16 @@ export function keyList(
   return {
     shape: 'list',
     items: keys.map((key) => keyItem(key, now, dryRun)),
-    columns: ['kid', 'state', 'alg', 'bits', 'created', 'active since', 'verifies until', 'master key'],
+    columns: [
+      { name: 'kid', mayShorten: true },
+      'state',
+      { name: 'alg', isMinor: true },
+      { name: 'bits', isMinor: true },
+      { name: 'created', isMinor: true },
+      'active since',
+      'verifies until',
+      { name: 'master key', mayShorten: true, isMinor: true },
+    ],
     empty,
   };
 }

@@ -117,7 +117,13 @@ export function tokenList(
       id: jti,
       row: [jti, kid ?? '(unknown)', relativeTime(iat, now), relativeTime(exp, now), label ?? '-'],
     })),
-    columns: ['jti', 'kid', 'issued', 'expires', 'label'],
+    columns: [
+      { name: 'jti', mayShorten: true },
+      { name: 'kid', mayShorten: true },
+      'issued',
+      'expires',
+      { name: 'label', mayShorten: true },
+    ],
     empty: 'There are no live tokens of this subject.',
   };
 }

@@ -6,7 +6,13 @@ export function userList(users: AsyncIterable<User>, now: number, empty: string)
   return {
     shape: 'list',
     items: mapItems(users, now),
-    columns: ['sub', 'name', 'status', 'created', 'updated'],
+    columns: [
+      { name: 'sub', mayShorten: true },
+      { name: 'name', mayShorten: true },
+      'status',
+      'created',
+      'updated',
+    ],
     empty,
   };
 }
