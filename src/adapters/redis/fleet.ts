@@ -1,4 +1,5 @@
 import { oldestFirst, parseAnnouncement, TOLD_AGAIN_SECONDS } from '../../domain/announcement.js';
+import { JwtctlError } from '../../domain/errors.js';
 import type { FleetLook, VerifierAnnouncement } from '../../domain/ports.js';
 import { foreignKey, replyCode } from './errors.js';
 import { script } from './lua.js';
@@ -8,6 +9,9 @@ import type { WholeRegistry } from './walk.js';
 
 /** How many others one announcement looks at, to drop those that are over. */
 const LOOKED_AT = 10;
+
+/** An answer of {@link READ}. */
+const WRITES_REFUSED = -2;
 
 /** The field beside those of the verifiers: since when, until when and by which run of which server all has been kept. */
 const KEPT = 'kept';
@@ -38,6 +42,8 @@ end
  * KEYS: the hash. ARGV: id, announcement, for how many seconds it counts. Answers: 1.
  */
 const ANNOUNCE = script(
+  // A heartbeat takes no more room than the one before, and is what a full memory must not silence (Redis 7.0).
+  '#!lua flags=allow-oom\n',
   KEEPING,
   `
 local fleet, id, seconds = KEYS[1], ARGV[1], tonumber(ARGV[3])
@@ -78,21 +84,30 @@ export async function withdraw(whole: WholeRegistry, id: string): Promise<void> 
 
 /**
  * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
- * wait for none of them. And where nobody can tell anything, for the server is out of memory or does not let this account,
- * nobody who is there says that nobody runs: so it is tried first, and leaves nothing.
+ * wait for none of them. And where the server refuses all writes, nobody who is there does not say that nobody runs.
  *
- * KEYS: the hash. Answers: {@link NOT_OURS}, or for how many seconds all has been kept, and the announcements.
+ * KEYS: the hash. Answers: {@link NOT_OURS}, {@link WRITES_REFUSED}, or for how many seconds all has been kept, and the
+ * announcements.
  */
 const READ = script(
   KEEPING,
   `
+-- Writes are refused after a save that failed (MISCONF), and without the replicas that are asked for (NOREPLICAS).
+local function refuses_writes()
+  local persistence, replication = redis.pcall('INFO', 'persistence'), redis.pcall('INFO', 'replication')
+  if type(persistence) ~= 'string' or type(replication) ~= 'string' then return false end
+  return string.find(persistence, 'rdb_last_bgsave_status:err', 1, true)
+    or string.find(persistence, 'aof_last_write_status:err', 1, true)
+    or string.find(replication, 'min_slaves_good_slaves:0', 1, true)
+end
+
 local fleet = KEYS[1]
 local fleet_type = redis.call('TYPE', fleet).ok
 if fleet_type ~= 'hash' and fleet_type ~= 'none' then return ${NOT_OURS} end
 local now, running = tonumber(redis.call('TIME')[1]), {}
-redis.call('HSETNX', fleet, '${KEPT}?', '')
-redis.call('HDEL', fleet, '${KEPT}?')
-local since = kept_since(fleet, now) or now
+local since = kept_since(fleet, now)
+if not since and refuses_writes() then return ${WRITES_REFUSED} end
+since = since or now
 for _, value in ipairs(redis.call('HVALS', fleet)) do
   local over, announcement = string.match(value, '^(%d+) (.*)$')
   if over and tonumber(over) > now then running[#running + 1] = announcement end
@@ -106,8 +121,21 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
   const { replies } = await whole.batcher.send({ slot, keys: [key], script: READ, args: [] });
   const outcome = outcomeOf(whole, replies[0]);
   if (outcome === NOT_OURS) throw foreignKey(key);
+  if (outcome === WRITES_REFUSED) throw silencedFleet(whole.connection.ownerName(slot) ?? '');
   const [keptSeconds, running] = outcome as [number, string[]];
   return { verifiers: oldestFirst(running.flatMap((text) => parseAnnouncement(text) ?? [])), keptSeconds };
+}
+
+function silencedFleet(node: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_NOT_READY',
+    `Redis at ${node} refuses writes, so verifiers cannot report to it.`,
+    {
+      hint: 'Ask it for the cause: redis-cli info persistence, redis-cli info replication',
+      details: { nodes: [node] },
+    },
+  );
 }
 
 function outcomeOf({ connection }: WholeRegistry, reply: unknown): unknown {

@@ -131,14 +131,52 @@ test('a key of another type is left alone, and an error', async () => {
   }
 });
 
-test('where no verifier can tell anything, that nobody is there does not say that nobody runs', async () => {
+test('with a full memory verifiers go on reporting, and their reports are read', async () => {
   const server = await startRedis();
   const { registry, close } = open([server.node], { mode: 'standalone' });
+  const now = realNow();
   try {
-    expect((await registry.fleet()).verifiers).toEqual([]);
-    expect(await redisCli(server.node, 'DBSIZE')).toBe('0');
     await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', 1);
-    await expect(registry.fleet()).rejects.toMatchObject({ code: 'ERR_REDIS_OUT_OF_MEMORY' });
+    expect((await registry.fleet()).verifiers).toEqual([]);
+    for (const id of ['a', 'b', 'a']) await registry.announce(announcement(id, now));
+    expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a', 'b']);
+    await registry.withdraw('b');
+    expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
+  } finally {
+    await close();
+    await server.stop();
+  }
+});
+
+test('reading who runs needs no right to write', async () => {
+  const server = await startRedis();
+  await redisCli(server.node, 'ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all', '-@write');
+  const writer = open([server.node], { mode: 'standalone' });
+  const login = { username: 'reader', password: 'secret' };
+  const reader = open([server.node], { mode: 'standalone', prefix: writer.prefix, ...login });
+  const now = realNow();
+  try {
+    await writer.registry.announce(announcement('a', now));
+    expect((await reader.registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
+  } finally {
+    await Promise.all([writer.close(), reader.close()]);
+    await server.stop();
+  }
+});
+
+test('where the server refuses all writes, that nobody is there does not say that nobody runs', async () => {
+  const server = await startRedis({ config: ['min-replicas-to-write 1', 'repl-diskless-sync-delay 0'] });
+  const { registry, close } = open([server.node], { mode: 'standalone' });
+  const now = realNow();
+  try {
+    await expect(registry.announce(announcement('a', now))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(registry.fleet()).rejects.toMatchObject({ code: 'ERR_REDIS_NOT_READY' });
+    await redisCli(server.node, 'CONFIG', 'SET', 'min-replicas-to-write', 0);
+    expect((await registry.fleet()).verifiers).toEqual([]);
+    await registry.announce(announcement('a', now));
+    await redisCli(server.node, 'CONFIG', 'SET', 'min-replicas-to-write', 1);
+    // Those that were heard of a moment ago are known all the same.
+    expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
     await close();
     await server.stop();
