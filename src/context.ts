@@ -83,21 +83,12 @@ export function createContext(options: ContextOptions): Context {
   };
   const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
 
-  /** Set once a server is open. */
-  let redial: (() => void) | undefined;
-
   const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    if (isEmbedded) {
-      const { db, close } = await openEmbedded(ifMissing);
-      closers.push(close);
-      return db;
-    }
-    const opened = await openServer();
-    closers.push(opened.close);
-    redial = opened.redial;
-    return opened.db;
+    const { db, close } = isEmbedded ? await openEmbedded(ifMissing) : await openServer();
+    closers.push(close);
+    return db;
   });
 
   async function openEmbedded(ifMissing?: IfMissing) {
@@ -143,8 +134,7 @@ export function createContext(options: ContextOptions): Context {
     const status = await schemaStatus(db, engine);
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
-    const author = { login: login(), macKey: async () => (await auditKeys()).current() };
-    return sqlDatabase(db, author, redial);
+    return sqlDatabase(db, { login: login(), macKey: async () => (await auditKeys()).current() });
   });
 
   const users = once(async (): Promise<UserDirectory> => {

@@ -184,9 +184,29 @@ export interface StandingsOptions {
   now(): number;
 }
 
+/**
+ * What is wrong with a server that answers:
+ *
+ * - `memory_full`: it has reached its maxmemory
+ * - `tracking_table_full`: its tracking-table-max-keys is reached, so a near cache loses verdicts that nothing changed
+ * - `not_tracking`: it refused CLIENT TRACKING, so a near cache asks it each time
+ */
+export type MasterWarning = 'memory_full' | 'tracking_table_full' | 'not_tracking';
+
+/** How one server of the registry answered when it was last asked. */
+export interface MasterStatus {
+  /** `host:port`, or the file's name for SQLite. The configured nodes where none has been reached. */
+  node: string;
+  /** The code of what it failed with; null while it answers. */
+  code: string | null;
+  /** Since when, in NumericDate seconds. */
+  since: number;
+  warnings: MasterWarning[];
+}
+
 export interface Standings {
   /**
-   * Connects to every master, so that the first question need not wait for that.
+   * Connects to every master and reads something there, so that the first question need not wait for that.
    *
    * @returns the epoch of what is read from now on: see {@link NotedStanding.epoch}
    * @throws JwtctlError kind `unavailable`
@@ -194,6 +214,10 @@ export interface Standings {
   open(): Promise<number>;
   /** What is asked for one token; worth keeping where the same token comes again. */
   of(sub: string, entry: EntryName): StandingQuery;
+  /** Has each server that has not answered for a second read something, in the background. */
+  probe(): void;
+  /** How each server that holds entries answered last. Asks nobody. */
+  masters(): MasterStatus[];
   close(): void;
 }
 
@@ -345,6 +369,8 @@ export interface RegistryNode {
   /** The most that it may use; null where there is no limit, or it is not known. */
   maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
+  /** What is wrong with a server that answers: it refuses new tokens, or its table of tracked keys is full. */
+  warnings: MasterWarning[];
   /** How far a replica's offset is behind its master's, in bytes; null for others. */
   lagBytes: number | null;
   reachable: boolean;

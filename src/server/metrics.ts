@@ -108,9 +108,7 @@ export function createMetrics(
     'max',
     (now) => (now.keys.active === null ? Number.NaN : clock.now() - now.keys.active.activatedAt),
   );
-  gauge('jwtctl_ready', 'Whether a token that holds would be accepted now.', 'min', (now) =>
-    Number(now.isReady),
-  );
+  gauge('jwtctl_ready', 'Whether this instance can verify.', 'min', (now) => Number(now.isReady));
   gauge('jwtctl_announced', 'Whether commands that wait for all verifiers hear of this one.', 'min', (now) =>
     Number(clock.now() - (now.announcements.answeredAt ?? Number.NEGATIVE_INFINITY) < announcementSeconds),
   );
@@ -126,6 +124,30 @@ export function createMetrics(
         this.set({ store: 'database', state }, Number(database.state === state));
         this.set({ store: 'registry', state }, Number(tokens.state === state));
       }
+    },
+  });
+
+  new Gauge({
+    name: 'jwtctl_registry_master_up',
+    help: 'Whether a server of the registry answered the last read.',
+    labelNames: ['node'],
+    aggregator: 'min',
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, code } of health().masters) this.set({ node }, Number(code === null));
+    },
+  });
+  new Gauge({
+    name: 'jwtctl_registry_master_warning',
+    help: 'What a server of the registry that answers should be looked at for: 1 while it is so.',
+    labelNames: ['node', 'warning'],
+    aggregator: 'max',
+    registers,
+    collect() {
+      this.reset();
+      for (const { node, warnings } of health().masters)
+        for (const warning of warnings) this.set({ node, warning }, 1);
     },
   });
 

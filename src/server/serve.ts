@@ -37,7 +37,10 @@ export async function serve(
 ): Promise<void> {
   const { serve: settings, keys, token, timeout } = context.settings;
   const log = openLog(settings.logLevel);
-  const verifier = await openLiveVerifier(context, { warn: (text) => log.warn(text) });
+  const verifier = await openLiveVerifier(context, {
+    warn: (text) => log.warn(text),
+    onStateChange: ({ level, fields, text }) => log[level](fields, text),
+  });
   try {
     const metrics = createMetrics(
       () => verifier.health(),

@@ -1,6 +1,5 @@
 import type { Clock } from '../domain/ports.js';
 import type { Announcer } from './announcer.js';
-import type { DatabaseWatch } from './database-watch.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
@@ -15,7 +14,6 @@ export interface FollowerPorts {
   clock: Clock;
   state: StoreState;
   announcer: Announcer;
-  watch: Pick<DatabaseWatch, 'look'>;
 }
 
 /** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
@@ -79,12 +77,12 @@ export class Follower {
   }
 
   async #readOnce(): Promise<void> {
-    const { keys, tail, clock, state, announcer, watch } = this.#ports;
+    const { keys, tail, clock, state, announcer } = this.#ports;
     const { signal } = this.#ending;
     const at = clock.now();
     try {
-      // All to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
-      const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.look()]);
+      // Both to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
+      const reads = await Promise.allSettled([tail.read(signal), keys.refresh()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
       this.#caughtUpAt = at;
       state.answered(clock.now());

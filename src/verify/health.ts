@@ -1,9 +1,12 @@
+import type { MasterStatus } from '../domain/ports.js';
+
 /** How a store answered when it was last asked. */
 export interface StoreHealth {
   /**
    * - `up`: it answered
-   * - `degraded`: it did not, and what is known of it serves on for a while
-   * - `down`: it did not, and tokens are refused as unavailable for it
+   * - `degraded`: of the database, it did not, and what is known of it serves on for a while; of the registry, some of its
+   *   masters did not, and tokens of their subjects are refused as unavailable
+   * - `down`: it did not, and all tokens are refused as unavailable
    */
   state: 'up' | 'degraded' | 'down';
   /** Since when, in NumericDate seconds. */
@@ -19,13 +22,16 @@ export interface LastHealth extends StoreHealth {
 
 /** What a verifier knows of itself: for readiness, and for metrics. */
 export interface VerifierHealth {
-  /** Whether a token that holds would be accepted now. */
+  /** Whether this verifier can verify: it is not where every token would be refused as unavailable. */
   isReady: boolean;
   database: StoreHealth;
+  /** Over all of its masters, by what was read of them. A write that is refused does not count. */
   registry: StoreHealth;
+  /** Each server that serves a part of the registry; it is read at least every second. */
+  masters: MasterStatus[];
   /**
-   * How the registry took what the verifier last told of itself. Never `down`. From 10 s and the clock tolerance after
-   * `answeredAt` commands do not wait for it.
+   * How the registry took what the verifier last told of itself. Never `down`, and says nothing of readiness: it is a write.
+   * From 10 s and the clock tolerance after `answeredAt` commands do not wait for this verifier.
    */
   announcements: LastHealth;
   keys: {

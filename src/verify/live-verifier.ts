@@ -24,11 +24,11 @@ import {
   type VerificationResult,
 } from '../domain/verification.js';
 import { Announcer } from './announcer.js';
-import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { KeySet, type KnownKey } from './key-set.js';
 import { SecurityLogTail } from './security-log-tail.js';
+import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenMemory } from './token-memory.js';
 import { UserStates } from './user-states.js';
@@ -48,6 +48,8 @@ export interface LiveVerifierOptions {
   nearCache?: boolean;
   /** Told what whoever runs it should know. Default: Node's warnings. */
   warn?: (text: string) => void;
+  /** Told once of each change: of a store, of one of its servers, of the time of grace, and of readiness. */
+  onStateChange?: (change: StateChange) => void;
 }
 
 /**
@@ -67,6 +69,7 @@ export async function openLiveVerifier(
     context.users(),
   ]);
   const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
+  const { onStateChange = () => {} } = options;
   const graceSeconds = Math.max(own.grace, LEAST_GRACE_SECONDS);
   const statusPolicy: StatusPolicy = {
     statusTtlSeconds: userSettings.statusTtl,
@@ -78,8 +81,7 @@ export async function openLiveVerifier(
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
-  const watch = new DatabaseWatch({ database, clock, warn });
-  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
+  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
   const standings = registry.openStandings({ nearCache, now: clock.now });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);
@@ -104,6 +106,7 @@ export async function openLiveVerifier(
       rememberedTokens: own.rememberedTokens,
       nearCache,
     },
+    onStateChange,
   );
 }
 
@@ -138,7 +141,7 @@ class StoreVerifier implements LiveVerifier {
   readonly #ports: LiveVerifierPorts;
   readonly #policy: LiveVerifierPolicy;
   readonly #memory: TokenMemory;
-  readonly #registryState: StoreState;
+  readonly #watch: StateWatch;
   readonly #findingKeys = { findKey: (kid: string) => this.#ports.keys.find(kid) };
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
@@ -147,12 +150,22 @@ class StoreVerifier implements LiveVerifier {
   #readEpoch: number;
   #isClosed = false;
 
-  constructor(ports: LiveVerifierPorts, policy: LiveVerifierPolicy) {
+  constructor(
+    ports: LiveVerifierPorts,
+    policy: LiveVerifierPolicy,
+    onStateChange: (change: StateChange) => void,
+  ) {
     this.#ports = ports;
     this.#policy = policy;
     this.#memory = new TokenMemory(policy.rememberedTokens);
-    this.#registryState = new StoreState(ports.clock);
     this.#readEpoch = ports.epoch;
+    const { clock, standings } = ports;
+    const probe = () => standings.probe();
+    this.#watch = new StateWatch(
+      { clock, probe, health: () => this.health(), tell: onStateChange },
+      policy.graceSeconds,
+    );
+    this.#watch.begin();
   }
 
   verify(token: string): Promise<VerificationResult> {
@@ -177,13 +190,15 @@ class StoreVerifier implements LiveVerifier {
   }
 
   health(): VerifierHealth {
-    const { keys, databaseState, announcedState, clock } = this.#ports;
+    const { keys, databaseState, announcedState, clock, standings } = this.#ports;
     const isServing = this.#isServing(clock.now());
-    const registry = registryHealth(this.#registryState, announcedState, clock.now());
+    const masters = standings.masters();
+    const registry = registryHealth(masters);
     return {
       isReady: isServing && registry.state !== 'down',
       database: databaseState.health(isServing),
       registry,
+      masters,
       announcements: announcedState.health(true),
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#memory.size, ...this.#signatures },
@@ -193,6 +208,7 @@ class StoreVerifier implements LiveVerifier {
 
   async close(): Promise<void> {
     this.#isClosed = true;
+    await this.#watch.end();
     await Promise.allSettled(this.#running);
     await this.#ports.follower.end();
     this.#ports.standings.close();
@@ -259,7 +275,7 @@ class StoreVerifier implements LiveVerifier {
     this.#assertServing();
     this.#verdicts.misses += 1;
     const { clock, tail } = this.#ports;
-    const noted = await this.#note(known);
+    const noted = await known.query.read();
     if (noted.epoch > this.#readEpoch) await this.#readLogAfter(noted.epoch);
     const now = clock.now();
     const { claims, key } = known;
@@ -298,17 +314,6 @@ class StoreVerifier implements LiveVerifier {
     // Of a user who is disabled the log may be about to tell.
     if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
     return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
-  }
-
-  async #note({ query }: KnownToken): Promise<NotedStanding> {
-    try {
-      const noted = await query.read();
-      this.#registryState.answered(this.#ports.clock.now());
-      return noted;
-    } catch (error) {
-      this.#registryState.failed(error);
-      throw error;
-    }
   }
 
   /**

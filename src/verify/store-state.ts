@@ -1,16 +1,12 @@
 import { JwtctlError } from '../domain/errors.js';
-import type { Clock } from '../domain/ports.js';
+import type { Clock, MasterStatus } from '../domain/ports.js';
 import type { LastHealth, StoreHealth } from './health.js';
-
-/** How long an answer says anything of what the next one will be, in seconds. */
-const NEWS_SECONDS = 10;
 
 /** Remembers how a store answered when it was last asked. */
 export class StoreState {
   readonly #clock: Clock;
   #since: number;
   #answeredAt: number | null = null;
-  #failedAt = 0;
   #code: string | null = null;
 
   constructor(clock: Clock) {
@@ -22,18 +18,9 @@ export class StoreState {
     return this.#code === null;
   }
 
-  get since(): number {
-    return this.#since;
-  }
-
   /** When it last answered; null before it first did. */
   get answeredAt(): number | null {
     return this.#answeredAt;
-  }
-
-  /** Whether the last answer, or failure, is so old that it says nothing any more. */
-  isOld(now: number): boolean {
-    return now - (this.isUp ? (this.#answeredAt ?? this.#since) : this.#failedAt) > NEWS_SECONDS;
   }
 
   answered(now: number): void {
@@ -45,8 +32,7 @@ export class StoreState {
 
   /** Also where it is a defect that keeps the store from being used: it must not look well meanwhile. */
   failed(error: unknown): void {
-    this.#failedAt = this.#clock.now();
-    if (this.#code === null) this.#since = this.#failedAt;
+    if (this.#code === null) this.#since = this.#clock.now();
     this.#code = error instanceof JwtctlError ? error.code : 'ERR_BUG';
   }
 
@@ -57,16 +43,13 @@ export class StoreState {
   }
 }
 
-/**
- * A registry that is asked in two ways: by verifications, where there are any, and every two seconds by the verifier's
- * announcement, which reaches one master of several. It is down where neither gets an answer.
- */
-export function registryHealth(asked: StoreState, announced: StoreState, now: number): StoreHealth {
-  const failing = [asked, announced].filter((state) => !state.isUp && !state.isOld(now));
-  const answering = [asked, announced].filter(
-    (state) => state.isUp && state.answeredAt !== null && !state.isOld(now),
-  );
-  const [first] = failing;
-  if (first === undefined) return { state: 'up', since: Math.max(asked.since, announced.since), code: null };
-  return first.health(answering.length > 0);
+/** The state of a registry, from those of its masters. */
+export function registryHealth(masters: readonly MasterStatus[]): StoreHealth {
+  const failing = masters.filter(({ code }) => code !== null).sort((a, b) => a.since - b.since);
+  const [first, last] = [failing[0], failing.at(-1)];
+  if (first === undefined || last === undefined)
+    return { state: 'up', since: Math.max(...masters.map(({ since }) => since)), code: null };
+  return failing.length === masters.length
+    ? { state: 'down', since: last.since, code: first.code }
+    : { state: 'degraded', since: first.since, code: first.code };
 }

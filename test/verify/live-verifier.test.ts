@@ -67,11 +67,8 @@ function intercepted(context: Context, around: (name: string) => void): Context 
   const database = async (): Promise<Database> => {
     const real = await context.database();
     return {
-      ...real,
-      server: async () => {
-        around('server');
-        return real.server();
-      },
+      transaction: (work) => real.transaction(work),
+      auditLog: real.auditLog,
       users: over(real.users, ['findMany', 'find']),
       keys: over(real.keys, ['snapshot']),
       securityLog: over(real.securityLog, ['listAfter']),

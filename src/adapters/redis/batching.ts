@@ -1,6 +1,8 @@
 import type { Redis } from 'ioredis';
+import { JwtctlError } from '../../domain/errors.js';
+import type { Breaker } from './breaker.js';
 import type { RedisConnection, RedisNode } from './connect.js';
-import { DeadlineError, replyCode } from './errors.js';
+import { DeadlineError, fromNode, replyCode } from './errors.js';
 import { byHash, bySource, type Script } from './lua.js';
 import { type Command, type Reply, sendPipeline } from './pipeline.js';
 
@@ -74,6 +76,11 @@ export class Batcher {
     const groups = new Map<Redis, Group>();
     for (const pending of batch) {
       const node = owner(pending.request.slot);
+      const refusal = this.#refusalOf(pending.request, node);
+      if (refusal !== null) {
+        pending.reject(refusal);
+        continue;
+      }
       if (node === undefined) {
         void this.#resend(pending, null);
         continue;
@@ -86,6 +93,22 @@ export class Batcher {
     return groups.values();
   }
 
+  #breakerOf({ slot }: Request, node: RedisNode | undefined): Breaker {
+    return this.#connection.breaker(node?.name ?? this.#connection.ownerName(slot) ?? '');
+  }
+
+  #refusalOf(request: Request, node: RedisNode | undefined): Error | null {
+    return this.#breakerOf(request, node).refusal(() =>
+      this.#connection.tryAgain(keyOf(request), request.slot),
+    );
+  }
+
+  /** A server that was waited for in vain is not waited for again. */
+  #noteFailure(breaker: Breaker, failure: unknown, deadline: number): void {
+    const wasWaitedFor = Date.now() >= deadline - this.#connection.timeoutMs / 2;
+    if (wasWaitedFor && failure instanceof JwtctlError) breaker.failed(failure);
+  }
+
   async #sendGroup(
     group: Group,
     members: readonly Pending[],
@@ -95,11 +118,13 @@ export class Batcher {
     const commands = members.map(({ request }) => commandsOf(request));
     if (!isFirst) loadScripts(members, commands);
     const { node, client } = group;
+    const breaker = this.#connection.breaker(node.name);
     let replies: Reply[];
     try {
-      replies = await sendPipeline(client, commands.flat(), remaining(deadline));
+      replies = await breaker.guard(sendPipeline(client, commands.flat(), remaining(deadline)));
     } catch (error) {
-      const failure = this.#connection.translate(error);
+      const failure = this.#connection.translate(fromNode(error, node.name));
+      this.#noteFailure(breaker, failure, deadline);
       for (const { request, resolve, reject } of members) {
         if (request.once) resolve({ replies: [failure], node, client, isRepeated: false });
         else reject(failure);
@@ -111,6 +136,7 @@ export class Batcher {
     for (const [index, pending] of members.entries()) {
       const own = replies.slice(from, from + (commands[index]?.length ?? 0));
       from += own.length;
+      for (const reply of own) fromNode(reply, node.name);
       const undelivered = own.find(isUndelivered);
       if (isFirst && replyCode(undelivered) === 'NOSCRIPT') unknown.push(pending);
       else if (undelivered === undefined || pending.request.once)
@@ -122,12 +148,15 @@ export class Batcher {
 
   async #resend({ request, resolve, reject, deadline }: Pending, why: Reply): Promise<void> {
     const { losses } = this.#connection;
+    const name = this.#connection.ownerName(request.slot);
+    const breaker = this.#breakerOf(request, undefined);
     try {
       const commands =
         'script' in request ? [bySource(request.script, request.keys, request.args)] : request.commands;
       const replies: Reply[] = [];
       for (const command of commands) {
-        replies.push(await this.#connection.follow(command, remaining(deadline)).catch(asReply));
+        const following = this.#connection.follow(command, remaining(deadline), name);
+        replies.push(fromNode(await breaker.guard(following).catch(asReply), name));
       }
       const isLost = why !== null && replyCode(why) === null;
       // The Cluster object, too, sends again what was lost with a connection, and does not say so.
@@ -136,7 +165,9 @@ export class Batcher {
     } catch (error) {
       // Where the Cluster object gave up without a word, the reply that began it says more.
       const isVague = replyCode(error) === null && MOVING.has(replyCode(why) ?? '');
-      reject(this.#connection.translate(isVague ? why : error));
+      const failure = this.#connection.translate(fromNode(isVague ? why : error, name));
+      this.#noteFailure(breaker, failure, deadline);
+      reject(failure);
     }
   }
 }
@@ -159,6 +190,11 @@ const PIPELINE_LIMIT = 1000;
 
 export function commandsOf(request: Request): readonly Command[] {
   return 'script' in request ? [byHash(request.script, request.keys, request.args)] : request.commands;
+}
+
+function keyOf(request: Request): string {
+  const key = 'script' in request ? request.keys[0] : request.commands[0]?.[1];
+  return String(key ?? '');
 }
 
 /** Sends the source in place of the first hash of each script: EVAL keeps it for those behind it in the pipeline. */

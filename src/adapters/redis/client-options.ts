@@ -70,6 +70,20 @@ export function parseKey(key: string): HostPort {
 /** ioredis 6.0 keeps the process alive for so long after it disconnects, even from a server that was never there. */
 export const DISCONNECT_TIMEOUT_MS = 50;
 
+/**
+ * After so many milliseconds without an answer a connection is given up and another one is tried. It leaves time for
+ * that within the time-out, and is longer than any WAIT.
+ */
+export function silenceMs(timeoutMs: number): number {
+  return Math.min(2000, 0.6 * timeoutMs);
+}
+
+/**
+ * Sooner than a firewall in between forgets an idle connection. Node has Linux send ten probes, a second apart, before
+ * it drops a connection that nobody answers on.
+ */
+export const KEEP_ALIVE_MS = 5000;
+
 function commonOptions({ username, password, tls, timeoutMs }: RedisOptions) {
   return {
     // With the password alone ioredis 6.0 writes a warning to the console where none was needed.
@@ -78,8 +92,9 @@ function commonOptions({ username, password, tls, timeoutMs }: RedisOptions) {
     protocol: 2,
     lazyConnect: true,
     connectTimeout: timeoutMs,
-    // A server that hangs keeps its connections open: this drops them.
-    socketTimeout: timeoutMs,
+    // A server that hangs keeps its connections open, and so does a dead path: this drops them.
+    socketTimeout: silenceMs(timeoutMs),
+    keepAlive: KEEP_ALIVE_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     // It would cost each connection an INFO. What is loading answers LOADING.
     enableReadyCheck: false,

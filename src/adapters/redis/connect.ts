@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
+import { Breaker } from './breaker.js';
 import {
   DISCONNECT_TIMEOUT_MS,
   formatNode,
@@ -9,7 +10,7 @@ import {
   type RedisOptions,
   reachedAt,
 } from './client-options.js';
-import { clusterDown, hasCode, type RedisAddress, reasonOf, translateError } from './errors.js';
+import { clusterDown, fromNode, hasCode, type RedisAddress, reasonOf, translateError } from './errors.js';
 import { openCluster, openStandalone } from './opening.js';
 import { type Command, withDeadline } from './pipeline.js';
 import { ReadConnection } from './reading.js';
@@ -46,6 +47,8 @@ export class RedisConnection {
   /** By the server's name. */
   readonly #reading = new Map<string, ReadConnection>();
   readonly #nodeErrors = new Map<string, unknown>();
+  /** By the server's name: one for all ways that lead to it. */
+  readonly #breakers = new Map<string, Breaker>();
   #losses = 0;
   #client: Cluster | Redis | null = null;
   #opening: Promise<void> | null = null;
@@ -93,6 +96,39 @@ export class RedisConnection {
     };
   }
 
+  /** The master that was last known to serve a slot, connected or not, as ioredis names it: see {@link parseKey}. */
+  ownerKeys(): (slot: number) => string | undefined {
+    const client = this.#client;
+    if (client instanceof Cluster) return (slot) => client.slots[slot]?.[0];
+    const [node] = this.options.nodes;
+    const key = node && `${node.host}:${node.port}`;
+    return () => key;
+  }
+
+  /** Whether this server, by its name, is worth asking. */
+  breaker(name: string): Breaker {
+    const known = this.#breakers.get(name);
+    if (known !== undefined) return known;
+    const fresh = new Breaker();
+    this.#breakers.set(name, fresh);
+    return fresh;
+  }
+
+  /**
+   * Finds out who serves a key's slot by now, and asks there.
+   *
+   * @throws JwtctlError where nobody answers
+   */
+  async tryAgain(key: string, slot: number): Promise<void> {
+    const name = this.ownerName(slot);
+    try {
+      await this.refresh();
+      await this.follow(['exists', key], this.timeoutMs, name);
+    } catch (error) {
+      throw this.translate(fromNode(error, name));
+    }
+  }
+
   /** The name of the master that was last known to serve a slot, connected or not. */
   ownerName(slot: number): string | undefined {
     if (this.#client === null || this.#client instanceof Redis) return this.address.nodes[0];
@@ -137,9 +173,10 @@ export class RedisConnection {
   /**
    * Sends one command to whoever serves its key by now: follows MOVED and ASK, waits out a failover for a while.
    *
+   * @param master who was last known to serve it, for the error
    * @throws what ioredis throws, or a JwtctlError
    */
-  async follow([name, ...args]: Command, timeoutMs: number): Promise<unknown> {
+  async follow([name, ...args]: Command, timeoutMs: number, master?: string): Promise<unknown> {
     await this.ready();
     const client = this.#client;
     if (client === null) throw new Error('The connection was lost at once.');
@@ -150,7 +187,14 @@ export class RedisConnection {
       if (hasCode(error) || !(client instanceof Cluster)) throw error;
       if (!client.nodes('all').some(({ status }) => status === 'ready')) throw error;
       const where = this.address.nodes.join(', ');
-      throw clusterDown(`A master of the Redis Cluster at ${where} does not answer.`, this.address, error);
+      const address = master === undefined ? this.address : { ...this.address, nodes: [master] };
+      throw clusterDown(
+        master === undefined
+          ? `A master of the Redis Cluster at ${where} does not answer.`
+          : `The Redis Cluster master ${master} does not answer.`,
+        address,
+        error,
+      );
     }
   }
 

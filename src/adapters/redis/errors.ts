@@ -18,6 +18,15 @@ export class DeadlineError extends Error {
   }
 }
 
+/** Which server an error came from, by its `host:port`. */
+const sources = new WeakMap<object, string>();
+
+/** Remembers which server an error came from, so that its translation names that one and not all seeds. */
+export function fromNode<T>(error: T, node: string | undefined): T {
+  if (node !== undefined && error instanceof Error && !sources.has(error)) sources.set(error, node);
+  return error;
+}
+
 /** A connection was lost before it told what a removal came to. What is left has been removed since. */
 export class UncountedError extends Error {
   override readonly name = 'UncountedError';
@@ -45,8 +54,10 @@ export function replyCode(error: unknown): string | null {
 export function translateError(error: unknown, address: RedisAddress): unknown {
   if (error instanceof JwtctlError || isDefect(error)) return error;
   const cause = innermost(error);
+  const source = sources.get(cause as object) ?? sources.get(error as object);
+  const named = source === undefined ? address : { ...address, nodes: [source] };
   const code = replyCode(cause);
-  return code === null ? unreachable(cause, address) : refused(code, cause as Error, address);
+  return code === null ? unreachable(cause, named) : refused(code, cause as Error, named);
 }
 
 /** Whether it is a reply, or an error of the system; ioredis's own errors have no code. */
@@ -163,6 +174,19 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
         { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
       );
   }
+}
+
+/** @param master the `host:port` that it copies, where that is known */
+export function isReplica(node: string, master: string | null): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_IS_A_REPLICA',
+    `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind and takes no writes.`,
+    {
+      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the address of the master.',
+      details: { nodes: [node] },
+    },
+  );
 }
 
 /** A key under a name of ours that is of another type. */

@@ -1,11 +1,23 @@
 import { performance } from 'node:perf_hooks';
 import { JwtctlError } from '../../domain/errors.js';
+import { MasterState } from '../../domain/master-state.js';
 import type { Hold } from '../../domain/ports.js';
-import { Circuit } from './circuit.js';
-import type { RedisConnection, RedisNode } from './connect.js';
-import { DeadlineError, replyCode } from './errors.js';
-import type { RespReply } from './resp.js';
+import type { Breaker } from './breaker.js';
+import { stringAt } from './bulks.js';
+import { formatNode, type HostPort, silenceMs } from './client-options.js';
+import type { RedisConnection } from './connect.js';
+import { DeadlineError, fromNode, isReplica, replyCode } from './errors.js';
+import { parseInfo } from './info.js';
+import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
+import {
+  Lifetime,
+  masterWarnings,
+  replicaOf,
+  SERVER_INFO,
+  TRACKING_LIMIT,
+  trackingLimit,
+} from './server-info.js';
 import { TrackedConnection } from './tracking.js';
 
 /** One command, and who hears of it: the reply, or why there is none. */
@@ -16,6 +28,11 @@ export interface Question {
 
 /** How long a server that refused to tell of changes is asked each time, in milliseconds. */
 const UNTRACKED_MS = 60_000;
+
+/** How often a server is asked how it is, in milliseconds. */
+const INFO_EVERY_MS = 10_000;
+const INFO = encodeCommands([SERVER_INFO]);
+const LIMIT = encodeCommands([TRACKING_LIMIT]);
 
 /**
  * With so many on their way nothing more is asked: a server that hangs would fill the memory before it is given up. What
@@ -32,42 +49,57 @@ export interface LaneOptions {
   onLost(): void;
 }
 
-/** The way to one master: its connection, opened again when it was lost, and whether it is worth asking. */
+/** The way to one master: its connection, opened again when it was lost, and how it answers. */
 export class Lane {
-  readonly circuit = new Circuit();
+  readonly breaker: Breaker;
+  readonly state: MasterState;
   readonly #redis: RedisConnection;
-  readonly #node: RedisNode;
+  readonly #node: HostPort;
   readonly #onLost: () => void;
   readonly #isTracking: boolean;
   readonly #now: () => number;
+  readonly #lifetime: Lifetime;
+  /** How many keys the server tracks at most; null where this account may not ask. */
+  #trackingLimit: number | null = null;
+  #mayAskForLimit = true;
+  /** The master that this server copies; null where it is a master itself. */
+  #replicaOf: string | null = null;
+  #informedAt = Number.NEGATIVE_INFINITY;
   /** Until then the server is not asked to tell of changes, by performance.now(). */
   #untrackedUntil = Number.NEGATIVE_INFINITY;
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
-  constructor(redis: RedisConnection, node: RedisNode, { isTracking, now, onLost }: LaneOptions) {
+  constructor(redis: RedisConnection, node: HostPort, { isTracking, now, onLost }: LaneOptions) {
+    const name = formatNode(node);
+    this.breaker = redis.breaker(name);
+    this.state = new MasterState(name, now());
     this.#redis = redis;
     this.#node = node;
     this.#isTracking = isTracking;
+    this.#lifetime = new Lifetime(now);
     this.#now = now;
     this.#onLost = onLost;
   }
 
+  get name(): string {
+    return this.state.node;
+  }
+
+  /** Where nothing comes in for a while, or not all is answered in time, the connection is lost. */
   ask(questions: readonly Question[], timeoutMs: number): void {
     const connection = this.#open();
     if (connection.pending >= MOST_PENDING) {
-      for (const { answer } of questions) answer(null, tooMany());
+      for (const { answer } of questions) answer(null, tooMany(this.name));
       return;
     }
     const tracked = this.#tracked;
     const asked = tracked?.moment() ?? null;
     let left = questions.length;
-    const timer = setTimeout(() => {
-      connection.lose(new DeadlineError(timeoutMs));
-    }, timeoutMs);
+    const stopWatching = this.#watch(connection, timeoutMs);
     const done = () => {
       left -= 1;
-      if (left === 0) clearTimeout(timer);
+      if (left === 0) stopWatching();
     };
     connection.write(
       questions.map(({ text }) => text).join(''),
@@ -75,11 +107,11 @@ export class Lane {
         take: (reply: RespReply) => {
           if (asked !== null) tracked?.renew(asked);
           done();
-          answer(reply, null);
+          answer(reply instanceof Error ? fromNode(reply, this.name) : reply, null);
         },
         fail: (error: Error) => {
           done();
-          answer(null, error);
+          answer(null, fromNode(error, this.name));
         },
       })),
     );
@@ -90,23 +122,81 @@ export class Lane {
     return this.#tracked?.holdOf(key) ?? null;
   }
 
+  /** Why what this server answers cannot be relied on; null where it can. */
+  unfit(): JwtctlError | null {
+    return this.#replicaOf === null ? null : isReplica(this.name, this.#replicaOf);
+  }
+
+  /** Why it cannot be said that this server never had an entry; null where it can. */
+  unsettled(): JwtctlError | null {
+    return this.#lifetime.isSettled ? null : hasRestarted(this.name);
+  }
+
+  /** Asks the server how it is, where that is due. */
+  inform(): void {
+    if (this.#connection === null || this.#connection.isLost) return;
+    if (performance.now() - this.#informedAt >= INFO_EVERY_MS) this.#askForInfo(this.#connection);
+  }
+
   close(): void {
     this.#connection?.lose(new Error('The connection has been closed.'));
+  }
+
+  #watch(connection: RespConnection, timeoutMs: number): () => void {
+    const askedAt = performance.now();
+    const longestMs = silenceMs(this.#redis.timeoutMs);
+    const look = () => {
+      const now = performance.now();
+      const quietMs = now - Math.max(askedAt, connection.heardAt);
+      const leftMs = Math.min(longestMs - quietMs, timeoutMs - (now - askedAt));
+      if (leftMs <= 0) connection.lose(new DeadlineError(Math.round(now - askedAt)));
+      else timer = setTimeout(look, leftMs);
+    };
+    let timer = setTimeout(look, Math.min(longestMs, timeoutMs));
+    return () => clearTimeout(timer);
   }
 
   #open(): RespConnection {
     if (this.#mayTrackAgain()) this.close();
     if (this.#connection !== null && !this.#connection.isLost) return this.#connection;
-    const { host = '', port = 0 } = this.#node.client.options;
     const { options } = this.#redis;
     if (this.#isTracking && performance.now() >= this.#untrackedUntil) {
-      this.#tracked = new TrackedConnection(options, { host, port }, this.#now, (error) => this.#lost(error));
+      this.#tracked = new TrackedConnection(options, this.#node, this.#now, (error) => this.#lost(error));
       this.#connection = this.#tracked.connection;
     } else {
       this.#tracked = null;
-      this.#connection = new RespConnection(options, { host, port }, { onLost: this.#onLost });
+      this.#connection = new RespConnection(options, this.#node, { onLost: this.#onLost });
     }
+    // Before anything else, so that no answer is judged without it.
+    this.#askForInfo(this.#connection);
     return this.#connection;
+  }
+
+  #askForInfo(connection: RespConnection): void {
+    this.#informedAt = performance.now();
+    const take = (reply: RespReply) => {
+      // An account that may not use INFO goes without.
+      if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
+      const info = parseInfo(stringAt(reply, 0));
+      this.#lifetime.learn(info);
+      this.#replicaOf = this.#redis.mode === 'standalone' ? replicaOf(info) : null;
+      this.state.warnings = masterWarnings(info, {
+        wantsTracking: this.#isTracking,
+        isTracking: this.#tracked !== null,
+        trackingLimit: this.#trackingLimit,
+      });
+    };
+    if (this.#tracked !== null && this.#mayAskForLimit) this.#askForLimit(connection);
+    connection.write(INFO, [{ take, fail() {} }]);
+  }
+
+  #askForLimit(connection: RespConnection): void {
+    const take = (reply: RespReply) => {
+      // A refusal is in the server's ACL log: once is enough.
+      if (reply instanceof Error) this.#mayAskForLimit = false;
+      else if (reply !== null && typeof reply !== 'number') this.#trackingLimit = trackingLimit(reply);
+    };
+    connection.write(LIMIT, [{ take, fail() {} }]);
   }
 
   /** Whether a connection that does not tell of changes has served its time, and nobody waits for it. */
@@ -122,11 +212,23 @@ export class Lane {
   }
 }
 
-function tooMany(): JwtctlError {
+function tooMany(node: string): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_REDIS_BUSY',
-    `A master has ${MOST_PENDING} questions or more to answer and is asked no more.`,
-    { hint: 'Try again in a moment, or spread the load over more processes.' },
+    `The Redis master ${node} has ${MOST_PENDING} questions or more to answer and is asked no more.`,
+    { hint: 'Try again in a moment, or spread the load over more processes.', details: { nodes: [node] } },
+  );
+}
+
+function hasRestarted(node: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_RESTARTED',
+    `The Redis master ${node} has just restarted and may have lost tokens that its replica still has.`,
+    {
+      hint: 'Wait until the cluster has settled: a replica takes over, or the master is confirmed.',
+      details: { nodes: [node] },
+    },
   );
 }

@@ -1,8 +1,9 @@
-import type { RegistryNode } from '../../domain/ports.js';
+import type { MasterWarning, RegistryNode } from '../../domain/ports.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
 import { numberIn, parseInfo } from './info.js';
 import { sendPipeline, unwrap } from './pipeline.js';
+import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from './server-info.js';
 
 /**
  * The servers, each master before its replicas. Those that do not answer are listed with nulls.
@@ -126,6 +127,7 @@ interface Facts {
   usedMemoryBytes: number | null;
   maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
+  warnings: MasterWarning[];
   /** How much of the replication stream the server has written or taken in. */
   offset: number | null;
   replication: Map<string, string>;
@@ -135,21 +137,27 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
   try {
     const replies = await sendPipeline(
       node.client,
-      [['info', 'memory'], ['info', 'replication'], ['dbsize']],
+      [SERVER_INFO, TRACKING_LIMIT, ['dbsize']],
       connection.timeoutMs,
     );
     // A server that refuses a command has answered.
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
-    const [memory, replication] = replies.map(parseInfo);
+    const info = parseInfo(replies[0]);
+    // An account that may not ask for the limit goes by the default.
+    const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
     const keys = replies[2];
     return {
       keys: typeof keys === 'number' ? keys : null,
-      usedMemoryBytes: numberIn(memory, 'used_memory'),
+      usedMemoryBytes: numberIn(info, 'used_memory'),
       // 0 is no limit.
-      maxmemoryBytes: numberIn(memory, 'maxmemory') || null,
-      maxmemoryPolicy: memory?.get('maxmemory_policy') ?? null,
-      offset: numberIn(replication, 'slave_repl_offset') ?? numberIn(replication, 'master_repl_offset'),
-      replication: replication ?? new Map(),
+      maxmemoryBytes: numberIn(info, 'maxmemory') || null,
+      maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
+      offset: numberIn(info, 'slave_repl_offset') ?? numberIn(info, 'master_repl_offset'),
+      replication: info,
+      warnings: [
+        ...(isMemoryFull(info) ? (['memory_full'] as const) : []),
+        ...(isTrackingFull(info, limit) ? (['tracking_table_full'] as const) : []),
+      ],
     };
   } catch {
     return null;
@@ -162,6 +170,7 @@ function figures(facts: Facts | null) {
     usedMemoryBytes: facts?.usedMemoryBytes ?? null,
     maxmemoryBytes: facts?.maxmemoryBytes ?? null,
     maxmemoryPolicy: facts?.maxmemoryPolicy ?? null,
+    warnings: facts?.warnings ?? [],
     reachable: facts !== null,
   };
 }

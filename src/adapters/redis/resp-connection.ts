@@ -1,7 +1,8 @@
 import { connect as connectTcp, type Socket } from 'node:net';
+import { performance } from 'node:perf_hooks';
 import { connect as connectTls } from 'node:tls';
 import type { Bulks } from './bulks.js';
-import { type HostPort, nodeOptions, type RedisOptions } from './client-options.js';
+import { type HostPort, KEEP_ALIVE_MS, nodeOptions, type RedisOptions } from './client-options.js';
 import type { Command } from './pipeline.js';
 import { encodeCommands, RespParser, type RespReply } from './resp.js';
 
@@ -35,6 +36,7 @@ export class RespConnection {
   #next = 0;
   #socket: Socket | null = null;
   #failure: Error | null = null;
+  #heardAt = Number.NEGATIVE_INFINITY;
 
   constructor(redis: RedisOptions, node: HostPort, options: RespConnectionOptions = {}) {
     this.#redis = redis;
@@ -44,6 +46,11 @@ export class RespConnection {
 
   get isLost(): boolean {
     return this.#failure !== null;
+  }
+
+  /** When something last came in, by performance.now(). */
+  get heardAt(): number {
+    return this.#heardAt;
   }
 
   /** Replies that are still to come. */
@@ -80,6 +87,7 @@ export class RespConnection {
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const parser = new RespParser((reply) => this.#take(reply), this.#options.onPush);
     socket.on('data', (chunk) => {
+      this.#heardAt = performance.now();
       try {
         parser.push(chunk);
       } catch (error) {
@@ -125,5 +133,3 @@ export class RespConnection {
 }
 
 const FORGOTTEN_AT_ONCE = 4096;
-/** Sooner than a firewall in between forgets a connection that is silent, and drops what comes next without a word. */
-const KEEP_ALIVE_MS = 30_000;

@@ -110,6 +110,8 @@ export class RespParser {
         case PERCENT:
           left += 2 * integerIn(data, line, lineEnd);
           break;
+        // A verbatim string begins with its format: `txt:`.
+        case EQUALS:
         case DOLLAR: {
           const length = integerIn(data, line, lineEnd);
           if (length < 0) {
@@ -197,6 +199,7 @@ const INCOMPLETE = -1;
 const USUAL_BYTES_PER_STRING = 16;
 const RETURN = '\r'.charCodeAt(0);
 const ASTERISK = '*'.charCodeAt(0);
+const EQUALS = '='.charCodeAt(0);
 const DOLLAR = '$'.charCodeAt(0);
 const PLUS = '+'.charCodeAt(0);
 const MINUS = '-'.charCodeAt(0);

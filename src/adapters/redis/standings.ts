@@ -1,17 +1,20 @@
 import { performance } from 'node:perf_hooks';
 import { JwtctlError } from '../../domain/errors.js';
+import { MasterState } from '../../domain/master-state.js';
 import type {
   EntryName,
+  MasterStatus,
   NotedStanding,
   StandingQuery,
   Standings,
   StandingsOptions,
 } from '../../domain/ports.js';
 import { isUndelivered } from './batching.js';
+import { Breaker } from './breaker.js';
 import { type Bulks, numberOrNullAt } from './bulks.js';
-import { Circuit } from './circuit.js';
-import type { RedisConnection, RedisNode } from './connect.js';
-import { replyCode } from './errors.js';
+import { parseKey } from './client-options.js';
+import type { RedisConnection } from './connect.js';
+import { DeadlineError, fromNode, replyCode } from './errors.js';
 import {
   entryMember,
   HASH_SLOTS,
@@ -35,41 +38,70 @@ export class RedisStandings implements Standings {
   readonly #whole: WholeRegistry;
   readonly #connection: RedisConnection;
   readonly #options: StandingsOptions;
+  /** By the master's name as ioredis writes it. */
   readonly #lanes = new Map<string, Lane>();
-  readonly #opening = new Circuit();
-  /** Of masters that there is no connection to, by name; forgotten when others serve the slots. */
-  readonly #unconnected = new Map<string, Circuit>();
+  /** For each of them something to read there. */
+  readonly #probes = new Map<string, Query>();
+  /** What cannot be asked of any master: the cluster itself, and slots that nobody serves. */
+  readonly #opening = new Breaker();
+  readonly #openingState: MasterState;
+  readonly #unserved = new Breaker();
   /** By slot: who was last asked. */
   readonly #owners: Array<string | undefined> = [];
   #epoch = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
   #waiting: Pending[] = [];
+  #isClosed = false;
 
   constructor(whole: WholeRegistry, options: StandingsOptions) {
     this.#whole = whole;
     this.#connection = whole.connection;
     this.#options = options;
+    this.#openingState = new MasterState(whole.connection.address.nodes.join(', '), options.now());
   }
 
   async open(): Promise<number> {
     if (!this.#connection.isReady || this.#owners.length === 0) await this.#open();
-    const masters = this.#connection.nodes().filter(({ isMaster }) => isMaster);
-    const greet = (lane: Lane) =>
-      new Promise<void>((resolve) => {
-        lane.ask([{ text: PING, answer: () => resolve() }], this.#connection.timeoutMs);
-      });
-    await Promise.all(masters.map((node) => greet(this.#laneTo(node))));
+    await Promise.allSettled([...this.#probes.values()].map((query) => this.#read(query)));
     return this.#epoch;
   }
 
   of(sub: string, entry: EntryName): StandingQuery {
-    const query = new Query(this.#whole.keyspace.keysOf(sub), entryMember(entry));
+    const query = this.#query(sub, entryMember(entry));
     return { read: () => this.#read(query) };
   }
 
+  probe(): void {
+    if (this.#isClosed) return;
+    if (!this.#connection.isReady) {
+      void this.#open().catch(() => {});
+      return;
+    }
+    if (this.#owners.length === 0) this.#noteOwners();
+    const now = this.#options.now();
+    for (const [key, lane] of this.#lanes) {
+      const query = this.#probes.get(key);
+      const { answeredAt, isUp } = lane.state;
+      const isFresh = isUp && answeredAt !== null && Math.abs(now - answeredAt) < PROBE_SECONDS;
+      // What becomes of it is in the state.
+      if (!isFresh && query !== undefined) this.#read(query).catch(() => {});
+      lane.inform();
+    }
+  }
+
+  masters(): MasterStatus[] {
+    if (this.#lanes.size === 0 || !this.#openingState.isUp) return [this.#openingState.status()];
+    return [...this.#lanes.values()].map(({ state }) => state.status());
+  }
+
   close(): void {
+    this.#isClosed = true;
     for (const lane of this.#lanes.values()) lane.close();
     this.#lanes.clear();
+  }
+
+  #query(sub: string, member: string): Query {
+    return new Query(this.#whole.keyspace.keysOf(sub), member);
   }
 
   #read(query: Query): Promise<NotedStanding> {
@@ -91,90 +123,121 @@ export class RedisStandings implements Standings {
 
   #distribute(batch: readonly Pending[]): void {
     if (this.#owners.length === 0) this.#noteOwners();
-    const owner = this.#connection.owners();
-    const groups = new Map<string, { node: RedisNode; members: Pending[] }>();
+    const ownerKey = this.#connection.ownerKeys();
+    const groups = new Map<string, Pending[]>();
+    const deadline = performance.now() + this.#connection.timeoutMs;
     for (const pending of batch) {
       const { slot } = pending.query.keys;
-      const node = owner(slot);
-      const group = node && groups.get(node.name);
-      if (node !== undefined && this.#owners[slot] !== node.name) this.#noteOwners();
-      if (node === undefined) this.#askAround(pending, this.#circuitOf(slot));
-      else if (group === undefined) groups.set(node.name, { node, members: [pending] });
-      else group.members.push(pending);
+      const key = ownerKey(slot);
+      if (key !== undefined && this.#owners[slot] !== key) this.#noteOwners();
+      const group = key && groups.get(key);
+      if (key === undefined) this.#askAround(pending, deadline);
+      else if (group) group.push(pending);
+      else groups.set(key, [pending]);
     }
-    for (const { node, members } of groups.values()) this.#ask(this.#laneTo(node), members);
+    for (const [key, members] of groups) this.#ask(this.#laneTo(key), members, deadline);
   }
 
   async #open(): Promise<void> {
-    const refusal = this.#opening.refusal();
+    const opening = async () => {
+      try {
+        await this.#connection.ready();
+      } catch (error) {
+        this.#openingState.failed(error, this.#options.now());
+        throw error;
+      }
+      this.#openingState.answered(this.#options.now());
+      this.#noteOwners();
+    };
+    const refusal = this.#opening.refusal(opening);
     if (refusal !== null) throw refusal;
     try {
-      await this.#connection.ready();
+      await opening();
     } catch (error) {
       this.#opening.failed(error as Error);
       throw error;
     }
-    this.#opening.succeeded();
-    this.#noteOwners();
-  }
-
-  #circuitOf(slot: number): Circuit {
-    const name = this.#connection.ownerName(slot) ?? '';
-    const circuit = this.#unconnected.get(name) ?? new Circuit();
-    this.#unconnected.set(name, circuit);
-    return circuit;
   }
 
   /** All slots at once: a failover moves thousands of them, and is one change. */
   #noteOwners(): void {
-    const owner = this.#connection.owners();
-    for (let slot = 0; slot < HASH_SLOTS; slot++)
-      this.#owners[slot] = owner(slot)?.name ?? this.#owners[slot];
+    if (this.#isClosed) return;
+    const ownerKey = this.#connection.ownerKeys();
+    for (let slot = 0; slot < HASH_SLOTS; slot++) this.#owners[slot] = ownerKey(slot) ?? this.#owners[slot];
     this.#epoch += 1;
-    this.#unconnected.clear();
-    this.#closeIdleLanes();
+    const owners = new Set(this.#owners.filter((key) => key !== undefined));
+    this.#closeIdleLanes(owners);
+    for (const key of owners) this.#laneTo(key);
+    this.#chooseProbes(owners);
   }
 
   /** Those to masters that serve nothing any more, gone or made replicas: nobody would ask them again, or end them. */
-  #closeIdleLanes(): void {
-    const owners = new Set(this.#owners);
-    for (const [name, lane] of this.#lanes) {
-      if (owners.has(name)) continue;
-      this.#lanes.delete(name);
+  #closeIdleLanes(owners: ReadonlySet<string>): void {
+    for (const [key, lane] of this.#lanes) {
+      if (owners.has(key)) continue;
+      this.#lanes.delete(key);
       lane.close();
     }
   }
 
-  #ask(lane: Lane, members: readonly Pending[]): void {
-    const refusal = lane.circuit.refusal();
+  /** For each master a subject in one of its slots. Whether there is such a subject does not matter. */
+  #chooseProbes(owners: ReadonlySet<string>): void {
+    this.#probes.clear();
+    for (let number = 0; number < MOST_PROBES_TRIED && this.#probes.size < owners.size; number++) {
+      const query = this.#query(`probe-${number}`, STATUS_MEMBER);
+      const owner = this.#owners[query.keys.slot];
+      if (owner !== undefined && !this.#probes.has(owner)) this.#probes.set(owner, query);
+    }
+  }
+
+  /** @param isRepeated whether they were asked before, on a connection on which nothing came back */
+  #ask(lane: Lane, members: readonly Pending[], deadline: number, isRepeated = false): void {
+    const { breaker } = lane;
+    const first = members[0]?.query.keys;
+    if (first === undefined) return;
+    const refusal = breaker.refusal(() => this.#connection.tryAgain(first.entries, first.slot));
     if (refusal !== null) {
       for (const { reject } of members) reject(refusal);
       this.#lookAgain();
       return;
     }
-    const deadline = performance.now() + this.#connection.timeoutMs;
+    const unheard: Pending[] = [];
+    const askOnceMore = (pending: Pending) => {
+      if (unheard.push(pending) === 1) setImmediate(() => this.#ask(lane, unheard, deadline, true));
+    };
     const questions = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
         // It was never asked: what is on its way to it tells how it is.
         if (lost instanceof JwtctlError) pending.reject(lost);
+        else if (lost !== null && breaker.failure !== null) pending.reject(breaker.failure);
+        // The path may be dead and not the server: a new connection finds out.
+        else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
+          askOnceMore(pending);
         // Whatever it was lost for: what it was asked has not been answered.
         else if (lost !== null || isUndelivered(reply))
-          void this.#resend(pending, lane.circuit, deadline, lost ?? reply);
+          void this.#resend(pending, { lane, breaker, deadline }, lost ?? reply);
         else {
-          lane.circuit.succeeded();
+          breaker.succeeded();
           this.#settle(pending, lane, reply);
         }
       },
     }));
-    lane.ask(questions, this.#connection.timeoutMs);
+    const now = performance.now();
+    if (now < deadline) {
+      lane.ask(questions, deadline - now);
+      return;
+    }
+    const timedOut = new DeadlineError(this.#connection.timeoutMs);
+    for (const pending of members) void this.#resend(pending, { lane, breaker, deadline }, timedOut);
   }
 
   /** For a slot that nobody is known to serve. */
-  #askAround(pending: Pending, circuit: Circuit): void {
-    const refusal = circuit.refusal();
+  #askAround(pending: Pending, deadline: number): void {
+    const { entries, slot } = pending.query.keys;
+    const refusal = this.#unserved.refusal(() => this.#connection.tryAgain(entries, slot));
     if (refusal === null) {
-      void this.#resend(pending, circuit, performance.now() + this.#connection.timeoutMs, null);
+      void this.#resend(pending, { lane: null, breaker: this.#unserved, deadline }, null);
     } else {
       pending.reject(refusal);
       this.#lookAgain();
@@ -191,41 +254,65 @@ export class RedisStandings implements Standings {
   }
 
   #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
+    const now = this.#options.now();
+    const refuse = (error: unknown) => {
+      const failure = this.#connection.translate(error);
+      lane.state.failed(failure, now);
+      reject(failure);
+    };
+    const unfit = lane.unfit();
+    if (unfit !== null) {
+      refuse(unfit);
+      return;
+    }
     // There is a key of a foreign type, which is not ours.
-    if (replyCode(reply) === 'WRONGTYPE') resolve(plainStanding([], this.#epoch));
-    else if (reply instanceof Error) reject(this.#connection.translate(reply));
-    else if (reply === null || typeof reply === 'number')
-      reject(this.#connection.translate(new Error('The server did not answer what it was asked.')));
-    else resolve(heldStanding(reply, lane, query, this.#epoch));
+    const isForeign = replyCode(reply) === 'WRONGTYPE';
+    if (reply instanceof Error && !isForeign) {
+      refuse(reply);
+      return;
+    }
+    if (reply === null || typeof reply === 'number') {
+      refuse(new Error('The server did not answer what it was asked.'));
+      return;
+    }
+    lane.state.answered(now);
+    const noted =
+      reply instanceof Error ? plainStanding([], this.#epoch) : heldStanding(reply, lane, query, this.#epoch);
+    const unsettled = noted.exp === null ? lane.unsettled() : null;
+    if (unsettled === null) resolve(noted);
+    else reject(unsettled);
   }
 
   /** By way of ioredis, which says who serves the slot now. */
-  async #resend(
-    { query, resolve, reject }: Pending,
-    circuit: Circuit,
-    deadline: number,
-    why: RespReply,
-  ): Promise<void> {
+  async #resend(pending: Pending, { lane, breaker, deadline }: Way, why: RespReply): Promise<void> {
+    const { query, resolve, reject } = pending;
     try {
       if (performance.now() >= deadline) throw why;
       const remainingMs = Math.max(0, deadline - performance.now());
       const scores = await withDeadline(readScores(this.#whole, query.keys, query.members), remainingMs);
-      circuit.succeeded();
+      breaker.succeeded();
+      lane?.state.answered(this.#options.now());
+      const noted = plainStanding(scores, this.#epoch + 1);
       // A slot that is moving loses nothing.
-      if (!MIGRATING.has(replyCode(why) ?? '')) this.#epoch += 1;
-      resolve(plainStanding(scores, this.#epoch));
+      if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStanding(scores, this.#epoch));
+      this.#epoch += 1;
+      const owner = this.#connection.ownerKeys()(query.keys.slot);
+      // Whoever answered may have restarted without what it held: the master's own connection tells.
+      if (noted.exp !== null || pending.isRead || owner === undefined) return resolve(noted);
+      this.#ask(this.#laneTo(owner), [{ ...pending, isRead: true }], deadline);
     } catch (error) {
-      const failure = this.#connection.translate(error);
-      circuit.failed(failure as Error);
+      const failure = this.#connection.translate(fromNode(error, lane?.name));
+      lane?.state.failed(failure, this.#options.now());
+      breaker.failed(failure as Error);
       reject(failure);
       this.#lookAgain();
     }
   }
 
-  #laneTo(node: RedisNode): Lane {
-    const known = this.#lanes.get(node.name);
+  #laneTo(key: string): Lane {
+    const known = this.#lanes.get(key);
     if (known !== undefined) return known;
-    const lane = new Lane(this.#connection, node, {
+    const lane = new Lane(this.#connection, parseKey(key), {
       isTracking: this.#options.nearCache,
       now: this.#options.now,
       onLost: () => {
@@ -233,19 +320,32 @@ export class RedisStandings implements Standings {
         this.#lookAgain();
       },
     });
-    this.#lanes.set(node.name, lane);
+    this.#lanes.set(key, lane);
     return lane;
   }
 }
 
 const LOOK_EVERY_MS = 250;
-const PING = encodeCommands([['ping']]);
+/** A master that answered so lately is not asked by a probe, in seconds. */
+const PROBE_SECONDS = 1;
+/** A master with a handful of slots may get none, and is then known by what is asked of it. */
+const MOST_PROBES_TRIED = 10_000;
 const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
+
+/** Where a question went at first, and until when it may be answered. */
+interface Way {
+  /** Null where no master is known. */
+  lane: Lane | null;
+  breaker: Breaker;
+  deadline: number;
+}
 
 interface Pending {
   query: Query;
   resolve(standing: NotedStanding): void;
   reject(error: unknown): void;
+  /** Whether it was found that there is no such entry, and is asked once more for what that is worth. */
+  isRead?: boolean;
 }
 
 /** One ZMSCORE, written once for as often as it is asked. */

@@ -2,6 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Hold } from '../../domain/ports.js';
 import { type Bulks, stringAt, stringOrNullAt } from './bulks.js';
 import type { HostPort, RedisOptions } from './client-options.js';
+import { DeadlineError } from './errors.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
 
@@ -110,7 +111,7 @@ export class TrackedConnection {
   #beat(): void {
     const asked = this.moment();
     if (this.#askedAt !== null && asked.ms - this.#askedAt > 2 * LEASE_MS) {
-      this.connection.lose(new Error('The server has not answered.'));
+      this.connection.lose(new DeadlineError(2 * LEASE_MS));
       return;
     }
     const [key] = this.#holds.keys();

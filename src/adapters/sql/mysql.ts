@@ -4,7 +4,7 @@ import type { Connection } from 'mysql2';
 import { JwtctlError } from '../../domain/errors.js';
 import { retryConflicts } from './conflicts.js';
 import { dialMysql, type MysqlOptions } from './mysql-dial.js';
-import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
+import { type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
 import type { Schema } from './schema.js';
 
 const MAX_CONNECTIONS = 4;
@@ -14,17 +14,10 @@ const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
  * A pool that connects with the first query. Every query ends within the time-out, whether or not a byte comes from the
  * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
  */
-export function openMysql(options: MysqlOptions): OpenedMysql {
+export function openMysql(options: MysqlOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const pool = new TimedPool(options);
   const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
-  return { db, redial: () => pool.redial(), close: () => db.destroy() };
-}
-
-export interface OpenedMysql {
-  db: Kysely<Schema>;
-  /** Uses no connection any more that is open now, but for what is under way on it: the next query dials. */
-  redial(): void;
-  close(): Promise<void>;
+  return { db, close: () => db.destroy() };
 }
 
 interface Limits {
@@ -106,9 +99,6 @@ class TimedPool {
   readonly #waiting: Waiting[] = [];
   /** Connections that are open, are being opened, or may be opened by whoever has been told so. */
   #size = 0;
-  /** Connections that were dialed before the last {@link redial}, and are still used. */
-  readonly #outdated = new WeakSet<TimedConnection>();
-  #redials = 0;
   #isClosed = false;
 
   constructor(options: MysqlOptions) {
@@ -137,12 +127,6 @@ class TimedPool {
         .finally(() => clearTimeout(timer))
         .then((connection) => (waiting.isGivenUp ? connection.release() : resolve(connection)), reject);
     });
-  }
-
-  redial(): void {
-    this.#redials += 1;
-    for (const connection of this.#open) this.#outdated.add(connection);
-    for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
   /**
@@ -179,7 +163,6 @@ class TimedPool {
   }
 
   async #dial(): Promise<TimedConnection> {
-    const redials = this.#redials;
     const dialed = await dialMysql(this.#options, this.#server, this.#sockets).catch((error) => {
       this.#free();
       throw error;
@@ -187,10 +170,8 @@ class TimedPool {
     const connection = new TimedConnection(dialed, this.#server, this.#limits, {
       onReleased: () => this.#handOver(connection),
       onLost: () => this.#forget(connection),
-      onReadOnly: () => this.redial(),
     });
     this.#open.add(connection);
-    if (redials !== this.#redials) this.#outdated.add(connection);
     if (this.#isClosed) connection.destroy();
     await connection.prepare();
     return connection;
@@ -198,7 +179,6 @@ class TimedPool {
 
   #handOver(connection: TimedConnection): void {
     if (!this.#open.has(connection)) return;
-    if (this.#outdated.has(connection)) return void connection.destroy();
     const waiting = this.#nextWaiting();
     if (waiting === undefined) this.#idle.push(connection);
     else waiting.take(connection);
@@ -231,22 +211,20 @@ interface Waiting {
   take(connection: TimedConnection | null): void;
 }
 
-interface ConnectionEvents {
-  onReleased(): void;
-  onLost(): void;
-  /** The server takes no writes: after a switchover open connections stay with the old primary. */
-  onReadOnly(): void;
-}
-
 class TimedConnection {
   readonly #connection: Connection;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
-  readonly #events: ConnectionEvents;
+  readonly #events: { onReleased(): void; onLost(): void };
   /** Why the connection cannot be used any more. */
   #failure: { error: unknown } | undefined;
 
-  constructor(connection: Connection, server: MysqlServer, limits: Limits, events: ConnectionEvents) {
+  constructor(
+    connection: Connection,
+    server: MysqlServer,
+    limits: Limits,
+    events: { onReleased(): void; onLost(): void },
+  ) {
     this.#connection = connection;
     this.#server = server;
     this.#limits = limits;
@@ -282,7 +260,6 @@ class TimedConnection {
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);
       else if (error.fatal) answer(this.#fail(error), undefined);
-      else if (isReadOnly(error)) answer(this.#failReadOnly(error), undefined);
       else answer(translateMysqlError(error, this.#server), undefined);
     });
   }
@@ -335,11 +312,6 @@ class TimedConnection {
       const refusal = error instanceof JwtctlError ? error : sessionRefused(error as Error, this.#server);
       throw this.#fail(refusal);
     }
-  }
-
-  #failReadOnly(error: Error): unknown {
-    this.#events.onReadOnly();
-    return this.#fail(error);
   }
 
   /** Nothing more is sent on this connection: an answer to what was asked before may still be on its way. */

@@ -1,13 +1,19 @@
-import type { EntryName, NotedStanding, StandingQuery, Standings } from '../../domain/ports.js';
+import { MasterState } from '../../domain/master-state.js';
+import type { EntryName, MasterStatus, NotedStanding, StandingQuery, Standings } from '../../domain/ports.js';
 import { toUserStatus } from '../../domain/user.js';
 import type { SqlExecutor } from './schema.js';
 
 /** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
 export class SqliteStandings implements Standings {
   readonly #db: SqlExecutor;
+  readonly #now: () => number;
+  readonly #state: MasterState;
 
-  constructor(db: SqlExecutor) {
+  /** @param options.now NumericDate seconds */
+  constructor(db: SqlExecutor, { file, now }: { file: string; now(): number }) {
     this.#db = db;
+    this.#now = now;
+    this.#state = new MasterState(file, now());
   }
 
   async open(): Promise<number> {
@@ -15,7 +21,30 @@ export class SqliteStandings implements Standings {
   }
 
   of(sub: string, entry: EntryName): StandingQuery {
-    return { read: () => readStanding(this.#db, sub, entry) };
+    return {
+      read: async () => {
+        try {
+          const noted = await readStanding(this.#db, sub, entry);
+          this.#state.answered(this.#now());
+          return noted;
+        } catch (error) {
+          this.#state.failed(error, this.#now());
+          throw error;
+        }
+      },
+    };
+  }
+
+  probe(): void {
+    const { answeredAt, isUp } = this.#state;
+    if (isUp && answeredAt !== null && Math.abs(this.#now() - answeredAt) < 1) return;
+    this.of('probe', { jti: '', keyId: 0, iat: 0 })
+      .read()
+      .catch(() => {});
+  }
+
+  masters(): MasterStatus[] {
+    return [this.#state.status()];
   }
 
   close(): void {}

@@ -11,6 +11,7 @@ import type {
   RegistryNode,
   Removal,
   Standings,
+  StandingsOptions,
   SurveyedSubject,
   SurveyOutcome,
   TidyOutcome,
@@ -82,8 +83,8 @@ export class SqliteTokenRegistry implements TokenRegistry {
     };
   }
 
-  openStandings(): Standings {
-    return new SqliteStandings(this.#db);
+  openStandings({ now }: StandingsOptions): Standings {
+    return new SqliteStandings(this.#db, { file: this.#file, now });
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
@@ -217,6 +218,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
         usedMemoryBytes: null,
         maxmemoryBytes: null,
         maxmemoryPolicy: null,
+        warnings: [],
         lagBytes: null,
         reachable: true,
       },

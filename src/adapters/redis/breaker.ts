@@ -1,0 +1,60 @@
+import { performance } from 'node:perf_hooks';
+
+/** How long a server that did not answer is left alone before it is tried again, in milliseconds. */
+const REST_MS = 1000;
+
+/**
+ * Keeps requests from piling up at a server that does not answer. After a failure all requests are refused at once,
+ * and those that still wait with them. The server is tried again in the background, so no request waits for the trial.
+ */
+export class Breaker {
+  #failure: Error | null = null;
+  #restUntil = 0;
+  #isTrying = false;
+  readonly #waiting = new Set<(error: Error) => void>();
+
+  get failure(): Error | null {
+    return this.#failure;
+  }
+
+  /**
+   * Returns what to refuse a request with, or null where it may be made.
+   *
+   * @param tryAgain asks the server something; called when a trial is due
+   */
+  refusal(tryAgain: () => Promise<unknown>): Error | null {
+    if (this.#failure !== null && !this.#isTrying && performance.now() >= this.#restUntil)
+      void this.#try(tryAgain);
+    return this.#failure;
+  }
+
+  /** Settles as `work` does, or rejects as soon as the server is given up. */
+  guard<T>(work: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
+  succeeded(): void {
+    this.#failure = null;
+  }
+
+  failed(error: Error): void {
+    this.#failure = error;
+    this.#restUntil = performance.now() + REST_MS;
+    for (const refuse of this.#waiting) refuse(error);
+    this.#waiting.clear();
+  }
+
+  async #try(tryAgain: () => Promise<unknown>): Promise<void> {
+    this.#isTrying = true;
+    try {
+      await tryAgain();
+      this.succeeded();
+    } catch (error) {
+      this.failed(error as Error);
+    }
+    this.#isTrying = false;
+  }
+}

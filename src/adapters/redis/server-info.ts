@@ -1,0 +1,88 @@
+import type { MasterWarning } from '../../domain/ports.js';
+import { type Bulks, stringAt } from './bulks.js';
+import { numberIn } from './info.js';
+import type { Command } from './pipeline.js';
+
+/** What tells how a server is. All of it in one command (Redis 7.0). */
+export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
+export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
+
+/** The default of tracking-table-max-keys, for an account that may not ask. 0 is no limit. */
+const TRACKING_LIMIT_DEFAULT = 1_000_000;
+/** A table that is full is kept at its limit, and a little below it for a moment. */
+const FULL_SHARE = 0.99;
+
+/**
+ * How long after its start a server that was another run before may lack what its replica still has, in seconds. By then
+ * a replica has taken over (twice Redis's default of cluster-node-timeout), or the server stays the master.
+ */
+const SETTLING_SECONDS = 30;
+
+/**
+ * Which run of a server answers.
+ *
+ * A master that is killed and started again before its replica takes over comes back with what is on its disk, which may
+ * be nothing. It serves its slots as before, and its cluster's epochs do not change. Only its run id tells, and what its
+ * former run is known to have been: so a server is settled for a process that first meets it.
+ */
+export class Lifetime {
+  readonly #now: () => number;
+  #runId: string | null = null;
+  #settledAt = Number.NEGATIVE_INFINITY;
+
+  /** @param now of the host's clock, in seconds */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  get isSettled(): boolean {
+    return this.#now() >= this.#settledAt;
+  }
+
+  learn(info: Map<string, string>): void {
+    const runId = info.get('run_id') ?? null;
+    if (this.#runId !== null && runId !== null && runId !== this.#runId) {
+      const uptimeSeconds = numberIn(info, 'uptime_in_seconds') ?? 0;
+      this.#settledAt = this.#now() + SETTLING_SECONDS - uptimeSeconds;
+    }
+    this.#runId = runId ?? this.#runId;
+  }
+}
+
+/** `host:port` of the master that a server copies; null for a master. */
+export function replicaOf(info: Map<string, string>): string | null {
+  return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
+}
+
+/** The value of a reply to {@link TRACKING_LIMIT}; null where there is none. */
+export function trackingLimit(reply: Bulks): number | null {
+  return reply.count < 2 ? null : Number(stringAt(reply, 1));
+}
+
+/** What a server that answers should be looked at for. */
+export function masterWarnings(
+  info: Map<string, string>,
+  tracking: { wantsTracking: boolean; isTracking: boolean; trackingLimit: number | null },
+): MasterWarning[] {
+  const warnings: MasterWarning[] = [];
+  if (isMemoryFull(info)) warnings.push('memory_full');
+  if (isTrackingFull(info, tracking.trackingLimit)) warnings.push('tracking_table_full');
+  if (tracking.wantsTracking && !tracking.isTracking) warnings.push('not_tracking');
+  return warnings;
+}
+
+/** Whether a server with `noeviction` refuses writes. */
+export function isMemoryFull(info: Map<string, string>): boolean {
+  const maxmemory = numberIn(info, 'maxmemory') ?? 0;
+  return (
+    maxmemory > 0 &&
+    info.get('maxmemory_policy') === 'noeviction' &&
+    (numberIn(info, 'used_memory') ?? 0) >= maxmemory
+  );
+}
+
+/** @param limit of the server; null where it is not known */
+export function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
+  const most = limit ?? TRACKING_LIMIT_DEFAULT;
+  return most > 0 && (numberIn(info, 'tracking_total_keys') ?? 0) >= FULL_SHARE * most;
+}

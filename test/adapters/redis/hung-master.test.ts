@@ -1,0 +1,103 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { Standings, TokenRegistry } from '../../../src/domain/ports.js';
+import { startRedisCluster } from '../../support/servers.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
+
+const TIMEOUT_MS = 2000;
+/** What a request may take that waits for nobody, on a machine that is busy with other tests. */
+const AT_ONCE_MS = 400;
+
+let closers: Array<() => unknown>;
+let nodes: string[];
+let registry: TokenRegistry;
+let now: number;
+const subs = crowd(30);
+
+beforeEach(async () => {
+  closers = [];
+  // No failover: the master stays the one that serves its slots.
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 60_000 });
+  closers.push(cluster.stop);
+  nodes = cluster.nodes.map(({ node }) => node);
+  const opened = openRegistry(nodes, { timeoutMs: TIMEOUT_MS });
+  closers.push(opened.close);
+  registry = opened.registry;
+  now = realNow();
+  for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now });
+}, 60_000);
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+});
+
+/** Stops a master; it keeps its connections and answers nothing. */
+async function hang(): Promise<{ master: string; resume: () => void }> {
+  const master = nodes[1] as string;
+  const pid = Number(/process_id:(\d+)/.exec(await redisCli(master, 'INFO', 'server'))?.[1]);
+  process.kill(pid, 'SIGSTOP');
+  const resume = () => process.kill(pid, 'SIGCONT');
+  closers.push(resume);
+  return { master, resume };
+}
+
+interface Asked {
+  atMs: number;
+  tookMs: number;
+  /** Null where it was answered. */
+  error: { code: string; message: string } | null;
+}
+
+/** Asks one subject after the other, every 10 ms, and waits for all answers. */
+async function askFor(ms: number, ask: (sub: string) => Promise<unknown>): Promise<Asked[]> {
+  const began = performance.now();
+  const asked: Array<Promise<Asked>> = [];
+  for (let index = 0; performance.now() - began < ms; index++) {
+    const atMs = performance.now() - began;
+    asked.push(
+      ask(subs[index % subs.length] as string).then(
+        () => ({ atMs, tookMs: performance.now() - began - atMs, error: null }),
+        (error) => ({ atMs, tookMs: performance.now() - began - atMs, error }),
+      ),
+    );
+    await delay(10);
+  }
+  return Promise.all(asked);
+}
+
+function expectOneTimeout(asked: readonly Asked[], master: string) {
+  const failed = asked.filter(({ error }) => error !== null);
+  const answered = asked.filter(({ error }) => error === null);
+  expect(failed.length).toBeGreaterThan(100);
+  expect(answered.length).toBeGreaterThan(failed.length);
+  expect(answered.filter(({ tookMs }) => tookMs > AT_ONCE_MS)).toEqual([]);
+  const waited = failed.filter(({ tookMs }) => tookMs > AT_ONCE_MS);
+  expect(waited.filter(({ atMs, tookMs }) => atMs + tookMs > TIMEOUT_MS + AT_ONCE_MS)).toEqual([]);
+  for (const { error } of failed) {
+    expect(error?.message).toContain(master);
+    for (const other of nodes) if (other !== master) expect(error?.message).not.toContain(other);
+  }
+}
+
+test('a hung master costs its requests one time-out, and is named', async () => {
+  const standings: Standings = registry.openStandings({ nearCache: false, now: realNow });
+  closers.push(() => standings.close());
+  await standings.open();
+  const read = (sub: string) => standings.of(sub, entryAt(now, 'a')).read();
+  const { master, resume } = await hang();
+  expectOneTimeout(await askFor(5 * TIMEOUT_MS, read), master);
+
+  resume();
+  const all = () => Promise.all(subs.map(read)).then((found) => found.every(({ exp }) => exp !== null));
+  await expect.poll(() => all().catch(() => false), { timeout: 10_000 }).toBe(true);
+}, 60_000);
+
+test('a hung master costs those that register one time-out, and is named', async () => {
+  const register = (sub: string) => registry.register(sub, entryAt(now, 'b'), { now });
+  await Promise.all(subs.map(register));
+  const { master, resume } = await hang();
+  expectOneTimeout(await askFor(5 * TIMEOUT_MS, register), master);
+
+  resume();
+  const all = () => Promise.all(subs.map(register)).then(() => true);
+  await expect.poll(() => all().catch(() => false), { timeout: 10_000 }).toBe(true);
+}, 60_000);
