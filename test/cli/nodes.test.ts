@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { redisCli } from '../adapters/redis/registry-under-test.js';
 import { cli } from '../support/cli.js';
 import { startRedisCluster } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
@@ -43,6 +44,42 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
     expect(stdout.match(/ master .* noeviction$/gm) ?? []).toHaveLength(stores.isCluster ? 3 : 0);
   });
 });
+
+test('a master that is full, or nearly so, is marked and said', async () => {
+  const cluster = await startRedisCluster({
+    ...{ masters: 3, replicasPerMaster: 1, nodeTimeoutMs: 60_000 },
+    config: ['maxmemory 100mb'],
+  });
+  const stores = await openStores('MariaDB and a Redis Cluster');
+  const [full = '', nearly = ''] = cluster.nodes.map(({ node }) => node);
+  const shell = cli({ ...stores, env: { ...stores.env, JWTCTL_REDIS_NODES: full } });
+  try {
+    expect((await shell.run('cache', 'nodes')).stderr).toBe('');
+    await redisCli(full, 'CONFIG', 'SET', 'maxmemory', 1);
+    await fill(nearly);
+    const used = Number(/used_memory:(\d+)/.exec(await redisCli(nearly, 'INFO', 'memory'))?.[1]);
+    await redisCli(nearly, 'CONFIG', 'SET', 'maxmemory', Math.round(used / 0.97));
+    const { exitCode, stderr } = await shell.run('cache', 'nodes');
+    expect(exitCode).toBe(0);
+    expect(stderr).toMatch(new RegExp(`${full} has reached its maxmemory`));
+    expect(stderr).toMatch(new RegExp(`${nearly} uses 9\\d.* of its maxmemory`));
+    const nodes: Row[] = await shell.json('cache', 'nodes');
+    expect(nodes.find(({ node }) => node === full)?.warnings).toEqual(['memory_full']);
+    expect(nodes.find(({ node }) => node === nearly)?.warnings).toEqual([]);
+  } finally {
+    await cluster.stop();
+    await stores.close();
+  }
+}, 60_000);
+
+/** Puts 20 MB into the first key that this master serves. */
+async function fill(node: string): Promise<void> {
+  for (let number = 0; number < 100; number++) {
+    const isServed = await redisCli(node, 'SETRANGE', `ballast-${number}`, 20_000_000, 'x').catch(() => null);
+    if (isServed !== null) return;
+  }
+  throw new Error(`${node} serves none of a hundred keys.`);
+}
 
 test('what may lose tokens is marked, and said', async () => {
   const cluster = await startRedisCluster({

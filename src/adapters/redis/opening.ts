@@ -6,8 +6,9 @@ import {
   type HostPort,
   nodeOptions,
   type RedisOptions,
+  silenceMs,
 } from './client-options.js';
-import { clusterDown, type RedisAddress, replyCode, translateError } from './errors.js';
+import { clusterDown, isReplica, type RedisAddress, replyCode, translateError } from './errors.js';
 import { withDeadline } from './pipeline.js';
 
 /**
@@ -43,11 +44,14 @@ export async function openCluster(
 export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
   const [node] = options.nodes;
   if (node === undefined) throw new JwtctlError('bug', 'ERR_REDIS_NO_NODES', 'No Redis server is named.');
-  const { client, mode } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
+  const { client, mode, role } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
     throw translateError(error, address);
   });
-  if (mode !== 'cluster') return client;
+  if (mode !== 'cluster' && mode !== 'sentinel' && role !== 'replica') return client;
   client.disconnect();
+  if (mode === 'sentinel') throw isSentinel(formatNode(node));
+  // It may become a master again, or its master be one that it names.
+  if (mode !== 'cluster') throw isReplica(formatNode(node), null);
   throw new JwtctlError(
     'usage',
     'ERR_REDIS_IS_A_CLUSTER',
@@ -67,12 +71,15 @@ async function whyNoCluster(
   const found = await Promise.allSettled(options.nodes.map((node) => greet(options, node, remainingMs)));
   let reason = error;
   let isStandalone = false;
-  for (const outcome of found) {
+  let sentinel: string | null = null;
+  for (const [index, outcome] of found.entries()) {
     if (outcome.status === 'fulfilled') {
       outcome.value.client.disconnect();
+      if (outcome.value.mode === 'sentinel') sentinel ??= address.nodes[index] ?? null;
       isStandalone ||= outcome.value.mode === 'standalone';
     } else if (replyCode(reason) === null) reason = outcome.reason;
   }
+  if (sentinel !== null) return isSentinel(sentinel);
   if (!isStandalone) return translateError(reason, address);
   return new JwtctlError(
     'usage',
@@ -82,39 +89,65 @@ async function whyNoCluster(
   );
 }
 
-/** Connects to one server and learns what it is; a proxy that does not know HELLO leaves `mode` null. */
+function isSentinel(node: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_REDIS_IS_A_SENTINEL',
+    `Redis at ${node} is a Sentinel, which holds no tokens.`,
+    {
+      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',
+      details: { nodes: [node] },
+    },
+  );
+}
+
+/** Connects to one server and learns what it is; a proxy that does not know HELLO leaves both null. */
 async function greet(
   options: RedisOptions,
   node: HostPort,
   timeoutMs: number,
-): Promise<{ client: Redis; mode: string | null }> {
-  const client = new Redis({ ...nodeOptions(options, node), retryStrategy: () => null });
+): Promise<{ client: Redis } & Greeting> {
+  const client = new Redis({
+    ...nodeOptions(options, node),
+    // Its own error would not say that the time was up.
+    socketTimeout: timeoutMs,
+    retryStrategy: () => null,
+  });
   // connect() rejects with "Connection is closed" whatever the reason was; the event has it.
   let reason: unknown;
   client.on('error', (error) => {
     reason ??= error;
   });
   try {
-    return {
-      client,
-      mode: await withDeadline(
-        client.connect().then(() => askMode(client)),
-        timeoutMs,
-      ),
-    };
+    const greeting = await withDeadline(
+      client.connect().then(() => sayHello(client)),
+      timeoutMs,
+    );
+    client.options.socketTimeout = silenceMs(options.timeoutMs);
+    return { client, ...greeting };
   } catch (error) {
     client.disconnect();
     throw reason ?? error;
   }
 }
 
+interface Greeting {
+  /** `standalone`, `cluster` or `sentinel`. */
+  mode: string | null;
+  /** `master` or `replica`; null for a Sentinel. */
+  role: string | null;
+}
+
 /** HELLO needs no permission, and names the mode by a field where an error of CLUSTER does so in words only. */
-async function askMode(client: Redis): Promise<string | null> {
+async function sayHello(client: Redis): Promise<Greeting> {
   const reply = await client.call('hello', '2').catch((error: unknown) => {
     if (replyCode(error) === 'ERR') return [];
     throw error;
   });
   const fields: unknown[] = Array.isArray(reply) ? reply : [];
-  const mode = fields[fields.indexOf('mode') + 1];
-  return fields.includes('mode') && typeof mode === 'string' ? mode : null;
+  const field = (name: string) => {
+    const value = fields.includes(name) ? fields[fields.indexOf(name) + 1] : null;
+    return typeof value === 'string' ? value : null;
+  };
+  return { mode: field('mode'), role: field('role') };
 }

@@ -25,12 +25,36 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
     ...nodes
       .filter((node) => lacksReplica(node, nodes))
       .map(({ node }) => `The master ${node} has no replica that answers: what it holds is lost with it.`),
+    ...nodes.filter(isFilling).map(fillNote),
+    ...nodes
+      .filter(({ warnings }) => warnings.includes('tracking_table_full'))
+      .map(
+        ({ node }) =>
+          `${node} tracks as many keys as tracking-table-max-keys allows: near caches lose verdicts. Raise it above the number of active users.`,
+      ),
     ...(evicting.length === 0
       ? []
       : [
           `${evicting.join(', ')} may drop live tokens when memory is full: set maxmemory-policy to ${SAFE_POLICY}.`,
         ]),
   ];
+}
+
+/** From here on there is no time left to wait. */
+const FULL_SHARE = 0.95;
+
+function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
+  if (role !== 'master' || maxmemoryPolicy !== SAFE_POLICY) return false;
+  return (
+    usedMemoryBytes !== null && maxmemoryBytes !== null && usedMemoryBytes >= FULL_SHARE * maxmemoryBytes
+  );
+}
+
+function fillNote({ node, usedMemoryBytes, maxmemoryBytes, warnings }: RegistryNode): string {
+  const used = share(usedMemoryBytes ?? 0, maxmemoryBytes ?? 1);
+  return warnings.includes('memory_full')
+    ? `${node} has reached its maxmemory (${used}): it registers no tokens. Raise maxmemory, or add masters.`
+    : `${node} uses ${used} of its maxmemory: at 100 % it registers no tokens. Raise maxmemory, or add masters.`;
 }
 
 function nodeRow(node: RegistryNode, nodes: readonly RegistryNode[]): Cell[] {
@@ -56,7 +80,7 @@ function roleCell(node: RegistryNode, nodes: readonly RegistryNode[]): Cell {
 function fillCell(used: number, max: number): Cell {
   const text = share(used, max);
   const fill = used / max;
-  return fill < 0.8 ? text : { text, tone: fill < 0.95 ? 'warn' : 'bad' };
+  return fill < 0.8 ? text : { text, tone: fill < FULL_SHARE ? 'warn' : 'bad' };
 }
 
 function evicts({ maxmemoryPolicy }: RegistryNode): boolean {
@@ -73,6 +97,6 @@ function nodeData(node: RegistryNode): JsonObject {
   const { role, master, slots, keys, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy, lagBytes } = node;
   return {
     ...{ node: node.node, role, master, slots, keys, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy },
-    ...{ lagBytes, reachable: node.reachable },
+    ...{ lagBytes, reachable: node.reachable, warnings: [...node.warnings] },
   };
 }

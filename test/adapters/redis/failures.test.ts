@@ -1,7 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { redisNodes, startRedis } from '../../support/servers.js';
+import { openServerGroup, redisNodes, startRedis } from '../../support/servers.js';
 import {
   ATTEMPT_TIMEOUT_MS,
   attempt,
@@ -127,6 +129,50 @@ describe('servers of another kind than redis.mode says', () => {
     expect(text).toContain('redis.mode');
   });
 
+  test.each(['cluster', 'standalone'] as const)('a Sentinel holds no tokens: %s', async (mode) => {
+    const sentinel = await startSentinel(server.port);
+    try {
+      const { codes, text } = await attempt([sentinel.node], { mode });
+      expect(codes).toEqual(['usage ERR_REDIS_IS_A_SENTINEL']);
+      expect(text).toContain(sentinel.node);
+      expect(text).toContain('redis.nodes');
+    } finally {
+      await sentinel.stop();
+    }
+  });
+
+  test('a replica in place of a single server is unavailable, and named', async () => {
+    const replica = await startRedis({ config: [`replicaof 127.0.0.1 ${server.port}`] });
+    try {
+      const { codes, text } = await attempt([replica.node], { mode: 'standalone' });
+      expect(codes).toEqual(['unavailable ERR_REDIS_IS_A_REPLICA']);
+      expect(text).toContain(replica.node);
+    } finally {
+      await replica.stop();
+    }
+  });
+
+  test('a server that is made a replica while a verifier reads it is unavailable', async () => {
+    const other = await startRedis();
+    const { registry, close } = openRegistry([other.node], { mode: 'standalone' });
+    const now = realNow();
+    const standings = registry.openStandings({ nearCache: false, now: () => now });
+    try {
+      await registry.register('alice', entryAt(now, 'a'), { now });
+      const query = standings.of('alice', entryAt(now, 'a'));
+      expect((await query.read()).exp).toBe(now + 3600);
+      await redisCli(other.node, 'REPLICAOF', '127.0.0.1', server.port);
+      await redisCli(other.node, 'CLIENT', 'KILL', 'TYPE', 'normal');
+      await expect
+        .poll(() => query.read().catch(({ code }) => code), { timeout: 5000 })
+        .toBe('ERR_REDIS_IS_A_REPLICA');
+    } finally {
+      standings.close();
+      await close();
+      await other.stop();
+    }
+  });
+
   test('plain text to a TLS port, and TLS to a plain port, are unreachable', async () => {
     const { codes } = await attempt([server.node], { mode: 'standalone', tls: {} });
     expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
@@ -145,6 +191,19 @@ describe('servers of another kind than redis.mode says', () => {
     await close();
   });
 });
+
+async function startSentinel(masterPort: number): Promise<{ node: string; stop(): Promise<void> }> {
+  const group = openServerGroup();
+  const free = await listen(createServer());
+  const node = nodeOf(free);
+  await new Promise((resolve) => free.close(resolve));
+  const file = join(group.makeFolder('sentinel'), 'sentinel.conf');
+  const monitor = `sentinel monitor main 127.0.0.1 ${masterPort} 1`;
+  writeFileSync(file, `bind 127.0.0.1\nport ${parseNode(node).port}\n${monitor}\n`);
+  const args = [file, '--sentinel'];
+  await group.launch({ name: 'sentinel', program: 'redis-server', args, ready: /monitor master/ });
+  return { node, stop: group.stop };
+}
 
 function listen(server: Server): Promise<Server> {
   return new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(server)));
