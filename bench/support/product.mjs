@@ -68,7 +68,7 @@ export async function installProduct({ folder, mysqlUrl, redisNodes }) {
     return rows;
   };
   const rows = /** @type {Array<{ id: number, kid: Buffer }>} */ (
-    await query('SELECT id, kid FROM keystore ORDER BY state, id')
+    await query('SELECT id, kid FROM keystore ORDER BY state, position')
   );
   const [active, ...others] = rows.map(({ id, kid }) => ({ id: Number(id), kid: kid.toString() }));
   if (active === undefined) throw new Error('There is no key.');

@@ -64,7 +64,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
   });
   const next = hasOtherPending(keys, key)
     ? null
-    : await makeSealedKey(ports, { alg: input.alg, bits: input.bits });
+    : await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys);
 
   return database.transaction(async (stores) => {
     const now = clock.now();

@@ -135,7 +135,7 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
     if (input.dryRun) {
       return { ...plan, key, wasCompromised: key.state === 'compromised', unmade: null, eventId: null };
     }
-    const signer = plan.activatesNewKey ? await tryToMake(ports, input) : NOTHING_TO_MAKE;
+    const signer = plan.activatesNewKey ? await tryToMake(ports, input, snapshot.keys) : NOTHING_TO_MAKE;
     if (input.signal?.aborted) throw interrupted(key);
     const compromise = await commit(ports, input, snapshot, key, signer);
     if (compromise !== null) return compromise;
@@ -157,9 +157,13 @@ interface Making {
 const NOTHING_TO_MAKE: Making = { made: null, unmade: null };
 
 /** A vault that is away, or whatever else keeps a new key from being made, must not keep a leaked one trusted. */
-async function tryToMake(ports: KeyGenerationPorts, { alg, bits }: CompromiseInput): Promise<Making> {
+async function tryToMake(
+  ports: KeyGenerationPorts,
+  { alg, bits }: CompromiseInput,
+  known: readonly SigningKey[],
+): Promise<Making> {
   try {
-    return { made: await makeSealedKey(ports, { alg, bits }), unmade: null };
+    return { made: await makeSealedKey(ports, { alg, bits }, known), unmade: null };
   } catch (error) {
     return { made: null, unmade: failureText(error) };
   }
@@ -218,7 +222,7 @@ async function publishNext(
       const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
       if (next !== undefined) return { pending: next.kid, unmade: null };
       if (input.signal?.aborted) return { pending: null, unmade: INTERRUPTED };
-      const made = await makeSealedKey(ports, { alg: input.alg, bits: input.bits });
+      const made = await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys);
       const isPublished = await ports.database.transaction((stores) => {
         const at = ports.clock.now();
         const row = { at, actor: ports.actor, action: 'keys.compromise', reason: input.reason };

@@ -1,4 +1,5 @@
 import { JwtctlError } from './errors.js';
+import { keyId } from './key-id.js';
 import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from './ports.js';
 import type { SigningAlgorithm, SigningKey } from './signing-key.js';
 
@@ -32,9 +33,9 @@ export async function generateKeys(
   input: KeyGenerationInput,
 ): Promise<SigningKey[]> {
   const keys: SigningKey[] = [];
-  for (let made = 0; made < input.count && !input.signal?.aborted; made++) {
-    const key = await makeSealedKey(ports, input);
-    keys.push(await add(ports, key, input.maxTtlSeconds));
+  while (keys.length < input.count && !input.signal?.aborted) {
+    const key = await add(ports, await makeSealedKey(ports, input), input.maxTtlSeconds);
+    if (key !== null) keys.push(key);
   }
   return keys;
 }
@@ -56,18 +57,26 @@ export async function planGeneration(
   return { kid: input.kid ?? null, alg: input.alg, bits: input.bits, count: input.count, firstState };
 }
 
-/** A new pair, sealed, before anything of it is stored. RSA takes too long to be made while rows are locked. */
+/**
+ * A new pair, sealed, before anything of it is stored. RSA takes too long to be made while rows are locked.
+ *
+ * @param known keys whose ids are taken
+ */
 export async function makeSealedKey(
   ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
   input: { kid?: string; alg: SigningAlgorithm; bits: number },
+  known: ReadonlyArray<Pick<SigningKey, 'id'>> = [],
 ): Promise<SealedKey> {
   for (;;) {
     const pair = await ports.generator.generate(input.bits);
     const kid = input.kid ?? pair.thumbprint;
     // A thumbprint that begins with - or _ would read as a flag on a command line.
     if (/^[-_]/.test(kid)) continue;
+    const id = keyId(pair.publicKey);
+    if (known.some((key) => key.id === id)) continue;
     const { sealed, masterKeyId } = await ports.sealer.seal(kid, pair.pkcs8);
     return {
+      id,
       kid,
       alg: input.alg,
       bits: input.bits,
@@ -80,7 +89,7 @@ export async function makeSealedKey(
 
 export type SealedKey = Pick<
   NewSigningKey,
-  'kid' | 'alg' | 'bits' | 'publicKey' | 'sealedPrivateKey' | 'masterKeyId'
+  'id' | 'kid' | 'alg' | 'bits' | 'publicKey' | 'sealedPrivateKey' | 'masterKeyId'
 >;
 
 export function asPending(key: SealedKey, now: number): NewSigningKey {
@@ -91,12 +100,18 @@ export function asActive(key: SealedKey, maxTtlSeconds: number, now: number): Ne
   return { ...key, state: 'active', maxTtlSeconds, createdAt: now, activatedAt: now };
 }
 
-async function add(ports: KeyGenerationPorts, key: SealedKey, maxTtlSeconds: number): Promise<SigningKey> {
+/** Null, and nothing is added, where another key has the same id. */
+async function add(
+  ports: KeyGenerationPorts,
+  key: SealedKey,
+  maxTtlSeconds: number,
+): Promise<SigningKey | null> {
   const { database, clock, actor } = ports;
   return database.transaction(async ({ keys, auditLog }) => {
     const now = clock.now();
     let outcome = await keys.insert(asActive(key, maxTtlSeconds, now));
     if (outcome === 'active_exists') outcome = await keys.insert(asPending(key, now));
+    if (outcome === 'id_exists') return null;
     if (outcome !== 'inserted') throw kidExists(key.kid);
     const added = (await keys.find(key.kid)) as SigningKey;
     await auditLog.append({

@@ -2,6 +2,7 @@ import { JwtctlError } from './errors.js';
 import { publicJwk } from './jwk-set.js';
 import { changeKeys } from './key-change.js';
 import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './key-generation.js';
+import { keyId } from './key-id.js';
 import { isKid } from './kid.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from './ports.js';
 import { type FiledKey, keyRefused } from './private-key.js';
@@ -73,8 +74,8 @@ export function nameKeys(
  * same `kid` and the same material, and is neither retired nor compromised, stays as it is.
  *
  * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` where
- * it is there under another kid: of two names for one key, ending one would leave the other. `ERR_DATABASE_CONFLICT`
- * (unavailable)
+ * it is there under another kid: of two names for one key, ending one would leave the other; `ERR_KEY_ID_EXISTS` where
+ * another key has its id. `ERR_DATABASE_CONFLICT` (unavailable)
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
   const sealed = new Map<string, SealedKey>();
@@ -108,12 +109,14 @@ interface Placement {
 function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Placement[] {
   const byKid = new Map(known.map((key) => [key.kid, key]));
   const byModulus = new Map(known.map((key) => [publicJwk(key).n, key]));
+  const ids = new Map(known.map((key) => [key.id, key.kid]));
   let isActiveWanted = known.every(({ state }) => state !== 'active');
   return keys.map((key) => {
     const found = byKid.get(key.kid) ?? null;
     const twin = byModulus.get(publicJwk(key).n);
     if (found !== null) assertSame(found, key);
     else if (twin !== undefined) throw underAnotherKid(twin, key);
+    else assertIdFree(ids, key);
     const state = found === null && isActiveWanted ? 'active' : 'pending';
     if (state === 'active') isActiveWanted = false;
     return { key, found, state };
@@ -145,11 +148,12 @@ async function commit(
 
 /** The rows as they would be. Nothing is sealed, so there is no master key to name. */
 function foreseen(plan: readonly Placement[], maxTtlSeconds: number, now: number): SigningKey[] {
-  const lacking = { id: 0, retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
+  const lacking = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
   return plan.map(({ key, found, state }) => {
     if (found !== null) return found;
     const { kid, alg, bits, publicKey } = key;
-    const sealed = { kid, alg, bits, publicKey, sealedPrivateKey: '', masterKeyId: '' };
+    const id = keyId(publicKey);
+    const sealed = { id, kid, alg, bits, publicKey, sealedPrivateKey: '', masterKeyId: '' };
     return { ...asNew(sealed, state, maxTtlSeconds, now), ...lacking, masterKeyId: null };
   });
 }
@@ -163,7 +167,8 @@ function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOut
 async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {
   const { kid, alg, bits, publicKey, pkcs8 } = key;
   const { sealed, masterKeyId } = await sealer.seal(kid, pkcs8);
-  return { kid, alg, bits, publicKey, sealedPrivateKey: sealed, masterKeyId };
+  const id = keyId(publicKey);
+  return { id, kid, alg, bits, publicKey, sealedPrivateKey: sealed, masterKeyId };
 }
 
 function asNew(
@@ -207,6 +212,19 @@ function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
     'ERR_KEY_MATERIAL_EXISTS',
     `${key.what} is there already: it is key ${twin.kid}, which is ${twin.state}.`,
     `Run \`jwtctl keys show ${twin.kid}\`.`,
+  );
+}
+
+/** Registry entries could not tell the two keys apart. Two of a hundred keys meet in one of some 200,000 stores. */
+function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
+  const id = keyId(key.publicKey);
+  const other = ids.get(id);
+  ids.set(id, key.kid);
+  if (other === undefined) return;
+  throw refusedByState(
+    'ERR_KEY_ID_EXISTS',
+    `${key.what} was not imported: the first bits of its thumbprint are those of key ${other}.`,
+    `Use another key, or run \`jwtctl keys purge\` once key ${other} is retired.`,
   );
 }
 

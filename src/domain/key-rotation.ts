@@ -135,7 +135,7 @@ export async function rotateKeys(
     // Where a pending key has just opened, or a person says so, it goes on.
     if (active !== undefined && promoted === undefined && pairsWanted(plan) > 0 && !input.policy.isForced)
       await assertKeyringFits(ports, active);
-    const made = await makeKeys(ports, input, plan);
+    const made = await makeKeys(ports, input, plan, keys);
     const outcome = await commit(ports, { revision, keys }, { made, promoted, fleet }, input.policy);
     if (outcome !== null) return outcome;
   }
@@ -207,10 +207,11 @@ async function makeKeys(
   ports: KeyGenerationPorts,
   input: RotationInput,
   plan: RotationPlan,
+  known: readonly SigningKey[],
 ): Promise<SealedKey[]> {
   const made: SealedKey[] = [];
   while (made.length < pairsWanted(plan))
-    made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }));
+    made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, [...known, ...made]));
   return made;
 }
 

@@ -3,7 +3,7 @@ import type { KeyState, SigningKey } from './signing-key.js';
 
 /** How many entries name a key. */
 export interface KeyCount {
-  /** Null where the key's row is gone, and its state with it: an entry names its key by the row's id. */
+  /** Null where there is no row of the key, and so no state: it was purged, or lost with the database. */
   kid: string | null;
   keyId: number;
   state: KeyState | null;
@@ -15,8 +15,8 @@ export function keyCount(key: SigningKey | undefined, keyId: number, entries: nu
 }
 
 /**
- * The keys behind the row ids that registry entries name. Only an id that is not known yet has the key store read: keys
- * are made while a registry is walked, and the rows of retired ones are purged.
+ * The keys behind the ids that registry entries name. Only an id that is not known yet has the key store read: keys are
+ * made while a registry is walked, and the rows of retired ones are purged.
  */
 export class KeysById {
   readonly #database: Pick<Database, 'keys'>;
@@ -26,7 +26,7 @@ export class KeysById {
     this.#database = database;
   }
 
-  /** An id whose row is gone is not in the map. */
+  /** An id without a row is not in the map. */
   async ofAll(ids: Iterable<number>): Promise<ReadonlyMap<number, SigningKey>> {
     for (const id of ids) {
       if (this.#keys.has(id)) continue;

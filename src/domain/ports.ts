@@ -46,8 +46,8 @@ export interface KeyStore {
   find(kid: string): Promise<SigningKey | null>;
   /** The sealed private half (a JWE in Compact Serialization), or null where there is none (any more). */
   findSealed(kid: string): Promise<string | null>;
-  /** Adds a key. `kid_exists` and `active_exists` add nothing and leave the transaction usable. */
-  insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'active_exists'>;
+  /** Adds a key. Every outcome but `inserted` adds nothing and leaves the transaction usable. */
+  insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
   /**
    * Applies transitions in their order, if no key has been added or changed since `revision` was read; else changes
    * nothing and returns false. A transition whose key is not in the state that it starts from is a defect.
@@ -70,6 +70,7 @@ export interface KeySnapshot {
 }
 
 export interface NewSigningKey {
+  id: number;
   kid: string;
   alg: SigningAlgorithm;
   bits: number;

@@ -96,7 +96,7 @@ function dropReason(
   { keys, events, user }: DurableKnowledge,
   { ownsUsers }: ReconciliationRules,
 ): DropReason | null {
-  // A row id is given out once: the key behind one that is not there was purged, and its tokens name no key any more.
+  // Of a key that is not there, which was purged or lost with the database, no token verifies.
   const key = keys.get(keyId);
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
   if (events.covers({ sub, jti, kid: key.kid, iat })) return 'revoked';

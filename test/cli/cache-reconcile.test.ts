@@ -326,7 +326,8 @@ describe('cache reconcile in a Redis Cluster', () => {
 
   test('what looks alike and is not ours is neither counted nor touched', async () => {
     const { client, prefix } = redis;
-    const member = `1.${living.iat.toString(36)}.ghost`;
+    const [key] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [living.kid]);
+    const member = `${Number(key?.id).toString(36)}.${living.iat.toString(36)}.ghost`;
     const near = [
       ...[`${prefix}`, `${prefix}:`, `${prefix}x:{alice}`, `x${prefix}:{alice}`, `${prefix}:alice`],
       ...[`${prefix}:{}`, `${prefix}:{alice}x`, `${prefix}:{alice`, `${prefix}:{%61lice}`, `${prefix}:{%zz}`],

@@ -78,7 +78,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
       { kid: 'leaked', keyId, state: 'compromised', entries: 1 },
       { kid: null, keyId: 4242, state: null, entries: 1 },
     ]);
-    expect((await stores.run('cache', 'inspect')).stdout).toContain('(gone: row 4242)');
+    expect((await stores.run('cache', 'inspect')).stdout).toContain('(unknown key 4242)');
     expect(report.ttl).toEqual([
       { leSeconds: 60, entries: 2 },
       { leSeconds: 300, entries: 2 },

@@ -50,7 +50,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
   }
 
   async function states(): Promise<Array<{ kid: string; state: string }>> {
-    const rows = await stores.query('SELECT kid, state FROM keystore ORDER BY id');
+    const rows = await stores.query('SELECT kid, state FROM keystore ORDER BY position');
     return rows.map(({ kid, state }) => ({ kid: String(kid), state: String(state) }));
   }
 

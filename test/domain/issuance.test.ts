@@ -272,7 +272,7 @@ describe('the key', () => {
     const { sealed, masterKeyId } = await service.ports.sealer.seal('k2', await pkcs8());
     const at = service.clock.now();
     const { alg, bits, publicKey } = (await keys.find('k1')) ?? expect.unreachable();
-    const pending = { kid: 'k2', alg, bits, publicKey, state: 'pending' as const, createdAt: at };
+    const pending = { id: 2, kid: 'k2', alg, bits, publicKey, state: 'pending' as const, createdAt: at };
     await keys.insert({
       ...pending,
       sealedPrivateKey: sealed,

@@ -222,6 +222,7 @@ describe('a run', () => {
     const { publicKey } = await service.ports.generator.generate(2048);
     for (let index = 0; index < 30; index++) {
       await keys.insert({
+        id: index,
         kid: `${'k'.repeat(43)}-${index}`,
         ...{
           alg: 'RS256',

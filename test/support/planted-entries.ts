@@ -3,7 +3,7 @@ import type { Stores } from './stores.js';
 
 export interface PlantedEntry {
   jti: string;
-  /** The key's row id. */
+  /** The key's id. */
   keyId: number;
   iat: number;
   exp: number;
@@ -34,7 +34,7 @@ export function setOf({ redis }: Stores, sub: string): string {
   return keyspace(redis?.prefix ?? '').keysOf(sub).entries;
 }
 
-/** The row id of each key, by its kid. */
+/** The id of each key, by its kid. */
 export async function keyIds(stores: Stores): Promise<Record<string, number>> {
   const rows = await stores.query('SELECT id, kid FROM keystore');
   return Object.fromEntries(rows.map(({ id, kid }) => [String(kid), Number(id)]));

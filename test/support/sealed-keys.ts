@@ -24,7 +24,7 @@ export async function openedKeys(stores: Stores, keyring: string, where: string)
   const masterKeys = readFileSync(keyring, 'utf8').trim().split('\n');
   const secrets = masterKeys.map((line) => Buffer.from(line, 'base64'));
   const rows = await stores.query(
-    'SELECT kid, state, private_key, public_key, master_key_id FROM keystore ORDER BY id',
+    'SELECT kid, state, private_key, public_key, master_key_id FROM keystore ORDER BY position',
   );
   const keys: SealedKey[] = [];
   for (const { kid, state, private_key: sealed, public_key: publicKey, master_key_id: masterKeyId } of rows) {

@@ -44,7 +44,7 @@ export class SqlKeyStore implements KeyStore {
       .select('revision')
       .where('id', '=', 1)
       .executeTakeFirstOrThrow();
-    const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('id').execute();
+    const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
     return { revision, keys: rows.map(toSigningKey) };
   }
 
@@ -66,11 +66,12 @@ export class SqlKeyStore implements KeyStore {
     return row?.private_key ?? null;
   }
 
-  async insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'active_exists'> {
+  async insert(key: NewSigningKey): ReturnType<KeyStore['insert']> {
     try {
       await this.#db
         .insertInto('keystore')
         .values({
+          id: key.id,
           kid: key.kid,
           alg: key.alg,
           bits: key.bits,
@@ -85,7 +86,13 @@ export class SqlKeyStore implements KeyStore {
         .execute();
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
-      return (await this.find(key.kid)) === null ? 'active_exists' : 'kid_exists';
+      if ((await this.find(key.kid)) !== null) return 'kid_exists';
+      const other = await this.#db
+        .selectFrom('keystore')
+        .select('id')
+        .where('id', '=', key.id)
+        .executeTakeFirst();
+      return other === undefined ? 'active_exists' : 'id_exists';
     }
     await this.#raiseRevision();
     return 'inserted';

@@ -22,7 +22,8 @@ export interface Schema {
 export type SqlExecutor = Kysely<Schema> | Transaction<Schema>;
 
 export interface KeystoreTable {
-  id: Generated<number>;
+  position: Generated<number>;
+  id: number;
   kid: string;
   alg: SigningAlgorithm;
   bits: number;

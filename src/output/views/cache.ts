@@ -49,7 +49,7 @@ export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
 
 /** No kid can look like the second: one has neither spaces nor brackets. */
 export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): string {
-  return kid ?? `(gone: row ${keyId})`;
+  return kid ?? `(unknown key ${keyId})`;
 }
 
 export function byKidSection(rows: readonly KeyCount[]): Section {

@@ -8,7 +8,8 @@ export const keystore = {
     up: (db: Kysely<unknown>) =>
       createTable(db, 'keystore', (table) =>
         table
-          .addColumn('id', generatedId(engine), (column) => column.primaryKey().autoIncrement())
+          .addColumn('position', generatedId(engine), (column) => column.primaryKey().autoIncrement())
+          .addColumn('id', 'integer', (column) => column.notNull().unique())
           .addColumn('kid', bytes(engine, 128), (column) => column.notNull().unique())
           .addColumn('alg', word(engine, 16), (column) => column.notNull())
           .addColumn('bits', 'integer', (column) => column.notNull())

@@ -1,0 +1,56 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
+  let stores: Stores;
+  let token = '';
+
+  beforeAll(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate', '--kid', 'lost');
+    const file = join(stores.home, 'lost.pem');
+    await stores.json('keys', 'export', '--kid', 'lost', '--pem', '--private', '--out', file, '--yes');
+    expect(readFileSync(file, 'utf8')).toContain('PRIVATE KEY');
+    ({ token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user'));
+
+    // What a backup from before the key was made leaves: no row, and numbers that begin where they began.
+    await stores.query('DELETE FROM keystore');
+    await stores.query(
+      stores.isCluster
+        ? 'ALTER TABLE keystore AUTO_INCREMENT = 1'
+        : "DELETE FROM sqlite_sequence WHERE name = 'keystore'",
+    );
+    await stores.json('keys', 'generate', '--kid', 'next');
+    await stores.json('token', 'issue', '--sub', 'bob', '--create-user');
+  });
+  afterAll(() => stores?.close());
+
+  test('leaves tokens that are counted under an unknown key, not under the one made since', async () => {
+    const { byKid, anomalies } = await stores.json('cache', 'inspect');
+    expect(byKid).toMatchObject([
+      { kid: 'next', state: 'active', entries: 1 },
+      { kid: null, state: null, entries: 1 },
+    ]);
+    expect(anomalies.unknownKid).toBe(1);
+    expect(await stores.json('keys', 'usage', '--kid', 'next')).toMatchObject({
+      keys: [{ tokens: 1 }],
+    });
+    expect((await stores.run('token', 'verify', token, '--json')).exitCode).toBe(1);
+  });
+
+  test('is not touched by what is done to the key made since', async () => {
+    const report = await stores.json('token', 'revoke', '--kid', 'next', '--yes');
+    expect(report).toMatchObject({ revoked: 1 });
+    expect((await stores.json('token', 'list', '--sub', 'alice')).length).toBe(1);
+  });
+
+  test('has its tokens back when it is imported again', async () => {
+    await stores.json('keys', 'import', '--pem', join(stores.home, 'lost.pem'), '--kid', 'lost');
+    expect(await stores.json('token', 'verify', token)).toMatchObject({ active: true });
+    const { byKid, anomalies } = await stores.json('cache', 'inspect');
+    expect(byKid).toMatchObject([{ kid: 'lost', entries: 1 }]);
+    expect(anomalies.unknownKid).toBe(0);
+  });
+});
