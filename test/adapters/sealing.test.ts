@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, open, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { CompactEncrypt, decodeProtectedHeader } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { JweSealer } from '../../src/adapters/sealing/jwe-sealer.js';
@@ -365,6 +367,36 @@ describe('a keyring from a command', () => {
     expect(error.message).toContain(says);
     const shown = [error.message, error.hint, error.stack, JSON.stringify(error), String(error.cause)].join();
     expect(shown).not.toContain(SECRET);
+  });
+
+  // Each process that lives on holds the pipe open: its reader comes to an end once all are gone.
+  test.each([
+    ['a child of the shell', 'sleep 60; true', 'did not end within'],
+    ['a job in the background', 'sleep 60 & wait', 'did not end within'],
+    ['an orphan that holds the output', '(sleep 60 &)', 'did not end within'],
+    ['a job beside one that prints too much', 'sleep 60 & yes', 'more than 65536 bytes'],
+  ])('that fails leaves nothing running: %s', async (_, command, says) => {
+    const pipe = join(folder.path, 'pipe');
+    await promisify(execFile)('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
+    const reader = open(pipe, 'r');
+    const failed = errorOf(from(`exec 3> '${pipe}'; ${command}`, 2_000).seal('k1', PKCS8));
+    const handle = await reader;
+    expect((await failed).message).toContain(says);
+    expect(await handle.readFile('utf8')).toBe('');
+    await handle.close();
+  });
+
+  test('that works may leave a daemon running', async () => {
+    const pipe = join(folder.path, 'pipe');
+    await promisify(execFile)('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
+    const reader = open(pipe, 'r');
+    const daemon = `(cat '${pipe}.go'; echo alive) > '${pipe}'`;
+    await promisify(execFile)('/bin/sh', ['-c', 'mkfifo "$0"', `${pipe}.go`]);
+    await from(`${daemon} & echo '${ONE}'`).seal('k1', PKCS8);
+    const handle = await reader;
+    await writeFile(`${pipe}.go`, '');
+    expect(await handle.readFile('utf8')).toBe('alive\n');
+    await handle.close();
   });
 
   test('that prints no keyring is refused without showing it', async () => {

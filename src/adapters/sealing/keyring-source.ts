@@ -1,4 +1,4 @@
-import { type ExecFileException, execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -109,30 +109,55 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/** Neither what the command prints nor how it was called is shown: both may hold secrets. */
+/**
+ * Runs the command in a process group of its own: where it fails to end in time, whatever it started is killed with it.
+ * Neither what it prints nor how it was called is shown: both may hold secrets.
+ */
 function outputOf(command: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: MAX_OUTPUT_BYTES } as const;
-    const child = execFile('/bin/sh', ['-c', command], options, (error, stdout) => {
-      if (error === null) return resolve(stdout);
-      reject(
-        new JwtctlError(
-          'unavailable',
-          'ERR_MASTER_KEY_COMMAND',
-          `The command of \`masterKey.command\` ${howItFailed(error, timeoutMs)}.`,
-          {
-            hint: 'Run it by hand to see why; its output is never shown here.',
-          },
-        ),
-      );
+    const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+    const killGroup = () => {
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // The whole group has ended already.
+      }
+    };
+    const settle = (end: () => void) => {
+      clearTimeout(timer);
+      process.off('exit', killGroup);
+      end();
+    };
+    const fail = (how: string) => settle(() => reject(commandFailed(how)));
+    const stop = (how: string) => {
+      killGroup();
+      child.stdout.destroy();
+      fail(how);
+    };
+    const timer = setTimeout(() => stop(`did not end within ${timeoutMs} ms`), timeoutMs);
+    // A second Ctrl-C ends this process at once, and the terminal does not reach the group.
+    process.once('exit', killGroup);
+
+    const chunks: Buffer[] = [];
+    let size = 0;
+    child.stdout.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size > MAX_OUTPUT_BYTES) stop(`printed more than ${MAX_OUTPUT_BYTES} bytes`);
     });
-    child.stdin?.end();
+    child.once('error', () => fail('could not be run'));
+    child.once('close', (status) => {
+      if (status === 0) settle(() => resolve(Buffer.concat(chunks).toString('utf8')));
+      else fail(status === null ? 'could not be run' : `ended with status ${status}`);
+    });
   });
 }
 
-function howItFailed({ code, killed }: ExecFileException, timeoutMs: number): string {
-  // First, because Node kills a command that prints too much, like one that takes too long.
-  if (code === 'ERR_CHILD_PROCESS_STDIO_MAXBUFFER') return `printed more than ${MAX_OUTPUT_BYTES} bytes`;
-  if (killed) return `did not end within ${timeoutMs} ms`;
-  return typeof code === 'number' ? `ended with status ${code}` : 'could not be run';
+function commandFailed(how: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_MASTER_KEY_COMMAND',
+    `The command of \`masterKey.command\` ${how}.`,
+    { hint: 'Run it by hand to see why; its output is never shown here.' },
+  );
 }
