@@ -123,6 +123,16 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    readSecret: async (name, flag) => {
+      if (name === '-') return withoutNewline(await readStdin(io, signal, MAX_SECRET_BYTES));
+      const [{ isInherited }, { readSecretFile }] = await Promise.all([
+        import('./judged-file.js'),
+        import('./config/named-files.js'),
+      ]);
+      const file = resolve(io.cwd, name.replace(/^@/, ''));
+      if (isInherited(file)) return withoutNewline(await readNamed(file, io, signal, MAX_SECRET_BYTES));
+      return readSecretFile(file, { setting: flag, warn: caution });
+    },
     openInput: async (name) => {
       const { input, close } = await openInput(name, io, signal);
       closers.push(close);
@@ -209,6 +219,8 @@ async function openInput(
   };
   return { input, close };
 }
+
+const MAX_SECRET_BYTES = 4096;
 
 const UNSEEN: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
 

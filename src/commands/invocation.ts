@@ -41,6 +41,14 @@ export interface Invocation {
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
   /**
+   * Reads a secret of one line: from standard input where `name` is `-`, else from a file, which is judged like any other
+   * with a secret.
+   *
+   * @param flag what named the file, for messages
+   * @throws JwtctlError (usage) as `readSecretFile` in `config/named-files.ts`
+   */
+  readSecret(name: string, flag: string): Promise<string>;
+  /**
    * A file that is read piece by piece, however long it is; names as with {@link readFile}.
    *
    * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)

@@ -143,7 +143,7 @@ function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
 }
 
 async function readKeys(
-  { readFile, askSecret, signal }: Invocation,
+  { readFile, readSecret, askSecret, signal }: Invocation,
   { pem, jwk, passphraseFile }: ImportFlags,
 ): Promise<{ isSet: boolean; keys: FiledKey[] }> {
   const file = pem ?? jwk ?? '';
@@ -153,7 +153,7 @@ async function readKeys(
   const askPassphrase = async () =>
     passphraseFile === undefined
       ? askSecret(`The passphrase of the key in ${name}`)
-      : (await readFile(passphraseFile, MAX_KEY_FILE_BYTES)).replace(/\r?\n$/, '');
+      : readSecret(passphraseFile, '--passphrase-file');
   return { isSet: false, keys: [await readPrivatePem(text, name, askPassphrase)] };
 }
 

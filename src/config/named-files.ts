@@ -82,7 +82,7 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
       'usage',
       'ERR_CONFIG_FILE_UNSAFE',
       `The secret in ${name} (${setting}) cannot be trusted: ${read.fault.reason}.`,
-      { hint: read.fault.remedy, details: { file, setting } },
+      { hint: read.fault.remedy, details: { file: name, setting } },
     );
   }
   if (read.readableByOthers !== null) {
@@ -106,7 +106,10 @@ function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlEr
     'usage',
     'ERR_CONFIG_FILE_INVALID',
     `The file ${fileNameShown(file)} (${setting}) must hold ${expected}.`,
-    { hint: 'Check that the setting names the right file, and what it holds.', details: { file, setting } },
+    {
+      hint: 'Check that the setting names the right file, and what it holds.',
+      details: { file: fileNameShown(file), setting },
+    },
   );
 }
 
@@ -119,9 +122,9 @@ function unreadable(file: string, setting: string, error: unknown): JwtctlError 
     `The file ${fileNameShown(file)} (${setting}) ${isMissing ? 'does not exist' : `cannot be read (${code})`}.`,
     {
       hint: isMissing
-        ? 'Correct the setting, or put the file there.'
+        ? 'Correct the name, or put the file there.'
         : 'Give the account that runs jwtctl access to the file.',
-      details: { file, setting },
+      details: { file: fileNameShown(file), setting },
       cause: error,
     },
   );

@@ -70,7 +70,8 @@ function escapeUnit(code: number): string {
  */
 export function fileNameShown(name: string): string {
   const isLong = name.length > 200 || /[\r\n]/.test(name);
-  const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$/.test(name);
+  // A setting's path is absolute: `/srv/<key>=`.
+  const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$|\/[A-Za-z0-9+/_-]{43}=$/.test(name);
   return isLong || isMasterKey ? '(not shown: it looks like no name)' : printable(name);
 }
 

@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Cli, cli, everythingPrinted } from '../support/cli.js';
@@ -17,6 +17,7 @@ import {
   thumbprintOf,
   writeKeyFile,
 } from '../support/private-keys.js';
+import { BIN, spawnProgram } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 
@@ -242,7 +243,9 @@ describe('keys import', () => {
     const files = {
       key: writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), type, PASSPHRASE)),
       right: writeKeyFile(shell.home, 'right', `${PASSPHRASE}\n`),
-      wrong: writeKeyFile(shell.home, 'wrong', `${PASSPHRASE}\n\n`),
+      wrong: writeKeyFile(shell.home, 'wrong', `${PASSPHRASE} \n`),
+      twoLines: writeKeyFile(shell.home, 'two-lines', `${PASSPHRASE}\n\n`),
+      open: writeKeyFile(shell.home, 'open', `${PASSPHRASE}\n`),
     };
     const words = ['keys', 'import', '--pem', files.key, '--kid', 'k1'];
     expect(await refusal(shell, ...words)).toMatchObject({
@@ -254,14 +257,32 @@ describe('keys import', () => {
       exitCode: 2,
       code: 'ERR_PASSPHRASE_WRONG',
     });
-    expect(await refusal(shell, ...words, '--passphrase-file', 'absent')).toMatchObject({
-      exitCode: 2,
-      code: 'ERR_FILE_UNREADABLE',
-    });
+    chmodSync(files.open, 0o622);
+    for (const [file, code] of [
+      ['absent', 'ERR_CONFIG_FILE_MISSING'],
+      [files.twoLines, 'ERR_CONFIG_FILE_INVALID'],
+      [files.open, 'ERR_CONFIG_FILE_UNSAFE'],
+    ] as const) {
+      const refused = await refusal(shell, ...words, '--passphrase-file', file);
+      expect(refused).toMatchObject({
+        exitCode: 2,
+        code,
+        text: expect.stringContaining('--passphrase-file'),
+      });
+    }
     expect(
       await shell.json(...words, '--passphrase-file', '-', { stdin: `${PASSPHRASE}\r\n` }),
     ).toMatchObject({ kid: 'k1', state: 'active' });
     expect((await shell.run(...words, '--passphrase-file', files.right)).exitCode).toBe(0);
+  });
+
+  test('takes the passphrase from a pipe of the shell', async () => {
+    const key = writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), 'pkcs8', PASSPHRASE));
+    const command = `echo '${PASSPHRASE}' | "$@" --passphrase-file /dev/stdin`;
+    const words = [process.execPath, BIN, 'keys', 'import', '--pem', key, '--kid', 'k1', '--json'];
+    const ended = await spawnProgram('/bin/sh', ['-c', command, 'sh', ...words], { env: shell.env });
+    expect({ exitCode: ended.exitCode, stderr: ended.stderr }).toMatchObject({ exitCode: 0 });
+    expect(ended.json()).toMatchObject({ kid: 'k1' });
   });
 
   test('asks a person for the passphrase, and only where one is needed', async () => {

@@ -1,8 +1,12 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { cli } from '../support/cli.js';
+import { cli, temporaryFolder } from '../support/cli.js';
 import { freshMysqlDatabase, freshPrefix, redisNodes } from '../support/servers.js';
+import { BIN } from '../support/spawned.js';
 
 const FORMS = ['--output=table', '--output=ndjson', '--json', '-q'];
 
@@ -16,6 +20,28 @@ test.each(FORMS)(
     expect(stderr.includes(file)).toBe(form.startsWith('--output'));
   },
 );
+
+test('a second Ctrl-C ends what masterKey.command started, too', async () => {
+  const home = temporaryFolder();
+  const pipe = join(home, 'pipe');
+  execFileSync('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
+  const child = spawn(process.execPath, [BIN, 'keys', 'generate'], {
+    env: { HOME: home, JWTCTL_TIMEOUT: '60s', JWTCTL_MASTER_KEY_COMMAND: `sleep 60 > '${pipe}' & wait` },
+    stdio: 'ignore',
+  });
+  const ended = once(child, 'exit');
+  // The pipe ends once the last process that holds it is gone.
+  const handle = await open(pipe, 'r');
+  child.kill('SIGINT');
+  const again = setInterval(() => child.kill('SIGINT'), 100);
+  try {
+    expect(await ended).toEqual([130, null]);
+    expect(await handle.readFile('utf8')).toBe('');
+  } finally {
+    clearInterval(again);
+    await handle.close();
+  }
+});
 
 describe('with servers and no master key configured', () => {
   let database: Awaited<ReturnType<typeof freshMysqlDatabase>>;

@@ -4,7 +4,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { cli, temporaryFolder } from '../support/cli.js';
-import { spawnProgram } from '../support/spawned.js';
+import { BIN, spawnProgram } from '../support/spawned.js';
 
 const DIST = new URL('../../dist/index.js', import.meta.url).href;
 const SECRET = 'Secr3t-of-the-administrator';
@@ -118,6 +118,15 @@ describe('a project file that leads to the server of a stranger', () => {
     expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_FILE_UNSAFE']);
     expect(stranger.connections).toBe(0);
   });
+});
+
+test('a configuration may come through a pipe of the shell, which is named with --config', async () => {
+  const { shell } = shellBeside('token: {issuer: project}\n');
+  const command = 'echo "token: {issuer: piped, maxTtl: 2h}" | "$@" --config /dev/stdin';
+  const words = [process.execPath, BIN, 'config', 'show', '--json'];
+  const shown = await spawnProgram('/bin/sh', ['-c', command, 'sh', ...words], { env: shell.env });
+  const find = (name: string) => shown.json().find(({ setting }: { setting: string }) => setting === name);
+  expect([find('token.issuer').value, find('token.maxTtl').value]).toEqual(['piped', 7200]);
 });
 
 describe('the library', () => {

@@ -16,6 +16,7 @@ test.each([
 test.each([
   ['-----BEGIN PRIVATE KEY-----\nMIIEv\n'],
   [`${'a'.repeat(42)}B=`],
+  [`/srv/${'a'.repeat(20)}/${'+'.repeat(21)}B=`],
   [JSON.stringify({ kty: 'RSA', d: 'x'.repeat(300) })],
 ])('what was given in place of a file name is not shown: %#', (name) => {
   expect(fileNameShown(name)).toBe('(not shown: it looks like no name)');
