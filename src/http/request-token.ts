@@ -31,7 +31,7 @@ export function requestToken(
 function bearerToken(authorization: string): string | null {
   if (authorization.length < 6 || authorization.slice(0, 6).toLowerCase() !== 'bearer') return null;
   if (authorization.length === 6) return '';
-  return authorization[6] === ' ' ? authorization.slice(7).trim() : null;
+  return authorization[6] === ' ' ? trimmed(authorization.slice(7)) : null;
 }
 
 /** Those that are not empty: an empty cookie is how some applications log out. */
@@ -39,14 +39,19 @@ function cookieValues(cookie: string, name: string): string[] {
   const values: string[] = [];
   for (const pair of cookie.split(';')) {
     const equals = pair.indexOf('=');
-    if (equals === -1 || pair.slice(0, equals).trim() !== name) continue;
-    const value = pair
-      .slice(equals + 1)
-      .trim()
-      .replace(/^"(.*)"$/, '$1');
+    if (equals === -1 || trimmed(pair.slice(0, equals)) !== name) continue;
+    const value = trimmed(pair.slice(equals + 1)).replace(/^"(.*)"$/, '$1');
     if (value !== '') values.push(value);
   }
   return values;
+}
+
+/**
+ * Without the spaces and tabs around it (OWS, RFC 9110 §5.6.3), and nothing else: for a browser, a no-break space belongs to
+ * a cookie's name, so that `__Host-session` after one lacks the protection of its prefix.
+ */
+function trimmed(text: string): string {
+  return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
 function isRepeated(rawHeaders: readonly string[], name: string): boolean {

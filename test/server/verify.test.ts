@@ -124,6 +124,14 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await status({ cookie: `session=; a=b`, ...bearer(token) })).toBe(200);
     expect(await status({ cookie: `xsession=${token}` })).toBe(401);
     expect(await status({ cookie: 'session=' })).toBe(401);
+    expect(await status({ cookie: `theme=dark; \t session \t=\t${token} ` })).toBe(200);
+    // For a browser these are other names, without the protection that the prefix __Host- gives.
+    for (const space of ['\u00a0', '\u0085', '\u000b', '\u000c', '\ufeff', '\u2003', '\u3000']) {
+      expect(await status({ cookie: `${space}session=${token}` })).toBe(401);
+      expect(await status({ cookie: `session${space}=${token}` })).toBe(401);
+      expect(await status({ cookie: `session=${space}${token}` })).toBe(401);
+      expect(await status({ authorization: `Bearer ${space}${token}` })).toBe(401);
+    }
 
     const both = await app.inject({ url: '/verify', headers: { cookie, ...bearer(token) } });
     expect(both.statusCode).toBe(400);
