@@ -13,10 +13,18 @@ const NEVER = -MAX_AGE_SECONDS;
 /** The shortest time between two reads that an unknown `kid` causes, in seconds: invented kids cost no more than that. */
 const COOL_DOWN_SECONDS = 1;
 
-/** More than these do not wait for such a read: tokens with invented kids must not fill the memory. */
+/** More than these do not wait for a read that an unknown `kid` causes: invented kids must not hold requests and connections. */
+const MOST_WAITING_FOR_UNKNOWN = 16;
+
+/** More than these do not wait for keys that have grown old: a key store that hangs must not fill the memory. */
 const MOST_WAITING = 10_000;
 
-export type KnownKey = VerificationKey & { id: number; jwk: PublicJwk & { [member: string]: unknown } };
+export type KnownKey = VerificationKey & {
+  id: number;
+  /** SPKI PEM. */
+  publicKey: string;
+  jwk: PublicJwk & { [member: string]: unknown };
+};
 
 export interface KeySetOptions {
   /** How old a key may be that somebody else keeps up to date by {@link KeySet.refresh}, in seconds. Default: 30. */
@@ -74,16 +82,36 @@ export class KeySet {
     if (!isKid(kid)) return null;
     const known = this.#young(kid);
     if (known !== undefined) return known;
-    // One that is under way may find it; where it does not, it may have begun before the key was made.
+    // Waiting, where one might refuse, because a token under a key that was made a moment ago is valid.
+    if (this.#waiting >= (this.#isYoung() ? MOST_WAITING_FOR_UNKNOWN : MOST_WAITING)) throw tooManyWaiting();
+    this.#waiting += 1;
+    try {
+      return await this.#findAnew(kid);
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
+  async #findAnew(kid: string): Promise<KnownKey | null> {
+    // A read that is under way may find it; where it does not, it may have begun before the key was made.
     await this.#reads.current;
     const found = this.#young(kid);
     if (found !== undefined) return found;
-    await this.#readAfterCoolDown();
+    this.#nextCooled ??= this.#coolDown()
+      .finally(() => {
+        this.#nextCooled = null;
+      })
+      .then(() => this.refresh());
+    await this.#nextCooled;
     return this.#keys.get(kid) ?? null;
   }
 
   #young(kid: string): KnownKey | undefined {
-    return this.#age() < this.#maxAgeSeconds ? this.#keys.get(kid) : undefined;
+    return this.#isYoung() ? this.#keys.get(kid) : undefined;
+  }
+
+  #isYoung(): boolean {
+    return this.#age() < this.#maxAgeSeconds;
   }
 
   /** A clock that was set back would have the keys stay young for as long. */
@@ -95,22 +123,6 @@ export class KeySet {
   /** Resolves once a read has ended that began from now on: one that is under way may have missed what changed. */
   refresh(): Promise<void> {
     return this.#reads.next(() => this.#load());
-  }
-
-  /** Waiting, where one might refuse, because a token under a key that was made a moment ago is valid. */
-  async #readAfterCoolDown(): Promise<void> {
-    if (this.#waiting >= MOST_WAITING) throw tooManyUnknown();
-    this.#waiting += 1;
-    try {
-      this.#nextCooled ??= this.#coolDown()
-        .finally(() => {
-          this.#nextCooled = null;
-        })
-        .then(() => this.refresh());
-      await this.#nextCooled;
-    } finally {
-      this.#waiting -= 1;
-    }
   }
 
   /** A read that failed counts too, and so does its answer: a database that struggles is not asked the more for it. */
@@ -137,17 +149,21 @@ export class KeySet {
   /** The same object while nothing changed: what was derived from it (the parsed public key) stays with it. */
   #known(key: SigningKey): KnownKey {
     const held = this.#keys.get(key.kid);
-    const isSame = held?.id === key.id && held.state === key.state && held.alg === key.alg;
-    if (isSame) return held;
-    return { id: key.id, kid: key.kid, alg: key.alg, state: key.state, jwk: { ...publicJwk(key) } };
+    const { id, kid, alg, state, publicKey } = key;
+    // The material too: a key can be made anew under the same id and kid.
+    const isSame =
+      held?.id === id && held.state === state && held.alg === alg && held.publicKey === publicKey;
+    return isSame ? held : { id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } };
   }
 }
 
-function tooManyUnknown(): JwtctlError {
+function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_KEYS_BUSY',
-    `${MOST_WAITING} tokens with an unknown kid wait for the keys to be read again.`,
-    { hint: 'Somebody may be sending tokens with invented kids. Try again in a moment.' },
+    'Too many tokens whose key is not known are waiting for the keys to be read again.',
+    {
+      hint: 'Somebody may be sending tokens with invented kids, or the database is slow. Try again in a second.',
+    },
   );
 }

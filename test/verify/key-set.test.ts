@@ -56,6 +56,7 @@ test('a key comes with what a verification needs of it, and no more', async () =
     kid: 'k1',
     alg: 'RS256',
     state: 'active',
+    publicKey: PEM,
     jwk: { kty: 'RSA', kid: 'k1', use: 'sig', alg: 'RS256', n, e },
   });
 });
@@ -149,6 +150,17 @@ describe('the object of a key', () => {
   });
 });
 
+test('a key that was made anew under the same id and kid is another one', async () => {
+  const before = await keySet.find('k1');
+  const { publicKey } = rsaPair();
+  const other = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  stored = [{ ...(stored[0] as SigningKey), publicKey: other }];
+  clock.advance(30);
+  const after = await keySet.find('k1');
+  expect(after).not.toBe(before);
+  expect(after?.jwk.n).toBe(publicKey.export({ format: 'jwk' }).n);
+});
+
 describe('a kid that is not known', () => {
   test('is read for, so that a key that was made since is found without a restart', async () => {
     await keySet.find('k1');
@@ -171,7 +183,7 @@ describe('a kid that is not known', () => {
 
   test('costs one read a second, however many are invented', async () => {
     await keySet.find('k1');
-    const finding = Promise.all(Array.from({ length: 100 }, (_, index) => keySet.find(`invented-${index}`)));
+    const finding = Promise.all(Array.from({ length: 16 }, (_, index) => keySet.find(`invented-${index}`)));
     await clock.awaited();
     clock.advance(1);
     expect((await finding).every((found) => found === null)).toBe(true);
@@ -257,13 +269,43 @@ describe('that somebody else keeps up to date', () => {
   });
 });
 
-test('no more than 10,000 wait for a kid that is not known', async () => {
+test('16 tokens wait for a kid that is not known, and the others are refused at once', async () => {
   await keySet.find('k1');
-  const finding = Array.from({ length: 10_001 }, (_, index) => keySet.find(`invented-${index}`));
-  await expect(finding.at(-1)).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+  const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
+  for (const refused of finding.slice(16))
+    await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+  // A known key is found all the while, and the next unknown one has its turn after the read.
+  expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+  stored = [...stored, key('k2')];
+  await clock.awaited();
   clock.advance(1);
-  expect(await Promise.all(finding.slice(0, -1))).toEqual(Array(10_000).fill(null));
+  expect(await Promise.all(finding.slice(0, 16))).toEqual(Array(16).fill(null));
+  expect(await keySet.find('k2')).toMatchObject({ kid: 'k2' });
   expect(reads).toBe(2);
+});
+
+test('16 tokens wait for a key store that hangs, and the others are refused at once', async () => {
+  await keySet.find('k1');
+  clock.advance(1);
+  const { release } = holdReads();
+  const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
+  await expect(finding.at(-1)).rejects.toMatchObject({ code: 'ERR_KEYS_BUSY' });
+  await expect(finding[16]).rejects.toMatchObject({ code: 'ERR_KEYS_BUSY' });
+  release();
+  await Promise.allSettled(finding);
+});
+
+test('no more than 10,000 wait for keys that have grown old', async () => {
+  const { release } = holdReads();
+  const finding = Array.from({ length: 10_001 }, () => keySet.find('k1'));
+  await expect(finding.at(-1)).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+  release();
+  expect((await Promise.all(finding.slice(0, -1))).every((found) => found?.kid === 'k1')).toBe(true);
+});
+
+test('a kid that no key here can have is unknown without a read', async () => {
+  for (const kid of ['', '-k1', 'a b', 'k'.repeat(129)]) expect(await keySet.find(kid)).toBeNull();
+  expect(reads).toBe(0);
 });
 
 test('a kid is never called unknown for a read that began before its key was made', async () => {
