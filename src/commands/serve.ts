@@ -52,12 +52,12 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution },
 };
 
 async function introspectingClient({ serve: { introspection } }: Settings, warn: (text: string) => void) {
-  const { readSecretFile } = await import('../config/named-files.js');
+  const { readClientSecret } = await import('../config/named-files.js');
   const { clientId: id, secretFile } = introspection;
   const secret =
     introspection.secret ??
     (secretFile === null
       ? null
-      : await readSecretFile(secretFile, { setting: 'serve.introspection.secretFile', warn }));
+      : await readClientSecret(secretFile, { setting: 'serve.introspection.secretFile', warn }));
   return id === null || secret === null ? null : { id, secret };
 }

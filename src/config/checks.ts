@@ -1,6 +1,12 @@
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
-import { readConfigured, readSecretFile, readSecretText } from './named-files.js';
+import {
+  MIN_CLIENT_SECRET_CHARACTERS,
+  readClientSecret,
+  readConfigured,
+  readSecretFile,
+  readSecretText,
+} from './named-files.js';
 import { type Origin, originText } from './origin.js';
 import { type SettingPath, type Settings, settingOf } from './settings.js';
 
@@ -43,6 +49,14 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
   if (clientId === null && hasSecret) {
     problems.push(lacks('A secret for introspection', 'serve.introspection.clientId'));
   }
+  if (secret !== null && secret.length < MIN_CLIENT_SECRET_CHARACTERS) {
+    problems.push(
+      contradiction(
+        ['serve.introspection.secret'],
+        `serve.introspection.secret (${from('serve.introspection.secret')}) is shorter than ${MIN_CLIENT_SECRET_CHARACTERS} characters.`,
+      ),
+    );
+  }
   return problems;
 }
 
@@ -71,7 +85,7 @@ export async function namedFileFaults(
     ['redis.tls.cert', redis.tls.cert, readConfigured],
     ['redis.tls.key', redis.tls.key, readSecretText],
     ['masterKey.file', masterKey.file, readSecretText],
-    ['serve.introspection.secretFile', serve.introspection.secretFile, readSecretFile],
+    ['serve.introspection.secretFile', serve.introspection.secretFile, readClientSecret],
   ];
   const faults: JwtctlError[] = [];
   for (const [setting, file, read] of named) {

@@ -31,6 +31,16 @@ export async function readSecretFile(file: string, by: NamedBy): Promise<string>
   return secret;
 }
 
+/** Fewer could be guessed over the network (RFC 6749 §10.10 asks for 128 bits at least). */
+export const MIN_CLIENT_SECRET_CHARACTERS = 32;
+
+/** Reads the secret of a client of the server. @throws JwtctlError as {@link readSecretFile}; fewer than 32 characters are `ERR_CONFIG_FILE_INVALID` */
+export async function readClientSecret(file: string, by: NamedBy): Promise<string> {
+  const secret = await readSecretFile(file, by);
+  if (secret.length >= MIN_CLIENT_SECRET_CHARACTERS) return secret;
+  throw invalid(file, by, `a secret of at least ${MIN_CLIENT_SECRET_CHARACTERS} characters`);
+}
+
 /**
  * Reads a secret of several lines: a keyring, or a private key as PEM.
  *

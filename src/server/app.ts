@@ -19,6 +19,8 @@ export interface AppOptions {
   cookie: string | null;
   /** Who may introspect; null for nobody. */
   client: Client | null;
+  /** NumericDate seconds. */
+  now(): number;
   /** How long a JWK Set may be kept, in seconds. */
   jwkSetMaxAgeSeconds: number;
 }

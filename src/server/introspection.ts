@@ -4,6 +4,7 @@ import type { Claims } from '../domain/claims.js';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions } from './app.js';
+import { FailedAttempts } from './failed-attempts.js';
 
 /** Who may ask. */
 export interface Client {
@@ -16,8 +17,9 @@ export interface Client {
  * whoever can introspect can try tokens and read what is in them.
  */
 export const introspection: FastifyPluginCallback<AppOptions> = (app, options, done) => {
-  const { verifier, metrics, log, client } = options;
+  const { verifier, metrics, log, client, now } = options;
   if (client === null) return done();
+  const attempts = new FailedAttempts(now);
   app.addContentTypeParser(
     'application/x-www-form-urlencoded',
     { parseAs: 'string' },
@@ -34,7 +36,15 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
     {
       // Before the body is read: a stranger's is not.
       onRequest: async (request, reply) => {
-        if (isClient(request.headers.authorization, client)) return;
+        const { authorization } = request.headers;
+        // Not 401: an attempt that was not looked at says nothing of the secret that it came with.
+        const waitSeconds = attempts.waitSeconds(request.ip);
+        if (waitSeconds !== null) {
+          log(request, { status: 429, code: 'ERR_TOO_MANY_ATTEMPTS', reason: TOO_MANY_ATTEMPTS });
+          return sendError(reply.header('retry-after', waitSeconds), 429, 'too_many_attempts');
+        }
+        if (isClient(authorization, client)) return;
+        if (authorization !== undefined) attempts.add(request.ip, authorization);
         log(request, { status: 401, code: 'ERR_CLIENT_UNKNOWN', reason: 'The client did not authenticate.' });
         return sendError(
           reply.header('www-authenticate', 'Basic realm="jwtctl", charset="UTF-8"'),
@@ -68,6 +78,9 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
   );
   done();
 };
+
+const TOO_MANY_ATTEMPTS =
+  'Too many credentials from this address were wrong: none is looked at for a minute.';
 
 /** RFC 7662 §2.2: the members that it defines, and no claim beside them. */
 function introspected(claims: Claims): Record<string, unknown> {

@@ -56,6 +56,7 @@ export async function serve(
       readiness,
       cookie: settings.cookie,
       client,
+      now: context.clock.now,
       jwkSetMaxAgeSeconds: jwkSetMaxAge(keys.publishLead),
     });
     const port = await listen(app, endpoint);

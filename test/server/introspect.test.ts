@@ -125,6 +125,53 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     expect(JSON.stringify(lines())).not.toContain('s3cret');
   });
 
+  describe('wrong credentials', () => {
+    const wrong = (count: number) => basic({ ...CLIENT, secret: `${CLIENT.secret}${count}` });
+
+    async function trying() {
+      const { app } = await serving();
+      return async (headers: object, remoteAddress = '203.0.113.1') => {
+        const answer = await app.inject({
+          ...{ method: 'POST', url: '/introspect', remoteAddress, payload: 'token=x' },
+          headers: { ...FORM, ...headers },
+        });
+        return { status: answer.statusCode, retryAfter: answer.headers['retry-after'], body: answer.body };
+      };
+    }
+
+    test('are limited to 10 a minute for each address; from then on none is looked at', async () => {
+      const ask = await trying();
+      for (let count = 0; count < 10; count++) expect((await ask(wrong(count))).status).toBe(401);
+      const limited = { status: 429, retryAfter: '60', body: '{"error":"too_many_attempts"}' };
+      expect(await ask(wrong(10))).toEqual(limited);
+      expect(await ask(basic(CLIENT))).toEqual(limited);
+      expect((await ask(basic(CLIENT), '203.0.113.2')).status).toBe(200);
+      expect((await ask(wrong(11), '::ffff:203.0.113.1')).status).toBe(429);
+
+      stores.clock.advance(59);
+      expect(await ask(basic(CLIENT))).toMatchObject({ status: 429, retryAfter: '1' });
+      stores.clock.advance(1);
+      expect((await ask(basic(CLIENT))).status).toBe(200);
+      expect((await ask(wrong(12))).status).toBe(401);
+    });
+
+    test('of an IPv6 address count for all addresses with the same first 64 bits', async () => {
+      const ask = await trying();
+      for (let count = 0; count < 10; count++) await ask(wrong(count), `2001:db8::${count}`);
+      expect((await ask(wrong(10), '2001:db8:0:0:ffff::1')).status).toBe(429);
+      expect((await ask(wrong(10), '2001:db8:0:1::1')).status).toBe(401);
+    });
+
+    test('that are the same again count once, and a request without any does not count', async () => {
+      const ask = await trying();
+      for (let count = 0; count < 30; count++) {
+        expect((await ask(wrong(0))).status).toBe(401);
+        expect((await ask({})).status).toBe(401);
+      }
+      expect((await ask(basic(CLIENT))).status).toBe(200);
+    });
+  });
+
   test('a request without a token, or with two, is invalid; and so is one that is no form', async () => {
     const { ask } = await serving();
     for (const payload of ['', 'other=x', 'token=a&token=b']) {

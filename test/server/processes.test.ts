@@ -153,15 +153,32 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     expect([incomplete.exitCode, incomplete.error().code]).toEqual([2, 'ERR_CONFIG_INCOMPLETE']);
 
     const file = join(stores.home, 'introspection.secret');
-    writeFileSync(file, 's3cret-of-api\n', { mode: 0o600 });
-    const served = await startServed({
+    writeFileSync(file, `${'s3cret'.repeat(5)}x\n`, { mode: 0o600 });
+    const env = {
       ...stores.env,
       JWTCTL_SERVE_INTROSPECTION_CLIENT_ID: 'api',
       JWTCTL_SERVE_INTROSPECTION_SECRET_FILE: file,
-    });
+    };
+    const { JWTCTL_SERVE_INTROSPECTION_SECRET_FILE: _, ...withoutFile } = env;
+    const tooShort = [
+      await spawnCli(['serve', '--json'], { env }),
+      await spawnCli(['config', 'validate', '--json'], { env }),
+      await spawnCli(['serve', '--json'], {
+        env: { ...withoutFile, JWTCTL_SERVE_INTROSPECTION_SECRET: 's3cret'.repeat(5) },
+      }),
+    ];
+    for (const { exitCode, stdout, stderr } of tooShort) {
+      expect(exitCode).toBe(2);
+      expect(stdout + stderr).toContain('32 characters');
+      expect(stdout + stderr).not.toContain('s3crets3cret');
+    }
+
+    const secret = `s3cret-of-api-${'x'.repeat(18)}`;
+    writeFileSync(file, `${secret}\n`);
+    const served = await startServed(env);
     running.push(served);
     const body = new URLSearchParams({ token });
-    const authorization = `Basic ${Buffer.from('api:s3cret-of-api').toString('base64')}`;
+    const authorization = `Basic ${Buffer.from(`api:${secret}`).toString('base64')}`;
     const url = `http://127.0.0.1:${served.port}/introspect`;
     const response = await fetch(url, { method: 'POST', body, headers: { authorization } });
     expect(await response.json()).toMatchObject({ active: true, sub: 'alice' });

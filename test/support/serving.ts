@@ -10,7 +10,7 @@ import type { Stores } from './stores.js';
 
 /** Seconds. */
 export const ANNOUNCEMENT_COUNTS = 15;
-export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é' };
+export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é of at least 32 characters' };
 
 /** The server's routes over real stores, asked without a socket. */
 export interface Serving {
@@ -58,6 +58,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     readiness,
     cookie,
     client,
+    now: context.clock.now,
     jwkSetMaxAgeSeconds: 300,
   });
   return {
