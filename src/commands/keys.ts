@@ -15,6 +15,7 @@ import {
 import {
   fleetAwaited,
   generationPlan,
+  heartbeatWarnings,
   keyList,
   keyListWithFleet,
   keyRecord,
@@ -194,6 +195,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
             outcome,
             rotated ? null : lifetimePolicy(settings),
           ),
+          ...heartbeatWarnings(outcome),
           ...(uncleared === null ? [] : [uncleared]),
         ],
   };

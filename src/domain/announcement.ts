@@ -17,22 +17,31 @@ export const ANNOUNCED_EVERY_SECONDS = 2;
  */
 export const TOLD_AGAIN_SECONDS = ANNOUNCED_EVERY_SECONDS + 2;
 
+/** A heartbeat that is to count for longer is none of a verifier's: more than its time and any clock tolerance. */
+export const LONGEST_HEARTBEAT_SECONDS = 3_600;
+
+/** No verifier's heartbeat is longer than this, in characters. */
+export const MOST_HEARTBEAT_CHARACTERS = 32_768;
+
 export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
   return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
-/** What stands in a store, which others may write to; null where it is no announcement. */
+/** What stands in a store, which others may write to; null where no verifier of ours can have written it. */
 export function parseAnnouncement(text: string): VerifierAnnouncement | null {
+  if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);
   if (!isObject(parsed) || !isObject(parsed.log)) return null;
   const { id, host, pid, startedAt, kids, readAt, at, until } = parsed;
   const { position, missing } = parsed.log;
   const isSound =
-    [id, host].every((value) => typeof value === 'string') &&
-    [pid, startedAt, at, until, position].every(Number.isSafeInteger) &&
-    (readAt === null || Number.isSafeInteger(readAt)) &&
+    [id, host].every((value) => typeof value === 'string' && value !== '' && value.length <= 255) &&
+    [pid, startedAt, at, until, position].every(isCount) &&
+    Number(at) < Number(until) &&
+    Number(until) - Number(at) <= LONGEST_HEARTBEAT_SECONDS &&
+    (readAt === null || isCount(readAt)) &&
     isListOf(kids, (kid) => typeof kid === 'string') &&
-    isListOf(missing, (range) => isListOf(range, Number.isSafeInteger) && range.length === 2);
+    isListOf(missing, (range) => isListOf(range, isCount) && range.length === 2);
   if (!isSound) return null;
   return {
     id,
@@ -57,6 +66,10 @@ function parseJson(text: string): unknown {
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
 }
 
 function isListOf(value: unknown, isMember: (member: unknown) => boolean): value is unknown[] {

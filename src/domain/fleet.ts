@@ -10,6 +10,8 @@ export interface Fleet {
   verifiers: readonly VerifierAnnouncement[];
   /** Why it could not be asked; null where it was. Then `verifiers` is empty, which says nothing. */
   unasked: string | null;
+  /** How many heartbeats were left out because no verifier of ours can have written them. Default: 0. */
+  untrusted?: number | undefined;
 }
 
 export const NOBODY: Fleet = { verifiers: [], unasked: null };
@@ -17,8 +19,8 @@ export const NOBODY: Fleet = { verifiers: [], unasked: null };
 /** Those that the registry has now, for what is only shown: of a registry that has just lost them some may be missing. */
 export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fleet> {
   try {
-    const { verifiers } = await (await openRegistry()).fleet(clock.now());
-    return { verifiers, unasked: null };
+    const { verifiers, untrusted } = await (await openRegistry()).fleet(clock.now());
+    return { verifiers, untrusted, unasked: null };
   } catch (error) {
     return notAsked(error);
   }
@@ -90,11 +92,11 @@ export class FleetWatch {
     const { openRegistry, clock } = this.#ports;
     const at = clock.now();
     try {
-      const { verifiers, keptSeconds } = await (await openRegistry()).fleet(at);
+      const { verifiers, keptSeconds, untrusted } = await (await openRegistry()).fleet(at);
       if (this.#since === null || keptSeconds < this.#keptSeconds) this.#since = clock.now();
       this.#keptSeconds = keptSeconds;
       const isWhole = Math.max(keptSeconds, at - this.#since) >= TOLD_AGAIN_SECONDS;
-      return { verifiers, unasked: null, isWhole };
+      return { verifiers, untrusted, unasked: null, isWhole };
     } catch (error) {
       this.#since = null;
       return { ...notAsked(error), isWhole: false };

@@ -41,6 +41,8 @@ export interface RotationOutcome {
   stragglers: VerifierAnnouncement[];
   /** Why the fleet could not be asked; null where it was, or there was nothing to ask it. */
   fleetUnasked: string | null;
+  /** How many heartbeats were left out because no verifier of ours can have written them. */
+  untrustedHeartbeats: number;
 }
 
 export interface RotationPorts extends KeyGenerationPorts {
@@ -265,6 +267,7 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
     awaitsFleet: false,
     stragglers: [],
     fleetUnasked: null,
+    untrustedHeartbeats: 0,
     retired: [],
   };
 }
@@ -272,7 +275,7 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
 function outcomeOf(
   plan: RotationPlan,
   made: readonly SealedKey[],
-  { unasked }: Pick<Fleet, 'unasked'>,
+  { unasked, untrusted = 0 }: Pick<Fleet, 'unasked' | 'untrusted'>,
 ): RotationOutcome {
   const kids = made.map((key) => key.kid);
   const activated = plan.activatesNewKey ? (kids.shift() ?? null) : plan.active;
@@ -288,6 +291,7 @@ function outcomeOf(
     awaitsFleet: plan.awaitsFleet,
     stragglers: plan.stragglers,
     fleetUnasked: unasked,
+    untrustedHeartbeats: untrusted,
     retired: plan.transitions
       .filter((transition) => transition.to === 'retired')
       .map((transition) => transition.kid),

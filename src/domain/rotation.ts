@@ -30,6 +30,13 @@ export interface RotationPolicy extends LifetimePolicy {
  */
 export const ISSUER_KEY_HOLD_SECONDS = 60;
 
+/**
+ * For how long a key that is due waits for verifiers which have not loaded it, in seconds, unless the lead is longer. One that runs loads a key within
+ * seconds of its publication; one that cannot read the database refuses everything within `verifier.grace`. And whoever can
+ * write to Redis can make up a verifier that never loads anything.
+ */
+export const STRAGGLERS_AWAITED_SECONDS = 3_600;
+
 export type RotationReason = 'due' | 'not_due' | 'published' | 'waiting' | 'lost_race' | 'forced';
 
 /** What one run of `keys rotate` is to do. */
@@ -64,7 +71,7 @@ export interface RotationPlan {
  *
  * - There is always a pending key, so that a later rotation finds one that verifiers know.
  * - A pending key signs once the active one is due, it has been published for the lead, and every verifier that runs has
- *   loaded it. Where the fleet cannot be asked the lead has to do, but for who `needsFleet`: it is there for verifiers that
+ *   loaded it; for these it waits an hour or the lead at most, unless the rotation is forced: then a person decides. Where the fleet cannot be asked the lead has to do, but for who `needsFleet`: it is there for verifiers that
  *   nobody knows of.
  * - A retiring key is retired when no token under it can be valid any more.
  *
@@ -92,7 +99,9 @@ export function planRotation(
   const isNext = isDue && (isPublished || skipsLead(policy));
   const stragglers = isNext ? lacking(fleet, next) : [];
   const isUnknown = isNext && policy.needsFleet && fleet.unasked !== null;
-  const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy);
+  const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
+  const isOverdue = !policy.isForced && now > Math.max(dueAt, publishedFrom) + longestWait;
+  const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
 
   // With no active key nothing can be issued: there is nothing to wait for.
   if (active === undefined || (isNext && !awaitsFleet)) {

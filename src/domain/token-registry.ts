@@ -150,6 +150,8 @@ export interface FleetLook {
    * Infinity for a store that loses nothing; 0 where that cannot be said.
    */
   keptSeconds: number;
+  /** How many heartbeats were left out because no verifier of ours can have written them. Default: 0. */
+  untrusted?: number | undefined;
 }
 
 /** What a verifier that runs for long tells of itself. */

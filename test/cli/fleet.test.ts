@@ -7,7 +7,7 @@ import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { type Verifiers, verifiersOver } from '../support/verifiers.js';
 
-const DAY = 86_400;
+const HOUR = 3_600;
 
 describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
   let stores: Stores;
@@ -22,10 +22,10 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     await stores?.close();
   });
 
-  /** One of which nobody hears anything else. It counts for a day. */
+  /** One of which nobody hears anything else. It counts for nearly an hour. */
   async function announce(id: string, parts: Partial<VerifierAnnouncement> = {}): Promise<void> {
     const now = stores.clock.now();
-    await verifiers.registry.announce(announced(id, now, { until: now + DAY, ...parts }));
+    await verifiers.registry.announce(announced(id, now, { until: now + HOUR - 60, ...parts }));
   }
 
   async function states(): Promise<string[]> {
@@ -64,6 +64,34 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       const after = await stores.run(...due, '--json');
       expect(after.json()).toMatchObject({ rotated: true, reason: 'due', active: 'next', stragglers: [] });
       expect(after.stderr).not.toContain('verifier');
+    });
+
+    test('rotate goes on an hour after the key was due, and says whom it left behind', async () => {
+      await stores.json(...due);
+      stores.clock.advance(HOUR - 30);
+      for (const id of ['ready', 'behind']) {
+        const kids = id === 'ready' ? ['first', 'next'] : ['first'];
+        await announce(id, { kids, host: `host-${id}` });
+      }
+      expect(await stores.json(...due)).toMatchObject({ reason: 'waiting' });
+      stores.clock.advance(60);
+      const { json, stderr } = await stores.run(...due, '--json');
+      expect(json()).toMatchObject({
+        rotated: true,
+        reason: 'due',
+        active: 'next',
+        stragglers: [{ id: 'behind' }],
+      });
+      expect(stderr).toContain('leaves behind');
+    });
+
+    test('rotate ignores what no verifier can have written, and says so', async () => {
+      await verifiers.registry.withdraw('behind');
+      const now = stores.clock.now();
+      await verifiers.registry.announce(announced('forged', now, { kids: [], until: now + 99_999 }));
+      const { json, stderr } = await stores.run(...due, '--json');
+      expect(json()).toMatchObject({ rotated: true, reason: 'due', active: 'next' });
+      expect(stderr).toContain('1 heartbeat in Redis is not what a verifier writes');
     });
 
     test('rotate --force goes on without it and says so; a dry run shows it', async () => {

@@ -245,6 +245,21 @@ describe('with verifiers that run', () => {
     });
   });
 
+  test('a key waits for an hour or the lead at most: whoever writes to Redis can make up a verifier that loads nothing', () => {
+    const dueAt = NOW;
+    const active = { ...due, activatedAt: dueAt - POLICY.rotateAfterSeconds };
+    const shortLead = { ...POLICY, publishLeadSeconds: 60 };
+    const plan = (now: number, policy = shortLead) => planRotation([active, published], policy, now, most);
+    expect(plan(dueAt + 3_600)).toMatchObject({ reason: 'waiting', awaitsFleet: true, stragglers: [lacks] });
+    expect(plan(dueAt + 3_601)).toMatchObject({
+      ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
+    });
+    expect(plan(dueAt + DAY, POLICY)).toMatchObject({ reason: 'waiting' });
+    expect(plan(dueAt + DAY + 1, POLICY)).toMatchObject({ reason: 'due' });
+    const byHand = { ...shortLead, isForced: true, keepsLead: true };
+    expect(plan(dueAt + 3_601, byHand)).toMatchObject({ reason: 'waiting', awaitsFleet: true });
+  });
+
   test('meanwhile keys that nothing needs any more are retired', () => {
     const over = signingKey({ kid: 'r', state: 'retiring', retiringAt: NOW - 9, verifyUntil: NOW });
     const plan = planRotation([due, published, over], POLICY, NOW, most);

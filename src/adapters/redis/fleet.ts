@@ -1,4 +1,11 @@
-import { oldestFirst, parseAnnouncement, TOLD_AGAIN_SECONDS } from '../../domain/announcement.js';
+import {
+  LONGEST_HEARTBEAT_SECONDS,
+  MOST_HEARTBEAT_CHARACTERS,
+  oldestFirst,
+  parseAnnouncement,
+  TOLD_AGAIN_SECONDS,
+} from '../../domain/announcement.js';
+import { formatDuration } from '../../domain/duration.js';
 import { JwtctlError } from '../../domain/errors.js';
 import type { FleetLook, VerifierAnnouncement } from '../../domain/ports.js';
 import { foreignKey, replyCode } from './errors.js';
@@ -12,6 +19,26 @@ const LOOKED_AT = 10;
 
 /** An answer of {@link READ}. */
 const WRITES_REFUSED = -2;
+
+/** More than these are no verifiers: nobody reads them. */
+const MOST_HEARTBEATS = 5_000;
+const MOST_BYTES = 16 * 2 ** 20;
+
+/**
+ * Whoever can write to Redis can write heartbeats. One that is over is to be dropped, and one that no verifier can have
+ * written neither counts nor stays.
+ */
+const JUDGING = `
+-- The heartbeat, or nil with whether it only is over.
+local function judge(id, value, now)
+  if #id > 64 or #value > ${MOST_HEARTBEAT_CHARACTERS + 20} then return nil, false end
+  local over, heartbeat = string.match(value, '^(%d+) (.*)$')
+  over = tonumber(over)
+  if over == nil or over > now + ${LONGEST_HEARTBEAT_SECONDS} then return nil, false end
+  if over <= now then return nil, true end
+  return heartbeat
+end
+`;
 
 /** The field beside those of the verifiers: since when, until when and by which run of which server all has been kept. */
 const KEPT = 'kept';
@@ -45,6 +72,7 @@ const ANNOUNCE = script(
   // A heartbeat takes no more room than the one before, and is what a full memory must not silence (Redis 7.0).
   '#!lua flags=allow-oom\n',
   KEEPING,
+  JUDGING,
   `
 local fleet, id, seconds = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local fleet_type = redis.call('TYPE', fleet).ok
@@ -55,8 +83,7 @@ local since = kept_since(fleet, now) or now
 redis.call('HSET', fleet, '${KEPT}', string.format('%.0f %.0f %s', since, now, run_id()))
 local some = redis.call('HRANDFIELD', fleet, ${LOOKED_AT}, 'WITHVALUES')
 for i = 1, #some, 2 do
-  local over = tonumber(string.match(some[i + 1], '^(%d+) '))
-  if some[i] ~= id and some[i] ~= '${KEPT}' and (over == nil or over <= now) then redis.call('HDEL', fleet, some[i]) end
+  if some[i] ~= id and some[i] ~= '${KEPT}' and not judge(some[i], some[i + 1], now) then redis.call('HDEL', fleet, some[i]) end
 end
 redis.call('EXPIRE', fleet, math.max(seconds, redis.call('TTL', fleet)))
 return 1
@@ -86,11 +113,13 @@ export async function withdraw(whole: WholeRegistry, id: string): Promise<void> 
  * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
  * wait for none of them. And where the server refuses all writes, nobody who is there does not say that nobody runs.
  *
- * KEYS: the hash. Answers: {@link NOT_OURS}, {@link WRITES_REFUSED}, or for how many seconds all has been kept, and the
- * announcements.
+ * KEYS: the hash. Answers: {@link NOT_OURS}, {@link WRITES_REFUSED}; or for how many seconds all has been kept, how many
+ * heartbeats are not what a verifier writes, and ids and heartbeats of the others; or -1 where there are too many to read, and
+ * how many.
  */
 const READ = script(
   KEEPING,
+  JUDGING,
   `
 -- Writes are refused after a save that failed (MISCONF), and without the replicas that are asked for (NOREPLICAS).
 local function refuses_writes()
@@ -108,11 +137,26 @@ local now, running = tonumber(redis.call('TIME')[1]), {}
 local since = kept_since(fleet, now)
 if not since and refuses_writes() then return ${WRITES_REFUSED} end
 since = since or now
-for _, value in ipairs(redis.call('HVALS', fleet)) do
-  local over, announcement = string.match(value, '^(%d+) (.*)$')
-  if over and tonumber(over) > now then running[#running + 1] = announcement end
-end
-return { now - since, running }
+local count = redis.call('HLEN', fleet)
+if count > ${MOST_HEARTBEATS} then return { -1, count, {} } end
+local untrusted, bytes, cursor = 0, 0, '0'
+repeat
+  local page = redis.call('HSCAN', fleet, cursor, 'COUNT', 1000)
+  cursor = page[1]
+  for i = 1, #page[2], 2 do
+    local id, value = page[2][i], page[2][i + 1]
+    local heartbeat, is_over = judge(id, value, now)
+    if heartbeat then
+      bytes = bytes + #value
+      if bytes > ${MOST_BYTES} then return { -1, count, {} } end
+      running[#running + 1] = id
+      running[#running + 1] = heartbeat
+    elseif not is_over and id ~= '${KEPT}' then
+      untrusted = untrusted + 1
+    end
+  end
+until cursor == '0'
+return { math.max(0, now - since), untrusted, running }
 `,
 );
 
@@ -122,8 +166,27 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
   const outcome = outcomeOf(whole, replies[0]);
   if (outcome === NOT_OURS) throw foreignKey(key);
   if (outcome === WRITES_REFUSED) throw silencedFleet(whole.connection.ownerName(slot) ?? '');
-  const [keptSeconds, running] = outcome as [number, string[]];
-  return { verifiers: oldestFirst(running.flatMap((text) => parseAnnouncement(text) ?? [])), keptSeconds };
+  const [keptSeconds, count, running] = outcome as [number, number, string[]];
+  if (keptSeconds === -1) throw tooMany(key, count);
+  const verifiers: VerifierAnnouncement[] = [];
+  for (let index = 0; index < running.length; index += 2) {
+    const verifier = parseAnnouncement(running[index + 1] ?? '');
+    if (verifier !== null && verifier.id === running[index]) verifiers.push(verifier);
+  }
+  const untrusted = count + running.length / 2 - verifiers.length;
+  return { verifiers: oldestFirst(verifiers), keptSeconds, untrusted };
+}
+
+function tooMany(key: string, count: number): JwtctlError {
+  const again = formatDuration(TOLD_AGAIN_SECONDS);
+  return new JwtctlError(
+    'state',
+    'ERR_FLEET_FLOODED',
+    `The key ${key} in Redis holds ${count} heartbeats, more than verifiers write, so which verifiers run is not known.`,
+    {
+      hint: `Find out who writes to it, and delete it (redis-cli -c DEL ${key}): verifiers report again within ${again}.`,
+    },
+  );
 }
 
 function silencedFleet(node: string): JwtctlError {

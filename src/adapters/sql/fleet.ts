@@ -39,5 +39,6 @@ export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<Fl
     .where('until', '>', horizon)
     .execute();
   const verifiers = rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
-  return { verifiers: oldestFirst(verifiers), keptSeconds: Number.POSITIVE_INFINITY };
+  const untrusted = rows.length - verifiers.length;
+  return { verifiers: oldestFirst(verifiers), keptSeconds: Number.POSITIVE_INFINITY, untrusted };
 }

@@ -176,6 +176,13 @@ export function stragglerWarnings(
       ];
 }
 
+/** What one should know where somebody else writes heartbeats to Redis. */
+export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcome): string[] {
+  if (count === 0) return [];
+  const what = count === 1 ? '1 heartbeat in Redis is' : `${count} heartbeats in Redis are`;
+  return [`${what} not what a verifier writes and was ignored. Find out who writes to <redis.prefix>:fleet.`];
+}
+
 /** Said once, before a wait. */
 export function fleetAwaited({ pending, stragglers, fleetUnasked }: RotationOutcome): View {
   const text =

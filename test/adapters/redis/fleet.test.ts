@@ -29,13 +29,13 @@ test('what is over goes as others announce, a bounded number at a time, and the 
   try {
     for (let id = 0; id < 40; id++)
       await client.hset(key, `gone-${id}`, `${now - 1} ${JSON.stringify(announcement('gone', now))}`);
-    await client.hset(key, 'foreign', 'no announcement of ours');
+    await client.hset(key, 'foreign', 'no announcement of ours', 'far', `${now + 9_999} {}`);
     await client.hset(key, 'running', `${now + 60} ${JSON.stringify(announcement('running', now))}`);
     await registry.announce(announcement('a', now));
     const left = await client.hlen(key);
     // Those that stay are among the ten, or not.
-    expect(left).toBeGreaterThanOrEqual(44 - 10);
-    expect(left).toBeLessThanOrEqual(44 - 7);
+    expect(left).toBeGreaterThanOrEqual(45 - 10);
+    expect(left).toBeLessThanOrEqual(45 - 7);
     expect(await client.ttl(key)).toBeGreaterThan(10);
     expect(await client.ttl(key)).toBeLessThanOrEqual(15);
     for (let round = 0; round < 200; round++) await registry.announce(announcement('a', now));
@@ -103,6 +103,66 @@ test('for how long what verifiers tell has been kept: not across a loss, another
       await registry.announce(announcement('b', realNow()));
       expect(await kept()).toBeLessThanOrEqual(1);
     }
+  } finally {
+    await client.unlink(key);
+    await close();
+  }
+});
+
+test('what no verifier can have written does not count, and is told', async () => {
+  const { registry, prefix, close } = openRegistry();
+  const now = realNow();
+  const key = `${prefix}:fleet`;
+  const real = announcement('a', now);
+  const forged: Record<string, unknown> = {
+    ...{ text: 'no JSON', nothing: null, empty: {}, other: { ...real, id: 'a' } },
+    long: { ...real, id: 'long', kids: Array.from({ length: 20_000 }, (_, index) => `kid-${index}`) },
+    host: { ...real, id: 'host', host: 'h'.repeat(256) },
+    pid: { ...real, id: 'pid', pid: -1 },
+    until: { ...real, id: 'until', until: now + 99_999 },
+    position: { ...real, id: 'position', log: { position: 1.5, missing: [] } },
+    ['n'.repeat(65)]: { ...real, id: 'n'.repeat(65) },
+  };
+  try {
+    await registry.announce(real);
+    for (const [id, heartbeat] of Object.entries(forged))
+      await client.hset(
+        key,
+        id,
+        `${now + 15} ${typeof heartbeat === 'string' ? heartbeat : JSON.stringify(heartbeat)}`,
+      );
+    await client.hset(key, 'far', `${now + 99_999} ${JSON.stringify({ ...real, id: 'far' })}`);
+    await client.hset(key, 'over', `${now - 1} ${JSON.stringify({ ...real, id: 'over' })}`);
+    expect(await registry.fleet(now)).toMatchObject({
+      verifiers: [real],
+      untrusted: Object.keys(forged).length + 1,
+    });
+  } finally {
+    await client.unlink(key);
+    await close();
+  }
+});
+
+test.each([
+  { what: 'many', count: 5_001, length: 10 },
+  { what: 'large', count: 600, length: 30_000 },
+])('too $what heartbeats are not read, and the error says how to go on', async ({ count, length }) => {
+  const { registry, prefix, close } = openRegistry();
+  const now = realNow();
+  const key = `${prefix}:fleet`;
+  try {
+    const fields = Array.from({ length: count }, (_, index) => [
+      `v${index}`,
+      `${now + 60} ${'x'.repeat(length)}`,
+    ]);
+    for (let from = 0; from < fields.length; from += 100)
+      await client.hset(key, ...fields.slice(from, from + 100).flat());
+    await expect(registry.fleet(now)).rejects.toMatchObject({
+      code: 'ERR_FLEET_FLOODED',
+      kind: 'state',
+      message: expect.stringContaining(`${count} heartbeats`),
+      hint: expect.stringContaining(`DEL ${key}`),
+    });
   } finally {
     await client.unlink(key);
     await close();
