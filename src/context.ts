@@ -6,10 +6,12 @@ import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { MacKeys } from './adapters/sealing/mac-keys.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
+import { systemClock } from './clock.js';
 import { incompleteStores } from './config/checks.js';
 import { credentialsReader } from './config/credentials.js';
 import { type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
+import { formatDuration } from './domain/duration.js';
 import { JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
 import type { Manifests } from './domain/manifest.js';
@@ -58,6 +60,8 @@ type IfMissing = 'create' | 'pretend';
 export interface ContextOptions {
   settings: Settings;
   clock: Clock;
+  /** The clock that is compared with those of the stores. Default: the host's. */
+  hostClock?: Pick<Clock, 'now'> | undefined;
   actor: string;
   /** Told once what a person should know: which store is in use. */
   notice(text: string): void;
@@ -71,7 +75,7 @@ export interface ContextOptions {
 
 /** The composition root: the one place that names adapters. */
 export function createContext(options: ContextOptions): Context {
-  const { settings, clock, actor, notice, caution, warn, trace } = options;
+  const { settings, clock, hostClock = systemClock, actor, notice, caution, warn, trace } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
   const timeoutMs = settings.timeout * 1000;
   const closers: Array<() => Promise<void>> = [];
@@ -82,6 +86,21 @@ export function createContext(options: ContextOptions): Context {
     warned.add(text);
   };
   const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
+
+  /** Both clocks tell whole seconds. */
+  const compareClock = async (store: string, askTime: () => Promise<number>): Promise<void> => {
+    const before = hostClock.now();
+    const there = await askTime();
+    const after = hostClock.now();
+    const isAhead = there < before;
+    const seconds = isAhead ? before - there : there - after;
+    const { clockTolerance } = settings.token;
+    if (seconds <= clockTolerance + 1) return;
+    const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
+    caution(
+      `The clock of this host is ${difference} that of ${store}, more than token.clockTolerance (${clockTolerance} s). Synchronize both clocks.`,
+    );
+  };
 
   const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
@@ -134,6 +153,10 @@ export function createContext(options: ContextOptions): Context {
     const status = await schemaStatus(db, engine);
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
+    if (!isEmbedded) {
+      const { askDatabaseTime } = await import('./adapters/sql/database-clock.js');
+      await compareClock('MySQL', () => askDatabaseTime(db));
+    }
     return sqlDatabase(db, { login: login(), macKey: async () => (await auditKeys()).current() });
   });
 
@@ -178,6 +201,8 @@ export function createContext(options: ContextOptions): Context {
       prefix,
       clockToleranceSeconds,
       timeoutMs,
+      // Nobody waits for it.
+      compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       ...(username === null ? {} : { username }),
       ...(secret === undefined ? {} : { password: secret }),
       ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),

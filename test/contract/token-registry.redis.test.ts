@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
 import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
@@ -30,6 +31,9 @@ async function open(mode: 'cluster' | 'standalone', nodes: string[]): Promise<Op
     registry,
     now: () => Math.floor(Date.now() / 1000),
     clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
+    until: async (time) => {
+      while (Date.now() < time * 1000) await delay(20);
+    },
     close,
   };
 }

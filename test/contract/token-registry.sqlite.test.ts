@@ -9,7 +9,8 @@ fleetContract('SQLite', open);
 
 async function open(): Promise<OpenedRegistry> {
   const { registry, close } = await openEmbeddedStores();
-  return { registry, now: () => 1_700_000_000, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, close };
+  const now = () => 1_700_000_000;
+  return { registry, now, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, until: async () => {}, close };
 }
 
 test('an announcement in the file is over by the clock that all who share it have', async () => {

@@ -137,6 +137,28 @@ describe('whoever can write to Redis', () => {
     expect(Number(await stores.redis?.client.zscore(key('alice'), '!s'))).toBeLessThan(0);
   });
 
+  test('can bring back a token that was only forgotten, and none that was revoked or that no key here signed', async () => {
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    const client = stores.redis?.client;
+    const members = (await client?.zrange(key('alice'), '0', '-1', 'WITHSCORES')) ?? [];
+    const index = members.findIndex((member) => member.includes('.'));
+    const bringBack = () => client?.zadd(key('alice'), String(members[index + 1]), String(members[index]));
+
+    await stores.json('cache', 'flush', '--sub', 'alice', '--yes');
+    expect(await verdicts(token)).toEqual(all('ERR_TOKEN_NOT_REGISTERED'));
+    await bringBack();
+    expect(await verdicts(token)).toEqual(all('active'));
+
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await bringBack();
+    await advance(2);
+    await expect.poll(() => verdicts(token)).toEqual(all('ERR_TOKEN_REVOKED'));
+
+    const [header, payload] = token.split('.');
+    const forged = `${header}.${payload}.${'A'.repeat(342)}`;
+    expect(await verdicts(forged)).toEqual(all('ERR_SIGNATURE_INVALID'));
+  });
+
   test('cannot make a token of a disabled user', async () => {
     await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     await stores.json('users', 'disable', 'alice');

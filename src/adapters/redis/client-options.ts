@@ -21,6 +21,8 @@ export interface RedisOptions {
   natMap?: Readonly<Record<string, HostPort>> | undefined;
   /** For connecting, and for each answer. */
   timeoutMs: number;
+  /** Called with each new connection. @param askTime resolves with the server's time, in NumericDate seconds */
+  compareClock?: ((askTime: () => Promise<number>) => void) | undefined;
 }
 
 /** For a connection to one server. */

@@ -244,6 +244,7 @@ export class RedisConnection {
     client.on('-node', () => {
       this.#losses += 1;
     });
+    this.options.compareClock?.(async () => Number(((await client.call('time')) as unknown[])[0]));
     client.once('end', () => {
       if (this.#client === client) this.#client = null;
     });

@@ -6,3 +6,9 @@ export function databaseTime(db: SqlExecutor): RawBuilder<number> {
   const isSqlite = db.getExecutor().adapter instanceof SqliteAdapter;
   return isSqlite ? sql<number>`unixepoch()` : sql<number>`unix_timestamp()`;
 }
+
+/** NumericDate seconds by the database's clock. */
+export async function askDatabaseTime(db: SqlExecutor): Promise<number> {
+  const { now } = await db.selectNoFrom(databaseTime(db).as('now')).executeTakeFirstOrThrow();
+  return Number(now);
+}

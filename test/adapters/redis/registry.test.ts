@@ -140,15 +140,33 @@ describe('both keys expire with the last entry, exactly', () => {
 
   test('expired members and their labels go with the next write; version and disabled stay', async () => {
     const user = { status: 'disabled', version: 3, until: now + 900 } as const;
-    await registry.register('alice', entryAt(now, 'a', { exp: now + 30 }), { now, label: 'phone', user });
+    const later = now + 2;
+    const exp = later - CLOCK_TOLERANCE_SECONDS;
+    await registry.register('alice', entryAt(now, 'a', { exp }), { now, label: 'phone', user });
     await registry.register('alice', entryAt(now, 'b'), { now, label: 'car' });
-    const later = now + 30 + CLOCK_TOLERANCE_SECONDS;
+    await expect.poll(() => realNow(), { timeout: 10_000 }).toBeGreaterThanOrEqual(later);
     await registry.register('alice', entryAt(now, 'c'), { now: later });
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
     expect((await registry.standing('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
     expect(await raw('ZSCORE', `${prefix}:{alice}`, '!v')).toBe('-3');
   });
+});
+
+test('a host whose clock is ahead drops nothing that lives by the clock of the server', async () => {
+  const ahead = now + 120;
+  await registry.register('alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
+  await registry.tidy([{ sub: 'alice', entries: [] }], ahead);
+  const user = { status: 'enabled', version: 1, until: ahead + 60 } as const;
+  await registry.setUserStatus('alice', user, ahead);
+  await registry.remove('alice', { jti: 'other' }, ahead);
+  await registry.removeEverywhere({ keyId: 99 }, { now: ahead });
+  await registry.register('alice', entryAt(ahead, 'b'), { now: ahead });
+  const listed = await registry.list('alice', now);
+  expect(listed.map(({ jti, label }) => [jti, label])).toEqual([
+    ['a', 'phone'],
+    ['b', null],
+  ]);
 });
 
 describe('what is not ours', () => {
