@@ -90,7 +90,12 @@ export class BulkIssuer {
       const signed = await this.#sign(signer, this.#claims(ready, users, now, outcomes), outcomes);
       const registered = await this.#register(signer, signed, now, outcomes);
       // Asked again now that the entries are there: whoever compromises the key from here on finds and removes them.
-      if (!(await this.#isCompromised(signer))) return deliver(registered, signer, outcomes);
+      const isCompromised = await this.#isCompromised(signer).catch(async (error) => {
+        // Nobody gets these tokens. What cannot be removed now expires.
+        await this.#remove(signer, registered, now).catch(() => {});
+        throw error;
+      });
+      if (!isCompromised) return deliver(registered, signer, outcomes);
       await this.#remove(signer, registered, now);
       if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
       drafts = registered;

@@ -93,7 +93,12 @@ export class Issuer {
         },
       );
       // Asked again now that the entry is there: whoever compromises the key from here on finds and removes it.
-      if (!(await this.#isCompromised(sub, kid))) return { token, jti, kid, sub, aud, iat, exp };
+      const isCompromised = await this.#isCompromised(sub, kid).catch(async (error) => {
+        // Nobody gets this token. If its entry cannot be removed now, it expires.
+        await this.#ports.registry.remove(sub, { jti, keyId }, now).catch(() => {});
+        throw error;
+      });
+      if (!isCompromised) return { token, jti, kid, sub, aud, iat, exp };
       await this.#ports.registry.remove(sub, { jti, keyId }, now);
       if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
     }

@@ -162,14 +162,14 @@ class Restoration {
       readEvents(database.securityLog, live),
     ]);
     const keyOf = new Map(keys.map((key) => [key.kid, key]));
-    const wanted: Restorable[] = [];
+    const holding: Restorable[] = [];
     for (const entry of live) {
       const key = entry.kid === null ? undefined : keyOf.get(entry.kid);
       const judged = judge(entry, key, found.get(entry.sub), events);
       if (typeof judged === 'string') this.#skip(judged);
-      else wanted.push(judged);
+      else holding.push(judged);
     }
-    const present = await this.#present(wanted, now);
+    const { wanted, present } = await this.#lookUp(holding, now);
     const count = (some: readonly Restorable[], sign = 1) => {
       for (const one of some) this.#report[present.has(one) ? 'unchanged' : 'restored'] += sign;
     };
@@ -177,14 +177,35 @@ class Restoration {
     else await this.#register(wanted, now, count);
   }
 
-  /** Those that are registered already. One that would get another lifetime is not. */
-  async #present(wanted: readonly Restorable[], now: number): Promise<Set<Restorable>> {
+  /**
+   * Those that can be brought back, and which of them are registered already: one that would get another lifetime is not.
+   * Where a part of the registry does not answer, its entries are missed.
+   */
+  async #lookUp(
+    holding: readonly Restorable[],
+    now: number,
+  ): Promise<{ wanted: Restorable[]; present: Set<Restorable> }> {
     const { registry } = this.#ports;
     // In one turn of the event loop: the registry asks for all of them together.
-    const standings = await Promise.all(
-      wanted.map((restorable) => registry.standing(restorable.entry.sub, nameOf(restorable).entry, now)),
+    const looks = await Promise.allSettled(
+      holding.map((restorable) => registry.standing(restorable.entry.sub, nameOf(restorable).entry, now)),
     );
-    return new Set(wanted.filter(({ entry }, index) => standings[index]?.exp === entry.exp));
+    const wanted: Restorable[] = [];
+    const present = new Set<Restorable>();
+    let failure: unknown = null;
+    for (const [index, look] of looks.entries()) {
+      const restorable = holding[index] as Restorable;
+      if (look.status === 'rejected') {
+        if (!isFailureOutside(look.reason)) throw look.reason;
+        failure = look.reason;
+        this.#miss(look.reason.message);
+        continue;
+      }
+      wanted.push(restorable);
+      if (look.value.exp === restorable.entry.exp) present.add(restorable);
+    }
+    if (failure !== null && wanted.length === 0) throw failure;
+    return { wanted, present };
   }
 
   async #register(

@@ -46,8 +46,9 @@ export interface TokenRegistry {
   /**
    * What {@link register} does, for many at once, those of one subject in their order.
    *
-   * @returns for each of them null, or why it alone could not be registered
-   * @throws where the registry fails; some may have been registered then
+   * @returns for each of them null, or why it could not be registered: where that is of kind `unavailable`, it may have
+   * been all the same
+   * @throws where the registry fails as a whole; some may have been registered then
    */
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 

@@ -6,7 +6,7 @@ import type { IssuedToken } from '../../src/domain/issued-token.js';
 import { decodeToken } from '../../src/domain/jws.js';
 import { compromiseKey } from '../../src/domain/key-compromise.js';
 import { generateKeys } from '../../src/domain/key-generation.js';
-import type { NewSecurityEvent, TokenRegistry } from '../../src/domain/ports.js';
+import type { Database, NewSecurityEvent, TokenRegistry } from '../../src/domain/ports.js';
 import { removeUser, setUserStatus } from '../../src/domain/user-administration.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
@@ -158,6 +158,28 @@ describe('a batch', () => {
     expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_FOREIGN_KEY', 'carol']);
   });
 
+  test('leaves no entry where the security log fails before a token is handed out', async () => {
+    const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The database is away.');
+    const failingAt = (failing: number): Database => {
+      let calls = 0;
+      const { securityLog } = service.database;
+      const findWide = async () => {
+        if (++calls === failing) throw failure;
+        return securityLog.findWide();
+      };
+      const failingLog = new Proxy(securityLog, {
+        get: (target, name) => {
+          const member: unknown = name === 'findWide' ? findWide : Reflect.get(target, name);
+          return typeof member === 'function' ? member.bind(target) : member;
+        },
+      });
+      return { ...service.database, securityLog: failingLog };
+    };
+    const issuer = service.bulkIssuer({ database: failingAt(2) });
+    await expect(issuer.issue(requests('alice', 'bob'))).rejects.toBe(failure);
+    expect(await entries()).toEqual([]);
+  });
+
   test('hands out nothing where the registry fails', async () => {
     const failure = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
@@ -185,11 +207,11 @@ describe('a batch', () => {
     await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
     expect(calls).toBe(1);
 
-    // What had made room since would come back, and push out a newer one.
+    // Registered again, what had made room since would come back and push out a newer one: the entry is looked for.
     calls = 0;
     const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
-    await expect(capped.issue(requests('alice'))).rejects.toBe(lost);
-    expect(calls).toBe(1);
+    const [token] = tokens(await capped.issue(requests('alice')));
+    expect([calls, await service.verdict(String(token?.token))]).toEqual([1, 'active']);
   });
 });
 

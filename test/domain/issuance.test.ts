@@ -301,6 +301,22 @@ describe('registering', () => {
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
   });
 
+  test('leaves no entry where the security log fails before the token is handed out', async () => {
+    const failure = new Error('The database is away.');
+    const { securityLog } = service.database;
+    let reads = 0;
+    const failingLog = Object.assign(Object.create(securityLog) as typeof securityLog, {
+      findConcerning: async (token: Parameters<typeof securityLog.findConcerning>[0]) => {
+        if (++reads === 2) throw failure;
+        return securityLog.findConcerning(token);
+      },
+    });
+    const database = { ...service.database, securityLog: failingLog };
+    const issuer = new Issuer({ ...service.ports, database, users: database.users }, POLICY);
+    await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
   test('beyond maxPerSubject lets go of the oldest token of this subject', async () => {
     await service.database.users.add({ sub: 'bob', name: null, at: 0 });
     const issuer = service.issuer({ maxPerSubject: 2 });

@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/errors.js';
 import type { TokenRegistry } from '../../src/domain/ports.js';
 import { registerMany } from '../../src/domain/registering.js';
+
+const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
 
 /** How often a registry that fails with this is asked to register a batch. */
 async function attempts(code: string, maxPerSubject?: number): Promise<number> {
@@ -11,8 +13,8 @@ async function attempts(code: string, maxPerSubject?: number): Promise<number> {
       count += 1;
       return Promise.reject(new JwtctlError('unavailable', code, 'No.'));
     },
+    standing: () => Promise.reject(new JwtctlError('unavailable', code, 'No.')),
   } as Partial<TokenRegistry> as TokenRegistry;
-  const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
   const cap = maxPerSubject === undefined ? {} : { maxPerSubject };
   await expect(registerMany(failing, [{ sub: 'alice', entry, now: 1, ...cap }])).rejects.toMatchObject({
     code,
@@ -35,3 +37,52 @@ test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'])(
     expect(await attempts(code)).toBe(1);
   },
 );
+
+describe('where a part of the registry does not answer', () => {
+  const away = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+  const subs = ['alice', 'bob', 'carol'];
+  const batch = (maxPerSubject?: number) =>
+    subs.map((sub) => ({ sub, entry, now: 1, ...(maxPerSubject === undefined ? {} : { maxPerSubject }) }));
+
+  /** Does not answer for these subjects: for `lost` only the first time, and what it was told is done. */
+  function partly(
+    gone: readonly string[],
+    lost: readonly string[] = [],
+  ): TokenRegistry & { asked: string[][] } {
+    const asked: string[][] = [];
+    const registry = {
+      asked,
+      registerMany: async (some: ReadonlyArray<{ sub: string }>) => {
+        asked.push(some.map(({ sub }) => sub));
+        const isFirst = asked.length === 1;
+        return some.map(({ sub }) => (gone.includes(sub) || (isFirst && lost.includes(sub)) ? away : null));
+      },
+      standing: async (sub: string) => {
+        if (gone.includes(sub)) throw away;
+        return { exp: lost.includes(sub) ? entry.exp : null, user: null };
+      },
+    };
+    return registry as unknown as TokenRegistry & { asked: string[][] };
+  }
+
+  test('the others are registered, and only what failed is tried again', async () => {
+    const registry = partly(['bob']);
+    expect(await registerMany(registry, batch())).toEqual([null, away, null]);
+    expect(registry.asked).toEqual([subs, ['bob']]);
+  });
+
+  test('an answer that was lost is made good by the second attempt', async () => {
+    expect(await registerMany(partly([], ['bob']), batch())).toEqual([null, null, null]);
+  });
+
+  test('with a cap an entry is looked for instead, and counts where it is there', async () => {
+    const registry = partly(['carol'], ['bob']);
+    expect(await registerMany(registry, batch(3))).toEqual([null, null, away]);
+    expect(registry.asked).toEqual([subs]);
+  });
+
+  test('a batch of which nothing is registered fails as a whole', async () => {
+    await expect(registerMany(partly(subs), batch())).rejects.toBe(away);
+    await expect(registerMany(partly(subs), batch(3))).rejects.toBe(away);
+  });
+});

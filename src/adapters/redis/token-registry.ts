@@ -1,5 +1,5 @@
 import { announcementCounts } from '../../domain/announcement.js';
-import type { JwtctlError } from '../../domain/errors.js';
+import { JwtctlError } from '../../domain/errors.js';
 import { groupBy } from '../../domain/grouping.js';
 import type {
   EntryFilter,
@@ -90,12 +90,17 @@ export class RedisTokenRegistry implements TokenRegistry {
     return gone;
   }
 
-  /** In one turn of the event loop, subject by subject: one pipeline to each master. */
+  /** In one turn of the event loop, subject by subject: one pipeline to each master, which fails its own subjects alone. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
     const errors = new Map<string, JwtctlError>();
     const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
-      const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
-      if (gone === null) errors.set(sub, foreignKey(this.#keyspace.keysOf(sub).entries));
+      try {
+        const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
+        if (gone === null) errors.set(sub, foreignKey(this.#keyspace.keysOf(sub).entries));
+      } catch (error) {
+        if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+        errors.set(sub, error);
+      }
     });
     for (const outcome of await Promise.allSettled(works)) {
       if (outcome.status === 'rejected') throw outcome.reason;
