@@ -9,7 +9,7 @@ import type { Schema } from './adapters/sql/schema.js';
 import { systemClock } from './clock.js';
 import { incompleteStores } from './config/checks.js';
 import { credentialsReader } from './config/credentials.js';
-import { type NamedBy, readKeyringFile } from './config/named-files.js';
+import { embeddedKeyringFile, type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
 import { formatDuration } from './domain/duration.js';
 import { JwtctlError } from './domain/errors.js';
@@ -251,7 +251,7 @@ export function createContext(options: ContextOptions): Context {
     if (command !== null) return { kind: 'command', command, timeoutMs };
     return {
       kind: 'embedded',
-      file: `${settings.data}.master-key`,
+      file: embeddedKeyringFile(settings),
       read: readKeyring,
       // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
       mayCreate: async () =>

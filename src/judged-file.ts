@@ -89,9 +89,9 @@ async function find(path: string, account: number): Promise<Found> {
     }
     fault ??= ownerFault(
       `the link ${printable(next)}`,
-      `chown -h ${account} ${printable(next)}`,
       stats,
       account,
+      'Make the link anew, with this account.',
     );
     links += 1;
     if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
@@ -144,30 +144,33 @@ function special(): FileFault {
 
 function folderFault(folder: string, stats: Stats, account: number): FileFault | null {
   const name = printable(folder);
-  const owner = ownerFault(`the folder ${name}`, `chown ${account} ${name}`, stats, account);
+  const owner = ownerFault(
+    `its folder ${name}`,
+    stats,
+    account,
+    'Move it to a folder of this account or root.',
+  );
   if (owner !== null || (stats.mode & OTHERS_WRITE) === 0 || (stats.mode & STICKY) !== 0) return owner;
   return {
     reason: `others can write its folder ${name}`,
-    remedy: `Check what the file holds, then run \`chmod go-w ${name}\`.`,
+    remedy: `Check what it holds, then move it to a folder that others cannot write, or run \`chmod go-w ${name}\`.`,
   };
 }
 
 function fileFault(path: string, stats: Stats, account: number): FileFault | null {
   const name = printable(path);
-  const owner = ownerFault('the file', `chown ${account} ${name}`, stats, account);
+  const remedy = `Check what it holds, then run \`chown ${account} ${name}\`.`;
+  const owner = ownerFault('it', stats, account, remedy);
   if (owner !== null || (stats.mode & OTHERS_WRITE) === 0) return owner;
   return {
     reason: 'others can write it',
-    remedy: `Check what the file holds, then run \`chmod 600 ${name}\`.`,
+    remedy: `Check what it holds, then run \`chmod 600 ${name}\`.`,
   };
 }
 
-function ownerFault(what: string, command: string, { uid }: Stats, account: number): FileFault | null {
+function ownerFault(what: string, { uid }: Stats, account: number, remedy: string): FileFault | null {
   if (uid === account || uid === 0) return null;
-  return {
-    reason: `${what} belongs to another user (uid ${uid}), who could change it`,
-    remedy: `Check what the file holds, then run \`${command}\`.`,
-  };
+  return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
 }
 
 /** A group through which an account reads a file of root is not others: without that right it could not read the file at all. */

@@ -25,9 +25,15 @@ export const defineConfig: DefineGroup = (group, run) => {
     .action(run(validate));
 };
 
-const show: Action<object, []> = async ({ config }) => {
-  const { showConfig } = await import('../config/show.js');
-  return { view: settingList(showConfig(await config())) };
+const show: Action<object, []> = async ({ config, caution }) => {
+  const [{ showConfig }, { namedFileFaults }] = await Promise.all([
+    import('../config/show.js'),
+    import('../config/checks.js'),
+  ]);
+  const loaded = await config();
+  const faults = await namedFileFaults(loaded.settings, caution);
+  for (const { message, hint } of faults) caution(`${message} ${hint ?? ''}`);
+  return { view: settingList(showConfig(loaded)) };
 };
 
 const path: Action<object, []> = async ({ configSources }) => {

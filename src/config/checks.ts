@@ -1,6 +1,8 @@
+import { existsSync } from 'node:fs';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
 import {
+  embeddedKeyringFile,
   MIN_CLIENT_SECRET_CHARACTERS,
   readClientSecret,
   readConfigured,
@@ -84,7 +86,7 @@ export async function namedFileFaults(
     ['redis.tls.ca', redis.tls.ca, readConfigured],
     ['redis.tls.cert', redis.tls.cert, readConfigured],
     ['redis.tls.key', redis.tls.key, readSecretText],
-    ['masterKey.file', masterKey.file, readSecretText],
+    ['masterKey.file', masterKey.file ?? embeddedKeyring(settings), readSecretText],
     ['serve.introspection.secretFile', serve.introspection.secretFile, readClientSecret],
   ];
   const faults: JwtctlError[] = [];
@@ -96,6 +98,13 @@ export async function namedFileFaults(
     });
   }
   return faults;
+}
+
+/** Null also before the first use makes it. */
+function embeddedKeyring({ data, masterKey }: Settings): string | null {
+  const isSet = Object.values(masterKey).some((value) => value !== null);
+  const file = embeddedKeyringFile({ data });
+  return isSet || !existsSync(file) ? null : file;
 }
 
 function contradiction(settings: SettingPath[], message: string): JwtctlError {

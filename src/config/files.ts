@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { JwtctlError } from '../domain/errors.js';
@@ -145,12 +145,22 @@ function nearestProjectFiles(cwd: string, homeDir: string): string[] {
 /** From the working directory up to the repository's root or the home folder; outside of both the working directory alone. */
 function projectFolders(cwd: string, homeDir: string): string[] {
   const folders: string[] = [];
+  const home = withoutLinks(homeDir);
   for (let folder = cwd; ; folder = dirname(folder)) {
     folders.push(folder);
     // An account without a home folder has `/` for one.
-    const isHome = folder === homeDir && folder !== '/';
+    const isHome = folder === home && folder !== '/';
     if (isHome || existsSync(join(folder, '.git'))) return folders;
     if (dirname(folder) === folder) return [cwd];
+  }
+}
+
+/** The working directory has no links in it, and a home folder may be one. */
+function withoutLinks(folder: string): string {
+  try {
+    return realpathSync(folder);
+  } catch {
+    return folder;
   }
 }
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { JwtctlError } from '../domain/errors.js';
 import { fileNameShown } from '../domain/prose.js';
 import { type JudgedFile, readJudged } from '../judged-file.js';
@@ -12,6 +11,7 @@ export interface NamedBy {
 
 const MAX_SECRET_BYTES = 4096;
 const MAX_TEXT_BYTES = 65_536;
+const MAX_CERTIFICATE_BYTES = 1_048_576;
 
 /**
  * Reads a password or another secret of one line. The newline at its end is dropped.
@@ -53,6 +53,11 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
   return text;
 }
 
+/** The keyring file of an embedded store, where no other keyring is set. */
+export function embeddedKeyringFile({ data }: { data: string }): string {
+  return `${data}.master-key`;
+}
+
 /** Reads the master keyring. @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) where it cannot be read; else as {@link readSecretText} */
 export async function readKeyringFile(file: string, by: NamedBy): Promise<string> {
   try {
@@ -71,13 +76,15 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
   }
 }
 
-/** A file that a setting names. @throws JwtctlError (usage) where it cannot be read */
+/**
+ * Reads a file with certificates. It is no secret, but whoever can change a CA file chooses which servers get the password.
+ *
+ * @throws JwtctlError as {@link readSecretFile}; up to a megabyte is accepted
+ */
 export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
-  try {
-    return await readFile(file, 'utf8');
-  } catch (error) {
-    throw unreadable(file, setting, error);
-  }
+  const { bytes, isTooLarge } = await readSafe(file, { setting }, MAX_CERTIFICATE_BYTES);
+  if (isTooLarge) throw invalid(file, { setting }, `at most ${MAX_CERTIFICATE_BYTES} bytes`);
+  return bytes.toString('utf8');
 }
 
 const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
@@ -91,7 +98,7 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
     throw new JwtctlError(
       'usage',
       'ERR_CONFIG_FILE_UNSAFE',
-      `The secret in ${name} (${setting}) cannot be trusted: ${read.fault.reason}.`,
+      `The file ${name} (${setting}) cannot be trusted: ${read.fault.reason}.`,
       { hint: read.fault.remedy, details: { file: name, setting } },
     );
   }

@@ -120,6 +120,18 @@ describe('a project file that leads to the server of a stranger', () => {
   });
 });
 
+test('config show warns of a secret file that will be refused, and of one that others can read', async () => {
+  const { shell, secret } = shellBeside('token: {issuer: a}\n', { JWTCTL_REDIS_PASSWORD_FILE: 'secret' });
+  expect((await shell.run('config', 'show')).stderr).toBe('');
+  chmodSync(secret, 0o604);
+  expect((await shell.run('config', 'show')).stderr).toMatch(/^Warning: Others can read .*chmod 600.*\n$/);
+  chmodSync(secret, 0o602);
+  const { exitCode, stderr } = await shell.run('config', 'show');
+  expect(exitCode).toBe(0);
+  expect(stderr).toMatch(/^Warning: .*redis\.passwordFile.*others can write it.*\n$/);
+  expect((await shell.run('config', 'show', '--json')).stderr).toBe('');
+});
+
 test('a configuration may come through a pipe of the shell, which is named with --config', async () => {
   const { shell } = shellBeside('token: {issuer: project}\n');
   const command = 'echo "token: {issuer: piped, maxTtl: 2h}" | "$@" --config /dev/stdin';

@@ -49,6 +49,15 @@ describe('the search for a project file', () => {
     expect(await issuerOf(space, { cwd: space.home })).toBe('home');
   });
 
+  it('ends at the home folder that a link leads to', async () => {
+    const space = withoutRepository();
+    const cwd = join(space.home, 'a');
+    mkdirSync(cwd);
+    symlinkSync(space.home, join(space.root, 'link'));
+    space.write(join(space.home, 'jwtctl.yaml'), 'token: {issuer: home}\n');
+    expect(await issuerOf(space, { cwd, homeDir: join(space.root, 'link') })).toBe('home');
+  });
+
   it('outside of both looks into the working directory alone', async () => {
     const space = withoutRepository();
     space.write(space.projectFile, 'token: {issuer: above}\n');

@@ -109,6 +109,28 @@ describe('validating the configuration', () => {
       ['ERR_CONFIG_FILE_UNSAFE', secret],
     ]);
     chmodSync(secret, 0o644);
-    expect((await validateConfig(space.sources({ argument }))).problems).toEqual([]);
+    const readable = await validateConfig(space.sources({ argument }));
+    expect([readable.problems, readable.warnings.length]).toEqual([[], 2]);
+  });
+
+  it('finds CA files that others can write, who could put their own CA there', async () => {
+    const space = new Workspace();
+    const ca = space.write(`${space.root}/ca.pem`, 'x', 0o666);
+    const argument = { mysql: { tls: { ca } } };
+    const { problems } = await validateConfig(space.sources({ argument }));
+    expect(problems.map(({ code, details }) => [code, details.setting])).toEqual([
+      ['ERR_CONFIG_FILE_UNSAFE', 'mysql.tls.ca'],
+    ]);
+    chmodSync(ca, 0o644);
+    expect(await validateConfig(space.sources({ argument }))).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  it('judges the keyring file beside the embedded store, once it is there', async () => {
+    const space = new Workspace();
+    const argument = { data: `${space.root}/store.db` };
+    expect(await codes(space, { argument })).toEqual([]);
+    space.write(`${space.root}/store.db.master-key`, 'x', 0o622);
+    expect(await codes(space, { argument })).toEqual(['ERR_CONFIG_FILE_UNSAFE']);
+    expect(await codes(space, { argument: { ...argument, masterKey: { value: 'x' } } })).toEqual([]);
   });
 });
