@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:http';
+import { Agent, createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { type Answered, get, type Served, startServed } from '../support/served.js';
@@ -12,9 +13,12 @@ import { openStores, type Stores } from '../support/stores.js';
 
 const SAMPLE = readFileSync(fileURLToPath(new URL('../../docs/proxies/nginx.conf', import.meta.url)), 'utf8');
 
+const TOLD = ['X_AUTH_JTI', 'X_AUTH_SUBJECT'];
+
 const group = openServerGroup();
 let stores: Stores;
 let served: Served;
+let second: Served;
 let app: Server;
 let front: number;
 let redis: { stop(): Promise<void>; start(): Promise<void> };
@@ -42,28 +46,35 @@ beforeAll(async () => {
   await stores.json('keys', 'generate');
   await stores.json('users', 'add', 'alice');
   served = await startServed(stores.env, '--workers', '2');
+  second = await startServed(stores.env);
   app = await startApp();
   const nginx = await startNginx((port) => sampleFor(port), group);
   front = nginx.port;
 });
 afterAll(async () => {
   await served?.kill();
+  await second?.kill();
   app?.close();
   await group.stop();
   await stores?.close();
 });
 
-/** The sample, for the ports of this run. */
-function sampleFor(port: number): string {
+/** The sample, for the ports of this run; with `instances`, for two of them in place of one twice. */
+function sampleFor(port: number, instances: [Served, Served] = [served, served]): string {
+  const [first, other] = instances;
   const ports: Array<[string, string]> = [
-    ['127.0.0.1:8787', `127.0.0.1:${served.port}`],
+    ['server 127.0.0.1:8787 max_fails=0;', `server 127.0.0.1:${first.port} max_fails=0;`],
     ['127.0.0.1:3000', `127.0.0.1:${(app.address() as AddressInfo).port}`],
     ['listen 80', `listen 127.0.0.1:${port}`],
   ];
-  return ports.reduce((text, [from, to]) => {
-    expect(text).toContain(from);
-    return text.replaceAll(from, to);
+  const text = ports.reduce((sample, [from, to]) => {
+    expect(sample).toContain(from);
+    return sample.replaceAll(from, to);
   }, SAMPLE);
+  // The last of the two entries.
+  const place = text.lastIndexOf(`127.0.0.1:${first.port} `);
+  const address = `127.0.0.1:${first.port}`;
+  return `${text.slice(0, place)}127.0.0.1:${other.port}${text.slice(place + address.length)}`;
 }
 
 /** Says who it was told is asking. */
@@ -71,7 +82,10 @@ async function startApp(): Promise<Server> {
   const server = createServer((req, res) => {
     req.resume();
     const { 'x-auth-subject': sub, 'x-auth-jti': jti } = req.headers;
-    res.end(JSON.stringify({ method: req.method, url: req.url, sub, jti }));
+    // As WSGI and CGI (RFC 3875 §4.1.18) name what it was told.
+    const variables = Object.keys(req.headers).map((name) => name.toUpperCase().replaceAll('-', '_'));
+    const told = variables.filter((name) => /^X.AUTH/.test(name)).sort();
+    res.end(JSON.stringify({ method: req.method, url: req.url, sub, jti, told }));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -89,12 +103,17 @@ test('nginx lets a token pass that holds, and says who it is, whatever the clien
   const { token, jti } = await issue();
   for (const headers of [
     { ...bearer(token), 'x-auth-subject': 'mallory' },
+    // A back end by WSGI or CGI takes each of them for the same.
+    ...['X_Auth_Subject', 'X-Auth_Subject', 'x_auth-subject', 'X.Auth.Subject', 'X_AUTH_JTI'].map((name) => ({
+      ...bearer(token),
+      [name]: 'mallory',
+    })),
     { cookie: `session=${token}`, 'content-type': 'nonsense' },
   ]) {
     const { status, body } = await get(front, '/orders?id=1', headers);
     expect({ status, body: JSON.parse(body) }).toEqual({
       status: 200,
-      body: { method: 'GET', url: '/orders?id=1', sub: 'alice', jti },
+      body: { method: 'GET', url: '/orders?id=1', sub: 'alice', jti, told: TOLD },
     });
   }
   const posted = await fetch(`http://127.0.0.1:${front}/orders`, {
@@ -102,7 +121,7 @@ test('nginx lets a token pass that holds, and says who it is, whatever the clien
     body: 'x'.repeat(200_000),
     headers: bearer(token),
   });
-  expect(await posted.json()).toEqual({ method: 'POST', url: '/orders', sub: 'alice', jti });
+  expect(await posted.json()).toEqual({ method: 'POST', url: '/orders', sub: 'alice', jti, told: TOLD });
 });
 
 test('nginx refuses with the right phrase, and with the challenge', async () => {
@@ -134,6 +153,92 @@ function refused(phrase: string) {
     body: { error: phrase },
   };
 }
+
+/** Requests by several clients, one after the other each, while `work` lasts and until `least` were answered; by status. */
+async function answersWhile(
+  port: number,
+  headers: Record<string, string>,
+  work: () => Promise<unknown>,
+  { clients = 4, least = 100 } = {},
+): Promise<Record<number | string, number>> {
+  const answers: Record<number | string, number> = {};
+  let isOver = false;
+  let count = 0;
+  const drive = async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    while (!isOver || count < least) {
+      const outcome = await get(port, '/', headers, agent).then(({ status }) => status, String);
+      answers[outcome] = (answers[outcome] ?? 0) + 1;
+      count += 1;
+    }
+    agent.destroy();
+  };
+  const driving = Promise.all(Array.from({ length: clients }, drive));
+  try {
+    await work();
+  } finally {
+    isOver = true;
+    await driving;
+  }
+  return answers;
+}
+
+test('a rolling restart of two instances loses no request', async () => {
+  const { token } = await issue();
+  const nginx = await startNginx((port) => sampleFor(port, [served, second]), group);
+  const restarted = async (instance: Served, ...flags: string[]) => {
+    instance.signal('SIGTERM');
+    expect(await instance.ended).toEqual({ exitCode: 0, signal: null });
+    return startServed({ ...stores.env, JWTCTL_SERVE_PORT: String(instance.port) }, ...flags);
+  };
+  const answers = await answersWhile(nginx.port, bearer(token), async () => {
+    for (let round = 0; round < 2; round++) {
+      served = await restarted(served, '--workers', '2');
+      second = await restarted(second);
+    }
+  });
+  await nginx.stop();
+  expect(Object.keys(answers)).toEqual(['200']);
+}, 120_000);
+
+test('a worker that is killed loses no request, whatever it was doing', async () => {
+  const { token } = await issue();
+  const listening = () => served.lines().filter(({ msg }) => msg === 'listening');
+  const answers = await answersWhile(front, bearer(token), async () => {
+    for (let kills = 0; kills < 4; kills++) {
+      const before = listening();
+      process.kill(before.at(-1).pid, 'SIGKILL');
+      await served.logged('listening', before.length + 1);
+    }
+  });
+  expect(Object.keys(answers)).toEqual(['200']);
+}, 60_000);
+
+test('invented kids at 400 a second take no connection from anybody else', async () => {
+  const { token } = await issue();
+  const [, payload, signature] = token.split('.');
+  const header = (kid: string) => Buffer.from(JSON.stringify({ alg: 'RS256', kid })).toString('base64url');
+  const answers = new Set<number | string>();
+  let waiting = 0;
+  const send = async (kid: string) => {
+    waiting += 1;
+    const forged = bearer(`${header(kid)}.${payload}.${signature}`);
+    answers.add(await get(front, '/', forged).then(({ status }) => status, String));
+    waiting -= 1;
+  };
+  const flood = async () => {
+    for (let tick = 0; tick < 60; tick++) {
+      // On a host that cannot keep up nginx would run out of connections by itself.
+      for (let count = 0; count < 20 && waiting < 200; count++) void send(`invented-${tick}-${count}`);
+      // The pace of the load, and no wait for anything.
+      await delay(50);
+    }
+    await vi.waitFor(() => expect(waiting).toBe(0), { timeout: 30_000, interval: 50 });
+  };
+  expect(Object.keys(await answersWhile(front, bearer(token), flood))).toEqual(['200']);
+  // Those that waited for the keys to be read are refused; the others are told at once to come again.
+  expect([...answers].sort()).toEqual([401, 503]);
+}, 60_000);
 
 test('while Redis is stopped nginx answers 503, and lets the same token pass after it, without a restart', async () => {
   const { token } = await issue();

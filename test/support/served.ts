@@ -21,11 +21,15 @@ export interface Served {
 }
 
 export async function startServed(env: Record<string, string>, ...flags: string[]): Promise<Served> {
-  const child = spawn(process.execPath, [BIN, 'serve', '--port', '0', '--quiet', ...flags], {
-    cwd: '/',
-    env: { JWTCTL_SERVE_DRAIN: '1', ...env },
-    stdio: ['ignore', 'ignore', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [BIN, 'serve', '--port', env.JWTCTL_SERVE_PORT ?? '0', '--quiet', ...flags],
+    {
+      cwd: '/',
+      env: { JWTCTL_SERVE_DRAIN: '1', ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  );
   let text = '';
   child.stderr.setEncoding('utf8').on('data', (piece: string) => {
     if (text.length < LOG_KEPT) text += piece;
