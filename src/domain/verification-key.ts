@@ -34,18 +34,17 @@ export function publicKeyOf(key: VerificationKey): KeyObject | string {
   if (jwk.alg !== undefined && jwk.alg !== key.alg) return 'its JWK has another alg';
   if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify')))
     return 'the key_ops of its JWK do not include verify';
-  const { n, e } = jwk;
-  if (!isBase64url(n) || !isBase64url(e)) return 'the n and e of its JWK are not base64url';
-  return materialOf(n, e);
+  return materialOf(jwk.n, jwk.e);
 }
 
 /** By `n`, which alone is as good as unique. */
-const materials = new Map<string, { e: string; result: KeyObject | string }>();
+const materials = new Map<unknown, { e: string; result: KeyObject | string }>();
 const MOST_MATERIALS = 1_000;
 
-function materialOf(n: string, e: string): KeyObject | string {
+function materialOf(n: unknown, e: unknown): KeyObject | string {
   const known = materials.get(n);
-  if (known?.e === e) return known.result;
+  if (known !== undefined && known.e === e) return known.result;
+  if (!isBase64url(n) || !isBase64url(e)) return 'the n and e of its JWK are not base64url';
   const result = rsaKeyFault(toNumber(n), toNumber(e)) ?? toPublicKey(n, e);
   if (materials.size >= MOST_MATERIALS) materials.clear();
   materials.set(n, { e, result });
