@@ -40,6 +40,8 @@ export async function uprootEntries(
   for (;;) {
     const removal = await walk({ dryRun: false });
     removals.push(removal);
+    // A registry that was waited for in vain is not waited for again: nothing was removed that could be proven.
+    if (removal.isUnseen) return reportOf(removals, removal);
     const proof = await walk({ dryRun: true });
     const isSettled = proof.complete && proof.matched === 0;
     // What did not answer twice is away for longer than another pass takes.
@@ -79,13 +81,13 @@ function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): 
 }
 
 /** A registry that is away as a whole, or cannot even be asked, is one of which nothing was seen. */
-async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval> {
+async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval & { isUnseen: boolean }> {
   try {
-    return await walk();
+    return { ...(await walk()), isUnseen: false };
   } catch (error) {
     const missed = [`the whole registry (${failureText(error)})`];
     const nothing = { matched: 0, removed: 0, subjects: 0, largestIat: null, byNode: [], byKeyId: [] };
-    return { ...nothing, replicasConfirmed: null, complete: false, missed };
+    return { ...nothing, replicasConfirmed: null, complete: false, missed, isUnseen: true };
   }
 }
 

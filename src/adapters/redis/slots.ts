@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
+import { JwtctlError } from '../../domain/errors.js';
 import { INTERRUPTED } from '../../domain/token-registry.js';
 import { type Bulks, NO_BULKS, stringAt } from './bulks.js';
 import type { RedisNode } from './connect.js';
-import { replyCode } from './errors.js';
+import { fromNode, replyCode } from './errors.js';
 import type { LocatedSubject } from './keyspace.js';
 import { Pace } from './pace.js';
 import { type Command, sendPipeline, unwrap } from './pipeline.js';
@@ -20,6 +21,9 @@ export class SlotWalk {
   readonly #ledger = new SlotLedger();
   /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
+  /** Why the first master that did not answer did not. */
+  #unseen: Error | null = null;
+  #isClusterDown = false;
 
   constructor(whole: WholeRegistry, take: TakeSubjects, steering: WalkSteering) {
     this.#whole = whole;
@@ -29,20 +33,21 @@ export class SlotWalk {
 
   async run(): Promise<WalkOutcome> {
     const { connection } = this.#whole;
+    let giveUpAt = Date.now() + connection.timeoutMs;
     let masters = await this.#findMasters();
-    let giveUpAt = Number.POSITIVE_INFINITY;
+    // Where no master says who serves what, waiting again would cost as much again.
+    if (masters.length === 0 && !this.#isAborted) throw this.#unseen ?? connection.translate(noMaster());
     for (let pass = 1; ; pass++) {
       const { done } = this.#ledger.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
       for (const slot of this.#ledger.pending()) await this.#walkMoving(slot, masters);
-      if (this.#ledger.pending().length === 0 || this.#isAborted) break;
+      if (this.#ledger.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
 
       // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
-      if (this.#ledger.progress.done > done) {
+      if (this.#ledger.progress.done > done && !this.#isCutOff()) {
         pass = 1;
-        giveUpAt = Number.POSITIVE_INFINITY;
+        giveUpAt = Date.now() + connection.timeoutMs;
       }
-      giveUpAt = Math.min(giveUpAt, Date.now() + connection.timeoutMs);
       if (pass === MAX_PASSES || Date.now() >= giveUpAt) break;
       await delay(Math.min(100 * 2 ** pass, connection.timeoutMs / MAX_PASSES));
       await connection.refresh();
@@ -61,12 +66,23 @@ export class SlotWalk {
     const candidates = connection.nodes().filter(({ isMaster }) => isMaster);
     const found = await Promise.all(
       candidates.map(async (node) => {
+        const breaker = connection.breaker(node.name);
+        const ask = () => sendPipeline(node.client, [CLUSTER_NODES], connection.timeoutMs);
+        const refusal = breaker.refusal(ask);
+        if (refusal !== null) {
+          this.#fail(node, refusal);
+          return null;
+        }
+        const askedAt = Date.now();
         try {
-          const [reply] = await sendPipeline(node.client, [CLUSTER_NODES], connection.timeoutMs);
+          const [reply] = await ask();
           return { node, view: parseSlotView(String(unwrap(reply))) };
         } catch (error) {
-          if (replyCode(error) !== null) throw connection.translate(error);
+          const failure = connection.translate(fromNode(error, node.name)) as Error;
+          if (replyCode(error) !== null) throw failure;
+          if (Date.now() - askedAt >= connection.timeoutMs / 2) breaker.failed(failure);
           this.#fail(node, error);
+          this.#unseen ??= failure;
           return null;
         }
       }),
@@ -255,6 +271,14 @@ export class SlotWalk {
     }
   }
 
+  /** Whether each slot that is left belongs to a master that was waited for in vain. */
+  #isCutOff(): boolean {
+    const { connection } = this.#whole;
+    return this.#ledger
+      .pending()
+      .every((slot) => connection.breaker(connection.ownerName(slot) ?? '').failure !== null);
+  }
+
   get #isAborted(): boolean {
     return this.#steering.signal?.aborted === true;
   }
@@ -264,6 +288,8 @@ export class SlotWalk {
   }
 
   #fail(node: RedisNode, error: unknown): void {
+    // It was waited for in full, and no master serves anything until it is over.
+    if (error instanceof JwtctlError && replyCode(error.cause) === 'CLUSTERDOWN') this.#isClusterDown = true;
     this.#failures.set(node.name, this.#reasonOf(node, error));
   }
 
@@ -279,6 +305,10 @@ export class SlotWalk {
     if (owner === undefined) return 'served by no master';
     return this.#failures.get(owner) ?? `${owner}: the slot was moving`;
   }
+}
+
+function noMaster(): Error {
+  return new Error('No master is connected.');
 }
 
 interface Master {

@@ -1,0 +1,78 @@
+import { afterEach, describe, expect, test } from 'vitest';
+import { redisCli } from '../adapters/redis/registry-under-test.js';
+import { startRedisCluster } from '../support/servers.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+const TIMEOUT_MS = 2000;
+/** One time-out each for opening, for masters that hang, and for reads that wait; and a machine that is busy with other tests. */
+const LONGEST_MS = 3 * TIMEOUT_MS + 1500;
+
+let closers: Array<() => unknown> = [];
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+  closers = [];
+});
+
+async function open(): Promise<{ stores: Stores; kid: string; nodes: string[] }> {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
+  closers.push(cluster.stop);
+  const nodes = cluster.nodes.map(({ node }) => node);
+  const stores = await openStores('MariaDB and a Redis Cluster', {
+    JWTCTL_REDIS_NODES: nodes.join(','),
+    JWTCTL_TIMEOUT: `${TIMEOUT_MS / 1000}s`,
+  });
+  closers.push(stores.close);
+  const { kid } = await stores.json('keys', 'generate');
+  const subs = Array.from({ length: 60 }, (_, index) => `user-${index}`).join('\n');
+  await stores.run('users', 'import', { stdin: `sub\n${subs}\n` }, '-');
+  await stores.run('token', 'issue', '--sub-file', '-', { stdin: subs });
+  return { stores, kid, nodes };
+}
+
+async function pidOf(node: string): Promise<number> {
+  return Number(/process_id:(\d+)/.exec(await redisCli(node, 'INFO', 'server'))?.[1]);
+}
+
+/** With its replica, so that nobody takes over. */
+function pairs(nodes: readonly string[], masters: readonly number[]): string[] {
+  return masters.flatMap((master) => [nodes[master] as string, nodes[master + 3] as string]);
+}
+
+async function timed<T>(work: Promise<T>): Promise<{ outcome: T; elapsedMs: number }> {
+  const began = performance.now();
+  const outcome = await work;
+  return { outcome, elapsedMs: performance.now() - began };
+}
+
+describe.each([
+  { what: 'all hang', masters: [0, 1, 2], signal: 'SIGSTOP' },
+  { what: 'two of three hang', masters: [0, 1], signal: 'SIGSTOP' },
+  { what: 'two of three are killed', masters: [0, 1], signal: 'SIGKILL' },
+] as const)('a cluster of which $what', ({ masters, signal }) => {
+  test('is given up after one time-out', async () => {
+    const { stores, kid, nodes } = await open();
+    const gone = pairs(nodes, masters);
+    const pids = await Promise.all(gone.map(pidOf));
+    for (const pid of pids) process.kill(pid, signal);
+    if (signal === 'SIGSTOP') {
+      closers.push(() => {
+        for (const pid of pids) process.kill(pid, 'SIGCONT');
+      });
+    }
+    const left = nodes.filter((node) => !gone.includes(node));
+    for (const node of left) {
+      const state = () => redisCli(node, 'CLUSTER', 'INFO');
+      await expect.poll(state, { timeout: 15_000 }).toContain('cluster_state:fail');
+    }
+
+    const inspected = await timed(stores.run('cache', 'inspect', '--json'));
+    expect([4, 5]).toContain(inspected.outcome.exitCode);
+    expect.soft(inspected.elapsedMs).toBeLessThan(LONGEST_MS);
+
+    const compromised = await timed(stores.run('keys', 'compromise', kid, '--reason', 'leaked', '--json'));
+    expect(compromised.outcome.exitCode).toBe(5);
+    expect(compromised.outcome.json().complete).toBe(false);
+    // It also makes key pairs, and walks a second time for the proof.
+    expect.soft(compromised.elapsedMs).toBeLessThan(LONGEST_MS + 3 * TIMEOUT_MS);
+  }, 120_000);
+});
