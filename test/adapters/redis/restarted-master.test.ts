@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import type { Standings, TokenRegistry } from '../../../src/domain/ports.js';
+import { openServerGroup, startRedis, startRedisCluster } from '../../support/servers.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
+
+let closers: Array<() => unknown> = [];
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+  closers = [];
+});
+
+/** By how much the host's clock is ahead. */
+let clockSet = 0;
+
+function open(nodes: string[], nearCache: boolean): { registry: TokenRegistry; standings: Standings } {
+  clockSet = 0;
+  const { registry, close } = openRegistry(nodes, {
+    timeoutMs: 2000,
+    mode: nodes.length === 1 ? 'standalone' : 'cluster',
+  });
+  const standings = registry.openStandings({ nearCache, now: () => realNow() + clockSet });
+  closers.push(close, () => standings.close());
+  return { registry, standings };
+}
+
+test.each([{ nearCache: false }, { nearCache: true }])(
+  'what a master that came back empty does not have is unavailable until it has settled: %o',
+  async ({ nearCache }) => {
+    const group = openServerGroup();
+    closers.push(group.stop);
+    // No replica takes over meanwhile: the test is about the time before that.
+    const cluster = await startRedisCluster(
+      { masters: 3, replicasPerMaster: 0, nodeTimeoutMs: 15_000 },
+      group,
+    );
+    const { registry, standings } = open(
+      cluster.nodes.map(({ node }) => node),
+      nearCache,
+    );
+    const now = realNow();
+    const subs = crowd(30);
+    for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now });
+    const outcome = (sub: string) =>
+      standings
+        .of(sub, entryAt(now, 'a'))
+        .read()
+        .then(({ exp }) => (exp === null ? 'not registered' : 'registered'))
+        .catch(({ kind, code }) => `${kind} ${code}`);
+    for (const sub of subs) expect(await outcome(sub)).toBe('registered');
+
+    await cluster.nodes[1]?.stop();
+    const name = 'redis-2';
+    const args = [join(group.folder, name, 'redis.conf')];
+    await group.launch({ name, program: 'redis-server', args });
+    // Not one of its tokens is called unregistered, from the first answer on.
+    const seen = new Set<string>();
+    const askAll = async () => {
+      for (const found of await Promise.all(subs.map(outcome))) seen.add(found);
+      return [...seen];
+    };
+    await expect.poll(askAll, { timeout: 30_000, interval: 50 }).toContain('unavailable ERR_REDIS_RESTARTED');
+    for (let round = 0; round < 20; round++) await askAll();
+    expect([...seen]).not.toContain('not registered');
+    expect(standings.masters().map(({ code }) => code)).toEqual([null, null, null]);
+
+    // A token that it does have is one.
+    const lost = [];
+    for (const sub of subs) if ((await outcome(sub)) !== 'registered') lost.push(sub);
+    expect(lost.length).toBeGreaterThan(2);
+    const again = lost.pop() as string;
+    await registry.register(again, entryAt(now, 'a'), { now });
+    expect(await outcome(again)).toBe('registered');
+
+    // The cluster has settled: it stays the master, and what it lacks is lost.
+    clockSet = 31;
+    for (const sub of lost) expect(await outcome(sub)).toBe('not registered');
+  },
+  60_000,
+);
+
+test('a server that restarts with its data answers as before', async () => {
+  const server = await startRedis({ config: ['appendonly yes', 'enable-debug-command yes'] });
+  closers.push(server.stop);
+  const { registry, standings } = open([server.node], false);
+  const now = realNow();
+  await registry.register('alice', entryAt(now, 'a'), { now });
+  const query = standings.of('alice', entryAt(now, 'a'));
+  expect((await query.read()).exp).toBe(now + 3600);
+  await redisCli(server.node, 'DEBUG', 'RESTART').catch(() => {});
+  const read = () => query.read().then(({ exp }) => exp);
+  await expect.poll(() => read().catch(() => null), { timeout: 10_000 }).toBe(now + 3600);
+});
