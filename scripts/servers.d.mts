@@ -82,8 +82,12 @@ export interface ServerGroup {
 
 export function openServerGroup(): ServerGroup;
 
-/** Starts `mariadbd` or `mysqld`, whichever comes first on the PATH, on a free port of 127.0.0.1. */
-export function startMysql(group?: ServerGroup): Promise<MysqlServer>;
+/**
+ * Starts `mariadbd` or `mysqld`, whichever comes first on the PATH, on a free port of 127.0.0.1.
+ *
+ * @param options.args further arguments of the server
+ */
+export function startMysql(group?: ServerGroup, options?: { args?: string[] }): Promise<MysqlServer>;
 
 /** Starts a Redis outside any cluster on a free port of 127.0.0.1. */
 export function startRedis(options?: RedisOptions, group?: ServerGroup): Promise<RedisServer>;

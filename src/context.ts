@@ -102,12 +102,21 @@ export function createContext(options: ContextOptions): Context {
     );
   };
 
+  /** Set once a server is open. */
+  let redial: (() => void) | undefined;
+
   const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const { db, close } = isEmbedded ? await openEmbedded(ifMissing) : await openServer();
-    closers.push(close);
-    return db;
+    if (isEmbedded) {
+      const { db, close } = await openEmbedded(ifMissing);
+      closers.push(close);
+      return db;
+    }
+    const opened = await openServer();
+    closers.push(opened.close);
+    redial = opened.redial;
+    return opened.db;
   });
 
   async function openEmbedded(ifMissing?: IfMissing) {
@@ -157,7 +166,8 @@ export function createContext(options: ContextOptions): Context {
       const { askDatabaseTime } = await import('./adapters/sql/database-clock.js');
       await compareClock('MySQL', () => askDatabaseTime(db));
     }
-    return sqlDatabase(db, { login: login(), macKey: async () => (await auditKeys()).current() });
+    const author = { login: login(), macKey: async () => (await auditKeys()).current() };
+    return sqlDatabase(db, author, redial);
   });
 
   const users = once(async (): Promise<UserDirectory> => {

@@ -1,7 +1,7 @@
 // @ts-check
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { requireProgram } from '../programs.mjs';
 import { makeCertificates } from './certificates.mjs';
 import { HOST, startOnFreePorts } from './free-ports.mjs';
@@ -10,7 +10,7 @@ import { openServerGroup } from './server-group.mjs';
 const ACCOUNT = 'jwtctl';
 
 /** @type {typeof import('../servers.mjs').startMysql} */
-export async function startMysql(group) {
+export async function startMysql(group, { args = [] } = {}) {
   const own = group ?? openServerGroup();
   try {
     const program = requireProgram('mariadbd', 'mysqld');
@@ -46,6 +46,7 @@ export async function startMysql(group) {
           `--ssl-cert=${tls.cert}`,
           `--ssl-key=${tls.key}`,
           ...engine.args,
+          ...args,
         ],
         graceMs: 3000,
       });
@@ -75,6 +76,8 @@ const mariadb = {
       '--no-defaults',
       ...runAs(),
       `--datadir=${data}`,
+      // A server that starts removes temporary tables from its folder, and would remove those of another one in /tmp.
+      `--tmpdir=${dirname(data)}`,
       '--auth-root-authentication-method=normal',
       '--skip-test-db',
       '--skip-name-resolve',

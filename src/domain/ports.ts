@@ -38,6 +38,16 @@ export interface Database extends Stores {
    * so `work` may run more than once and does nothing but use the stores that it is given.
    */
   transaction<T>(work: (stores: Stores) => Promise<T>): Promise<T>;
+  /** The server that answers now; null for a file. */
+  server(): Promise<DatabaseServer | null>;
+  /** Uses no connection any more that is open now: after a switchover those stay with the old primary. */
+  redial(): void;
+}
+
+export interface DatabaseServer {
+  /** Tells it from all others. */
+  id: string;
+  isReadOnly: boolean;
 }
 
 export interface KeyStore {

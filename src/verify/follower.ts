@@ -1,5 +1,6 @@
 import type { Clock } from '../domain/ports.js';
 import type { Announcer } from './announcer.js';
+import type { DatabaseWatch } from './database-watch.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
@@ -14,6 +15,7 @@ export interface FollowerPorts {
   clock: Clock;
   state: StoreState;
   announcer: Announcer;
+  watch: Pick<DatabaseWatch, 'look'>;
 }
 
 /** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
@@ -77,12 +79,12 @@ export class Follower {
   }
 
   async #readOnce(): Promise<void> {
-    const { keys, tail, clock, state, announcer } = this.#ports;
+    const { keys, tail, clock, state, announcer, watch } = this.#ports;
     const { signal } = this.#ending;
     const at = clock.now();
     try {
-      // Both to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
-      const reads = await Promise.allSettled([tail.read(signal), keys.refresh()]);
+      // All to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
+      const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.look()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
       this.#caughtUpAt = at;
       state.answered(clock.now());

@@ -24,6 +24,7 @@ import {
   type VerificationResult,
 } from '../domain/verification.js';
 import { Announcer } from './announcer.js';
+import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { KeySet, type KnownKey } from './key-set.js';
@@ -81,7 +82,8 @@ export async function openLiveVerifier(
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
-  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer });
+  const watch = new DatabaseWatch({ database, clock, warn });
+  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
   const standings = registry.openStandings({ nearCache, now: clock.now });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);

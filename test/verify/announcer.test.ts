@@ -49,7 +49,10 @@ beforeEach(async () => {
   const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
   const warn = (text: string) => void warnings.push(text);
   const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock), warn });
-  follower = new Follower({ keys, tail, clock, announcer, state: new StoreState(clock) });
+  follower = new Follower({
+    ...{ keys, tail, clock, announcer, state: new StoreState(clock) },
+    watch: { look: async () => {} },
+  });
 });
 afterEach(async () => {
   await follower.end();

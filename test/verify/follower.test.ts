@@ -52,7 +52,7 @@ beforeEach(() => {
     registry: { announcementSeconds: 15, announce: async () => {}, withdraw: async () => {} },
     ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
   });
-  follower = new Follower({ keys, tail, clock, state, announcer });
+  follower = new Follower({ keys, tail, clock, state, announcer, watch: { look: async () => {} } });
 });
 afterEach(() => follower.end());
 

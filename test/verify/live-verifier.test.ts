@@ -68,8 +68,11 @@ function intercepted(context: Context, around: (name: string) => void): Context 
   const database = async (): Promise<Database> => {
     const real = await context.database();
     return {
-      transaction: (work) => real.transaction(work),
-      auditLog: real.auditLog,
+      ...real,
+      server: async () => {
+        around('server');
+        return real.server();
+      },
       users: over(real.users, ['findMany', 'find']),
       keys: over(real.keys, ['snapshot']),
       securityLog: over(real.securityLog, ['listAfter']),

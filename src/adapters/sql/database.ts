@@ -1,5 +1,5 @@
-import type { Kysely } from 'kysely';
-import type { Database, Stores } from '../../domain/ports.js';
+import { type Kysely, sql } from 'kysely';
+import type { Database, DatabaseServer, Stores } from '../../domain/ports.js';
 import { type AuditAuthor, SqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
 import { SqlKeyStore } from './key-store.js';
@@ -7,10 +7,16 @@ import type { Schema, SqlExecutor } from './schema.js';
 import { SqlSecurityLog } from './security-log.js';
 import { SqlUserStore } from './user-store.js';
 
-/** The durable stores over one Kysely instance: the same queries on MySQL, MariaDB and SQLite. */
-export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY): Database {
+/**
+ * The durable stores over one Kysely instance: the same queries on MySQL, MariaDB and SQLite.
+ *
+ * @param redial where there are servers: see {@link Database.redial}
+ */
+export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, redial?: () => void): Database {
   return {
     ...storesOn(db, author),
+    server: async () => (redial === undefined ? null : readServer(db)),
+    redial: () => redial?.(),
     transaction: async (work) => {
       // Fetched before the transaction, which would otherwise hold its locks for as long as a vault takes to answer.
       await author.macKey();
@@ -29,5 +35,21 @@ function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
     users: new SqlUserStore(db),
     securityLog: new SqlSecurityLog(db),
     auditLog: new SqlAuditLog(db, author),
+  };
+}
+
+/**
+ * MySQL alone reads the comment: `server_uuid` tells servers apart even where two have the same name and number. From
+ * MariaDB 12 on `read_only` is a word.
+ */
+async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
+  const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`
+    select concat_ws('/', @@server_id, @@hostname, @@port /*!80000 , @@server_uuid */) as id,
+      concat(@@global.read_only) as readOnly, concat(@@innodb_read_only) as engineReadOnly`;
+  const [row] = (await query.execute(db)).rows;
+  const isWritable = (value: string | undefined) => value === '0' || value === 'OFF';
+  return {
+    id: row?.id ?? '',
+    isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly),
   };
 }

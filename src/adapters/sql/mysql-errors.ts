@@ -27,10 +27,13 @@ const FORBIDDEN = new Set([
   'ER_COLUMNACCESS_DENIED_ERROR',
   'ER_SPECIFIC_ACCESS_DENIED_ERROR',
 ]);
+/** A server that takes no writes: a replica, a primary that has been demoted, a node without its group. */
 const READ_ONLY = new Set([
-  'ER_OPTION_PREVENTS_STATEMENT',
-  'ER_READ_ONLY_MODE',
-  'ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION',
+  1290, // ER_OPTION_PREVENTS_STATEMENT: read_only or super_read_only is set
+  1792, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+  1836, // ER_READ_ONLY_MODE: innodb_read_only is set, as on a replica of Aurora
+  1874, // ER_INNODB_READ_ONLY
+  3100, // ER_RUN_HOOK_ERROR: group replication refuses the commit
 ]);
 /** Where mysql2 (3.24.6) gives MySQL's name for the number, which is that of a statement that is none of ours. */
 const MARIADB_NAMES = new Map([
@@ -121,7 +124,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
       'The account needs SELECT, INSERT, UPDATE and DELETE; for `jwtctl db migrate` also CREATE, ALTER and INDEX.',
     );
   }
-  if (READ_ONLY.has(code)) {
+  if (isReadOnly(error)) {
     return unavailable(
       'ERR_MYSQL_READ_ONLY',
       `${server} takes no writes now (${code}).`,
@@ -198,6 +201,11 @@ const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
 function isOfConnecting({ kind, code }: JwtctlError): boolean {
   if (code === 'ERR_DATABASE_CONFLICT') return false;
   return kind === 'unavailable' || kind === 'usage' || code === 'ERR_DATABASE_UNKNOWN';
+}
+
+/** Whether the server answered that it takes no writes: after a switchover another one may. */
+export function isReadOnly({ errno = 0 }: DriverError): boolean {
+  return READ_ONLY.has(errno);
 }
 
 /** A session that is not set up as it has to be is not used. */

@@ -4,7 +4,7 @@ import type { Connection } from 'mysql2';
 import { JwtctlError } from '../../domain/errors.js';
 import { retryConflicts } from './conflicts.js';
 import { dialMysql, type MysqlOptions } from './mysql-dial.js';
-import { type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
+import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
 import type { Schema } from './schema.js';
 
 const MAX_CONNECTIONS = 4;
@@ -14,10 +14,17 @@ const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
  * A pool that connects with the first query. Every query ends within the time-out, whether or not a byte comes from the
  * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
  */
-export function openMysql(options: MysqlOptions): { db: Kysely<Schema>; close(): Promise<void> } {
+export function openMysql(options: MysqlOptions): OpenedMysql {
   const pool = new TimedPool(options);
   const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
-  return { db, close: () => db.destroy() };
+  return { db, redial: () => pool.redial(), close: () => db.destroy() };
+}
+
+export interface OpenedMysql {
+  db: Kysely<Schema>;
+  /** Uses no connection any more that is open now, but for what is under way on it: the next query dials. */
+  redial(): void;
+  close(): Promise<void>;
 }
 
 interface Limits {
@@ -99,6 +106,9 @@ class TimedPool {
   readonly #waiting: Waiting[] = [];
   /** Connections that are open, are being opened, or may be opened by whoever has been told so. */
   #size = 0;
+  /** Connections that were dialed before the last {@link redial}, and are still used. */
+  readonly #outdated = new WeakSet<TimedConnection>();
+  #redials = 0;
   #isClosed = false;
 
   constructor(options: MysqlOptions) {
@@ -127,6 +137,12 @@ class TimedPool {
         .finally(() => clearTimeout(timer))
         .then((connection) => (waiting.isGivenUp ? connection.release() : resolve(connection)), reject);
     });
+  }
+
+  redial(): void {
+    this.#redials += 1;
+    for (const connection of this.#open) this.#outdated.add(connection);
+    for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
   /**
@@ -163,6 +179,7 @@ class TimedPool {
   }
 
   async #dial(): Promise<TimedConnection> {
+    const redials = this.#redials;
     const dialed = await dialMysql(this.#options, this.#server, this.#sockets).catch((error) => {
       this.#free();
       throw error;
@@ -170,8 +187,10 @@ class TimedPool {
     const connection = new TimedConnection(dialed, this.#server, this.#limits, {
       onReleased: () => this.#handOver(connection),
       onLost: () => this.#forget(connection),
+      onReadOnly: () => this.redial(),
     });
     this.#open.add(connection);
+    if (redials !== this.#redials) this.#outdated.add(connection);
     if (this.#isClosed) connection.destroy();
     await connection.prepare();
     return connection;
@@ -179,6 +198,7 @@ class TimedPool {
 
   #handOver(connection: TimedConnection): void {
     if (!this.#open.has(connection)) return;
+    if (this.#outdated.has(connection)) return void connection.destroy();
     const waiting = this.#nextWaiting();
     if (waiting === undefined) this.#idle.push(connection);
     else waiting.take(connection);
@@ -211,20 +231,22 @@ interface Waiting {
   take(connection: TimedConnection | null): void;
 }
 
+interface ConnectionEvents {
+  onReleased(): void;
+  onLost(): void;
+  /** The server takes no writes: after a switchover open connections stay with the old primary. */
+  onReadOnly(): void;
+}
+
 class TimedConnection {
   readonly #connection: Connection;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
-  readonly #events: { onReleased(): void; onLost(): void };
+  readonly #events: ConnectionEvents;
   /** Why the connection cannot be used any more. */
   #failure: { error: unknown } | undefined;
 
-  constructor(
-    connection: Connection,
-    server: MysqlServer,
-    limits: Limits,
-    events: { onReleased(): void; onLost(): void },
-  ) {
+  constructor(connection: Connection, server: MysqlServer, limits: Limits, events: ConnectionEvents) {
     this.#connection = connection;
     this.#server = server;
     this.#limits = limits;
@@ -260,6 +282,7 @@ class TimedConnection {
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);
       else if (error.fatal) answer(this.#fail(error), undefined);
+      else if (isReadOnly(error)) answer(this.#failReadOnly(error), undefined);
       else answer(translateMysqlError(error, this.#server), undefined);
     });
   }
@@ -312,6 +335,11 @@ class TimedConnection {
       const refusal = error instanceof JwtctlError ? error : sessionRefused(error as Error, this.#server);
       throw this.#fail(refusal);
     }
+  }
+
+  #failReadOnly(error: Error): unknown {
+    this.#events.onReadOnly();
+    return this.#fail(error);
   }
 
   /** Nothing more is sent on this connection: an answer to what was asked before may still be on its way. */

@@ -1,0 +1,122 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { keyspace } from '../../src/adapters/redis/keyspace.js';
+import { systemClock } from '../../src/clock.js';
+import { JwtctlError } from '../../src/domain/errors.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { openContext } from '../support/opened-context.js';
+import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicated-mysql.js';
+import { openStores, type Stores } from '../support/stores.js';
+import { type SwitchingProxy, startSwitchingProxy } from '../support/switching-proxy.js';
+
+let mysql: ReplicatedMysql;
+let proxy: SwitchingProxy;
+let stores: Stores;
+let warnings: string[];
+let closers: Array<() => Promise<unknown>>;
+
+beforeEach(async () => {
+  mysql = await startReplicatedMysql();
+  proxy = await startSwitchingProxy(mysql.a.url);
+  closers = [];
+  warnings = [];
+  stores = await openStores('MariaDB and a Redis Cluster', { JWTCTL_MYSQL_URL: proxy.url });
+  await stores.json('keys', 'generate');
+  await mysql.replicated();
+});
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+  await stores?.close();
+  await proxy?.stop();
+  await mysql?.stop();
+});
+
+async function contextOver(url: string) {
+  const env = { ...stores.env, JWTCTL_MYSQL_URL: url };
+  const context = await openContext({ env, home: stores.home, clock: systemClock });
+  closers.push(() => context.dispose());
+  return context;
+}
+
+async function openVerifier(url = proxy.url): Promise<LiveVerifier> {
+  const verifier = await openLiveVerifier(await contextOver(url), { warn: (text) => warnings.push(text) });
+  closers.push(() => verifier.close());
+  return verifier;
+}
+
+async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
+  try {
+    const result = await verifier.verify(token);
+    return result.active ? 'accepted' : result.error.code;
+  } catch (error) {
+    if (error instanceof JwtctlError && error.kind === 'unavailable') return 'unavailable';
+    throw error;
+  }
+}
+
+/** All verdicts until the first of this kind. */
+async function verdictsUntil(wanted: string, verifier: LiveVerifier, token: string): Promise<string[]> {
+  const verdicts = new Set<string>();
+  const deadline = Date.now() + 15_000;
+  while (!verdicts.has(wanted)) {
+    if (Date.now() > deadline) throw new Error(`Only ${[...verdicts].join(', ')}.`);
+    verdicts.add(await verdict(verifier, token));
+    await delay(20);
+  }
+  return [...verdicts];
+}
+
+/** Registered, and its entry as Redis has it. */
+async function issue(sub: string) {
+  const issued = await stores.json('token', 'issue', '--sub', sub, '--create-user');
+  const set = keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).keysOf(sub).entries;
+  const entries = (await stores.redis?.client.zrange(set, '0', '-1', 'WITHSCORES')) ?? [];
+  const place = entries.findIndex((member) => member.endsWith(issued.jti));
+  return {
+    token: String(issued.token),
+    kid: String(issued.kid),
+    bringBack: () => stores.redis?.client.zadd(set, String(entries[place + 1]), String(entries[place])),
+  };
+}
+
+test('a verifier follows a switchover within seconds, though its connections stay with the old primary', async () => {
+  const { token, bringBack } = await issue('alice');
+  await mysql.replicated();
+  const verifier = await openVerifier();
+  expect(await verdict(verifier, token)).toBe('accepted');
+
+  proxy.switchTo(mysql.b.url);
+  await mysql.switchOver();
+  await stores.json('token', 'revoke', token);
+  // As where Redis lost the removal in a failover.
+  await bringBack();
+
+  await verdictsUntil('ERR_TOKEN_REVOKED', verifier, token);
+  expect(warnings).toEqual(['MySQL takes no writes any more. All connections to it are opened again.']);
+  expect(verifier.health().database.state).toBe('up');
+});
+
+test('a write that a read-only server refuses has the next one dial, and reach the new primary', async () => {
+  const { database: open } = await contextOver(proxy.url);
+  const database = await open();
+  await Promise.all([1, 2, 3, 4].map(() => database.keys.snapshot()));
+  proxy.switchTo(mysql.b.url);
+  await mysql.switchOver();
+  const write = () => database.transaction(({ users }) => users.add({ sub: 'bob', name: null, at: 1 }));
+  await expect(write()).rejects.toMatchObject({ code: 'ERR_MYSQL_READ_ONLY', kind: 'unavailable' });
+  await expect(write()).resolves.toMatchObject({ sub: 'bob' });
+  const read = () => database.users.find('bob');
+  expect(await Promise.all([1, 2, 3, 4].map(read))).toEqual(
+    Array(4).fill(expect.objectContaining({ sub: 'bob' })),
+  );
+});
+
+test('a verifier of a replica that follows is left alone', async () => {
+  const verifier = await openVerifier(mysql.b.url);
+  const { token } = await issue('alice');
+  await mysql.replicated();
+  expect(await verdict(verifier, token)).toBe('accepted');
+  await stores.json('users', 'disable', 'alice');
+  await verdictsUntil('ERR_USER_DISABLED', verifier, token);
+  expect({ warnings, state: verifier.health().database.state }).toEqual({ warnings: [], state: 'up' });
+});
