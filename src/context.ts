@@ -11,10 +11,12 @@ import { incompleteStores } from './config/checks.js';
 import { credentialsReader } from './config/credentials.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
+import type { DatabaseGuard } from './domain/database-guard.js';
 import { formatDuration } from './domain/duration.js';
-import { JwtctlError } from './domain/errors.js';
+import { failureText, JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
 import type { Manifests } from './domain/manifest.js';
+import type { Written } from './domain/mark-recording.js';
 import type {
   Administration,
   Clock,
@@ -26,6 +28,7 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from './domain/ports.js';
+import type { RecoveryPorts } from './domain/recovery.js';
 import type { SchemaStatus } from './domain/schema-status.js';
 import { login } from './login.js';
 
@@ -45,6 +48,10 @@ export interface Context {
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
+  /** What is asked before anything that gives access: see {@link DatabaseGuard}. */
+  guard(): Promise<DatabaseGuard>;
+  /** What `db recover` works with; null for an embedded store. */
+  recovery(): Promise<RecoveryPorts | null>;
   /** Database and registry together, as everything that ends tokens needs them. */
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
@@ -162,12 +169,40 @@ export function createContext(options: ContextOptions): Context {
     const status = await schemaStatus(db, engine);
     if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
     else assertCurrent(status);
-    if (!isEmbedded) {
-      const { askDatabaseTime } = await import('./adapters/sql/database-clock.js');
-      await compareClock('MySQL', () => askDatabaseTime(db));
-    }
     const author = { login: login(), macKey: async () => (await auditKeys()).current() };
-    return sqlDatabase(db, author, redial);
+    const opened = sqlDatabase(db, author, redial);
+    if (isEmbedded) return opened;
+    const { askDatabaseTime } = await import('./adapters/sql/database-clock.js');
+    await compareClock('MySQL', () => askDatabaseTime(db));
+    const { markedDatabase } = await import('./domain/mark-recording.js');
+    return markedDatabase(opened, (written) => {
+      const recording = recordMarks(opened, written).finally(() => recordings.delete(recording));
+      recordings.add(recording);
+    });
+  });
+
+  const recordings = new Set<Promise<void>>();
+
+  /** Beside what the command goes on with. What is durable is in the database; a mark that is missing is raised by the next. */
+  async function recordMarks(opened: Database, written: Written): Promise<void> {
+    try {
+      const { marks, prefix } = await registry();
+      if (marks === null) return;
+      const { recordMarks: record } = await import('./domain/mark-recording.js');
+      await record({ database: opened, marks, prefix, macKeys: await markKeys() }, written);
+    } catch (error) {
+      trace(`The marks in Redis could not be raised: ${failureText(error)}`);
+    }
+  }
+
+  const guard = once(async (): Promise<DatabaseGuard> => {
+    const [{ DatabaseGuard }, opened, { marks, prefix }, macKeys] = await Promise.all([
+      import('./domain/database-guard.js'),
+      database(),
+      registry(),
+      markKeys(),
+    ]);
+    return new DatabaseGuard({ database: opened, marks, prefix, macKeys, clock });
   });
 
   const users = once(async (): Promise<UserDirectory> => {
@@ -236,6 +271,12 @@ export function createContext(options: ContextOptions): Context {
     return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
   });
 
+  /** Whoever needs the keyring for something else says that it cannot be fetched. */
+  const markKeys = once(async (): Promise<MacKeys> => {
+    const { MacKeys } = await import('./adapters/sealing/mac-keys.js');
+    return new MacKeys(await masterKeys(), { purpose: 'high-water marks', clock, onFailure: () => {} });
+  });
+
   const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
     const { JweSealer } = await import('./adapters/sealing/jwe-sealer.js');
     return new JweSealer(await masterKeys());
@@ -279,6 +320,11 @@ export function createContext(options: ContextOptions): Context {
     registry,
     schema,
     sealer,
+    guard,
+    recovery: async () => {
+      const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
+      return marks === null ? null : { database: opened, marks, prefix, macKeys, clock, actor };
+    },
     administration: async () => {
       const [opened, tokenRegistry] = await Promise.all([database(), registry()]);
       return { database: opened, registry: tokenRegistry, clock, actor };
@@ -290,6 +336,7 @@ export function createContext(options: ContextOptions): Context {
     generator: once(async () => (await import('./adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
     prompt: once(async () => (await import('./adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
     dispose: async () => {
+      await Promise.all(recordings);
       await Promise.allSettled(closers.splice(0).map((close) => close()));
     },
   };

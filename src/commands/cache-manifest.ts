@@ -75,6 +75,7 @@ const restoreManifest: Action<object, [string]> = async (invocation, _flags, nam
     context.users(),
     context.manifests(),
   ]);
+  if (!globals.dryRun) await (await context.guard()).assertCurrent();
   const manifest = await manifests.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>
     restore(

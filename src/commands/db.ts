@@ -1,8 +1,14 @@
 import type { Context } from '../context.js';
+import { JwtctlError } from '../domain/errors.js';
+import { compromiseKey } from '../domain/key-compromise.js';
+import { findLosses, type Losses, lostCompromises, settle } from '../domain/recovery.js';
+import { counted } from '../output/counted.js';
 import { EXIT } from '../output/exit-code.js';
 import { migrationReport, schemaStatus } from '../output/views/database.js';
+import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../output/views/recovery.js';
 import { examples } from './examples.js';
 import type { Action, DefineGroup } from './invocation.js';
+import { lifetimePolicy } from './lifetime-policy.js';
 
 export const defineDb: DefineGroup = (group, run) => {
   group
@@ -12,6 +18,16 @@ export const defineDb: DefineGroup = (group, run) => {
     )
     .addHelpText('after', examples('jwtctl db migrate', 'jwtctl db migrate --dry-run'))
     .action(run(migrate));
+
+  group
+    .command('recover')
+    .option('--reapply', 'record again what was lost: revocations, disabled users, compromised keys')
+    .option('--accept', 'accept the older state: what was revoked since the backup is accepted again')
+    .description(
+      'after the database came back from a backup: show what Redis knows beyond it, then re-apply that or accept the older state; exits 3 where something is missing',
+    )
+    .addHelpText('after', examples('jwtctl db recover', 'jwtctl db recover --reapply --yes'))
+    .action(run(recover));
 
   group
     .command('status')
@@ -47,6 +63,85 @@ async function recordMigration(
       reason: `${applied.length} migration(s) applied`,
     }),
   );
+}
+
+const recover: Action<{ reapply?: true; accept?: true }, []> = async (
+  { context: open, globals, confirm, signal },
+  { reapply, accept },
+) => {
+  if (reapply && accept) {
+    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'Specify either --reapply or --accept.');
+  }
+  const context = await open();
+  const ports = await context.recovery();
+  if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
+  const losses = await findLosses(ports);
+  const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
+  if (!losses.isBehind || globals.dryRun || !(reapply || accept)) {
+    return {
+      view: report({ outcome: 'shown', compromised: [] }),
+      exitCode: losses.isBehind ? EXIT.state : EXIT.done,
+      notes: losses.isBehind ? [NEXT] : [],
+      warnings: unverifiedWarnings(losses),
+    };
+  }
+  const events = counted(losses.events.length, 'event');
+  await confirm(
+    reapply
+      ? `Record ${events} again?`
+      : `Accept the older state for good? ${events} that ended tokens, users, or keys are given up.`,
+  );
+  signal.throwIfAborted();
+  await settle(ports, losses, reapply ? 'reapplied' : 'accepted');
+  const compromised = reapply ? await compromiseAgain(context, lostCompromises(losses)) : [];
+  return {
+    view: report({ outcome: reapply ? 'reapplied' : 'accepted', compromised }),
+    warnings: unverifiedWarnings(losses),
+  };
+};
+
+const NEXT =
+  'Issuing, rotating, and restoring are stopped. Run the command again with --reapply to record this again, or with --accept to give it up.';
+const EMBEDDED =
+  'The embedded store keeps tokens and database in one file: a backup brings back both, and nothing else knows more.';
+
+/** Where a key is not there any more its event does. */
+async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
+  const { settings, clock, actor } = context;
+  const [database, sealer, generator] = await Promise.all([
+    context.database(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
+  const compromised: string[] = [];
+  for (const kid of kids) {
+    const key = await database.keys.find(kid);
+    if (key === null || key.state === 'compromised') continue;
+    await compromiseKey(ports, {
+      kid,
+      reason: 'compromised before the database came back from a backup',
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun: false,
+    });
+    compromised.push(kid);
+  }
+  return compromised;
+}
+
+function unverifiedWarnings({ unverified }: Losses): string[] {
+  const { mark, keys, events, unreadable } = unverified;
+  const count = events.length + unreadable;
+  return [
+    ...(mark || keys ? ['The marks in Redis do not verify under this keyring: they are not gone by.'] : []),
+    ...(count === 0
+      ? []
+      : [
+          `${counted(count, 'event')} in Redis do not verify: a host without the keyring wrote them, or somebody forged them. They are not applied. Revoke by hand what is genuine.`,
+        ]),
+  ];
 }
 
 const status: Action<object, []> = async ({ context: open }) => {

@@ -89,6 +89,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     context.generator(),
   ]);
   const { dryRun } = globals;
+  if (!dryRun) await (await context.guard()).assertCurrent();
   const activation = await activateKey(
     { database, openRegistry: context.registry, sealer, generator, clock, actor },
     {

@@ -156,6 +156,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     context.sealer(),
     context.generator(),
   ]);
+  if (!globals.dryRun) await (await context.guard()).assertCurrent();
   const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
   const input = {
     policy: {

@@ -76,7 +76,12 @@ function adoptingWith(
     ...(registry.maxPerSubject === null ? {} : { maxPerSubject: registry.maxPerSubject }),
   };
   return async (tokens, options) => {
-    const [ports, directory] = await Promise.all([context.administration(), context.users()]);
+    const [ports, directory, guard] = await Promise.all([
+      context.administration(),
+      context.users(),
+      context.guard(),
+    ]);
+    if (!options.dryRun) await guard.assertCurrent();
     return adoptTokens({ ...ports, users: directory }, policy, tokens, options);
   };
 }

@@ -138,17 +138,18 @@ export class BulkIssuer {
     drafts: readonly Draft[],
     outcomes: Outcomes,
   ): Promise<{ signer: Signer; now: number; ready: readonly Draft[] }> {
-    const { clock, database } = this.#ports;
+    const { clock, database, guard } = this.#ports;
     const begunAt = clock.now();
     let ready = drafts;
     for (let attempt = 1; ; attempt++) {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
-      const [ofSubjects, wide] = await Promise.all([
+      const [revision, ofSubjects, wide] = await Promise.all([
+        guard.assertCurrent(),
         database.securityLog.findNaming(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
         database.securityLog.findWide(),
       ]);
-      if (wide.some((event) => compromises(event, kid))) {
+      if (signer.revision < revision || wide.some((event) => compromises(event, kid))) {
         this.#signer.letGo(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
+import type { DatabaseGuard } from './database-guard.js';
 import { formatDuration } from './duration.js';
 import { JwtctlError } from './errors.js';
 import type { IssuedToken } from './issued-token.js';
@@ -20,6 +21,7 @@ export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
   registry: TokenRegistry;
   users: UserDirectory;
+  guard: Pick<DatabaseGuard, 'assertCurrent'>;
 }
 
 export interface IssuerPolicy {
@@ -118,15 +120,16 @@ export class Issuer {
 
   /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
   async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
-    const { clock } = this.#ports;
+    const { clock, guard } = this.#ports;
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
-      const events = await this.#eventsOf(sub, kid);
+      const [revision, events] = await Promise.all([guard.assertCurrent(), this.#eventsOf(sub, kid)]);
       const now = clock.now();
       // What a compromised key signs is refused everywhere from that moment; and one that was read long ago may have stepped down.
-      if (events.some((event) => compromises(event, kid)) || !HeldSigner.maySign(signer, now)) {
+      const isCompromised = signer.revision < revision || events.some((event) => compromises(event, kid));
+      if (isCompromised || !HeldSigner.maySign(signer, now)) {
         this.#signer.letGo(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;

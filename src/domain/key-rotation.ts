@@ -223,7 +223,7 @@ async function makeKeys(
  */
 async function commit(
   ports: KeyGenerationPorts,
-  { revision, keys: known }: KeySnapshot,
+  { revision, keys: known }: Omit<KeySnapshot, 'recoveredAt'>,
   { made, promoted, fleet }: { made: readonly SealedKey[]; promoted: SigningKey | undefined; fleet: Fleet },
   policy: RotationPolicy,
 ): Promise<RotationOutcome | null> {

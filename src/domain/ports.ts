@@ -5,6 +5,7 @@
  * Times are NumericDate seconds (RFC 7519 §2). A store that cannot answer rejects with a JwtctlError of kind
  * `unavailable`; no method answers from a guess.
  */
+import type { DatabaseHeads } from './high-water-marks.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from './signing-key.js';
 import type { TokenRegistry } from './token-registry.js';
 import type { User, UserStatus } from './user.js';
@@ -30,6 +31,8 @@ export interface Stores {
   readonly users: UserStore;
   readonly securityLog: SecurityLog;
   readonly auditLog: AuditLog;
+  /** How far the database has come. */
+  heads(): Promise<DatabaseHeads>;
 }
 
 export interface Database extends Stores {
@@ -70,12 +73,16 @@ export interface KeyStore {
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
   /** Puts another JWE in the place of `sealed`; false, and nothing changed, where that is no longer there. */
   reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
+  /** Notes that what the database holds counts from now on: see {@link DatabaseHeads}. */
+  recover(settled: { revision: number; recoveredAt: number }): Promise<void>;
   /** Removes the row of a retired key; false where there is none, or it is in another state. */
   removeRetired(kid: string): Promise<boolean>;
 }
 
 export interface KeySnapshot {
   revision: number;
+  /** See {@link DatabaseHeads.recoveredAt}. */
+  recoveredAt: number;
   keys: SigningKey[];
 }
 
@@ -206,6 +213,8 @@ export interface SecurityEvent {
 /** One row per command that changed something, each with the hash of the row before it. */
 export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
+  /** The hash of one row; null where there is no such row. */
+  hashAt(seq: number): Promise<string | null>;
   /** The end of the chain. */
   head(): Promise<AuditHead>;
   /** Every row, oldest first. */

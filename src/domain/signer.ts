@@ -10,8 +10,9 @@ const ATTEMPTS = 5;
 export interface Signer {
   key: SigningKey;
   privateKey: KeyObject;
-  /** When the key store last said that it is the active one. */
+  /** When the key store last said that it is the active one, and at which revision of it. */
   readAt: number;
+  revision: number;
 }
 
 export interface SignerPorts {
@@ -74,23 +75,27 @@ export class HeldSigner {
   async #open(): Promise<Signer> {
     const { database, sealer, clock } = this.#ports;
     let readAt = clock.now();
-    let key = await findActiveKey(database);
+    let { key, revision } = await readActiveKey(database);
     for (let attempt = 1; ; attempt++) {
       // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
       const isKnown = (key.maxTtlSeconds ?? 0) >= this.#maxTtlSeconds;
       const isActive = isKnown || (await this.#raiseMaxTtl(key));
+      // Raised by this very change; a change of somebody else's that came before it is met with the next reading.
+      if (!isKnown && isActive) revision += 1;
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
       if (sealed !== null) {
         const privateKey = privateHalf(key, await sealer.open(key.kid, sealed));
-        if (clock.now() === readAt) return { key, privateKey, readAt };
+        if (clock.now() === readAt) return { key, privateKey, readAt, revision };
         // A vault may take its time, in which another key may have begun to sign.
         const openedAt = clock.now();
-        const active = await findActiveKey(database);
-        if (active.kid === key.kid) return { key, privateKey, readAt: openedAt };
-        [key, readAt] = [active, openedAt];
+        const active = await readActiveKey(database);
+        if (active.key.kid === key.kid)
+          return { key, privateKey, readAt: openedAt, revision: active.revision };
+        ({ key, revision } = active);
+        readAt = openedAt;
       } else {
         readAt = clock.now();
-        key = await findActiveKey(database);
+        ({ key, revision } = await readActiveKey(database));
       }
       // It stepped down between two reads; but not again and again.
       if (attempt === ATTEMPTS) throw withoutPrivateHalf(key);
@@ -109,12 +114,19 @@ function isWithin(seconds: number, since: number, now: number): boolean {
 
 /** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */
 export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<SigningKey> {
-  const { keys } = await database.keys.snapshot();
+  return (await readActiveKey(database)).key;
+}
+
+/** With the revision of the key store that it was read at. */
+async function readActiveKey(
+  database: Pick<Database, 'keys'>,
+): Promise<{ key: SigningKey; revision: number }> {
+  const { keys, revision } = await database.keys.snapshot();
   const active = keys.find((key) => key.state === 'active');
   if (active === undefined) {
     throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
   }
-  return active;
+  return { key: active, revision };
 }
 
 /** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */

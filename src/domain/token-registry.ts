@@ -1,5 +1,6 @@
 /** The port to the registry of live tokens, on Redis Cluster, Redis and SQLite. Times are NumericDate seconds. */
 import type { JwtctlError } from './errors.js';
+import type { MarkStore } from './high-water-marks.js';
 import type { EntryFilter, EntryName, RegistryEntry } from './registry-entry.js';
 import type { UserStatus } from './user.js';
 
@@ -35,6 +36,8 @@ export interface TokenRegistry {
   readonly backend: 'redis-cluster' | 'redis' | 'sqlite';
   /** What all names of this registry begin with; empty for SQLite. */
   readonly prefix: string;
+  /** Null for SQLite: a backup of the file takes the registry along, so that nothing outside of it knows more. */
+  readonly marks: MarkStore | null;
 
   /**
    * Adds an entry. Registering the same entry again changes nothing.

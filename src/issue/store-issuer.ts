@@ -31,13 +31,14 @@ export async function openStoreBulkIssuer(
 }
 
 async function storePorts(context: Context): Promise<IssuerPorts> {
-  const [database, registry, users, sealer] = await Promise.all([
+  const [database, registry, users, sealer, guard] = await Promise.all([
     context.database(),
     context.registry(),
     context.users(),
     context.sealer(),
+    context.guard(),
   ]);
-  return { database, registry, users, sealer, clock: context.clock };
+  return { database, registry, users, sealer, guard, clock: context.clock };
 }
 
 function policyOf({ settings }: Context): IssuerPolicy {

@@ -1,28 +1,62 @@
+import { JwtctlError } from '../domain/errors.js';
+import {
+  type HighWaterMark,
+  higherMark,
+  type MarkStore,
+  parseMark,
+  type StoredMarks,
+  textOf,
+} from '../domain/high-water-marks.js';
 import type { Clock, Database, DatabaseServer } from '../domain/ports.js';
+import type { LastHealth } from './health.js';
+import type { KeySet } from './key-set.js';
+import type { SecurityLogTail } from './security-log-tail.js';
 
-/** The shortest time between two times that the database is dialed anew, in seconds. */
+/** The shortest time between two times that the database is dialed anew, in seconds; for a hint it doubles each time. */
 const REDIAL_SECONDS = 10;
+const LONGEST_REDIAL_SECONDS = 300;
+/** How far a replica may be behind, in seconds. */
+const LAG_SECONDS = 3;
 
 export interface DatabaseWatchPorts {
   database: Pick<Database, 'server' | 'redial'>;
+  keys: KeySet;
+  tail: SecurityLogTail;
+  /** Null where the registry is in the database's own file. */
+  marks: Pick<MarkStore, 'read'> | null;
   clock: Pick<Clock, 'now'>;
   /** Told in one line what was noticed. */
   warn(text: string): void;
 }
 
 /**
- * Notices a planned switchover. Behind a proxy new connections lead to the new primary, while those that are open stay
- * with the old one, which answers reads from what it had: so it is dialed anew once the server takes no writes any more, or
- * another one answers.
+ * Notices a database that is not the one to go by.
  *
- * A server that has been read-only from the start may be a replica that somebody chose for verifiers.
+ * **A planned switchover.** Behind a proxy new connections lead to the new primary, while those that are open stay with the old
+ * one, which answers reads from what it had. So it is dialed anew once the server takes no writes any more, once another one
+ * answers, and where it does not come to what Redis knows. A server that has been read-only from the start may be a replica that
+ * somebody chose for verifiers: it is left alone as long as it follows.
+ *
+ * **A backup that came back.** What was read before is kept, and what the database says is added, until `db recover` has settled
+ * what holds.
+ *
+ * A verifier has no master keyring and cannot tell whether a mark in Redis is forged. So a mark has it look again, and say that
+ * it cannot know what the database does not show; it refuses nothing by it, and gives nothing up.
  */
 export class DatabaseWatch {
   readonly #ports: DatabaseWatchPorts;
   #server: DatabaseServer | null = null;
-  /** Why it is to be dialed anew. */
-  #reason: string | null = null;
+  /** Why it is to be dialed anew; by a hint, where only a mark says so. */
+  #reason: { text: string; isHint: boolean } | null = null;
   #redialedAt = Number.NEGATIVE_INFINITY;
+  /** Between two times for a hint, which may be forged. */
+  #hintSeconds = REDIAL_SECONDS;
+  #mark: HighWaterMark | null = null;
+  #isReadingMarks = false;
+  /** What the database has not come to yet, and since when. */
+  #awaited: { mark: HighWaterMark; since: number } | null = null;
+  #behindSince: number | null = null;
+  #recoveredAt: number | null = null;
 
   constructor(ports: DatabaseWatchPorts) {
     this.#ports = ports;
@@ -30,11 +64,99 @@ export class DatabaseWatch {
 
   /** @throws what the database throws */
   async look(): Promise<void> {
+    this.#readMarks();
     const before = this.#server;
     const found = await this.#ports.database.server();
     this.#server = found;
     if (before !== null && found !== null) this.#reason = whyRedial(before, found) ?? this.#reason;
+  }
+
+  /**
+   * What keys and log that have just been read come to.
+   *
+   * @returns whether the log has to be read once more, from its beginning
+   */
+  judge(): boolean {
+    const { keys, tail, clock } = this.#ports;
+    const isSettled = this.#recoveredAt !== null && keys.recoveredAt > this.#recoveredAt;
+    this.#recoveredAt = Math.max(this.#recoveredAt ?? 0, keys.recoveredAt);
+    if (isSettled) tail.startAnew();
+    if (keys.isBehind) tail.keep();
+    this.#noteBehind(keys.isBehind || tail.isBehind);
+    this.#await(clock.now());
     this.#redialIfDue();
+    return isSettled;
+  }
+
+  health(database: LastHealth): LastHealth {
+    if (this.#behindSince === null || database.state !== 'up') return database;
+    return { ...database, state: 'degraded', since: this.#behindSince, code: 'ERR_DATABASE_BEHIND' };
+  }
+
+  /**
+   * For what the database does not have: whether that can be said.
+   *
+   * @throws JwtctlError `ERR_DATABASE_STALE` (unavailable)
+   */
+  assertCertain(): void {
+    if (!this.#isAhead(this.#mark)) return;
+    throw new JwtctlError(
+      'unavailable',
+      'ERR_DATABASE_STALE',
+      'Redis knows of changes that MySQL does not show, so what is unknown to MySQL may have been added since.',
+      {
+        hint: 'After a switchover this passes within seconds. Otherwise run `jwtctl db recover`.',
+      },
+    );
+  }
+
+  #noteBehind(isBehind: boolean): void {
+    const { clock, warn } = this.#ports;
+    if (isBehind === (this.#behindSince !== null)) return;
+    this.#behindSince = isBehind ? clock.now() : null;
+    warn(
+      isBehind
+        ? 'MySQL lacks changes that this verifier has read: it came back from a backup, or is an old primary. The verifier goes by what it knows. Run `jwtctl db recover`.'
+        : 'MySQL has been recovered. The verifier goes by it again.',
+    );
+  }
+
+  /** Not waited for: a registry that hangs must not hold up what the database tells. */
+  #readMarks(): void {
+    const { marks } = this.#ports;
+    if (marks === null || this.#isReadingMarks) return;
+    this.#isReadingMarks = true;
+    const take = ({ mark, hint }: StoredMarks) => {
+      this.#mark = higherMark(parsed(mark), parsed(hint));
+    };
+    marks
+      .read()
+      .then(take)
+      .catch(() => {})
+      .finally(() => {
+        this.#isReadingMarks = false;
+      });
+  }
+
+  #await(now: number): void {
+    const isMet = !this.#isAhead(this.#awaited?.mark ?? null);
+    if (isMet)
+      this.#awaited = this.#isAhead(this.#mark) ? { mark: this.#mark as HighWaterMark, since: now } : null;
+    if (isMet && this.#awaited === null) this.#hintSeconds = REDIAL_SECONDS;
+    if (this.#awaited === null || this.#behindSince !== null) return;
+    if (now - this.#awaited.since >= LAG_SECONDS)
+      this.#reason ??= {
+        text: `MySQL has not shown for ${LAG_SECONDS} s what Redis knows was changed`,
+        isHint: true,
+      };
+  }
+
+  #isAhead(mark: HighWaterMark | null): boolean {
+    if (mark === null) return false;
+    const { keys, tail, clock } = this.#ports;
+    if (mark.recoveredAt !== keys.recoveredAt) return mark.recoveredAt > keys.recoveredAt;
+    const { id = 0, expiresAt = 0 } = mark.lastEvent ?? {};
+    return mark.revision > keys.revision || (id > tail.progress.position && expiresAt > clock.now());
   }
 
   /** Where a balancer gives each connection another server, dialing again and again would change nothing. */
@@ -42,15 +164,24 @@ export class DatabaseWatch {
     const { database, clock, warn } = this.#ports;
     const now = clock.now();
     const since = now - this.#redialedAt;
-    if (this.#reason === null || (since >= 0 && since < REDIAL_SECONDS)) return;
+    if (this.#reason === null) return;
+    const { text, isHint } = this.#reason;
+    if (since >= 0 && since < (isHint ? this.#hintSeconds : REDIAL_SECONDS)) return;
+    if (isHint) this.#hintSeconds = Math.min(2 * this.#hintSeconds, LONGEST_REDIAL_SECONDS);
     database.redial();
-    warn(`${this.#reason}. All connections to it are opened again.`);
+    warn(`${text}. All connections to it are opened again.`);
     this.#redialedAt = now;
     this.#reason = null;
   }
 }
 
-function whyRedial(before: DatabaseServer, found: DatabaseServer): string | null {
-  if (found.id !== before.id) return 'MySQL is another server than before';
-  return found.isReadOnly && !before.isReadOnly ? 'MySQL takes no writes any more' : null;
+function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: string; isHint: false } | null {
+  if (found.id !== before.id) return { text: 'MySQL is another server than before', isHint: false };
+  if (!found.isReadOnly || before.isReadOnly) return null;
+  return { text: 'MySQL takes no writes any more', isHint: false };
+}
+
+/** Whoever wrote it. */
+function parsed(stored: string | null): HighWaterMark | null {
+  return stored === null ? null : parseMark(textOf(stored));
 }

@@ -15,7 +15,7 @@ export interface FollowerPorts {
   clock: Clock;
   state: StoreState;
   announcer: Announcer;
-  watch: Pick<DatabaseWatch, 'look'>;
+  watch: Pick<DatabaseWatch, 'look' | 'judge'>;
 }
 
 /** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
@@ -86,6 +86,7 @@ export class Follower {
       // All to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
       const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.look()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
+      if (watch.judge()) await tail.read(signal);
       this.#caughtUpAt = at;
       state.answered(clock.now());
     } catch (error) {

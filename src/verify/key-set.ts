@@ -1,8 +1,8 @@
 import { JwtctlError } from '../domain/errors.js';
 import { type PublicJwk, publicJwk } from '../domain/jwk-set.js';
 import { isKid } from '../domain/kid.js';
-import type { Clock, KeyStore } from '../domain/ports.js';
-import { isTrusted, type SigningKey } from '../domain/signing-key.js';
+import type { Clock, KeySnapshot, KeyStore } from '../domain/ports.js';
+import { isTrusted, KEY_STATES, type SigningKey } from '../domain/signing-key.js';
 import type { VerificationKey } from '../domain/verification-key.js';
 import { Turns } from './turns.js';
 
@@ -41,6 +41,9 @@ export class KeySet {
   readonly #maxAgeSeconds: number;
   #keys = new Map<string, KnownKey>();
   #activatedAt: number | null = null;
+  /** What was read last, or before the store fell behind it; null before the first read. */
+  #heads: { revision: number; recoveredAt: number } | null = null;
+  #isBehind = false;
   #readAt = NEVER;
   /** When the last read began, whatever came of it. */
   #triedAt = NEVER;
@@ -59,6 +62,24 @@ export class KeySet {
     this.#store = store;
     this.#clock = clock;
     this.#maxAgeSeconds = maxAgeSeconds;
+  }
+
+  /** The highest that was read. */
+  get revision(): number {
+    return this.#heads?.revision ?? 0;
+  }
+
+  /** See {@link DatabaseHeads.recoveredAt}. */
+  get recoveredAt(): number {
+    return this.#heads?.recoveredAt ?? 0;
+  }
+
+  /**
+   * Whether the store has fallen behind what was read of it: it came back from a backup. Until `db recover` has settled what
+   * holds each key has the later state of both, and none is given up.
+   */
+  get isBehind(): boolean {
+    return this.#isBehind;
   }
 
   /** Those that a token can be valid under. */
@@ -136,14 +157,28 @@ export class KeySet {
   async #load(): Promise<void> {
     const at = this.#clock.now();
     this.#triedAt = at;
-    const { keys } = await this.#store.snapshot().catch((error) => {
+    const snapshot = await this.#store.snapshot().catch((error) => {
       this.#failure = error;
       throw error;
     });
+    const { keys } = snapshot;
     this.#failure = null;
-    this.#keys = new Map(keys.map((key) => [key.kid, this.#known(key)]));
+    const found = new Map(keys.map((key) => [key.kid, this.#known(key)]));
+    this.#isBehind = this.#fellBehind(snapshot, found);
+    if (!this.#isBehind) this.#heads = snapshot;
+    this.#keys = this.#isBehind ? laterOf(this.#keys, found) : found;
     this.#activatedAt = keys.find(({ state }) => state === 'active')?.activatedAt ?? null;
     this.#readAt = at;
+  }
+
+  #fellBehind({ revision, recoveredAt }: KeySnapshot, found: ReadonlyMap<string, KnownKey>): boolean {
+    const before = this.#heads;
+    if (before === null || recoveredAt > before.recoveredAt) return false;
+    if (this.#isBehind || recoveredAt < before.recoveredAt || revision < before.revision) return true;
+    // Nothing ends the compromise of a key.
+    return [...found.values()].some(
+      ({ kid, state }) => state !== 'compromised' && this.#keys.get(kid)?.state === 'compromised',
+    );
   }
 
   /** The same object while nothing changed: what was derived from it (the parsed public key) stays with it. */
@@ -155,6 +190,22 @@ export class KeySet {
       held?.id === id && held.state === state && held.alg === alg && held.publicKey === publicKey;
     return isSame ? held : { id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } };
   }
+}
+
+function laterOf(
+  before: ReadonlyMap<string, KnownKey>,
+  found: ReadonlyMap<string, KnownKey>,
+): Map<string, KnownKey> {
+  const later = new Map(found);
+  for (const [kid, key] of before) {
+    const other = found.get(kid);
+    if (other === undefined || rankOf(other) < rankOf(key)) later.set(kid, key);
+  }
+  return later;
+}
+
+function rankOf({ state }: KnownKey): number {
+  return KEY_STATES.indexOf(state);
 }
 
 function tooManyWaiting(): JwtctlError {

@@ -2,6 +2,7 @@ import type { Context } from '../context.js';
 import { type Claims, checkClaims, validity } from '../domain/claims.js';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
+import type { UserChange } from '../domain/event-memory.js';
 import { freeze } from '../domain/freezing.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
 import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
@@ -82,7 +83,7 @@ export async function openLiveVerifier(
   const databaseState = new StoreState(clock);
   const announcedState = new StoreState(clock);
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
-  const watch = new DatabaseWatch({ database, clock, warn });
+  const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
   const standings = registry.openStandings({ nearCache, now: clock.now });
   // One that is away is met later.
@@ -94,7 +95,7 @@ export async function openLiveVerifier(
   const epoch = await connecting;
   return new StoreVerifier(
     {
-      ...{ keys, tail, follower, clock, databaseState, announcedState, standings, epoch },
+      ...{ keys, tail, follower, watch, clock, databaseState, announcedState, standings, epoch },
       users: new UserStates({
         ...{ users, registry, policy: statusPolicy },
         rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
@@ -122,6 +123,7 @@ interface LiveVerifierPorts {
   keys: KeySet;
   tail: SecurityLogTail;
   follower: Follower;
+  watch: DatabaseWatch;
   standings: Standings;
   /** Of the standings, when the log was read. */
   epoch: number;
@@ -144,7 +146,14 @@ class StoreVerifier implements LiveVerifier {
   readonly #policy: LiveVerifierPolicy;
   readonly #memory: TokenMemory;
   readonly #watch: StateWatch;
-  readonly #findingKeys = { findKey: (kid: string) => this.#ports.keys.find(kid) };
+  readonly #findingKeys = {
+    findKey: async (kid: string) => {
+      const { keys, watch } = this.#ports;
+      const key = await keys.find(kid);
+      if (key === null) watch.assertCertain();
+      return key;
+    },
+  };
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
@@ -192,13 +201,13 @@ class StoreVerifier implements LiveVerifier {
   }
 
   health(): VerifierHealth {
-    const { keys, databaseState, announcedState, clock, standings } = this.#ports;
+    const { keys, watch, databaseState, announcedState, clock, standings } = this.#ports;
     const isServing = this.#isServing(clock.now());
     const masters = standings.masters();
     const registry = registryHealth(masters);
     return {
       isReady: isServing && registry.state !== 'down',
-      database: databaseState.health(isServing),
+      database: watch.health(databaseState.health(isServing)),
       registry,
       masters,
       announcements: announcedState.health(true),
@@ -358,12 +367,17 @@ class StoreVerifier implements LiveVerifier {
    * the log.
    */
   async #askDirectory(sub: string, noted: KnownUserStatus | null): Promise<Standing['user']> {
-    const { users, tail, clock } = this.#ports;
+    const { users, tail, clock, watch } = this.#ports;
     for (let seen: number | null = null; ; ) {
       const user = await users.find(sub, noted, clock.now());
       const change = tail.events.changeOf(sub);
-      if (change?.version === seen || !isOvertaken(user, change)) return user?.status ?? 'unknown';
-      seen = change?.version ?? null;
+      if (change === null || !isOvertaken(user, change)) {
+        if (user === null) watch.assertCertain();
+        return user?.status ?? 'unknown';
+      }
+      // Asked once more, the directory still does not know of it: a backup that came back has lost the change.
+      if (change.version === seen) return statusAfter(change) ?? user?.status ?? 'unknown';
+      seen = change.version;
     }
   }
 
@@ -379,6 +393,12 @@ class StoreVerifier implements LiveVerifier {
       verdict: null,
     };
   }
+}
+
+/** Null where the change gives access, which the directory alone can give. */
+function statusAfter({ type }: UserChange): Standing['user'] | null {
+  if (type === 'user_enabled') return null;
+  return type === 'user_disabled' ? 'disabled' : 'unknown';
 }
 
 function closed(): JwtctlError {

@@ -21,8 +21,9 @@ const MOST_GAPS = 100;
  * read begins behind the last id below which nothing is missing; a gap is given up once it is so old that whoever took
  * the id must have ended, and whatever comes even later is found by the next reload.
  *
- * A database that took over may lack the last events of the one before, and give their ids to others: so each read begins
- * with the event that is the last of those, and where another one stands there, everything is read anew.
+ * A database that took over, or came back from a backup, may lack the last events, and give their ids to others: so each read
+ * begins with the event that is the last of those. Where another one stands there everything is read anew, and nothing that
+ * was known is forgotten, until {@link startAnew}.
  */
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
@@ -41,6 +42,8 @@ export class SecurityLogTail {
   #readAt: number | null = null;
   #progress: LogProgress = { position: 0, missing: [] };
   #reloadAt = 0;
+  #isBehind = false;
+  #startsAnew = false;
 
   constructor(log: Pick<SecurityLog, 'listAfter'>, clock: Clock) {
     this.#log = log;
@@ -49,6 +52,22 @@ export class SecurityLogTail {
 
   get events(): EventMemory {
     return this.#events;
+  }
+
+  /** Whether the log lacks what was read of it and has not expired. */
+  get isBehind(): boolean {
+    return this.#isBehind;
+  }
+
+  /** Has nothing forgotten any more. */
+  keep(): void {
+    this.#isBehind = true;
+  }
+
+  /** Has the next read begin at the beginning, and forget what the log does not say. */
+  startAnew(): void {
+    this.#startsAnew = true;
+    this.#isBehind = false;
   }
 
   /** Another number whenever {@link events} may say something else. */
@@ -79,10 +98,17 @@ export class SecurityLogTail {
 
   async #readOnce(signal: AbortSignal | undefined): Promise<void> {
     const at = this.#clock.now();
+    if (this.#startsAnew) this.#forget();
     const isDue = this.#readAt === null || at >= this.#reloadAt || at < this.#readAt;
     if (isDue || !(await this.#readNew(at, signal))) await this.#reload(at, signal);
     this.#readAt = at;
     this.#progress = { position: this.#position, missing: this.#gaps() };
+  }
+
+  #forget(): void {
+    this.#startsAnew = false;
+    this.#reloadAt = 0;
+    this.#beginAt(null);
   }
 
   #gaps(): LogProgress['missing'] {
@@ -105,19 +131,20 @@ export class SecurityLogTail {
   async #readNew(at: number, signal: AbortSignal | undefined, next?: EventMemory): Promise<boolean> {
     // What has expired may be gone.
     let anchor = this.#anchor !== null && this.#anchor.expiresAt > at ? this.#anchor : null;
+    const expected = next === undefined ? this.#expected(at) : new Map<number, SecurityEvent>();
     for await (const events of this.#pages(anchor === null ? this.#settled : anchor.id - 1, signal)) {
       if (anchor !== null) {
         if (!isSame(events[0], anchor)) return false;
         anchor = null;
       }
       for (const event of events) {
+        meet(expected, event);
         this.#see(event, at);
         next?.add(event);
         this.#events.add(event);
       }
     }
-    // There was not even a first one.
-    if (anchor !== null) return false;
+    if (expected.size > 0) return false;
     this.#settle(at);
     return true;
   }
@@ -126,11 +153,13 @@ export class SecurityLogTail {
     const before = this.#events;
     const fresh = before.renewed();
     const isFirst = this.#readAt === null;
+    const expected = this.#expected(at);
     let last: SecurityEvent | null = null;
     this.#anchor = null;
     for await (const events of this.#pages(0, signal)) {
       last = events.at(-1) ?? last;
       for (const event of events) {
+        meet(expected, event);
         if (event.expiresAt < at) continue;
         before.add(event);
         fresh.add(event);
@@ -145,10 +174,22 @@ export class SecurityLogTail {
     // A database that was restored counts from an earlier id on.
     if (last === null || last.id < this.#settled) this.#beginAt(last);
     this.#forgetBeyond(last?.id ?? 0);
-    await fresh.forgetOthers();
-    this.#events = fresh;
+    if (expected.size > 0) this.#isBehind = true;
+    if (!this.#isBehind) {
+      await fresh.forgetOthers();
+      this.#events = fresh;
+    }
     this.#reloads += 1;
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
+  }
+
+  /** What has been read, has not expired, and is read again each time. */
+  #expected(at: number): Map<number, SecurityEvent> {
+    const events = [
+      ...(this.#anchor === null ? [] : [this.#anchor]),
+      ...[...this.#ahead.values()].map((one) => one.event),
+    ];
+    return new Map(events.filter(({ expiresAt }) => expiresAt > at).map((event) => [event.id, event]));
   }
 
   #beginAt(last: SecurityEvent | null): void {
@@ -193,6 +234,11 @@ export class SecurityLogTail {
       this.#ahead.delete(id);
     }
   }
+}
+
+function meet(expected: Map<number, SecurityEvent>, event: SecurityEvent): void {
+  const known = expected.get(event.id);
+  if (known !== undefined && isSame(event, known)) expected.delete(event.id);
 }
 
 function isSame(found: SecurityEvent | undefined, event: SecurityEvent): boolean {

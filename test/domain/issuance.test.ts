@@ -4,7 +4,7 @@ import { decodeToken } from '../../src/domain/jws.js';
 import type { NewSecurityEvent, Sealer } from '../../src/domain/ports.js';
 import { revokeSubject, revokeToken } from '../../src/domain/revocation.js';
 import { addUser, removeUser, setUserStatus } from '../../src/domain/user-administration.js';
-import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
 const NO_REASON = { reason: null, dryRun: false };
 
@@ -205,6 +205,7 @@ describe('the key', () => {
     const slow = {
       ...service.ports,
       users: service.database.users,
+      guard: NO_MARKS,
       sealer: {
         ...sealer,
         open: async (kid: string, sealed: string) => {
@@ -225,6 +226,7 @@ describe('the key', () => {
     const slow = {
       ...service.ports,
       users: service.database.users,
+      guard: NO_MARKS,
       sealer: {
         ...sealer,
         open: async (kid: string, sealed: string) => {
@@ -297,7 +299,10 @@ describe('registering', () => {
     const { registry } = service.withRegistry({ register: () => Promise.reject(failure) });
     const { database, sealer, clock } = service.ports;
     const { Issuer } = await import('../../src/domain/issuance.js');
-    const issuer = new Issuer({ database, registry, users: database.users, sealer, clock }, POLICY);
+    const issuer = new Issuer(
+      { database, registry, users: database.users, sealer, guard: NO_MARKS, clock },
+      POLICY,
+    );
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
   });
 
@@ -312,7 +317,7 @@ describe('registering', () => {
       },
     });
     const database = { ...service.database, securityLog: failingLog };
-    const issuer = new Issuer({ ...service.ports, database, users: database.users }, POLICY);
+    const issuer = new Issuer({ ...service.ports, database, users: database.users, guard: NO_MARKS }, POLICY);
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });

@@ -7,7 +7,7 @@ import { generateKeys } from '../../src/domain/key-generation.js';
 import { rotateKeys } from '../../src/domain/key-rotation.js';
 import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../src/domain/ports.js';
 import { revokeSubject } from '../../src/domain/revocation.js';
-import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 import { newSealer } from '../support/sealer.js';
 
 const LEAD = 600;
@@ -183,7 +183,10 @@ describe('an issuer that is at it while its key is compromised', () => {
       },
     });
     const { database, sealer, clock } = service.ports;
-    const issuer = new Issuer({ database, registry, sealer, clock, users: database.users }, POLICY);
+    const issuer = new Issuer(
+      { database, registry, sealer, guard: NO_MARKS, clock, users: database.users },
+      POLICY,
+    );
     const { token, kid } = await issuer.issue({ sub: 'alice' });
     expect(await compromised).toMatchObject({ entries: { after: 0, complete: true } });
     expect(kid).toBe('k2');

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { keyspace } from '../../src/adapters/redis/keyspace.js';
 import { systemClock } from '../../src/clock.js';
 import { JwtctlError } from '../../src/domain/errors.js';
+import { openStoreIssuer } from '../../src/issue/store-issuer.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
 import { openContext } from '../support/opened-context.js';
 import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicated-mysql.js';
@@ -119,4 +120,25 @@ test('a verifier of a replica that follows is left alone', async () => {
   await stores.json('users', 'disable', 'alice');
   await verdictsUntil('ERR_USER_DISABLED', verifier, token);
   expect({ warnings, state: verifier.health().database.state }).toEqual({ warnings: [], state: 'up' });
+});
+
+test('what was changed on the new primary holds, for tokens and for issuers, and nothing unknown is refused', async () => {
+  const revoked = await issue('alice');
+  await mysql.replicated();
+  // Read-only from before they look: nothing but what Redis knows says that this is not the primary any more.
+  await mysql.a.query('SET GLOBAL read_only = ON');
+  const verifier = await openVerifier();
+  const issuer = await openStoreIssuer(await contextOver(proxy.url));
+  expect(await verdict(verifier, revoked.token)).toBe('accepted');
+  await issuer.issue({ sub: 'alice' });
+
+  await mysql.switchOver();
+  proxy.switchTo(mysql.b.url);
+  await stores.json('keys', 'compromise', revoked.kid, '--reason', 'leaked');
+  const issued = await issuer.issue({ sub: 'alice' });
+  expect(issued.kid).not.toBe(revoked.kid);
+  expect(await verdictsUntil('accepted', verifier, issued.token)).not.toContain('ERR_KEY_UNKNOWN');
+  await revoked.bringBack();
+  expect(await verdict(verifier, revoked.token)).toBe('ERR_KEY_NOT_TRUSTED');
+  expect(warnings).toContainEqual(expect.stringContaining('All connections to it are opened again.'));
 });

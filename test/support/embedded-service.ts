@@ -64,7 +64,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   );
 
   const issuer: EmbeddedService['issuer'] = (policy = {}, users = database.users) =>
-    new Issuer({ database, registry, users, sealer, clock }, { ...POLICY, ...policy });
+    new Issuer({ database, registry, users, sealer, guard: NO_MARKS, clock }, { ...POLICY, ...policy });
   const defaultIssuer = issuer();
   const signing = new SigningPool(2);
   const addAll = (subs: readonly string[]) =>
@@ -81,7 +81,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
     bulkIssuer: ({ policy = {}, createUsers = false, ...others } = {}) =>
       new BulkIssuer(
         {
-          ...{ database, registry, users: database.users, sealer, clock, signing },
+          ...{ database, registry, users: database.users, sealer, guard: NO_MARKS, clock, signing },
           ...{ addUsers: createUsers ? addAll : null, ...others },
         },
         { ...POLICY, ...policy },
@@ -102,6 +102,9 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
     withRegistry: (overrides) => portsOver(overlay(registry, overrides)),
   };
 }
+
+/** The embedded store has none. */
+export const NO_MARKS = { assertCurrent: async () => 0 };
 
 let keyPair: ReturnType<KeyPairGenerator['generate']> | undefined;
 

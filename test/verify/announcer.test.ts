@@ -51,7 +51,7 @@ beforeEach(async () => {
   const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock), warn });
   follower = new Follower({
     ...{ keys, tail, clock, announcer, state: new StoreState(clock) },
-    watch: { look: async () => {} },
+    watch: { look: async () => {}, judge: () => false },
   });
 });
 afterEach(async () => {

@@ -29,7 +29,7 @@ beforeEach(() => {
     {
       snapshot: async () => {
         if (areKeysAway) throw AWAY;
-        return { revision: 1, keys: [] };
+        return { revision: 1, recoveredAt: 0, keys: [] };
       },
     },
     clock,
@@ -52,7 +52,14 @@ beforeEach(() => {
     registry: { announcementSeconds: 15, announce: async () => {}, withdraw: async () => {} },
     ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
   });
-  follower = new Follower({ keys, tail, clock, state, announcer, watch: { look: async () => {} } });
+  follower = new Follower({
+    keys,
+    tail,
+    clock,
+    state,
+    announcer,
+    watch: { look: async () => {}, judge: () => false },
+  });
 });
 afterEach(() => follower.end());
 

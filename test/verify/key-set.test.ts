@@ -28,7 +28,7 @@ async function keySnapshot(): Promise<KeySnapshot> {
   reads += 1;
   const keys = [...stored];
   await answer();
-  return { revision: reads, keys };
+  return { revision: reads, recoveredAt: 0, keys };
 }
 
 function key(kid: string, parts: Partial<SigningKey> = {}): SigningKey {

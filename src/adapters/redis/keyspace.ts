@@ -13,6 +13,8 @@ export const HASH_SLOTS = 16_384;
  *   the slot of the set, so that one script may change both.
  * - `<prefix>:fleet`, a hash from the id of a verifier that runs to what it tells of itself. No subject's key is named
  *   so, and whoever goes through subjects passes it by.
+ * - `<prefix>:marks`, a hash, and `<prefix>:events:<n>`, sorted sets: how far the database had come, and the events of its
+ *   security log, each with its expiry. They are spread by the events' ids.
  *
  * `<sub>` is the subject's UTF-8 with all bytes outside `A-Z a-z 0-9 . _ ~ @ -` as `%XX`, so that no subject can end the
  * hash tag, act as a glob or collide with another. There is one way to write a subject: a name that decodes, but not
@@ -25,6 +27,9 @@ export interface Keyspace {
   keysOf(sub: string): SubjectKeys;
   /** The hash of the verifiers. */
   readonly fleet: { key: string; slot: number };
+  readonly marks: { key: string; slot: number };
+  /** In the order of their numbers. */
+  readonly eventShards: ReadonlyArray<{ key: string; slot: number }>;
   /** The subject whose sorted set is named `key`; null for any other key. */
   subjectOf(key: string): string | null;
   /** The same with its keys. @param slot of the key, where it is known */
@@ -63,7 +68,9 @@ export function keyspace(prefix: string): Keyspace {
       const entries = `${start}${tag}}`;
       return { entries, labels: `${entries}${LABELS}`, slot: hashSlot(tag) };
     },
-    fleet: { key: `${prefix}:fleet`, slot: hashSlot(`${prefix}:fleet`) },
+    fleet: named(`${prefix}:fleet`),
+    marks: named(`${prefix}:marks`),
+    eventShards: Array.from({ length: EVENT_SHARDS }, (_, shard) => named(`${prefix}:events:${shard}`)),
     subjectOf,
     locate,
     locateByAny: (key, slot) => locate(key.endsWith(LABELS) ? key.slice(0, -LABELS.length) : key, slot),
@@ -71,6 +78,13 @@ export function keyspace(prefix: string): Keyspace {
 }
 
 const LABELS = ':labels';
+
+const EVENT_SHARDS = 16;
+
+/** A key without a hash tag. */
+function named(key: string): { key: string; slot: number } {
+  return { key, slot: hashSlot(key) };
+}
 
 /** Its score: until when the status holds, negative where the user is disabled. No {@link entryMember} begins with `!`. */
 export const STATUS_MEMBER = '!s';

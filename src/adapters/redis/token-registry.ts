@@ -1,6 +1,7 @@
 import { announcementCounts } from '../../domain/announcement.js';
 import { JwtctlError } from '../../domain/errors.js';
 import { groupBy } from '../../domain/grouping.js';
+import type { MarkStore } from '../../domain/high-water-marks.js';
 import type {
   EntryFilter,
   EntryName,
@@ -35,6 +36,7 @@ import {
   statusScore,
   VERSION_MEMBER,
 } from './keyspace.js';
+import { RedisMarkStore } from './marks.js';
 import { listNodes } from './nodes.js';
 import { byAge, registerInTurn } from './registering.js';
 import { removeEverywhere, removeFromSubject } from './removal.js';
@@ -70,6 +72,7 @@ export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
 export class RedisTokenRegistry implements TokenRegistry {
   readonly backend: 'redis-cluster' | 'redis';
   readonly prefix: string;
+  readonly marks: MarkStore;
   readonly #connection: RedisConnection;
   readonly #batcher: Batcher;
   readonly #keyspace: Keyspace;
@@ -82,6 +85,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.#batcher = new Batcher(connection);
     this.#keyspace = keyspace(options.prefix);
     this.#tolerance = options.clockToleranceSeconds;
+    this.marks = new RedisMarkStore(this.#whole());
   }
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {

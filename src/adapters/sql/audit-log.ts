@@ -20,6 +20,15 @@ export class SqlAuditLog implements AuditLog {
     this.#author = author;
   }
 
+  async hashAt(seq: number): Promise<string | null> {
+    const row = await this.#db
+      .selectFrom('audit_log')
+      .select('hash')
+      .where('seq', '=', seq)
+      .executeTakeFirst();
+    return row?.hash ?? null;
+  }
+
   /** Inside a transaction, so that the row stands or falls with what it tells of. */
   async append(entry: AuditEntry): Promise<void> {
     const key = await this.#author.macKey();

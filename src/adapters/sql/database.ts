@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely';
+import type { DatabaseHeads } from '../../domain/high-water-marks.js';
 import type { Database, DatabaseServer, Stores } from '../../domain/ports.js';
 import { type AuditAuthor, SqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
@@ -35,7 +36,18 @@ function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
     users: new SqlUserStore(db),
     securityLog: new SqlSecurityLog(db),
     auditLog: new SqlAuditLog(db, author),
+    heads: () => readHeads(db),
   };
+}
+
+async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
+  const { seq, hash, ...heads } = await db
+    .selectFrom('keystore_revision')
+    .innerJoin('audit_head', 'audit_head.id', 'keystore_revision.id')
+    .select(['revision', 'recovered_at as recoveredAt', 'seq', 'hash'])
+    .where('keystore_revision.id', '=', 1)
+    .executeTakeFirstOrThrow();
+  return { ...heads, audit: { seq, hash } };
 }
 
 /**

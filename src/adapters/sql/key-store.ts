@@ -39,13 +39,13 @@ export class SqlKeyStore implements KeyStore {
   async snapshot(): Promise<KeySnapshot> {
     // The revision first: a key that is added in between is then in the list under too old a revision, and a guarded
     // write fails; the other way round it would pass without having seen the key.
-    const { revision } = await this.#db
+    const { revision, recoveredAt } = await this.#db
       .selectFrom('keystore_revision')
-      .select('revision')
+      .select(['revision', 'recovered_at as recoveredAt'])
       .where('id', '=', 1)
       .executeTakeFirstOrThrow();
     const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
-    return { revision, keys: rows.map(toSigningKey) };
+    return { revision, recoveredAt, keys: rows.map(toSigningKey) };
   }
 
   async find(kid: string): Promise<SigningKey | null> {
@@ -147,6 +147,14 @@ export class SqlKeyStore implements KeyStore {
     if (result.numDeletedRows === 0n) return false;
     await this.#raiseRevision();
     return true;
+  }
+
+  async recover({ revision, recoveredAt }: { revision: number; recoveredAt: number }): Promise<void> {
+    await this.#db
+      .updateTable('keystore_revision')
+      .set({ revision, recovered_at: recoveredAt })
+      .where('id', '=', 1)
+      .execute();
   }
 
   async #raiseRevision(): Promise<void> {

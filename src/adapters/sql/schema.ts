@@ -5,7 +5,7 @@ import type { KeyState, SigningAlgorithm } from '../../domain/signing-key.js';
 /** The tables as the queries see them: the same on MySQL, MariaDB and SQLite. All times are NumericDate seconds. */
 export interface Schema {
   keystore: KeystoreTable;
-  keystore_revision: { id: number; revision: number };
+  keystore_revision: { id: number; revision: number; recovered_at: number };
   users: UsersTable;
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;

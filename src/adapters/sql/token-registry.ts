@@ -46,6 +46,7 @@ export interface SqliteRegistryOptions {
 export class SqliteTokenRegistry implements TokenRegistry {
   readonly backend = 'sqlite';
   readonly prefix = '';
+  readonly marks = null;
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;

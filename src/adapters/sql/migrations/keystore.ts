@@ -31,15 +31,19 @@ export const keystore = {
       ),
   }),
 
-  /** One row whose number grows with every change of the key store: what a guarded write compares. */
+  /**
+   * One row whose number grows with every change of the key store: what a guarded write compares. `recovered_at` says when
+   * `db recover` last settled what holds.
+   */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {
       await createTable(db, 'keystore_revision', (table) =>
         table
           .addColumn('id', 'integer', (column) => column.primaryKey())
-          .addColumn('revision', 'bigint', (column) => column.notNull()),
+          .addColumn('revision', 'bigint', (column) => column.notNull())
+          .addColumn('recovered_at', 'bigint', (column) => column.notNull()),
       );
-      await insertOnce(db, 'keystore_revision', { id: 1, revision: 0 });
+      await insertOnce(db, 'keystore_revision', { id: 1, revision: 0, recovered_at: 0 });
     },
   }),
 };

@@ -1,0 +1,131 @@
+import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/high-water-marks.js';
+import { foreignKey, replyCode } from './errors.js';
+import { script } from './lua.js';
+import type { Command } from './pipeline.js';
+import { unwrap } from './pipeline.js';
+import { NOT_OURS } from './scripts.js';
+import type { WholeRegistry } from './walk.js';
+
+const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
+
+/**
+ * Sets fields where the first one is as expected.
+ *
+ * KEYS: the hash. ARGV: field, what it is expected to hold ('': nothing), then fields and values. Answers: whether it was so
+ * (1 or 0), or {@link NOT_OURS}.
+ */
+const REPLACE = script(`
+local marks = KEYS[1]
+local marks_type = redis.call('TYPE', marks).ok
+if marks_type ~= 'hash' and marks_type ~= 'none' then return ${NOT_OURS} end
+if (redis.call('HGET', marks, ARGV[1]) or '') ~= ARGV[2] then return 0 end
+redis.call('HSET', marks, unpack(ARGV, 3))
+return 1
+`);
+
+/** How many events one call adds, and how many that have expired go with them. */
+const EVENTS_PER_CALL = 500;
+
+/**
+ * Adds events, each with its expiry as its score, and drops some that have expired.
+ *
+ * KEYS: the sorted set. ARGV: scores and members. Answers: 1, or {@link NOT_OURS}.
+ */
+const ADD_EVENTS = script(`
+local events = KEYS[1]
+local events_type = redis.call('TYPE', events).ok
+if events_type ~= 'zset' and events_type ~= 'none' then return ${NOT_OURS} end
+redis.call('ZADD', events, unpack(ARGV))
+local now = redis.call('TIME')[1]
+local expired = redis.call('ZRANGEBYSCORE', events, '-inf', now, 'LIMIT', 0, ${EVENTS_PER_CALL})
+if #expired > 0 then redis.call('ZREM', events, unpack(expired)) end
+local last = redis.call('ZREVRANGEBYSCORE', events, '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+if last then redis.call('EXPIREAT', events, string.format('%.0f', tonumber(last))) end
+return 1
+`);
+
+/** The marks in a hash, the events in sorted sets that are spread over the masters. */
+export class RedisMarkStore implements MarkStore {
+  readonly #whole: WholeRegistry;
+
+  constructor(whole: WholeRegistry) {
+    this.#whole = whole;
+  }
+
+  async read(): Promise<StoredMarks> {
+    const { key, slot } = this.#whole.keyspace.marks;
+    const [values] = await this.#send(key, slot, [['hmget', key, ...FIELDS]]);
+    const [mark = null, keys = null, hint = null] = values as Array<string | null>;
+    return { mark, keys, hint };
+  }
+
+  async replace(
+    field: MarkField,
+    expected: string | null,
+    written: Partial<Record<MarkField, string>>,
+  ): Promise<boolean> {
+    const { key, slot } = this.#whole.keyspace.marks;
+    const args = [field, expected ?? '', ...Object.entries(written).flat()];
+    return (await this.#run(REPLACE, key, slot, args)) === 1;
+  }
+
+  async addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void> {
+    const { eventShards } = this.#whole.keyspace;
+    const byShard = eventShards.map((): Array<string | number> => []);
+    for (const { id, expiresAt, text } of events) byShard[id % eventShards.length]?.push(expiresAt, text);
+    await Promise.all(
+      eventShards.map(async ({ key, slot }, shard) => {
+        const args = byShard[shard] ?? [];
+        for (let from = 0; from < args.length; from += 2 * EVENTS_PER_CALL)
+          await this.#run(ADD_EVENTS, key, slot, args.slice(from, from + 2 * EVENTS_PER_CALL));
+      }),
+    );
+  }
+
+  async *events(): AsyncIterable<StoredEvent[]> {
+    for (const [shard, { key, slot }] of this.#whole.keyspace.eventShards.entries()) {
+      let cursor = '0';
+      do {
+        const [page] = await this.#send(key, slot, [['zscan', key, cursor, 'COUNT', 1000]]);
+        const [next, members] = page as [string, string[]];
+        yield members.filter((_, index) => index % 2 === 0).map((text) => ({ text, shard }));
+        cursor = next;
+      } while (cursor !== '0');
+    }
+  }
+
+  async removeEvents(events: readonly StoredEvent[]): Promise<void> {
+    for (const [shard, { key, slot }] of this.#whole.keyspace.eventShards.entries()) {
+      const members = events.filter((event) => event.shard === shard).map(({ text }) => text);
+      for (let from = 0; from < members.length; from += EVENTS_PER_CALL)
+        await this.#send(key, slot, [['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]]);
+    }
+  }
+
+  async #run(
+    source: typeof REPLACE,
+    key: string,
+    slot: number,
+    args: ReadonlyArray<string | number>,
+  ): Promise<unknown> {
+    const { batcher } = this.#whole;
+    const { replies } = await batcher.send({ slot, keys: [key], script: source, args });
+    const outcome = this.#unwrap(replies[0]);
+    if (outcome === NOT_OURS) throw foreignKey(key);
+    return outcome;
+  }
+
+  async #send(key: string, slot: number, commands: readonly Command[]): Promise<unknown[]> {
+    const { replies } = await this.#whole.batcher.send({ slot, commands });
+    if (replies.some((reply) => replyCode(reply) === 'WRONGTYPE')) throw foreignKey(key);
+    return replies.map((reply) => this.#unwrap(reply));
+  }
+
+  #unwrap(reply: unknown): unknown {
+    try {
+      return unwrap(reply);
+    } catch (error) {
+      throw this.#whole.connection.translate(error);
+    }
+  }
+}

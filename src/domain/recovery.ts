@@ -1,0 +1,197 @@
+import { JwtctlError } from './errors.js';
+import {
+  type DatabaseHeads,
+  type HighWaterMark,
+  isBehind,
+  type KnownKeyState,
+  type MarkStore,
+  parseEvent,
+  parseKeyStates,
+  parseMark,
+  type RecordedEvent,
+  readAuthenticated,
+  type StoredEvent,
+} from './high-water-marks.js';
+import type { MacKeySource } from './mark-recording.js';
+import type { Clock, Database, SecurityEvent, Stores } from './ports.js';
+import type { KeyState } from './signing-key.js';
+
+export interface RecoveryPorts {
+  database: Database;
+  marks: MarkStore;
+  prefix: string;
+  macKeys: MacKeySource;
+  clock: Clock;
+  actor: string;
+}
+
+/** What Redis knows beyond the database. */
+export interface Losses {
+  isBehind: boolean;
+  database: DatabaseHeads;
+  /** Null where Redis has none that this keyring vouches for. */
+  mark: HighWaterMark | null;
+  /** Events that the database lacks, oldest first. */
+  events: RecordedEvent[];
+  /** Keys whose state is another one than it was. */
+  keys: Array<KnownKeyState & { now: KeyState | null }>;
+  /** What does not verify: it may be forged, or a host without a keyring wrote it. It is never applied. */
+  unverified: { mark: boolean; keys: boolean; events: RecordedEvent[]; unreadable: number };
+}
+
+interface FoundLosses extends Losses {
+  stored: StoredEvent[];
+}
+
+const PAGE = 5_000;
+
+/** @throws JwtctlError what the stores and the keyring throw */
+export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
+  const { database, marks, prefix, macKeys } = ports;
+  if ((await macKeys.current()) === null) throw withoutKeyring();
+  const findKey = (id: string) => macKeys.find(id);
+  const raw = await marks.read();
+  const reading = async (stored: string | null, kind: 'mark' | 'keys') =>
+    stored === null ? null : readAuthenticated(stored, { prefix, kind }, findKey);
+  const [markRead, keysRead] = [await reading(raw.mark, 'mark'), await reading(raw.keys, 'keys')];
+  const mark = markRead?.isAuthentic ? parseMark(markRead.text) : null;
+  const known = keysRead?.isAuthentic ? parseKeyStates(keysRead.text) : [];
+  const heads = await database.heads();
+  const isOfToday = mark !== null && mark.recoveredAt === heads.recoveredAt;
+  const isLost = mark !== null && (await isBehind(database, mark));
+
+  const recorded = await identitiesOf(database);
+  const events = new Map<string, RecordedEvent>();
+  const unverified = new Map<string, RecordedEvent>();
+  const stored: StoredEvent[] = [];
+  let unreadable = 0;
+  const now = ports.clock.now();
+  for await (const page of marks.events()) {
+    for (const one of page) {
+      const { text, isAuthentic } = await readAuthenticated(one.text, { prefix, kind: 'event' }, findKey);
+      const event = parseEvent(text);
+      if (event === null) unreadable += 1;
+      if (event === null || event.expiresAt <= now || recorded.has(identityOf(event))) continue;
+      (isAuthentic ? events : unverified).set(identityOf(event), event);
+      stored.push(one);
+    }
+  }
+  for (const name of events.keys()) unverified.delete(name);
+  const { keys } = await database.keys.snapshot();
+  return {
+    isBehind: isLost || events.size > 0,
+    database: heads,
+    mark,
+    events: inOrder(events),
+    keys: isLost && isOfToday ? lostStates(known, keys) : [],
+    unverified: {
+      mark: raw.mark !== null && mark === null,
+      keys: raw.keys !== null && keysRead?.isAuthentic !== true,
+      events: inOrder(unverified),
+      unreadable,
+    },
+    stored,
+  };
+}
+
+function withoutKeyring(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_MASTER_KEY_MISSING',
+    'What Redis knows cannot be verified: this host has no master keyring.',
+    { hint: 'Run this on a host that has it, or set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy.' },
+  );
+}
+
+function lostStates(known: readonly KnownKeyState[], keys: readonly KnownKeyState[]): Losses['keys'] {
+  const states = new Map(keys.map(({ kid, state }) => [kid, state]));
+  return known.flatMap(({ kid, state }) => {
+    const now = states.get(kid) ?? null;
+    return now === state ? [] : [{ kid, state, now }];
+  });
+}
+
+/** Keys that were compromised and are not any more: to be compromised again. */
+export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'>): string[] {
+  const kids = [
+    ...events.flatMap(({ type, kid }) => (type === 'key_compromised' && kid !== undefined ? [kid] : [])),
+    ...keys.flatMap(({ kid, state }) => (state === 'compromised' ? [kid] : [])),
+  ];
+  return [...new Set(kids)];
+}
+
+/**
+ * Settles what holds from now on, in one transaction, and tells it to Redis: either what was lost is recorded again, or the
+ * older state is accepted. From then on verifiers go by the database again.
+ *
+ * Keys whose compromise was lost are refused by its event; `compromiseKey` does the rest.
+ */
+export async function settle(
+  ports: RecoveryPorts,
+  losses: FoundLosses,
+  how: 'reapplied' | 'accepted',
+): Promise<void> {
+  const { database, marks, clock, actor } = ports;
+  const { events, mark } = losses;
+  await database.transaction(async (stores) => {
+    const at = clock.now();
+    const heads = await stores.heads();
+    if (how === 'reapplied') await applyAgain(stores, events, at);
+    await stores.keys.recover({
+      recoveredAt: Math.max(at, heads.recoveredAt + 1, (mark?.recoveredAt ?? 0) + 1),
+      revision: Math.max(heads.revision, mark?.revision ?? 0) + 1,
+    });
+    const reason = `${events.length} events and the states of ${losses.keys.length} keys were missing`;
+    await stores.auditLog.append({
+      ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
+    });
+  });
+  // They stand in the log under other ids now, or are given up.
+  const given =
+    how === 'accepted' ? losses.stored : losses.stored.filter(({ text }) => !text.startsWith('- '));
+  await marks.removeEvents(given);
+}
+
+async function applyAgain(
+  { securityLog, users }: Stores,
+  events: readonly RecordedEvent[],
+  at: number,
+): Promise<void> {
+  const changes = new Map<string, RecordedEvent>();
+  for (const { id: _, ...event } of events) await securityLog.append(event);
+  for (const event of events) {
+    const { sub, userVersion } = event;
+    if (sub === undefined || userVersion === undefined) continue;
+    if (userVersion > (changes.get(sub)?.userVersion ?? 0)) changes.set(sub, event);
+  }
+  for (const [sub, { type, userVersion = 0 }] of changes) {
+    const user = await users.find(sub);
+    if (user === null || user.version >= userVersion) continue;
+    if (type === 'user_removed') {
+      await users.remove(sub);
+      continue;
+    }
+    await users.setStatus(sub, type === 'user_disabled' ? 'disabled' : 'enabled', at);
+    await users.setVersion([sub], userVersion);
+  }
+}
+
+async function identitiesOf(database: Database): Promise<Set<string>> {
+  const found = new Set<string>();
+  for (let after = 0; ; ) {
+    const page = await database.securityLog.listAfter(after, PAGE);
+    for (const event of page) found.add(identityOf(event));
+    if (page.length < PAGE) return found;
+    after = page.at(-1)?.id ?? after;
+  }
+}
+
+/** What an event says, whatever its id. */
+function identityOf(event: RecordedEvent | SecurityEvent): string {
+  const { type, sub = null, jti = null, kid = null, issuedBefore = null, userVersion = null, at } = event;
+  return JSON.stringify([type, sub, jti, kid, issuedBefore, userVersion, at]);
+}
+
+function inOrder(events: Map<string, RecordedEvent>): RecordedEvent[] {
+  return [...events.values()].sort((a, b) => a.id - b.id);
+}

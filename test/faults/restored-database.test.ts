@@ -1,0 +1,273 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { systemClock } from '../../src/clock.js';
+import { JwtctlError } from '../../src/domain/errors.js';
+import type { Issuer } from '../../src/domain/issuance.js';
+import { openStoreIssuer } from '../../src/issue/store-issuer.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { cli } from '../support/cli.js';
+import { backUp, type DatabaseBackup } from '../support/database-backup.js';
+import { openContext } from '../support/opened-context.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+let stores: Stores;
+let warnings: string[];
+let closers: Array<() => Promise<unknown>>;
+let backup: DatabaseBackup;
+let leaked: string;
+
+beforeEach(async () => {
+  closers = [];
+  warnings = [];
+  stores = await openStores('MariaDB and a Redis Cluster');
+  leaked = (await stores.json('keys', 'generate')).kid;
+  await stores.json('keys', 'generate');
+});
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+  await stores?.close();
+});
+
+async function openService() {
+  const context = await openContext({ env: stores.env, home: stores.home, clock: systemClock });
+  closers.push(() => context.dispose());
+  return context;
+}
+
+async function openVerifier(): Promise<LiveVerifier> {
+  const verifier = await openLiveVerifier(await openService(), { warn: (text) => warnings.push(text) });
+  closers.push(() => verifier.close());
+  return verifier;
+}
+
+async function openIssuer(): Promise<Issuer> {
+  return openStoreIssuer(await openService());
+}
+
+async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
+  try {
+    const result = await verifier.verify(token);
+    return result.active ? 'accepted' : result.error.code;
+  } catch (error) {
+    if (error instanceof JwtctlError && error.kind === 'unavailable') return error.code;
+    throw error;
+  }
+}
+
+/** @returns the token */
+async function issue(sub: string): Promise<string> {
+  return (await stores.json('token', 'issue', '--sub', sub, '--create-user')).token;
+}
+
+/** Tokens of what is taken away after the backup was made, and the database as it was before. */
+async function comeBackFromBackup() {
+  const tokens = { alice: await issue('alice'), bob: await issue('bob'), carol: await issue('carol') };
+  await stores.json('cache', 'snapshot', 'entries');
+  backup = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  const verifier = await openVerifier();
+  const issuer = await openIssuer();
+  await issuer.issue({ sub: 'carol' });
+  for (const token of Object.values(tokens)) expect(await verdict(verifier, token)).toBe('accepted');
+
+  await stores.json('users', 'disable', 'alice', '--reason', 'left');
+  await stores.json('token', 'revoke', tokens.bob);
+  await stores.json('keys', 'compromise', leaked, '--reason', 'leaked');
+  await until(async () => (await verdict(verifier, tokens.carol)) === 'ERR_KEY_NOT_TRUSTED');
+  await backup.restore();
+  return { tokens, verifier, issuer };
+}
+
+async function until(isTrue: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 15_000;
+  while (!(await isTrue())) {
+    if (Date.now() > deadline) throw new Error('It did not come true.');
+    await delay(50);
+  }
+}
+
+function isBehind(verifier: LiveVerifier): boolean {
+  return verifier.health().database.code === 'ERR_DATABASE_BEHIND';
+}
+
+test('a verifier goes by what it knew, and says so', async () => {
+  const { tokens, verifier } = await comeBackFromBackup();
+  await until(async () => isBehind(verifier));
+  for (const token of Object.values(tokens))
+    expect(await verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');
+  expect(verifier.health()).toMatchObject({ isReady: true, database: { state: 'degraded' } });
+  expect(warnings.filter((text) => text.startsWith('MySQL lacks changes'))).toHaveLength(1);
+});
+
+test('what was revoked, and who was disabled, stays so for a verifier that has read it', async () => {
+  const [alice, bob] = [await issue('alice'), await issue('bob')];
+  const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  const { client, prefix } = stores.redis as NonNullable<Stores['redis']>;
+  const set = `${prefix}:{bob}`;
+  const entries = await client.zrange(set, '0', '-1', 'WITHSCORES');
+  const verifier = await openVerifier();
+  await stores.json('token', 'revoke', bob);
+  await stores.json('users', 'disable', 'alice');
+  const known = async () => (await (await openService()).registry()).fleet(systemClock.now());
+  await until(async () => (await known()).verifiers[0]?.log.position === 2);
+  await saved.restore();
+  await until(async () => isBehind(verifier));
+
+  // As a failover, a backup file, or another verifier of the older state brings them back.
+  await client.zadd(
+    set,
+    ...entries.flatMap((_, at) => (at % 2 === 0 ? [`${entries[at + 1]}`, `${entries[at]}`] : [])),
+  );
+  await client.zadd(`${prefix}:{alice}`, Math.floor(Date.now() / 1000) + 60, '!s', -1, '!v');
+  for (let round = 0; round < 3; round++) {
+    expect([await verdict(verifier, alice), await verdict(verifier, bob)]).toEqual([
+      'ERR_USER_DISABLED',
+      'ERR_TOKEN_REVOKED',
+    ]);
+    await delay(500);
+  }
+  await client.zrem(`${prefix}:{alice}`, '!s', '!v');
+  expect(await verdict(verifier, alice)).toBe('ERR_USER_DISABLED');
+});
+
+test('what gives access stops with a clear error, and what takes it away goes on', async () => {
+  const { tokens, issuer } = await comeBackFromBackup();
+  await expect(issuer.issue({ sub: 'carol' })).rejects.toMatchObject({
+    code: 'ERR_DATABASE_BEHIND',
+    kind: 'state',
+  });
+  for (const words of [
+    ['token', 'issue', '--sub', 'carol'],
+    ['token', 'register', tokens.bob],
+    ['keys', 'rotate', '--now', '--yes'],
+    ['keys', 'activate', 'whichever', '--now'],
+    ['cache', 'restore', 'entries'],
+    ['cache', 'reconcile'],
+  ]) {
+    const { exitCode, error } = await stores.run(...words, '--json');
+    expect({ words, exitCode, code: error().code }).toEqual({
+      words,
+      exitCode: 3,
+      code: 'ERR_DATABASE_BEHIND',
+    });
+    expect(error().hint).toContain('jwtctl db recover');
+  }
+  await stores.json('users', 'disable', 'bob');
+  await stores.json('token', 'revoke', '--sub', 'carol', '--all');
+  // What was written on the older state hides nothing.
+  expect((await stores.run('token', 'issue', '--sub', 'carol', '--json')).exitCode).toBe(3);
+});
+
+test('db recover shows what is missing, and --reapply records it again', async () => {
+  const { tokens, verifier, issuer } = await comeBackFromBackup();
+  const shown = await stores.run('db', 'recover', '--json');
+  expect({ exitCode: shown.exitCode, report: shown.json() }).toMatchObject({
+    exitCode: 3,
+    report: {
+      behind: true,
+      outcome: 'shown',
+      events: [
+        { type: 'user_disabled', sub: 'alice', reason: 'left' },
+        { type: 'token_revoked', sub: 'bob' },
+        { type: 'key_compromised', kid: leaked, reason: 'leaked' },
+      ],
+      unverified: { mark: false, keys: false, events: [], unreadable: 0 },
+    },
+  });
+  expect(shown.json().keys).toContainEqual({ kid: leaked, state: 'compromised', now: 'active' });
+  expect(await stores.run('db', 'recover')).toMatchObject({
+    stdout: expect.stringContaining('user_disabled'),
+  });
+
+  await until(async () => isBehind(verifier));
+  expect(await stores.json('db', 'recover', '--reapply', '--yes')).toMatchObject({
+    outcome: 'reapplied',
+    compromised: [leaked],
+  });
+  expect(await stores.json('db', 'recover')).toMatchObject({ behind: false, events: [], keys: [] });
+  expect(await stores.json('users', 'show', 'alice')).toMatchObject({ status: 'disabled' });
+  expect(await stores.json('keys', 'show', leaked)).toMatchObject({ state: 'compromised' });
+  const fresh = await openVerifier();
+  await until(async () => verifier.health().database.state === 'up');
+  for (const token of Object.values(tokens)) {
+    expect(await verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');
+    expect(await verdict(fresh, token)).toBe('ERR_KEY_NOT_TRUSTED');
+  }
+  const issued = await issuer.issue({ sub: 'carol' });
+  expect(issued.kid).not.toBe(leaked);
+  await until(async () => (await verdict(verifier, issued.token)) === 'accepted');
+  expect(await stores.json('cache', 'restore', 'entries')).toMatchObject({ restored: 0 });
+  expect(warnings).toContain('MySQL has been recovered. The verifier goes by it again.');
+  const [row] = await stores.query("SELECT action, outcome FROM audit_log WHERE action = 'db.recover'");
+  expect(row).toEqual({ action: 'db.recover', outcome: 'reapplied' });
+});
+
+test('db recover --accept gives up what is missing, for verifiers and issuers too', async () => {
+  const { tokens, verifier, issuer } = await comeBackFromBackup();
+  await until(async () => isBehind(verifier));
+  const dry = await stores.run('db', 'recover', '--accept', '--dry-run', '--json');
+  expect(dry.exitCode).toBe(3);
+  expect((await stores.run('db', 'recover', '--accept', '--json')).error().code).toBe(
+    'ERR_CONFIRMATION_NEEDED',
+  );
+  expect(await stores.json('db', 'recover', '--accept', '--yes')).toMatchObject({ outcome: 'accepted' });
+  expect(await stores.json('db', 'recover')).toMatchObject({ behind: false, events: [] });
+  expect(await stores.json('cache', 'restore', 'entries')).toMatchObject({ restored: 3 });
+  for (const token of Object.values(tokens))
+    await until(async () => (await verdict(verifier, token)) === 'accepted');
+  expect(await issuer.issue({ sub: 'alice' })).toMatchObject({ kid: leaked });
+  await until(async () => verifier.health().database.state === 'up');
+});
+
+test('a mark that somebody forged stops nobody, and is told', async () => {
+  const token = await issue('alice');
+  const verifier = await openVerifier();
+  const marks = `${stores.redis?.prefix}:marks`;
+  const [before] = (await stores.redis?.client.hmget(marks, 'mark')) ?? [];
+  const [id, mac] = String(before).split(' ');
+  const forged = JSON.stringify([0, 1_000_000, 1_000_000, '0'.repeat(64), 1_000_000, 9_999_999_999]);
+  for (const mark of [
+    `${id} ${mac} ${forged}`,
+    `- - ${forged}`,
+    `mk-000000000000 ${mac} ${forged}`,
+    'x',
+    '',
+  ]) {
+    await stores.redis?.client.hset(marks, { mark, hint: `- - ${forged}`, keys: mark });
+    await stores.redis?.client.zadd(`${stores.redis?.prefix}:events:3`, 9_999_999_999, mark);
+    await stores.json('token', 'issue', '--sub', 'alice');
+    expect(await stores.json('db', 'recover')).toMatchObject({ behind: false, unverified: { keys: true } });
+  }
+  const { stderr } = await stores.run('db', 'recover');
+  expect(stderr).toContain('do not verify under this keyring');
+  await delay(1_500);
+  expect(await verdict(verifier, token)).toBe('accepted');
+  // It may have been made since, as far as anybody can tell.
+  const unknown = `${Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'k' })).toString('base64url')}.e30.AAAA`;
+  expect(await verdict(verifier, unknown)).toBe('ERR_DATABASE_STALE');
+  await stores.json('token', 'revoke', token);
+  expect(await verdict(verifier, token)).toMatch(/^ERR_TOKEN_(NOT_REGISTERED|REVOKED)$/);
+});
+
+test('what a host without the keyring revoked is shown, and never applied', async () => {
+  const token = await issue('alice');
+  const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  const { JWTCTL_MASTER_KEY_FILE: _, ...env } = stores.env;
+  await cli({ env, home: stores.home, clock: stores.clock }).json('token', 'revoke', token);
+  expect(await stores.json('db', 'recover')).toMatchObject({ behind: false, unverified: { events: [] } });
+  await saved.restore();
+  const { json, stderr } = await stores.run('db', 'recover', '--reapply', '--yes', '--json');
+  expect(json()).toMatchObject({
+    ...{ outcome: 'shown', events: [] },
+    unverified: { events: [{ type: 'token_revoked', sub: 'alice' }] },
+  });
+  expect(stderr).toContain('Revoke by hand what is genuine');
+  expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
+});
+
+test('the embedded store says that its backup takes the registry along', async () => {
+  const shell = cli({});
+  await shell.json('keys', 'generate');
+  const { exitCode, stdout, stderr } = await shell.run('db', 'recover');
+  expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringContaining('no') });
+  expect(stderr).toContain('The embedded store keeps tokens and database in one file');
+});
