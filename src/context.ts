@@ -8,7 +8,7 @@ import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { systemClock } from './clock.js';
 import { incompleteStores } from './config/checks.js';
-import { credentialsReader } from './config/credentials.js';
+import { credentialsReader, isTlsConfigured } from './config/credentials.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
 import type { DatabaseGuard } from './domain/database-guard.js';
@@ -236,7 +236,6 @@ export function createContext(options: ContextOptions): Context {
     const { openRedisTokenRegistry } = await import('./adapters/redis/token-registry.js');
     const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
     const credentials = credentialsReader('redis', { password, passwordFile, tls }, namedBy);
-    const { password: secret, tls: tlsOptions } = await credentials();
     trace(
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
     );
@@ -248,9 +247,9 @@ export function createContext(options: ContextOptions): Context {
       timeoutMs,
       // Nobody waits for it.
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
+      credentials,
+      isTls: isTlsConfigured(tls),
       ...(username === null ? {} : { username }),
-      ...(secret === undefined ? {} : { password: secret }),
-      ...(tlsOptions === undefined ? {} : { tls: tlsOptions }),
       ...(natMap === null ? {} : { natMap: { ...natMap } }),
     });
     closers.push(opened.close);

@@ -52,6 +52,6 @@ export function credentialsReader(
   };
 }
 
-function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {
+export function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {
   return enabled || ca !== null || cert !== null || key !== null;
 }

@@ -1,37 +1,30 @@
-import { isIP } from 'node:net';
 import type { ClusterOptions, RedisOptions as IoredisOptions } from 'ioredis';
-
-export interface HostPort {
-  /** A name or an address; IPv6 without brackets. */
-  readonly host: string;
-  readonly port: number;
-}
-
-type Pem = string | Buffer;
+import type { ReadCredentials } from '../../domain/credentials.js';
+import { connectorOf, KEEP_ALIVE_MS } from './dial.js';
+import { formatNode, type HostPort, parseKey } from './node-address.js';
 
 export interface RedisOptions {
   /** Some nodes of the cluster, the rest is discovered; or the one server. */
   nodes: readonly HostPort[];
   mode: 'cluster' | 'standalone';
   username?: string | undefined;
-  password?: string | undefined;
-  /** PEM contents. An empty object means TLS with the system's CAs. */
-  tls?: { ca?: Pem | undefined; cert?: Pem | undefined; key?: Pem | undefined } | undefined;
+  /** Asked for each connection. Default: neither a password nor TLS. */
+  credentials?: ReadCredentials | undefined;
+  /** Whether the credentials will have TLS. */
+  isTls?: boolean | undefined;
   /** From `host:port` as the cluster announces a node to where it is reached from here. IPv6 in brackets. */
   natMap?: Readonly<Record<string, HostPort>> | undefined;
   /** For connecting, and for each answer. */
   timeoutMs: number;
   /** Called with each new connection. @param askTime resolves with the server's time, in NumericDate seconds */
   compareClock?: ((askTime: () => Promise<number>) => void) | undefined;
+  /** Hears of each connection that was opened, or why it was not. */
+  onDialed?: ((node: HostPort, error: unknown) => void) | undefined;
 }
 
 /** For a connection to one server. */
 export function nodeOptions(options: RedisOptions, { host, port }: HostPort) {
-  const common = commonOptions(options);
-  // Node sends no server name by itself, and a managed Redis may choose its certificate by it.
-  const tls =
-    common.tls !== undefined && isIP(host) === 0 ? { tls: { ...common.tls, servername: host } } : {};
-  return { ...common, ...tls, host, port };
+  return { ...commonOptions(options), host, port };
 }
 
 export function clusterOptions(options: RedisOptions) {
@@ -49,24 +42,18 @@ export function clusterOptions(options: RedisOptions) {
     retryDelayOnClusterDown: Math.min(300, timeoutMs / 16),
     // Names stay names, for certificates carry names; and one name that does not resolve must not fail all.
     dnsLookup: (name, callback) => callback(null, name),
-    natMap: (key) => nodeOptions(options, reachedAt(options, parseKey(key))),
+    natMap: (key) => ({ ...reachedAt(options, parseKey(key)) }),
   } satisfies ClusterOptions;
 }
 
-/** Where a node is reached that the cluster announces as `announced`. */
-export function reachedAt({ natMap }: RedisOptions, announced: HostPort): HostPort {
-  return natMap?.[formatNode(announced)] ?? announced;
-}
-
-/** `host:port`, IPv6 in brackets. */
-export function formatNode({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Of ioredis's own form, which has no brackets. */
-export function parseKey(key: string): HostPort {
-  const colon = key.lastIndexOf(':');
-  return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
+/**
+ * Where a node is reached that the cluster announces as `announced`. A redirect without a host means the host that was
+ * asked (`cluster-preferred-endpoint-type unknown-endpoint`), which is that of the configured nodes.
+ */
+export function reachedAt({ natMap, nodes }: RedisOptions, announced: HostPort): HostPort {
+  const host = announced.host || (nodes[0]?.host ?? '');
+  const reached = { host, port: announced.port };
+  return natMap?.[formatNode(reached)] ?? reached;
 }
 
 /** ioredis 6.0 keeps the process alive for so long after it disconnects, even from a server that was never there. */
@@ -80,22 +67,13 @@ export function silenceMs(timeoutMs: number): number {
   return Math.min(2000, 0.6 * timeoutMs);
 }
 
-/**
- * Sooner than a firewall in between forgets an idle connection. Node has Linux send ten probes, a second apart, before
- * it drops a connection that nobody answers on.
- */
-export const KEEP_ALIVE_MS = 5000;
-
-function commonOptions({ username, password, tls, timeoutMs }: RedisOptions) {
+function commonOptions(options: RedisOptions) {
   return {
-    // With the password alone ioredis 6.0 writes a warning to the console where none was needed.
-    ...(password === undefined ? {} : { username: username ?? 'default', password }),
-    ...(tls === undefined ? {} : { tls: { ca: tls.ca, cert: tls.cert, key: tls.key } }),
+    Connector: connectorOf(options, DISCONNECT_TIMEOUT_MS),
     protocol: 2,
     lazyConnect: true,
-    connectTimeout: timeoutMs,
     // A server that hangs keeps its connections open, and so does a dead path: this drops them.
-    socketTimeout: silenceMs(timeoutMs),
+    socketTimeout: silenceMs(options.timeoutMs),
     keepAlive: KEEP_ALIVE_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,
     // It would cost each connection an INFO. What is loading answers LOADING.

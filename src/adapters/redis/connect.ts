@@ -2,20 +2,23 @@ import { once } from 'node:events';
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
 import { Breaker } from './breaker.js';
+import { DISCONNECT_TIMEOUT_MS, type RedisOptions, reachedAt } from './client-options.js';
 import {
-  DISCONNECT_TIMEOUT_MS,
-  formatNode,
-  type HostPort,
-  parseKey,
-  type RedisOptions,
-  reachedAt,
-} from './client-options.js';
-import { clusterDown, fromNode, hasCode, type RedisAddress, reasonOf, translateError } from './errors.js';
+  clusterDown,
+  fromNode,
+  hasCode,
+  innermost,
+  isVague,
+  type RedisAddress,
+  reasonOf,
+  translateError,
+} from './errors.js';
+import { formatNode, type HostPort, parseKey } from './node-address.js';
 import { openCluster, openStandalone } from './opening.js';
 import { type Command, withDeadline } from './pipeline.js';
 import { ReadConnection } from './reading.js';
 
-export type { HostPort, RedisOptions } from './client-options.js';
+export type { RedisOptions } from './client-options.js';
 
 /** One server, with the connection that is open to it. */
 export interface RedisNode {
@@ -55,9 +58,9 @@ export class RedisConnection {
   #isClosed = false;
 
   constructor(options: RedisOptions) {
-    this.options = options;
+    this.options = { ...options, onDialed: (node, error) => this.#noteDialed(node, error) };
     this.mode = options.mode;
-    this.isTls = options.tls !== undefined;
+    this.isTls = options.isTls === true;
     this.timeoutMs = options.timeoutMs;
     const nodes = options.mode === 'standalone' ? options.nodes.slice(0, 1) : options.nodes;
     this.address = { nodes: nodes.map(formatNode), mode: options.mode, username: options.username };
@@ -185,6 +188,8 @@ export class RedisConnection {
     } catch (error) {
       // "Too many redirections" and "Connection is closed" have no code. While other nodes answer, it is a failover.
       if (hasCode(error) || !(client instanceof Cluster)) throw error;
+      const reason = innermost(error);
+      if (reason instanceof JwtctlError) throw reason;
       if (!client.nodes('all').some(({ status }) => status === 'ready')) throw error;
       const where = this.address.nodes.join(', ');
       const address = master === undefined ? this.address : { ...this.address, nodes: [master] };
@@ -206,14 +211,26 @@ export class RedisConnection {
     await withDeadline(refreshed, this.timeoutMs).catch(ignore);
   }
 
+  /** ioredis's own errors say little: why no connection could be opened says more. */
   translate(error: unknown): unknown {
-    return translateError(error, this.address);
+    return translateError(isVague(error) ? (this.refusal ?? error) : error, this.address);
+  }
+
+  /** Why a server cannot be talked to, where it is not that it is away: its certificate, or a file that cannot be read. */
+  get refusal(): JwtctlError | null {
+    return [...this.#nodeErrors.values()].find((error) => error instanceof JwtctlError) ?? null;
   }
 
   /** For people: why this server did not answer. */
   reasonFor(name: string, error: unknown): string {
     // A pipeline learns no more than "Connection is closed".
     return reasonOf(hasCode(error) ? error : (this.#nodeErrors.get(name) ?? error));
+  }
+
+  /** For people: why the last attempt to connect to this server failed; null where it did not. */
+  dialFailure(name: string): string | null {
+    const error = this.#nodeErrors.get(name);
+    return error === undefined ? null : reasonOf(error);
   }
 
   /** Closes every connection; nothing keeps the process alive afterwards. May be called at any time, and again. */
@@ -248,6 +265,11 @@ export class RedisConnection {
     client.once('end', () => {
       if (this.#client === client) this.#client = null;
     });
+  }
+
+  #noteDialed(node: HostPort, error: unknown): void {
+    if (error === null) this.#nodeErrors.delete(formatNode(node));
+    else this.#nodeErrors.set(formatNode(node), error);
   }
 }
 

@@ -27,6 +27,18 @@ export function fromNode<T>(error: T, node: string | undefined): T {
   return error;
 }
 
+/**
+ * A connection could not be opened, said as ioredis says it: its Cluster object waits out a failover for an error with
+ * these words alone (ioredis 6.0). The reason is the cause.
+ */
+export class NotOpenedError extends Error {
+  override readonly name = 'NotOpenedError';
+
+  constructor(override readonly cause: unknown) {
+    super('Connection is closed.');
+  }
+}
+
 /** A connection was lost before it told what a removal came to. What is left has been removed since. */
 export class UncountedError extends Error {
   override readonly name = 'UncountedError';
@@ -46,14 +58,15 @@ export function replyCode(error: unknown): string | null {
 /**
  * The JwtctlError for what ioredis threw or Redis replied, by reply code and system error code, never by wording.
  *
- * All are of kind `unavailable`: `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
+ * What {@link dialRedis} has translated passes as it is. All others are of kind `unavailable`:
+ * `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
  * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
  * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
  * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_REPLY` for any other error reply.
  */
 export function translateError(error: unknown, address: RedisAddress): unknown {
-  if (error instanceof JwtctlError || isDefect(error)) return error;
   const cause = innermost(error);
+  if (cause instanceof JwtctlError || isDefect(cause)) return cause;
   const source = sources.get(cause as object) ?? sources.get(error as object);
   const named = source === undefined ? address : { ...address, nodes: [source] };
   const code = replyCode(cause);
@@ -63,6 +76,11 @@ export function translateError(error: unknown, address: RedisAddress): unknown {
 /** Whether it is a reply, or an error of the system; ioredis's own errors have no code. */
 export function hasCode(error: unknown): boolean {
   return replyCode(error) !== null || systemCode(error) !== null;
+}
+
+/** Whether an error tells nothing of what happened: ioredis's own, such as "Connection is closed". */
+export function isVague(error: unknown): boolean {
+  return !isDefect(error) && !hasCode(innermost(error));
 }
 
 /** For people: `connection refused`, `timed out`, or the code itself. */
@@ -78,6 +96,9 @@ const REASONS: Record<string, string> = {
   ETIMEDOUT: 'timed out',
   ENOTFOUND: 'unknown host',
   CLUSTERDOWN: 'cluster down',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
   UNCOUNTED: 'a connection was lost: more may have been removed than was counted',
 };
 
@@ -96,7 +117,7 @@ function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
     'ERR_REDIS_UNREACHABLE',
     `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
     {
-      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls where the server speaks TLS.',
+      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server speaks TLS.',
       details: { nodes: address.nodes, reason },
       cause,
     },
@@ -202,8 +223,9 @@ export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }
 
-/** ioredis wraps the last node's error (ClusterAllFailedError). */
-function innermost(error: unknown): unknown {
+/** The reason why there is no connection; ioredis wraps that of the last node (ClusterAllFailedError). */
+export function innermost(error: unknown): unknown {
+  if (error instanceof NotOpenedError) return error.cause;
   const inner = (error as { lastNodeError?: unknown } | null)?.lastNodeError;
   return inner instanceof Error ? innermost(inner) : error;
 }

@@ -4,10 +4,11 @@ import { MasterState } from '../../domain/master-state.js';
 import type { Hold } from '../../domain/ports.js';
 import type { Breaker } from './breaker.js';
 import { stringAt } from './bulks.js';
-import { formatNode, type HostPort, silenceMs } from './client-options.js';
+import { silenceMs } from './client-options.js';
 import type { RedisConnection } from './connect.js';
 import { DeadlineError, fromNode, isReplica, replyCode } from './errors.js';
 import { parseInfo } from './info.js';
+import { formatNode, type HostPort } from './node-address.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
 import {
@@ -206,8 +207,10 @@ export class Lane {
   }
 
   #lost(error: Error): void {
-    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING, or too many clients just now.
-    if (replyCode(error) !== null) this.#untrackedUntil = performance.now() + UNTRACKED_MS;
+    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING, or too many clients just now; not a refused login.
+    const code = replyCode(error);
+    if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH')
+      this.#untrackedUntil = performance.now() + UNTRACKED_MS;
     this.#onLost();
   }
 }

@@ -87,22 +87,29 @@ async function readShards(connection: RedisConnection): Promise<Shard[]> {
   const { timeoutMs } = connection;
   const asked = connection.nodes().map(async ({ client }) => {
     const [reply] = await sendPipeline(client, [['cluster', 'shards']], timeoutMs);
-    return unwrap(reply) as unknown[][];
+    return { shards: unwrap(reply) as unknown[][], askedHost: client.options.host ?? '' };
   });
   // Of all, because the one that is asked may be the one that hangs.
-  const reply = await Promise.any(asked).catch((error: AggregateError) => {
+  const { shards, askedHost } = await Promise.any(asked).catch((error: AggregateError) => {
     throw connection.translate(error.errors.find((one) => replyCode(one) !== null) ?? error.errors[0]);
   });
-  return reply.map((shard) => {
+  return shards.map((shard) => {
     const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
-    return { slots: countSlots(slots), members: nodes.map((node) => toMember(connection, toObject(node))) };
+    return {
+      slots: countSlots(slots),
+      members: nodes.map((node) => toMember(connection, toObject(node), askedHost)),
+    };
   });
 }
 
-function toMember(connection: RedisConnection, node: Record<string, unknown>): Shard['members'][number] {
-  const { ip, endpoint, role } = node;
-  // An unknown endpoint is null, or "?" (Redis 7.0).
-  const host = typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : String(ip);
+/** @param askedHost stands for an unknown endpoint, which is null, or "?" (Redis 7.0) */
+function toMember(
+  connection: RedisConnection,
+  node: Record<string, unknown>,
+  askedHost: string,
+): Shard['members'][number] {
+  const { endpoint, role } = node;
+  const host = typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : askedHost;
   const port = Number(connection.isTls ? (node['tls-port'] ?? node.port) : (node.port ?? node['tls-port']));
   return { name: connection.nameOf({ host, port }), role: role === 'master' ? 'master' : 'replica' };
 }

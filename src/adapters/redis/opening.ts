@@ -1,14 +1,8 @@
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
-import {
-  clusterOptions,
-  formatNode,
-  type HostPort,
-  nodeOptions,
-  type RedisOptions,
-  silenceMs,
-} from './client-options.js';
-import { clusterDown, isReplica, type RedisAddress, replyCode, translateError } from './errors.js';
+import { clusterOptions, nodeOptions, type RedisOptions, silenceMs } from './client-options.js';
+import { clusterDown, innermost, isReplica, type RedisAddress, replyCode, translateError } from './errors.js';
+import { formatNode, type HostPort } from './node-address.js';
 import { withDeadline } from './pipeline.js';
 
 /**
@@ -21,12 +15,13 @@ export async function openCluster(
   onNodeError: (error: unknown, key: string) => void,
 ): Promise<Cluster> {
   const deadline = Date.now() + options.timeoutMs;
-  const seeds = options.nodes.map((node) => nodeOptions(options, node));
+  const seeds = options.nodes.map(({ host, port }) => ({ host, port }));
   const cluster = new Cluster(seeds, clusterOptions(options));
   let refusal: unknown;
+  cluster.on('+node', fillInEndpoints);
   cluster.on('error', () => {});
   cluster.on('node error', (error: unknown, key: string) => {
-    if (replyCode(error) !== null) refusal = error;
+    if (replyCode(innermost(error)) !== null) refusal = error;
     onNodeError(error, key);
   });
   try {
@@ -38,6 +33,30 @@ export async function openCluster(
   if (cluster.slots.some((keys) => keys !== undefined && keys.length > 0)) return cluster;
   cluster.disconnect();
   throw clusterDown(`The Redis Cluster at ${address.nodes.join(', ')} serves no slots.`, address);
+}
+
+type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | null, ...rest: unknown[]]>];
+type TakeSlots = (error: Error | null, ranges?: SlotRange[]) => void;
+
+/**
+ * In the answers to CLUSTER SLOTS, which ioredis asks on a duplicate of a node's connection. A cluster that does not know
+ * its endpoints leaves them null (`cluster-preferred-endpoint-type unknown-endpoint`), which means the host that was asked;
+ * ioredis passes over such nodes (6.0).
+ */
+function fillInEndpoints(redis: Redis): void {
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = (override) => {
+    const copy = duplicate(override);
+    const client = copy as unknown as { cluster(subcommand: string, take: TakeSlots): unknown };
+    const ask = client.cluster.bind(copy);
+    client.cluster = (subcommand, take) =>
+      ask(subcommand, (error, ranges) => {
+        for (const [, , ...nodes] of ranges ?? [])
+          for (const node of nodes) node[0] ||= String(redis.options.host);
+        take(error, ranges);
+      });
+    return copy;
+  };
 }
 
 /** @throws JwtctlError */
@@ -77,7 +96,7 @@ async function whyNoCluster(
       outcome.value.client.disconnect();
       if (outcome.value.mode === 'sentinel') sentinel ??= address.nodes[index] ?? null;
       isStandalone ||= outcome.value.mode === 'standalone';
-    } else if (replyCode(reason) === null) reason = outcome.reason;
+    } else if (replyCode(innermost(reason)) === null) reason = outcome.reason;
   }
   if (sentinel !== null) return isSentinel(sentinel);
   if (!isStandalone) return translateError(reason, address);

@@ -1,4 +1,5 @@
-import type { HostPort, RedisOptions } from './client-options.js';
+import type { RedisOptions } from './client-options.js';
+import type { HostPort } from './node-address.js';
 import { type Command, withDeadline } from './pipeline.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';

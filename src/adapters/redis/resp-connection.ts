@@ -1,8 +1,9 @@
-import { connect as connectTcp, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import { connect as connectTls } from 'node:tls';
 import type { Bulks } from './bulks.js';
-import { type HostPort, KEEP_ALIVE_MS, nodeOptions, type RedisOptions } from './client-options.js';
+import type { RedisOptions } from './client-options.js';
+import { dialRedis } from './dial.js';
+import type { HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
 import { encodeCommands, RespParser, type RespReply } from './resp.js';
 
@@ -35,6 +36,9 @@ export class RespConnection {
   /** Those before it have had their replies. */
   #next = 0;
   #socket: Socket | null = null;
+  readonly #closed = new AbortController();
+  /** What is to be sent once the connection is open; null before it is first used, and after. */
+  #unsent: string | null = null;
   #failure: Error | null = null;
   #heardAt = Number.NEGATIVE_INFINITY;
 
@@ -64,14 +68,15 @@ export class RespConnection {
       for (const sink of sinks) sink.fail(this.#failure);
       return;
     }
-    this.#socket ??= this.#open();
-    this.#send(this.#socket, text, sinks);
+    if (this.#socket === null && this.#unsent === null) this.#open();
+    this.#send(text, sinks);
   }
 
   /** Nothing is sent or taken any more. */
   lose(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
+    this.#closed.abort();
     this.#socket?.destroy();
     const unanswered = this.#sinks.slice(this.#next);
     this.#sinks = [];
@@ -80,11 +85,26 @@ export class RespConnection {
     for (const sink of unanswered) sink.fail(error);
   }
 
-  #open(): Socket {
-    const { host, port, tls, password, username } = nodeOptions(this.#redis, this.#node);
-    const socket = tls === undefined ? connectTcp({ host, port }) : connectTls({ ...tls, host, port });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  #open(): void {
+    this.#unsent = '';
+    const { greeting } = this.#options;
+    const first: Command[] = greeting === undefined ? [] : [['hello', 3], ...greeting];
+    const accepted = { take: (reply: RespReply) => reply instanceof Error && this.lose(reply), fail() {} };
+    this.#send(
+      encodeCommands(first),
+      first.map(() => accepted),
+    );
+    dialRedis(this.#redis, this.#node, this.#closed.signal).then(
+      (socket) => this.#read(socket),
+      (error) => this.lose(error),
+    );
+  }
+
+  #read(socket: Socket): void {
+    if (this.#failure !== null) {
+      socket.destroy();
+      return;
+    }
     const parser = new RespParser((reply) => this.#take(reply), this.#options.onPush);
     socket.on('data', (chunk) => {
       this.#heardAt = performance.now();
@@ -96,28 +116,18 @@ export class RespConnection {
     });
     socket.on('error', (error) => this.lose(error));
     socket.on('close', () => this.lose(new Error('The connection was closed.')));
-
-    const { greeting } = this.#options;
-    const login = password === undefined ? [] : ['auth', username ?? 'default', password];
-    const first: Command[] =
-      greeting !== undefined
-        ? [['hello', 3, ...login], ...greeting]
-        : login.length > 0
-          ? [['auth', ...login.slice(1)]]
-          : [];
-    const accepted = { take: (reply: RespReply) => reply instanceof Error && this.lose(reply), fail() {} };
-    this.#send(
-      socket,
-      encodeCommands(first),
-      first.map(() => accepted),
-    );
-    return socket;
+    socket.resume();
+    this.#socket = socket;
+    if (this.#unsent) socket.write(this.#unsent, 'latin1');
+    this.#unsent = null;
+    if (socket.destroyed) this.lose(new Error('The connection was closed.'));
   }
 
-  #send(socket: Socket, text: string, sinks: readonly ReplySink[]): void {
+  #send(text: string, sinks: readonly ReplySink[]): void {
     if (sinks.length === 0) return;
     for (const sink of sinks) this.#sinks.push(sink);
-    socket.write(text, 'latin1');
+    if (this.#socket === null) this.#unsent += text;
+    else this.#socket.write(text, 'latin1');
   }
 
   #take(reply: RespReply): void {

@@ -87,7 +87,10 @@ export class SlotWalk {
         }
       }),
     );
-    return found.filter((master) => master !== null);
+    const masters = found.filter((master) => master !== null);
+    const { refusal } = connection;
+    if (masters.length === 0 && refusal !== null) throw refusal;
+    return masters;
   }
 
   async #walkMaster(master: Master): Promise<void> {
@@ -303,7 +306,8 @@ export class SlotWalk {
     if (this.#isAborted) return INTERRUPTED;
     const owner = this.#whole.connection.ownerName(slot);
     if (owner === undefined) return 'served by no master';
-    return this.#failures.get(owner) ?? `${owner}: the slot was moving`;
+    const reason = this.#whole.connection.dialFailure(owner) ?? 'the slot was moving';
+    return this.#failures.get(owner) ?? `${owner}: ${reason}`;
   }
 }
 

@@ -12,7 +12,6 @@ import type {
 import { isUndelivered } from './batching.js';
 import { Breaker } from './breaker.js';
 import { type Bulks, numberOrNullAt } from './bulks.js';
-import { parseKey } from './client-options.js';
 import type { RedisConnection } from './connect.js';
 import { DeadlineError, fromNode, replyCode } from './errors.js';
 import {
@@ -24,6 +23,7 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import { Lane } from './lane.js';
+import { parseKey } from './node-address.js';
 import { withDeadline } from './pipeline.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { readScores } from './scores.js';
@@ -209,7 +209,7 @@ export class RedisStandings implements Standings {
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
         // It was never asked: what is on its way to it tells how it is.
-        if (lost instanceof JwtctlError) pending.reject(lost);
+        if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
         else if (lost !== null && breaker.failure !== null) pending.reject(breaker.failure);
         // The path may be dead and not the server: a new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)

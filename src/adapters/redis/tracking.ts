@@ -1,8 +1,9 @@
 import { performance } from 'node:perf_hooks';
 import type { Hold } from '../../domain/ports.js';
 import { type Bulks, stringAt, stringOrNullAt } from './bulks.js';
-import type { HostPort, RedisOptions } from './client-options.js';
+import type { RedisOptions } from './client-options.js';
 import { DeadlineError } from './errors.js';
+import type { HostPort } from './node-address.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
 

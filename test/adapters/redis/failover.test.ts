@@ -173,7 +173,7 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
   }
   const { registry, close } = openRegistry(seeds.slice(0, 1), {
     ...{ username: 'jwtctl', password: 'secret', natMap },
-    tls: { ca: readFileSync(ca) },
+    tls: { ca: readFileSync(ca, 'utf8') },
   });
   try {
     const now = realNow();

@@ -66,19 +66,19 @@ describe('TLS', () => {
   ] as const)('%s: the CA is trusted when given, and refused when not', async (tls, needsCertificate) => {
     const server = await startRedis({ tls, user: { name: 'jwtctl', password: PASSWORD } });
     try {
-      const ca = readFileSync(server.tls?.ca ?? '');
-      const cert = needsCertificate ? readFileSync(server.tls?.cert ?? '') : undefined;
-      const key = needsCertificate ? readFileSync(server.tls?.key ?? '') : undefined;
+      const ca = readFileSync(server.tls?.ca ?? '', 'utf8');
+      const read = (name: 'cert' | 'key') => readFileSync(server.tls?.[name] ?? '', 'utf8');
+      const client = needsCertificate ? { cert: read('cert'), key: read('key') } : {};
       const login = { mode: 'standalone', username: 'jwtctl', password: PASSWORD } as const;
       for (const node of [server.node, `localhost:${server.port}`]) {
-        const { codes } = await attempt([node], { ...login, tls: { ca, cert, key } });
+        const { codes } = await attempt([node], { ...login, tls: { ca, ...client } });
         expect(codes).toEqual(['none']);
       }
       const distrusted = await attempt([server.node], { ...login, tls: {} });
-      expect(distrusted.codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+      expect(distrusted.codes).toEqual(['unavailable ERR_REDIS_TLS']);
       if (needsCertificate) {
         const anonymous = await attempt([server.node], { ...login, tls: { ca } });
-        expect(anonymous.codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
+        expect(anonymous.codes).toEqual(['unavailable ERR_REDIS_TLS']);
       }
     } finally {
       await server.stop();

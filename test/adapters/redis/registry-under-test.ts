@@ -4,14 +4,17 @@ import {
   openRedisTokenRegistry,
   type RedisTokenRegistryOptions,
 } from '../../../src/adapters/redis/token-registry.js';
+import type { Credentials } from '../../../src/domain/credentials.js';
 import type { RegistryEntry, SurveyedSubject, TokenRegistry } from '../../../src/domain/ports.js';
 import { freshPrefix } from '../../support/servers.js';
 
 export const CLOCK_TOLERANCE_SECONDS = 5;
 
+type OptionsUnderTest = Partial<RedisTokenRegistryOptions> & Credentials;
+
 export function openRegistry(
   nodes: readonly string[],
-  options: Partial<RedisTokenRegistryOptions> = {},
+  { password, tls, ...options }: OptionsUnderTest = {},
 ): ReturnType<typeof openRedisTokenRegistry> & { prefix: string } {
   const prefix = options.prefix ?? freshPrefix();
   const opened = openRedisTokenRegistry({
@@ -19,6 +22,8 @@ export function openRegistry(
     mode: 'cluster',
     clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS,
     timeoutMs: 5000,
+    credentials: async () => ({ password, tls }),
+    isTls: tls !== undefined,
     ...options,
     prefix,
   });
@@ -55,7 +60,7 @@ export const ATTEMPT_TIMEOUT_MS = 1000;
 /** What a few operations at once come to: each kind and code of error, `none` for success. Everything is closed afterwards. */
 export async function attempt(
   nodes: string[],
-  options: Partial<RedisTokenRegistryOptions>,
+  options: OptionsUnderTest,
 ): Promise<{ codes: string[]; elapsedMs: number; text: string }> {
   const { registry, close } = openRegistry(nodes, { timeoutMs: ATTEMPT_TIMEOUT_MS, ...options });
   const now = realNow();
