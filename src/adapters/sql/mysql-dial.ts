@@ -39,7 +39,13 @@ function logIn(
 ): Promise<Connection> {
   const { url } = server;
   const host = hostOf(url);
-  const socket = connect({ host, port: Number(url.port || 3306), noDelay: true, keepAlive: true });
+  const socket = connect({
+    host,
+    port: Number(url.port || 3306),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 5000,
+  });
   sockets.add(socket);
   socket.once('close', () => sockets.delete(socket));
 
