@@ -84,7 +84,7 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
     const names = [...(await keys()).values()].flat().sort();
     const sets = await Promise.all(
       names.map((name) =>
-        name.endsWith('}') ? client.zrange(name, '0', '-1', 'WITHSCORES') : client.hgetall(name),
+        /\}$|:events:\d+$/.test(name) ? client.zrange(name, '0', '-1', 'WITHSCORES') : client.hgetall(name),
       ),
     );
     return JSON.stringify([rows, names, sets]);

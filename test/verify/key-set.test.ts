@@ -15,11 +15,16 @@ let stored: SigningKey[];
 let reads: number;
 let answer: () => Promise<void>;
 let keySet: KeySet;
+/** Of the key store; null for one more with each read. */
+let revision: number | null;
+let recoveredAt: number;
 
 beforeEach(() => {
   clock = new StandingClock();
   stored = [key('k1')];
   reads = 0;
+  revision = null;
+  recoveredAt = 0;
   answer = async () => {};
   keySet = new KeySet({ snapshot: keySnapshot }, clock);
 });
@@ -28,7 +33,7 @@ async function keySnapshot(): Promise<KeySnapshot> {
   reads += 1;
   const keys = [...stored];
   await answer();
-  return { revision: reads, recoveredAt: 0, keys };
+  return { revision: revision ?? reads, recoveredAt, keys };
 }
 
 function key(kid: string, parts: Partial<SigningKey> = {}): SigningKey {
@@ -335,4 +340,38 @@ test('peek asks nobody, and refresh reads at once', async () => {
   expect(keySet.trusted.map(({ kid }) => kid)).toEqual(['k1', 'k2']);
   expect(keySet.active).toEqual({ kid: 'k1', activatedAt: 0 });
   expect(reads).toBe(2);
+});
+
+describe('a key store that came back from a backup', () => {
+  async function read(keys: SigningKey[], at: { revision: number; recoveredAt?: number }) {
+    stored = keys;
+    revision = at.revision;
+    recoveredAt = at.recoveredAt ?? 0;
+    await keySet.refresh();
+    return Object.fromEntries(['k1', 'k2'].map((kid) => [kid, keySet.peek(kid)?.state]));
+  }
+
+  test('gives no key back that was compromised, and takes none away', async () => {
+    await read([key('k1', { state: 'compromised' }), key('k2')], { revision: 7 });
+    expect(keySet.isBehind).toBe(false);
+    expect(await read([key('k1')], { revision: 5 })).toEqual({ k1: 'compromised', k2: 'active' });
+    expect([keySet.isBehind, keySet.revision]).toEqual([true, 7]);
+  });
+
+  test('is noticed by a key that is compromised no more, whatever the revision says', async () => {
+    await read([key('k1', { state: 'compromised' })], { revision: 7 });
+    expect(await read([key('k1')], { revision: 8 })).toMatchObject({ k1: 'compromised' });
+    expect(keySet.isBehind).toBe(true);
+  });
+
+  test('stays behind however far it goes on, until what holds is settled', async () => {
+    await read([key('k1', { state: 'compromised' })], { revision: 7 });
+    await read([key('k1')], { revision: 5 });
+    expect(await read([key('k1'), key('k2', { state: 'pending' })], { revision: 9 })).toEqual({
+      k1: 'compromised',
+      k2: 'pending',
+    });
+    expect(await read([key('k1')], { revision: 10, recoveredAt: 1 })).toEqual({ k1: 'active' });
+    expect(keySet.isBehind).toBe(false);
+  });
 });

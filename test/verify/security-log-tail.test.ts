@@ -221,3 +221,43 @@ test('a log that cannot be read leaves what is known, and no read is counted', a
   expect(failing.readAt).toBeNull();
   expect(isRevoked(1)).toBe(true);
 });
+
+describe('a log that lacks what was read of it', () => {
+  test.each([
+    { what: 'its last event', lost: [2] },
+    { what: 'every event', lost: [1, 2] },
+    { what: 'an event beyond a gap', lost: [4] },
+  ])('has nothing forgotten: $what', async ({ lost }) => {
+    for (const id of [1, 2, 4]) commit(id);
+    await tail.read();
+    expect(tail.isBehind).toBe(false);
+    rows = rows.filter(({ id }) => !lost.includes(id));
+    await readAfter(1);
+    await readAfter(61);
+    expect([1, 2, 4].map(isRevoked)).toEqual([true, true, true]);
+    expect(tail.isBehind).toBe(true);
+  });
+
+  test('is noticed by a read that reads everything anew, too', async () => {
+    commit(1);
+    await tail.read();
+    rows = [];
+    await readAfter(61);
+    expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
+  });
+
+  test('adds what comes since, and is gone by again once it starts anew', async () => {
+    commit(1);
+    commit(2);
+    await tail.read();
+    rows = [];
+    commit(1, { jti: 'other' });
+    await readAfter(1);
+    expect(tail.events.covers({ sub: 'alice', jti: 'other', kid: 'k1', iat: 1 })).toBe(true);
+    expect([isRevoked(1), isRevoked(2), tail.progress.position]).toEqual([true, true, 1]);
+    tail.startAnew();
+    await readAfter(1);
+    expect([isRevoked(1), isRevoked(2), tail.isBehind]).toEqual([false, false, false]);
+    expect(tail.events.covers({ sub: 'alice', jti: 'other', kid: 'k1', iat: 1 })).toBe(true);
+  });
+});
