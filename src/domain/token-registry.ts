@@ -188,6 +188,8 @@ export interface StandingsOptions {
   nearCache: boolean;
   /** The time that {@link Hold.isHeld} will be asked with, in seconds. */
   now(): number;
+  /** Told where nothing can be kept although {@link nearCache} is on. */
+  warn?(text: string): void;
 }
 
 /**

@@ -85,7 +85,7 @@ export async function openLiveVerifier(
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
   const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
-  const standings = registry.openStandings({ nearCache, now: clock.now });
+  const standings = registry.openStandings({ nearCache, now: clock.now, warn });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);
   await follower.begin(connecting).catch((error) => {

@@ -4,7 +4,9 @@ import type { Breaker } from './breaker.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { DeadlineError, fromNode, replyCode } from './errors.js';
 import { byHash, bySource, type Script } from './lua.js';
+import { missingRights } from './missing-rights.js';
 import { type Command, type Reply, sendPipeline } from './pipeline.js';
+import { MissingRightsError } from './rights.js';
 
 /** Commands on keys of one hash slot. */
 export type Request = {
@@ -131,6 +133,7 @@ export class Batcher {
       }
       return;
     }
+    replies = await this.#nameMissingRights(client, commands.flat(), replies, deadline);
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
@@ -144,6 +147,23 @@ export class Batcher {
       else void this.#resend(pending, undelivered);
     }
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
+  }
+
+  /** In place of the errors of scripts that met a command which the ACL does not permit. */
+  async #nameMissingRights(
+    client: Redis,
+    commands: readonly Command[],
+    replies: readonly Reply[],
+    deadline: number,
+  ): Promise<Reply[]> {
+    const isRefused = (reply: Reply, index: number) =>
+      REFUSALS.has(replyCode(reply) ?? '') && SCRIPT_COMMANDS.has(commands[index]?.[0] ?? '');
+    if (!replies.some(isRefused)) return [...replies];
+    const rights = await missingRights(client, Math.max(1, deadline - Date.now()));
+    if (rights.length === 0) return [...replies];
+    return replies.map((reply, index) =>
+      isRefused(reply, index) ? new MissingRightsError(rights, reply) : reply,
+    );
   }
 
   async #resend({ request, resolve, reject, deadline }: Pending, why: Reply): Promise<void> {
@@ -206,6 +226,10 @@ function loadScripts(members: readonly Pending[], commands: Array<readonly Comma
     commands[index] = [bySource(request.script, request.keys, request.args)];
   }
 }
+
+const SCRIPT_COMMANDS = new Set(['eval', 'evalsha']);
+/** What Redis 7.0 answers where a script may not run a command, and what newer ones do. */
+const REFUSALS = new Set(['ERR', 'NOPERM']);
 
 const MOVING = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN']);
 

@@ -1,4 +1,5 @@
 import { JwtctlError } from '../../domain/errors.js';
+import { rightsIn } from './rights.js';
 
 /** Whom the errors speak of. */
 export interface RedisAddress {
@@ -87,6 +88,7 @@ export function isVague(error: unknown): boolean {
 export function reasonOf(error: unknown): string {
   const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
   const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
+  if (code === 'NOPERM') return ['not permitted', ...rightsIn(cause)].join(' ');
   return REASONS[code] ?? code;
 }
 
@@ -141,17 +143,20 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
           cause,
         },
       );
-    case 'NOPERM':
+    case 'NOPERM': {
+      const rights = rightsIn(cause);
+      const missing = rights.map((right) => `+${right}`).join(' ');
       return new JwtctlError(
         'unavailable',
         'ERR_REDIS_FORBIDDEN',
-        `Redis at ${where} does not permit ${command === undefined ? 'a command' : `'${command}'`} or its keys.`,
+        `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or its keys.`,
         {
-          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${command === undefined ? '…' : `+${command}`}, with ~<redis.prefix>:* for the keys.`,
-          details,
+          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (docs/redis-acl.md has the whole list).`,
+          details: { ...details, rights },
           cause,
         },
       );
+    }
     case 'CLUSTERDOWN':
     case 'MASTERDOWN':
     case 'TRYAGAIN':
@@ -233,6 +238,10 @@ export function innermost(error: unknown): unknown {
 function systemCode(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;
   return typeof code === 'string' ? code : null;
+}
+
+function quoted(rights: readonly string[]): string {
+  return rights.map((right) => `'${right}'`).join(', ');
 }
 
 function portOf(address: RedisAddress): string {

@@ -48,6 +48,8 @@ export interface LaneOptions {
   now(): number;
   /** The connection was lost; the next question opens another one. */
   onLost(): void;
+  /** The server refused to tell of changes: it is asked without that for a while. */
+  onUntracked(reason: Error): void;
 }
 
 /** The way to one master: its connection, opened again when it was lost, and how it answers. */
@@ -57,6 +59,7 @@ export class Lane {
   readonly #redis: RedisConnection;
   readonly #node: HostPort;
   readonly #onLost: () => void;
+  readonly #onUntracked: (reason: Error) => void;
   readonly #isTracking: boolean;
   readonly #now: () => number;
   readonly #lifetime: Lifetime;
@@ -71,7 +74,7 @@ export class Lane {
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
-  constructor(redis: RedisConnection, node: HostPort, { isTracking, now, onLost }: LaneOptions) {
+  constructor(redis: RedisConnection, node: HostPort, { isTracking, now, onLost, onUntracked }: LaneOptions) {
     const name = formatNode(node);
     this.breaker = redis.breaker(name);
     this.state = new MasterState(name, now());
@@ -81,6 +84,7 @@ export class Lane {
     this.#lifetime = new Lifetime(now);
     this.#now = now;
     this.#onLost = onLost;
+    this.#onUntracked = onUntracked;
   }
 
   get name(): string {
@@ -209,8 +213,10 @@ export class Lane {
   #lost(error: Error): void {
     // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING, or too many clients just now; not a refused login.
     const code = replyCode(error);
-    if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH')
+    if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH') {
       this.#untrackedUntil = performance.now() + UNTRACKED_MS;
+      this.#onUntracked(error);
+    }
     this.#onLost();
   }
 }

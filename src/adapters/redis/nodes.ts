@@ -1,3 +1,4 @@
+import { JwtctlError } from '../../domain/errors.js';
 import type { MasterWarning, RegistryNode } from '../../domain/ports.js';
 import type { RedisConnection, RedisNode } from './connect.js';
 import { replyCode } from './errors.js';
@@ -147,6 +148,8 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
       [SERVER_INFO, TRACKING_LIMIT, ['dbsize']],
       connection.timeoutMs,
     );
+    const forbidden = [replies[0], replies[2]].find((reply) => replyCode(reply) === 'NOPERM');
+    if (forbidden !== undefined) throw connection.translate(forbidden);
     // A server that refuses a command has answered.
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
     const info = parseInfo(replies[0]);
@@ -166,7 +169,8 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
         ...(isTrackingFull(info, limit) ? (['tracking_table_full'] as const) : []),
       ],
     };
-  } catch {
+  } catch (error) {
+    if (error instanceof JwtctlError && error.code === 'ERR_REDIS_FORBIDDEN') throw error;
     return null;
   }
 }

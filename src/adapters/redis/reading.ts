@@ -40,7 +40,8 @@ export class ReadConnection {
     return new Promise((resolve, reject) => {
       const replies: RespReply[] = [];
       const take = (reply: RespReply) => {
-        replies.push(reply);
+        const [name, ...args] = commands[replies.length] ?? ['a command'];
+        replies.push(reply instanceof Error ? Object.assign(reply, { command: { name, args } }) : reply);
         if (replies.length === commands.length) resolve(replies);
       };
       const sink = { take, fail: reject };

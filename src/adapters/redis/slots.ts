@@ -113,7 +113,7 @@ export class SlotWalk {
       );
       if (overfull.length > 0) await this.#scanSlots(node, overfull);
     } catch (error) {
-      if (FORBIDDEN.has(replyCode(error) ?? '')) return this.#scanSlots(node, slots);
+      if (FORBIDDEN.has(replyCode(error) ?? '')) return this.#scanSlots(node, slots, error);
       this.#fail(node, error);
     }
   }
@@ -216,8 +216,12 @@ export class SlotWalk {
     }
   }
 
-  /** By SCAN, for slots that cannot be listed: the service forbids it, or others keep very many keys in them. */
-  async #scanSlots(node: RedisNode, slots: readonly number[]): Promise<void> {
+  /**
+   * By SCAN, for slots that cannot be listed: the service forbids it, or others keep very many keys in them.
+   *
+   * @param why they cannot be listed. It is what is told where SCAN is forbidden too.
+   */
+  async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
     const { connection } = this.#whole;
     const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
     try {
@@ -233,7 +237,7 @@ export class SlotWalk {
       this.#ledger.finish([...wanted].filter((slot) => isSettled(after, slot)));
       this.#tellProgress();
     } catch (error) {
-      this.#fail(node, error);
+      this.#fail(node, replyCode(error) === 'NOPERM' ? (why ?? error) : error);
     }
   }
 

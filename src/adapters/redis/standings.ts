@@ -40,6 +40,8 @@ export class RedisStandings implements Standings {
   readonly #options: StandingsOptions;
   /** By the master's name as ioredis writes it. */
   readonly #lanes = new Map<string, Lane>();
+  /** The masters of which was said that they tell of no changes. */
+  readonly #untracked = new Set<string>();
   /** For each of them something to read there. */
   readonly #probes = new Map<string, Query>();
   /** What cannot be asked of any master: the cluster itself, and slots that nobody serves. */
@@ -268,7 +270,7 @@ export class RedisStandings implements Standings {
     // There is a key of a foreign type, which is not ours.
     const isForeign = replyCode(reply) === 'WRONGTYPE';
     if (reply instanceof Error && !isForeign) {
-      refuse(reply);
+      refuse(Object.assign(reply, { command: { name: 'zmscore' } }));
       return;
     }
     if (reply === null || typeof reply === 'number') {
@@ -309,12 +311,24 @@ export class RedisStandings implements Standings {
     }
   }
 
+  /** Once for each master: verdicts of it are not kept, so that each verification asks it. */
+  #warnUntracked(name: string, reason: Error): void {
+    if (this.#untracked.has(name)) return;
+    this.#untracked.add(name);
+    const why =
+      replyCode(reason) === 'NOPERM'
+        ? 'the ACL lacks +client|tracking or +exists'
+        : `it answered ${replyCode(reason)}`;
+    this.#options.warn?.(`The near cache is off for the master ${name}: ${why}.`);
+  }
+
   #laneTo(key: string): Lane {
     const known = this.#lanes.get(key);
     if (known !== undefined) return known;
     const lane = new Lane(this.#connection, parseKey(key), {
       isTracking: this.#options.nearCache,
       now: this.#options.now,
+      onUntracked: (reason) => this.#warnUntracked(key, reason),
       onLost: () => {
         this.#epoch += 1;
         this.#lookAgain();

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Hold } from '../../domain/ports.js';
 import { type Bulks, stringAt, stringOrNullAt } from './bulks.js';
 import type { RedisOptions } from './client-options.js';
-import { DeadlineError } from './errors.js';
+import { DeadlineError, replyCode } from './errors.js';
 import type { HostPort } from './node-address.js';
 import { encodeCommands, type RespReply } from './resp.js';
 import { RespConnection } from './resp-connection.js';
@@ -120,7 +120,8 @@ export class TrackedConnection {
     this.#askedAt = asked.ms;
     const take = (reply: RespReply) => {
       this.#askedAt = null;
-      if (reply instanceof Error) this.#forgetAll();
+      if (replyCode(reply) === 'NOPERM') this.connection.lose(reply as Error);
+      else if (reply instanceof Error) this.#forgetAll();
       else this.renew(asked);
     };
     this.connection.write(encodeCommands([['exists', key]]), [{ take, fail() {} }]);

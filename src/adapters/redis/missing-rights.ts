@@ -1,0 +1,41 @@
+import type { Redis } from 'ioredis';
+import { withDeadline } from './pipeline.js';
+
+/** The commands of scripts: Redis names one that a script may not run in words only (7.2), or not at all (7.0). */
+const SCRIPTED = [
+  ...['exists', 'expire', 'expireat', 'expiretime', 'ttl', 'type', 'time', 'unlink'],
+  ...[
+    'zadd',
+    'zrem',
+    'zcard',
+    'zcount',
+    'zscore',
+    'zmscore',
+    'zrange',
+    'zrangebyscore',
+    'zrevrangebyscore',
+    'zscan',
+  ],
+  ...['hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
+];
+
+/** `redis.acl_check_cmd` (Redis 7.0) needs no right but that of EVAL. It cannot judge what a server does not know. */
+const FIND_MISSING = `
+local missing = {}
+for _, right in ipairs(ARGV) do
+  local command, subcommand = string.match(right, '^([^|]+)|?(.*)$')
+  local words = subcommand == '' and { command } or { command, subcommand }
+  local is_known, is_granted = pcall(redis.acl_check_cmd, unpack(words))
+  if is_known and not is_granted then missing[#missing + 1] = right end
+end
+return missing
+`;
+
+/** Which rights scripts lack on a server; none where it cannot be asked. */
+export async function missingRights(client: Redis, timeoutMs: number): Promise<string[]> {
+  try {
+    return (await withDeadline(client.call('eval', FIND_MISSING, 0, ...SCRIPTED), timeoutMs)) as string[];
+  } catch {
+    return [];
+  }
+}

@@ -1,0 +1,181 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { systemClock } from '../../../src/clock.js';
+import type { JwtctlError } from '../../../src/domain/errors.js';
+import { openLiveVerifier } from '../../../src/verify/live-verifier.js';
+import { announced } from '../../support/announcements.js';
+import { openContext } from '../../support/opened-context.js';
+import { startRedisCluster } from '../../support/servers.js';
+import { openStores, type Stores } from '../../support/stores.js';
+import { entryAt, redisCli } from './registry-under-test.js';
+
+/** The least list of docs/redis-acl.md. */
+const NEEDED = [
+  ...['client|tracking', 'cluster|slots', 'cluster|shards', 'cluster|nodes', 'cluster|getkeysinslot'],
+  ...['info', 'dbsize', 'eval', 'evalsha'],
+  ...['exists', 'expiretime', 'expire', 'expireat', 'ttl', 'type', 'time', 'unlink'],
+  ...['zadd', 'zrem', 'zcard', 'zcount', 'zscore', 'zmscore', 'zrange', 'zrangebyscore', 'zrevrangebyscore'],
+  ...['zscan', 'hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
+];
+/** Without these everything works, and a figure or a confirmation is missing. */
+const OPTIONAL = ['ping', 'readonly', 'wait', 'memory|usage'];
+const RIGHTS = [...NEEDED, ...OPTIONAL];
+
+let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
+let stores: Stores;
+let prefix = '';
+let run = 0;
+beforeAll(async () => {
+  cluster = await startRedisCluster({ masters: 3, replicasPerMaster: 1 });
+  stores = await openStores('MariaDB and a Redis Cluster', {
+    JWTCTL_REDIS_NODES: cluster.nodes.map(({ node }) => node).join(','),
+    JWTCTL_REDIS_USERNAME: 'jwtctl',
+    JWTCTL_REDIS_PASSWORD: 'pw',
+    JWTCTL_REGISTRY_MAX_PER_SUBJECT: '3',
+  });
+  prefix = String(stores.env.JWTCTL_REDIS_PREFIX);
+  await stores.json('keys', 'generate');
+});
+beforeEach(() => grant(RIGHTS));
+afterAll(async () => {
+  await stores?.close();
+  await cluster?.stop();
+});
+
+async function grant(rights: readonly string[]): Promise<void> {
+  const rules = [`~${prefix}:*`, 'resetchannels', '-@all', ...rights.map((right) => `+${right}`)];
+  for (const { node } of cluster.nodes) {
+    await redisCli(node, 'ACL', 'SETUSER', 'jwtctl', 'reset', 'on', '>pw', ...rules);
+    // A server that knows a script needs no EVAL for it.
+    await redisCli(node, 'SCRIPT', 'FLUSH');
+  }
+}
+
+/** What each command of a day says, one after the other. */
+async function* story(): AsyncGenerator<{ words: string; exitCode: number; text: string }> {
+  run += 1;
+  const [sub, other] = [`alice-${run}`, `bob-${run}`];
+  const tell = async (...words: Parameters<Stores['run']>) => {
+    const { exitCode, stdout, stderr } = await stores.run(...words);
+    return { words: words.slice(0, 3).join(' '), exitCode, text: stdout + stderr, stdout };
+  };
+  for (const name of [sub, other]) yield tell('users', 'add', name);
+  const subjects = join(stores.home, 'subjects.txt');
+  writeFileSync(subjects, `${`${sub}\n`.repeat(5)}${other}\n`);
+  yield tell('token', 'issue', '--sub', sub, '--label', 'one');
+  yield tell('token', 'issue', '--sub-file', subjects, '--label', 'many');
+  const issued = await tell('token', 'issue', '--sub', other, '--label', 'phone');
+  yield issued;
+  const token = issued.stdout.trim();
+  yield tell('token', 'verify', '-', { stdin: token });
+  yield verifyLive(token);
+  yield fillOneSubject();
+  yield tell('token', 'list', '--sub', other);
+  yield tell('token', 'register', '-', { stdin: token });
+  yield tell('users', 'disable', other);
+  yield tell('users', 'enable', other);
+  yield tell('keys', 'list');
+  yield tell('cache', 'nodes');
+  yield tell('cache', 'inspect', '--deep', '--top', '3');
+  yield tell('cache', 'inspect', '--sub', sub);
+  yield tell('cache', 'get', '--sub', other, '--jti', jtiOf(token));
+  yield tell('cache', 'snapshot', `snapshot-${run}`);
+  yield tell('cache', 'flush', '--sub', sub, '--manifest', `flushed-${run}`, '--yes');
+  yield tell('cache', 'restore', `flushed-${run}`);
+  yield tell('cache', 'flush', '--all', '--yes');
+  yield tell('cache', 'restore', `snapshot-${run}`);
+  yield tell('cache', 'reconcile');
+  yield tell('keys', 'usage');
+  yield tell('token', 'revoke', '--sub', sub, '--all');
+  yield tell('users', 'remove', other);
+  yield tell('cache', 'flush', '--all', '--yes');
+}
+
+function jtiOf(token: string): string {
+  return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti;
+}
+
+/** With a near cache, until the server has been asked whether it still tells of changes. */
+async function verifyLive(token: string) {
+  const context = await openContext({ ...stores, clock: systemClock });
+  const warnings: string[] = [];
+  const tell = (exitCode: number) => ({ words: 'a verifier', exitCode, text: warnings.join('\n') });
+  try {
+    const verifier = await openLiveVerifier(context, {
+      nearCache: true,
+      warn: (text) => warnings.push(text),
+    });
+    const begun = Date.now();
+    // A heartbeat comes each 250 ms, and so does its refusal.
+    await vi.waitFor(async () => {
+      await verifier.verify(token);
+      if (warnings.length === 0 && Date.now() < begun + 600) throw new Error('Nothing was said so far.');
+    });
+    await verifier.close();
+    return tell(0);
+  } catch (error) {
+    warnings.push(textOf(error));
+    return tell(4);
+  } finally {
+    await context.dispose();
+  }
+}
+
+/** A heartbeat of a verifier, and more entries of one subject than a script returns at once. */
+async function fillOneSubject() {
+  const context = await openContext({ ...stores, clock: systemClock });
+  const tell = (exitCode: number, text = '') => ({ words: 'the registry', exitCode, text });
+  try {
+    const registry = await context.registry();
+    const now = context.clock.now();
+    await registry.announce(announced(`verifier-${run}`, now));
+    await registry.withdraw(`verifier-${run}`);
+    const entries = Array.from({ length: 2_100 }, (_, index) => entryAt(now, `jti-${index}`));
+    const errors = await registry.registerMany(
+      entries.map((entry) => ({ sub: `crowd-${run}`, entry, now, label: `label of ${entry.jti}` })),
+    );
+    for (const error of errors) if (error !== null) throw error;
+    await registry.list(`crowd-${run}`, now);
+    return tell(0);
+  } catch (error) {
+    return tell(4, textOf(error));
+  } finally {
+    await context.dispose();
+  }
+}
+
+function textOf(error: unknown): string {
+  const { message, hint } = error as JwtctlError;
+  return `${message} ${hint}`;
+}
+
+test('the whole story runs under the list', async () => {
+  for await (const { words, exitCode, text } of story()) {
+    expect({ words, exitCode }, text).toEqual({ words, exitCode: 0 });
+    expect(text).not.toMatch(/permit|answered|near cache is off/);
+  }
+});
+
+test.each(NEEDED)('without %s a message names it', async (right) => {
+  await grant(RIGHTS.filter((one) => one !== right));
+  const name = new RegExp(`(?<![\\w|])${right.replace('|', '\\|')}(?![\\w|])`);
+  const said: string[] = [];
+  for await (const { words, exitCode, text } of story()) {
+    if (exitCode !== 0 || /permit|near cache is off/.test(text)) said.push(`${words}: ${exitCode} ${text}`);
+    if (said.some((one) => name.test(one))) break;
+  }
+
+  expect(said.at(-1) ?? 'nothing was said').toMatch(name);
+  // It would grant RESET and FAILOVER.
+  expect(said.join('\n')).not.toMatch(/\+(cluster|client|memory)(?!\|)/);
+  expect(said.join('\n')).not.toContain('bug');
+});
+
+test('without the rights that are optional everything else works', async () => {
+  await grant(NEEDED);
+  for await (const { words, exitCode, text } of story()) {
+    expect({ words, exitCode }, text).toEqual({ words, exitCode: 0 });
+    expect(text).not.toMatch(/permit|answered|near cache is off/);
+  }
+});
