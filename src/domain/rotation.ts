@@ -156,9 +156,12 @@ function lacking(fleet: Fleet, key: SigningKey | undefined): VerifierAnnouncemen
   return key === undefined ? [...fleet.verifiers] : withoutKey(fleet, key.kid);
 }
 
-/** Oldest first: the order in which pending keys come to sign. */
+/**
+ * Oldest first: the order in which pending keys come to sign. Keys of one second stay in the order of the snapshot, which
+ * is the order in which they were added.
+ */
 export function byAge(a: SigningKey, b: SigningKey): number {
-  return a.createdAt - b.createdAt || a.id - b.id;
+  return a.createdAt - b.createdAt;
 }
 
 function isOver(key: SigningKey, now: number): boolean {

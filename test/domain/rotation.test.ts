@@ -120,9 +120,9 @@ describe('without force', () => {
   });
 
   test('of pending keys of one second the one that was added first signs next', () => {
-    const first = signingKey({ kid: 'z', state: 'pending', createdAt: NOW - DAY });
-    const second = signingKey({ kid: 'a', state: 'pending', createdAt: NOW - DAY });
-    expect(planRotation([due, second, first], POLICY, NOW)).toMatchObject({ active: 'z', pending: 'a' });
+    const first = signingKey({ id: 9, kid: 'z', state: 'pending', createdAt: NOW - DAY });
+    const second = signingKey({ id: 8, kid: 'a', state: 'pending', createdAt: NOW - DAY });
+    expect(planRotation([due, first, second], POLICY, NOW)).toMatchObject({ active: 'z', pending: 'a' });
   });
 
   test('where nothing signs there is nothing to wait for', () => {
