@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { describe, expect, test } from 'vitest';
+import { freePort } from '../../support/free-port.js';
 import { startRedis, startRedisCluster } from '../../support/servers.js';
 import {
   crowd,
@@ -191,12 +191,3 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
     await certificates.stop();
   }
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-}
