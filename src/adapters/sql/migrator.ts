@@ -1,6 +1,7 @@
 import { type Kysely, Migrator, sql } from 'kysely';
 import { JwtctlError } from '../../domain/errors.js';
 import type { SchemaStatus } from '../../domain/schema-status.js';
+import { isDuplicateKey } from './conflicts.js';
 import { type Engine, migrationsFor } from './migrations/index.js';
 import type { Schema } from './schema.js';
 
@@ -19,10 +20,36 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
   if (before.unknown.length > 0) throw newerSchema(before.unknown);
   assertInOrder(before);
   const { error, results } = await migrator.migrateToLatest();
-  if (error !== undefined) throw error;
+  if (error !== undefined) throw isDoneBesides(error) ? besideAnother(error) : error;
   return (results ?? [])
     .filter((result) => result.status === 'Success')
     .map((result) => result.migrationName);
+}
+
+/**
+ * Whether somebody else has just made what this run was about to make. Of several runs one works at a time, unless the
+ * session is lost that holds the lock: then the next one begins while the first still works.
+ */
+function isDoneBesides(error: unknown): boolean {
+  return isDuplicateKey(error) || DONE_BESIDES.has((error as { errno?: number }).errno ?? 0);
+}
+
+const DONE_BESIDES = new Set([
+  1050, // ER_TABLE_EXISTS_ERROR
+  1060, // ER_DUP_FIELDNAME
+  1061, // ER_DUP_KEYNAME
+  1091, // ER_CANT_DROP_FIELD_OR_KEY
+  1412, // ER_TABLE_DEF_CHANGED
+  1684, // ER_WARN_I_S_SKIPPED_TABLE: its definition is being changed
+]);
+
+function besideAnother(cause: unknown): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_MIGRATION_CONFLICT',
+    'Another `jwtctl db migrate` is changing the tables of this database.',
+    { hint: 'Wait until it has ended, then run `jwtctl db migrate` again: it does what is left.', cause },
+  );
 }
 
 export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<SchemaStatus> {
