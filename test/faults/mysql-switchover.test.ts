@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { keyspace } from '../../src/adapters/redis/keyspace.js';
 import { systemClock } from '../../src/clock.js';
 import { JwtctlError } from '../../src/domain/errors.js';
@@ -9,6 +9,9 @@ import { openContext } from '../support/opened-context.js';
 import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicated-mysql.js';
 import { openStores, type Stores } from '../support/stores.js';
 import { type SwitchingProxy, startSwitchingProxy } from '../support/switching-proxy.js';
+
+// Two servers are started for each.
+vi.setConfig({ testTimeout: 120_000 });
 
 let mysql: ReplicatedMysql;
 let proxy: SwitchingProxy;

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import type { Issuer } from '../../src/domain/issuance.js';
@@ -9,6 +9,9 @@ import { cli } from '../support/cli.js';
 import { backUp, type DatabaseBackup } from '../support/database-backup.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
+
+// Each tells a story of many commands.
+vi.setConfig({ testTimeout: 120_000 });
 
 let stores: Stores;
 let warnings: string[];
