@@ -197,7 +197,7 @@ const purge: Action<{ olderThan?: number }, []> = async (
       `Remove ${counted(purgeable.length, 'retired key')}? Their kids and their material can then be used again.`,
     );
   }
-  return { view: purgeReport(await purgeKeys(ports, purgeable), false) };
+  return { view: purgeReport(await purgeKeys(ports, purgeable, lifetimePolicy(context.settings)), false) };
 };
 
 const retire: Action<{ force?: true }, [string]> = async (

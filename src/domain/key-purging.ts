@@ -1,4 +1,6 @@
-import type { Clock, Database } from './ports.js';
+import type { Clock, Database, Stores } from './ports.js';
+import { eventExpiry } from './revocation.js';
+import type { LifetimePolicy } from './rotation.js';
 import type { SigningKey } from './signing-key.js';
 
 /**
@@ -18,24 +20,46 @@ export async function findPurgeable(
 }
 
 /**
- * Removes the rows of these keys, as far as they are retired. From then on their kids and their material can come back.
+ * Removes the rows of these keys, as far as they are retired. From then on their kids and their material can come back, but
+ * no token that was signed before: where one may still live, the security log revokes all tokens under the kid.
  *
  * @returns the keys whose rows this run removed
  */
 export async function purgeKeys(
   { database, clock, actor }: { database: Database; clock: Clock; actor: string },
   purgeable: readonly SigningKey[],
+  policy: LifetimePolicy,
 ): Promise<SigningKey[]> {
   const purged: SigningKey[] = [];
   for (const key of purgeable) {
-    const isPurged = await database.transaction(async ({ keys, auditLog }) => {
+    const isPurged = await database.transaction(async (stores) => {
+      const at = clock.now();
       // Another run was first.
-      if (!(await keys.removeRetired(key.kid))) return false;
+      if (!(await stores.keys.removeRetired(key.kid))) return false;
+      if (!hasOutlivedItsTokens(key, at)) await revokeUnder(key, stores, policy, at);
       const row = { actor, action: 'keys.purge', target: key.kid, outcome: 'removed', reason: null };
-      await auditLog.append({ ...row, at: clock.now() });
+      await stores.auditLog.append({ ...row, at });
       return true;
     });
     if (isPurged) purged.push(key);
   }
   return purged;
+}
+
+/** Not where it was retired by force, or was pending: tokens from elsewhere may have been registered under it. */
+function hasOutlivedItsTokens({ verifyUntil }: SigningKey, now: number): boolean {
+  return verifyUntil !== null && verifyUntil <= now;
+}
+
+async function revokeUnder(
+  key: SigningKey,
+  { keys, securityLog }: Stores,
+  policy: LifetimePolicy,
+  at: number,
+): Promise<void> {
+  const others = (await keys.snapshot()).keys;
+  await securityLog.append({
+    ...{ type: 'kid_revoked', kid: key.kid, issuedBefore: at, reason: 'The key was purged.', at },
+    expiresAt: eventExpiry([key, ...others], policy, at),
+  });
 }

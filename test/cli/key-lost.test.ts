@@ -54,3 +54,25 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
     expect(anomalies.unknownKid).toBe(0);
   });
 });
+
+test.each(BACKENDS)('a key that was purged brings none of its tokens back, on %s', async (backend) => {
+  const stores = await openStores(backend);
+  try {
+    await stores.json('keys', 'generate', '--kid', 'old');
+    const file = join(stores.home, 'old.pem');
+    await stores.json('keys', 'export', '--kid', 'old', '--pem', '--private', '--out', file, '--yes');
+    const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
+    await stores.json('keys', 'rotate', '--now');
+    await stores.json('keys', 'retire', 'old', '--force');
+    await stores.json('keys', 'purge', '--yes');
+    await stores.json('keys', 'import', '--pem', file, '--kid', 'old');
+
+    const { exitCode, stdout } = await stores.run('token', 'verify', token, '--json');
+    expect({ exitCode, code: JSON.parse(stdout).error?.code }).toEqual({
+      exitCode: 1,
+      code: 'ERR_TOKEN_REVOKED',
+    });
+  } finally {
+    await stores.close();
+  }
+});

@@ -28,7 +28,7 @@ afterEach(() => service.close());
 const retire = (kid: string) =>
   retireKey(service.ports, { kid, force: false, dryRun: false, clockToleranceSeconds: 0 });
 const purge = async (olderThanSeconds: number) => {
-  const purged = await purgeKeys(service.ports, await findPurgeable(service.ports, olderThanSeconds));
+  const purged = await purgeKeys(service.ports, await findPurgeable(service.ports, olderThanSeconds), POLICY);
   return purged.map(({ kid }) => kid);
 };
 const kids = async () => (await service.database.keys.snapshot()).keys.map(({ kid }) => kid);
@@ -70,7 +70,7 @@ describe('purge', () => {
     await purge(DAY);
     const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
     await generateKeys(service.ports, { ...options, kid: 'older' });
-    expect((await purgeKeys(service.ports, purgeable)).map(({ kid }) => kid)).toEqual(['newer']);
+    expect((await purgeKeys(service.ports, purgeable, POLICY)).map(({ kid }) => kid)).toEqual(['newer']);
     expect(await kids()).toContain('older');
   });
 });

@@ -170,7 +170,7 @@ describe('entries under a key that verifies nothing any more', () => {
     await haunt('bob', { jti: 'b', keyId: retired });
     await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
 
-    await purgeKeys(service.ports, await findPurgeable(service.ports));
+    await purgeKeys(service.ports, await findPurgeable(service.ports), POLICY);
     await haunt('alice', { jti: 'a', keyId: retired });
     await haunt('alice', { jti: 'never', keyId: 9_999 });
     await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
