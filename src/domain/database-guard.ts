@@ -10,7 +10,6 @@ import {
 } from './high-water-marks.js';
 import type { MacKeySource } from './mark-recording.js';
 import type { Clock, Database } from './ports.js';
-import { ifReachable } from './reachability.js';
 
 /** How long a server may take to show what another one has committed, in milliseconds, and how often it is asked. */
 const PATIENCE_MS = 2_000;
@@ -45,14 +44,13 @@ export class DatabaseGuard {
    * One command to Redis; the database is asked only where the marks are others than before.
    *
    * @returns the revision of the key store that it has come to at least
-   * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); what the database throws
+   * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); what the stores throw
    */
   async assertCurrent(): Promise<number> {
     const { marks, database } = this.#ports;
     if (marks === null) return 0;
-    // Where Redis is away nothing can be compared, and nothing can be registered either.
-    const stored = await ifReachable(() => marks.read(), null);
-    if (stored === null || isSame(stored, this.#judged)) return this.#revision;
+    const stored = await marks.read();
+    if (isSame(stored, this.#judged)) return this.#revision;
     const mark = await this.#believed(stored);
     if (mark !== null && (await isBehind(database, mark)) && !(await this.#catchesUp(mark))) throw behind();
     let { revision } = await database.heads();
