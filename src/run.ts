@@ -123,12 +123,16 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
       name === '-'
         ? readStdin(io, signal, maxBytes)
         : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    readKey: async (name, flag, maxBytes) => {
+      if (name === '-') return readStdin(io, signal, maxBytes);
+      const [{ isInherited }, { readKeyFile }] = await importFileReaders();
+      const file = resolve(io.cwd, name.replace(/^@/, ''));
+      if (isInherited(file)) return readNamed(file, io, signal, maxBytes);
+      return readKeyFile(file, { setting: flag, warn: caution }, maxBytes);
+    },
     readSecret: async (name, flag) => {
       if (name === '-') return withoutNewline(await readStdin(io, signal, MAX_SECRET_BYTES));
-      const [{ isInherited }, { readSecretFile }] = await Promise.all([
-        import('./judged-file.js'),
-        import('./config/named-files.js'),
-      ]);
+      const [{ isInherited }, { readSecretFile }] = await importFileReaders();
       const file = resolve(io.cwd, name.replace(/^@/, ''));
       if (isInherited(file)) return withoutNewline(await readNamed(file, io, signal, MAX_SECRET_BYTES));
       return readSecretFile(file, { setting: flag, warn: caution });
@@ -294,6 +298,11 @@ function passphraseNeeded(what: string): JwtctlError {
   return new JwtctlError('usage', 'ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
     hint: 'Pass --passphrase-file.',
   });
+}
+
+/** Loaded for the few commands that are given a secret. */
+function importFileReaders() {
+  return Promise.all([import('./judged-file.js'), import('./config/named-files.js')]);
 }
 
 /** An interrupt ends the wait for whoever was to write. */

@@ -41,6 +41,14 @@ export interface Invocation {
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
   /**
+   * Reads a private key: from standard input where `name` is `-`, else from a file, which is judged like any other with a
+   * secret.
+   *
+   * @param flag what named the file, for messages
+   * @throws JwtctlError (usage) as `readKeyFile` in `config/named-files.ts`; `ERR_FILE_TOO_LARGE` for standard input
+   */
+  readKey(name: string, flag: string, maxBytes: number): Promise<string>;
+  /**
    * Reads a secret of one line: from standard input where `name` is `-`, else from a file, which is judged like any other
    * with a secret.
    *

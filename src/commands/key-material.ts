@@ -143,12 +143,12 @@ function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
 }
 
 async function readKeys(
-  { readFile, readSecret, askSecret, signal }: Invocation,
+  { readKey, readSecret, askSecret, signal }: Invocation,
   { pem, jwk, passphraseFile }: ImportFlags,
 ): Promise<{ isSet: boolean; keys: FiledKey[] }> {
   const file = pem ?? jwk ?? '';
   const name = file === '-' ? 'standard input' : file;
-  const text = await readFile(file, MAX_KEY_FILE_BYTES);
+  const text = await readKey(file, pem === undefined ? '--jwk' : '--pem', MAX_KEY_FILE_BYTES);
   if (jwk !== undefined) return readPrivateJwks(text, name, signal);
   const askPassphrase = async () =>
     passphraseFile === undefined

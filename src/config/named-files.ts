@@ -53,6 +53,17 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
   return text;
 }
 
+/**
+ * Reads a private key as PEM or JWK. Bytes that are not UTF-8 are replaced: the text around a PEM may have any encoding.
+ *
+ * @throws JwtctlError as {@link readSecretFile}; up to `maxBytes` are accepted
+ */
+export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<string> {
+  const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);
+  if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`);
+  return new TextDecoder().decode(bytes);
+}
+
 /** The keyring file of an embedded store, where no other keyring is set. */
 export function embeddedKeyringFile({ data }: { data: string }): string {
   return `${data}.master-key`;

@@ -404,25 +404,57 @@ describe('keys import', () => {
     for (const flag of ['--pem', '--jwk']) {
       expect(await refusal(shell, 'keys', 'import', flag, large)).toMatchObject({
         exitCode: 2,
-        code: 'ERR_FILE_TOO_LARGE',
+        code: 'ERR_CONFIG_FILE_INVALID',
         text: expect.stringContaining(large),
       });
       expect(await refusal(shell, 'keys', 'import', flag, '/dev/zero')).toMatchObject({
         exitCode: 2,
-        code: 'ERR_FILE_TOO_LARGE',
+        code: 'ERR_CONFIG_FILE_UNSAFE',
       });
       const stdin = '{'.repeat(1_000_001);
       expect(await refusal(shell, 'keys', 'import', flag, '-', { stdin })).toMatchObject({
         exitCode: 2,
         code: 'ERR_FILE_TOO_LARGE',
       });
-      for (const file of ['absent', shell.home, '']) {
-        expect(await refusal(shell, 'keys', 'import', flag, file)).toMatchObject({
-          exitCode: 2,
-          code: 'ERR_FILE_UNREADABLE',
-        });
+      for (const [file, code] of [
+        ['absent', 'ERR_CONFIG_FILE_MISSING'],
+        [shell.home, 'ERR_CONFIG_FILE_UNREADABLE'],
+        ['', 'ERR_CONFIG_FILE_UNREADABLE'],
+      ] as const) {
+        expect(await refusal(shell, 'keys', 'import', flag, file)).toMatchObject({ exitCode: 2, code });
       }
     }
+  });
+
+  test('refuses a key file that others can write, and warns about one that they can read', async () => {
+    const files = [
+      ['--pem', writeKeyFile(shell.home, 'key.pem', pem(0))],
+      ['--jwk', writeKeyFile(shell.home, 'key.jwk', JSON.stringify(jwk(1)))],
+    ] as const;
+    for (const [flag, file] of files) {
+      chmodSync(file, 0o622);
+      expect(await refusal(shell, 'keys', 'import', flag, file)).toMatchObject({
+        exitCode: 2,
+        code: 'ERR_CONFIG_FILE_UNSAFE',
+        text: expect.stringContaining(flag),
+      });
+      chmodSync(file, 0o644);
+      expect(await shell.run('keys', 'import', flag, file)).toMatchObject({
+        exitCode: 0,
+        stderr: expect.stringContaining(`chmod 600 ${file}`),
+      });
+    }
+    expect(await shell.json('keys', 'list')).toHaveLength(2);
+  });
+
+  test('takes a key from a pipe of the shell', async () => {
+    const command = `printf %s "$KEY" | "$@" --pem /dev/stdin`;
+    const words = [process.execPath, BIN, 'keys', 'import', '--kid', 'k1', '--json'];
+    const ended = await spawnProgram('/bin/sh', ['-c', command, 'sh', ...words], {
+      env: { ...shell.env, KEY: pem(0) },
+    });
+    expect({ exitCode: ended.exitCode, stderr: ended.stderr }).toMatchObject({ exitCode: 0 });
+    expect(ended.json()).toMatchObject({ kid: 'k1' });
   });
 });
 
