@@ -52,6 +52,8 @@ export class RedisConnection {
   readonly #nodeErrors = new Map<string, unknown>();
   /** By the server's name: one for all ways that lead to it. */
   readonly #breakers = new Map<string, Breaker>();
+  /** Whether it is worth opening. */
+  readonly #opener = new Breaker();
   #losses = 0;
   #client: Cluster | Redis | null = null;
   #opening: Promise<void> | null = null;
@@ -78,9 +80,21 @@ export class RedisConnection {
   /** Opens what is not open. */
   ready(): Promise<void> {
     if (this.#client !== null) return Promise.resolve();
-    this.#opening ??= this.#open().finally(() => {
-      this.#opening = null;
-    });
+    const refusal = this.#isClosed ? null : this.#opener.refusal(() => this.#openOnce());
+    return refusal === null ? this.#openOnce() : Promise.reject(refusal);
+  }
+
+  #openOnce(): Promise<void> {
+    const begunAt = Date.now();
+    this.#opening ??= this.#open()
+      .catch((error) => {
+        // Who asks next is not to wait for as long again.
+        if (Date.now() - begunAt >= this.timeoutMs / 2) this.#opener.failed(error);
+        throw error;
+      })
+      .finally(() => {
+        this.#opening = null;
+      });
     return this.#opening;
   }
 
