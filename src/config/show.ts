@@ -5,6 +5,7 @@ import type { ConfigFile } from './files.js';
 import { isSensitive } from './layers.js';
 import { type Config, type ConfigSources, readConfig } from './load.js';
 import { originText } from './origin.js';
+import { plaintextWarnings } from './plaintext.js';
 import { SETTINGS, type Setting, type SettingPath, type Settings } from './settings.js';
 import { formatValue, jsonValue } from './values.js';
 
@@ -45,7 +46,11 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
   const { settings, storeNotice, files } = config;
   // A store that seems to be missing may only have failed to be read.
   const stores = problems.length === 0 ? incompleteStores(settings) : null;
-  const warnings = [...(storeNotice === null ? [] : [storeNotice]), ...config.warnings];
+  const warnings = [
+    ...(storeNotice === null ? [] : [storeNotice]),
+    ...config.warnings,
+    ...plaintextWarnings(settings),
+  ];
   const faults = await namedFileFaults(settings, (text) => warnings.push(text));
   return {
     problems: [...problems, ...(stores === null ? [] : [stores]), ...faults],

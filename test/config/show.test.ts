@@ -1,6 +1,6 @@
 import { chmodSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { SETTINGS } from '../../src/config/settings.js';
+import { SETTINGS, type SettingsInput } from '../../src/config/settings.js';
 import { showConfig, validateConfig } from '../../src/config/show.js';
 import { Workspace } from './workspace.js';
 
@@ -123,6 +123,44 @@ describe('validating the configuration', () => {
     ]);
     chmodSync(ca, 0o644);
     expect(await validateConfig(space.sources({ argument }))).toMatchObject({ problems: [], warnings: [] });
+  });
+
+  it.each([
+    ['MySQL at db.example.com:3307 is', { mysql: { url: 'mysql://a:b@db.example.com:3307/c' } }],
+    ['MySQL at [2001:db8::1] is', { mysql: { url: 'mysql://a@[2001:db8::1]/c' } }],
+    ['MySQL at 127.0.0.1.example.com is', { mysql: { url: 'mysql://a@127.0.0.1.example.com/c' } }],
+    ['MySQL at localhost.example.com is', { mysql: { url: 'mysql://a@localhost.example.com/c' } }],
+    ['MySQL at 0.0.0.0 is', { mysql: { url: 'mysql://a@0.0.0.0/c' } }],
+    ['Redis at b:6379 is', { redis: { nodes: '127.0.0.1,b', password: 'x' } }],
+    ['Redis at c:2 is', { redis: { nodes: '[::1]', natMap: { 'a:1': 'c:2' }, password: 'x' } }],
+  ])('warns that %s reached without TLS', async (subject, { mysql, redis }: SettingsInput) => {
+    const argument = {
+      mysql: { url: 'mysql://a@127.0.0.1/c', ...mysql },
+      redis: { nodes: '127.0.0.1', ...redis },
+    };
+    expect(await validateConfig(new Workspace().sources({ argument }))).toMatchObject({
+      problems: [],
+      warnings: [expect.stringContaining(`${subject} reached without TLS`)],
+    });
+    const tls = { enabled: true };
+    const overTls = { mysql: { ...argument.mysql, tls }, redis: { ...argument.redis, tls } };
+    const { warnings } = await validateConfig(new Workspace().sources({ argument: overTls }));
+    expect(warnings).toEqual([]);
+  });
+
+  it.each(['127.0.0.1', '127.8.9.10', '[::1]', '[::ffff:127.0.0.1]', 'LOCALHOST'])(
+    'warns of nothing where the stores are on %s without TLS',
+    async (host) => {
+      const argument = { mysql: { url: `mysql://a:b@${host}/c` }, redis: { nodes: host, password: 'x' } };
+      const verdict = await validateConfig(new Workspace().sources({ argument }));
+      expect(verdict).toMatchObject({ problems: [], warnings: [] });
+    },
+  );
+
+  it('does not warn of a Redis without a password', async () => {
+    const argument = { mysql: { url: 'mysql://a@localhost/c' }, redis: { nodes: 'elsewhere' } };
+    const verdict = await validateConfig(new Workspace().sources({ argument }));
+    expect(verdict).toMatchObject({ problems: [], warnings: [] });
   });
 
   it('judges the keyring file beside the embedded store, once it is there', async () => {

@@ -1,0 +1,34 @@
+import { BlockList, isIPv4, isIPv6 } from 'node:net';
+import { formatHostPort } from './addresses.js';
+import { isTlsConfigured } from './credentials.js';
+import type { Settings } from './settings.js';
+
+/** Warnings about passwords that a network could read, because a store elsewhere than on this host is reached without TLS. */
+export function plaintextWarnings({ mysql, redis }: Settings): string[] {
+  const warnings: string[] = [];
+  if (mysql.url !== null && !isTlsConfigured(mysql.tls)) {
+    const { hostname, host } = new URL(mysql.url);
+    if (!isLoopback(hostname.replace(/^\[|\]$/g, ''))) warnings.push(warning('MySQL', host, 'mysql'));
+  }
+  const hasPassword = redis.password !== null || redis.passwordFile !== null;
+  if (hasPassword && !isTlsConfigured(redis.tls)) {
+    const reached = [...(redis.nodes ?? []), ...Object.values(redis.natMap ?? {})];
+    const elsewhere = reached.find(({ host }) => !isLoopback(host));
+    if (elsewhere !== undefined) warnings.push(warning('Redis', formatHostPort(elsewhere), 'redis'));
+  }
+  return warnings;
+}
+
+function warning(store: string, where: string, group: 'mysql' | 'redis'): string {
+  return `${store} at ${where} is reached without TLS: whoever answers there gets the password. Set ${group}.tls.ca, or ${group}.tls.enabled for the system's CAs.`;
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  if (isIPv4(host)) return LOOPBACK.check(host, 'ipv4');
+  if (isIPv6(host)) return LOOPBACK.check(host, 'ipv6');
+  return host.toLowerCase() === 'localhost';
+}
