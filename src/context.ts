@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
@@ -28,8 +28,10 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from './domain/ports.js';
+import { fileNameShown } from './domain/prose.js';
 import type { RecoveryPorts } from './domain/recovery.js';
 import type { SchemaStatus } from './domain/schema-status.js';
+import { judge } from './judged-file.js';
 import { login } from './login.js';
 
 /**
@@ -135,6 +137,7 @@ export function createContext(options: ContextOptions): Context {
         throw unusableFolder(dirname(settings.data), error);
       });
     }
+    await assertSafeStore(settings.data);
     notice(
       `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
     );
@@ -363,6 +366,35 @@ function noStore(file: string): JwtctlError {
     'ERR_NO_STORE',
     `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
     { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
+  );
+}
+
+/**
+ * Refuses a store that somebody besides the account and root could change: it says who may sign in. SQLite takes over what
+ * it finds in the other files, which lie beside the file that a link leads to.
+ */
+async function assertSafeStore(data: string): Promise<void> {
+  const target = await realpath(data).catch(() => data);
+  for (const file of [data, ...['-wal', '-shm', '-journal'].map((suffix) => `${target}${suffix}`)]) {
+    const fault = await judge(file).catch((error) => {
+      throw unusableFile(file, error);
+    });
+    if (fault === null) continue;
+    throw new JwtctlError(
+      'usage',
+      'ERR_CONFIG_FILE_UNSAFE',
+      `The file ${fileNameShown(file)} (data) cannot be trusted: ${fault.reason}.`,
+      { hint: fault.remedy, details: { file: fileNameShown(file), setting: 'data' } },
+    );
+  }
+}
+
+function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_DATA_FILE_UNAVAILABLE',
+    `The file ${fileNameShown(file)} cannot be used (${error.code}).`,
+    { hint: 'Point `data` (JWTCTL_DATA) to a file that may be read and written.', cause: error },
   );
 }
 

@@ -51,6 +51,22 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
   return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
 }
 
+/**
+ * Judges like {@link readJudged} who could change a file, without opening it; of one that is not there yet, its folders.
+ *
+ * For files that are opened elsewhere, by their name. Nobody else can replace one meanwhile: who could would have been a
+ * fault.
+ *
+ * @param path absolute
+ */
+export async function judge(path: string): Promise<FileFault | null> {
+  const account = process.geteuid?.();
+  if (account === undefined) return null;
+  const found = await find(resolve(path), account, true);
+  if (found.isSpecial) return special();
+  return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
+}
+
 /** Whether the path names what this process was started with open, such as a pipe of the shell: `<(…)`. */
 export function isInherited(path: string): boolean {
   return /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/.test(path);
@@ -62,10 +78,12 @@ interface Found {
   readonly fault: FileFault | null;
   /** A device, a socket, a pipe: opening some of these has effects, or never ends. */
   readonly isSpecial: boolean;
+  /** Null for a special file, and for one that is not there. */
+  readonly stats: Stats | null;
 }
 
 /** Follows `path` link by link. The first fault on the way counts; a file that is missing is missing all the same. */
-async function find(path: string, account: number): Promise<Found> {
+async function find(path: string, account: number, mayBeMissing = false): Promise<Found> {
   const names = path.split('/');
   let place = '/';
   let stats = await lstat(place);
@@ -81,8 +99,13 @@ async function find(path: string, account: number): Promise<Found> {
     }
     fault ??= folderFault(place, stats, account);
     const next = join(place, name);
-    if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true };
-    stats = await lstat(next);
+    if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true, stats: null };
+    const there = await lstat(next).catch((error) => {
+      if (mayBeMissing && error.code === 'ENOENT') return null;
+      throw error;
+    });
+    if (there === null) return { path: next, fault, isSpecial: false, stats: null };
+    stats = there;
     if (!stats.isSymbolicLink()) {
       place = next;
       continue;
@@ -101,7 +124,7 @@ async function find(path: string, account: number): Promise<Found> {
     names.unshift(...target.split('/'));
   }
   if (stats.isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
-  return { path: place, fault, isSpecial: !stats.isFile() };
+  return { path: place, fault, isSpecial: !stats.isFile(), stats };
 }
 
 async function read(
