@@ -107,7 +107,7 @@ export function createContext(options: ContextOptions): Context {
     if (seconds <= clockTolerance + 1) return;
     const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
     caution(
-      `The clock of this host is ${difference} that of ${store}, more than token.clockTolerance (${clockTolerance} s). Synchronize both clocks.`,
+      `The clock of this host is ${difference} the clock of ${store}, more than token.clockTolerance (${clockTolerance} s). Synchronize both clocks.`,
     );
   };
 
@@ -194,7 +194,7 @@ export function createContext(options: ContextOptions): Context {
       const { recordMarks: record } = await import('./domain/mark-recording.js');
       await record({ database: opened, marks, prefix, macKeys: await markKeys() }, written);
     } catch (error) {
-      trace(`The marks in Redis could not be raised: ${failureText(error)}`);
+      trace(`The marks in Redis could not be updated: ${failureText(error)}`);
     }
   }
 

@@ -114,7 +114,7 @@ async function find(path: string, account: number, mayBeMissing = false): Promis
       `the link ${printable(next)}`,
       stats,
       account,
-      'Make the link anew, with this account.',
+      'Recreate the link with this account.',
     );
     links += 1;
     if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
@@ -160,8 +160,8 @@ async function atMost(handle: FileHandle, length: number): Promise<Buffer> {
 
 function special(): FileFault {
   return {
-    reason: 'it is not a regular file outside /proc, /sys, and /dev',
-    remedy: 'Name a regular file.',
+    reason: 'it is not a regular file, or it is in /proc, /sys, or /dev',
+    remedy: 'Use a regular file in another folder.',
   };
 }
 
@@ -171,23 +171,23 @@ function folderFault(folder: string, stats: Stats, account: number): FileFault |
     `its folder ${name}`,
     stats,
     account,
-    'Move it to a folder of this account or root.',
+    'Move it to a folder that this account or root owns.',
   );
   if (owner !== null || (stats.mode & OTHERS_WRITE) === 0 || (stats.mode & STICKY) !== 0) return owner;
   return {
-    reason: `others can write its folder ${name}`,
-    remedy: `Check what it holds, then move it to a folder that others cannot write, or run \`chmod go-w ${name}\`.`,
+    reason: `other users can write to its folder ${name}`,
+    remedy: `Check its contents, then move it to a folder that other users cannot write to, or run \`chmod go-w ${name}\`.`,
   };
 }
 
 function fileFault(path: string, stats: Stats, account: number): FileFault | null {
   const name = printable(path);
-  const remedy = `Check what it holds, then run \`chown ${account} ${name}\`.`;
+  const remedy = `Check its contents, then run \`chown ${account} ${name}\`.`;
   const owner = ownerFault('it', stats, account, remedy);
   if (owner !== null || (stats.mode & OTHERS_WRITE) === 0) return owner;
   return {
-    reason: 'others can write it',
-    remedy: `Check what it holds, then run \`chmod 600 ${name}\`.`,
+    reason: 'other users can write to it',
+    remedy: `Check its contents, then run \`chmod 600 ${name}\`.`,
   };
 }
 

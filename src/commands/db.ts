@@ -21,10 +21,10 @@ export const defineDb: DefineGroup = (group, run) => {
 
   group
     .command('recover')
-    .option('--reapply', 'record again what was lost: revocations, disabled users, compromised keys')
-    .option('--accept', 'accept the older state: what was revoked since the backup is accepted again')
+    .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
+    .option('--accept', 'accept the older state: revocations since the backup are lost for good')
     .description(
-      'after the database came back from a backup: show what Redis knows beyond it, then re-apply that or accept the older state; exits 3 where something is missing',
+      'after the database was restored from a backup: show the changes that it lost, re-apply them, or accept the older state; exits 3 if changes are missing',
     )
     .addHelpText('after', examples('jwtctl db recover', 'jwtctl db recover --reapply --yes'))
     .action(run(recover));
@@ -70,7 +70,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   { reapply, accept },
 ) => {
   if (reapply && accept) {
-    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'Specify either --reapply or --accept.');
+    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'Specify --reapply or --accept, not both.');
   }
   const context = await open();
   const ports = await context.recovery();
@@ -89,7 +89,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   await confirm(
     reapply
       ? `Record ${events} again?`
-      : `Accept the older state for good? ${events} that ended tokens, users, or keys are given up.`,
+      : `Accept the older state for good? This gives up ${events} that revoked tokens or changed users or keys.`,
   );
   signal.throwIfAborted();
   await settle(ports, losses, reapply ? 'reapplied' : 'accepted');
@@ -101,9 +101,9 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
 };
 
 const NEXT =
-  'Issuing, rotating, and restoring are stopped. Run the command again with --reapply to record this again, or with --accept to give it up.';
+  'Issuing, rotating, and restoring are blocked. Run `jwtctl db recover` with --reapply to record these changes again, or with --accept to give them up.';
 const EMBEDDED =
-  'The embedded store keeps tokens and database in one file: a backup brings back both, and nothing else knows more.';
+  'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
 
 /** Where a key is not there any more its event does. */
 async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
@@ -120,7 +120,7 @@ async function compromiseAgain(context: Context, kids: readonly string[]): Promi
     if (key === null || key.state === 'compromised') continue;
     await compromiseKey(ports, {
       kid,
-      reason: 'compromised before the database came back from a backup',
+      reason: 'compromised before the database was restored from a backup',
       policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
       alg: settings.keys.algorithm,
       bits: settings.keys.bits,
@@ -135,11 +135,11 @@ function unverifiedWarnings({ unverified }: Losses): string[] {
   const { mark, keys, events, unreadable } = unverified;
   const count = events.length + unreadable;
   return [
-    ...(mark || keys ? ['The marks in Redis do not verify under this keyring: they are not gone by.'] : []),
+    ...(mark || keys ? ['The marks in Redis do not verify under this keyring and are ignored.'] : []),
     ...(count === 0
       ? []
       : [
-          `${counted(count, 'event')} in Redis do not verify: a host without the keyring wrote them, or somebody forged them. They are not applied. Revoke by hand what is genuine.`,
+          `${counted(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
         ]),
   ];
 }

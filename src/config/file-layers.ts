@@ -49,7 +49,7 @@ export async function fileLayers(file: FileText, places: Places): Promise<FileLa
     sensitive === undefined || file.readableByOthers === null
       ? []
       : [
-          `${file.path} holds ${sensitive.setting.path}, and others can read it. Run \`${file.readableByOthers}\`.`,
+          `${file.path} holds ${sensitive.setting.path}, and other users can read it. Run \`${file.readableByOthers}\`.`,
         ];
   return { base, profiles, problems, warnings };
 }

@@ -52,7 +52,7 @@ export async function findFiles(search: FileSearch): Promise<FoundFiles> {
     const project = nearestProjectFiles(search.cwd, search.homeDir);
     await take(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
     if (project.length > 1)
-      found.warnings.push(`${project[0]} is used; ${project.slice(1).join(' and ')} beside it is not.`);
+      found.warnings.push(`Using ${project[0]} and ignoring ${project.slice(1).join(' and ')} next to it.`);
   }
   await take(found, 'user', search.userFile);
   await take(found, 'system', search.systemFile);

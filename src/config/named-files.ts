@@ -80,7 +80,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
       'ERR_MASTER_KEY_MISSING',
       `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`,
       {
-        hint: 'Restore it from your copy: without it no private key in the store can be opened.',
+        hint: 'Restore it from your copy. Without it, no private key in the store can be opened.',
         cause: error.cause,
       },
     );
@@ -114,7 +114,7 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
     );
   }
   if (read.readableByOthers !== null) {
-    warn?.(`Others can read the secret in ${name} (${setting}). Run \`${read.readableByOthers}\`.`);
+    warn?.(`Other users can read the secret in ${name} (${setting}). Run \`${read.readableByOthers}\`.`);
   }
   return read;
 }
@@ -135,7 +135,7 @@ function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlEr
     'ERR_CONFIG_FILE_INVALID',
     `The file ${fileNameShown(file)} (${setting}) must hold ${expected}.`,
     {
-      hint: 'Check that the setting names the right file, and what it holds.',
+      hint: 'Check that the setting names the right file, then check its contents.',
       details: { file: fileNameShown(file), setting },
     },
   );
@@ -150,7 +150,7 @@ function unreadable(file: string, setting: string, error: unknown): JwtctlError 
     `The file ${fileNameShown(file)} (${setting}) ${isMissing ? 'does not exist' : `cannot be read (${code})`}.`,
     {
       hint: isMissing
-        ? 'Correct the name, or put the file there.'
+        ? 'Correct the path, or create the file.'
         : 'Give the account that runs jwtctl access to the file.',
       details: { file: fileNameShown(file), setting },
       cause: error,

@@ -51,9 +51,9 @@ function secretForProjectStore(address: SettingPath, secret: SettingPath, origin
   return new JwtctlError(
     'usage',
     'ERR_CONFIG_PROJECT_STORE_SECRET',
-    `${address} comes from the project file ${originText(origins[address])}, and ${secret} from ${originText(origins[secret])}: a secret is never used at an address that a project file sets.`,
+    `${address} comes from the project file ${originText(origins[address])}, but ${secret} comes from ${originText(origins[secret])}. jwtctl does not send secrets to an address that a project file sets.`,
     {
-      hint: `Set ${address} where ${secret} is set. Or, if you trust the file, name it with --config ${file}: it is then the only one that is read.`,
+      hint: `Set ${address} in the same place as ${secret}. If you trust the project file, pass --config ${file}; jwtctl then reads no other file.`,
       details: { settings: [address, secret], file },
     },
   );

@@ -112,7 +112,7 @@ const DECLARATIONS = {
     kind: PREFIX,
     fallback: 'jwt',
     inProjectFile: true,
-    doc: 'What the names of all keys in Redis begin with.',
+    doc: 'The prefix of all key names in Redis.',
   },
   data: {
     kind: path,
@@ -149,7 +149,7 @@ const DECLARATIONS = {
     kind: duration(),
     fallback: '1h',
     inProjectFile: true,
-    doc: 'The lifetime of a token for which none is given.',
+    doc: 'The lifetime of a token if none is given.',
   },
   'token.maxTtl': {
     kind: duration(),

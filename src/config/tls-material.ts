@@ -43,17 +43,22 @@ export function checkTlsMaterial(
     const problem = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key)
       ? 'holds an encrypted private key'
       : 'holds no PEM private key';
-    throw invalid('key', problem, 'Expected is an unencrypted key: -----BEGIN PRIVATE KEY-----.', error);
+    throw invalid(
+      'key',
+      problem,
+      'Use an unencrypted private key in a PEM file (-----BEGIN PRIVATE KEY-----).',
+      error,
+    );
   }
   if (own?.checkPrivateKey(privateKey) === false) {
     throw invalid(
       'key',
-      `holds another key than that of the certificate in ${group}.tls.cert`,
-      `Set ${group}.tls.cert and ${group}.tls.key to a pair.`,
+      `holds a key that does not match the certificate in ${group}.tls.cert`,
+      `Set ${group}.tls.cert and ${group}.tls.key to a matching pair.`,
     );
   }
 }
 
 const CERTIFICATE =
   /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g;
-const CERTIFICATE_HINT = 'Expected is a PEM file: -----BEGIN CERTIFICATE-----.';
+const CERTIFICATE_HINT = 'Use a PEM file (-----BEGIN CERTIFICATE-----).';

@@ -106,9 +106,9 @@ function behind(): JwtctlError {
   return new JwtctlError(
     'state',
     'ERR_DATABASE_BEHIND',
-    'The database lacks changes that were made to it: it came back from a backup, or is an old primary.',
+    'The database lacks earlier changes: it was restored from a backup, or it is an old primary.',
     {
-      hint: 'Run `jwtctl db recover` to see what is missing, then again with --reapply or --accept.',
+      hint: 'Run `jwtctl db recover` to list the missing changes, then run it again with --reapply or --accept.',
     },
   );
 }

@@ -166,7 +166,7 @@ export function enabledUser(user: User | null, sub: string): User {
   }
   if (user.status === 'enabled') return user;
   throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
-    hint: 'Run `jwtctl users enable`; with a table of your own, change the row there.',
+    hint: 'Run `jwtctl users enable`. If your own table holds the users, change the row there.',
   });
 }
 

@@ -223,7 +223,7 @@ function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   if (other === undefined) return;
   throw refusedByState(
     'ERR_KEY_ID_EXISTS',
-    `${key.what} was not imported: the first bits of its thumbprint are those of key ${other}.`,
+    `${key.what} was not imported: its thumbprint begins with the same bits as that of key ${other}.`,
     `Use another key, or run \`jwtctl keys purge\` once key ${other} is retired.`,
   );
 }

@@ -98,8 +98,8 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   if (hasRocaFingerprint(n)) {
     throw keyRefused(
       'ERR_KEY_PRIMES',
-      `${what} has weak primes: the faulty generator of CVE-2017-15361 (ROCA) made them, so that its private half may be found from the public one.`,
-      'Use it nowhere, and take a key that was made by OpenSSL, Node or `jwtctl keys generate`.',
+      `${what} has weak primes from the faulty generator of CVE-2017-15361 (ROCA), so its private key can be computed from its public key.`,
+      'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
     );
   }
   const half = Math.floor(bits / 2);
@@ -110,7 +110,7 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   throw keyRefused(
     'ERR_KEY_PRIMES',
     `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private half may be found from the public one.`,
-    'Use it nowhere, and take a key that was made by OpenSSL, Node or `jwtctl keys generate`.',
+    'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
   );
 }
 

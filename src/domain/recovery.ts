@@ -98,8 +98,10 @@ function withoutKeyring(): JwtctlError {
   return new JwtctlError(
     'state',
     'ERR_MASTER_KEY_MISSING',
-    'What Redis knows cannot be verified: this host has no master keyring.',
-    { hint: 'Run this on a host that has it, or set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy.' },
+    'The marks and events in Redis cannot be verified: this host has no master keyring.',
+    {
+      hint: 'Run this command on a host that has the keyring, or set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy.',
+    },
   );
 }
 

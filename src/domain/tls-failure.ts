@@ -73,8 +73,8 @@ export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsF
     };
   }
   return {
-    message: `${server} closed the TLS connection before the login${isOutdated(tls.cert) ? ': the client certificate is expired or not valid yet' : ''}.`,
-    hint: `It may not accept the client certificate in ${group}.tls.cert.`,
+    message: `${server} closed the TLS connection before the login${isOutdated(tls.cert) ? ': the client certificate has expired or is not valid yet' : ''}.`,
+    hint: `Check that the server accepts the client certificate in ${group}.tls.cert.`,
   };
 }
 
@@ -98,7 +98,7 @@ function describeOther(code: string, { server, group }: TlsPeer): TlsFailure | n
   if (!/^(ERR_SSL_|ERR_TLS_|ERR_OSSL_|CERT_|CRL_)/.test(code) && !OTHER_VERIFICATION_FAILURES.has(code))
     return null;
   return {
-    message: `No TLS connection to ${server} (${code}).`,
+    message: `The TLS connection to ${server} failed (${code}).`,
     hint: `Check the ${group}.tls settings, and the certificate and TLS versions of the server.`,
   };
 }
@@ -120,7 +120,7 @@ const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
   CERTIFICATE_EXPIRED: 'it has expired or is not valid yet',
   CERTIFICATE_REVOKED: 'it has been revoked',
   BAD_CERTIFICATE: 'it cannot be verified',
-  UNSUPPORTED_CERTIFICATE: 'it is not for clients',
+  UNSUPPORTED_CERTIFICATE: 'it is not a client certificate',
   CERTIFICATE_UNKNOWN: 'it cannot be verified',
 };
 

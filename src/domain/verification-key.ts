@@ -29,9 +29,9 @@ export function publicKeyOf(key: VerificationKey): KeyObject | string {
   const { jwk } = key;
   if (typeof jwk !== 'object' || jwk === null) return 'it has no JWK';
   if (jwk.kty !== 'RSA') return 'the kty of its JWK is not RSA';
-  if (jwk.kid !== undefined && jwk.kid !== key.kid) return 'its JWK has another kid';
+  if (jwk.kid !== undefined && jwk.kid !== key.kid) return 'its JWK has a different kid';
   if (jwk.use !== undefined && jwk.use !== 'sig') return 'the use of its JWK is not sig';
-  if (jwk.alg !== undefined && jwk.alg !== key.alg) return 'its JWK has another alg';
+  if (jwk.alg !== undefined && jwk.alg !== key.alg) return 'its JWK has a different alg';
   if (jwk.key_ops !== undefined && !(Array.isArray(jwk.key_ops) && jwk.key_ops.includes('verify')))
     return 'the key_ops of its JWK do not include verify';
   return materialOf(jwk.n, jwk.e);
@@ -55,7 +55,7 @@ function toPublicKey(n: string, e: string): KeyObject | string {
   try {
     return createPublicKey({ key: { kty: 'RSA', n, e }, format: 'jwk' });
   } catch {
-    return 'its n and e are no RSA key';
+    return 'its n and e do not form an RSA key';
   }
 }
 

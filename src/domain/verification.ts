@@ -81,8 +81,7 @@ export async function checkJws<Key extends VerificationKey>(
     return refuse('ERR_ALG_NOT_ALLOWED', `The alg of the JOSE Header is not one that a key here can have.`);
   }
   const { kid } = header;
-  if (!isForeignKid(kid))
-    return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header names no kid that a key can have.');
+  if (!isForeignKid(kid)) return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header has no valid kid.');
 
   const key = await ports.findKey(kid);
   // Of another key's name nothing is shown: whoever sent the token wrote it.
@@ -93,7 +92,7 @@ export async function checkJws<Key extends VerificationKey>(
   if (!anyState && !isTrusted(key.state))
     return refuse(
       'ERR_KEY_NOT_TRUSTED',
-      `${name} is ${isKeyState(key.state) ? key.state : 'in no known state'}.`,
+      `${name} is ${isKeyState(key.state) ? key.state : 'in an unknown state'}.`,
     );
   const publicKey = publicKeyOf(key);
   if (typeof publicKey === 'string')
@@ -102,7 +101,7 @@ export async function checkJws<Key extends VerificationKey>(
   if (header.alg !== key.alg)
     return refuse('ERR_ALG_NOT_ALLOWED', `${name} signs with ${key.alg}, not with ${header.alg}.`);
   if (!(await checkSignature(key.alg, publicKey, jws.signingInput, jws.signature))) {
-    return refuse('ERR_SIGNATURE_INVALID', `The signature is not one by key ${excerpt(kid)}.`);
+    return refuse('ERR_SIGNATURE_INVALID', `The signature was not made with key ${excerpt(kid)}.`);
   }
 
   const payload = parseJsonObject(jws.payload);

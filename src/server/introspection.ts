@@ -37,7 +37,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
       // Before the body is read: a stranger's is not.
       onRequest: async (request, reply) => {
         const { authorization } = request.headers;
-        // Not 401: an attempt that was not looked at says nothing of the secret that it came with.
+        // Not 401: the secret of this attempt has not been checked.
         const waitSeconds = attempts.waitSeconds(request.ip);
         if (waitSeconds !== null) {
           log(request, { status: 429, code: 'ERR_TOO_MANY_ATTEMPTS', reason: TOO_MANY_ATTEMPTS });
@@ -80,7 +80,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
 };
 
 const TOO_MANY_ATTEMPTS =
-  'Too many credentials from this address were wrong: none is looked at for a minute.';
+  'Too many wrong credentials from this address. Its requests are refused for up to a minute.';
 
 /** RFC 7662 §2.2: the members that it defines, and no claim beside them. */
 function introspected(claims: Claims): Record<string, unknown> {

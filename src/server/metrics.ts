@@ -129,7 +129,7 @@ export function createMetrics(
 
   new Gauge({
     name: 'jwtctl_registry_master_up',
-    help: 'Whether a server of the registry answered the last read.',
+    help: 'Whether a registry server answered the last read.',
     labelNames: ['node'],
     aggregator: 'min',
     registers,
@@ -140,7 +140,7 @@ export function createMetrics(
   });
   new Gauge({
     name: 'jwtctl_registry_master_warning',
-    help: 'What a server of the registry that answers should be looked at for: 1 while it is so.',
+    help: 'Warnings about registry servers that answer: 1 while a warning applies.',
     labelNames: ['node', 'warning'],
     aggregator: 'max',
     registers,

@@ -103,9 +103,9 @@ export class DatabaseWatch {
     throw new JwtctlError(
       'unavailable',
       'ERR_DATABASE_STALE',
-      'Redis knows of changes that MySQL does not show, so what is unknown to MySQL may have been added since.',
+      'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.',
       {
-        hint: 'After a switchover this passes within seconds. Otherwise run `jwtctl db recover`.',
+        hint: 'After a switchover, try again in a few seconds. If this error stays, run `jwtctl db recover`.',
       },
     );
   }
@@ -116,8 +116,8 @@ export class DatabaseWatch {
     this.#behindSince = isBehind ? clock.now() : null;
     warn(
       isBehind
-        ? 'MySQL lacks changes that this verifier has read: it came back from a backup, or is an old primary. The verifier goes by what it knows. Run `jwtctl db recover`.'
-        : 'MySQL has been recovered. The verifier goes by it again.',
+        ? 'MySQL lacks changes that this verifier has read: it was restored from a backup, or it is an old primary. The verifier keeps what it has read. Run `jwtctl db recover`.'
+        : 'MySQL has been recovered. The verifier relies on it again.',
     );
   }
 
@@ -146,7 +146,7 @@ export class DatabaseWatch {
     if (this.#awaited === null || this.#behindSince !== null) return;
     if (now - this.#awaited.since >= LAG_SECONDS)
       this.#reason ??= {
-        text: `MySQL has not shown for ${LAG_SECONDS} s what Redis knows was changed`,
+        text: `MySQL has lacked changes that Redis has recorded for ${LAG_SECONDS} s`,
         isHint: true,
       };
   }
@@ -169,16 +169,16 @@ export class DatabaseWatch {
     if (since >= 0 && since < (isHint ? this.#hintSeconds : REDIAL_SECONDS)) return;
     if (isHint) this.#hintSeconds = Math.min(2 * this.#hintSeconds, LONGEST_REDIAL_SECONDS);
     database.redial();
-    warn(`${text}. All connections to it are opened again.`);
+    warn(`${text}. Reopening all connections to it.`);
     this.#redialedAt = now;
     this.#reason = null;
   }
 }
 
 function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: string; isHint: false } | null {
-  if (found.id !== before.id) return { text: 'MySQL is another server than before', isHint: false };
+  if (found.id !== before.id) return { text: 'A different MySQL server answers', isHint: false };
   if (!found.isReadOnly || before.isReadOnly) return null;
-  return { text: 'MySQL takes no writes any more', isHint: false };
+  return { text: 'MySQL no longer accepts writes', isHint: false };
 }
 
 /** Whoever wrote it. */

@@ -212,9 +212,9 @@ function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_KEYS_BUSY',
-    'Too many tokens whose key is not known are waiting for the keys to be read again.',
+    'Too many tokens with an unknown kid are waiting for the keys to be read again.',
     {
-      hint: 'Somebody may be sending tokens with invented kids, or the database is slow. Try again in a second.',
+      hint: 'Try again in a second. The database may be slow, or a client may be sending tokens with made-up kids.',
     },
   );
 }

@@ -83,7 +83,7 @@ function databaseChanges(
         {
           level: 'warn',
           fields,
-          text: `The database does not answer. What was read of it is used for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
+          text: `The database does not answer. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
         },
       ];
     case 'down':
@@ -118,16 +118,16 @@ function masterChanges(before: readonly MasterStatus[], after: readonly MasterSt
       ({ node, since, code }): StateChange => ({
         level: 'info',
         fields: { store: 'registry', node, state: 'gone', since, code },
-        text: `Redis at ${node} serves no hash slots any more.`,
+        text: `Redis at ${node} no longer serves any hash slots.`,
       }),
     ),
   ];
 }
 
 const WARNINGS: Readonly<Record<MasterWarning, string>> = {
-  memory_full: 'has reached its maxmemory and registers no tokens. Raise maxmemory, or add masters.',
+  memory_full: 'has reached its maxmemory and registers no new tokens. Raise maxmemory, or add masters.',
   tracking_table_full:
-    'has reached tracking-table-max-keys, so the near cache loses verdicts. Raise it above the number of active users.',
+    'has reached tracking-table-max-keys, so the near cache loses verdicts. Raise the limit above the number of active users.',
   not_tracking: 'refuses CLIENT TRACKING, so the near cache asks it for each verification.',
 };
 
@@ -149,7 +149,7 @@ function warningChanges({ node, warnings }: MasterStatus, last: readonly MasterW
         (warning): StateChange => ({
           level: 'info',
           fields: fields(warning, false),
-          text: `Redis at ${node}: the warning ${warning} is over.`,
+          text: `Redis at ${node}: the warning ${warning} no longer applies.`,
         }),
       ),
   ];

@@ -106,6 +106,6 @@ function invalidCallback(name: string, expected: string): JwtctlError {
   return new JwtctlError(
     'usage',
     'ERR_CALLBACK_INVALID',
-    `The callback ${name} of createVerifier returned something unusable; expected ${expected}.`,
+    `The callback ${name} of createVerifier returned an unusable value; expected ${expected}.`,
   );
 }

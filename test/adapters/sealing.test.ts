@@ -371,9 +371,9 @@ describe('a keyring from a command', () => {
 
   // Each process that lives on holds the pipe open: its reader comes to an end once all are gone.
   test.each([
-    ['a child of the shell', 'sleep 60; true', 'did not end within'],
-    ['a job in the background', 'sleep 60 & wait', 'did not end within'],
-    ['an orphan that holds the output', '(sleep 60 &)', 'did not end within'],
+    ['a child of the shell', 'sleep 60; true', 'did not finish within'],
+    ['a job in the background', 'sleep 60 & wait', 'did not finish within'],
+    ['an orphan that holds the output', '(sleep 60 &)', 'did not finish within'],
     ['a job beside one that prints too much', 'sleep 60 & yes', 'more than 65536 bytes'],
   ])('that fails leaves nothing running: %s', async (_, command, says) => {
     const pipe = join(folder.path, 'pipe');

@@ -91,7 +91,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       await verifiers.registry.announce(announced('forged', now, { kids: [], until: now + 99_999 }));
       const { json, stderr } = await stores.run(...due, '--json');
       expect(json()).toMatchObject({ rotated: true, reason: 'due', active: 'next' });
-      expect(stderr).toContain('1 heartbeat in Redis is not what a verifier writes');
+      expect(stderr).toContain('1 invalid heartbeat in Redis was ignored');
     });
 
     test('rotate --force goes on without it and says so; a dry run shows it', async () => {

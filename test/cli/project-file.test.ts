@@ -124,11 +124,13 @@ test('config show warns of a secret file that will be refused, and of one that o
   const { shell, secret } = shellBeside('token: {issuer: a}\n', { JWTCTL_REDIS_PASSWORD_FILE: 'secret' });
   expect((await shell.run('config', 'show')).stderr).toBe('');
   chmodSync(secret, 0o604);
-  expect((await shell.run('config', 'show')).stderr).toMatch(/^Warning: Others can read .*chmod 600.*\n$/);
+  expect((await shell.run('config', 'show')).stderr).toMatch(
+    /^Warning: Other users can read .*chmod 600.*\n$/,
+  );
   chmodSync(secret, 0o602);
   const { exitCode, stderr } = await shell.run('config', 'show');
   expect(exitCode).toBe(0);
-  expect(stderr).toMatch(/^Warning: .*redis\.passwordFile.*others can write it.*\n$/);
+  expect(stderr).toMatch(/^Warning: .*redis\.passwordFile.*other users can write to it.*\n$/);
   expect((await shell.run('config', 'show', '--json')).stderr).toBe('');
 });
 

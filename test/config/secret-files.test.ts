@@ -48,7 +48,7 @@ describe('a secret file', () => {
 
   test.each([0o620, 0o602, 0o666])('that others can write is refused (mode %o)', async (mode) => {
     const file = secretFile(mode);
-    await expectUnsafe(file, 'others can write it', `chmod 600 ${file}`);
+    await expectUnsafe(file, 'other users can write to it', `chmod 600 ${file}`);
   });
 
   test.each([0o640, 0o604, 0o644])('that others can read is read with a warning (mode %o)', async (mode) => {
@@ -63,7 +63,11 @@ describe('a secret file', () => {
   test.each([0o777, 0o770, 0o722])('in a folder that others can write is refused (mode %o)', async (mode) => {
     const file = secretFile();
     chmodSync(dirname(file), mode);
-    await expectUnsafe(file, `others can write its folder ${dirname(file)}`, `chmod go-w ${dirname(file)}`);
+    await expectUnsafe(
+      file,
+      `other users can write to its folder ${dirname(file)}`,
+      `chmod go-w ${dirname(file)}`,
+    );
   });
 
   test('below a folder that others can write is refused, however far above it is', async () => {

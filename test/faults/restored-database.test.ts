@@ -199,7 +199,7 @@ test('db recover shows what is missing, and --reapply records it again', async (
   expect(issued.kid).not.toBe(leaked);
   await until(async () => (await verdict(verifier, issued.token)) === 'accepted');
   expect(await stores.json('cache', 'restore', 'entries')).toMatchObject({ restored: 0 });
-  expect(warnings).toContain('MySQL has been recovered. The verifier goes by it again.');
+  expect(warnings).toContain('MySQL has been recovered. The verifier relies on it again.');
   const [row] = await stores.query("SELECT action, outcome FROM audit_log WHERE action = 'db.recover'");
   expect(row).toEqual({ action: 'db.recover', outcome: 'reapplied' });
 });
@@ -263,7 +263,7 @@ test('what a host without the keyring revoked is shown, and never applied', asyn
     ...{ outcome: 'shown', events: [] },
     unverified: { events: [{ type: 'token_revoked', sub: 'alice' }] },
   });
-  expect(stderr).toContain('Revoke by hand what is genuine');
+  expect(stderr).toContain('Repeat genuine revocations by hand');
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
 });
 
@@ -272,5 +272,5 @@ test('the embedded store says that its backup takes the registry along', async (
   await shell.json('keys', 'generate');
   const { exitCode, stdout, stderr } = await shell.run('db', 'recover');
   expect({ exitCode, stdout }).toEqual({ exitCode: 0, stdout: expect.stringContaining('no') });
-  expect(stderr).toContain('The embedded store keeps tokens and database in one file');
+  expect(stderr).toContain('There is nothing to recover: the embedded store');
 });

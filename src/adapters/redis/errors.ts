@@ -149,9 +149,9 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
       return new JwtctlError(
         'unavailable',
         'ERR_REDIS_FORBIDDEN',
-        `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or its keys.`,
+        `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or access to its keys.`,
         {
-          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (docs/redis-acl.md has the whole list).`,
+          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
           details: { ...details, rights },
           cause,
         },
@@ -207,7 +207,7 @@ export function isReplica(node: string, master: string | null): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_REDIS_IS_A_REPLICA',
-    `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind and takes no writes.`,
+    `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind, and it rejects writes.`,
     {
       hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the address of the master.',
       details: { nodes: [node] },

@@ -182,9 +182,9 @@ function tooMany(key: string, count: number): JwtctlError {
   return new JwtctlError(
     'state',
     'ERR_FLEET_FLOODED',
-    `The key ${key} in Redis holds ${count} heartbeats, more than verifiers write, so which verifiers run is not known.`,
+    `The key ${key} in Redis holds too much data (${count} heartbeats) to list the running verifiers.`,
     {
-      hint: `Find out who writes to it, and delete it (redis-cli -c DEL ${key}): verifiers report again within ${again}.`,
+      hint: `Find the client that writes to it, then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,
     },
   );
 }
@@ -195,7 +195,7 @@ function silencedFleet(node: string): JwtctlError {
     'ERR_REDIS_NOT_READY',
     `Redis at ${node} refuses writes, so verifiers cannot report to it.`,
     {
-      hint: 'Ask it for the cause: redis-cli info persistence, redis-cli info replication',
+      hint: 'Find the cause with `redis-cli info persistence` and `redis-cli info replication`.',
       details: { nodes: [node] },
     },
   );

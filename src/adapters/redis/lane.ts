@@ -225,7 +225,7 @@ function tooMany(node: string): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_REDIS_BUSY',
-    `The Redis master ${node} has ${MOST_PENDING} questions or more to answer and is asked no more.`,
+    `The Redis master ${node} has ${MOST_PENDING} or more pending requests and gets no new ones.`,
     { hint: 'Try again in a moment, or spread the load over more processes.', details: { nodes: [node] } },
   );
 }
@@ -236,7 +236,7 @@ function hasRestarted(node: string): JwtctlError {
     'ERR_REDIS_RESTARTED',
     `The Redis master ${node} has just restarted and may have lost tokens that its replica still has.`,
     {
-      hint: 'Wait until the cluster has settled: a replica takes over, or the master is confirmed.',
+      hint: 'Try again in 30 s. By then a replica has taken over, or the master keeps its hash slots.',
       details: { nodes: [node] },
     },
   );

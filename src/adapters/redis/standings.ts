@@ -274,7 +274,7 @@ export class RedisStandings implements Standings {
       return;
     }
     if (reply === null || typeof reply === 'number') {
-      refuse(new Error('The server did not answer what it was asked.'));
+      refuse(new Error('The server sent an unexpected reply.'));
       return;
     }
     lane.state.answered(now);

@@ -134,7 +134,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
       child.stdout.destroy();
       fail(how);
     };
-    const timer = setTimeout(() => stop(`did not end within ${timeoutMs} ms`), timeoutMs);
+    const timer = setTimeout(() => stop(`did not finish within ${timeoutMs} ms`), timeoutMs);
     // A second Ctrl-C ends this process at once, and the terminal does not reach the group.
     process.once('exit', killGroup);
 
@@ -148,7 +148,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
     child.once('error', () => fail('could not be run'));
     child.once('close', (status) => {
       if (status === 0) settle(() => resolve(Buffer.concat(chunks).toString('utf8')));
-      else fail(status === null ? 'could not be run' : `ended with status ${status}`);
+      else fail(status === null ? 'could not be run' : `exited with status ${status}`);
     });
   });
 }
@@ -157,7 +157,7 @@ function commandFailed(how: string): JwtctlError {
   return new JwtctlError(
     'unavailable',
     'ERR_MASTER_KEY_COMMAND',
-    `The command of \`masterKey.command\` ${how}.`,
-    { hint: 'Run it by hand to see why; its output is never shown here.' },
+    `The \`masterKey.command\` command ${how}.`,
+    { hint: 'Run it by hand to see why. jwtctl never shows its output.' },
   );
 }

@@ -48,7 +48,7 @@ function besideAnother(cause: unknown): JwtctlError {
     'unavailable',
     'ERR_MIGRATION_CONFLICT',
     'Another `jwtctl db migrate` is changing the tables of this database.',
-    { hint: 'Wait until it has ended, then run `jwtctl db migrate` again: it does what is left.', cause },
+    { hint: 'Wait until it has finished, then run `jwtctl db migrate` again to apply the rest.', cause },
   );
 }
 

@@ -114,7 +114,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_AUTH',
       `${server} refuses the login of user '${decodeURIComponent(url.username)}' to database '${database}' (${code}).`,
-      'Check the user and the database in `mysql.url`, the password in it or in the file that `mysql.passwordFile` names, and `mysql.tls.cert` if the account requires a client certificate.',
+      'Check the user and database in `mysql.url`, the password (in `mysql.url` or the file that `mysql.passwordFile` names), and `mysql.tls.cert` if the account requires a client certificate.',
     );
   }
   if (FORBIDDEN.has(code)) {
@@ -190,8 +190,8 @@ export function translateConnectError(
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
   return refused(
     'ERR_MYSQL_CONNECT',
-    `${where} refuses the connection (${code || error.name}).`,
-    'Check that `mysql.url` leads to a MySQL or MariaDB server; the log of the server, or of a proxy before it, says more.',
+    `${where} refused the connection (${code || error.name}).`,
+    'Check that `mysql.url` points to a MySQL or MariaDB server, and look at the log of the server or of a proxy in front of it.',
   );
 }
 

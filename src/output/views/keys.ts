@@ -176,11 +176,11 @@ export function stragglerWarnings(
       ];
 }
 
-/** What one should know where somebody else writes heartbeats to Redis. */
+/** Warns that something other than a verifier writes heartbeats to Redis. */
 export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcome): string[] {
   if (count === 0) return [];
-  const what = count === 1 ? '1 heartbeat in Redis is' : `${count} heartbeats in Redis are`;
-  return [`${what} not what a verifier writes and was ignored. Find out who writes to <redis.prefix>:fleet.`];
+  const what = count === 1 ? '1 invalid heartbeat in Redis was' : `${count} invalid heartbeats in Redis were`;
+  return [`${what} ignored. Find the client that writes to <redis.prefix>:fleet.`];
 }
 
 /** Said once, before a wait. */

@@ -9,7 +9,7 @@ export interface RecoveryOutcome {
   compromised: string[];
 }
 
-/** What Redis knows beyond the database, and what became of it. */
+/** Shows the changes that Redis has and the database lacks, and what was done about them. */
 export function recoveryReport(
   losses: Losses,
   { outcome, compromised }: RecoveryOutcome,
@@ -38,24 +38,24 @@ export function recoveryReport(
     sections: [
       {
         title: isBehind
-          ? { text: 'The database lacks what Redis knows.', tone: 'bad' }
-          : { text: 'The database has all that Redis knows.', tone: 'good' },
+          ? { text: 'The database lacks changes that Redis has recorded.', tone: 'bad' }
+          : { text: 'The database has all changes that Redis has recorded.', tone: 'good' },
         lines: [
           `Database: revision ${database.revision}, audit row ${database.audit.seq}.`,
           mark === null
-            ? 'Redis has no mark that verifies.'
+            ? 'Redis has no mark that can be verified.'
             : `Mark in Redis: revision ${mark.revision}, audit row ${mark.audit.seq}.`,
         ],
         columns: [],
         rows: [],
       },
-      eventSection('Events that are missing', events),
+      eventSection('Missing events', events),
       {
-        title: 'Keys whose state is lost',
+        title: 'Keys whose state was lost',
         columns: ['kid', 'was', 'is now'],
         rows: keys.map(({ kid, state, now }) => [kid, state, now ?? 'missing']),
       },
-      eventSection('Events that do not verify, and are not applied', unverified.events),
+      eventSection('Events that cannot be verified and will not be applied', unverified.events),
     ],
   };
 }
@@ -88,7 +88,7 @@ function eventSection(title: string, events: Losses['events']): Section {
   const rest = events.length - SHOWN_EVENTS;
   return {
     title: `${title}: ${events.length}`,
-    ...(rest > 0 ? { lines: [`The first ${SHOWN_EVENTS} are shown; --json has all of them.`] } : {}),
+    ...(rest > 0 ? { lines: [`The first ${SHOWN_EVENTS} are shown. Use --json to see all.`] } : {}),
     columns: ['type', 'sub', 'jti', 'kid', 'reason'],
     rows: events
       .slice(0, SHOWN_EVENTS)

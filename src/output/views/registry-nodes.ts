@@ -30,7 +30,7 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
       .filter(({ warnings }) => warnings.includes('tracking_table_full'))
       .map(
         ({ node }) =>
-          `${node} tracks as many keys as tracking-table-max-keys allows: near caches lose verdicts. Raise it above the number of active users.`,
+          `${node} tracks as many keys as tracking-table-max-keys allows, so near caches lose verdicts. Raise the limit above the number of active users.`,
       ),
     ...(evicting.length === 0
       ? []
@@ -53,8 +53,8 @@ function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: R
 function fillNote({ node, usedMemoryBytes, maxmemoryBytes, warnings }: RegistryNode): string {
   const used = share(usedMemoryBytes ?? 0, maxmemoryBytes ?? 1);
   return warnings.includes('memory_full')
-    ? `${node} has reached its maxmemory (${used}): it registers no tokens. Raise maxmemory, or add masters.`
-    : `${node} uses ${used} of its maxmemory: at 100 % it registers no tokens. Raise maxmemory, or add masters.`;
+    ? `${node} has reached its maxmemory (${used}) and registers no new tokens. Raise maxmemory, or add masters.`
+    : `${node} uses ${used} of its maxmemory. At 100 %, it registers no new tokens. Raise maxmemory, or add masters.`;
 }
 
 function nodeRow(node: RegistryNode, nodes: readonly RegistryNode[]): Cell[] {
