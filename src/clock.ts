@@ -13,3 +13,12 @@ export const systemClock: Clock = {
   },
   pause: (milliseconds, signal) => delay(milliseconds, undefined, signal === undefined ? {} : { signal }),
 };
+
+/** A clock that is ahead of another one by so many seconds. */
+export function shifted({ now, until, pause }: Clock, seconds: number): Clock {
+  return {
+    now: () => now() + seconds,
+    until: (time, signal) => until(time - seconds, signal),
+    pause,
+  };
+}

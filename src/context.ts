@@ -6,7 +6,7 @@ import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { MacKeys } from './adapters/sealing/mac-keys.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
-import { systemClock } from './clock.js';
+import { shifted, systemClock } from './clock.js';
 import { incompleteStores } from './config/checks.js';
 import { credentialsReader, isTlsConfigured } from './config/credentials.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from './config/named-files.js';
@@ -41,6 +41,12 @@ import { login } from './login.js';
 export interface Context {
   readonly settings: Settings;
   readonly clock: Clock;
+  /**
+   * The clock by which keys and revocations are dated: `clock`, put right by the database's where this host's differs by
+   * more than the tolerance. All hosts share it, so none of them retires a key early or revokes up to a moment that is long
+   * past. Only for commands: the difference is taken once.
+   */
+  databaseClock(): Promise<Clock>;
   /** Who is at it, for the audit log. */
   readonly actor: string;
   /**
@@ -96,23 +102,30 @@ export function createContext(options: ContextOptions): Context {
   };
   const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
 
-  /** Both clocks tell whole seconds. */
-  const compareClock = async (store: string, askTime: () => Promise<number>): Promise<void> => {
+  /** Both clocks tell whole seconds. Returns how far the store's is ahead of this host's, or 0 within the tolerance. */
+  const compareClock = async (store: string, askTime: () => Promise<number>): Promise<number> => {
     const before = hostClock.now();
     const there = await askTime();
     const after = hostClock.now();
     const isAhead = there < before;
     const seconds = isAhead ? before - there : there - after;
     const { clockTolerance } = settings.token;
-    if (seconds <= clockTolerance + 1) return;
+    if (seconds <= clockTolerance + 1) return 0;
     const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
     caution(
       `The clock of this host is ${difference} the clock of ${store}, more than token.clockTolerance (${clockTolerance} s). Synchronize both clocks.`,
     );
+    return isAhead ? -seconds : seconds;
   };
 
   /** Set once a server is open. */
   let redial: (() => void) | undefined;
+  let databaseAheadSeconds = 0;
+
+  const databaseClock = async (): Promise<Clock> => {
+    await database();
+    return databaseAheadSeconds === 0 ? clock : shifted(clock, databaseAheadSeconds);
+  };
 
   const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
     const incomplete = incompleteStores(settings);
@@ -176,7 +189,7 @@ export function createContext(options: ContextOptions): Context {
     const opened = sqlDatabase(db, author, redial);
     if (isEmbedded) return opened;
     const { askDatabaseTime } = await import('./adapters/sql/database-clock.js');
-    await compareClock('MySQL', () => askDatabaseTime(db));
+    databaseAheadSeconds = await compareClock('MySQL', () => askDatabaseTime(db));
     const { markedDatabase } = await import('./domain/mark-recording.js');
     return markedDatabase(opened, (written) => {
       const recording = recordMarks(opened, written).finally(() => recordings.delete(recording));
@@ -316,6 +329,7 @@ export function createContext(options: ContextOptions): Context {
   return {
     settings,
     clock,
+    databaseClock,
     actor,
     database,
     users,
@@ -325,11 +339,12 @@ export function createContext(options: ContextOptions): Context {
     guard,
     recovery: async () => {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
-      return marks === null ? null : { database: opened, marks, prefix, macKeys, clock, actor };
+      if (marks === null) return null;
+      return { database: opened, marks, prefix, macKeys, clock: await databaseClock(), actor };
     },
     administration: async () => {
-      const [opened, tokenRegistry] = await Promise.all([database(), registry()]);
-      return { database: opened, registry: tokenRegistry, clock, actor };
+      const [opened, tokenRegistry, dating] = await Promise.all([database(), registry(), databaseClock()]);
+      return { database: opened, registry: tokenRegistry, clock: dating, actor };
     },
     manifests: once(async () => {
       const { JweManifests } = await import('./adapters/manifest/jwe-manifests.js');

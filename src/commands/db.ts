@@ -107,9 +107,10 @@ const EMBEDDED =
 
 /** Where a key is not there any more its event does. */
 async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
-  const { settings, clock, actor } = context;
-  const [database, sealer, generator] = await Promise.all([
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
     context.database(),
+    context.databaseClock(),
     context.sealer(),
     context.generator(),
   ]);

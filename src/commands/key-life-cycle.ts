@@ -83,9 +83,10 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
 
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
   const context = await open();
-  const { settings, clock, actor } = context;
-  const [database, sealer, generator] = await Promise.all([
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
     context.database(),
+    context.databaseClock(),
     context.sealer(),
     context.generator(),
   ]);
@@ -136,9 +137,10 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, with
 const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
   const { context: open, globals, signal, withProgress } = invocation;
   const context = await open();
-  const { settings, clock, actor } = context;
-  const [database, sealer, generator] = await Promise.all([
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
     context.database(),
+    context.databaseClock(),
     context.sealer(),
     context.generator(),
   ]);
@@ -192,8 +194,8 @@ const purge: Action<{ olderThan?: number }, []> = async (
   { olderThan },
 ) => {
   const context = await open();
-  const { clock, actor } = context;
-  const ports = { database: await context.database(), clock, actor };
+  const { actor } = context;
+  const ports = { database: await context.database(), clock: await context.databaseClock(), actor };
   const purgeable = await findPurgeable(ports, olderThan);
   if (globals.dryRun) return { view: purgeReport(purgeable, true) };
   // With an age it is a line for cron, and says itself which keys are meant.

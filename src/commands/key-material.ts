@@ -103,7 +103,7 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
     throw contradiction(`--kid names one key, and the set holds ${filed.length}.`);
   }
   const context = await invocation.context();
-  const { settings, clock, actor } = context;
+  const { settings, actor } = context;
   const { kid, alg } = flags;
   const keys = nameKeys(filed, {
     ...(kid === undefined ? {} : { kid }),
@@ -114,6 +114,7 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
 
   const { dryRun } = invocation.globals;
   const database = await context.database(dryRun ? 'pretend' : 'create');
+  const clock = await context.databaseClock();
   const outcome = await importKeys(
     { database, sealer: await context.sealer(), clock, actor },
     { keys, maxTtlSeconds: settings.token.maxTtl, dryRun },

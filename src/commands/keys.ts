@@ -95,7 +95,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
     throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', '--kid names one key, and --count asks for more.');
   }
   const context = await open();
-  const { settings, clock, actor } = context;
+  const { settings, actor } = context;
   const input = {
     ...(flags.kid === undefined ? {} : { kid: flags.kid }),
     alg: flags.alg ?? settings.keys.algorithm,
@@ -107,7 +107,11 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   const database = await context.database(globals.dryRun ? 'pretend' : 'create');
   if (globals.dryRun) return { view: generationPlan(await planGeneration(database, input)) };
 
-  const [sealer, generator] = await Promise.all([context.sealer(), context.generator()]);
+  const [clock, sealer, generator] = await Promise.all([
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
   const keys = await generateKeys({ database, sealer, generator, clock, actor }, input);
   const [only] = keys;
   const now = clock.now();
@@ -151,9 +155,10 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     );
   }
   const context = await open();
-  const { settings, clock, actor } = context;
-  const [database, sealer, generator] = await Promise.all([
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
     context.database(),
+    context.databaseClock(),
     context.sealer(),
     context.generator(),
   ]);
@@ -181,7 +186,8 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   let isSaid = false;
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
     const { pending, signsFrom, awaitsFleet } = outcome;
-    if (!awaitsFleet) return waitUntil(signsFrom, `key ${pending} has been published for keys.publishLead`);
+    const here = signsFrom + context.clock.now() - clock.now();
+    if (!awaitsFleet) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
     if (!isSaid && globals.format === 'table') await present(fleetAwaited(outcome));
     isSaid = true;
     await clock.pause(FLEET_LOOK_MS, signal);

@@ -2,6 +2,7 @@ import type { Context } from '../context.js';
 import { JwtctlError } from '../domain/errors.js';
 import { isJti } from '../domain/jti.js';
 import { requireKey } from '../domain/key-lookup.js';
+import type { Administration } from '../domain/ports.js';
 import {
   countWide,
   type RevocationOutcome,
@@ -104,7 +105,7 @@ async function revokeSelected(
   const ports = await context.administration();
   const policy = lifetimePolicy(context.settings);
   const options = { reason, dryRun: globals.dryRun, signal };
-  if ('issuedBefore' in selection) assertPast(selection.issuedBefore, context);
+  if ('issuedBefore' in selection) assertPast(selection.issuedBefore, ports);
 
   switch (selection.by) {
     case 'token':
@@ -122,7 +123,7 @@ async function revokeSelected(
       const { withProgress } = invocation;
       const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
         'Counting',
-        (onProgress) => countWide(ports, wide, { signal, onProgress }),
+        (onProgress) => countWide(ports, policy, wide, { signal, onProgress }),
       );
       if (globals.dryRun) {
         return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
@@ -161,7 +162,7 @@ async function identify(context: Context, token: string): Promise<{ sub: string;
   );
 }
 
-function assertPast(issuedBefore: number | undefined, { clock }: Context): void {
+function assertPast(issuedBefore: number | undefined, { clock }: Pick<Administration, 'clock'>): void {
   if (issuedBefore === undefined || issuedBefore <= clock.now()) return;
   throw new JwtctlError(
     'usage',

@@ -60,8 +60,7 @@ export async function revokeToken(
 /**
  * Ends the tokens of one subject: all that there are, or those issued at `issuedBefore` or earlier.
  *
- * Without `issuedBefore` it is the later of now and the largest `iat` that is registered: a token from a host whose clock
- * is ahead is meant as well.
+ * Without `issuedBefore` all of them are meant: see {@link latestIssued}.
  */
 export async function revokeSubject(
   ports: Administration,
@@ -74,7 +73,7 @@ export async function revokeSubject(
   const count = () =>
     countSubjectTokens(registry, sub, now, ({ iat }) => issuedBefore === undefined || iat <= issuedBefore);
   if (options.dryRun) return outcome({ revoked: (await count()).count });
-  const until = issuedBefore ?? (await ifReachable(count, { count: 0, latestIat: now })).latestIat;
+  const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(count, null));
 
   const eventId = await record(ports, policy, options, {
     event: { type: 'subject_revoked', sub, issuedBefore: until },
@@ -88,6 +87,20 @@ export async function revokeSubject(
   });
 }
 
+/**
+ * The largest `iat` that a token can have which is accepted now: of what was seen the later of now and the largest that is
+ * registered. Where a part of the registry was not seen, a token there may come from as far ahead as any verifier accepts.
+ *
+ * @param seen null where not all of the registry was seen
+ */
+export function latestIssued(
+  now: number,
+  { clockToleranceSeconds }: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
+  seen: { latestIat: number } | null,
+): number {
+  return seen === null ? now + clockToleranceSeconds : Math.max(now, seen.latestIat);
+}
+
 /** Which tokens of any subject are meant. One of the two, or both at once. */
 export interface WideSelection {
   key?: SigningKey;
@@ -97,6 +110,7 @@ export interface WideSelection {
 /** What {@link revokeWide} would end. */
 export async function countWide(
   ports: Administration,
+  policy: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
   selection: WideSelection,
   control: WalkControl = {},
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
@@ -115,7 +129,8 @@ export async function countWide(
     missed: ['the whole registry'],
   };
   const found = await ifReachable<Pick<WideRemoval, keyof typeof unseen>>(count, unseen);
-  const issuedBefore = selection.issuedBefore ?? Math.max(now, found.largestIat ?? now);
+  const seen = found.complete ? { latestIat: found.largestIat ?? now } : null;
+  const issuedBefore = selection.issuedBefore ?? latestIssued(now, policy, seen);
   return { ...found, issuedBefore };
 }
 

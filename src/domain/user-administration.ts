@@ -1,7 +1,7 @@
 import { JwtctlError } from './errors.js';
 import type { Administration, SecurityEventType, Stores, User, UserStatus } from './ports.js';
 import { ifReachable } from './reachability.js';
-import { afterRecord, eventExpiry } from './revocation.js';
+import { afterRecord, eventExpiry, latestIssued } from './revocation.js';
 import type { LifetimePolicy } from './rotation.js';
 import { cacheStatus } from './standing.js';
 import { countSubjectTokens } from './subject-tokens.js';
@@ -108,7 +108,7 @@ export async function removeUser(
     const user = found(await database.users.find(sub), sub);
     return { user, revoked: (await count()).count, eventId: null };
   }
-  const { latestIat } = await ifReachable(count, { count: 0, latestIat: clock.now() });
+  const latestIat = latestIssued(clock.now(), policy, await ifReachable(count, null));
 
   const { user, eventId } = await database.transaction(async (stores) => {
     const at = clock.now();

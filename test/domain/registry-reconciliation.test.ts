@@ -134,7 +134,7 @@ describe('entries that the security log covers', () => {
       const ghost = await service.issueTo('alice');
       const snapshot = await service.database.keys.snapshot();
       const key = what === 'under a key' ? { key: snapshot.keys[0] as (typeof snapshot.keys)[number] } : {};
-      const { issuedBefore } = await countWide(service.ports, key);
+      const { issuedBefore } = await countWide(service.ports, POLICY, key);
       await revokeWide(service.ports, POLICY, { ...key, issuedBefore }, REASON);
       service.clock.advance(1);
       const since = await service.issueTo('bob');

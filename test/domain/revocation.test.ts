@@ -161,7 +161,7 @@ describe('revoking many', () => {
   test('under a key ends the tokens of every subject under it', async () => {
     const tokens = [await service.issueTo('alice'), await service.issueTo('bob')];
     const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
-    const counted = await countWide(service.ports, { key });
+    const counted = await countWide(service.ports, POLICY, { key });
     expect(counted).toMatchObject({
       matched: 2,
       subjects: 2,
@@ -181,7 +181,10 @@ describe('revoking many', () => {
     service.clock.advance(10);
     const late = await service.issueTo('bob');
     const selection = { issuedBefore: early.iat };
-    expect(await countWide(service.ports, selection)).toMatchObject({ matched: 1, issuedBefore: early.iat });
+    expect(await countWide(service.ports, POLICY, selection)).toMatchObject({
+      matched: 1,
+      issuedBefore: early.iat,
+    });
     expect(await revokeWide(service.ports, POLICY, selection, OPTIONS)).toMatchObject({ revoked: 1 });
     expect(await service.verdict(early.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await service.verdict(late.token)).toBe('active');
@@ -191,7 +194,7 @@ describe('revoking many', () => {
   test('counts up to the largest iat that is registered, so that hosts with clocks ahead are meant too', async () => {
     const now = service.clock.now();
     await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 3, exp: now + 60 }, { now });
-    expect(await countWide(service.ports, {})).toMatchObject({ issuedBefore: now + 3 });
+    expect(await countWide(service.ports, POLICY, {})).toMatchObject({ issuedBefore: now + 3 });
   });
 });
 
@@ -216,7 +219,7 @@ describe('while the registry is away', () => {
 
     service.clock.advance(1);
     const carol = await service.issueTo('carol');
-    const { issuedBefore } = await countWide(ports, {});
+    const { issuedBefore } = await countWide(ports, POLICY, {});
     await expect(revokeWide(ports, POLICY, { issuedBefore }, OPTIONS)).rejects.toMatchObject(recorded);
     expect(await service.verdict(carol.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await audited()).toHaveLength(3);
@@ -224,10 +227,10 @@ describe('while the registry is away', () => {
 
   test('counting says that it has seen nothing', async () => {
     const now = service.clock.now();
-    expect(await countWide(service.withRegistry(gone), {})).toMatchObject({
+    expect(await countWide(service.withRegistry(gone), POLICY, {})).toMatchObject({
       matched: 0,
       complete: false,
-      issuedBefore: now,
+      issuedBefore: now + POLICY.clockToleranceSeconds,
     });
   });
 

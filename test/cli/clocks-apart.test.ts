@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { closedPorts } from '../support/silent-server.js';
+import { BIN, type Ended, spawnProgram } from '../support/spawned.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+const HOUR = 3_600;
+
+let stores: Stores;
+
+beforeAll(async () => {
+  stores = await openStores('MariaDB and a Redis Cluster');
+  await stores.json('keys', 'generate', '--kid', 'first');
+});
+afterAll(() => stores?.close());
+
+/** A command on a host whose clock differs from everybody else's by so many seconds. */
+function runApart(
+  seconds: number,
+  argv: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  const clock = `const { now } = Date; Date.now = () => now() + ${seconds * 1000};`;
+  const { home, env: own } = stores;
+  return spawnProgram(process.execPath, ['--import', `data:text/javascript,${clock}`, BIN, ...argv], {
+    env: { ...own, HOME: home, ...env },
+    killAfterMs: 60_000,
+  });
+}
+
+function issue(sub: string): Promise<{ token: string; iat: number }> {
+  return stores.json('token', 'issue', '--sub', sub, '--create-user');
+}
+
+async function verdict(token: string): Promise<string> {
+  const { active, error } = (await stores.run('token', 'verify', token, '--json')).json();
+  return active ? 'active' : error.code;
+}
+
+describe('what ends tokens ends them all, where the registry cannot be asked', () => {
+  let away: Record<string, string>;
+  beforeEach(async () => {
+    const [port] = await closedPorts(1);
+    away = { JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_TIMEOUT: '1s' };
+  });
+
+  test('of a host that is ahead within the tolerance', async () => {
+    stores.clock.advance(Math.floor(Date.now() / 1000) - stores.clock.now() + 4);
+    const { token } = await issue('alice');
+    const { exitCode } = await runApart(0, ['token', 'revoke', '--sub', 'alice', '--all'], away);
+    expect(exitCode).toBe(4);
+    expect(await verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  }, 60_000);
+
+  test.each([
+    { sub: 'bob', argv: ['token', 'revoke', '--sub', 'bob', '--all'] },
+    { sub: 'carol', argv: ['users', 'remove', 'carol'] },
+    { sub: 'dave', argv: ['token', 'revoke', '--kid', 'first', '--yes'] },
+  ])(
+    'on a host two hours behind: $argv',
+    async ({ sub, argv }) => {
+      const { token } = await issue(sub);
+      await runApart(-2 * HOUR, argv, away);
+      if (argv[0] === 'users') await stores.json('users', 'add', sub);
+      expect(await verdict(token)).toBe('ERR_TOKEN_REVOKED');
+    },
+    60_000,
+  );
+});
+
+describe('keys are dated by the clock of the database', () => {
+  const keys = async (): Promise<Array<Record<string, unknown>>> => stores.query('SELECT * FROM keystore');
+  const realNow = () => Math.floor(Date.now() / 1000);
+
+  test('a host that is ahead retires no key whose tokens live', async () => {
+    await stores.json('keys', 'rotate', '--now');
+    const { token } = await issue('erin');
+    await stores.json('keys', 'rotate', '--now');
+    const { exitCode } = await runApart(400 * 24 * HOUR, ['keys', 'rotate', '--now']);
+    expect(exitCode).toBe(0);
+    expect(await verdict(token)).toBe('active');
+    for (const { activated_at: at } of await keys()) expect(Number(at)).toBeLessThan(realNow() + HOUR);
+  }, 60_000);
+
+  test('under a host that is behind a key verifies for as long as its tokens live', async () => {
+    const [active] = (await keys()).filter(({ state }) => state === 'active');
+    await runApart(-26 * HOUR, ['keys', 'rotate', '--now']);
+    const stepped = (await keys()).find(({ kid }) => kid === active?.kid);
+    expect(stepped?.state).toBe('retiring');
+    expect(Number(stepped?.verify_until)).toBeGreaterThan(realNow() + 23 * HOUR);
+  }, 60_000);
+
+  test('cache reconcile on a host that is ahead has nothing to mend', async () => {
+    await issue('frank');
+    const { exitCode, stdout } = await runApart(2 * HOUR, ['cache', 'reconcile', '--json']);
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ leftovers: 0 });
+  }, 60_000);
+});
