@@ -251,6 +251,17 @@ test('a mark that somebody forged stops nobody, and is told', async () => {
   expect(await verdict(verifier, token)).toMatch(/^ERR_TOKEN_(NOT_REGISTERED|REVOKED)$/);
 });
 
+test('something else in the place of the marks stops nobody, and is told', async () => {
+  const verifier = await openVerifier();
+  const marks = String(`${stores.redis?.prefix}:marks`);
+  await stores.redis?.client.unlink(marks);
+  await stores.redis?.client.set(marks, 'x');
+  expect(await verdict(verifier, await issue('alice'))).toBe('accepted');
+  await stores.json('keys', 'rotate', '--now', '--force');
+  const { stderr } = await stores.run('db', 'recover');
+  expect(stderr).toContain('do not verify under this keyring');
+});
+
 test('what a host without the keyring revoked is shown, and never applied', async () => {
   const token = await issue('alice');
   const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));

@@ -54,7 +54,10 @@ export class RedisMarkStore implements MarkStore {
 
   async read(): Promise<StoredMarks> {
     const { key, slot } = this.#whole.keyspace.marks;
-    const [values] = await this.#send(key, slot, [['hmget', key, ...FIELDS]]);
+    const { replies } = await this.#whole.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
+    // Whoever can write to Redis can put something else there: that does not verify, and stops nobody.
+    if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
+    const values = this.#unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;
     return { mark, keys, hint };
   }
