@@ -56,7 +56,7 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
         const securityLog = overlaid<SecurityLog>(stores.securityLog, ['append'], (id, [event]) =>
           events.push({ ...event, id }),
         );
-        const found = await work({ ...stores, keys, securityLog, heads: stores.heads });
+        const found = await work({ ...stores, keys, securityLog });
         return { result: found, written: await writtenBy(stores, events, isKeyChanged) };
       });
       if (written !== null) onWritten(written);

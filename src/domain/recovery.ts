@@ -40,7 +40,8 @@ export interface Losses {
 }
 
 interface FoundLosses extends Losses {
-  stored: StoredEvent[];
+  /** The events that the database lacks, as Redis keeps them. */
+  stored: { authentic: StoredEvent[]; unverified: StoredEvent[] };
 }
 
 const PAGE = 5_000;
@@ -56,25 +57,20 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const [markRead, keysRead] = [await reading(raw.mark, 'mark'), await reading(raw.keys, 'keys')];
   const mark = markRead?.isAuthentic ? parseMark(markRead.text) : null;
   const known = keysRead?.isAuthentic ? parseKeyStates(keysRead.text) : [];
-  const heads = await database.heads();
-  const isOfToday = mark !== null && mark.recoveredAt === heads.recoveredAt;
-  const isLost = mark !== null && (await isBehind(database, mark));
+  const { read, unreadable } = await keptEvents(ports);
 
+  // The database after Redis: what is recorded meanwhile would look lost the other way round.
+  const heads = await database.heads();
+  const isLost = mark !== null && (await isBehind(database, mark));
   const recorded = await identitiesOf(database);
+  const now = ports.clock.now();
   const events = new Map<string, RecordedEvent>();
   const unverified = new Map<string, RecordedEvent>();
-  const stored: StoredEvent[] = [];
-  let unreadable = 0;
-  const now = ports.clock.now();
-  for await (const page of marks.events()) {
-    for (const one of page) {
-      const { text, isAuthentic } = await readAuthenticated(one.text, { prefix, kind: 'event' }, findKey);
-      const event = parseEvent(text);
-      if (event === null) unreadable += 1;
-      if (event === null || event.expiresAt <= now || recorded.has(identityOf(event))) continue;
-      (isAuthentic ? events : unverified).set(identityOf(event), event);
-      stored.push(one);
-    }
+  const stored: FoundLosses['stored'] = { authentic: [], unverified: [] };
+  for (const { one, event, isAuthentic } of read) {
+    if (event.expiresAt <= now || recorded.has(identityOf(event))) continue;
+    (isAuthentic ? events : unverified).set(identityOf(event), event);
+    stored[isAuthentic ? 'authentic' : 'unverified'].push(one);
   }
   for (const name of events.keys()) unverified.delete(name);
   const { keys } = await database.keys.snapshot();
@@ -83,7 +79,7 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
     database: heads,
     mark,
     events: inOrder(events),
-    keys: isLost && isOfToday ? lostStates(known, keys) : [],
+    keys: isLost ? lostStates(known, keys) : [],
     unverified: {
       mark: raw.mark !== null && mark === null,
       keys: raw.keys !== null && keysRead?.isAuthentic !== true,
@@ -92,6 +88,29 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
     },
     stored,
   };
+}
+
+interface KeptEvent {
+  one: StoredEvent;
+  event: RecordedEvent;
+  isAuthentic: boolean;
+}
+
+/** What Redis keeps, and how much of it is no event at all. */
+async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
+  const read: KeptEvent[] = [];
+  let unreadable = 0;
+  for await (const page of marks.events()) {
+    for (const one of page) {
+      const { text, isAuthentic } = await readAuthenticated(one.text, { prefix, kind: 'event' }, (id) =>
+        macKeys.find(id),
+      );
+      const event = parseEvent(text);
+      if (event === null) unreadable += 1;
+      else read.push({ one, event, isAuthentic });
+    }
+  }
+  return { read, unreadable };
 }
 
 function withoutKeyring(): JwtctlError {
@@ -148,10 +167,11 @@ export async function settle(
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
     });
   });
-  // They stand in the log under other ids now, or are given up.
-  const given =
-    how === 'accepted' ? losses.stored : losses.stored.filter(({ text }) => !text.startsWith('- '));
-  await marks.removeEvents(given);
+  // Recorded again they stand in the log under other ids. What does not verify was not, and may still be genuine.
+  await marks.removeEvents([
+    ...losses.stored.authentic,
+    ...(how === 'accepted' ? losses.stored.unverified : []),
+  ]);
 }
 
 async function applyAgain(
