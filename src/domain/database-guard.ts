@@ -14,6 +14,8 @@ import type { Clock, Database } from './ports.js';
 /** How long a server may take to show what another one has committed, in milliseconds, and how often it is asked. */
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 250;
+/** For how long what was found of a database holds, in seconds: a backup that comes back leaves the marks as they are. */
+const JUDGED_FOR_SECONDS = 1;
 /** How often what nobody vouches for has the database dialed anew, in seconds. */
 const REDIAL_SECONDS = 10;
 
@@ -26,14 +28,21 @@ export interface DatabaseGuardPorts {
   clock: Pick<Clock, 'now' | 'pause'>;
 }
 
+/** What a database was found to be under these marks. Those who ask meanwhile wait for the same. */
+interface Judgment {
+  stored: StoredMarks;
+  /** When it was begun; null while it is under way. */
+  at: number | null;
+  revision: Promise<number>;
+}
+
 /**
  * Keeps what gives access from being done on a database that lacks what has been taken away since: one that came back from a
  * backup, or an old primary after a switchover.
  */
 export class DatabaseGuard {
   readonly #ports: DatabaseGuardPorts;
-  #judged: StoredMarks | null = null;
-  #revision = 0;
+  #judgment: Judgment | null = null;
   #redialedAt = Number.NEGATIVE_INFINITY;
 
   constructor(ports: DatabaseGuardPorts) {
@@ -41,16 +50,32 @@ export class DatabaseGuard {
   }
 
   /**
-   * One command to Redis; the database is asked only where the marks are others than before.
+   * One command to Redis; the database is asked where the marks are others than before, and once a second.
    *
    * @returns the revision of the key store that it has come to at least
    * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); what the stores throw
    */
   async assertCurrent(): Promise<number> {
-    const { marks, database } = this.#ports;
+    const { marks, clock } = this.#ports;
     if (marks === null) return 0;
     const stored = await marks.read();
-    if (isSame(stored, this.#judged)) return this.#revision;
+    const last = this.#judgment;
+    if (last !== null && isSame(stored, last.stored) && !isOver(last, clock.now())) return last.revision;
+    const begunAt = clock.now();
+    const judgment: Judgment = { stored, at: null, revision: this.#judge(stored) };
+    this.#judgment = judgment;
+    try {
+      const revision = await judgment.revision;
+      judgment.at = begunAt;
+      return revision;
+    } catch (error) {
+      if (this.#judgment === judgment) this.#judgment = null;
+      throw error;
+    }
+  }
+
+  async #judge(stored: StoredMarks): Promise<number> {
+    const { database } = this.#ports;
     const mark = await this.#believed(stored);
     if (mark !== null && (await isBehind(database, mark)) && !(await this.#catchesUp(mark))) throw behind();
     let { revision } = await database.heads();
@@ -58,8 +83,6 @@ export class DatabaseGuard {
       database.redial();
       ({ revision } = await database.heads());
     }
-    this.#judged = stored;
-    this.#revision = revision;
     return revision;
   }
 
@@ -98,8 +121,13 @@ function hintedRevision({ hint }: StoredMarks): number {
   return (hint === null ? null : parseMark(textOf(hint)))?.revision ?? 0;
 }
 
-function isSame(one: StoredMarks, other: StoredMarks | null): boolean {
-  return other !== null && one.mark === other.mark && one.hint === other.hint;
+function isSame(one: StoredMarks, other: StoredMarks): boolean {
+  return one.mark === other.mark && one.hint === other.hint;
+}
+
+/** A clock that was set back would otherwise have it hold for as long. */
+function isOver({ at }: Judgment, now: number): boolean {
+  return at !== null && (now < at || now >= at + JUDGED_FOR_SECONDS);
 }
 
 function behind(): JwtctlError {
