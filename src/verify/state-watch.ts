@@ -72,8 +72,9 @@ function databaseChanges(
   after: VerifierHealth['database'],
   graceSeconds: number,
 ): StateChange[] {
-  if (before.state === after.state) return [];
-  const { state, since, code } = after;
+  const state = answering(after);
+  if (answering(before) === state) return [];
+  const { since, code } = after;
   const fields = { store: 'database', state, since, code };
   switch (state) {
     case 'up':
@@ -95,6 +96,11 @@ function databaseChanges(
         },
       ];
   }
+}
+
+/** A database that lacks changes answers; the verifier tells of it when it notices. */
+function answering({ state, code }: VerifierHealth['database']): VerifierHealth['database']['state'] {
+  return code === 'ERR_DATABASE_BEHIND' ? 'up' : state;
 }
 
 function masterChanges(before: readonly MasterStatus[], after: readonly MasterStatus[]): StateChange[] {
