@@ -38,7 +38,7 @@ export interface DatabaseWatchPorts {
  * somebody chose for verifiers: it is left alone as long as it follows.
  *
  * **A backup that came back.** What was read before is kept, and what the database says is added, until `db recover` has settled
- * what holds.
+ * what holds. A replica that lags looks the same at first, and shows what was missing once it has caught up.
  *
  * A verifier has no master keyring and cannot tell whether a mark in Redis is forged. So a mark has it look again, and say that
  * it cannot know what the database does not show; it refuses nothing by it, and gives nothing up.
@@ -81,8 +81,8 @@ export class DatabaseWatch {
     const isSettled = this.#recoveredAt !== null && keys.recoveredAt > this.#recoveredAt;
     this.#recoveredAt = Math.max(this.#recoveredAt ?? 0, keys.recoveredAt);
     if (isSettled) tail.startAnew();
-    if (keys.isBehind) tail.keep();
-    this.#noteBehind(keys.isBehind || tail.isBehind);
+    tail.keepAll(keys.isBehind);
+    this.#noteBehind(keys.isBehind || tail.isBehind, isSettled);
     this.#await(clock.now());
     this.#redialIfDue();
     return isSettled;
@@ -110,14 +110,14 @@ export class DatabaseWatch {
     );
   }
 
-  #noteBehind(isBehind: boolean): void {
+  #noteBehind(isBehind: boolean, isSettled: boolean): void {
     const { clock, warn } = this.#ports;
     if (isBehind === (this.#behindSince !== null)) return;
     this.#behindSince = isBehind ? clock.now() : null;
     warn(
       isBehind
-        ? 'MySQL lacks changes that this verifier has read: it was restored from a backup, or it is an old primary. The verifier keeps what it has read. Run `jwtctl db recover`.'
-        : 'MySQL has been recovered. The verifier relies on it again.',
+        ? 'MySQL lacks changes that this verifier has read: it was restored from a backup, it is an old primary, or it lags. The verifier keeps what it has read. If this lasts, run `jwtctl db recover`.'
+        : `MySQL ${isSettled ? 'has been recovered' : 'has caught up'}. The verifier relies on it again.`,
     );
   }
 

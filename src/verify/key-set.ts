@@ -75,8 +75,8 @@ export class KeySet {
   }
 
   /**
-   * Whether the store has fallen behind what was read of it: it came back from a backup. Until `db recover` has settled what
-   * holds each key has the later state of both, and none is given up.
+   * Whether the store has fallen behind what was read of it: it came back from a backup, or is a replica that lags. Until it
+   * has caught up, or `db recover` has settled what holds, each key has the later state of both, and none is given up.
    */
   get isBehind(): boolean {
     return this.#isBehind;
@@ -174,11 +174,12 @@ export class KeySet {
   #fellBehind({ revision, recoveredAt }: KeySnapshot, found: ReadonlyMap<string, KnownKey>): boolean {
     const before = this.#heads;
     if (before === null || recoveredAt > before.recoveredAt) return false;
-    if (this.#isBehind || recoveredAt < before.recoveredAt || revision < before.revision) return true;
-    // Nothing ends the compromise of a key.
-    return [...found.values()].some(
-      ({ kid, state }) => state !== 'compromised' && this.#keys.get(kid)?.state === 'compromised',
-    );
+    if (recoveredAt < before.recoveredAt || revision < before.revision) return true;
+    const lacked = [...this.#keys.values()].filter((key) => lacks(found, key));
+    // Nothing ends the compromise of a key. Once behind, a store has to have every key as it was: a replica that lagged comes to that.
+    return this.#isBehind
+      ? lacked.length > 0
+      : lacked.some(({ kid, state }) => state === 'compromised' && found.has(kid));
   }
 
   /** The same object while nothing changed: what was derived from it (the parsed public key) stays with it. */
@@ -197,11 +198,14 @@ function laterOf(
   found: ReadonlyMap<string, KnownKey>,
 ): Map<string, KnownKey> {
   const later = new Map(found);
-  for (const [kid, key] of before) {
-    const other = found.get(kid);
-    if (other === undefined || rankOf(other) < rankOf(key)) later.set(kid, key);
-  }
+  for (const [kid, key] of before) if (lacks(found, key)) later.set(kid, key);
   return later;
+}
+
+/** Whether the key is not there, or in an earlier state. */
+function lacks(found: ReadonlyMap<string, KnownKey>, key: KnownKey): boolean {
+  const other = found.get(key.kid);
+  return other === undefined || rankOf(other) < rankOf(key);
 }
 
 function rankOf({ state }: KnownKey): number {

@@ -8,6 +8,8 @@ const GAP_SECONDS = 60;
 const CLOCKS_APART_SECONDS = 60;
 /** How often everything is read anew, in seconds: for what was missed all the same, and so that what has expired goes. */
 const RELOAD_SECONDS = 60;
+/** What outlives the next reload shows to that one whether the log still has what it had, in seconds. */
+const OUTLIVES_SECONDS = 2 * RELOAD_SECONDS;
 /** A reload that takes long comes more seldom, so that it stays a small part of the database's work. */
 const RELOAD_SHARE = 20;
 const PAGE = 5_000;
@@ -23,7 +25,7 @@ const MOST_GAPS = 100;
  *
  * A database that took over, or came back from a backup, may lack the last events, and give their ids to others: so each read
  * begins with the event that is the last of those. Where another one stands there everything is read anew, and nothing that
- * was known is forgotten, until {@link startAnew}.
+ * was known is forgotten, until what was missing is there (a replica that lagged), or until {@link startAnew}.
  */
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
@@ -42,7 +44,11 @@ export class SecurityLogTail {
   #readAt: number | null = null;
   #progress: LogProgress = { position: 0, missing: [] };
   #reloadAt = 0;
-  #isBehind = false;
+  /** What was read before and is not there any more. */
+  readonly #missing = new Map<number, SecurityEvent>();
+  /** The last event that outlived the last reload by far: events behind it may have expired long before it does. */
+  #lasting: SecurityEvent | null = null;
+  #keepsAll = false;
   #startsAnew = false;
 
   constructor(log: Pick<SecurityLog, 'listAfter'>, clock: Clock) {
@@ -56,18 +62,19 @@ export class SecurityLogTail {
 
   /** Whether the log lacks what was read of it and has not expired. */
   get isBehind(): boolean {
-    return this.#isBehind;
+    return this.#missing.size > 0;
   }
 
-  /** Has nothing forgotten any more. */
-  keep(): void {
-    this.#isBehind = true;
+  /** Whether nothing is to be forgotten, because the log may be one that lacks events. */
+  keepAll(keepsAll: boolean): void {
+    this.#keepsAll = keepsAll;
   }
 
   /** Has the next read begin at the beginning, and forget what the log does not say. */
   startAnew(): void {
     this.#startsAnew = true;
-    this.#isBehind = false;
+    this.#missing.clear();
+    this.#lasting = null;
   }
 
   /** Another number whenever {@link events} may say something else. */
@@ -139,6 +146,7 @@ export class SecurityLogTail {
       }
       for (const event of events) {
         meet(expected, event);
+        meet(this.#missing, event);
         this.#see(event, at);
         next?.add(event);
         this.#events.add(event);
@@ -153,14 +161,17 @@ export class SecurityLogTail {
     const before = this.#events;
     const fresh = before.renewed();
     const isFirst = this.#readAt === null;
-    const expected = this.#expected(at);
+    const expected = this.#expected(at, this.#lasting);
     let last: SecurityEvent | null = null;
+    let lasting: SecurityEvent | null = null;
     this.#anchor = null;
     for await (const events of this.#pages(0, signal)) {
       last = events.at(-1) ?? last;
       for (const event of events) {
         meet(expected, event);
+        meet(this.#missing, event);
         if (event.expiresAt < at) continue;
+        if (event.expiresAt >= at + OUTLIVES_SECONDS) lasting = event;
         before.add(event);
         fresh.add(event);
         // What was there before this began is about as old as its writer says; of what came later this clock alone decides.
@@ -174,8 +185,9 @@ export class SecurityLogTail {
     // A database that was restored counts from an earlier id on.
     if (last === null || last.id < this.#settled) this.#beginAt(last);
     this.#forgetBeyond(last?.id ?? 0);
-    if (expected.size > 0) this.#isBehind = true;
-    if (!this.#isBehind) {
+    for (const [id, event] of expected) this.#missing.set(id, event);
+    this.#lasting = lasting;
+    if (!this.isBehind && !this.#keepsAll) {
       await fresh.forgetOthers();
       this.#events = fresh;
     }
@@ -183,11 +195,11 @@ export class SecurityLogTail {
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
   }
 
-  /** What has been read, has not expired, and is read again each time. */
-  #expected(at: number): Map<number, SecurityEvent> {
+  /** What has been read, has not expired, and so is still there. */
+  #expected(at: number, lasting: SecurityEvent | null = null): Map<number, SecurityEvent> {
     const events = [
-      ...(this.#anchor === null ? [] : [this.#anchor]),
-      ...[...this.#ahead.values()].map((one) => one.event),
+      ...[lasting, this.#anchor].flatMap((one) => one ?? []),
+      ...[...this.#ahead.values()].map(({ event }) => event),
     ];
     return new Map(events.filter(({ expiresAt }) => expiresAt > at).map((event) => [event.id, event]));
   }

@@ -364,6 +364,21 @@ describe('a key store that came back from a backup', () => {
     expect(keySet.isBehind).toBe(true);
   });
 
+  test('is behind no more once it shows every key as it was: a replica that lagged', async () => {
+    await read([key('k1', { state: 'compromised' }), key('k2')], { revision: 7 });
+    await read([key('k1'), key('k2', { state: 'pending' })], { revision: 6 });
+    expect(keySet.isBehind).toBe(true);
+    await read([key('k1', { state: 'compromised' }), key('k2')], { revision: 7 });
+    expect(keySet.isBehind).toBe(false);
+  });
+
+  test('stays behind where it has come as far without a key', async () => {
+    await read([key('k1'), key('k2')], { revision: 7 });
+    await read([key('k1')], { revision: 6 });
+    expect(await read([key('k1')], { revision: 8 })).toEqual({ k1: 'active', k2: 'active' });
+    expect(keySet.isBehind).toBe(true);
+  });
+
   test('stays behind however far it goes on, until what holds is settled', async () => {
     await read([key('k1', { state: 'compromised' })], { revision: 7 });
     await read([key('k1')], { revision: 5 });

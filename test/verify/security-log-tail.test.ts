@@ -246,6 +246,49 @@ describe('a log that lacks what was read of it', () => {
     expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
   });
 
+  test('is noticed though the last events have expired', async () => {
+    commit(1);
+    commit(2, { expiresAt: clock.now() + 30 });
+    await tail.read();
+    rows = [];
+    await readAfter(31);
+    await readAfter(61);
+    expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
+  });
+
+  test('is behind no more once it has them again: a replica that lagged', async () => {
+    commit(1);
+    commit(2);
+    commit(3);
+    await tail.read();
+    const all = rows;
+    rows = all.slice(0, 1);
+    await readAfter(1);
+    expect(tail.isBehind).toBe(true);
+    rows = all.slice(0, 2);
+    await readAfter(1);
+    expect(tail.isBehind).toBe(true);
+    rows = all;
+    await readAfter(1);
+    expect(tail.isBehind).toBe(false);
+    rows = all.filter(({ id }) => id !== 2);
+    await readAfter(61);
+    expect([isRevoked(1), isRevoked(2)]).toEqual([true, false]);
+  });
+
+  test('forgets nothing while it is told to keep all', async () => {
+    commit(1);
+    commit(2);
+    await tail.read();
+    tail.keepAll(true);
+    rows = rows.slice(1);
+    await readAfter(61);
+    expect(isRevoked(1)).toBe(true);
+    tail.keepAll(false);
+    await readAfter(61);
+    expect(isRevoked(1)).toBe(false);
+  });
+
   test('adds what comes since, and is gone by again once it starts anew', async () => {
     commit(1);
     commit(2);
