@@ -105,7 +105,7 @@ export class Batcher {
     );
   }
 
-  /** A server that was waited for in vain is not waited for again. */
+  /** Opens the circuit breaker of a server that timed out, so that later requests do not wait for it. */
   #noteFailure(breaker: Breaker, failure: unknown, deadline: number): void {
     const wasWaitedFor = Date.now() >= deadline - this.#connection.timeoutMs / 2;
     if (wasWaitedFor && failure instanceof JwtctlError) breaker.failed(failure);
@@ -149,7 +149,7 @@ export class Batcher {
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
-  /** In place of the errors of scripts that met a command which the ACL does not permit. */
+  /** Replaces the errors of scripts that the ACL stopped with one error that names the missing rights. */
   async #nameMissingRights(
     client: Redis,
     commands: readonly Command[],
@@ -228,7 +228,7 @@ function loadScripts(members: readonly Pending[], commands: Array<readonly Comma
 }
 
 const SCRIPT_COMMANDS = new Set(['eval', 'evalsha']);
-/** What Redis 7.0 answers where a script may not run a command, and what newer ones do. */
+/** The reply codes when the ACL forbids a command inside a script: the first in Redis 7.0, the second in newer versions. */
 const REFUSALS = new Set(['ERR', 'NOPERM']);
 
 const MOVING = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN']);

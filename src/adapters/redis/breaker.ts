@@ -1,11 +1,11 @@
 import { performance } from 'node:perf_hooks';
 
-/** How long a server that did not answer is left alone before it is tried again, in milliseconds. */
+/** How long to wait before trying a server that did not answer again, in milliseconds. */
 const REST_MS = 1000;
 
 /**
- * Keeps requests from piling up at a server that does not answer. After a failure all requests are refused at once,
- * and those that still wait with them. The server is tried again in the background, so no request waits for the trial.
+ * Keeps requests from piling up at a server that does not answer. After a failure, all requests are refused at once,
+ * including those that still wait. The server is tried again in the background, so no request waits for the trial.
  */
 export class Breaker {
   #failure: Error | null = null;
@@ -18,9 +18,9 @@ export class Breaker {
   }
 
   /**
-   * Returns what to refuse a request with, or null where it may be made.
+   * Returns the error to refuse a request with, or null if the request may be sent.
    *
-   * @param tryAgain asks the server something; called when a trial is due
+   * @param tryAgain sends the server a request; called when a trial is due
    */
   refusal(tryAgain: () => Promise<unknown>): Error | null {
     if (this.#failure !== null && !this.#isTrying && performance.now() >= this.#restUntil)
@@ -28,7 +28,7 @@ export class Breaker {
     return this.#failure;
   }
 
-  /** Settles as `work` does, or rejects as soon as the server is given up. */
+  /** Settles as `work` does, or rejects as soon as the breaker opens. */
   guard<T>(work: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
       this.#waiting.add(reject);

@@ -8,9 +8,9 @@ export interface RedisOptions {
   nodes: readonly HostPort[];
   mode: 'cluster' | 'standalone';
   username?: string | undefined;
-  /** Asked for each connection. Default: neither a password nor TLS. */
+  /** Called for each connection. Default: no password and no TLS. */
   credentials?: ReadCredentials | undefined;
-  /** Whether the credentials will have TLS. */
+  /** Whether the credentials will include TLS. */
   isTls?: boolean | undefined;
   /** From `host:port` as the cluster announces a node to where it is reached from here. IPv6 in brackets. */
   natMap?: Readonly<Record<string, HostPort>> | undefined;
@@ -18,7 +18,7 @@ export interface RedisOptions {
   timeoutMs: number;
   /** Called with each new connection. @param askTime resolves with the server's time, in NumericDate seconds */
   compareClock?: ((askTime: () => Promise<number>) => void) | undefined;
-  /** Hears of each connection that was opened, or why it was not. */
+  /** Called after each attempt to connect; `error` says why it failed. */
   onDialed?: ((node: HostPort, error: unknown) => void) | undefined;
 }
 
@@ -38,7 +38,7 @@ export function clusterOptions(options: RedisOptions) {
     enableReadyCheck: false,
     // Seeds are asked one after the other: one that is silent must leave time for the next.
     slotsRefreshTimeout: Math.max(Math.min(timeoutMs / 2, 500), timeoutMs / (nodes.length + 1)),
-    // Sixteen of these (ioredis 6.0) end before the time-out does, so that the error tells of a failover.
+    // ioredis 6.0 makes sixteen attempts. They must end before the timeout, so that the error reports the failover.
     retryDelayOnFailover: Math.min(300, timeoutMs / 20),
     retryDelayOnClusterDown: Math.min(300, timeoutMs / 20),
     // Names stay names, for certificates carry names; and one name that does not resolve must not fail all.
@@ -48,8 +48,8 @@ export function clusterOptions(options: RedisOptions) {
 }
 
 /**
- * Where a node is reached that the cluster announces as `announced`. A redirect without a host means the host that was
- * asked (`cluster-preferred-endpoint-type unknown-endpoint`), which is that of the configured nodes.
+ * Returns the address to connect to for a node that the cluster announces as `announced`. A redirect without a host
+ * (`cluster-preferred-endpoint-type unknown-endpoint`) means the host of the configured nodes.
  */
 export function reachedAt({ natMap, nodes }: RedisOptions, announced: HostPort): HostPort {
   const host = announced.host || (nodes[0]?.host ?? '');
@@ -61,8 +61,8 @@ export function reachedAt({ natMap, nodes }: RedisOptions, announced: HostPort):
 export const DISCONNECT_TIMEOUT_MS = 50;
 
 /**
- * After so many milliseconds without an answer a connection is given up and another one is tried. It leaves time for
- * that within the time-out, and is longer than any WAIT.
+ * Returns how many milliseconds a connection may stay silent before it is dropped and another one is tried. This leaves
+ * time for the second attempt within the timeout, and is longer than any WAIT.
  */
 export function silenceMs(timeoutMs: number): number {
   return Math.min(2000, 0.6 * timeoutMs);
@@ -73,7 +73,7 @@ function commonOptions(options: RedisOptions) {
     Connector: connectorOf(options, DISCONNECT_TIMEOUT_MS),
     protocol: 2,
     lazyConnect: true,
-    // A server that hangs keeps its connections open, and so does a dead path: this drops them.
+    // A hung server or a dead network path leaves connections open. This drops them.
     socketTimeout: silenceMs(options.timeoutMs),
     keepAlive: KEEP_ALIVE_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,

@@ -50,7 +50,7 @@ export class RedisConnection {
   /** By the server's name. */
   readonly #reading = new Map<string, ReadConnection>();
   readonly #nodeErrors = new Map<string, unknown>();
-  /** By the server's name: one for all ways that lead to it. */
+  /** One circuit breaker per server name, shared by all connections to the server. */
   readonly #breakers = new Map<string, Breaker>();
   /** Whether it is worth opening. */
   readonly #opener = new Breaker();
@@ -113,7 +113,7 @@ export class RedisConnection {
     };
   }
 
-  /** The master that was last known to serve a slot, connected or not, as ioredis names it: see {@link parseKey}. */
+  /** Returns the last known master of each slot, connected or not, as ioredis names it: see {@link parseKey}. */
   ownerKeys(): (slot: number) => string | undefined {
     const client = this.#client;
     if (client instanceof Cluster) return (slot) => client.slots[slot]?.[0];
@@ -122,7 +122,7 @@ export class RedisConnection {
     return () => key;
   }
 
-  /** Whether this server, by its name, is worth asking. */
+  /** Returns the circuit breaker of a server, by the server's name. */
   breaker(name: string): Breaker {
     const known = this.#breakers.get(name);
     if (known !== undefined) return known;
@@ -132,9 +132,9 @@ export class RedisConnection {
   }
 
   /**
-   * Finds out who serves a key's slot by now, and asks there.
+   * Finds the master that now serves a key's slot, and sends it a command.
    *
-   * @throws JwtctlError where nobody answers
+   * @throws JwtctlError if no server answers
    */
   async tryAgain(key: string, slot: number): Promise<void> {
     const name = this.ownerName(slot);
@@ -188,9 +188,9 @@ export class RedisConnection {
   }
 
   /**
-   * Sends one command to whoever serves its key by now: follows MOVED and ASK, waits out a failover for a while.
+   * Sends one command to the master that now serves its key. Follows MOVED and ASK, and waits for a failover for a while.
    *
-   * @param master who was last known to serve it, for the error
+   * @param master the last known master, for the error
    * @throws what ioredis throws, or a JwtctlError
    */
   async follow([name, ...args]: Command, timeoutMs: number, master?: string): Promise<unknown> {
@@ -225,12 +225,12 @@ export class RedisConnection {
     await withDeadline(refreshed, this.timeoutMs).catch(ignore);
   }
 
-  /** ioredis's own errors say little: why no connection could be opened says more. */
+  /** Prefers the reason why no connection could be opened, because ioredis's own errors say little. */
   translate(error: unknown): unknown {
     return translateError(isVague(error) ? (this.refusal ?? error) : error, this.address);
   }
 
-  /** Why a server cannot be talked to, where it is not that it is away: its certificate, or a file that cannot be read. */
+  /** A lasting reason why no connection can be opened, such as a bad certificate or an unreadable file; null if there is none. */
   get refusal(): JwtctlError | null {
     return [...this.#nodeErrors.values()].find((error) => error instanceof JwtctlError) ?? null;
   }
@@ -241,7 +241,7 @@ export class RedisConnection {
     return reasonOf(hasCode(error) ? error : (this.#nodeErrors.get(name) ?? error));
   }
 
-  /** For people: why the last attempt to connect to this server failed; null where it did not. */
+  /** Explains to a person why the last attempt to connect to this server failed; null if it did not. */
   dialFailure(name: string): string | null {
     const error = this.#nodeErrors.get(name);
     return error === undefined ? null : reasonOf(error);

@@ -11,14 +11,14 @@ import type { Command } from './pipeline.js';
 import { encodeCommands, RespParser } from './resp.js';
 
 /**
- * Sooner than a firewall in between forgets an idle connection. Node has Linux send ten probes, a second apart, before
- * it drops a connection that nobody answers on.
+ * Short enough that firewalls do not drop an idle connection. Through Node, Linux sends ten probes, one second apart, before
+ * it drops a dead connection.
  */
 export const KEEP_ALIVE_MS = 5000;
 
 /**
- * Opens a connection to one server and logs in, with credentials that are read anew. The socket is paused: whoever takes
- * it reads on.
+ * Opens a connection to one server and logs in with freshly read credentials. The socket is paused until its new owner
+ * reads from it.
  *
  * @throws a ReplyError for a refused login, JwtctlError `ERR_REDIS_TLS` (unavailable), what reading the credentials
  * throws, or an error of the system
@@ -39,7 +39,7 @@ export async function dialRedis(
   }
 }
 
-/** Has ioredis connect by {@link dialRedis}: by itself it keeps the credentials that a client was made with (ioredis 6.0). */
+/** Makes ioredis connect through {@link dialRedis}. By itself, ioredis 6.0 keeps the credentials that a client started with. */
 export function connectorOf(
   options: RedisOptions,
   disconnectTimeoutMs: number,
@@ -98,7 +98,7 @@ function logIn(
       resolve(socket.pause());
     };
     const parser = new RespParser((reply) => {
-      // Of AUTH alone an error is one. PING may not be permitted, and has been answered all the same.
+      // Only an error reply to AUTH counts. The ACL may forbid PING, but an error reply to it still proves that the server answers.
       if (password !== undefined && reply instanceof Error) fail(reply);
       else succeed();
     });
@@ -122,14 +122,14 @@ function logIn(
         : connectTls(
             {
               ...{ ...tls, host, port, rejectUnauthorized: true },
-              // Node sends no server name by itself, and a managed Redis may choose its certificate by it.
+              // Node does not send a server name by itself, and a managed Redis may select its certificate by that name.
               ...(isIP(host) === 0 ? { servername: host } : {}),
             },
             greet,
           );
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    // It stays: an error that nobody listens for would end the process, also between two owners of the socket.
+    // Keep this listener: an unhandled error event would end the process, even between two owners of the socket.
     socket.on('error', () => {});
     socket.on('error', fail).on('close', close);
     signal?.addEventListener('abort', abort);
@@ -137,7 +137,7 @@ function logIn(
   });
 }
 
-/** In TLS 1.3 a server looks at the client's certificate after the handshake, so that only an answer shows it accepted. */
+/** In TLS 1.3, a server checks the client certificate after the handshake, so only a reply proves that it was accepted. */
 function firstCommand(username = 'default', password: string | undefined, isSecure: boolean): Command | null {
   if (password !== undefined) return ['auth', username, password];
   return isSecure ? ['ping'] : null;

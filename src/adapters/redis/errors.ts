@@ -19,18 +19,18 @@ export class DeadlineError extends Error {
   }
 }
 
-/** Which server an error came from, by its `host:port`. */
+/** Maps each error to the `host:port` of the server that it came from. */
 const sources = new WeakMap<object, string>();
 
-/** Remembers which server an error came from, so that its translation names that one and not all seeds. */
+/** Remembers which server an error came from, so that the translated error names this server, not all seed nodes. */
 export function fromNode<T>(error: T, node: string | undefined): T {
   if (node !== undefined && error instanceof Error && !sources.has(error)) sources.set(error, node);
   return error;
 }
 
 /**
- * A connection could not be opened, said as ioredis says it: its Cluster object waits out a failover for an error with
- * these words alone (ioredis 6.0). The reason is the cause.
+ * A connection could not be opened; `cause` has the reason. The message must be ioredis's own, because its Cluster object
+ * waits for a failover only after an error with exactly this message (ioredis 6.0).
  */
 export class NotOpenedError extends Error {
   override readonly name = 'NotOpenedError';
@@ -59,7 +59,7 @@ export function replyCode(error: unknown): string | null {
 /**
  * The JwtctlError for what ioredis threw or Redis replied, by reply code and system error code, never by wording.
  *
- * What {@link dialRedis} has translated passes as it is. All others are of kind `unavailable`:
+ * Errors that {@link dialRedis} has translated pass unchanged. All others are of kind `unavailable`:
  * `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
  * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
  * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
@@ -79,7 +79,7 @@ export function hasCode(error: unknown): boolean {
   return replyCode(error) !== null || systemCode(error) !== null;
 }
 
-/** Whether an error tells nothing of what happened: ioredis's own, such as "Connection is closed". */
+/** Whether an error does not explain what happened, like ioredis's own "Connection is closed". */
 export function isVague(error: unknown): boolean {
   return !isDefect(error) && !hasCode(innermost(error));
 }
@@ -202,7 +202,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
   }
 }
 
-/** @param master the `host:port` that it copies, where that is known */
+/** @param master the `host:port` of its master; null if unknown */
 export function isReplica(node: string, master: string | null): JwtctlError {
   return new JwtctlError(
     'unavailable',
@@ -228,7 +228,7 @@ export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }
 
-/** The reason why there is no connection; ioredis wraps that of the last node (ClusterAllFailedError). */
+/** Returns the reason why there is no connection. ioredis wraps the last node's error in a ClusterAllFailedError. */
 export function innermost(error: unknown): unknown {
   if (error instanceof NotOpenedError) return error.cause;
   const inner = (error as { lastNodeError?: unknown } | null)?.lastNodeError;

@@ -20,16 +20,16 @@ const LOOKED_AT = 10;
 /** An answer of {@link READ}. */
 const WRITES_REFUSED = -2;
 
-/** More than these are no verifiers: nobody reads them. */
+/** With more heartbeats or bytes than these, the hash is not read: verifiers do not write that much. */
 const MOST_HEARTBEATS = 5_000;
 const MOST_BYTES = 16 * 2 ** 20;
 
 /**
- * Whoever can write to Redis can write heartbeats. One that is over is to be dropped, and one that no verifier can have
- * written neither counts nor stays.
+ * Any client that can write to Redis can write heartbeats. Expired ones are dropped. One that no verifier can have written
+ * is not counted, and is dropped too.
  */
 const JUDGING = `
--- The heartbeat, or nil with whether it only is over.
+-- Returns the heartbeat; or nil, and whether it is valid but expired.
 local function judge(id, value, now)
   if #id > 64 or #value > ${MOST_HEARTBEAT_CHARACTERS + 20} then return nil, false end
   local over, heartbeat = string.match(value, '^(%d+) (.*)$')
@@ -69,7 +69,7 @@ end
  * KEYS: the hash. ARGV: id, announcement, for how many seconds it counts. Answers: 1.
  */
 const ANNOUNCE = script(
-  // A heartbeat takes no more room than the one before, and is what a full memory must not silence (Redis 7.0).
+  // A heartbeat takes no more memory than the one before, and must get through when memory is full (Redis 7.0).
   '#!lua flags=allow-oom\n',
   KEEPING,
   JUDGING,
@@ -110,18 +110,18 @@ export async function withdraw(whole: WholeRegistry, id: string): Promise<void> 
 }
 
 /**
- * Of those that are not over, again by the server's clock: to a host whose own is ahead they would all be gone, and it would
- * wait for none of them. And where the server refuses all writes, nobody who is there does not say that nobody runs.
+ * Reads the heartbeats that have not expired by the server's clock. A host whose own clock is ahead would see all of them as
+ * expired and wait for no verifier. If the server refuses all writes, an empty list does not mean that no verifier runs.
  *
- * KEYS: the hash. Answers: {@link NOT_OURS}, {@link WRITES_REFUSED}; or for how many seconds all has been kept, how many
- * heartbeats are not what a verifier writes, and ids and heartbeats of the others; or -1 where there are too many to read, and
- * how many.
+ * KEYS: the hash. Returns {@link NOT_OURS} or {@link WRITES_REFUSED}; or the number of seconds for which all heartbeats have been
+ * kept, the number of invalid heartbeats, and the ids and heartbeats of the others; or -1 and the number of heartbeats if they
+ * are too many to read.
  */
 const READ = script(
   KEEPING,
   JUDGING,
   `
--- Writes are refused after a save that failed (MISCONF), and without the replicas that are asked for (NOREPLICAS).
+-- Redis refuses writes after a failed save (MISCONF) and when it has too few replicas (NOREPLICAS).
 local function refuses_writes()
   local persistence, replication = redis.pcall('INFO', 'persistence'), redis.pcall('INFO', 'replication')
   if type(persistence) ~= 'string' or type(replication) ~= 'string' then return false end

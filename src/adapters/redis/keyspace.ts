@@ -13,8 +13,8 @@ export const HASH_SLOTS = 16_384;
  *   the slot of the set, so that one script may change both.
  * - `<prefix>:fleet`, a hash from the id of a verifier that runs to what it tells of itself. No subject's key is named
  *   so, and whoever goes through subjects passes it by.
- * - `<prefix>:marks`, a hash, and `<prefix>:events:<n>`, sorted sets: how far the database had come, and the events of its
- *   security log, each with its expiry. They are spread by the events' ids.
+ * - `<prefix>:marks`, a hash: the high-water marks of the database.
+ * - `<prefix>:events:<n>`, sorted sets: the events of the security log, each with its expiry, distributed by event id.
  *
  * `<sub>` is the subject's UTF-8 with all bytes outside `A-Z a-z 0-9 . _ ~ @ -` as `%XX`, so that no subject can end the
  * hash tag, act as a glob or collide with another. There is one way to write a subject: a name that decodes, but not
@@ -28,7 +28,7 @@ export interface Keyspace {
   /** The hash of the verifiers. */
   readonly fleet: { key: string; slot: number };
   readonly marks: { key: string; slot: number };
-  /** In the order of their numbers. */
+  /** Ordered by number. */
   readonly eventShards: ReadonlyArray<{ key: string; slot: number }>;
   /** The subject whose sorted set is named `key`; null for any other key. */
   subjectOf(key: string): string | null;
@@ -99,7 +99,7 @@ export function statusScore(user: { status: UserStatus; until: number }): number
   return user.status === 'enabled' ? user.until : -user.until;
 }
 
-/** What the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER} say together; null where that is no status of ours. */
+/** Decodes the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER}; null if they do not form a valid status. */
 export function notedStatus(status: number | null, version: number | null): KnownUserStatus | null {
   if (!Number.isSafeInteger(status) || !Number.isSafeInteger(version ?? 0)) return null;
   if (status === null || status === 0 || (version ?? 0) > 0) return null;

@@ -30,7 +30,7 @@ export interface Question {
 /** How long a server that refused to tell of changes is asked each time, in milliseconds. */
 const UNTRACKED_MS = 60_000;
 
-/** How often a server is asked how it is, in milliseconds. */
+/** How often to ask a server for INFO, in milliseconds. */
 const INFO_EVERY_MS = 10_000;
 const INFO = encodeCommands([SERVER_INFO]);
 const LIMIT = encodeCommands([TRACKING_LIMIT]);
@@ -48,11 +48,11 @@ export interface LaneOptions {
   now(): number;
   /** The connection was lost; the next question opens another one. */
   onLost(): void;
-  /** The server refused to tell of changes: it is asked without that for a while. */
+  /** Called when the server refuses client tracking. The connection then works without tracking for a while. */
   onUntracked(reason: Error): void;
 }
 
-/** The way to one master: its connection, opened again when it was lost, and how it answers. */
+/** The connection to one master, reopened when it is lost, and the state of that master. */
 export class Lane {
   readonly breaker: Breaker;
   readonly state: MasterState;
@@ -63,10 +63,10 @@ export class Lane {
   readonly #isTracking: boolean;
   readonly #now: () => number;
   readonly #lifetime: Lifetime;
-  /** How many keys the server tracks at most; null where this account may not ask. */
+  /** The server's limit of tracked keys; null if this account may not read it. */
   #trackingLimit: number | null = null;
   #mayAskForLimit = true;
-  /** The master that this server copies; null where it is a master itself. */
+  /** The master of this server if it is a replica; null if it is a master. */
   #replicaOf: string | null = null;
   #informedAt = Number.NEGATIVE_INFINITY;
   /** Until then the server is not asked to tell of changes, by performance.now(). */
@@ -91,7 +91,7 @@ export class Lane {
     return this.state.node;
   }
 
-  /** Where nothing comes in for a while, or not all is answered in time, the connection is lost. */
+  /** Sends questions. If the server stays silent or misses the timeout, the connection is lost. */
   ask(questions: readonly Question[], timeoutMs: number): void {
     const connection = this.#open();
     if (connection.pending >= MOST_PENDING) {
@@ -127,17 +127,17 @@ export class Lane {
     return this.#tracked?.holdOf(key) ?? null;
   }
 
-  /** Why what this server answers cannot be relied on; null where it can. */
+  /** Returns the error if this server's answers cannot be trusted; null if they can. */
   unfit(): JwtctlError | null {
     return this.#replicaOf === null ? null : isReplica(this.name, this.#replicaOf);
   }
 
-  /** Why it cannot be said that this server never had an entry; null where it can. */
+  /** Returns the error if a missing entry may be lost instead of never registered; null if a missing entry is conclusive. */
   unsettled(): JwtctlError | null {
     return this.#lifetime.isSettled ? null : hasRestarted(this.name);
   }
 
-  /** Asks the server how it is, where that is due. */
+  /** Asks the server for INFO if that is due. */
   inform(): void {
     if (this.#connection === null || this.#connection.isLost) return;
     if (performance.now() - this.#informedAt >= INFO_EVERY_MS) this.#askForInfo(this.#connection);
@@ -172,7 +172,7 @@ export class Lane {
       this.#tracked = null;
       this.#connection = new RespConnection(options, this.#node, { onLost: this.#onLost });
     }
-    // Before anything else, so that no answer is judged without it.
+    // Before anything else, because every answer is judged by it.
     this.#askForInfo(this.#connection);
     return this.#connection;
   }
@@ -180,7 +180,7 @@ export class Lane {
   #askForInfo(connection: RespConnection): void {
     this.#informedAt = performance.now();
     const take = (reply: RespReply) => {
-      // An account that may not use INFO goes without.
+      // An account without the right to use INFO works without it.
       if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
       const info = parseInfo(stringAt(reply, 0));
       this.#lifetime.learn(info);
@@ -197,7 +197,7 @@ export class Lane {
 
   #askForLimit(connection: RespConnection): void {
     const take = (reply: RespReply) => {
-      // A refusal is in the server's ACL log: once is enough.
+      // Each refusal adds an entry to the server's ACL log, so ask only once.
       if (reply instanceof Error) this.#mayAskForLimit = false;
       else if (reply !== null && typeof reply !== 'number') this.#trackingLimit = trackingLimit(reply);
     };
@@ -211,7 +211,7 @@ export class Lane {
   }
 
   #lost(error: Error): void {
-    // A proxy that speaks RESP2 only, an ACL without CLIENT TRACKING, or too many clients just now; not a refused login.
+    // A RESP2-only proxy, an ACL without CLIENT TRACKING, or too many clients at the moment. A refused login does not count.
     const code = replyCode(error);
     if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH') {
       this.#untrackedUntil = performance.now() + UNTRACKED_MS;

@@ -3,10 +3,9 @@ import { STATUS_MEMBER, VERSION_MEMBER } from './keyspace.js';
 import type { Command } from './pipeline.js';
 
 /**
- * A script over subjects of one hash slot. All of them are atomic, name every key that they touch (a script over others
- * breaks off halfway where the slot is moving), and take the time as an argument: ARGV[1] is the horizon,
- * `now - tolerance`, and what expired by then counts as gone if it has expired by the server's clock, too; ARGV[2] is the
- * tolerance.
+ * A script over subjects of one hash slot. Every script is atomic and names each key that it touches. (Otherwise it would
+ * stop halfway while the slot moves.) ARGV[1] is the horizon, `now - tolerance`. An entry that expired by then counts as gone
+ * if it has also expired by the server's clock. ARGV[2] is the tolerance.
  */
 export interface Script {
   readonly sha: string;
@@ -45,7 +44,7 @@ export const TOO_LARGE = Number.MAX_SAFE_INTEGER + 1;
 /** What a member and its score mean: see {@link parseEntry}. */
 export const ENTRIES = `
 local tolerance = tonumber(ARGV[2])
--- A host whose clock is ahead must not drop what lives.
+-- A host whose clock is ahead must not drop entries that are still valid.
 local horizon = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]) - tolerance)
 
 -- Of what base36 of keyspace.ts writes; nil for all else.

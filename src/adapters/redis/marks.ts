@@ -9,10 +9,10 @@ import type { WholeRegistry } from './walk.js';
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 
 /**
- * Sets fields where the first one is as expected.
+ * Sets fields if one of them has the expected value.
  *
- * KEYS: the hash. ARGV: field, what it is expected to hold ('': nothing), then fields and values. Answers: whether it was so
- * (1 or 0), or {@link NOT_OURS}.
+ * KEYS: the hash. ARGV: that field, its expected value ('': none), then fields and values. Returns 1 if they were set,
+ * otherwise 0 or {@link NOT_OURS}.
  */
 const REPLACE = script(`
 local marks = KEYS[1]
@@ -23,13 +23,13 @@ redis.call('HSET', marks, unpack(ARGV, 3))
 return 1
 `);
 
-/** How many events one call adds, and how many that have expired go with them. */
+/** How many events one call adds, and how many expired ones it removes at most. */
 const EVENTS_PER_CALL = 500;
 
 /**
- * Adds events, each with its expiry as its score, and drops some that have expired.
+ * Adds events with their expiry as the score, and removes some expired ones.
  *
- * KEYS: the sorted set. ARGV: scores and members. Answers: 1, or {@link NOT_OURS}.
+ * KEYS: the sorted set. ARGV: scores and members. Returns 1 or {@link NOT_OURS}.
  */
 const ADD_EVENTS = script(`
 local events = KEYS[1]
@@ -44,7 +44,7 @@ if last then redis.call('EXPIREAT', events, string.format('%.0f', tonumber(last)
 return 1
 `);
 
-/** The marks in a hash, the events in sorted sets that are spread over the masters. */
+/** Keeps the marks in a hash, and the events in sorted sets that are distributed over the masters. */
 export class RedisMarkStore implements MarkStore {
   readonly #whole: WholeRegistry;
 

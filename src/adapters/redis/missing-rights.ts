@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { withDeadline } from './pipeline.js';
 
-/** The commands of scripts: Redis names one that a script may not run in words only (7.2), or not at all (7.0). */
+/** The commands that scripts use. Redis 7.2 names a forbidden one only in the message text, and Redis 7.0 not at all. */
 const SCRIPTED = [
   ...['exists', 'expire', 'expireat', 'expiretime', 'ttl', 'type', 'time', 'unlink'],
   ...[
@@ -19,7 +19,7 @@ const SCRIPTED = [
   ...['hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
 ];
 
-/** `redis.acl_check_cmd` (Redis 7.0) needs no right but that of EVAL. It cannot judge what a server does not know. */
+/** `redis.acl_check_cmd` (Redis 7.0) needs only the right to use EVAL. It cannot check commands that the server does not know. */
 const FIND_MISSING = `
 local missing = {}
 for _, right in ipairs(ARGV) do
@@ -31,7 +31,7 @@ end
 return missing
 `;
 
-/** Which rights scripts lack on a server; none where it cannot be asked. */
+/** Returns the rights that scripts lack on a server; an empty list if it cannot be asked. */
 export async function missingRights(client: Redis, timeoutMs: number): Promise<string[]> {
   try {
     return (await withDeadline(client.call('eval', FIND_MISSING, 0, ...SCRIPTED), timeoutMs)) as string[];

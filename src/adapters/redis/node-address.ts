@@ -4,12 +4,12 @@ export interface HostPort {
   readonly port: number;
 }
 
-/** `host:port`, IPv6 in brackets. */
+/** Formats `host:port`, with IPv6 addresses in brackets. */
 export function formatNode({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/** Of ioredis's own form, which has no brackets. */
+/** Parses ioredis's form of `host:port`, which has no brackets around IPv6 addresses. */
 export function parseKey(key: string): HostPort {
   const colon = key.lastIndexOf(':');
   return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };

@@ -103,7 +103,7 @@ async function readShards(connection: RedisConnection): Promise<Shard[]> {
   });
 }
 
-/** @param askedHost stands for an unknown endpoint, which is null, or "?" (Redis 7.0) */
+/** @param askedHost replaces an unknown endpoint: null, or "?" (Redis 7.0) */
 function toMember(
   connection: RedisConnection,
   node: Record<string, unknown>,
@@ -153,7 +153,7 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     // A server that refuses a command has answered.
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
     const info = parseInfo(replies[0]);
-    // An account that may not ask for the limit goes by the default.
+    // An account that may not read the limit assumes the default.
     const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
     const keys = replies[2];
     return {

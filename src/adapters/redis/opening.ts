@@ -39,9 +39,9 @@ type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | n
 type TakeSlots = (error: Error | null, ranges?: SlotRange[]) => void;
 
 /**
- * In the answers to CLUSTER SLOTS, which ioredis asks on a duplicate of a node's connection. A cluster that does not know
- * its endpoints leaves them null (`cluster-preferred-endpoint-type unknown-endpoint`), which means the host that was asked;
- * ioredis passes over such nodes (6.0).
+ * Fills in null endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. With
+ * `cluster-preferred-endpoint-type unknown-endpoint`, a null endpoint means the host that was asked. ioredis 6.0 skips such
+ * nodes.
  */
 function fillInEndpoints(redis: Redis): void {
   const duplicate = redis.duplicate.bind(redis);
@@ -69,7 +69,7 @@ export async function openStandalone(options: RedisOptions, address: RedisAddres
   if (mode !== 'cluster' && mode !== 'sentinel' && role !== 'replica') return client;
   client.disconnect();
   if (mode === 'sentinel') throw isSentinel(formatNode(node));
-  // It may become a master again, or its master be one that it names.
+  // Its master is not named here: the replica may become a master again.
   if (mode !== 'cluster') throw isReplica(formatNode(node), null);
   throw new JwtctlError(
     'usage',
@@ -120,7 +120,7 @@ function isSentinel(node: string): JwtctlError {
   );
 }
 
-/** Connects to one server and learns what it is; a proxy that does not know HELLO leaves both null. */
+/** Connects to one server and reads its mode and role; both are null behind a proxy that does not know HELLO. */
 async function greet(
   options: RedisOptions,
   node: HostPort,
@@ -128,7 +128,7 @@ async function greet(
 ): Promise<{ client: Redis } & Greeting> {
   const client = new Redis({
     ...nodeOptions(options, node),
-    // Its own error would not say that the time was up.
+    // The error of ioredis would not say that the attempt timed out.
     socketTimeout: timeoutMs,
     retryStrategy: () => null,
   });

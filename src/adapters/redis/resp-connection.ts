@@ -37,7 +37,7 @@ export class RespConnection {
   #next = 0;
   #socket: Socket | null = null;
   readonly #closed = new AbortController();
-  /** What is to be sent once the connection is open; null before it is first used, and after. */
+  /** Text to send once the connection is open; null before the first use and after sending. */
   #unsent: string | null = null;
   #failure: Error | null = null;
   #heardAt = Number.NEGATIVE_INFINITY;
@@ -52,7 +52,7 @@ export class RespConnection {
     return this.#failure !== null;
   }
 
-  /** When something last came in, by performance.now(). */
+  /** When data last arrived, by performance.now(). */
   get heardAt(): number {
     return this.#heardAt;
   }

@@ -1,6 +1,6 @@
-/** A reply in whose place it is known which rights were missing. */
+/** An error reply, extended with the missing rights. */
 export class MissingRightsError extends Error {
-  /** As ioredis names an error reply. */
+  /** The name that ioredis gives an error reply. */
   override readonly name = 'ReplyError';
 
   constructor(
@@ -13,7 +13,7 @@ export class MissingRightsError extends Error {
 
 const CONTAINERS = new Set(['client', 'cluster', 'config', 'memory']);
 
-/** A command's name as an ACL has it: of the subcommand, never of all of its kind (`+cluster` grants RESET and FAILOVER). */
+/** Returns a command's name in ACL syntax, with its subcommand: `+cluster` alone would also grant RESET and FAILOVER. */
 function rightOf(name: string, subcommand: unknown): string {
   const command = name.toLowerCase();
   return CONTAINERS.has(command) && subcommand !== undefined
@@ -21,7 +21,7 @@ function rightOf(name: string, subcommand: unknown): string {
     : command;
 }
 
-/** The rights that an error speaks of, as far as it is known what was asked. */
+/** Returns the rights that an error is about, if the command is known. */
 export function rightsIn(error: unknown): readonly string[] {
   if (error instanceof MissingRightsError) return error.rights;
   const { command } = error as { command?: { name?: string; args?: readonly unknown[] } };

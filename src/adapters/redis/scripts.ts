@@ -12,7 +12,7 @@ if set_type ~= 'zset' and set_type ~= 'none' then return {${NOT_OURS}} end
 `;
 
 const STATUS = `
--- The version above this one that stays, or 0. What can be no version does not count.
+-- Returns the higher version that is kept, or 0. An invalid version does not count.
 local function cache_status(score, version, replaces)
   local known = -tonumber(redis.call('ZSCORE', set, '${VERSION_MEMBER}') or 0)
   if known < 0 or known >= ${TOO_LARGE} or known % 1 ~= 0 then known = 0 end
@@ -119,10 +119,10 @@ return answer
 );
 
 /**
- * Caches the user's status where there are entries and no higher version but the one to be replaced.
+ * Caches the user's status if the subject has entries and no higher version is cached, except the one to replace.
  *
- * ARGV: horizon, tolerance, status score, version, the version to be replaced ('': none). Answers: 1, then whether labels may
- * be left without an entry (1 or 0), for {@link TIDY}, then the higher version that stays ('0': none).
+ * ARGV: horizon, tolerance, status score, version, the version to replace ('': none). Returns 1; whether labels may be left
+ * without an entry (1 or 0), for {@link TIDY}; and the higher version that is kept ('0': none).
  */
 export const SET_STATUS = script(
   SUBJECT,

@@ -3,34 +3,34 @@ import { type Bulks, stringAt } from './bulks.js';
 import { numberIn } from './info.js';
 import type { Command } from './pipeline.js';
 
-/** What tells how a server is. All of it in one command (Redis 7.0). */
+/** All sections of INFO that are needed, in one command (Redis 7.0). */
 export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
 export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
 
-/** The default of tracking-table-max-keys, for an account that may not ask. 0 is no limit. */
+/** The default of tracking-table-max-keys, used if the account may not read the setting. 0 means no limit. */
 const TRACKING_LIMIT_DEFAULT = 1_000_000;
-/** A table that is full is kept at its limit, and a little below it for a moment. */
+/** Redis keeps a full table at its limit, and briefly a little below it. */
 const FULL_SHARE = 0.99;
 
 /**
- * How long after its start a server that was another run before may lack what its replica still has, in seconds. By then
- * a replica has taken over (twice Redis's default of cluster-node-timeout), or the server stays the master.
+ * How long after a restart a server may lack entries that its replica still has, in seconds. By then, a replica has taken
+ * over (this is twice Redis's default cluster-node-timeout), or the server stays the master.
  */
 const SETTLING_SECONDS = 30;
 
 /**
- * Which run of a server answers.
+ * Detects that a server has restarted.
  *
- * A master that is killed and started again before its replica takes over comes back with what is on its disk, which may
- * be nothing. It serves its slots as before, and its cluster's epochs do not change. Only its run id tells, and what its
- * former run is known to have been: so a server is settled for a process that first meets it.
+ * A master that is killed and restarted before its replica takes over comes back with the data on its disk, which may be
+ * nothing. It serves its slots as before, and the cluster's epochs do not change. Only its run id reveals the restart, and
+ * only if the earlier run id is known. So a process treats a server that it meets for the first time as settled.
  */
 export class Lifetime {
   readonly #now: () => number;
   #runId: string | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
 
-  /** @param now of the host's clock, in seconds */
+  /** @param now the host's clock, in seconds */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -49,17 +49,17 @@ export class Lifetime {
   }
 }
 
-/** `host:port` of the master that a server copies; null for a master. */
+/** Returns `host:port` of a replica's master; null for a master. */
 export function replicaOf(info: Map<string, string>): string | null {
   return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
 }
 
-/** The value of a reply to {@link TRACKING_LIMIT}; null where there is none. */
+/** Returns the value in a reply to {@link TRACKING_LIMIT}; null if there is none. */
 export function trackingLimit(reply: Bulks): number | null {
   return reply.count < 2 ? null : Number(stringAt(reply, 1));
 }
 
-/** What a server that answers should be looked at for. */
+/** Returns the warnings about a server that answers. */
 export function masterWarnings(
   info: Map<string, string>,
   tracking: { wantsTracking: boolean; isTracking: boolean; trackingLimit: number | null },
@@ -81,7 +81,7 @@ export function isMemoryFull(info: Map<string, string>): boolean {
   );
 }
 
-/** @param limit of the server; null where it is not known */
+/** @param limit the server's limit; null if unknown */
 export function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
   const most = limit ?? TRACKING_LIMIT_DEFAULT;
   return most > 0 && (numberIn(info, 'tracking_total_keys') ?? 0) >= FULL_SHARE * most;

@@ -21,7 +21,7 @@ export class SlotWalk {
   readonly #ledger = new SlotLedger();
   /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
-  /** Why the first master that did not answer did not. */
+  /** The error of the first master that did not answer. */
   #unseen: Error | null = null;
   #isClusterDown = false;
 
@@ -35,7 +35,7 @@ export class SlotWalk {
     const { connection } = this.#whole;
     let giveUpAt = Date.now() + connection.timeoutMs;
     let masters = await this.#findMasters();
-    // Where no master says who serves what, waiting again would cost as much again.
+    // If no master could say which server has which slots, asking again would only take another full timeout.
     if (masters.length === 0 && !this.#isAborted) throw this.#unseen ?? connection.translate(noMaster());
     for (let pass = 1; ; pass++) {
       const { done } = this.#ledger.progress;
@@ -217,9 +217,9 @@ export class SlotWalk {
   }
 
   /**
-   * By SCAN, for slots that cannot be listed: the service forbids it, or others keep very many keys in them.
+   * Scans slots with SCAN if their keys cannot be listed: the service forbids it, or other applications keep very many keys there.
    *
-   * @param why they cannot be listed. It is what is told where SCAN is forbidden too.
+   * @param why the keys cannot be listed; reported if SCAN is forbidden too
    */
   async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
     const { connection } = this.#whole;
@@ -278,7 +278,7 @@ export class SlotWalk {
     }
   }
 
-  /** Whether each slot that is left belongs to a master that was waited for in vain. */
+  /** Whether every remaining slot belongs to a master that timed out. */
   #isCutOff(): boolean {
     const { connection } = this.#whole;
     return this.#ledger
@@ -295,7 +295,7 @@ export class SlotWalk {
   }
 
   #fail(node: RedisNode, error: unknown): void {
-    // It was waited for in full, and no master serves anything until it is over.
+    // This already took the full timeout, and no master serves anything while the cluster is down.
     if (error instanceof JwtctlError && replyCode(error.cause) === 'CLUSTERDOWN') this.#isClusterDown = true;
     this.#failures.set(node.name, this.#reasonOf(node, error));
   }

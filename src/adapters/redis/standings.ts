@@ -38,11 +38,11 @@ export class RedisStandings implements Standings {
   readonly #whole: WholeRegistry;
   readonly #connection: RedisConnection;
   readonly #options: StandingsOptions;
-  /** By the master's name as ioredis writes it. */
+  /** Keyed by the master's name in ioredis's form. */
   readonly #lanes = new Map<string, Lane>();
-  /** The masters of which was said that they tell of no changes. */
+  /** Masters without client tracking that a warning has already named. */
   readonly #untracked = new Set<string>();
-  /** For each of them something to read there. */
+  /** A query to probe each master with. */
   readonly #probes = new Map<string, Query>();
   /** What cannot be asked of any master: the cluster itself, and slots that nobody serves. */
   readonly #opening = new Breaker();
@@ -182,7 +182,7 @@ export class RedisStandings implements Standings {
     }
   }
 
-  /** For each master a subject in one of its slots. Whether there is such a subject does not matter. */
+  /** Picks a subject in one of the slots of each master. The subject need not exist. */
   #chooseProbes(owners: ReadonlySet<string>): void {
     this.#probes.clear();
     for (let number = 0; number < MOST_PROBES_TRIED && this.#probes.size < owners.size; number++) {
@@ -192,7 +192,7 @@ export class RedisStandings implements Standings {
     }
   }
 
-  /** @param isRepeated whether they were asked before, on a connection on which nothing came back */
+  /** @param isRepeated whether they were already sent on a connection that stayed silent */
   #ask(lane: Lane, members: readonly Pending[], deadline: number, isRepeated = false): void {
     const { breaker } = lane;
     const first = members[0]?.query.keys;
@@ -210,13 +210,13 @@ export class RedisStandings implements Standings {
     const questions = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
-        // It was never asked: what is on its way to it tells how it is.
+        // The request was never sent, so it says nothing about the server. The pending requests will.
         if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
         else if (lost !== null && breaker.failure !== null) pending.reject(breaker.failure);
-        // The path may be dead and not the server: a new connection finds out.
+        // The network path may be dead, not the server. A new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
           askOnceMore(pending);
-        // Whatever it was lost for: what it was asked has not been answered.
+        // The question was not answered, whatever the reason.
         else if (lost !== null || isUndelivered(reply))
           void this.#resend(pending, { lane, breaker, deadline }, lost ?? reply);
         else {
@@ -299,7 +299,7 @@ export class RedisStandings implements Standings {
       if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStanding(scores, this.#epoch));
       this.#epoch += 1;
       const owner = this.#connection.ownerKeys()(query.keys.slot);
-      // Whoever answered may have restarted without what it held: the master's own connection tells.
+      // The server may have restarted and lost entries. Only the master's own connection can tell.
       if (noted.exp !== null || pending.isRead || owner === undefined) return resolve(noted);
       this.#ask(this.#laneTo(owner), [{ ...pending, isRead: true }], deadline);
     } catch (error) {
@@ -311,7 +311,7 @@ export class RedisStandings implements Standings {
     }
   }
 
-  /** Once for each master: verdicts of it are not kept, so that each verification asks it. */
+  /** Warns once per master that its verdicts are not cached, so each verification asks it. */
   #warnUntracked(name: string, reason: Error): void {
     if (this.#untracked.has(name)) return;
     this.#untracked.add(name);
@@ -340,15 +340,15 @@ export class RedisStandings implements Standings {
 }
 
 const LOOK_EVERY_MS = 250;
-/** A master that answered so lately is not asked by a probe, in seconds. */
+/** A master that answered within this time is not probed, in seconds. */
 const PROBE_SECONDS = 1;
-/** A master with a handful of slots may get none, and is then known by what is asked of it. */
+/** A master with very few slots may get no probe. Its state then comes only from real requests. */
 const MOST_PROBES_TRIED = 10_000;
 const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
 
-/** Where a question went at first, and until when it may be answered. */
+/** Where a question was first sent, and its deadline. */
 interface Way {
-  /** Null where no master is known. */
+  /** Null if no master is known. */
   lane: Lane | null;
   breaker: Breaker;
   deadline: number;
@@ -358,7 +358,7 @@ interface Pending {
   query: Query;
   resolve(standing: NotedStanding): void;
   reject(error: unknown): void;
-  /** Whether it was found that there is no such entry, and is asked once more for what that is worth. */
+  /** Whether the entry was already found missing and is now checked on the master's own connection. */
   isRead?: boolean;
 }
 

@@ -94,7 +94,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return gone;
   }
 
-  /** In one turn of the event loop, subject by subject: one pipeline to each master, which fails its own subjects alone. */
+  /** Sends all in one turn of the event loop: one pipeline per master. If a master fails, only its own subjects fail. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
     const errors = new Map<string, JwtctlError>();
     const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
