@@ -16,11 +16,11 @@ async function askText(question: object, signal: AbortSignal): Promise<string | 
 
 type Questions = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];
 
-/** Returns null where the person ended the question: with Ctrl-C, with Ctrl-D, or by closing the terminal. */
+/** Returns null if the user ended the question with Ctrl-C or Ctrl-D, or closed the terminal. */
 async function ask(question: object, signal: AbortSignal): Promise<unknown> {
   const { stdin } = process;
   if (signal.aborted || stdin.readableEnded) return null;
-  // inquirer never settles when its readline closes at the end of input. Closing it pauses the stream, or ends it.
+  // At the end of input, inquirer closes its readline but never settles. The close pauses or ends the stream, so watch that.
   const ended = new AbortController();
   const end = () => ended.abort();
   const events = ['pause', 'end', 'error'] as const;
@@ -39,5 +39,5 @@ async function ask(question: object, signal: AbortSignal): Promise<unknown> {
   }
 }
 
-/** Of inquirer: after Ctrl-C, and after an abort. */
+/** The names of inquirer's errors after Ctrl-C and after an abort. */
 const ENDINGS = new Set(['ExitPromptError', 'AbortPromptError']);

@@ -6,8 +6,8 @@ const KEY_BYTES = 32;
 /**
  * Derives a 256-bit key from a master key (HKDF-SHA256, RFC 5869, without a salt: a master key is random).
  *
- * @param purpose what the key is for (`audit log`). Each purpose has a key of its own, so that a MAC made for one counts
- * for no other.
+ * @param purpose what the key is for (`audit log`). Each purpose has its own key, so a MAC made for one purpose is invalid
+ * for every other.
  */
 export function deriveKey({ secret }: MasterKey, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', secret, '', `jwtctl ${purpose}`, KEY_BYTES));

@@ -19,7 +19,7 @@ export type KeyringSource =
       onCreated(file: string): void;
     };
 
-/** @throws JwtctlError where the file cannot be read, or where somebody else could have changed it */
+/** @throws JwtctlError if the file cannot be read, or if another user could have changed it */
 export type ReadKeyringFile = (file: string) => Promise<string>;
 
 const MAX_OUTPUT_BYTES = 65_536;
@@ -41,7 +41,7 @@ export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ..
   }
 }
 
-/** Whether there is a keyring to load: of the embedded kind there is none before it is made. */
+/** Whether a keyring exists. For the embedded store, there is none until the first use creates it. */
 export async function isConfigured(source: KeyringSource): Promise<boolean> {
   return source.kind !== 'embedded' || (await exists(source.file));
 }
@@ -110,8 +110,8 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Runs the command in a process group of its own: where it fails to end in time, whatever it started is killed with it.
- * Neither what it prints nor how it was called is shown: both may hold secrets.
+ * Runs the command in its own process group. If it does not finish in time, the whole group is killed.
+ * The command line and its output are never shown, because both may contain secrets.
  */
 function outputOf(command: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
@@ -120,7 +120,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
       } catch {
-        // The whole group has ended already.
+        // The whole group has already ended.
       }
     };
     const settle = (end: () => void) => {
@@ -135,7 +135,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
       fail(how);
     };
     const timer = setTimeout(() => stop(`did not finish within ${timeoutMs} ms`), timeoutMs);
-    // A second Ctrl-C ends this process at once, and the terminal does not reach the group.
+    // A second Ctrl-C ends this process at once, but the terminal does not signal the command's group.
     process.once('exit', killGroup);
 
     const chunks: Buffer[] = [];

@@ -4,18 +4,18 @@ import { deriveKey } from './derived-key.js';
 import type { MasterKey } from './keyring.js';
 import type { MasterKeys } from './master-keys.js';
 
-/** How long a keyring that could not be fetched is not asked for again, in seconds. */
+/** How long to wait before fetching the keyring again after a failure, in seconds. */
 const COOL_DOWN_SECONDS = 60;
 
 export interface MacKeysOptions {
-  /** What is authenticated, as in {@link deriveKey}. */
+  /** As in {@link deriveKey}. */
   purpose: string;
   clock: Pick<Clock, 'now'>;
-  /** Told when the keyring cannot be fetched. */
+  /** Called when the keyring cannot be fetched. */
   onFailure(error: JwtctlError): void;
 }
 
-/** The MAC keys of one purpose, each derived from a master key and named by its id. */
+/** The MAC keys for one purpose, each derived from a master key and identified by its id. */
 export class MacKeys {
   readonly #masterKeys: MasterKeys;
   readonly #options: MacKeysOptions;
@@ -28,18 +28,22 @@ export class MacKeys {
   }
 
   /**
-   * The key to make a MAC with, from the first master key; null where there is no keyring on this host or it cannot be
-   * fetched. What ends tokens must not depend on it.
+   * Returns the key to make MACs with, derived from the first master key. Returns null if this host has no keyring or cannot
+   * fetch it, because revoking must work without one.
    */
   async current(): Promise<MacKey | null> {
     const now = this.#options.clock.now();
-    // A clock that was set back would otherwise have it cool down for as long.
+    // The first condition keeps a clock that was set back from extending the wait.
     if (this.#failedAt <= now && now < this.#failedAt + COOL_DOWN_SECONDS) return null;
     this.#current ??= this.#fetch();
     return this.#current;
   }
 
-  /** The key to check a MAC with; null where the keyring lacks the master key. @throws JwtctlError as fetching the keyring does */
+  /**
+   * Returns the key to check a MAC with; null if the keyring lacks the master key.
+   *
+   * @throws JwtctlError if the keyring cannot be fetched
+   */
   async find(masterKeyId: string): Promise<MacKey | null> {
     const masterKey = await this.#masterKeys.find(masterKeyId);
     return masterKey === undefined ? null : this.#derived(masterKey);

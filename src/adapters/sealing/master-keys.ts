@@ -2,15 +2,15 @@ import type { Clock } from '../../domain/ports.js';
 import type { MasterKey } from './keyring.js';
 import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 
-/** The shortest time between two looks at the keyring that an unknown master key causes, in seconds. */
+/** The shortest time between two fetches of the keyring because of an unknown master key, in seconds. */
 const COOL_DOWN_SECONDS = 1;
 
-/** The first seals, all open. */
+/** The first key seals; all keys open. */
 export type Keyring = [MasterKey, ...MasterKey[]];
 
 /**
- * The master keys of one process. The keyring is fetched once, and once more for a master key that is not on it: an
- * issuer that runs for months finds the line that was added since.
+ * The master keys of one process. The keyring is fetched once, and again when a master key is not in it. So an issuer that
+ * runs for months finds lines that were added later.
  */
 export class MasterKeys {
   readonly #source: KeyringSource;
@@ -23,12 +23,12 @@ export class MasterKeys {
     this.#clock = clock;
   }
 
-  /** Returns the keyring. Makes one where none is configured and the source allows it. */
+  /** Returns the keyring. Creates one if none is configured and the source allows it. */
   keyring(): Promise<Keyring> {
     if (this.#keyring === undefined) {
       this.#fetchedAt = this.#clock.now();
       this.#keyring = loadKeyring(this.#source);
-      // A failure is not kept: a vault that was away may answer the next time.
+      // A failure is not cached, because a vault may answer the next time.
       this.#keyring.catch(() => {
         this.#keyring = undefined;
       });
@@ -36,7 +36,7 @@ export class MasterKeys {
     return this.#keyring;
   }
 
-  /** Returns the keyring, or null where none is configured and none has been made. */
+  /** Returns the keyring, or null if none is configured and none has been created. */
   async existing(): Promise<Keyring | null> {
     const isThere = this.#keyring !== undefined || (await isConfigured(this.#source));
     return isThere ? this.keyring() : null;
@@ -48,10 +48,10 @@ export class MasterKeys {
     return keyring.find(isWanted) ?? (await this.#fetchAgain(keyring)).find(isWanted);
   }
 
-  /** Keeps what is known where the keyring cannot be fetched again. */
+  /** Fetches the keyring again, and keeps the known one if that fails. */
   async #fetchAgain(known: Keyring): Promise<Keyring> {
     const now = this.#clock.now();
-    // A clock that was set back would otherwise have it cool down for as long.
+    // The first condition keeps a clock that was set back from extending the wait.
     if (this.#fetchedAt <= now && now < this.#fetchedAt + COOL_DOWN_SECONDS) return known;
     this.#fetchedAt = now;
     const keyring = await loadKeyring(this.#source);

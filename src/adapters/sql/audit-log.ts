@@ -2,10 +2,10 @@ import { auditHash } from '../../domain/audit-chain.js';
 import type { AuditEntry, AuditHead, AuditLog, AuditRow, MacKey } from '../../domain/ports.js';
 import type { AuditLogTable, SqlExecutor } from './schema.js';
 
-/** Whose rows the audit log gets. */
+/** The author of new rows in the audit log. */
 export interface AuditAuthor {
   login: string;
-  /** Null where the rows cannot be authenticated. */
+  /** Null if the rows cannot be authenticated. */
   macKey(): Promise<MacKey | null>;
 }
 

@@ -11,7 +11,7 @@ import { SqlUserStore } from './user-store.js';
 /**
  * The durable stores over one Kysely instance: the same queries on MySQL, MariaDB and SQLite.
  *
- * @param redial where there are servers: see {@link Database.redial}
+ * @param redial for databases with a server: see {@link Database.redial}
  */
 export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, redial?: () => void): Database {
   return {
@@ -19,7 +19,7 @@ export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, re
     server: async () => (redial === undefined ? null : readServer(db)),
     redial: () => redial?.(),
     transaction: async (work) => {
-      // Fetched before the transaction, which would otherwise hold its locks for as long as a vault takes to answer.
+      // Fetched before the transaction, which would otherwise hold its locks while a vault answers.
       await author.macKey();
       return retryConflicts(() =>
         db.transaction().execute((transaction) => work(storesOn(transaction, author))),
@@ -51,8 +51,8 @@ async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
 }
 
 /**
- * MySQL alone reads the comment: `server_uuid` tells servers apart even where two have the same name and number. From
- * MariaDB 12 on `read_only` is a word.
+ * Only MySQL reads the comment. `server_uuid` tells servers apart even if two have the same name and number. Since
+ * MariaDB 12, `read_only` is a word.
  */
 async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
   const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`

@@ -27,8 +27,8 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
 }
 
 /**
- * Whether somebody else has just made what this run was about to make. Of several runs one works at a time, unless the
- * session is lost that holds the lock: then the next one begins while the first still works.
+ * Whether another run has just made the change that this run attempted. A lock lets one run work at a time. If the session
+ * with the lock is lost, the next run begins while the first one still works.
  */
 function isDoneBesides(error: unknown): boolean {
   return isDuplicateKey(error) || DONE_BESIDES.has((error as { errno?: number }).errno ?? 0);

@@ -8,7 +8,7 @@ import { hostOf, type MysqlServer, translateConnectError } from './mysql-errors.
 export interface MysqlOptions {
   /** `mysql://user[:password]@host[:port]/database` */
   url: string;
-  /** Asked for each connection. A password goes before the one in the URL. Default: that one, without TLS. */
+  /** Called for each connection. Its password overrides the one in the URL. Default: the password in the URL, without TLS. */
   credentials?: ReadCredentials;
   timeoutMs: number;
 }
@@ -16,9 +16,9 @@ export interface MysqlOptions {
 /**
  * Opens one connection and logs in.
  *
- * @param sockets holds the connection's socket until that is closed
- * @throws JwtctlError (unavailable; usage where the credentials cannot be read; not_found for the database): while
- * connecting, whatever goes wrong is the other side's answer or a setting's fault
+ * @param sockets holds the connection's socket until it is closed
+ * @throws JwtctlError (unavailable; usage if the credentials cannot be read; not_found for a missing database). While
+ * connecting, every error comes from the server or from a wrong setting.
  */
 export async function dialMysql(
   options: MysqlOptions,
@@ -59,13 +59,13 @@ function logIn(
       const connection = mysql.createConnection({
         ...connectionOptions(url, password),
         stream: socket,
-        // For mysql2 to encrypt, and to say so to the plugins that send a password in the clear over TLS alone.
+        // Tells mysql2 to encrypt, and tells its plugins that they may send a password in the clear over TLS.
         ...(tls === undefined
           ? {}
           : { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: isIP(host) === 0 } }),
         connectTimeout: timeoutMs,
       });
-      // An error that nobody listens for would end the process. A query hears of it by itself.
+      // An unhandled error event would end the process. Queries report the error anyway.
       connection.on('error', () => {});
       if (tls !== undefined) identity = checkIdentity(connection, host);
       connection.connect((error) => {
@@ -88,23 +88,24 @@ function connectionOptions(url: URL, password = decodeURIComponent(url.password)
     database: decodeURIComponent(url.pathname.slice(1)),
     ...(password === '' ? {} : { password }),
     charset: 'utf8mb4',
-    // A server could otherwise ask for any file in the middle of a query (LOAD DATA LOCAL).
+    // Without this flag, a server could request any local file during a query (LOAD DATA LOCAL).
     flags: ['-LOCAL_FILES'],
-    // VARBINARY comes as a Buffer otherwise. All our binary columns hold UTF-8, and an adopter's user column is compared as such.
+    // VARBINARY would arrive as a Buffer. All our binary columns hold UTF-8, and the user column of a table that is not ours is
+    // compared as UTF-8.
     typeCast: (field, next) =>
       field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
   };
 }
 
-/** Not in mysql2's types. It calls back once the chain is verified, and logs in after that. */
+/** Missing from mysql2's types. mysql2 calls back once the certificate chain is verified, then logs in. */
 interface StartsTls {
   startTLS(onSecure: (error?: Error) => void): void;
   stream: TLSSocket;
 }
 
 /**
- * Checks the certificate's name before the login. For an IP address mysql2 (3.24.6) tells Node no name at all, so that
- * the certificate would have to be for `localhost`. It also gives every failure of TLS one and the same code.
+ * Checks the certificate's name before the login. For an IP address, mysql2 (3.24.6) passes Node no name, so the
+ * certificate would have to be for `localhost`. It also reports every TLS failure with the same code.
  */
 function checkIdentity(connection: Connection, host: string): { isChecked: boolean } {
   const driver = connection as unknown as StartsTls;

@@ -27,7 +27,7 @@ const FORBIDDEN = new Set([
   'ER_COLUMNACCESS_DENIED_ERROR',
   'ER_SPECIFIC_ACCESS_DENIED_ERROR',
 ]);
-/** A server that takes no writes: a replica, a primary that has been demoted, a node without its group. */
+/** A server that rejects writes: a replica, a demoted primary, or a node without its group. */
 const READ_ONLY = new Set([
   1290, // ER_OPTION_PREVENTS_STATEMENT: read_only or super_read_only is set
   1792, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
@@ -54,14 +54,14 @@ const UNREACHABLE = new Set([
   1160, // ER_NET_ERROR_ON_WRITE
   1161, // ER_NET_WRITE_INTERRUPTED
   1927, // MariaDB's ER_CONNECTION_KILLED
-  2003, // CR_CONN_HOST_ERROR: what a proxy says of the server behind it
+  2003, // CR_CONN_HOST_ERROR: from a proxy, about the server behind it
   2006, // CR_SERVER_GONE_ERROR
   2013, // CR_SERVER_LOST
   3032, // ER_SERVER_OFFLINE_MODE
   3168, // ER_SERVER_ISNT_AVAILABLE
   4031, // ER_CLIENT_INTERACTION_TIMEOUT
-  9001, // ProxySQL: no server behind it could be connected to in time
-  9002, // ProxySQL: no server behind it is left
+  9001, // ProxySQL: could not connect to a server in time
+  9002, // ProxySQL: no server is left
 ]);
 /** A server that has run into a limit of its own. */
 const UNABLE = new Set([
@@ -166,8 +166,8 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
 }
 
 /**
- * What went wrong while connecting, as one of ours. No statement of ours has been sent yet, so that every error is the
- * other side's answer or a setting's fault, also one that is not known here.
+ * Translates an error while connecting. We have sent no statement yet, so every error, even an unknown one, comes from the
+ * server or from a wrong setting.
  */
 export function translateConnectError(
   error: DriverError,
@@ -197,13 +197,13 @@ export function translateConnectError(
 
 const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
 
-/** The others belong to statements: a conflict, a duplicate key, a missing table. */
+/** Other errors come from statements: a conflict, a duplicate key, a missing table. */
 function isOfConnecting({ kind, code }: JwtctlError): boolean {
   if (code === 'ERR_DATABASE_CONFLICT') return false;
   return kind === 'unavailable' || kind === 'usage' || code === 'ERR_DATABASE_UNKNOWN';
 }
 
-/** Whether the server answered that it takes no writes: after a switchover another one may. */
+/** Whether the server rejects writes. After a switchover, another server accepts them. */
 export function isReadOnly({ errno = 0 }: DriverError): boolean {
   return READ_ONLY.has(errno);
 }
@@ -223,7 +223,7 @@ export function sessionRefused(error: DriverError, { url }: MysqlServer): Jwtctl
   );
 }
 
-/** IPv6 without the brackets that a URL puts around it. */
+/** Returns the host of a URL, without the brackets around IPv6 addresses. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }

@@ -22,7 +22,7 @@ export function openMysql(options: MysqlOptions): OpenedMysql {
 
 export interface OpenedMysql {
   db: Kysely<Schema>;
-  /** Uses no connection any more that is open now, but for what is under way on it: the next query dials. */
+  /** Stops using the open connections once their current queries end. The next query opens a new one. */
   redial(): void;
   close(): Promise<void>;
 }
@@ -93,8 +93,8 @@ class RowLockMysqlAdapter extends MysqlAdapter {
 type QueryCallback = (error: unknown, result: unknown) => void;
 
 /**
- * What Kysely sees of the server: connections that are set up, in a number that is bounded, and every wait has an end.
- * mysql2's own pool keeps the password and the certificates that it was made with.
+ * Gives Kysely prepared connections, with a limit on their number and a timeout on every wait.
+ * mysql2's own pool keeps the password and certificates that it started with.
  */
 class TimedPool {
   readonly #options: MysqlOptions;
@@ -104,9 +104,9 @@ class TimedPool {
   readonly #open = new Set<TimedConnection>();
   readonly #idle: TimedConnection[] = [];
   readonly #waiting: Waiting[] = [];
-  /** Connections that are open, are being opened, or may be opened by whoever has been told so. */
+  /** Connections that are open, are being opened, or may be opened by a caller that has that right. */
   #size = 0;
-  /** Connections that were dialed before the last {@link redial}, and are still used. */
+  /** Connections from before the last {@link redial} that are still in use. */
   readonly #outdated = new WeakSet<TimedConnection>();
   #redials = 0;
   #isClosed = false;
@@ -125,7 +125,7 @@ class TimedPool {
     );
   }
 
-  /** Waits for a connection no longer than for an answer, however long the others are used. */
+  /** Waits for a free connection, no longer than for a reply. */
   connect(): Promise<TimedConnection> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { isGivenUp: false, take: () => {} };
@@ -211,7 +211,7 @@ class TimedPool {
     this.#free();
   }
 
-  /** One connection less: whoever waits may open another one in its place. */
+  /** Counts one connection less, and lets the next waiting caller open a new one. */
   #free(): void {
     const waiting = this.#nextWaiting();
     if (waiting === undefined) this.#size -= 1;
@@ -234,7 +234,7 @@ interface Waiting {
 interface ConnectionEvents {
   onReleased(): void;
   onLost(): void;
-  /** The server takes no writes: after a switchover open connections stay with the old primary. */
+  /** Called when the server rejects writes: after a switchover, open connections stay with the old primary. */
   onReadOnly(): void;
 }
 
@@ -297,7 +297,7 @@ class TimedConnection {
     if (this.#failure === undefined) this.#events.onReleased();
   }
 
-  /** With QUIT, once the queries that are under way are answered. */
+  /** Closes with QUIT once the current queries are answered. */
   end(): void {
     this.#connection.end();
   }
@@ -313,7 +313,7 @@ class TimedConnection {
   }
 
   /**
-   * Sets the session up, before any query: the driver's escaping relies on the SQL mode.
+   * Sets up the session before any query, because the driver's escaping relies on the SQL mode.
    *
    * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
    * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
@@ -321,7 +321,7 @@ class TimedConnection {
    * written outside of a transaction, and keep the tables locked that are read there. Both kinds of lock are waited for
    * equally long: of rows (`innodb_…`) and of whole tables.
    *
-   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) where the server refuses, and what a query throws
+   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) if the server refuses the settings, and the errors of a query
    */
   async prepare(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;

@@ -29,7 +29,7 @@ export async function addEntry(
   return evicted;
 }
 
-/** @returns the higher version that stays; null where there is none */
+/** @returns the higher version that is kept; null if there is none */
 export async function cacheStatus(
   db: SqlExecutor,
   sub: string,

@@ -11,7 +11,7 @@ const WIDE = [
   'key_compromised',
 ] as const satisfies readonly SecurityEventType[];
 
-/** How long an event is kept after it expired, in seconds: nothing that a clock did until then may have cost an event. */
+/** How long an expired event is kept, in seconds, so that a wrong clock does not remove an event too early. */
 const KEPT_SECONDS = 7 * 24 * 3600;
 
 export class SqlSecurityLog implements SecurityLog {
@@ -41,7 +41,7 @@ export class SqlSecurityLog implements SecurityLog {
   }
 
   async clearExpired(limit: number): Promise<number> {
-    // Two statements, because MySQL has no LIMIT in a subquery, and SQLite none in a DELETE.
+    // Two statements, because MySQL supports no LIMIT in a subquery, and SQLite none in DELETE.
     const expired = await this.#db
       .selectFrom('security_log')
       .select('id')

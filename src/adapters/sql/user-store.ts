@@ -95,7 +95,7 @@ function toUser(row: UsersTable): User {
   return {
     sub: row.sub,
     name: row.name,
-    // Others may write this column: 'suspended' is no way in.
+    // Other programs may write this column. A value such as 'suspended' must not grant access.
     status: toUserStatus(row.status),
     version: row.version,
     createdAt: row.created_at,

@@ -4,8 +4,8 @@ import { type Engine, prose, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
 /**
- * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that the database does
- * not hold, so a row cannot be changed or taken out unseen.
+ * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that is not in the
+ * database, so changing or removing a row is detected.
  */
 export const auditLog = {
   table: (engine: Engine): Migration => ({

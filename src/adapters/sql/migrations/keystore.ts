@@ -32,8 +32,8 @@ export const keystore = {
   }),
 
   /**
-   * One row whose number grows with every change of the key store: what a guarded write compares. `recovered_at` says when
-   * `db recover` last settled what holds.
+   * One row. `revision` grows with every change to the key store, and guarded writes compare it. `recovered_at` is when
+   * `db recover` last re-applied or accepted changes.
    */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {
