@@ -56,9 +56,9 @@ export interface Context {
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
-  /** What is asked before anything that gives access: see {@link DatabaseGuard}. */
+  /** Checked before every operation that grants access: see {@link DatabaseGuard}. */
   guard(): Promise<DatabaseGuard>;
-  /** What `db recover` works with; null for an embedded store. */
+  /** The stores for `db recover`; null for an embedded store. */
   recovery(): Promise<RecoveryPorts | null>;
   /** Database and registry together, as everything that ends tokens needs them. */
   administration(): Promise<Administration>;
@@ -75,12 +75,12 @@ type IfMissing = 'create' | 'pretend';
 export interface ContextOptions {
   settings: Settings;
   clock: Clock;
-  /** The clock that is compared with those of the stores. Default: the host's. */
+  /** The clock to compare with the clocks of the stores. Default: the host's. */
   hostClock?: Pick<Clock, 'now'> | undefined;
   actor: string;
   /** Told once what a person should know: which store is in use. */
   notice(text: string): void;
-  /** Told what should be put right: a secret that others can read. */
+  /** Called with a warning about something to fix, such as a secret that other users can read. */
   caution(text: string): void;
   /** Told what must not go unseen, whatever the output is for: where a master key file was made. */
   warn(text: string): void;
@@ -102,7 +102,10 @@ export function createContext(options: ContextOptions): Context {
   };
   const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
 
-  /** Both clocks tell whole seconds. Returns how far the store's is ahead of this host's, or 0 within the tolerance. */
+  /**
+   * Returns how far the store's clock is ahead of this host's, in seconds; 0 within the tolerance. Both clocks return whole
+   * seconds, so a difference of one second means nothing.
+   */
   const compareClock = async (store: string, askTime: () => Promise<number>): Promise<number> => {
     const before = hostClock.now();
     const there = await askTime();
@@ -199,7 +202,7 @@ export function createContext(options: ContextOptions): Context {
 
   const recordings = new Set<Promise<void>>();
 
-  /** Beside what the command goes on with. What is durable is in the database; a mark that is missing is raised by the next. */
+  /** Runs in the background. The database already has the durable state, and the next write makes up for a missed mark. */
   async function recordMarks(opened: Database, written: Written): Promise<void> {
     try {
       const { marks, prefix } = await registry();
@@ -261,7 +264,7 @@ export function createContext(options: ContextOptions): Context {
       prefix,
       clockToleranceSeconds,
       timeoutMs,
-      // Nobody waits for it.
+      // In the background: no command waits for this.
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
       isTls: isTlsConfigured(tls),
@@ -286,7 +289,7 @@ export function createContext(options: ContextOptions): Context {
     return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
   });
 
-  /** Whoever needs the keyring for something else says that it cannot be fetched. */
+  /** Reports no failure, because the code that needs the keyring for its main work does. */
   const markKeys = once(async (): Promise<MacKeys> => {
     const { MacKeys } = await import('./adapters/sealing/mac-keys.js');
     return new MacKeys(await masterKeys(), { purpose: 'high-water marks', clock, onFailure: () => {} });

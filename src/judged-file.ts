@@ -3,9 +3,9 @@ import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { printable } from './domain/prose.js';
 
-/** Why a file cannot be trusted: somebody other than the account and root could change it, or it is no file at all. */
+/** Why a file cannot be trusted: a user other than the account and root could change it, or it is not a regular file. */
 export interface FileFault {
-  /** Completes "The file … is not safe: ". */
+  /** Completes "The file … cannot be trusted: ". */
   readonly reason: string;
   /** What to do about it. */
   readonly remedy: string;
@@ -15,33 +15,33 @@ export interface JudgedFile {
   readonly bytes: Buffer;
   /** Whether the file holds more than `bytes`. */
   readonly isTooLarge: boolean;
-  /** Null for a file that only the account and root can change. */
+  /** Null if only the account and root can change the file. */
   readonly fault: FileFault | null;
-  /** A command that keeps others from reading the file; null where they cannot read it. */
+  /** A command that keeps other users from reading the file; null if they cannot read it. */
   readonly readableByOthers: string | null;
 }
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
-/** What these hold is made up by the kernel, such as the environment of a process. */
+/** The kernel generates the files in these folders, such as the environment of a process. */
 const KERNEL_FOLDERS = new Set(['/proc', '/sys', '/dev']);
 const MAX_LINKS = 40;
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Reads a file and judges who could have changed it. What is judged is what was read: every folder and link on the way is
- * looked at, and then the file itself, through the descriptor that it is read from.
+ * Reads a file and checks which users could have changed it: first every folder and link on the way, then the file itself,
+ * through the descriptor that it is read from. So the check applies to exactly the file that was read.
  *
- * Trusted are the account that runs jwtctl and root. They own the file, its folders, and every link on the way (Kubernetes
- * mounts secrets through links), and nobody else may write the file or its folders. In a sticky folder (`/tmp`) others may
- * add files, but cannot replace this one.
+ * Only the account that runs jwtctl and root are trusted. They must own the file, its folders, and every link on the way
+ * (Kubernetes mounts secrets through links), and no other user may write to the file or its folders. A sticky folder (`/tmp`)
+ * is fine: other users can add files there, but cannot replace this one.
  *
  * @param path absolute
- * @throws the error of the system call where the file is missing or cannot be read
+ * @throws the error of the system call if the file is missing or cannot be read
  */
 export async function readJudged(path: string, maxBytes: number): Promise<JudgedFile> {
   const account = process.geteuid?.();
-  // Windows: no owners, no modes, and no O_NOFOLLOW.
+  // Windows has no owners, modes, or O_NOFOLLOW.
   if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
 
   const found = await find(resolve(path), account);
@@ -67,22 +67,22 @@ export async function judge(path: string): Promise<FileFault | null> {
   return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
 }
 
-/** Whether the path names what this process was started with open, such as a pipe of the shell: `<(…)`. */
+/** Whether the path names a descriptor that was open at the start of this process, such as a shell's pipe: `<(…)`. */
 export function isInherited(path: string): boolean {
   return /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/.test(path);
 }
 
 interface Found {
-  /** Without any link in it. */
+  /** The path with all links resolved. */
   readonly path: string;
   readonly fault: FileFault | null;
-  /** A device, a socket, a pipe: opening some of these has effects, or never ends. */
+  /** A device, socket, or pipe: opening one can have side effects or block forever. */
   readonly isSpecial: boolean;
   /** Null for a special file, and for one that is not there. */
   readonly stats: Stats | null;
 }
 
-/** Follows `path` link by link. The first fault on the way counts; a file that is missing is missing all the same. */
+/** Follows `path` link by link and reports the first fault. A missing file is an error even after a fault. */
 async function find(path: string, account: number, mayBeMissing = false): Promise<Found> {
   const names = path.split('/');
   let place = '/';
@@ -196,7 +196,7 @@ function ownerFault(what: string, { uid }: Stats, account: number, remedy: strin
   return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
 }
 
-/** A group through which an account reads a file of root is not others: without that right it could not read the file at all. */
+/** If the account reads a file of root only through its group, that group does not count as other users. */
 function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
   const isOwn = uid === account;
   const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);

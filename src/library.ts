@@ -11,7 +11,7 @@ import { openLiveVerifier } from './verify/live-verifier.js';
 import type { Verifier } from './verify/verifier.js';
 
 export type OpenOptions = SettingsInput & {
-  /** Whether to read a project file (`jwtctl.yaml`), which is looked for from the working directory, as by the CLI. */
+  /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward, as the CLI does. */
   projectFile?: boolean;
 };
 
@@ -37,7 +37,7 @@ export interface OpenVerifier extends Verifier {
  * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
  * is accepted, but for what a near cache holds for another second.
  *
- * Settings come from `options`, variables, the user file, and the system file. A project file is read only where
+ * Settings come from `options`, variables, the user file, and the system file. A project file is read only if
  * `projectFile` is true.
  *
  * @param options.nearCache default: the setting `verifier.nearCache`, which is off

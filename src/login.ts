@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 
-/** The account that this process runs under and its host, as the operating system says: `root@web-1`. */
+/** Returns the account and host of this process, according to the operating system: `root@web-1`. */
 export function login(): string {
   return `${accountName()}@${hostname()}`;
 }
@@ -9,7 +9,7 @@ function accountName(): string {
   try {
     return userInfo().username;
   } catch {
-    // A container may run under an id that has no account.
+    // A container may run with a user id that has no account.
     return `uid-${process.getuid?.() ?? 'unknown'}`;
   }
 }

@@ -61,12 +61,12 @@ export function screenOf({ stdout }: Io): { columns: number | null; rows: number
   return { columns: columnsOf(stdout), rows: stdout.rows || null };
 }
 
-/** Null where there is no terminal: a pipe gets everything. */
+/** Returns null without a terminal, because a pipe gets the full width. */
 function columnsOf({ isTTY, columns }: { isTTY?: boolean; columns?: number }): number | null {
   return isTTY === true ? columns || USUAL_COLUMNS : null;
 }
 
-/** Of a terminal that does not say. */
+/** The width of a terminal that does not report one. */
 const USUAL_COLUMNS = 80;
 
 /** One invocation: its configuration, its context and its ways to ask, each made when it is first needed. */
@@ -77,7 +77,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     if (!globals.isQuiet && globals.format !== 'json') warn(text);
   };
   const caution = (text: string) => notice(`Warning: ${text}`);
-  // Also with -q: a stranger may have written the file. Beside JSON stderr holds an error document or nothing.
+  // Shown even with -q, because a stranger may have written the file. With JSON output, stderr has only an error document or nothing.
   const noteStore = (text: string) => {
     if (globals.format !== 'json') warn(text);
   };

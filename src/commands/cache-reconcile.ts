@@ -20,7 +20,7 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
   const context = await open();
   const { settings } = context;
   const [administration, users] = await Promise.all([context.administration(), context.users()]);
-  // Keys and users that a backup has lost are no reason to drop their tokens.
+  // Tokens must not be dropped only because a restored backup lacks their keys or users.
   if (!globals.dryRun) await (await context.guard()).assertCurrent();
   const report = await reconcileRegistry(
     { ...administration, users },

@@ -105,7 +105,7 @@ const NEXT =
 const EMBEDDED =
   'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
 
-/** Where a key is not there any more its event does. */
+/** Compromises these keys again. For a key that is missing, its event is enough. */
 async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
   const { settings, actor } = context;
   const [database, clock, sealer, generator] = await Promise.all([

@@ -26,7 +26,7 @@ export interface Globals {
 export interface Invocation {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
-  /** Warns a person on stderr about what should be put right; not with `--json` or `-q`. */
+  /** Warns the user on stderr about something to fix; not with `--json` or `-q`. */
   caution(text: string): void;
   config(): Promise<Config>;
   context(): Promise<Context>;
@@ -49,10 +49,10 @@ export interface Invocation {
    */
   readKey(name: string, flag: string, maxBytes: number): Promise<string>;
   /**
-   * Reads a secret of one line: from standard input where `name` is `-`, else from a file, which is judged like any other
-   * with a secret.
+   * Reads a one-line secret: from standard input if `name` is `-`, otherwise from a file, which is checked like every
+   * secret file.
    *
-   * @param flag what named the file, for messages
+   * @param flag the flag that named the file, for messages
    * @throws JwtctlError (usage) as `readSecretFile` in `config/named-files.ts`
    */
   readSecret(name: string, flag: string): Promise<string>;
@@ -79,8 +79,8 @@ export interface Invocation {
    * Returns once a person agreed, or `--yes` did.
    *
    * @param typeBack what has to be typed, where a plain yes is too quick
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) for a
-   *   no, Ctrl-C, or Ctrl-D
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) if there is no terminal to ask on, `ERR_DECLINED` (interrupted)
+   *   for a no, Ctrl-C, or Ctrl-D
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
@@ -101,8 +101,8 @@ export interface Invocation {
   /**
    * @param what is asked for: `The passphrase of the key in key.pem`
    * @returns what a person typed unseen
-   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) where nobody can be asked, `ERR_DECLINED` (interrupted) after
-   *   Ctrl-C or Ctrl-D
+   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) if there is no terminal to ask on, `ERR_DECLINED` (interrupted)
+   *   after Ctrl-C or Ctrl-D
    */
   askSecret(what: string): Promise<string>;
 }

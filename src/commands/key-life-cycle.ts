@@ -91,7 +91,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     context.generator(),
   ]);
   const { dryRun } = globals;
-  // That Redis is away must not keep a key from being published.
+  // An unreachable Redis must not keep a key from being published.
   if (!dryRun) {
     const guard = await context.guard();
     await ifReachable(() => guard.assertCurrent(), 0);

@@ -162,7 +162,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     context.sealer(),
     context.generator(),
   ]);
-  // That Redis is away must not keep a key from being published.
+  // An unreachable Redis must not keep a key from being published.
   if (!globals.dryRun) {
     const guard = await context.guard();
     await ifReachable(() => guard.assertCurrent(), 0);

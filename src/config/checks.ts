@@ -71,7 +71,7 @@ export function incompleteStores(settings: Settings): JwtctlError | null {
   return settings.mysql.url === null ? lacks('redis.nodes', 'mysql.url') : lacks('mysql.url', 'redis.nodes');
 }
 
-/** The files that the settings name, read as they are when they are needed. */
+/** Reads the files that the settings name, and returns the errors that commands would get. */
 export async function namedFileFaults(
   settings: Settings,
   warn: (text: string) => void,
@@ -100,7 +100,7 @@ export async function namedFileFaults(
   return faults;
 }
 
-/** Null also before the first use makes it. */
+/** Returns null also before the first use creates it. */
 function embeddedKeyring({ data, masterKey }: Settings): string | null {
   const isSet = Object.values(masterKey).some((value) => value !== null);
   const file = embeddedKeyringFile({ data });

@@ -3,7 +3,7 @@ import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './
 import type { SettingPath } from './settings.js';
 import { checkTlsMaterial } from './tls-material.js';
 
-/** What the settings of one store say of its login. */
+/** The login settings of one store. */
 export interface CredentialSettings {
   readonly password: string | null;
   readonly passwordFile: string | null;
@@ -16,9 +16,8 @@ export interface CredentialSettings {
 }
 
 /**
- * Reads the files of a store's login anew each time.
- *
- * @returns a function that throws JwtctlError (usage) for a file that cannot be read or used
+ * Returns a function that reads a store's credential files again on each call. It throws JwtctlError (usage) for a file that
+ * cannot be read or used.
  */
 export function credentialsReader(
   group: 'mysql' | 'redis',

@@ -64,7 +64,7 @@ function originIn(file: FileText, document: ConfigDocument, profile: string | nu
   });
 }
 
-/** Takes out what a project file cannot set, so that nothing is done with it, and returns the errors. */
+/** Removes the settings that a project file cannot set, and returns the errors. */
 function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
   const given = layer.assignments.splice(0);
   layer.assignments.push(...given.filter(mayStandInProjectFile));
@@ -73,7 +73,7 @@ function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
     .map((assignment) => notInProjectFile(assignment, places));
 }
 
-/** A repository that was cloned brings its project file along: that must not choose what is sent, run, or accepted. */
+/** A cloned repository includes its project file, which must not control what jwtctl sends, runs, or accepts. */
 function mayStandInProjectFile(assignment: Assignment): boolean {
   return assignment.setting.inProjectFile && !isSensitive(assignment);
 }

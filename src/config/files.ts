@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { JwtctlError } from '../domain/errors.js';
 import { type FileFault, isInherited, readJudged } from '../judged-file.js';
 
-/** Where a file was found decides what it may set: a project file only a few settings. */
+/** Where a file was found. This decides what it may set: a project file may set only a few settings. */
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
 
 export interface ConfigFile {
@@ -16,14 +16,14 @@ export interface ConfigFile {
 
 export interface FileText extends ConfigFile {
   readonly text: string;
-  /** A command that keeps others from reading the file; null where they cannot read it. */
+  /** A command that keeps other users from reading the file; null if they cannot read it. */
   readonly readableByOthers: string | null;
 }
 
 export interface FileSearch {
   /** `--config` or its variable, absolute: read instead of all others. */
   readonly explicit: string | null;
-  /** Where a project file is looked for; null for nowhere. */
+  /** Where to look for a project file; null to skip the search. */
   readonly cwd: string | null;
   readonly homeDir: string;
   readonly userFile: string;
@@ -33,7 +33,7 @@ export interface FileSearch {
 export interface FoundFiles {
   /** All that were considered, the strongest first. */
   readonly considered: ConfigFile[];
-  /** Those of them that exist and that only the account and root can change. */
+  /** The files that exist and that only the account and root can change. */
   readonly texts: FileText[];
   readonly problems: JwtctlError[];
   readonly warnings: string[];
@@ -70,15 +70,14 @@ async function take(found: FoundFiles, kind: FileKind, path: string): Promise<bo
 }
 
 /**
- * Whoever can change a configuration file chooses where passwords are sent, so that every one of them is judged, whatever it
- * holds.
+ * A configuration file can choose where passwords are sent, so every one is checked, whatever its contents.
  */
 async function readText(
   kind: FileKind,
   path: string,
 ): Promise<Pick<FileText, 'text' | 'readableByOthers'> | 'missing' | JwtctlError> {
   try {
-    // A shell opened it: `--config <(sops --decrypt config.yaml)`.
+    // The shell opened it: `--config <(sops --decrypt config.yaml)`.
     if (kind === 'explicit' && isInherited(path)) {
       return { text: await readFile(path, 'utf8'), readableByOthers: null };
     }
@@ -133,7 +132,7 @@ function missing(path: string): JwtctlError {
   );
 }
 
-/** Those of the nearest folder that has any, the one that counts first. */
+/** Returns the project files of the nearest folder that has any, the effective one first. */
 function nearestProjectFiles(cwd: string, homeDir: string): string[] {
   for (const folder of projectFolders(cwd, homeDir)) {
     const files = PROJECT_NAMES.map((name) => join(folder, name)).filter(isFile);
@@ -142,20 +141,20 @@ function nearestProjectFiles(cwd: string, homeDir: string): string[] {
   return [];
 }
 
-/** From the working directory up to the repository's root or the home folder; outside of both the working directory alone. */
+/** Returns the working directory and its parents up to the repository root or home folder; outside both, only itself. */
 function projectFolders(cwd: string, homeDir: string): string[] {
   const folders: string[] = [];
   const home = withoutLinks(homeDir);
   for (let folder = cwd; ; folder = dirname(folder)) {
     folders.push(folder);
-    // An account without a home folder has `/` for one.
+    // An account without a home folder has `/` as its home.
     const isHome = folder === home && folder !== '/';
     if (isHome || existsSync(join(folder, '.git'))) return folders;
     if (dirname(folder) === folder) return [cwd];
   }
 }
 
-/** The working directory has no links in it, and a home folder may be one. */
+/** Resolves links, because the home folder may be one and the working directory never contains any. */
 function withoutLinks(folder: string): string {
   try {
     return realpathSync(folder);

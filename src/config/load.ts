@@ -21,7 +21,7 @@ export interface ConfigSources {
   readonly env: Environment;
   /** Absolute. The project file is searched from here upward. */
   readonly cwd: string;
-  /** Whether a project file is looked for at all. Default: true */
+  /** Whether to look for a project file. Default: true */
   readonly projectFile?: boolean | undefined;
   /** Instead of `$HOME` or the account's own. */
   readonly homeDir?: string | undefined;
@@ -36,7 +36,7 @@ export interface Config {
   readonly files: readonly ConfigFile[];
   /** For a person, each with what to do. */
   readonly warnings: readonly string[];
-  /** For a person, where a project file says which store is used; else null. */
+  /** A line for the user if a project file sets a store; otherwise null. */
   readonly storeNotice: string | null;
   readonly profile: string | null;
 }
@@ -49,7 +49,7 @@ export interface Config {
  * - `ERR_CONFIG_FILE_MISSING`: the file named by `--config` is not there
  * - `ERR_CONFIG_FILE_UNREADABLE`: a file is there and cannot be read
  * - `ERR_CONFIG_SYNTAX`: a file is neither YAML nor JSON
- * - `ERR_CONFIG_FILE_UNSAFE`: somebody besides the account and root could change a file
+ * - `ERR_CONFIG_FILE_UNSAFE`: a user other than the account and root could change a file
  * - `ERR_CONFIG_SECRET_IN_PROJECT_FILE`, `ERR_CONFIG_SECRET_IN_FLAG`: a secret or a command where it must not stand
  * - `ERR_CONFIG_NOT_IN_PROJECT_FILE`: a setting that a project file cannot set
  * - `ERR_CONFIG_PROJECT_STORE_SECRET`: a secret from another place would be sent to a store that a project file sets

@@ -3,9 +3,9 @@ import { fileNameShown } from '../domain/prose.js';
 import { type JudgedFile, readJudged } from '../judged-file.js';
 
 export interface NamedBy {
-  /** The setting or the flag that names the file, for messages. */
+  /** The setting or flag that names the file, for messages. */
   readonly setting: string;
-  /** Told where others can read the file. */
+  /** Called if other users can read the file. */
   readonly warn?: ((text: string) => void) | undefined;
 }
 
@@ -14,12 +14,12 @@ const MAX_TEXT_BYTES = 65_536;
 const MAX_CERTIFICATE_BYTES = 1_048_576;
 
 /**
- * Reads a password or another secret of one line. The newline at its end is dropped.
+ * Reads a password or another one-line secret, without its final newline.
  *
  * @param file absolute
  * @throws JwtctlError (usage)
  * - `ERR_CONFIG_FILE_MISSING`, `ERR_CONFIG_FILE_UNREADABLE`: the file is missing, or this account cannot read it
- * - `ERR_CONFIG_FILE_UNSAFE`: not a regular file, or somebody besides the account and root could change it
+ * - `ERR_CONFIG_FILE_UNSAFE`: not a regular file, or a user other than the account and root could change it
  * - `ERR_CONFIG_FILE_INVALID`: the file holds anything but one line of UTF-8 of 1 to 4096 bytes
  */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
@@ -31,10 +31,14 @@ export async function readSecretFile(file: string, by: NamedBy): Promise<string>
   return secret;
 }
 
-/** Fewer could be guessed over the network (RFC 6749 §10.10 asks for 128 bits at least). */
+/** A shorter secret could be guessed over the network (RFC 6749 §10.10 requires at least 128 bits). */
 export const MIN_CLIENT_SECRET_CHARACTERS = 32;
 
-/** Reads the secret of a client of the server. @throws JwtctlError as {@link readSecretFile}; fewer than 32 characters are `ERR_CONFIG_FILE_INVALID` */
+/**
+ * Reads the secret of an introspection client.
+ *
+ * @throws JwtctlError as {@link readSecretFile}; `ERR_CONFIG_FILE_INVALID` for fewer than 32 characters
+ */
 export async function readClientSecret(file: string, by: NamedBy): Promise<string> {
   const secret = await readSecretFile(file, by);
   if (secret.length >= MIN_CLIENT_SECRET_CHARACTERS) return secret;
@@ -42,9 +46,9 @@ export async function readClientSecret(file: string, by: NamedBy): Promise<strin
 }
 
 /**
- * Reads a secret of several lines: a keyring, or a private key as PEM.
+ * Reads a multi-line secret: a keyring or a PEM private key.
  *
- * @throws JwtctlError as {@link readSecretFile}; up to 65536 bytes are accepted
+ * @throws JwtctlError as {@link readSecretFile}; the limit is 65536 bytes
  */
 export async function readSecretText(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_TEXT_BYTES);
@@ -64,12 +68,16 @@ export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): 
   return new TextDecoder().decode(bytes);
 }
 
-/** The keyring file of an embedded store, where no other keyring is set. */
+/** Returns the keyring file of an embedded store, used if no other keyring is set. */
 export function embeddedKeyringFile({ data }: { data: string }): string {
   return `${data}.master-key`;
 }
 
-/** Reads the master keyring. @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) where it cannot be read; else as {@link readSecretText} */
+/**
+ * Reads the master keyring.
+ *
+ * @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if it cannot be read; otherwise as {@link readSecretText}
+ */
 export async function readKeyringFile(file: string, by: NamedBy): Promise<string> {
   try {
     return await readSecretText(file, by);
@@ -88,9 +96,9 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
 }
 
 /**
- * Reads a file with certificates. It is no secret, but whoever can change a CA file chooses which servers get the password.
+ * Reads a file with certificates. It is not secret, but a user who can change a CA file chooses which servers get the password.
  *
- * @throws JwtctlError as {@link readSecretFile}; up to a megabyte is accepted
+ * @throws JwtctlError as {@link readSecretFile}; the limit is one megabyte
  */
 export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
   const { bytes, isTooLarge } = await readSafe(file, { setting }, MAX_CERTIFICATE_BYTES);
@@ -119,7 +127,7 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
   return read;
 }
 
-/** Null for bytes that are not UTF-8. */
+/** Returns null if the bytes are not UTF-8. */
 function decoded(bytes: Buffer): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -128,7 +136,7 @@ function decoded(bytes: Buffer): string | null {
   }
 }
 
-/** What the file holds is never shown. */
+/** The contents of the file are never shown. */
 function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
   return new JwtctlError(
     'usage',

@@ -10,7 +10,7 @@ const STORES: ReadonlyArray<{ group: string; addresses: readonly SettingPath[] }
   { group: 'redis.', addresses: ['redis.nodes', 'redis.mode'] },
 ];
 
-/** What may come from another place, beside the settings of a project file: the server learns nothing secret from these. */
+/** Settings that may come from another place although a project file sets the store: they reveal no secret to the server. */
 const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'mysql.tls.enabled',
   'mysql.tls.ca',
@@ -20,7 +20,7 @@ const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'redis.natMap',
 ]);
 
-/** Where a project file leads to a store: a stranger may have written the file, so that no secret may follow. */
+/** Reports secrets for a store that a project file sets. A stranger may have written that file. */
 export function secretsForProjectStores(origins: Origins, files: readonly ConfigFile[]): JwtctlError[] {
   return STORES.flatMap(({ group, addresses }) => {
     const address = addresses.find((path) => isFromProjectFile(origins[path], files));
@@ -33,7 +33,7 @@ export function secretsForProjectStores(origins: Origins, files: readonly Config
   });
 }
 
-/** Names the stores that a project file leads to; null where it leads to none. */
+/** Names the store settings from a project file; null if there are none. */
 export function projectStoreNotice(origins: Origins, files: readonly ConfigFile[]): string | null {
   const set = STORES.flatMap(({ addresses }) => addresses).filter((setting) =>
     isFromProjectFile(origins[setting], files),

@@ -18,8 +18,8 @@ import type { Nest, NestOptional } from './nesting.js';
 
 /**
  * - `plain`: may stand anywhere
- * - `secret`: masked wherever it is shown, and has no flag
- * - `command`: runs with the rights of whoever runs jwtctl, so it has no flag either
+ * - `secret`: masked in all output, and has no flag
+ * - `command`: runs with the rights of the account that runs jwtctl, so it has no flag either
  */
 export type SettingClass = 'plain' | 'secret' | 'command';
 

@@ -6,8 +6,8 @@ import { fileNameShown } from '../domain/prose.js';
 type Member = keyof TlsMaterial;
 
 /**
- * Checks what a TLS connection would be opened with. Node takes a CA file without a certificate for an empty list, and
- * what OpenSSL says of the others names no file.
+ * Checks the files for a TLS connection before it is opened. Node treats a CA file without a certificate as an empty list,
+ * and OpenSSL's errors about the other files do not name the file.
  *
  * @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) naming the setting and the file
  */
