@@ -17,17 +17,17 @@ export const ANNOUNCED_EVERY_SECONDS = 2;
  */
 export const TOLD_AGAIN_SECONDS = ANNOUNCED_EVERY_SECONDS + 2;
 
-/** A heartbeat that is to count for longer is none of a verifier's: more than its time and any clock tolerance. */
+/** No verifier's heartbeat is valid for longer than this, in seconds, even with the largest clock tolerance. */
 export const LONGEST_HEARTBEAT_SECONDS = 3_600;
 
-/** No verifier's heartbeat is longer than this, in characters. */
+/** The longest heartbeat that a verifier writes, in characters. */
 export const MOST_HEARTBEAT_CHARACTERS = 32_768;
 
 export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
   return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
-/** What stands in a store, which others may write to; null where no verifier of ours can have written it. */
+/** Parses a heartbeat from a store that other clients may write to; null if no verifier can have written it. */
 export function parseAnnouncement(text: string): VerifierAnnouncement | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);

@@ -5,9 +5,9 @@ import type { AuditHead, AuditRow, MacKey } from './ports.js';
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
 /**
- * The hash of an audit row, in hex: HMAC-SHA256, or SHA-256 without a key, over the JSON array of the previous row's
- * hash, the row's number, the key's id, and the other fields in this order. A JSON array is unambiguous: no two different
- * rows have the same text.
+ * Returns the hash of an audit row in hex: HMAC-SHA256, or SHA-256 without a key. It covers a JSON array of the previous
+ * row's hash, the row's number, the key's id, and the other fields in this order. In a JSON array, no two different rows have
+ * the same text.
  */
 export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): string {
   const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
@@ -22,9 +22,9 @@ export interface AuditFinding {
     | 'changed'
     | 'removed'
     | 'inserted'
-    /** The keyring lacks the master key that the row names, so that the row cannot be checked. */
+    /** The keyring lacks the master key that the row names, so the row cannot be checked. */
     | 'key_unknown'
-    /** The row's hash is a plain SHA-256: whoever can write to the table can have written it. Not a fault in itself. */
+    /** The row's hash is a plain SHA-256, so any account that can write to the table may have written it. Not a fault in itself. */
     | 'unauthenticated';
   firstSeq: number;
   lastSeq: number;
@@ -33,17 +33,17 @@ export interface AuditFinding {
 interface ChainToVerify {
   /** In the order of `seq`. */
   rows: AsyncIterable<AuditRow> | Iterable<AuditRow>;
-  /** What the rows begin after; default: the beginning of the log. */
+  /** The row before the first of these rows. Default: the beginning of the log. */
   start?: AuditHead;
-  /** Where the rows have to end. Rows cut off there are missing only from a head that was kept elsewhere. */
+  /** The expected end of the rows. Only a head that was saved elsewhere reveals that rows were cut off at the end. */
   head: AuditHead;
-  /** The HMAC key derived from the master key of this id; null where the keyring lacks it. */
+  /** Returns the HMAC key derived from the master key with this id; null if the keyring lacks it. */
   findKey(id: string): Promise<MacKey | null>;
 }
 
 type RowState = 'authentic' | 'unauthenticated' | 'changed' | 'key_unknown';
 
-/** Checks the rows against their hashes, each other, and the head, and names every row that does not hold. */
+/** Checks the rows against their hashes, each other, and the head, and reports every row that fails. */
 export async function verifyAuditChain({
   rows,
   start = GENESIS,
@@ -67,7 +67,7 @@ export async function verifyAuditChain({
     let state = await stateOf(row, findKey);
     if (seq > previous.seq + 1) found('removed', previous.seq + 1, seq - 1);
     else if (row.previousHash !== previous.hash && state !== 'changed') {
-      // One of the two was exchanged. The one whose hash takes the key to make is believed, and of equals the later one.
+      // One of the two rows was replaced. Trust the one whose hash requires the key; if both or neither do, trust the later one.
       const isBelieved = state === 'authentic' || previous.state !== 'authentic';
       if (isBelieved && previous.seq > start.seq) found('changed', previous.seq);
       else state = 'changed';

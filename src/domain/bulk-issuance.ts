@@ -91,7 +91,7 @@ export class BulkIssuer {
       const registered = await this.#register(signer, signed, now, outcomes);
       // Asked again now that the entries are there: whoever compromises the key from here on finds and removes them.
       const isCompromised = await this.#isCompromised(signer).catch(async (error) => {
-        // Nobody gets these tokens. What cannot be removed now expires.
+        // These tokens are not handed out. An entry that cannot be removed now will expire.
         await this.#remove(signer, registered, now).catch(() => {});
         throw error;
       });

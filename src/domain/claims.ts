@@ -39,7 +39,7 @@ export function checkClaims(
   if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
   if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
   const { validFrom, validUntil } = validity({ iat, exp, ...(nbf === undefined ? {} : { nbf }) }, tolerance);
-  // Both name what they accept: a time that cannot be compared refuses.
+  // Both conditions say what is accepted, so a time that cannot be compared (NaN) is refused.
   if (!(now < validUntil)) {
     return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
   }

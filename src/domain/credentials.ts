@@ -1,25 +1,25 @@
 /** PEM contents. */
 export interface TlsMaterial {
-  /** Trusted instead of the system's CAs. */
+  /** CAs to trust instead of the system's. */
   readonly ca?: string;
-  /** Shown to the server, with its private key. */
+  /** The client certificate; needs `key`. */
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** What a connection to a store logs in with. */
+/** The credentials for a connection to a store. */
 export interface Credentials {
   readonly password?: string | undefined;
-  /** Present at all, even without a member: TLS, with the server's certificate checked. */
+  /** If present, even as an empty object, the connection uses TLS and checks the server's certificate. */
   readonly tls?: TlsMaterial | undefined;
 }
 
-/** Reads them anew: the files behind them may have been replaced. */
+/** Reads the credentials again on each call, because their files may have been replaced. */
 export type ReadCredentials = () => Promise<Credentials>;
 
 /**
- * Opens a connection with the credentials of this moment. After a refusal they are read once more, because they may just
- * be being rotated; the same ones are not tried twice, because servers lock accounts after so many failures.
+ * Opens a connection with the current credentials. After a refusal, they are read once more, because a rotation may be in
+ * progress. The same credentials are not tried twice, because servers lock accounts after repeated failures.
  */
 export async function dialWith<Connection>(
   read: ReadCredentials,

@@ -11,34 +11,34 @@ import {
 import type { MacKeySource } from './mark-recording.js';
 import type { Clock, Database } from './ports.js';
 
-/** How long a server may take to show what another one has committed, in milliseconds, and how often it is asked. */
+/** How long a server may take to show changes from another one, and how often it is asked, in milliseconds. */
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 250;
-/** For how long what was found of a database holds, in seconds: a backup that comes back leaves the marks as they are. */
+/** How long a judgment of the database is valid, in seconds. Restoring a backup does not change the marks. */
 const JUDGED_FOR_SECONDS = 1;
-/** How often what nobody vouches for has the database dialed anew, in seconds. */
+/** How often an unauthenticated hint may cause a reconnect to the database, in seconds. */
 const REDIAL_SECONDS = 10;
 
 export interface DatabaseGuardPorts {
   database: Pick<Database, 'heads' | 'auditLog' | 'redial'>;
-  /** Null where the registry is in the database's own file, and comes back with it. */
+  /** Null if the registry is in the database file, because a backup then restores both. */
   marks: MarkStore | null;
   prefix: string;
   macKeys: MacKeySource;
   clock: Pick<Clock, 'now' | 'pause'>;
 }
 
-/** What a database was found to be under these marks. Those who ask meanwhile wait for the same. */
+/** The judgment of the database under these marks. Callers share one that is in progress. */
 interface Judgment {
   stored: StoredMarks;
-  /** When it was begun; null while it is under way. */
+  /** When it began; null while it is in progress. */
   at: number | null;
   revision: Promise<number>;
 }
 
 /**
- * Keeps what gives access from being done on a database that lacks what has been taken away since: one that came back from a
- * backup, or an old primary after a switchover.
+ * Blocks operations that grant access on a database that lacks later revocations: one restored from a backup, or an old
+ * primary after a switchover.
  */
 export class DatabaseGuard {
   readonly #ports: DatabaseGuardPorts;
@@ -50,9 +50,9 @@ export class DatabaseGuard {
   }
 
   /**
-   * One command to Redis; the database is asked where the marks are others than before, and once a second.
+   * Takes one command to Redis. Reads the database if the marks have changed, and at most once per second otherwise.
    *
-   * @returns the revision of the key store that it has come to at least
+   * @returns a revision that the key store has reached
    * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); what the stores throw
    */
   async assertCurrent(): Promise<number> {
@@ -86,7 +86,7 @@ export class DatabaseGuard {
     return revision;
   }
 
-  /** Null where nothing stands there that this keyring vouches for. */
+  /** Returns null if there is no mark that this keyring can verify. */
   async #believed({ mark }: StoredMarks): Promise<HighWaterMark | null> {
     const { prefix, macKeys } = this.#ports;
     if (mark === null || (await macKeys.current()) === null) return null;
@@ -96,7 +96,7 @@ export class DatabaseGuard {
     return isAuthentic ? parseMark(text) : null;
   }
 
-  /** Over new connections, which after a switchover lead to the new primary. */
+  /** Checks over new connections, which lead to the new primary after a switchover. */
   async #catchesUp(mark: HighWaterMark): Promise<boolean> {
     const { database, clock } = this.#ports;
     database.redial();
@@ -116,7 +116,7 @@ export class DatabaseGuard {
   }
 }
 
-/** As somebody says, perhaps nobody of ours: at most a reason to look again. */
+/** Returns a revision that any client may have written: only a reason to look again. */
 function hintedRevision({ hint }: StoredMarks): number {
   return (hint === null ? null : parseMark(textOf(hint)))?.revision ?? 0;
 }

@@ -5,10 +5,10 @@ const EVENTS_AT_ONCE = 1_000;
 const MOST_EVENTS = 100_000;
 
 /**
- * Removes expired events from the security log, a bounded number per run. Best effort: the command that calls this has
- * done its own work by then, and a later run removes what is left.
+ * Removes a limited number of expired events from the security log. Best effort: the calling command has already done its
+ * own work, and a later run removes the rest.
  *
- * @returns a warning where the account may not delete; null otherwise
+ * @returns a warning if the account may not delete; null otherwise
  */
 export async function clearExpiredEvents(log: Pick<SecurityLog, 'clearExpired'>): Promise<string | null> {
   try {

@@ -10,7 +10,7 @@ export interface Fleet {
   verifiers: readonly VerifierAnnouncement[];
   /** Why it could not be asked; null where it was. Then `verifiers` is empty, which says nothing. */
   unasked: string | null;
-  /** How many heartbeats were left out because no verifier of ours can have written them. Default: 0. */
+  /** How many heartbeats were ignored because no verifier can have written them. Default: 0. */
   untrusted?: number | undefined;
 }
 

@@ -3,16 +3,16 @@ import type { AuditHead, Database, MacKey, NewSecurityEvent } from './ports.js';
 import { KEY_STATES, type KeyState } from './signing-key.js';
 
 /**
- * High-water marks: how far the database had come, as Redis remembers it. A database that came back from a backup lacks
- * what was written since, and nothing in it says so; the marks do.
+ * High-water marks: how far the database had come, as recorded in Redis. A database restored from a backup lacks later
+ * writes, and only the marks reveal that.
  *
- * Whoever can write to Redis can write marks. So each carries a MAC under a key of the master keyring, and what does not
- * verify is at most a hint.
+ * Any client that can write to Redis can write marks. So each has a MAC under a key from the master keyring, and a mark that
+ * cannot be verified is only a hint.
  */
 export interface MarkStore {
-  /** Each as it stands there; null where nothing does. One command. @throws JwtctlError kind `unavailable` */
+  /** Reads the fields with one command; null for a missing one. @throws JwtctlError kind `unavailable` */
   read(): Promise<StoredMarks>;
-  /** Writes these fields, if `field` still holds `expected`; else writes nothing and returns false. */
+  /** Writes these fields if `field` still has the value `expected`; otherwise writes nothing and returns false. */
   replace(
     field: MarkField,
     expected: string | null,
@@ -20,7 +20,7 @@ export interface MarkStore {
   ): Promise<boolean>;
   /** Keeps events until they expire. */
   addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void>;
-  /** The events that are kept, in no order, some of them perhaps twice. */
+  /** Reads the kept events, in any order, possibly some of them twice. */
   events(): AsyncIterable<StoredEvent[]>;
   removeEvents(events: readonly StoredEvent[]): Promise<void>;
 }
@@ -30,28 +30,28 @@ export type MarkField =
   | 'mark'
   /** The states of the keys when it was written, authenticated. */
   | 'keys'
-  /** A {@link HighWaterMark} of a host without a keyring. */
+  /** A {@link HighWaterMark} from a host without a keyring, not authenticated. */
   | 'hint';
 
 export type StoredMarks = Record<MarkField, string | null>;
 
 export interface StoredEvent {
   text: string;
-  /** Where it is kept. */
+  /** The number of the set that holds it. */
   shard: number;
 }
 
-/** How far a database has come. Each number only grows, but where an older state comes back. */
+/** How far a database has come. The numbers only grow, unless an older state is restored. */
 export interface DatabaseHeads {
-  /** When `db recover` last settled what holds; 0 where it never did. */
+  /** When `db recover` last re-applied or accepted changes; 0 if never. */
   recoveredAt: number;
-  /** Of the key store. */
+  /** The revision of the key store. */
   revision: number;
   audit: AuditHead;
 }
 
 export interface HighWaterMark extends DatabaseHeads {
-  /** The last event of the security log; it says nothing once it has expired. */
+  /** The last event of the security log. Meaningless once it has expired. */
   lastEvent: { id: number; expiresAt: number } | null;
 }
 
@@ -60,10 +60,10 @@ export interface KnownKeyState {
   state: KeyState;
 }
 
-/** An event of the security log, as it was recorded. */
+/** An event of the security log, as recorded. */
 export type RecordedEvent = NewSecurityEvent & { id: number };
 
-/** Whether the database lacks, or has otherwise, what it had when the mark was made. */
+/** Whether the database lacks or contradicts the state at the time of the mark. */
 export async function isBehind(
   database: Pick<Database, 'heads' | 'auditLog'>,
   mark: DatabaseHeads,
@@ -71,23 +71,23 @@ export async function isBehind(
   const heads = await database.heads();
   if (heads.recoveredAt !== mark.recoveredAt) return heads.recoveredAt < mark.recoveredAt;
   if (heads.revision < mark.revision || heads.audit.seq < mark.audit.seq) return true;
-  // A database that came back and went on has another row there.
+  // After a restore, new writes put a different row there.
   return (await database.auditLog.hashAt(mark.audit.seq)) !== mark.audit.hash;
 }
 
-/** What a MAC covers besides the text, so that no text counts in another place. */
+/** What a MAC covers besides the text, so that a text copied to another place does not verify. */
 export interface MarkOrigin {
   prefix: string;
   kind: 'mark' | 'keys' | 'event';
 }
 
-/** `<id of the master key> <MAC> <text>`; without a key both are a dash. */
+/** Returns `<id of the master key> <MAC> <text>`; without a key, the id and MAC are dashes. */
 export function authenticated(text: string, origin: MarkOrigin, key: MacKey | null): string {
   return key === null ? `- - ${text}` : `${key.id} ${macOf(text, origin, key).toString('base64url')} ${text}`;
 }
 
 /**
- * Reads what {@link authenticated} wrote, or whatever else stands there.
+ * Parses a value that {@link authenticated} wrote. Accepts any other text too, as not authentic.
  *
  * @throws what `findKey` throws
  */
@@ -105,7 +105,7 @@ export async function readAuthenticated(
   return { text, isAuthentic };
 }
 
-/** The text alone, whoever wrote it. */
+/** Returns the text without checking its MAC. */
 export function textOf(stored: string): string {
   return partsOf(stored).text;
 }
@@ -115,7 +115,7 @@ function partsOf(stored: string): { id: string; mac: string; text: string } {
   return { id, mac, text };
 }
 
-/** 128 bits: nobody can try them out, and there is one for each revoked token. */
+/** 128 bits cannot be guessed, and they keep the events small: there is one for each revoked token. */
 const MAC_BYTES = 16;
 
 function macOf(text: string, { prefix, kind }: MarkOrigin, { secret }: MacKey): Buffer {
@@ -130,7 +130,7 @@ export function markText({ recoveredAt, revision, audit, lastEvent }: HighWaterM
   return JSON.stringify([recoveredAt, revision, audit.seq, audit.hash, ...event]);
 }
 
-/** Null for what is no mark. */
+/** Returns null if the text is not a mark. */
 export function parseMark(text: string): HighWaterMark | null {
   const parsed = parseList(text);
   const [recoveredAt, revision, seq, hash, id, expiresAt] = parsed ?? [];
@@ -146,7 +146,7 @@ export function parseMark(text: string): HighWaterMark | null {
   };
 }
 
-/** The higher of both, as far as they can be compared. */
+/** Returns the higher of two marks, field by field where they are comparable. */
 export function higherMark(one: HighWaterMark | null, other: HighWaterMark | null): HighWaterMark | null {
   if (one === null || other === null) return one ?? other;
   if (one.recoveredAt !== other.recoveredAt) return one.recoveredAt > other.recoveredAt ? one : other;
@@ -184,11 +184,11 @@ const EVENT_TYPES = [
 
 export function eventText(event: RecordedEvent): string {
   const { id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt } = event;
-  // JSON makes null of what is undefined.
+  // JSON turns undefined into null.
   return JSON.stringify([id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt]);
 }
 
-/** Null for what is no event. */
+/** Returns null if the text is not an event. */
 export function parseEvent(text: string): RecordedEvent | null {
   const parsed = parseList(text);
   if (parsed?.length !== 10) return null;

@@ -96,7 +96,7 @@ export class Issuer {
       );
       // Asked again now that the entry is there: whoever compromises the key from here on finds and removes it.
       const isCompromised = await this.#isCompromised(sub, kid).catch(async (error) => {
-        // Nobody gets this token. If its entry cannot be removed now, it expires.
+        // This token is not handed out. If its entry cannot be removed now, it will expire.
         await this.#ports.registry.remove(sub, { jti, keyId }, now).catch(() => {});
         throw error;
       });

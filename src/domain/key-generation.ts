@@ -58,9 +58,9 @@ export async function planGeneration(
 }
 
 /**
- * A new pair, sealed, before anything of it is stored. RSA takes too long to be made while rows are locked.
+ * Generates and seals a key pair before the transaction, because RSA generation would hold row locks for too long.
  *
- * @param known keys whose ids are taken
+ * @param known keys whose ids are in use
  */
 export async function makeSealedKey(
   ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
@@ -100,7 +100,7 @@ export function asActive(key: SealedKey, maxTtlSeconds: number, now: number): Ne
   return { ...key, state: 'active', maxTtlSeconds, createdAt: now, activatedAt: now };
 }
 
-/** Null, and nothing is added, where another key has the same id. */
+/** Returns null and adds nothing if another key has the same id. */
 async function add(
   ports: KeyGenerationPorts,
   key: SealedKey,

@@ -1,11 +1,11 @@
 import { createHash, createPublicKey } from 'node:crypto';
 
-/** Six characters in base 36. A whole thumbprint would cost each registry entry 43. */
+/** Six characters in base 36. A full thumbprint would add 43 characters to each registry entry. */
 const BITS = 30;
 
 /**
- * The id of a key: the first 30 bits of its RFC 7638 SHA-256 thumbprint. Registry entries name their key by it. A key that
- * the database has lost and that is imported again has the same id, and no other key gets it meanwhile.
+ * Returns the id of a key: the first 30 bits of its RFC 7638 SHA-256 thumbprint. Registry entries name their key by this id.
+ * If the database loses a key and the key is imported again, it has the same id, and no other key gets that id meanwhile.
  *
  * @param publicKey SPKI PEM of an RSA key
  */

@@ -215,7 +215,7 @@ function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
   );
 }
 
-/** Registry entries could not tell the two keys apart. Two of a hundred keys meet in one of some 200,000 stores. */
+/** Registry entries could not tell the two keys apart. Among a hundred keys, the chance of such a collision is about 1 in 200,000. */
 function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   const id = keyId(key.publicKey);
   const other = ids.get(id);

@@ -20,8 +20,8 @@ export async function findPurgeable(
 }
 
 /**
- * Removes the rows of these keys, as far as they are retired. From then on their kids and their material can come back, but
- * no token that was signed before: where one may still live, the security log revokes all tokens under the kid.
+ * Removes the rows of these keys if they are retired. Their kids and material can be used again, but tokens signed before stay
+ * invalid: if one may still be valid, the security log revokes all tokens under the kid.
  *
  * @returns the keys whose rows this run removed
  */
@@ -46,7 +46,7 @@ export async function purgeKeys(
   return purged;
 }
 
-/** Not where it was retired by force, or was pending: tokens from elsewhere may have been registered under it. */
+/** False for a key that was retired by force or was pending: external tokens may have been registered under it. */
 function hasOutlivedItsTokens({ verifyUntil }: SigningKey, now: number): boolean {
   return verifyUntil !== null && verifyUntil <= now;
 }

@@ -41,7 +41,7 @@ export interface RotationOutcome {
   stragglers: VerifierAnnouncement[];
   /** Why the fleet could not be asked; null where it was, or there was nothing to ask it. */
   fleetUnasked: string | null;
-  /** How many heartbeats were left out because no verifier of ours can have written them. */
+  /** How many heartbeats were ignored because no verifier can have written them. */
   untrustedHeartbeats: number;
 }
 

@@ -3,7 +3,7 @@ import type { KeyState, SigningKey } from './signing-key.js';
 
 /** How many entries name a key. */
 export interface KeyCount {
-  /** Null where there is no row of the key, and so no state: it was purged, or lost with the database. */
+  /** Null if the key has no row, and so no state: it was purged, or lost with the database. */
   kid: string | null;
   keyId: number;
   state: KeyState | null;
@@ -15,8 +15,8 @@ export function keyCount(key: SigningKey | undefined, keyId: number, entries: nu
 }
 
 /**
- * The keys behind the ids that registry entries name. Only an id that is not known yet has the key store read: keys are
- * made while a registry is walked, and the rows of retired ones are purged.
+ * Finds keys by the ids in registry entries. Reads the key store only for an unknown id, because keys can be created and purged
+ * while the registry is being walked.
  */
 export class KeysById {
   readonly #database: Pick<Database, 'keys'>;
@@ -26,7 +26,7 @@ export class KeysById {
     this.#database = database;
   }
 
-  /** An id without a row is not in the map. */
+  /** The map omits ids without a row. */
   async ofAll(ids: Iterable<number>): Promise<ReadonlyMap<number, SigningKey>> {
     for (const id of ids) {
       if (this.#keys.has(id)) continue;

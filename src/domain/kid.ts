@@ -9,7 +9,10 @@ export function isKid(value: unknown): value is string {
   return typeof value === 'string' && SHAPE.test(value);
 }
 
-/** Whether `value` can be the `kid` of anybody's key (RFC 7515 §4.1.4): 1 to 255 bytes of well-formed UTF-8 without control characters. */
+/**
+ * Whether `value` can be the `kid` of a key from any source: 1 to 255 bytes of well-formed UTF-8 without control characters
+ * (RFC 7515 §4.1.4).
+ */
 export function isForeignKid(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }

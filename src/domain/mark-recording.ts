@@ -31,17 +31,17 @@ export interface MacKeySource {
   find(id: string): Promise<MacKey | null>;
 }
 
-/** What a transaction wrote that the marks have to tell of. */
+/** The changes of one transaction that the marks must include. */
 export interface Written {
   heads: DatabaseHeads;
   events: RecordedEvent[];
-  /** Null where no key has changed. */
+  /** Null if no key has changed. */
   keys: KnownKeyState[] | null;
 }
 
 /**
- * The same database, which calls `onWritten` after each transaction that changed keys or appended to the security log.
- * Whoever writes to these need not know of the marks.
+ * Wraps the database so that it calls `onWritten` after each transaction that changed keys or appended to the security log.
+ * Code that writes to the database need not know about the marks.
  */
 export function markedDatabase(database: Database, onWritten: (written: Written) => void): Database {
   return {
@@ -67,7 +67,7 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
 
 const KEY_WRITES = ['insert', 'apply', 'raiseMaxTtl', 'removeRetired', 'recover'] as const;
 
-/** At the end of the transaction, so that all of it belongs together. */
+/** Runs at the end of the transaction, so that all values are consistent. */
 async function writtenBy(
   stores: Stores,
   events: RecordedEvent[],
@@ -80,11 +80,11 @@ async function writtenBy(
   return { heads, events, keys: keys.map(({ kid, state }) => ({ kid, state })) };
 }
 
-/** The same store; `onCalled` is told of calls of these methods, once each has ended well. */
+/** Wraps the store so that `onCalled` runs after each successful call of these methods. */
 function overlaid<Store extends object>(
   store: Store,
   names: ReadonlyArray<keyof Store>,
-  // biome-ignore lint/suspicious/noExplicitAny: the result and the arguments of whichever method it is
+  // biome-ignore lint/suspicious/noExplicitAny: the result and arguments of any of these methods
   onCalled: (result: any, args: any[]) => void,
 ): Store {
   return new Proxy(store, {
@@ -102,11 +102,11 @@ function overlaid<Store extends object>(
 }
 
 /**
- * Raises the marks to what was written, and keeps its events.
+ * Updates the marks after a write, and keeps the written events.
  *
- * A database that is behind the marks raises none: what it writes on its old state would hide that it is.
+ * A database that is behind the marks does not update them, because that would hide that it is behind.
  *
- * @throws what the stores throw
+ * @throws errors of the stores
  */
 export async function recordMarks(ports: MarkRecordingPorts, written: Written): Promise<void> {
   const { marks, prefix, macKeys } = ports;
@@ -126,7 +126,7 @@ export async function recordMarks(ports: MarkRecordingPorts, written: Written): 
   }
 }
 
-/** @returns false where somebody else wrote a mark meanwhile */
+/** @returns false if another process has written a mark meanwhile */
 async function raise(
   { database, marks, prefix, macKeys }: MarkRecordingPorts,
   key: MacKey | null,
@@ -147,7 +147,7 @@ async function raise(
   const isLatest = next.revision === reached.revision && next.recoveredAt === reached.recoveredAt;
   return marks.replace(field, stored, {
     [field]: authenticated(text, origin, key),
-    // What a host without a keyring has hinted at is in the database by now, and so in the mark.
+    // The database, and so the mark, now includes the change that the hint was about.
     ...(key === null ? {} : { hint: '' }),
     ...(keys !== null && key !== null && isLatest
       ? { keys: authenticated(keyStatesText(keys), { prefix, kind: 'keys' }, key) }

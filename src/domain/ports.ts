@@ -41,14 +41,14 @@ export interface Database extends Stores {
    * so `work` may run more than once and does nothing but use the stores that it is given.
    */
   transaction<T>(work: (stores: Stores) => Promise<T>): Promise<T>;
-  /** The server that answers now; null for a file. */
+  /** Returns the server that answers now; null for a file. */
   server(): Promise<DatabaseServer | null>;
-  /** Uses no connection any more that is open now: after a switchover those stay with the old primary. */
+  /** Stops using the open connections: after a switchover, they stay with the old primary. */
   redial(): void;
 }
 
 export interface DatabaseServer {
-  /** Tells it from all others. */
+  /** Identifies the server. */
   id: string;
   isReadOnly: boolean;
 }
@@ -59,7 +59,7 @@ export interface KeyStore {
   find(kid: string): Promise<SigningKey | null>;
   /** The sealed private half (a JWE in Compact Serialization), or null where there is none (any more). */
   findSealed(kid: string): Promise<string | null>;
-  /** Adds a key. Every outcome but `inserted` adds nothing and leaves the transaction usable. */
+  /** Adds a key. Any outcome other than `inserted` adds nothing and leaves the transaction usable. */
   insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
   /**
    * Applies transitions in their order, if no key has been added or changed since `revision` was read; else changes
@@ -73,7 +73,7 @@ export interface KeyStore {
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
   /** Puts another JWE in the place of `sealed`; false, and nothing changed, where that is no longer there. */
   reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
-  /** Notes that what the database holds counts from now on: see {@link DatabaseHeads}. */
+  /** Records that the current contents of the database are authoritative: see {@link DatabaseHeads}. */
   recover(settled: { revision: number; recoveredAt: number }): Promise<void>;
   /** Removes the row of a retired key; false where there is none, or it is in another state. */
   removeRetired(kid: string): Promise<boolean>;
@@ -139,13 +139,13 @@ export interface UserStore extends UserDirectory {
  */
 export interface SecurityLog {
   /**
-   * Appends an event and returns its id. The event expires at `expiresAt`, or later: by the database's clock it lives for
-   * `expiresAt - at` at least, because the clock of whoever appends may be behind.
+   * Appends an event and returns its id. The event expires at `expiresAt` or later. By the database's clock, it lives for at
+   * least `expiresAt - at`, because the host's clock may be behind.
    */
   append(event: NewSecurityEvent): Promise<number>;
   /**
-   * Removes up to `limit` events that expired a week ago or earlier by the database's clock, oldest first, and returns how
-   * many. No part of a revocation: an account that may not delete can still revoke.
+   * Removes up to `limit` events that expired at least a week ago by the database's clock, oldest first, and returns how
+   * many. Revoking does not call this, so an account without the right to delete can still revoke.
    */
   clearExpired(limit: number): Promise<number>;
   /**
@@ -213,7 +213,7 @@ export interface SecurityEvent {
 /** One row per command that changed something, each with the hash of the row before it. */
 export interface AuditLog {
   append(entry: AuditEntry): Promise<void>;
-  /** The hash of one row; null where there is no such row. */
+  /** Returns the hash of one row; null if there is no such row. */
   hashAt(seq: number): Promise<string | null>;
   /** The end of the chain. */
   head(): Promise<AuditHead>;
@@ -229,7 +229,7 @@ export interface AuditHead {
 
 export interface AuditEntry {
   at: number;
-  /** What `--actor` says; anybody can say anything. */
+  /** The name given with `--actor`. Not verified. */
   actor: string;
   /** The command: `keys.generate`, `users.disable` … */
   action: string;
@@ -242,18 +242,18 @@ export interface AuditEntry {
 
 export interface AuditRow extends AuditEntry {
   seq: number;
-  /** The account and host that the command ran on, as its operating system says. */
+  /** The account and host that ran the command, according to the operating system. */
   login: string;
-  /** The id of the master key whose {@link MacKey} `hash` is made with; null where it is a plain SHA-256. */
+  /** The id of the master key whose {@link MacKey} made `hash`; null if `hash` is a plain SHA-256. */
   macKeyId: string | null;
-  /** Of the row before. */
+  /** The hash of the previous row. */
   previousHash: string;
   hash: string;
 }
 
-/** A key that what is stored is authenticated with, derived from a master key. */
+/** A key that authenticates stored data, derived from a master key. */
 export interface MacKey {
-  /** Of the master key. */
+  /** The id of the master key. */
   id: string;
   secret: Uint8Array;
 }
@@ -311,13 +311,13 @@ export interface PrivateFile {
   discard(): Promise<void>;
 }
 
-/** A person at a terminal. Ctrl-C, Ctrl-D, and an aborted `signal` end the question without an answer. */
+/** Asks the user at a terminal. Ctrl-C, Ctrl-D, and an aborted `signal` end a question without an answer. */
 export interface Prompt {
-  /** @returns false for a no, and where the question was ended */
+  /** @returns false for a no or if the question was ended */
   confirm(message: string, signal: AbortSignal): Promise<boolean>;
-  /** @returns what was typed, or null where the question was ended */
+  /** @returns the typed text, or null if the question was ended */
   typeBack(message: string, signal: AbortSignal): Promise<string | null>;
-  /** @returns what was typed, without showing it, or null where the question was ended */
+  /** Does not show the typed text. @returns that text, or null if the question was ended */
   password(message: string, signal: AbortSignal): Promise<string | null>;
 }
 

@@ -46,8 +46,8 @@ const MAX_EXPONENT = 2n ** 64n;
  *
  * @param what the key's name in a message: `The key in key.pem`
  * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
- * `ERR_KEY_PRIMES` for primes that the public half gives away: not of half the modulus's length each, rounded down, or
- * not more than 2^(half - 100) apart (FIPS 186-5 A.1.3), or with the ROCA fingerprint. Of primes that are bad in another way nothing is known here.
+ * `ERR_KEY_PRIMES` for primes that can be found from the public key: not each half the modulus's length, rounded down; not
+ * more than 2^(half - 100) apart (FIPS 186-5 A.1.3); or with the ROCA fingerprint. Other weaknesses are not detected.
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
   const numbers = toNumbers(members);

@@ -33,8 +33,8 @@ export function asSentence(text: string): string {
 }
 
 /**
- * What a stranger wrote, as a terminal can show it: letters, marks, numbers, punctuation, symbols, and plain spaces stay.
- * Everything else is escaped: it could steer the terminal, reverse the text around it, or not be seen at all.
+ * Makes untrusted text safe for a terminal. Letters, marks, numbers, punctuation, symbols, and plain spaces stay. All other
+ * characters are escaped: they could control the terminal, reverse the text around them, or be invisible.
  */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
@@ -44,12 +44,12 @@ export function printable(text: string): string {
   });
 }
 
-/** A message of several lines, each of them {@link printable}. */
+/** Makes each line of a message {@link printable}. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
-/** JSON of the same value, whose characters that are not {@link printable} are escaped. */
+/** Returns JSON of the same value with all characters escaped that are not {@link printable}. */
 export function printableJson(json: string): string {
   if (PLAIN.test(json)) return json;
   return json.replace(UNPRINTABLE, (character) =>
@@ -70,7 +70,7 @@ function escapeUnit(code: number): string {
  */
 export function fileNameShown(name: string): string {
   const isLong = name.length > 200 || /[\r\n]/.test(name);
-  // A setting's path is absolute: `/srv/<key>=`.
+  // The path in a setting is absolute: `/srv/<key>=`.
   const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$|\/[A-Za-z0-9+/_-]{43}=$/.test(name);
   return isLong || isMasterKey ? '(not shown: it looks like no name)' : printable(name);
 }

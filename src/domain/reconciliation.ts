@@ -34,7 +34,7 @@ export interface DurableKnowledge {
 
 export interface Reconciliation {
   drops: Array<{ entry: EntryName; reason: DropReason }>;
-  /** Whose status is to be cached; null where what is cached is right, or nothing is. */
+  /** The user whose status must be cached; null if the cached status is right or the user has no entries. */
   note: User | null;
   /** Whether what is kept of the subject expires at another moment than with its last entry. */
   hasWrongExpiry: boolean;
@@ -96,14 +96,14 @@ function dropReason(
   { keys, events, user }: DurableKnowledge,
   { ownsUsers }: ReconciliationRules,
 ): DropReason | null {
-  // Of a key that is not there, which was purged or lost with the database, no token verifies.
+  // If the key is missing (purged, or lost with the database), none of its tokens verify.
   const key = keys.get(keyId);
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
   if (events.covers({ sub, jti, kid: key.kid, iat })) return 'revoked';
   return user === null && ownsUsers ? 'userUnknown' : null;
 }
 
-/** A version above the directory's is wrong, too: the directory was read later. One without versions has nothing cached. */
+/** A cached version above the directory's is wrong too, because the directory was read later. Without versions, nothing is cached. */
 function isRight(cached: KnownUserStatus | null, user: User | null): boolean {
   if (cached === null || user === null || user.version === 0) return true;
   return cached.version === user.version && cached.status === user.status;

@@ -25,17 +25,17 @@ export interface RecoveryPorts {
   actor: string;
 }
 
-/** What Redis knows beyond the database. */
+/** The changes that Redis has recorded and the database lacks. */
 export interface Losses {
   isBehind: boolean;
   database: DatabaseHeads;
-  /** Null where Redis has none that this keyring vouches for. */
+  /** Null if Redis has no mark that this keyring can verify. */
   mark: HighWaterMark | null;
   /** Events that the database lacks, oldest first. */
   events: RecordedEvent[];
-  /** Keys whose state is another one than it was. */
+  /** Keys whose state differs from the recorded one. */
   keys: Array<KnownKeyState & { now: KeyState | null }>;
-  /** What does not verify: it may be forged, or a host without a keyring wrote it. It is never applied. */
+  /** Data that cannot be verified: forged, or from a host without a keyring. Never applied. */
   unverified: { mark: boolean; keys: boolean; events: RecordedEvent[]; unreadable: number };
 }
 
@@ -46,7 +46,7 @@ interface FoundLosses extends Losses {
 
 const PAGE = 5_000;
 
-/** @throws JwtctlError what the stores and the keyring throw */
+/** @throws JwtctlError of the stores and the keyring */
 export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const { database, marks, prefix, macKeys } = ports;
   if ((await macKeys.current()) === null) throw withoutKeyring();
@@ -132,7 +132,7 @@ function lostStates(known: readonly KnownKeyState[], keys: readonly KnownKeyStat
   });
 }
 
-/** Keys that were compromised and are not any more: to be compromised again. */
+/** Returns the kids of keys whose compromise was lost, to compromise them again. */
 export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'>): string[] {
   const kids = [
     ...events.flatMap(({ type, kid }) => (type === 'key_compromised' && kid !== undefined ? [kid] : [])),
@@ -142,10 +142,10 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
 }
 
 /**
- * Settles what holds from now on, in one transaction, and tells it to Redis: either what was lost is recorded again, or the
- * older state is accepted. From then on verifiers go by the database again.
+ * Records the lost changes again, or accepts the older state, in one transaction, and then updates Redis. From then on,
+ * verifiers rely on the database again.
  *
- * Keys whose compromise was lost are refused by its event; `compromiseKey` does the rest.
+ * If the compromise of a key was lost, its event makes verifiers refuse the key; `compromiseKey` does the rest.
  */
 export async function settle(
   ports: RecoveryPorts,
@@ -167,7 +167,7 @@ export async function settle(
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
     });
   });
-  // Recorded again they stand in the log under other ids. What does not verify was not, and may still be genuine.
+  // Re-applied events are in the log under new ids. Unverified ones were not re-applied and may still be genuine, so they stay.
   await marks.removeEvents([
     ...losses.stored.authentic,
     ...(how === 'accepted' ? losses.stored.unverified : []),
@@ -208,7 +208,7 @@ async function identitiesOf(database: Database): Promise<Set<string>> {
   }
 }
 
-/** What an event says, whatever its id. */
+/** Identifies an event by its contents, without its id. */
 function identityOf(event: RecordedEvent | SecurityEvent): string {
   const { type, sub = null, jti = null, kid = null, issuedBefore = null, userVersion = null, at } = event;
   return JSON.stringify([type, sub, jti, kid, issuedBefore, userVersion, at]);

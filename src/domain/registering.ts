@@ -2,14 +2,14 @@ import { JwtctlError } from './errors.js';
 import type { Registration, TokenRegistry } from './ports.js';
 
 /**
- * Registers a batch. Where a part of the registry did not answer, it is tried once more: an entry that is there already is
- * not changed.
+ * Registers a batch. Entries in a part of the registry that did not answer are tried once more; registering an entry twice
+ * changes nothing.
  *
- * Where a subject may have only so many tokens the registry is only asked whether the entry is there. Registered again, an
- * entry that had made room since would come back and push out a newer one.
+ * With a limit of tokens per subject, the second attempt only checks whether the entry exists. Registering again could bring
+ * back an entry that has since been removed for the limit, and push out a newer one.
  *
- * @returns what {@link TokenRegistry.registerMany} does
- * @throws JwtctlError (unavailable) where nothing could be registered at all
+ * @returns as {@link TokenRegistry.registerMany}
+ * @throws JwtctlError (unavailable) if no entry could be registered
  */
 export async function registerMany(
   registry: TokenRegistry,
@@ -22,7 +22,7 @@ export async function registerMany(
     const isCapped = again.some(({ maxPerSubject }) => maxPerSubject !== undefined);
     const settled = await (isCapped ? lookUp(registry, again) : attempt(registry, again));
     for (const [place, index] of unsettled.entries()) {
-      // Not found is no reason of its own: the first failure is.
+      // If the entry is not found, report the first failure.
       errors[index] = settled[place] === undefined ? (errors[index] ?? null) : (settled[place] ?? null);
     }
   }
@@ -43,12 +43,12 @@ async function attempt(
   }
 }
 
-/** Null for each entry that is there, undefined for any other. */
+/** Returns null for each entry that exists, undefined for any other. */
 async function lookUp(
   registry: TokenRegistry,
   registrations: readonly Registration[],
 ): Promise<Array<null | undefined>> {
-  // In one turn of the event loop: the registry asks for all of them together.
+  // In one turn of the event loop, so that the registry sends them together.
   const looks = registrations.map(({ sub, entry, now }) => registry.standing(sub, entry, now));
   return (await Promise.allSettled(looks)).map((look) =>
     look.status === 'fulfilled' && look.value.exp !== null ? null : undefined,

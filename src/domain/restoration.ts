@@ -178,8 +178,8 @@ class Restoration {
   }
 
   /**
-   * Those that can be brought back, and which of them are registered already: one that would get another lifetime is not.
-   * Where a part of the registry does not answer, its entries are missed.
+   * Finds the entries that can be restored, and which of those are already registered. An entry with a different lifetime does
+   * not count as registered. If a part of the registry does not answer, its entries are reported as missed.
    */
   async #lookUp(
     holding: readonly Restorable[],

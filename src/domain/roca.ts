@@ -1,4 +1,4 @@
-/** Those that the faulty generator's smallest parameter is the product of, without 2. */
+/** The prime factors, without 2, of the faulty generator's smallest parameter. */
 const PRIMES = [
   ...[3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97, 101, 103],
   ...[107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167],
@@ -6,13 +6,14 @@ const PRIMES = [
 const GENERATOR = 65_537;
 
 /**
- * Whether a modulus was made by the generator of CVE-2017-15361, so that its primes can be found from it.
+ * Whether the generator of CVE-2017-15361 made a modulus, so that its primes can be computed.
  *
- * Its primes are k·M + (65537^a mod M), M a product of the first primes. So the modulus is a power of 65537 modulo M: the
- * discrete logarithms modulo each of the primes exist and agree. Of other moduli one in 2^154 is.
+ * The generator's primes are k·M + (65537^a mod M), where M is a product of the first primes. So the modulus is a power of
+ * 65537 modulo M: the discrete logarithms modulo each prime factor of M exist and agree. By chance, this holds for one modulus
+ * in 2^154.
  */
 export function hasRocaFingerprint(modulus: bigint): boolean {
-  // The exponent, as far as it is known: modulo `order`.
+  // The exponent so far, known modulo `order`.
   let [exponent, order] = [0n, 1n];
   for (const prime of PRIMES) {
     const powers = powersOfGenerator(prime);
@@ -27,7 +28,7 @@ export function hasRocaFingerprint(modulus: bigint): boolean {
   return true;
 }
 
-/** All of them, from the power 0. */
+/** Returns all powers, starting with the power 0. */
 function powersOfGenerator(prime: number): number[] {
   const powers = [1];
   for (let power = GENERATOR % prime; power !== 1; power = (power * GENERATOR) % prime) powers.push(power);

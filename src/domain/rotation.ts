@@ -31,9 +31,9 @@ export interface RotationPolicy extends LifetimePolicy {
 export const ISSUER_KEY_HOLD_SECONDS = 60;
 
 /**
- * For how long a key that is due waits for verifiers which have not loaded it, in seconds, unless the lead is longer. One that runs loads a key within
- * seconds of its publication; one that cannot read the database refuses everything within `verifier.grace`. And whoever can
- * write to Redis can make up a verifier that never loads anything.
+ * How long a due key waits for verifiers that have not loaded it, in seconds, unless the lead is longer. A running verifier
+ * loads a key within seconds of its publication, and one that cannot read the database refuses all tokens after
+ * `verifier.grace`. The limit is needed because any client that can write to Redis can fake a verifier that never loads a key.
  */
 export const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
@@ -70,9 +70,10 @@ export interface RotationPlan {
  * Decides what is due. Pure: the same keys, policy and moment give the same plan.
  *
  * - There is always a pending key, so that a later rotation finds one that verifiers know.
- * - A pending key signs once the active one is due, it has been published for the lead, and every verifier that runs has
- *   loaded it; for these it waits an hour or the lead at most, unless the rotation is forced: then a person decides. Where the fleet cannot be asked the lead has to do, but for who `needsFleet`: it is there for verifiers that
- *   nobody knows of.
+ * - A pending key signs once the active one is due, the key has been published for the lead, and every running verifier has
+ *   loaded it. It waits for verifiers for an hour or the lead, whichever is longer; a forced rotation has no such limit, because
+ *   the user decides. If the fleet cannot be asked, only the lead counts, unless the policy `needsFleet`. The lead is for
+ *   verifiers that do not report to the registry.
  * - A retiring key is retired when no token under it can be valid any more.
  *
  * @param fleet counts where the plan without it gives signing to another key
@@ -157,8 +158,8 @@ function lacking(fleet: Fleet, key: SigningKey | undefined): VerifierAnnouncemen
 }
 
 /**
- * Oldest first: the order in which pending keys come to sign. Keys of one second stay in the order of the snapshot, which
- * is the order in which they were added.
+ * Compares by age, oldest first: the order in which pending keys become active. Keys of the same second keep the order of the
+ * snapshot, in which they were added.
  */
 export function byAge(a: SigningKey, b: SigningKey): number {
   return a.createdAt - b.createdAt;

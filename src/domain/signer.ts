@@ -10,7 +10,7 @@ const ATTEMPTS = 5;
 export interface Signer {
   key: SigningKey;
   privateKey: KeyObject;
-  /** When the key store last said that it is the active one, and at which revision of it. */
+  /** When the key store last confirmed that the key is active, and at which revision. */
   readAt: number;
   revision: number;
 }
@@ -80,7 +80,7 @@ export class HeldSigner {
       // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
       const isKnown = (key.maxTtlSeconds ?? 0) >= this.#maxTtlSeconds;
       const isActive = isKnown || (await this.#raiseMaxTtl(key));
-      // Raised by this very change; a change of somebody else's that came before it is met with the next reading.
+      // This change raised the revision by one. An earlier change by another process shows up in the next read.
       if (!isKnown && isActive) revision += 1;
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
       if (sealed !== null) {
@@ -117,7 +117,7 @@ export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<S
   return (await readActiveKey(database)).key;
 }
 
-/** With the revision of the key store that it was read at. */
+/** Reads the active key together with the revision of the key store. */
 async function readActiveKey(
   database: Pick<Database, 'keys'>,
 ): Promise<{ key: SigningKey; revision: number }> {

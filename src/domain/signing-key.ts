@@ -22,7 +22,7 @@ export function isKeyState(value: unknown): value is KeyState {
 
 /** A row of the key store without its private half. Times are NumericDate seconds. */
 export interface SigningKey {
-  /** Determined by the public key (`keyId`). It stands for the `kid` in registry entries, where every byte counts. */
+  /** Computed from the public key (`keyId`). Registry entries use it instead of the `kid` to save space. */
   id: number;
   kid: string;
   alg: SigningAlgorithm;

@@ -24,15 +24,15 @@ export interface StatusPolicy {
   statusTtlSeconds: number;
   /** How far apart the clocks of two hosts may be, in seconds. */
   clockToleranceSeconds: number;
-  /** Whether every change of a user is an event of the security log: with `users.source: managed` alone. */
+  /** Whether the security log records every user change: only with `users.source: managed`. */
   logsUserChanges: boolean;
 }
 
 /**
- * Where a token stands: its entry, whether an event of the security log covers it, and its user's status.
+ * Finds a token's status: its entry, whether an event of the security log covers it, and its user's status.
  *
- * The registry answers for entry and status in one read. The directory is asked where the status proves nothing: see
- * {@link provenStatus}.
+ * One read of the registry returns the entry and the cached user status. If that status proves nothing, the directory is
+ * asked: see {@link provenStatus}.
  */
 export async function findStanding(
   ports: StandingPorts,
@@ -61,14 +61,14 @@ export function covers(
 }
 
 /**
- * What a status that is cached in the registry proves; null where the directory has to be asked.
+ * Returns the status that a cached user status proves; null if the directory must be asked.
  *
- * Whoever can write to Redis can write anything there, so a cached status counts only where it can undo nothing. Where the
- * security log has a change of the user, that is the status which this very change gave, by its version. Where the log has
- * none, the user was not disabled for as long as any of their tokens lives, so "enabled" is right. A directory whose changes
- * are not in the log proves nothing.
+ * Any client that can write to Redis can forge a cached status, so it counts only if it cannot undo a change. If the security
+ * log has a change of the user, the cached status must be the result of that change, with its version. If the log has none,
+ * the user was not disabled during the lifetime of any of their tokens, so only "enabled" counts. If the log does not record
+ * the directory's changes, a cached status proves nothing.
  *
- * @returns a status whose version is the one of `change`, or 0 without a change: any later change ends it
+ * @returns a status with the version of `change`, or with version 0 without a change; any later change ends it
  */
 export function provenStatus(
   cached: KnownUserStatus | null,
@@ -81,8 +81,8 @@ export function provenStatus(
 }
 
 /**
- * Whether what the directory told this process itself may be used again: not once its time is over, and not where the
- * security log or the registry knows of a later version.
+ * Whether the directory's last answer to this process may be used again: it has not expired, and neither the security log
+ * nor the registry has a later version.
  */
 export function isStillTold(
   told: KnownUserStatus,
@@ -95,7 +95,7 @@ export function isStillTold(
   return !isOvertaken(told, change) && (cached === null || cached.version <= told.version);
 }
 
-/** A status may be used until its time is over. One that is to last longer than any can: a clock was ahead, or is behind. */
+/** Whether a status has not expired. One that lasts longer than possible does not count: some clock is or was wrong. */
 export function isCurrent(
   { until }: KnownUserStatus,
   now: number,
@@ -119,8 +119,8 @@ function agrees({ status, version }: KnownUserStatus, change: UserChange | null)
 const STATUS_AFTER = { user_enabled: 'enabled', user_disabled: 'disabled', user_removed: null } as const;
 
 /**
- * What may be said of a user while the directory does not answer: what it told, or what is cached and contradicts nothing
- * that is known, until `graceSeconds` after its time. Of two that differ it is "disabled". Null where nothing may be said.
+ * Returns the status to use while the directory does not answer: its last answer, or a cached status that contradicts no known
+ * change, until `graceSeconds` after it expired. If the two differ, the result is "disabled". Returns null if neither counts.
  */
 export function statusMeanwhile(
   {
@@ -147,7 +147,7 @@ export function statusMeanwhile(
   return change?.type === 'user_disabled' ? 'disabled' : null;
 }
 
-/** What to cache of a user beside their entries; nothing of a directory without versions, whose status proves nothing there. */
+/** Returns the status to cache with a user's entries; undefined for a directory without versions, where it would prove nothing. */
 export function knownStatus(
   user: { status: KnownUserStatus['status']; version: number },
   now: number,
@@ -157,7 +157,7 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-/** Whether a user of whom the directory was asked is cached already as it answered, and for long enough. */
+/** Whether the directory's answer about a user is already cached and has not expired. */
 export function isCached(
   user: { status: KnownUserStatus['status']; version: number },
   cached: KnownUserStatus | null,
@@ -169,10 +169,10 @@ export function isCached(
 }
 
 /**
- * Caches a user's status beside their entries, so that the next one need not ask the directory.
+ * Caches a user's status with their entries, so that the next verification need not ask the directory.
  *
- * A version in the registry that is above this one stays at first: the directory may have been read before a change. It is
- * asked again, and a version that is still above its answer belongs to no change, and is overwritten.
+ * If the registry has a higher version, it stays at first, because the directory may have been read before a change. The
+ * directory is asked again. A version that is still higher than its answer is forged, and is overwritten.
  */
 export async function cacheStatus(
   { registry, find }: { registry: Pick<TokenRegistry, 'setUserStatus'>; find: UserDirectory['find'] },

@@ -1,15 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 import type { TlsMaterial } from './credentials.js';
 
-/** Whom a TLS failure is about, and the settings that decide it. */
+/** The server that a TLS failure is about, and the settings for it. */
 export interface TlsPeer {
-  /** As messages name it: `MySQL at db.example.com:3306`. */
+  /** Its name in messages: `MySQL at db.example.com:3306`. */
   readonly server: string;
-  /** The name or address that the certificate has to carry. */
+  /** The name or address that the certificate must contain. */
   readonly host: string;
   /** The group of settings: `mysql.tls.ca` and so on. */
   readonly group: 'mysql' | 'redis';
-  /** What was shown to the server. */
+  /** The certificates used for the connection. */
   readonly tls: TlsMaterial;
 }
 
@@ -19,8 +19,8 @@ export interface TlsFailure {
 }
 
 /**
- * Explains why TLS failed, from the error's code alone (Node's for a certificate, OpenSSL's for an alert). Null for an
- * error that is not about TLS.
+ * Explains why TLS failed, by the error code (Node's for a certificate, OpenSSL's for an alert). Returns null for an error
+ * that is not about TLS.
  */
 export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | null {
   const code = codeOf(error);
@@ -64,7 +64,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   return describeAlert(code, peer) ?? describeOther(code, peer);
 }
 
-/** Explains a connection that broke off once TLS was up; servers close it without a word over a client certificate. */
+/** Explains a connection that closed after the handshake: servers give no reason when they reject a client certificate. */
 export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsFailure | null {
   if (tls.cert === undefined) {
     return {
@@ -78,7 +78,7 @@ export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsF
   };
 }
 
-/** By suffix: OpenSSL 3.0 says SSLV3_ALERT_BAD_CERTIFICATE, OpenSSL 3.2 SSL/TLS_ALERT_BAD_CERTIFICATE. */
+/** Compares suffixes: SSLV3_ALERT_BAD_CERTIFICATE in OpenSSL 3.0 is SSL/TLS_ALERT_BAD_CERTIFICATE in OpenSSL 3.2. */
 function describeAlert(code: string, { server, group, tls }: TlsPeer): TlsFailure | null {
   const alert = /^ERR_SSL_.*_ALERT_(.+)$/.exec(code)?.[1];
   if (alert === undefined) return null;
@@ -124,7 +124,7 @@ const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
   CERTIFICATE_UNKNOWN: 'it cannot be verified',
 };
 
-/** X509_V_ERR_… as Node names them, without a prefix of their own. */
+/** The X509_V_ERR_… codes as Node names them, without a common prefix. */
 const OTHER_VERIFICATION_FAILURES = new Set([
   'INVALID_PURPOSE',
   'PATH_LENGTH_EXCEEDED',
@@ -136,7 +136,7 @@ const OTHER_VERIFICATION_FAILURES = new Set([
   'ERROR_IN_CERT_NOT_AFTER_FIELD',
 ]);
 
-/** `redis-1.example.com, 10.0.0.1`; the common name counts only where there are no others (RFC 6125 §6.4.4). */
+/** Returns `redis-1.example.com, 10.0.0.1`. The common name counts only if there are no other names (RFC 6125 §6.4.4). */
 function namesIn(error: unknown): string {
   const { cert } = error as { cert?: { subjectaltname?: string; subject?: { CN?: string | string[] } } };
   const names = (cert?.subjectaltname ?? '').split(', ').filter((name) => /^(DNS|IP Address):/.test(name));

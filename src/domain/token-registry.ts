@@ -14,7 +14,7 @@ export interface KnownUserStatus {
 
 export interface RegistrationOptions {
   now: number;
-  /** Cached beside the entries; unless a higher version is. */
+  /** Cached with the entries, unless a higher version is cached. */
   user?: KnownUserStatus | undefined;
   label?: string;
   /** The oldest entries (by `iat`) beyond it make room. */
@@ -36,7 +36,7 @@ export interface TokenRegistry {
   readonly backend: 'redis-cluster' | 'redis' | 'sqlite';
   /** What all names of this registry begin with; empty for SQLite. */
   readonly prefix: string;
-  /** Null for SQLite: a backup of the file takes the registry along, so that nothing outside of it knows more. */
+  /** Null for SQLite: a backup of the file includes the registry, so nothing outside the file is newer. */
   readonly marks: MarkStore | null;
 
   /**
@@ -47,11 +47,10 @@ export interface TokenRegistry {
   register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]>;
 
   /**
-   * What {@link register} does, for many at once, those of one subject in their order.
+   * Registers many entries, as {@link register} does. Entries of one subject keep their order.
    *
-   * @returns for each of them null, or why it could not be registered: where that is of kind `unavailable`, it may have
-   * been all the same
-   * @throws where the registry fails as a whole; some may have been registered then
+   * @returns for each entry null, or the error. After an error of kind `unavailable`, the entry may still have been registered
+   * @throws if the registry fails as a whole; some entries may have been registered
    */
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
@@ -77,11 +76,11 @@ export interface TokenRegistry {
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
   /**
-   * Caches a user's status beside their entries; a subject without entries needs none. A status with a version below the
-   * one that is there changes nothing, because an older read must not overwrite a newer state; except that `replaces` names
-   * that version. It waits for no replica: what takes standing away is in the security log.
+   * Caches a user's status with their entries, if there are any. A higher cached version stays, because an older read must not
+   * overwrite a newer state, unless `replaces` is that version. Does not wait for replicas, because the security log has every
+   * change that ends tokens.
    *
-   * @returns the higher version that stands there; null where there is none (any more)
+   * @returns the higher version that is still cached; null if there is none
    */
   setUserStatus(
     sub: string,
@@ -154,7 +153,7 @@ export interface FleetLook {
    * Infinity for a store that loses nothing; 0 where that cannot be said.
    */
   keptSeconds: number;
-  /** How many heartbeats were left out because no verifier of ours can have written them. Default: 0. */
+  /** How many heartbeats were ignored because no verifier can have written them. Default: 0. */
   untrusted?: number | undefined;
 }
 
@@ -188,33 +187,33 @@ export interface StandingsOptions {
   nearCache: boolean;
   /** The time that {@link Hold.isHeld} will be asked with, in seconds. */
   now(): number;
-  /** Told where nothing can be kept although {@link nearCache} is on. */
+  /** Called if nothing can be cached although {@link nearCache} is on. */
   warn?(text: string): void;
 }
 
 /**
- * What is wrong with a server that answers:
+ * A problem with a server that answers:
  *
  * - `memory_full`: it has reached its maxmemory
- * - `tracking_table_full`: its tracking-table-max-keys is reached, so a near cache loses verdicts that nothing changed
+ * - `tracking_table_full`: it has reached its tracking-table-max-keys, so near caches lose verdicts that are still valid
  * - `not_tracking`: it refused CLIENT TRACKING, so a near cache asks it each time
  */
 export type MasterWarning = 'memory_full' | 'tracking_table_full' | 'not_tracking';
 
 /** How one server of the registry answered when it was last asked. */
 export interface MasterStatus {
-  /** `host:port`, or the file's name for SQLite. The configured nodes where none has been reached. */
+  /** `host:port`, or the file name for SQLite. The configured nodes if none has been reached. */
   node: string;
-  /** The code of what it failed with; null while it answers. */
+  /** The code of its last error; null while it answers. */
   code: string | null;
-  /** Since when, in NumericDate seconds. */
+  /** When this state began, in NumericDate seconds. */
   since: number;
   warnings: MasterWarning[];
 }
 
 export interface Standings {
   /**
-   * Connects to every master and reads something there, so that the first question need not wait for that.
+   * Connects to every master and reads from it, so that the first request need not wait.
    *
    * @returns the epoch of what is read from now on: see {@link NotedStanding.epoch}
    * @throws JwtctlError kind `unavailable`
@@ -222,9 +221,9 @@ export interface Standings {
   open(): Promise<number>;
   /** What is asked for one token; worth keeping where the same token comes again. */
   of(sub: string, entry: EntryName): StandingQuery;
-  /** Has each server that has not answered for a second read something, in the background. */
+  /** In the background, reads from each server that has not answered for a second. */
   probe(): void;
-  /** How each server that holds entries answered last. Asks nobody. */
+  /** Returns the last known state of each server that holds entries, without asking it. */
   masters(): MasterStatus[];
   close(): void;
 }
@@ -377,7 +376,7 @@ export interface RegistryNode {
   /** The most that it may use; null where there is no limit, or it is not known. */
   maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
-  /** What is wrong with a server that answers: it refuses new tokens, or its table of tracked keys is full. */
+  /** Problems of a server that answers: it refuses new tokens, or its table of tracked keys is full. */
   warnings: MasterWarning[];
   /** How far a replica's offset is behind its master's, in bytes; null for others. */
   lagBytes: number | null;

@@ -40,7 +40,7 @@ export async function uprootEntries(
   for (;;) {
     const removal = await walk({ dryRun: false });
     removals.push(removal);
-    // A registry that was waited for in vain is not waited for again: nothing was removed that could be proven.
+    // The registry timed out, so do not wait for it again: no removal could be proven.
     if (removal.isUnseen) return reportOf(removals, removal);
     const proof = await walk({ dryRun: true });
     const isSettled = proof.complete && proof.matched === 0;

@@ -1,6 +1,6 @@
 export type UserStatus = 'enabled' | 'disabled';
 
-/** What a store says of a user: whatever is not `enabled` to the byte is `disabled`. */
+/** Converts a stored status. Any value that is not exactly `enabled` means `disabled`. */
 export function toUserStatus(stored: unknown): UserStatus {
   return stored === 'enabled' ? 'enabled' : 'disabled';
 }

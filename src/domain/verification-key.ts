@@ -2,12 +2,12 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { hasRocaFingerprint } from './roca.js';
 import { isSigningAlgorithm, type KeyState, type SigningAlgorithm } from './signing-key.js';
 
-/** A key as a verification needs it. */
+/** The key data that a verification needs. */
 export interface VerificationKey {
   kid: string;
   alg: SigningAlgorithm;
   state: KeyState;
-  /** The public half (RFC 7517, RFC 7518 §6.3.1). */
+  /** The public key (RFC 7517, RFC 7518 §6.3.1). */
   jwk: RsaPublicJwk;
 }
 
@@ -19,10 +19,10 @@ export interface RsaPublicJwk {
 }
 
 /**
- * The public key of `key`, or in words why it must not verify anything.
+ * Returns the public key of `key`, or the reason in words why it must not verify tokens.
  *
- * What makes up the key, `n` and `e`, is checked once and remembered by its value. All else is looked at each time: the
- * caller may change it on the same object.
+ * `n` and `e` are checked once, and the result is cached by their value. All other members are checked each time, because the
+ * caller may change them on the same object.
  */
 export function publicKeyOf(key: VerificationKey): KeyObject | string {
   if (!isSigningAlgorithm(key.alg)) return 'its alg is not one of RS256 to PS512';
@@ -37,7 +37,7 @@ export function publicKeyOf(key: VerificationKey): KeyObject | string {
   return materialOf(jwk.n, jwk.e);
 }
 
-/** By `n`, which alone is as good as unique. */
+/** Keyed by `n`, which is unique in practice. */
 const materials = new Map<unknown, { e: string; result: KeyObject | string }>();
 const MOST_MATERIALS = 1_000;
 
@@ -60,12 +60,12 @@ function toPublicKey(n: string, e: string): KeyObject | string {
 }
 
 const MIN_BITS = 2048;
-// Above them OpenSSL refuses to verify.
+// OpenSSL refuses to verify with a larger modulus.
 const MAX_BITS = 16_384;
 const MIN_EXPONENT = 65_537n;
 const MAX_EXPONENT = 2n ** 64n;
 
-/** In words why signatures under this RSA key prove nothing; null where nothing is known against it. */
+/** Returns in words why signatures with this RSA key prove nothing; null if no fault is found. */
 export function rsaKeyFault(n: bigint, e: bigint): string | null {
   const bits = n.toString(2).length;
   if (bits < MIN_BITS || bits > MAX_BITS) {
@@ -77,7 +77,7 @@ export function rsaKeyFault(n: bigint, e: bigint): string | null {
   return hasRocaFingerprint(n) ? 'its modulus has the ROCA fingerprint (CVE-2017-15361)' : null;
 }
 
-/** No more than 16,384 bits are worth decoding; RFC 7518 §2 allows no padding. */
+/** Values above 16,384 bits are not decoded. RFC 7518 §2 forbids padding. */
 function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 2_800 && /^[A-Za-z0-9_-]+$/.test(value);
 }

@@ -41,8 +41,8 @@ export interface Acceptance {
 export type VerificationResult = Acceptance | Refusal;
 
 /**
- * The four checks, each only after the one before it: the JWS, the Claims Set, the registry, the user. Nothing that is
- * unsigned reaches a key name or a query but the `kid`, and that only in the form that a kid can have.
+ * Makes four checks in this order: the JWS, the Claims Set, the registry, the user. Before the signature is verified, only the
+ * `kid` may reach a key name or query, and only if it is well-formed.
  */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
   const jws = await checkJws(token, ports);
@@ -84,7 +84,7 @@ export async function checkJws<Key extends VerificationKey>(
   if (!isForeignKid(kid)) return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header has no valid kid.');
 
   const key = await ports.findKey(kid);
-  // Of another key's name nothing is shown: whoever sent the token wrote it.
+  // Do not show the kid of a token without a key: the sender chose it.
   const isKey = typeof key === 'object' && key !== null;
   if (!isKey || key.kid !== kid)
     return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
@@ -110,7 +110,7 @@ export async function checkJws<Key extends VerificationKey>(
   return { kid, key, header, payload };
 }
 
-/** The third and the fourth check. Each names what it accepts, for a status may come from stores of anybody. */
+/** Makes the third and fourth check. Each accepts only exact values, because the status may come from external stores. */
 export function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
   const { entry, user } = standing;
   if (standing.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
