@@ -47,8 +47,8 @@ function cookieValues(cookie: string, name: string): string[] {
 }
 
 /**
- * Without the spaces and tabs around it (OWS, RFC 9110 §5.6.3), and nothing else: for a browser, a no-break space belongs to
- * a cookie's name, so that `__Host-session` after one lacks the protection of its prefix.
+ * Removes surrounding spaces and tabs (OWS, RFC 9110 §5.6.3), and nothing else. For a browser, a no-break space belongs to the
+ * cookie's name, so `__Host-session` after a no-break space lacks the protection of its prefix.
  */
 function trimmed(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');

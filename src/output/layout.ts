@@ -2,14 +2,14 @@ import stringWidth from 'string-width';
 import { printable } from '../domain/prose.js';
 import type { Cell, Column, Text } from './view.js';
 
-/** A part of a table, its cells no wider than their columns. */
+/** A part of a table. No cell is wider than its column. */
 export interface FittedRows {
-  /** The places of the columns that are shown. */
+  /** The indexes of the shown columns. */
   shown: readonly number[];
-  /** Of these columns. */
+  /** The widths of these columns. */
   widths: readonly number[];
   rows: ReadonlyArray<readonly Text[]>;
-  /** Of all columns, what the widest cell so far needs. */
+  /** For every column, the width of its widest cell so far. */
   natural: readonly number[];
   kinds: readonly Kind[];
 }
@@ -21,10 +21,10 @@ const BAR_MAX = 30;
 const SHORTENED_MIN = 8;
 
 /**
- * Gives each column its width. Plain texts come first. Texts that may be shortened, and bars, get what is left. If that is
+ * Assigns a width to each column. Plain text comes first; text that may be shortened and bars share the rest. If the table is
  * still too wide, columns are left out: minor ones first, then from the right.
  *
- * @param before the part of the same table above these rows. Its columns stay, and grow only as far as all of them fit.
+ * @param before the part of the same table above these rows. Its columns stay, and grow only while all of them fit.
  */
 export function fitRows(
   columns: readonly Column[],
@@ -47,7 +47,7 @@ export function fitRows(
     widths = [...before.widths];
   } else {
     let spare = width - total(widths);
-    // The narrowest first: what one of them does not need is left to the others.
+    // Narrowest first, so that the others get the width that it does not need.
     const shortened = shown
       .map((_, place) => place)
       .filter((place) => kinds[shown[place] ?? 0] === 'shortened');
@@ -68,7 +68,7 @@ export function fitRows(
   };
 }
 
-/** The places of the columns that fit. The first one always stays. */
+/** Returns the indexes of the columns that fit. The first column always stays. */
 function mostImportant(columns: readonly Column[], least: readonly number[], width: number): number[] {
   const shown = columns.map((_, index) => index);
   while (shown.length > 1 && total(shown.map((index) => least[index] ?? 0)) > width) {
@@ -91,7 +91,7 @@ export function nameOf(column: Column): string {
   return typeof column === 'string' ? column : column.name;
 }
 
-/** On a terminal, in columns. Measuring ASCII takes no more than its length. */
+/** Returns the width on a terminal, in columns. ASCII text needs no measuring. */
 export function widthOf(text: string): number {
   return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
 }

@@ -103,7 +103,7 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
   }
 }
 
-/** As they come: a long list begins at once, and is never held as a whole. */
+/** Writes rows as they arrive: a long list starts at once and is never kept in memory as a whole. */
 async function writeList(
   { items, columns, empty }: Extract<View, { shape: 'list' }>,
   write: Write,

@@ -6,11 +6,11 @@ import type { Cell, Column, Section, Text, Tone } from './view.js';
 
 export interface Paper {
   color: boolean;
-  /** Of a line, in characters; null where there is no terminal: then tables are as wide as they are. */
+  /** The width of a line, in characters; null without a terminal, where tables are not fitted. */
   width: number | null;
 }
 
-/** Of text where there is no terminal. */
+/** The width of text without a terminal. */
 const USUAL_WIDTH = 80;
 
 /** Rows under their columns' names, without lines between them: easy on the eyes, and on `awk`. */
@@ -26,14 +26,14 @@ export function drawTable(
   return parts.join('\n');
 }
 
-/** Rows that are drawn together: the first ones set the width of the columns. */
+/** How many rows are drawn together at first. They set the column widths. */
 export const FIRST_PART = 100;
 export const NEXT_PART = 500;
 
 /**
- * Draws a table part by part, so that it costs no memory and no more time than its rows are long.
+ * Draws a table part by part, so that memory use stays constant and time grows only with the number of rows.
  *
- * @returns draws the next rows; the first time under the columns' names
+ * @returns a function that draws the next rows, the first time below the column names
  */
 export function tableInParts(
   columns: readonly Column[],
@@ -47,7 +47,7 @@ export function tableInParts(
     fitted = fitRows(columns, rows, room, fitted);
     const { shown, widths } = fitted;
     const aligns = shown.map((index) => alignOf(columns[index] ?? ''));
-    // cli-table3 needs 0.1 ms for a row, and compares each with all others: too slow for a long list.
+    // cli-table3 takes 0.1 ms per row and compares each row with all others, which is too slow for a long list.
     if (!isFirst) return fitted.rows.map((row) => padRow(row, widths, aligns, paint)).join('\n');
     const table = new Table({
       head: shown.map((index) => paint.bold(nameOf(columns[index] ?? '').toUpperCase())),
@@ -66,7 +66,7 @@ function alignOf(column: Column): Align {
   return typeof column !== 'string' && column.align === 'right' ? 'right' : 'left';
 }
 
-/** A row as cli-table3 draws it. */
+/** Draws a row like cli-table3. */
 function padRow(
   row: readonly Text[],
   widths: readonly number[],

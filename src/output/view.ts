@@ -13,8 +13,8 @@ export type Cell =
   | { bar: number };
 
 /**
- * A table whose columns are all plain texts is drawn as wide as it is; any other one fits the terminal. Where a terminal
- * is too narrow, a column that `isMinor` is left out before the others.
+ * A table with only plain-text columns is drawn at its full width; any other table is fitted to the terminal. If the terminal
+ * is too narrow, columns with `isMinor` are left out before the others.
  */
 export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 
-/** So many credentials may be wrong… */
+/** How many different wrong credentials are allowed per address within the window. */
 const MOST_FAILURES = 10;
-/** …from one address within so many seconds. */
+/** The length of the window, in seconds. */
 const WINDOW_SECONDS = 60;
-/** Beyond them the oldest is forgotten: strangers with many addresses must not fill the memory. */
+/** Above this limit, the oldest address is forgotten, so that attackers with many addresses cannot fill the memory. */
 const MOST_ADDRESSES = 10_000;
 
 /**
- * Counts the wrong credentials of each address. The same one again counts once: a program that goes on with an old secret
- * guesses nothing, and must not lock out others behind the same proxy.
+ * Counts the different wrong credentials from each address. A repeated one counts once: a program that keeps using an old
+ * secret is not guessing, and must not lock out other clients behind the same proxy.
  */
 export class FailedAttempts {
   readonly #now: () => number;
-  /** By address: when each wrong credential was first seen, by its digest. */
+  /** For each address, maps the digest of each wrong credential to the time when it was first seen. */
   readonly #failures = new Map<string, Map<string, number>>();
 
   /** @param now NumericDate seconds */
@@ -22,7 +22,7 @@ export class FailedAttempts {
     this.#now = now;
   }
 
-  /** How many seconds the address has to wait; null where its next credential may be looked at. */
+  /** Returns how many seconds the address must wait; null if its next credential may be checked. */
   waitSeconds(address: string): number | null {
     const failures = this.#recent(networkOf(address));
     if (failures.size < MOST_FAILURES) return null;
@@ -49,7 +49,7 @@ export class FailedAttempts {
   }
 }
 
-/** An IPv4 address as it is. Of an IPv6 address the first 64 bits: whoever has one has all that share them. */
+/** Returns an IPv4 address unchanged, and the first 64 bits of an IPv6 address, because one client usually has the whole /64. */
 function networkOf(address: string): string {
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

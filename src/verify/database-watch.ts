@@ -12,48 +12,48 @@ import type { LastHealth } from './health.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 
-/** The shortest time between two times that the database is dialed anew, in seconds; for a hint it doubles each time. */
+/** The shortest time between two reconnects to the database, in seconds. It doubles after each reconnect for a hint. */
 const REDIAL_SECONDS = 10;
 const LONGEST_REDIAL_SECONDS = 300;
-/** How far a replica may be behind, in seconds. */
+/** How far a replica may lag behind, in seconds. */
 const LAG_SECONDS = 3;
 
 export interface DatabaseWatchPorts {
   database: Pick<Database, 'server' | 'redial'>;
   keys: KeySet;
   tail: SecurityLogTail;
-  /** Null where the registry is in the database's own file. */
+  /** Null if the registry is in the database file. */
   marks: Pick<MarkStore, 'read'> | null;
   clock: Pick<Clock, 'now'>;
-  /** Told in one line what was noticed. */
+  /** Called with a one-line warning. */
   warn(text: string): void;
 }
 
 /**
- * Notices a database that is not the one to go by.
+ * Detects a database that is out of date.
  *
- * **A planned switchover.** Behind a proxy new connections lead to the new primary, while those that are open stay with the old
- * one, which answers reads from what it had. So it is dialed anew once the server takes no writes any more, once another one
- * answers, and where it does not come to what Redis knows. A server that has been read-only from the start may be a replica that
- * somebody chose for verifiers: it is left alone as long as it follows.
+ * **A planned switchover.** Behind a proxy, new connections lead to the new primary, while open ones stay with the old primary
+ * and read old data. So the watch reconnects when the server no longer accepts writes, when a different server answers, or when
+ * the server lacks changes that Redis has recorded. A server that was read-only from the start may be a replica meant for
+ * verifiers: its connections stay open while it keeps up.
  *
- * **A backup that came back.** What was read before is kept, and what the database says is added, until `db recover` has settled
- * what holds. A replica that lags looks the same at first, and shows what was missing once it has caught up.
+ * **A restored backup.** The verifier keeps what it has read and adds what the database has, until `db recover` has run. A
+ * lagging replica looks the same at first, but has the missing changes once it has caught up.
  *
- * A verifier has no master keyring and cannot tell whether a mark in Redis is forged. So a mark has it look again, and say that
- * it cannot know what the database does not show; it refuses nothing by it, and gives nothing up.
+ * A verifier has no master keyring, so it cannot tell whether a mark in Redis is forged. A mark therefore only makes it read
+ * again, and answer "unavailable" for what the database does not have. A mark never makes it refuse or forget anything.
  */
 export class DatabaseWatch {
   readonly #ports: DatabaseWatchPorts;
   #server: DatabaseServer | null = null;
-  /** Why it is to be dialed anew; by a hint, where only a mark says so. */
+  /** Why to reconnect; a hint if only a mark says so. */
   #reason: { text: string; isHint: boolean } | null = null;
   #redialedAt = Number.NEGATIVE_INFINITY;
-  /** Between two times for a hint, which may be forged. */
+  /** The shortest time between two reconnects for hints, which may be forged. */
   #hintSeconds = REDIAL_SECONDS;
   #mark: HighWaterMark | null = null;
   #isReadingMarks = false;
-  /** What the database has not come to yet, and since when. */
+  /** The mark that the database has not reached yet, and since when. */
   #awaited: { mark: HighWaterMark; since: number } | null = null;
   #behindSince: number | null = null;
   #recoveredAt: number | null = null;
@@ -62,7 +62,7 @@ export class DatabaseWatch {
     this.#ports = ports;
   }
 
-  /** @throws what the database throws */
+  /** @throws errors of the database */
   async look(): Promise<void> {
     this.#readMarks();
     const before = this.#server;
@@ -72,9 +72,9 @@ export class DatabaseWatch {
   }
 
   /**
-   * What keys and log that have just been read come to.
+   * Evaluates the keys and the log after they have been read.
    *
-   * @returns whether the log has to be read once more, from its beginning
+   * @returns whether the log must be read again from its beginning
    */
   judge(): boolean {
     const { keys, tail, clock } = this.#ports;
@@ -94,7 +94,7 @@ export class DatabaseWatch {
   }
 
   /**
-   * For what the database does not have: whether that can be said.
+   * Checks whether a row that the database does not have really does not exist.
    *
    * @throws JwtctlError `ERR_DATABASE_STALE` (unavailable)
    */
@@ -121,7 +121,7 @@ export class DatabaseWatch {
     );
   }
 
-  /** Not waited for: a registry that hangs must not hold up what the database tells. */
+  /** Runs in the background, because a hung registry must not delay reads of the database. */
   #readMarks(): void {
     const { marks } = this.#ports;
     if (marks === null || this.#isReadingMarks) return;
@@ -159,7 +159,7 @@ export class DatabaseWatch {
     return mark.revision > keys.revision || (id > tail.progress.position && expiresAt > clock.now());
   }
 
-  /** Where a balancer gives each connection another server, dialing again and again would change nothing. */
+  /** Limits reconnects: behind a balancer that gives each connection a different server, more of them would not help. */
   #redialIfDue(): void {
     const { database, clock, warn } = this.#ports;
     const now = clock.now();
@@ -181,7 +181,7 @@ function whyRedial(before: DatabaseServer, found: DatabaseServer): { text: strin
   return { text: 'MySQL no longer accepts writes', isHint: false };
 }
 
-/** Whoever wrote it. */
+/** Parses a mark without checking its MAC. */
 function parsed(stored: string | null): HighWaterMark | null {
   return stored === null ? null : parseMark(textOf(stored));
 }

@@ -83,7 +83,7 @@ export class Follower {
     const { signal } = this.#ending;
     const at = clock.now();
     try {
-      // All to their end, whatever comes of one of them: what goes on behind a read that failed would meet the next.
+      // Wait for all, even if one fails. A read that is still running would otherwise overlap with the next one.
       const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.look()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
       if (watch.judge()) await tail.read(signal);

@@ -4,9 +4,9 @@ import type { MasterStatus } from '../domain/ports.js';
 export interface StoreHealth {
   /**
    * - `up`: it answered
-   * - `degraded`: of the database, it did not, and what is known of it serves on for a while; of the registry, some of its
-   *   masters did not, and tokens of their subjects are refused as unavailable
-   * - `down`: it did not, and all tokens are refused as unavailable
+   * - `degraded`: the database did not answer or is out of date, and the verifier uses what it has read for now; or some
+   *   masters of the registry did not answer, and tokens of their subjects are refused as unavailable
+   * - `down`: it did not answer, and all tokens are refused as unavailable
    */
   state: 'up' | 'degraded' | 'down';
   /** Since when, in NumericDate seconds. */
@@ -22,16 +22,16 @@ export interface LastHealth extends StoreHealth {
 
 /** What a verifier knows of itself: for readiness, and for metrics. */
 export interface VerifierHealth {
-  /** Whether this verifier can verify: it is not where every token would be refused as unavailable. */
+  /** Whether this verifier can verify; false if it would refuse every token as unavailable. */
   isReady: boolean;
   database: StoreHealth;
-  /** Over all of its masters, by what was read of them. A write that is refused does not count. */
+  /** The health of all masters together, by reads only. A refused write does not count. */
   registry: StoreHealth;
-  /** Each server that serves a part of the registry; it is read at least every second. */
+  /** Each server that serves a part of the registry. It is read at least once per second. */
   masters: MasterStatus[];
   /**
-   * How the registry took what the verifier last told of itself. Never `down`, and says nothing of readiness: it is a write.
-   * From 10 s and the clock tolerance after `answeredAt` commands do not wait for this verifier.
+   * Whether the registry accepted the verifier's last heartbeat. Never `down`, and it does not affect readiness, because it is a
+   * write. Commands no longer wait for this verifier from 10 s plus the clock tolerance after `answeredAt`.
    */
   announcements: LastHealth;
   keys: {

@@ -13,10 +13,10 @@ const NEVER = -MAX_AGE_SECONDS;
 /** The shortest time between two reads that an unknown `kid` causes, in seconds: invented kids cost no more than that. */
 const COOL_DOWN_SECONDS = 1;
 
-/** More than these do not wait for a read that an unknown `kid` causes: invented kids must not hold requests and connections. */
+/** How many tokens may wait for a read because of an unknown `kid`, so that made-up kids cannot tie up requests and connections. */
 const MOST_WAITING_FOR_UNKNOWN = 16;
 
-/** More than these do not wait for keys that have grown old: a key store that hangs must not fill the memory. */
+/** How many tokens may wait while the keys are outdated, so that a hung key store cannot fill the memory. */
 const MOST_WAITING = 10_000;
 
 export type KnownKey = VerificationKey & {
@@ -41,7 +41,7 @@ export class KeySet {
   readonly #maxAgeSeconds: number;
   #keys = new Map<string, KnownKey>();
   #activatedAt: number | null = null;
-  /** What was read last, or before the store fell behind it; null before the first read. */
+  /** The heads from the last read, or from before the store fell behind; null before the first read. */
   #heads: { revision: number; recoveredAt: number } | null = null;
   #isBehind = false;
   #readAt = NEVER;
@@ -64,7 +64,7 @@ export class KeySet {
     this.#maxAgeSeconds = maxAgeSeconds;
   }
 
-  /** The highest that was read. */
+  /** The highest revision that was read. */
   get revision(): number {
     return this.#heads?.revision ?? 0;
   }
@@ -75,8 +75,8 @@ export class KeySet {
   }
 
   /**
-   * Whether the store has fallen behind what was read of it: it came back from a backup, or is a replica that lags. Until it
-   * has caught up, or `db recover` has settled what holds, each key has the later state of both, and none is given up.
+   * Whether the store lacks changes that were read earlier: it was restored from a backup, or is a lagging replica. Until it has
+   * caught up or `db recover` has run, each key has the later of its two states, and no key is dropped.
    */
   get isBehind(): boolean {
     return this.#isBehind;
@@ -99,11 +99,11 @@ export class KeySet {
 
   /** @throws JwtctlError kind `unavailable` where the key store has to be asked and does not answer */
   async find(kid: string): Promise<KnownKey | null> {
-    // A key here cannot have it, so nothing has to be read for it.
+    // No key here can have such a kid, so no read is needed.
     if (!isKid(kid)) return null;
     const known = this.#young(kid);
     if (known !== undefined) return known;
-    // Waiting, where one might refuse, because a token under a key that was made a moment ago is valid.
+    // Wait instead of refusing, because the key may have been created a moment ago.
     if (this.#waiting >= (this.#isYoung() ? MOST_WAITING_FOR_UNKNOWN : MOST_WAITING)) throw tooManyWaiting();
     this.#waiting += 1;
     try {
@@ -114,7 +114,7 @@ export class KeySet {
   }
 
   async #findAnew(kid: string): Promise<KnownKey | null> {
-    // A read that is under way may find it; where it does not, it may have begun before the key was made.
+    // The current read may find the key. If not, it may have begun before the key was created.
     await this.#reads.current;
     const found = this.#young(kid);
     if (found !== undefined) return found;
@@ -176,7 +176,8 @@ export class KeySet {
     if (before === null || recoveredAt > before.recoveredAt) return false;
     if (recoveredAt < before.recoveredAt || revision < before.revision) return true;
     const lacked = [...this.#keys.values()].filter((key) => lacks(found, key));
-    // Nothing ends the compromise of a key. Once behind, a store has to have every key as it was: a replica that lagged comes to that.
+    // A compromised key stays compromised. A store that fell behind must have every key as before; a lagging replica gets
+    // there.
     return this.#isBehind
       ? lacked.length > 0
       : lacked.some(({ kid, state }) => state === 'compromised' && found.has(kid));
@@ -186,7 +187,7 @@ export class KeySet {
   #known(key: SigningKey): KnownKey {
     const held = this.#keys.get(key.kid);
     const { id, kid, alg, state, publicKey } = key;
-    // The material too: a key can be made anew under the same id and kid.
+    // Compare the material too, because a new key can have the same id and kid.
     const isSame =
       held?.id === id && held.state === state && held.alg === alg && held.publicKey === publicKey;
     return isSame ? held : { id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } };

@@ -50,7 +50,7 @@ export interface LiveVerifierOptions {
   nearCache?: boolean;
   /** Told what whoever runs it should know. Default: Node's warnings. */
   warn?: (text: string) => void;
-  /** Told once of each change: of a store, of one of its servers, of the time of grace, and of readiness. */
+  /** Called once for each change of a store, of one of its servers, of the grace period, or of readiness. */
   onStateChange?: (change: StateChange) => void;
 }
 
@@ -113,7 +113,7 @@ export async function openLiveVerifier(
   );
 }
 
-/** Some 150 bytes each. */
+/** Each takes about 150 bytes. */
 const LEAST_REMEMBERED_USERS = 20_000;
 
 /** Below this a database that takes its time would count as away. */
@@ -302,7 +302,7 @@ class StoreVerifier implements LiveVerifier {
     let user = this.#knownUser(sub, noted.user, now);
     if (user !== null) standing.user = user.status;
     else {
-      // What refuses the token without its user spares asking for them.
+      // If the token is refused anyway, its user need not be looked up.
       const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
       standing.user = await this.#askForUser(sub, noted);
@@ -317,12 +317,12 @@ class StoreVerifier implements LiveVerifier {
     return known.acceptance;
   }
 
-  /** What is known of a user without asking the directory, by what is cached in the registry, or by what it told before. */
+  /** Returns a user's status without asking the directory: from the registry's cache, or from the directory's last answer. */
   #knownUser(sub: string, cached: KnownUserStatus | null, now: number): KnownUserStatus | null {
     const change = this.#ports.tail.events.changeOf(sub);
     const told = this.#ports.users.told(sub);
     const proven = provenStatus(cached, change, now, this.#policy);
-    // Of a user who is disabled the log may be about to tell.
+    // If the last answer was "disabled", the log may not have that change yet.
     if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
     return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
   }
@@ -375,7 +375,7 @@ class StoreVerifier implements LiveVerifier {
         if (user === null) watch.assertCertain();
         return user?.status ?? 'unknown';
       }
-      // Asked once more, the directory still does not know of it: a backup that came back has lost the change.
+      // The directory still lacks the change after a second look, so a restored backup has lost it.
       if (change.version === seen) return statusAfter(change) ?? user?.status ?? 'unknown';
       seen = change.version;
     }
@@ -395,7 +395,7 @@ class StoreVerifier implements LiveVerifier {
   }
 }
 
-/** Null where the change gives access, which the directory alone can give. */
+/** Returns null if the change grants access, because only the directory can grant it. */
 function statusAfter({ type }: UserChange): Standing['user'] | null {
   if (type === 'user_enabled') return null;
   return type === 'user_disabled' ? 'disabled' : 'unknown';

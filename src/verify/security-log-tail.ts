@@ -23,9 +23,9 @@ const MOST_GAPS = 100;
  * read begins behind the last id below which nothing is missing; a gap is given up once it is so old that whoever took
  * the id must have ended, and whatever comes even later is found by the next reload.
  *
- * A database that took over, or came back from a backup, may lack the last events, and give their ids to others: so each read
- * begins with the event that is the last of those. Where another one stands there everything is read anew, and nothing that
- * was known is forgotten, until what was missing is there (a replica that lagged), or until {@link startAnew}.
+ * A database that took over or was restored from a backup may lack the last events and reuse their ids. So each read begins
+ * with the last known event. If a different event has its id, the whole log is read again, and no known event is forgotten
+ * until the missing events appear (a lagging replica) or until {@link startAnew}.
  */
 export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
@@ -60,17 +60,17 @@ export class SecurityLogTail {
     return this.#events;
   }
 
-  /** Whether the log lacks what was read of it and has not expired. */
+  /** Whether the log lacks events that were read and have not expired. */
   get isBehind(): boolean {
     return this.#missing.size > 0;
   }
 
-  /** Whether nothing is to be forgotten, because the log may be one that lacks events. */
+  /** Sets whether to keep all known events, because the log may lack some. */
   keepAll(keepsAll: boolean): void {
     this.#keepsAll = keepsAll;
   }
 
-  /** Has the next read begin at the beginning, and forget what the log does not say. */
+  /** Makes the next read start at the beginning and forget events that the log does not have. */
   startAnew(): void {
     this.#startsAnew = true;
     this.#missing.clear();
@@ -195,7 +195,7 @@ export class SecurityLogTail {
     this.#reloadAt = at + Math.max(RELOAD_SECONDS, RELOAD_SHARE * (this.#clock.now() - at));
   }
 
-  /** What has been read, has not expired, and so is still there. */
+  /** Returns the known events that have not expired, which the log must still have. */
   #expected(at: number, lasting: SecurityEvent | null = null): Map<number, SecurityEvent> {
     const events = [
       ...[lasting, this.#anchor].flatMap((one) => one ?? []),

@@ -2,18 +2,18 @@ import { formatDuration } from '../domain/duration.js';
 import type { Clock, MasterStatus, MasterWarning } from '../domain/ports.js';
 import type { VerifierHealth } from './health.js';
 
-/** One change of what a verifier can do, for a log. */
+/** A change in a verifier's health, for a log. */
 export interface StateChange {
   level: 'info' | 'warn' | 'error';
-  /** What changed, for programs. */
+  /** The change, for programs. */
   fields: Record<string, string | number | boolean | null>;
-  /** The same for people. */
+  /** The change, for people. */
   text: string;
 }
 
 export interface StateWatchPorts {
   clock: Clock;
-  /** Has the stores asked, so that their states are those of now. */
+  /** Asks the stores, so that their states are current. */
   probe(): void;
   health(): VerifierHealth;
   tell(change: StateChange): void;
@@ -21,7 +21,7 @@ export interface StateWatchPorts {
 
 const EVERY_SECONDS = 1;
 
-/** Looks at a verifier's health every second, and tells each change once. */
+/** Checks a verifier's health every second, and reports each change once. */
 export class StateWatch {
   readonly #ports: StateWatchPorts;
   readonly #graceSeconds: number;
@@ -58,7 +58,7 @@ export class StateWatch {
   }
 }
 
-/** What has changed from one look to the next. Pure. */
+/** Returns the changes between two checks. Pure. */
 function changesBetween(before: VerifierHealth, after: VerifierHealth, graceSeconds: number): StateChange[] {
   return [
     ...databaseChanges(before.database, after.database, graceSeconds),

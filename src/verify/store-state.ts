@@ -43,7 +43,7 @@ export class StoreState {
   }
 }
 
-/** The state of a registry, from those of its masters. */
+/** Combines the states of a registry's masters. */
 export function registryHealth(masters: readonly MasterStatus[]): StoreHealth {
   const failing = masters.filter(({ code }) => code !== null).sort((a, b) => a.since - b.since);
   const [first, last] = [failing[0], failing.at(-1)];

@@ -9,17 +9,17 @@ export interface UserStatesPorts {
   users: Pick<UserDirectory, 'findMany'>;
   registry: Pick<TokenRegistry, 'setUserStatus'>;
   policy: StatusPolicy;
-  /** Of how many users it remembers what the directory said. */
+  /** For how many users to remember the directory's answer. */
   rememberedUsers: number;
 }
 
 /**
- * Asks the user directory. Those who are asked for in one turn of the event loop are one query, and nobody is asked for
- * twice at a time. What it says is remembered here, and cached in the registry for other processes.
+ * Asks the user directory. Users who are looked up in one turn of the event loop share one query, and a user is never looked up
+ * twice at a time. Answers are remembered here, and cached in the registry for other processes.
  */
 export class UserStates {
   readonly #ports: UserStatesPorts;
-  /** Two generations: what is not asked for while the younger one fills goes with the older one. */
+  /** Two generations: entries that are not used while the younger one fills are dropped with the older one. */
   #young = new Map<string, KnownUserStatus>();
   #old = new Map<string, KnownUserStatus>();
   readonly #asked = new Map<string, Promise<User | null>>();
@@ -30,7 +30,7 @@ export class UserStates {
     this.#ports = ports;
   }
 
-  /** What the directory said when it was last asked, however long ago; null where that is not remembered. */
+  /** Returns the directory's last answer, however old; null if it is not remembered. */
   told(sub: string): KnownUserStatus | null {
     const told = this.#young.get(sub) ?? this.#old.get(sub) ?? null;
     if (told !== null && !this.#young.has(sub)) this.#remember(sub, told);
@@ -38,11 +38,11 @@ export class UserStates {
   }
 
   /**
-   * What the directory says. Where somebody was asking already it may have been read before this was called.
+   * Asks the directory. If a lookup of the user is already running, its result may have been read before this call.
    *
-   * @param cached what the registry says
-   * @returns null where there is no such user
-   * @throws JwtctlError kind `unavailable`; `ERR_USERS_BUSY` where too many wait
+   * @param cached the status in the registry
+   * @returns null if there is no such user
+   * @throws JwtctlError kind `unavailable`; `ERR_USERS_BUSY` if too many lookups wait
    */
   async find(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
     if (this.#waiting >= MOST_WAITING) throw tooManyWaiting();

@@ -20,17 +20,17 @@ export interface Verifier {
 
 export interface VerifierOptions {
   /**
-   * Returns the key with this `kid`, or null where there is none. The `kid` is whatever the token says: 1 to 255 bytes
+   * Returns the key with this `kid`, or null if there is none. The `kid` comes from the token unverified: 1 to 255 bytes
    * without control characters.
    *
-   * A key verifies in the states `pending`, `active`, and `retiring`. It has to be an RSA key of 2048 to 16,384 bits with an
-   * odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361), and its JWK must not contradict: `kid`,
-   * `alg`, `use`, and `key_ops` are optional. Any other key refuses its tokens with `ERR_KEY_NOT_TRUSTED`.
+   * A key verifies in the states `pending`, `active`, and `retiring`. It must be an RSA key of 2048 to 16,384 bits with an
+   * odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361). In its JWK, `kid`, `alg`, `use`, and
+   * `key_ops` are optional, but must not contradict the key. Tokens under any other key are refused with `ERR_KEY_NOT_TRUSTED`.
    */
   findKey: VerificationPorts['findKey'];
   /**
-   * Returns what your registry and your users say of a token whose signature and claims hold. The token is accepted if
-   * `entry` matches it, `user` is `'enabled'`, and `revoked` is `false`; every other value refuses it.
+   * Returns the status of a token with a valid signature and claims, from your registry and user store. The token is accepted
+   * if `entry` matches it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
    */
   findStatus: VerificationPorts['findStatus'];
   /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
@@ -43,11 +43,10 @@ const DEFAULT_TOLERANCE_SECONDS = 5;
 const MAX_TOLERANCE_SECONDS = 86_400;
 
 /**
- * Makes a verifier over stores of your own.
+ * Creates a verifier that uses your own stores.
  *
- * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for options that cannot be used. `verify` rejects with
- * `ERR_CALLBACK_INVALID` (usage) if `now` returns anything but an integer, or `findStatus` anything but an object; what a
- * callback throws comes through as it is.
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for invalid options. `verify` rejects with `ERR_CALLBACK_INVALID` (usage) if
+ * `now` does not return an integer or `findStatus` does not return an object. Errors from a callback pass through unchanged.
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');
@@ -64,7 +63,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
   const ports: VerificationPorts = {
     findKey: (kid) => findKey.call(options, kid),
     findStatus: async (token) => statusOf(await findStatus.call(options, token)),
-    // A copy: what is changed later is not checked.
+    // A copy, because later changes to the caller's object would not be checked.
     policy: { issuer, audience, clockToleranceSeconds },
     now: () => timeOf(now.call(options)),
   };

@@ -40,7 +40,7 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   ];
 }
 
-/** From here on there is no time left to wait. */
+/** From this share of maxmemory on, a warning is due. */
 const FULL_SHARE = 0.95;
 
 function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
