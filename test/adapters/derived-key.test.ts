@@ -14,7 +14,7 @@ test('derives the key that RFC 5869 describes', () => {
   expect(Buffer.from(deriveKey(ONE, 'audit log'))).toEqual(expanded);
 });
 
-test('gives the same key for the same master key and purpose, and another one for each other', () => {
+test('gives the same key for the same master key and purpose, and different keys otherwise', () => {
   const keys = [
     deriveKey(ONE, 'audit log'),
     deriveKey(ONE, 'audit logs'),

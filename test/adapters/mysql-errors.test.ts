@@ -92,7 +92,7 @@ describe('what the server answers', () => {
 });
 
 describe('while connecting', () => {
-  /** Like a proxy whose servers are gone, or a server that has no room: it says so in place of its greeting. */
+  /** Acts like a proxy without servers or a full server: it sends an error instead of a greeting. */
   async function connectTo(greeting: Buffer): Promise<unknown> {
     const server = createServer((socket) => {
       socket.on('error', () => {});
@@ -111,7 +111,7 @@ describe('while connecting', () => {
   }
 
   test.each([9002, 9001, 1105, 1043, 1158, 2013, 1062, 1146, 1205, 54321])(
-    '%i is an answer of the server, and no defect',
+    '%i is reported as an answer of the server, not as a bug',
     async (errno) => {
       const error = await connectTo(errorPacket(errno));
       expect(error).toMatchObject({ name: 'JwtctlError', kind: 'unavailable', code: expect.any(String) });
@@ -126,8 +126,8 @@ describe('while connecting', () => {
   test.each([
     ['HTTP', 'HTTP/1.1 400 Bad Request\r\n\r\n'],
     ['nothing', ''],
-    ['a greeting of another protocol', '\x05\0\0\0\x08abcd'],
-  ])('%s in place of a greeting is no defect', async (_, text) => {
+    ['a greeting in another protocol', '\x05\0\0\0\x08abcd'],
+  ])('%s instead of a greeting is not reported as a bug', async (_, text) => {
     const error = await connectTo(Buffer.from(text, 'latin1'));
     expect(error).toMatchObject({ name: 'JwtctlError', kind: 'unavailable' });
   });
@@ -148,10 +148,10 @@ describe('A server', () => {
   });
   afterAll(() => opened.close());
 
-  test('is not offered to read files of this host', async () => {
+  test('does not let the server read files of this host', async () => {
     const load = sql`load data local infile '/etc/hostname' into table users`.execute(opened.db);
     const { errno } = (await load.catch((error: unknown) => error)) as { errno?: number };
-    // MariaDB's and MySQL's for a client that does not have it. Of one that has, the file would be asked for.
+    // The errors of MariaDB and MySQL for a client without the capability. From other clients, the server would request the file.
     expect([1148, 3948, 4166]).toContain(errno);
   });
 

@@ -9,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => opened.close());
 
-/** Of two runs, one of which lost the session that holds the lock, the later one is answered so by the server. */
+/** The server's replies to the later of two runs, after the first one lost the session with the lock. */
 test.each([
   [1050, '42S01'],
   [1060, '42S21'],
@@ -17,7 +17,7 @@ test.each([
   [1062, '23000'],
   [1091, '42000'],
 ])(
-  'what another migration has just made (%i) is said to be its work, and no defect',
+  'a change that another migration has just made (%i) is reported as such, not as a bug',
   async (errno, state) => {
     const { db } = opened;
     await sql`delete from jwtctl_migration order by name desc limit 1`.execute(db);

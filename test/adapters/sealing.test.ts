@@ -369,13 +369,13 @@ describe('a keyring from a command', () => {
     expect(shown).not.toContain(SECRET);
   });
 
-  // Each process that lives on holds the pipe open: its reader comes to an end once all are gone.
+  // Each surviving process keeps the pipe open, so its reader ends only once all of them are gone.
   test.each([
     ['a child of the shell', 'sleep 60; true', 'did not finish within'],
     ['a job in the background', 'sleep 60 & wait', 'did not finish within'],
     ['an orphan that holds the output', '(sleep 60 &)', 'did not finish within'],
     ['a job beside one that prints too much', 'sleep 60 & yes', 'more than 65536 bytes'],
-  ])('that fails leaves nothing running: %s', async (_, command, says) => {
+  ])('leaves no process running when it fails: %s', async (_, command, says) => {
     const pipe = join(folder.path, 'pipe');
     await promisify(execFile)('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
     const reader = open(pipe, 'r');
@@ -386,7 +386,7 @@ describe('a keyring from a command', () => {
     await handle.close();
   });
 
-  test('that works may leave a daemon running', async () => {
+  test('may leave a daemon running when it succeeds', async () => {
     const pipe = join(folder.path, 'pipe');
     await promisify(execFile)('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
     const reader = open(pipe, 'r');

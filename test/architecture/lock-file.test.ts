@@ -11,7 +11,7 @@ const { packages } = JSON.parse(
 ) as { packages: Record<string, LockedPackage> };
 const locked = Object.entries(packages).filter(([path]) => path !== '');
 
-test('every package of the lock file has a SHA-512 digest', () => {
+test('every package in the lock file has a SHA-512 digest', () => {
   expect(locked.length).toBeGreaterThan(100);
 
   const withoutDigest = locked.filter(
@@ -21,8 +21,8 @@ test('every package of the lock file has a SHA-512 digest', () => {
   expect(withoutDigest.map(([path]) => path)).toEqual([]);
 });
 
-test('the lock file names no package registry, so that an installation uses the one that is configured', () => {
-  // Only `funding` and `deprecated` are texts for people. Every other field takes part in an installation.
+test('the lock file names no package registry, so an installation uses the configured one', () => {
+  // Only `funding` and `deprecated` are for people. An installation uses every other field.
   const withAddress = locked.filter(([, { funding, deprecated, ...fields }]) =>
     JSON.stringify(fields).includes('://'),
   );

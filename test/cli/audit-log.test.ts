@@ -73,7 +73,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
     expect(await findingsOf(stores)).toEqual([]);
   });
 
-  test('a host without a keyring disables and revokes, without a word, and its rows are marked', async () => {
+  test('a host without a keyring disables and revokes without a warning, and its rows are marked', async () => {
     const host = hostWith({ JWTCTL_MASTER_KEY_FILE: '', JWTCTL_DATA: join(stores.home, 'elsewhere.db') });
     // The embedded store has its keyring beside it: there, a host without one is a host that lost it.
     if (!stores.isCluster) host.env.JWTCTL_DATA = join(stores.home, 'data', 'jwtctl', 'jwtctl.db');
@@ -101,7 +101,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
       { JWTCTL_MASTER_KEY_FILE: '', JWTCTL_MASTER_KEY_COMMAND: 'exec sleep 60' },
       ['--timeout', '1s'],
     ],
-  ])('with a keyring in %s a user is disabled all the same, and one warning says why', async (...row) => {
+  ])('with a keyring in %s, a user can still be disabled, with one warning', async (...row) => {
     const [, setting, flags] = row;
     const host = hostWith(setting);
     const seq = await nextSeq();
@@ -114,7 +114,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
     expect((await rowsOf(stores, seq)).map(({ macKeyId }) => macKeyId)).toEqual([null, null]);
   });
 
-  test('the vault is asked once by a command that writes several rows, and not by one that writes none', async () => {
+  test('a command asks the vault once for several rows, and not at all for none', async () => {
     const asked = join(stores.home, `asked-${await nextSeq()}`);
     const file = String(stores.env.JWTCTL_MASTER_KEY_FILE);
     const host = hostWith({
@@ -134,7 +134,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
     for (const { macKeyId } of rows) expect(macKeyId).toMatch(/^mk-/);
   });
 
-  test('rows under a new first master key hold beside those under the old one', async () => {
+  test('rows under the old and the new first master key both verify', async () => {
     const file = String(stores.env.JWTCTL_MASTER_KEY_FILE);
     const old = readFileSync(file, 'utf8');
     stores.env.JWTCTL_MASTER_KEY_FILE = writeMasterKey(stores.home, 'new.key');
@@ -149,7 +149,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
   });
 });
 
-describe('an account that can add to the audit log, and cannot change it', () => {
+describe('an account that can add to the audit log but cannot change it', () => {
   let stores: Stores;
   let account: string;
   const admin = async (...statements: string[]) => {
@@ -204,7 +204,7 @@ describe('an account that can add to the audit log, and cannot change it', () =>
     expect(await findingsOf(stores)).toEqual([]);
   });
 
-  test('is refused where it would change or remove a row', async () => {
+  test('is refused when it tries to change or remove a row', async () => {
     const connection = await createConnection(String(stores.env.JWTCTL_MYSQL_URL));
     try {
       for (const statement of ["UPDATE audit_log SET actor = 'x'", 'DELETE FROM audit_log'])

@@ -12,7 +12,7 @@ describe('a host whose clock differs from those of MySQL and Redis', () => {
   });
   afterAll(() => stores?.close());
 
-  /** What is said while both stores are opened by a host with this clock. */
+  /** Opens both stores on a host with this clock, and returns the warnings. */
   async function cautions(offsetSeconds: number): Promise<string[]> {
     const { settings } = await loadConfig({ env: stores.env, cwd: stores.home });
     const said: string[] = [];
@@ -31,7 +31,7 @@ describe('a host whose clock differs from those of MySQL and Redis', () => {
   test.each([
     { offset: 120, says: 'ahead of' },
     { offset: -120, says: 'behind' },
-  ])('says so at connect: $offset s', async ({ offset, says }) => {
+  ])('warns when it connects: $offset s', async ({ offset, says }) => {
     const text = `^The clock of this host is (2m|1m5\\ds|2m1s) ${says} the clock of`;
     expect(await cautions(offset)).toEqual([
       expect.stringMatching(new RegExp(`${text} MySQL, more than token.clockTolerance \\(5 s\\)`)),
@@ -39,13 +39,13 @@ describe('a host whose clock differs from those of MySQL and Redis', () => {
     ]);
   });
 
-  test('says nothing within the tolerance', async () => {
+  test('does not warn within the tolerance', async () => {
     expect(await cautions(0)).toEqual([]);
     expect(await cautions(4)).toEqual([]);
     expect(await cautions(-4)).toEqual([]);
   });
 
-  test('drops no token that lives by the clock of Redis', async () => {
+  test('drops no token that is valid by the clock of Redis', async () => {
     const issue = ['token', 'issue', '--sub', 'alice', '--create-user'];
     const { token } = await stores.json(...issue, '--ttl', '60s');
     stores.clock.advance(120);

@@ -49,12 +49,12 @@ function inspect(natMap: string) {
   return cli({ env }).run('cache', 'inspect', '--json');
 }
 
-test('a cluster over TLS that announces addresses is reached by the names that redis.natMap gives', async () => {
+test('redis.natMap maps the addresses that a TLS cluster announces to names', async () => {
   const { exitCode, json } = await inspect(mapTo('localhost'));
   expect({ exitCode, complete: json().complete }).toEqual({ exitCode: 0, complete: true });
 });
 
-test('a cluster over TLS whose announced addresses are not in its certificates is refused by name', async () => {
+test('a TLS cluster whose announced addresses are not in its certificates is refused, and the error names one', async () => {
   const result = await inspect(mapTo('127.0.0.1'));
   expect(result).toMatchObject({ exitCode: 4, stdout: '' });
   const { code, message, hint } = result.error();
@@ -65,7 +65,7 @@ test('a cluster over TLS whose announced addresses are not in its certificates i
   expect(hint).toContain('redis.natMap');
 });
 
-test('a cluster whose announced addresses are not in its certificates is refused to every use of it', async () => {
+test('no use of a cluster accepts announced addresses that are not in its certificates', async () => {
   const natMap = Object.fromEntries([...tlsPorts].map(([node, port]) => [node, { host: '127.0.0.1', port }]));
   const tls = { ca: readFileSync(ca.file, 'utf8') };
   const { codes, text } = await attempt([`localhost:${[...tlsPorts.values()][0]}`], { natMap, tls });
@@ -73,7 +73,7 @@ test('a cluster whose announced addresses are not in its certificates is refused
   expect(text).toContain('redis.natMap');
 });
 
-test('a cluster that does not know its endpoints is reached at the host of its seed', async () => {
+test('a cluster that does not know its endpoints is reached at the host of the seed node', async () => {
   for (const { node } of cluster.nodes) {
     await redisCli(node, 'CONFIG', 'SET', 'cluster-preferred-endpoint-type', 'unknown-endpoint');
   }

@@ -79,7 +79,7 @@ describe('an account without DELETE on MySQL', () => {
     await stores?.close();
   });
 
-  test('revokes and disables, and is told what clearing old events needs', async () => {
+  test('can revoke and disable, and is told which right clearing events needs', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     const other = await stores.json('token', 'issue', '--sub', 'bob', '--create-user');
     expect(await stores.json('token', 'revoke', token)).toMatchObject({ revoked: 1 });

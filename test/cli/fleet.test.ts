@@ -22,7 +22,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     await stores?.close();
   });
 
-  /** One of which nobody hears anything else. It counts for nearly an hour. */
+  /** Reports a verifier once; the heartbeat is valid for nearly an hour. */
   async function announce(id: string, parts: Partial<VerifierAnnouncement> = {}): Promise<void> {
     const now = stores.clock.now();
     await verifiers.registry.announce(announced(id, now, { until: now + HOUR - 60, ...parts }));
@@ -66,7 +66,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(after.stderr).not.toContain('verifier');
     });
 
-    test('rotate goes on an hour after the key was due, and says whom it left behind', async () => {
+    test('rotate goes on an hour after the key was due, and names the verifiers that it left behind', async () => {
       await stores.json(...due);
       stores.clock.advance(HOUR - 30);
       for (const id of ['ready', 'behind']) {
@@ -85,7 +85,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(stderr).toContain('leaves behind');
     });
 
-    test('rotate ignores what no verifier can have written, and says so', async () => {
+    test('rotate ignores heartbeats that no verifier can have written, and warns', async () => {
       await verifiers.registry.withdraw('behind');
       const now = stores.clock.now();
       await verifiers.registry.announce(announced('forged', now, { kids: [], until: now + 99_999 }));

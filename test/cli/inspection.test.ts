@@ -192,7 +192,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     });
   });
 
-  test('shows in a table what it counted, in 80 columns of a terminal, and whole in a pipe', async () => {
+  test('shows its counts in a table that fits an 80-column terminal, and in full in a pipe', async () => {
     const words = ['cache', 'inspect', '-q', '-o', 'table'];
     const { stdout, stderr } = await runAt({ columns: 80 }, stores, ...words);
 

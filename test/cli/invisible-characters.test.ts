@@ -8,10 +8,10 @@ const NO_BREAK_SPACE = '\u00a0';
 const TAG = '\u{e0041}';
 const SUB = `ali${ZERO_WIDTH_SPACE}ce${NO_BREAK_SPACE}${TAG}`;
 const NAME = `Alice ${RIGHT_TO_LEFT}ecilA`;
-/** What no output may hold; plain letters of any script may stand there. */
+/** Characters that no output may contain. Plain letters of any script are allowed. */
 const INVISIBLE = /[\p{Cf}\p{Zl}\p{Zp}\u00a0]|\p{Default_Ignorable_Code_Point}/u;
 
-describe.each(BACKENDS)('characters that are not seen or reverse the text, on %s', (backend) => {
+describe.each(BACKENDS)('characters that are invisible or reverse the text, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend);

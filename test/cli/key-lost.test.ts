@@ -15,7 +15,7 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
     expect(readFileSync(file, 'utf8')).toContain('PRIVATE KEY');
     ({ token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user'));
 
-    // What a backup from before the key was made leaves: no row, and numbers that begin where they began.
+    // The state after restoring a backup from before the key was created: no row, and the auto-increment starts over.
     await stores.query('DELETE FROM keystore');
     await stores.query(
       stores.isCluster
@@ -27,7 +27,7 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('leaves tokens that are counted under an unknown key, not under the one made since', async () => {
+  test('leaves tokens that are counted under an unknown key, not under a newer key', async () => {
     const { byKid, anomalies } = await stores.json('cache', 'inspect');
     expect(byKid).toMatchObject([
       { kid: 'next', state: 'active', entries: 1 },
@@ -40,13 +40,13 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
     expect((await stores.run('token', 'verify', token, '--json')).exitCode).toBe(1);
   });
 
-  test('is not touched by what is done to the key made since', async () => {
+  test('is not affected by changes to a newer key', async () => {
     const report = await stores.json('token', 'revoke', '--kid', 'next', '--yes');
     expect(report).toMatchObject({ revoked: 1 });
     expect((await stores.json('token', 'list', '--sub', 'alice')).length).toBe(1);
   });
 
-  test('has its tokens back when it is imported again', async () => {
+  test('gets its tokens back when it is imported again', async () => {
     await stores.json('keys', 'import', '--pem', join(stores.home, 'lost.pem'), '--kid', 'lost');
     expect(await stores.json('token', 'verify', token)).toMatchObject({ active: true });
     const { byKid, anomalies } = await stores.json('cache', 'inspect');
@@ -55,7 +55,7 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
   });
 });
 
-test.each(BACKENDS)('a key that was purged brings none of its tokens back, on %s', async (backend) => {
+test.each(BACKENDS)('importing a purged key brings back none of its tokens, on %s', async (backend) => {
   const stores = await openStores(backend);
   try {
     await stores.json('keys', 'generate', '--kid', 'old');

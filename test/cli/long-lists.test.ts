@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => stores?.close());
 
-/** The processor time of the quickest of three runs, in milliseconds; that of a whole process includes its start. */
+/** Returns the CPU time of the fastest of three runs, in milliseconds, including process startup. */
 async function timeOf(words: string[]): Promise<number> {
   const times: number[] = [];
   for (let run = 0; run < 3; run += 1) {

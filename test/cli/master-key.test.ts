@@ -21,7 +21,7 @@ test.each(FORMS)(
   },
 );
 
-test('a second Ctrl-C ends what masterKey.command started, too', async () => {
+test('a second Ctrl-C also ends the processes of masterKey.command', async () => {
   const home = temporaryFolder();
   const pipe = join(home, 'pipe');
   execFileSync('/bin/sh', ['-c', 'mkfifo "$0"', pipe]);
@@ -30,7 +30,7 @@ test('a second Ctrl-C ends what masterKey.command started, too', async () => {
     stdio: 'ignore',
   });
   const ended = once(child, 'exit');
-  // The pipe ends once the last process that holds it is gone.
+  // The pipe ends once the last process that has it open is gone.
   const handle = await open(pipe, 'r');
   child.kill('SIGINT');
   const again = setInterval(() => child.kill('SIGINT'), 100);

@@ -45,7 +45,7 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
   });
 });
 
-test('a master that is full, or nearly so, is marked and said', async () => {
+test('a full or nearly full master is marked, with a warning', async () => {
   const cluster = await startRedisCluster({
     ...{ masters: 3, replicasPerMaster: 1, nodeTimeoutMs: 60_000 },
     config: ['maxmemory 100mb'],

@@ -8,7 +8,7 @@ const SUBS = Array.from({ length: 30 }, (_, index) => `user-${index}`);
 const LINES = SUBS.map((sub) => `${sub}\n`).join('');
 
 let stores: Stores;
-/** The same command line, from which one of three masters cannot be reached. */
+/** The same CLI on a host that cannot reach one of three masters. */
 let withMasterAway: Cli;
 /** The subjects on that master. */
 let unreachable: string[];
@@ -60,7 +60,7 @@ async function jtis(sub: string): Promise<string[]> {
 
 const reachable = () => SUBS.filter((sub) => !unreachable.includes(sub));
 
-test('bulk issue: lines of the other masters get tokens, its lines fail by line, and nothing of them changes', async () => {
+test('bulk issue: subjects on other masters get tokens, and each line for the lost master fails and changes nothing', async () => {
   const before = new Map<string, string[]>();
   for (const sub of SUBS) before.set(sub, await jtis(sub));
 
@@ -96,7 +96,7 @@ test('token register --token-file: the same', async () => {
   expect(objects(stdout).map(({ sub }) => sub)).toEqual(reachable());
 });
 
-test('cache restore: entries of the other masters come back, and the rest is missed', async () => {
+test('cache restore: entries on other masters come back, and the rest is reported as missed', async () => {
   const file = join(stores.home, 'snapshot');
   await stores.json('cache', 'snapshot', file);
   await stores.json('cache', 'flush', '--all', '--yes');

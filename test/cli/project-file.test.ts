@@ -11,7 +11,7 @@ const SECRET = 'Secr3t-of-the-administrator';
 const NOBODY = 65_534;
 const isRoot = process.geteuid?.() === 0;
 
-/** Somebody's server, which takes whatever it is sent and answers nothing. */
+/** A stranger's server, which accepts all data and never answers. */
 const stranger = { port: 0, connections: 0, received: '' };
 const sockets = new Set<Socket>();
 const server = createServer((socket) => {
@@ -46,13 +46,13 @@ function shellBeside(text: string, env: Record<string, string> = {}) {
   return { shell, file, secret };
 }
 
-describe('a project file that leads to the server of a stranger', () => {
+describe("a project file that leads to a stranger's server", () => {
   test.each([
     ", mode: standalone, passwordFile: 'secret'",
     ", mode: standalone, passwordFile: '/proc/self/environ'",
     ", mode: standalone, username: a, natMap: {'a:1': 'b:2'}",
     ", tls: {key: 'secret', cert: 'secret'}",
-  ])('cannot name what is sent there: %s', async (more) => {
+  ])('cannot choose what is sent there: %s', async (more) => {
     const { shell, file } = shellBeside(leadingAway(more));
     for (const words of [
       ['cache', 'nodes'],
@@ -72,7 +72,7 @@ describe('a project file that leads to the server of a stranger', () => {
     ['JWTCTL_REDIS_PASSWORD', 'redis.password', 'redis.nodes', ['cache', 'nodes']],
     ['JWTCTL_REDIS_PASSWORD_FILE', 'redis.passwordFile', 'redis.nodes', ['cache', 'nodes']],
     ['JWTCTL_MYSQL_PASSWORD_FILE', 'mysql.passwordFile', 'mysql.url', ['db', 'status']],
-  ])('gets nothing of %s', async (variable, setting, address, words) => {
+  ])('does not get %s', async (variable, setting, address, words) => {
     const { shell, file, secret } = shellBeside(leadingAway());
     shell.env[variable] = variable.endsWith('FILE') ? secret : SECRET;
     const refused = await shell.run(...words, '--json');
@@ -84,12 +84,12 @@ describe('a project file that leads to the server of a stranger', () => {
     expect((await shell.run('config', 'show')).exitCode).toBe(2);
     expect(stranger).toMatchObject({ connections: 0, received: '' });
 
-    // Who names the file trusts it.
+    // Naming the file means trusting it.
     await shell.run(...words, '--config', file);
     expect(stranger.connections).toBeGreaterThan(0);
   });
 
-  test('is told on stderr, once, in one line, also with -q; beside JSON stderr stays a document', async () => {
+  test('is reported on stderr in one line, even with -q, but not with JSON output', async () => {
     const { shell, file } = shellBeside(leadingAway());
     for (const form of [[], ['-q'], ['-o', 'ndjson']]) {
       const { exitCode, stderr } = await shell.run('cache', 'nodes', ...form);
@@ -101,7 +101,7 @@ describe('a project file that leads to the server of a stranger', () => {
     expect(stranger.received).not.toContain('AUTH');
   });
 
-  test('does not pass where others can write it or its folder', async () => {
+  test('is refused if other users can write to it or its folder', async () => {
     const { shell, file } = shellBeside(leadingAway());
     chmodSync(file, 0o666);
     expect((await shell.run('cache', 'nodes', '--json')).error().code).toBe('ERR_CONFIG_FILE_UNSAFE');
@@ -111,7 +111,7 @@ describe('a project file that leads to the server of a stranger', () => {
     expect(stranger.connections).toBe(0);
   });
 
-  test.skipIf(!isRoot)('does not pass where it belongs to somebody else', async () => {
+  test.skipIf(!isRoot)('is refused if another user owns it', async () => {
     const { shell, file } = shellBeside(leadingAway());
     chownSync(file, NOBODY, NOBODY);
     const { exitCode, error } = await shell.run('token', 'revoke', '--sub', 'alice', '--all', '--json');
@@ -120,7 +120,7 @@ describe('a project file that leads to the server of a stranger', () => {
   });
 });
 
-test('config show warns of a secret file that will be refused, and of one that others can read', async () => {
+test('config show warns about a secret file that will be refused, and about one that other users can read', async () => {
   const { shell, secret } = shellBeside('token: {issuer: a}\n', { JWTCTL_REDIS_PASSWORD_FILE: 'secret' });
   expect((await shell.run('config', 'show')).stderr).toBe('');
   chmodSync(secret, 0o604);
@@ -134,7 +134,7 @@ test('config show warns of a secret file that will be refused, and of one that o
   expect((await shell.run('config', 'show', '--json')).stderr).toBe('');
 });
 
-test('a configuration may come through a pipe of the shell, which is named with --config', async () => {
+test('--config accepts a configuration from a pipe of the shell', async () => {
   const { shell } = shellBeside('token: {issuer: project}\n');
   const command = 'echo "token: {issuer: piped, maxTtl: 2h}" | "$@" --config /dev/stdin';
   const words = [process.execPath, BIN, 'config', 'show', '--json'];
@@ -163,12 +163,12 @@ describe('the library', () => {
     'openIssuer()',
     "openVerifier({ projectFile: 'true' })",
     'openIssuer({ projectFile: 1 })',
-  ])('reads no project file that it is not told to read: %s', async (call) => {
+  ])('reads no project file unless asked to: %s', async (call) => {
     expect(await opened(call, leadingAway())).toEqual({ code: 'ERR_NO_STORE', stderr: '' });
     expect(stranger.connections).toBe(0);
   });
 
-  test.each(['openVerifier', 'openIssuer'])('%s reads it where it is told to, and says so', async (open) => {
+  test.each(['openVerifier', 'openIssuer'])('%s reads it when asked to, with a notice', async (open) => {
     const { code, stderr } = await opened(`${open}({ projectFile: true })`, leadingAway());
     expect(code).toMatch(/^ERR_MYSQL/);
     expect(stderr).toContain('sets mysql.url and redis.nodes.');

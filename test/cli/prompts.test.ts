@@ -9,14 +9,14 @@ const CTRL_C = '\x03';
 const CTRL_D = '\x04';
 const SIGINT = 2;
 
-/** Every command that asks something, and the end of its question. */
+/** Every command that asks a question, and the end of the question. */
 const QUESTIONS = [
   { what: 'a confirmation', words: ['cache', 'flush', '--sub', 'alice'], question: '(y/N)' },
   { what: 'a word to type back', words: ['cache', 'flush', '--all'], question: 'to confirm:' },
   { what: 'the confirmation of a revocation', words: ['token', 'revoke', '--kid', 'k1'], question: '(y/N)' },
   { what: 'the confirmation of a purge', words: ['keys', 'purge'], question: '(y/N)' },
   {
-    what: 'the kid of a private key that leaves',
+    what: 'the kid of a private key to export',
     words: ['keys', 'export', '--kid', 'k1', '--pem', '--private'],
     question: 'to confirm:',
   },
@@ -44,7 +44,7 @@ describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
     test.each([
       ['Ctrl-D', CTRL_D],
       ['Ctrl-C', CTRL_C],
-    ])(`${what}: %s ends the command, and nothing was done`, async (_name, key) => {
+    ])(`${what}: %s ends the command and changes nothing`, async (_name, key) => {
       const before = await stores.content();
       const { exitCode, signal, output } = await answer(words, { waitFor: question, type: key });
 
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('Ctrl-D that was typed before the question does not freeze it', async () => {
+  test('Ctrl-D typed before the question does not freeze it', async () => {
     const before = await stores.content();
     const { exitCode, output } = await answer(
       ['keys', 'purge'],
@@ -75,7 +75,7 @@ describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('Ctrl-D after a part of an answer changes nothing, and the answer still counts', async () => {
+  test('Ctrl-D after part of an answer is ignored, and the answer still counts', async () => {
     const { exitCode, output } = await answer(
       ['cache', 'flush', '--sub', 'alice'],
       { waitFor: '(y/N)', type: `y${CTRL_D}` },
@@ -87,7 +87,7 @@ describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
   });
 });
 
-/** Without what moves the cursor and changes colors. */
+/** Removes escape sequences that move the cursor or change colors. */
 function textOf(output: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: a terminal's escape sequences begin with one
   return output.replace(/\x1b\[[?0-9;]*[A-Za-z]/g, '');

@@ -93,7 +93,7 @@ describe.each(BACKENDS)('users that are kept elsewhere, on %s', (backend) => {
   });
 });
 
-describe.each(BACKENDS)('a user whose status somebody else wrote, on %s', (backend) => {
+describe.each(BACKENDS)('a user whose status another program wrote, on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -103,7 +103,7 @@ describe.each(BACKENDS)('a user whose status somebody else wrote, on %s', (backe
   afterAll(() => stores?.close());
 
   test.each(['suspended', 'Disabled', 'blocked', ''])(
-    "'%s' gets no token, and none of theirs holds",
+    "'%s' gets no token, and their tokens are refused",
     async (status) => {
       const sub = `user-${status}`;
       await stores.json('users', 'add', sub);

@@ -79,7 +79,7 @@ const isRefused = (text: RegExp) => ({
 });
 
 describe('the certificate of a MySQL server', () => {
-  test('for an IPv4 address is accepted for that address alone', async () => {
+  test('for an IPv4 address is accepted only for that address', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));
     expect(await connect()).toMatchObject(isAccepted);
     expect(await connect({ host: 'localhost' })).toMatchObject(
@@ -93,7 +93,7 @@ describe('the certificate of a MySQL server', () => {
     expect(await connect({ host: 'localhost' })).toMatchObject(isAccepted);
   });
 
-  test('for an IPv6 address is accepted for that address alone', async () => {
+  test('for an IPv6 address is accepted only for that address', async () => {
     const door = await openDoor('::1', server);
     try {
       const reached = { host: '[::1]', port: door.port };
@@ -120,7 +120,7 @@ describe('the certificate of a MySQL server', () => {
     }
   });
 
-  test('that has expired, or is not valid yet, is refused as such', async () => {
+  test('that has expired or is not valid yet is refused with that reason', async () => {
     const names = 'IP:127.0.0.1';
     const [past, future] = [new Date(Date.now() - DAY_MS), new Date(Date.now() + DAY_MS)];
     await present(ca.issue({ names, from: new Date(past.getTime() - DAY_MS), until: past }));
@@ -129,7 +129,7 @@ describe('the certificate of a MySQL server', () => {
     expect(await connect()).toMatchObject(isRefused(/is not valid yet/));
   });
 
-  test('of another CA is refused as such', async () => {
+  test('from another CA is refused with that reason', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));
     const untrusted = isRefused(/not issued by a trusted CA.*mysql\.tls\.ca/);
     expect(await connect({ tls: { CA: otherCa.file } })).toMatchObject(untrusted);
@@ -152,7 +152,7 @@ describe('the client certificate for MySQL', () => {
     return { CA: ca.file, CERT: cert, KEY: key };
   };
 
-  test('is shown, and its absence is refused where the account requires one', async () => {
+  test('is sent, and a missing one is refused if the account requires it', async () => {
     expect(await connect({ user: 'strict', tls: clientOf(ca) })).toMatchObject(isAccepted);
     expect(await connect({ user: 'strict' })).toMatchObject({
       ...{ exitCode: 4, code: 'ERR_MYSQL_AUTH' },
@@ -160,7 +160,7 @@ describe('the client certificate for MySQL', () => {
     });
   });
 
-  test('of another CA, or expired, is refused as such', async () => {
+  test('from another CA, or expired, is refused with that reason', async () => {
     expect(await connect({ tls: clientOf(otherCa) })).toMatchObject(
       isRefused(/client certificate.*mysql\.tls\.cert/),
     );
@@ -170,7 +170,7 @@ describe('the client certificate for MySQL', () => {
     );
   });
 
-  test('that cannot be used is a mistake in the configuration', async () => {
+  test('that cannot be used is a configuration error', async () => {
     const { CERT, KEY } = clientOf(ca);
     const noPem = join(temporaryFolder(), 'none.pem');
     writeFileSync(noPem, 'no PEM\n');

@@ -31,13 +31,13 @@ afterAll(async () => {
   await Promise.all([stores?.close(), server?.stop(), strict?.stop()]);
 });
 
-/** Its socket speaks no TLS, so that a certificate can be replaced whatever it is. */
+/** Its Unix socket does not use TLS, so even a bad certificate can be replaced. */
 async function startServer(tls: 'on' | 'clients-authenticate') {
   const socket = join(temporaryFolder(), 'redis.sock');
   return { ...(await startRedis({ tls, config: [`unixsocket ${socket}`] })), socket };
 }
 
-/** Redis reads its files anew where a setting names them, even the same ones. */
+/** Redis reads the files again when a setting names them, even if the names are the same. */
 async function present(files: CertificateFiles, { tls, socket } = server): Promise<void> {
   if (tls === null) throw new Error('This server does not speak TLS.');
   replaceCertificate(tls, files);
@@ -74,7 +74,7 @@ const isRefused = (text: RegExp) => ({
 });
 
 describe('the certificate of a Redis server', () => {
-  test('for an IPv4 address is accepted for that address alone', async () => {
+  test('for an IPv4 address is accepted only for that address', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));
     expect(await connect()).toMatchObject(isAccepted);
     expect(await connect({ host: 'localhost' })).toMatchObject(
@@ -88,7 +88,7 @@ describe('the certificate of a Redis server', () => {
     expect(await connect({ host: 'localhost' })).toMatchObject(isAccepted);
   });
 
-  test('for an IPv6 address is accepted for that address alone', async () => {
+  test('for an IPv6 address is accepted only for that address', async () => {
     const door = await openDoor('::1', server);
     try {
       const reached = { host: '[::1]', port: door.port };
@@ -115,7 +115,7 @@ describe('the certificate of a Redis server', () => {
     }
   });
 
-  test('that has expired, or is not valid yet, is refused as such', async () => {
+  test('that has expired or is not valid yet is refused with that reason', async () => {
     const names = 'IP:127.0.0.1';
     const [past, future] = [new Date(Date.now() - DAY_MS), new Date(Date.now() + DAY_MS)];
     await present(ca.issue({ names, from: new Date(past.getTime() - DAY_MS), until: past }));
@@ -124,7 +124,7 @@ describe('the certificate of a Redis server', () => {
     expect(await connect()).toMatchObject(isRefused(/is not valid yet/));
   });
 
-  test('of another CA is refused as such', async () => {
+  test('from another CA is refused with that reason', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));
     const untrusted = isRefused(/not issued by a trusted CA.*redis\.tls\.ca/);
     expect(await connect({ tls: { CA: otherCa.file } })).toMatchObject(untrusted);
@@ -141,12 +141,12 @@ describe('the client certificate for Redis', () => {
   };
   const connectTo = (tls: Way['tls'] & object) => connect({ port: strict.port, tls });
 
-  test('is shown, and its absence is refused where the server requires one', async () => {
+  test('is sent, and a missing one is refused if the server requires it', async () => {
     expect(await connectTo(clientOf(ca))).toMatchObject(isAccepted);
     expect(await connectTo({ CA: ca.file })).toMatchObject(isRefused(/client certificate.*redis\.tls\.cert/));
   });
 
-  test('of another CA, or expired, is refused as such', async () => {
+  test('from another CA, or expired, is refused with that reason', async () => {
     expect(await connectTo(clientOf(otherCa))).toMatchObject(
       isRefused(/client certificate.*redis\.tls\.cert/),
     );
@@ -154,7 +154,7 @@ describe('the client certificate for Redis', () => {
     expect(await connectTo(clientOf(ca, past))).toMatchObject(isRefused(/client certificate.*expired/));
   });
 
-  test('that cannot be used is a mistake in the configuration', async () => {
+  test('that cannot be used is a configuration error', async () => {
     const { CERT, KEY } = clientOf(ca);
     const noPem = join(temporaryFolder(), 'none.pem');
     writeFileSync(noPem, 'no PEM\n');

@@ -62,7 +62,7 @@ describe('the project file', () => {
 
 describe('a configuration file', () => {
   it.each(['userFile', 'systemFile', 'projectFile'] as const)(
-    'that others can write is refused, whatever it holds: %s',
+    'is refused if other users can write to it, whatever its contents: %s',
     async (place) => {
       const space = new Workspace();
       for (const [fileMode, folderMode] of [
@@ -83,7 +83,7 @@ describe('a configuration file', () => {
     },
   );
 
-  it('of more than a megabyte is refused', async () => {
+  it('is refused if it is larger than a megabyte', async () => {
     const space = new Workspace();
     space.write(space.userFile, '#'.repeat(1_100_000));
     expect((await space.refusal()).code).toBe('ERR_CONFIG_FILE_UNREADABLE');
@@ -109,7 +109,7 @@ describe('a file with a secret or a command', () => {
     }
   });
 
-  it.each(CONTENTS)('is warned of where others can read it: %s', async (text) => {
+  it.each(CONTENTS)('causes a warning if other users can read it: %s', async (text) => {
     const space = new Workspace();
     for (const mode of [0o640, 0o604]) {
       space.write(space.systemFile, text, mode);

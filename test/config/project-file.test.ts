@@ -7,11 +7,11 @@ import { validateConfig } from '../../src/config/show.js';
 import { Workspace } from './workspace.js';
 
 const NOBODY = 65_534;
-/** Only root can give a file to somebody else. */
+/** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 const STRANGER = 'redis: {nodes: stranger:1}\nmysql: {url: mysql://app@stranger/jwt}\n';
 
-/** A workspace outside of the home folder, with a repository only where the test makes one. */
+/** A workspace outside the home folder, without a repository unless the test creates one. */
 function withoutRepository(): Workspace {
   const space = new Workspace();
   renameSync(join(space.root, 'project/.git'), join(space.root, 'project/not-git'));
@@ -31,7 +31,7 @@ describe('the search for a project file', () => {
     expect(await issuerOf(space)).toBe('root');
   });
 
-  it('takes a work tree, where .git is a file, for a repository', async () => {
+  it('treats a work tree, where .git is a file, as a repository', async () => {
     const space = withoutRepository();
     writeFileSync(join(space.root, 'project/.git'), 'gitdir: elsewhere\n');
     space.write(space.projectFile, 'token: {issuer: root}\n');
@@ -49,7 +49,7 @@ describe('the search for a project file', () => {
     expect(await issuerOf(space, { cwd: space.home })).toBe('home');
   });
 
-  it('ends at the home folder that a link leads to', async () => {
+  it('ends at a home folder that is a link', async () => {
     const space = withoutRepository();
     const cwd = join(space.home, 'a');
     mkdirSync(cwd);
@@ -58,7 +58,7 @@ describe('the search for a project file', () => {
     expect(await issuerOf(space, { cwd, homeDir: join(space.root, 'link') })).toBe('home');
   });
 
-  it('outside of both looks into the working directory alone', async () => {
+  it('outside both, looks only in the working directory', async () => {
     const space = withoutRepository();
     space.write(space.projectFile, 'token: {issuer: above}\n');
     expect(await issuerOf(space)).toBe('jwtctl');
@@ -67,7 +67,7 @@ describe('the search for a project file', () => {
     expect(await issuerOf(space)).toBe('here');
   });
 
-  it('is not made where a program does not ask for it', async () => {
+  it('does not happen unless a program asks for it', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: project}\n');
     const { settings, files } = await space.load({ projectFile: false });
@@ -77,7 +77,7 @@ describe('the search for a project file', () => {
 });
 
 describe.skipIf(!isRoot)('a project file of another user', () => {
-  it.each(['file', 'folder', 'link'])('is refused: the %s is theirs', async (part) => {
+  it.each(['file', 'folder', 'link'])('is refused: they own the %s', async (part) => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: a}\n');
     if (part === 'file') chownSync(space.projectFile, NOBODY, NOBODY);
@@ -120,7 +120,7 @@ describe('a project file', () => {
   const exampleOf = ({ path, fallback }: (typeof SETTINGS)[number]) => VALUES[path] ?? fallback ?? '1';
 
   it.each(SETTINGS.filter(({ path }) => ALLOWED.includes(path)))(
-    'can set $path, in a profile too',
+    'can set $path, also in a profile',
     async (setting) => {
       const space = new Workspace();
       const text = `${setting.path}: ${JSON.stringify(exampleOf(setting))}\n`;
@@ -132,7 +132,7 @@ describe('a project file', () => {
   );
 
   it.each(SETTINGS.filter(({ path }) => !ALLOWED.includes(path)))(
-    'cannot set $path, nor in an unused profile',
+    'cannot set $path, not even in an unused profile',
     async (setting) => {
       const space = new Workspace();
       const text = `${setting.path}: ${JSON.stringify(exampleOf(setting))}\n`;
@@ -151,7 +151,7 @@ describe('a project file', () => {
     },
   );
 
-  it('that is named with --config can set everything', async () => {
+  it('can set everything if --config names it', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'redis: {nodes: a:1, password: hunter2}\nmasterKey: {command: print}\n');
     const { settings, storeNotice } = await space.load({ configFile: space.projectFile });
@@ -164,7 +164,7 @@ describe('a project file', () => {
 });
 
 describe('a store that a project file sets', () => {
-  it('is told', async () => {
+  it('is reported', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: a}\n');
     expect((await space.load()).storeNotice).toBeNull();
@@ -180,7 +180,7 @@ describe('a store that a project file sets', () => {
   const SECRETS = SETTINGS.filter(({ path }) =>
     /^(?:redis\.password|(?:redis|mysql)\.(?:passwordFile|tls\.key))$/.test(path),
   );
-  it.each(SECRETS)('gets no $path from any other place', async ({ path }) => {
+  it.each(SECRETS)('does not get $path from another place', async ({ path }) => {
     const space = new Workspace();
     const file = space.write(join(space.root, 'secret'), 'hunter2\n');
     const pair = path.replace('.key', '.cert');
@@ -222,7 +222,7 @@ describe('a store that a project file sets', () => {
     'redis: {nodes: stranger:1}\nmysql: {url: mysql://app@own/jwt}\n',
     'redis: {mode: standalone}\n',
     'profiles: {p: {redis: {nodes: stranger:1}}}\n',
-  ])('gets none wherever it stands: %s', async (text) => {
+  ])('gets no secret, whatever the form of its setting: %s', async (text) => {
     const space = new Workspace();
     space.write(
       space.userFile,
@@ -233,14 +233,14 @@ describe('a store that a project file sets', () => {
     expect((await space.refusal({ profile })).code).toBe('ERR_CONFIG_PROJECT_STORE_SECRET');
   });
 
-  it('does not get the password that stood in the URL it replaces', async () => {
+  it('does not get the password in the URL that it replaces', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'redis: {nodes: own:1}\nmysql: {url: mysql://app:hunter2@own/jwt}\n');
     space.write(space.projectFile, 'mysql: {url: mysql://app@stranger/jwt}\n');
     expect((await space.load()).settings.mysql.url).toBe('mysql://app@stranger/jwt');
   });
 
-  it('keeps nothing from a store that another place sets', async () => {
+  it('does not affect secrets for a store that another place sets', async () => {
     const space = new Workspace();
     space.write(space.projectFile, `${STRANGER}token: {issuer: a}\n`);
     const env = {

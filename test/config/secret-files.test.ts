@@ -10,7 +10,7 @@ import { runAtOnce } from '../support/processes.js';
 
 const SETTING = 'redis.passwordFile';
 const NOBODY = 65_534;
-/** Only root can give a file to somebody else. */
+/** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 
 function secretFile(mode = 0o600, text = 'hunter2\n'): string {
@@ -41,36 +41,42 @@ async function expectUnsafe(file: string, ...texts: string[]): Promise<void> {
 }
 
 describe('a secret file', () => {
-  test('of the account, below a sticky folder of root, is read', async () => {
+  test('is read if the account owns it, below a sticky folder of root', async () => {
     expect(await read(secretFile(0o600))).toEqual({ secret: 'hunter2', warnings: [] });
     expect(await read(secretFile(0o400))).toEqual({ secret: 'hunter2', warnings: [] });
   });
 
-  test.each([0o620, 0o602, 0o666])('that others can write is refused (mode %o)', async (mode) => {
+  test.each([0o620, 0o602, 0o666])('is refused if other users can write to it (mode %o)', async (mode) => {
     const file = secretFile(mode);
     await expectUnsafe(file, 'other users can write to it', `chmod 600 ${file}`);
   });
 
-  test.each([0o640, 0o604, 0o644])('that others can read is read with a warning (mode %o)', async (mode) => {
-    const file = secretFile(mode);
-    const { secret, warnings } = await read(file);
-    expect(secret).toBe('hunter2');
-    expect(warnings).toEqual([expect.stringContaining(`chmod 600 ${file}`)]);
-    expect(warnings[0]).toContain(SETTING);
-    expect(warnings[0]).not.toContain('hunter2');
-  });
+  test.each([0o640, 0o604, 0o644])(
+    'is read with a warning if other users can read it (mode %o)',
+    async (mode) => {
+      const file = secretFile(mode);
+      const { secret, warnings } = await read(file);
+      expect(secret).toBe('hunter2');
+      expect(warnings).toEqual([expect.stringContaining(`chmod 600 ${file}`)]);
+      expect(warnings[0]).toContain(SETTING);
+      expect(warnings[0]).not.toContain('hunter2');
+    },
+  );
 
-  test.each([0o777, 0o770, 0o722])('in a folder that others can write is refused (mode %o)', async (mode) => {
-    const file = secretFile();
-    chmodSync(dirname(file), mode);
-    await expectUnsafe(
-      file,
-      `other users can write to its folder ${dirname(file)}`,
-      `chmod go-w ${dirname(file)}`,
-    );
-  });
+  test.each([0o777, 0o770, 0o722])(
+    'is refused if other users can write to its folder (mode %o)',
+    async (mode) => {
+      const file = secretFile();
+      chmodSync(dirname(file), mode);
+      await expectUnsafe(
+        file,
+        `other users can write to its folder ${dirname(file)}`,
+        `chmod go-w ${dirname(file)}`,
+      );
+    },
+  );
 
-  test('below a folder that others can write is refused, however far above it is', async () => {
+  test('is refused if other users can write to any folder above it', async () => {
     const top = temporaryFolder();
     mkdirSync(join(top, 'a/b'), { recursive: true });
     const file = join(top, 'a/b/password');
@@ -80,7 +86,7 @@ describe('a secret file', () => {
     await expectUnsafe(file, top);
   });
 
-  test('behind links is judged by its target and by every folder on the way', async () => {
+  test('behind links is checked by its target and every folder on the way', async () => {
     const folder = temporaryFolder();
     const open = secretFile(0o602);
     symlinkSync(open, join(folder, 'to-open'));
@@ -91,7 +97,7 @@ describe('a secret file', () => {
     await expectUnsafe(join(folder, 'open-folder/password'), dirname(inOpenFolder));
   });
 
-  test('that is missing, or behind a link to nothing or to itself, is told from an unsafe one', async () => {
+  test('is reported as missing, not unsafe, if a link leads to nothing or to itself', async () => {
     const folder = temporaryFolder();
     symlinkSync(join(folder, 'nothing'), join(folder, 'dangling'));
     symlinkSync('loop', join(folder, 'loop'));
@@ -110,7 +116,7 @@ describe('a secret file', () => {
     ]);
   });
 
-  test('as Kubernetes mounts it is read: links below a sticky folder of root', async () => {
+  test('is read as Kubernetes mounts it: links below a sticky folder of root', async () => {
     const mount = temporaryFolder();
     mkdirSync(join(mount, '..2026_01_01'), { mode: 0o755 });
     writeFileSync(join(mount, '..2026_01_01/password'), 'hunter2\n', { mode: 0o600 });
@@ -124,7 +130,7 @@ describe('a secret file', () => {
     await expectUnsafe(join(mount, 'password'), mount);
   });
 
-  test('is a regular file outside /proc, /sys, and /dev', async () => {
+  test('must be a regular file outside /proc, /sys, and /dev', async () => {
     const folder = temporaryFolder();
     execFileSync('/bin/sh', ['-c', 'mkfifo -m 600 "$0"', join(folder, 'pipe')]);
     symlinkSync('/proc/self/environ', join(folder, 'environment'));
@@ -142,7 +148,7 @@ describe('a secret file', () => {
   });
 
   test.skipIf(!isRoot).each(['file', 'folder', 'folder above', 'link'])(
-    'whose %s belongs to another user is refused',
+    'is refused if another user owns the %s',
     async (part) => {
       const top = temporaryFolder();
       mkdirSync(join(top, 'folder'));
@@ -159,7 +165,7 @@ describe('a secret file', () => {
     },
   );
 
-  test.skipIf(!isRoot)('in a sticky folder of another user is refused', async () => {
+  test.skipIf(!isRoot)('is refused in a sticky folder of another user', async () => {
     const file = secretFile();
     chownSync(dirname(file), NOBODY, NOBODY);
     chmodSync(dirname(file), 0o1777);
@@ -167,7 +173,7 @@ describe('a secret file', () => {
   });
 
   test.skipIf(!isRoot)(
-    'of root that the account reads through its group is read without a warning',
+    'of root is read without a warning if the account reads it through its group',
     async () => {
       const file = secretFile(0o640);
       chmodSync(dirname(file), 0o711);
@@ -194,7 +200,7 @@ describe('a password file', () => {
   test.each([
     ['no line end', 'hunter2', 'hunter2'],
     ['a line end', 'hunter2\n', 'hunter2'],
-    ['a line end of Windows', 'hunter2\r\n', 'hunter2'],
+    ['a Windows line end', 'hunter2\r\n', 'hunter2'],
     ['blanks', ' hunter 2\t', ' hunter 2\t'],
     ['more than ASCII', 'pä\u20ac\n', 'pä\u20ac'],
     ['4095 bytes', `${'x'.repeat(4095)}\n`, 'x'.repeat(4095)],
@@ -210,7 +216,7 @@ describe('a password file', () => {
     ['a carriage return', 'hunter2\rhunter3'],
     ['a NUL', 'hunter2\0'],
     ['more than 4096 bytes', 'hunter2'.repeat(600)],
-  ])('with %s is refused, and what it holds is not shown', async (_, text) => {
+  ])('with %s is refused, and its contents are not shown', async (_, text) => {
     const file = secretFile(0o600, text);
     const error = await refusal(file);
     expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_FILE_INVALID']);
@@ -227,7 +233,7 @@ describe('a password file', () => {
 });
 
 describe('a keyring or a private key', () => {
-  test('may hold several lines, and is judged like a password file', async () => {
+  test('may have several lines, and is checked like a password file', async () => {
     const by = { setting: 'mysql.tls.key' };
     expect(await readSecretText(secretFile(0o600, 'a\nb\n'), by)).toBe('a\nb\n');
     await expect(readSecretText(secretFile(0o620, 'a\nb\n'), by)).rejects.toMatchObject({
@@ -238,7 +244,7 @@ describe('a keyring or a private key', () => {
     });
   });
 
-  test('that is missing is a state where it is the keyring', async () => {
+  test('causes a state error if it is the keyring and missing', async () => {
     const file = join(temporaryFolder(), 'none');
     const by = { setting: 'masterKey.file' };
     await expect(readKeyringFile(file, by)).rejects.toMatchObject({

@@ -113,7 +113,7 @@ describe('validating the configuration', () => {
     expect([readable.problems, readable.warnings.length]).toEqual([[], 2]);
   });
 
-  it('finds CA files that others can write, who could put their own CA there', async () => {
+  it('finds CA files that other users can write to, because they could add their own CA', async () => {
     const space = new Workspace();
     const ca = space.write(`${space.root}/ca.pem`, 'x', 0o666);
     const argument = { mysql: { tls: { ca } } };
@@ -163,7 +163,7 @@ describe('validating the configuration', () => {
     expect(verdict).toMatchObject({ problems: [], warnings: [] });
   });
 
-  it('judges the keyring file beside the embedded store, once it is there', async () => {
+  it('checks the keyring file next to the embedded store once it exists', async () => {
     const space = new Workspace();
     const argument = { data: `${space.root}/store.db` };
     expect(await codes(space, { argument })).toEqual([]);

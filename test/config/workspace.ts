@@ -10,7 +10,7 @@ afterAll(() => {
   for (const root of opened.splice(0)) rmSync(root, { recursive: true, force: true });
 });
 
-/** A folder with a home, a repository two levels deep and a system file's place, where nothing of the real machine is seen. */
+/** A folder with a home, a repository two levels deep, and a place for the system file, isolated from the real machine. */
 export class Workspace {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-config-')));
   readonly home = join(this.root, 'home');

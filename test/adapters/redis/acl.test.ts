@@ -10,7 +10,7 @@ import { startRedisCluster } from '../../support/servers.js';
 import { openStores, type Stores } from '../../support/stores.js';
 import { entryAt, redisCli } from './registry-under-test.js';
 
-/** The least list of docs/redis-acl.md. */
+/** The required rights in docs/redis-acl.md. */
 const NEEDED = [
   ...['client|tracking', 'cluster|slots', 'cluster|shards', 'cluster|nodes', 'cluster|getkeysinslot'],
   ...['info', 'dbsize', 'eval', 'evalsha'],
@@ -18,7 +18,7 @@ const NEEDED = [
   ...['zadd', 'zrem', 'zcard', 'zcount', 'zscore', 'zmscore', 'zrange', 'zrangebyscore', 'zrevrangebyscore'],
   ...['zscan', 'hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
 ];
-/** Without these everything works, and a figure or a confirmation is missing. */
+/** Without these, everything works except for one figure or confirmation. */
 const OPTIONAL = ['ping', 'readonly', 'wait', 'memory|usage'];
 const RIGHTS = [...NEEDED, ...OPTIONAL];
 
@@ -47,12 +47,12 @@ async function grant(rights: readonly string[]): Promise<void> {
   const rules = [`~${prefix}:*`, 'resetchannels', '-@all', ...rights.map((right) => `+${right}`)];
   for (const { node } of cluster.nodes) {
     await redisCli(node, 'ACL', 'SETUSER', 'jwtctl', 'reset', 'on', '>pw', ...rules);
-    // A server that knows a script needs no EVAL for it.
+    // EVAL is needed only for scripts that the server does not know.
     await redisCli(node, 'SCRIPT', 'FLUSH');
   }
 }
 
-/** What each command of a day says, one after the other. */
+/** Runs a typical series of commands and yields the output of each. */
 async function* story(): AsyncGenerator<{ words: string; exitCode: number; text: string }> {
   run += 1;
   const [sub, other] = [`alice-${run}`, `bob-${run}`];
@@ -96,7 +96,7 @@ function jtiOf(token: string): string {
   return JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString()).jti;
 }
 
-/** With a near cache, until the server has been asked whether it still tells of changes. */
+/** Verifies with a near cache, until the verifier has checked that the server still sends invalidations. */
 async function verifyLive(token: string) {
   const context = await openContext({ ...stores, clock: systemClock });
   const warnings: string[] = [];
@@ -107,10 +107,10 @@ async function verifyLive(token: string) {
       warn: (text) => warnings.push(text),
     });
     const begun = Date.now();
-    // A heartbeat comes each 250 ms, and so does its refusal.
+    // The verifier sends a heartbeat every 250 ms, so a refusal comes as often.
     await vi.waitFor(async () => {
       await verifier.verify(token);
-      if (warnings.length === 0 && Date.now() < begun + 600) throw new Error('Nothing was said so far.');
+      if (warnings.length === 0 && Date.now() < begun + 600) throw new Error('No warning so far.');
     });
     await verifier.close();
     return tell(0);
@@ -150,14 +150,14 @@ function textOf(error: unknown): string {
   return `${message} ${hint}`;
 }
 
-test('the whole story runs under the list', async () => {
+test('all commands work with the required rights', async () => {
   for await (const { words, exitCode, text } of story()) {
     expect({ words, exitCode }, text).toEqual({ words, exitCode: 0 });
     expect(text).not.toMatch(/permit|answered|near cache is off/);
   }
 });
 
-test.each(NEEDED)('without %s a message names it', async (right) => {
+test.each(NEEDED)('without %s, a message names the right', async (right) => {
   await grant(RIGHTS.filter((one) => one !== right));
   const name = new RegExp(`(?<![\\w|])${right.replace('|', '\\|')}(?![\\w|])`);
   const said: string[] = [];
@@ -166,13 +166,13 @@ test.each(NEEDED)('without %s a message names it', async (right) => {
     if (said.some((one) => name.test(one))) break;
   }
 
-  expect(said.at(-1) ?? 'nothing was said').toMatch(name);
+  expect(said.at(-1) ?? 'no message').toMatch(name);
   // It would grant RESET and FAILOVER.
   expect(said.join('\n')).not.toMatch(/\+(cluster|client|memory)(?!\|)/);
   expect(said.join('\n')).not.toContain('bug');
 });
 
-test('without the rights that are optional everything else works', async () => {
+test('without the optional rights, everything else works', async () => {
   await grant(NEEDED);
   for await (const { words, exitCode, text } of story()) {
     expect({ words, exitCode }, text).toEqual({ words, exitCode: 0 });

@@ -134,7 +134,7 @@ describe('a master that dies', () => {
       ]);
 
       process.kill(pid, 'SIGCONT');
-      // It is tried again in the background, a second after it was given up.
+      // One second after the breaker opens, the master is tried again in the background.
       const exp = () => registry.standing('user-0', entryAt(now, 'a'), now).then((found) => found.exp);
       await expect.poll(() => exp().catch(() => null), { timeout: 10_000 }).toBe(now + 3600);
     } finally {

@@ -129,7 +129,7 @@ describe('servers of another kind than redis.mode says', () => {
     expect(text).toContain('redis.mode');
   });
 
-  test.each(['cluster', 'standalone'] as const)('a Sentinel holds no tokens: %s', async (mode) => {
+  test.each(['cluster', 'standalone'] as const)('reports a Sentinel as a wrong setting: %s', async (mode) => {
     const sentinel = await startSentinel(server.port);
     try {
       const { codes, text } = await attempt([sentinel.node], { mode });
@@ -141,7 +141,7 @@ describe('servers of another kind than redis.mode says', () => {
     }
   });
 
-  test('a replica in place of a single server is unavailable, and named', async () => {
+  test('reports a replica as unavailable, by name', async () => {
     const replica = await startRedis({ config: [`replicaof 127.0.0.1 ${server.port}`] });
     try {
       const { codes, text } = await attempt([replica.node], { mode: 'standalone' });
@@ -152,7 +152,7 @@ describe('servers of another kind than redis.mode says', () => {
     }
   });
 
-  test('a server that is made a replica while a verifier reads it is unavailable', async () => {
+  test('reports a server that becomes a replica as unavailable to a running verifier', async () => {
     const other = await startRedis();
     const { registry, close } = openRegistry([other.node], { mode: 'standalone' });
     const now = realNow();

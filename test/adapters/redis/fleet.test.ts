@@ -109,7 +109,7 @@ test('for how long what verifiers tell has been kept: not across a loss, another
   }
 });
 
-test('what no verifier can have written does not count, and is told', async () => {
+test('ignores and counts heartbeats that no verifier can have written', async () => {
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   const key = `${prefix}:fleet`;
@@ -146,7 +146,7 @@ test('what no verifier can have written does not count, and is told', async () =
 test.each([
   { what: 'many', count: 5_001, length: 10 },
   { what: 'large', count: 600, length: 30_000 },
-])('too $what heartbeats are not read, and the error says how to go on', async ({ count, length }) => {
+])('does not read too $what heartbeats, and says what to do', async ({ count, length }) => {
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   const key = `${prefix}:fleet`;
@@ -191,7 +191,7 @@ test('a key of another type is left alone, and an error', async () => {
   }
 });
 
-test('with a full memory verifiers go on reporting, and their reports are read', async () => {
+test('verifiers can report, and reports can be read, while memory is full', async () => {
   const server = await startRedis();
   const { registry, close } = open([server.node], { mode: 'standalone' });
   const now = realNow();
@@ -208,7 +208,7 @@ test('with a full memory verifiers go on reporting, and their reports are read',
   }
 });
 
-test('reading who runs needs no right to write', async () => {
+test('listing the running verifiers needs no right to write', async () => {
   const server = await startRedis();
   await redisCli(server.node, 'ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '+@all', '-@write');
   const writer = open([server.node], { mode: 'standalone' });
@@ -224,7 +224,7 @@ test('reading who runs needs no right to write', async () => {
   }
 });
 
-test('where the server refuses all writes, that nobody is there does not say that nobody runs', async () => {
+test('while the server refuses all writes, an empty list is an error', async () => {
   const server = await startRedis({ config: ['min-replicas-to-write 1', 'repl-diskless-sync-delay 0'] });
   const { registry, close } = open([server.node], { mode: 'standalone' });
   const now = realNow();
@@ -235,7 +235,7 @@ test('where the server refuses all writes, that nobody is there does not say tha
     expect((await registry.fleet()).verifiers).toEqual([]);
     await registry.announce(announcement('a', now));
     await redisCli(server.node, 'CONFIG', 'SET', 'min-replicas-to-write', 1);
-    // Those that were heard of a moment ago are known all the same.
+    // Verifiers that reported a moment ago are still listed.
     expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
     await close();

@@ -5,7 +5,7 @@ import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
 const TIMEOUT_MS = 2000;
-/** What a request may take that waits for nobody, on a machine that is busy with other tests. */
+/** How long a request without waiting may take on a machine that is busy with other tests. */
 const AT_ONCE_MS = 400;
 
 let closers: Array<() => unknown>;
@@ -16,7 +16,7 @@ const subs = crowd(30);
 
 beforeEach(async () => {
   closers = [];
-  // No failover: the master stays the one that serves its slots.
+  // No failover: the master keeps its slots.
   const cluster = await startRedisCluster({ nodeTimeoutMs: 60_000 });
   closers.push(cluster.stop);
   nodes = cluster.nodes.map(({ node }) => node);
@@ -30,7 +30,7 @@ afterEach(async () => {
   for (const close of closers.reverse()) await close();
 });
 
-/** Stops a master; it keeps its connections and answers nothing. */
+/** Stops a master: it keeps its connections and does not answer. */
 async function hang(): Promise<{ master: string; resume: () => void }> {
   const master = nodes[1] as string;
   const pid = Number(/process_id:(\d+)/.exec(await redisCli(master, 'INFO', 'server'))?.[1]);
@@ -43,7 +43,7 @@ async function hang(): Promise<{ master: string; resume: () => void }> {
 interface Asked {
   atMs: number;
   tookMs: number;
-  /** Null where it was answered. */
+  /** Null for an answered request. */
   error: { code: string; message: string } | null;
 }
 
@@ -78,7 +78,7 @@ function expectOneTimeout(asked: readonly Asked[], master: string) {
   }
 }
 
-test('a hung master costs its requests one time-out, and is named', async () => {
+test('a hung master costs its requests one timeout, and the error names it', async () => {
   const standings: Standings = registry.openStandings({ nearCache: false, now: realNow });
   closers.push(() => standings.close());
   await standings.open();
@@ -91,7 +91,7 @@ test('a hung master costs its requests one time-out, and is named', async () => 
   await expect.poll(() => all().catch(() => false), { timeout: 10_000 }).toBe(true);
 }, 60_000);
 
-test('a hung master costs those that register one time-out, and is named', async () => {
+test('a hung master costs registrations one timeout, and the error names it', async () => {
   const register = (sub: string) => registry.register(sub, entryAt(now, 'b'), { now });
   await Promise.all(subs.map(register));
   const { master, resume } = await hang();

@@ -153,7 +153,7 @@ describe('both keys expire with the last entry, exactly', () => {
   });
 });
 
-test('a host whose clock is ahead drops nothing that lives by the clock of the server', async () => {
+test('a host whose clock is ahead drops no entry that is valid by the clock of the server', async () => {
   const ahead = now + 120;
   await registry.register('alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
   await registry.tidy([{ sub: 'alice', entries: [] }], ahead);
