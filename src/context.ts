@@ -42,9 +42,9 @@ export interface Context {
   readonly settings: Settings;
   readonly clock: Clock;
   /**
-   * The clock by which keys and revocations are dated: `clock`, put right by the database's where this host's differs by
-   * more than the tolerance. All hosts share it, so none of them retires a key early or revokes up to a moment that is long
-   * past. Only for commands: the difference is taken once.
+   * Returns the clock for the times of keys and revocations: `clock`, corrected to the database's clock if this host's differs
+   * by more than the tolerance. All hosts share that time, so none retires a key too early or revokes tokens up to a wrong
+   * time. Only for commands, because the difference is measured once.
    */
   databaseClock(): Promise<Clock>;
   /** Who is at it, for the audit log. */
@@ -388,8 +388,8 @@ function noStore(file: string): JwtctlError {
 }
 
 /**
- * Refuses a store that somebody besides the account and root could change: it says who may sign in. SQLite takes over what
- * it finds in the other files, which lie beside the file that a link leads to.
+ * Refuses a store that a user other than the account and root could change, because it controls who may sign in. SQLite also
+ * trusts its other files, which are next to the target of a link.
  */
 async function assertSafeStore(data: string): Promise<void> {
   const target = await realpath(data).catch(() => data);
@@ -412,7 +412,7 @@ function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
     'unavailable',
     'ERR_DATA_FILE_UNAVAILABLE',
     `The file ${fileNameShown(file)} cannot be used (${error.code}).`,
-    { hint: 'Point `data` (JWTCTL_DATA) to a file that may be read and written.', cause: error },
+    { hint: 'Point `data` (JWTCTL_DATA) to a file that this account can read and write.', cause: error },
   );
 }
 

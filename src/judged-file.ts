@@ -52,10 +52,11 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
 }
 
 /**
- * Judges like {@link readJudged} who could change a file, without opening it; of one that is not there yet, its folders.
+ * Checks which users could change a file, like {@link readJudged}, but without opening it. If the file does not exist yet, only
+ * its folders are checked.
  *
- * For files that are opened elsewhere, by their name. Nobody else can replace one meanwhile: who could would have been a
- * fault.
+ * For files that other code opens by name. No other user can replace the file in between, because such a user would have been
+ * reported as a fault.
  *
  * @param path absolute
  */
@@ -78,7 +79,7 @@ interface Found {
   readonly fault: FileFault | null;
   /** A device, socket, or pipe: opening one can have side effects or block forever. */
   readonly isSpecial: boolean;
-  /** Null for a special file, and for one that is not there. */
+  /** Null for a special or missing file. */
   readonly stats: Stats | null;
 }
 

@@ -300,7 +300,7 @@ function passphraseNeeded(what: string): JwtctlError {
   });
 }
 
-/** Loaded for the few commands that are given a secret. */
+/** Loaded only for the few commands that read a secret. */
 function importFileReaders() {
   return Promise.all([import('./judged-file.js'), import('./config/named-files.js')]);
 }

@@ -41,10 +41,9 @@ export interface Invocation {
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
   /**
-   * Reads a private key: from standard input where `name` is `-`, else from a file, which is judged like any other with a
-   * secret.
+   * Reads a private key: from standard input if `name` is `-`, otherwise from a file, which is checked like every secret file.
    *
-   * @param flag what named the file, for messages
+   * @param flag the flag that named the file, for messages
    * @throws JwtctlError (usage) as `readKeyFile` in `config/named-files.ts`; `ERR_FILE_TOO_LARGE` for standard input
    */
   readKey(name: string, flag: string, maxBytes: number): Promise<string>;

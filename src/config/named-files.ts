@@ -58,9 +58,9 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
 }
 
 /**
- * Reads a private key as PEM or JWK. Bytes that are not UTF-8 are replaced: the text around a PEM may have any encoding.
+ * Reads a private key as PEM or JWK. Replaces bytes that are not UTF-8, because the text around a PEM may have any encoding.
  *
- * @throws JwtctlError as {@link readSecretFile}; up to `maxBytes` are accepted
+ * @throws JwtctlError as {@link readSecretFile}; the limit is `maxBytes`
  */
 export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<string> {
   const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);

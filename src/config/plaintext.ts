@@ -3,7 +3,7 @@ import { formatHostPort } from './addresses.js';
 import { isTlsConfigured } from './credentials.js';
 import type { Settings } from './settings.js';
 
-/** Warnings about passwords that a network could read, because a store elsewhere than on this host is reached without TLS. */
+/** Returns warnings about passwords that could be read on the network: a store on another host is reached without TLS. */
 export function plaintextWarnings({ mysql, redis }: Settings): string[] {
   const warnings: string[] = [];
   if (mysql.url !== null && !isTlsConfigured(mysql.tls)) {
@@ -20,7 +20,7 @@ export function plaintextWarnings({ mysql, redis }: Settings): string[] {
 }
 
 function warning(store: string, where: string, group: 'mysql' | 'redis'): string {
-  return `${store} at ${where} is reached without TLS: whoever answers there gets the password. Set ${group}.tls.ca, or ${group}.tls.enabled for the system's CAs.`;
+  return `${store} at ${where} is reached without TLS, so any server at this address can get the password. Set ${group}.tls.ca, or ${group}.tls.enabled to trust the system's CAs.`;
 }
 
 const LOOPBACK = new BlockList();
