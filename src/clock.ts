@@ -14,7 +14,7 @@ export const systemClock: Clock = {
   pause: (milliseconds, signal) => delay(milliseconds, undefined, signal === undefined ? {} : { signal }),
 };
 
-/** A clock that is ahead of another one by so many seconds. */
+/** Returns a clock that is the given number of seconds ahead of another one. */
 export function shifted({ now, until, pause }: Clock, seconds: number): Clock {
   return {
     now: () => now() + seconds,

@@ -59,7 +59,7 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const known = keysRead?.isAuthentic ? parseKeyStates(keysRead.text) : [];
   const { read, unreadable } = await keptEvents(ports);
 
-  // The database after Redis: what is recorded meanwhile would look lost the other way round.
+  // Read the database after Redis. Otherwise, an event recorded in between would look lost.
   const heads = await database.heads();
   const isLost = mark !== null && (await isBehind(database, mark));
   const recorded = await identitiesOf(database);
@@ -96,7 +96,7 @@ interface KeptEvent {
   isAuthentic: boolean;
 }
 
-/** What Redis keeps, and how much of it is no event at all. */
+/** Returns the events in Redis, and the number of values that are not events. */
 async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
   const read: KeptEvent[] = [];
   let unreadable = 0;

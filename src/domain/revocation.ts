@@ -88,10 +88,10 @@ export async function revokeSubject(
 }
 
 /**
- * The largest `iat` that a token can have which is accepted now: of what was seen the later of now and the largest that is
- * registered. Where a part of the registry was not seen, a token there may come from as far ahead as any verifier accepts.
+ * Returns the largest `iat` of a token that is accepted now: the current time, or the largest registered `iat` if that is later.
+ * If a part of the registry was not read, a token there may be as far ahead as verifiers accept.
  *
- * @param seen null where not all of the registry was seen
+ * @param seen null if a part of the registry was not read
  */
 export function latestIssued(
   now: number,

@@ -146,7 +146,7 @@ export class DatabaseWatch {
     if (this.#awaited === null || this.#behindSince !== null) return;
     if (now - this.#awaited.since >= LAG_SECONDS)
       this.#reason ??= {
-        text: `MySQL has lacked changes that Redis has recorded for ${LAG_SECONDS} s`,
+        text: `For ${LAG_SECONDS} s, MySQL has lacked changes that Redis has recorded`,
         isHint: true,
       };
   }

@@ -8,7 +8,7 @@ const GAP_SECONDS = 60;
 const CLOCKS_APART_SECONDS = 60;
 /** How often everything is read anew, in seconds: for what was missed all the same, and so that what has expired goes. */
 const RELOAD_SECONDS = 60;
-/** What outlives the next reload shows to that one whether the log still has what it had, in seconds. */
+/** How long an event must still be valid to prove at the next reload that the log is complete, in seconds. */
 const OUTLIVES_SECONDS = 2 * RELOAD_SECONDS;
 /** A reload that takes long comes more seldom, so that it stays a small part of the database's work. */
 const RELOAD_SHARE = 20;
@@ -44,9 +44,9 @@ export class SecurityLogTail {
   #readAt: number | null = null;
   #progress: LogProgress = { position: 0, missing: [] };
   #reloadAt = 0;
-  /** What was read before and is not there any more. */
+  /** Known events that the log no longer has. */
   readonly #missing = new Map<number, SecurityEvent>();
-  /** The last event that outlived the last reload by far: events behind it may have expired long before it does. */
+  /** The last event that was valid long past the last reload. Later events may expire before it does. */
   #lasting: SecurityEvent | null = null;
   #keepsAll = false;
   #startsAnew = false;

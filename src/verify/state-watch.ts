@@ -98,7 +98,7 @@ function databaseChanges(
   }
 }
 
-/** A database that lacks changes answers; the verifier tells of it when it notices. */
+/** Treats a database that lacks changes as answering, because the verifier reports that state separately. */
 function answering({ state, code }: VerifierHealth['database']): VerifierHealth['database']['state'] {
   return code === 'ERR_DATABASE_BEHIND' ? 'up' : state;
 }

@@ -55,7 +55,7 @@ export class RedisMarkStore implements MarkStore {
   async read(): Promise<StoredMarks> {
     const { key, slot } = this.#whole.keyspace.marks;
     const { replies } = await this.#whole.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
-    // Whoever can write to Redis can put something else there: that does not verify, and stops nobody.
+    // Any client that can write to Redis can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
     const values = this.#unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;
