@@ -75,7 +75,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
 
   test('a host without a keyring disables and revokes without a warning, and its rows are marked', async () => {
     const host = hostWith({ JWTCTL_MASTER_KEY_FILE: '', JWTCTL_DATA: join(stores.home, 'elsewhere.db') });
-    // The embedded store has its keyring beside it: there, a host without one is a host that lost it.
+    // An embedded store keeps its keyring next to it, so a host without a keyring has lost it.
     if (!stores.isCluster) host.env.JWTCTL_DATA = join(stores.home, 'data', 'jwtctl', 'jwtctl.db');
     const seq = await nextSeq();
     for (const words of [

@@ -13,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => stores?.close());
 
-/** A command on a host whose clock differs from everybody else's by so many seconds. */
+/** Runs a command on a host whose clock differs from all others by the given number of seconds. */
 function runApart(
   seconds: number,
   argv: readonly string[],
@@ -36,14 +36,14 @@ async function verdict(token: string): Promise<string> {
   return active ? 'active' : error.code;
 }
 
-describe('what ends tokens ends them all, where the registry cannot be asked', () => {
+describe('revoking covers all tokens while the registry cannot be reached', () => {
   let away: Record<string, string>;
   beforeEach(async () => {
     const [port] = await closedPorts(1);
     away = { JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_TIMEOUT: '1s' };
   });
 
-  test('of a host that is ahead within the tolerance', async () => {
+  test('from a host that is ahead within the tolerance', async () => {
     stores.clock.advance(Math.floor(Date.now() / 1000) - stores.clock.now() + 4);
     const { token } = await issue('alice');
     const { exitCode } = await runApart(0, ['token', 'revoke', '--sub', 'alice', '--all'], away);
@@ -67,11 +67,11 @@ describe('what ends tokens ends them all, where the registry cannot be asked', (
   );
 });
 
-describe('keys are dated by the clock of the database', () => {
+describe('keys get their times from the clock of the database', () => {
   const keys = async (): Promise<Array<Record<string, unknown>>> => stores.query('SELECT * FROM keystore');
   const realNow = () => Math.floor(Date.now() / 1000);
 
-  test('a host that is ahead retires no key whose tokens live', async () => {
+  test('a host that is ahead does not retire a key with valid tokens', async () => {
     await stores.json('keys', 'rotate', '--now');
     const { token } = await issue('erin');
     await stores.json('keys', 'rotate', '--now');
@@ -81,7 +81,7 @@ describe('keys are dated by the clock of the database', () => {
     for (const { activated_at: at } of await keys()) expect(Number(at)).toBeLessThan(realNow() + HOUR);
   }, 60_000);
 
-  test('under a host that is behind a key verifies for as long as its tokens live', async () => {
+  test('with a host that is behind, a key verifies for the lifetime of its tokens', async () => {
     const [active] = (await keys()).filter(({ state }) => state === 'active');
     await runApart(-26 * HOUR, ['keys', 'rotate', '--now']);
     const stepped = (await keys()).find(({ kid }) => kid === active?.kid);
@@ -89,7 +89,7 @@ describe('keys are dated by the clock of the database', () => {
     expect(Number(stepped?.verify_until)).toBeGreaterThan(realNow() + 23 * HOUR);
   }, 60_000);
 
-  test('cache reconcile on a host that is ahead has nothing to mend', async () => {
+  test('cache reconcile on a host that is ahead finds nothing to repair', async () => {
     await issue('frank');
     const { exitCode, stdout } = await runApart(2 * HOUR, ['cache', 'reconcile', '--json']);
     expect(exitCode).toBe(0);

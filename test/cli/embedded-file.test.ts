@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
 
 const NOBODY = 65_534;
-/** Only root can give a file to somebody else. */
+/** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 
 /** Runs commands on a new embedded store with one key. */
@@ -27,15 +27,18 @@ async function expectUnsafe(shell: Cli, file: string): Promise<void> {
   }
 }
 
-test.each([0o620, 0o602])('an embedded store that others can write is refused (mode %o)', async (mode) => {
-  const { shell, data } = await embedded();
-  chmodSync(data, mode);
-  await expectUnsafe(shell, data);
-  chmodSync(data, 0o600);
-  expect((await shell.run('keys', 'list')).exitCode).toBe(0);
-});
+test.each([0o620, 0o602])(
+  'an embedded store is refused if other users can write to it (mode %o)',
+  async (mode) => {
+    const { shell, data } = await embedded();
+    chmodSync(data, mode);
+    await expectUnsafe(shell, data);
+    chmodSync(data, 0o600);
+    expect((await shell.run('keys', 'list')).exitCode).toBe(0);
+  },
+);
 
-test('an embedded store in a folder that others can write is refused, and none is made there', async () => {
+test('an embedded store is refused, and none is created, if other users can write to its folder', async () => {
   const { shell, data } = await embedded();
   chmodSync(dirname(data), 0o777);
   await expectUnsafe(shell, data);
@@ -48,7 +51,7 @@ test('an embedded store in a folder that others can write is refused, and none i
   expect((await shell.run('keys', 'list', '--json')).error().code).toBe('ERR_NO_STORE');
 });
 
-test('an embedded store may lie in a sticky folder', async () => {
+test('an embedded store may be in a sticky folder', async () => {
   const { shell, data } = await embedded();
   chmodSync(dirname(data), 0o1777);
   expect((await shell.run('keys', 'list')).exitCode).toBe(0);
@@ -71,7 +74,7 @@ test.runIf(isRoot)(
   },
 );
 
-test.runIf(isRoot)('what another user put beside an embedded store is not taken over', async () => {
+test.runIf(isRoot)('files of another user next to an embedded store are refused', async () => {
   const { shell, data } = await embedded();
   chmodSync(dirname(data), 0o1777);
   const elsewhere = join(shell.home, 'elsewhere');

@@ -149,7 +149,7 @@ describe('validating the configuration', () => {
   });
 
   it.each(['127.0.0.1', '127.8.9.10', '[::1]', '[::ffff:127.0.0.1]', 'LOCALHOST'])(
-    'warns of nothing where the stores are on %s without TLS',
+    'does not warn if the stores are on %s without TLS',
     async (host) => {
       const argument = { mysql: { url: `mysql://a:b@${host}/c` }, redis: { nodes: host, password: 'x' } };
       const verdict = await validateConfig(new Workspace().sources({ argument }));

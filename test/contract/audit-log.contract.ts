@@ -88,7 +88,7 @@ export function auditLogContract(engine: SqlEngine): void {
       expect(await findings()).toEqual([{ finding: 'unauthenticated', firstSeq: 2, lastSeq: 2 }]);
     });
 
-    test('the key is fetched before the transaction, which would hold its locks for as long', async () => {
+    test('the key is fetched before the transaction, so that a slow vault holds no locks', async () => {
       const order: string[] = [];
       const macKey = async () => {
         order.push('key');
@@ -101,7 +101,7 @@ export function auditLogContract(engine: SqlEngine): void {
       expect(order.slice(0, 2)).toEqual(['key', 'transaction']);
     });
 
-    test('rows come back as they were appended, however many pages they fill', async () => {
+    test('rows are read as they were appended, over several pages', async () => {
       await database.transaction(async ({ auditLog }) => {
         for (let index = 1; index <= 1_001; index++) await auditLog.append(entry(`target-${index}`));
       });
@@ -115,7 +115,7 @@ export function auditLogContract(engine: SqlEngine): void {
       await assertChain();
     });
 
-    describe('a log that was written to by other means than jwtctl', () => {
+    describe('a log that another program has changed', () => {
       beforeEach(async () => {
         for (const target of ['a', 'b', 'c', 'd', 'e']) await append(target);
       });
@@ -131,7 +131,7 @@ export function auditLogContract(engine: SqlEngine): void {
         ['mac_key_id', null],
         ['previous_hash', 'f'.repeat(64)],
         ['hash', 'f'.repeat(64)],
-      ])('a changed %s is found in its row', async (column, value) => {
+      ])('finds the row with a changed %s', async (column, value) => {
         await opened.db
           .updateTable('audit_log')
           .set({ [column]: value })
@@ -140,17 +140,17 @@ export function auditLogContract(engine: SqlEngine): void {
         expect(await findings()).toEqual([{ finding: 'changed', firstSeq: 3, lastSeq: 3 }]);
       });
 
-      test('a removed row is named', async () => {
+      test('finds a removed row', async () => {
         await opened.db.deleteFrom('audit_log').where('seq', 'in', [2, 3]).execute();
         expect(await findings()).toEqual([{ finding: 'removed', firstSeq: 2, lastSeq: 3 }]);
       });
 
-      test('rows removed at the end are named', async () => {
+      test('finds rows removed at the end', async () => {
         await opened.db.deleteFrom('audit_log').where('seq', '>', 3).execute();
         expect(await findings()).toEqual([{ finding: 'removed', firstSeq: 4, lastSeq: 5 }]);
       });
 
-      test('a row added behind the end is named', async () => {
+      test('finds a row added after the end', async () => {
         const [last] = (await rows()).slice(-1);
         if (last === undefined) throw new Error('There are no rows.');
         await opened.db

@@ -67,14 +67,14 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await states()).toEqual({ k1: 'active' });
       });
 
-      test('of an id that another key has says so', async () => {
+      test('reports an id that another key has', async () => {
         await insert(active('k1'));
         expect(await database.keys.insert(pending('k2', { id: idOf('k1') }))).toBe('id_exists');
         expect(await database.keys.insert(active('k2', { id: idOf('k1') }))).toBe('id_exists');
         expect(await states()).toEqual({ k1: 'active' });
       });
 
-      test('keeps the order in which keys came, whatever their ids', async () => {
+      test('keeps the order in which keys were added, whatever their ids', async () => {
         await insert(pending('k1', { id: 30 }), pending('k2', { id: 10 }), pending('k3', { id: 20 }));
         const { keys } = await database.keys.snapshot();
         expect(keys.map(({ kid, id }) => `${kid} ${id}`)).toEqual(['k1 30', 'k2 10', 'k3 20']);

@@ -3,7 +3,7 @@ import { sqlDatabase } from '../../src/adapters/sql/database.js';
 import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
-/** Ahead of the clock of the database: that of a host behind it has an event kept for longer. */
+/** Ahead of the database's clock, because the database keeps events of a host that is behind for longer. */
 const AT = Math.floor(Date.now() / 1000) + 1_000;
 const BEHIND = AT - 1_000_000;
 const NOBODY = { sub: 'nobody', kid: 'none', jti: null };
@@ -78,7 +78,7 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('ids grow, and are not given out again after their events were cleared', async () => {
+    test('ids grow, and are not reused after their events were cleared', async () => {
       const first = await append({ type: 'all_revoked', issuedBefore: AT });
       const second = await append({ type: 'all_revoked', issuedBefore: AT });
       await opened.db.updateTable('security_log').set({ expires_at: BEHIND }).execute();
@@ -160,18 +160,18 @@ export function securityLogContract(engine: SqlEngine): void {
       const WEEK = 7 * 24 * 3600;
       const realNow = () => Math.floor(Date.now() / 1000);
 
-      /** As if the event had been written long ago. */
+      /** Makes the event look as if it had been written long ago. */
       const expireAt = (id: number, time: number) =>
         opened.db.updateTable('security_log').set({ expires_at: time }).where('id', '=', id).execute();
 
-      test('an append removes nothing, whatever time the host believes it is', async () => {
+      test('an append removes nothing, whatever the clock of the host says', async () => {
         const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
         const at = realNow() + 1_000 * WEEK;
         const later = await append({ type: 'user_disabled', sub: 'bob' }, { at, expiresAt: at + 3600 });
         expect(await concerningSubjects('alice', 'bob')).toEqual([id, later]);
       });
 
-      test('an event of a host whose clock is behind is kept for as long by the clock of the database', async () => {
+      test('an event from a host whose clock is behind is kept for its full lifetime by the clock of the database', async () => {
         const before = realNow();
         const times = { at: BEHIND, expiresAt: BEHIND + 3600 };
         const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: BEHIND }, times);
@@ -181,13 +181,13 @@ export function securityLogContract(engine: SqlEngine): void {
         expect(event?.expiresAt).toBeLessThan(before + 3700);
       });
 
-      test('an event of a host whose clock is ahead expires when that host said', async () => {
+      test('an event from a host whose clock is ahead expires at the time that the host set', async () => {
         const at = realNow() + 86_400;
         await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: at }, { at, expiresAt: at + 60 });
         expect(await log.findNaming([{ sub: 'alice', jti: null }])).toMatchObject([{ expiresAt: at + 60 }]);
       });
 
-      test('clearing removes what expired more than a week ago by the clock of the database, and nothing else', async () => {
+      test('clearing removes only events that expired over a week ago by the clock of the database', async () => {
         const ids = await Promise.all(
           Array.from({ length: 3 }, () => append({ type: 'all_revoked', issuedBefore: AT })),
         );
@@ -199,7 +199,7 @@ export function securityLogContract(engine: SqlEngine): void {
         expect(await log.clearExpired(100)).toBe(0);
       });
 
-      test('clearing removes no more events than it is told, and the oldest first', async () => {
+      test('clearing removes at most the given number of events, oldest first', async () => {
         const ids: number[] = [];
         for (let index = 0; index < 5; index++) {
           ids.push(await append({ type: 'all_revoked', issuedBefore: AT }));

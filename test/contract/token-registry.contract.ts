@@ -14,7 +14,7 @@ export interface OpenedRegistry {
   /** NumericDate seconds; an engine that expires by its own clock needs it near the real time. */
   now(): number;
   clockToleranceSeconds: number;
-  /** Resolves once the engine's own clock, where it has one, has come to this time. */
+  /** Resolves once the engine's own clock, if it has one, has reached this time. */
   until(time: number): Promise<void>;
   close(): Promise<void>;
 }
@@ -416,7 +416,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice', now + 89)).toBe('enabled');
       });
 
-      test('a higher version is told to whoever caches a lower one, and takes its place only where it is named', async () => {
+      test('a higher cached version is returned, and replaced only if the caller names it', async () => {
         const above = Number.MAX_SAFE_INTEGER;
         await registry.register('alice', entry('a'), { now, user: status({ version: above }) });
         const disabled = status({ version: 2, status: 'disabled' });

@@ -239,7 +239,7 @@ export function userStoreContract(engine: SqlEngine): void {
       });
     });
 
-    describe("a status that is not 'enabled' to the byte", () => {
+    describe("a status that is not exactly 'enabled'", () => {
       const OTHERS = ['suspended', 'Disabled', 'Enabled', 'ENABLED', 'enabled ', ' enabled', '', '1'];
       const planted = async () => {
         const rows = OTHERS.map((status, index) => ({ ...row(`u${index}`), status: status as UserStatus }));
@@ -247,7 +247,7 @@ export function userStoreContract(engine: SqlEngine): void {
         return rows.map(({ sub }) => sub);
       };
 
-      test('is disabled, however it is read', async () => {
+      test('is read as disabled by every method', async () => {
         const subs = await planted();
         for (const sub of subs) expect(await users.find(sub)).toMatchObject({ sub, status: 'disabled' });
         const statuses = [...(await users.findMany(subs)).values(), ...(await collect(users.list()))].map(

@@ -51,7 +51,7 @@ function replaced(rows: AuditRow[], seq: number, row: AuditRow): AuditRow[] {
   return rows.map((other) => (other.seq === seq ? row : other));
 }
 
-/** What somebody who has the database and no key makes of a log: each row after `seq` is chained anew by SHA-256. */
+/** The log as an attacker with the database but no key rewrites it: each later row is chained again with SHA-256. */
 function rechained(rows: AuditRow[], from: number): AuditRow[] {
   const made = rows.slice(0, from - 1);
   for (const row of rows.slice(from - 1)) {
@@ -78,7 +78,7 @@ test('rows of hosts without the keyring are listed', async () => {
   ]);
 });
 
-test('rows whose master key is not on the keyring are listed, and the rows around them are checked', async () => {
+test('rows whose master key is not in the keyring are listed, and the rows around them are checked', async () => {
   const lost = { id: 'mk-lost', secret: randomBytes(32) };
   const rows = logOf(ONE, lost, lost, ONE, ONE);
 
@@ -91,41 +91,41 @@ test('rows whose master key is not on the keyring are listed, and the rows aroun
   ]);
 });
 
-describe('whoever has the database and no key', () => {
+describe('an attacker with the database but no key', () => {
   const rows = logOf(ONE, ONE, ONE, ONE, ONE);
 
-  test('changes a row: it is named', async () => {
+  test('changes a row: it is reported', async () => {
     expect(await findingsOf(replaced(rows, 3, { ...at(rows, 3), target: 'z' }))).toEqual(['changed 3']);
   });
 
-  test('changes a row and marks it unauthenticated with a hash that fits: it is named', async () => {
+  test('changes a row and marks it unauthenticated with a valid hash: it is reported', async () => {
     const row = rowAfter(at(rows, 2), null, { target: 'z' });
     expect(await findingsOf(replaced(rows, 3, row))).toEqual(['unauthenticated 3', 'changed 3']);
   });
 
-  test('changes a row under the id of a key with a hash of their own: it is named', async () => {
+  test('changes a row and invents a hash for the id of a key: it is reported', async () => {
     const forged = rowAfter(at(rows, 2), { id: ONE.id, secret: randomBytes(32) }, { target: 'z' });
     expect(await findingsOf(replaced(rows, 3, forged))).toEqual(['changed 3']);
   });
 
-  test('changes the last row and the head: it is named', async () => {
+  test('changes the last row and the head: it is reported', async () => {
     const forged = { ...at(rows, 5), target: 'z' };
     expect(await findingsOf(replaced(rows, 5, forged))).toEqual(['changed 5']);
   });
 
-  test('exchanges two rows: both are named', async () => {
+  test('swaps two rows: both are reported', async () => {
     const swapped = rows.map((row) =>
       row.seq === 2 ? { ...at(rows, 3), seq: 2 } : row.seq === 3 ? { ...at(rows, 2), seq: 3 } : row,
     );
     expect(await findingsOf(swapped)).toEqual(['changed 2-3']);
   });
 
-  test('puts a row back that the log had before it was restored and went on: it is named', async () => {
+  test('puts back a row from before the log was restored: it is reported', async () => {
     const fork = rowAfter(at(rows, 2), ONE, { target: 'before the restore' });
     expect(await findingsOf(replaced(rows, 3, fork))).toEqual(['changed 3']);
   });
 
-  test('removes rows in the middle, at the beginning, or at the end: they are named', async () => {
+  test('removes rows in the middle, at the beginning, or at the end: they are reported', async () => {
     const without = (...seqs: number[]) => rows.filter(({ seq }) => !seqs.includes(seq));
     expect(await findingsOf(without(2, 4), at(rows, 5))).toEqual(['removed 2', 'removed 4']);
     expect(await findingsOf(without(1, 2), at(rows, 5))).toEqual(['removed 1-2']);
@@ -133,7 +133,7 @@ describe('whoever has the database and no key', () => {
     expect(await findingsOf([], at(rows, 5))).toEqual(['removed 1-5']);
   });
 
-  test('removes a row and closes the gap: every row that was moved is named', async () => {
+  test('removes a row and closes the gap: every moved row is reported', async () => {
     const moved = rows
       .filter(({ seq }) => seq !== 2)
       .map((row, index, all) => ({
@@ -144,7 +144,7 @@ describe('whoever has the database and no key', () => {
     expect(await findingsOf(moved)).toEqual(['changed 2-4']);
   });
 
-  test('inserts a row before the first, or behind the head: it is named', async () => {
+  test('inserts a row before the first one or after the head: it is reported', async () => {
     const extra = rowAfter(at(rows, 5), null);
     expect(await findingsOf([...rows, extra], at(rows, 5))).toEqual(['inserted 6']);
     expect(await findingsOf([rowAfter({ seq: -1, hash: GENESIS.hash }, null), ...rows])).toEqual([
@@ -152,7 +152,7 @@ describe('whoever has the database and no key', () => {
     ]);
   });
 
-  test('inserts a row and moves the others: every row that was moved is named', async () => {
+  test('inserts a row and moves the others: every moved row is reported', async () => {
     const inserted = rowAfter(at(rows, 2), null, { target: 'z' });
     const moved = rows.slice(2).map((row) => ({ ...row, seq: row.seq + 1 }));
     expect(await findingsOf([...rows.slice(0, 2), inserted, ...moved])).toEqual([
@@ -160,12 +160,12 @@ describe('whoever has the database and no key', () => {
     ]);
   });
 
-  test('writes the log anew from a row on: from there on nothing is authenticated', async () => {
+  test('rewrites the log from one row on: these rows are unauthenticated', async () => {
     expect(await findingsOf(rechained(rows, 3))).toEqual(['unauthenticated 3-5']);
     expect(await findingsOf(rechained(rows.slice(0, 4), 3))).toEqual(['unauthenticated 3-4']);
   });
 
-  test('cuts off the end and moves the head: a head that was kept elsewhere tells', async () => {
+  test('cuts off the end and moves the head: a head saved elsewhere reveals it', async () => {
     expect(await findingsOf(rows.slice(0, 3))).toEqual([]);
     expect(await findingsOf(rows.slice(0, 3), at(rows, 5))).toEqual(['removed 4-5']);
     const other = logOf(ONE, ONE, ONE, ONE, null);
@@ -173,7 +173,7 @@ describe('whoever has the database and no key', () => {
   });
 });
 
-test('a log without its beginning is checked from the row that it begins after', async () => {
+test('a log without its beginning is checked from a given row on', async () => {
   const rows = logOf(ONE, ONE, ONE, ONE);
   const end = at(rows, 4);
 

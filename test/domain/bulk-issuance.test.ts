@@ -158,7 +158,7 @@ describe('a batch', () => {
     expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_FOREIGN_KEY', 'carol']);
   });
 
-  test('leaves no entry where the security log fails before a token is handed out', async () => {
+  test('leaves no entry if the security log fails before a token is handed out', async () => {
     const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The database is away.');
     const failingAt = (failing: number): Database => {
       let calls = 0;
@@ -207,7 +207,7 @@ describe('a batch', () => {
     await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
     expect(calls).toBe(1);
 
-    // Registered again, what had made room since would come back and push out a newer one: the entry is looked for.
+    // With a limit, the entry is only looked up: registering it again could push out a newer one.
     calls = 0;
     const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
     const [token] = tokens(await capped.issue(requests('alice')));

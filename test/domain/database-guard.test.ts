@@ -57,7 +57,7 @@ function stored(reached: DatabaseHeads): Pick<StoredMarks, 'mark' | 'keys'> {
   return { mark: authenticated(text, { prefix: 'jwt', kind: 'mark' }, KEY), keys: null };
 }
 
-test('a database that comes back from a backup is noticed within a second, though the marks stay', async () => {
+test('a restored backup is noticed within a second, although the marks stay the same', async () => {
   expect(await guard.assertCurrent()).toBe(5);
   heads = BACKUP;
   clock.advance(1);
@@ -66,7 +66,7 @@ test('a database that comes back from a backup is noticed within a second, thoug
   expect(await guard.assertCurrent()).toBe(5);
 });
 
-test('under the same marks the database is asked once a second, and by one for all', async () => {
+test('with unchanged marks, the database is read once per second, by one caller for all', async () => {
   await Promise.all([1, 2, 3].map(() => guard.assertCurrent()));
   await guard.assertCurrent();
   const once = asked;
@@ -76,7 +76,7 @@ test('under the same marks the database is asked once a second, and by one for a
   expect(redials).toBe(0);
 });
 
-test('those who are refused at once share one new dialing', async () => {
+test('callers that are refused at the same time share one reconnect', async () => {
   heads = BACKUP;
   const refused = await Promise.allSettled([1, 2, 3].map(() => guard.assertCurrent()));
   expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);

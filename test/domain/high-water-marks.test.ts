@@ -31,7 +31,7 @@ async function isAuthentic(stored: string, origin: Parameters<typeof readAuthent
 describe('a MAC', () => {
   const stored = authenticated(markText(MARK), ORIGIN, KEY);
 
-  test('holds for what was written, in its place', async () => {
+  test('verifies for the original text in its place', async () => {
     expect(await readAuthenticated(stored, ORIGIN, findKey)).toEqual({
       text: markText(MARK),
       isAuthentic: true,
@@ -46,17 +46,17 @@ describe('a MAC', () => {
     ['half of the MAC', stored.replace(/ (\S{11})\S+ /, ' $1 ')],
     ['nothing', ''],
     ['a word', 'mk-1'],
-  ])('does not hold for %s', async (_, other) => {
+  ])('does not verify for %s', async (_, other) => {
     expect(await isAuthentic(other)).toBe(false);
   });
 
-  test('does not hold under another prefix, nor for another kind', async () => {
+  test('does not verify under another prefix or for another kind', async () => {
     expect(await isAuthentic(stored, { ...ORIGIN, prefix: 'other' })).toBe(false);
     expect(await isAuthentic(stored, { ...ORIGIN, kind: 'event' })).toBe(false);
   });
 });
 
-test('a mark and an event come back as they were', () => {
+test('a mark and an event survive writing and parsing', () => {
   expect(parseMark(markText(MARK))).toEqual(MARK);
   expect(parseMark(markText({ ...MARK, lastEvent: null }))).toEqual({ ...MARK, lastEvent: null });
   const event = {
@@ -75,7 +75,7 @@ test.each([
   '[0,3,9,"ab"]',
   `[0,-1,9,"${'ab'.repeat(32)}"]`,
   `[0,3,9,"${'ab'.repeat(32)}",1]`,
-])('what is no mark is none: %s', (text) => {
+])('rejects text that is not a mark: %s', (text) => {
   expect(parseMark(text)).toBeNull();
 });
 
@@ -85,18 +85,18 @@ test.each([
   '[1,"token_revoked",5,"j",null,null,null,null,1,2]',
   '[1,"token_revoked","a","j",null,null,1.5,null,1,2]',
   '["1","token_revoked","a","j",null,null,null,null,1,2]',
-])('what is no event is none: %s', (text) => {
+])('rejects text that is not an event: %s', (text) => {
   expect(parseEvent(text)).toBeNull();
 });
 
-test('of key states only those that there are count', () => {
+test('ignores unknown key states', () => {
   expect(parseKeyStates('[["k1","active"],["k2","usable"],[3,"active"],"x"]')).toEqual([
     { kid: 'k1', state: 'active' },
   ]);
   expect(parseKeyStates('no list')).toEqual([]);
 });
 
-test('the higher of two marks has the highest of each, but where one was recovered later', () => {
+test('the higher of two marks has the higher value of each field, unless one was recovered later', () => {
   const other = { ...MARK, revision: 5, audit: { seq: 8, hash: 'cd'.repeat(32) }, lastEvent: null };
   expect(higherMark(MARK, other)).toEqual({ ...MARK, revision: 5 });
   expect(higherMark(MARK, null)).toEqual(MARK);

@@ -306,7 +306,7 @@ describe('registering', () => {
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
   });
 
-  test('leaves no entry where the security log fails before the token is handed out', async () => {
+  test('leaves no entry if the security log fails before the token is handed out', async () => {
     const failure = new Error('The database is away.');
     const { securityLog } = service.database;
     let reads = 0;

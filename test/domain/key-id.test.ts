@@ -28,7 +28,7 @@ describe('an id that another key has', () => {
   });
   afterEach(() => service.close());
 
-  /** Gives the next pair the id of key k1, as chance would. */
+  /** Gives the next pair the id of key k1, as if by chance. */
   async function collidingGenerator(): Promise<KeyPairGenerator & { calls: number }> {
     const first = await service.ports.generator.generate(2048);
     await service.db
@@ -43,7 +43,7 @@ describe('an id that another key has', () => {
     return generator;
   }
 
-  test('has a new pair made when a key is generated', async () => {
+  test('causes a new pair when a key is generated', async () => {
     const generator = await collidingGenerator();
     const input = { kid: 'k2', alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60 } as const;
     const [key] = await generateKeys({ ...service.ports, generator }, input);
@@ -53,7 +53,7 @@ describe('an id that another key has', () => {
     expect((await service.database.keys.snapshot()).keys).toHaveLength(2);
   });
 
-  test('has a new pair made when keys are rotated', async () => {
+  test('causes a new pair when keys are rotated', async () => {
     const generator = await collidingGenerator();
     const policy = {
       ...{ rotateAfterSeconds: 99, publishLeadSeconds: 9, maxTtlSeconds: 60, clockToleranceSeconds: 5 },

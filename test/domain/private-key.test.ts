@@ -464,7 +464,7 @@ describe('the primes of a key', () => {
     expect(await readPrimes(q, p)).toMatchObject({ bits: 2048 });
   });
 
-  test('as the generator of CVE-2017-15361 (ROCA) made them are refused', async () => {
+  test('from the generator of CVE-2017-15361 (ROCA) are refused', async () => {
     let [p, q] = [rocaPrime(), rocaPrime()];
     while (!areOfPair(p, q)) [p, q] = [rocaPrime(), rocaPrime()];
     expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_PRIMES');

@@ -191,7 +191,7 @@ test('an entry goes once, and only one that is there', () => {
   });
 });
 
-test('what is cached afterwards is what the directory says, and expires with the last entry', () => {
+test('afterwards the cached status matches the directory, and expires with the last entry', () => {
   always((registry) => {
     const { entries: kept, noted, expiresAt, expired, user } = carryOut(registry);
     if (kept.length === 0) return;

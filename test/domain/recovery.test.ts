@@ -73,13 +73,13 @@ function mark(recoveredAt: number, keys: Parameters<typeof keyStatesText>[0]): v
   };
 }
 
-test('what is recorded while the losses are looked for is not among them', async () => {
+test('events recorded during the search are not reported as lost', async () => {
   await record(revocation('j1'));
   whileRead = () => record(revocation('j2'));
   expect(await findLosses(ports)).toMatchObject({ isBehind: false, events: [] });
 });
 
-test('a backup from before the last recovery has lost the states of keys too', async () => {
+test('a backup from before the last recovery has also lost key states', async () => {
   mark(clock.now(), [{ kid: 'leaked', state: 'compromised' }]);
   const losses = await findLosses(ports);
   expect(losses).toMatchObject({
@@ -89,7 +89,7 @@ test('a backup from before the last recovery has lost the states of keys too', a
   expect(lostCompromises(losses)).toEqual(['leaked']);
 });
 
-test('what does not verify stays where it is until the older state is accepted', async () => {
+test('unverified events stay in Redis until the older state is accepted', async () => {
   keep({ ...revocation('j1'), id: 1 });
   keep({ ...revocation('j2'), id: 2 }, null);
   keep({ ...revocation('j3'), id: 3 }, OLD_KEY);

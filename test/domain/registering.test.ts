@@ -38,13 +38,13 @@ test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'])(
   },
 );
 
-describe('where a part of the registry does not answer', () => {
+describe('if a part of the registry does not answer', () => {
   const away = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
   const subs = ['alice', 'bob', 'carol'];
   const batch = (maxPerSubject?: number) =>
     subs.map((sub) => ({ sub, entry, now: 1, ...(maxPerSubject === undefined ? {} : { maxPerSubject }) }));
 
-  /** Does not answer for these subjects: for `lost` only the first time, and what it was told is done. */
+  /** Does not answer for these subjects. For `lost`, only the first answer is missing, and the entries are registered. */
   function partly(
     gone: readonly string[],
     lost: readonly string[] = [],
@@ -65,23 +65,23 @@ describe('where a part of the registry does not answer', () => {
     return registry as unknown as TokenRegistry & { asked: string[][] };
   }
 
-  test('the others are registered, and only what failed is tried again', async () => {
+  test('the others are registered, and only failed entries are tried again', async () => {
     const registry = partly(['bob']);
     expect(await registerMany(registry, batch())).toEqual([null, away, null]);
     expect(registry.asked).toEqual([subs, ['bob']]);
   });
 
-  test('an answer that was lost is made good by the second attempt', async () => {
+  test('a second attempt makes up for a lost answer', async () => {
     expect(await registerMany(partly([], ['bob']), batch())).toEqual([null, null, null]);
   });
 
-  test('with a cap an entry is looked for instead, and counts where it is there', async () => {
+  test('with a limit, the entry is looked up instead, and counts if it exists', async () => {
     const registry = partly(['carol'], ['bob']);
     expect(await registerMany(registry, batch(3))).toEqual([null, null, away]);
     expect(registry.asked).toEqual([subs]);
   });
 
-  test('a batch of which nothing is registered fails as a whole', async () => {
+  test('a batch without any registered entry fails as a whole', async () => {
     await expect(registerMany(partly(subs), batch())).rejects.toBe(away);
     await expect(registerMany(partly(subs), batch(3))).rejects.toBe(away);
   });

@@ -221,7 +221,7 @@ describe('users', () => {
     expect(await noted('alice')).toEqual(['enabled 3']);
   });
 
-  test('nothing is cached where the status there is right, or where there is none', async () => {
+  test('caches nothing if the cached status is right or there is none', async () => {
     await service.issueTo('alice');
     await haunt('bob', { jti: 'b' });
     await service.database.users.add({ sub: 'bob', name: null, at: service.clock.now() });
@@ -232,7 +232,7 @@ describe('users', () => {
     expect(await noted('bob')).toEqual([]);
   });
 
-  test('a status whose version is above that of the directory is overwritten', async () => {
+  test('a cached status with a version above that of the directory is overwritten', async () => {
     await service.issueTo('alice');
     const now = service.clock.now();
     const above = { status: 'disabled', version: Number.MAX_SAFE_INTEGER, until: now + 60 } as const;

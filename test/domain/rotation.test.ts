@@ -245,7 +245,7 @@ describe('with verifiers that run', () => {
     });
   });
 
-  test('a key waits for an hour or the lead at most: whoever writes to Redis can make up a verifier that loads nothing', () => {
+  test('a key waits for a faked verifier for an hour or the lead at most', () => {
     const dueAt = NOW;
     const active = { ...due, activatedAt: dueAt - POLICY.rotateAfterSeconds };
     const shortLead = { ...POLICY, publishLeadSeconds: 60 };

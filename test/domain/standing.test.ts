@@ -130,14 +130,14 @@ describe('findStanding', () => {
     expect(asked).toEqual([]);
   });
 
-  test('asks a directory whose changes are not in the log, whatever is cached', async () => {
+  test('asks a directory whose changes are not in the log, whatever the cache says', async () => {
     await register('enabled');
     await stores.database.users.setStatus('alice', 'disabled', clock.now());
     expect(await standing({ logsUserChanges: false })).toEqual({ entry, user: 'disabled', revoked: false });
     expect(asked).toEqual(['alice']);
   });
 
-  test('asks the directory where a status is cached that no change gave', async () => {
+  test('asks the directory if no change matches the cached status', async () => {
     await register('disabled');
     expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual(['alice']);
@@ -145,7 +145,7 @@ describe('findStanding', () => {
     expect(asked).toEqual(['alice']);
   });
 
-  test('overwrites a cached version that is above the one of the directory', async () => {
+  test('overwrites a cached version that is higher than the directory has', async () => {
     await register('enabled');
     const now = clock.now();
     const forged = { status: 'enabled', version: Number.MAX_SAFE_INTEGER, until: now + 55 } as const;
@@ -210,7 +210,7 @@ describe('findStanding', () => {
   });
 
   test.each(['user_disabled', 'user_enabled'] as const)(
-    'asks the directory until what is cached is what a %s says',
+    'asks the directory until the cached status matches a %s event',
     async (type) => {
       await register('enabled');
       await stores.database.users.setStatus('alice', 'disabled', clock.now());
@@ -267,7 +267,7 @@ describe('findStanding', () => {
           isAsked: proven === null,
           user: proven?.status ?? 'unknown',
         });
-        // Nothing that is cached undoes a change that the log has.
+        // No cached status undoes a change in the log.
         if (change !== null && proven !== null) {
           expect(`user_${proven.status}`).toBe(change.type);
           expect(proven.version).toBe(change.version);
@@ -308,7 +308,7 @@ describe('findStanding', () => {
 
   test('writes nothing where the registry knows already what the directory says', async () => {
     await register('enabled');
-    // Which the directory that is asked does not know of yet.
+    // The directory does not have this change yet.
     await append({ type: 'user_disabled', userVersion: 2 });
     stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
     expect(await standing()).toMatchObject({ user: 'enabled' });
@@ -336,53 +336,59 @@ describe('while the directory does not answer', () => {
     { what: 'the log has them disabled', told: null, cached: null, change: disabled, is: 'disabled' },
     { what: 'a forged status is cached', told: null, cached: forged, change: disabled, is: 'disabled' },
     {
-      what: 'they were told before the log',
+      what: 'the directory answered before the log changed',
       told: known('enabled', 1),
       cached: null,
       change: disabled,
       is: 'disabled',
     },
     {
-      what: 'they were told after the log',
+      what: 'the directory answered after the log changed',
       told: known('enabled', 3),
       cached: null,
       change: disabled,
       is: 'enabled',
     },
     {
-      what: 'another process knows better',
+      what: 'another process has a newer answer',
       told: known('enabled', 1),
       cached: known('disabled', 2),
       change: null,
       is: 'disabled',
     },
     {
-      what: 'only what is cached is known',
+      what: 'only a cached status is known',
       told: null,
       cached: known('enabled', 1),
       change: null,
       is: 'enabled',
     },
     {
-      what: 'its time is over',
+      what: 'the status expired within the grace period',
       told: known('enabled', 1, NOW - 299),
       cached: null,
       change: null,
       is: 'enabled',
     },
-    { what: 'the grace is over', told: known('enabled', 1, NOW - 300), cached: null, change: null, is: null },
     {
-      what: 'it is to hold for too long',
+      what: 'the grace period is over',
+      told: known('enabled', 1, NOW - 300),
+      cached: null,
+      change: null,
+      is: null,
+    },
+    {
+      what: 'the status is valid for too long',
       told: null,
       cached: known('enabled', 1, NOW + 66),
       change: null,
       is: null,
     },
-  ])('where $what it is $is', ({ told, cached, change, is }) => {
+  ])('is $is if $what', ({ told, cached, change, is }) => {
     expect(statusMeanwhile({ told, cached, change }, NOW, GRACE)).toBe(is);
   });
 
-  test('nothing that is cached counts of a directory whose changes are not in the log', () => {
+  test('ignores cached statuses of a directory whose changes are not in the log', () => {
     const policy = { ...GRACE, logsUserChanges: false };
     expect(statusMeanwhile({ told: null, cached: forged, change: null }, NOW, policy)).toBeNull();
     const told = known('disabled', 0);

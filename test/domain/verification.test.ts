@@ -166,7 +166,7 @@ describe('the JWS', () => {
     expect(asked.kids).toEqual(['K1']);
   });
 
-  test('under a kid that no key can have is refused without looking it up', async () => {
+  test('under a kid that no key can have is refused without a lookup', async () => {
     const kids = [
       ...['', 'k1\n', 'k1\u0000', '\u009b', '\ud800', 'x'.repeat(256), 'é'.repeat(128)],
       ...[null, 1, true, ['k1'], { kid: 'k1' }, undefined],

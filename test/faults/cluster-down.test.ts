@@ -4,7 +4,7 @@ import { startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const TIMEOUT_MS = 2000;
-/** One time-out each for opening, for masters that hang, and for reads that wait; and a machine that is busy with other tests. */
+/** One timeout each for opening, for hung masters, and for waiting reads, plus time for a busy machine. */
 const LONGEST_MS = 3 * TIMEOUT_MS + 1500;
 
 let closers: Array<() => unknown> = [];
@@ -33,7 +33,7 @@ async function pidOf(node: string): Promise<number> {
   return Number(/process_id:(\d+)/.exec(await redisCli(node, 'INFO', 'server'))?.[1]);
 }
 
-/** With its replica, so that nobody takes over. */
+/** Each master with its replica, so that no replica takes over. */
 function pairs(nodes: readonly string[], masters: readonly number[]): string[] {
   return masters.flatMap((master) => [nodes[master] as string, nodes[master + 3] as string]);
 }
@@ -48,8 +48,8 @@ describe.each([
   { what: 'all hang', masters: [0, 1, 2], signal: 'SIGSTOP' },
   { what: 'two of three hang', masters: [0, 1], signal: 'SIGSTOP' },
   { what: 'two of three are killed', masters: [0, 1], signal: 'SIGKILL' },
-] as const)('a cluster of which $what', ({ masters, signal }) => {
-  test('is given up after one time-out', async () => {
+] as const)('a cluster in which $what', ({ masters, signal }) => {
+  test('fails after one timeout', async () => {
     const { stores, kid, nodes } = await open();
     const gone = pairs(nodes, masters);
     const pids = await Promise.all(gone.map(pidOf));
@@ -72,7 +72,7 @@ describe.each([
     const compromised = await timed(stores.run('keys', 'compromise', kid, '--reason', 'leaked', '--json'));
     expect(compromised.outcome.exitCode).toBe(5);
     expect(compromised.outcome.json().complete).toBe(false);
-    // It also makes key pairs, and walks a second time for the proof.
+    // This also generates key pairs and walks the registry a second time.
     expect.soft(compromised.elapsedMs).toBeLessThan(LONGEST_MS + 3 * TIMEOUT_MS);
   }, 120_000);
 });

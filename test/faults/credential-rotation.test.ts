@@ -70,7 +70,7 @@ async function administer(...statements: string[]): Promise<void> {
   }
 }
 
-/** New passwords for both stores, in the servers and in the files; then every session that logged in with the old ones ends. */
+/** Sets new passwords for both stores, in the servers and the files, then ends every session with the old ones. */
 async function rotate(): Promise<void> {
   const [forMysql = '', forRedis = ''] = [0, 1].map(() => randomBytes(12).toString('hex'));
   await administer(`ALTER USER ${ACCOUNT} IDENTIFIED BY '${forMysql}'`);
@@ -96,13 +96,13 @@ async function endSessions(): Promise<void> {
   for (const { node } of redis.nodes) await redisCli(node, 'CLIENT', 'KILL', 'USER', ACCOUNT).catch(() => {});
 }
 
-test('a running issuer and verifier go on after the passwords of both stores were rotated', async () => {
+test('a running issuer and verifier keep working after the passwords of both stores are rotated', async () => {
   const { token } = await issuer.issue({ sub: 'alice' });
   expect((await verifier.verify(token)).active).toBe(true);
 
   for (let rotation = 0; rotation < 3; rotation++) {
     await rotate();
-    // What was under way when its session ended may fail.
+    // A request that was in progress when its session ended may fail.
     const issued = await vi.waitFor(() => issuer.issue({ sub: 'alice' }), { timeout: 15_000, interval: 100 });
     await vi.waitFor(() => verifier.verify(issued.token), { timeout: 15_000, interval: 100 });
     for (let count = 0; count < 20; count++) {

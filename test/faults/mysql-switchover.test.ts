@@ -58,7 +58,7 @@ async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
   }
 }
 
-/** All verdicts until the first of this kind. */
+/** Collects all verdicts until the first of this kind. */
 async function verdictsUntil(wanted: string, verifier: LiveVerifier, token: string): Promise<string[]> {
   const verdicts = new Set<string>();
   const deadline = Date.now() + 15_000;
@@ -70,7 +70,7 @@ async function verdictsUntil(wanted: string, verifier: LiveVerifier, token: stri
   return [...verdicts];
 }
 
-/** Registered, and its entry as Redis has it. */
+/** Issues a token, and returns it with a function that brings its entry in Redis back. */
 async function issue(sub: string) {
   const issued = await stores.json('token', 'issue', '--sub', sub, '--create-user');
   const set = keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).keysOf(sub).entries;
@@ -92,7 +92,7 @@ test('a verifier follows a switchover within seconds, though its connections sta
   proxy.switchTo(mysql.b.url);
   await mysql.switchOver();
   await stores.json('token', 'revoke', token);
-  // As where Redis lost the removal in a failover.
+  // As if Redis had lost the removal in a failover.
   await bringBack();
 
   await verdictsUntil('ERR_TOKEN_REVOKED', verifier, token);
@@ -100,7 +100,7 @@ test('a verifier follows a switchover within seconds, though its connections sta
   expect(verifier.health().database.state).toBe('up');
 });
 
-test('a write that a read-only server refuses has the next one dial, and reach the new primary', async () => {
+test('after a read-only server refuses a write, the next write connects to the new primary', async () => {
   const { database: open } = await contextOver(proxy.url);
   const database = await open();
   await Promise.all([1, 2, 3, 4].map(() => database.keys.snapshot()));
@@ -125,10 +125,10 @@ test('a verifier of a replica that follows is left alone', async () => {
   expect({ warnings, state: verifier.health().database.state }).toEqual({ warnings: [], state: 'up' });
 });
 
-test('what was changed on the new primary holds, for tokens and for issuers, and nothing unknown is refused', async () => {
+test('changes on the new primary apply to tokens and issuers, and no unknown key is refused', async () => {
   const revoked = await issue('alice');
   await mysql.replicated();
-  // Read-only from before they look: nothing but what Redis knows says that this is not the primary any more.
+  // Read-only before they first check, so only the marks in Redis show that this is no longer the primary.
   await mysql.a.query('SET GLOBAL read_only = ON');
   const verifier = await openVerifier();
   const issuer = await openStoreIssuer(await contextOver(proxy.url));

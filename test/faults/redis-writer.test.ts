@@ -5,7 +5,7 @@ import { StandingClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
 
-/** What anybody with write access to Redis, and to nothing else, can say of a user. */
+/** Versions that an attacker with write access only to Redis can forge for a user. */
 const FORGED_VERSIONS = [
   '-9007199254740991',
   '-9007199254740992',
@@ -31,7 +31,7 @@ async function open(env: Record<string, string> = {}): Promise<void> {
   await stores.json('keys', 'generate');
 }
 
-/** One that asks Redis each time, and one with a near cache. */
+/** Opens one verifier that asks Redis each time, and one with a near cache. */
 async function openVerifiers(): Promise<void> {
   for (const nearCache of [false, true]) verifiers.push(await openLiveVerifier(context, { nearCache }));
 }
@@ -42,7 +42,7 @@ afterEach(async () => {
   await stores.close();
 });
 
-/** For everybody, and until both verifiers have read the database again. */
+/** Moves every clock, and waits until both verifiers have read the database again. */
 async function advance(seconds: number): Promise<void> {
   await expect.poll(async () => (await clock.awaited()).length).toBeGreaterThanOrEqual(4);
   stores.clock.advance(seconds);
@@ -61,7 +61,7 @@ async function versionOf(sub: string): Promise<string | null | undefined> {
   return stores.redis?.client.zscore(key(sub), '!v');
 }
 
-/** Of both verifiers and the command line: the refusal code, or `active`. */
+/** Returns the verdicts of both verifiers and the CLI: the refusal code, or `active`. */
 async function verdicts(token: string): Promise<string[]> {
   const found = await Promise.all(verifiers.map((verifier) => verifier.verify(token)));
   const { active, error } = (await stores.run('token', 'verify', token, '--json')).json();
@@ -73,13 +73,13 @@ async function verdicts(token: string): Promise<string[]> {
 
 const all = (code: string) => [code, code, code];
 
-describe('whoever can write to Redis', () => {
+describe('an attacker who can write to Redis', () => {
   beforeEach(async () => {
     await open();
     await openVerifiers();
   });
 
-  test('cannot bring back a disabled user, and what they wrote is overwritten', async () => {
+  test('cannot bring back a disabled user, and the forged status is overwritten', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     expect(await verdicts(token)).toEqual(all('active'));
     await stores.json('users', 'disable', 'alice');
@@ -89,7 +89,7 @@ describe('whoever can write to Redis', () => {
       expect(await verdicts(token), version).toEqual(all('ERR_USER_DISABLED'));
       await expect.poll(() => versionOf('alice'), { message: version }).toBe('-2');
       await forge('alice', version);
-      // The log has it by now.
+      // By now, the verifiers have read the change in the log.
       await advance(2);
       expect(await verdicts(token), version).toEqual(all('ERR_USER_DISABLED'));
     }
@@ -137,7 +137,7 @@ describe('whoever can write to Redis', () => {
     expect(Number(await stores.redis?.client.zscore(key('alice'), '!s'))).toBeLessThan(0);
   });
 
-  test('can bring back a token that was only forgotten, and none that was revoked or that no key here signed', async () => {
+  test('can bring back a removed entry, but no revoked token and no token without a key here', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     const client = stores.redis?.client;
     const members = (await client?.zrange(key('alice'), '0', '-1', 'WITHSCORES')) ?? [];
@@ -168,7 +168,7 @@ describe('whoever can write to Redis', () => {
   });
 });
 
-describe('with a user table of the adopter', () => {
+describe('with an external user table', () => {
   beforeEach(async () => {
     await open({
       JWTCTL_USERS_SOURCE: 'table',

@@ -10,7 +10,7 @@ import { backUp, type DatabaseBackup } from '../support/database-backup.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
 
-// Each tells a story of many commands.
+// Each test runs many commands.
 vi.setConfig({ testTimeout: 120_000 });
 
 let stores: Stores;
@@ -62,7 +62,7 @@ async function issue(sub: string): Promise<string> {
   return (await stores.json('token', 'issue', '--sub', sub, '--create-user')).token;
 }
 
-/** Tokens of what is taken away after the backup was made, and the database as it was before. */
+/** Issues tokens, makes a backup, revokes them in several ways, and restores the backup. */
 async function comeBackFromBackup() {
   const tokens = { alice: await issue('alice'), bob: await issue('bob'), carol: await issue('carol') };
   await stores.json('cache', 'snapshot', 'entries');
@@ -92,7 +92,7 @@ function isBehind(verifier: LiveVerifier): boolean {
   return verifier.health().database.code === 'ERR_DATABASE_BEHIND';
 }
 
-test('a verifier goes by what it knew, and says so', async () => {
+test('a verifier keeps what it had read, and warns', async () => {
   const { tokens, verifier } = await comeBackFromBackup();
   await until(async () => isBehind(verifier));
   for (const token of Object.values(tokens))
@@ -101,7 +101,7 @@ test('a verifier goes by what it knew, and says so', async () => {
   expect(warnings.filter((text) => text.startsWith('MySQL lacks changes'))).toHaveLength(1);
 });
 
-test('what was revoked, and who was disabled, stays so for a verifier that has read it', async () => {
+test('a verifier that has read revocations and disabled users still refuses their tokens', async () => {
   const [alice, bob] = [await issue('alice'), await issue('bob')];
   const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
   const { client, prefix } = stores.redis as NonNullable<Stores['redis']>;
@@ -115,7 +115,7 @@ test('what was revoked, and who was disabled, stays so for a verifier that has r
   await saved.restore();
   await until(async () => isBehind(verifier));
 
-  // As a failover, a backup file, or another verifier of the older state brings them back.
+  // As a failover, a backup file, or a verifier with the older state would bring them back.
   await client.zadd(
     set,
     ...entries.flatMap((_, at) => (at % 2 === 0 ? [`${entries[at + 1]}`, `${entries[at]}`] : [])),
@@ -132,7 +132,7 @@ test('what was revoked, and who was disabled, stays so for a verifier that has r
   expect(await verdict(verifier, alice)).toBe('ERR_USER_DISABLED');
 });
 
-test('what gives access stops with a clear error, and what takes it away goes on', async () => {
+test('granting access fails with a clear error, and revoking still works', async () => {
   const { tokens, issuer } = await comeBackFromBackup();
   await expect(issuer.issue({ sub: 'carol' })).rejects.toMatchObject({
     code: 'ERR_DATABASE_BEHIND',
@@ -156,11 +156,11 @@ test('what gives access stops with a clear error, and what takes it away goes on
   }
   await stores.json('users', 'disable', 'bob');
   await stores.json('token', 'revoke', '--sub', 'carol', '--all');
-  // What was written on the older state hides nothing.
+  // Writes on the older state do not hide that changes are missing.
   expect((await stores.run('token', 'issue', '--sub', 'carol', '--json')).exitCode).toBe(3);
 });
 
-test('db recover shows what is missing, and --reapply records it again', async () => {
+test('db recover shows the missing changes, and --reapply records them again', async () => {
   const { tokens, verifier, issuer } = await comeBackFromBackup();
   const shown = await stores.run('db', 'recover', '--json');
   expect({ exitCode: shown.exitCode, report: shown.json() }).toMatchObject({
@@ -204,7 +204,7 @@ test('db recover shows what is missing, and --reapply records it again', async (
   expect(row).toEqual({ action: 'db.recover', outcome: 'reapplied' });
 });
 
-test('db recover --accept gives up what is missing, for verifiers and issuers too', async () => {
+test('db recover --accept gives up the missing changes, for verifiers and issuers too', async () => {
   const { tokens, verifier, issuer } = await comeBackFromBackup();
   await until(async () => isBehind(verifier));
   const dry = await stores.run('db', 'recover', '--accept', '--dry-run', '--json');
@@ -221,7 +221,7 @@ test('db recover --accept gives up what is missing, for verifiers and issuers to
   await until(async () => verifier.health().database.state === 'up');
 });
 
-test('a mark that somebody forged stops nobody, and is told', async () => {
+test('a forged mark blocks no command, and is reported', async () => {
   const token = await issue('alice');
   const verifier = await openVerifier();
   const marks = `${stores.redis?.prefix}:marks`;
@@ -244,14 +244,14 @@ test('a mark that somebody forged stops nobody, and is told', async () => {
   expect(stderr).toContain('do not verify under this keyring');
   await delay(1_500);
   expect(await verdict(verifier, token)).toBe('accepted');
-  // It may have been made since, as far as anybody can tell.
+  // A key with this kid may have been created since.
   const unknown = `${Buffer.from(JSON.stringify({ alg: 'RS256', kid: 'k' })).toString('base64url')}.e30.AAAA`;
   expect(await verdict(verifier, unknown)).toBe('ERR_DATABASE_STALE');
   await stores.json('token', 'revoke', token);
   expect(await verdict(verifier, token)).toMatch(/^ERR_TOKEN_(NOT_REGISTERED|REVOKED)$/);
 });
 
-test('something else in the place of the marks stops nobody, and is told', async () => {
+test('a foreign value in place of the marks blocks no command, and is reported', async () => {
   const verifier = await openVerifier();
   const marks = String(`${stores.redis?.prefix}:marks`);
   await stores.redis?.client.unlink(marks);
@@ -262,7 +262,7 @@ test('something else in the place of the marks stops nobody, and is told', async
   expect(stderr).toContain('do not verify under this keyring');
 });
 
-test('what a host without the keyring revoked is shown, and never applied', async () => {
+test('revocations from a host without the keyring are shown, but never applied', async () => {
   const token = await issue('alice');
   const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
   const { JWTCTL_MASTER_KEY_FILE: _, ...env } = stores.env;
@@ -278,7 +278,7 @@ test('what a host without the keyring revoked is shown, and never applied', asyn
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
 });
 
-test('the embedded store says that its backup takes the registry along', async () => {
+test('the embedded store has nothing to recover', async () => {
   const shell = cli({});
   await shell.json('keys', 'generate');
   const { exitCode, stdout, stderr } = await shell.run('db', 'recover');

@@ -84,7 +84,7 @@ describe('a table that is drawn in parts', () => {
     expect(lines.slice(FIRST_PART)).toEqual(lines.slice(0, FIRST_PART));
   });
 
-  test('keeps its columns, which grow with the cells of a later part', () => {
+  test('keeps its columns, and widens them for a later part', () => {
     const draw = tableInParts(columns, { color: false, width: null });
     expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
     expect(draw([row('alice'), row('alice-and-bob')])).toBe(
@@ -92,14 +92,14 @@ describe('a table that is drawn in parts', () => {
     );
   });
 
-  test('fits a terminal with whatever comes later, and shows the same columns', () => {
+  test('fits the terminal and shows the same columns, whatever the later rows', () => {
     const draw = tableInParts(columns, { color: false, width: 24 });
     expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
     expect(draw([row('a-very-long-subject')])).toBe('a-ve…ect      1  enabled');
     expect(draw([row('alice', '123456789')])).toBe('alice     12…89  enabled');
   });
 
-  test('shows everything where there is no terminal', () => {
+  test('shows everything without a terminal', () => {
     const sub = 'x'.repeat(300);
     expect(drawTable(columns, [row(sub)], { color: false, width: null })).toContain(`${sub}      1  enabled`);
   });

@@ -139,7 +139,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
       };
     }
 
-    test('are limited to 10 a minute for each address; from then on none is looked at', async () => {
+    test('are limited to 10 per minute and address; further ones are not checked', async () => {
       const ask = await trying();
       for (let count = 0; count < 10; count++) expect((await ask(wrong(count))).status).toBe(401);
       const limited = { status: 429, retryAfter: '60', body: '{"error":"too_many_attempts"}' };
@@ -155,14 +155,14 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
       expect((await ask(wrong(12))).status).toBe(401);
     });
 
-    test('of an IPv6 address count for all addresses with the same first 64 bits', async () => {
+    test('from an IPv6 address count for all addresses with the same first 64 bits', async () => {
       const ask = await trying();
       for (let count = 0; count < 10; count++) await ask(wrong(count), `2001:db8::${count}`);
       expect((await ask(wrong(10), '2001:db8:0:0:ffff::1')).status).toBe(429);
       expect((await ask(wrong(10), '2001:db8:0:1::1')).status).toBe(401);
     });
 
-    test('that are the same again count once, and a request without any does not count', async () => {
+    test('count once if repeated, and a request without credentials does not count', async () => {
       const ask = await trying();
       for (let count = 0; count < 30; count++) {
         expect((await ask(wrong(0))).status).toBe(401);

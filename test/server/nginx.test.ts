@@ -59,7 +59,7 @@ afterAll(async () => {
   await stores?.close();
 });
 
-/** The sample, for the ports of this run; with `instances`, for two of them in place of one twice. */
+/** The sample with the ports of this run; with `instances`, two different ones instead of the same one twice. */
 function sampleFor(port: number, instances: [Served, Served] = [served, served]): string {
   const [first, other] = instances;
   const ports: Array<[string, string]> = [
@@ -82,7 +82,7 @@ async function startApp(): Promise<Server> {
   const server = createServer((req, res) => {
     req.resume();
     const { 'x-auth-subject': sub, 'x-auth-jti': jti } = req.headers;
-    // As WSGI and CGI (RFC 3875 §4.1.18) name what it was told.
+    // Header names as WSGI and CGI (RFC 3875 §4.1.18) see them.
     const variables = Object.keys(req.headers).map((name) => name.toUpperCase().replaceAll('-', '_'));
     const told = variables.filter((name) => /^X.AUTH/.test(name)).sort();
     res.end(JSON.stringify({ method: req.method, url: req.url, sub, jti, told }));
@@ -103,7 +103,7 @@ test('nginx lets a token pass that holds, and says who it is, whatever the clien
   const { token, jti } = await issue();
   for (const headers of [
     { ...bearer(token), 'x-auth-subject': 'mallory' },
-    // A back end by WSGI or CGI takes each of them for the same.
+    // To a WSGI or CGI back end, all of these are the same header.
     ...['X_Auth_Subject', 'X-Auth_Subject', 'x_auth-subject', 'X.Auth.Subject', 'X_AUTH_JTI'].map((name) => ({
       ...bearer(token),
       [name]: 'mallory',
@@ -154,7 +154,7 @@ function refused(phrase: string) {
   };
 }
 
-/** Requests by several clients, one after the other each, while `work` lasts and until `least` were answered; by status. */
+/** Sends requests from several clients during `work` and until `least` are answered. Returns the counts by status. */
 async function answersWhile(
   port: number,
   headers: Record<string, string>,
@@ -201,7 +201,7 @@ test('a rolling restart of two instances loses no request', async () => {
   expect(Object.keys(answers)).toEqual(['200']);
 }, 120_000);
 
-test('a worker that is killed loses no request, whatever it was doing', async () => {
+test('killing a worker loses no request', async () => {
   const { token } = await issue();
   const listening = () => served.lines().filter(({ msg }) => msg === 'listening');
   const answers = await answersWhile(front, bearer(token), async () => {
@@ -214,7 +214,7 @@ test('a worker that is killed loses no request, whatever it was doing', async ()
   expect(Object.keys(answers)).toEqual(['200']);
 }, 60_000);
 
-test('invented kids at 400 a second take no connection from anybody else', async () => {
+test('made-up kids at 400 per second take no connections from other clients', async () => {
   const { token } = await issue();
   const [, payload, signature] = token.split('.');
   const header = (kid: string) => Buffer.from(JSON.stringify({ alg: 'RS256', kid })).toString('base64url');
@@ -228,15 +228,15 @@ test('invented kids at 400 a second take no connection from anybody else', async
   };
   const flood = async () => {
     for (let tick = 0; tick < 60; tick++) {
-      // On a host that cannot keep up nginx would run out of connections by itself.
+      // On a slow host, nginx would run out of connections anyway.
       for (let count = 0; count < 20 && waiting < 200; count++) void send(`invented-${tick}-${count}`);
-      // The pace of the load, and no wait for anything.
+      // Paces the load; does not wait for any event.
       await delay(50);
     }
     await vi.waitFor(() => expect(waiting).toBe(0), { timeout: 30_000, interval: 50 });
   };
   expect(Object.keys(await answersWhile(front, bearer(token), flood))).toEqual(['200']);
-  // Those that waited for the keys to be read are refused; the others are told at once to come again.
+  // Requests that waited for the keys are refused; the others get 503 at once.
   expect([...answers].sort()).toEqual([401, 503]);
 }, 60_000);
 

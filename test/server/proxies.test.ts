@@ -3,14 +3,14 @@ import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 
-/** What `jwtctl serve` tells the back end by. */
+/** The headers from `jwtctl serve` to the back end. */
 const HEADERS = ['X-Auth-Subject', 'X-Auth-Jti'];
 
 function sample(name: string) {
   return parse(readFileSync(fileURLToPath(new URL(`../../docs/proxies/${name}`, import.meta.url)), 'utf8'));
 }
 
-/** All other names that WSGI and CGI (RFC 3875 §4.1.18) call by the same variable. */
+/** All other names that WSGI and CGI (RFC 3875 §4.1.18) map to the same variable. */
 function lookalikes(header: string): string[] {
   const [first = '', ...rest] = header.split('-');
   const names = rest.reduce(
@@ -20,7 +20,7 @@ function lookalikes(header: string): string[] {
   return names.filter((name) => name !== header);
 }
 
-test('Envoy drops whatever header has an underscore in its name', () => {
+test('Envoy drops every header with an underscore in its name', () => {
   const { listeners } = sample('envoy.yaml').static_resources;
   for (const { filter_chains } of listeners) {
     for (const { filters } of filter_chains) {
@@ -32,7 +32,7 @@ test('Envoy drops whatever header has an underscore in its name', () => {
   }
 });
 
-test('Traefik drops every name that a back end may take for one of these headers, on every route', () => {
+test('on every route, Traefik drops every name that a back end may confuse with these headers', () => {
   const { middlewares, routers } = sample('traefik.yaml').http;
   const stripped = middlewares['strip-lookalikes'].headers.customRequestHeaders;
   expect(middlewares.jwtctl.forwardAuth.authResponseHeaders).toEqual(HEADERS);

@@ -125,7 +125,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await status({ cookie: `xsession=${token}` })).toBe(401);
     expect(await status({ cookie: 'session=' })).toBe(401);
     expect(await status({ cookie: `theme=dark; \t session \t=\t${token} ` })).toBe(200);
-    // For a browser these are other names, without the protection that the prefix __Host- gives.
+    // For a browser, these are different names, without the protection of the prefix __Host-.
     for (const space of ['\u00a0', '\u0085', '\u000b', '\u000c', '\ufeff', '\u2003', '\u3000']) {
       expect(await status({ cookie: `${space}session=${token}` })).toBe(401);
       expect(await status({ cookie: `session${space}=${token}` })).toBe(401);

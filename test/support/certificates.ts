@@ -19,7 +19,7 @@ const PROGRAM = 'openssl';
 const DAY_MS = 86_400_000;
 const NEW_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
 
-/** A CA of its own, whose certificates may have any names and any time of validity. */
+/** Creates a CA that can issue certificates with any names and validity period. */
 export function makeCertificateAuthority(name: string): CertificateAuthority {
   const folder = temporaryFolder();
   const at = (file: string) => join(folder, file);
@@ -76,13 +76,13 @@ default_md = sha256\npolicy = any\n[any]\ncommonName = supplied\n`,
   return { file: at('ca.pem'), issue };
 }
 
-/** Puts one certificate in the place of another, where a server reads it. */
+/** Replaces the certificate that a server reads. */
 export function replaceCertificate(target: CertificateFiles, source: CertificateFiles): void {
   writeFileSync(target.cert, readFileSync(source.cert));
   writeFileSync(target.key, readFileSync(source.key));
 }
 
-/** Of GeneralizedTime: `20261129120000Z`. */
+/** Formats a time as ASN.1 GeneralizedTime: `20261129120000Z`. */
 function asn1(date: Date): string {
   return `${date.toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`;
 }

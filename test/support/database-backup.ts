@@ -2,9 +2,9 @@ import { createConnection } from 'mysql2/promise';
 
 const TABLES = ['keystore', 'keystore_revision', 'users', 'security_log', 'audit_log', 'audit_head'];
 
-/** A backup of all that jwtctl keeps in MySQL. */
+/** A backup of all of jwtctl's data in MySQL. */
 export interface DatabaseBackup {
-  /** The database is as it was when the backup was made, but for ids that its tables give. */
+  /** Restores the database to the time of the backup, except for its auto-increment counters. */
   restore(): Promise<void>;
 }
 
@@ -14,7 +14,7 @@ export async function backUp(url: string): Promise<DatabaseBackup> {
   const saved = new Map<string, Array<Record<string, unknown>>>();
   for (const table of TABLES) {
     const [rows] = await connection.query(`SELECT * FROM ${table}`);
-    // Computed by the server.
+    // The server computes this column.
     saved.set(
       table,
       (rows as Array<Record<string, unknown>>).map(({ active_marker: _, ...row }) => row),

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** Another address at which a server is reached: passes on all that comes, both ways. */
+/** Opens another address for a server, and forwards all data both ways. */
 export async function openDoor(
   address: string,
   target: { host: string; port: number },

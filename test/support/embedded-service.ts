@@ -103,7 +103,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   };
 }
 
-/** The embedded store has none. */
+/** The embedded store has no marks. */
 export const NO_MARKS = { assertCurrent: async () => 0 };
 
 let keyPair: ReturnType<KeyPairGenerator['generate']> | undefined;

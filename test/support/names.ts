@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import { vi } from 'vitest';
 
-/** Has every name that ends so resolve to one address; there is no name server for a test. */
+/** Makes every name with this ending resolve to one address, because tests have no name server. */
 export function resolveNames(end: string, address: string): () => void {
   const lookup = dns.lookup as unknown as (...words: unknown[]) => void;
   const spy = vi

@@ -5,11 +5,11 @@ import { BIN } from './spawned.js';
 
 const SCRIPT = fileURLToPath(new URL('pseudo-terminal.py', import.meta.url));
 
-/** Once the terminal shows `waitFor`, beyond what earlier steps waited for, something is typed or a signal is sent. */
+/** Once the terminal shows `waitFor` after the text of earlier steps, types text or sends a signal. */
 export type Step = { waitFor: string } & ({ type: string } | { signal: number });
 
 export interface TerminalResult {
-  /** -1 where a signal ended the process. */
+  /** -1 if a signal ended the process. */
   exitCode: number;
   signal: string | null;
   /** Everything the terminal showed: standard output and standard error. */

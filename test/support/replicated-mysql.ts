@@ -4,9 +4,9 @@ import { startMysql } from './servers.js';
 
 /** One server of a pair. */
 export interface PairedMysql {
-  /** With the database, for an account that `read_only` binds. */
+  /** Includes the database, for an account to which `read_only` applies. */
   url: string;
-  /** Everything is allowed here. */
+  /** Runs a statement with all privileges. */
   query(sql: string): Promise<Array<Record<string, unknown>>>;
 }
 
@@ -14,15 +14,15 @@ export interface PairedMysql {
 export interface ReplicatedMysql {
   a: PairedMysql;
   b: PairedMysql;
-  /** Resolves once B has all that A has. */
+  /** Resolves once B has all changes of A. */
   replicated(): Promise<void>;
-  /** A takes no writes from now on, B follows no more and takes them. */
+  /** Makes A read-only, and makes B stop replicating and accept writes. */
   switchOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
 const PASSWORD = 'app-password';
-/** MariaDB has them without being asked, and passes over what it does not know. */
+/** MariaDB always uses GTIDs, and ignores these unknown options. */
 const GTIDS = ['--loose-gtid-mode=ON', '--loose-enforce-gtid-consistency=ON'];
 
 /** B follows A, and is read-only. */
@@ -83,7 +83,7 @@ interface Dialect {
   start: string;
   stop: string;
   status: string;
-  /** What a server has committed or applied. */
+  /** Selects the position that a server has committed or applied. */
   position: string;
 }
 

@@ -1,7 +1,7 @@
 import { checkPrimeSync, randomInt } from 'node:crypto';
 
 /**
- * A prime of 1024 bits as the faulty generator of CVE-2017-15361 made it: k·M + (65537^a mod M), M the product of the first
+ * Returns a 1024-bit prime like those of the faulty generator of CVE-2017-15361: k·M + (65537^a mod M), M the product of the first
  * 126 primes.
  */
 export function rocaPrime(): bigint {

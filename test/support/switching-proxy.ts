@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A proxy before a primary and its successor. Open connections stay where they lead. */
+/** A proxy in front of a primary and its successor. Open connections stay with their server. */
 export interface SwitchingProxy {
-  /** The address that was given, through the proxy. */
+  /** The given URL, with the address of the proxy. */
   url: string;
   /** New connections lead to this server. */
   switchTo(url: string): void;
-  /** How many connections were opened so far. */
+  /** Returns how many connections were opened. */
   opened(): number;
   stop(): Promise<void>;
 }

@@ -16,7 +16,7 @@ const jwk = publicJwk(pair.publicKey);
 const token = await signJws(pair, HEADER, CLAIMS);
 const expired = await signJws(pair, HEADER, EXPIRED);
 
-/** Values that a program in JavaScript may hand on by mistake, and that no check may take for a yes. */
+/** Values that a JavaScript program may pass by mistake, and that no check may accept. */
 const HOSTILE: unknown[] = [
   ...[undefined, null, true, false, 0, -0, 1, -1, 0.5, Number.NaN, Number.POSITIVE_INFINITY, 1e300, 10n],
   ...['', ' ', '0', '5', 'null', 'enabled ', 'Enabled', 'ENABLED', 'active', 'true', 'x'],
@@ -40,7 +40,7 @@ interface Parts {
   now?: unknown;
 }
 
-/** Whether a part was given at all: `undefined` is a value like any other. */
+/** Checks for the member itself, because `undefined` is a value like any other. */
 const or = (parts: Parts, name: keyof Parts, otherwise: unknown) => (name in parts ? parts[name] : otherwise);
 
 function optionsWith(parts: Parts = {}) {
@@ -76,7 +76,7 @@ async function outcomeOf(parts: Parts, candidate = token): Promise<string> {
 
 const show = (value: unknown) => (typeof value === 'object' ? JSON.stringify(value) : String(value));
 
-test('accepts the token that every test here starts from', async () => {
+test('accepts the unmodified token', async () => {
   expect(await outcomeOf({})).toBe('active');
 });
 
@@ -90,7 +90,7 @@ describe('the options', () => {
     }
   });
 
-  test.each(['issuer', 'audience'])('refuses to start unless policy.%s is a text', (name) => {
+  test.each(['issuer', 'audience'])('refuses to start unless policy.%s is a string', (name) => {
     for (const value of HOSTILE) {
       const policy = { ...optionsWith().policy, [name]: value };
       if (typeof value === 'string' && value !== '')
@@ -107,7 +107,7 @@ describe('the options', () => {
     }
   });
 
-  test('takes 5 s for a clock tolerance that is not given', async () => {
+  test('uses a clock tolerance of 5 s by default', async () => {
     const policy = { clockToleranceSeconds: undefined };
     expect(await outcomeOf({ policy }, expired)).toBe('ERR_TOKEN_EXPIRED');
     expect(await outcomeOf({ policy, now: CLAIMS.exp + 4 })).toBe('active');
@@ -118,7 +118,7 @@ describe('the options', () => {
     for (const value of HOSTILE) expect(() => create(value), show(value)).toThrow(JwtctlError);
   });
 
-  test('refuses to start with a now that is not a function, and takes the clock of the host without one', async () => {
+  test('refuses a now that is not a function, and uses the host clock by default', async () => {
     for (const value of HOSTILE.filter((one) => one !== undefined && typeof one !== 'function')) {
       expect(() => create({ ...optionsWith(), now: value }), show(value)).toThrow(JwtctlError);
     }
@@ -126,7 +126,7 @@ describe('the options', () => {
     expect(await verify(token)).toMatchObject({ error: { code: 'ERR_TOKEN_EXPIRED' } });
   });
 
-  test('keeps the policy that it was given', async () => {
+  test('keeps the given policy if the caller changes it later', async () => {
     const options = optionsWith();
     const { verify } = create(options);
     options.policy.clockToleranceSeconds = Number.NaN;
@@ -137,7 +137,7 @@ describe('the options', () => {
 });
 
 describe('the time', () => {
-  test('never comes from anything but an integer', async () => {
+  test('must be an integer', async () => {
     for (const value of HOSTILE) {
       const expected = [0, 1].includes(value as number) ? 'ERR_TOKEN_NOT_YET_VALID' : 'ERR_CALLBACK_INVALID';
       expect(await outcomeOf({ now: value }), show(value)).toBe(expected);
@@ -173,7 +173,7 @@ describe('the status', () => {
     }
   });
 
-  test('is an error of findStatus where it is no object at all', async () => {
+  test('is an error of findStatus if it is not an object', async () => {
     for (const status of HOSTILE) {
       const outcome = await outcomeOf({ status });
       expect(outcome, show(status)).not.toBe('active');
@@ -183,7 +183,7 @@ describe('the status', () => {
 });
 
 describe('the key', () => {
-  test('is unknown where findKey answers null or undefined, and refused where it answers anything but a key', async () => {
+  test('is unknown if findKey returns null or undefined, and refused if it returns anything but a key', async () => {
     for (const key of [null, undefined]) expect(await outcomeOf({ key })).toBe('ERR_KEY_UNKNOWN');
     for (const key of HOSTILE.filter((one) => one != null)) {
       expect(await outcomeOf({ key }), show(key)).toMatch(/^ERR_KEY_/);
@@ -193,7 +193,7 @@ describe('the key', () => {
   test.each(['kid', 'alg', 'state', 'jwk'])('is refused with any other value as its %s', async (member) => {
     for (const value of HOSTILE) {
       const key = { kid: 'k1', alg: 'RS256', state: 'active', jwk, [member]: value };
-      // The state 'active' is one of those that hold.
+      // The state 'active' is valid.
       if (member === 'state' && value === 'active') continue;
       expect(await outcomeOf({ key }), show(value)).toMatch(/^ERR_(KEY|ALG)_/);
     }
@@ -202,7 +202,7 @@ describe('the key', () => {
   test.each(['kty', 'n', 'e'])('is refused with any other value as the %s of its JWK', async (member) => {
     for (const value of HOSTILE) {
       const outcome = await outcomeOf({ jwk: { ...jwk, [member]: value } });
-      // A text may be base64url of an exponent that is odd and large enough: of another key.
+      // A string may be valid base64url of an odd and large enough exponent, of a different key.
       const isExponent = member === 'e' && typeof value === 'string';
       expect(outcome, show(value)).toMatch(
         isExponent ? /^ERR_(KEY_NOT_TRUSTED|SIGNATURE_INVALID)$/ : /^ERR_KEY_NOT_TRUSTED$/,
@@ -232,18 +232,18 @@ describe('the key', () => {
     expect(await outcomeOf({ jwk: stated })).toBe('active');
   });
 
-  test('of another kid than the one asked for is refused', async () => {
+  test('with a different kid than requested is refused', async () => {
     const key = { kid: 'k2', alg: 'RS256', state: 'active', jwk };
     expect(await outcomeOf({ key })).toBe('ERR_KEY_UNKNOWN');
   });
 
-  test.each([512, 1024, 2047])('of %i bits is refused though its signature is right', async (bits) => {
+  test.each([512, 1024, 2047])('of %i bits is refused although its signature is right', async (bits) => {
     const weak = rsaPair(bits);
     const signed = await signJws(weak, HEADER, CLAIMS);
     expect(await outcomeOf({ jwk: publicJwk(weak.publicKey) }, signed)).toBe('ERR_KEY_NOT_TRUSTED');
   });
 
-  test('with the exponent 1 is refused: anyone can make its signatures', async () => {
+  test('with the exponent 1 is refused, because anyone can forge its signatures', async () => {
     const signingInput = `${encodePart(HEADER)}.${encodePart(CLAIMS)}`;
     const digestInfo = Buffer.from('3031300d060960864801650304020105000420', 'hex');
     const tail = Buffer.concat([digestInfo, createHash('sha256').update(signingInput).digest()]);
@@ -265,7 +265,7 @@ describe('the key', () => {
     expect(await outcomeOf({ jwk: publicJwk(weak.publicKey) }, signed)).toBe('ERR_KEY_NOT_TRUSTED');
   });
 
-  test('with an even exponent, an even modulus, or one that is enormous is refused', () => {
+  test('with an even exponent or an even or huge modulus is refused', () => {
     const n = 2n ** 2047n + 1n;
     expect(rsaKeyFault(n, 65_537n)).toBeNull();
     expect(rsaKeyFault(n, 65_538n)).toMatch(/exponent/);
@@ -283,7 +283,7 @@ describe('the key', () => {
     }
   });
 
-  test('that was replaced on the same object no longer accepts what the old one signed', async () => {
+  test('that was replaced on the same object no longer accepts tokens of the old one', async () => {
     const key = { kid: 'k1', alg: 'RS256', state: 'active', jwk: { ...jwk } };
     const { verify } = create({ ...optionsWith(), findKey: () => key });
     expect(await verify(token)).toMatchObject({ active: true });
@@ -298,7 +298,7 @@ describe('the key', () => {
 
 describe('the kid', () => {
   const ANY = ['a b', '../k1', '_k1', '-k1', 'ключ', '{k1}', "k1' or 1=1", 'k'.repeat(255), 'urn:x:y#1'];
-  test.each(ANY)('may be any that a key elsewhere has: %s', async (kid) => {
+  test.each(ANY)('may be any kid of an external key: %s', async (kid) => {
     const asked: string[] = [];
     const options = optionsWith();
     const findKey = (wanted: string) => {
@@ -312,11 +312,11 @@ describe('the kid', () => {
 });
 
 describe('CVE-2017-15361 (ROCA)', () => {
-  test('a modulus of two primes as the faulty generator made them is refused', () => {
+  test('a modulus of two primes from the faulty generator is refused', () => {
     expect(rsaKeyFault(rocaPrime() * rocaPrime(), 65_537n)).toMatch(/ROCA/);
   });
 
-  test('no other modulus is taken for one', () => {
+  test('no other modulus is refused', () => {
     for (let count = 0; count < 5; count++)
       expect(rsaKeyFault(modulusOf(rsaPair().publicKey), 65_537n)).toBeNull();
     // A product of a faulty prime and a good one has no fingerprint.

@@ -155,7 +155,7 @@ describe('the object of a key', () => {
   });
 });
 
-test('a key that was made anew under the same id and kid is another one', async () => {
+test('a new key under the same id and kid is a different key', async () => {
   const before = await keySet.find('k1');
   const { publicKey } = rsaPair();
   const other = publicKey.export({ type: 'spki', format: 'pem' }).toString();
@@ -274,12 +274,12 @@ describe('that somebody else keeps up to date', () => {
   });
 });
 
-test('16 tokens wait for a kid that is not known, and the others are refused at once', async () => {
+test('16 tokens wait for an unknown kid, and the others are refused at once', async () => {
   await keySet.find('k1');
   const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
   for (const refused of finding.slice(16))
     await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
-  // A known key is found all the while, and the next unknown one has its turn after the read.
+  // Known keys are found at any time, and the next unknown kid waits after the read.
   expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   stored = [...stored, key('k2')];
   await clock.awaited();
@@ -289,7 +289,7 @@ test('16 tokens wait for a kid that is not known, and the others are refused at 
   expect(reads).toBe(2);
 });
 
-test('16 tokens wait for a key store that hangs, and the others are refused at once', async () => {
+test('16 tokens wait for a hung key store, and the others are refused at once', async () => {
   await keySet.find('k1');
   clock.advance(1);
   const { release } = holdReads();
@@ -300,7 +300,7 @@ test('16 tokens wait for a key store that hangs, and the others are refused at o
   await Promise.allSettled(finding);
 });
 
-test('no more than 10,000 wait for keys that have grown old', async () => {
+test('at most 10,000 tokens wait while the keys are outdated', async () => {
   const { release } = holdReads();
   const finding = Array.from({ length: 10_001 }, () => keySet.find('k1'));
   await expect(finding.at(-1)).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
@@ -342,7 +342,7 @@ test('peek asks nobody, and refresh reads at once', async () => {
   expect(reads).toBe(2);
 });
 
-describe('a key store that came back from a backup', () => {
+describe('a key store restored from a backup', () => {
   async function read(keys: SigningKey[], at: { revision: number; recoveredAt?: number }) {
     stored = keys;
     revision = at.revision;
@@ -351,14 +351,14 @@ describe('a key store that came back from a backup', () => {
     return Object.fromEntries(['k1', 'k2'].map((kid) => [kid, keySet.peek(kid)?.state]));
   }
 
-  test('gives no key back that was compromised, and takes none away', async () => {
+  test('does not restore a compromised key, and drops none', async () => {
     await read([key('k1', { state: 'compromised' }), key('k2')], { revision: 7 });
     expect(keySet.isBehind).toBe(false);
     expect(await read([key('k1')], { revision: 5 })).toEqual({ k1: 'compromised', k2: 'active' });
     expect([keySet.isBehind, keySet.revision]).toEqual([true, 7]);
   });
 
-  test('is noticed by a key that is compromised no more, whatever the revision says', async () => {
+  test('is noticed by a key that is no longer compromised, whatever the revision', async () => {
     await read([key('k1', { state: 'compromised' })], { revision: 7 });
     expect(await read([key('k1')], { revision: 8 })).toMatchObject({ k1: 'compromised' });
     expect(keySet.isBehind).toBe(true);

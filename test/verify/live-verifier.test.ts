@@ -136,7 +136,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');
   });
 
-  test('a key that was made anew under the same id and kid no longer accepts what the old one signed', async () => {
+  test('a new key under the same id and kid does not accept tokens of the old one', async () => {
     const verifier = await open();
     const { token, kid } = await issue('alice');
     expect(await verdict(verifier, token)).toBe('active');
@@ -309,7 +309,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     });
   });
 
-  test('20,000 tokens with invented kids ask the key store a handful of times', async () => {
+  test('20,000 tokens with made-up kids cause only a few reads of the key store', async () => {
     let reads = 0;
     const verifier = await open({}, (context) =>
       intercepted(context, (name) => {
@@ -328,7 +328,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
       codes.set(code, (codes.get(code) ?? 0) + 1);
     });
     expect(await verdict(verifier, token)).toBe('active');
-    // All but the few that wait have been refused, though no time has passed.
+    // All but the few waiting ones are refused, although no time has passed.
     await expect.poll(() => codes.get('ERR_KEYS_BUSY'), { timeout: 20_000 }).toBe(20_000 - 16);
     await advance(1);
     await Promise.all(asked);

@@ -39,7 +39,7 @@ async function openVerifier(nearCache: boolean, env: Record<string, string> = {}
   closers.push(() => verifier.close());
 }
 
-/** Second by second, as a verifier lives them. */
+/** Moves the clock second by second, as a verifier experiences it. */
 async function pass(seconds: number): Promise<void> {
   for (let second = 0; second < seconds; second++) {
     await clock.awaited();
@@ -71,7 +71,7 @@ async function stopped(node: string): Promise<{ resume(): void }> {
 }
 
 describe.each([{ nearCache: false }, { nearCache: true }])('a verifier, %o', ({ nearCache }) => {
-  test('stays ready without requests where Redis refuses writes and answers reads', async () => {
+  test('stays ready without requests while Redis refuses writes and answers reads', async () => {
     const server = await startRedis();
     closers.push(server.stop);
     const { node } = server;
@@ -90,7 +90,7 @@ describe.each([{ nearCache: false }, { nearCache: true }])('a verifier, %o', ({ 
     expect(await verdict(token)).toBe('active');
   });
 
-  test('stays ready, and is heard of, where the memory of Redis is full', async () => {
+  test('stays ready and keeps reporting while the memory of Redis is full', async () => {
     const server = await startRedis();
     closers.push(server.stop);
     const { node } = server;
@@ -124,7 +124,7 @@ describe('a verifier over a Redis Cluster', () => {
 
   const stateOf = (node: string) => verifier.health().masters.find((master) => master.node === node)?.code;
 
-  test('is ready while some master answers, says which does not, and logs each change once', async () => {
+  test('is ready while some master answers, names the one that does not, and logs each change once', async () => {
     await openCluster();
     expect(
       verifier

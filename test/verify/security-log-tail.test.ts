@@ -222,7 +222,7 @@ test('a log that cannot be read leaves what is known, and no read is counted', a
   expect(isRevoked(1)).toBe(true);
 });
 
-describe('a log that lacks what was read of it', () => {
+describe('a log that lacks known events', () => {
   test.each([
     { what: 'its last event', lost: [2] },
     { what: 'every event', lost: [1, 2] },
@@ -238,7 +238,7 @@ describe('a log that lacks what was read of it', () => {
     expect(tail.isBehind).toBe(true);
   });
 
-  test('is noticed by a read that reads everything anew, too', async () => {
+  test('is also noticed by a full reload', async () => {
     commit(1);
     await tail.read();
     rows = [];
@@ -276,7 +276,7 @@ describe('a log that lacks what was read of it', () => {
     expect([isRevoked(1), isRevoked(2)]).toEqual([true, false]);
   });
 
-  test('forgets nothing while it is told to keep all', async () => {
+  test('forgets nothing while keepAll is set', async () => {
     commit(1);
     commit(2);
     await tail.read();
@@ -289,7 +289,7 @@ describe('a log that lacks what was read of it', () => {
     expect(isRevoked(1)).toBe(false);
   });
 
-  test('adds what comes since, and is gone by again once it starts anew', async () => {
+  test('adds new events, and is trusted again after startAnew', async () => {
     commit(1);
     commit(2);
     await tail.read();

@@ -27,14 +27,14 @@ async function becomes(state: VerifierHealth['database']['state'], code: string 
   return changes.map(({ text }) => text);
 }
 
-test('tells once that the database stops answering, and that it answers again', async () => {
+test('reports once that the database stops answering, and once that it answers again', async () => {
   const [away] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
   expect(away).toContain('does not answer');
   expect(await becomes('degraded', 'ERR_MYSQL_UNREACHABLE')).toEqual([]);
   expect(await becomes('up', null)).toEqual(['The database answers again.']);
 });
 
-test('does not say of a database that lacks changes that it does not answer', async () => {
+test('does not report a database that lacks changes as not answering', async () => {
   expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual([]);
   const [away] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
   expect(away).toContain('does not answer');

@@ -79,7 +79,7 @@ test.each([
   expect(notes).toHaveLength(1);
 });
 
-test('asks again where the registry has a higher version, and replaces one that is above the answer', async () => {
+test('asks again if the registry has a higher version, and replaces one that is still higher', async () => {
   const above = { status: 'enabled', version: 99, until: NOW + 60 } as const;
   const replaced: unknown[] = [];
   states = new UserStates({
@@ -87,7 +87,7 @@ test('asks again where the registry has a higher version, and replaces one that 
     registry: {
       setUserStatus: async (_sub, user, _now, replaces = null) => {
         replaced.push([user.status, user.version, replaces]);
-        // Meanwhile the user is disabled.
+        // The user is disabled in between.
         put('alice', { status: 'disabled', version: 2 });
         return replaces === above.version ? null : above.version;
       },
@@ -103,7 +103,7 @@ test('asks again where the registry has a higher version, and replaces one that 
   ]);
 });
 
-test('remembers what the directory said, of the users who were asked for last', async () => {
+test('remembers the answers for the most recently used users', async () => {
   await states.find('alice', null, NOW);
   expect(states.told('alice')).toEqual({ status: 'enabled', version: 1, until: NOW + 60 });
   for (let index = 0; index < 1_000; index++) {
@@ -118,7 +118,7 @@ test('remembers what the directory said, of the users who were asked for last', 
   expect(states.told('user-999')).toBeNull();
 });
 
-test('caches what the registry does not say already, or not for long enough', async () => {
+test('caches a status that is missing, different, or expired in the registry', async () => {
   const noted: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
   await states.find('alice', noted, NOW);
   expect(notes).toEqual([]);
