@@ -20,7 +20,7 @@ const MAX_CERTIFICATE_BYTES = 1_048_576;
  * @throws JwtctlError (usage)
  * - `ERR_CONFIG_FILE_MISSING`, `ERR_CONFIG_FILE_UNREADABLE`: the file is missing, or this account cannot read it
  * - `ERR_CONFIG_FILE_UNSAFE`: not a regular file, or a user other than the account and root could change it
- * - `ERR_CONFIG_FILE_INVALID`: the file holds anything but one line of UTF-8 of 1 to 4096 bytes
+ * - `ERR_CONFIG_FILE_INVALID`: the file is not one line of UTF-8 with 1 to 4096 bytes
  */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_SECRET_BYTES);

@@ -53,7 +53,7 @@ export class DatabaseGuard {
    * Takes one command to Redis. Reads the database if the marks have changed, and at most once per second otherwise.
    *
    * @returns a revision that the key store has reached
-   * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); what the stores throw
+   * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); errors of the stores
    */
   async assertCurrent(): Promise<number> {
     const { marks, clock } = this.#ports;
@@ -125,7 +125,7 @@ function isSame(one: StoredMarks, other: StoredMarks): boolean {
   return one.mark === other.mark && one.hint === other.hint;
 }
 
-/** A clock that was set back would otherwise have it hold for as long. */
+/** The check `now < at` keeps a clock that was set back from extending a judgment. */
 function isOver({ at }: Judgment, now: number): boolean {
   return at !== null && (now < at || now >= at + JUDGED_FOR_SECONDS);
 }

@@ -89,7 +89,7 @@ export function authenticated(text: string, origin: MarkOrigin, key: MacKey | nu
 /**
  * Parses a value that {@link authenticated} wrote. Accepts any other text too, as not authentic.
  *
- * @throws what `findKey` throws
+ * @throws errors of `findKey`
  */
 export async function readAuthenticated(
   stored: string,

@@ -1,7 +1,7 @@
 import { JwtctlError } from './errors.js';
 import type { MasterStatus, MasterWarning } from './token-registry.js';
 
-/** Remembers how one server of the registry answered when it was last asked. */
+/** Remembers the last answer or error of one registry server. */
 export class MasterState {
   readonly node: string;
   warnings: readonly MasterWarning[] = [];

@@ -60,7 +60,7 @@ export async function revokeToken(
 /**
  * Ends the tokens of one subject: all that there are, or those issued at `issuedBefore` or earlier.
  *
- * Without `issuedBefore` all of them are meant: see {@link latestIssued}.
+ * Without `issuedBefore`, ends all tokens: see {@link latestIssued}.
  */
 export async function revokeSubject(
   ports: Administration,

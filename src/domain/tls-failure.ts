@@ -7,7 +7,7 @@ export interface TlsPeer {
   readonly server: string;
   /** The name or address that the certificate must contain. */
   readonly host: string;
-  /** The group of settings: `mysql.tls.ca` and so on. */
+  /** The group of settings, as in `mysql.tls.ca`. */
   readonly group: 'mysql' | 'redis';
   /** The certificates used for the connection. */
   readonly tls: TlsMaterial;
@@ -58,7 +58,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   ) {
     return {
       message: `${server} does not speak TLS.`,
-      hint: `Turn TLS on at the server, check ${address}, or remove the ${group}.tls settings.`,
+      hint: `Enable TLS on the server, check ${address}, or remove the ${group}.tls settings.`,
     };
   }
   return describeAlert(code, peer) ?? describeOther(code, peer);

@@ -200,7 +200,7 @@ export interface StandingsOptions {
  */
 export type MasterWarning = 'memory_full' | 'tracking_table_full' | 'not_tracking';
 
-/** How one server of the registry answered when it was last asked. */
+/** The last known state of one registry server. */
 export interface MasterStatus {
   /** `host:port`, or the file name for SQLite. The configured nodes if none has been reached. */
   node: string;

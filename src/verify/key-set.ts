@@ -203,7 +203,7 @@ function laterOf(
   return later;
 }
 
-/** Whether the key is not there, or in an earlier state. */
+/** Whether the key is missing or in an earlier state. */
 function lacks(found: ReadonlyMap<string, KnownKey>, key: KnownKey): boolean {
   const other = found.get(key.kid);
   return other === undefined || rankOf(other) < rankOf(key);

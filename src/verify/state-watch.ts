@@ -92,7 +92,7 @@ function databaseChanges(
         {
           level: 'error',
           fields,
-          text: 'The database has not answered for verifier.grace. No token is accepted until it answers.',
+          text: 'The database has not answered for verifier.grace. No tokens are accepted until it answers.',
         },
       ];
   }

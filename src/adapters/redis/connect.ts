@@ -52,7 +52,7 @@ export class RedisConnection {
   readonly #nodeErrors = new Map<string, unknown>();
   /** One circuit breaker per server name, shared by all connections to the server. */
   readonly #breakers = new Map<string, Breaker>();
-  /** Whether it is worth opening. */
+  /** Keeps callers from waiting for a cluster that could not be opened. */
   readonly #opener = new Breaker();
   #losses = 0;
   #client: Cluster | Redis | null = null;
@@ -88,7 +88,7 @@ export class RedisConnection {
     const begunAt = Date.now();
     this.#opening ??= this.#open()
       .catch((error) => {
-        // Who asks next is not to wait for as long again.
+        // The next caller must not wait as long again.
         if (Date.now() - begunAt >= this.timeoutMs / 2) this.#opener.failed(error);
         throw error;
       })

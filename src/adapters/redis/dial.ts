@@ -20,8 +20,8 @@ export const KEEP_ALIVE_MS = 5000;
  * Opens a connection to one server and logs in with freshly read credentials. The socket is paused until its new owner
  * reads from it.
  *
- * @throws a ReplyError for a refused login, JwtctlError `ERR_REDIS_TLS` (unavailable), what reading the credentials
- * throws, or an error of the system
+ * @throws a ReplyError for a refused login, JwtctlError `ERR_REDIS_TLS` (unavailable), errors from reading the credentials,
+ * or a system error
  */
 export async function dialRedis(
   options: RedisOptions,

@@ -44,7 +44,7 @@ export class RedisStandings implements Standings {
   readonly #untracked = new Set<string>();
   /** A query to probe each master with. */
   readonly #probes = new Map<string, Query>();
-  /** What cannot be asked of any master: the cluster itself, and slots that nobody serves. */
+  /** The circuit breaker for requests without a known master. */
   readonly #opening = new Breaker();
   readonly #openingState: MasterState;
   readonly #unserved = new Breaker();
@@ -85,7 +85,7 @@ export class RedisStandings implements Standings {
       const query = this.#probes.get(key);
       const { answeredAt, isUp } = lane.state;
       const isFresh = isUp && answeredAt !== null && Math.abs(now - answeredAt) < PROBE_SECONDS;
-      // What becomes of it is in the state.
+      // The state of the lane records the result.
       if (!isFresh && query !== undefined) this.#read(query).catch(() => {});
       lane.inform();
     }

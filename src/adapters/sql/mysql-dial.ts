@@ -71,7 +71,7 @@ function logIn(
       connection.connect((error) => {
         if (error) refuse(error);
         else if (tls !== undefined && !identity.isChecked)
-          refuse(new Error('mysql2 has started TLS in another way.'));
+          refuse(new Error('mysql2 did not start TLS as expected.'));
         else resolve(connection);
       });
     } catch (error) {
