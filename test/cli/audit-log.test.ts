@@ -49,7 +49,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  /** The same stores from a host with another master key setting. */
+  /** The same stores on a host with a different master key setting. */
   function hostWith(setting: Record<string, string>) {
     const env = { ...stores.env, ...setting };
     if (setting.JWTCTL_MASTER_KEY_FILE === '') delete (env as Record<string, string>).JWTCTL_MASTER_KEY_FILE;
@@ -187,7 +187,7 @@ describe('an account that can add to the audit log but cannot change it', () => 
     await stores?.close();
   });
 
-  test('suffices for everything but migrations', async () => {
+  test('is enough for everything except migrations', async () => {
     await stores.json('keys', 'generate', '--kid', 'first');
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     await stores.json('token', 'verify', token);

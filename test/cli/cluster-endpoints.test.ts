@@ -18,7 +18,7 @@ import { openStores, type Stores } from '../support/stores.js';
 let stores: Stores;
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 const ca = makeCertificateAuthority('jwtctl test CA');
-/** From the address and port that the cluster announces to the TLS port, by the name of `host`. */
+/** Maps each announced address and port to the TLS port on `host`. */
 const mapTo = (host: string) => [...tlsPorts].map(([node, port]) => `${node}=${host}:${port}`).join(',');
 const tlsPorts = new Map<string, number>();
 

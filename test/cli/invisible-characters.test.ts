@@ -42,7 +42,7 @@ describe.each(BACKENDS)('characters that are invisible or reverse the text, on %
     expect((stdout + stderr).replaceAll('\n', '')).not.toMatch(INVISIBLE);
   });
 
-  test('are JSON escapes of the exact value', async () => {
+  test('are escaped in JSON without changing the value', async () => {
     for (const format of ['json', 'ndjson']) {
       const { stdout } = await stores.run('users', 'show', SUB, '-o', format);
       expect(JSON.parse(stdout)).toMatchObject({ sub: SUB, name: NAME });
@@ -55,7 +55,7 @@ describe.each(BACKENDS)('characters that are invisible or reverse the text, on %
   });
 });
 
-test('the name of a file is escaped in a message', async () => {
+test('file names are escaped in messages', async () => {
   const { exitCode, stderr } = await cli().run('token', 'decode', `@no${RIGHT_TO_LEFT}txt.exe`);
   expect(exitCode).toBe(2);
   expect(stderr).toContain('no\\u202etxt.exe');

@@ -426,7 +426,7 @@ describe('keys import', () => {
     }
   });
 
-  test('refuses a key file that others can write, and warns about one that they can read', async () => {
+  test('refuses a key file that other users can write to, and warns about one that they can read', async () => {
     const files = [
       ['--pem', writeKeyFile(shell.home, 'key.pem', pem(0))],
       ['--jwk', writeKeyFile(shell.home, 'key.jwk', JSON.stringify(jwk(1)))],

@@ -84,7 +84,7 @@ test('bulk issue: subjects on other masters get tokens, and each line for the lo
   }
 });
 
-test('token register --token-file: the same', async () => {
+test('token register --token-file: other masters work, and each line for the lost master fails', async () => {
   const { issued } = await issue(stores);
   expect(issued).toHaveLength(30);
   const stdin = issued.map(({ token }) => `${token}\n`).join('');

@@ -54,7 +54,7 @@ describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
     });
   }
 
-  test('a signal ends it like Ctrl-C', async () => {
+  test('SIGINT ends it like Ctrl-C', async () => {
     const before = await stores.content();
     const { exitCode, output } = await answer(['keys', 'purge'], { waitFor: '(y/N)', signal: SIGINT });
 

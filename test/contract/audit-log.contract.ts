@@ -34,7 +34,7 @@ export function auditLogContract(engine: SqlEngine): void {
       return opened.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
     }
 
-    /** Walks the chain with nothing but the rows, the key, and the rule by which they are hashed. */
+    /** Checks the chain with only the rows, the key, and the documented hash rule. */
     async function assertChain(): Promise<void> {
       let previousHash = '0'.repeat(64);
       for (const [index, row] of (await rows()).entries()) {

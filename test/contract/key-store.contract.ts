@@ -403,7 +403,7 @@ export function keyStoreContract(engine: SqlEngine): void {
 
 const ids = new Map<string, number>();
 
-/** A number of its own for each kid, the larger the earlier it is asked for. */
+/** Returns a distinct number for each kid; earlier kids get larger numbers. */
 function idOf(kid: string): number {
   const id = ids.get(kid) ?? 33_554_431 - ids.size;
   ids.set(kid, id);

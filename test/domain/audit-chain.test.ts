@@ -67,7 +67,7 @@ function at(rows: AuditRow[], seq: number): AuditRow {
   return row;
 }
 
-test('an empty log and one under several keys hold', async () => {
+test('an empty log and a log under several keys verify', async () => {
   expect(await findingsOf([])).toEqual([]);
   expect(await findingsOf(logOf(ONE, ONE, TWO, ONE))).toEqual([]);
 });

@@ -10,7 +10,7 @@ import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicate
 import { openStores, type Stores } from '../support/stores.js';
 import { type SwitchingProxy, startSwitchingProxy } from '../support/switching-proxy.js';
 
-// Two servers are started for each.
+// Each test starts two servers.
 vi.setConfig({ testTimeout: 120_000 });
 
 let mysql: ReplicatedMysql;
@@ -83,7 +83,7 @@ async function issue(sub: string) {
   };
 }
 
-test('a verifier follows a switchover within seconds, though its connections stay with the old primary', async () => {
+test('a verifier follows a switchover within seconds, although its connections stay with the old primary', async () => {
   const { token, bringBack } = await issue('alice');
   await mysql.replicated();
   const verifier = await openVerifier();
@@ -115,7 +115,7 @@ test('after a read-only server refuses a write, the next write connects to the n
   );
 });
 
-test('a verifier of a replica that follows is left alone', async () => {
+test('a verifier keeps its connections to a replica that keeps up', async () => {
   const verifier = await openVerifier(mysql.b.url);
   const { token } = await issue('alice');
   await mysql.replicated();

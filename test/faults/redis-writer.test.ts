@@ -100,7 +100,7 @@ describe('an attacker who can write to Redis', () => {
     }
   }, 60_000);
 
-  test('cannot keep a disabled user enabled while the verifiers do not reach the database', async () => {
+  test('cannot keep a disabled user enabled while the verifiers cannot reach the database', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     expect(await verdicts(token)).toEqual(all('active'));
     await stores.json('users', 'disable', 'alice');
@@ -181,7 +181,7 @@ describe('with an external user table', () => {
     await openVerifiers();
   });
 
-  test('a user who is disabled there is refused after users.statusTtl, whatever Redis says', async () => {
+  test('a user disabled there is refused after users.statusTtl, whatever Redis says', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     expect(await verdicts(token)).toEqual(all('active'));
     await stores.query("UPDATE accounts SET enabled = 0 WHERE login = 'alice'");

@@ -71,7 +71,7 @@ function sampleFor(port: number, instances: [Served, Served] = [served, served])
     expect(sample).toContain(from);
     return sample.replaceAll(from, to);
   }, SAMPLE);
-  // The last of the two entries.
+  // The second of the two entries.
   const place = text.lastIndexOf(`127.0.0.1:${first.port} `);
   const address = `127.0.0.1:${first.port}`;
   return `${text.slice(0, place)}127.0.0.1:${other.port}${text.slice(place + address.length)}`;

@@ -16,7 +16,7 @@ export interface TerminalResult {
   output: string;
 }
 
-/** Runs the built command line on a real pseudo-terminal. It is killed after 10 s, which `signal` shows. */
+/** Runs the built command line on a real pseudo-terminal. Kills it after 20 s; `signal` then says so. */
 export function runOnTerminal(
   { env, cwd = '/' }: { env: Record<string, string>; cwd?: string },
   steps: readonly Step[],

@@ -25,7 +25,7 @@ const PASSWORD = 'app-password';
 /** MariaDB always uses GTIDs, and ignores these unknown options. */
 const GTIDS = ['--loose-gtid-mode=ON', '--loose-enforce-gtid-consistency=ON'];
 
-/** B follows A, and is read-only. */
+/** Starts a primary A and its read-only replica B. */
 export async function startReplicatedMysql(): Promise<ReplicatedMysql> {
   const args = (id: number) => ({ args: [`--server-id=${id}`, '--log-bin=binlog', ...GTIDS] });
   const servers = await Promise.all([startMysql(undefined, args(1)), startMysql(undefined, args(2))]);

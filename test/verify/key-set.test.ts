@@ -15,7 +15,7 @@ let stored: SigningKey[];
 let reads: number;
 let answer: () => Promise<void>;
 let keySet: KeySet;
-/** Of the key store; null for one more with each read. */
+/** The revision of the key store; null to raise it with each read. */
 let revision: number | null;
 let recoveredAt: number;
 
@@ -364,7 +364,7 @@ describe('a key store restored from a backup', () => {
     expect(keySet.isBehind).toBe(true);
   });
 
-  test('is behind no more once it shows every key as it was: a replica that lagged', async () => {
+  test('is no longer behind once it has every key as before (a lagging replica)', async () => {
     await read([key('k1', { state: 'compromised' }), key('k2')], { revision: 7 });
     await read([key('k1'), key('k2', { state: 'pending' })], { revision: 6 });
     expect(keySet.isBehind).toBe(true);
@@ -372,14 +372,14 @@ describe('a key store restored from a backup', () => {
     expect(keySet.isBehind).toBe(false);
   });
 
-  test('stays behind where it has come as far without a key', async () => {
+  test('stays behind if it catches up without a key', async () => {
     await read([key('k1'), key('k2')], { revision: 7 });
     await read([key('k1')], { revision: 6 });
     expect(await read([key('k1')], { revision: 8 })).toEqual({ k1: 'active', k2: 'active' });
     expect(keySet.isBehind).toBe(true);
   });
 
-  test('stays behind however far it goes on, until what holds is settled', async () => {
+  test('stays behind until it is recovered, however far it gets', async () => {
     await read([key('k1', { state: 'compromised' })], { revision: 7 });
     await read([key('k1')], { revision: 5 });
     expect(await read([key('k1'), key('k2', { state: 'pending' })], { revision: 9 })).toEqual({

@@ -246,7 +246,7 @@ describe('a log that lacks known events', () => {
     expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
   });
 
-  test('is noticed though the last events have expired', async () => {
+  test('is noticed although the last events have expired', async () => {
     commit(1);
     commit(2, { expiresAt: clock.now() + 30 });
     await tail.read();
@@ -256,7 +256,7 @@ describe('a log that lacks known events', () => {
     expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
   });
 
-  test('is behind no more once it has them again: a replica that lagged', async () => {
+  test('is no longer behind once it has them again (a lagging replica)', async () => {
     commit(1);
     commit(2);
     commit(3);

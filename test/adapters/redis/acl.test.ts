@@ -122,7 +122,7 @@ async function verifyLive(token: string) {
   }
 }
 
-/** A heartbeat of a verifier, and more entries of one subject than a script returns at once. */
+/** Reports one verifier, and registers more entries for one subject than a script returns in one call. */
 async function fillOneSubject() {
   const context = await openContext({ ...stores, clock: systemClock });
   const tell = (exitCode: number, text = '') => ({ words: 'the registry', exitCode, text });
@@ -167,7 +167,7 @@ test.each(NEEDED)('without %s, a message names the right', async (right) => {
   }
 
   expect(said.at(-1) ?? 'no message').toMatch(name);
-  // It would grant RESET and FAILOVER.
+  // `+cluster` alone would grant RESET and FAILOVER.
   expect(said.join('\n')).not.toMatch(/\+(cluster|client|memory)(?!\|)/);
   expect(said.join('\n')).not.toContain('bug');
 });

@@ -47,7 +47,7 @@ interface Asked {
   error: { code: string; message: string } | null;
 }
 
-/** Asks one subject after the other, every 10 ms, and waits for all answers. */
+/** Asks about one subject after another, every 10 ms, and waits for all answers. */
 async function askFor(ms: number, ask: (sub: string) => Promise<unknown>): Promise<Asked[]> {
   const began = performance.now();
   const asked: Array<Promise<Asked>> = [];
