@@ -30,8 +30,11 @@ export interface Question {
 /** How long a server that refused to tell of changes is asked each time, in milliseconds. */
 const UNTRACKED_MS = 60_000;
 
-/** How often to ask a server for INFO, in milliseconds. */
-const INFO_EVERY_MS = 10_000;
+/**
+ * How often to ask a server for INFO, in milliseconds. A single server is asked more often: if it becomes a replica, it
+ * still answers on its open connections, whereas a node of a cluster answers MOVED.
+ */
+const INFO_EVERY_MS = { cluster: 10_000, standalone: 1000 };
 const INFO = encodeCommands([SERVER_INFO]);
 const LIMIT = encodeCommands([TRACKING_LIMIT]);
 
@@ -140,7 +143,8 @@ export class Lane {
   /** Asks the server for INFO if that is due. */
   inform(): void {
     if (this.#connection === null || this.#connection.isLost) return;
-    if (performance.now() - this.#informedAt >= INFO_EVERY_MS) this.#askForInfo(this.#connection);
+    const everyMs = INFO_EVERY_MS[this.#redis.mode];
+    if (performance.now() - this.#informedAt >= everyMs) this.#askForInfo(this.#connection);
   }
 
   close(): void {

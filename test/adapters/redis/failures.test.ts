@@ -152,7 +152,10 @@ describe('servers of another kind than redis.mode says', () => {
     }
   });
 
-  test('reports a server that becomes a replica as unavailable to a running verifier', async () => {
+  test.each([
+    ['a new connection', true],
+    ['an open connection', false],
+  ])('reports a server that becomes a replica as unavailable on %s', async (_, isKilled) => {
     const other = await startRedis();
     const { registry, close } = openRegistry([other.node], { mode: 'standalone' });
     const now = realNow();
@@ -162,10 +165,12 @@ describe('servers of another kind than redis.mode says', () => {
       const query = standings.of('alice', entryAt(now, 'a'));
       expect((await query.read()).exp).toBe(now + 3600);
       await redisCli(other.node, 'REPLICAOF', '127.0.0.1', server.port);
-      await redisCli(other.node, 'CLIENT', 'KILL', 'TYPE', 'normal');
-      await expect
-        .poll(() => query.read().catch(({ code }) => code), { timeout: 5000 })
-        .toBe('ERR_REDIS_IS_A_REPLICA');
+      if (isKilled) await redisCli(other.node, 'CLIENT', 'KILL', 'TYPE', 'normal');
+      const readWatched = () => {
+        standings.probe();
+        return query.read().catch(({ code }) => code);
+      };
+      await expect.poll(readWatched, { timeout: 5000 }).toBe('ERR_REDIS_IS_A_REPLICA');
     } finally {
       standings.close();
       await close();
