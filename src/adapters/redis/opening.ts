@@ -2,6 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../domain/errors.js';
 import { clusterOptions, nodeOptions, type RedisOptions, silenceMs } from './client-options.js';
 import { clusterDown, innermost, isReplica, type RedisAddress, replyCode, translateError } from './errors.js';
+import { HASH_SLOTS } from './keyspace.js';
 import { formatNode, type HostPort } from './node-address.js';
 import { withDeadline } from './pipeline.js';
 
@@ -21,7 +22,8 @@ export async function openCluster(
   cluster.on('+node', fillInEndpoints);
   cluster.on('error', () => {});
   cluster.on('node error', (error: unknown, key: string) => {
-    if (replyCode(innermost(error)) !== null) refusal = error;
+    const reason = innermost(error);
+    if (reason instanceof JwtctlError || replyCode(reason) !== null) refusal = error;
     onNodeError(error, key);
   });
   try {
@@ -36,12 +38,12 @@ export async function openCluster(
 }
 
 type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | null, ...rest: unknown[]]>];
-type TakeSlots = (error: Error | null, ranges?: SlotRange[]) => void;
+type TakeSlots = (error: Error | null, ranges?: unknown) => void;
 
 /**
  * Fills in null endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. With
  * `cluster-preferred-endpoint-type unknown-endpoint`, a null endpoint means the host that was asked. ioredis 6.0 skips such
- * nodes.
+ * nodes, and throws where nobody catches it if the reply has another shape.
  */
 function fillInEndpoints(redis: Redis): void {
   const duplicate = redis.duplicate.bind(redis);
@@ -51,12 +53,39 @@ function fillInEndpoints(redis: Redis): void {
     const ask = client.cluster.bind(copy);
     client.cluster = (subcommand, take) =>
       ask(subcommand, (error, ranges) => {
-        for (const [, , ...nodes] of ranges ?? [])
-          for (const node of nodes) node[0] ||= String(redis.options.host);
-        take(error, ranges);
+        if (error !== null) return take(error);
+        if (!isSlotRanges(ranges)) return take(noSlots(redis));
+        for (const [, , ...nodes] of ranges) for (const node of nodes) node[0] ||= String(redis.options.host);
+        take(null, ranges);
       });
     return copy;
   };
+}
+
+function isSlotRanges(reply: unknown): reply is SlotRange[] {
+  const isSlot = (value: unknown) =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) < HASH_SLOTS;
+  const isNode = (node: unknown) =>
+    Array.isArray(node) && (node[0] === null || typeof node[0] === 'string') && Number.isInteger(node[1]);
+  return (
+    Array.isArray(reply) &&
+    reply.every(
+      (range) => Array.isArray(range) && [range[0], range[1]].every(isSlot) && range.slice(2).every(isNode),
+    )
+  );
+}
+
+function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
+  const node = formatNode({ host, port });
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_REPLY',
+    `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
+    {
+      hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) leads to Redis 7.0 or newer, or Valkey 8 or newer.',
+      details: { nodes: [node] },
+    },
+  );
 }
 
 /** @throws JwtctlError */
