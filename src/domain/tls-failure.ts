@@ -28,9 +28,16 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   const certificate = `The certificate of ${server}`;
   const address = group === 'mysql' ? 'mysql.url' : 'redis.nodes';
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    const names = namesIn(error);
+    if (names.includes(host)) {
+      return {
+        message: `${certificate} has ${host} as a host name, not as an IP address.`,
+        hint: `Issue it with the subjectAltName IP:${host}, or use a host name from it in ${address}.`,
+      };
+    }
     const map = ', or map the address that the cluster announces to such a name in redis.natMap';
     return {
-      message: `${certificate} is for ${namesIn(error)}, not for ${host}.`,
+      message: `${certificate} is for ${listed(names)}, not for ${host}.`,
       hint: `Use a name from the certificate in ${address}${group === 'redis' ? map : ''}.`,
     };
   }
@@ -44,6 +51,12 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
     return {
       message: `${certificate} is not valid yet.`,
       hint: `Check the clock of this host, the certificate on the server, and ${group}.tls.ca.`,
+    };
+  }
+  if (code === 'INVALID_PURPOSE') {
+    return {
+      message: `${certificate} is not for servers (${code}).`,
+      hint: 'Issue it with the extendedKeyUsage serverAuth, or without one.',
     };
   }
   if (UNTRUSTED.has(code)) {
@@ -126,7 +139,6 @@ const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
 
 /** The X509_V_ERR_… codes as Node names them, without a common prefix. */
 const OTHER_VERIFICATION_FAILURES = new Set([
-  'INVALID_PURPOSE',
   'PATH_LENGTH_EXCEEDED',
   'HOSTNAME_MISMATCH',
   'UNABLE_TO_GET_CRL',
@@ -136,13 +148,17 @@ const OTHER_VERIFICATION_FAILURES = new Set([
   'ERROR_IN_CERT_NOT_AFTER_FIELD',
 ]);
 
-/** Returns `redis-1.example.com, 10.0.0.1`. The common name counts only if there are no other names (RFC 6125 §6.4.4). */
-function namesIn(error: unknown): string {
+/** Returns the names, such as `10.0.0.1`. The common name counts only if there are no other names (RFC 6125 §6.4.4). */
+function namesIn(error: unknown): string[] {
   const { cert } = error as { cert?: { subjectaltname?: string; subject?: { CN?: string | string[] } } };
   const names = (cert?.subjectaltname ?? '').split(', ').filter((name) => /^(DNS|IP Address):/.test(name));
   const shown = names.map((name) => name.slice(name.indexOf(':') + 1));
   if (shown.length === 0) shown.push(...[cert?.subject?.CN ?? []].flat());
-  return shown.length === 0 ? 'no host' : `${shown.slice(0, 5).join(', ')}${shown.length > 5 ? ', …' : ''}`;
+  return shown;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length === 0 ? 'no host' : `${names.slice(0, 5).join(', ')}${names.length > 5 ? ', …' : ''}`;
 }
 
 function isOutdated(pem: string): boolean {

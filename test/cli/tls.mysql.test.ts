@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect as connectTo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -78,6 +80,22 @@ const isRefused = (text: RegExp) => ({
   text: expect.stringMatching(text),
 });
 
+/** Passes on what the server says first, and closes once TLS is asked for. */
+async function endHandshakes(): Promise<Server> {
+  const front = createServer((client) => {
+    const behind = connectTo(server.port, server.host);
+    behind.on('error', () => {}).pipe(client);
+    client
+      .on('error', () => {})
+      .once('data', () => {
+        behind.destroy();
+        client.end();
+      });
+  });
+  await once(front.listen(0, '127.0.0.1'), 'listening');
+  return front;
+}
+
 describe('the certificate of a MySQL server', () => {
   test('for an IPv4 address is accepted only for that address', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1' }));
@@ -91,6 +109,23 @@ describe('the certificate of a MySQL server', () => {
     await present(ca.issue({ names: 'DNS:localhost' }));
     expect(await connect()).toMatchObject(isRefused(/for localhost, not for 127\.0\.0\.1.*mysql\.url/));
     expect(await connect({ host: 'localhost' })).toMatchObject(isAccepted);
+  });
+
+  test('that has an IP address as a host name only is refused as such', async () => {
+    await present(ca.issue({ names: 'DNS:127.0.0.1' }));
+    expect(await connect()).toMatchObject(isRefused(/has 127\.0\.0\.1 as a host name, not as an IP address/));
+  });
+
+  test('for clients alone is refused as such', async () => {
+    await present(ca.issue({ names: 'IP:127.0.0.1\nextendedKeyUsage = clientAuth' }));
+    expect(await connect()).toMatchObject(isRefused(/not for servers/));
+  });
+
+  test('is not blamed where the server ends the handshake', async () => {
+    const ended = await endHandshakes();
+    const { port } = ended.address() as AddressInfo;
+    expect(await connect({ port })).toMatchObject({ exitCode: 4, code: 'ERR_MYSQL_UNREACHABLE' });
+    ended.close();
   });
 
   test('for an IPv6 address is accepted only for that address', async () => {

@@ -186,7 +186,9 @@ export function translateConnectError(
       (isSecure && CLOSED.has(code) ? describeClientCertificate(peer) : null);
     if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
   }
-  const known = translateMysqlError(error, server);
+  // mysql2 (3.24.6) gives whatever ends the handshake one code.
+  const lost = error.cause as DriverError | undefined;
+  const known = translateMysqlError(lost !== undefined && CLOSED.has(lost.code ?? '') ? lost : error, server);
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
   return refused(
     'ERR_MYSQL_CONNECT',
@@ -210,7 +212,7 @@ export function isReadOnly({ errno = 0 }: DriverError): boolean {
 
 /** A session that is not set up as it has to be is not used. */
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
-  const driverCode = driverCodeOf(error);
+  const driverCode = driverCodeOf(error) || error.name;
   return new JwtctlError(
     'unavailable',
     'ERR_MYSQL_SESSION',
