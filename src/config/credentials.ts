@@ -1,4 +1,5 @@
 import type { Credentials, ReadCredentials, TlsMaterial } from '../domain/credentials.js';
+import { JwtctlError } from '../domain/errors.js';
 import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './named-files.js';
 import type { SettingPath } from './settings.js';
 import { checkTlsMaterial } from './tls-material.js';
@@ -16,8 +17,8 @@ export interface CredentialSettings {
 }
 
 /**
- * Returns a function that reads a store's credential files again on each call. It throws JwtctlError (usage) for a file that
- * cannot be read or used.
+ * Returns a function that reads a store's credential files again on each call. For a file that cannot be read or used it
+ * throws JwtctlError: usage, or unavailable if the files could all be used before.
  */
 export function credentialsReader(
   group: 'mysql' | 'redis',
@@ -45,10 +46,26 @@ export function credentialsReader(
     return material;
   };
 
+  let wasRead = false;
   return async (): Promise<Credentials> => {
-    const [secret, material] = await Promise.all([readPassword(), readTls()]);
-    return { password: secret, tls: material };
+    try {
+      const [secret, material] = await Promise.all([readPassword(), readTls()]);
+      wasRead = true;
+      return { password: secret, tls: material };
+    } catch (error) {
+      throw wasRead ? unavailableForNow(error) : error;
+    }
   };
+}
+
+/** For files that could be used before: while they are being replaced, the store cannot be reached for a moment. */
+function unavailableForNow(error: unknown): unknown {
+  if (!(error instanceof JwtctlError)) return error;
+  const { code, message, hint, details } = error;
+  return new JwtctlError('unavailable', code, message, {
+    ...(hint === undefined ? {} : { hint }),
+    ...{ details, cause: error },
+  });
 }
 
 export function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {

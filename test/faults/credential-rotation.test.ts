@@ -112,3 +112,30 @@ test('a running issuer and verifier keep working after the passwords of both sto
     }
   }
 }, 90_000);
+
+test('while the password files are away a running issuer and verifier are unavailable', async () => {
+  const { token } = await issuer.issue({ sub: 'alice' });
+  for (const file of Object.values(files)) renameSync(file, `${file}.away`);
+  await endSessions();
+  const failure = (work: Promise<unknown>) =>
+    work.then(
+      () => null,
+      ({ kind, code }) => `${kind} ${code}`,
+    );
+  const seen = new Set<string | null>();
+  const bothFail = async () => {
+    const failures = await Promise.all([
+      failure(verifier.verify(token)),
+      failure(issuer.issue({ sub: 'alice' })),
+    ]);
+    for (const each of failures) seen.add(each);
+    return failures;
+  };
+  const isAway = 'unavailable ERR_CONFIG_FILE_MISSING';
+  await expect.poll(bothFail, { timeout: 10_000, interval: 50 }).toEqual([isAway, isAway]);
+  for (const each of seen) expect(each ?? 'unavailable').toContain('unavailable');
+
+  for (const file of Object.values(files)) renameSync(`${file}.away`, file);
+  await vi.waitFor(() => verifier.verify(token), { timeout: 15_000, interval: 100 });
+  await vi.waitFor(() => issuer.issue({ sub: 'alice' }), { timeout: 15_000, interval: 100 });
+}, 60_000);
