@@ -210,7 +210,7 @@ describe('the client certificate for MySQL', () => {
     const noPem = join(temporaryFolder(), 'none.pem');
     writeFileSync(noPem, 'no PEM\n');
     for (const [changes, named] of [
-      [{ KEY: clientOf(ca).KEY }, /another key.*mysql\.tls\.cert/],
+      [{ KEY: clientOf(ca).KEY }, /does not match.*mysql\.tls\.cert/],
       [{ CA: noPem }, /\(mysql\.tls\.ca\) holds no PEM certificate/],
       [{ CERT: noPem }, /\(mysql\.tls\.cert\) holds no PEM certificate/],
       [{ KEY: noPem }, /\(mysql\.tls\.key\) holds no PEM private key/],

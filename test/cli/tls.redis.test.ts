@@ -159,7 +159,7 @@ describe('the client certificate for Redis', () => {
     const noPem = join(temporaryFolder(), 'none.pem');
     writeFileSync(noPem, 'no PEM\n');
     for (const [changes, named] of [
-      [{ KEY: clientOf(ca).KEY }, /another key.*redis\.tls\.cert/],
+      [{ KEY: clientOf(ca).KEY }, /does not match.*redis\.tls\.cert/],
       [{ CA: noPem }, /\(redis\.tls\.ca\) holds no PEM certificate/],
       [{ CERT: noPem }, /\(redis\.tls\.cert\) holds no PEM certificate/],
       [{ KEY: noPem }, /\(redis\.tls\.key\) holds no PEM private key/],

@@ -68,33 +68,6 @@ describe('a store that does not answer', () => {
     }
   });
 
-  test.each([
-    ['nothing', '*-1'],
-    ['a range that is none', '*1\r\n$-1'],
-    ['a range without an end', '*1\r\n*1\r\n:0'],
-    ['a range beyond the last slot', '*1\r\n*3\r\n:0\r\n:99999999999\r\n*2\r\n$1\r\na\r\n:1'],
-    ['a node that is none', '*1\r\n*3\r\n:0\r\n:9\r\n$-1'],
-  ])('answers CLUSTER SLOTS with %s', async (_, reply) => {
-    const odd = await listen(
-      createServer((socket) => {
-        socket
-          .on('error', () => {})
-          .on('data', (chunk) => {
-            const commands = chunk
-              .toString('latin1')
-              .split(/^\*\d+\r\n/m)
-              .slice(1);
-            for (const command of commands)
-              socket.write(`${/slots/i.test(command) ? reply : '-ERR unknown command'}\r\n`);
-          });
-      }),
-    );
-    const { codes, text } = await attempt([nodeOf(odd)], { mode: 'cluster' });
-    odd.close();
-    expect(codes).toEqual(['unavailable ERR_REDIS_REPLY']);
-    expect(text).toContain('does not answer CLUSTER SLOTS with a list of slots');
-  });
-
   test('leaves nothing open and writes nothing to the console', async () => {
     const said = [vi.spyOn(console, 'error'), vi.spyOn(console, 'warn'), vi.spyOn(console, 'log')];
     const before = sockets();
@@ -134,6 +107,33 @@ describe('a store that does not answer', () => {
       await close();
       await server.stop();
     }
+  });
+
+  test.each([
+    ['nothing', '*-1'],
+    ['a range that is none', '*1\r\n$-1'],
+    ['a range without an end', '*1\r\n*1\r\n:0'],
+    ['a range beyond the last slot', '*1\r\n*3\r\n:0\r\n:99999999999\r\n*2\r\n$1\r\na\r\n:1'],
+    ['a node that is none', '*1\r\n*3\r\n:0\r\n:9\r\n$-1'],
+  ])('answers CLUSTER SLOTS with %s', async (_, reply) => {
+    const odd = await listen(
+      createServer((socket) => {
+        socket
+          .on('error', () => {})
+          .on('data', (chunk) => {
+            const commands = chunk
+              .toString('latin1')
+              .split(/^\*\d+\r\n/m)
+              .slice(1);
+            for (const command of commands)
+              socket.write(`${/slots/i.test(command) ? reply : '-ERR unknown command'}\r\n`);
+          });
+      }),
+    );
+    const { codes, text } = await attempt([nodeOf(odd)], { mode: 'cluster' });
+    odd.close();
+    expect(codes).toEqual(['unavailable ERR_REDIS_REPLY']);
+    expect(text).toContain('does not answer CLUSTER SLOTS with a list of slots');
   });
 });
 
