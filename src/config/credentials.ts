@@ -58,7 +58,7 @@ export function credentialsReader(
   };
 }
 
-/** For files that could be used before: while they are being replaced, the store cannot be reached for a moment. */
+/** The error for files that worked before: while they are being replaced, the store is briefly unavailable. */
 function unavailableForNow(error: unknown): unknown {
   if (!(error instanceof JwtctlError)) return error;
   const { code, message, hint, details } = error;

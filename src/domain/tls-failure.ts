@@ -55,8 +55,8 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   }
   if (code === 'INVALID_PURPOSE') {
     return {
-      message: `${certificate} is not for servers (${code}).`,
-      hint: 'Issue it with the extendedKeyUsage serverAuth, or without one.',
+      message: `${certificate} is not a server certificate (${code}).`,
+      hint: 'Issue it with the extendedKeyUsage serverAuth, or without an extendedKeyUsage.',
     };
   }
   if (UNTRUSTED.has(code)) {

@@ -80,7 +80,7 @@ const isRefused = (text: RegExp) => ({
   text: expect.stringMatching(text),
 });
 
-/** Passes on what the server says first, and closes once TLS is asked for. */
+/** Forwards the server's greeting, and closes once the client requests TLS. */
 async function endHandshakes(): Promise<Server> {
   const front = createServer((client) => {
     const behind = connectTo(server.port, server.host);
@@ -111,17 +111,17 @@ describe('the certificate of a MySQL server', () => {
     expect(await connect({ host: 'localhost' })).toMatchObject(isAccepted);
   });
 
-  test('that has an IP address as a host name only is refused as such', async () => {
+  test('that has an IP address only as a host name is refused with that reason', async () => {
     await present(ca.issue({ names: 'DNS:127.0.0.1' }));
     expect(await connect()).toMatchObject(isRefused(/has 127\.0\.0\.1 as a host name, not as an IP address/));
   });
 
-  test('for clients alone is refused as such', async () => {
+  test('for clients only is refused with that reason', async () => {
     await present(ca.issue({ names: 'IP:127.0.0.1\nextendedKeyUsage = clientAuth' }));
-    expect(await connect()).toMatchObject(isRefused(/not for servers/));
+    expect(await connect()).toMatchObject(isRefused(/not a server certificate/));
   });
 
-  test('is not blamed where the server ends the handshake', async () => {
+  test('is not blamed if the server ends the handshake', async () => {
     const ended = await endHandshakes();
     const { port } = ended.address() as AddressInfo;
     expect(await connect({ port })).toMatchObject({ exitCode: 4, code: 'ERR_MYSQL_UNREACHABLE' });

@@ -113,7 +113,7 @@ test('a running issuer and verifier keep working after the passwords of both sto
   }
 }, 90_000);
 
-test('while the password files are away a running issuer and verifier are unavailable', async () => {
+test('a running issuer and verifier are unavailable while the password files are missing', async () => {
   const { token } = await issuer.issue({ sub: 'alice' });
   for (const file of Object.values(files)) renameSync(file, `${file}.away`);
   await endSessions();

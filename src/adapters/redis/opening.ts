@@ -43,7 +43,7 @@ type TakeSlots = (error: Error | null, ranges?: unknown) => void;
 /**
  * Fills in null endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. With
  * `cluster-preferred-endpoint-type unknown-endpoint`, a null endpoint means the host that was asked. ioredis 6.0 skips such
- * nodes, and throws where nobody catches it if the reply has another shape.
+ * nodes, and throws an uncaught error if the reply has another shape.
  */
 function fillInEndpoints(redis: Redis): void {
   const duplicate = redis.duplicate.bind(redis);
@@ -82,7 +82,7 @@ function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
     'ERR_REDIS_REPLY',
     `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
     {
-      hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) leads to Redis 7.0 or newer, or Valkey 8 or newer.',
+      hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer.',
       details: { nodes: [node] },
     },
   );

@@ -186,7 +186,7 @@ export function translateConnectError(
       (isSecure && CLOSED.has(code) ? describeClientCertificate(peer) : null);
     if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
   }
-  // mysql2 (3.24.6) gives whatever ends the handshake one code.
+  // mysql2 (3.24.6) reports every failure of the handshake with the same code.
   const lost = error.cause as DriverError | undefined;
   const known = translateMysqlError(lost !== undefined && CLOSED.has(lost.code ?? '') ? lost : error, server);
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
