@@ -1,5 +1,5 @@
 import { JwtctlError } from './errors.js';
-import type { MasterStatus, MasterWarning } from './token-registry.js';
+import type { MasterStatus, MasterWarning } from './standings.js';
 
 /** Remembers the last answer or error of one registry server. */
 export class MasterState {

@@ -11,6 +11,7 @@ import type { TokenRegistry } from './token-registry.js';
 import type { User, UserStatus } from './user.js';
 
 export type * from './registry-entry.js';
+export type * from './standings.js';
 export type * from './token-registry.js';
 export type { User, UserStatus } from './user.js';
 

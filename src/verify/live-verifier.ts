@@ -2,20 +2,12 @@ import type { Context } from '../context.js';
 import { type Claims, checkClaims, validity } from '../domain/claims.js';
 import { formatDuration } from '../domain/duration.js';
 import { JwtctlError } from '../domain/errors.js';
-import type { UserChange } from '../domain/event-memory.js';
 import { freeze } from '../domain/freezing.js';
 import type { PublicJwk } from '../domain/jwk-set.js';
-import type { Clock, KnownUserStatus, NotedStanding, Standings } from '../domain/ports.js';
+import type { Clock, Standings } from '../domain/ports.js';
 import { ifReachable } from '../domain/reachability.js';
 import { liveExp } from '../domain/registry-entry.js';
-import {
-  isCurrent,
-  isOvertaken,
-  isStillTold,
-  provenStatus,
-  type StatusPolicy,
-  statusMeanwhile,
-} from '../domain/standing.js';
+import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/standing.js';
 import {
   checkJws,
   checkStanding,
@@ -33,6 +25,7 @@ import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenMemory } from './token-memory.js';
+import { UserJudge } from './user-judge.js';
 import { UserStates } from './user-states.js';
 import type { Verifier } from './verifier.js';
 
@@ -85,6 +78,10 @@ export async function openLiveVerifier(
   const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
   const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
   const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
+  const states = new UserStates({
+    ...{ users, registry, policy: statusPolicy },
+    rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
+  });
   const standings = registry.openStandings({ nearCache, now: clock.now, warn });
   // One that is away is met later.
   const connecting = ifReachable(() => standings.open(), 0);
@@ -96,10 +93,7 @@ export async function openLiveVerifier(
   return new StoreVerifier(
     {
       ...{ keys, tail, follower, watch, clock, databaseState, announcedState, standings, epoch },
-      users: new UserStates({
-        ...{ users, registry, policy: statusPolicy },
-        rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
-      }),
+      users: new UserJudge({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
     {
       ...statusPolicy,
@@ -127,7 +121,7 @@ interface LiveVerifierPorts {
   standings: Standings;
   /** Of the standings, when the log was read. */
   epoch: number;
-  users: UserStates;
+  users: UserJudge;
   clock: Clock;
   databaseState: StoreState;
   /** Of the registry, as the verifier's announcements find it. */
@@ -285,7 +279,7 @@ class StoreVerifier implements LiveVerifier {
   async #verifyStanding(known: KnownToken): Promise<VerificationResult> {
     this.#assertServing();
     this.#verdicts.misses += 1;
-    const { clock, tail } = this.#ports;
+    const { clock, tail, users } = this.#ports;
     const noted = await known.query.read();
     if (noted.epoch > this.#readEpoch) await this.#readLogAfter(noted.epoch);
     const now = clock.now();
@@ -299,32 +293,22 @@ class StoreVerifier implements LiveVerifier {
       revoked: isRevoked(),
       user: 'unknown',
     };
-    let user = this.#knownUser(sub, noted.user, now);
+    let user = users.known(sub, noted.user, now);
     if (user !== null) standing.user = user.status;
     else {
       // If the token is refused anyway, its user need not be looked up.
       const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
-      standing.user = await this.#askForUser(sub, noted);
+      standing.user = await users.ask(sub, noted.user);
       // The log may have told of it meanwhile.
       standing.revoked = isRevoked();
-      user = this.#knownUser(sub, noted.user, now);
+      user = users.known(sub, noted.user, now);
     }
     const refusal = checkStanding(standing, claims, key.kid);
     if (refusal !== null) return refusal;
     if (noted.hold !== null && user?.status === 'enabled')
       known.verdict = { hold: noted.hold, user, revision };
     return known.acceptance;
-  }
-
-  /** Returns a user's status without asking the directory: from the registry's cache, or from the directory's last answer. */
-  #knownUser(sub: string, cached: KnownUserStatus | null, now: number): KnownUserStatus | null {
-    const change = this.#ports.tail.events.changeOf(sub);
-    const told = this.#ports.users.told(sub);
-    const proven = provenStatus(cached, change, now, this.#policy);
-    // If the last answer was "disabled", the log may not have that change yet.
-    if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
-    return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
   }
 
   /**
@@ -341,46 +325,6 @@ class StoreVerifier implements LiveVerifier {
     }, undefined);
   }
 
-  async #askForUser(sub: string, { user: noted }: NotedStanding): Promise<Standing['user']> {
-    const { tail, users, clock, databaseState } = this.#ports;
-    const meanwhile = () =>
-      statusMeanwhile(
-        { cached: noted, told: users.told(sub), change: tail.events.changeOf(sub) },
-        clock.now(),
-        this.#policy,
-      );
-    // Nobody waits again and again for a database that is known to be away.
-    const known = databaseState.isUp ? null : meanwhile();
-    if (known !== null) return known;
-    try {
-      return await this.#askDirectory(sub, noted);
-    } catch (error) {
-      if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
-      const status = meanwhile();
-      if (status === null) throw error;
-      return status;
-    }
-  }
-
-  /**
-   * What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as
-   * the log.
-   */
-  async #askDirectory(sub: string, noted: KnownUserStatus | null): Promise<Standing['user']> {
-    const { users, tail, clock, watch } = this.#ports;
-    for (let seen: number | null = null; ; ) {
-      const user = await users.find(sub, noted, clock.now());
-      const change = tail.events.changeOf(sub);
-      if (change === null || !isOvertaken(user, change)) {
-        if (user === null) watch.assertCertain();
-        return user?.status ?? 'unknown';
-      }
-      // The directory still lacks the change after a second look, so a restored backup has lost it.
-      if (change.version === seen) return statusAfter(change) ?? user?.status ?? 'unknown';
-      seen = change.version;
-    }
-  }
-
   #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
     const { sub, jti, iat } = claims;
     return {
@@ -393,12 +337,6 @@ class StoreVerifier implements LiveVerifier {
       verdict: null,
     };
   }
-}
-
-/** Returns null if the change grants access, because only the directory can grant it. */
-function statusAfter({ type }: UserChange): Standing['user'] | null {
-  if (type === 'user_enabled') return null;
-  return type === 'user_disabled' ? 'disabled' : 'unknown';
 }
 
 function closed(): JwtctlError {

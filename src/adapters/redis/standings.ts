@@ -11,22 +11,15 @@ import type {
 } from '../../domain/ports.js';
 import { isUndelivered } from './batching.js';
 import { Breaker } from './breaker.js';
-import { type Bulks, numberOrNullAt } from './bulks.js';
 import type { RedisConnection } from './connect.js';
 import { DeadlineError, fromNode, replyCode } from './errors.js';
-import {
-  entryMember,
-  HASH_SLOTS,
-  notedStatus,
-  STATUS_MEMBER,
-  type SubjectKeys,
-  VERSION_MEMBER,
-} from './keyspace.js';
+import { entryMember, HASH_SLOTS, STATUS_MEMBER } from './keyspace.js';
 import { Lane } from './lane.js';
 import { parseKey } from './node-address.js';
 import { withDeadline } from './pipeline.js';
-import { encodeCommands, type RespReply } from './resp.js';
+import type { RespReply } from './resp.js';
 import { readScores } from './scores.js';
+import { heldStanding, type Pending, plainStanding, Query } from './standing-query.js';
 import type { WholeRegistry } from './walk.js';
 
 /**
@@ -352,39 +345,4 @@ interface Way {
   lane: Lane | null;
   breaker: Breaker;
   deadline: number;
-}
-
-interface Pending {
-  query: Query;
-  resolve(standing: NotedStanding): void;
-  reject(error: unknown): void;
-  /** Whether the entry was already found missing and is now checked on the master's own connection. */
-  isRead?: boolean;
-}
-
-/** One ZMSCORE, written once for as often as it is asked. */
-class Query {
-  readonly keys: SubjectKeys;
-  readonly members: readonly string[];
-  readonly text: string;
-
-  constructor(keys: SubjectKeys, member: string) {
-    this.keys = keys;
-    this.members = [member, STATUS_MEMBER, VERSION_MEMBER];
-    this.text = encodeCommands([['zmscore', keys.entries, ...this.members]]);
-  }
-}
-
-function heldStanding(reply: Bulks, lane: Lane, { keys }: Query, epoch: number): NotedStanding {
-  const score = (index: number) => numberOrNullAt(reply, index);
-  const exp = score(0);
-  const user = notedStatus(score(1), score(2));
-  // What is not there is asked for again: whoever invents tokens shall not fill a memory.
-  return { exp, user, hold: exp === null ? null : lane.holdOf(keys.entries), epoch };
-}
-
-/** Of scores that came on no connection which tells of changes. */
-function plainStanding(scores: ReadonlyArray<number | null>, epoch: number): NotedStanding {
-  const [exp = null, status = null, version = null] = scores;
-  return { exp, user: notedStatus(status, version), hold: null, epoch };
 }
