@@ -1,19 +1,15 @@
-import { existsSync } from 'node:fs';
-import { mkdir, realpath } from 'node:fs/promises';
-import { dirname } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { KeyringSource } from './adapters/sealing/keyring-source.js';
 import type { MacKeys } from './adapters/sealing/mac-keys.js';
 import type { MasterKeys } from './adapters/sealing/master-keys.js';
 import type { Schema } from './adapters/sql/schema.js';
 import { shifted, systemClock } from './clock.js';
+import { clockComparer } from './clock-comparison.js';
 import { incompleteStores } from './config/checks.js';
-import { credentialsReader, isTlsConfigured } from './config/credentials.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from './config/named-files.js';
 import type { SettingPath, Settings } from './config/settings.js';
 import type { DatabaseGuard } from './domain/database-guard.js';
-import { formatDuration } from './domain/duration.js';
-import { failureText, JwtctlError } from './domain/errors.js';
+import { failureText, type JwtctlError } from './domain/errors.js';
 import { everyone } from './domain/everyone.js';
 import type { Manifests } from './domain/manifest.js';
 import type { Written } from './domain/mark-recording.js';
@@ -28,11 +24,11 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from './domain/ports.js';
-import { fileNameShown } from './domain/prose.js';
 import type { RecoveryPorts } from './domain/recovery.js';
 import type { SchemaStatus } from './domain/schema-status.js';
-import { judge } from './judged-file.js';
+import { type IfMissing, prepareStoreFile } from './embedded-store.js';
 import { login } from './login.js';
+import { once } from './once.js';
 
 /**
  * What commands, verifier and issuer work with. Nothing is loaded, opened or read before it is asked for, each thing
@@ -70,8 +66,6 @@ export interface Context {
   dispose(): Promise<void>;
 }
 
-type IfMissing = 'create' | 'pretend';
-
 export interface ContextOptions {
   settings: Settings;
   clock: Clock;
@@ -102,24 +96,7 @@ export function createContext(options: ContextOptions): Context {
   };
   const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
 
-  /**
-   * Returns how far the store's clock is ahead of this host's, in seconds; 0 within the tolerance. Both clocks return whole
-   * seconds, so a difference of one second means nothing.
-   */
-  const compareClock = async (store: string, askTime: () => Promise<number>): Promise<number> => {
-    const before = hostClock.now();
-    const there = await askTime();
-    const after = hostClock.now();
-    const isAhead = there < before;
-    const seconds = isAhead ? before - there : there - after;
-    const { clockTolerance } = settings.token;
-    if (seconds <= clockTolerance + 1) return 0;
-    const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
-    caution(
-      `The clock of this host is ${difference} the clock of ${store}, more than token.clockTolerance (${clockTolerance} s). Synchronize both clocks.`,
-    );
-    return isAhead ? -seconds : seconds;
-  };
+  const compareClock = clockComparer({ hostClock, toleranceSeconds: settings.token.clockTolerance, caution });
 
   /** Set once a server is open. */
   let redial: (() => void) | undefined;
@@ -146,14 +123,8 @@ export function createContext(options: ContextOptions): Context {
 
   async function openEmbedded(ifMissing?: IfMissing) {
     const { openSqlite } = await import('./adapters/sql/sqlite.js');
-    if (!existsSync(settings.data)) {
-      if (ifMissing === undefined) throw noStore(settings.data);
-      if (ifMissing === 'pretend') return openSqlite({ file: ':memory:', timeoutMs });
-      await mkdir(dirname(settings.data), { recursive: true, mode: 0o700 }).catch((error) => {
-        throw unusableFolder(dirname(settings.data), error);
-      });
-    }
-    await assertSafeStore(settings.data);
+    if (!(await prepareStoreFile(settings.data, ifMissing)))
+      return openSqlite({ file: ':memory:', timeoutMs });
     notice(
       `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
     );
@@ -161,7 +132,10 @@ export function createContext(options: ContextOptions): Context {
   }
 
   async function openServer() {
-    const { openMysql } = await import('./adapters/sql/mysql.js');
+    const [{ openMysql }, { credentialsReader }] = await Promise.all([
+      import('./adapters/sql/mysql.js'),
+      import('./config/credentials.js'),
+    ]);
     const { url, passwordFile, tls } = settings.mysql;
     trace(`Opening MySQL at ${new URL(String(url)).host}.`);
     const credentials = credentialsReader('mysql', { password: null, passwordFile, tls }, namedBy);
@@ -252,7 +226,10 @@ export function createContext(options: ContextOptions): Context {
     }
     const incomplete = incompleteStores(settings);
     if (incomplete !== null) throw incomplete;
-    const { openRedisTokenRegistry } = await import('./adapters/redis/token-registry.js');
+    const [{ openRedisTokenRegistry }, { credentialsReader, isTlsConfigured }] = await Promise.all([
+      import('./adapters/redis/token-registry.js'),
+      import('./config/credentials.js'),
+    ]);
     const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
     const credentials = credentialsReader('redis', { password, passwordFile, tls }, namedBy);
     trace(
@@ -360,70 +337,4 @@ export function createContext(options: ContextOptions): Context {
       await Promise.allSettled(closers.splice(0).map((close) => close()));
     },
   };
-}
-
-/** The first call does the work, and its argument counts; later ones get the same result. A failure may be tried again. */
-function once<Argument extends unknown[], Result>(
-  make: (...argument: Argument) => Promise<Result>,
-): (...argument: Argument) => Promise<Result> {
-  let made: Promise<Result> | undefined;
-  return (...argument) => {
-    if (made === undefined) {
-      made = make(...argument);
-      made.catch(() => {
-        made = undefined;
-      });
-    }
-    return made;
-  };
-}
-
-function noStore(file: string): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_NO_STORE',
-    `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
-    { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
-  );
-}
-
-/**
- * Refuses a store that a user other than the account and root could change, because it controls who may sign in. SQLite also
- * trusts its other files, which are next to the target of a link.
- */
-async function assertSafeStore(data: string): Promise<void> {
-  const target = await realpath(data).catch(() => data);
-  for (const file of [data, ...['-wal', '-shm', '-journal'].map((suffix) => `${target}${suffix}`)]) {
-    const fault = await judge(file).catch((error) => {
-      throw unusableFile(file, error);
-    });
-    if (fault === null) continue;
-    throw new JwtctlError(
-      'usage',
-      'ERR_CONFIG_FILE_UNSAFE',
-      `The file ${fileNameShown(file)} (data) cannot be trusted: ${fault.reason}.`,
-      { hint: fault.remedy, details: { file: fileNameShown(file), setting: 'data' } },
-    );
-  }
-}
-
-function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
-  return new JwtctlError(
-    'unavailable',
-    'ERR_DATA_FILE_UNAVAILABLE',
-    `The file ${fileNameShown(file)} cannot be used (${error.code}).`,
-    { hint: 'Point `data` (JWTCTL_DATA) to a file that this account can read and write.', cause: error },
-  );
-}
-
-function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlError {
-  return new JwtctlError(
-    'unavailable',
-    'ERR_DATA_FILE_UNAVAILABLE',
-    `The folder ${folder} cannot be made (${error.code}).`,
-    {
-      hint: 'Point `data` (JWTCTL_DATA) to a place that may be written.',
-      cause: error,
-    },
-  );
 }

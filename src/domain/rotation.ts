@@ -35,7 +35,7 @@ export const ISSUER_KEY_HOLD_SECONDS = 60;
  * loads a key within seconds of its publication, and one that cannot read the database refuses all tokens after
  * `verifier.grace`. The limit is needed because any client that can write to Redis can fake a verifier that never loads a key.
  */
-export const STRAGGLERS_AWAITED_SECONDS = 3_600;
+const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
 export type RotationReason = 'due' | 'not_due' | 'published' | 'waiting' | 'lost_race' | 'forced';
 
