@@ -328,6 +328,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.snapshot()).toEqual({
           // A rotation that is under way goes on.
           revision: before.revision,
+          recoveredAt: before.recoveredAt,
           keys: [{ ...k1, masterKeyId: 'mk-2' }, k2],
         });
       });
@@ -340,6 +341,22 @@ export function keyStoreContract(engine: SqlEngine): void {
         const before = await database.keys.snapshot();
         expect(await database.keys.reseal('k1', sealed === 'k1' ? SEALED : sealed, by)).toBe(false);
         expect(await database.keys.snapshot()).toEqual(before);
+      });
+    });
+
+    describe('recover', () => {
+      test('sets the revision and the time, and changes no key', async () => {
+        await insert(active('k1'));
+        const { keys } = await database.keys.snapshot();
+        await database.keys.recover({ revision: 9, recoveredAt: 70 });
+        expect(await database.keys.snapshot()).toEqual({ revision: 9, recoveredAt: 70, keys });
+        expect(await database.heads()).toMatchObject({ revision: 9, recoveredAt: 70 });
+      });
+
+      test('lets no change pass that was planned before', async () => {
+        const { revision } = await database.keys.snapshot();
+        await database.keys.recover({ revision: revision + 1, recoveredAt: 70 });
+        expect(await database.keys.apply(revision, [])).toBe(false);
       });
     });
 

@@ -48,7 +48,7 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
 
     async function assertUsable(): Promise<void> {
       await sqlDatabase(db).transaction(async ({ keys, users, securityLog, auditLog }) => {
-        expect(await keys.snapshot()).toEqual({ revision: 0, keys: [] });
+        expect(await keys.snapshot()).toEqual({ revision: 0, recoveredAt: 0, keys: [] });
         const event = { type: 'user_disabled', sub: 'alice', reason: null, at: 1, expiresAt: 2 } as const;
         expect(await users.add({ sub: 'alice', name: null, at: 1 })).not.toBeNull();
         expect(await securityLog.append(event)).toBeGreaterThan(0);
