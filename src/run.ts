@@ -5,6 +5,7 @@ import { systemClock } from './clock.js';
 import type { Globals, Input, Invocation } from './commands/invocation.js';
 import type { Config, ConfigSources } from './config/load.js';
 import { SETTINGS, type SettingPath } from './config/settings.js';
+import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
 import { type Context, createContext } from './context.js';
 import { JwtctlError } from './domain/errors.js';
 import type { Clock } from './domain/ports.js';
@@ -267,37 +268,6 @@ async function loadAndWarn(
 
 function actorOf(values: GlobalValues): string {
   return values.actor === undefined ? login() : parseActor(String(values.actor));
-}
-
-async function ask(
-  globals: Globals,
-  context: Context,
-  signal: AbortSignal,
-  question: string,
-  typeBack: string | undefined,
-): Promise<void> {
-  if (!globals.canAsk) {
-    throw new JwtctlError('usage', 'ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
-      hint: 'Pass --yes to confirm it, or --dry-run to see what would happen.',
-    });
-  }
-  const prompt = await context.prompt();
-  const isConfirmed =
-    typeBack === undefined
-      ? await prompt.confirm(question, signal)
-      : (await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal)) ===
-        typeBack;
-  if (!isConfirmed) throw notConfirmed();
-}
-
-function notConfirmed(): JwtctlError {
-  return new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
-}
-
-function passphraseNeeded(what: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
-    hint: 'Pass --passphrase-file.',
-  });
 }
 
 /** Loaded only for the few commands that read a secret. */
