@@ -71,8 +71,9 @@ export async function isBehind(
   const heads = await database.heads();
   if (heads.recoveredAt !== mark.recoveredAt) return heads.recoveredAt < mark.recoveredAt;
   if (heads.revision < mark.revision || heads.audit.seq < mark.audit.seq) return true;
-  // After a restore, new writes put a different row there.
-  return (await database.auditLog.hashAt(mark.audit.seq)) !== mark.audit.hash;
+  // After a restore, new writes put a different row there. A missing row was archived and deleted.
+  const hash = await database.auditLog.hashAt(mark.audit.seq);
+  return hash !== null && hash !== mark.audit.hash;
 }
 
 /** What a MAC covers besides the text, so that a text copied to another place does not verify. */

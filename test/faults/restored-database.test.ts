@@ -278,6 +278,15 @@ test('revocations from a host without the keyring are shown, but never applied',
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
 });
 
+test('a database whose old audit rows were archived is not behind', async () => {
+  await issue('alice');
+  await stores.query('DELETE FROM audit_log');
+  await issue('alice');
+  expect(await stores.json('db', 'recover')).toMatchObject({ behind: false });
+  await stores.json('keys', 'rotate', '--now', '--yes');
+  await issue('alice');
+});
+
 test('the embedded store has nothing to recover', async () => {
   const shell = cli({});
   await shell.json('keys', 'generate');
