@@ -74,8 +74,11 @@ export interface KeyStore {
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
   /** Puts another JWE in the place of `sealed`; false, and nothing changed, where that is no longer there. */
   reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
-  /** Records that the current contents of the database are authoritative: see {@link DatabaseHeads}. */
-  recover(settled: { revision: number; recoveredAt: number }): Promise<void>;
+  /**
+   * Records that the current contents of the database are authoritative: see {@link DatabaseHeads}. Returns false, and changes
+   * nothing, if the last recovery was not at `since`.
+   */
+  recover(settled: { since: number; revision: number; recoveredAt: number }): Promise<boolean>;
   /** Removes the row of a retired key; false where there is none, or it is in another state. */
   removeRetired(kid: string): Promise<boolean>;
 }

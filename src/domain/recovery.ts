@@ -146,6 +146,8 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
  * verifiers rely on the database again.
  *
  * If the compromise of a key was lost, its event makes verifiers refuse the key; `compromiseKey` does the rest.
+ *
+ * @throws JwtctlError `ERR_RECOVERED_MEANWHILE` (state) if another process has recovered the database since
  */
 export async function settle(
   ports: RecoveryPorts,
@@ -157,11 +159,13 @@ export async function settle(
   await database.transaction(async (stores) => {
     const at = clock.now();
     const heads = await stores.heads();
-    if (how === 'reapplied') await applyAgain(stores, events, at);
-    await stores.keys.recover({
+    const isFirst = await stores.keys.recover({
+      since: losses.database.recoveredAt,
       recoveredAt: Math.max(at, heads.recoveredAt + 1, (mark?.recoveredAt ?? 0) + 1),
       revision: Math.max(heads.revision, mark?.revision ?? 0) + 1,
     });
+    if (!isFirst) throw recoveredMeanwhile();
+    if (how === 'reapplied') await applyAgain(stores, events, at);
     const reason = `${events.length} events and the states of ${losses.keys.length} keys were missing`;
     await stores.auditLog.append({
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
@@ -172,6 +176,15 @@ export async function settle(
     ...losses.stored.authentic,
     ...(how === 'accepted' ? losses.stored.unverified : []),
   ]);
+}
+
+function recoveredMeanwhile(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_RECOVERED_MEANWHILE',
+    'Another process has just recovered the database. Nothing was changed.',
+    { hint: 'Run `jwtctl db recover` to see whether changes are still missing.' },
+  );
 }
 
 async function applyAgain(

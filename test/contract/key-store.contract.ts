@@ -348,15 +348,21 @@ export function keyStoreContract(engine: SqlEngine): void {
       test('sets the revision and the time, and changes no key', async () => {
         await insert(active('k1'));
         const { keys } = await database.keys.snapshot();
-        await database.keys.recover({ revision: 9, recoveredAt: 70 });
+        expect(await database.keys.recover({ since: 0, revision: 9, recoveredAt: 70 })).toBe(true);
         expect(await database.keys.snapshot()).toEqual({ revision: 9, recoveredAt: 70, keys });
         expect(await database.heads()).toMatchObject({ revision: 9, recoveredAt: 70 });
       });
 
       test('lets no change pass that was planned before', async () => {
         const { revision } = await database.keys.snapshot();
-        await database.keys.recover({ revision: revision + 1, recoveredAt: 70 });
+        await database.keys.recover({ since: 0, revision: revision + 1, recoveredAt: 70 });
         expect(await database.keys.apply(revision, [])).toBe(false);
+      });
+
+      test('changes nothing if the last recovery was at another time', async () => {
+        await database.keys.recover({ since: 0, revision: 9, recoveredAt: 70 });
+        expect(await database.keys.recover({ since: 0, revision: 10, recoveredAt: 71 })).toBe(false);
+        expect(await database.heads()).toMatchObject({ revision: 9, recoveredAt: 70 });
       });
     });
 

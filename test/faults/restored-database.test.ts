@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/clock.js';
 import { JwtctlError } from '../../src/domain/errors.js';
 import type { Issuer } from '../../src/domain/issuance.js';
+import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recovery.js';
 import { openStoreIssuer } from '../../src/issue/store-issuer.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
 import { cli } from '../support/cli.js';
@@ -285,6 +286,18 @@ test('a database whose old audit rows were archived is not behind', async () => 
   expect(await stores.json('db', 'recover')).toMatchObject({ behind: false });
   await stores.json('keys', 'rotate', '--now', '--yes');
   await issue('alice');
+});
+
+test('refuses the second of two recoveries that began at the same time', async () => {
+  await comeBackFromBackup();
+  const ports = (await (await openService()).recovery()) as RecoveryPorts;
+  const [first, second] = [await findLosses(ports), await findLosses(ports)];
+  await settle(ports, first, 'accepted');
+  await expect(settle(ports, second, 'reapplied')).rejects.toMatchObject({
+    code: 'ERR_RECOVERED_MEANWHILE',
+    kind: 'state',
+  });
+  expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
 });
 
 test('the embedded store has nothing to recover', async () => {

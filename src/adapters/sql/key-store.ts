@@ -149,12 +149,14 @@ export class SqlKeyStore implements KeyStore {
     return true;
   }
 
-  async recover({ revision, recoveredAt }: { revision: number; recoveredAt: number }): Promise<void> {
-    await this.#db
+  async recover({ since, revision, recoveredAt }: Parameters<KeyStore['recover']>[0]): Promise<boolean> {
+    const result = await this.#db
       .updateTable('keystore_revision')
       .set({ revision, recovered_at: recoveredAt })
       .where('id', '=', 1)
-      .execute();
+      .where('recovered_at', '=', since)
+      .executeTakeFirst();
+    return result.numUpdatedRows === 1n;
   }
 
   async #raiseRevision(): Promise<void> {
