@@ -171,11 +171,9 @@ export async function settle(
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
     });
   });
-  // Re-applied events are in the log under new ids. Unverified ones were not re-applied and may still be genuine, so they stay.
-  await marks.removeEvents([
-    ...losses.stored.authentic,
-    ...(how === 'accepted' ? losses.stored.unverified : []),
-  ]);
+  // Re-applied events stay until they expire, because their new records may not have reached Redis yet. Unverified ones may
+  // still be genuine.
+  if (how === 'accepted') await marks.removeEvents([...losses.stored.authentic, ...losses.stored.unverified]);
 }
 
 function recoveredMeanwhile(): JwtctlError {

@@ -7,6 +7,7 @@ import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recover
 import { openStoreIssuer } from '../../src/issue/store-issuer.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
 import { cli } from '../support/cli.js';
+import { collect } from '../support/collect.js';
 import { backUp, type DatabaseBackup } from '../support/database-backup.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
@@ -298,6 +299,16 @@ test('refuses the second of two recoveries that began at the same time', async (
     kind: 'state',
   });
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
+});
+
+test('keeps re-applied events in Redis for a second restore', async () => {
+  await comeBackFromBackup();
+  const ports = (await (await openService()).recovery()) as RecoveryPorts;
+  const kept = async () => (await collect(ports.marks.events())).flat().map(({ text }) => text);
+  const before = await kept();
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(before.length).toBeGreaterThan(0);
+  expect(await kept()).toEqual(expect.arrayContaining(before));
 });
 
 test('the embedded store has nothing to recover', async () => {
