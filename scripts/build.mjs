@@ -39,7 +39,7 @@ async function buildDist() {
   const before = filesBelow(dist);
   const bundle = await build({
     absWorkingDir: root,
-    entryPoints: ['src/cli.ts', 'src/index.ts', 'src/express.ts', 'src/fastify.ts'],
+    entryPoints: ['src/cli/main.ts', 'src/index.ts', 'src/express.ts', 'src/fastify.ts'],
     outdir: 'dist',
     bundle: true,
     splitting: true,

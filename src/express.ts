@@ -1,7 +1,7 @@
 import { type RawResponse, writeAnswer } from './http/answer.js';
 import { type Auth, authenticate } from './http/authentication.js';
 import type { RequestHead } from './http/request-token.js';
-import type { Verifier } from './verify/verifier.js';
+import type { Verifier } from './verifier/verifier.js';
 
 export type { Auth } from './http/authentication.js';
 

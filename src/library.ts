@@ -1,14 +1,14 @@
-import { systemClock } from './clock.js';
+import { systemClock } from './app/clock.js';
 import { loadConfig } from './config/load.js';
 import type { SettingsInput } from './config/settings.js';
-import { type Context, createContext } from './context.js';
-import { JwtctlError } from './domain/errors.js';
-import type { IssuedToken } from './domain/issued-token.js';
-import type { PublicJwk } from './domain/jwk-set.js';
-import { openStoreIssuer } from './issue/store-issuer.js';
-import type { VerifierHealth } from './verify/health.js';
-import { openLiveVerifier } from './verify/live-verifier.js';
-import type { Verifier } from './verify/verifier.js';
+import { type Context, createContext } from './app/context.js';
+import { JwtctlError } from './domain/shared/errors.js';
+import type { IssuedToken } from './domain/tokens/issued-token.js';
+import type { PublicJwk } from './domain/jose/jwk-set.js';
+import { openStoreIssuer } from './issuer/store-issuer.js';
+import type { VerifierHealth } from './verifier/health.js';
+import { openLiveVerifier } from './verifier/live-verifier.js';
+import type { Verifier } from './verifier/verifier.js';
 
 export type OpenOptions = SettingsInput & {
   /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward, as the CLI does. */

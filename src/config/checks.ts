@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { formatDuration } from '../domain/duration.js';
-import { JwtctlError } from '../domain/errors.js';
+import { formatDuration } from '../domain/shared/duration.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import {
   embeddedKeyringFile,
   MIN_CLIENT_SECRET_CHARACTERS,

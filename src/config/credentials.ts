@@ -1,5 +1,5 @@
-import type { Credentials, ReadCredentials, TlsMaterial } from '../domain/credentials.js';
-import { JwtctlError } from '../domain/errors.js';
+import type { Credentials, ReadCredentials, TlsMaterial } from '../domain/shared/credentials.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './named-files.js';
 import type { SettingPath } from './settings.js';
 import { checkTlsMaterial } from './tls-material.js';

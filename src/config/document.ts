@@ -1,5 +1,5 @@
 import type { Document, LineCounter, Node } from 'yaml';
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 
 /** A configuration file, parsed. */
 export interface ConfigDocument {

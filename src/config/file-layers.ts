@@ -1,5 +1,5 @@
 import { dirname } from 'node:path';
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { type ConfigDocument, parseDocument } from './document.js';
 import type { FileText } from './files.js';
 import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } from './layers.js';

@@ -1,4 +1,4 @@
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { holdsPassword } from './addresses.js';
 import { nearest } from './nearest.js';
 import { type Origin, originText } from './origin.js';

@@ -1,4 +1,4 @@
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { contradictions } from './checks.js';
 import { fileLayers } from './file-layers.js';
 import { type ConfigFile, findFiles } from './files.js';

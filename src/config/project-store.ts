@@ -1,4 +1,4 @@
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import type { ConfigFile } from './files.js';
 import { type Origin, originText } from './origin.js';
 import { SETTINGS, type SettingPath } from './settings.js';

@@ -1,4 +1,4 @@
-import { JwtctlError } from '../domain/errors.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { holdsPassword, withoutPassword } from './addresses.js';
 import type { Layer, LayerBase } from './layers.js';
 import { DEFAULT_ORIGIN, type Origin, originText } from './origin.js';

@@ -1,4 +1,4 @@
-import { SIGNING_ALGORITHMS } from '../domain/signing-key.js';
+import { SIGNING_ALGORITHMS } from '../domain/model/signing-key.js';
 import {
   boolean,
   duration,

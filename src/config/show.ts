@@ -1,4 +1,4 @@
-import type { JwtctlError } from '../domain/errors.js';
+import type { JwtctlError } from '../domain/shared/errors.js';
 import { maskedUrl } from './addresses.js';
 import { incompleteStores, namedFileFaults } from './checks.js';
 import type { ConfigFile } from './files.js';

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
-import type { TlsMaterial } from '../domain/credentials.js';
-import { JwtctlError } from '../domain/errors.js';
-import { fileNameShown } from '../domain/prose.js';
+import type { TlsMaterial } from '../domain/shared/credentials.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { fileNameShown } from '../domain/shared/text.js';
 
 type Member = keyof TlsMaterial;
 

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini';
-import { DURATION_FORM, formatDuration, parseDuration } from '../domain/duration.js';
-import { unreachable } from '../domain/errors.js';
+import { DURATION_FORM, formatDuration, parseDuration } from '../domain/shared/duration.js';
+import { unreachable } from '../domain/shared/errors.js';
 import { formatHostPort, isMysqlUrl, parseHostPort } from './addresses.js';
 import type { HostPort, Kind } from './kinds.js';
 import { absolutePath, type Places } from './places.js';

@@ -1,5 +1,5 @@
-import type { RefusalReason } from '../domain/refusal.js';
-import type { Acceptance } from '../domain/verification.js';
+import type { RefusalReason } from '../domain/model/refusal.js';
+import type { Acceptance } from '../domain/tokens/verify.js';
 
 /** What a request is answered over HTTP: the same by the server, in Express and in Fastify. */
 export interface Answer {

@@ -1,6 +1,6 @@
-import { JwtctlError } from '../domain/errors.js';
-import type { Acceptance } from '../domain/verification.js';
-import type { Verifier } from '../verify/verifier.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import type { Acceptance } from '../domain/tokens/verify.js';
+import type { Verifier } from '../verifier/verifier.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './answer.js';
 import { AMBIGUOUS, type RequestHead, requestToken } from './request-token.js';
 

@@ -1,6 +1,6 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import type { LiveVerifier } from '../verify/live-verifier.js';
+import type { LiveVerifier } from '../verifier/live-verifier.js';
 import { forwardAuth, forwardAuthUrl } from './forward-auth.js';
 import { health, type Readiness } from './health.js';
 import { type Client, introspection } from './introspection.js';

@@ -1,5 +1,5 @@
 import type { FastifyPluginCallback } from 'fastify';
-import type { StoreHealth } from '../verify/health.js';
+import type { StoreHealth } from '../verifier/health.js';
 import type { AppOptions } from './app.js';
 
 /** Whether the server still wants requests. */

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyPluginCallback, FastifyReply } from 'fastify';
-import type { Claims } from '../domain/claims.js';
+import type { Claims } from '../domain/tokens/claims.js';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions } from './app.js';

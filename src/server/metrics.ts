@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import type { Clock } from '../domain/ports.js';
-import type { StoreHealth, VerifierHealth } from '../verify/health.js';
+import type { Clock } from '../domain/ports/index.js';
+import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {
   /**

@@ -1,10 +1,10 @@
 import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
-import type { Context } from '../context.js';
-import { announcementCounts } from '../domain/announcement.js';
-import { JwtctlError } from '../domain/errors.js';
-import { openLiveVerifier } from '../verify/live-verifier.js';
+import type { Context } from '../app/context.js';
+import { announcementCounts } from '../domain/fleet/heartbeat.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { createApp } from './app.js';
 import type { Client } from './introspection.js';
 import { jwkSetMaxAge } from './jwk-set.js';

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { VerifierAnnouncement } from '../../src/domain/ports.js';
+import type { VerifierAnnouncement } from '../../src/domain/ports/index.js';
 import { announced } from '../support/announcements.js';
 import { cli } from '../support/cli.js';
 import { closedPorts } from '../support/silent-server.js';

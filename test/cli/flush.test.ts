@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { RedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
-import { SqliteTokenRegistry } from '../../src/adapters/sql/token-registry.js';
+import { SqliteTokenRegistry } from '../../src/adapters/sql/registry/token-registry.js';
 import { setOf } from '../support/planted-entries.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';

@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Context } from '../../src/context.js';
-import type { Registration, TokenRegistry } from '../../src/domain/ports.js';
+import type { Context } from '../../src/app/context.js';
+import type { Registration, TokenRegistry } from '../../src/domain/ports/index.js';
 import { planKills } from '../support/kills.js';
 import { openContext } from '../support/opened-context.js';
 import { keyIds } from '../support/planted-entries.js';

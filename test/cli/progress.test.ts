@@ -4,7 +4,7 @@ import { runAt } from '../support/terminal.js';
 
 /** What was told of how far things are: whether it is drawn in time is none of these tests' concern. */
 const told: Array<{ label: string; updates: unknown[]; isStopped: boolean }> = [];
-vi.mock('../../src/output/progress.js', () => ({
+vi.mock('../../src/cli/output/progress.js', () => ({
   openProgress: (label: string) => {
     const one = { label, updates: [] as unknown[], isStopped: false };
     told.push(one);

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { openMysql } from '../../src/adapters/sql/mysql.js';
+import { openMysql } from '../../src/adapters/sql/mysql/open-mysql.js';
 import { type SilencingProxy, startSilencingProxy } from '../support/silencing-proxy.js';
 import { type Ended, spawnCli, spawnProgram } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';

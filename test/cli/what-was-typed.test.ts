@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import Database from 'libsql';
 import { describe, expect, test } from 'vitest';
-import { main } from '../../src/cli.js';
+import { main } from '../../src/cli/main.js';
 import { cli } from '../support/cli.js';
 
 describe('what was typed', () => {

@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readKeyringFile, readSecretFile, readSecretText } from '../../src/config/named-files.js';
-import type { JwtctlError } from '../../src/domain/errors.js';
+import type { JwtctlError } from '../../src/domain/shared/errors.js';
 import { temporaryFolder } from '../support/cli.js';
 import { runAtOnce } from '../support/processes.js';
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
 import { type Config, type ConfigSources, loadConfig } from '../../src/config/load.js';
-import type { JwtctlError } from '../../src/domain/errors.js';
+import type { JwtctlError } from '../../src/domain/shared/errors.js';
 
 const opened: string[] = [];
 afterAll(() => {

@@ -1,8 +1,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { ConflictError } from '../../src/adapters/sql/conflicts.js';
-import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import type { Database, Stores } from '../../src/domain/ports.js';
+import { ConflictError } from '../../src/adapters/sql/stores/conflicts.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
+import type { Database, Stores } from '../../src/domain/ports/index.js';
 import { collect } from '../support/collect.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 

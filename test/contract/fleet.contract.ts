@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { VerifierAnnouncement } from '../../src/domain/ports.js';
+import type { VerifierAnnouncement } from '../../src/domain/ports/index.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
 /** What every TokenRegistry knows of the verifiers that run. */

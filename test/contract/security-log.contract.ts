@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
+import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports/index.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 /** Ahead of the database's clock, because the database keeps events of a host that is behind for longer. */

@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import { SqlUserTable } from '../../src/adapters/sql/user-table.js';
-import { addUsers } from '../../src/domain/user-import.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
+import { SqlUserTable } from '../../src/adapters/sql/stores/user-table.js';
+import { addUsers } from '../../src/domain/users/import.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
 import { sqlContracts } from './sql-stores.contract.js';
 

@@ -6,7 +6,7 @@ import type {
   SurveyedSubject,
   TokenRegistry,
   WalkProgress,
-} from '../../src/domain/ports.js';
+} from '../../src/domain/ports/index.js';
 
 export interface OpenedRegistry {
   /** Empty, and nobody else's. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../src/adapters/sql/database.js';
-import type { UserStatus, UserStore } from '../../src/domain/ports.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
+import type { UserStatus, UserStore } from '../../src/domain/ports/index.js';
 import { collect } from '../support/collect.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 

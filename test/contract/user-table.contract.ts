@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Schema } from '../../src/adapters/sql/schema.js';
-import { SqlUserTable, type UserTableOptions } from '../../src/adapters/sql/user-table.js';
+import { SqlUserTable, type UserTableOptions } from '../../src/adapters/sql/stores/user-table.js';
 import { collect } from '../support/collect.js';
 import type { SqlDatabaseUnderTest, SqlEngine } from '../support/sql-engines.js';
 

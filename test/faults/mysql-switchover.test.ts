@@ -1,10 +1,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { keyspace } from '../../src/adapters/redis/keyspace.js';
-import { systemClock } from '../../src/clock.js';
-import { JwtctlError } from '../../src/domain/errors.js';
-import { openStoreIssuer } from '../../src/issue/store-issuer.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { systemClock } from '../../src/app/clock.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
+import { openStoreIssuer } from '../../src/issuer/store-issuer.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { openContext } from '../support/opened-context.js';
 import { type ReplicatedMysql, startReplicatedMysql } from '../support/replicated-mysql.js';
 import { openStores, type Stores } from '../support/stores.js';

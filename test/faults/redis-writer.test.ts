@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Context } from '../../src/context.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import type { Context } from '../../src/app/context.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { StandingClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';

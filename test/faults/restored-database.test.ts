@@ -1,11 +1,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { systemClock } from '../../src/clock.js';
-import { JwtctlError } from '../../src/domain/errors.js';
-import type { Issuer } from '../../src/domain/issuance.js';
-import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recovery.js';
-import { openStoreIssuer } from '../../src/issue/store-issuer.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { systemClock } from '../../src/app/clock.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
+import type { Issuer } from '../../src/domain/tokens/issue.js';
+import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recovery/recover.js';
+import { openStoreIssuer } from '../../src/issuer/store-issuer.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { cli } from '../support/cli.js';
 import { collect } from '../support/collect.js';
 import { backUp, type DatabaseBackup } from '../support/database-backup.js';

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/errors.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { basic, CLIENT, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type IncomingMessage, request } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/errors.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { bearer, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 

@@ -1,4 +1,4 @@
-import type { VerifierAnnouncement } from '../../src/domain/ports.js';
+import type { VerifierAnnouncement } from '../../src/domain/ports/index.js';
 
 /** What a verifier told at `at` that knows these keys, and the security log up to 100. */
 export function announced(

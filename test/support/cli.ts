@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable, Writable } from 'node:stream';
 import { afterAll } from 'vitest';
-import { main } from '../../src/cli.js';
-import type { Clock } from '../../src/domain/ports.js';
+import { main } from '../../src/cli/main.js';
+import type { Clock } from '../../src/domain/ports/index.js';
 
 /** A clock that only the test moves. It begins at the host's time, because Redis expires by that one. */
 export class MovableClock implements Clock {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../src/domain/ports.js';
+import type { Clock } from '../../src/domain/ports/index.js';
 
 /** A clock that stands still until the test moves it. Whoever waits for a time waits for that. */
 export class StandingClock implements Clock {

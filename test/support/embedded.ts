@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
-import { sqlDatabase } from '../../src/adapters/sql/database.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Schema } from '../../src/adapters/sql/schema.js';
-import { SqliteTokenRegistry } from '../../src/adapters/sql/token-registry.js';
-import type { Database, TokenRegistry } from '../../src/domain/ports.js';
+import { SqliteTokenRegistry } from '../../src/adapters/sql/registry/token-registry.js';
+import type { Database, TokenRegistry } from '../../src/domain/ports/index.js';
 import { createMigrated, sqlite } from './sql-engines.js';
 
 export const CLOCK_TOLERANCE_SECONDS = 5;

@@ -1,7 +1,7 @@
-import { systemClock } from '../../src/clock.js';
+import { systemClock } from '../../src/app/clock.js';
 import { loadConfig } from '../../src/config/load.js';
-import { type Context, createContext } from '../../src/context.js';
-import type { Clock } from '../../src/domain/ports.js';
+import { type Context, createContext } from '../../src/app/context.js';
+import type { Clock } from '../../src/domain/ports/index.js';
 import type { Cli } from './cli.js';
 
 /** What a command line over these stores works with, for a test that steps in between. */

@@ -4,7 +4,7 @@ import { createApp } from '../../src/server/app.js';
 import type { Client } from '../../src/server/introspection.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 

@@ -1,4 +1,4 @@
-import type { SigningKey } from '../../src/domain/signing-key.js';
+import type { SigningKey } from '../../src/domain/model/signing-key.js';
 
 let lastId = 0;
 

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
-import { createSignature } from '../../src/domain/signature.js';
-import type { KeyState, SigningAlgorithm } from '../../src/domain/signing-key.js';
-import type { VerificationKey } from '../../src/domain/verification-key.js';
+import { createSignature } from '../../src/domain/jose/signature.js';
+import type { KeyState, SigningAlgorithm } from '../../src/domain/model/signing-key.js';
+import type { VerificationKey } from '../../src/domain/jose/verification-key.js';
 
 export interface RsaPair {
   publicKey: KeyObject;

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import type { Kysely } from 'kysely';
 import type { Engine } from '../../src/adapters/sql/migrations/index.js';
-import { migrate } from '../../src/adapters/sql/migrator.js';
-import { openMysql } from '../../src/adapters/sql/mysql.js';
+import { migrate } from '../../src/adapters/sql/migrations/migrator.js';
+import { openMysql } from '../../src/adapters/sql/mysql/open-mysql.js';
 import type { Schema } from '../../src/adapters/sql/schema.js';
-import { openSqlite } from '../../src/adapters/sql/sqlite.js';
+import { openSqlite } from '../../src/adapters/sql/sqlite/open-sqlite.js';
 import { freshMysqlDatabase } from './servers.js';
 import { temporaryFolder } from './temporary-folder.js';
 

@@ -1,5 +1,5 @@
 import { PassThrough, Writable } from 'node:stream';
-import { main } from '../../src/cli.js';
+import { main } from '../../src/cli/main.js';
 import { type Cli, type CliResult, everythingPrinted, resultOf } from './cli.js';
 
 export interface Terminal {

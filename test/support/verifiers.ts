@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock } from '../../src/clock.js';
-import type { TokenRegistry } from '../../src/domain/ports.js';
-import { type LiveVerifier, openLiveVerifier } from '../../src/verify/live-verifier.js';
+import { systemClock } from '../../src/app/clock.js';
+import type { TokenRegistry } from '../../src/domain/ports/index.js';
+import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { type Cli, cli, MovableClock } from './cli.js';
 import { openContext } from './opened-context.js';
 import type { Stores } from './stores.js';

@@ -2,7 +2,7 @@ import { createPublicKey } from 'node:crypto';
 import { calculateJwkThumbprint } from 'jose';
 import { expect, test } from 'vitest';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
-import { isKid } from '../../src/domain/kid.js';
+import { isKid } from '../../src/domain/model/kid.js';
 import { RFC7638_3_1 } from './rfc-vectors.js';
 
 test('RFC 7638 §3.1: the thumbprint is that of kty, n and e alone', async () => {

@@ -1,5 +1,5 @@
 import inquirer from 'inquirer';
-import type { Prompt } from '../../domain/ports.js';
+import type { Prompt } from '../../domain/ports/index.js';
 
 /** Asks on the terminal. Questions go to stderr: stdout is data. */
 export const inquirerPrompt: Prompt = {

@@ -4,15 +4,15 @@ import {
   oldestFirst,
   parseAnnouncement,
   TOLD_AGAIN_SECONDS,
-} from '../../domain/announcement.js';
-import { formatDuration } from '../../domain/duration.js';
-import { JwtctlError } from '../../domain/errors.js';
-import type { FleetLook, VerifierAnnouncement } from '../../domain/ports.js';
-import { foreignKey, replyCode } from './errors.js';
-import { script } from './lua.js';
-import { unwrap } from './pipeline.js';
-import { NOT_OURS } from './scripts.js';
-import type { WholeRegistry } from './walk.js';
+} from '../../domain/fleet/heartbeat.js';
+import { formatDuration } from '../../domain/shared/duration.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import type { FleetLook, VerifierAnnouncement } from '../../domain/ports/index.js';
+import { foreignKey, replyCode } from './wire/errors.js';
+import { script } from './scripts/includes.js';
+import { unwrap } from './wire/pipeline.js';
+import { NOT_OURS } from './scripts/index.js';
+import type { WholeRegistry } from './walk/walk.js';
 
 /** How many others one announcement looks at, to drop those that are over. */
 const LOOKED_AT = 10;

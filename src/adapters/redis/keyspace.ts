@@ -1,6 +1,6 @@
-import { JwtctlError } from '../../domain/errors.js';
-import type { KnownUserStatus, RegistryEntry, SurveyedEntry, UserStatus } from '../../domain/ports.js';
-import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/subject.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import type { KnownUserStatus, RegistryEntry, SurveyedEntry, UserStatus } from '../../domain/ports/index.js';
+import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
 
 export const HASH_SLOTS = 16_384;
 

@@ -1,7 +1,7 @@
-import { announcementCounts } from '../../domain/announcement.js';
-import { JwtctlError } from '../../domain/errors.js';
-import { groupBy } from '../../domain/grouping.js';
-import type { MarkStore } from '../../domain/high-water-marks.js';
+import { announcementCounts } from '../../domain/fleet/heartbeat.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { groupBy } from '../../domain/registry/group-entries.js';
+import type { MarkStore } from '../../domain/recovery/high-water-marks.js';
 import type {
   EntryFilter,
   EntryName,
@@ -20,12 +20,12 @@ import type {
   VerifierAnnouncement,
   WalkOptions,
   WideRemoval,
-} from '../../domain/ports.js';
-import { liveExp } from '../../domain/registry-entry.js';
-import { Batcher } from './batching.js';
-import { connectRedis, type RedisConnection, type RedisOptions } from './connect.js';
-import { countEverywhere } from './counting.js';
-import { foreignKey } from './errors.js';
+} from '../../domain/ports/index.js';
+import { liveExp } from '../../domain/model/registry-entry.js';
+import { Batcher } from './cluster/batcher.js';
+import { connectRedis, type RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
+import { countEverywhere } from './walk/count.js';
+import { foreignKey } from './wire/errors.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import {
   entryMember,
@@ -37,16 +37,16 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import { RedisMarkStore } from './marks.js';
-import { listNodes } from './nodes.js';
-import { byAge, registerInTurn } from './registering.js';
-import { removeEverywhere, removeFromSubject } from './removal.js';
-import { readScores } from './scores.js';
-import { SET_STATUS } from './scripts.js';
-import { RedisStandings } from './standings.js';
-import { SubjectReader } from './subject-reads.js';
-import { survey, type TakeSurveyed } from './survey.js';
-import { tidy, tidySubject } from './tidying.js';
-import type { WholeRegistry } from './walk.js';
+import { listNodes } from './cluster/list-nodes.js';
+import { byAge, registerInTurn } from './subject/register.js';
+import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
+import { readScores } from './subject/scores.js';
+import { SET_STATUS } from './scripts/index.js';
+import { RedisStandings } from './verifier/status-reader.js';
+import { SubjectReader } from './subject/reader.js';
+import { survey, type TakeSurveyed } from './walk/survey.js';
+import { tidy, tidySubject } from './subject/remove-exact.js';
+import type { WholeRegistry } from './walk/walk.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   /** What the names of all keys begin with, `jwt` for example. */

@@ -1,7 +1,7 @@
 import { generateKeyPair } from 'node:crypto';
 import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
-import type { KeyPairGenerator } from '../../domain/ports.js';
+import type { KeyPairGenerator } from '../../domain/ports/index.js';
 
 /** RSA pairs from OpenSSL, made off the main thread; the exponent is 65537. */
 export const rsaKeyPairGenerator: KeyPairGenerator = {

@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { JwtctlError } from '../../domain/errors.js';
-import { fileNameShown } from '../../domain/prose.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { fileNameShown } from '../../domain/shared/text.js';
 import { type MasterKey, parseKeyring } from './keyring.js';
 
 export type KeyringSource =

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { JwtctlError } from '../../domain/errors.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 
 export interface MasterKey {
   /** Derived from the key, and tells nothing of it: what a sealed private half names as its opener. */

@@ -1,4 +1,4 @@
-import type { Clock } from '../../domain/ports.js';
+import type { Clock } from '../../domain/ports/index.js';
 import type { MasterKey } from './keyring.js';
 import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { systemClock } from '../../../src/clock.js';
-import type { JwtctlError } from '../../../src/domain/errors.js';
-import { openLiveVerifier } from '../../../src/verify/live-verifier.js';
+import { systemClock } from '../../../src/app/clock.js';
+import type { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { openLiveVerifier } from '../../../src/verifier/live-verifier.js';
 import { announced } from '../../support/announcements.js';
 import { openContext } from '../../support/opened-context.js';
 import { startRedisCluster } from '../../support/servers.js';

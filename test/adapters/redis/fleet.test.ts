@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports.js';
+import type { TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports/index.js';
 import { redisNodes, startRedis } from '../../support/servers.js';
 import { openRegistry as open, parseNode, realNow, redisCli } from './registry-under-test.js';
 

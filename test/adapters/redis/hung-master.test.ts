@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Standings, TokenRegistry } from '../../../src/domain/ports.js';
+import type { Standings, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 

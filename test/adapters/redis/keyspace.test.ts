@@ -9,7 +9,7 @@ import {
   statusScore,
   VERSION_MEMBER,
 } from '../../../src/adapters/redis/keyspace.js';
-import { subjectFault } from '../../../src/domain/subject.js';
+import { subjectFault } from '../../../src/domain/model/subject.js';
 import { redisNodes } from '../../support/servers.js';
 import { redisCli } from './registry-under-test.js';
 

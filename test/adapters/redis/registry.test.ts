@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject } from '../../../src/domain/ports.js';
+import type { SurveyedSubject } from '../../../src/domain/ports/index.js';
 import { redisNodes } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { Standings, TokenRegistry } from '../../../src/domain/ports.js';
+import type { Standings, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { openServerGroup, startRedis, startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 

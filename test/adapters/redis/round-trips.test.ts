@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject } from '../../../src/domain/ports.js';
+import type { SurveyedSubject } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,

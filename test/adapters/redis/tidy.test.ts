@@ -1,7 +1,7 @@
 import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace, type SubjectKeys } from '../../../src/adapters/redis/keyspace.js';
-import type { TokenRegistry } from '../../../src/domain/ports.js';
+import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { redisNodes, startRedis, startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,

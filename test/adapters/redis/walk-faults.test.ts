@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject, SurveyOutcome, WideRemoval } from '../../../src/domain/ports.js';
+import type { SurveyedSubject, SurveyOutcome, WideRemoval } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import {
   crowd,

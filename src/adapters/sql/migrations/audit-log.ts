@@ -1,5 +1,5 @@
 import type { Kysely, Migration } from 'kysely';
-import { GENESIS } from '../../../domain/audit-chain.js';
+import { GENESIS } from '../../../domain/audit-log/audit-chain.js';
 import { type Engine, prose, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 

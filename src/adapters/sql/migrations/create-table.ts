@@ -1,6 +1,6 @@
 import type { CreateTableBuilder, Kysely } from 'kysely';
-import { JwtctlError } from '../../../domain/errors.js';
-import { isDuplicateKey } from '../conflicts.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { isDuplicateKey } from '../stores/conflicts.js';
 
 // biome-ignore lint/suspicious/noExplicitAny: the columns' names are what these functions are about
 type AnyTableBuilder = CreateTableBuilder<string, any>;

@@ -1,0 +1,182 @@
+import { randomBytes } from 'node:crypto';
+import { CompactEncrypt, type CompactJWEHeaderParameters, compactDecrypt } from 'jose';
+import type {
+  ManifestEntry,
+  ManifestFacts,
+  ManifestPart,
+  ManifestReader,
+  Manifests,
+  ManifestWriter,
+} from '../../domain/ports/backup-file.js';
+import type { ContentKeySealer, PrivateFile } from '../../domain/ports/index.js';
+import {
+  fileName,
+  formatEnding,
+  formatEntries,
+  formatHeader,
+  parseEnding,
+  parseEntries,
+  parseHeader,
+} from './format.js';
+import { linesOf } from './lines.js';
+
+const CONTENT_KEY_BYTES = 32;
+/** Several times what a full chunk of the longest subjects and labels takes. */
+const MAX_LINE_BYTES = 33_554_432;
+const MAX_CHUNK_BYTES = 67_108_864;
+
+/** Manifests as `format.ts` describes them. */
+export class JweManifests implements Manifests {
+  readonly #sealer: ContentKeySealer;
+
+  constructor(sealer: ContentKeySealer) {
+    this.#sealer = sealer;
+  }
+
+  async create(file: PrivateFile, facts: ManifestFacts): Promise<ManifestWriter> {
+    const contentKey = randomBytes(CONTENT_KEY_BYTES);
+    const sealed = await this.#sealer.sealContentKey(fileName(facts), contentKey);
+    await file.create();
+    try {
+      await file.append(`${formatHeader(facts, sealed)}\n`);
+    } catch (error) {
+      await file.discard();
+      throw error;
+    }
+    return new Writer(file, contentKey);
+  }
+
+  async open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader> {
+    const lines = linesOf(bytes, MAX_LINE_BYTES);
+    try {
+      const first = await lines.next();
+      // An input that was cut off is no manifest either.
+      signal?.throwIfAborted();
+      const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
+      const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
+      return { facts, parts: () => readParts(lines, contentKey) };
+    } catch (error) {
+      // Whoever gives the bytes learns that no more are wanted.
+      await lines.return(undefined);
+      throw error;
+    }
+  }
+}
+
+class Writer implements ManifestWriter {
+  readonly path: string;
+  readonly #file: PrivateFile;
+  readonly #contentKey: Uint8Array;
+  #lines = 0;
+  #hasFailed = false;
+
+  constructor(file: PrivateFile, contentKey: Uint8Array) {
+    this.path = file.path;
+    this.#file = file;
+    this.#contentKey = contentKey;
+  }
+
+  async append(entries: readonly ManifestEntry[]): Promise<void> {
+    await this.#appendLine(formatEntries(entries), {});
+  }
+
+  async finish(isWhole: boolean): Promise<void> {
+    try {
+      if (!this.#hasFailed) await this.#appendLine(formatEnding(isWhole), { last: true });
+    } finally {
+      await this.#file.close();
+    }
+  }
+
+  async abandon(): Promise<void> {
+    await (this.#lines === 0 ? this.#file.discard() : this.#file.close());
+  }
+
+  async #appendLine(text: string, more: { last?: true }): Promise<void> {
+    const chunk = this.#lines + 1;
+    const line = await new CompactEncrypt(Buffer.from(text))
+      .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', zip: 'DEF', chunk, ...more })
+      .encrypt(this.#contentKey);
+    try {
+      await this.#file.append(`${line}\n`);
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
+    this.#lines = chunk;
+  }
+}
+
+type Line = { text: string; isEnded: boolean };
+
+/**
+ * Each line has to be the next one. One that is not, or does not open, is lost and said to be; the others stand for
+ * themselves, so that a damaged block of a disk costs one chunk.
+ */
+async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<ManifestPart> {
+  let next = 1;
+  /** What the last line says; null before it. */
+  let isWhole: boolean | null = null;
+  for await (const line of lines) {
+    if (isWhole !== null) {
+      yield lost('There is something behind its last line.');
+      return;
+    }
+    const chunk = await openLine(line.text, contentKey);
+    if (chunk === null) {
+      // What a run that died was about to write: nothing of it has been removed.
+      if (!line.isEnded) break;
+      yield lost(`Chunk ${next} does not open: it was changed or damaged.`);
+      next += 1;
+      continue;
+    }
+    if (chunk.number < next) {
+      yield lost(`Chunk ${chunk.number} stands out of its place, and is not read.`);
+      continue;
+    }
+    if (chunk.number > next) yield lost(`${chunksBetween(next, chunk.number - 1)} not there.`);
+    next = chunk.number + 1;
+    if (chunk.isLast) {
+      isWhole = parseEnding(chunk.text);
+      continue;
+    }
+    const entries = parseEntries(chunk.text);
+    yield entries === null
+      ? lost(`Chunk ${chunk.number} holds something else than entries.`)
+      : { kind: 'entries', entries };
+  }
+  if (isWhole === null)
+    yield lost(`It ends after chunk ${next - 1}, without its last line: what followed is not there.`);
+  else if (!isWhole) yield lost('The run that wrote it did not come to its end.');
+}
+
+interface Chunk {
+  number: number;
+  isLast: boolean;
+  text: string;
+}
+
+async function openLine(line: string, contentKey: Uint8Array): Promise<Chunk | null> {
+  try {
+    const { plaintext, protectedHeader } = await compactDecrypt(line, contentKey, {
+      keyManagementAlgorithms: ['dir'],
+      contentEncryptionAlgorithms: ['A256GCM'],
+      maxDecompressedLength: MAX_CHUNK_BYTES,
+    });
+    const { chunk, last } = protectedHeader as CompactJWEHeaderParameters & {
+      chunk?: unknown;
+      last?: unknown;
+    };
+    return { number: Number(chunk), isLast: last === true, text: Buffer.from(plaintext).toString() };
+  } catch {
+    return null;
+  }
+}
+
+function lost(what: string): ManifestPart {
+  return { kind: 'lost', what };
+}
+
+function chunksBetween(first: number, last: number): string {
+  return first === last ? `Chunk ${first} is` : `Chunks ${first} to ${last} are`;
+}

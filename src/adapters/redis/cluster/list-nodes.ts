@@ -1,0 +1,191 @@
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { MasterWarning, RegistryNode } from '../../../domain/ports/index.js';
+import type { RedisConnection, RedisNode } from './redis-connection.js';
+import { replyCode } from '../wire/errors.js';
+import { numberIn, parseInfo } from '../wire/info.js';
+import { sendPipeline, unwrap } from '../wire/pipeline.js';
+import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
+
+/**
+ * The servers, each master before its replicas. Those that do not answer are listed with nulls.
+ *
+ * @throws JwtctlError where the cluster cannot say who belongs to it
+ */
+export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
+  await connection.ready();
+  if (connection.mode === 'standalone') return listServer(connection);
+  const [shards] = await Promise.all([readShards(connection), connection.refresh()]);
+  const connected = new Map(connection.nodes().map((node) => [node.name, node]));
+  const listed = await Promise.all(shards.map((shard) => listShard(connection, connected, shard)));
+  return listed.flat();
+}
+
+interface Shard {
+  slots: number;
+  members: Array<{ name: string; role: 'master' | 'replica' }>;
+}
+
+async function listShard(
+  connection: RedisConnection,
+  connected: Map<string, RedisNode>,
+  { slots, members }: Shard,
+): Promise<RegistryNode[]> {
+  const asked = await Promise.all(
+    members.map(async (member) => {
+      const node = connected.get(member.name);
+      return { ...member, facts: node === undefined ? null : await ask(connection, node) };
+    }),
+  );
+  const master = asked.find(({ role }) => role === 'master');
+  return asked
+    .sort((a, b) => Number(b.role === 'master') - Number(a.role === 'master'))
+    .map(({ name, role, facts }) => ({
+      node: name,
+      role,
+      master: role === 'replica' ? (master?.name ?? null) : null,
+      slots: role === 'master' ? slots : null,
+      ...figures(facts),
+      lagBytes: role === 'replica' ? lag(master?.facts?.offset, facts?.offset) : null,
+    }));
+}
+
+/** The server, and the replicas that it tells of: nobody is connected to those. */
+async function listServer(connection: RedisConnection): Promise<RegistryNode[]> {
+  const [node] = connection.nodes();
+  const facts = node === undefined ? null : await ask(connection, node);
+  const replication = facts?.replication ?? new Map<string, string>();
+  const name = node?.name ?? connection.address.nodes[0] ?? '';
+  const isReplica = replication.get('role') === 'slave';
+  const server: RegistryNode = {
+    node: name,
+    role: isReplica ? 'replica' : 'master',
+    master: isReplica ? `${replication.get('master_host')}:${replication.get('master_port')}` : null,
+    slots: null,
+    ...figures(facts),
+    lagBytes: null,
+  };
+  const replicas = [...replication].flatMap(([field, value]): RegistryNode[] => {
+    if (!/^slave\d+$/.test(field)) return [];
+    const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
+    const announced = { host: parts.get('ip') ?? '', port: Number(parts.get('port')) };
+    return [
+      {
+        node: connection.nameOf(announced),
+        role: 'replica',
+        master: name,
+        slots: null,
+        ...figures(null),
+        lagBytes: lag(facts?.offset, numberIn(parts, 'offset')),
+        reachable: parts.get('state') === 'online',
+      },
+    ];
+  });
+  return [server, ...replicas];
+}
+
+/** CLUSTER SHARDS (Redis 7.0) names failed nodes too, which CLUSTER SLOTS leaves out. */
+async function readShards(connection: RedisConnection): Promise<Shard[]> {
+  const { timeoutMs } = connection;
+  const asked = connection.nodes().map(async ({ client }) => {
+    const [reply] = await sendPipeline(client, [['cluster', 'shards']], timeoutMs);
+    return { shards: unwrap(reply) as unknown[][], askedHost: client.options.host ?? '' };
+  });
+  // Of all, because the one that is asked may be the one that hangs.
+  const { shards, askedHost } = await Promise.any(asked).catch((error: AggregateError) => {
+    throw connection.translate(error.errors.find((one) => replyCode(one) !== null) ?? error.errors[0]);
+  });
+  return shards.map((shard) => {
+    const { slots, nodes } = toObject(shard) as { slots: number[]; nodes: unknown[][] };
+    return {
+      slots: countSlots(slots),
+      members: nodes.map((node) => toMember(connection, toObject(node), askedHost)),
+    };
+  });
+}
+
+/** @param askedHost replaces an unknown endpoint: null, or "?" (Redis 7.0) */
+function toMember(
+  connection: RedisConnection,
+  node: Record<string, unknown>,
+  askedHost: string,
+): Shard['members'][number] {
+  const { endpoint, role } = node;
+  const host = typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : askedHost;
+  const port = Number(connection.isTls ? (node['tls-port'] ?? node.port) : (node.port ?? node['tls-port']));
+  return { name: connection.nameOf({ host, port }), role: role === 'master' ? 'master' : 'replica' };
+}
+
+/** Of ranges in a flat list: `0, 5460, 6000, 6000`. */
+function countSlots(ranges: readonly number[]): number {
+  let count = 0;
+  for (let index = 0; index + 1 < ranges.length; index += 2) {
+    count += Number(ranges[index + 1]) - Number(ranges[index]) + 1;
+  }
+  return count;
+}
+
+function toObject(flat: readonly unknown[]): Record<string, unknown> {
+  const object: Record<string, unknown> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) object[String(flat[index])] = flat[index + 1];
+  return object;
+}
+
+interface Facts {
+  keys: number | null;
+  usedMemoryBytes: number | null;
+  maxmemoryBytes: number | null;
+  maxmemoryPolicy: string | null;
+  warnings: MasterWarning[];
+  /** How much of the replication stream the server has written or taken in. */
+  offset: number | null;
+  replication: Map<string, string>;
+}
+
+async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts | null> {
+  try {
+    const replies = await sendPipeline(
+      node.client,
+      [SERVER_INFO, TRACKING_LIMIT, ['dbsize']],
+      connection.timeoutMs,
+    );
+    const forbidden = [replies[0], replies[2]].find((reply) => replyCode(reply) === 'NOPERM');
+    if (forbidden !== undefined) throw connection.translate(forbidden);
+    // A server that refuses a command has answered.
+    if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
+    const info = parseInfo(replies[0]);
+    // An account that may not read the limit assumes the default.
+    const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
+    const keys = replies[2];
+    return {
+      keys: typeof keys === 'number' ? keys : null,
+      usedMemoryBytes: numberIn(info, 'used_memory'),
+      // 0 is no limit.
+      maxmemoryBytes: numberIn(info, 'maxmemory') || null,
+      maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
+      offset: numberIn(info, 'slave_repl_offset') ?? numberIn(info, 'master_repl_offset'),
+      replication: info,
+      warnings: [
+        ...(isMemoryFull(info) ? (['memory_full'] as const) : []),
+        ...(isTrackingFull(info, limit) ? (['tracking_table_full'] as const) : []),
+      ],
+    };
+  } catch (error) {
+    if (error instanceof JwtctlError && error.code === 'ERR_REDIS_FORBIDDEN') throw error;
+    return null;
+  }
+}
+
+function figures(facts: Facts | null) {
+  return {
+    keys: facts?.keys ?? null,
+    usedMemoryBytes: facts?.usedMemoryBytes ?? null,
+    maxmemoryBytes: facts?.maxmemoryBytes ?? null,
+    maxmemoryPolicy: facts?.maxmemoryPolicy ?? null,
+    warnings: facts?.warnings ?? [],
+    reachable: facts !== null,
+  };
+}
+
+function lag(master: number | null | undefined, replica: number | null | undefined): number | null {
+  return master == null || replica == null ? null : Math.max(0, master - replica);
+}

@@ -1,0 +1,201 @@
+import { Cluster, Redis } from 'ioredis';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { clusterOptions, nodeOptions, type RedisOptions, silenceMs } from '../wire/client-options.js';
+import { clusterDown, innermost, isReplica, type RedisAddress, replyCode, translateError } from '../wire/errors.js';
+import { HASH_SLOTS } from '../keyspace.js';
+import { formatNode, type HostPort } from '../wire/node-address.js';
+import { withDeadline } from '../wire/pipeline.js';
+
+/**
+ * @param onNodeError hears why a connection to one node failed, now and later
+ * @throws JwtctlError
+ */
+export async function openCluster(
+  options: RedisOptions,
+  address: RedisAddress,
+  onNodeError: (error: unknown, key: string) => void,
+): Promise<Cluster> {
+  const deadline = Date.now() + options.timeoutMs;
+  const seeds = options.nodes.map(({ host, port }) => ({ host, port }));
+  const cluster = new Cluster(seeds, clusterOptions(options));
+  let refusal: unknown;
+  cluster.on('+node', fillInEndpoints);
+  cluster.on('error', () => {});
+  cluster.on('node error', (error: unknown, key: string) => {
+    const reason = innermost(error);
+    if (reason instanceof JwtctlError || replyCode(reason) !== null) refusal = error;
+    onNodeError(error, key);
+  });
+  try {
+    await withDeadline(cluster.connect(), options.timeoutMs);
+  } catch (error) {
+    cluster.disconnect();
+    throw await whyNoCluster(options, address, refusal ?? error, deadline - Date.now());
+  }
+  if (cluster.slots.some((keys) => keys !== undefined && keys.length > 0)) return cluster;
+  cluster.disconnect();
+  throw clusterDown(`The Redis Cluster at ${address.nodes.join(', ')} serves no slots.`, address);
+}
+
+type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | null, ...rest: unknown[]]>];
+type TakeSlots = (error: Error | null, ranges?: unknown) => void;
+
+/**
+ * Fills in null endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. With
+ * `cluster-preferred-endpoint-type unknown-endpoint`, a null endpoint means the host that was asked. ioredis 6.0 skips such
+ * nodes, and throws an uncaught error if the reply has another shape.
+ */
+function fillInEndpoints(redis: Redis): void {
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = (override) => {
+    const copy = duplicate(override);
+    const client = copy as unknown as { cluster(subcommand: string, take: TakeSlots): unknown };
+    const ask = client.cluster.bind(copy);
+    client.cluster = (subcommand, take) =>
+      ask(subcommand, (error, ranges) => {
+        if (error !== null) return take(error);
+        if (!isSlotRanges(ranges)) return take(noSlots(redis));
+        for (const [, , ...nodes] of ranges) for (const node of nodes) node[0] ||= String(redis.options.host);
+        take(null, ranges);
+      });
+    return copy;
+  };
+}
+
+function isSlotRanges(reply: unknown): reply is SlotRange[] {
+  const isSlot = (value: unknown) =>
+    Number.isInteger(value) && Number(value) >= 0 && Number(value) < HASH_SLOTS;
+  const isNode = (node: unknown) =>
+    Array.isArray(node) && (node[0] === null || typeof node[0] === 'string') && Number.isInteger(node[1]);
+  return (
+    Array.isArray(reply) &&
+    reply.every(
+      (range) => Array.isArray(range) && [range[0], range[1]].every(isSlot) && range.slice(2).every(isNode),
+    )
+  );
+}
+
+function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
+  const node = formatNode({ host, port });
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_REPLY',
+    `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
+    {
+      hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer.',
+      details: { nodes: [node] },
+    },
+  );
+}
+
+/** @throws JwtctlError */
+export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
+  const [node] = options.nodes;
+  if (node === undefined) throw new JwtctlError('bug', 'ERR_REDIS_NO_NODES', 'No Redis server is named.');
+  const { client, mode, role } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
+    throw translateError(error, address);
+  });
+  if (mode !== 'cluster' && mode !== 'sentinel' && role !== 'replica') return client;
+  client.disconnect();
+  if (mode === 'sentinel') throw isSentinel(formatNode(node));
+  // Its master is not named here: the replica may become a master again.
+  if (mode !== 'cluster') throw isReplica(formatNode(node), null);
+  throw new JwtctlError(
+    'usage',
+    'ERR_REDIS_IS_A_CLUSTER',
+    `Redis at ${formatNode(node)} is a node of a cluster, and redis.mode is standalone.`,
+    { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to cluster.', details: { nodes: address.nodes } },
+  );
+}
+
+/** ioredis says little of why no node answered, so each is asked by itself. */
+async function whyNoCluster(
+  options: RedisOptions,
+  address: RedisAddress,
+  error: unknown,
+  remainingMs: number,
+): Promise<unknown> {
+  if (remainingMs <= 0) return translateError(error, address);
+  const found = await Promise.allSettled(options.nodes.map((node) => greet(options, node, remainingMs)));
+  let reason = error;
+  let isStandalone = false;
+  let sentinel: string | null = null;
+  for (const [index, outcome] of found.entries()) {
+    if (outcome.status === 'fulfilled') {
+      outcome.value.client.disconnect();
+      if (outcome.value.mode === 'sentinel') sentinel ??= address.nodes[index] ?? null;
+      isStandalone ||= outcome.value.mode === 'standalone';
+    } else if (replyCode(innermost(reason)) === null) reason = outcome.reason;
+  }
+  if (sentinel !== null) return isSentinel(sentinel);
+  if (!isStandalone) return translateError(reason, address);
+  return new JwtctlError(
+    'usage',
+    'ERR_REDIS_NOT_A_CLUSTER',
+    `Redis at ${address.nodes.join(', ')} is not a cluster, and redis.mode is cluster.`,
+    { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to standalone.', details: { nodes: address.nodes } },
+  );
+}
+
+function isSentinel(node: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_REDIS_IS_A_SENTINEL',
+    `Redis at ${node} is a Sentinel, which holds no tokens.`,
+    {
+      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',
+      details: { nodes: [node] },
+    },
+  );
+}
+
+/** Connects to one server and reads its mode and role; both are null behind a proxy that does not know HELLO. */
+async function greet(
+  options: RedisOptions,
+  node: HostPort,
+  timeoutMs: number,
+): Promise<{ client: Redis } & Greeting> {
+  const client = new Redis({
+    ...nodeOptions(options, node),
+    // The error of ioredis would not say that the attempt timed out.
+    socketTimeout: timeoutMs,
+    retryStrategy: () => null,
+  });
+  // connect() rejects with "Connection is closed" whatever the reason was; the event has it.
+  let reason: unknown;
+  client.on('error', (error) => {
+    reason ??= error;
+  });
+  try {
+    const greeting = await withDeadline(
+      client.connect().then(() => sayHello(client)),
+      timeoutMs,
+    );
+    client.options.socketTimeout = silenceMs(options.timeoutMs);
+    return { client, ...greeting };
+  } catch (error) {
+    client.disconnect();
+    throw reason ?? error;
+  }
+}
+
+interface Greeting {
+  /** `standalone`, `cluster` or `sentinel`. */
+  mode: string | null;
+  /** `master` or `replica`; null for a Sentinel. */
+  role: string | null;
+}
+
+/** HELLO needs no permission, and names the mode by a field where an error of CLUSTER does so in words only. */
+async function sayHello(client: Redis): Promise<Greeting> {
+  const reply = await client.call('hello', '2').catch((error: unknown) => {
+    if (replyCode(error) === 'ERR') return [];
+    throw error;
+  });
+  const fields: unknown[] = Array.isArray(reply) ? reply : [];
+  const field = (name: string) => {
+    const value = fields.includes(name) ? fields[fields.indexOf(name) + 1] : null;
+    return typeof value === 'string' ? value : null;
+  };
+  return { mode: field('mode'), role: field('role') };
+}

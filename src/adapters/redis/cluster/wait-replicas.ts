@@ -1,0 +1,37 @@
+import type { Redis } from 'ioredis';
+import { parseInfo } from '../wire/info.js';
+import { sendPipeline, unwrap } from '../wire/pipeline.js';
+
+/**
+ * Waits, a second at most, until the replicas have what was written over this connection. It has to be this one: WAIT
+ * counts from the last write of its own connection, and over another one it would confirm what it knows nothing of.
+ *
+ * @returns how many replicas confirmed; 0 where that could not be learnt, for the write itself is done
+ */
+async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
+  try {
+    const [info] = await sendPipeline(client, [['info', 'replication']], timeoutMs);
+    const connected = info instanceof Error ? 1 : Number(parseInfo(info).get('connected_slaves') ?? 0);
+    if (connected === 0) return 0;
+    const [confirmed] = await sendPipeline(
+      client,
+      [['wait', connected, Math.min(1000, Math.floor(timeoutMs / 2))]],
+      timeoutMs,
+    );
+    return Number(unwrap(confirmed));
+  } catch {
+    return 0;
+  }
+}
+
+/** The least over these connections; null where nothing was written. A connection that is not known confirms nothing. */
+export async function confirmAll(
+  touched: ReadonlySet<Redis | null>,
+  timeoutMs: number,
+): Promise<number | null> {
+  if (touched.size === 0) return null;
+  const confirmed = await Promise.all(
+    [...touched].map((client) => (client === null ? 0 : confirmReplicas(client, timeoutMs))),
+  );
+  return Math.min(...confirmed);
+}

@@ -1,0 +1,323 @@
+import type { SubjectDetails, SurveyedEntry, SurveyedSubject } from '../../../domain/ports/index.js';
+import type { Request } from '../cluster/batcher.js';
+import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
+import { Bulks, NO_BULKS, numberOrNullAt, sizeOf, stringAt, stringOrNullAt, utf8At } from '../wire/bulk-strings.js';
+import type { RedisNode } from '../cluster/redis-connection.js';
+import { foreignKey, replyCode } from '../wire/errors.js';
+import {
+  isEntryMember,
+  type LocatedSubject,
+  notedStatus,
+  STATUS_MEMBER,
+  type SubjectKeys,
+  VERSION_MEMBER,
+} from '../keyspace.js';
+import type { Command } from '../wire/pipeline.js';
+import { bulksIn, type RespReply } from '../wire/codec.js';
+import { PAGE } from '../scripts/index.js';
+import { isPartial, labelsIn, type Members, membersIn } from './members.js';
+import type { WholeRegistry } from '../walk/walk.js';
+
+export interface ReadOptions {
+  /** What expires later is live. */
+  horizon: number;
+  /** Labels too, what else is kept of a subject, and subjects without live entries. */
+  withDetails: boolean;
+  /** Whether a subject was asked for by name: then a key of a foreign type is an error, otherwise somebody else's. */
+  isNamed: boolean;
+}
+
+/** A subject that is too large to be read at once. */
+export interface LargeSubject {
+  located: LocatedSubject;
+  node: RedisNode | null;
+  bytes: number | null;
+}
+
+/** A subject of which nothing is left but labels: they say when that expires. */
+interface LabelsAlone extends Pick<Members, 'expired' | 'malformed' | 'user'> {
+  located: LocatedSubject;
+  node: string;
+  bytes: number | null;
+}
+
+/** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
+export class SubjectReader {
+  readonly #whole: WholeRegistry;
+  readonly #options: ReadOptions;
+
+  constructor(whole: WholeRegistry, options: ReadOptions) {
+    this.#whole = whole;
+    this.#options = options;
+  }
+
+  /**
+   * @param node that serves all of them; null where that is not known
+   * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries. Of
+   * a subject with very many it always is, for they are few and make a difference. Null: of none
+   * @returns what is to be shown, what has to be read in parts, and how many bytes all of it was
+   * @throws JwtctlError
+   */
+  async read(
+    node: RedisNode | null,
+    subjects: readonly LocatedSubject[],
+    isSampled: (() => boolean) | null,
+  ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
+    const { withDetails, horizon } = this.#options;
+    const reads = planReads(subjects, withDetails, isSampled);
+    const { replies, nodeOf } = await readMany(this.#whole, node, reads);
+    const bytesOf = memoryIn(replies, reads.sampled);
+    if (isSampled !== null) await this.#measureLarge(node, subjects, reads.each, replies, bytesOf);
+    const shown: SurveyedSubject[] = [];
+    const large: LargeSubject[] = [];
+    const labelsAlone: LabelsAlone[] = [];
+    let size = 0;
+    for (let index = 0; index < subjects.length; index++) {
+      const located = subjects[index] as LocatedSubject;
+      const first = index * reads.each;
+      const bytes = bytesOf.get(index) ?? null;
+      const set = this.#bulksOf(located.entries, replies[first]);
+      const hash = withDetails ? this.#bulksOf(located.labels, replies[first + 1]) : NO_BULKS;
+      size += sizeOf(set) + sizeOf(hash);
+      if (isPartial(set)) {
+        large.push({ located, node, bytes });
+        continue;
+      }
+      const labels = labelsIn(hash);
+      const { entries, malformed, expired, ours, user } = membersIn(set, horizon, labels);
+      const name = nodeOf(first);
+      if (withDetails && ours === 0) {
+        if (labels !== null && [...labels.keys()].some(isEntryMember)) {
+          labelsAlone.push({ located, node: name, bytes, malformed, expired, user });
+        }
+        continue;
+      }
+      if (isPartial(hash)) {
+        large.push({ located, node, bytes });
+        continue;
+      }
+      if (!withDetails && entries.length === 0 && (malformed === 0 || ours === 0)) continue;
+      // It was there a moment ago: whoever removed it did so while it was read.
+      if (withDetails && replies[first + 2] === GONE) continue;
+      const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;
+      shown.push({
+        sub: located.sub,
+        node: name,
+        isFirst: true,
+        isLast: true,
+        entries,
+        malformed,
+        bytes,
+        details,
+      });
+    }
+    if (labelsAlone.length > 0) shown.push(...(await this.#showLabels(node, labelsAlone)));
+    return { shown, large, size };
+  }
+
+  /**
+   * The parts of a subject, in the order of `exp`: an entry that is there all the while is in one of them and in no other.
+   * What has expired comes before all that lives, so that it has been counted by the first part.
+   *
+   * @throws JwtctlError
+   */
+  async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
+    const { withDetails, horizon } = this.#options;
+    const skipped = { ours: 0, malformed: 0, expired: 0 };
+    let isFirst = true;
+    let cursor = '';
+    do {
+      const answer = await this.#ask(node, {
+        slot: keys.slot,
+        script: PAGE,
+        keys: [keys.entries],
+        args: [cursor],
+      });
+      const page = this.#bulksOf(keys.entries, answer.replies[0]);
+      cursor = page.count === 0 ? '' : stringAt(page, 0);
+      const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
+      const { entries, malformed, expired, ours } = membersIn(page, horizon, labels);
+      skipped.ours += ours;
+      skipped.malformed += malformed;
+      skipped.expired += expired;
+      const isLast = cursor === '';
+      if (entries.length === 0 && !isLast) continue;
+      const isKept = skipped.ours > 0 && (withDetails || entries.length + skipped.malformed > 0);
+      if (isFirst && !isKept) return;
+      const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
+      if (details === GONE) return;
+      const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
+      yield { sub: keys.sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
+      isFirst = false;
+      skipped.malformed = 0;
+    } while (cursor !== '');
+  }
+
+  /** All live entries of one subject. @throws JwtctlError */
+  async list(located: LocatedSubject): Promise<SurveyedEntry[]> {
+    const { shown, large } = await this.read(null, [located], null);
+    const entries = shown.flatMap((subject) => subject.entries);
+    for (const subject of large) {
+      for await (const part of this.parts(subject)) entries.push(...part.entries);
+    }
+    return entries;
+  }
+
+  #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
+    return readOne(this.#whole, node, request);
+  }
+
+  async #labelsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    page: Bulks,
+  ): Promise<Map<string, string> | null> {
+    const members: Array<{ raw: string; text: string }> = [];
+    for (let index = 1; index < page.count; index += 2) {
+      members.push({ raw: stringAt(page, index), text: utf8At(page, index) });
+    }
+    if (members.length === 0) return null;
+    const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
+    const answer = await this.#ask(node, { slot: keys.slot, commands: [command] });
+    const values = this.#bulksOf(keys.labels, answer.replies[0]);
+    const labels = new Map<string, string>();
+    for (const [index, { raw }] of members.entries()) {
+      if (stringOrNullAt(values, index) !== null) labels.set(raw, utf8At(values, index));
+    }
+    return labels;
+  }
+
+  async #detailsOf(
+    node: RedisNode | null,
+    keys: SubjectKeys,
+    expired: number,
+  ): Promise<SubjectDetails | typeof GONE> {
+    const { replies } = await this.#ask(node, {
+      slot: keys.slot,
+      commands: [
+        ['zmscore', keys.entries, STATUS_MEMBER, VERSION_MEMBER],
+        ['expiretime', keys.entries],
+      ],
+    });
+    if (replies[1] === GONE) return GONE;
+    const scores = this.#bulksOf(keys.entries, replies[0]);
+    const user = notedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
+    return { expiresAt: this.#expiryIn(replies[1]), expired, user };
+  }
+
+  async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<SurveyedSubject[]> {
+    const { replies } = await readMany(this.#whole, node, {
+      commands: subjects.map(({ located }) => ['expiretime', located.labels]),
+      slots: subjects.map(({ located }) => located.slot),
+    });
+    const shown = subjects.map(({ located: { sub }, node: name, bytes, malformed, expired, user }, index) =>
+      replies[index] === GONE
+        ? null
+        : {
+            ...{ sub, node: name, isFirst: true, isLast: true, entries: [], malformed, bytes },
+            details: { expiresAt: this.#expiryIn(replies[index]), expired, user },
+          },
+    );
+    return shown.filter((subject) => subject !== null);
+  }
+
+  /** Asks for the memory of those with more members than a compact set has. */
+  async #measureLarge(
+    node: RedisNode | null,
+    subjects: readonly LocatedSubject[],
+    each: number,
+    replies: readonly RespReply[],
+    bytesOf: Map<number, number>,
+  ): Promise<void> {
+    const large: number[] = [];
+    for (let index = 0; index < subjects.length; index++) {
+      const set = replies[index * each];
+      if (set instanceof Bulks && set.count > 2 * MOST_COMPACT_MEMBERS && !bytesOf.has(index))
+        large.push(index);
+    }
+    if (large.length === 0) return;
+    const questions: Questions = { commands: [], slots: [] };
+    const places = addMemoryReads(questions, subjects, large);
+    const answers = await readMany(this.#whole, node, questions);
+    for (const [index, bytes] of memoryIn(answers.replies, places)) bytesOf.set(index, bytes);
+  }
+
+  /** @throws JwtctlError for an error reply; a key of a foreign type that was not asked for is none of ours, and empty */
+  #bulksOf(key: string, reply: RespReply | undefined): Bulks {
+    if (reply instanceof Error) {
+      if (replyCode(reply) !== 'WRONGTYPE') throw this.#whole.connection.translate(reply);
+      if (this.#options.isNamed) throw foreignKey(key);
+      return NO_BULKS;
+    }
+    return bulksIn(reply);
+  }
+
+  /** What EXPIRETIME says of a key that is there; null for never. @throws JwtctlError for an error reply */
+  #expiryIn(reply: RespReply | undefined): number | null {
+    if (reply instanceof Error) throw this.#whole.connection.translate(reply);
+    return typeof reply === 'number' && reply >= 0 ? reply : null;
+  }
+}
+
+/** What EXPIRETIME answers where there is no such key. */
+const GONE = -2;
+
+/** SCAN commands tell compact keys whole whatever COUNT says. */
+const MEMBERS_AT_ONCE = 500;
+/** By default (`zset-max-listpack-entries`). */
+const MOST_COMPACT_MEMBERS = 128;
+
+interface SubjectReads extends Questions {
+  /** How many commands there are for each subject; those of the next one follow. */
+  each: number;
+  /** By the place of a subject whose memory is asked for, behind all else: the place of the first of its two commands. */
+  sampled: ReadonlyMap<number, number>;
+}
+
+function planReads(
+  subjects: readonly LocatedSubject[],
+  withDetails: boolean,
+  isSampled: (() => boolean) | null,
+): SubjectReads {
+  const commands: Command[] = [];
+  const slots: number[] = [];
+  const chosen: number[] = [];
+  for (let index = 0; index < subjects.length; index++) {
+    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    commands.push(['zscan', entries, 0, 'COUNT', MEMBERS_AT_ONCE]);
+    slots.push(slot);
+    if (withDetails) {
+      commands.push(['hscan', labels, 0, 'COUNT', MEMBERS_AT_ONCE], ['expiretime', entries]);
+      slots.push(slot, slot);
+    }
+    if (isSampled?.()) chosen.push(index);
+  }
+  const sampled = addMemoryReads({ commands, slots }, subjects, chosen);
+  return { commands, slots, each: withDetails ? 3 : 1, sampled };
+}
+
+/** @returns by the places of these subjects: that of the first of two commands */
+function addMemoryReads(
+  { commands, slots }: Questions,
+  subjects: readonly LocatedSubject[],
+  chosen: readonly number[],
+): Map<number, number> {
+  const places = new Map<number, number>();
+  for (const index of chosen) {
+    const { entries, labels, slot } = subjects[index] as LocatedSubject;
+    places.set(index, commands.length);
+    commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
+    slots.push(slot, slot);
+  }
+  return places;
+}
+
+/** The bytes that both keys take, by the places of the subjects; without those that are gone. */
+function memoryIn(replies: readonly RespReply[], places: ReadonlyMap<number, number>): Map<number, number> {
+  const bytes = new Map<number, number>();
+  for (const [index, place] of places) {
+    const [set, hash] = [replies[place], replies[place + 1]];
+    if (typeof set === 'number') bytes.set(index, set + (typeof hash === 'number' ? hash : 0));
+  }
+  return bytes;
+}

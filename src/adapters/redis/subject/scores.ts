@@ -1,0 +1,27 @@
+import { replyCode } from '../wire/errors.js';
+import type { SubjectKeys } from '../keyspace.js';
+import { unwrap } from '../wire/pipeline.js';
+import type { WholeRegistry } from '../walk/walk.js';
+
+/**
+ * The scores of these members of a subject's set, null for one that is not there, by the way that follows redirects and
+ * waits out a failover.
+ *
+ * @returns none where the key is of a foreign type, which is not ours
+ * @throws JwtctlError
+ */
+export async function readScores(
+  { connection, batcher }: Pick<WholeRegistry, 'connection' | 'batcher'>,
+  { entries, slot }: Pick<SubjectKeys, 'entries' | 'slot'>,
+  members: readonly string[],
+): Promise<Array<number | null>> {
+  const commands = [['zmscore', entries, ...members] as const];
+  const [reply] = (await batcher.send({ slot, commands })).replies;
+  if (replyCode(reply) === 'WRONGTYPE') return [];
+  try {
+    const scores = unwrap(reply);
+    return (Array.isArray(scores) ? scores : []).map((score) => (score === null ? null : Number(score)));
+  } catch (error) {
+    throw connection.translate(error);
+  }
+}

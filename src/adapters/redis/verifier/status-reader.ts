@@ -1,0 +1,348 @@
+import { performance } from 'node:perf_hooks';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { MasterState } from '../../../domain/registry/master-state.js';
+import type {
+  EntryName,
+  MasterStatus,
+  NotedStanding,
+  StandingQuery,
+  Standings,
+  StandingsOptions,
+} from '../../../domain/ports/index.js';
+import { isUndelivered } from '../cluster/batcher.js';
+import { Breaker } from '../wire/circuit-breaker.js';
+import type { RedisConnection } from '../cluster/redis-connection.js';
+import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
+import { entryMember, HASH_SLOTS, STATUS_MEMBER } from '../keyspace.js';
+import { Lane } from './master-connection.js';
+import { parseKey } from '../wire/node-address.js';
+import { withDeadline } from '../wire/pipeline.js';
+import type { RespReply } from '../wire/codec.js';
+import { readScores } from '../subject/scores.js';
+import { heldStanding, type Pending, plainStanding, Query } from './status-query.js';
+import type { WholeRegistry } from '../walk/walk.js';
+
+/**
+ * Standings for a process that asks all the while: one ZMSCORE each, collected for a turn of the event loop and written at
+ * once to each master, on a connection of its own. What a master cannot answer takes the way of everything else, which
+ * follows redirects and waits out a failover.
+ */
+export class RedisStandings implements Standings {
+  readonly #whole: WholeRegistry;
+  readonly #connection: RedisConnection;
+  readonly #options: StandingsOptions;
+  /** Keyed by the master's name in ioredis's form. */
+  readonly #lanes = new Map<string, Lane>();
+  /** Masters without client tracking that a warning has already named. */
+  readonly #untracked = new Set<string>();
+  /** A query to probe each master with. */
+  readonly #probes = new Map<string, Query>();
+  /** The circuit breaker for requests without a known master. */
+  readonly #opening = new Breaker();
+  readonly #openingState: MasterState;
+  readonly #unserved = new Breaker();
+  /** By slot: who was last asked. */
+  readonly #owners: Array<string | undefined> = [];
+  #epoch = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #waiting: Pending[] = [];
+  #isClosed = false;
+
+  constructor(whole: WholeRegistry, options: StandingsOptions) {
+    this.#whole = whole;
+    this.#connection = whole.connection;
+    this.#options = options;
+    this.#openingState = new MasterState(whole.connection.address.nodes.join(', '), options.now());
+  }
+
+  async open(): Promise<number> {
+    if (!this.#connection.isReady || this.#owners.length === 0) await this.#open();
+    await Promise.allSettled([...this.#probes.values()].map((query) => this.#read(query)));
+    return this.#epoch;
+  }
+
+  of(sub: string, entry: EntryName): StandingQuery {
+    const query = this.#query(sub, entryMember(entry));
+    return { read: () => this.#read(query) };
+  }
+
+  probe(): void {
+    if (this.#isClosed) return;
+    if (!this.#connection.isReady) {
+      void this.#open().catch(() => {});
+      return;
+    }
+    if (this.#owners.length === 0) this.#noteOwners();
+    const now = this.#options.now();
+    for (const [key, lane] of this.#lanes) {
+      const query = this.#probes.get(key);
+      const { answeredAt, isUp } = lane.state;
+      const isFresh = isUp && answeredAt !== null && Math.abs(now - answeredAt) < PROBE_SECONDS;
+      // The state of the lane records the result.
+      if (!isFresh && query !== undefined) this.#read(query).catch(() => {});
+      lane.inform();
+    }
+  }
+
+  masters(): MasterStatus[] {
+    if (this.#lanes.size === 0 || !this.#openingState.isUp) return [this.#openingState.status()];
+    return [...this.#lanes.values()].map(({ state }) => state.status());
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    for (const lane of this.#lanes.values()) lane.close();
+    this.#lanes.clear();
+  }
+
+  #query(sub: string, member: string): Query {
+    return new Query(this.#whole.keyspace.keysOf(sub), member);
+  }
+
+  #read(query: Query): Promise<NotedStanding> {
+    return new Promise((resolve, reject) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#flush(this.#waiting));
+      this.#waiting.push({ query, resolve, reject });
+    });
+  }
+
+  async #flush(batch: readonly Pending[]): Promise<void> {
+    this.#waiting = [];
+    try {
+      if (!this.#connection.isReady) await this.#open();
+      this.#distribute(batch);
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+  }
+
+  #distribute(batch: readonly Pending[]): void {
+    if (this.#owners.length === 0) this.#noteOwners();
+    const ownerKey = this.#connection.ownerKeys();
+    const groups = new Map<string, Pending[]>();
+    const deadline = performance.now() + this.#connection.timeoutMs;
+    for (const pending of batch) {
+      const { slot } = pending.query.keys;
+      const key = ownerKey(slot);
+      if (key !== undefined && this.#owners[slot] !== key) this.#noteOwners();
+      const group = key && groups.get(key);
+      if (key === undefined) this.#askAround(pending, deadline);
+      else if (group) group.push(pending);
+      else groups.set(key, [pending]);
+    }
+    for (const [key, members] of groups) this.#ask(this.#laneTo(key), members, deadline);
+  }
+
+  async #open(): Promise<void> {
+    const opening = async () => {
+      try {
+        await this.#connection.ready();
+      } catch (error) {
+        this.#openingState.failed(error, this.#options.now());
+        throw error;
+      }
+      this.#openingState.answered(this.#options.now());
+      this.#noteOwners();
+    };
+    const refusal = this.#opening.refusal(opening);
+    if (refusal !== null) throw refusal;
+    try {
+      await opening();
+    } catch (error) {
+      this.#opening.failed(error as Error);
+      throw error;
+    }
+  }
+
+  /** All slots at once: a failover moves thousands of them, and is one change. */
+  #noteOwners(): void {
+    if (this.#isClosed) return;
+    const ownerKey = this.#connection.ownerKeys();
+    for (let slot = 0; slot < HASH_SLOTS; slot++) this.#owners[slot] = ownerKey(slot) ?? this.#owners[slot];
+    this.#epoch += 1;
+    const owners = new Set(this.#owners.filter((key) => key !== undefined));
+    this.#closeIdleLanes(owners);
+    for (const key of owners) this.#laneTo(key);
+    this.#chooseProbes(owners);
+  }
+
+  /** Those to masters that serve nothing any more, gone or made replicas: nobody would ask them again, or end them. */
+  #closeIdleLanes(owners: ReadonlySet<string>): void {
+    for (const [key, lane] of this.#lanes) {
+      if (owners.has(key)) continue;
+      this.#lanes.delete(key);
+      lane.close();
+    }
+  }
+
+  /** Picks a subject in one of the slots of each master. The subject need not exist. */
+  #chooseProbes(owners: ReadonlySet<string>): void {
+    this.#probes.clear();
+    for (let number = 0; number < MOST_PROBES_TRIED && this.#probes.size < owners.size; number++) {
+      const query = this.#query(`probe-${number}`, STATUS_MEMBER);
+      const owner = this.#owners[query.keys.slot];
+      if (owner !== undefined && !this.#probes.has(owner)) this.#probes.set(owner, query);
+    }
+  }
+
+  /** @param isRepeated whether they were already sent on a connection that stayed silent */
+  #ask(lane: Lane, members: readonly Pending[], deadline: number, isRepeated = false): void {
+    const { breaker } = lane;
+    const first = members[0]?.query.keys;
+    if (first === undefined) return;
+    const refusal = breaker.refusal(() => this.#connection.tryAgain(first.entries, first.slot));
+    if (refusal !== null) {
+      for (const { reject } of members) reject(refusal);
+      this.#lookAgain();
+      return;
+    }
+    const unheard: Pending[] = [];
+    const askOnceMore = (pending: Pending) => {
+      if (unheard.push(pending) === 1) setImmediate(() => this.#ask(lane, unheard, deadline, true));
+    };
+    const questions = members.map((pending) => ({
+      text: pending.query.text,
+      answer: (reply: RespReply, lost: Error | null) => {
+        // The request was never sent, so it says nothing about the server. The pending requests will.
+        if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
+        else if (lost !== null && breaker.failure !== null) pending.reject(breaker.failure);
+        // The network path may be dead, not the server. A new connection finds out.
+        else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
+          askOnceMore(pending);
+        // The question was not answered, whatever the reason.
+        else if (lost !== null || isUndelivered(reply))
+          void this.#resend(pending, { lane, breaker, deadline }, lost ?? reply);
+        else {
+          breaker.succeeded();
+          this.#settle(pending, lane, reply);
+        }
+      },
+    }));
+    const now = performance.now();
+    if (now < deadline) {
+      lane.ask(questions, deadline - now);
+      return;
+    }
+    const timedOut = new DeadlineError(this.#connection.timeoutMs);
+    for (const pending of members) void this.#resend(pending, { lane, breaker, deadline }, timedOut);
+  }
+
+  /** For a slot that nobody is known to serve. */
+  #askAround(pending: Pending, deadline: number): void {
+    const { entries, slot } = pending.query.keys;
+    const refusal = this.#unserved.refusal(() => this.#connection.tryAgain(entries, slot));
+    if (refusal === null) {
+      void this.#resend(pending, { lane: null, breaker: this.#unserved, deadline }, null);
+    } else {
+      pending.reject(refusal);
+      this.#lookAgain();
+    }
+  }
+
+  /** Who serves the slots: a server that hangs has its replica take over, and never says so. */
+  #lookAgain(): void {
+    const now = performance.now();
+    if (now < this.#lookedAt + LOOK_EVERY_MS) return;
+    this.#lookedAt = now;
+    // Where nobody can say, the next question finds out.
+    this.#connection.refresh().catch(() => {});
+  }
+
+  #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
+    const now = this.#options.now();
+    const refuse = (error: unknown) => {
+      const failure = this.#connection.translate(error);
+      lane.state.failed(failure, now);
+      reject(failure);
+    };
+    const unfit = lane.unfit();
+    if (unfit !== null) {
+      refuse(unfit);
+      return;
+    }
+    // There is a key of a foreign type, which is not ours.
+    const isForeign = replyCode(reply) === 'WRONGTYPE';
+    if (reply instanceof Error && !isForeign) {
+      refuse(Object.assign(reply, { command: { name: 'zmscore' } }));
+      return;
+    }
+    if (reply === null || typeof reply === 'number') {
+      refuse(new Error('The server sent an unexpected reply.'));
+      return;
+    }
+    lane.state.answered(now);
+    const noted =
+      reply instanceof Error ? plainStanding([], this.#epoch) : heldStanding(reply, lane, query, this.#epoch);
+    const unsettled = noted.exp === null ? lane.unsettled() : null;
+    if (unsettled === null) resolve(noted);
+    else reject(unsettled);
+  }
+
+  /** By way of ioredis, which says who serves the slot now. */
+  async #resend(pending: Pending, { lane, breaker, deadline }: Way, why: RespReply): Promise<void> {
+    const { query, resolve, reject } = pending;
+    try {
+      if (performance.now() >= deadline) throw why;
+      const remainingMs = Math.max(0, deadline - performance.now());
+      const scores = await withDeadline(readScores(this.#whole, query.keys, query.members), remainingMs);
+      breaker.succeeded();
+      lane?.state.answered(this.#options.now());
+      const noted = plainStanding(scores, this.#epoch + 1);
+      // A slot that is moving loses nothing.
+      if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStanding(scores, this.#epoch));
+      this.#epoch += 1;
+      const owner = this.#connection.ownerKeys()(query.keys.slot);
+      // The server may have restarted and lost entries. Only the master's own connection can tell.
+      if (noted.exp !== null || pending.isRead || owner === undefined) return resolve(noted);
+      this.#ask(this.#laneTo(owner), [{ ...pending, isRead: true }], deadline);
+    } catch (error) {
+      const failure = this.#connection.translate(fromNode(error, lane?.name));
+      lane?.state.failed(failure, this.#options.now());
+      breaker.failed(failure as Error);
+      reject(failure);
+      this.#lookAgain();
+    }
+  }
+
+  /** Warns once per master that its verdicts are not cached, so each verification asks it. */
+  #warnUntracked(name: string, reason: Error): void {
+    if (this.#untracked.has(name)) return;
+    this.#untracked.add(name);
+    const why =
+      replyCode(reason) === 'NOPERM'
+        ? 'the ACL lacks +client|tracking or +exists'
+        : `it answered ${replyCode(reason)}`;
+    this.#options.warn?.(`The near cache is off for the master ${name}: ${why}.`);
+  }
+
+  #laneTo(key: string): Lane {
+    const known = this.#lanes.get(key);
+    if (known !== undefined) return known;
+    const lane = new Lane(this.#connection, parseKey(key), {
+      isTracking: this.#options.nearCache,
+      now: this.#options.now,
+      onUntracked: (reason) => this.#warnUntracked(key, reason),
+      onLost: () => {
+        this.#epoch += 1;
+        this.#lookAgain();
+      },
+    });
+    this.#lanes.set(key, lane);
+    return lane;
+  }
+}
+
+const LOOK_EVERY_MS = 250;
+/** A master that answered within this time is not probed, in seconds. */
+const PROBE_SECONDS = 1;
+/** A master with very few slots may get no probe. Its state then comes only from real requests. */
+const MOST_PROBES_TRIED = 10_000;
+const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
+
+/** Where a question was first sent, and its deadline. */
+interface Way {
+  /** Null if no master is known. */
+  lane: Lane | null;
+  breaker: Breaker;
+  deadline: number;
+}

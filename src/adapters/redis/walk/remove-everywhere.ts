@@ -1,0 +1,254 @@
+import type { Redis } from 'ioredis';
+import type { Removal, WideRemoval } from '../../../domain/ports/index.js';
+import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js';
+import type { RedisNode } from '../cluster/redis-connection.js';
+import { replyCode, UncountedError } from '../wire/errors.js';
+import type { LocatedSubject, SubjectKeys } from '../keyspace.js';
+import { MEMBERS_PER_CALL } from '../scripts/includes.js';
+import { Pace } from './adaptive-batch.js';
+import { unwrap } from '../wire/pipeline.js';
+import { confirmAll } from '../cluster/wait-replicas.js';
+import { NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
+import { tidySubject } from '../subject/remove-exact.js';
+import { type WalkSteering, type WholeRegistry, walkSubjects } from './walk.js';
+
+/** Removes the matching entries of every subject. @param args of {@link REMOVE} */
+export async function removeEverywhere(
+  whole: WholeRegistry,
+  args: ReadonlyArray<string | number>,
+  steering: WalkSteering,
+): Promise<WideRemoval> {
+  const remover = new Remover(whole, args);
+  const pace = new Pace({ target: MEMBERS_AT_ONCE, first: 20, most: SUBJECTS_AT_ONCE });
+
+  const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
+    let isUncounted = false;
+    for (let from = 0; from < subjects.length; ) {
+      steering.signal?.throwIfAborted();
+      const portion = subjects.slice(from, from + pace.size);
+      from += portion.length;
+      const found = await remover.removeFrom(portion, node.name);
+      const { seen, large } = found;
+      pace.learn(portion.length, seen + MEMBERS_PER_CALL * large.length);
+      isUncounted ||= found.isUncounted;
+      for (const subject of large) {
+        const isLost = await remover.removeFromLarge(subject, node.name, steering.signal);
+        isUncounted ||= isLost;
+      }
+    }
+    // Once all of it is gone, so that nothing is left for want of a number.
+    if (isUncounted) throw new UncountedError();
+  };
+
+  const { missed, masters } = await walkSubjects(whole, take, steering);
+  const { matched, subjects, largestIat, byKeyId, byNode, touched } = remover;
+  for (const { node } of masters) byNode.set(node.name, byNode.get(node.name) ?? 0);
+  return {
+    matched,
+    removed: matched,
+    subjects,
+    largestIat: largestIat < 0 ? null : largestIat,
+    byNode: [...byNode].map(([node, count]) => ({ node, matched: count, removed: count })),
+    byKeyId: [...byKeyId].map(([keyId, count]) => ({ keyId, matched: count })),
+    replicasConfirmed: await confirmAll(touched, whole.connection.timeoutMs),
+    complete: missed.length === 0,
+    missed,
+  };
+}
+
+/** Removes the matching entries of one subject. @param args of {@link REMOVE} */
+export async function removeFromSubject(
+  whole: WholeRegistry,
+  sub: string,
+  args: ReadonlyArray<string | number>,
+): Promise<Removal> {
+  const remover = new Remover(whole, args, { confirming: true });
+  // That some of it may not be counted is no matter here: all of it is gone.
+  const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
+  for (const subject of large) await remover.removeFromLarge(subject);
+  const replicasConfirmed = await confirmAll(remover.touched, whole.connection.timeoutMs);
+  return { removed: remover.matched, replicasConfirmed };
+}
+
+/** A tenth of a millisecond of a server's time: whoever else asks it waits for several of them, and for what else is on its host. */
+const MEMBERS_AT_ONCE = 50;
+const SUBJECTS_AT_ONCE = 500;
+const SUBJECTS_PER_SCRIPT = 5;
+
+/** Removes from subject after subject, and adds up what that comes to. */
+class Remover {
+  /** The connections that carried a removal; null where that is not known. */
+  readonly touched = new Set<Redis | null>();
+  /** Matching entries by the name of the master that holds them. */
+  readonly byNode = new Map<string, number>();
+  readonly byKeyId = new Map<number, number>();
+  matched = 0;
+  subjects = 0;
+  largestIat = -1;
+  readonly #whole: WholeRegistry;
+  readonly #args: ReadonlyArray<string | number>;
+  readonly #options: Pick<Request, 'confirming'>;
+
+  constructor(
+    whole: WholeRegistry,
+    args: ReadonlyArray<string | number>,
+    options: Pick<Request, 'confirming'> = {},
+  ) {
+    this.#whole = whole;
+    this.#args = args;
+    this.#options = options;
+  }
+
+  /**
+   * One script does it for several subjects of a slot.
+   *
+   * @returns how many members were looked at, and the subjects that were too much for one script
+   * @throws JwtctlError where somebody who should answer does not; by then the others are done
+   */
+  async removeFrom(subjects: readonly LocatedSubject[], walked = ''): Promise<Found> {
+    return allDone(this.#groups(subjects).map((group) => this.#removeFromGroup(group, walked)));
+  }
+
+  /**
+   * Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp.
+   *
+   * @returns whether more may have been removed than was counted
+   */
+  async removeFromLarge(
+    { entries, labels, slot }: LocatedSubject,
+    walked = '',
+    signal?: AbortSignal,
+  ): Promise<boolean> {
+    const request = { slot, keys: [entries, labels], script: REMOVE_PORTION, ...this.#options };
+    let before = 0;
+    let isUncounted = false;
+    let cursor: unknown = '';
+    do {
+      signal?.throwIfAborted();
+      const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
+      const answer = await this.#whole.batcher.send({ ...request, args });
+      const [state, areLabelsLeft, matched = 0, ...counts] = this.#unwrap(answer) as number[];
+      if (state === NOT_OURS) return isUncounted;
+      cursor = counts.pop();
+      this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
+      before += matched;
+      isUncounted ||= answer.isRepeated;
+      if (areLabelsLeft === 1) await this.#dropLabels({ entries, labels, slot });
+    } while (cursor !== '');
+    return isUncounted;
+  }
+
+  #groups(subjects: readonly LocatedSubject[]): Group[] {
+    const { connection } = this.#whole;
+    const open = new Map<number, Group>();
+    const groups: Group[] = [];
+    for (const subject of subjects) {
+      const { entries, labels, slot } = subject;
+      // A single server has no slots.
+      const place = connection.mode === 'cluster' ? slot : 0;
+      let group = open.get(place);
+      if (group === undefined || group.subjects.length === SUBJECTS_PER_SCRIPT) {
+        group = { slot, subjects: [], keys: [] };
+        open.set(place, group);
+        groups.push(group);
+      }
+      group.subjects.push(subject);
+      group.keys.push(entries, labels);
+    }
+    return groups;
+  }
+
+  async #removeFromGroup(group: Group, walked: string): Promise<Found> {
+    const request = { slot: group.slot, script: REMOVE, args: this.#args, ...this.#options };
+    const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
+    const [reply] = answer.replies;
+    if (!(reply instanceof Error)) {
+      return { ...(await this.#addGroup(answer, group, walked)), isUncounted: answer.isRepeated };
+    }
+    const isLost = replyCode(reply) === null;
+    if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
+
+    // While a slot is moving its keys may be apart, so each subject goes its own way. None has been touched by an answer
+    // that says so; without an answer that is not known.
+    return allDone(
+      group.subjects.map(async (subject, index) => {
+        const keys = group.keys.slice(2 * index, 2 * index + 2);
+        const own = await this.#whole.batcher.send({ ...request, keys });
+        const found = await this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
+        return { ...found, isUncounted: isLost || own.isRepeated };
+      }),
+    );
+  }
+
+  async #addGroup(answer: Answer, group: Group, walked: string): Promise<Omit<Found, 'isUncounted'>> {
+    const [seen = 0, ...rest] = this.#unwrap(answer) as number[];
+    const takePlaces = () => rest.splice(0, rest.shift()).flatMap((place) => group.subjects[place] ?? []);
+    const large = takePlaces();
+    const labelled = takePlaces();
+    const [matched = 0, subjects = 0, ...counts] = rest;
+    this.#add(answer, group.slot, walked, { matched, subjects, counts });
+    await Promise.all(labelled.map((subject) => this.#dropLabels(subject)));
+    return { seen, large };
+  }
+
+  /** Labels beside which there is no entry any more. */
+  #dropLabels(keys: SubjectKeys): Promise<void> {
+    const [horizon = 0, tolerance = 0] = this.#args;
+    return tidySubject(this.#whole, keys, [], [horizon, tolerance]);
+  }
+
+  /** @param found.counts the largest iat, then key id and count of each key */
+  #add(
+    answer: Answer,
+    slot: number,
+    walked: string,
+    found: { matched: number; subjects: number; counts: readonly number[] },
+  ): void {
+    const { matched, subjects, counts } = found;
+    if (matched === 0) return;
+    const name = answer.node?.name ?? this.#whole.connection.ownerName(slot) ?? walked;
+    this.matched += matched;
+    this.subjects += subjects;
+    this.byNode.set(name, (this.byNode.get(name) ?? 0) + matched);
+    this.largestIat = Math.max(this.largestIat, counts[0] ?? -1);
+    for (let index = 1; index + 1 < counts.length; index += 2) {
+      const keyId = counts[index] ?? 0;
+      this.byKeyId.set(keyId, (this.byKeyId.get(keyId) ?? 0) + (counts[index + 1] ?? 0));
+    }
+    this.touched.add(answer.client);
+  }
+
+  #unwrap({ replies }: Answer): unknown {
+    try {
+      return unwrap(replies[0]);
+    } catch (error) {
+      throw this.#whole.connection.translate(error);
+    }
+  }
+}
+
+interface Found {
+  seen: number;
+  large: LocatedSubject[];
+  /** Whether a connection was lost before it told: more may have been removed than was counted. */
+  isUncounted: boolean;
+}
+
+/** Waits for all of them, also where one fails. */
+async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
+  const all: Found = { seen: 0, large: [], isUncounted: false };
+  for (const outcome of await Promise.allSettled(works)) {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    all.seen += outcome.value.seen;
+    all.large.push(...outcome.value.large);
+    all.isUncounted ||= outcome.value.isUncounted;
+  }
+  return all;
+}
+
+interface Group {
+  slot: number;
+  subjects: LocatedSubject[];
+  /** Set and labels of each of them. */
+  keys: string[];
+}

@@ -1,0 +1,84 @@
+import { ownCopy } from '../../../domain/shared/detached-string.js';
+import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
+import { stringAt } from '../wire/bulk-strings.js';
+import type { RedisNode } from '../cluster/redis-connection.js';
+import type { LocatedSubject } from '../keyspace.js';
+import { unwrap } from '../wire/pipeline.js';
+import { bulksIn } from '../wire/codec.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
+
+/** Every subject of a single server. */
+export async function scanServer(
+  whole: WholeRegistry,
+  take: TakeSubjects,
+  steering: WalkSteering,
+): Promise<WalkOutcome> {
+  const { signal, onProgress } = steering;
+  const [node] = whole.connection.nodes();
+  if (node === undefined) throw whole.connection.translate(new Error('The connection was lost at once.'));
+  const masters = [{ node, slots: null }];
+  const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
+  let done = 0;
+  try {
+    for await (const subjects of scanSubjects(whole, node, steering, () => true)) {
+      if (signal?.aborted) return missed(INTERRUPTED);
+      await take(node, subjects);
+      done += subjects.length;
+      onProgress?.({ unit: 'subjects', done, total: null });
+    }
+    return { missed: [], masters };
+  } catch (error) {
+    return missed(signal?.aborted ? INTERRUPTED : whole.connection.reasonFor(node.name, error));
+  }
+}
+
+/**
+ * The subjects of one server, each once, in portions. SCAN may name a key twice, so what was seen is kept: where there are
+ * so many keys that this could take up too much memory, the server is scanned several times, each time for some of the
+ * subjects.
+ *
+ * @throws what {@link ReadConnection.send} throws, and error replies
+ */
+export async function* scanSubjects(
+  { connection, keyspace }: WholeRegistry,
+  node: RedisNode,
+  { withLabels = false }: WalkSteering,
+  isWanted: (slot: number) => boolean,
+): AsyncGenerator<LocatedSubject[]> {
+  const { timeoutMs } = connection;
+  const [size] = await connection.reading(node).send([['dbsize']], timeoutMs);
+  const passes = Math.max(1, Math.ceil(Number(unwrap(size)) / SUBJECTS_PER_PASS));
+  for (let pass = 0; pass < passes; pass++) {
+    const seen = new Set<string>();
+    let cursor = '0';
+    do {
+      const [reply] = await connection
+        .reading(node)
+        .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
+      const found = bulksIn(reply);
+      cursor = stringAt(found, 0);
+      const subjects: LocatedSubject[] = [];
+      for (let index = 1; index < found.count; index++) {
+        const key = stringAt(found, index);
+        const subject = withLabels ? keyspace.locateByAny(key) : keyspace.locate(key);
+        if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;
+        seen.add(ownCopy(subject.sub));
+        if (isWanted(subject.slot)) subjects.push(subject);
+      }
+      if (subjects.length > 0) yield subjects;
+    } while (cursor !== '0');
+  }
+}
+
+/** Not by slot: all subjects may be in one. FNV-1a. */
+function spread(sub: string): number {
+  let hash = 0x811c9dc5;
+  for (let index = 0; index < sub.length; index++) {
+    hash = Math.imul(hash ^ sub.charCodeAt(index), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
+const KEYS_PER_STEP = 1000;
+/** Their names take up some 60 MB. */
+const SUBJECTS_PER_PASS = 500_000;

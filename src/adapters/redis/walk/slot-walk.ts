@@ -1,0 +1,349 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
+import { type Bulks, NO_BULKS, stringAt } from '../wire/bulk-strings.js';
+import type { RedisNode } from '../cluster/redis-connection.js';
+import { fromNode, replyCode } from '../wire/errors.js';
+import type { LocatedSubject } from '../keyspace.js';
+import { Pace } from './adaptive-batch.js';
+import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
+import { bulksIn } from '../wire/codec.js';
+import { scanSubjects } from './scan-walk.js';
+import { SlotLedger } from './slot-progress.js';
+import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
+
+/** One walk over all slots: see {@link walkSubjects}. */
+export class SlotWalk {
+  readonly #whole: WholeRegistry;
+  readonly #take: TakeSubjects;
+  readonly #steering: WalkSteering;
+  readonly #ledger = new SlotLedger();
+  /** Why the slots of a master, by its name, were not seen. */
+  readonly #failures = new Map<string, string>();
+  /** The error of the first master that did not answer. */
+  #unseen: Error | null = null;
+  #isClusterDown = false;
+
+  constructor(whole: WholeRegistry, take: TakeSubjects, steering: WalkSteering) {
+    this.#whole = whole;
+    this.#take = take;
+    this.#steering = steering;
+  }
+
+  async run(): Promise<WalkOutcome> {
+    const { connection } = this.#whole;
+    let giveUpAt = Date.now() + connection.timeoutMs;
+    let masters = await this.#findMasters();
+    // If no master could say which server has which slots, asking again would only take another full timeout.
+    if (masters.length === 0 && !this.#isAborted) throw this.#unseen ?? connection.translate(noMaster());
+    for (let pass = 1; ; pass++) {
+      const { done } = this.#ledger.progress;
+      await Promise.all(masters.map((master) => this.#walkMaster(master)));
+      for (const slot of this.#ledger.pending()) await this.#walkMoving(slot, masters);
+      if (this.#ledger.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
+
+      // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
+      if (this.#ledger.progress.done > done && !this.#isCutOff()) {
+        pass = 1;
+        giveUpAt = Date.now() + connection.timeoutMs;
+      }
+      if (pass === MAX_PASSES || Date.now() >= giveUpAt) break;
+      await delay(Math.min(100 * 2 ** pass, connection.timeoutMs / MAX_PASSES));
+      await connection.refresh();
+      masters = await this.#findMasters();
+    }
+    return {
+      missed: this.#ledger.missed((slot) => this.#reasonFor(slot)),
+      masters: masters
+        .map(({ node, view }) => ({ node, slots: view.owned.reduce((sum, isOwned) => sum + isOwned, 0) }))
+        .filter(({ slots }) => slots > 0),
+    };
+  }
+
+  async #findMasters(): Promise<Master[]> {
+    const { connection } = this.#whole;
+    const candidates = connection.nodes().filter(({ isMaster }) => isMaster);
+    const found = await Promise.all(
+      candidates.map(async (node) => {
+        const breaker = connection.breaker(node.name);
+        const ask = () => sendPipeline(node.client, [CLUSTER_NODES], connection.timeoutMs);
+        const refusal = breaker.refusal(ask);
+        if (refusal !== null) {
+          this.#fail(node, refusal);
+          return null;
+        }
+        const askedAt = Date.now();
+        try {
+          const [reply] = await ask();
+          return { node, view: parseSlotView(String(unwrap(reply))) };
+        } catch (error) {
+          const failure = connection.translate(fromNode(error, node.name)) as Error;
+          if (replyCode(error) !== null) throw failure;
+          if (Date.now() - askedAt >= connection.timeoutMs / 2) breaker.failed(failure);
+          this.#fail(node, error);
+          this.#unseen ??= failure;
+          return null;
+        }
+      }),
+    );
+    const masters = found.filter((master) => master !== null);
+    const { refusal } = connection;
+    if (masters.length === 0 && refusal !== null) throw refusal;
+    return masters;
+  }
+
+  async #walkMaster(master: Master): Promise<void> {
+    const { node } = master;
+    const slots = this.#ledger.pending().filter((slot) => isSettled(master.view, slot));
+    const crowded: number[] = [];
+    const overfull: number[] = [];
+    try {
+      await this.#walkSlots(
+        master,
+        slots,
+        { keysPerSlot: KEYS_PER_SLOT, slotsAtOnce: SLOTS_AT_ONCE },
+        crowded,
+      );
+      await this.#walkSlots(
+        master,
+        crowded,
+        { keysPerSlot: KEYS_PER_CROWDED_SLOT, slotsAtOnce: 1 },
+        overfull,
+      );
+      if (overfull.length > 0) await this.#scanSlots(node, overfull);
+    } catch (error) {
+      if (FORBIDDEN.has(replyCode(error) ?? '')) return this.#scanSlots(node, slots, error);
+      this.#fail(node, error);
+    }
+  }
+
+  /**
+   * Two steps are on their way at any time, so that the server works on one while this process works on the other.
+   *
+   * @param fuller takes in the slots that hold `keysPerSlot` keys or more
+   */
+  async #walkSlots(
+    master: Master,
+    slots: readonly number[],
+    { keysPerSlot, slotsAtOnce }: { keysPerSlot: number; slotsAtOnce: number },
+    fuller: number[],
+  ): Promise<void> {
+    const pace = new Pace({ target: KEYS_AT_ONCE, first: Math.min(8, slotsAtOnce), most: slotsAtOnce });
+    let from = 0;
+    let hasFailed = false;
+    const walk = async (): Promise<void> => {
+      while (from < slots.length && !hasFailed && !this.#isAborted) {
+        const step = slots.slice(from, from + pace.size);
+        from += step.length;
+        try {
+          await this.#walkStep(master, step, { keysPerSlot, pace }, fuller);
+        } catch (error) {
+          hasFailed = true;
+          throw error;
+        }
+      }
+    };
+    const outcomes = await Promise.allSettled([walk(), walk()]);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  }
+
+  async #walkStep(
+    master: Master,
+    step: readonly number[],
+    { keysPerSlot, pace }: { keysPerSlot: number; pace: Pace },
+    fuller: number[],
+  ): Promise<void> {
+    const { node } = master;
+    const { connection } = this.#whole;
+    const slots = step.filter((slot) => isSettled(master.view, slot));
+    const replies = await connection
+      .reading(node)
+      .send([...slots.map((slot) => keysInSlot(slot, keysPerSlot)), CLUSTER_NODES], connection.timeoutMs);
+    master.view = parseSlotView(stringAt(bulksIn(replies.pop()), 0));
+    const lists = replies.map(bulksIn);
+    pace.learn(
+      slots.length,
+      lists.reduce((sum, { count }) => sum + count, 0),
+    );
+    const { subjects, read, full } = this.#subjectsOf(master.view, slots, lists, keysPerSlot);
+    fuller.push(...full);
+    await this.#takeAll(node, subjects, read);
+  }
+
+  /** Of slots that were settled before their keys were listed, and are so by a view after that. */
+  #subjectsOf(
+    view: SlotView,
+    slots: readonly number[],
+    lists: readonly Bulks[],
+    keysPerSlot: number,
+  ): ListedSlots {
+    const subjects: LocatedSubject[] = [];
+    const read: number[] = [];
+    const full: number[] = [];
+    for (const [index, slot] of slots.entries()) {
+      const keys = lists[index] ?? NO_BULKS;
+      if (!isSettled(view, slot)) continue;
+      if (keys.count >= keysPerSlot) full.push(slot);
+      else {
+        read.push(slot);
+        this.#addSubjects(subjects, slot, keys);
+      }
+    }
+    return { subjects, read, full };
+  }
+
+  /** A slot on its way: first what is left where it comes from, then what has arrived. */
+  async #walkMoving(slot: number, masters: readonly Master[]): Promise<void> {
+    const source = masters.find(({ view }) => view.leaving.has(slot));
+    const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
+    if (source === undefined || target === undefined || this.#isAborted) return;
+    const { connection } = this.#whole;
+    const read = async ({ node }: Master, command: Command): Promise<Bulks> =>
+      bulksIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
+    try {
+      const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
+      const lists = [await read(source, command), await read(target, command)];
+      const { leaving } = parseSlotView(stringAt(await read(source, CLUSTER_NODES), 0));
+      const isWhole = lists.every(({ count }) => count < KEYS_PER_CROWDED_SLOT);
+      if (leaving.get(slot) !== target.view.id || !isWhole) return;
+      const subjects: LocatedSubject[] = [];
+      for (const keys of lists) this.#addSubjects(subjects, slot, keys);
+      const each = new Map(subjects.map((subject) => [subject.sub, subject]));
+      await this.#takeAll(source.node, [...each.values()], [slot]);
+    } catch (error) {
+      this.#fail(source.node, error);
+    }
+  }
+
+  /**
+   * Scans slots with SCAN if their keys cannot be listed: the service forbids it, or other applications keep very many keys there.
+   *
+   * @param why the keys cannot be listed; reported if SCAN is forbidden too
+   */
+  async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
+    const { connection } = this.#whole;
+    const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
+    try {
+      for await (const found of scanSubjects(this.#whole, node, this.#steering, (slot) => wanted.has(slot))) {
+        if (this.#isAborted) return;
+        // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
+        const begun = new Set(found.map(({ slot }) => slot));
+        this.#ledger.begin(begun);
+        await this.#takeSome(node, found, begun);
+      }
+      const [reply] = await connection.reading(node).send([CLUSTER_NODES], connection.timeoutMs);
+      const after = parseSlotView(stringAt(bulksIn(reply), 0));
+      this.#ledger.finish([...wanted].filter((slot) => isSettled(after, slot)));
+      this.#tellProgress();
+    } catch (error) {
+      this.#fail(node, replyCode(error) === 'NOPERM' ? (why ?? error) : error);
+    }
+  }
+
+  async #takeAll(
+    node: RedisNode,
+    subjects: readonly LocatedSubject[],
+    slots: readonly number[],
+  ): Promise<void> {
+    if (this.#isAborted) return;
+    this.#ledger.begin(slots);
+    if (subjects.length > 0) await this.#takeSome(node, subjects, slots);
+    this.#ledger.finish(slots);
+    this.#tellProgress();
+  }
+
+  async #takeSome(
+    node: RedisNode,
+    subjects: readonly LocatedSubject[],
+    slots: Iterable<number>,
+  ): Promise<void> {
+    try {
+      await this.#take(node, subjects);
+    } catch (error) {
+      this.#ledger.lose(slots, this.#reasonOf(node, error));
+      throw error;
+    }
+  }
+
+  #addSubjects(subjects: LocatedSubject[], slot: number, keys: Bulks): void {
+    const { keyspace } = this.#whole;
+    const seen = this.#steering.withLabels ? new Set<string>() : null;
+    for (let index = 0; index < keys.count; index++) {
+      const key = stringAt(keys, index);
+      const subject = seen === null ? keyspace.locate(key, slot) : keyspace.locateByAny(key, slot);
+      if (subject === null || seen?.has(subject.sub)) continue;
+      seen?.add(subject.sub);
+      subjects.push(subject);
+    }
+  }
+
+  /** Whether every remaining slot belongs to a master that timed out. */
+  #isCutOff(): boolean {
+    const { connection } = this.#whole;
+    return this.#ledger
+      .pending()
+      .every((slot) => connection.breaker(connection.ownerName(slot) ?? '').failure !== null);
+  }
+
+  get #isAborted(): boolean {
+    return this.#steering.signal?.aborted === true;
+  }
+
+  #tellProgress(): void {
+    this.#steering.onProgress?.(this.#ledger.progress);
+  }
+
+  #fail(node: RedisNode, error: unknown): void {
+    // This already took the full timeout, and no master serves anything while the cluster is down.
+    if (error instanceof JwtctlError && replyCode(error.cause) === 'CLUSTERDOWN') this.#isClusterDown = true;
+    this.#failures.set(node.name, this.#reasonOf(node, error));
+  }
+
+  #reasonOf(node: RedisNode, error: unknown): string {
+    return this.#isAborted
+      ? INTERRUPTED
+      : `${node.name}: ${this.#whole.connection.reasonFor(node.name, error)}`;
+  }
+
+  #reasonFor(slot: number): string {
+    if (this.#isAborted) return INTERRUPTED;
+    const owner = this.#whole.connection.ownerName(slot);
+    if (owner === undefined) return 'served by no master';
+    const reason = this.#whole.connection.dialFailure(owner) ?? 'the slot was moving';
+    return this.#failures.get(owner) ?? `${owner}: ${reason}`;
+  }
+}
+
+function noMaster(): Error {
+  return new Error('No master is connected.');
+}
+
+interface Master {
+  node: RedisNode;
+  view: SlotView;
+}
+
+interface ListedSlots {
+  subjects: LocatedSubject[];
+  /** The slots that they are all of. */
+  read: number[];
+  /** Slots with more keys than were asked for. */
+  full: number[];
+}
+
+function keysInSlot(slot: number, limit: number): Command {
+  return ['cluster', 'getkeysinslot', slot, limit];
+}
+
+const CLUSTER_NODES: Command = ['cluster', 'nodes'];
+/** What a service answers to a command that it does not offer. */
+const FORBIDDEN = new Set(['NOPERM', 'ERR']);
+
+const MAX_PASSES = 5;
+/** The entries of what is in them are one portion to read, as long as there are a dozen subjects in each. */
+const SLOTS_AT_ONCE = 26;
+const KEYS_AT_ONCE = 500;
+/** Ten million subjects put some 600 into a slot. */
+const KEYS_PER_SLOT = 1000;
+const KEYS_PER_CROWDED_SLOT = 10_000;

@@ -1,0 +1,130 @@
+import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../../domain/ports/index.js';
+import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
+import type { RedisNode } from '../cluster/redis-connection.js';
+import { numberIn, parseInfo } from '../wire/info.js';
+import type { LocatedSubject } from '../keyspace.js';
+import { Pace } from './adaptive-batch.js';
+import { sendPipeline } from '../wire/pipeline.js';
+import { SubjectReader } from '../subject/reader.js';
+import { type WalkOutcome, type WholeRegistry, walkSubjects } from './walk.js';
+
+/** Takes subjects in, one portion after the other. */
+export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Promise<void>;
+
+export interface SurveyOptions extends WalkOptions {
+  withDetails?: boolean;
+  /** This subject alone. */
+  sub?: string;
+  /** How long after its `exp` an entry still counts. */
+  tolerance: number;
+}
+
+/** Shows `take` every subject with live or malformed entries, and with details every other one too. */
+export async function survey(
+  whole: WholeRegistry,
+  take: TakeSurveyed,
+  options: SurveyOptions,
+): Promise<SurveyOutcome> {
+  const { missed, masters } = await readEverywhere(whole, take, options);
+  const nodes = await Promise.all(
+    masters.map(async ({ node, slots }) => {
+      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
+      return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
+    }),
+  );
+  return { complete: missed.length === 0, missed, nodes };
+}
+
+/** The walk of a survey. */
+export async function readEverywhere(
+  whole: WholeRegistry,
+  take: TakeSurveyed,
+  options: SurveyOptions,
+): Promise<WalkOutcome> {
+  const { now, signal, withDetails = false, tolerance } = options;
+  const reader = new SubjectReader(whole, {
+    ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
+  });
+  const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
+  // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
+  const ended = new AbortController();
+  const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
+
+  /** The last portion that was handed over. Masters are walked side by side, but `take` gets one at a time. */
+  let taken = Promise.resolve();
+  const handOver = (subjects: readonly SurveyedSubject[]): Promise<void> => {
+    const handed = taken.then(async () => {
+      stop.throwIfAborted();
+      try {
+        await take(subjects);
+      } catch (error) {
+        ended.abort(error);
+        throw error;
+      }
+    });
+    taken = handed.catch(() => {});
+    return handed;
+  };
+
+  const sampled = new Map<string, number>();
+  /** The first subjects of each master, and some of the rest. */
+  const sampling = (node: RedisNode) => (): boolean => {
+    const count = sampled.get(node.name) ?? 0;
+    sampled.set(node.name, count + 1);
+    return count < SAMPLED_FIRST || count % SAMPLED_EVERY === 0;
+  };
+
+  const takeSubjects = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
+    for (let from = 0; from < subjects.length; ) {
+      stop.throwIfAborted();
+      const portion = subjects.slice(from, from + pace.size);
+      from += portion.length;
+      const { shown, large, size } = await reader.read(node, portion, sampling(node));
+      pace.learn(portion.length, size);
+      if (shown.length > 0) await handOver(shown);
+      for (const subject of large) {
+        for await (const part of reader.parts(subject)) await handOver([part]);
+      }
+    }
+  };
+
+  if (options.sub !== undefined) {
+    const node = await ownerOf(whole, options.sub);
+    const missed: string[] = [];
+    await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]).catch((error) => {
+      if (!signal?.aborted || ended.signal.aborted) throw error;
+      missed.push(LEFT_BY_INTERRUPTION);
+    });
+    return { missed, masters: [{ node, slots: null }] };
+  }
+  const outcome = await walkSubjects(whole, takeSubjects, {
+    ...options,
+    ...{ signal: stop, withLabels: withDetails },
+  });
+  ended.signal.throwIfAborted();
+  return outcome;
+}
+
+/** Some 1,500 entries, which a server reads in about a millisecond. */
+const CHARACTERS_AT_ONCE = 75_000;
+const SUBJECTS_AT_ONCE = 500;
+
+const SAMPLED_FIRST = 20;
+const SAMPLED_EVERY = 200;
+
+/** Any node will do where none is known to serve the slot: it says who does. */
+async function ownerOf({ connection, keyspace }: WholeRegistry, sub: string): Promise<RedisNode> {
+  await connection.ready();
+  const node = connection.owners()(keyspace.keysOf(sub).slot) ?? connection.nodes()[0];
+  if (node === undefined) throw connection.translate(new Error('The connection was lost at once.'));
+  return node;
+}
+
+async function usedMemory(node: RedisNode, timeoutMs: number): Promise<number | null> {
+  try {
+    const [info] = await sendPipeline(node.client, [['info', 'memory']], timeoutMs);
+    return numberIn(parseInfo(info), 'used_memory');
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,163 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { AbstractConnector } from 'ioredis';
+import { type Credentials, dialWith } from '../../../domain/shared/credentials.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { describeClientCertificate, describeTlsFailure, type TlsPeer } from '../../../domain/shared/tls-failure.js';
+import type { RedisOptions } from './client-options.js';
+import { DeadlineError, NotOpenedError, replyCode } from './errors.js';
+import { formatNode, type HostPort } from './node-address.js';
+import type { Command } from './pipeline.js';
+import { encodeCommands, RespParser } from './codec.js';
+
+/**
+ * Short enough that firewalls do not drop an idle connection. Through Node, Linux sends ten probes, one second apart, before
+ * it drops a dead connection.
+ */
+export const KEEP_ALIVE_MS = 5000;
+
+/**
+ * Opens a connection to one server and logs in with freshly read credentials. The socket is paused until its new owner
+ * reads from it.
+ *
+ * @throws a ReplyError for a refused login, JwtctlError `ERR_REDIS_TLS` (unavailable), errors from reading the credentials,
+ * or a system error
+ */
+export async function dialRedis(
+  options: RedisOptions,
+  node: HostPort,
+  signal?: AbortSignal,
+): Promise<Socket> {
+  const { credentials = async () => ({}), onDialed } = options;
+  try {
+    const socket = await dialWith(credentials, (fresh) => logIn(options, node, fresh, signal), isRefusal);
+    onDialed?.(node, null);
+    return socket;
+  } catch (error) {
+    if (!signal?.aborted) onDialed?.(node, error);
+    throw error;
+  }
+}
+
+/** Makes ioredis connect through {@link dialRedis}. By itself, ioredis 6.0 keeps the credentials that a client started with. */
+export function connectorOf(
+  options: RedisOptions,
+  disconnectTimeoutMs: number,
+): new (
+  node: unknown,
+) => AbstractConnector {
+  return class extends AbstractConnector {
+    readonly #node: HostPort;
+    readonly #disconnected = new AbortController();
+
+    constructor(node: unknown) {
+      super(disconnectTimeoutMs);
+      this.#node = node as HostPort;
+    }
+
+    override async connect(): Promise<Socket> {
+      const { host, port } = this.#node;
+      const socket = await dialRedis(options, { host, port }, this.#disconnected.signal).catch((error) => {
+        throw new NotOpenedError(error);
+      });
+      this.stream = socket;
+      return socket;
+    }
+
+    override disconnect(): void {
+      this.#disconnected.abort();
+      super.disconnect();
+    }
+  };
+}
+
+function logIn(
+  { username, timeoutMs }: RedisOptions,
+  { host, port }: HostPort,
+  { password, tls }: Credentials,
+  signal: AbortSignal | undefined,
+): Promise<Socket> {
+  const server = `Redis at ${formatNode({ host, port })}`;
+  const peer: TlsPeer = { server, host, group: 'redis', tls: tls ?? {} };
+  return new Promise((resolve, reject) => {
+    let isSecure = false;
+    const settle = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+      socket.off('data', take).off('close', close).off('error', fail);
+    };
+    const fail = (error: Error) => {
+      settle();
+      socket.destroy();
+      reject(tls === undefined ? error : translateTls(error, peer, isSecure));
+    };
+    const abort = () => fail(new Error('Connection is closed.'));
+    const close = () => fail(new Error('The connection was closed.'));
+    const succeed = () => {
+      settle();
+      resolve(socket.pause());
+    };
+    const parser = new RespParser((reply) => {
+      // Only an error reply to AUTH counts. The ACL may forbid PING, but an error reply to it still proves that the server answers.
+      if (password !== undefined && reply instanceof Error) fail(reply);
+      else succeed();
+    });
+    const take = (chunk: Buffer) => {
+      try {
+        parser.push(chunk);
+      } catch (error) {
+        fail(error as Error);
+      }
+    };
+    const greet = () => {
+      isSecure = tls !== undefined;
+      const first = firstCommand(username, password, isSecure);
+      if (first === null) succeed();
+      else socket.on('data', take).write(encodeCommands([first]), 'latin1');
+    };
+    const timer = setTimeout(() => fail(new DeadlineError(timeoutMs)), timeoutMs);
+    const socket =
+      tls === undefined
+        ? connectTcp({ host, port }, greet)
+        : connectTls(
+            {
+              ...{ ...tls, host, port, rejectUnauthorized: true },
+              // Node does not send a server name by itself, and a managed Redis may select its certificate by that name.
+              ...(isIP(host) === 0 ? { servername: host } : {}),
+            },
+            greet,
+          );
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    // Keep this listener: an unhandled error event would end the process, even between two owners of the socket.
+    socket.on('error', () => {});
+    socket.on('error', fail).on('close', close);
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+  });
+}
+
+/** In TLS 1.3, a server checks the client certificate after the handshake, so only a reply proves that it was accepted. */
+function firstCommand(username = 'default', password: string | undefined, isSecure: boolean): Command | null {
+  if (password !== undefined) return ['auth', username, password];
+  return isSecure ? ['ping'] : null;
+}
+
+function translateTls(error: Error, peer: TlsPeer, isSecure: boolean): Error {
+  if (replyCode(error) !== null) return error;
+  const { code } = error as { code?: string };
+  const isClosed = code === undefined || code === 'ECONNRESET' || code === 'EPIPE';
+  const failure =
+    describeTlsFailure(error, peer) ?? (isSecure && isClosed ? describeClientCertificate(peer) : null);
+  if (failure === null) return error;
+  return new JwtctlError('unavailable', 'ERR_REDIS_TLS', failure.message, {
+    hint: failure.hint,
+    details: { reason: code ?? 'connection closed' },
+    cause: error,
+  });
+}
+
+function isRefusal(error: unknown): boolean {
+  if (error instanceof JwtctlError) return error.code === 'ERR_REDIS_TLS';
+  return ['WRONGPASS', 'NOAUTH'].includes(replyCode(error) ?? '');
+}

@@ -1,0 +1,249 @@
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { rightsIn } from './rights.js';
+
+/** Whom the errors speak of. */
+export interface RedisAddress {
+  /** `host:port` of the configured nodes. */
+  nodes: readonly string[];
+  mode: 'cluster' | 'standalone';
+  username?: string | undefined;
+}
+
+/** No answer within the time that was given. */
+export class DeadlineError extends Error {
+  override readonly name = 'DeadlineError';
+  readonly code = 'ETIMEDOUT';
+
+  constructor(readonly timeoutMs: number) {
+    super(`No answer within ${timeoutMs} ms.`);
+  }
+}
+
+/** Maps each error to the `host:port` of the server that it came from. */
+const sources = new WeakMap<object, string>();
+
+/** Remembers which server an error came from, so that the translated error names this server, not all seed nodes. */
+export function fromNode<T>(error: T, node: string | undefined): T {
+  if (node !== undefined && error instanceof Error && !sources.has(error)) sources.set(error, node);
+  return error;
+}
+
+/**
+ * A connection could not be opened; `cause` has the reason. The message must be ioredis's own, because its Cluster object
+ * waits for a failover only after an error with exactly this message (ioredis 6.0).
+ */
+export class NotOpenedError extends Error {
+  override readonly name = 'NotOpenedError';
+
+  constructor(override readonly cause: unknown) {
+    super('Connection is closed.');
+  }
+}
+
+/** A connection was lost before it told what a removal came to. What is left has been removed since. */
+export class UncountedError extends Error {
+  override readonly name = 'UncountedError';
+  readonly code = 'UNCOUNTED';
+
+  constructor() {
+    super('A connection was lost: more may have been removed than was counted.');
+  }
+}
+
+/** The first word of an error reply (`MOVED`, `NOPERM`, `ERR` …), which is its code; null for an error that is no reply. */
+export function replyCode(error: unknown): string | null {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return null;
+  return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
+}
+
+/**
+ * The JwtctlError for what ioredis threw or Redis replied, by reply code and system error code, never by wording.
+ *
+ * Errors that {@link dialRedis} has translated pass unchanged. All others are of kind `unavailable`:
+ * `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
+ * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
+ * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
+ * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_REPLY` for any other error reply.
+ */
+export function translateError(error: unknown, address: RedisAddress): unknown {
+  const cause = innermost(error);
+  if (cause instanceof JwtctlError || isDefect(cause)) return cause;
+  const source = sources.get(cause as object) ?? sources.get(error as object);
+  const named = source === undefined ? address : { ...address, nodes: [source] };
+  const code = replyCode(cause);
+  return code === null ? unreachable(cause, named) : refused(code, cause as Error, named);
+}
+
+/** Whether it is a reply, or an error of the system; ioredis's own errors have no code. */
+export function hasCode(error: unknown): boolean {
+  return replyCode(error) !== null || systemCode(error) !== null;
+}
+
+/** Whether an error does not explain what happened, like ioredis's own "Connection is closed". */
+export function isVague(error: unknown): boolean {
+  return !isDefect(error) && !hasCode(innermost(error));
+}
+
+/** For people: `connection refused`, `timed out`, or the code itself. */
+export function reasonOf(error: unknown): string {
+  const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
+  const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
+  if (code === 'NOPERM') return ['not permitted', ...rightsIn(cause)].join(' ');
+  return REASONS[code] ?? code;
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ETIMEDOUT: 'timed out',
+  ENOTFOUND: 'unknown host',
+  CLUSTERDOWN: 'cluster down',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another name',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  CERT_NOT_YET_VALID: 'its certificate is not valid yet',
+  UNCOUNTED: 'a connection was lost: more may have been removed than was counted',
+};
+
+export function clusterDown(message: string, address: RedisAddress, cause?: unknown): JwtctlError {
+  return new JwtctlError('unavailable', 'ERR_REDIS_CLUSTER_DOWN', message, {
+    hint: `Try again once the failover is over, or ask the cluster: redis-cli -p ${portOf(address)} cluster info`,
+    details: { nodes: address.nodes },
+    cause,
+  });
+}
+
+function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
+  const reason = reasonOf(cause);
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_UNREACHABLE',
+    `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
+    {
+      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server speaks TLS.',
+      details: { nodes: address.nodes, reason },
+      cause,
+    },
+  );
+}
+
+function refused(code: string, cause: Error & { command?: { name?: string } }, address: RedisAddress) {
+  const where = address.nodes.join(', ');
+  const command = cause.command?.name?.toLowerCase();
+  const details = { nodes: address.nodes, reply: code, ...(command === undefined ? {} : { command }) };
+  switch (code) {
+    case 'NOAUTH':
+    case 'WRONGPASS':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_AUTH',
+        `Redis at ${where} refused the login (${code}).`,
+        {
+          hint: 'Check redis.username and redis.passwordFile (JWTCTL_REDIS_USERNAME, JWTCTL_REDIS_PASSWORD).',
+          details,
+          cause,
+        },
+      );
+    case 'NOPERM': {
+      const rights = rightsIn(cause);
+      const missing = rights.map((right) => `+${right}`).join(' ');
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_FORBIDDEN',
+        `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or access to its keys.`,
+        {
+          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
+          details: { ...details, rights },
+          cause,
+        },
+      );
+    }
+    case 'CLUSTERDOWN':
+    case 'MASTERDOWN':
+    case 'TRYAGAIN':
+    case 'MOVED':
+    case 'ASK':
+      return clusterDown(
+        `The Redis Cluster at ${where} is failing over or serves not all slots.`,
+        address,
+        cause,
+      );
+    case 'LOADING':
+    case 'BUSY':
+    case 'READONLY':
+    case 'MISCONF':
+    case 'NOREPLICAS':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_NOT_READY',
+        `Redis at ${where} cannot serve now (${code}).`,
+        {
+          hint:
+            code === 'READONLY'
+              ? 'redis.nodes leads to a replica; name its master.'
+              : `Try again later, or ask the server: redis-cli -p ${portOf(address)} info`,
+          details,
+          cause,
+        },
+      );
+    case 'OOM':
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_OUT_OF_MEMORY',
+        `Redis at ${where} has reached its maxmemory and registers nothing more.`,
+        { hint: 'Raise maxmemory, or add masters to the cluster.', details, cause },
+      );
+    default:
+      return new JwtctlError(
+        'unavailable',
+        'ERR_REDIS_REPLY',
+        `Redis at ${where} answered ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
+        { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
+      );
+  }
+}
+
+/** @param master the `host:port` of its master; null if unknown */
+export function isReplica(node: string, master: string | null): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_REDIS_IS_A_REPLICA',
+    `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind, and it rejects writes.`,
+    {
+      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the address of the master.',
+      details: { nodes: [node] },
+    },
+  );
+}
+
+/** A key under a name of ours that is of another type. */
+export function foreignKey(key: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
+    hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+    details: { key },
+  });
+}
+
+/** A defect of this program passes as it is: calling it "unreachable" would hide it. */
+export function isDefect(error: unknown): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+}
+
+/** Returns the reason why there is no connection. ioredis wraps the last node's error in a ClusterAllFailedError. */
+export function innermost(error: unknown): unknown {
+  if (error instanceof NotOpenedError) return error.cause;
+  const inner = (error as { lastNodeError?: unknown } | null)?.lastNodeError;
+  return inner instanceof Error ? innermost(inner) : error;
+}
+
+function systemCode(error: unknown): string | null {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : null;
+}
+
+function quoted(rights: readonly string[]): string {
+  return rights.map((right) => `'${right}'`).join(', ');
+}
+
+function portOf(address: RedisAddress): string {
+  return address.nodes[0]?.split(':').at(-1) ?? '6379';
+}

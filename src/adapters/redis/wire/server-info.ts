@@ -1,0 +1,88 @@
+import type { MasterWarning } from '../../../domain/ports/index.js';
+import { type Bulks, stringAt } from './bulk-strings.js';
+import { numberIn } from './info.js';
+import type { Command } from './pipeline.js';
+
+/** All sections of INFO that are needed, in one command (Redis 7.0). */
+export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
+export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
+
+/** The default of tracking-table-max-keys, used if the account may not read the setting. 0 means no limit. */
+const TRACKING_LIMIT_DEFAULT = 1_000_000;
+/** Redis keeps a full table at its limit, and briefly a little below it. */
+const FULL_SHARE = 0.99;
+
+/**
+ * How long after a restart a server may lack entries that its replica still has, in seconds. By then, a replica has taken
+ * over (this is twice Redis's default cluster-node-timeout), or the server stays the master.
+ */
+const SETTLING_SECONDS = 30;
+
+/**
+ * Detects that a server has restarted.
+ *
+ * A master that is killed and restarted before its replica takes over comes back with the data on its disk, which may be
+ * nothing. It serves its slots as before, and the cluster's epochs do not change. Only its run id reveals the restart, and
+ * only if the earlier run id is known. So a process treats a server that it meets for the first time as settled.
+ */
+export class Lifetime {
+  readonly #now: () => number;
+  #runId: string | null = null;
+  #settledAt = Number.NEGATIVE_INFINITY;
+
+  /** @param now the host's clock, in seconds */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  get isSettled(): boolean {
+    return this.#now() >= this.#settledAt;
+  }
+
+  learn(info: Map<string, string>): void {
+    const runId = info.get('run_id') ?? null;
+    if (this.#runId !== null && runId !== null && runId !== this.#runId) {
+      const uptimeSeconds = numberIn(info, 'uptime_in_seconds') ?? 0;
+      this.#settledAt = this.#now() + SETTLING_SECONDS - uptimeSeconds;
+    }
+    this.#runId = runId ?? this.#runId;
+  }
+}
+
+/** Returns `host:port` of a replica's master; null for a master. */
+export function replicaOf(info: Map<string, string>): string | null {
+  return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
+}
+
+/** Returns the value in a reply to {@link TRACKING_LIMIT}; null if there is none. */
+export function trackingLimit(reply: Bulks): number | null {
+  return reply.count < 2 ? null : Number(stringAt(reply, 1));
+}
+
+/** Returns the warnings about a server that answers. */
+export function masterWarnings(
+  info: Map<string, string>,
+  tracking: { wantsTracking: boolean; isTracking: boolean; trackingLimit: number | null },
+): MasterWarning[] {
+  const warnings: MasterWarning[] = [];
+  if (isMemoryFull(info)) warnings.push('memory_full');
+  if (isTrackingFull(info, tracking.trackingLimit)) warnings.push('tracking_table_full');
+  if (tracking.wantsTracking && !tracking.isTracking) warnings.push('not_tracking');
+  return warnings;
+}
+
+/** Whether a server with `noeviction` refuses writes. */
+export function isMemoryFull(info: Map<string, string>): boolean {
+  const maxmemory = numberIn(info, 'maxmemory') ?? 0;
+  return (
+    maxmemory > 0 &&
+    info.get('maxmemory_policy') === 'noeviction' &&
+    (numberIn(info, 'used_memory') ?? 0) >= maxmemory
+  );
+}
+
+/** @param limit the server's limit; null if unknown */
+export function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
+  const most = limit ?? TRACKING_LIMIT_DEFAULT;
+  return most > 0 && (numberIn(info, 'tracking_total_keys') ?? 0) >= FULL_SHARE * most;
+}

@@ -1,0 +1,120 @@
+import { type Kysely, Migrator, sql } from 'kysely';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { SchemaStatus } from '../../../domain/model/schema-status.js';
+import { isDuplicateKey } from '../stores/conflicts.js';
+import { type Engine, migrationsFor } from './index.js';
+import type { Schema } from '../schema.js';
+
+const MIGRATION_TABLE = 'jwtctl_migration';
+const LOCK_TABLE = 'jwtctl_migration_lock';
+
+/** Applies what is missing, in order. Of several at once one works and the others wait for it. */
+export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: async () => migrationsFor(engine) },
+    migrationTableName: MIGRATION_TABLE,
+    migrationLockTableName: LOCK_TABLE,
+  });
+  const before = await schemaStatus(db, engine);
+  if (before.unknown.length > 0) throw newerSchema(before.unknown);
+  assertInOrder(before);
+  const { error, results } = await migrator.migrateToLatest();
+  if (error !== undefined) throw isDoneBesides(error) ? besideAnother(error) : error;
+  return (results ?? [])
+    .filter((result) => result.status === 'Success')
+    .map((result) => result.migrationName);
+}
+
+/**
+ * Whether another run has just made the change that this run attempted. A lock lets one run work at a time. If the session
+ * with the lock is lost, the next run begins while the first one still works.
+ */
+function isDoneBesides(error: unknown): boolean {
+  return isDuplicateKey(error) || DONE_BESIDES.has((error as { errno?: number }).errno ?? 0);
+}
+
+const DONE_BESIDES = new Set([
+  1050, // ER_TABLE_EXISTS_ERROR
+  1060, // ER_DUP_FIELDNAME
+  1061, // ER_DUP_KEYNAME
+  1091, // ER_CANT_DROP_FIELD_OR_KEY
+  1412, // ER_TABLE_DEF_CHANGED
+  1684, // ER_WARN_I_S_SKIPPED_TABLE: its definition is being changed
+]);
+
+function besideAnother(cause: unknown): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_MIGRATION_CONFLICT',
+    'Another `jwtctl db migrate` is changing the tables of this database.',
+    { hint: 'Wait until it has finished, then run `jwtctl db migrate` again to apply the rest.', cause },
+  );
+}
+
+export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<SchemaStatus> {
+  const known = Object.keys(migrationsFor(engine));
+  const applied = await appliedMigrations(db, engine);
+  return {
+    engine,
+    applied: known.filter((name) => applied.includes(name)),
+    pending: known.filter((name) => !applied.includes(name)),
+    unknown: applied.filter((name) => !known.includes(name)),
+  };
+}
+
+/** @throws JwtctlError `ERR_SCHEMA_OUTDATED` or `ERR_SCHEMA_NEWER` (both state) where the queries of this version would not fit */
+export function assertCurrent(status: SchemaStatus): void {
+  if (status.unknown.length > 0) throw newerSchema(status.unknown);
+  if (status.pending.length > 0) {
+    const what =
+      status.applied.length === 0
+        ? 'has no tables of jwtctl yet'
+        : `lacks ${status.pending.length} migration(s)`;
+    throw new JwtctlError('state', 'ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
+      hint: 'Run `jwtctl db migrate`.',
+    });
+  }
+}
+
+function assertInOrder({ applied, pending }: SchemaStatus): void {
+  const [next] = pending;
+  if (next === undefined || applied.every((name) => name < next)) return;
+  throw new JwtctlError(
+    'state',
+    'ERR_SCHEMA_DAMAGED',
+    `The database has later migrations than ${next}, but not that one.`,
+    {
+      hint: 'Rows of the table jwtctl_migration were changed by other means than jwtctl: restore them from a backup.',
+    },
+  );
+}
+
+function newerSchema(unknown: string[]): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_SCHEMA_NEWER',
+    'The database was migrated by a newer version of jwtctl.',
+    {
+      hint: 'Update jwtctl on this host.',
+      details: { unknown },
+    },
+  );
+}
+
+async function appliedMigrations(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
+  if (engine === 'sqlite' && !(await hasMigrationTable(db))) return [];
+  try {
+    const query = sql<{ name: string }>`select name from ${sql.table(MIGRATION_TABLE)} order by name`;
+    return (await query.execute(db)).rows.map((row) => row.name);
+  } catch (error) {
+    if (error instanceof JwtctlError && error.code === 'ERR_SCHEMA_MISMATCH') return [];
+    throw error;
+  }
+}
+
+/** SQLite has no code of its own for a missing table. */
+async function hasMigrationTable(db: Kysely<Schema>): Promise<boolean> {
+  const found = sql`select 1 from sqlite_master where type = 'table' and name = ${MIGRATION_TABLE}`;
+  return (await found.execute(db)).rows.length > 0;
+}

@@ -1,0 +1,121 @@
+import { connect, isIP, type Socket } from 'node:net';
+import { checkServerIdentity, type TLSSocket } from 'node:tls';
+import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
+import { type Credentials, dialWith, type ReadCredentials } from '../../../domain/shared/credentials.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { hostOf, type MysqlServer, translateConnectError } from './errors.js';
+
+export interface MysqlOptions {
+  /** `mysql://user[:password]@host[:port]/database` */
+  url: string;
+  /** Called for each connection. Its password overrides the one in the URL. Default: the password in the URL, without TLS. */
+  credentials?: ReadCredentials;
+  timeoutMs: number;
+}
+
+/**
+ * Opens one connection and logs in.
+ *
+ * @param sockets holds the connection's socket until it is closed
+ * @throws JwtctlError (unavailable; usage if the credentials cannot be read; not_found for a missing database). While
+ * connecting, every error comes from the server or from a wrong setting.
+ */
+export async function dialMysql(
+  options: MysqlOptions,
+  server: MysqlServer,
+  sockets: Set<Socket>,
+): Promise<Connection> {
+  const { credentials = async () => ({}) } = options;
+  const isRefusal = (error: unknown) =>
+    error instanceof JwtctlError && ['ERR_MYSQL_AUTH', 'ERR_MYSQL_TLS'].includes(error.code);
+  return dialWith(credentials, (fresh) => logIn(options, fresh, server, sockets), isRefusal);
+}
+
+function logIn(
+  { timeoutMs }: MysqlOptions,
+  { password, tls }: Credentials,
+  server: MysqlServer,
+  sockets: Set<Socket>,
+): Promise<Connection> {
+  const { url } = server;
+  const host = hostOf(url);
+  const socket = connect({
+    host,
+    port: Number(url.port || 3306),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 5000,
+  });
+  sockets.add(socket);
+  socket.once('close', () => sockets.delete(socket));
+
+  return new Promise((resolve, reject) => {
+    let identity = { isChecked: false };
+    const refuse = (error: Error) => {
+      socket.destroy();
+      reject(translateConnectError(error, server, { tls, isSecure: identity.isChecked }));
+    };
+    try {
+      const connection = mysql.createConnection({
+        ...connectionOptions(url, password),
+        stream: socket,
+        // Tells mysql2 to encrypt, and tells its plugins that they may send a password in the clear over TLS.
+        ...(tls === undefined
+          ? {}
+          : { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: isIP(host) === 0 } }),
+        connectTimeout: timeoutMs,
+      });
+      // An unhandled error event would end the process. Queries report the error anyway.
+      connection.on('error', () => {});
+      if (tls !== undefined) identity = checkIdentity(connection, host);
+      connection.connect((error) => {
+        if (error) refuse(error);
+        else if (tls !== undefined && !identity.isChecked)
+          refuse(new Error('mysql2 did not start TLS as expected.'));
+        else resolve(connection);
+      });
+    } catch (error) {
+      refuse(error as Error);
+    }
+  });
+}
+
+function connectionOptions(url: URL, password = decodeURIComponent(url.password)): ConnectionOptions {
+  return {
+    host: hostOf(url),
+    port: Number(url.port || 3306),
+    user: decodeURIComponent(url.username),
+    database: decodeURIComponent(url.pathname.slice(1)),
+    ...(password === '' ? {} : { password }),
+    charset: 'utf8mb4',
+    // Without this flag, a server could request any local file during a query (LOAD DATA LOCAL).
+    flags: ['-LOCAL_FILES'],
+    // VARBINARY would arrive as a Buffer. All our binary columns hold UTF-8, and the user column of a table that is not ours is
+    // compared as UTF-8.
+    typeCast: (field, next) =>
+      field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
+  };
+}
+
+/** Missing from mysql2's types. mysql2 calls back once the certificate chain is verified, then logs in. */
+interface StartsTls {
+  startTLS(onSecure: (error?: Error) => void): void;
+  stream: TLSSocket;
+}
+
+/**
+ * Checks the certificate's name before the login. For an IP address, mysql2 (3.24.6) passes Node no name, so the
+ * certificate would have to be for `localhost`. It also reports every TLS failure with the same code.
+ */
+function checkIdentity(connection: Connection, host: string): { isChecked: boolean } {
+  const driver = connection as unknown as StartsTls;
+  const { startTLS } = driver;
+  const identity = { isChecked: false };
+  driver.startTLS = (onSecure) =>
+    startTLS.call(driver, (error) => {
+      const failure = error ?? checkServerIdentity(host, driver.stream.getPeerCertificate(true));
+      identity.isChecked = true;
+      onSecure(failure === undefined ? undefined : new Error('TLS failed.', { cause: failure }));
+    });
+  return identity;
+}

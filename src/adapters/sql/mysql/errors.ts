@@ -1,0 +1,248 @@
+import type { TlsMaterial } from '../../../domain/shared/credentials.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { describeClientCertificate, describeTlsFailure } from '../../../domain/shared/tls-failure.js';
+import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
+
+const CONFLICTS = new Set(['ER_LOCK_DEADLOCK', 'ER_LOCK_WAIT_TIMEOUT', 'ER_CHECKREAD', 'ER_RECORD_CHANGED']);
+const LOGIN_REFUSED = new Set([
+  'ER_ACCESS_DENIED_ERROR',
+  'ER_ACCESS_DENIED_NO_PASSWORD_ERROR',
+  'ER_DBACCESS_DENIED_ERROR',
+  'ER_NOT_SUPPORTED_AUTH_MODE',
+  'AUTH_SWITCH_PLUGIN_ERROR',
+  'ER_HOST_NOT_PRIVILEGED',
+  'ER_HOST_IS_BLOCKED',
+  'ER_MUST_CHANGE_PASSWORD',
+  'ER_MUST_CHANGE_PASSWORD_LOGIN',
+  'ER_ACCOUNT_HAS_BEEN_LOCKED',
+  'ER_USER_IS_BLOCKED',
+  'ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK',
+  // Of accounts whose way to log in the server has no more: MySQL 9 is without mysql_native_password.
+  'ER_PLUGIN_IS_NOT_LOADED',
+  'ER_USER_LOCK',
+  'ER_SECURE_TRANSPORT_REQUIRED',
+]);
+const FORBIDDEN = new Set([
+  'ER_TABLEACCESS_DENIED_ERROR',
+  'ER_COLUMNACCESS_DENIED_ERROR',
+  'ER_SPECIFIC_ACCESS_DENIED_ERROR',
+]);
+/** A server that rejects writes: a replica, a demoted primary, or a node without its group. */
+const READ_ONLY = new Set([
+  1290, // ER_OPTION_PREVENTS_STATEMENT: read_only or super_read_only is set
+  1792, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
+  1836, // ER_READ_ONLY_MODE: innodb_read_only is set, as on a replica of Aurora
+  1874, // ER_INNODB_READ_ONLY
+  3100, // ER_RUN_HOOK_ERROR: group replication refuses the commit
+]);
+/** Where mysql2 (3.24.6) gives MySQL's name for the number, which is that of a statement that is none of ours. */
+const MARIADB_NAMES = new Map([
+  [4150, 'ER_USER_IS_BLOCKED'],
+  [4151, 'ER_ACCOUNT_HAS_BEEN_LOCKED'],
+]);
+// By number where mysql2 (3.24.6) has no name, or MySQL's for what is another error on MariaDB.
+const ER_CHECKREAD = 1020;
+/** A server that is going down, or that does not serve queries (yet). */
+const UNREACHABLE = new Set([
+  1040, // ER_CON_COUNT_ERROR
+  1047, // ER_UNKNOWN_COM_ERROR: what a Galera node says that has lost its cluster
+  1053, // ER_SERVER_SHUTDOWN
+  1077, // ER_NORMAL_SHUTDOWN
+  1079, // ER_SHUTDOWN_COMPLETE
+  1158, // ER_NET_READ_ERROR
+  1159, // ER_NET_READ_INTERRUPTED
+  1160, // ER_NET_ERROR_ON_WRITE
+  1161, // ER_NET_WRITE_INTERRUPTED
+  1927, // MariaDB's ER_CONNECTION_KILLED
+  2003, // CR_CONN_HOST_ERROR: from a proxy, about the server behind it
+  2006, // CR_SERVER_GONE_ERROR
+  2013, // CR_SERVER_LOST
+  3032, // ER_SERVER_OFFLINE_MODE
+  3168, // ER_SERVER_ISNT_AVAILABLE
+  4031, // ER_CLIENT_INTERACTION_TIMEOUT
+  9001, // ProxySQL: could not connect to a server in time
+  9002, // ProxySQL: no server is left
+]);
+/** A server that has run into a limit of its own. */
+const UNABLE = new Set([
+  1021, // ER_DISK_FULL
+  1037, // ER_OUTOFMEMORY
+  1041, // ER_OUT_OF_RESOURCES
+  1114, // ER_RECORD_FILE_FULL
+  1135, // ER_CANT_CREATE_THREAD
+  1203, // ER_TOO_MANY_USER_CONNECTIONS
+  1226, // ER_USER_LIMIT_REACHED
+  1317, // ER_QUERY_INTERRUPTED
+  1969, // MariaDB's ER_STATEMENT_TIMEOUT
+  3024, // ER_QUERY_TIMEOUT
+]);
+
+/** mysql2's error: an answer of the server has a number, what the driver itself reports has a code alone. */
+interface DriverError extends Error {
+  code?: string | undefined;
+  errno?: number | undefined;
+  /** Set where the connection is lost with it. */
+  fatal?: boolean | undefined;
+}
+
+export interface MysqlServer {
+  /** Read for host, user and database only. */
+  url: URL;
+  /** How long work that met a conflict is begun again. */
+  retryForMs: number;
+}
+
+/**
+ * mysql2's error as one of ours, by its code alone.
+ *
+ * An answer that is not known here comes back as it is, which is to say as a defect of ours: the statements are ours, so
+ * a syntax error or a value that does not fit can be mended by no retry and in no setting, and "try again later" would
+ * hide it. Where a statement holds SQL of an adopter, `user-table.ts` tells whose mistake it is.
+ */
+export function translateMysqlError(error: DriverError, { url, retryForMs }: MysqlServer): unknown {
+  if (error instanceof JwtctlError) return error;
+  const { errno = 0 } = error;
+  const code = driverCodeOf(error);
+  const server = serverAt(url);
+  const database = decodeURIComponent(url.pathname.slice(1));
+  const unavailable = (ours: string, message: string, hint: string) =>
+    new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
+
+  if (CONFLICTS.has(code) || errno === ER_CHECKREAD) return new ConflictError(server, error, retryForMs);
+  if (code === 'ER_DUP_ENTRY') return duplicateKeyError(error);
+  if (LOGIN_REFUSED.has(code)) {
+    return unavailable(
+      'ERR_MYSQL_AUTH',
+      `${server} refuses the login of user '${decodeURIComponent(url.username)}' to database '${database}' (${code}).`,
+      'Check the user and database in `mysql.url`, the password (in `mysql.url` or the file that `mysql.passwordFile` names), and `mysql.tls.cert` if the account requires a client certificate.',
+    );
+  }
+  if (FORBIDDEN.has(code)) {
+    return unavailable(
+      'ERR_MYSQL_FORBIDDEN',
+      `${server} does not let user '${decodeURIComponent(url.username)}' do this in database '${database}' (${code}).`,
+      'The account needs SELECT, INSERT, UPDATE and DELETE; for `jwtctl db migrate` also CREATE, ALTER and INDEX.',
+    );
+  }
+  if (isReadOnly(error)) {
+    return unavailable(
+      'ERR_MYSQL_READ_ONLY',
+      `${server} takes no writes now (${code}).`,
+      'It may be a replica, or failing over: point `mysql.url` to the primary, or try again.',
+    );
+  }
+  if (code === 'ER_BAD_DB_ERROR') {
+    return new JwtctlError('not_found', 'ERR_DATABASE_UNKNOWN', `${server} has no database '${database}'.`, {
+      hint: `Create it (CREATE DATABASE ${database}), then run \`jwtctl db migrate\`.`,
+      cause: error,
+    });
+  }
+  if (code === 'ER_NO_SUCH_TABLE' || code === 'ER_BAD_FIELD_ERROR') {
+    return new JwtctlError(
+      'state',
+      'ERR_SCHEMA_MISMATCH',
+      `A table or column is missing in database '${database}' (${code}).`,
+      {
+        hint: 'Run `jwtctl db status`; for a user table of your own, check `users.table`, `users.column` and `users.enabledWhere`.',
+        cause: error,
+      },
+    );
+  }
+  if (UNABLE.has(errno)) {
+    return unavailable(
+      'ERR_MYSQL_UNABLE',
+      `${server} cannot do this now (${code}).`,
+      'It has run into a limit of its own: room on its disk, connections, memory or the time of a query. Its log says more.',
+    );
+  }
+  if (UNREACHABLE.has(errno) || isConnectionLost(error)) {
+    return unavailable(
+      'ERR_MYSQL_UNREACHABLE',
+      `${server} cannot be reached or does not answer (${code}).`,
+      'Check host and port in `mysql.url` and that the server runs. `--timeout` sets how long is waited.',
+    );
+  }
+  return error;
+}
+
+/**
+ * Translates an error while connecting. We have sent no statement yet, so every error, even an unknown one, comes from the
+ * server or from a wrong setting.
+ */
+export function translateConnectError(
+  error: DriverError,
+  server: MysqlServer,
+  { tls, isSecure }: { tls: TlsMaterial | undefined; isSecure: boolean },
+): JwtctlError {
+  const where = serverAt(server.url);
+  const code = driverCodeOf(error);
+  const refused = (ours: string, message: string, hint: string) =>
+    new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
+
+  if (tls !== undefined && !(error instanceof JwtctlError)) {
+    const peer = { server: where, host: hostOf(server.url), group: 'mysql', tls } as const;
+    const failure =
+      describeTlsFailure(error.cause ?? error, peer) ??
+      (isSecure && CLOSED.has(code) ? describeClientCertificate(peer) : null);
+    if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
+  }
+  // mysql2 (3.24.6) reports every failure of the handshake with the same code.
+  const lost = error.cause as DriverError | undefined;
+  const known = translateMysqlError(lost !== undefined && CLOSED.has(lost.code ?? '') ? lost : error, server);
+  if (known instanceof JwtctlError && isOfConnecting(known)) return known;
+  return refused(
+    'ERR_MYSQL_CONNECT',
+    `${where} refused the connection (${code || error.name}).`,
+    'Check that `mysql.url` points to a MySQL or MariaDB server, and look at the log of the server or of a proxy in front of it.',
+  );
+}
+
+const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
+
+/** Other errors come from statements: a conflict, a duplicate key, a missing table. */
+function isOfConnecting({ kind, code }: JwtctlError): boolean {
+  if (code === 'ERR_DATABASE_CONFLICT') return false;
+  return kind === 'unavailable' || kind === 'usage' || code === 'ERR_DATABASE_UNKNOWN';
+}
+
+/** Whether the server rejects writes. After a switchover, another server accepts them. */
+export function isReadOnly({ errno = 0 }: DriverError): boolean {
+  return READ_ONLY.has(errno);
+}
+
+/** A session that is not set up as it has to be is not used. */
+export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
+  const driverCode = driverCodeOf(error) || error.name;
+  return new JwtctlError(
+    'unavailable',
+    'ERR_MYSQL_SESSION',
+    `${serverAt(url)} refuses the settings of a session (${driverCode}).`,
+    {
+      hint: 'jwtctl sets the isolation level, sql_mode and the waits for locks. A proxy before the server has to pass them on.',
+      details: { driverCode },
+      cause: error,
+    },
+  );
+}
+
+/** Returns the host of a URL, without the brackets around IPv6 addresses. */
+export function hostOf({ hostname }: URL): string {
+  return hostname.replace(/^\[|\]$/g, '');
+}
+
+function serverAt(url: URL): string {
+  return `MySQL at ${url.hostname}:${url.port || 3306}`;
+}
+
+/** The driver's name for an error, or the server's number where it has none. */
+function driverCodeOf({ code, errno, fatal }: DriverError): string {
+  const name = MARIADB_NAMES.get(errno ?? 0) ?? code;
+  return name ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
+}
+
+/** Whatever the network or the driver's protocol reports, as opposed to an answer of the server. */
+function isConnectionLost({ code = '', errno = 0, fatal }: DriverError): boolean {
+  if (code.startsWith('ER_') || code.startsWith('ERR_')) return code === 'ER_SERVER_GONE_ERROR';
+  // The system's own errors have negative numbers.
+  return /^(E[A-Z_]+|PROTOCOL_.*|POOL_.*)$/.test(code) || (fatal === true && code === '' && errno <= 0);
+}

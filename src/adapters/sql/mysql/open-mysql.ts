@@ -1,0 +1,222 @@
+import type { Socket } from 'node:net';
+import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
+import { retryConflicts } from '../stores/conflicts.js';
+import { type Limits, noAnswer, TimedConnection } from './connection.js';
+import { dialMysql, type MysqlOptions } from './dial.js';
+import { type MysqlServer, translateMysqlError } from './errors.js';
+import type { Schema } from '../schema.js';
+
+const MAX_CONNECTIONS = 4;
+const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
+
+/**
+ * A pool that connects with the first query. Every query ends within the time-out, whether or not a byte comes from the
+ * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
+ */
+export function openMysql(options: MysqlOptions): OpenedMysql {
+  const pool = new TimedPool(options);
+  const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
+  return { db, redial: () => pool.redial(), close: () => db.destroy() };
+}
+
+export interface OpenedMysql {
+  db: Kysely<Schema>;
+  /** Stops using the open connections once their current queries end. The next query opens a new one. */
+  redial(): void;
+  close(): Promise<void>;
+}
+
+/** The server gives up well before this side does: only then is a lock of another session told from a server that is silent. */
+function limitsOf(timeoutMs: number): Limits {
+  const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
+  return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
+}
+
+class PooledMysqlDialect extends MysqlDialect {
+  readonly #locks: TimedPool;
+
+  constructor(pool: TimedPool) {
+    super({ pool });
+    this.#locks = pool;
+  }
+
+  override createAdapter(): MysqlAdapter {
+    return new RowLockMysqlAdapter(this.#locks);
+  }
+}
+
+/**
+ * Kysely locks migrations with GET_LOCK, which some clusters forbid. Here the lock is a row, held by an open transaction
+ * on a connection of its own (DDL on the migrating connection would commit it): a killed process lets go of it.
+ */
+class RowLockMysqlAdapter extends MysqlAdapter {
+  readonly #pool: TimedPool;
+  #holder: TimedConnection | undefined;
+
+  constructor(pool: TimedPool) {
+    super();
+    this.#pool = pool;
+  }
+
+  override async acquireMigrationLock(): Promise<void> {
+    const connection = await this.#pool.connect();
+    try {
+      await connection.run('begin');
+      await retryConflicts(() => connection.run(`update ${MIGRATION_LOCK_TABLE} set is_locked = is_locked`));
+    } catch (error) {
+      connection.destroy();
+      throw error;
+    }
+    this.#holder = connection;
+  }
+
+  override async releaseMigrationLock(): Promise<void> {
+    const connection = this.#holder;
+    this.#holder = undefined;
+    if (connection === undefined) return;
+    try {
+      await connection.run('commit');
+    } finally {
+      connection.release();
+    }
+  }
+}
+
+/**
+ * Gives Kysely prepared connections, with a limit on their number and a timeout on every wait.
+ * mysql2's own pool keeps the password and certificates that it started with.
+ */
+class TimedPool {
+  readonly #options: MysqlOptions;
+  readonly #server: MysqlServer;
+  readonly #limits: Limits;
+  readonly #sockets = new Set<Socket>();
+  readonly #open = new Set<TimedConnection>();
+  readonly #idle: TimedConnection[] = [];
+  readonly #waiting: Waiting[] = [];
+  /** Connections that are open, are being opened, or may be opened by a caller that has that right. */
+  #size = 0;
+  /** Connections from before the last {@link redial} that are still in use. */
+  readonly #outdated = new WeakSet<TimedConnection>();
+  #redials = 0;
+  #isClosed = false;
+
+  constructor(options: MysqlOptions) {
+    this.#options = options;
+    this.#server = { url: new URL(options.url), retryForMs: options.timeoutMs };
+    this.#limits = limitsOf(options.timeoutMs);
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: Kysely's own signature for a pool's callback
+  getConnection(callback: (error: unknown, connection: any) => void): void {
+    this.connect().then(
+      (connection) => callback(null, connection),
+      (error) => callback(error, undefined),
+    );
+  }
+
+  /** Waits for a free connection, no longer than for a reply. */
+  connect(): Promise<TimedConnection> {
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { isGivenUp: false, take: () => {} };
+      const timer = setTimeout(() => {
+        waiting.isGivenUp = true;
+        reject(translateMysqlError(noAnswer(), this.#server));
+      }, this.#limits.queryMs);
+      this.#next(waiting)
+        .finally(() => clearTimeout(timer))
+        .then((connection) => (waiting.isGivenUp ? connection.release() : resolve(connection)), reject);
+    });
+  }
+
+  redial(): void {
+    this.#redials += 1;
+    for (const connection of this.#open) this.#outdated.add(connection);
+    for (const connection of this.#idle.splice(0)) connection.destroy();
+  }
+
+  /**
+   * A connection ends with QUIT, which comes after the queries that are under way, and with the server's hanging up. A
+   * silent server does neither, and its sockets would keep the process from ending.
+   */
+  end(callback: (error: unknown) => void): void {
+    this.#isClosed = true;
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, this.#limits.queryMs);
+    const isClosed = Promise.all(
+      [...this.#sockets].map((socket) => new Promise((resolve) => socket.once('close', resolve))),
+    );
+    isClosed.then(() => {
+      clearTimeout(timer);
+      callback(null);
+    });
+    for (const connection of this.#open) connection.end();
+  }
+
+  async #next(waiting: Waiting): Promise<TimedConnection> {
+    const idle = this.#idle.pop();
+    if (idle !== undefined) return idle;
+    if (this.#size < MAX_CONNECTIONS) {
+      this.#size += 1;
+      return this.#dial();
+    }
+    const handedOver = new Promise<TimedConnection | null>((resolve) => {
+      waiting.take = resolve;
+    });
+    this.#waiting.push(waiting);
+    return (await handedOver) ?? this.#dial();
+  }
+
+  async #dial(): Promise<TimedConnection> {
+    const redials = this.#redials;
+    const dialed = await dialMysql(this.#options, this.#server, this.#sockets).catch((error) => {
+      this.#free();
+      throw error;
+    });
+    const connection = new TimedConnection(dialed, this.#server, this.#limits, {
+      onReleased: () => this.#handOver(connection),
+      onLost: () => this.#forget(connection),
+      onReadOnly: () => this.redial(),
+    });
+    this.#open.add(connection);
+    if (redials !== this.#redials) this.#outdated.add(connection);
+    if (this.#isClosed) connection.destroy();
+    await connection.prepare();
+    return connection;
+  }
+
+  #handOver(connection: TimedConnection): void {
+    if (!this.#open.has(connection)) return;
+    if (this.#outdated.has(connection)) return void connection.destroy();
+    const waiting = this.#nextWaiting();
+    if (waiting === undefined) this.#idle.push(connection);
+    else waiting.take(connection);
+  }
+
+  #forget(connection: TimedConnection): void {
+    if (!this.#open.delete(connection)) return;
+    const index = this.#idle.indexOf(connection);
+    if (index !== -1) this.#idle.splice(index, 1);
+    this.#free();
+  }
+
+  /** Counts one connection less, and lets the next waiting caller open a new one. */
+  #free(): void {
+    const waiting = this.#nextWaiting();
+    if (waiting === undefined) this.#size -= 1;
+    else waiting.take(null);
+  }
+
+  #nextWaiting(): Waiting | undefined {
+    let waiting = this.#waiting.shift();
+    while (waiting?.isGivenUp) waiting = this.#waiting.shift();
+    return waiting;
+  }
+}
+
+interface Waiting {
+  isGivenUp: boolean;
+  /** Takes a connection, or null for the right to open one. */
+  take(connection: TimedConnection | null): void;
+}

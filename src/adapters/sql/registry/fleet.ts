@@ -1,0 +1,44 @@
+import type { Kysely } from 'kysely';
+import { oldestFirst, parseAnnouncement } from '../../../domain/fleet/heartbeat.js';
+import type { FleetLook, VerifierAnnouncement } from '../../../domain/ports/index.js';
+import { retryConflicts } from '../stores/conflicts.js';
+import type { Schema } from '../schema.js';
+
+/** What has been over for the tolerance goes with it: all who share the file share a clock. */
+export function announce(
+  db: Kysely<Schema>,
+  announcement: VerifierAnnouncement,
+  tolerance: number,
+): Promise<void> {
+  const { id, at, until } = announcement;
+  const row = { announcement: JSON.stringify(announcement), until };
+  return retryConflicts(() =>
+    db.transaction().execute(async (transaction) => {
+      await transaction
+        .deleteFrom('registry_fleet')
+        .where('until', '<=', at - tolerance)
+        .execute();
+      await transaction
+        .insertInto('registry_fleet')
+        .values({ id, ...row })
+        .onConflict((conflict) => conflict.column('id').doUpdateSet(row))
+        .execute();
+    }),
+  );
+}
+
+export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
+  await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
+}
+
+/** Those whose time is not over at `horizon`. A file loses none of them. */
+export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<FleetLook> {
+  const rows = await db
+    .selectFrom('registry_fleet')
+    .select('announcement')
+    .where('until', '>', horizon)
+    .execute();
+  const verifiers = rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
+  const untrusted = rows.length - verifiers.length;
+  return { verifiers: oldestFirst(verifiers), keptSeconds: Number.POSITIVE_INFINITY, untrusted };
+}

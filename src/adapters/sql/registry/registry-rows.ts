@@ -1,0 +1,113 @@
+import type { ExpressionBuilder } from 'kysely';
+import type {
+  EntryFilter,
+  EntryName,
+  KnownUserStatus,
+  Registration,
+  RegistryEntry,
+} from '../../../domain/ports/index.js';
+import type { Schema, SqlExecutor } from '../schema.js';
+
+/** @returns the entries that made room */
+export async function addEntry(
+  db: SqlExecutor,
+  { sub, entry, user, label, maxPerSubject }: Registration,
+): Promise<RegistryEntry[]> {
+  await db
+    .insertInto('registry_entries')
+    .values({ sub, ...columnsOf(entry), label: label ?? null })
+    .onConflict((conflict) =>
+      conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
+        exp: row.ref('excluded.exp'),
+        label: row.fn.coalesce('registry_entries.label', 'excluded.label'),
+      })),
+    )
+    .execute();
+  if (user !== undefined) await cacheStatus(db, sub, user);
+  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
+  for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
+  return evicted;
+}
+
+/** @returns the higher version that is kept; null if there is none */
+export async function cacheStatus(
+  db: SqlExecutor,
+  sub: string,
+  user: KnownUserStatus,
+  replaces: number | null = null,
+): Promise<number | null> {
+  const row = await db
+    .selectFrom('registry_users')
+    .select('version')
+    .where('sub', '=', sub)
+    .executeTakeFirst();
+  if (row !== undefined && row.version > user.version && row.version !== replaces) return row.version;
+  const { status, version, until } = user;
+  await db
+    .insertInto('registry_users')
+    .values({ sub, status, version, known_until: until })
+    .onConflict((conflict) => conflict.column('sub').doUpdateSet({ status, version, known_until: until }))
+    .execute();
+  return null;
+}
+
+/** Never the entry that they make room for, even if it is the oldest. */
+async function oldestOthersBeyond(
+  db: SqlExecutor,
+  sub: string,
+  entry: RegistryEntry,
+  maxPerSubject: number | undefined,
+): Promise<RegistryEntry[]> {
+  if (maxPerSubject === undefined) return [];
+  const rows = await db
+    .selectFrom('registry_entries')
+    .select(['jti', 'key_id', 'iat', 'exp'])
+    .where('sub', '=', sub)
+    .where((column) => column.not(column.and({ jti: entry.jti, key_id: entry.keyId, iat: entry.iat })))
+    .orderBy('iat', 'desc')
+    .orderBy('jti', 'desc')
+    .orderBy('key_id', 'desc')
+    .limit(Number.MAX_SAFE_INTEGER)
+    .offset(maxPerSubject - 1)
+    .execute();
+  return rows.map(toEntry).reverse();
+}
+
+export function matches(filter: EntryFilter) {
+  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
+    column.and([
+      ...(filter.jti === undefined ? [] : [column('jti', '=', filter.jti)]),
+      ...(filter.keyId === undefined ? [] : [column('key_id', '=', filter.keyId)]),
+      ...(filter.issuedBefore === undefined ? [] : [column('iat', '<=', filter.issuedBefore)]),
+    ]);
+}
+
+export function isNamed(sub: string, { jti, keyId, iat }: EntryName) {
+  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
+    column.and({ sub, jti, key_id: keyId, iat });
+}
+
+/** What is known of a user lives as long as the last of their entries. */
+export async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> {
+  await db
+    .deleteFrom('registry_users')
+    .where((where) =>
+      where.not(
+        where.exists(
+          where
+            .selectFrom('registry_entries')
+            .select('registry_entries.sub')
+            .whereRef('registry_entries.sub', '=', 'registry_users.sub'),
+        ),
+      ),
+    )
+    .execute();
+}
+
+function columnsOf(entry: RegistryEntry) {
+  return { jti: entry.jti, key_id: entry.keyId, iat: entry.iat, exp: entry.exp };
+}
+
+export function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {
+  return { jti: row.jti, keyId: row.key_id, iat: row.iat, exp: row.exp };
+}

@@ -1,0 +1,128 @@
+import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../../domain/ports/index.js';
+import { toUserStatus } from '../../../domain/model/user.js';
+import type { SqlExecutor } from '../schema.js';
+
+const PAGE = 1_000;
+
+interface Row {
+  sub: string;
+  jti: string;
+  key_id: number;
+  iat: number;
+  exp: number;
+  label: string | null;
+}
+
+/** The registry along its primary key, a page of rows at a time: subjects whole, or in parts where a page ends within one. */
+export async function* surveyPages(
+  db: SqlExecutor,
+  node: string,
+  tolerance: number,
+  { now, withDetails = false, sub }: WalkOptions & { withDetails?: boolean; sub?: string },
+): AsyncGenerator<SurveyedSubject[]> {
+  const horizon = now - tolerance;
+  let last: Row | undefined;
+  for (;;) {
+    // One row more than is shown tells whether the last subject goes on.
+    const rows: Row[] = await rowsAfter(db, last, { horizon: withDetails ? null : horizon, sub });
+    const shown = rows.slice(0, PAGE);
+    const next = rows[PAGE];
+    const before = last?.sub;
+    const subjects = groupBySubject(shown).map(
+      (group): SurveyedSubject => ({
+        sub: group.sub,
+        node,
+        isFirst: group.sub !== before,
+        isLast: group.sub !== next?.sub,
+        entries: group.rows.filter(({ exp }) => exp > horizon).map((row) => toEntry(row, withDetails)),
+        malformed: 0,
+        bytes: group.sub === before ? null : group.rows.reduce((sum, row) => sum + approximateBytes(row), 0),
+        details: null,
+      }),
+    );
+    if (withDetails) await addDetails(db, subjects, { horizon, tolerance });
+    if (subjects.length > 0) yield subjects;
+    if (next === undefined) return;
+    last = shown.at(-1);
+  }
+}
+
+/** @param only rows of `sub`, and those that expire after `horizon`; null for all */
+function rowsAfter(
+  db: SqlExecutor,
+  last: Row | undefined,
+  only: { horizon: number | null; sub: string | undefined },
+): Promise<Row[]> {
+  let query = db
+    .selectFrom('registry_entries')
+    .select(['sub', 'jti', 'key_id', 'iat', 'exp', 'label'])
+    .orderBy('sub')
+    .orderBy('jti')
+    .orderBy('key_id')
+    .orderBy('iat')
+    .limit(PAGE + 1);
+  if (only.horizon !== null) query = query.where('exp', '>', only.horizon);
+  if (only.sub !== undefined) query = query.where('sub', '=', only.sub);
+  if (last !== undefined) {
+    const { sub, jti, key_id, iat } = last;
+    query = query.where(({ eb, refTuple, tuple }) =>
+      eb(refTuple('sub', 'jti', 'key_id', 'iat'), '>', tuple(sub, jti, key_id, iat)),
+    );
+  }
+  return query.execute();
+}
+
+function groupBySubject(rows: readonly Row[]): Array<{ sub: string; rows: Row[] }> {
+  const groups: Array<{ sub: string; rows: Row[] }> = [];
+  for (const row of rows) {
+    const group = groups.at(-1);
+    if (group?.sub === row.sub) group.rows.push(row);
+    else groups.push({ sub: row.sub, rows: [row] });
+  }
+  return groups;
+}
+
+async function addDetails(
+  db: SqlExecutor,
+  subjects: readonly SurveyedSubject[],
+  { horizon, tolerance }: { horizon: number; tolerance: number },
+): Promise<void> {
+  const first = subjects.filter(({ isFirst }) => isFirst);
+  if (first.length === 0) return;
+  const subs = first.map(({ sub }) => sub);
+  const ends = await db
+    .selectFrom('registry_entries')
+    .select((column) => [
+      'sub',
+      column.fn.max('exp').as('lastExp'),
+      column.fn.countAll<number>().filterWhere('exp', '<=', horizon).as('expired'),
+    ])
+    .where('sub', 'in', subs)
+    .groupBy('sub')
+    .execute();
+  const users = await db.selectFrom('registry_users').selectAll().where('sub', 'in', subs).execute();
+  const endOf = new Map(ends.map((row) => [row.sub, row]));
+  const userOf = new Map(users.map((row) => [row.sub, row]));
+  for (const subject of first) {
+    const end = endOf.get(subject.sub);
+    const user = userOf.get(subject.sub);
+    subject.details = {
+      expiresAt: end === undefined ? null : end.lastExp + tolerance,
+      expired: Number(end?.expired ?? 0),
+      user:
+        user === undefined
+          ? null
+          : { status: toUserStatus(user.status), version: user.version, until: user.known_until },
+    };
+  }
+}
+
+function toEntry(row: Row, withLabel: boolean): SurveyedEntry {
+  const { jti, key_id: keyId, iat, exp, label } = row;
+  return { jti, keyId, iat, exp, label: withLabel ? label : null };
+}
+
+/** A row's values, with some for its header and its place in the index. */
+function approximateBytes({ sub, jti, label }: Row): number {
+  return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(label ?? '') + 40;
+}

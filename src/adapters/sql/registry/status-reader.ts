@@ -1,0 +1,78 @@
+import { MasterState } from '../../../domain/registry/master-state.js';
+import type { EntryName, MasterStatus, NotedStanding, StandingQuery, Standings } from '../../../domain/ports/index.js';
+import { toUserStatus } from '../../../domain/model/user.js';
+import type { SqlExecutor } from '../schema.js';
+
+/** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
+export class SqliteStandings implements Standings {
+  readonly #db: SqlExecutor;
+  readonly #now: () => number;
+  readonly #state: MasterState;
+
+  /** @param options.now NumericDate seconds */
+  constructor(db: SqlExecutor, { file, now }: { file: string; now(): number }) {
+    this.#db = db;
+    this.#now = now;
+    this.#state = new MasterState(file, now());
+  }
+
+  async open(): Promise<number> {
+    return 0;
+  }
+
+  of(sub: string, entry: EntryName): StandingQuery {
+    return {
+      read: async () => {
+        try {
+          const noted = await readStanding(this.#db, sub, entry);
+          this.#state.answered(this.#now());
+          return noted;
+        } catch (error) {
+          this.#state.failed(error, this.#now());
+          throw error;
+        }
+      },
+    };
+  }
+
+  probe(): void {
+    const { answeredAt, isUp } = this.#state;
+    if (isUp && answeredAt !== null && Math.abs(this.#now() - answeredAt) < 1) return;
+    this.of('probe', { jti: '', keyId: 0, iat: 0 })
+      .read()
+      .catch(() => {});
+  }
+
+  masters(): MasterStatus[] {
+    return [this.#state.status()];
+  }
+
+  close(): void {}
+}
+
+/** What is noted of one token and its user, live or not. */
+export async function readStanding(
+  db: SqlExecutor,
+  sub: string,
+  { jti, keyId, iat }: EntryName,
+): Promise<NotedStanding> {
+  const row = await db
+    .selectNoFrom((select) => {
+      const user = select.selectFrom('registry_users').where('sub', '=', sub);
+      return [
+        select
+          .selectFrom('registry_entries')
+          .select('exp')
+          .where((column) => column.and({ sub, jti, key_id: keyId, iat }))
+          .as('exp'),
+        user.select('status').as('status'),
+        user.select('version').as('version'),
+        user.select('known_until').as('until'),
+      ];
+    })
+    .executeTakeFirst();
+  const { exp = null, status = null, version = null, until = null } = row ?? {};
+  const user =
+    status === null ? null : { status: toUserStatus(status), version: version ?? 0, until: until ?? 0 };
+  return { exp, user, hold: null, epoch: 0 };
+}

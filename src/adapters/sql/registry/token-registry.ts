@@ -1,0 +1,272 @@
+import type { Kysely, SelectQueryBuilder } from 'kysely';
+import { announcementCounts } from '../../../domain/fleet/heartbeat.js';
+import type {
+  EntryFilter,
+  EntryName,
+  FleetLook,
+  KnownUserStatus,
+  Registration,
+  RegistrationOptions,
+  RegistryEntry,
+  RegistryNode,
+  Removal,
+  Standings,
+  StandingsOptions,
+  SurveyedSubject,
+  SurveyOutcome,
+  TidyOutcome,
+  TokenRegistry,
+  VerifierAnnouncement,
+  WalkOptions,
+  WideRemoval,
+} from '../../../domain/ports/index.js';
+import { liveExp } from '../../../domain/model/registry-entry.js';
+import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
+import { retryConflicts } from '../stores/conflicts.js';
+import { announce, readFleet, withdraw } from './fleet.js';
+import {
+  addEntry,
+  cacheStatus,
+  forgetUsersWithoutEntries,
+  isNamed,
+  matches,
+  toEntry,
+} from './registry-rows.js';
+import type { Schema, SqlExecutor } from '../schema.js';
+import { readStanding, SqliteStandings } from './status-reader.js';
+import { surveyPages } from './scan.js';
+
+export interface SqliteRegistryOptions {
+  /** The file's name, shown where a cluster shows its nodes. */
+  file: string;
+  clockToleranceSeconds: number;
+}
+
+/** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
+export class SqliteTokenRegistry implements TokenRegistry {
+  readonly backend = 'sqlite';
+  readonly prefix = '';
+  readonly marks = null;
+  readonly #db: Kysely<Schema>;
+  readonly #file: string;
+  readonly #tolerance: number;
+  readonly announcementSeconds: number;
+
+  constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
+    this.#db = db;
+    this.#file = options.file;
+    this.#tolerance = options.clockToleranceSeconds;
+    this.announcementSeconds = announcementCounts(this.#tolerance);
+  }
+
+  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
+    return this.#write(options.now, (db) => addEntry(db, { sub, entry, ...options }));
+  }
+
+  async registerMany(registrations: readonly Registration[]): Promise<null[]> {
+    const [first] = registrations;
+    if (first === undefined) return [];
+    return this.#write(first.now, async (db) => {
+      for (const registration of registrations) await addEntry(db, registration);
+      return registrations.map(() => null);
+    });
+  }
+
+  async standing(
+    sub: string,
+    entry: EntryName,
+    now: number,
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
+    const { exp, user } = await readStanding(this.#db, sub, entry);
+    return {
+      exp: liveExp(exp, now, this.#tolerance),
+      user: user !== null && user.until > now ? user : null,
+    };
+  }
+
+  openStandings({ now }: StandingsOptions): Standings {
+    return new SqliteStandings(this.#db, { file: this.#file, now });
+  }
+
+  async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
+    const rows = await this.#live(now)
+      .where('sub', '=', sub)
+      .select(['jti', 'key_id', 'iat', 'exp', 'label'])
+      .orderBy('iat')
+      .orderBy('jti')
+      .execute();
+    return rows.map((row) => ({ ...toEntry(row), label: row.label }));
+  }
+
+  setUserStatus(
+    sub: string,
+    user: KnownUserStatus,
+    now: number,
+    replaces: number | null = null,
+  ): Promise<number | null> {
+    return this.#write(now, async (db) => {
+      const entry = await db
+        .selectFrom('registry_entries')
+        .select('sub')
+        .where('sub', '=', sub)
+        .executeTakeFirst();
+      return entry === undefined ? null : cacheStatus(db, sub, user, replaces);
+    });
+  }
+
+  remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
+    return this.#write(now, async (db) => {
+      const result = await db
+        .deleteFrom('registry_entries')
+        .where(matches(filter))
+        .where('sub', '=', sub)
+        .executeTakeFirst();
+      await forgetUsersWithoutEntries(db);
+      return { removed: Number(result.numDeletedRows), replicasConfirmed: null };
+    });
+  }
+
+  removeEverywhere(
+    filter: EntryFilter,
+    { now, dryRun = false, signal }: WalkOptions & { dryRun?: boolean },
+  ): Promise<WideRemoval> {
+    if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
+    const work = async (db: SqlExecutor): Promise<WideRemoval> => {
+      const matching = this.#live(now, db).where(matches(filter));
+      const counted = await matching
+        .select((column) => [
+          column.fn.countAll<number>().as('matched'),
+          column.fn.count<number>('sub').distinct().as('subjects'),
+          column.fn.max('iat').as('largestIat'),
+        ])
+        .executeTakeFirstOrThrow();
+      const byKeyId = await matching
+        .select((column) => ['key_id', column.fn.countAll<number>().as('matched')])
+        .groupBy('key_id')
+        .execute();
+      if (!dryRun) {
+        await db.deleteFrom('registry_entries').where(matches(filter)).execute();
+        await forgetUsersWithoutEntries(db);
+      }
+      const matched = Number(counted.matched);
+      const removed = dryRun ? 0 : matched;
+      return {
+        matched,
+        removed,
+        subjects: Number(counted.subjects),
+        largestIat: counted.largestIat ?? null,
+        byNode: [{ node: this.#file, matched, removed }],
+        byKeyId: byKeyId.map((row) => ({ keyId: row.key_id, matched: Number(row.matched) })),
+        replicasConfirmed: null,
+        complete: true,
+        missed: [],
+      };
+    };
+    // Who only counts need not wait for who writes.
+    return dryRun ? work(this.#db) : this.#write(now, work);
+  }
+
+  /** One transaction for all of them: what has expired goes with every write. */
+  tidy(
+    subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+    now: number,
+  ): Promise<TidyOutcome> {
+    return this.#write(now, async (db) => {
+      let removed = 0;
+      for (const { sub, entries } of subjects) {
+        for (const entry of entries) {
+          const { numDeletedRows } = await db
+            .deleteFrom('registry_entries')
+            .where(isNamed(sub, entry))
+            .executeTakeFirst();
+          removed += Number(numDeletedRows);
+        }
+      }
+      await forgetUsersWithoutEntries(db);
+      return { removed, byNode: [{ node: this.#file, removed }], isCounted: true, failure: null };
+    });
+  }
+
+  async survey(
+    take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
+    options: WalkOptions & { withDetails?: boolean; sub?: string },
+  ): Promise<SurveyOutcome> {
+    const nodes: SurveyOutcome['nodes'] = [
+      { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
+    ];
+    let done = 0;
+    for await (const subjects of surveyPages(this.#db, this.#file, this.#tolerance, options)) {
+      if (options.signal?.aborted) return { complete: false, missed: [LEFT_BY_INTERRUPTION], nodes };
+      await take(subjects);
+      done += subjects.filter(({ isLast }) => isLast).length;
+      options.onProgress?.({ unit: 'subjects', done, total: null });
+    }
+    return { complete: true, missed: [], nodes };
+  }
+
+  async nodes(): Promise<RegistryNode[]> {
+    const { keys } = await this.#db
+      .selectFrom('registry_entries')
+      .select((column) => column.fn.count<number>('sub').distinct().as('keys'))
+      .executeTakeFirstOrThrow();
+    return [
+      {
+        node: this.#file,
+        role: 'embedded',
+        master: null,
+        slots: null,
+        keys: Number(keys),
+        usedMemoryBytes: null,
+        maxmemoryBytes: null,
+        maxmemoryPolicy: null,
+        warnings: [],
+        lagBytes: null,
+        reachable: true,
+      },
+    ];
+  }
+
+  announce(announcement: VerifierAnnouncement): Promise<void> {
+    return announce(this.#db, announcement, this.#tolerance);
+  }
+
+  withdraw(id: string): Promise<void> {
+    return withdraw(this.#db, id);
+  }
+
+  fleet(now: number): Promise<FleetLook> {
+    return readFleet(this.#db, now - this.#tolerance);
+  }
+
+  #nothingRemoved(): WideRemoval {
+    return {
+      matched: 0,
+      removed: 0,
+      subjects: 0,
+      largestIat: null,
+      replicasConfirmed: null,
+      byNode: [{ node: this.#file, matched: 0, removed: 0 }],
+      byKeyId: [],
+      complete: false,
+      missed: [LEFT_BY_INTERRUPTION],
+    };
+  }
+
+  #live(now: number, db: SqlExecutor = this.#db): SelectQueryBuilder<Schema, 'registry_entries', object> {
+    return db.selectFrom('registry_entries').where('exp', '>', now - this.#tolerance);
+  }
+
+  /** One transaction that first drops what has expired: nothing has to be swept at some other time. */
+  #write<T>(now: number, work: (db: SqlExecutor) => Promise<T>): Promise<T> {
+    return retryConflicts(() =>
+      this.#db.transaction().execute(async (db) => {
+        const expired = await db
+          .deleteFrom('registry_entries')
+          .where('exp', '<=', now - this.#tolerance)
+          .executeTakeFirst();
+        if (expired.numDeletedRows > 0n) await forgetUsersWithoutEntries(db);
+        return work(db);
+      }),
+    );
+  }
+}

@@ -1,0 +1,88 @@
+import { auditHash } from '../../../domain/audit-log/audit-chain.js';
+import type { AuditEntry, AuditHead, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
+import type { AuditLogTable, SqlExecutor } from '../schema.js';
+
+/** The author of new rows in the audit log. */
+export interface AuditAuthor {
+  login: string;
+  /** Null if the rows cannot be authenticated. */
+  macKey(): Promise<MacKey | null>;
+}
+
+const ROWS_A_PAGE = 1_000;
+
+export class SqlAuditLog implements AuditLog {
+  readonly #db: SqlExecutor;
+  readonly #author: AuditAuthor;
+
+  constructor(db: SqlExecutor, author: AuditAuthor) {
+    this.#db = db;
+    this.#author = author;
+  }
+
+  async hashAt(seq: number): Promise<string | null> {
+    const row = await this.#db
+      .selectFrom('audit_log')
+      .select('hash')
+      .where('seq', '=', seq)
+      .executeTakeFirst();
+    return row?.hash ?? null;
+  }
+
+  /** Inside a transaction, so that the row stands or falls with what it tells of. */
+  async append(entry: AuditEntry): Promise<void> {
+    const key = await this.#author.macKey();
+    // The update comes first: it locks the end of the chain, so that the hash that is read next is the last one.
+    await this.#db
+      .updateTable('audit_head')
+      .set((row) => ({ seq: row('seq', '+', 1) }))
+      .where('id', '=', 1)
+      .execute();
+    const { seq, hash: previousHash } = await this.head();
+    const macKeyId = key?.id ?? null;
+    const row = { ...entry, seq, login: this.#author.login, macKeyId, previousHash };
+    const hash = auditHash(row, key);
+    await this.#db
+      .insertInto('audit_log')
+      .values({
+        seq,
+        ...entry,
+        login: row.login,
+        mac_key_id: macKeyId,
+        previous_hash: previousHash,
+        hash,
+      })
+      .execute();
+    await this.#db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
+  }
+
+  head(): Promise<AuditHead> {
+    return this.#db
+      .selectFrom('audit_head')
+      .select(['seq', 'hash'])
+      .where('id', '=', 1)
+      .executeTakeFirstOrThrow();
+  }
+
+  async *rows(): AsyncIterable<AuditRow> {
+    let after = Number.MIN_SAFE_INTEGER;
+    for (;;) {
+      const page = await this.#db
+        .selectFrom('audit_log')
+        .selectAll()
+        .where('seq', '>', after)
+        .orderBy('seq')
+        .limit(ROWS_A_PAGE)
+        .execute();
+      yield* page.map(auditRow);
+      const last = page.at(-1);
+      if (last === undefined || page.length < ROWS_A_PAGE) return;
+      after = last.seq;
+    }
+  }
+}
+
+function auditRow(row: AuditLogTable): AuditRow {
+  const { mac_key_id: macKeyId, previous_hash: previousHash, ...others } = row;
+  return { ...others, macKeyId, previousHash };
+}

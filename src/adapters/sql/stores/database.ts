@@ -1,0 +1,67 @@
+import { type Kysely, sql } from 'kysely';
+import type { DatabaseHeads } from '../../../domain/recovery/high-water-marks.js';
+import type { Database, DatabaseServer, Stores } from '../../../domain/ports/index.js';
+import { type AuditAuthor, SqlAuditLog } from './audit-log.js';
+import { retryConflicts } from './conflicts.js';
+import { SqlKeyStore } from './key-store.js';
+import type { Schema, SqlExecutor } from '../schema.js';
+import { SqlSecurityLog } from './security-log.js';
+import { SqlUserStore } from './user-store.js';
+
+/**
+ * The durable stores over one Kysely instance: the same queries on MySQL, MariaDB and SQLite.
+ *
+ * @param redial for databases with a server: see {@link Database.redial}
+ */
+export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, redial?: () => void): Database {
+  return {
+    ...storesOn(db, author),
+    server: async () => (redial === undefined ? null : readServer(db)),
+    redial: () => redial?.(),
+    transaction: async (work) => {
+      // Fetched before the transaction, which would otherwise hold its locks while a vault answers.
+      await author.macKey();
+      return retryConflicts(() =>
+        db.transaction().execute((transaction) => work(storesOn(transaction, author))),
+      );
+    },
+  };
+}
+
+const NOBODY: AuditAuthor = { login: 'unknown', macKey: async () => null };
+
+function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
+  return {
+    keys: new SqlKeyStore(db),
+    users: new SqlUserStore(db),
+    securityLog: new SqlSecurityLog(db),
+    auditLog: new SqlAuditLog(db, author),
+    heads: () => readHeads(db),
+  };
+}
+
+async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
+  const { seq, hash, ...heads } = await db
+    .selectFrom('keystore_revision')
+    .innerJoin('audit_head', 'audit_head.id', 'keystore_revision.id')
+    .select(['revision', 'recovered_at as recoveredAt', 'seq', 'hash'])
+    .where('keystore_revision.id', '=', 1)
+    .executeTakeFirstOrThrow();
+  return { ...heads, audit: { seq, hash } };
+}
+
+/**
+ * Only MySQL reads the comment. `server_uuid` tells servers apart even if two have the same name and number. Since
+ * MariaDB 12, `read_only` is a word.
+ */
+async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
+  const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`
+    select concat_ws('/', @@server_id, @@hostname, @@port /*!80000 , @@server_uuid */) as id,
+      concat(@@global.read_only) as readOnly, concat(@@innodb_read_only) as engineReadOnly`;
+  const [row] = (await query.execute(db)).rows;
+  const isWritable = (value: string | undefined) => value === '0' || value === 'OFF';
+  return {
+    id: row?.id ?? '',
+    isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly),
+  };
+}

@@ -1,0 +1,213 @@
+import type { Selectable, Updateable } from 'kysely';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type {
+  KeySnapshot,
+  KeyStore,
+  KeyTransition,
+  NewSigningKey,
+  SealedPrivateKey,
+} from '../../../domain/ports/index.js';
+import type { SigningKey } from '../../../domain/model/signing-key.js';
+import { isDuplicateKey } from './conflicts.js';
+import type { KeystoreTable, SqlExecutor } from '../schema.js';
+
+// Named one by one: the private half is not among them, and is read by `findSealed` alone.
+const COLUMNS = [
+  'id',
+  'kid',
+  'alg',
+  'bits',
+  'state',
+  'public_key',
+  'master_key_id',
+  'max_ttl_seconds',
+  'created_at',
+  'activated_at',
+  'retiring_at',
+  'verify_until',
+  'retired_at',
+  'compromised_at',
+] as const;
+
+export class SqlKeyStore implements KeyStore {
+  readonly #db: SqlExecutor;
+
+  constructor(db: SqlExecutor) {
+    this.#db = db;
+  }
+
+  async snapshot(): Promise<KeySnapshot> {
+    // The revision first: a key that is added in between is then in the list under too old a revision, and a guarded
+    // write fails; the other way round it would pass without having seen the key.
+    const { revision, recoveredAt } = await this.#db
+      .selectFrom('keystore_revision')
+      .select(['revision', 'recovered_at as recoveredAt'])
+      .where('id', '=', 1)
+      .executeTakeFirstOrThrow();
+    const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
+    return { revision, recoveredAt, keys: rows.map(toSigningKey) };
+  }
+
+  async find(kid: string): Promise<SigningKey | null> {
+    const row = await this.#db
+      .selectFrom('keystore')
+      .select(COLUMNS)
+      .where('kid', '=', kid)
+      .executeTakeFirst();
+    return row === undefined ? null : toSigningKey(row);
+  }
+
+  async findSealed(kid: string): Promise<string | null> {
+    const row = await this.#db
+      .selectFrom('keystore')
+      .select('private_key')
+      .where('kid', '=', kid)
+      .executeTakeFirst();
+    return row?.private_key ?? null;
+  }
+
+  async insert(key: NewSigningKey): ReturnType<KeyStore['insert']> {
+    try {
+      await this.#db
+        .insertInto('keystore')
+        .values({
+          id: key.id,
+          kid: key.kid,
+          alg: key.alg,
+          bits: key.bits,
+          state: key.state,
+          private_key: key.sealedPrivateKey,
+          public_key: key.publicKey,
+          master_key_id: key.masterKeyId,
+          max_ttl_seconds: key.maxTtlSeconds,
+          created_at: key.createdAt,
+          activated_at: key.activatedAt,
+        })
+        .execute();
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      if ((await this.find(key.kid)) !== null) return 'kid_exists';
+      const other = await this.#db
+        .selectFrom('keystore')
+        .select('id')
+        .where('id', '=', key.id)
+        .executeTakeFirst();
+      return other === undefined ? 'active_exists' : 'id_exists';
+    }
+    await this.#raiseRevision();
+    return 'inserted';
+  }
+
+  async apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean> {
+    const guard = await this.#db
+      .updateTable('keystore_revision')
+      .set({ revision: revision + 1 })
+      .where('id', '=', 1)
+      .where('revision', '=', revision)
+      .executeTakeFirst();
+    if (guard.numUpdatedRows === 0n) return false;
+    for (const transition of transitions) await this.#apply(transition);
+    return true;
+  }
+
+  async raiseMaxTtl(kid: string, seconds: number): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set({ max_ttl_seconds: seconds })
+      .where('kid', '=', kid)
+      .where('state', '=', 'active')
+      .where((column) =>
+        column.or([column('max_ttl_seconds', 'is', null), column('max_ttl_seconds', '<', seconds)]),
+      )
+      .executeTakeFirst();
+    if (result.numUpdatedRows > 0n) {
+      await this.#raiseRevision();
+      return true;
+    }
+    return (await this.find(kid))?.state === 'active';
+  }
+
+  async reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set({ private_key: by.sealed, master_key_id: by.masterKeyId })
+      .where('kid', '=', kid)
+      .where('private_key', '=', sealed)
+      .executeTakeFirst();
+    // The revision stays: neither who signs nor who verifies has changed, and a rotation that is under way need not plan anew.
+    return result.numUpdatedRows > 0n;
+  }
+
+  async removeRetired(kid: string): Promise<boolean> {
+    const result = await this.#db
+      .deleteFrom('keystore')
+      .where('kid', '=', kid)
+      .where('state', '=', 'retired')
+      .executeTakeFirst();
+    if (result.numDeletedRows === 0n) return false;
+    await this.#raiseRevision();
+    return true;
+  }
+
+  async recover({ since, revision, recoveredAt }: Parameters<KeyStore['recover']>[0]): Promise<boolean> {
+    const result = await this.#db
+      .updateTable('keystore_revision')
+      .set({ revision, recovered_at: recoveredAt })
+      .where('id', '=', 1)
+      .where('recovered_at', '=', since)
+      .executeTakeFirst();
+    return result.numUpdatedRows === 1n;
+  }
+
+  async #raiseRevision(): Promise<void> {
+    await this.#db
+      .updateTable('keystore_revision')
+      .set((row) => ({ revision: row('revision', '+', 1) }))
+      .where('id', '=', 1)
+      .execute();
+  }
+
+  async #apply(transition: KeyTransition): Promise<void> {
+    const result = await this.#db
+      .updateTable('keystore')
+      .set(columnsOf(transition))
+      .where('kid', '=', transition.kid)
+      .where('state', '=', transition.from)
+      .executeTakeFirst();
+    if (result.numUpdatedRows !== 1n) {
+      throw new JwtctlError('bug', 'ERR_KEY_TRANSITION', `Key ${transition.kid} is not ${transition.from}.`);
+    }
+  }
+}
+
+function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
+  switch (transition.to) {
+    case 'active':
+      return { state: 'active', activated_at: transition.at, max_ttl_seconds: transition.maxTtlSeconds };
+    case 'retiring':
+      return { state: 'retiring', retiring_at: transition.at, verify_until: transition.verifyUntil };
+    case 'retired':
+      return { state: 'retired', retired_at: transition.at, private_key: null, master_key_id: null };
+    case 'compromised':
+      return { state: 'compromised', compromised_at: transition.at, private_key: null, master_key_id: null };
+  }
+}
+
+function toSigningKey(row: Pick<Selectable<KeystoreTable>, (typeof COLUMNS)[number]>): SigningKey {
+  return {
+    id: row.id,
+    kid: row.kid,
+    alg: row.alg,
+    bits: row.bits,
+    state: row.state,
+    publicKey: row.public_key,
+    masterKeyId: row.master_key_id,
+    maxTtlSeconds: row.max_ttl_seconds,
+    createdAt: row.created_at,
+    activatedAt: row.activated_at,
+    retiringAt: row.retiring_at,
+    verifyUntil: row.verify_until,
+    retiredAt: row.retired_at,
+    compromisedAt: row.compromised_at,
+  };
+}

@@ -1,0 +1,158 @@
+import { type Selectable, sql } from 'kysely';
+import { groupBy } from '../../../domain/registry/group-entries.js';
+import type { NewSecurityEvent, SecurityEvent, SecurityEventType, SecurityLog } from '../../../domain/ports/index.js';
+import { databaseTime } from './database-clock.js';
+import { inPortions } from './portions.js';
+import type { SecurityLogTable, SqlExecutor } from '../schema.js';
+
+const WIDE = [
+  'kid_revoked',
+  'all_revoked',
+  'key_compromised',
+] as const satisfies readonly SecurityEventType[];
+
+/** How long an expired event is kept, in seconds, so that a wrong clock does not remove an event too early. */
+const KEPT_SECONDS = 7 * 24 * 3600;
+
+export class SqlSecurityLog implements SecurityLog {
+  readonly #db: SqlExecutor;
+
+  constructor(db: SqlExecutor) {
+    this.#db = db;
+  }
+
+  async append(event: NewSecurityEvent): Promise<number> {
+    const expiresHere = sql<number>`${databaseTime(this.#db)} + ${event.expiresAt - event.at}`;
+    const result = await this.#db
+      .insertInto('security_log')
+      .values({
+        type: event.type,
+        sub: event.sub ?? null,
+        jti: event.jti ?? null,
+        kid: event.kid ?? null,
+        issued_before: event.issuedBefore ?? null,
+        user_version: event.userVersion ?? null,
+        reason: event.reason,
+        at: event.at,
+        expires_at: sql<number>`case when ${expiresHere} > ${event.expiresAt} then ${expiresHere} else ${event.expiresAt} end`,
+      })
+      .executeTakeFirstOrThrow();
+    return Number(result.insertId);
+  }
+
+  async clearExpired(limit: number): Promise<number> {
+    // Two statements, because MySQL supports no LIMIT in a subquery, and SQLite none in DELETE.
+    const expired = await this.#db
+      .selectFrom('security_log')
+      .select('id')
+      .where('expires_at', '<', sql<number>`${databaseTime(this.#db)} - ${KEPT_SECONDS}`)
+      .orderBy('expires_at')
+      .limit(limit)
+      .execute();
+    if (expired.length === 0) return 0;
+    const ids = expired.map(({ id }) => id);
+    const { numDeletedRows } = await this.#db
+      .deleteFrom('security_log')
+      .where('id', 'in', ids)
+      .executeTakeFirstOrThrow();
+    return Number(numDeletedRows);
+  }
+
+  async findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    // Three indexed look-ups; MySQL would answer one OR over three columns with a scan.
+    const rows = await log
+      .where('sub', '=', token.sub)
+      .where((column) =>
+        token.jti === null
+          ? column('jti', 'is', null)
+          : column.or([column('jti', 'is', null), column('jti', '=', token.jti)]),
+      )
+      .unionAll(log.where('kid', '=', token.kid))
+      .unionAll(log.where('type', '=', 'all_revoked'))
+      .execute();
+    return inOrder(rows);
+  }
+
+  async findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    const subs = [...new Set(tokens.map(({ sub }) => sub))];
+    const ofSubjects = await inPortions(subs, (portion) =>
+      log.where('sub', 'in', portion).where('jti', 'is', null).execute(),
+    );
+    const named = tokens.flatMap(({ sub, jti }) => (jti === null ? [] : [{ sub, jti }]));
+    // Subject by subject: two lists side by side would have an engine look up each jti under each subject.
+    const ofTokens = await inPortions(
+      distinct(named),
+      (portion) =>
+        log
+          .where(({ and, eb, or }) =>
+            or(
+              jtisBySubject(portion).map(([sub, jtis]) => and([eb('sub', '=', sub), eb('jti', 'in', jtis)])),
+            ),
+          )
+          .execute(),
+      TOKENS_AT_ONCE,
+    );
+    return inOrder([...ofSubjects, ...ofTokens]);
+  }
+
+  async findWide(): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    return inOrder(await log.where('type', 'in', WIDE).execute());
+  }
+
+  async listAfter(afterId: number, limit: number): Promise<SecurityEvent[]> {
+    const log = this.#db.selectFrom('security_log').selectAll();
+    return (await log.where('id', '>', afterId).orderBy('id').limit(limit).execute()).map(toEvent);
+  }
+
+  async highestUserVersions(subs: readonly string[]): Promise<Map<string, number>> {
+    const rows = await inPortions(subs, (portion) =>
+      this.#db
+        .selectFrom('security_log')
+        .select((column) => ['sub', column.fn.max('user_version').as('version')])
+        .where('sub', 'in', portion)
+        .where('user_version', 'is not', null)
+        .groupBy('sub')
+        .execute(),
+    );
+    return new Map(rows.map(({ sub, version }) => [String(sub), Number(version)]));
+  }
+}
+
+/** SQLite nests what is joined by OR, at most a thousand deep. */
+const TOKENS_AT_ONCE = 500;
+
+function jtisBySubject(tokens: readonly TokenName[]): Array<[sub: string, jtis: string[]]> {
+  return [...groupBy(tokens, ({ sub }) => sub)].map(([sub, own]) => [sub, own.map(({ jti }) => jti)]);
+}
+
+/** What is asked for twice, in two portions, would be found twice. */
+function distinct(tokens: readonly TokenName[]): TokenName[] {
+  return jtisBySubject(tokens).flatMap(([sub, jtis]) => [...new Set(jtis)].map((jti) => ({ sub, jti })));
+}
+
+interface TokenName {
+  sub: string;
+  jti: string;
+}
+
+function inOrder(rows: ReadonlyArray<Selectable<SecurityLogTable>>): SecurityEvent[] {
+  return rows.map(toEvent).sort((a, b) => a.id - b.id);
+}
+
+function toEvent(row: Selectable<SecurityLogTable>): SecurityEvent {
+  return {
+    id: row.id,
+    type: row.type,
+    sub: row.sub,
+    jti: row.jti,
+    kid: row.kid,
+    issuedBefore: row.issued_before,
+    userVersion: row.user_version,
+    reason: row.reason,
+    at: row.at,
+    expiresAt: row.expires_at,
+  };
+}

@@ -1,0 +1,104 @@
+import type { User, UserStatus, UserStore } from '../../../domain/ports/index.js';
+import { toUserStatus } from '../../../domain/model/user.js';
+import { isDuplicateKey } from './conflicts.js';
+import { inPortions } from './portions.js';
+import type { SqlExecutor, UsersTable } from '../schema.js';
+
+const PAGE = 1_000;
+
+/** `users.source: managed`. */
+export class SqlUserStore implements UserStore {
+  readonly #db: SqlExecutor;
+
+  constructor(db: SqlExecutor) {
+    this.#db = db;
+  }
+
+  async find(sub: string): Promise<User | null> {
+    const row = await this.#db.selectFrom('users').selectAll().where('sub', '=', sub).executeTakeFirst();
+    return row === undefined ? null : toUser(row);
+  }
+
+  async findMany(subs: readonly string[]): Promise<Map<string, User>> {
+    const rows = await inPortions(subs, (portion) =>
+      this.#db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
+    );
+    return new Map(rows.map((row) => [row.sub, toUser(row)]));
+  }
+
+  async *list(): AsyncIterable<User> {
+    // Page by page along the primary key: bounded memory, and no cursor that a slow reader holds open.
+    let after: string | null = null;
+    for (;;) {
+      let query = this.#db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
+      if (after !== null) query = query.where('sub', '>', after);
+      const rows = await query.execute();
+      for (const row of rows) yield toUser(row);
+      after = rows.at(-1)?.sub ?? null;
+      if (rows.length < PAGE) return;
+    }
+  }
+
+  async add(user: { sub: string; name: string | null; at: number }): Promise<User | null> {
+    return (await this.addMany([user], user.at)) ? this.find(user.sub) : null;
+  }
+
+  async addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean> {
+    const rows = users.map(({ sub, name }) => newRow(sub, name, at));
+    try {
+      // One statement: what it has inserted before a row that exists is undone with it.
+      await this.#db.insertInto('users').values(rows).execute();
+      return true;
+    } catch (error) {
+      if (isDuplicateKey(error)) return false;
+      throw error;
+    }
+  }
+
+  async setVersion(subs: readonly string[], version: number): Promise<void> {
+    await this.#db.updateTable('users').set({ version }).where('sub', 'in', subs).execute();
+  }
+
+  async setStatus(
+    sub: string,
+    status: UserStatus,
+    at: number,
+  ): Promise<{ user: User; changed: boolean } | null> {
+    const result = await this.#db
+      .updateTable('users')
+      .set((row) => ({ status, version: row('version', '+', 1), updated_at: at }))
+      .where('sub', '=', sub)
+      .where('status', '!=', status)
+      .executeTakeFirst();
+    const user = await this.find(sub);
+    return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
+  }
+
+  async remove(sub: string): Promise<User | null> {
+    const user = await this.find(sub);
+    if (user === null) return null;
+    const result = await this.#db
+      .deleteFrom('users')
+      .where('sub', '=', sub)
+      .where('version', '=', user.version)
+      .executeTakeFirst();
+    // Somebody changed it between the two statements: look again, so that the version that is returned is the last one.
+    return result.numDeletedRows > 0n ? user : this.remove(sub);
+  }
+}
+
+function newRow(sub: string, name: string | null, at: number): UsersTable {
+  return { sub, name, status: 'enabled', version: 1, created_at: at, updated_at: at };
+}
+
+function toUser(row: UsersTable): User {
+  return {
+    sub: row.sub,
+    name: row.name,
+    // Other programs may write this column. A value such as 'suspended' must not grant access.
+    status: toUserStatus(row.status),
+    version: row.version,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+  };
+}

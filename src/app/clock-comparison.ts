@@ -1,0 +1,30 @@
+import { formatDuration } from '../domain/shared/duration.js';
+import type { Clock } from '../domain/ports/index.js';
+
+export interface ClockComparerOptions {
+  hostClock: Pick<Clock, 'now'>;
+  toleranceSeconds: number;
+  /** Called if the clock of a store differs by more than that. */
+  caution(text: string): void;
+}
+
+/**
+ * Compares the clock of a store with this host's. Both return whole seconds, so a difference of one second means nothing.
+ *
+ * @returns a function that resolves with the seconds that the store's clock is ahead; 0 within the tolerance
+ */
+export function clockComparer({ hostClock, toleranceSeconds, caution }: ClockComparerOptions) {
+  return async (store: string, askTime: () => Promise<number>): Promise<number> => {
+    const before = hostClock.now();
+    const there = await askTime();
+    const after = hostClock.now();
+    const isAhead = there < before;
+    const seconds = isAhead ? before - there : there - after;
+    if (seconds <= toleranceSeconds + 1) return 0;
+    const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
+    caution(
+      `The clock of this host is ${difference} the clock of ${store}, more than token.clockTolerance (${toleranceSeconds} s). Synchronize both clocks.`,
+    );
+    return isAhead ? -seconds : seconds;
+  };
+}

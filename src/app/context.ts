@@ -1,0 +1,340 @@
+import type { Kysely } from 'kysely';
+import type { KeyringSource } from '../adapters/sealing/keyring-source.js';
+import type { MacKeys } from '../adapters/sealing/mac-keys.js';
+import type { MasterKeys } from '../adapters/sealing/master-keys.js';
+import type { Schema } from '../adapters/sql/schema.js';
+import { shifted, systemClock } from './clock.js';
+import { clockComparer } from './clock-comparison.js';
+import { incompleteStores } from '../config/checks.js';
+import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
+import type { SettingPath, Settings } from '../config/settings.js';
+import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
+import { failureText, type JwtctlError } from '../domain/shared/errors.js';
+import { everyone } from '../domain/users/no-directory.js';
+import type { Manifests } from '../domain/ports/backup-file.js';
+import type { Written } from '../domain/recovery/record-marks.js';
+import type {
+  Administration,
+  Clock,
+  ContentKeySealer,
+  Database,
+  KeyPairGenerator,
+  Prompt,
+  Sealer,
+  TokenRegistry,
+  UserDirectory,
+} from '../domain/ports/index.js';
+import type { RecoveryPorts } from '../domain/recovery/recover.js';
+import type { SchemaStatus } from '../domain/model/schema-status.js';
+import { type IfMissing, prepareStoreFile } from './embedded-store.js';
+import { login } from './login.js';
+import { once } from './once.js';
+
+/**
+ * What commands, verifier and issuer work with. Nothing is loaded, opened or read before it is asked for, each thing
+ * once; `dispose` closes what was opened.
+ */
+export interface Context {
+  readonly settings: Settings;
+  readonly clock: Clock;
+  /**
+   * Returns the clock for the times of keys and revocations: `clock`, corrected to the database's clock if this host's differs
+   * by more than the tolerance. All hosts share that time, so none retires a key too early or revokes tokens up to a wrong
+   * time. Only for commands, because the difference is measured once.
+   */
+  databaseClock(): Promise<Clock>;
+  /** Who is at it, for the audit log. */
+  readonly actor: string;
+  /**
+   * Where there is no embedded store that is `ERR_NO_STORE` (state); with `create` it is made, and with `pretend` (for a
+   * dry run of what would make it) an empty one in memory stands in for it.
+   */
+  database(ifMissing?: IfMissing): Promise<Database>;
+  users(): Promise<UserDirectory>;
+  registry(): Promise<TokenRegistry>;
+  /** Checked before every operation that grants access: see {@link DatabaseGuard}. */
+  guard(): Promise<DatabaseGuard>;
+  /** The stores for `db recover`; null for an embedded store. */
+  recovery(): Promise<RecoveryPorts | null>;
+  /** Database and registry together, as everything that ends tokens needs them. */
+  administration(): Promise<Administration>;
+  sealer(): Promise<Sealer>;
+  manifests(): Promise<Manifests>;
+  generator(): Promise<KeyPairGenerator>;
+  schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
+  prompt(): Promise<Prompt>;
+  dispose(): Promise<void>;
+}
+
+export interface ContextOptions {
+  settings: Settings;
+  clock: Clock;
+  /** The clock to compare with the clocks of the stores. Default: the host's. */
+  hostClock?: Pick<Clock, 'now'> | undefined;
+  actor: string;
+  /** Told once what a person should know: which store is in use. */
+  notice(text: string): void;
+  /** Called with a warning about something to fix, such as a secret that other users can read. */
+  caution(text: string): void;
+  /** Told what must not go unseen, whatever the output is for: where a master key file was made. */
+  warn(text: string): void;
+  /** Told what is opened, for `--verbose`. */
+  trace(text: string): void;
+}
+
+/** The composition root: the one place that names adapters. */
+export function createContext(options: ContextOptions): Context {
+  const { settings, clock, hostClock = systemClock, actor, notice, caution, warn, trace } = options;
+  const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
+  const timeoutMs = settings.timeout * 1000;
+  const closers: Array<() => Promise<void>> = [];
+
+  const warned = new Set<string>();
+  const cautionOnce = (text: string): void => {
+    if (!warned.has(text)) caution(text);
+    warned.add(text);
+  };
+  const namedBy = (setting: SettingPath): NamedBy => ({ setting, warn: cautionOnce });
+
+  const compareClock = clockComparer({ hostClock, toleranceSeconds: settings.token.clockTolerance, caution });
+
+  /** Set once a server is open. */
+  let redial: (() => void) | undefined;
+  let databaseAheadSeconds = 0;
+
+  const databaseClock = async (): Promise<Clock> => {
+    await database();
+    return databaseAheadSeconds === 0 ? clock : shifted(clock, databaseAheadSeconds);
+  };
+
+  const sql = once(async (ifMissing?: IfMissing): Promise<Kysely<Schema>> => {
+    const incomplete = incompleteStores(settings);
+    if (incomplete !== null) throw incomplete;
+    if (isEmbedded) {
+      const { db, close } = await openEmbedded(ifMissing);
+      closers.push(close);
+      return db;
+    }
+    const opened = await openServer();
+    closers.push(opened.close);
+    redial = opened.redial;
+    return opened.db;
+  });
+
+  async function openEmbedded(ifMissing?: IfMissing) {
+    const { openSqlite } = await import('../adapters/sql/sqlite/open-sqlite.js');
+    if (!(await prepareStoreFile(settings.data, ifMissing)))
+      return openSqlite({ file: ':memory:', timeoutMs });
+    notice(
+      `Using the embedded store ${settings.data}: neither JWTCTL_MYSQL_URL nor JWTCTL_REDIS_NODES is set.`,
+    );
+    return openSqlite({ file: settings.data, timeoutMs });
+  }
+
+  async function openServer() {
+    const [{ openMysql }, { credentialsReader }] = await Promise.all([
+      import('../adapters/sql/mysql/open-mysql.js'),
+      import('../config/credentials.js'),
+    ]);
+    const { url, passwordFile, tls } = settings.mysql;
+    trace(`Opening MySQL at ${new URL(String(url)).host}.`);
+    const credentials = credentialsReader('mysql', { password: null, passwordFile, tls }, namedBy);
+    return openMysql({ url: String(url), timeoutMs, credentials });
+  }
+
+  const engine = isEmbedded ? 'sqlite' : 'mysql';
+
+  const schema = once(async () => {
+    const db = await sql();
+    const migrator = await import('../adapters/sql/migrations/migrator.js');
+    return {
+      status: () => migrator.schemaStatus(db, engine),
+      migrate: () => migrator.migrate(db, engine),
+    } as const;
+  });
+
+  const database = once(async (ifMissing?: IfMissing): Promise<Database> => {
+    const db = await sql(ifMissing);
+    const [{ schemaStatus, assertCurrent, migrate }, { sqlDatabase }] = await Promise.all([
+      import('../adapters/sql/migrations/migrator.js'),
+      import('../adapters/sql/stores/database.js'),
+    ]);
+    const status = await schemaStatus(db, engine);
+    if (isEmbedded && status.pending.length > 0) await migrate(db, engine);
+    else assertCurrent(status);
+    const author = { login: login(), macKey: async () => (await auditKeys()).current() };
+    const opened = sqlDatabase(db, author, redial);
+    if (isEmbedded) return opened;
+    const { askDatabaseTime } = await import('../adapters/sql/stores/database-clock.js');
+    databaseAheadSeconds = await compareClock('MySQL', () => askDatabaseTime(db));
+    const { markedDatabase } = await import('../domain/recovery/record-marks.js');
+    return markedDatabase(opened, (written) => {
+      const recording = recordMarks(opened, written).finally(() => recordings.delete(recording));
+      recordings.add(recording);
+    });
+  });
+
+  const recordings = new Set<Promise<void>>();
+
+  /** Runs in the background. The database already has the durable state, and the next write makes up for a missed mark. */
+  async function recordMarks(opened: Database, written: Written): Promise<void> {
+    try {
+      const { marks, prefix } = await registry();
+      if (marks === null) return;
+      const { recordMarks: record } = await import('../domain/recovery/record-marks.js');
+      await record({ database: opened, marks, prefix, macKeys: await markKeys() }, written);
+    } catch (error) {
+      trace(`The marks in Redis could not be updated: ${failureText(error)}`);
+    }
+  }
+
+  const guard = once(async (): Promise<DatabaseGuard> => {
+    const [{ DatabaseGuard }, opened, { marks, prefix }, macKeys] = await Promise.all([
+      import('../domain/recovery/database-guard.js'),
+      database(),
+      registry(),
+      markKeys(),
+    ]);
+    return new DatabaseGuard({ database: opened, marks, prefix, macKeys, clock });
+  });
+
+  const users = once(async (): Promise<UserDirectory> => {
+    const { source, table, column, enabledWhere } = settings.users;
+    switch (source) {
+      case 'managed':
+        return (await database()).users;
+      case 'off':
+        return everyone;
+      case 'table': {
+        await database();
+        const { SqlUserTable } = await import('../adapters/sql/stores/user-table.js');
+        return new SqlUserTable(await sql(), {
+          table: String(table),
+          column: String(column),
+          ...(enabledWhere === null ? {} : { enabledWhere }),
+        });
+      }
+    }
+  });
+
+  const registry = once(async (): Promise<TokenRegistry> => {
+    const clockToleranceSeconds = settings.token.clockTolerance;
+    if (isEmbedded) {
+      await database();
+      const { SqliteTokenRegistry } = await import('../adapters/sql/registry/token-registry.js');
+      return new SqliteTokenRegistry(await sql(), { file: settings.data, clockToleranceSeconds });
+    }
+    const incomplete = incompleteStores(settings);
+    if (incomplete !== null) throw incomplete;
+    const [{ openRedisTokenRegistry }, { credentialsReader, isTlsConfigured }] = await Promise.all([
+      import('../adapters/redis/token-registry.js'),
+      import('../config/credentials.js'),
+    ]);
+    const { nodes, mode, username, password, passwordFile, tls, natMap, prefix } = settings.redis;
+    const credentials = credentialsReader('redis', { password, passwordFile, tls }, namedBy);
+    trace(
+      `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
+    );
+    const opened = openRedisTokenRegistry({
+      nodes: [...(nodes ?? [])],
+      mode,
+      prefix,
+      clockToleranceSeconds,
+      timeoutMs,
+      // In the background: no command waits for this.
+      compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
+      credentials,
+      isTls: isTlsConfigured(tls),
+      ...(username === null ? {} : { username }),
+      ...(natMap === null ? {} : { natMap: { ...natMap } }),
+    });
+    closers.push(opened.close);
+    return opened.registry;
+  });
+
+  const masterKeys = once(async (): Promise<MasterKeys> => {
+    const { MasterKeys } = await import('../adapters/sealing/master-keys.js');
+    const source = keyringSource();
+    trace(`The master keyring comes from ${'file' in source ? source.file : `a ${source.kind}`}.`);
+    return new MasterKeys(source, clock);
+  });
+
+  const auditKeys = once(async (): Promise<MacKeys> => {
+    const { MacKeys } = await import('../adapters/sealing/mac-keys.js');
+    const onFailure = ({ message }: JwtctlError) =>
+      warn(`Warning: this command's rows in the audit log are not authenticated. ${message}`);
+    return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
+  });
+
+  /** Reports no failure, because the code that needs the keyring for its main work does. */
+  const markKeys = once(async (): Promise<MacKeys> => {
+    const { MacKeys } = await import('../adapters/sealing/mac-keys.js');
+    return new MacKeys(await masterKeys(), { purpose: 'high-water marks', clock, onFailure: () => {} });
+  });
+
+  const sealer = once(async (): Promise<Sealer & ContentKeySealer> => {
+    const { JweSealer } = await import('../adapters/sealing/jwe-sealer.js');
+    return new JweSealer(await masterKeys());
+  });
+
+  /** Beside an embedded store it belongs to that. With a server the other hosts need it too: that must not go unseen. */
+  function sayCreated(file: string): void {
+    const say = isEmbedded ? notice : warn;
+    const need = isEmbedded
+      ? 'Keep a copy of it'
+      : 'Copy it to every host that signs or rotates, and keep one';
+    say(
+      `Made the master key file ${file}. ${need} in a safe place: without it no signing key can be opened.`,
+    );
+  }
+
+  const readKeyring = (file: string) => readKeyringFile(file, namedBy('masterKey.file'));
+
+  function keyringSource(): KeyringSource {
+    const { value, file, command } = settings.masterKey;
+    if (value !== null) return { kind: 'value', text: value };
+    if (file !== null) return { kind: 'file', file, read: readKeyring };
+    if (command !== null) return { kind: 'command', command, timeoutMs };
+    return {
+      kind: 'embedded',
+      file: embeddedKeyringFile(settings),
+      read: readKeyring,
+      // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
+      mayCreate: async () =>
+        (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
+      onCreated: sayCreated,
+    };
+  }
+
+  return {
+    settings,
+    clock,
+    databaseClock,
+    actor,
+    database,
+    users,
+    registry,
+    schema,
+    sealer,
+    guard,
+    recovery: async () => {
+      const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
+      if (marks === null) return null;
+      return { database: opened, marks, prefix, macKeys, clock: await databaseClock(), actor };
+    },
+    administration: async () => {
+      const [opened, tokenRegistry, dating] = await Promise.all([database(), registry(), databaseClock()]);
+      return { database: opened, registry: tokenRegistry, clock: dating, actor };
+    },
+    manifests: once(async () => {
+      const { JweManifests } = await import('../adapters/backup/jwe-backup-files.js');
+      return new JweManifests(await sealer());
+    }),
+    generator: once(async () => (await import('../adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
+    prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),
+    dispose: async () => {
+      await Promise.all(recordings);
+      await Promise.allSettled(closers.splice(0).map((close) => close()));
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import { existsSync } from 'node:fs';
+import { mkdir, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { fileNameShown } from '../domain/shared/text.js';
+import { judge } from './judged-file.js';
+
+/** What to do without an embedded store: `create` makes one, `pretend` lets an empty one in memory stand in for it. */
+export type IfMissing = 'create' | 'pretend';
+
+/**
+ * Makes the folder of a new embedded store, and checks the files of an existing one.
+ *
+ * @returns false if a store in memory stands in for it
+ * @throws JwtctlError `ERR_NO_STORE` (state), `ERR_CONFIG_FILE_UNSAFE` (usage), `ERR_DATA_FILE_UNAVAILABLE` (unavailable)
+ */
+export async function prepareStoreFile(data: string, ifMissing?: IfMissing): Promise<boolean> {
+  if (!existsSync(data)) {
+    if (ifMissing === undefined) throw noStore(data);
+    if (ifMissing === 'pretend') return false;
+    await mkdir(dirname(data), { recursive: true, mode: 0o700 }).catch((error) => {
+      throw unusableFolder(dirname(data), error);
+    });
+  }
+  await assertSafeStore(data);
+  return true;
+}
+
+function noStore(file: string): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_NO_STORE',
+    `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
+    { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
+  );
+}
+
+/**
+ * Refuses a store that a user other than the account and root could change, because it controls who may sign in. SQLite also
+ * trusts its other files, which are next to the target of a link.
+ */
+async function assertSafeStore(data: string): Promise<void> {
+  const target = await realpath(data).catch(() => data);
+  for (const file of [data, ...['-wal', '-shm', '-journal'].map((suffix) => `${target}${suffix}`)]) {
+    const fault = await judge(file).catch((error) => {
+      throw unusableFile(file, error);
+    });
+    if (fault === null) continue;
+    throw new JwtctlError(
+      'usage',
+      'ERR_CONFIG_FILE_UNSAFE',
+      `The file ${fileNameShown(file)} (data) cannot be trusted: ${fault.reason}.`,
+      { hint: fault.remedy, details: { file: fileNameShown(file), setting: 'data' } },
+    );
+  }
+}
+
+function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_DATA_FILE_UNAVAILABLE',
+    `The file ${fileNameShown(file)} cannot be used (${error.code}).`,
+    { hint: 'Point `data` (JWTCTL_DATA) to a file that this account can read and write.', cause: error },
+  );
+}
+
+function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_DATA_FILE_UNAVAILABLE',
+    `The folder ${folder} cannot be made (${error.code}).`,
+    {
+      hint: 'Point `data` (JWTCTL_DATA) to a place that may be written.',
+      cause: error,
+    },
+  );
+}

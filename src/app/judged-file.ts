@@ -1,0 +1,208 @@
+import { constants, type Stats } from 'node:fs';
+import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { printable } from '../domain/shared/text.js';
+
+/** Why a file cannot be trusted: a user other than the account and root could change it, or it is not a regular file. */
+export interface FileFault {
+  /** Completes "The file … cannot be trusted: ". */
+  readonly reason: string;
+  /** What to do about it. */
+  readonly remedy: string;
+}
+
+export interface JudgedFile {
+  readonly bytes: Buffer;
+  /** Whether the file holds more than `bytes`. */
+  readonly isTooLarge: boolean;
+  /** Null if only the account and root can change the file. */
+  readonly fault: FileFault | null;
+  /** A command that keeps other users from reading the file; null if they cannot read it. */
+  readonly readableByOthers: string | null;
+}
+
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+/** The kernel generates the files in these folders, such as the environment of a process. */
+const KERNEL_FOLDERS = new Set(['/proc', '/sys', '/dev']);
+const MAX_LINKS = 40;
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
+
+/**
+ * Reads a file and checks which users could have changed it: first every folder and link on the way, then the file itself,
+ * through the descriptor that it is read from. So the check applies to exactly the file that was read.
+ *
+ * Only the account that runs jwtctl and root are trusted. They must own the file, its folders, and every link on the way
+ * (Kubernetes mounts secrets through links), and no other user may write to the file or its folders. A sticky folder (`/tmp`)
+ * is fine: other users can add files there, but cannot replace this one.
+ *
+ * @param path absolute
+ * @throws the error of the system call if the file is missing or cannot be read
+ */
+export async function readJudged(path: string, maxBytes: number): Promise<JudgedFile> {
+  const account = process.geteuid?.();
+  // Windows has no owners, modes, or O_NOFOLLOW.
+  if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
+
+  const found = await find(resolve(path), account);
+  if (found.isSpecial)
+    return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+  const handle = await open(found.path, OPEN_FLAGS);
+  return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
+}
+
+/**
+ * Checks which users could change a file, like {@link readJudged}, but without opening it. If the file does not exist yet, only
+ * its folders are checked.
+ *
+ * For files that other code opens by name. No other user can replace the file in between, because such a user would have been
+ * reported as a fault.
+ *
+ * @param path absolute
+ */
+export async function judge(path: string): Promise<FileFault | null> {
+  const account = process.geteuid?.();
+  if (account === undefined) return null;
+  const found = await find(resolve(path), account, true);
+  if (found.isSpecial) return special();
+  return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
+}
+
+/** Whether the path names a descriptor that was open at the start of this process, such as a shell's pipe: `<(…)`. */
+export function isInherited(path: string): boolean {
+  return /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/.test(path);
+}
+
+interface Found {
+  /** The path with all links resolved. */
+  readonly path: string;
+  readonly fault: FileFault | null;
+  /** A device, socket, or pipe: opening one can have side effects or block forever. */
+  readonly isSpecial: boolean;
+  /** Null for a special or missing file. */
+  readonly stats: Stats | null;
+}
+
+/** Follows `path` link by link and reports the first fault. A missing file is an error even after a fault. */
+async function find(path: string, account: number, mayBeMissing = false): Promise<Found> {
+  const names = path.split('/');
+  let place = '/';
+  let stats = await lstat(place);
+  let fault: FileFault | null = null;
+  let links = 0;
+  for (let name = names.shift(); name !== undefined; name = names.shift()) {
+    if (name === '' || name === '.') continue;
+    if (name === '..') {
+      if (!stats.isDirectory()) throw Object.assign(new Error('Not a folder.'), { code: 'ENOTDIR' });
+      place = dirname(place);
+      stats = await lstat(place);
+      continue;
+    }
+    fault ??= folderFault(place, stats, account);
+    const next = join(place, name);
+    if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true, stats: null };
+    const there = await lstat(next).catch((error) => {
+      if (mayBeMissing && error.code === 'ENOENT') return null;
+      throw error;
+    });
+    if (there === null) return { path: next, fault, isSpecial: false, stats: null };
+    stats = there;
+    if (!stats.isSymbolicLink()) {
+      place = next;
+      continue;
+    }
+    fault ??= ownerFault(
+      `the link ${printable(next)}`,
+      stats,
+      account,
+      'Recreate the link with this account.',
+    );
+    links += 1;
+    if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
+    const target = await readlink(next);
+    if (target.startsWith('/')) place = '/';
+    stats = await lstat(place);
+    names.unshift(...target.split('/'));
+  }
+  if (stats.isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
+  return { path: place, fault, isSpecial: !stats.isFile(), stats };
+}
+
+async function read(
+  handle: FileHandle,
+  maxBytes: number,
+  judged: { account: number; path: string; fault: FileFault | null } | null,
+): Promise<JudgedFile> {
+  try {
+    const stats = await handle.stat();
+    if (!stats.isFile())
+      return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+    const bytes = await atMost(handle, maxBytes + 1);
+    return {
+      bytes: bytes.subarray(0, maxBytes),
+      isTooLarge: bytes.length > maxBytes,
+      fault: judged === null ? null : (judged.fault ?? fileFault(judged.path, stats, judged.account)),
+      readableByOthers: judged === null ? null : readersRemedy(judged.path, stats, judged.account),
+    };
+  } finally {
+    await handle.close();
+  }
+}
+
+async function atMost(handle: FileHandle, length: number): Promise<Buffer> {
+  const buffer = Buffer.alloc(length);
+  let size = 0;
+  for (;;) {
+    const { bytesRead } = await handle.read(buffer, size, length - size, null);
+    if (bytesRead === 0) return buffer.subarray(0, size);
+    size += bytesRead;
+  }
+}
+
+function special(): FileFault {
+  return {
+    reason: 'it is not a regular file, or it is in /proc, /sys, or /dev',
+    remedy: 'Use a regular file in another folder.',
+  };
+}
+
+function folderFault(folder: string, stats: Stats, account: number): FileFault | null {
+  const name = printable(folder);
+  const owner = ownerFault(
+    `its folder ${name}`,
+    stats,
+    account,
+    'Move it to a folder that this account or root owns.',
+  );
+  if (owner !== null || (stats.mode & OTHERS_WRITE) === 0 || (stats.mode & STICKY) !== 0) return owner;
+  return {
+    reason: `other users can write to its folder ${name}`,
+    remedy: `Check its contents, then move it to a folder that other users cannot write to, or run \`chmod go-w ${name}\`.`,
+  };
+}
+
+function fileFault(path: string, stats: Stats, account: number): FileFault | null {
+  const name = printable(path);
+  const remedy = `Check its contents, then run \`chown ${account} ${name}\`.`;
+  const owner = ownerFault('it', stats, account, remedy);
+  if (owner !== null || (stats.mode & OTHERS_WRITE) === 0) return owner;
+  return {
+    reason: 'other users can write to it',
+    remedy: `Check its contents, then run \`chmod 600 ${name}\`.`,
+  };
+}
+
+function ownerFault(what: string, { uid }: Stats, account: number, remedy: string): FileFault | null {
+  if (uid === account || uid === 0) return null;
+  return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
+}
+
+/** If the account reads a file of root only through its group, that group does not count as other users. */
+function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
+  const isOwn = uid === account;
+  const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);
+  if ((mode & (isOwnGroup ? 0o004 : 0o044)) === 0) return null;
+  const name = printable(path);
+  if (isOwn) return `chmod 600 ${name}`;
+  return isOwnGroup ? `chmod o= ${name}` : `chown ${account} ${name} && chmod 600 ${name}`;
+}

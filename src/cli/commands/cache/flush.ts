@@ -1,0 +1,135 @@
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { countFlush, type FlushInput, type FlushReport, flush } from '../../../domain/registry/flush.js';
+import { requireKey } from '../../../domain/keys/find-key.js';
+import { parseKid } from '../../../domain/model/kid.js';
+import type { Database } from '../../../domain/ports/index.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import { parseSubject } from '../../../domain/model/subject.js';
+import { counted } from '../../output/pluralize.js';
+import { EXIT } from '../../output/exit-code.js';
+import { isoTime } from '../../output/time.js';
+import type { Outcome } from '../../output/view.js';
+import { flushReport } from '../../output/views/cache.js';
+import { newManifest } from './backup.js';
+import { examples } from '../shared/examples.js';
+import { momentFlag } from '../shared/flags.js';
+import type { Action, DefineGroup } from '../../invocation.js';
+
+export const defineCacheFlush: DefineGroup = (group, run) => {
+  group
+    .command('flush')
+    .option('--all', 'every entry under the prefix')
+    .option('--sub <sub>', 'the entries of one subject')
+    .option('--kid <kid>', 'the entries under one key', parseKid)
+    .option(
+      '--issued-before <time>',
+      'entries issued then or earlier (NumericDate or ISO 8601)',
+      momentFlag('--issued-before'),
+    )
+    .option('--manifest <file>', 'write what goes into this new file first, sealed: `cache restore` reads it')
+    .description(
+      'remove entries from the registry: their tokens are refused until something brings the entries back',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'jwtctl cache flush --all --dry-run',
+        'jwtctl cache flush --kid 2026-q1 --issued-before 2026-01-31 --manifest flushed',
+      ),
+    )
+    .action(run(flushEntries));
+};
+
+interface FlushFlags {
+  all?: true;
+  sub?: string;
+  kid?: string;
+  issuedBefore?: number;
+  manifest?: string;
+}
+
+const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
+  const { globals, signal, withProgress } = invocation;
+  assertSelection(flags);
+  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
+  const file = flags.manifest === undefined ? undefined : newManifest(invocation, flags.manifest);
+  const context = await invocation.context();
+  const ports = await context.administration();
+  await file?.assertFree();
+  const input: FlushInput = {
+    ...(sub === undefined ? {} : { sub }),
+    filter: await filterOf(ports.database, flags),
+    target: targetOf(flags, ports.registry.prefix),
+    signal,
+  };
+  invocation.giveWay();
+  const count = () => withProgress('Counting', (onProgress) => countFlush(ports, { ...input, onProgress }));
+  if (globals.dryRun) return outcomeOf(await count(), true);
+
+  // A vault that is away is better known before anything is walked or asked.
+  if (file !== undefined) await (await context.sealer()).sealingKeyId();
+  let question = `Remove ${inWords(flags, ports.registry.prefix)}?`;
+  // Where nobody is asked nobody needs the number beforehand, and the removal counts by itself.
+  if (globals.canAsk && !globals.yes) {
+    const found = await count();
+    if (found.matched === 0) return outcomeOf(found, false);
+    await invocation.present(flushReport(found, true));
+    question = `Remove ${counted(found.matched, 'entry', 'entries')} of ${counted(found.subjects, 'subject')}?`;
+  }
+  signal.throwIfAborted();
+  await invocation.confirm(
+    `${question} Their tokens are refused from then on.`,
+    // What names this registry, and no other one.
+    flags.all ? context.settings.redis.prefix : undefined,
+  );
+  const into = file === undefined ? undefined : { manifests: await context.manifests(), file };
+  const report = await withProgress('Removing', (onProgress) => flush(ports, { ...input, onProgress }, into));
+  return outcomeOf(report, false);
+};
+
+function outcomeOf(report: FlushReport, dryRun: boolean): Outcome {
+  return {
+    view: flushReport(report, dryRun),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    warnings: report.missed.map((missed) => asSentence(`Not reached: ${missed}`)),
+  };
+}
+
+/** The others narrow each other; `--all` leaves nothing to narrow. */
+function assertSelection({ all, sub, kid, issuedBefore }: FlushFlags): void {
+  const isNarrowed = [sub, kid, issuedBefore].some((value) => value !== undefined);
+  if (all === undefined ? isNarrowed : !isNarrowed) return;
+  const message =
+    all === undefined
+      ? 'cache flush: one of --all, --sub, --kid, --issued-before is needed.'
+      : '--all means every entry: no other selection goes with it.';
+  throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', message, {
+    hint: 'Give --all, or any of --sub, --kid and --issued-before: together they narrow each other.',
+  });
+}
+
+async function filterOf(database: Database, { kid, issuedBefore }: FlushFlags) {
+  return {
+    ...(kid === undefined ? {} : { keyId: (await requireKey(database, kid)).id }),
+    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+  };
+}
+
+function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {
+  const parts = [
+    ...(sub === undefined ? [] : [sub]),
+    ...(kid === undefined ? [] : [kid]),
+    ...(issuedBefore === undefined ? [] : [`issued before ${issuedBefore}`]),
+  ];
+  return parts.length === 0 ? `all under ${prefix}`.trim() : parts.join(', ');
+}
+
+function inWords({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {
+  return [
+    'every entry',
+    ...(sub === undefined ? [] : [`of ${JSON.stringify(sub)}`]),
+    ...(kid === undefined ? [] : [`under key ${kid}`]),
+    ...(issuedBefore === undefined ? [] : [`issued at ${isoTime(issuedBefore)} or earlier`]),
+    ...(prefix === '' ? [] : [`with the prefix ${prefix}`]),
+  ].join(' ');
+}

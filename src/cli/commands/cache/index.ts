@@ -1,0 +1,12 @@
+import { defineCacheFlush } from './flush.js';
+import { defineCacheInspection } from './inspect.js';
+import { defineCacheManifests } from './backup.js';
+import { defineCacheReconcile } from './reconcile.js';
+import type { DefineGroup } from '../../invocation.js';
+
+export const defineCache: DefineGroup = (group, run) => {
+  defineCacheInspection(group, run);
+  defineCacheFlush(group, run);
+  defineCacheManifests(group, run);
+  defineCacheReconcile(group, run);
+};

@@ -1,0 +1,163 @@
+import { findEntry } from '../../../domain/registry/find-entry.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { type Inspection, inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
+import { requireKeyAmong } from '../../../domain/keys/find-key.js';
+import { parseKid } from '../../../domain/model/kid.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import { parseSubject } from '../../../domain/model/subject.js';
+import { watchRegistry } from '../../../domain/registry/watch.js';
+import { EXIT } from '../../output/exit-code.js';
+import { inspection } from '../../output/views/inspection.js';
+import { registryEntry } from '../../output/views/registry-entry.js';
+import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
+import { watch } from '../../output/views/watch.js';
+import { examples } from '../shared/examples.js';
+import { durationFlag, integerFlag, momentFlag } from '../shared/flags.js';
+import type { Action, DefineGroup, Globals, Invocation, ReportProgress } from '../../invocation.js';
+
+/** The verbs that only look. */
+export const defineCacheInspection: DefineGroup = (group, run) => {
+  group
+    .command('inspect')
+    .option('--sub <sub>', 'only this subject, from its own key')
+    .option('--kid <kid>', 'only tokens under this key', parseKid)
+    .option(
+      '--top <n>',
+      'how many subjects with the most tokens to name (default: 10, at most 1000)',
+      integerFlag('--top', 0, 1000),
+    )
+    .option('--deep', 'also what takes a look-up for each subject: does it expire in time, is it a user')
+    .option(
+      '--watch [interval]',
+      'look again and again until Ctrl-C, and show what changes (default: every 2s)',
+      durationFlag,
+    )
+    .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
+    .addHelpText('after', examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3'))
+    .action(run(inspect));
+
+  group
+    .command('get')
+    .requiredOption('--sub <sub>', 'whose token it is')
+    .requiredOption('--jti <jti>', 'its id')
+    .option('--kid <kid>', 'the key that signed it, where several tokens have this id', parseKid)
+    .option('--iat <time>', 'when it was issued, where that is not enough', momentFlag('--iat'))
+    .description('show one entry, and what is known of its key and its user')
+    .addHelpText(
+      'after',
+      examples(
+        'jwtctl cache get --sub alice --jti 8f14e45f',
+        'jwtctl cache get --sub alice --jti 8f14e45f --json',
+      ),
+    )
+    .action(run(get));
+
+  group
+    .command('nodes')
+    .description('list the servers behind the registry, and what is wrong with them')
+    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
+    .action(run(nodes));
+};
+
+interface InspectFlags {
+  sub?: string;
+  kid?: string;
+  top?: number;
+  deep?: true;
+  /** Seconds; true where it is not said. */
+  watch?: number | true;
+}
+
+const WATCH_SECONDS = 2;
+
+const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
+  const { globals, signal } = invocation;
+  if (flags.watch !== undefined) requireLiveOutput(globals);
+  const look = await lookingBy(invocation, flags);
+  const { clock } = await invocation.context();
+  if (flags.watch !== undefined) {
+    const intervalSeconds = flags.watch === true ? WATCH_SECONDS : flags.watch;
+    const looks = watchRegistry((at, since) => look(at, since), { clock, intervalSeconds, signal });
+    return { view: watch(looks, intervalSeconds) };
+  }
+  const now = clock.now();
+  invocation.giveWay();
+  const report = await invocation.withProgress('Reading', (onProgress) => look(now, undefined, onProgress));
+  return {
+    view: inspection(report, now),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
+  };
+};
+
+/** One look at what the flags ask for. */
+async function lookingBy({ context: open, signal }: Invocation, flags: InspectFlags) {
+  const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
+  const context = await open();
+  const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
+  return async (now: number, since?: number, onProgress?: ReportProgress): Promise<Inspection> => {
+    // Each time anew: a key may be compromised while somebody watches.
+    const { keys } = await database.keys.snapshot();
+    const input = {
+      now,
+      top: flags.top ?? 10,
+      clockToleranceSeconds: context.settings.token.clockTolerance,
+      signal,
+      ...(since === undefined ? {} : { since }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+      ...(flags.kid === undefined ? {} : { key: requireKeyAmong(keys, flags.kid) }),
+    };
+    return sub === undefined
+      ? inspectRegistry(registry, keys, { ...input, ...(flags.deep ? { deep: { users } } : {}) })
+      : inspectSubject({ registry, users }, keys, { ...input, sub });
+  };
+}
+
+/** A watch has no end, so it can be no single document, and it is drawn over itself or written line by line. */
+function requireLiveOutput({ format, canRedraw }: Globals): void {
+  if (format === 'json' || format === 'quiet') {
+    throw new JwtctlError(
+      'usage',
+      'ERR_FLAGS_CONTRADICT',
+      `--watch has no end, and ${format === 'json' ? '--json is one document' : '--quiet prints one line'}.`,
+      { hint: 'With -o ndjson each look is an object on a line of its own.' },
+    );
+  }
+  if (format === 'table' && !canRedraw) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_TERMINAL_NEEDED',
+      '--watch draws on a terminal, and standard output is none that it could draw on.',
+      { hint: 'With -o ndjson each look is an object on a line of its own.' },
+    );
+  }
+}
+
+const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> = async (
+  { context: open },
+  { sub, jti, kid, iat },
+) => {
+  const wanted = { sub: parseSubject(sub), jti, ...(iat === undefined ? {} : { iat }) };
+  const context = await open();
+  const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
+  const { keys } = await database.keys.snapshot();
+  const now = context.clock.now();
+  const found = await findEntry({ registry, users }, keys, {
+    ...wanted,
+    ...(kid === undefined ? {} : { key: requireKeyAmong(keys, kid) }),
+    now,
+  });
+  return { view: registryEntry(found, now) };
+};
+
+const nodes: Action<object, []> = async ({ context: open }) => {
+  const registry = await (await open()).registry();
+  const found = await registry.nodes();
+  const away = found.filter(({ reachable }) => !reachable);
+  return {
+    view: registryNodes(found),
+    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+    notes: nodeNotes(found),
+  };
+};

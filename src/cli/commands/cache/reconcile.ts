@@ -1,0 +1,44 @@
+import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import { reconcileRegistry } from '../../../domain/registry/reconcile.js';
+import { EXIT } from '../../output/exit-code.js';
+import { reconciliationReport } from '../../output/views/cache-reconcile.js';
+import { examples } from '../shared/examples.js';
+import type { Action, DefineGroup } from '../../invocation.js';
+
+export const defineCacheReconcile: DefineGroup = (group, run) => {
+  group
+    .command('reconcile')
+    .description(
+      'mend the registry after the durable stores: drop what is revoked or has no key or user any more, note users’ statuses, drop leftovers; safe to run every hour',
+    )
+    .addHelpText('after', examples('jwtctl cache reconcile', 'jwtctl cache reconcile --dry-run --json'))
+    .action(run(reconcile));
+};
+
+const reconcile: Action<object, []> = async ({ context: open, globals, signal }) => {
+  const context = await open();
+  const { settings } = context;
+  const [administration, users] = await Promise.all([context.administration(), context.users()]);
+  // Tokens must not be dropped only because a restored backup lacks their keys or users.
+  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  const report = await reconcileRegistry(
+    { ...administration, users },
+    {
+      clockToleranceSeconds: settings.token.clockTolerance,
+      statusTtlSeconds: settings.users.statusTtl,
+      ownsUsers: settings.users.source === 'managed',
+      dryRun: globals.dryRun,
+      signal,
+    },
+  );
+  const uncleared = globals.dryRun ? null : await clearExpiredEvents(administration.database.securityLog);
+  return {
+    view: reconciliationReport(report, globals.dryRun),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    warnings: [
+      ...report.missed.map((missed) => asSentence(`Not done: ${missed}`)),
+      ...(uncleared === null ? [] : [uncleared]),
+    ],
+  };
+};

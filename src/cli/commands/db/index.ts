@@ -1,0 +1,156 @@
+import type { Context } from '../../../app/context.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { compromiseKey } from '../../../domain/keys/compromise.js';
+import { findLosses, type Losses, lostCompromises, settle } from '../../../domain/recovery/recover.js';
+import { counted } from '../../output/pluralize.js';
+import { EXIT } from '../../output/exit-code.js';
+import { migrationReport, schemaStatus } from '../../output/views/database.js';
+import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
+import { examples } from '../shared/examples.js';
+import type { Action, DefineGroup } from '../../invocation.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineDb: DefineGroup = (group, run) => {
+  group
+    .command('migrate')
+    .description(
+      'bring the schema of the database up to date; safe to run again, and by several hosts at once',
+    )
+    .addHelpText('after', examples('jwtctl db migrate', 'jwtctl db migrate --dry-run'))
+    .action(run(migrate));
+
+  group
+    .command('recover')
+    .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
+    .option('--accept', 'accept the older state: revocations since the backup are lost for good')
+    .description(
+      'after the database was restored from a backup: show the changes that it lost, re-apply them, or accept the older state; exits 3 if changes are missing',
+    )
+    .addHelpText('after', examples('jwtctl db recover', 'jwtctl db recover --reapply --yes'))
+    .action(run(recover));
+
+  group
+    .command('status')
+    .description('show which migrations are applied; exits 3 where some are missing')
+    .addHelpText('after', examples('jwtctl db status', 'jwtctl db status --json'))
+    .action(run(status));
+};
+
+const migrate: Action<object, []> = async ({ context: open, globals }) => {
+  const context = await open();
+  const schema = await context.schema();
+  if (globals.dryRun) return { view: migrationReport((await schema.status()).pending, true) };
+
+  const applied = await schema.migrate();
+  if (applied.length > 0) await recordMigration(context, applied);
+  return { view: migrationReport(applied, false) };
+};
+
+/** After the fact: before the first migration there is no audit log to write to. */
+async function recordMigration(
+  { database, clock, actor }: Context,
+  applied: readonly string[],
+): Promise<void> {
+  const { transaction } = await database();
+  const last = applied.at(-1) ?? '';
+  await transaction(({ auditLog }) =>
+    auditLog.append({
+      at: clock.now(),
+      actor,
+      action: 'db.migrate',
+      target: last,
+      outcome: 'done',
+      reason: `${applied.length} migration(s) applied`,
+    }),
+  );
+}
+
+const recover: Action<{ reapply?: true; accept?: true }, []> = async (
+  { context: open, globals, confirm, signal },
+  { reapply, accept },
+) => {
+  if (reapply && accept) {
+    throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'Specify --reapply or --accept, not both.');
+  }
+  const context = await open();
+  const ports = await context.recovery();
+  if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
+  const losses = await findLosses(ports);
+  const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
+  if (!losses.isBehind || globals.dryRun || !(reapply || accept)) {
+    return {
+      view: report({ outcome: 'shown', compromised: [] }),
+      exitCode: losses.isBehind ? EXIT.state : EXIT.done,
+      notes: losses.isBehind ? [NEXT] : [],
+      warnings: unverifiedWarnings(losses),
+    };
+  }
+  const events = counted(losses.events.length, 'event');
+  await confirm(
+    reapply
+      ? `Record ${events} again?`
+      : `Accept the older state for good? This gives up ${events} that revoked tokens or changed users or keys.`,
+  );
+  signal.throwIfAborted();
+  await settle(ports, losses, reapply ? 'reapplied' : 'accepted');
+  const compromised = reapply ? await compromiseAgain(context, lostCompromises(losses)) : [];
+  return {
+    view: report({ outcome: reapply ? 'reapplied' : 'accepted', compromised }),
+    warnings: unverifiedWarnings(losses),
+  };
+};
+
+const NEXT =
+  'Issuing, rotating, and restoring are blocked. Run `jwtctl db recover` with --reapply to record these changes again, or with --accept to give them up.';
+const EMBEDDED =
+  'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
+
+/** Compromises these keys again. For a key that is missing, its event is enough. */
+async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
+    context.database(),
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
+  const compromised: string[] = [];
+  for (const kid of kids) {
+    const key = await database.keys.find(kid);
+    if (key === null || key.state === 'compromised') continue;
+    await compromiseKey(ports, {
+      kid,
+      reason: 'compromised before the database was restored from a backup',
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun: false,
+    });
+    compromised.push(kid);
+  }
+  return compromised;
+}
+
+function unverifiedWarnings({ unverified }: Losses): string[] {
+  const { mark, keys, events, unreadable } = unverified;
+  const count = events.length + unreadable;
+  return [
+    ...(mark || keys ? ['The marks in Redis do not verify under this keyring and are ignored.'] : []),
+    ...(count === 0
+      ? []
+      : [
+          `${counted(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
+        ]),
+  ];
+}
+
+const status: Action<object, []> = async ({ context: open }) => {
+  const found = await (await (await open()).schema()).status();
+  const isCurrent = found.pending.length === 0 && found.unknown.length === 0;
+  return {
+    view: schemaStatus(found),
+    exitCode: isCurrent ? EXIT.done : EXIT.state,
+    notes: found.pending.length === 0 ? [] : ['Run `jwtctl db migrate`.'],
+  };
+};

@@ -1,0 +1,63 @@
+import type { Settings } from '../../config/settings.js';
+import { examples } from './shared/examples.js';
+import { integerFlag } from './shared/flags.js';
+import type { Action, DefineGroup } from '../invocation.js';
+
+interface ServeFlags {
+  host?: string;
+  port?: number;
+  workers?: number;
+}
+
+export const defineServe: DefineGroup = (command, run) => {
+  command
+    .option('--host <address>', 'the address to listen on (default: serve.host, 127.0.0.1)')
+    .option(
+      '--port <number>',
+      'the port to listen on; 0 takes a free one (default: serve.port, 8787)',
+      integerFlag('--port', 0, 65_535),
+    )
+    .option(
+      '--workers <number>',
+      'how many processes share the port (default: serve.workers, 1)',
+      integerFlag('--workers', 1, 256),
+    )
+    .addHelpText('after', examples('jwtctl serve', 'jwtctl serve --host 0.0.0.0 --port 8080 --workers 4'))
+    .action(run(serve));
+};
+
+/** Until SIGINT or SIGTERM. */
+const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution }, flags) => {
+  const context = await open();
+  const { settings } = context;
+  const { host, port, workers } = { ...settings.serve, ...flags };
+  const [server, { stopSignal }, client] = await Promise.all([
+    import('../../server/workers.js'),
+    import('../../server/stopping.js'),
+    introspectingClient(settings, caution),
+  ]);
+  const stop = stopSignal(signal);
+  if (workers > 1 && !server.isWorker) {
+    const { drain, logLevel } = settings.serve;
+    // One after the other, each for a store's time-out at most: requests, verifications, a word to the fleet and the last one.
+    const stopMs = 1000 * (drain + 4 * settings.timeout + 15);
+    return {
+      exitCode: await server.supervise({ workers, stopMs, logLevel }, stop),
+      endsByInterruption: true,
+    };
+  }
+  const { serve: serveHere } = await import('../../server/serve.js');
+  await serveHere(context, { host, port }, client, stop).finally(server.leave);
+  return { endsByInterruption: true };
+};
+
+async function introspectingClient({ serve: { introspection } }: Settings, warn: (text: string) => void) {
+  const { readClientSecret } = await import('../../config/named-files.js');
+  const { clientId: id, secretFile } = introspection;
+  const secret =
+    introspection.secret ??
+    (secretFile === null
+      ? null
+      : await readClientSecret(secretFile, { setting: 'serve.introspection.secretFile', warn }));
+  return id === null || secret === null ? null : { id, secret };
+}

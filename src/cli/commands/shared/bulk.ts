@@ -1,0 +1,202 @@
+import type { Context } from '../../../app/context.js';
+import { BulkRun, type Line, type LineSource } from '../../../domain/batch/line-batches.js';
+import type { JwtctlError } from '../../../domain/shared/errors.js';
+import { ifReachable } from '../../../domain/shared/unavailable.js';
+import { counted } from '../../output/pluralize.js';
+import { EXIT } from '../../output/exit-code.js';
+import type { Ending, Json, JsonObject, StreamItem, View } from '../../output/view.js';
+import type { Input, Invocation } from '../../invocation.js';
+
+/** So many that threads, database and registry all have something to do. */
+const BATCHES_AT_ONCE = 4;
+
+/** What a command that works through the lines of an input is made of. */
+export interface Bulk<In, Out> {
+  /** For the audit log: `token.issue`. */
+  action: string;
+  /** What is under way: `issuing`. */
+  label: string;
+  input: Input;
+  source: LineSource<In>;
+  work(values: readonly In[]): Promise<ReadonlyArray<Out | JwtctlError>>;
+  /** What was done so far, for the audit log: `7 users added`. */
+  summary(): string;
+  /** Whether the outcomes are printed as they come. */
+  isPrinting: boolean;
+  /** Ends what was begun for the work. */
+  close?(): Promise<void>;
+}
+
+export interface BulkEnd {
+  failed: number;
+  lastLine: number;
+  /** Whether all lines were worked on: no interruption, and no store that failed. */
+  complete: boolean;
+  exitCode: number;
+  /** What ended it early; null where nothing, or an interruption, did. */
+  error: JwtctlError | null;
+}
+
+/**
+ * Works through an input: failed lines on stderr, a row in the audit log when it begins and one when it ends (but for a dry
+ * run), and progress on a terminal.
+ *
+ * @returns what became of the lines that did not fail, in their order; and how it ended, once those have been taken
+ */
+export function workThrough<In, Out>(
+  invocation: Invocation,
+  context: Context,
+  bulk: Bulk<In, Out>,
+): { results: AsyncGenerator<readonly Out[], void, void>; end(): BulkEnd } {
+  const { signal } = invocation;
+  const run = new BulkRun<In, Out>(bulk.work, { atOnce: BATCHES_AT_ONCE, signal });
+  const expected = new Expectation(bulk.input);
+  const end: BulkEnd = { failed: 0, lastLine: 0, complete: false, exitCode: EXIT.done, error: null };
+  let done = 0;
+  let isCutOff = false;
+
+  async function* results(): AsyncGenerator<readonly Out[], void, void> {
+    await record('begun', null);
+    const progress = await invocation.progress(bulk.label, { whilePrinting: bulk.isPrinting });
+    try {
+      for await (const lines of run.outcomes(expected.watch(bulk.source))) {
+        const values = take(lines);
+        const failures = end.failed === 0 ? '' : `${end.failed} failed`;
+        progress.update(done + end.failed, expected.total, failures);
+        yield values;
+      }
+      end.complete = !signal.aborted && run.brokenBy === null && !isCutOff;
+    } finally {
+      progress.stop();
+      await bulk.close?.();
+      await record(end.complete && end.failed === 0 ? 'done' : 'partial', sentence());
+    }
+  }
+
+  function take(lines: ReadonlyArray<Line<Out>>): Out[] {
+    const values: Out[] = [];
+    let firstFailed: number | null = null;
+    for (const [index, line] of lines.entries()) {
+      end.lastLine = line.number;
+      if ('value' in line) {
+        values.push(line.value);
+        continue;
+      }
+      end.failed += 1;
+      isCutOff ||= line.isCutOff === true;
+      firstFailed ??= line.number;
+      // What failed a batch as a whole is told once for all of its lines.
+      const next = lines[index + 1];
+      if (next !== undefined && 'error' in next && next.error === line.error) continue;
+      invocation.reportLines(firstFailed, line.number, line.error);
+      firstFailed = null;
+    }
+    done += values.length;
+    return values;
+  }
+
+  function sentence(): string {
+    const failures = end.failed === 0 ? '' : `, ${counted(end.failed, 'line')} failed`;
+    const early = end.complete ? '' : `; ended after line ${end.lastLine}`;
+    return `${bulk.summary()}${failures}${early}`;
+  }
+
+  async function record(outcome: string, reason: string | null): Promise<void> {
+    if (invocation.globals.dryRun) return;
+    const { clock, actor } = context;
+    const target = `lines of ${bulk.input.name}`.slice(0, 900);
+    const row = { at: clock.now(), actor, action: bulk.action, target, outcome, reason };
+    const append = async () => {
+      await (await context.database()).transaction(({ auditLog }) => auditLog.append(row));
+    };
+    // What ended the run is what has to be said, also where the database was it.
+    await (run.brokenBy === null ? append() : ifReachable(append, undefined));
+  }
+
+  return {
+    results: results(),
+    end: () => ({ ...end, exitCode: end.failed > 0 ? EXIT.partial : EXIT.done, error: run.brokenBy }),
+  };
+}
+
+/** The outcomes as they come, and at the end on stderr what was done: a sentence, or a JSON object where the output is JSON. */
+export function streamThrough<In, Out>(
+  invocation: Invocation,
+  context: Context,
+  bulk: Omit<Bulk<In, Out>, 'isPrinting' | 'summary'> & {
+    /** What was done to one: `issued`. */
+    done: string;
+    item(outcome: Out): StreamItem;
+    /** More to say at the end, and the same for programs. */
+    also?(): { words: readonly string[]; data: JsonObject };
+  },
+): { view: View; ending(): Promise<Ending> } {
+  const { format, dryRun } = invocation.globals;
+  const done = dryRun ? `would be ${bulk.done}` : bulk.done;
+  let count = 0;
+  const words = () => `${counted(count, 'token')} ${done}`;
+  const { results, end } = workThrough(invocation, context, { ...bulk, summary: words, isPrinting: true });
+  async function* portions(): AsyncGenerator<readonly StreamItem[]> {
+    for await (const outcomes of results) {
+      count += outcomes.length;
+      yield outcomes.map(bulk.item);
+    }
+  }
+  return {
+    view: { shape: 'stream', portions: portions() },
+    ending: async () => {
+      const { failed, lastLine, complete, exitCode, error } = end();
+      const also = bulk.also?.();
+      const counts: { [name: string]: Json } = {
+        [dryRun ? 'planned' : bulk.done]: count,
+        failed,
+        lastLine,
+        complete,
+      };
+      const sentences = [
+        `${words()}${failed === 0 ? '' : `, ${counted(failed, 'line')} failed`}.`,
+        ...(complete ? [] : [`It ended after line ${lastLine}: the lines behind it were not begun.`]),
+        ...(also?.words ?? []),
+      ];
+      const isForPrograms = format === 'json' || format === 'ndjson';
+      const talk = isForPrograms ? [JSON.stringify({ summary: { ...counts, ...also?.data } })] : sentences;
+      // Failed lines have been told by then.
+      return {
+        ...(complete ? { notes: talk } : { warnings: talk }),
+        exitCode,
+        ...(error === null ? {} : { error }),
+      };
+    },
+  };
+}
+
+/** How many lines an input is going to have, by how many there were in as much of it as has been read. */
+class Expectation {
+  readonly #input: Input;
+  #lines = 0;
+  #total: number | null = null;
+
+  constructor(input: Input) {
+    this.#input = input;
+  }
+
+  /** Null where nobody knows. */
+  get total(): number | null {
+    return this.#total;
+  }
+
+  watch<T>({ lines, close }: LineSource<T>): LineSource<T> {
+    const count = (more: number) => {
+      this.#lines += more;
+      const fraction = this.#input.fractionRead();
+      this.#total = fraction === null || fraction === 0 ? null : Math.round(this.#lines / fraction);
+    };
+    async function* counting() {
+      for await (const some of lines) {
+        count(some.length);
+        yield some;
+      }
+    }
+    return { lines: counting(), close };
+  }
+}

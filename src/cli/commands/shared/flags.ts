@@ -1,0 +1,57 @@
+import { parseDuration } from '../../../domain/shared/duration.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { excerpt } from '../../../domain/shared/text.js';
+
+/** For commander's `option`: a duration in seconds. */
+export const durationFlag = (text: string): number => parseDuration(text);
+
+/** For commander's `option`: a whole number within a range. */
+export function integerFlag(flag: string, min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    throw new JwtctlError(
+      'usage',
+      'ERR_FLAG_INVALID',
+      `${flag} is '${excerpt(text)}'; expected a whole number from ${min} to ${max}.`,
+    );
+  };
+}
+
+/** For commander's `option`: a flag that may be given many times. */
+export function repeatedFlag(text: string, earlier: string[] | undefined): string[] {
+  return [...(earlier ?? []), text];
+}
+
+/** For commander's `option`: NumericDate seconds, or a date of ISO 8601 with its offset. */
+export function momentFlag(flag: string): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,12}$/.test(text)) return Number(text);
+    const isIso = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
+    const milliseconds = isIso ? Date.parse(text) : Number.NaN;
+    if (Number.isFinite(milliseconds) && isCalendarDay(text.slice(0, 10)))
+      return Math.floor(milliseconds / 1000);
+    throw new JwtctlError(
+      'usage',
+      'ERR_FLAG_INVALID',
+      `${flag} is '${excerpt(text)}'; expected NumericDate seconds or a date such as 2026-01-31T12:00:00Z.`,
+    );
+  };
+}
+
+/** Date.parse takes the 31st of February for the 3rd of March. */
+function isCalendarDay(day: string): boolean {
+  return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
+}
+
+/** A flag that stands alone among these, or a usage error that says so. */
+export function exactlyOne(given: Record<string, unknown>, what: string): void {
+  const names = Object.keys(given).filter((name) => given[name] !== undefined && given[name] !== false);
+  if (names.length === 1) return;
+  const all = Object.keys(given).join(', ');
+  const message =
+    names.length === 0
+      ? `${what}: one of ${all} is needed.`
+      : `${names.join(' and ')} cannot be used together.`;
+  throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', message, { hint: `Give exactly one of ${all}.` });
+}

@@ -1,0 +1,49 @@
+import { Option } from 'commander';
+import { awaitPassage } from '../../../domain/fleet/wait-for-verifiers.js';
+import { EXIT } from '../../output/exit-code.js';
+import type { Outcome, View } from '../../output/view.js';
+import { passageNotes, passageWarnings, withPassage } from '../../output/views/fleet.js';
+import { durationFlag } from './flags.js';
+import type { Invocation } from '../../invocation.js';
+
+/** What `--wait-fleet` says: for how many seconds. */
+export interface FleetFlags {
+  waitFleet?: number;
+}
+
+export function waitFleetOption(): Option {
+  return new Option(
+    '--wait-fleet [duration]',
+    'wait so long at most until every verifier that runs has read it, and name those that have not',
+  )
+    .preset('10s')
+    .argParser(durationFlag);
+}
+
+/** Waits, where that is asked for, and adds what came of it to the outcome of what was recorded as this event. */
+export async function afterFleet(
+  { context: open, globals, progress, signal }: Invocation,
+  { waitFleet: timeoutSeconds }: FleetFlags,
+  eventId: number | null,
+  outcome: Outcome & { view: Extract<View, { shape: 'record' | 'report' }> },
+): Promise<Outcome> {
+  if (timeoutSeconds === undefined || globals.dryRun) return outcome;
+  const { registry, clock, settings } = await open();
+  const shown = await progress('Waiting for verifiers');
+  const passage = await awaitPassage({ openRegistry: registry, clock }, eventId, {
+    timeoutSeconds,
+    signal,
+    onLook: ({ passed, verifiers }) => shown.update(passed, verifiers),
+  }).finally(() => shown.stop());
+  const warnings = passageWarnings(passage, {
+    timeoutSeconds,
+    clockToleranceSeconds: settings.token.clockTolerance,
+  });
+  return {
+    ...outcome,
+    view: withPassage(outcome.view, passage),
+    exitCode: warnings.length === 0 ? (outcome.exitCode ?? EXIT.done) : EXIT.partial,
+    notes: [...(outcome.notes ?? []), ...passageNotes(passage)],
+    warnings: [...(outcome.warnings ?? []), ...warnings],
+  };
+}

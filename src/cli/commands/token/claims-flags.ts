@@ -1,0 +1,38 @@
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { parseJsonObject } from '../../../domain/jose/jws.js';
+import type { Invocation } from '../../invocation.js';
+
+/** The claims of `--claims` and, over them, of `--claim`. */
+export async function parseClaims(
+  invocation: Invocation,
+  flags: { claim?: string[]; claims?: string },
+): Promise<Record<string, unknown>> {
+  const claims = flags.claims === undefined ? {} : await readClaims(invocation, flags.claims);
+  for (const text of flags.claim ?? []) {
+    const separator = text.indexOf('=');
+    if (separator < 1) {
+      throw new JwtctlError('usage', 'ERR_CLAIM_FLAG_INVALID', 'A --claim has the form name=value.');
+    }
+    Object.defineProperty(claims, text.slice(0, separator), {
+      value: jsonOrText(text.slice(separator + 1)),
+      enumerable: true,
+      configurable: true,
+    });
+  }
+  return claims;
+}
+
+async function readClaims(invocation: Invocation, file: string): Promise<Record<string, unknown>> {
+  const claims = parseJsonObject(Buffer.from(await invocation.readFile(file)));
+  if (claims !== null) return claims;
+  const name = file === '-' ? 'standard input' : file;
+  throw new JwtctlError('usage', 'ERR_CLAIMS_INVALID', `The claims in ${name} are not a JSON object.`);
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,52 @@
+import { mapLines } from '../../../domain/batch/line-batches.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { excerpt, parseUserName } from '../../../domain/shared/text.js';
+import { parseSubject } from '../../../domain/model/subject.js';
+import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
+import { userImport } from '../../output/views/users.js';
+import { workThrough } from '../shared/bulk.js';
+import type { Action } from '../../invocation.js';
+import { assertManaged } from '../shared/managed-users.js';
+
+const COLUMNS = { required: ['sub'], optional: ['name'] };
+
+export const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (
+  invocation,
+  flags,
+  file,
+) => {
+  const { dryRun } = invocation.globals;
+  const context = await invocation.context();
+  assertManaged(context);
+  const input = await invocation.openInput(file);
+  const database = await context.database(dryRun ? 'pretend' : 'create');
+  const ports = { database, clock: context.clock };
+  const counts = { added: 0, existing: 0 };
+  const run = workThrough(invocation, context, {
+    action: 'users.import',
+    label: 'importing',
+    input,
+    source: mapLines(input.rows(COLUMNS, flags.format), newUser),
+    work: (users) => (dryRun ? planUsers(ports, users) : addUsers(ports, users)),
+    summary: () => `${counts.added} users added, ${counts.existing} existed`,
+    isPrinting: false,
+  });
+  for await (const outcomes of run.results) for (const outcome of outcomes) counts[outcome] += 1;
+  const { exitCode, error, ...rest } = run.end();
+  return { view: userImport({ ...counts, ...rest }, dryRun), exitCode, ...(error === null ? {} : { error }) };
+};
+
+/** What a row does not say it cannot mean: a status that was passed over would make a disabled user an enabled one. */
+function newUser(row: Record<string, unknown>): NewUser {
+  const { sub, name = null, ...others } = row;
+  const [unknown] = Object.keys(others);
+  if (unknown !== undefined)
+    throw unusable(`The row has a member '${excerpt(unknown)}'; expected are sub and name.`);
+  if (typeof sub !== 'string') throw unusable('The row has no sub that is a string.');
+  if (name !== null && typeof name !== 'string') throw unusable('The name of the row is not a string.');
+  return { sub: parseSubject(sub), name: name === null || name === '' ? null : parseUserName(name) };
+}
+
+function unusable(message: string): JwtctlError {
+  return new JwtctlError('usage', 'ERR_ROW_INVALID', message);
+}

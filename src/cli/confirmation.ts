@@ -1,0 +1,36 @@
+import type { Globals } from './invocation.js';
+import type { Context } from '../app/context.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { printable } from '../domain/shared/text.js';
+
+/** Returns once a person agreed. @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_DECLINED` (interrupted) */
+export async function ask(
+  globals: Globals,
+  context: Context,
+  signal: AbortSignal,
+  question: string,
+  typeBack: string | undefined,
+): Promise<void> {
+  if (!globals.canAsk) {
+    throw new JwtctlError('usage', 'ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
+      hint: 'Pass --yes to confirm it, or --dry-run to see what would happen.',
+    });
+  }
+  const prompt = await context.prompt();
+  const isConfirmed =
+    typeBack === undefined
+      ? await prompt.confirm(question, signal)
+      : (await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal)) ===
+        typeBack;
+  if (!isConfirmed) throw notConfirmed();
+}
+
+export function notConfirmed(): JwtctlError {
+  return new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
+}
+
+export function passphraseNeeded(what: string): JwtctlError {
+  return new JwtctlError('usage', 'ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
+    hint: 'Pass --passphrase-file.',
+  });
+}

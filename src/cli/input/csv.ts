@@ -1,0 +1,141 @@
+import { type CsvError, parse } from 'csv-parse';
+import type { FailedLine, Line } from '../../domain/batch/line-batches.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { excerpt } from '../../domain/shared/text.js';
+import { MAX_LINE_BYTES } from './lines.js';
+
+export interface CsvColumns {
+  required: readonly string[];
+  optional: readonly string[];
+}
+
+type RowLine = Line<Record<string, unknown>>;
+type BrokenRow = FailedLine & { number: number };
+
+interface Row {
+  number: number;
+  fields: readonly string[];
+}
+
+/**
+ * The rows of a CSV with a header (RFC 4180), each by the line on which it ends, as an object of texts.
+ *
+ * Where the quoting is broken nobody can tell where the next row begins: that row is the last, by the line on which it begins,
+ * with an error that says so.
+ *
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER` where the header does not name the columns that are needed, or others;
+ * `ERR_CSV_ROW` where it cannot be read
+ */
+export async function* readCsv(
+  chunks: AsyncIterable<Buffer>,
+  columns: CsvColumns,
+): AsyncGenerator<readonly RowLine[]> {
+  let header: readonly string[] | undefined;
+  for await (const { rows, broken } of parsedChunks(chunks)) {
+    const [first] = rows;
+    if (header === undefined && first !== undefined) {
+      header = checkedHeader(first.fields, columns);
+      rows.shift();
+    }
+    if (header === undefined && broken !== null) throw broken.error;
+    const named = header ?? [];
+    const lines = rows.map((row) => toObject(row, named));
+    yield broken === null ? lines : [...lines, broken];
+  }
+  if (header === undefined) checkedHeader([], columns);
+}
+
+/** How far the rows that could be read go: the line on which the last ends, and how many empty ones came before that. */
+interface Place {
+  line: number;
+  emptyLines: number;
+}
+
+/** The rows that end in each chunk. A row that cannot be read comes after those before it, and is the last. */
+async function* parsedChunks(
+  chunks: AsyncIterable<Buffer>,
+): AsyncGenerator<{ rows: Row[]; broken: BrokenRow | null }> {
+  let rows: Row[] = [];
+  let end: Place = { line: 0, emptyLines: 0 };
+  const parser = parse({
+    bom: true,
+    record_delimiter: ['\n', '\r\n'],
+    relax_column_count: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_LINE_BYTES,
+    // Taken here: what the parser holds for a reader is lost where it meets an error (csv-parse 7.0).
+    on_record: (fields, { lines, empty_lines }) => {
+      rows.push({ number: lines, fields });
+      end = { line: lines, emptyLines: empty_lines };
+      return null;
+    },
+  });
+  parser.resume();
+  parser.on('error', () => {});
+  for await (const chunk of chunks) {
+    const error = await feed((done) => parser.write(chunk, done));
+    if (error !== null) return yield { rows, broken: brokenRow(error, end) };
+    yield { rows, broken: null };
+    rows = [];
+  }
+  const error = await feed((done) => parser.end(done));
+  yield { rows, broken: error === null ? null : brokenRow(error, end) };
+}
+
+/** What the parser has to say of the bytes that it is given. */
+async function feed(give: (done: (error?: Error | null) => void) => void): Promise<CsvError | null> {
+  const error = await new Promise<Error | null>((resolve) => give((failed) => resolve(failed ?? null)));
+  if (error !== null && !isCsvError(error)) throw error;
+  return error;
+}
+
+function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
+  if (fields.length !== header.length) {
+    return { number, error: invalid(`The row has ${fields.length} fields and the header ${header.length}.`) };
+  }
+  // csv-parse puts U+FFFD in the place of bytes that are no UTF-8.
+  if (fields.some((field) => field.includes('\uFFFD'))) {
+    return { number, error: invalid('The row is not well-formed UTF-8.') };
+  }
+  return { number, value: Object.fromEntries(header.map((column, index) => [column, fields[index]])) };
+}
+
+function checkedHeader(header: readonly string[], { required, optional }: CsvColumns): readonly string[] {
+  const known = new Set([...required, ...optional]);
+  const isRight =
+    header.every((column) => known.has(column)) &&
+    required.every((column) => header.includes(column)) &&
+    new Set(header).size === header.length;
+  if (isRight) return header;
+  const also = optional.length === 0 ? '' : ` and optionally ${optional.join(', ')}`;
+  throw new JwtctlError(
+    'usage',
+    'ERR_CSV_HEADER',
+    `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
+    { hint: 'The first line of a CSV names its columns, separated by commas, in UTF-8.' },
+  );
+}
+
+function isCsvError(error: unknown): error is CsvError {
+  return error instanceof Error && /^(CSV_|INVALID_)/.test(String((error as Error & { code?: string }).code));
+}
+
+/** By the line on which it begins: the parser tells where it gave up, which may be at the end of the file. */
+function brokenRow(error: CsvError, end: Place): BrokenRow {
+  const number = end.line + Number(error.empty_lines) - end.emptyLines + 1;
+  const what = whatIsBroken(error, number);
+  const message = `The CSV is broken: the row that begins at line ${number} ${what}. From there on nothing was read.`;
+  return { number, error: invalid(message), isCutOff: true };
+}
+
+function whatIsBroken({ code, lines }: CsvError, number: number): string {
+  if (code === 'CSV_QUOTE_NOT_CLOSED') return 'opens a quote and never closes it';
+  if (code !== 'CSV_MAX_RECORD_SIZE') return 'has a quote where none can be';
+  const tooLong = `is longer than ${MAX_LINE_BYTES} bytes`;
+  // Only a quoted field goes on behind the end of a line. Whether it would have been closed nobody has read.
+  return Number(lines) > number ? `${tooLong}: perhaps a quote is not closed` : tooLong;
+}
+
+function invalid(message: string): JwtctlError {
+  return new JwtctlError('usage', 'ERR_CSV_ROW', message);
+}

@@ -1,0 +1,172 @@
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import type { Globals, Run } from './invocation.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { asSentence, printableLines } from '../domain/shared/text.js';
+import { describeCauses, describeError } from './output/errors.js';
+import { EXIT, exitCodeOf } from './output/exit-code.js';
+import { render } from './output/render.js';
+import type { Ending } from './output/view.js';
+import { buildProgram } from './program.js';
+import {
+  createInvocation,
+  foreseeGlobals,
+  type GlobalValues,
+  type Io,
+  mayColor,
+  readGlobals,
+  screenOf,
+} from './run.js';
+
+export { giveWay } from './priority.js';
+export type { Io } from './run.js';
+
+/**
+ * Runs one command line.
+ *
+ * @param argv the words after the program's name
+ * @param signal aborted where the user interrupts: no new work is begun from then on
+ * @returns the exit code. It throws nothing: this is the one place where errors end.
+ */
+export async function main(
+  argv: readonly string[],
+  io: Io,
+  signal: AbortSignal = new AbortController().signal,
+): Promise<number> {
+  let values: GlobalValues = foreseeGlobals(argv);
+  let exitCode: number = EXIT.done;
+  const run: Run =
+    (action) =>
+    async (...args) => {
+      const command = args.pop() as Command;
+      const flags = args.pop() as never;
+      values = command.optsWithGlobals();
+      const { invocation, dispose } = createInvocation(values, io, signal);
+      try {
+        const outcome = await action(invocation, flags, ...(args as never));
+        const { globals } = invocation;
+        const say = (lines: readonly string[]) => {
+          for (const line of lines) io.stderr.write(`${printableLines(line)}\n`);
+        };
+        say(talkOf(outcome, globals, dryRunNotes(globals)));
+        if (outcome.view !== undefined)
+          await render(outcome.view, io.stdout, {
+            format: globals.format,
+            color: mayColor(values, io),
+            screen: () => screenOf(io),
+          });
+        const ending = (await outcome.ending?.()) ?? outcome;
+        if (ending !== outcome) say(talkOf(ending, globals));
+        if (ending.error !== undefined) throw ending.error;
+        exitCode = ending.exitCode ?? EXIT.done;
+        if (signal.aborted && ending.endsByInterruption !== true) exitCode = EXIT.interrupted;
+      } finally {
+        await dispose();
+      }
+    };
+  const help = {
+    out: (text: string) => io.stdout.write(text),
+    // Beside an error that is one JSON document there is nothing else.
+    err: (text: string) => {
+      if (readGlobals(values, io).format === 'table') io.stderr.write(text);
+    },
+  };
+
+  try {
+    const program = await buildProgram(argv, run, help);
+    program.on('option:version', () => {
+      throw new VersionRequest();
+    });
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    return conclude(error, values, io, signal);
+  }
+}
+
+function talkOf(
+  { notes = [], warnings = [] }: Ending,
+  { isQuiet }: Globals,
+  furtherNotes: readonly string[] = [],
+): readonly string[] {
+  return isQuiet ? warnings : [...notes, ...furtherNotes, ...warnings];
+}
+
+/** In JSON a dry run is told by what stands in the document. */
+function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
+  return dryRun && format !== 'json' ? ['Dry run: nothing was changed.'] : [];
+}
+
+class VersionRequest extends Error {}
+
+async function conclude(error: unknown, values: GlobalValues, io: Io, signal: AbortSignal): Promise<number> {
+  if (error instanceof VersionRequest) {
+    const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
+    await new Promise((resolve) => io.stdout.write(`${version}\n`, resolve));
+    return EXIT.done;
+  }
+  // The reader went away (`| head`): there is nobody left to tell anything.
+  if (hasCode(error, 'EPIPE')) return EXIT.done;
+  const shown = isCommanderError(error)
+    ? usageError(error)
+    : signal.aborted && isAbort(error)
+      ? interrupted()
+      : error;
+  if (shown === null) return EXIT.done;
+  io.stderr.write(describeError(shown, readGlobals(values, io).format));
+  if (values.verbose === true) io.stderr.write(describeCauses(shown));
+  // Whatever the interruption made of it.
+  return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
+}
+
+/** Commander's own complaints; null where it only showed help that was asked for. */
+function usageError(error: Error & { code: string; exitCode: number }): JwtctlError | null {
+  if (error.exitCode === 0) return null;
+  if (error.code === 'commander.help') {
+    return new JwtctlError('usage', 'ERR_USAGE', 'A command is missing.', {
+      hint: 'Run it with --help to see which there are.',
+    });
+  }
+  return new JwtctlError('usage', 'ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
+    hint:
+      error.code === 'commander.unknownOption'
+        ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
+        : 'Run the command with --help to see its flags.',
+  });
+}
+
+/** What was typed may be a password behind a `=`, or a token where a verb was meant: only what looks like a name is shown. */
+function withoutValues({ code, message }: { code: string; message: string }): string {
+  // An unknown word may hold quotes itself, and is the only one in its message.
+  const isUnknownWord = code === 'commander.unknownOption' || code === 'commander.unknownCommand';
+  return message.replace(isUnknownWord ? /'(.*)'/s : /'([^']*)'/g, (_quoted, word: string) => {
+    const name = word.replace(/=.*$/s, '=…');
+    return `'${/^-{0,2}[a-z][a-z-]{0,40}(=…)?( <.*>)?$/i.test(name) ? name : `${name.slice(0, 4)}…`}'`;
+  });
+}
+
+function oneSentence(text: string): string {
+  const line = text.replace(/\n/g, ' ');
+  return asSentence(`${line.charAt(0).toUpperCase()}${line.slice(1)}`);
+}
+
+function interrupted(): JwtctlError {
+  return new JwtctlError('interrupted', 'ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
+}
+
+function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {
+  return (
+    error instanceof Error &&
+    'exitCode' in error &&
+    'code' in error &&
+    String(error.code).startsWith('commander.')
+  );
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return error instanceof Error && 'code' in error && error.code === code;
+}

@@ -1,0 +1,160 @@
+import type { Writable } from 'node:stream';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { printable, printableJson } from '../../domain/shared/text.js';
+import type { Paper } from './table.js';
+import type { Json, ListItem, StreamItem, View } from './view.js';
+
+export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
+
+export interface RenderOptions {
+  format: OutputFormat;
+  /** Whether cells may be coloured. */
+  color: boolean;
+  /** How large the terminal is at this moment; null where there is none, or it does not say. */
+  screen: () => { columns: number | null; rows: number | null };
+}
+
+/** Writes a view to stdout: data and nothing else. */
+export async function render(view: View, stdout: Writable, options: RenderOptions): Promise<void> {
+  const write = (text: string) => writeAll(stdout, text);
+  switch (options.format) {
+    case 'json':
+      return writeJson(view, write);
+    case 'ndjson':
+      return writeNdjson(view, write);
+    case 'quiet':
+      return writeIds(view, write);
+    case 'table':
+      return writeForEyes(view, write, options);
+  }
+}
+
+type Write = (text: string) => Promise<void>;
+
+async function writeJson(view: View, write: Write): Promise<void> {
+  if (view.shape === 'live') throw endless();
+  if (view.shape !== 'list' && view.shape !== 'stream') return write(`${jsonOf(view.data)}\n`);
+  let separator = '[';
+  for await (const portion of portionsOf(view)) {
+    if (portion.length === 0) continue;
+    await write(`${separator}${portion.map(({ data }) => jsonOf(data)).join(',\n')}`);
+    separator = ',\n';
+  }
+  await write(separator === '[' ? '[]\n' : ']\n');
+}
+
+/** Written together, because a write costs more than an item. */
+async function* portionsOf(
+  view: Extract<View, { shape: 'list' | 'stream' }>,
+): AsyncGenerator<readonly StreamItem[]> {
+  if (view.shape === 'stream') yield* view.portions;
+  else for await (const item of view.items) yield [item];
+}
+
+async function writeNdjson(view: View, write: Write): Promise<void> {
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ data }) => `${jsonOf(data)}\n`).join(''));
+    }
+    return;
+  }
+  if (view.shape === 'live') {
+    for await (const frame of view.frames) await write(`${jsonOf(frame.data)}\n`);
+    return;
+  }
+  const lines: Json[] = Array.isArray(view.data) ? view.data : [view.data];
+  for (const line of lines) await write(`${jsonOf(line)}\n`);
+}
+
+function jsonOf(value: Json): string {
+  return printableJson(JSON.stringify(value));
+}
+
+async function writeIds(view: View, write: Write): Promise<void> {
+  if (view.shape === 'text') return write(withNewline(view.text));
+  if (view.shape === 'live') throw endless();
+  if (view.shape === 'list' || view.shape === 'stream') {
+    for await (const portion of portionsOf(view)) {
+      if (portion.length > 0) await write(portion.map(({ id }) => `${printable(id)}\n`).join(''));
+    }
+    return;
+  }
+  for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
+}
+
+async function writeForEyes(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
+  if (view.shape === 'text') return write(withNewline(view.text));
+  if (view.shape === 'stream') return writeNdjson(view, write);
+  const { drawFields, drawSections } = await import('./table.js');
+  const paper = (): Paper => ({ color, width: screen().columns });
+  switch (view.shape) {
+    case 'record':
+      return write(`${drawFields(view.fields, color)}\n`);
+    case 'list':
+      return writeList(view, write, paper());
+    case 'report':
+      return write(drawSections(view.sections, paper()));
+    case 'live': {
+      const { CLEAR_REST, inPlace } = await import('./live.js');
+      const draw = inPlace(() => screen().rows ?? USUAL_HEIGHT);
+      for await (const { sections } of view.frames) await write(draw(drawSections(sections, paper())));
+      await write(CLEAR_REST);
+    }
+  }
+}
+
+/** Writes rows as they arrive: a long list starts at once and is never kept in memory as a whole. */
+async function writeList(
+  { items, columns, empty }: Extract<View, { shape: 'list' }>,
+  write: Write,
+  paper: Paper,
+): Promise<void> {
+  const { FIRST_PART, NEXT_PART, tableInParts } = await import('./table.js');
+  const draw = tableInParts(columns, paper);
+  let rows: Array<ListItem['row']> = [];
+  let isBegun = false;
+  const flush = async () => {
+    await write(`${draw(rows)}\n`);
+    rows = [];
+    isBegun = true;
+  };
+  for await (const item of items) {
+    rows.push(item.row);
+    if (rows.length === (isBegun ? NEXT_PART : FIRST_PART)) await flush();
+  }
+  if (rows.length > 0) await flush();
+  if (!isBegun) await write(`${empty}\n`);
+}
+
+const USUAL_HEIGHT = 24;
+
+/** A command asks for it only where it can be shown. */
+function endless(): JwtctlError {
+  return new JwtctlError('bug', 'ERR_VIEW_ENDLESS', 'What never ends is no single document.');
+}
+
+function withNewline(text: string): string {
+  return text.endsWith('\n') ? text : `${text}\n`;
+}
+
+/** Waits where the reader is slower, so that a long list does not pile up in memory. */
+async function writeAll(stream: Writable, text: string): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stream.write(text, (error) => (error ? reject(error) : resolve()));
+    });
+  } catch (error) {
+    throw unwritable(error as NodeJS.ErrnoException);
+  }
+}
+
+/** A reader that went away is the caller's to judge. */
+function unwritable(error: NodeJS.ErrnoException): Error {
+  if (error.code === undefined || error.code === 'EPIPE') return error;
+  return new JwtctlError(
+    'partial',
+    'ERR_OUTPUT_UNWRITABLE',
+    `The result cannot be written to standard output (${error.code}).`,
+    { hint: 'What the command was to do is done. Check that the disk has room.', cause: error },
+  );
+}

@@ -1,0 +1,75 @@
+import { type RestorationReport, SKIP_REASONS, type SkipReason } from '../../../domain/registry/restore.js';
+import type { SnapshotReport } from '../../../domain/registry/snapshot.js';
+import { counted } from '../pluralize.js';
+import { grouped } from '../number-format.js';
+import { isoTime } from '../time.js';
+import type { View } from '../view.js';
+import { byKidData, byKidSection } from './cache.js';
+
+export function snapshotReport(report: SnapshotReport): View {
+  const { manifest, entries, subjects, byKid, complete, missed } = report;
+  const found = `${counted(entries, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
+  return {
+    shape: 'report',
+    id: manifest ?? String(entries),
+    data: {
+      ...{ manifest, entries, subjects, dryRun: manifest === null, complete },
+      byKid: byKidData(byKid),
+      ...(missed.length === 0 ? {} : { missed: [...missed] }),
+    },
+    sections: [
+      {
+        title: manifest === null ? `Would write ${found}` : `Wrote ${found} into ${manifest}`,
+        columns: [],
+        rows: [],
+      },
+      byKidSection(byKid),
+    ],
+  };
+}
+
+export function restorationReport(report: RestorationReport, dryRun: boolean): View {
+  const { facts, entries, restored, unchanged, skipped, complete, missed } = report;
+  const { createdAt, backend, prefix } = facts;
+  const reasons = SKIP_REASONS.filter((reason) => skipped[reason] > 0);
+  const name = [backend, prefix].join(' ').trim();
+  return {
+    shape: 'report',
+    id: String(restored),
+    data: {
+      ...{ entries, restored, unchanged, dryRun, complete },
+      skipped: Object.fromEntries(SKIP_REASONS.map((reason) => [reason, skipped[reason]])),
+      manifest: { createdAt, backend, prefix },
+      ...(missed.length === 0 ? {} : { missed: [...missed] }),
+    },
+    sections: [
+      {
+        title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${counted(entries, 'entry', 'entries')}`,
+        lines: [
+          `The manifest is of ${name}, ${isoTime(createdAt)}.`,
+          ...(unchanged === 0 ? [] : [thereAlready(unchanged)]),
+        ],
+        columns: [],
+        rows: [],
+      },
+      {
+        title: 'Not restored',
+        columns: ['why', 'entries'],
+        rows: reasons.map((reason) => [WORDS[reason], grouped(skipped[reason])]),
+      },
+    ],
+  };
+}
+
+function thereAlready(unchanged: number): string {
+  return `${counted(unchanged, 'entry was', 'entries were')} there already.`;
+}
+
+const WORDS: Record<SkipReason, string> = {
+  malformed: 'no token can have such an entry',
+  expired: 'expired',
+  keyNotTrusted: 'the key is unknown, or verifies no more',
+  revoked: 'revoked',
+  userUnknown: 'the user does not exist',
+  userDisabled: 'the user is disabled',
+};

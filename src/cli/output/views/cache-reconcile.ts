@@ -1,0 +1,71 @@
+import { DROP_REASONS, type DropReason } from '../../../domain/registry/reconciliation-plan.js';
+import { countChanges, type ReconciliationReport } from '../../../domain/registry/reconcile.js';
+import { counted } from '../pluralize.js';
+import type { Section, View } from '../view.js';
+
+const DROPPED: Record<DropReason, string> = {
+  keyNotTrusted: 'entries under a key that is retired, compromised or gone',
+  revoked: 'entries that the security log covers',
+  userUnknown: 'entries of users who are gone',
+};
+
+export function reconciliationReport(report: ReconciliationReport, dryRun: boolean): View {
+  const { dropped, statusesNoted, expiriesSet, leftovers, malformed } = report;
+  return {
+    shape: 'report',
+    id: String(countChanges(report)),
+    data: {
+      complete: report.complete,
+      dryRun,
+      subjects: report.subjects,
+      entries: report.entries,
+      dropped: {
+        revoked: dropped.revoked,
+        keyNotTrusted: dropped.keyNotTrusted,
+        userUnknown: dropped.userUnknown,
+      },
+      statusesNoted,
+      expiriesSet,
+      leftovers,
+      malformed,
+      byNode: report.byNode.map((row) => ({ node: row.node, dropped: row.dropped })),
+      missed: [...report.missed],
+    },
+    sections: [
+      changes(report, dryRun),
+      {
+        title: 'Left alone',
+        columns: ['what', 'count'],
+        rows: malformed === 0 ? [] : [['members that are none of ours', String(malformed)]],
+      },
+      {
+        title: dryRun ? 'Entries to drop, by node' : 'Entries dropped, by node',
+        columns: ['node', 'dropped'],
+        rows: report.byNode.filter((row) => row.dropped > 0).map((row) => [row.node, String(row.dropped)]),
+      },
+    ],
+  };
+}
+
+function changes(report: ReconciliationReport, dryRun: boolean): Section {
+  const { dropped, statusesNoted, expiriesSet, leftovers } = report;
+  const rows: Array<[string, number]> = [
+    ...DROP_REASONS.map((reason): [string, number] => [DROPPED[reason], dropped[reason]]),
+    ['statuses of users that were out of date', statusesNoted],
+    ['expiries that were wrong or missing', expiriesSet],
+    ['leftovers: what has expired, and sets without entries', leftovers],
+  ];
+  return {
+    title: headline(report, dryRun),
+    columns: [dryRun ? 'would be mended' : 'mended', 'count'],
+    rows: rows.filter(([, count]) => count > 0).map(([what, count]) => [what, String(count)]),
+  };
+}
+
+function headline(report: ReconciliationReport, dryRun: boolean): string {
+  const { complete, entries, subjects } = report;
+  const found = countChanges(report);
+  const what = `${counted(entries, 'token')} of ${counted(subjects, 'subject')}`;
+  const done = found === 0 ? 'nothing to mend' : dryRun ? `${found} to mend` : `${found} mended`;
+  return `${complete ? '' : 'INCOMPLETE: '}${what}: ${done}`;
+}

@@ -1,0 +1,61 @@
+import type { FlushReport } from '../../../domain/registry/flush.js';
+import type { KeyCount } from '../../../domain/registry/key-names.js';
+import { counted } from '../pluralize.js';
+import { grouped } from '../number-format.js';
+import type { JsonObject, Section, View } from '../view.js';
+
+export function flushReport(report: FlushReport, dryRun: boolean): View {
+  const { matched, removed, subjects, complete, byNode, byKid, manifest, missed } = report;
+  return {
+    shape: 'report',
+    id: String(removed),
+    data: {
+      ...{ matched, removed, subjects, dryRun, complete },
+      byNode: byNode.map((row) => ({ node: row.node, matched: row.matched, removed: row.removed })),
+      byKid: byKidData(byKid),
+      manifest,
+      ...(missed.length === 0 ? {} : { missed: [...missed] }),
+    },
+    sections: [
+      {
+        title: headline(report, dryRun),
+        ...(manifest === null ? {} : { lines: [whatIsFiled(matched, manifest)] }),
+        columns: ['node', 'matched', ...(dryRun ? [] : ['removed'])],
+        rows: [...byNode, { node: 'all', matched, removed }].map((row) => [
+          ...[row.node, grouped(row.matched)],
+          ...(dryRun ? [] : [grouped(row.removed)]),
+        ]),
+      },
+      byKidSection(byKid),
+    ],
+  };
+}
+
+function headline({ matched, removed, subjects, complete }: FlushReport, dryRun: boolean): string {
+  const found = `${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
+  // How many match in what was not seen nobody knows.
+  const seen = complete ? found : `${found} that were seen; there may be more`;
+  return dryRun ? `Would remove ${seen}` : `Removed ${grouped(removed)} of ${seen}`;
+}
+
+function whatIsFiled(matched: number, manifest: string): string {
+  if (matched === 0) return `Nothing was to go: the manifest ${manifest} holds no entries.`;
+  return `They are in the manifest ${manifest}.`;
+}
+
+export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
+  return rows.map(({ kid, keyId, state, entries }) => ({ kid, keyId, state, entries }));
+}
+
+/** No kid can look like the second: one has neither spaces nor brackets. */
+export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): string {
+  return kid ?? `(unknown key ${keyId})`;
+}
+
+export function byKidSection(rows: readonly KeyCount[]): Section {
+  return {
+    title: 'By key',
+    columns: ['kid', 'state', 'entries'],
+    rows: rows.map((row) => [kidOrRow(row), row.state ?? 'unknown', grouped(row.entries)]),
+  };
+}

@@ -1,0 +1,69 @@
+import type { ConfigFile } from '../../../config/files.js';
+import type { ConfigVerdict, ShownSetting } from '../../../config/show.js';
+import { counted } from '../pluralize.js';
+import type { Json, View } from '../view.js';
+
+export function settingList(settings: readonly ShownSetting[]): View {
+  return {
+    shape: 'list',
+    columns: ['setting', { name: 'value', mayShorten: true }, { name: 'origin', mayShorten: true }],
+    empty: '',
+    items: settings.map(({ setting, value, text, origin, variable, flag, doc }) => ({
+      id: setting,
+      data: { setting, value: value as Json, origin, variable, flag, doc },
+      row: [
+        setting,
+        text === '' ? '-' : text,
+        origin === 'default' ? { text: origin, tone: 'faint' } : origin,
+      ],
+    })),
+  };
+}
+
+export function configFileList(files: readonly ConfigFile[]): View {
+  return {
+    shape: 'list',
+    columns: [{ name: 'file', mayShorten: true }, 'kind', 'read'],
+    empty: 'No file is read.',
+    items: files.map(({ path, kind, exists }) => ({
+      id: path,
+      data: { path, kind, exists },
+      row: [path, kind, exists ? { text: 'yes', tone: 'good' } : 'no: there is none'],
+    })),
+  };
+}
+
+export function configVerdict({ problems, warnings, files }: ConfigVerdict): View {
+  const isValid = problems.length === 0;
+  return {
+    shape: 'report',
+    id: isValid ? 'valid' : 'invalid',
+    data: {
+      valid: isValid,
+      problems: problems.map(({ code, message, hint }) => ({ code, message, hint: hint ?? null })),
+      warnings: [...warnings],
+      files: files.filter((file) => file.exists).map((file) => file.path),
+    },
+    sections: [
+      {
+        title: isValid
+          ? 'The configuration is valid.'
+          : `The configuration has ${counted(problems.length, 'problem')}.`,
+        lines: ['Checked: settings, readable files. Not checked: whether MySQL and Redis answer.'],
+        columns: ['what', 'problem'],
+        rows: [
+          ...problems.map(({ code, message, hint }) => [
+            { text: code, tone: 'bad' as const },
+            hint === undefined ? message : `${message} ${hint}`,
+          ]),
+          ...warnings.map((warning) => [{ text: 'warning', tone: 'warn' as const }, warning]),
+        ],
+      },
+      {
+        title: 'Read',
+        columns: ['file', 'kind'],
+        rows: files.filter((file) => file.exists).map((file) => [file.path, file.kind]),
+      },
+    ],
+  };
+}

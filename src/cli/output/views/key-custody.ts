@@ -1,0 +1,44 @@
+import type { RewrapReport } from '../../../domain/keys/rewrap.js';
+import type { SigningKey } from '../../../domain/model/signing-key.js';
+import { counted } from '../pluralize.js';
+import type { View } from '../view.js';
+
+export function rewrapReport(report: RewrapReport, dryRun: boolean): View {
+  const { masterKeyId, rewrapped, unchanged, failed, left } = report;
+  return {
+    shape: 'record',
+    data: {
+      masterKeyId,
+      rewrapped: dryRun ? [] : [...rewrapped],
+      unchanged: [...unchanged],
+      failed: failed.map(({ kid, code, message }) => ({ kid, code, message })),
+      left: [...left],
+      ...(dryRun ? { dryRun: true, wouldRewrap: [...rewrapped] } : {}),
+    },
+    id: dryRun ? [] : rewrapped,
+    fields: [
+      ['master key', masterKeyId],
+      [dryRun ? 'would move' : 'moved', kids(rewrapped)],
+      ['there already', kids(unchanged)],
+      ...(failed.length === 0
+        ? []
+        : [['not opened', { text: kids(failed.map(({ kid }) => kid)), tone: 'bad' }] as const]),
+      ...(left.length === 0 ? [] : [['left', { text: kids(left), tone: 'warn' }] as const]),
+    ],
+  };
+}
+
+export function purgeReport(keys: readonly SigningKey[], dryRun: boolean): View {
+  const purged = keys.map(({ kid }) => kid);
+  const done = dryRun ? 'Would remove' : 'Removed';
+  return {
+    shape: 'record',
+    data: dryRun ? { purged: [], dryRun: true, wouldPurge: purged } : { purged },
+    id: dryRun ? [] : purged,
+    fields: [[done, `${counted(keys.length, 'key')}${purged.length === 0 ? '' : `: ${purged.join(', ')}`}`]],
+  };
+}
+
+function kids(names: readonly string[]): string {
+  return names.length === 0 ? '-' : names.join(', ');
+}

@@ -1,0 +1,24 @@
+import type { SigningKey } from '../../../domain/model/signing-key.js';
+import { counted } from '../pluralize.js';
+import type { View } from '../view.js';
+import { keyList, keyRecord } from './keys.js';
+
+/** A set is a list, also where it holds a single key. */
+export function importedKeys(
+  keys: readonly SigningKey[],
+  { isSet, dryRun, now }: { isSet: boolean; dryRun: boolean; now: number },
+): View {
+  const [only] = keys;
+  return isSet || only === undefined ? keyList(keys, now, dryRun) : keyRecord(only, now, dryRun);
+}
+
+/** Where private halves went, and nothing of them. */
+export function privateExport(
+  { file, format, kids }: { file: string; format: string; kids: readonly string[] },
+  dryRun: boolean,
+): View {
+  const data = { file, format, kids: [...kids] };
+  if (!dryRun) return { shape: 'text', data, text: file };
+  const halves = counted(kids.length, 'private half', 'private halves');
+  return { shape: 'text', data: { ...data, dryRun: true }, text: `Would write ${halves} to ${file}.` };
+}

@@ -1,0 +1,55 @@
+import type { UsageReport } from '../../../domain/keys/usage.js';
+import { grouped } from '../number-format.js';
+import { relativeTime } from '../time.js';
+import type { View } from '../view.js';
+
+export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now: number): View {
+  return {
+    shape: 'report',
+    id: keys.map(({ kid, tokens }) => `${kid} ${tokens}`),
+    data: {
+      at,
+      complete,
+      ...(missed.length === 0 ? {} : { missed: [...missed] }),
+      keys: keys.map(({ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil }) => ({
+        kid,
+        state,
+        tokens,
+        subjects,
+        firstExp,
+        lastExp,
+        retirableAt,
+        verifyUntil,
+      })),
+    },
+    sections: [
+      {
+        title: complete ? 'Live tokens by key' : 'INCOMPLETE: live tokens by key',
+        lines: keys.some(({ verifyUntil }) => verifyUntil !== null) ? [TWO_ENDS] : [],
+        columns: [
+          'kid',
+          'state',
+          'tokens',
+          'subjects',
+          'first ends',
+          'last ends',
+          'retirable from',
+          'verifies until',
+        ],
+        rows: keys.map((key) => [
+          key.kid,
+          key.state,
+          grouped(key.tokens),
+          grouped(key.subjects),
+          relativeTime(key.firstExp, now),
+          relativeTime(key.lastExp, now),
+          relativeTime(key.retirableAt, now),
+          relativeTime(key.verifyUntil, now),
+        ]),
+      },
+    ],
+  };
+}
+
+const TWO_ENDS =
+  'By the tokens that live, `jwtctl keys retire` refuses none of them from RETIRABLE FROM on; by itself a key is retired at VERIFIES UNTIL, when none can live.';

@@ -1,0 +1,274 @@
+import { type Fleet, nameVerifiers, stoppedOnesCount, withoutKey } from '../../../domain/fleet/running-verifiers.js';
+import { type PublicJwk, publicJwk } from '../../../domain/jose/jwk-set.js';
+import type { RotationOutcome } from '../../../domain/keys/rotate.js';
+import { isTrusted, type KeyState, type SigningKey } from '../../../domain/model/signing-key.js';
+import { counted } from '../pluralize.js';
+import { relativeTime } from '../time.js';
+import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
+import { verifierData } from './fleet.js';
+
+const TONES: Record<KeyState, Tone> = {
+  pending: 'warn',
+  active: 'good',
+  retiring: 'faint',
+  retired: 'faint',
+  compromised: 'bad',
+};
+
+/** With `dryRun` the keys as they would be. */
+export function keyList(
+  keys: readonly SigningKey[],
+  now: number,
+  dryRun = false,
+  empty = 'There are no keys. Run `jwtctl keys generate`.',
+): Extract<View, { shape: 'list' }> & { items: ListItem[] } {
+  return {
+    shape: 'list',
+    items: keys.map((key) => keyItem(key, now, dryRun)),
+    columns: [
+      { name: 'kid', mayShorten: true },
+      'state',
+      { name: 'alg', isMinor: true },
+      { name: 'bits', isMinor: true },
+      { name: 'created', isMinor: true },
+      'active since',
+      'verifies until',
+      { name: 'master key', mayShorten: true, isMinor: true },
+    ],
+    empty,
+  };
+}
+
+/** The same, and how many of the verifiers that run know each key. */
+export function keyListWithFleet(
+  keys: readonly SigningKey[],
+  fleet: Fleet,
+  now: number,
+  empty?: string,
+): View {
+  const list = keyList(keys, now, false, empty);
+  const total = fleet.verifiers.length;
+  return {
+    ...list,
+    columns: [...list.columns, 'verifiers'],
+    items: list.items.map(({ data, id, row }, index) => {
+      const known = total - withoutKey(fleet, id).length;
+      const isTold = fleet.unasked === null && isTrusted(keys[index]?.state ?? 'retired');
+      return {
+        data: { ...data, verifiers: fleet.unasked === null ? known : null },
+        id,
+        row: [...row, isTold ? knowledgeCell(known, total) : '-'],
+      };
+    }),
+  };
+}
+
+function knowledgeCell(known: number, total: number): Cell {
+  const text = `${known} of ${total}`;
+  return known === total ? text : { text, tone: 'warn' };
+}
+
+/** With `dryRun` the key as it would be. */
+export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
+  return {
+    shape: 'record',
+    data: keyData(key, dryRun),
+    id: key.kid,
+    fields: [
+      ['kid', key.kid],
+      ['state', stateCell(key.state)],
+      ['alg', key.alg],
+      ['bits', String(key.bits)],
+      ['created', relativeTime(key.createdAt, now)],
+      ['active since', relativeTime(key.activatedAt, now)],
+      ['retiring since', relativeTime(key.retiringAt, now)],
+      ['verifies until', verifiesUntil(key, now)],
+      ['retired', relativeTime(key.retiredAt, now)],
+      ['compromised', relativeTime(key.compromisedAt, now)],
+      ['master key', key.masterKeyId ?? '-'],
+    ],
+  };
+}
+
+/** The same with the public half in its JSON. */
+export function keyRecordWithJwk(key: SigningKey, now: number): View {
+  const record = keyRecord(key, now) as Extract<View, { shape: 'record' }>;
+  return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
+}
+
+export function generationPlan(plan: {
+  kid: string | null;
+  alg: string;
+  bits: number;
+  count: number;
+  firstState: string;
+}): View {
+  const { kid, alg, bits, count, firstState } = plan;
+  const others = count > 1 ? `, the other ${count - 1} pending` : '';
+  return {
+    shape: 'text',
+    data: { dryRun: true, kid, alg, bits, count, firstState },
+    text: `Would make ${counted(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
+  };
+}
+
+export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: number): View {
+  const { rotated, reason, active, previous, pending, signsFrom, retired, stragglers } = outcome;
+  const data: JsonObject = {
+    rotated: rotated && !dryRun,
+    reason,
+    active,
+    previous,
+    pending,
+    signsFrom,
+    retired,
+    stragglers: stragglers.map(verifierData),
+  };
+  const made = dryRun ? '(would be made)' : '-';
+  return {
+    shape: 'record',
+    data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
+    id: active ?? [],
+    fields: [
+      [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
+      ['reason', `${reason}: ${explain(outcome, now)}`],
+      ['active', active ?? made],
+      ['previous', previous ?? '-'],
+      ['pending', pending ?? made],
+      ['pending signs', pendingSigns(outcome, now)],
+      ['retired', retired.length === 0 ? '-' : retired.join(', ')],
+      ...(stragglers.length === 0
+        ? []
+        : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
+    ],
+  };
+}
+
+/** Its lead may be over while verifiers do not have it yet. */
+function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
+  const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
+  return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
+}
+
+/**
+ * What one should know where verifiers that run do not have the key that signs now, or is to; a line each.
+ *
+ * @param waiting by what they count, where the key waits for them; null where it signs
+ */
+export function stragglerWarnings(
+  kid: string | null,
+  { stragglers, fleetUnasked }: Pick<RotationOutcome, 'stragglers' | 'fleetUnasked'>,
+  waiting: { clockToleranceSeconds: number } | null,
+): string[] {
+  if (fleetUnasked !== null) {
+    return [
+      `Whether the verifiers that run have loaded key ${kid} could not be asked, and keys.publishLead has to do: ${fleetUnasked}`,
+    ];
+  }
+  if (stragglers.length === 0) return [];
+  const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
+  return waiting !== null
+    ? [
+        `Key ${kid} waits for ${who}. ${stoppedOnesCount(waiting)} Run the same command again later, or with --force to go on without them.`,
+      ]
+    : [
+        `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
+      ];
+}
+
+/** Warns that something other than a verifier writes heartbeats to Redis. */
+export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcome): string[] {
+  if (count === 0) return [];
+  const what = count === 1 ? '1 invalid heartbeat in Redis was' : `${count} invalid heartbeats in Redis were`;
+  return [`${what} ignored. Find the client that writes to <redis.prefix>:fleet.`];
+}
+
+/** Said once, before a wait. */
+export function fleetAwaited({ pending, stragglers, fleetUnasked }: RotationOutcome): View {
+  const text =
+    fleetUnasked === null
+      ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
+      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnasked}`;
+  return { shape: 'text', text, data: text };
+}
+
+/** What one should know where a key signs that was not published for the lead. */
+export const UNANNOUNCED =
+  'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.';
+
+export function jwkSetText(set: { keys: PublicJwk[] }): View {
+  const data = { keys: set.keys.map(jwkData) };
+  return { shape: 'text', data, text: JSON.stringify(data, null, 2) };
+}
+
+export function publicKeyPem(key: SigningKey): View {
+  return { shape: 'text', data: { kid: key.kid, publicKey: key.publicKey }, text: key.publicKey };
+}
+
+function keyItem(key: SigningKey, now: number, dryRun: boolean): ListItem {
+  return {
+    data: keyData(key, dryRun),
+    id: key.kid,
+    row: [
+      key.kid,
+      stateCell(key.state),
+      key.alg,
+      String(key.bits),
+      relativeTime(key.createdAt, now),
+      relativeTime(key.activatedAt, now),
+      verifiesUntil(key, now),
+      key.masterKeyId ?? '-',
+    ],
+  };
+}
+
+export function keyData(key: SigningKey, dryRun = false): JsonObject {
+  const { kid, alg, bits, state, masterKeyId } = key;
+  const { createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt } = key;
+  return {
+    kid,
+    alg,
+    bits,
+    state,
+    masterKeyId,
+    createdAt,
+    activatedAt,
+    retiringAt,
+    verifyUntil,
+    retiredAt,
+    compromisedAt,
+    ...(dryRun ? { dryRun } : {}),
+  };
+}
+
+function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
+  return { kty, kid, use, alg, n, e };
+}
+
+/** What was reckoned when it stepped down says nothing of a key that verifies no more. */
+function verifiesUntil(key: SigningKey, now: number): string {
+  return isTrusted(key.state) ? relativeTime(key.verifyUntil, now) : '-';
+}
+
+function stateCell(state: KeyState): Cell {
+  return { text: state, tone: TONES[state] };
+}
+
+function explain({ reason, signsFrom, awaitsFleet, fleetUnasked }: RotationOutcome, now: number): string {
+  switch (reason) {
+    case 'due':
+      return 'the pending key signs from now on';
+    case 'forced':
+      return 'it was asked for, due or not';
+    case 'not_due':
+      return `the active key is not old enough; the pending one signs ${relativeTime(signsFrom, now)}`;
+    case 'published':
+      return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
+    case 'waiting':
+      if (awaitsFleet && fleetUnasked !== null) return 'which verifiers run could not be asked';
+      if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
+      return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
+    case 'lost_race':
+      return 'another run has just done it';
+  }
+}

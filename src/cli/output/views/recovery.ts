@@ -1,0 +1,97 @@
+import type { Losses } from '../../../domain/recovery/recover.js';
+import type { JsonObject, Section, View } from '../view.js';
+
+const SHOWN_EVENTS = 20;
+
+export interface RecoveryOutcome {
+  outcome: 'shown' | 'reapplied' | 'accepted';
+  /** Keys that were compromised again. */
+  compromised: string[];
+}
+
+/** Shows the changes that Redis has and the database lacks, and what was done about them. */
+export function recoveryReport(
+  losses: Losses,
+  { outcome, compromised }: RecoveryOutcome,
+  dryRun: boolean,
+): View {
+  const { isBehind, database, mark, events, keys, unverified } = losses;
+  return {
+    shape: 'report',
+    data: {
+      behind: isBehind,
+      ...(dryRun ? { dryRun } : {}),
+      outcome,
+      database: headsData(database),
+      mark: mark === null ? null : headsData(mark),
+      events: events.map(eventData),
+      keys: keys.map(({ kid, state, now }) => ({ kid, state, now })),
+      compromised,
+      unverified: {
+        mark: unverified.mark,
+        keys: unverified.keys,
+        events: unverified.events.map(eventData),
+        unreadable: unverified.unreadable,
+      },
+    },
+    id: isBehind ? 'behind' : 'current',
+    sections: [
+      {
+        title: isBehind
+          ? { text: 'The database lacks changes that Redis has recorded.', tone: 'bad' }
+          : { text: 'The database has all changes that Redis has recorded.', tone: 'good' },
+        lines: [
+          `Database: revision ${database.revision}, audit row ${database.audit.seq}.`,
+          mark === null
+            ? 'Redis has no mark that can be verified.'
+            : `Mark in Redis: revision ${mark.revision}, audit row ${mark.audit.seq}.`,
+        ],
+        columns: [],
+        rows: [],
+      },
+      eventSection('Missing events', events),
+      {
+        title: 'Keys whose state was lost',
+        columns: ['kid', 'was', 'is now'],
+        rows: keys.map(({ kid, state, now }) => [kid, state, now ?? 'missing']),
+      },
+      eventSection('Events that cannot be verified and will not be applied', unverified.events),
+    ],
+  };
+}
+
+export function nothingToRecover(): View {
+  return { shape: 'record', data: { behind: false }, id: 'current', fields: [['behind', 'no']] };
+}
+
+function headsData({ recoveredAt, revision, audit }: Losses['database']): JsonObject {
+  return { recoveredAt, revision, auditSeq: audit.seq };
+}
+
+function eventData({
+  type,
+  sub,
+  jti,
+  kid,
+  issuedBefore,
+  at,
+  expiresAt,
+  reason,
+}: Losses['events'][number]): JsonObject {
+  return {
+    ...{ type, sub: sub ?? null, jti: jti ?? null, kid: kid ?? null },
+    ...{ issuedBefore: issuedBefore ?? null, at, expiresAt, reason },
+  };
+}
+
+function eventSection(title: string, events: Losses['events']): Section {
+  const rest = events.length - SHOWN_EVENTS;
+  return {
+    title: `${title}: ${events.length}`,
+    ...(rest > 0 ? { lines: [`The first ${SHOWN_EVENTS} are shown. Use --json to see all.`] } : {}),
+    columns: ['type', 'sub', 'jti', 'kid', 'reason'],
+    rows: events
+      .slice(0, SHOWN_EVENTS)
+      .map(({ type, sub, jti, kid, reason }) => [type, sub ?? '-', jti ?? '-', kid ?? '-', reason ?? '-']),
+  };
+}

@@ -1,0 +1,40 @@
+import type { FoundEntry } from '../../../domain/registry/find-entry.js';
+import { isTrusted } from '../../../domain/model/signing-key.js';
+import { isoTime, relativeTime } from '../time.js';
+import type { Cell, View } from '../view.js';
+import { notedUserText } from './noted-user.js';
+
+export function registryEntry(found: FoundEntry, now: number): View {
+  const { sub, jti, kid, state, iat, exp, label, node, userStatus, notedUser } = found;
+  const user: Cell = userStatus === 'enabled' ? userStatus : { text: userStatus, tone: 'bad' };
+  const noted = notedUser === null ? '-' : notedUserText(notedUser, now);
+  return {
+    shape: 'record',
+    id: jti,
+    data: {
+      ...{ sub, jti, kid, state, iat, exp },
+      // Within the clock tolerance an entry outlives its token.
+      ttlSeconds: Math.max(0, exp - now),
+      ...{ label, node, userStatus },
+      notedUser:
+        notedUser === null
+          ? null
+          : { status: notedUser.status, version: notedUser.version, until: notedUser.until },
+    },
+    fields: [
+      ['sub', sub],
+      ['jti', jti],
+      ['kid', kid ?? { text: '(unknown)', tone: 'bad' }],
+      [
+        'key is',
+        state !== null && isTrusted(state) ? state : { text: state ?? 'not in the key store', tone: 'bad' },
+      ],
+      ['issued', `${relativeTime(iat, now)} (${isoTime(iat)})`],
+      ['expires', `${relativeTime(exp, now)} (${isoTime(exp)})`],
+      ['label', label ?? '-'],
+      ['node', node],
+      ['user is', user],
+      ['noted beside it', noted],
+    ],
+  };
+}

@@ -1,0 +1,102 @@
+import type { RegistryNode } from '../../../domain/ports/index.js';
+import { groupedOrDash, share, size } from '../number-format.js';
+import type { Cell, JsonObject, View } from '../view.js';
+
+const SAFE_POLICY = 'noeviction';
+
+export function registryNodes(nodes: readonly RegistryNode[]): View {
+  return {
+    shape: 'list',
+    columns: [
+      { name: 'node', mayShorten: true },
+      'role',
+      ...['slots', 'keys', 'memory', 'of max', 'lag'].map((name) => ({ name, align: 'right' as const })),
+      'policy',
+    ],
+    empty: 'There are no nodes.',
+    items: nodes.map((node) => ({ id: node.node, data: nodeData(node), row: nodeRow(node, nodes) })),
+  };
+}
+
+/** What may lose tokens although all answers. */
+export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
+  const evicting = nodes.filter(evicts).map(({ node }) => node);
+  return [
+    ...nodes
+      .filter((node) => lacksReplica(node, nodes))
+      .map(({ node }) => `The master ${node} has no replica that answers: what it holds is lost with it.`),
+    ...nodes.filter(isFilling).map(fillNote),
+    ...nodes
+      .filter(({ warnings }) => warnings.includes('tracking_table_full'))
+      .map(
+        ({ node }) =>
+          `${node} tracks as many keys as tracking-table-max-keys allows, so near caches lose verdicts. Raise the limit above the number of active users.`,
+      ),
+    ...(evicting.length === 0
+      ? []
+      : [
+          `${evicting.join(', ')} may drop live tokens when memory is full: set maxmemory-policy to ${SAFE_POLICY}.`,
+        ]),
+  ];
+}
+
+/** From this share of maxmemory on, a warning is due. */
+const FULL_SHARE = 0.95;
+
+function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
+  if (role !== 'master' || maxmemoryPolicy !== SAFE_POLICY) return false;
+  return (
+    usedMemoryBytes !== null && maxmemoryBytes !== null && usedMemoryBytes >= FULL_SHARE * maxmemoryBytes
+  );
+}
+
+function fillNote({ node, usedMemoryBytes, maxmemoryBytes, warnings }: RegistryNode): string {
+  const used = share(usedMemoryBytes ?? 0, maxmemoryBytes ?? 1);
+  return warnings.includes('memory_full')
+    ? `${node} has reached its maxmemory (${used}) and registers no new tokens. Raise maxmemory, or add masters.`
+    : `${node} uses ${used} of its maxmemory. At 100 %, it registers no new tokens. Raise maxmemory, or add masters.`;
+}
+
+function nodeRow(node: RegistryNode, nodes: readonly RegistryNode[]): Cell[] {
+  const { usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy, lagBytes } = node;
+  return [
+    // A replica stands below its master, unless that is somewhere else.
+    node.role === 'replica' ? `└ ${node.node}` : node.node,
+    roleCell(node, nodes),
+    groupedOrDash(node.slots),
+    groupedOrDash(node.keys),
+    size(usedMemoryBytes),
+    maxmemoryBytes === null || usedMemoryBytes === null ? '-' : fillCell(usedMemoryBytes, maxmemoryBytes),
+    size(lagBytes),
+    evicts(node) ? { text: maxmemoryPolicy ?? '', tone: 'bad' } : (maxmemoryPolicy ?? '-'),
+  ];
+}
+
+function roleCell(node: RegistryNode, nodes: readonly RegistryNode[]): Cell {
+  if (!node.reachable) return { text: `${node.role}, away`, tone: 'bad' };
+  return lacksReplica(node, nodes) ? { text: 'master, alone', tone: 'warn' } : node.role;
+}
+
+function fillCell(used: number, max: number): Cell {
+  const text = share(used, max);
+  const fill = used / max;
+  return fill < 0.8 ? text : { text, tone: fill < FULL_SHARE ? 'warn' : 'bad' };
+}
+
+function evicts({ maxmemoryPolicy }: RegistryNode): boolean {
+  return maxmemoryPolicy !== null && maxmemoryPolicy !== SAFE_POLICY;
+}
+
+/** In a cluster; who runs a single server has chosen that. */
+function lacksReplica({ node, role, slots }: RegistryNode, nodes: readonly RegistryNode[]): boolean {
+  const hasOne = nodes.some(({ master, reachable }) => master === node && reachable);
+  return role === 'master' && slots !== null && slots > 0 && !hasOne;
+}
+
+function nodeData(node: RegistryNode): JsonObject {
+  const { role, master, slots, keys, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy, lagBytes } = node;
+  return {
+    ...{ node: node.node, role, master, slots, keys, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy },
+    ...{ lagBytes, reachable: node.reachable, warnings: [...node.warnings] },
+  };
+}

@@ -1,0 +1,168 @@
+import type { AdoptedToken } from '../../../domain/tokens/register.js';
+import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
+import type { RegistryEntry } from '../../../domain/ports/index.js';
+import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
+import type { VerificationResult } from '../../../domain/tokens/verify.js';
+import { grouped } from '../number-format.js';
+import { isoTime, relativeTime } from '../time.js';
+import type { Cell, Json, JsonObject, StreamItem, View } from '../view.js';
+
+/** The one view that shows a whole token: it has just been made, for whoever asked for it. */
+export function issuedToken(issued: IssuedToken): View {
+  const { data, id } = issuedItem(issued);
+  return { shape: 'text', text: id, data };
+}
+
+/** The same of one of many. */
+export function issuedItem({ token, jti, kid, sub, aud, iat, exp }: IssuedToken): StreamItem {
+  return { data: { token, jti, kid, sub, aud, iat, exp }, id: token };
+}
+
+interface IssuancePlan {
+  kid: string;
+  payload: Record<string, unknown>;
+}
+
+export function issuancePlan(plan: IssuancePlan): View {
+  return {
+    shape: 'record',
+    ...plannedItem(plan),
+    fields: [['would sign with', plan.kid], ...claimFields(plan.payload)],
+  };
+}
+
+export function plannedItem({ kid, payload }: IssuancePlan): StreamItem {
+  return { data: { dryRun: true, kid, payload: payload as JsonObject }, id: kid };
+}
+
+/** With `dryRun` as it would be. */
+export function adoptedToken(adopted: AdoptedToken, now: number, dryRun: boolean): View {
+  const { jti, kid, sub, aud, iat, exp } = adopted;
+  return {
+    shape: 'record',
+    ...adoptedItem(adopted, dryRun),
+    fields: [
+      ['jti', jti],
+      ['kid', kid],
+      ['sub', sub],
+      ['aud', plainText(aud)],
+      ['issued', relativeTime(iat, now)],
+      ['expires', relativeTime(exp, now)],
+    ],
+  };
+}
+
+export function adoptedItem({ jti, kid, sub, aud, iat, exp }: AdoptedToken, dryRun: boolean): StreamItem {
+  return { data: { ...(dryRun ? { dryRun } : {}), jti, kid, sub, aud, iat, exp }, id: jti };
+}
+
+export function decodedToken(parts: {
+  header: Record<string, unknown>;
+  payload: Record<string, unknown>;
+  signature: string;
+}): View {
+  return {
+    shape: 'record',
+    data: {
+      header: parts.header as JsonObject,
+      payload: parts.payload as JsonObject,
+      signature: parts.signature,
+    },
+    id: String(parts.payload.jti ?? ''),
+    fields: [
+      ['', { text: 'not verified: read as it is, without checking anything', tone: 'warn' }],
+      ...Object.entries(parts.header).map(([name, value]) => [name, plainText(value)] as const),
+      ...claimFields(parts.payload),
+      ['signature', `${parts.signature.slice(0, 16)}… (not checked)`],
+    ],
+  };
+}
+
+export function verification(result: VerificationResult): View {
+  if (!result.active) {
+    const { error, reason } = result;
+    return {
+      shape: 'record',
+      data: { active: false, error: { code: error.code, message: error.message }, reason },
+      id: error.code,
+      fields: [
+        ['active', { text: 'no', tone: 'bad' }],
+        ['reason', reason],
+        ['code', error.code],
+        ['why', error.message],
+      ],
+    };
+  }
+  return {
+    shape: 'record',
+    data: { active: true, header: result.header as JsonObject, payload: result.payload as JsonObject },
+    id: result.payload.jti,
+    fields: [
+      ['active', { text: 'yes', tone: 'good' }],
+      ['kid', plainText(result.header.kid)],
+      ...claimFields(result.payload),
+    ],
+  };
+}
+
+export function tokenList(
+  entries: ReadonlyArray<RegistryEntry & { label: string | null; kid: string | null }>,
+  sub: string,
+  now: number,
+): View {
+  return {
+    shape: 'list',
+    items: entries.map(({ jti, kid, iat, exp, label }) => ({
+      data: { jti, kid, sub, iat, exp, label },
+      id: jti,
+      row: [jti, kid ?? '(unknown)', relativeTime(iat, now), relativeTime(exp, now), label ?? '-'],
+    })),
+    columns: [
+      { name: 'jti', mayShorten: true },
+      { name: 'kid', mayShorten: true },
+      'issued',
+      'expires',
+      { name: 'label', mayShorten: true },
+    ],
+    empty: 'There are no live tokens of this subject.',
+  };
+}
+
+export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract<View, { shape: 'record' }> {
+  const { revoked, alreadyGone, replicasConfirmed, complete, missed } = outcome;
+  return {
+    shape: 'record',
+    data: {
+      revoked: dryRun ? 0 : revoked,
+      alreadyGone,
+      replicasConfirmed,
+      complete,
+      ...(missed.length === 0 ? {} : { missed }),
+      ...(dryRun ? { dryRun: true, wouldRevoke: revoked } : {}),
+    },
+    id: String(dryRun ? 0 : revoked),
+    fields: [
+      [dryRun ? 'would revoke' : 'revoked', grouped(revoked)],
+      ['already gone', grouped(alreadyGone)],
+      // A dry run writes nothing that they could confirm.
+      ...(dryRun ? [] : [['replicas confirmed', String(replicasConfirmed)] as const]),
+      ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
+    ],
+  };
+}
+
+const TIMES = new Set(['exp', 'nbf', 'iat']);
+
+function claimFields(claims: Record<string, unknown>): Array<readonly [string, Cell]> {
+  return Object.entries(claims).map(([name, value]) => [
+    name,
+    TIMES.has(name) && Number.isSafeInteger(value)
+      ? `${value} (${isoTime(value as number)})`
+      : plainText(value),
+  ]);
+}
+
+/** A foreign token may hold anything. */
+function plainText(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value as Json);
+}

@@ -1,0 +1,91 @@
+import type { User } from '../../../domain/ports/index.js';
+import { relativeTime } from '../time.js';
+import type { Cell, JsonObject, ListItem, View } from '../view.js';
+
+export function userList(users: AsyncIterable<User>, now: number, empty: string): View {
+  return {
+    shape: 'list',
+    items: mapItems(users, now),
+    columns: [
+      { name: 'sub', mayShorten: true },
+      { name: 'name', mayShorten: true },
+      'status',
+      'created',
+      'updated',
+    ],
+    empty,
+  };
+}
+
+/** With `dryRun` the user as they would be. */
+export function userRecord(user: User, now: number, dryRun = false): Extract<View, { shape: 'record' }> {
+  return {
+    shape: 'record',
+    data: dryRun ? { ...userData(user), dryRun: true } : userData(user),
+    id: user.sub,
+    fields: [
+      ['sub', user.sub],
+      ['name', user.name ?? '-'],
+      ['status', statusCell(user)],
+      ['created', relativeTime(user.createdAt, now)],
+      ['updated', relativeTime(user.updatedAt, now)],
+    ],
+  };
+}
+
+/** Who they were, and that they are not any more. */
+export function removedUser(
+  user: User,
+  revoked: number,
+  now: number,
+  dryRun: boolean,
+): Extract<View, { shape: 'record' }> {
+  const { data, id, fields } = userRecord(user, now, dryRun);
+  return {
+    shape: 'record',
+    id,
+    data: { ...data, revoked },
+    fields: fields.map(([name, cell]) =>
+      name === 'status'
+        ? [name, { text: dryRun ? 'would be removed' : 'removed', tone: 'bad' }]
+        : [name, cell],
+    ),
+  };
+}
+
+export function userImport(
+  outcome: { added: number; existing: number; failed: number; lastLine: number; complete: boolean },
+  dryRun: boolean,
+): View {
+  const { added, existing, failed, lastLine, complete } = outcome;
+  return {
+    shape: 'record',
+    data: { added, existing, failed, lastLine, complete, ...(dryRun ? { dryRun: true } : {}) },
+    id: String(added),
+    fields: [
+      [dryRun ? 'would add' : 'added', String(added)],
+      ['existed', String(existing)],
+      ['failed', failed === 0 ? '0' : { text: String(failed), tone: 'bad' }],
+      ...(complete ? [] : [['ended after line', { text: String(lastLine), tone: 'warn' }] as const]),
+    ],
+  };
+}
+
+async function* mapItems(users: AsyncIterable<User>, now: number): AsyncGenerator<ListItem> {
+  for await (const user of users) {
+    const times = [relativeTime(user.createdAt, now), relativeTime(user.updatedAt, now)];
+    yield {
+      data: userData(user),
+      id: user.sub,
+      row: [user.sub, user.name ?? '-', statusCell(user), ...times],
+    };
+  }
+}
+
+function userData({ sub, name, status, createdAt, updatedAt }: User): JsonObject {
+  return { sub, name, status, createdAt, updatedAt };
+}
+
+function statusCell({ status }: User): Cell {
+  return { text: status, tone: status === 'enabled' ? 'good' : 'bad' };
+}

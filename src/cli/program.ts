@@ -1,0 +1,160 @@
+import { Command, Help, Option } from 'commander';
+import type { DefineGroup, Run } from './invocation.js';
+import { SETTINGS } from '../config/settings.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+
+/** A group of verbs, or a command that stands by itself. */
+interface Group {
+  name: string;
+  aliases: readonly string[];
+  summary: string;
+  /** Loads the group's file: only for the group that is called. */
+  load(): Promise<DefineGroup>;
+}
+
+const GROUPS: readonly Group[] = [
+  {
+    name: 'keys',
+    aliases: ['key'],
+    summary: 'signing keys: make, import, rotate, retire, compromise, export',
+    load: async () => (await import('./commands/keys/index.js')).defineKeys,
+  },
+  {
+    name: 'users',
+    aliases: ['user'],
+    summary: 'users: add, import, disable, enable, remove',
+    load: async () => (await import('./commands/users/index.js')).defineUsers,
+  },
+  {
+    name: 'token',
+    aliases: ['tokens'],
+    summary: 'tokens: issue, register, decode, verify, list, revoke',
+    load: async () => (await import('./commands/token/index.js')).defineToken,
+  },
+  {
+    name: 'cache',
+    aliases: [],
+    summary: 'the registry of live tokens: inspect, flush, nodes',
+    load: async () => (await import('./commands/cache/index.js')).defineCache,
+  },
+  {
+    name: 'db',
+    aliases: [],
+    summary: 'the database schema: migrate, status',
+    load: async () => (await import('./commands/db/index.js')).defineDb,
+  },
+  {
+    name: 'config',
+    aliases: [],
+    summary: 'the configuration: show, path, validate',
+    load: async () => (await import('./commands/config/index.js')).defineConfig,
+  },
+  {
+    name: 'serve',
+    aliases: [],
+    summary: 'answer proxies and services over HTTP: verify, introspect, JWK Set, metrics',
+    load: async () => (await import('./commands/serve.js')).defineServe,
+  },
+];
+
+const GLOBAL_OPTIONS: readonly Option[] = [
+  new Option('--config <file>', 'read this configuration file and no other'),
+  new Option('--profile <name>', 'use this profile of the configuration file'),
+  new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']),
+  new Option('--json', 'short for -o json'),
+  new Option('-q, --quiet', 'print ids alone, one a line'),
+  new Option('-y, --yes', 'take confirmations as given'),
+  new Option('-n, --dry-run', 'show what would happen, change nothing'),
+  new Option('--no-input', 'never ask anything'),
+  new Option('--no-color', 'no colours'),
+  new Option('--actor <name>', 'who is at it, for the audit log (default: user@host)'),
+  new Option('--timeout <duration>', 'for connecting and for each call of a store (default: 5s)'),
+  new Option('-v, --verbose', 'say more on stderr'),
+];
+
+/** Every setting that is neither secret nor command has a flag; `jwtctl config show` lists them, help does not. */
+const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
+  flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
+);
+
+/** The command line as commander knows it. Of the groups only the one that `argv` calls is loaded. */
+export async function buildProgram(argv: readonly string[], run: Run, write: WriteHelp): Promise<Command> {
+  const program = new Command('jwtctl')
+    .description('Operates JWT authentication: signing keys, users, tokens and the registry of live tokens.')
+    .exitOverride()
+    .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
+    .configureHelp({ optionDescription: describeOption, showGlobalOptions: true })
+    .helpOption('-h, --help', 'show help')
+    .option('--version', 'print the version')
+    .addHelpText(
+      'after',
+      '\nEvery setting has a variable, and most have a flag: see `jwtctl config show --json`.\n',
+    );
+  for (const option of [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]) program.addOption(option);
+
+  const called = calledGroup(argv);
+  for (const group of GROUPS) {
+    const command = program.command(group.name).aliases(group.aliases).description(group.summary);
+    if (group === called) (await group.load())(command, run);
+  }
+  refuseRepetition(program);
+  return program;
+}
+
+/** Commander does not say which options a command cannot do without. */
+function describeOption(option: Option): string {
+  const description = Help.prototype.optionDescription(option);
+  return option.mandatory ? `${description} (required)` : description;
+}
+
+/** Of a value that is given twice commander takes the last: who revokes `--sub a --sub b` would believe that a is cut off. */
+function refuseRepetition(command: Command): void {
+  for (const option of command.options) {
+    const takesOneValue = (option.required || option.optional) && !addsUp(option);
+    if (!takesOneValue) continue;
+    let isGiven = false;
+    command.on(`option:${option.name()}`, () => {
+      if (isGiven) throw givenTwice(option);
+      isGiven = true;
+    });
+  }
+  for (const subcommand of command.commands) refuseRepetition(subcommand);
+}
+
+/** Its parser takes what came before as well. */
+function addsUp({ parseArg }: Option): boolean {
+  return parseArg !== undefined && parseArg.length > 1;
+}
+
+function givenTwice(option: Option): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_FLAG_REPEATED',
+    `${option.long} is given twice, and it takes one value.`,
+    {
+      hint: 'Run the command once for each value.',
+    },
+  );
+}
+
+export interface WriteHelp {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+/** The first word that is neither a flag nor a flag's value; after `help` the one that follows. */
+function calledGroup(argv: readonly string[]): Group | undefined {
+  const withValue = new Set(
+    [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]
+      .filter((option) => option.required)
+      .flatMap((option) => [option.short, option.long]),
+  );
+  for (let index = 0; index < argv.length; index++) {
+    const word = argv[index] as string;
+    if (withValue.has(word)) index++;
+    else if (!word.startsWith('-') && word !== 'help') {
+      return GROUPS.find((group) => group.name === word || group.aliases.includes(word));
+    }
+  }
+  return undefined;
+}

@@ -1,7 +1,0 @@
-import type { Settings } from '../config/settings.js';
-import type { LifetimePolicy } from '../domain/rotation.js';
-
-/** What the settings say of how long a token can live. */
-export function lifetimePolicy({ token }: Settings): LifetimePolicy {
-  return { maxTtlSeconds: token.maxTtl, clockToleranceSeconds: token.clockTolerance };
-}

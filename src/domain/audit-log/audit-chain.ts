@@ -1,0 +1,89 @@
+import { createHash, createHmac } from 'node:crypto';
+import type { AuditHead, AuditRow, MacKey } from '../ports/index.js';
+
+/** The end of the chain before the first row. */
+export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
+
+/**
+ * Returns the hash of an audit row in hex: HMAC-SHA256, or SHA-256 without a key. It covers a JSON array of the previous
+ * row's hash, the row's number, the key's id, and the other fields in this order. In a JSON array, no two different rows have
+ * the same text.
+ */
+export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): string {
+  const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
+  const fields = [previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason];
+  const digest = key === null ? createHash('sha256') : createHmac('sha256', key.secret);
+  return digest.update(JSON.stringify(fields)).digest('hex');
+}
+
+/** A run of rows, both ends included. */
+export interface AuditFinding {
+  finding:
+    | 'changed'
+    | 'removed'
+    | 'inserted'
+    /** The keyring lacks the master key that the row names, so the row cannot be checked. */
+    | 'key_unknown'
+    /** The row's hash is a plain SHA-256, so any account that can write to the table may have written it. Not a fault in itself. */
+    | 'unauthenticated';
+  firstSeq: number;
+  lastSeq: number;
+}
+
+interface ChainToVerify {
+  /** In the order of `seq`. */
+  rows: AsyncIterable<AuditRow> | Iterable<AuditRow>;
+  /** The row before the first of these rows. Default: the beginning of the log. */
+  start?: AuditHead;
+  /** The expected end of the rows. Only a head that was saved elsewhere reveals that rows were cut off at the end. */
+  head: AuditHead;
+  /** Returns the HMAC key derived from the master key with this id; null if the keyring lacks it. */
+  findKey(id: string): Promise<MacKey | null>;
+}
+
+type RowState = 'authentic' | 'unauthenticated' | 'changed' | 'key_unknown';
+
+/** Checks the rows against their hashes, each other, and the head, and reports every row that fails. */
+export async function verifyAuditChain({
+  rows,
+  start = GENESIS,
+  head,
+  findKey,
+}: ChainToVerify): Promise<AuditFinding[]> {
+  const findings: AuditFinding[] = [];
+  const found = (finding: AuditFinding['finding'], firstSeq: number, lastSeq = firstSeq) => {
+    const last = findings.findLast((other) => other.finding === finding);
+    if (last !== undefined && firstSeq <= last.lastSeq + 1) last.lastSeq = Math.max(last.lastSeq, lastSeq);
+    else findings.push({ finding, firstSeq, lastSeq });
+  };
+  let previous: AuditHead & { state: RowState } = { ...start, state: 'authentic' };
+
+  for await (const row of rows) {
+    const { seq, hash } = row;
+    if (seq <= previous.seq || seq > head.seq) {
+      found('inserted', seq);
+      continue;
+    }
+    let state = await stateOf(row, findKey);
+    if (seq > previous.seq + 1) found('removed', previous.seq + 1, seq - 1);
+    else if (row.previousHash !== previous.hash && state !== 'changed') {
+      // One of the two rows was replaced. Trust the one whose hash requires the key; if both or neither do, trust the later one.
+      const isBelieved = state === 'authentic' || previous.state !== 'authentic';
+      if (isBelieved && previous.seq > start.seq) found('changed', previous.seq);
+      else state = 'changed';
+    }
+    if (state !== 'authentic') found(state, seq);
+    previous = { seq, hash, state };
+  }
+
+  if (previous.seq < head.seq) found('removed', previous.seq + 1, head.seq);
+  else if (previous.hash !== head.hash) found('changed', head.seq);
+  return findings.sort((a, b) => a.firstSeq - b.firstSeq);
+}
+
+async function stateOf(row: AuditRow, findKey: ChainToVerify['findKey']): Promise<RowState> {
+  const key = row.macKeyId === null ? null : await findKey(row.macKeyId);
+  if (key === null && row.macKeyId !== null) return 'key_unknown';
+  if (auditHash(row, key) !== row.hash) return 'changed';
+  return key === null ? 'unauthenticated' : 'authentic';
+}

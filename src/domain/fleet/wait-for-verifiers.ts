@@ -1,0 +1,56 @@
+import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
+import type { LogProgress, VerifierAnnouncement } from '../ports/index.js';
+
+export interface FleetReport {
+  /** How many run. */
+  verifiers: number;
+  /** How many of them have read the event. */
+  passed: number;
+  stragglers: VerifierAnnouncement[];
+}
+
+/** What came of a wait, or why nothing could be seen of the fleet. */
+export type FleetPassage = FleetReport | { unasked: string };
+
+/**
+ * Waits until every verifier that runs has read this event of the security log, or `timeoutSeconds` are over.
+ *
+ * Ids become visible in the order of commits, so a position alone proves nothing: each verifier tells which ids it lacks
+ * below its own. One that is gone has nothing to read any more; one that has just begun announces itself before it reads
+ * the log, so whoever does not see it here can rely on its reading the event. And a registry that has just lost what they
+ * told may have some of them only: see {@link FleetWatch}.
+ *
+ * @param eventId null where the event has expired already: nobody has to read it
+ * @param options.signal once it is aborted there is no further wait
+ * @returns what the last look saw, or why there was nothing to see
+ */
+export async function awaitPassage(
+  { openRegistry, clock }: FleetPorts,
+  eventId: number | null,
+  options: { timeoutSeconds: number; signal: AbortSignal; onLook?: (report: FleetReport) => void },
+): Promise<FleetPassage> {
+  const watch = new FleetWatch({ openRegistry, clock });
+  const giveUpAt = clock.now() + options.timeoutSeconds;
+  for (;;) {
+    const { verifiers, unasked, isWhole } = await watch.look();
+    const stragglers = verifiers.filter(({ log }) => eventId !== null && !hasRead(log, eventId));
+    const count = verifiers.length;
+    const report = { verifiers: count, passed: count - stragglers.length, stragglers };
+    if (unasked === null) {
+      options.onLook?.(report);
+      if (stragglers.length === 0 && (isWhole || eventId === null)) return report;
+    }
+    // Of whole seconds the first may be almost over.
+    if (clock.now() > giveUpAt || options.signal.aborted) {
+      if (unasked !== null) return { unasked };
+      return stragglers.length > 0 ? report : { unasked: MAYBE_PARTIAL };
+    }
+    await clock.pause(LOOK_EVERY_MS, options.signal).catch((error) => {
+      if (!options.signal.aborted) throw error;
+    });
+  }
+}
+
+export function hasRead({ position, missing }: LogProgress, id: number): boolean {
+  return id <= position && !missing.some(([from, to]) => from <= id && id <= to);
+}

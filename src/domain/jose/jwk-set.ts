@@ -1,0 +1,23 @@
+import { createPublicKey } from 'node:crypto';
+import { isTrusted, type SigningKey } from '../model/signing-key.js';
+
+/** The public half of one of our keys (RFC 7517 §4, RFC 7518 §6.3.1). */
+export interface PublicJwk {
+  kty: 'RSA';
+  kid: string;
+  use: 'sig';
+  alg: string;
+  n: string;
+  e: string;
+}
+
+/** What verifiers fetch: every key under which a token can be valid, the one that signs next among them. */
+export function jwkSet(keys: readonly SigningKey[]): { keys: PublicJwk[] } {
+  return { keys: keys.filter((key) => isTrusted(key.state)).map(publicJwk) };
+}
+
+/** Built member by member, so that nothing else of a key can get into it. */
+export function publicJwk(key: Pick<SigningKey, 'kid' | 'alg' | 'publicKey'>): PublicJwk {
+  const { n, e } = createPublicKey(key.publicKey).export({ format: 'jwk' });
+  return { kty: 'RSA', kid: key.kid, use: 'sig', alg: key.alg, n: n ?? '', e: e ?? '' };
+}

@@ -1,0 +1,125 @@
+import type { JsonWebKey, KeyObject } from 'node:crypto';
+import { JwtctlError } from '../shared/errors.js';
+import { type PublicJwk, publicJwk } from '../jose/jwk-set.js';
+import { requireKey } from './find-key.js';
+import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
+import { privateHalf } from '../tokens/active-signer.js';
+import { isTrusted, type KeyState, type SigningKey } from '../model/signing-key.js';
+
+export interface KeyExportPorts {
+  database: Database;
+  sealer: Sealer;
+  clock: Clock;
+  actor: string;
+}
+
+export type PrivateExportFormat = 'pem' | 'jwks';
+
+/** A JWK Set has no order of its own (RFC 7517 §5); where it is imported, the first key is the one that comes to sign. */
+const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
+
+/**
+ * The keys whose private half can be exported: the one that is named, or all.
+ *
+ * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found); (state) `ERR_PRIVATE_KEY_MISSING` for a key that has ended,
+ * `ERR_NO_KEYS`
+ */
+export async function findExportable(
+  database: Pick<Database, 'keys'>,
+  kid: string | undefined,
+): Promise<[SigningKey, ...SigningKey[]]> {
+  if (kid !== undefined) {
+    const key = await requireKey(database, kid);
+    if (!isTrusted(key.state)) throw withoutPrivateHalf(key.kid);
+    return [key];
+  }
+  const { keys } = await database.keys.snapshot();
+  const [first, ...others] = STATES.flatMap((state) => keys.filter((key) => key.state === state));
+  if (first !== undefined) return [first, ...others];
+  throw new JwtctlError('state', 'ERR_NO_KEYS', 'There is no key with a private half.', {
+    hint: 'Run `jwtctl keys list`.',
+  });
+}
+
+/**
+ * Writes private halves into a new file: one as a PKCS#8 PEM, or all as a JWK Set.
+ *
+ * The audit log tells of it before the first secret byte reaches the disk: what may have got out is known, even if
+ * jwtctl or the host ends in between. Where anything fails there is no file.
+ *
+ * @throws JwtctlError `ERR_PRIVATE_KEY_MISSING` (state) for a key that ended meanwhile, and what the sealer, the stores
+ * and `file` throw
+ */
+export async function exportPrivateKeys(
+  ports: KeyExportPorts,
+  input: {
+    keys: readonly SigningKey[];
+    format: PrivateExportFormat;
+    file: PrivateFile;
+    signal?: AbortSignal;
+  },
+): Promise<void> {
+  const { keys, format, file, signal } = input;
+  const opened: OpenedKey[] = [];
+  for (const key of keys) opened.push({ key, privateKey: await openKey(ports, key) });
+  const text = format === 'pem' ? pemOf(opened) : jwkSetOf(opened);
+
+  signal?.throwIfAborted();
+  await file.create();
+  try {
+    await audit(ports, keys, `to ${file.path}`);
+    await file.append(text);
+    await file.close();
+  } catch (error) {
+    await file.discard();
+    throw error;
+  }
+}
+
+interface OpenedKey {
+  key: SigningKey;
+  privateKey: KeyObject;
+}
+
+async function openKey({ database, sealer }: KeyExportPorts, key: SigningKey): Promise<KeyObject> {
+  const sealed = await database.keys.findSealed(key.kid);
+  if (sealed === null) throw withoutPrivateHalf(key.kid);
+  return privateHalf(key, await sealer.open(key.kid, sealed));
+}
+
+async function audit(
+  { database, clock, actor }: KeyExportPorts,
+  keys: readonly SigningKey[],
+  reason: string,
+): Promise<void> {
+  await database.transaction(async ({ auditLog }) => {
+    const at = clock.now();
+    for (const { kid } of keys) {
+      const entry = { at, actor, action: 'keys.export', target: kid, outcome: 'private' };
+      await auditLog.append({ ...entry, reason });
+    }
+  });
+}
+
+function pemOf(opened: readonly OpenedKey[]): string {
+  return opened
+    .map(({ privateKey }) => privateKey.export({ type: 'pkcs8', format: 'pem' }).toString())
+    .join('');
+}
+
+function jwkSetOf(opened: readonly OpenedKey[]): string {
+  const keys = opened.map(({ key, privateKey }) => privateJwk(publicJwk(key), privateKey));
+  return `${JSON.stringify({ keys }, null, 2)}\n`;
+}
+
+/** RFC 7518 §6.3.2. */
+function privateJwk(jwk: PublicJwk, privateKey: KeyObject): JsonWebKey {
+  const { d, p, q, dp, dq, qi } = privateKey.export({ format: 'jwk' }) as Required<JsonWebKey>;
+  return { ...jwk, d, p, q, dp, dq, qi };
+}
+
+function withoutPrivateHalf(kid: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private half any more.`, {
+    hint: 'A key that is retired or compromised has lost it; `jwtctl keys list` shows those that have one.',
+  });
+}

@@ -1,0 +1,133 @@
+import { JwtctlError } from '../shared/errors.js';
+import { keyId } from '../model/key-id.js';
+import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from '../ports/index.js';
+import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+
+export interface KeyGenerationPorts {
+  database: Database;
+  sealer: Sealer;
+  generator: KeyPairGenerator;
+  clock: Clock;
+  actor: string;
+}
+
+export interface KeyGenerationInput {
+  /** Default: the RFC 7638 SHA-256 thumbprint. */
+  kid?: string;
+  alg: SigningAlgorithm;
+  bits: number;
+  count: number;
+  /** The longest lifetime that tokens are given, in seconds. */
+  maxTtlSeconds: number;
+  /** Once it is aborted no further key is begun. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Makes key pairs and adds them: `active` where no key is active yet, else `pending`.
+ *
+ * @throws JwtctlError `ERR_KID_EXISTS` (state)
+ */
+export async function generateKeys(
+  ports: KeyGenerationPorts,
+  input: KeyGenerationInput,
+): Promise<SigningKey[]> {
+  const keys: SigningKey[] = [];
+  while (keys.length < input.count && !input.signal?.aborted) {
+    const key = await add(ports, await makeSealedKey(ports, input), input.maxTtlSeconds);
+    if (key !== null) keys.push(key);
+  }
+  return keys;
+}
+
+/** What {@link generateKeys} would do. */
+export async function planGeneration(
+  database: Database,
+  input: KeyGenerationInput,
+): Promise<{
+  kid: string | null;
+  alg: SigningAlgorithm;
+  bits: number;
+  count: number;
+  firstState: 'active' | 'pending';
+}> {
+  if (input.kid !== undefined && (await database.keys.find(input.kid)) !== null) throw kidExists(input.kid);
+  const { keys } = await database.keys.snapshot();
+  const firstState = keys.some((key) => key.state === 'active') ? 'pending' : 'active';
+  return { kid: input.kid ?? null, alg: input.alg, bits: input.bits, count: input.count, firstState };
+}
+
+/**
+ * Generates and seals a key pair before the transaction, because RSA generation would hold row locks for too long.
+ *
+ * @param known keys whose ids are in use
+ */
+export async function makeSealedKey(
+  ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
+  input: { kid?: string; alg: SigningAlgorithm; bits: number },
+  known: ReadonlyArray<Pick<SigningKey, 'id'>> = [],
+): Promise<SealedKey> {
+  for (;;) {
+    const pair = await ports.generator.generate(input.bits);
+    const kid = input.kid ?? pair.thumbprint;
+    // A thumbprint that begins with - or _ would read as a flag on a command line.
+    if (/^[-_]/.test(kid)) continue;
+    const id = keyId(pair.publicKey);
+    if (known.some((key) => key.id === id)) continue;
+    const { sealed, masterKeyId } = await ports.sealer.seal(kid, pair.pkcs8);
+    return {
+      id,
+      kid,
+      alg: input.alg,
+      bits: input.bits,
+      publicKey: pair.publicKey,
+      sealedPrivateKey: sealed,
+      masterKeyId,
+    };
+  }
+}
+
+export type SealedKey = Pick<
+  NewSigningKey,
+  'id' | 'kid' | 'alg' | 'bits' | 'publicKey' | 'sealedPrivateKey' | 'masterKeyId'
+>;
+
+export function asPending(key: SealedKey, now: number): NewSigningKey {
+  return { ...key, state: 'pending', maxTtlSeconds: null, createdAt: now, activatedAt: null };
+}
+
+export function asActive(key: SealedKey, maxTtlSeconds: number, now: number): NewSigningKey {
+  return { ...key, state: 'active', maxTtlSeconds, createdAt: now, activatedAt: now };
+}
+
+/** Returns null and adds nothing if another key has the same id. */
+async function add(
+  ports: KeyGenerationPorts,
+  key: SealedKey,
+  maxTtlSeconds: number,
+): Promise<SigningKey | null> {
+  const { database, clock, actor } = ports;
+  return database.transaction(async ({ keys, auditLog }) => {
+    const now = clock.now();
+    let outcome = await keys.insert(asActive(key, maxTtlSeconds, now));
+    if (outcome === 'active_exists') outcome = await keys.insert(asPending(key, now));
+    if (outcome === 'id_exists') return null;
+    if (outcome !== 'inserted') throw kidExists(key.kid);
+    const added = (await keys.find(key.kid)) as SigningKey;
+    await auditLog.append({
+      at: now,
+      actor,
+      action: 'keys.generate',
+      target: key.kid,
+      outcome: added.state,
+      reason: null,
+    });
+    return added;
+  });
+}
+
+function kidExists(kid: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_KID_EXISTS', `There is a key ${kid} already.`, {
+    hint: 'Run `jwtctl keys list`; leave --kid out to have the thumbprint as kid.',
+  });
+}

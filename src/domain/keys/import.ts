@@ -1,0 +1,260 @@
+import { JwtctlError } from '../shared/errors.js';
+import { publicJwk } from '../jose/jwk-set.js';
+import { changeKeys } from './apply-change.js';
+import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
+import { keyId } from '../model/key-id.js';
+import { isKid } from '../model/kid.js';
+import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
+import { type FiledKey, keyRefused } from './private-key.js';
+import { excerpt } from '../shared/text.js';
+import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+
+const ATTEMPTS = 20;
+
+export type KeyImportPorts = Pick<KeyGenerationPorts, 'database' | 'sealer' | 'clock' | 'actor'>;
+
+export interface KeyImportInput {
+  /** Of all of them or of none. */
+  keys: readonly NamedKey[];
+  /** The longest lifetime that tokens are given, in seconds. */
+  maxTtlSeconds: number;
+  dryRun: boolean;
+}
+
+/** A key as it is to stand in the key store. */
+export interface NamedKey extends FiledKey {
+  kid: string;
+  alg: SigningAlgorithm;
+  /** Whether somebody asked for this `alg`: the file, or who imports it. */
+  isAlgGiven: boolean;
+}
+
+export interface KeyImportOutcome {
+  /** In the order of the file. */
+  keys: SigningKey[];
+  /** The kids of those that were there before, with the same material: nothing was done about them. */
+  alreadyThere: string[];
+  /** The kid that signs from now on, because no key was active; null for none. */
+  activated: string | null;
+}
+
+/**
+ * Gives each key of a file its `kid` and its `alg`.
+ *
+ * @param given what was asked for beside the file; a kid only for a single key
+ * @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`; `ERR_JWK_SET_DUPLICATE` where two keys have one
+ * kid or one modulus
+ */
+export function nameKeys(
+  keys: readonly FiledKey[],
+  given: { kid?: string; alg?: SigningAlgorithm; defaultAlg: SigningAlgorithm },
+): NamedKey[] {
+  const named = keys.map((key): NamedKey => {
+    if (given.alg !== undefined && key.alg !== null && key.alg !== given.alg) {
+      throw keyRefused(
+        'ERR_KEY_ALG_MISMATCH',
+        `${key.what} is for ${key.alg}, and --alg says ${given.alg}.`,
+        'A key has one alg (RFC 7517 §4.4): leave --alg out.',
+      );
+    }
+    const alg = given.alg ?? key.alg;
+    return {
+      ...key,
+      kid: given.kid ?? usableKid(key),
+      alg: alg ?? given.defaultAlg,
+      isAlgGiven: alg !== null,
+    };
+  });
+  assertDistinct(named);
+  return named;
+}
+
+/**
+ * Adds pairs that were made elsewhere: `active` where no key is active yet, else `pending`. A key that is there with the
+ * same `kid` and the same material, and is neither retired nor compromised, stays as it is.
+ *
+ * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` where
+ * it is there under another kid: with two names for one key, ending one would leave the other; `ERR_KEY_ID_EXISTS` where
+ * another key has its id. `ERR_DATABASE_CONFLICT` (unavailable)
+ */
+export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
+  const sealed = new Map<string, SealedKey>();
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const snapshot = await ports.database.keys.snapshot();
+    const plan = planImport(snapshot.keys, input.keys);
+    if (input.dryRun) return outcomeOf(plan, foreseen(plan, input.maxTtlSeconds, ports.clock.now()));
+    // Before the transaction: the command that prints the master key may take its time, or fail.
+    for (const { key, found } of plan) {
+      if (found === null && !sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
+    }
+    const rows = await commit(ports, snapshot, plan, sealed, input.maxTtlSeconds);
+    if (rows !== null) return outcomeOf(plan, rows);
+  }
+  throw new JwtctlError(
+    'unavailable',
+    'ERR_DATABASE_CONFLICT',
+    'The key store kept changing while keys were to be imported.',
+    { hint: 'Run the command again.' },
+  );
+}
+
+interface Placement {
+  key: NamedKey;
+  /** The row that is there already. */
+  found: SigningKey | null;
+  /** What the key comes to where there is none. */
+  state: 'pending' | 'active';
+}
+
+function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Placement[] {
+  const byKid = new Map(known.map((key) => [key.kid, key]));
+  const byModulus = new Map(known.map((key) => [publicJwk(key).n, key]));
+  const ids = new Map(known.map((key) => [key.id, key.kid]));
+  let isActiveWanted = known.every(({ state }) => state !== 'active');
+  return keys.map((key) => {
+    const found = byKid.get(key.kid) ?? null;
+    const twin = byModulus.get(publicJwk(key).n);
+    if (found !== null) assertSame(found, key);
+    else if (twin !== undefined) throw underAnotherKid(twin, key);
+    else assertIdFree(ids, key);
+    const state = found === null && isActiveWanted ? 'active' : 'pending';
+    if (state === 'active') isActiveWanted = false;
+    return { key, found, state };
+  });
+}
+
+/** @returns the rows of all keys; null, and nothing written, where the key store has changed since the snapshot */
+async function commit(
+  ports: KeyImportPorts,
+  { revision }: KeySnapshot,
+  plan: readonly Placement[],
+  sealed: ReadonlyMap<string, SealedKey>,
+  maxTtlSeconds: number,
+): Promise<SigningKey[] | null> {
+  const present = plan.flatMap(({ found }) => found ?? []);
+  if (present.length === plan.length) return present;
+  return ports.database.transaction(async (stores) => {
+    const now = ports.clock.now();
+    const added = plan
+      .filter(({ found }) => found === null)
+      .map(({ key, state }) => asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now));
+    const row = { at: now, actor: ports.actor, action: 'keys.import', reason: null };
+    if (!(await changeKeys(stores, { revision, transitions: [], added }, row))) return null;
+    const rows: SigningKey[] = [];
+    for (const { key } of plan) rows.push((await stores.keys.find(key.kid)) as SigningKey);
+    return rows;
+  });
+}
+
+/** The rows as they would be. Nothing is sealed, so there is no master key to name. */
+function foreseen(plan: readonly Placement[], maxTtlSeconds: number, now: number): SigningKey[] {
+  const lacking = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
+  return plan.map(({ key, found, state }) => {
+    if (found !== null) return found;
+    const { kid, alg, bits, publicKey } = key;
+    const id = keyId(publicKey);
+    const sealed = { id, kid, alg, bits, publicKey, sealedPrivateKey: '', masterKeyId: '' };
+    return { ...asNew(sealed, state, maxTtlSeconds, now), ...lacking, masterKeyId: null };
+  });
+}
+
+function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOutcome {
+  const alreadyThere = plan.flatMap(({ found }) => found?.kid ?? []);
+  const activated = plan.find(({ state }) => state === 'active')?.key.kid ?? null;
+  return { keys, alreadyThere, activated };
+}
+
+async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {
+  const { kid, alg, bits, publicKey, pkcs8 } = key;
+  const { sealed, masterKeyId } = await sealer.seal(kid, pkcs8);
+  const id = keyId(publicKey);
+  return { id, kid, alg, bits, publicKey, sealedPrivateKey: sealed, masterKeyId };
+}
+
+function asNew(
+  key: SealedKey,
+  state: 'pending' | 'active',
+  maxTtlSeconds: number,
+  now: number,
+): NewSigningKey {
+  return state === 'active' ? asActive(key, maxTtlSeconds, now) : asPending(key, now);
+}
+
+/** A key that has ended does not come back: whoever was told so goes by it. */
+function assertSame(found: SigningKey, key: NamedKey): void {
+  const [there, here] = [publicJwk(found), publicJwk(key)];
+  if (there.n !== here.n || there.e !== here.e) {
+    throw refusedByState(
+      'ERR_KID_EXISTS',
+      `There is a key ${key.kid} already, with other material. ${key.what} was not imported.`,
+      'Import it under another name with --kid.',
+    );
+  }
+  if (found.state === 'retired' || found.state === 'compromised') {
+    throw refusedByState(
+      found.state === 'retired' ? 'ERR_KEY_RETIRED' : 'ERR_KEY_COMPROMISED',
+      `Key ${key.kid} is ${found.state}, and does not come back.`,
+      'Run `jwtctl keys generate` for a new one.',
+    );
+  }
+  if (key.isAlgGiven && found.alg !== key.alg) {
+    throw refusedByState(
+      'ERR_KID_EXISTS',
+      `There is a key ${key.kid} already, which is for ${found.alg} and not for ${key.alg}.`,
+      'A key has one alg. Run `jwtctl keys generate --alg` for another one.',
+    );
+  }
+}
+
+/** Of two names for one key, ending one would leave the other. */
+function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
+  return refusedByState(
+    'ERR_KEY_MATERIAL_EXISTS',
+    `${key.what} is there already: it is key ${twin.kid}, which is ${twin.state}.`,
+    `Run \`jwtctl keys show ${twin.kid}\`.`,
+  );
+}
+
+/** Registry entries could not tell the two keys apart. Among a hundred keys, the chance of such a collision is about 1 in 200,000. */
+function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
+  const id = keyId(key.publicKey);
+  const other = ids.get(id);
+  ids.set(id, key.kid);
+  if (other === undefined) return;
+  throw refusedByState(
+    'ERR_KEY_ID_EXISTS',
+    `${key.what} was not imported: its thumbprint begins with the same bits as that of key ${other}.`,
+    `Use another key, or run \`jwtctl keys purge\` once key ${other} is retired.`,
+  );
+}
+
+function usableKid({ kid, thumbprint, what }: FiledKey): string {
+  const chosen = kid ?? thumbprint;
+  if (isKid(chosen)) return chosen;
+  throw keyRefused(
+    'ERR_KID_INVALID',
+    kid === null
+      ? `${what} has no kid, and its thumbprint ${thumbprint} cannot be one.`
+      : `The kid '${excerpt(kid)}' of a key cannot be a kid here. ${what} was not imported.`,
+    'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit: give a single key one with --kid.',
+  );
+}
+
+function assertDistinct(keys: readonly NamedKey[]): void {
+  const seen = new Set<string>();
+  for (const key of keys) {
+    const { n } = publicJwk(key);
+    if (seen.has(`kid ${key.kid}`) || seen.has(`n ${n}`)) {
+      throw keyRefused(
+        'ERR_JWK_SET_DUPLICATE',
+        `${key.what} has the kid or the modulus of a key before it.`,
+        'Leave one of the two out.',
+      );
+    }
+    seen.add(`kid ${key.kid}`).add(`n ${n}`);
+  }
+}
+
+function refusedByState(code: string, message: string, hint: string): JwtctlError {
+  return new JwtctlError('state', code, message, { hint });
+}

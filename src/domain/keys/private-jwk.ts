@@ -1,0 +1,118 @@
+import type { JwtctlError } from '../shared/errors.js';
+import { parseJsonObject } from '../jose/jws.js';
+import {
+  checkPrivateKey,
+  type FiledKey,
+  keyRefused,
+  notRsa,
+  PRIVATE_MEMBERS,
+  RSA_MEMBERS,
+  type RsaMembers,
+  withMorePrimes,
+} from './private-key.js';
+import { excerpt, printable } from '../shared/text.js';
+import { isSigningAlgorithm, SIGNING_ALGORITHMS } from '../model/signing-key.js';
+
+/**
+ * Reads a private JWK, or every key of a JWK Set (RFC 7517 §4, §5; RFC 7518 §6.3).
+ *
+ * @throws JwtctlError (usage) `ERR_JWK_INVALID`, `ERR_JWK_INCOMPLETE`, `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`,
+ * `ERR_KEY_NOT_FOR_SIGNING`, and what {@link checkPrivateKey} throws; of a set for the first key that is refused
+ */
+export async function readPrivateJwks(
+  text: string,
+  file: string,
+  signal?: AbortSignal,
+): Promise<{ isSet: boolean; keys: FiledKey[] }> {
+  const name = printable(file);
+  const document = parseJsonObject(Buffer.from(text));
+  if (document === null) {
+    const hint = text.includes('-----BEGIN ') ? 'A PEM file is imported with --pem.' : undefined;
+    throw keyRefused('ERR_JWK_INVALID', `There is no JSON object in ${name}.`, hint);
+  }
+  if (!Object.hasOwn(document, 'keys')) {
+    return { isSet: false, keys: [await readJwk(document, `The key in ${name}`)] };
+  }
+  if (!Array.isArray(document.keys) || document.keys.length === 0) {
+    throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${name} holds no keys.`);
+  }
+  const keys: FiledKey[] = [];
+  for (const [index, jwk] of document.keys.entries()) {
+    signal?.throwIfAborted();
+    keys.push(await readJwk(jwk, `Key ${index + 1} of the set${kidOf(jwk)} in ${name}`));
+  }
+  return { isSet: true, keys };
+}
+
+async function readJwk(jwk: unknown, what: string): Promise<FiledKey> {
+  if (!isObject(jwk)) throw keyRefused('ERR_JWK_INVALID', `${what} is not a JSON object.`);
+  if (typeof jwk.kty !== 'string') throw illTyped(what, 'kty', 'a string');
+  if (jwk.kty !== 'RSA') throw notRsa(what, excerpt(jwk.kty));
+  assertForSigning(jwk, what);
+  if (jwk.alg !== undefined && !isSigningAlgorithm(jwk.alg)) {
+    throw keyRefused(
+      'ERR_KEY_NOT_FOR_SIGNING',
+      `${what} is for another alg than those of tokens here: ${SIGNING_ALGORITHMS.join(', ')}.`,
+    );
+  }
+  if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw illTyped(what, 'kid', 'a string');
+  const checked = await checkPrivateKey(membersOf(jwk, what), what);
+  return { ...checked, what, kid: jwk.kid ?? null, alg: jwk.alg ?? null };
+}
+
+/** RFC 7517 §4.2 and §4.3: what its owner made a key for is what it is used for. */
+function assertForSigning({ use, key_ops: operations }: Record<string, unknown>, what: string): void {
+  if (use !== undefined && typeof use !== 'string') throw illTyped(what, 'use', 'a string');
+  if (operations !== undefined && !isListOfStrings(operations)) {
+    throw illTyped(what, 'key_ops', 'an array of strings');
+  }
+  const isOtherUse = use !== undefined && use !== 'sig';
+  if (!isOtherUse && (operations === undefined || operations.includes('sign'))) return;
+  throw keyRefused(
+    'ERR_KEY_NOT_FOR_SIGNING',
+    `${what} is not for signing: its ${isOtherUse ? 'use is not sig' : 'key_ops lacks sign'}.`,
+  );
+}
+
+function membersOf(jwk: Record<string, unknown>, what: string): RsaMembers {
+  const missing = RSA_MEMBERS.filter((name) => jwk[name] === undefined);
+  if (PRIVATE_MEMBERS.every((name) => jwk[name] === undefined)) {
+    throw keyRefused(
+      'ERR_KEY_NOT_PRIVATE',
+      `${what} is a public key.`,
+      'A signing key is imported with its private half.',
+    );
+  }
+  if (jwk.oth !== undefined) throw withMorePrimes(what);
+  if (missing.length > 0) {
+    throw keyRefused(
+      'ERR_JWK_INCOMPLETE',
+      `${what} lacks ${missing.join(', ')} (RFC 7518 §6.3.2).`,
+      'Export it anew from where it was made, with all members.',
+    );
+  }
+  for (const name of RSA_MEMBERS) {
+    if (!isBase64url(jwk[name])) throw illTyped(what, name, 'base64url');
+  }
+  return jwk as RsaMembers;
+}
+
+function kidOf(jwk: unknown): string {
+  return isObject(jwk) && typeof jwk.kid === 'string' ? ` (kid ${excerpt(jwk.kid)})` : '';
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isListOfStrings(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((item) => typeof item === 'string');
+}
+
+function isBase64url(value: unknown): value is string {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) && value.length % 4 !== 1;
+}
+
+function illTyped(what: string, member: string, expected: string): JwtctlError {
+  return keyRefused('ERR_JWK_INVALID', `${what} is refused: its member ${member} is not ${expected}.`);
+}

@@ -1,0 +1,93 @@
+import { JwtctlError } from '../shared/errors.js';
+import type { AuditEntry, Clock, Database, Sealer } from '../ports/index.js';
+import { isTrusted } from '../model/signing-key.js';
+
+const ATTEMPTS = 5;
+
+export interface RewrappingPorts {
+  database: Database;
+  sealer: Sealer;
+  clock: Clock;
+  actor: string;
+}
+
+export interface RewrapReport {
+  /** The id of the master key that seals: the keyring's first. */
+  masterKeyId: string;
+  /** The kids whose private halves this run moved under it. */
+  rewrapped: string[];
+  /** The kids whose private halves were under it already. */
+  unchanged: string[];
+  /** What could not be opened, and is left as it was. */
+  failed: Array<{ kid: string; code: string; message: string; hint: string | undefined }>;
+  /** The kids that an interruption left as they were. */
+  left: string[];
+}
+
+/**
+ * Moves every private half under the keyring's first master key: one at a time, each sealed anew in one guarded write
+ * or not at all. Cut off anywhere, the next run goes on with what is left.
+ *
+ * @throws JwtctlError what the keyring and the database throw
+ */
+export async function rewrapKeys(
+  ports: RewrappingPorts,
+  { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
+): Promise<RewrapReport> {
+  const masterKeyId = await ports.sealer.sealingKeyId();
+  const report: RewrapReport = { masterKeyId, rewrapped: [], unchanged: [], failed: [], left: [] };
+  const { keys } = await ports.database.keys.snapshot();
+  for (const { kid } of keys.filter(({ state }) => isTrusted(state))) {
+    if (signal?.aborted) {
+      report.left.push(kid);
+      continue;
+    }
+    try {
+      const outcome = await rewrapKey(ports, kid, masterKeyId, dryRun);
+      if (outcome !== 'none') report[outcome].push(kid);
+    } catch (error) {
+      // One that does not open says nothing of the others. A store or a vault that is away does.
+      if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
+      const { code, message, hint } = error;
+      report.failed.push({ kid, code, message, hint });
+    }
+  }
+  return report;
+}
+
+/** `none` for a key without a private half. */
+async function rewrapKey(
+  { database, sealer, clock, actor }: RewrappingPorts,
+  kid: string,
+  masterKeyId: string,
+  dryRun: boolean,
+): Promise<'rewrapped' | 'unchanged' | 'none'> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const sealed = await database.keys.findSealed(kid);
+    if (sealed === null) return 'none';
+    // What the JWE itself names counts: the column beside it is for people.
+    const from = sealer.openingKeyId(kid, sealed);
+    if (from === masterKeyId) return 'unchanged';
+    const by = await sealer.seal(kid, await sealer.open(kid, sealed));
+    if (dryRun) return 'rewrapped';
+    const isDone = await database.transaction(async ({ keys, auditLog }) => {
+      if (!(await keys.reseal(kid, sealed, by))) return false;
+      const row: Omit<AuditEntry, 'at'> = {
+        actor,
+        action: 'keys.rewrap',
+        target: kid,
+        outcome: 'done',
+        reason: `from ${from} to ${by.masterKeyId}`,
+      };
+      await auditLog.append({ ...row, at: clock.now() });
+      return true;
+    });
+    if (isDone) return 'rewrapped';
+  }
+  throw new JwtctlError(
+    'unavailable',
+    'ERR_DATABASE_CONFLICT',
+    `The private half of key ${kid} kept changing while it was to be sealed anew.`,
+    { hint: 'Run `jwtctl keys rewrap` again.' },
+  );
+}

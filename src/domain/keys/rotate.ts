@@ -1,0 +1,299 @@
+import { formatDuration } from '../shared/duration.js';
+import { JwtctlError } from '../shared/errors.js';
+import { askFleet, askWholeFleet, type Fleet, NOBODY } from '../fleet/running-verifiers.js';
+import { changeKeys } from './apply-change.js';
+import {
+  asActive,
+  asPending,
+  type KeyGenerationPorts,
+  makeSealedKey,
+  type SealedKey,
+} from './generate.js';
+import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-pending.js';
+import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
+import {
+  planRotation,
+  type RotationPlan,
+  type RotationPolicy,
+  type RotationReason,
+  waitsForFleet,
+} from './rotation-plan.js';
+import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+
+const ATTEMPTS = 20;
+
+export interface RotationOutcome {
+  /** Whether this run gave signing to another key. */
+  rotated: boolean;
+  reason: RotationReason;
+  active: string | null;
+  previous: string | null;
+  pending: string | null;
+  signsFrom: number | null;
+  retired: string[];
+  /** Whether the key that signs now was not published for the lead. */
+  isUnannounced: boolean;
+  /** Whether nothing is missing but that the pending key has been published for the lead, at `signsFrom`. */
+  awaitsLead: boolean;
+  /** Whether nothing is missing but that `stragglers` load the pending key, or that the fleet can be asked. */
+  awaitsFleet: boolean;
+  /** Verifiers that run and do not know the key that signs now, or is to. */
+  stragglers: VerifierAnnouncement[];
+  /** Why the fleet could not be asked; null where it was, or there was nothing to ask it. */
+  fleetUnasked: string | null;
+  /** How many heartbeats were ignored because no verifier can have written them. */
+  untrustedHeartbeats: number;
+}
+
+export interface RotationPorts extends KeyGenerationPorts {
+  /** Opened where another key is to sign: that a registry is away must not keep a key from being published or retired. */
+  openRegistry(): Promise<TokenRegistry>;
+}
+
+export interface RotationInput {
+  policy: RotationPolicy;
+  /** What a new key is made for. */
+  alg: SigningAlgorithm;
+  bits: number;
+  dryRun: boolean;
+}
+
+/**
+ * Rotates, and where only the lead is missing, or verifiers have yet to load the key, waits for it; for the verifiers so
+ * long at most, and then it is left at that. Another run that rotates meanwhile has done it.
+ *
+ * @param input.fleetSeconds how long it waits for verifiers once the lead is over; default: as long as the lead once more
+ * @param wait is given what it waits for, and resolves at its `signsFrom`, or where it `awaitsFleet` at the next look
+ * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_FLEET_UNKNOWN` (unavailable) where it needs to ask the
+ * fleet and could not in all that time; `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
+ */
+export async function rotateAfterLead(
+  ports: RotationPorts,
+  input: RotationInput & { fleetSeconds?: number },
+  wait: (outcome: RotationOutcome & { signsFrom: number }) => Promise<void>,
+): Promise<RotationOutcome> {
+  const { fleetSeconds = input.policy.publishLeadSeconds } = input;
+  const { now } = ports.clock;
+  let outcome = await rotateKeys(ports, input);
+  let giveUpAt: number | null = null;
+  while ((outcome.awaitsLead || outcome.awaitsFleet) && outcome.signsFrom !== null && !input.dryRun) {
+    const { active, pending, signsFrom, retired, fleetUnasked } = outcome;
+    if (outcome.awaitsFleet) {
+      giveUpAt ??= now() + fleetSeconds;
+      if (now() >= giveUpAt) {
+        if (fleetUnasked !== null) throw fleetUnknown(fleetSeconds, fleetUnasked);
+        return outcome;
+      }
+    }
+    await wait({ ...outcome, signsFrom }).catch((error) => {
+      throw isAbort(error) ? interrupted(pending) : error;
+    });
+    const next = await rotateKeys(ports, input, active);
+    outcome = { ...next, retired: [...retired, ...next.retired] };
+  }
+  return outcome;
+}
+
+/**
+ * Advances what is due, once, however many run at the same time: one of them does it and the others find it done. A
+ * pending key comes to sign only if its private half opens here; else nothing moves.
+ *
+ * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
+ * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} and
+ * {@link assertKeyringFits} throw
+ */
+export async function rotateKeys(
+  ports: RotationPorts,
+  input: RotationInput,
+  expectedActive?: string | null,
+): Promise<RotationOutcome> {
+  let firstActive = expectedActive;
+  const assertOpensOnce = openingOnce(ports);
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const { revision, keys } = await ports.database.keys.snapshot();
+    if (keys.length === 0) {
+      throw new JwtctlError('state', 'ERR_NO_KEYS', 'There is no key to rotate.', {
+        hint: 'Run `jwtctl keys generate`.',
+      });
+    }
+    const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
+    // Not `??=`: that no key was active is something to remember too.
+    if (firstActive === undefined) firstActive = signing;
+    // Another run rotated while this one was at it. Due or forced, it has been done; unless nothing signs by now.
+    if (firstActive !== signing && signing !== null) return lostRace(keys, input.policy, ports.clock.now());
+
+    const { plan, fleet } = await planWithFleet(ports, keys, input.policy);
+    if (input.dryRun) return outcomeOf(plan, [], fleet);
+    if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, [], fleet);
+    const promoted = promotedBy(plan, keys);
+    try {
+      if (promoted !== undefined) await assertOpensOnce(promoted);
+    } catch (error) {
+      // What this host cannot open another one may have let sign meanwhile.
+      if ((await ports.database.keys.snapshot()).revision === revision) throw error;
+      continue;
+    }
+    const active = keys.find((key) => key.state === 'active');
+    // Where a pending key has just opened, or a person says so, it goes on.
+    if (active !== undefined && promoted === undefined && pairsWanted(plan) > 0 && !input.policy.isForced)
+      await assertKeyringFits(ports, active);
+    const made = await makeKeys(ports, input, plan, keys);
+    const outcome = await commit(ports, { revision, keys }, { made, promoted, fleet }, input.policy);
+    if (outcome !== null) return outcome;
+  }
+  throw new JwtctlError(
+    'unavailable',
+    'ERR_DATABASE_CONFLICT',
+    'The key store kept changing while the keys were to be rotated.',
+    {
+      hint: 'Run `jwtctl keys rotate` again.',
+    },
+  );
+}
+
+/** The fleet is asked only where another key would sign: most runs find nothing due. */
+async function planWithFleet(
+  ports: RotationPorts,
+  keys: readonly SigningKey[],
+  policy: RotationPolicy,
+): Promise<{ plan: RotationPlan; fleet: Fleet }> {
+  const plan = planRotation(keys, policy, ports.clock.now());
+  if (!givesSigning(plan)) return { plan, fleet: NOBODY };
+  const next = plan.active;
+  // A key that nobody waits for signs at once: whom it leaves behind is only told.
+  const isAwaited = next !== null && waitsForFleet(policy) && keys.some(({ state }) => state === 'active');
+  const fleet = await (isAwaited ? askWholeFleet(ports, next) : askFleet(ports));
+  return { plan: planRotation(keys, policy, ports.clock.now(), fleet), fleet };
+}
+
+function givesSigning({ reason }: RotationPlan): boolean {
+  return reason === 'due' || reason === 'forced';
+}
+
+function fleetUnknown(seconds: number, why: string): JwtctlError {
+  return new JwtctlError(
+    'unavailable',
+    'ERR_FLEET_UNKNOWN',
+    `No other key signs: which verifiers run could not be asked for ${formatDuration(seconds)}: ${why}`,
+    {
+      hint: 'Run the same command again when the registry answers, or with --force to go on without asking.',
+    },
+  );
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === 'AbortError';
+}
+
+function interrupted(pending: string | null): JwtctlError {
+  return new JwtctlError(
+    'interrupted',
+    'ERR_INTERRUPTED',
+    `Interrupted: key ${pending} is published, and does not sign yet.`,
+    { hint: 'Run the same command again: it waits for no longer than what is left.' },
+  );
+}
+
+/** However often a run plans anew, it opens a key once. */
+function openingOnce(ports: PromotionPorts): (key: SigningKey) => Promise<void> {
+  const opened = new Map<string, Promise<void>>();
+  return (key) => {
+    const opening = opened.get(key.kid) ?? assertOpens(ports, key);
+    opened.set(key.kid, opening);
+    return opening;
+  };
+}
+
+/** Pairs are made outside the transaction: RSA takes long enough to hold a row lock too long. */
+async function makeKeys(
+  ports: KeyGenerationPorts,
+  input: RotationInput,
+  plan: RotationPlan,
+  known: readonly SigningKey[],
+): Promise<SealedKey[]> {
+  const made: SealedKey[] = [];
+  while (made.length < pairsWanted(plan))
+    made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, [...known, ...made]));
+  return made;
+}
+
+/**
+ * Plans anew, for making pairs and getting the transaction take time, and `verifyUntil` is reckoned from the moment at
+ * which a key really steps down. Null, and nothing written, where the key store or what is due has changed meanwhile.
+ */
+async function commit(
+  ports: KeyGenerationPorts,
+  { revision, keys: known }: Omit<KeySnapshot, 'recoveredAt'>,
+  { made, promoted, fleet }: { made: readonly SealedKey[]; promoted: SigningKey | undefined; fleet: Fleet },
+  policy: RotationPolicy,
+): Promise<RotationOutcome | null> {
+  return ports.database.transaction(async (stores) => {
+    const now = ports.clock.now();
+    const plan = planRotation(known, policy, now, fleet);
+    if (pairsWanted(plan) !== made.length || promotedBy(plan, known) !== promoted) return null;
+    const added = made.map((key, index) =>
+      plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
+    );
+    const change = { revision, transitions: plan.transitions, added };
+    const row = { at: now, actor: ports.actor, action: 'keys.rotate', reason: plan.reason };
+    return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made, fleet) : null;
+  });
+}
+
+/** The pending key that signs from then on. */
+function promotedBy(plan: RotationPlan, keys: readonly SigningKey[]): SigningKey | undefined {
+  const step = plan.transitions.find(({ to }) => to === 'active');
+  return keys.find(({ kid }) => kid === step?.kid);
+}
+
+function pairsWanted(plan: RotationPlan): number {
+  return Number(plan.activatesNewKey) + Number(plan.publishesNewKey);
+}
+
+/** What the other run has left, as it is: this one did nothing. */
+function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: number): RotationOutcome {
+  const plan = planRotation(keys, { ...policy, isForced: false }, now);
+  const kidIn = (state: KeyState) => keys.find((key) => key.state === state)?.kid ?? null;
+  const pending = kidIn('pending');
+  return {
+    rotated: false,
+    reason: 'lost_race',
+    active: kidIn('active'),
+    previous: null,
+    pending,
+    signsFrom: pending === null ? null : plan.signsFrom,
+    isUnannounced: false,
+    awaitsLead: false,
+    awaitsFleet: false,
+    stragglers: [],
+    fleetUnasked: null,
+    untrustedHeartbeats: 0,
+    retired: [],
+  };
+}
+
+function outcomeOf(
+  plan: RotationPlan,
+  made: readonly SealedKey[],
+  { unasked, untrusted = 0 }: Pick<Fleet, 'unasked' | 'untrusted'>,
+): RotationOutcome {
+  const kids = made.map((key) => key.kid);
+  const activated = plan.activatesNewKey ? (kids.shift() ?? null) : plan.active;
+  return {
+    rotated: givesSigning(plan),
+    reason: plan.reason,
+    active: activated,
+    previous: plan.previous,
+    pending: plan.publishesNewKey ? (kids.shift() ?? null) : plan.pending,
+    signsFrom: plan.signsFrom,
+    isUnannounced: plan.isUnannounced,
+    awaitsLead: plan.awaitsLead,
+    awaitsFleet: plan.awaitsFleet,
+    stragglers: plan.stragglers,
+    fleetUnasked: unasked,
+    untrustedHeartbeats: untrusted,
+    retired: plan.transitions
+      .filter((transition) => transition.to === 'retired')
+      .map((transition) => transition.kid),
+  };
+}

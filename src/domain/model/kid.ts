@@ -1,0 +1,28 @@
+import { JwtctlError } from '../shared/errors.js';
+import { excerpt } from '../shared/text.js';
+import { subjectFault } from './subject.js';
+
+const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+
+/** Whether `value` is a `kid` that a key of ours can have: 1 to 128 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. */
+export function isKid(value: unknown): value is string {
+  return typeof value === 'string' && SHAPE.test(value);
+}
+
+/**
+ * Whether `value` can be the `kid` of a key from any source: 1 to 255 bytes of well-formed UTF-8 without control characters
+ * (RFC 7515 §4.1.4).
+ */
+export function isForeignKid(value: unknown): value is string {
+  return typeof value === 'string' && subjectFault(value) === null;
+}
+
+/** @throws JwtctlError `ERR_KID_INVALID` (usage) where {@link isKid} does not hold */
+export function parseKid(value: string): string {
+  if (!isKid(value)) {
+    throw new JwtctlError('usage', 'ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {
+      hint: 'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.',
+    });
+  }
+  return value;
+}

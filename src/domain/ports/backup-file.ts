@@ -1,0 +1,80 @@
+import type { PrivateFile, RegistryEntry, TokenRegistry } from './index.js';
+import type { SigningKey } from '../model/signing-key.js';
+
+/** So many entries go into one chunk: what is encrypted, written to the disk and removed in one go. */
+export const MAX_CHUNK_ENTRIES = 4_096;
+
+/** A registry entry as a manifest keeps it: with all that brings it back wherever its key is known. */
+export interface ManifestEntry {
+  sub: string;
+  /** Null where the key's row was gone already. */
+  kid: string | null;
+  jti: string;
+  iat: number;
+  exp: number;
+  label: string | null;
+}
+
+/** Which registry a manifest is of, and since when. */
+export interface ManifestFacts {
+  createdAt: number;
+  backend: TokenRegistry['backend'];
+  prefix: string;
+}
+
+/** Makes and reads manifests: files of registry entries, sealed under the master key. */
+export interface Manifests {
+  /**
+   * Makes the file, without entries yet.
+   *
+   * @throws JwtctlError what the keyring and the file throw; there is no file then
+   */
+  create(file: PrivateFile, facts: ManifestFacts): Promise<ManifestWriter>;
+  /**
+   * @param name how messages name it
+   * @throws AbortError once `signal` is aborted
+   * @throws JwtctlError `ERR_MANIFEST_INVALID`, `ERR_MANIFEST_VERSION` (usage) for what is none that can be read here,
+   * `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state) for one that does not open
+   */
+  open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader>;
+}
+
+export interface ManifestWriter {
+  /** Absolute. */
+  readonly path: string;
+  /**
+   * Adds {@link MAX_CHUNK_ENTRIES} at most. They are on the disk when this resolves.
+   *
+   * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
+   */
+  append(entries: readonly ManifestEntry[]): Promise<void>;
+  /**
+   * Adds the last line and closes the file. After an {@link append} that failed it only closes it: without its last line
+   * it is known not to be whole.
+   *
+   * @param isWhole whether all that was meant has been seen
+   * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
+   */
+  finish(isWhole: boolean): Promise<void>;
+  /** Closes the file, and removes it where it holds no entries. */
+  abandon(): Promise<void>;
+}
+
+export interface ManifestReader {
+  readonly facts: ManifestFacts;
+  /** To its end, once. No more than a chunk is held in memory. */
+  parts(): AsyncIterable<ManifestPart>;
+}
+
+export type ManifestPart =
+  | { kind: 'entries'; entries: ManifestEntry[] }
+  /** Something that was in the manifest, or may have been, and is not any more. `what` is for a person. */
+  | { kind: 'lost'; what: string };
+
+export function manifestEntry(
+  sub: string,
+  { jti, iat, exp, label }: RegistryEntry & { label: string | null },
+  key: SigningKey | undefined,
+): ManifestEntry {
+  return { sub, kid: key?.kid ?? null, jti, iat, exp, label };
+}

@@ -1,0 +1,142 @@
+import { JwtctlError } from '../shared/errors.js';
+import {
+  type HighWaterMark,
+  isBehind,
+  type MarkStore,
+  parseMark,
+  readAuthenticated,
+  type StoredMarks,
+  textOf,
+} from './high-water-marks.js';
+import type { MacKeySource } from './record-marks.js';
+import type { Clock, Database } from '../ports/index.js';
+
+/** How long a server may take to show changes from another one, and how often it is asked, in milliseconds. */
+const PATIENCE_MS = 2_000;
+const LOOK_EVERY_MS = 250;
+/** How long a judgment of the database is valid, in seconds. Restoring a backup does not change the marks. */
+const JUDGED_FOR_SECONDS = 1;
+/** How often an unauthenticated hint may cause a reconnect to the database, in seconds. */
+const REDIAL_SECONDS = 10;
+
+export interface DatabaseGuardPorts {
+  database: Pick<Database, 'heads' | 'auditLog' | 'redial'>;
+  /** Null if the registry is in the database file, because a backup then restores both. */
+  marks: MarkStore | null;
+  prefix: string;
+  macKeys: MacKeySource;
+  clock: Pick<Clock, 'now' | 'pause'>;
+}
+
+/** The judgment of the database under these marks. Callers share one that is in progress. */
+interface Judgment {
+  stored: StoredMarks;
+  /** When it began; null while it is in progress. */
+  at: number | null;
+  revision: Promise<number>;
+}
+
+/**
+ * Blocks operations that grant access on a database that lacks later revocations: one restored from a backup, or an old
+ * primary after a switchover.
+ */
+export class DatabaseGuard {
+  readonly #ports: DatabaseGuardPorts;
+  #judgment: Judgment | null = null;
+  #redialedAt = Number.NEGATIVE_INFINITY;
+
+  constructor(ports: DatabaseGuardPorts) {
+    this.#ports = ports;
+  }
+
+  /**
+   * Takes one command to Redis. Reads the database if the marks have changed, and at most once per second otherwise.
+   *
+   * @returns a revision that the key store has reached
+   * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); errors of the stores
+   */
+  async assertCurrent(): Promise<number> {
+    const { marks, clock } = this.#ports;
+    if (marks === null) return 0;
+    const stored = await marks.read();
+    const last = this.#judgment;
+    if (last !== null && isSame(stored, last.stored) && !isOver(last, clock.now())) return last.revision;
+    const begunAt = clock.now();
+    const judgment: Judgment = { stored, at: null, revision: this.#judge(stored) };
+    this.#judgment = judgment;
+    try {
+      const revision = await judgment.revision;
+      judgment.at = begunAt;
+      return revision;
+    } catch (error) {
+      if (this.#judgment === judgment) this.#judgment = null;
+      throw error;
+    }
+  }
+
+  async #judge(stored: StoredMarks): Promise<number> {
+    const { database } = this.#ports;
+    const mark = await this.#believed(stored);
+    if (mark !== null && (await isBehind(database, mark)) && !(await this.#catchesUp(mark))) throw behind();
+    let { revision } = await database.heads();
+    if (revision < hintedRevision(stored) && this.#mayRedial()) {
+      database.redial();
+      ({ revision } = await database.heads());
+    }
+    return revision;
+  }
+
+  /** Returns null if there is no mark that this keyring can verify. */
+  async #believed({ mark }: StoredMarks): Promise<HighWaterMark | null> {
+    const { prefix, macKeys } = this.#ports;
+    if (mark === null || (await macKeys.current()) === null) return null;
+    const { text, isAuthentic } = await readAuthenticated(mark, { prefix, kind: 'mark' }, (id) =>
+      macKeys.find(id),
+    );
+    return isAuthentic ? parseMark(text) : null;
+  }
+
+  /** Checks over new connections, which lead to the new primary after a switchover. */
+  async #catchesUp(mark: HighWaterMark): Promise<boolean> {
+    const { database, clock } = this.#ports;
+    database.redial();
+    for (let waitedMs = 0; ; waitedMs += LOOK_EVERY_MS) {
+      if (!(await isBehind(database, mark))) return true;
+      if (waitedMs >= PATIENCE_MS) return false;
+      await clock.pause(LOOK_EVERY_MS);
+    }
+  }
+
+  #mayRedial(): boolean {
+    const now = this.#ports.clock.now();
+    const since = now - this.#redialedAt;
+    if (since >= 0 && since < REDIAL_SECONDS) return false;
+    this.#redialedAt = now;
+    return true;
+  }
+}
+
+/** Returns a revision that any client may have written: only a reason to look again. */
+function hintedRevision({ hint }: StoredMarks): number {
+  return (hint === null ? null : parseMark(textOf(hint)))?.revision ?? 0;
+}
+
+function isSame(one: StoredMarks, other: StoredMarks): boolean {
+  return one.mark === other.mark && one.hint === other.hint;
+}
+
+/** The check `now < at` keeps a clock that was set back from extending a judgment. */
+function isOver({ at }: Judgment, now: number): boolean {
+  return at !== null && (now < at || now >= at + JUDGED_FOR_SECONDS);
+}
+
+function behind(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_DATABASE_BEHIND',
+    'The database lacks earlier changes: it was restored from a backup, or it is an old primary.',
+    {
+      hint: 'Run `jwtctl db recover` to list the missing changes, then run it again with --reapply or --accept.',
+    },
+  );
+}

@@ -1,0 +1,223 @@
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import type { AuditHead, Database, MacKey, NewSecurityEvent } from '../ports/index.js';
+import { KEY_STATES, type KeyState } from '../model/signing-key.js';
+
+/**
+ * High-water marks: how far the database had come, as recorded in Redis. A database restored from a backup lacks later
+ * writes, and only the marks reveal that.
+ *
+ * Any client that can write to Redis can write marks. So each has a MAC under a key from the master keyring, and a mark that
+ * cannot be verified is only a hint.
+ */
+export interface MarkStore {
+  /** Reads the fields with one command; null for a missing one. @throws JwtctlError kind `unavailable` */
+  read(): Promise<StoredMarks>;
+  /** Writes these fields if `field` still has the value `expected`; otherwise writes nothing and returns false. */
+  replace(
+    field: MarkField,
+    expected: string | null,
+    written: Partial<Record<MarkField, string>>,
+  ): Promise<boolean>;
+  /** Keeps events until they expire. */
+  addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void>;
+  /** Reads the kept events, in any order, possibly some of them twice. */
+  events(): AsyncIterable<StoredEvent[]>;
+  removeEvents(events: readonly StoredEvent[]): Promise<void>;
+}
+
+export type MarkField =
+  /** A {@link HighWaterMark}, authenticated. */
+  | 'mark'
+  /** The states of the keys when it was written, authenticated. */
+  | 'keys'
+  /** A {@link HighWaterMark} from a host without a keyring, not authenticated. */
+  | 'hint';
+
+export type StoredMarks = Record<MarkField, string | null>;
+
+export interface StoredEvent {
+  text: string;
+  /** The number of the set that holds it. */
+  shard: number;
+}
+
+/** How far a database has come. The numbers only grow, unless an older state is restored. */
+export interface DatabaseHeads {
+  /** When `db recover` last re-applied or accepted changes; 0 if never. */
+  recoveredAt: number;
+  /** The revision of the key store. */
+  revision: number;
+  audit: AuditHead;
+}
+
+export interface HighWaterMark extends DatabaseHeads {
+  /** The last event of the security log. Meaningless once it has expired. */
+  lastEvent: { id: number; expiresAt: number } | null;
+}
+
+export interface KnownKeyState {
+  kid: string;
+  state: KeyState;
+}
+
+/** An event of the security log, as recorded. */
+export type RecordedEvent = NewSecurityEvent & { id: number };
+
+/** Whether the database lacks or contradicts the state at the time of the mark. */
+export async function isBehind(
+  database: Pick<Database, 'heads' | 'auditLog'>,
+  mark: DatabaseHeads,
+): Promise<boolean> {
+  const heads = await database.heads();
+  if (heads.recoveredAt !== mark.recoveredAt) return heads.recoveredAt < mark.recoveredAt;
+  if (heads.revision < mark.revision || heads.audit.seq < mark.audit.seq) return true;
+  // After a restore, new writes put a different row there. A missing row was archived and deleted.
+  const hash = await database.auditLog.hashAt(mark.audit.seq);
+  return hash !== null && hash !== mark.audit.hash;
+}
+
+/** What a MAC covers besides the text, so that a text copied to another place does not verify. */
+export interface MarkOrigin {
+  prefix: string;
+  kind: 'mark' | 'keys' | 'event';
+}
+
+/** Returns `<id of the master key> <MAC> <text>`; without a key, the id and MAC are dashes. */
+export function authenticated(text: string, origin: MarkOrigin, key: MacKey | null): string {
+  return key === null ? `- - ${text}` : `${key.id} ${macOf(text, origin, key).toString('base64url')} ${text}`;
+}
+
+/**
+ * Parses a value that {@link authenticated} wrote. Accepts any other text too, as not authentic.
+ *
+ * @throws errors of `findKey`
+ */
+export async function readAuthenticated(
+  stored: string,
+  origin: MarkOrigin,
+  findKey: (id: string) => Promise<MacKey | null>,
+): Promise<{ text: string; isAuthentic: boolean }> {
+  const { id, mac, text } = partsOf(stored);
+  const key = id === '-' || id === '' ? null : await findKey(id);
+  const given = Buffer.from(mac, 'base64url');
+  const expected = key === null ? null : macOf(text, origin, key);
+  const isAuthentic =
+    expected !== null && given.length === expected.length && timingSafeEqual(given, expected);
+  return { text, isAuthentic };
+}
+
+/** Returns the text without checking its MAC. */
+export function textOf(stored: string): string {
+  return partsOf(stored).text;
+}
+
+function partsOf(stored: string): { id: string; mac: string; text: string } {
+  const [, id = '', mac = '', text = ''] = /^(\S+) (\S+) (.*)$/s.exec(stored) ?? [];
+  return { id, mac, text };
+}
+
+/** 128 bits cannot be guessed, and they keep the events small: there is one for each revoked token. */
+const MAC_BYTES = 16;
+
+function macOf(text: string, { prefix, kind }: MarkOrigin, { secret }: MacKey): Buffer {
+  return createHmac('sha256', secret)
+    .update(JSON.stringify([prefix, kind, text]))
+    .digest()
+    .subarray(0, MAC_BYTES);
+}
+
+export function markText({ recoveredAt, revision, audit, lastEvent }: HighWaterMark): string {
+  const event = lastEvent === null ? [] : [lastEvent.id, lastEvent.expiresAt];
+  return JSON.stringify([recoveredAt, revision, audit.seq, audit.hash, ...event]);
+}
+
+/** Returns null if the text is not a mark. */
+export function parseMark(text: string): HighWaterMark | null {
+  const parsed = parseList(text);
+  const [recoveredAt, revision, seq, hash, id, expiresAt] = parsed ?? [];
+  const hasEvent = parsed?.length === 6;
+  if (!hasEvent && parsed?.length !== 4) return null;
+  if (![recoveredAt, revision, seq, ...(hasEvent ? [id, expiresAt] : [])].every(isCount)) return null;
+  if (typeof hash !== 'string' || !/^[0-9a-f]{64}$/.test(hash)) return null;
+  return {
+    recoveredAt: recoveredAt as number,
+    revision: revision as number,
+    audit: { seq: seq as number, hash },
+    lastEvent: hasEvent ? { id: id as number, expiresAt: expiresAt as number } : null,
+  };
+}
+
+/** Returns the higher of two marks, field by field where they are comparable. */
+export function higherMark(one: HighWaterMark | null, other: HighWaterMark | null): HighWaterMark | null {
+  if (one === null || other === null) return one ?? other;
+  if (one.recoveredAt !== other.recoveredAt) return one.recoveredAt > other.recoveredAt ? one : other;
+  return {
+    recoveredAt: one.recoveredAt,
+    revision: Math.max(one.revision, other.revision),
+    audit: one.audit.seq >= other.audit.seq ? one.audit : other.audit,
+    lastEvent: (one.lastEvent?.id ?? -1) >= (other.lastEvent?.id ?? -1) ? one.lastEvent : other.lastEvent,
+  };
+}
+
+export function keyStatesText(keys: readonly KnownKeyState[]): string {
+  return JSON.stringify(keys.map(({ kid, state }) => [kid, state]));
+}
+
+export function parseKeyStates(text: string): KnownKeyState[] {
+  return (parseList(text) ?? []).flatMap((member) => {
+    if (!Array.isArray(member)) return [];
+    const [kid, name] = member;
+    const state = KEY_STATES.find((known) => known === name);
+    return typeof kid === 'string' && state !== undefined ? [{ kid, state }] : [];
+  });
+}
+
+const EVENT_TYPES = [
+  'token_revoked',
+  'subject_revoked',
+  'kid_revoked',
+  'all_revoked',
+  'key_compromised',
+  'user_disabled',
+  'user_enabled',
+  'user_removed',
+] as const satisfies ReadonlyArray<NewSecurityEvent['type']>;
+
+export function eventText(event: RecordedEvent): string {
+  const { id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt } = event;
+  // JSON turns undefined into null.
+  return JSON.stringify([id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt]);
+}
+
+/** Returns null if the text is not an event. */
+export function parseEvent(text: string): RecordedEvent | null {
+  const parsed = parseList(text);
+  if (parsed?.length !== 10) return null;
+  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt] = parsed;
+  const type = EVENT_TYPES.find((known) => known === name);
+  if (type === undefined || ![id, at, expiresAt].every(isCount)) return null;
+  if (![sub, jti, kid, reason].every((value) => value === null || typeof value === 'string')) return null;
+  if (![issuedBefore, userVersion].every((value) => value === null || isCount(value))) return null;
+  return {
+    ...{ id: id as number, type, reason: reason as string | null },
+    ...{ at: at as number, expiresAt: expiresAt as number },
+    ...(sub === null ? {} : { sub: sub as string }),
+    ...(jti === null ? {} : { jti: jti as string }),
+    ...(kid === null ? {} : { kid: kid as string }),
+    ...(issuedBefore === null ? {} : { issuedBefore: issuedBefore as number }),
+    ...(userVersion === null ? {} : { userVersion: userVersion as number }),
+  };
+}
+
+function parseList(text: string): unknown[] | null {
+  try {
+    const parsed: unknown = JSON.parse(text);
+    return Array.isArray(parsed) ? parsed : null;
+  } catch {
+    return null;
+  }
+}
+
+function isCount(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

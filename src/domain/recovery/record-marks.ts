@@ -1,0 +1,156 @@
+import {
+  authenticated,
+  type DatabaseHeads,
+  eventText,
+  type HighWaterMark,
+  higherMark,
+  isBehind,
+  type KnownKeyState,
+  keyStatesText,
+  type MarkStore,
+  markText,
+  parseMark,
+  type RecordedEvent,
+  readAuthenticated,
+  textOf,
+} from './high-water-marks.js';
+import type { Database, KeyStore, MacKey, SecurityLog, Stores } from '../ports/index.js';
+
+const ATTEMPTS = 8;
+
+export interface MarkRecordingPorts {
+  database: Database;
+  marks: MarkStore;
+  prefix: string;
+  macKeys: MacKeySource;
+}
+
+export interface MacKeySource {
+  /** Null on a host without a keyring. */
+  current(): Promise<MacKey | null>;
+  find(id: string): Promise<MacKey | null>;
+}
+
+/** The changes of one transaction that the marks must include. */
+export interface Written {
+  heads: DatabaseHeads;
+  events: RecordedEvent[];
+  /** Null if no key has changed. */
+  keys: KnownKeyState[] | null;
+}
+
+/**
+ * Wraps the database so that it calls `onWritten` after each transaction that changed keys or appended to the security log.
+ * Code that writes to the database need not know about the marks.
+ */
+export function markedDatabase(database: Database, onWritten: (written: Written) => void): Database {
+  return {
+    ...database,
+    transaction: async (work) => {
+      const { result, written } = await database.transaction(async (stores) => {
+        const events: RecordedEvent[] = [];
+        let isKeyChanged = false;
+        const keys = overlaid<KeyStore>(stores.keys, KEY_WRITES, () => {
+          isKeyChanged = true;
+        });
+        const securityLog = overlaid<SecurityLog>(stores.securityLog, ['append'], (id, [event]) =>
+          events.push({ ...event, id }),
+        );
+        const found = await work({ ...stores, keys, securityLog });
+        return { result: found, written: await writtenBy(stores, events, isKeyChanged) };
+      });
+      if (written !== null) onWritten(written);
+      return result;
+    },
+  };
+}
+
+const KEY_WRITES = ['insert', 'apply', 'raiseMaxTtl', 'removeRetired', 'recover'] as const;
+
+/** Runs at the end of the transaction, so that all values are consistent. */
+async function writtenBy(
+  stores: Stores,
+  events: RecordedEvent[],
+  isKeyChanged: boolean,
+): Promise<Written | null> {
+  if (events.length === 0 && !isKeyChanged) return null;
+  const heads = await stores.heads();
+  if (!isKeyChanged) return { heads, events, keys: null };
+  const { keys } = await stores.keys.snapshot();
+  return { heads, events, keys: keys.map(({ kid, state }) => ({ kid, state })) };
+}
+
+/** Wraps the store so that `onCalled` runs after each successful call of these methods. */
+function overlaid<Store extends object>(
+  store: Store,
+  names: ReadonlyArray<keyof Store>,
+  // biome-ignore lint/suspicious/noExplicitAny: the result and arguments of any of these methods
+  onCalled: (result: any, args: any[]) => void,
+): Store {
+  return new Proxy(store, {
+    get: (target, name) => {
+      const member: unknown = Reflect.get(target, name, target);
+      if (typeof member !== 'function') return member;
+      if (!names.includes(name as keyof Store)) return member.bind(target);
+      return async (...args: unknown[]) => {
+        const result = await member.apply(target, args);
+        if (result !== false) onCalled(result, args);
+        return result;
+      };
+    },
+  });
+}
+
+/**
+ * Updates the marks after a write, and keeps the written events.
+ *
+ * A database that is behind the marks does not update them, because that would hide that it is behind.
+ *
+ * @throws errors of the stores
+ */
+export async function recordMarks(ports: MarkRecordingPorts, written: Written): Promise<void> {
+  const { marks, prefix, macKeys } = ports;
+  const key = await macKeys.current();
+  await marks.addEvents(
+    written.events.map((event) => ({
+      id: event.id,
+      expiresAt: event.expiresAt,
+      text: authenticated(eventText(event), { prefix, kind: 'event' }, key),
+    })),
+  );
+  const last = written.events.at(-1);
+  const lastEvent = last === undefined ? null : { id: last.id, expiresAt: last.expiresAt };
+  const reached: HighWaterMark = { ...written.heads, lastEvent };
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    if (await raise(ports, key, reached, written.keys)) return;
+  }
+}
+
+/** @returns false if another process has written a mark meanwhile */
+async function raise(
+  { database, marks, prefix, macKeys }: MarkRecordingPorts,
+  key: MacKey | null,
+  reached: HighWaterMark,
+  keys: KnownKeyState[] | null,
+): Promise<boolean> {
+  const field = key === null ? 'hint' : 'mark';
+  const stored = (await marks.read())[field];
+  const origin = { prefix, kind: 'mark' } as const;
+  const isBelieved =
+    stored !== null &&
+    (key === null || (await readAuthenticated(stored, origin, (id) => macKeys.find(id))).isAuthentic);
+  const before = isBelieved ? parseMark(textOf(stored)) : null;
+  if (key !== null && before !== null && (await isBehind(database, before))) return true;
+  const next = higherMark(before, reached) ?? reached;
+  const text = markText(next);
+  if (before !== null && text === markText(before) && keys === null) return true;
+  const isLatest = next.revision === reached.revision && next.recoveredAt === reached.recoveredAt;
+  return marks.replace(field, stored, {
+    [field]: authenticated(text, origin, key),
+    // The database, and so the mark, now includes the change that the hint was about.
+    ...(key === null ? {} : { hint: '' }),
+    ...(keys !== null && key !== null && isLatest
+      ? { keys: authenticated(keyStatesText(keys), { prefix, kind: 'keys' }, key) }
+      : {}),
+  });
+}

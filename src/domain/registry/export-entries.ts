@@ -1,0 +1,228 @@
+import type { JwtctlError } from '../shared/errors.js';
+import { entriesBySubject, groupBy } from './group-entries.js';
+import type { KeysById } from './key-names.js';
+import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from '../ports/backup-file.js';
+import { ownCopy } from '../shared/detached-string.js';
+import type { Administration, EntryFilter, SurveyedEntry, SurveyedSubject, SurveyOutcome } from '../ports/index.js';
+import { isFailureOutside, isSilence } from '../shared/unavailable.js';
+import { matches } from '../model/registry-entry.js';
+import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
+import { type WalkControl, walkControl } from './walk-options.js';
+
+export interface FilingInput extends WalkControl {
+  /** Only this subject's entries, from its own key. */
+  sub?: string;
+  filter: EntryFilter;
+  /** Where to; it is finished, or abandoned, with the run. Null: nothing is filed. */
+  manifest: ManifestWriter | null;
+  /** Whether what matches, and has been filed, is removed. */
+  removes: boolean;
+}
+
+export interface FilingReport {
+  matched: number;
+  removed: number;
+  subjects: number;
+  byNode: Array<{ node: string; matched: number; removed: number }>;
+  byKeyId: Array<{ keyId: number; entries: number }>;
+  /** False where a part was not seen or not gone through to the end; `missed` says which. */
+  complete: boolean;
+  missed: string[];
+}
+
+/**
+ * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
+ * exactly these. So an entry that is gone is in the manifest, whenever the run ends and however.
+ *
+ * A node that is away keeps its entries and the rest goes on. Where the registry as a whole or the file fails in the middle,
+ * the report says what was done by then.
+ *
+ * @throws JwtctlError what the registry and the file throw before anything is done
+ */
+export async function fileEntries(
+  ports: Pick<Administration, 'registry' | 'clock'>,
+  keys: KeysById,
+  input: FilingInput,
+): Promise<FilingReport> {
+  const filing = new Filing(ports, keys, input);
+  let report: FilingReport;
+  /** Whether all that matches has been seen and filed, whatever came of its removal. */
+  let isFiled = false;
+  try {
+    const outcome = await ports.registry.survey((subjects) => filing.take(subjects), {
+      now: ports.clock.now(),
+      withDetails: input.manifest !== null,
+      ...(input.sub === undefined ? {} : { sub: input.sub }),
+      ...walkControl(input),
+    });
+    await filing.settleRest();
+    report = filing.report(outcome);
+    isFiled = outcome.complete && !filing.hasWaiting;
+  } catch (error) {
+    if (!filing.hasBegun || !isFailureOutside(error)) {
+      await input.manifest?.abandon();
+      throw error;
+    }
+    report = filing.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
+  }
+  try {
+    await input.manifest?.finish(isFiled);
+    return report;
+  } catch (error) {
+    if (!isFailureOutside(error)) throw error;
+    const missed = [...report.missed, `the last line of the manifest: ${error.message}`];
+    return { ...report, complete: false, missed };
+  }
+}
+
+interface Waiting {
+  sub: string;
+  node: string;
+  entry: SurveyedEntry;
+  /** Whether its subject has not been counted yet. */
+  isFirst: boolean;
+}
+
+class Filing {
+  readonly #ports: Pick<Administration, 'registry' | 'clock'>;
+  readonly #keys: KeysById;
+  readonly #input: FilingInput;
+  readonly #waiting: Waiting[] = [];
+  /** Subjects that count already, and of which more parts are to come. */
+  readonly #unfinished = new Set<string>();
+  readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
+  readonly #byKeyId = new Map<number, number>();
+  /** What could not be removed, or not be counted. */
+  readonly #missed = new Set<string>();
+  /** Nodes that were waited for in vain, and are not asked again: it would take as long for each chunk. */
+  readonly #silent = new Set<string>();
+  #matched = 0;
+  #removed = 0;
+  #subjects = 0;
+  #hasBegun = false;
+
+  constructor(ports: Pick<Administration, 'registry' | 'clock'>, keys: KeysById, input: FilingInput) {
+    this.#ports = ports;
+    this.#keys = keys;
+    this.#input = input;
+  }
+
+  async take(subjects: readonly SurveyedSubject[]): Promise<void> {
+    for (const subject of subjects) this.#collect(subject);
+    while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
+      await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
+    }
+  }
+
+  /** Whether something was filed or removed. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
+  }
+
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** What does not fill a chunk. */
+  async settleRest(): Promise<void> {
+    if (this.#waiting.length === 0 || this.#input.signal?.aborted) return;
+    await this.#settle(this.#waiting.splice(0));
+  }
+
+  report({
+    complete,
+    missed,
+    nodes,
+  }: Omit<SurveyOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): FilingReport {
+    for (const { node } of nodes) this.#countOf(node);
+    // An interruption may come after the walk has shown the last of the registry.
+    const isCutOff = complete && this.#waiting.length > 0;
+    return {
+      matched: this.#matched,
+      removed: this.#removed,
+      subjects: this.#subjects,
+      byNode: [...this.#byNode.values()],
+      byKeyId: [...this.#byKeyId].map(([keyId, entries]) => ({ keyId, entries })),
+      complete: complete && !isCutOff && this.#missed.size === 0,
+      missed: [...(isCutOff ? [LEFT_BY_INTERRUPTION] : missed), ...this.#missed],
+    };
+  }
+
+  #collect(subject: SurveyedSubject): void {
+    const sub = ownCopy(subject.sub);
+    const { node } = subject;
+    let isFirst = !this.#unfinished.has(sub);
+    for (const entry of subject.entries) {
+      if (!matches(entry, this.#input.filter)) continue;
+      this.#waiting.push({ sub, node, entry: ownEntry(entry), isFirst });
+      isFirst = false;
+    }
+    if (subject.isLast) this.#unfinished.delete(sub);
+    else if (!isFirst) this.#unfinished.add(sub);
+  }
+
+  async #settle(chunk: readonly Waiting[]): Promise<void> {
+    const { manifest, removes } = this.#input;
+    if (manifest !== null) {
+      const keys = await this.#keys.ofAll(chunk.map(({ entry }) => entry.keyId));
+      await manifest.append(chunk.map(({ sub, entry }) => manifestEntry(sub, entry, keys.get(entry.keyId))));
+      this.#hasBegun = true;
+    }
+    this.#count(chunk);
+    if (removes) await this.#remove(chunk);
+  }
+
+  async #remove(chunk: readonly Waiting[]): Promise<void> {
+    const byNode = groupBy(chunk, ({ node }) => node);
+    const works = [...byNode].map(([node, own]) => this.#removeFrom(node, own));
+    for (const outcome of await Promise.allSettled(works)) {
+      if (outcome.status === 'rejected') throw outcome.reason;
+    }
+  }
+
+  /** A node that is away keeps its entries, and the others go on: nothing is lost, for what was to go has been filed. */
+  async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
+    const { registry, clock } = this.#ports;
+    if (this.#silent.has(node)) return;
+    try {
+      const { removed, byNode, isCounted, failure } = await registry.tidy(
+        entriesBySubject(chunk),
+        clock.now(),
+      );
+      this.#hasBegun = true;
+      this.#removed += removed;
+      for (const counted of byNode) this.#countOf(counted.node).removed += counted.removed;
+      if (!isCounted) this.#missed.add(UNCOUNTED);
+      if (failure !== null) this.#missRemoval(node, failure);
+    } catch (error) {
+      if (!this.#hasBegun || !isFailureOutside(error)) throw error;
+      this.#missRemoval(node, error);
+    }
+  }
+
+  #missRemoval(node: string, error: JwtctlError): void {
+    if (isSilence(error)) this.#silent.add(node);
+    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${error.message})`);
+  }
+
+  #count(chunk: readonly Waiting[]): void {
+    this.#matched += chunk.length;
+    for (const { node, entry, isFirst } of chunk) {
+      if (isFirst) this.#subjects += 1;
+      this.#countOf(node).matched += 1;
+      this.#byKeyId.set(entry.keyId, (this.#byKeyId.get(entry.keyId) ?? 0) + 1);
+    }
+  }
+
+  #countOf(node: string): { node: string; matched: number; removed: number } {
+    const count = this.#byNode.get(node) ?? { node, matched: 0, removed: 0 };
+    this.#byNode.set(node, count);
+    return count;
+  }
+}
+
+/** A few are found among very many. */
+function ownEntry(entry: SurveyedEntry): SurveyedEntry {
+  const label = entry.label === null ? null : ownCopy(entry.label);
+  return { ...entry, jti: ownCopy(entry.jti), label };
+}

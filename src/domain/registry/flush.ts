@@ -1,0 +1,99 @@
+import { type FilingReport, fileEntries } from './export-entries.js';
+import { type KeyCount, KeysById } from './key-names.js';
+import type { Manifests } from '../ports/backup-file.js';
+import type { Administration, EntryFilter, PrivateFile } from '../ports/index.js';
+import { type WalkControl, walkControl } from './walk-options.js';
+
+export interface FlushInput extends WalkControl {
+  /** Only this subject's entries. */
+  sub?: string;
+  filter: EntryFilter;
+  /** What was asked for, in words, for the audit log. */
+  target: string;
+}
+
+export interface FlushReport extends Omit<FilingReport, 'byKeyId'> {
+  /** Of the entries that match. */
+  byKid: KeyCount[];
+  /** The file that holds what was removed. */
+  manifest: string | null;
+}
+
+/** What a flush would remove. */
+export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
+  const keys = new KeysById(ports.database);
+  const counted = await (input.sub === undefined
+    ? walkRegistry(ports, input, true)
+    : fileEntries(ports, keys, { ...input, manifest: null, removes: false }));
+  return reportOf(counted, keys, null);
+}
+
+/**
+ * Removes entries and nothing else: their tokens are refused until something brings the entries back.
+ *
+ * @param into where what goes is written before it goes
+ * @throws JwtctlError what the stores, the keyring and the file throw before anything is removed; there is no file then
+ */
+export async function flush(
+  ports: Administration,
+  input: FlushInput,
+  into?: { manifests: Manifests; file: PrivateFile },
+): Promise<FlushReport> {
+  const manifest = await makeManifest(ports, into);
+  const filed = manifest === null ? null : `manifest ${manifest.path}`;
+  try {
+    // First, so that a flush that is cut off halfway is on record too.
+    await audit(ports, input, 'begun', filed);
+  } catch (error) {
+    await manifest?.abandon();
+    throw error;
+  }
+  const keys = new KeysById(ports.database);
+  const done =
+    manifest === null && input.sub === undefined
+      ? await walkRegistry(ports, input, false)
+      : await fileEntries(ports, keys, { ...input, manifest, removes: true });
+  const outcome = done.complete ? 'done' : 'partial';
+  const what = [`${done.removed} entries removed`, ...(filed === null ? [] : [filed])];
+  await audit(ports, input, outcome, what.join(', '));
+  return reportOf(done, keys, manifest?.path ?? null);
+}
+
+async function makeManifest(
+  { registry, clock }: Administration,
+  into: { manifests: Manifests; file: PrivateFile } | undefined,
+) {
+  const { backend, prefix } = registry;
+  return (await into?.manifests.create(into.file, { createdAt: clock.now(), backend, prefix })) ?? null;
+}
+
+async function walkRegistry(
+  { registry, clock }: Administration,
+  input: FlushInput,
+  dryRun: boolean,
+): Promise<FilingReport> {
+  const removal = await registry.removeEverywhere(input.filter, {
+    now: clock.now(),
+    dryRun,
+    ...walkControl(input),
+  });
+  const byKeyId = removal.byKeyId.map(({ keyId, matched }) => ({ keyId, entries: matched }));
+  return { ...removal, byKeyId };
+}
+
+async function reportOf(done: FilingReport, keys: KeysById, manifest: string | null): Promise<FlushReport> {
+  const { matched, removed, subjects, byNode, complete, missed } = done;
+  const byKid = await keys.countByKid(done.byKeyId);
+  return { matched, removed, subjects, byNode, byKid, manifest, complete, missed };
+}
+
+function audit(
+  { database, clock, actor }: Administration,
+  { target }: FlushInput,
+  outcome: string,
+  reason: string | null,
+): Promise<void> {
+  return database.transaction(({ auditLog }) =>
+    auditLog.append({ at: clock.now(), actor, action: 'cache.flush', target, outcome, reason }),
+  );
+}

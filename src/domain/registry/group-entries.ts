@@ -1,0 +1,22 @@
+import type { EntryName } from '../model/registry-entry.js';
+
+/** What Map.groupBy is from Node 21 on. */
+export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Map<Key, T[]> {
+  const groups = new Map<Key, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
+  }
+  return groups;
+}
+
+/** As the registry's `tidy` takes them. */
+export function entriesBySubject(
+  named: Iterable<{ sub: string; entry: EntryName }>,
+): Array<{ sub: string; entries: EntryName[] }> {
+  return [...groupBy(named, ({ sub }) => sub)].map(([sub, own]) => ({
+    sub,
+    entries: own.map(({ entry }) => entry),
+  }));
+}

@@ -1,0 +1,263 @@
+import type { Inspection, InspectionInput } from './inspect.js';
+import { type KeyCount, keyCount } from './key-names.js';
+import { ownCopy } from '../shared/detached-string.js';
+import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from '../ports/index.js';
+import type { SigningKey } from '../model/signing-key.js';
+
+/** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
+const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;
+
+/** What has been seen of a subject, while more of its parts may be to come. */
+interface Seen {
+  /** Entries that count, and all of them. */
+  counted: number;
+  live: number;
+  /** The last `exp`, and that of what was issued before this look. */
+  lastExp: number;
+  lastSettledExp: number;
+  malformed: number;
+  bytes: number | null;
+  details: SurveyedSubject['details'];
+}
+
+interface EntriesOfKey {
+  keyId: number;
+  entries: number;
+}
+
+/** Adds up what a survey shows. Memory does not grow with the subjects. */
+export class InspectionTally {
+  readonly #keys: Map<number, SigningKey>;
+  readonly #input: InspectionInput;
+  readonly #unfinished = new Map<string, Seen>();
+  readonly #byKeyId = new Map<number, EntriesOfKey>();
+  /** Of the entry before: most have the key that signs now. */
+  #lastKey: EntriesOfKey = { keyId: -1, entries: 0 };
+  readonly #byNode = new Map<string, number>();
+  readonly #ttl: number[] = Array.from({ length: TTL_BOUNDS.length + 1 }, () => 0);
+  readonly #top: Inspection['topSubjects'] = [];
+  readonly #memory = new MemoryEstimate();
+  #entries = 0;
+  #subjects = 0;
+  #beforeNow = 0;
+  #beforeSince = 0;
+  #malformed = 0;
+  #noTtl = 0;
+  #ttlMismatch = 0;
+
+  constructor(keys: readonly SigningKey[], input: InspectionInput) {
+    this.#keys = new Map(keys.map((key) => [key.id, key]));
+    this.#input = input;
+  }
+
+  get entries(): number {
+    return this.#entries;
+  }
+
+  /** @returns whether that was the last part of a subject that has entries which count */
+  add(part: SurveyedSubject): boolean {
+    const seen = this.#seenOf(part);
+    this.#addEntries(part, seen);
+    if (!part.isLast) return false;
+    if (!part.isFirst) this.#unfinished.delete(part.sub);
+    return this.#finish(part.sub, seen);
+  }
+
+  /** @param unknownUser null where only the entries were looked at */
+  report(registry: TokenRegistry, outcome: SurveyOutcome, unknownUser: number | null): Inspection {
+    const byKid = [...this.#byKeyId.values()].map(({ keyId, entries }) =>
+      keyCount(this.#keys.get(keyId), keyId, entries),
+    );
+    return {
+      backend: registry.backend,
+      prefix: registry.prefix,
+      complete: outcome.complete,
+      missed: outcome.missed,
+      entries: this.#entries,
+      subjects: this.#subjects,
+      bytes: this.#memory.total(),
+      byKid: byKid.sort((a, b) => b.entries - a.entries || ranked(a, b)),
+      byNode: this.#nodeRows(outcome.nodes),
+      ttl: this.#ttl.map((entries, index) => ({ leSeconds: TTL_BOUNDS[index] ?? null, entries })),
+      topSubjects: [...this.#top],
+      anomalies: {
+        noTtl: unknownUser === null ? null : this.#noTtl,
+        ttlMismatch: unknownUser === null ? null : this.#ttlMismatch,
+        unknownKid: byKid.reduce((sum, { state, entries }) => sum + (state === null ? entries : 0), 0),
+        unknownUser,
+        malformed: this.#malformed,
+      },
+      issuedBefore: {
+        now: this.#beforeNow,
+        since: this.#input.since === undefined ? null : this.#beforeSince,
+      },
+    };
+  }
+
+  #seenOf({ sub, isFirst, isLast, bytes, details }: SurveyedSubject): Seen {
+    const known = isFirst ? undefined : this.#unfinished.get(sub);
+    if (known !== undefined) return known;
+    const seen: Seen = {
+      counted: 0,
+      live: 0,
+      lastExp: 0,
+      lastSettledExp: 0,
+      malformed: 0,
+      bytes,
+      details,
+    };
+    if (!isLast) this.#unfinished.set(sub, seen);
+    return seen;
+  }
+
+  // For millions of entries: plain loops over local variables.
+  #addEntries({ node, entries, malformed }: SurveyedSubject, seen: Seen): void {
+    const { key, now, since = 0 } = this.#input;
+    const ttl = this.#ttl;
+    let ofKey = this.#lastKey;
+    let { lastExp, lastSettledExp } = seen;
+    let [counted, beforeNow, beforeSince] = [0, 0, 0];
+    for (const { keyId, iat, exp } of entries) {
+      if (exp > lastExp) lastExp = exp;
+      if (exp > lastSettledExp && iat < now) lastSettledExp = exp;
+      if (key !== undefined && keyId !== key.id) continue;
+      counted += 1;
+      if (iat < now) beforeNow += 1;
+      if (iat < since) beforeSince += 1;
+      if (ofKey.keyId !== keyId) ofKey = this.#ofKey(keyId);
+      ofKey.entries += 1;
+      const bar = barOf(exp - now);
+      ttl[bar] = (ttl[bar] ?? 0) + 1;
+    }
+    this.#lastKey = ofKey;
+    seen.lastExp = lastExp;
+    seen.lastSettledExp = lastSettledExp;
+    seen.malformed += malformed;
+    seen.live += entries.length;
+    seen.counted += counted;
+    this.#beforeNow += beforeNow;
+    this.#beforeSince += beforeSince;
+    this.#entries += counted;
+    if (counted > 0) this.#byNode.set(node, (this.#byNode.get(node) ?? 0) + counted);
+  }
+
+  #ofKey(keyId: number): EntriesOfKey {
+    let ofKey = this.#byKeyId.get(keyId);
+    if (ofKey === undefined) {
+      ofKey = { keyId, entries: 0 };
+      this.#byKeyId.set(keyId, ofKey);
+    }
+    return ofKey;
+  }
+
+  #finish(sub: string, seen: Seen): boolean {
+    const { counted, malformed, details } = seen;
+    if (counted === 0 && this.#input.key !== undefined) return false;
+    this.#malformed += malformed;
+    if (details !== null) {
+      if (details.expiresAt === null) this.#noTtl += 1;
+      else if (!this.#expiresInTime(details.expiresAt, seen)) this.#ttlMismatch += 1;
+    }
+    if (counted === 0) return false;
+    this.#subjects += 1;
+    this.#memory.add(seen);
+    this.#rank(sub, counted);
+    return true;
+  }
+
+  /**
+   * With its last entry; where nothing is alive, nothing may be kept for longer either. What has been issued since this look
+   * began may not have been there yet when the expiry was read.
+   */
+  #expiresInTime(expiresAt: number, { lastExp, lastSettledExp }: Seen): boolean {
+    const { now, clockToleranceSeconds } = this.#input;
+    if (lastExp === 0) return expiresAt <= now;
+    const exp = expiresAt - clockToleranceSeconds;
+    return lastSettledExp <= exp && exp <= lastExp;
+  }
+
+  /** A failover in the middle leaves entries at a name that is no master any more: they count all the same. */
+  #nodeRows(nodes: SurveyOutcome['nodes']): Inspection['byNode'] {
+    const names = new Set(nodes.map(({ node }) => node));
+    const gone = [...this.#byNode].filter(([node]) => !names.has(node));
+    return [
+      ...nodes.map((node) => ({ ...node, entries: this.#byNode.get(node.node) ?? 0 })),
+      ...gone.map(([node, entries]) => ({
+        ...{ node, role: 'gone' as const, slots: null, entries, usedMemoryBytes: null },
+      })),
+    ];
+  }
+
+  /** Keeps the few largest in order. */
+  #rank(sub: string, entries: number): void {
+    const top = this.#top;
+    const last = top.at(-1);
+    const isFull = top.length === this.#input.top;
+    if (isFull && (last === undefined || ranksBefore(last, { sub, entries }))) return;
+    const subject = { sub: ownCopy(sub), entries };
+    const index = top.findIndex((other) => ranksBefore(subject, other));
+    top.splice(index === -1 ? top.length : index, 0, subject);
+    top.length = Math.min(top.length, this.#input.top);
+  }
+}
+
+/**
+ * What the entries take, from the subjects that were measured. Subjects of about the same size (within a factor of two)
+ * are held against each other: a small set costs more for each entry, and so does one that is too large for the compact
+ * encoding.
+ */
+class MemoryEstimate {
+  readonly #sizes: SizeClass[] = Array.from({ length: 33 }, () => ({
+    ...{ counted: 0, measuredBytes: 0, measuredEntries: 0 },
+  }));
+
+  add({ counted, live, bytes }: Seen): void {
+    const size = this.#sizes[32 - Math.clz32(live)];
+    if (size === undefined) return;
+    size.counted += counted;
+    if (bytes === null) return;
+    size.measuredBytes += bytes;
+    size.measuredEntries += live;
+  }
+
+  total(): number | null {
+    const sum = (field: keyof SizeClass) => this.#sizes.reduce((total, size) => total + size[field], 0);
+    const measured = sum('measuredEntries');
+    if (measured === 0) return sum('counted') === 0 ? 0 : null;
+    const average = sum('measuredBytes') / measured;
+    const total = this.#sizes.reduce(
+      (bytes, { counted, measuredBytes, measuredEntries }) =>
+        bytes + counted * (measuredEntries === 0 ? average : measuredBytes / measuredEntries),
+      0,
+    );
+    return Math.round(total);
+  }
+}
+
+interface SizeClass {
+  /** Entries whose memory is asked for, measured or not. */
+  counted: number;
+  measuredBytes: number;
+  measuredEntries: number;
+}
+
+function barOf(secondsLeft: number): number {
+  let bar = 0;
+  for (const bound of TTL_BOUNDS) {
+    if (secondsLeft <= bound) return bar;
+    bar += 1;
+  }
+  return bar;
+}
+
+/** Keys that are gone come last. */
+function ranked(a: KeyCount, b: KeyCount): number {
+  if (a.kid === null || b.kid === null)
+    return Number(a.kid === null) - Number(b.kid === null) || a.keyId - b.keyId;
+  return a.kid < b.kid ? -1 : 1;
+}
+
+/** By name among equals, so that two looks at the same registry show the same. */
+function ranksBefore(a: { sub: string; entries: number }, b: { sub: string; entries: number }): boolean {
+  return a.entries === b.entries ? a.sub < b.sub : a.entries > b.entries;
+}

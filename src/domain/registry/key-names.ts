@@ -1,0 +1,47 @@
+import type { Database } from '../ports/index.js';
+import type { KeyState, SigningKey } from '../model/signing-key.js';
+
+/** How many entries name a key. */
+export interface KeyCount {
+  /** Null if the key has no row, and so no state: it was purged, or lost with the database. */
+  kid: string | null;
+  keyId: number;
+  state: KeyState | null;
+  entries: number;
+}
+
+export function keyCount(key: SigningKey | undefined, keyId: number, entries: number): KeyCount {
+  return { kid: key?.kid ?? null, keyId, state: key?.state ?? null, entries };
+}
+
+/**
+ * Finds keys by the ids in registry entries. Reads the key store only for an unknown id, because keys can be created and purged
+ * while the registry is being walked.
+ */
+export class KeysById {
+  readonly #database: Pick<Database, 'keys'>;
+  #keys = new Map<number, SigningKey>();
+
+  constructor(database: Pick<Database, 'keys'>) {
+    this.#database = database;
+  }
+
+  /** The map omits ids without a row. */
+  async ofAll(ids: Iterable<number>): Promise<ReadonlyMap<number, SigningKey>> {
+    for (const id of ids) {
+      if (this.#keys.has(id)) continue;
+      const { keys } = await this.#database.keys.snapshot();
+      this.#keys = new Map([...this.#keys, ...keys.map((key) => [key.id, key] as const)]);
+      break;
+    }
+    return this.#keys;
+  }
+
+  /** The keys with the most entries first. */
+  async countByKid(counts: ReadonlyArray<{ keyId: number; entries: number }>): Promise<KeyCount[]> {
+    const keys = await this.ofAll(counts.map(({ keyId }) => keyId));
+    return counts
+      .map(({ keyId, entries }) => keyCount(keys.get(keyId), keyId, entries))
+      .sort((a, b) => b.entries - a.entries);
+  }
+}

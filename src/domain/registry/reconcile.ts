@@ -1,0 +1,276 @@
+import { JwtctlError } from '../shared/errors.js';
+import { readEvents } from '../security-log/revocation-index.js';
+import type {
+  Administration,
+  EntryName,
+  SurveyedSubject,
+  SurveyOutcome,
+  UserDirectory,
+  WalkOptions,
+} from '../ports/index.js';
+import {
+  DROP_REASONS,
+  type DropReason,
+  planReconciliation,
+  type Reconciliation,
+  type ReconciliationRules,
+  type SeenOfSubject,
+} from './reconciliation-plan.js';
+import type { SigningKey } from '../model/signing-key.js';
+import { cacheStatus } from '../tokens/find-status.js';
+import { tidyAll } from './remove-entries.js';
+import { UNCOUNTED } from '../ports/token-registry.js';
+
+export interface ReconciliationPorts extends Administration {
+  users: UserDirectory;
+}
+
+export interface ReconciliationInput
+  extends Omit<ReconciliationRules, 'now'>,
+    Pick<WalkOptions, 'signal' | 'onProgress'> {
+  dryRun: boolean;
+}
+
+export interface ReconciliationReport {
+  /** False where a part of the registry could not be seen or changed; `missed` says which. */
+  complete: boolean;
+  missed: string[];
+  subjects: number;
+  /** Live ones, before anything was dropped. */
+  entries: number;
+  dropped: Record<DropReason, number>;
+  statusesNoted: number;
+  expiriesSet: number;
+  leftovers: number;
+  /** Members that are none of ours, and were left alone. */
+  malformed: number;
+  byNode: Array<{ node: string; dropped: number }>;
+}
+
+/**
+ * Walks the whole registry and mends what differs from the durable stores: entries that the security log covers or that
+ * no key and no user stands behind any more, statuses and expiries that are out of date, leftovers. What it removes no
+ * verifier would accept, so it may run beside everything else, and running it again finds nothing. With `dryRun` it only
+ * counts.
+ *
+ * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USERS_EMPTY` where there are tokens and no key or user at all; kind `unavailable` where a
+ * store is away as a whole: what was mended until then stays mended
+ */
+export async function reconcileRegistry(
+  ports: ReconciliationPorts,
+  input: ReconciliationInput,
+): Promise<ReconciliationReport> {
+  const { signal, onProgress } = input;
+  const run = new Run(ports, input);
+  const outcome = await ports.registry.survey((portion) => run.take(portion), {
+    now: ports.clock.now(),
+    withDetails: true,
+    ...(signal === undefined ? {} : { signal }),
+    ...(onProgress === undefined ? {} : { onProgress }),
+  });
+  return run.finish(outcome);
+}
+
+export function countChanges({
+  dropped,
+  statusesNoted,
+  expiriesSet,
+  leftovers,
+}: Pick<ReconciliationReport, 'dropped' | 'statusesNoted' | 'expiriesSet' | 'leftovers'>): number {
+  const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
+  return entries + statusesNoted + expiriesSet + leftovers;
+}
+
+type Planned = Reconciliation & Pick<SurveyedSubject, 'sub' | 'node'>;
+
+class Run {
+  readonly #ports: ReconciliationPorts;
+  readonly #input: ReconciliationInput;
+  /** What is held of subjects of which more parts are to come. */
+  readonly #unfinished = new Map<string, SeenOfSubject>();
+  readonly #droppedByNode = new Map<string, number>();
+  readonly #missed: string[] = [];
+  readonly #report = {
+    subjects: 0,
+    entries: 0,
+    dropped: { keyNotTrusted: 0, revoked: 0, userUnknown: 0 },
+    statusesNoted: 0,
+    expiriesSet: 0,
+    leftovers: 0,
+    malformed: 0,
+  };
+  #hasBegun = false;
+  #hasSeenUser = false;
+
+  constructor(ports: ReconciliationPorts, input: ReconciliationInput) {
+    this.#ports = ports;
+    this.#input = input;
+  }
+
+  async take(portion: readonly SurveyedSubject[]): Promise<void> {
+    const planned = await this.#plan(portion);
+    const wrong = planned.filter(isWrong);
+    if (wrong.length === 0) return;
+    if (this.#input.dryRun) {
+      for (const plan of wrong) this.#countPlanned(plan);
+      return;
+    }
+    if (wrong.some(({ drops }) => drops.some(({ reason }) => reason === 'userUnknown')))
+      await this.#assertSomeUser();
+    await this.#begin();
+    try {
+      await this.#mend(wrong);
+    } catch (error) {
+      if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+      const whose = wrong.length === 1 ? 'a subject' : `up to ${wrong.length} subjects`;
+      this.#missed.push(
+        `changes to ${whose}, of which more may have been made than was counted (${error.message})`,
+      );
+    }
+  }
+
+  /** A table that is being filled anew is empty for a moment, and would log everybody out for good. */
+  async #assertSomeUser(): Promise<void> {
+    if (this.#hasSeenUser) return;
+    for await (const _user of this.#ports.users.list()) {
+      this.#hasSeenUser = true;
+      return;
+    }
+    throw noUsers();
+  }
+
+  async finish(outcome: SurveyOutcome): Promise<ReconciliationReport> {
+    const missed = [...outcome.missed, ...this.#missed];
+    const nodes = new Set([...outcome.nodes.map(({ node }) => node), ...this.#droppedByNode.keys()]);
+    const report: ReconciliationReport = {
+      complete: outcome.complete && this.#missed.length === 0,
+      missed,
+      ...this.#report,
+      byNode: [...nodes].map((node) => ({ node, dropped: this.#droppedByNode.get(node) ?? 0 })),
+    };
+    if (this.#hasBegun) await this.#audit(report.complete ? 'done' : 'partial', inWords(report));
+    return report;
+  }
+
+  /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
+  async #plan(portion: readonly SurveyedSubject[]): Promise<Planned[]> {
+    const { database, users, clock } = this.#ports;
+    const subs = portion.map(({ sub }) => sub);
+    const tokens = portion.flatMap(({ sub, entries }) => entries.map(({ jti }) => ({ sub, jti })));
+    const [{ keys }, events, found] = await Promise.all([
+      database.keys.snapshot(),
+      readEvents(database.securityLog, tokens),
+      users.findMany(subs),
+    ]);
+    if (keys.length === 0 && portion.some(({ entries }) => entries.length > 0)) throw keyStoreEmpty();
+    const keyOf = new Map<number, SigningKey>(keys.map((key) => [key.id, key]));
+    const rules = { ...this.#input, now: clock.now() };
+    return portion.map((part) => {
+      const { sub, node } = part;
+      const known = { events, user: found.get(sub) ?? null, keys: keyOf };
+      const plan = planReconciliation(part, known, rules, this.#unfinished.get(sub));
+      if (part.isLast) this.#unfinished.delete(sub);
+      else this.#unfinished.set(sub, plan.seen);
+      this.#report.subjects += part.isLast ? 1 : 0;
+      this.#report.entries += part.entries.length;
+      this.#report.malformed += part.malformed;
+      return { sub, node, ...plan };
+    });
+  }
+
+  /** By reason, so that what another run removes in the same moment is counted there and not here. */
+  async #mend(wrong: readonly Planned[]): Promise<void> {
+    const { registry, users, clock } = this.#ports;
+    const now = clock.now();
+    const { statusTtlSeconds } = this.#input;
+    const find = (sub: string) => users.find(sub);
+    for (const reason of DROP_REASONS) {
+      const subjects = wrong.flatMap((plan) => dropsOf(plan, reason));
+      if (subjects.length === 0) continue;
+      const { removed, byNode, isCounted, failure } = await registry.tidy(subjects, now);
+      if (!isCounted) this.#missed.push(UNCOUNTED);
+      this.#report.dropped[reason] += removed;
+      for (const { node, removed } of byNode) this.#countDropped(node, removed);
+      if (failure !== null) throw failure;
+    }
+    // Where something was dropped, what has expired went with it, and the expiry was set.
+    const others = wrong.filter((plan) => plan.drops.length === 0 && isUntidy(plan));
+    if (others.length > 0)
+      await tidyAll(
+        registry,
+        others.map(({ sub }) => ({ sub, entries: [] })),
+        now,
+      );
+    await Promise.all(
+      wrong.map(({ note }) => note && cacheStatus({ registry, find }, note, now, statusTtlSeconds)),
+    );
+    for (const plan of wrong) this.#countOthers(plan);
+  }
+
+  #countPlanned(plan: Planned): void {
+    for (const { reason } of plan.drops) this.#report.dropped[reason] += 1;
+    this.#countDropped(plan.node, plan.drops.length);
+    this.#countOthers(plan);
+  }
+
+  #countOthers({ note, hasWrongExpiry, leftovers }: Planned): void {
+    this.#report.statusesNoted += note === null ? 0 : 1;
+    this.#report.expiriesSet += hasWrongExpiry ? 1 : 0;
+    this.#report.leftovers += leftovers;
+  }
+
+  #countDropped(node: string, count: number): void {
+    this.#droppedByNode.set(node, (this.#droppedByNode.get(node) ?? 0) + count);
+  }
+
+  /** On record before the first change, so that a run that is cut off is too; one that finds nothing leaves no row. */
+  async #begin(): Promise<void> {
+    if (this.#hasBegun) return;
+    await this.#audit('begun', null);
+    this.#hasBegun = true;
+  }
+
+  #audit(outcome: string, reason: string | null): Promise<void> {
+    const { database, registry, clock, actor } = this.#ports;
+    const target = `all under ${registry.prefix}`;
+    const row = { actor, action: 'cache.reconcile', target, outcome, reason };
+    return database.transaction(({ auditLog }) => auditLog.append({ ...row, at: clock.now() }));
+  }
+}
+
+function isWrong(plan: Planned): boolean {
+  return plan.drops.length > 0 || plan.note !== null || isUntidy(plan);
+}
+
+function isUntidy({ hasWrongExpiry, leftovers }: Planned): boolean {
+  return hasWrongExpiry || leftovers > 0;
+}
+
+function dropsOf({ sub, drops }: Planned, reason: DropReason): Array<{ sub: string; entries: EntryName[] }> {
+  const entries = drops.filter((drop) => drop.reason === reason).map(({ entry }) => entry);
+  return entries.length === 0 ? [] : [{ sub, entries }];
+}
+
+function inWords({ dropped, statusesNoted, expiriesSet, leftovers }: ReconciliationReport): string {
+  const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
+  return `entries dropped: ${entries}, statuses noted: ${statusesNoted}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
+}
+
+function noUsers(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_USERS_EMPTY',
+    'There are tokens in the registry and not one user: nothing was dropped for want of its user.',
+    { hint: 'Bring the users back, or set users.source. `jwtctl cache flush --all` removes the tokens.' },
+  );
+}
+
+/** A key's row outlives its tokens, and one key signs at all times: what has none is not the database of this registry. */
+function keyStoreEmpty(): JwtctlError {
+  return new JwtctlError(
+    'state',
+    'ERR_KEY_STORE_EMPTY',
+    'There are tokens in the registry and no key in the key store: they do not belong together.',
+    { hint: 'Check mysql.url, redis.nodes and redis.prefix. `jwtctl cache flush --all` removes the tokens.' },
+  );
+}

@@ -1,0 +1,289 @@
+import { type EventMemory, readEvents } from '../security-log/revocation-index.js';
+import { entriesBySubject } from './group-entries.js';
+import { isJti } from '../model/jti.js';
+import type { ManifestEntry, ManifestFacts, ManifestReader } from '../ports/backup-file.js';
+import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
+import { excerpt } from '../shared/text.js';
+import { isFailureOutside } from '../shared/unavailable.js';
+import { registerMany } from './register-many.js';
+import { liveExp } from '../model/registry-entry.js';
+import { isTrusted, type SigningKey } from '../model/signing-key.js';
+import { knownStatus } from '../tokens/find-status.js';
+import { subjectFault } from '../model/subject.js';
+import { tidyAll } from './remove-entries.js';
+import { INTERRUPTED } from '../ports/token-registry.js';
+
+/** Why an entry is not brought back, in the order in which that is asked. */
+export const SKIP_REASONS = [
+  /** No token can have it. */
+  'malformed',
+  'expired',
+  /** Its key is not known here, or no longer verifies. */
+  'keyNotTrusted',
+  /** The security log covers its token. */
+  'revoked',
+  'userUnknown',
+  'userDisabled',
+] as const;
+export type SkipReason = (typeof SKIP_REASONS)[number];
+
+export interface RestorationPorts extends Administration {
+  users: UserDirectory;
+}
+
+export interface RestorationPolicy {
+  clockToleranceSeconds: number;
+  /** How long a user's status may be used before the directory is asked again, in seconds. */
+  statusTtlSeconds: number;
+}
+
+export interface RestorationInput {
+  manifest: ManifestReader;
+  /** What the manifest is read from, for the audit log. */
+  source: string;
+  dryRun: boolean;
+  signal?: AbortSignal;
+  /** Told how many entries have been gone through. */
+  onProgress?: (entries: number) => void;
+}
+
+export interface RestorationReport {
+  facts: ManifestFacts;
+  /** What the manifest holds, as far as it could be read. */
+  entries: number;
+  /** Registered now, and not before; with `dryRun` those that would be. */
+  restored: number;
+  /** Were registered already, with this lifetime. */
+  unchanged: number;
+  skipped: Record<SkipReason, number>;
+  /** False where the manifest is not whole, or was not gone through to its end; `missed` says why. */
+  complete: boolean;
+  missed: string[];
+}
+
+/**
+ * Brings the entries of a manifest back, each with the lifetime that is left of it, if its token could hold. Nothing
+ * happens to what is registered already, so it may be done again.
+ *
+ * `registry.maxPerSubject` is left aside: an old token that comes back must not push out a newer one. The next token that
+ * is issued to the subject does that, oldest first.
+ *
+ * @throws JwtctlError what the stores throw before anything is registered
+ */
+export async function restore(
+  ports: RestorationPorts,
+  policy: RestorationPolicy,
+  input: RestorationInput,
+): Promise<RestorationReport> {
+  const { dryRun, source, manifest } = input;
+  const restoration = new Restoration(ports, policy, input);
+  const { backend, prefix, createdAt } = manifest.facts;
+  const what = `manifest of ${createdAt} (${[backend, prefix].join(' ').trim()})`;
+  const target = excerpt(source);
+  if (!dryRun) await audit(ports, target, 'begun', what);
+  const report = await restoration.run();
+  if (dryRun) return report;
+  const { restored, unchanged, entries } = report;
+  const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} were there already`}`;
+  await audit(ports, target, report.complete ? 'done' : 'partial', `${what}: ${done}`);
+  return report;
+}
+
+class Restoration {
+  readonly #ports: RestorationPorts;
+  readonly #policy: RestorationPolicy;
+  readonly #input: RestorationInput;
+  readonly #report: RestorationReport;
+
+  constructor(ports: RestorationPorts, policy: RestorationPolicy, input: RestorationInput) {
+    this.#ports = ports;
+    this.#policy = policy;
+    this.#input = input;
+    const skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0]));
+    this.#report = {
+      facts: input.manifest.facts,
+      entries: 0,
+      restored: 0,
+      unchanged: 0,
+      skipped: skipped as RestorationReport['skipped'],
+      complete: true,
+      missed: [],
+    };
+  }
+
+  async run(): Promise<RestorationReport> {
+    const { manifest, signal, onProgress } = this.#input;
+    try {
+      for await (const part of manifest.parts()) {
+        if (signal?.aborted) break;
+        if (part.kind === 'lost') this.#miss(part.what);
+        else await this.#restore(part.entries);
+        onProgress?.(this.#report.entries);
+      }
+    } catch (error) {
+      // Standard input is cut off by an interruption.
+      const { restored, unchanged } = this.#report;
+      const hasBegun = restored + unchanged > 0 && isFailureOutside(error);
+      if (!hasBegun && !signal?.aborted) throw error;
+      if (hasBegun) this.#miss(`What is left was not brought back: ${error.message}`);
+    }
+    if (signal?.aborted)
+      this.#miss(`What is left was not brought back (${INTERRUPTED}): the same command again does it.`);
+    return this.#report;
+  }
+
+  #miss(what: string): void {
+    this.#report.complete = false;
+    if (!this.#report.missed.includes(what)) this.#report.missed.push(what);
+  }
+
+  #skip(reason: SkipReason): void {
+    this.#report.skipped[reason] += 1;
+  }
+
+  async #restore(entries: readonly ManifestEntry[]): Promise<void> {
+    this.#report.entries += entries.length;
+    const now = this.#ports.clock.now();
+    const { clockToleranceSeconds } = this.#policy;
+    const live: ManifestEntry[] = [];
+    for (const entry of entries) {
+      if (!isUsable(entry)) this.#skip('malformed');
+      // A verification allows for as much.
+      else if (liveExp(entry.exp, now, clockToleranceSeconds) === null) this.#skip('expired');
+      else live.push(entry);
+    }
+    if (live.length === 0) return;
+
+    const subs = [...new Set(live.map(({ sub }) => sub))];
+    const { users, database } = this.#ports;
+    const [{ keys }, found, events] = await Promise.all([
+      database.keys.snapshot(),
+      users.findMany(subs),
+      readEvents(database.securityLog, live),
+    ]);
+    const keyOf = new Map(keys.map((key) => [key.kid, key]));
+    const holding: Restorable[] = [];
+    for (const entry of live) {
+      const key = entry.kid === null ? undefined : keyOf.get(entry.kid);
+      const judged = judge(entry, key, found.get(entry.sub), events);
+      if (typeof judged === 'string') this.#skip(judged);
+      else holding.push(judged);
+    }
+    const { wanted, present } = await this.#lookUp(holding, now);
+    const count = (some: readonly Restorable[], sign = 1) => {
+      for (const one of some) this.#report[present.has(one) ? 'unchanged' : 'restored'] += sign;
+    };
+    if (this.#input.dryRun) count(wanted);
+    else await this.#register(wanted, now, count);
+  }
+
+  /**
+   * Finds the entries that can be restored, and which of those are already registered. An entry with a different lifetime does
+   * not count as registered. If a part of the registry does not answer, its entries are reported as missed.
+   */
+  async #lookUp(
+    holding: readonly Restorable[],
+    now: number,
+  ): Promise<{ wanted: Restorable[]; present: Set<Restorable> }> {
+    const { registry } = this.#ports;
+    // In one turn of the event loop: the registry asks for all of them together.
+    const looks = await Promise.allSettled(
+      holding.map((restorable) => registry.standing(restorable.entry.sub, nameOf(restorable).entry, now)),
+    );
+    const wanted: Restorable[] = [];
+    const present = new Set<Restorable>();
+    let failure: unknown = null;
+    for (const [index, look] of looks.entries()) {
+      const restorable = holding[index] as Restorable;
+      if (look.status === 'rejected') {
+        if (!isFailureOutside(look.reason)) throw look.reason;
+        failure = look.reason;
+        this.#miss(look.reason.message);
+        continue;
+      }
+      wanted.push(restorable);
+      if (look.value.exp === restorable.entry.exp) present.add(restorable);
+    }
+    if (failure !== null && wanted.length === 0) throw failure;
+    return { wanted, present };
+  }
+
+  async #register(
+    wanted: readonly Restorable[],
+    now: number,
+    count: (some: readonly Restorable[], sign?: number) => void,
+  ): Promise<void> {
+    const { registry, database, clock } = this.#ports;
+    const registrations = wanted.map((restorable) =>
+      registrationOf(restorable, now, this.#policy.statusTtlSeconds),
+    );
+    const outcomes = await registerMany(registry, registrations);
+    const registered = wanted.filter((_, index) => outcomes[index] === null);
+    count(registered);
+    for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
+
+    // Whoever revoked something since the log was read has passed the registry by before the entry was there.
+    const events = await readEvents(
+      database.securityLog,
+      registered.map(({ entry }) => entry),
+    );
+    const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
+    if (revoked.length === 0) return;
+    await tidyAll(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
+    count(revoked, -1);
+    this.#report.skipped.revoked += revoked.length;
+  }
+}
+
+interface Restorable {
+  entry: ManifestEntry;
+  key: SigningKey;
+  user: User;
+}
+
+/** In the order of a verification. */
+function judge(
+  entry: ManifestEntry,
+  key: SigningKey | undefined,
+  user: User | undefined,
+  events: EventMemory,
+): Restorable | SkipReason {
+  if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
+  if (events.covers({ ...entry, kid: key.kid })) return 'revoked';
+  if (user === undefined) return 'userUnknown';
+  return user.status === 'enabled' ? { entry, key, user } : 'userDisabled';
+}
+
+function isUsable({ sub, jti }: ManifestEntry): boolean {
+  return subjectFault(sub) === null && isJti(jti);
+}
+
+function registrationOf(
+  { entry, key, user }: Restorable,
+  now: number,
+  statusTtlSeconds: number,
+): Registration {
+  const { sub, jti, iat, exp, label } = entry;
+  return {
+    sub,
+    entry: { jti, keyId: key.id, iat, exp },
+    now,
+    user: knownStatus(user, now, statusTtlSeconds),
+    ...(label === null ? {} : { label }),
+  };
+}
+
+function nameOf({ entry: { sub, jti, iat }, key }: Restorable): { sub: string; entry: EntryName } {
+  return { sub, entry: { jti, iat, keyId: key.id } };
+}
+
+async function audit(
+  { database, clock, actor }: RestorationPorts,
+  target: string,
+  outcome: string,
+  reason: string,
+): Promise<void> {
+  await database.transaction(({ auditLog }) =>
+    auditLog.append({ at: clock.now(), actor, action: 'cache.restore', target, outcome, reason }),
+  );
+}

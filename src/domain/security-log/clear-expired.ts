@@ -1,0 +1,24 @@
+import { JwtctlError } from '../shared/errors.js';
+import type { SecurityLog } from '../ports/index.js';
+
+const EVENTS_AT_ONCE = 1_000;
+const MOST_EVENTS = 100_000;
+
+/**
+ * Removes a limited number of expired events from the security log. Best effort: the calling command has already done its
+ * own work, and a later run removes the rest.
+ *
+ * @returns a warning if the account may not delete; null otherwise
+ */
+export async function clearExpiredEvents(log: Pick<SecurityLog, 'clearExpired'>): Promise<string | null> {
+  try {
+    for (let cleared = 0; cleared < MOST_EVENTS; cleared += EVENTS_AT_ONCE) {
+      if ((await log.clearExpired(EVENTS_AT_ONCE)) < EVENTS_AT_ONCE) break;
+    }
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+    if (error.code === 'ERR_MYSQL_FORBIDDEN')
+      return `Expired events remain in the security log because this account cannot delete them. Grant it DELETE on the table security_log, or run \`jwtctl cache reconcile\` with an account that has this right.`;
+  }
+  return null;
+}

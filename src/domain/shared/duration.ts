@@ -1,0 +1,52 @@
+import { JwtctlError } from './errors.js';
+import { excerpt } from './text.js';
+
+const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
+const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
+
+/** What a duration looks like, for messages. */
+export const DURATION_FORM =
+  'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
+
+/**
+ * Reads a duration.
+ *
+ * @param text `90s`, `15m`, `12h`, `30d`, `1h30m` (units once each, from large to small), or a whole number of seconds
+ * @returns whole seconds, at least 1
+ * @throws JwtctlError `ERR_DURATION_INVALID` (usage) for anything else: zero, negative, fractional, unknown units
+ */
+export function parseDuration(text: string): number {
+  const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
+  if (!Number.isSafeInteger(seconds) || seconds < 1) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_DURATION_INVALID',
+      `'${excerpt(text)}' is not a duration; expected ${DURATION_FORM}.`,
+    );
+  }
+  return seconds;
+}
+
+/** The shortest text that {@link parseDuration} reads back as the same number: `5400` is `1h30m`. */
+export function formatDuration(seconds: number): string {
+  let rest = Math.max(0, Math.round(seconds));
+  let text = '';
+  for (const [unit, size] of Object.entries(SECONDS)) {
+    const count = Math.floor(rest / size);
+    rest -= count * size;
+    if (count > 0) text += `${count}${unit}`;
+  }
+  return text || '0s';
+}
+
+function sumOfUnits(text: string): number {
+  const match = SHAPE.exec(text);
+  if (match === null || text === '') return Number.NaN;
+  const [days, hours, minutes, seconds] = match.slice(1).map((digits) => Number(digits ?? 0));
+  return (
+    (days ?? 0) * SECONDS.d +
+    (hours ?? 0) * SECONDS.h +
+    (minutes ?? 0) * SECONDS.m +
+    (seconds ?? 0) * SECONDS.s
+  );
+}

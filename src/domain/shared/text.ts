@@ -1,0 +1,82 @@
+import { JwtctlError } from './errors.js';
+import { hasControlCharacter } from '../model/subject.js';
+
+/** Why something was done, for the logs: 1 to 1,000 characters on one line. */
+export function parseReason(text: string): string {
+  return oneLine('reason', text, 1_000);
+}
+
+/** A user's name for people: 1 to 255 characters on one line. */
+export function parseUserName(text: string): string {
+  return oneLine('name', text, 255);
+}
+
+/** Who is at it, for the audit log: 1 to 255 characters on one line. */
+export function parseActor(text: string): string {
+  return oneLine('actor', text, 255);
+}
+
+function oneLine(what: string, text: string, maxLength: number): string {
+  if (text.trim() === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
+    throw new JwtctlError(
+      'usage',
+      'ERR_TEXT_INVALID',
+      `The ${what} cannot be used; expected 1 to ${maxLength} characters on one line.`,
+    );
+  }
+  return text;
+}
+
+/** With a full stop, where it does not end like a sentence already: a message within it brings its own. */
+export function asSentence(text: string): string {
+  return /[.!?]\)?$/.test(text) ? text : `${text}.`;
+}
+
+/**
+ * Makes untrusted text safe for a terminal. Letters, marks, numbers, punctuation, symbols, and plain spaces stay. All other
+ * characters are escaped: they could control the terminal, reverse the text around them, or be invisible.
+ */
+export function printable(text: string): string {
+  if (PLAIN.test(text)) return text;
+  return text.replace(UNPRINTABLE, (character) => {
+    const code = character.codePointAt(0) ?? 0;
+    return code > 0xffff ? `\\u{${code.toString(16)}}` : escapeUnit(code);
+  });
+}
+
+/** Makes each line of a message {@link printable}. */
+export function printableLines(text: string): string {
+  return text.split('\n').map(printable).join('\n');
+}
+
+/** Returns JSON of the same value with all characters escaped that are not {@link printable}. */
+export function printableJson(json: string): string {
+  if (PLAIN.test(json)) return json;
+  return json.replace(UNPRINTABLE, (character) =>
+    [...Array(character.length).keys()].map((unit) => escapeUnit(character.charCodeAt(unit))).join(''),
+  );
+}
+
+const PLAIN = /^[\x20-\x7e]*$/;
+const UNPRINTABLE = /[^\p{L}\p{M}\p{N}\p{P}\p{S} ]|\p{Default_Ignorable_Code_Point}/gu;
+
+function escapeUnit(code: number): string {
+  return `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/**
+ * A file's name for a message. What was given in its place may be what the file should hold, a key or a passphrase: such is
+ * not shown.
+ */
+export function fileNameShown(name: string): string {
+  const isLong = name.length > 200 || /[\r\n]/.test(name);
+  // The path in a setting is absolute: `/srv/<key>=`.
+  const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$|\/[A-Za-z0-9+/_-]{43}=$/.test(name);
+  return isLong || isMasterKey ? '(not shown: it looks like no name)' : printable(name);
+}
+
+/** The beginning of it, for a message. */
+export function excerpt(text: string): string {
+  const shown = printable(text.slice(0, 60));
+  return text.length > 60 ? `${shown}…` : shown;
+}

@@ -1,0 +1,240 @@
+import { JwtctlError } from '../shared/errors.js';
+import type { Administration, AuditEntry, EntryFilter, NewSecurityEvent, WideRemoval } from '../ports/index.js';
+import { ifReachable } from '../shared/unavailable.js';
+import type { LifetimePolicy } from '../keys/rotation-plan.js';
+import type { SigningKey } from '../model/signing-key.js';
+import { countSubjectTokens } from '../registry/count-subject.js';
+import { type WalkControl, walkControl } from '../registry/walk-options.js';
+
+// Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
+const RETENTION_MARGIN_SECONDS = 3_600;
+
+const REPEAT = 'Run the same command again when the registry answers: it does what is left.';
+
+export interface RevocationOutcome {
+  /** Entries that were removed. */
+  revoked: number;
+  /** 1 where a single token was named and had no entry (any more). */
+  alreadyGone: number;
+  /** Replicas that confirmed the removal, the least over the masters that were written to. */
+  replicasConfirmed: number;
+  /** False where a part of the registry could not be reached. The security log holds everywhere all the same. */
+  complete: boolean;
+  missed: string[];
+  /** Of the security log; null for a dry run, which records none. */
+  eventId: number | null;
+}
+
+export interface RevocationOptions extends WalkControl {
+  reason: string | null;
+  dryRun: boolean;
+}
+
+/** Ends one token. Durable first, then the registry: what a failover makes of the second, the first outlives. */
+export async function revokeToken(
+  ports: Administration,
+  policy: LifetimePolicy,
+  token: { sub: string; jti: string },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { registry, clock } = ports;
+  const now = clock.now();
+  if (options.dryRun) {
+    const { count } = await countSubjectTokens(registry, token.sub, now, ({ jti }) => jti === token.jti);
+    return outcome({ revoked: count, alreadyGone: count === 0 ? 1 : 0 });
+  }
+
+  const eventId = await record(ports, policy, options, {
+    event: { type: 'token_revoked', sub: token.sub, jti: token.jti },
+    target: `${token.sub} ${token.jti}`,
+  });
+  const removal = await afterRecord(() => registry.remove(token.sub, { jti: token.jti }, now));
+  return outcome({
+    revoked: removal.removed,
+    alreadyGone: removal.removed === 0 ? 1 : 0,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    eventId,
+  });
+}
+
+/**
+ * Ends the tokens of one subject: all that there are, or those issued at `issuedBefore` or earlier.
+ *
+ * Without `issuedBefore`, ends all tokens: see {@link latestIssued}.
+ */
+export async function revokeSubject(
+  ports: Administration,
+  policy: LifetimePolicy,
+  { sub, issuedBefore }: { sub: string; issuedBefore?: number },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { registry, clock } = ports;
+  const now = clock.now();
+  const count = () =>
+    countSubjectTokens(registry, sub, now, ({ iat }) => issuedBefore === undefined || iat <= issuedBefore);
+  if (options.dryRun) return outcome({ revoked: (await count()).count });
+  const until = issuedBefore ?? latestIssued(now, policy, await ifReachable(count, null));
+
+  const eventId = await record(ports, policy, options, {
+    event: { type: 'subject_revoked', sub, issuedBefore: until },
+    target: sub,
+  });
+  const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
+  return outcome({
+    revoked: removal.removed,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    eventId,
+  });
+}
+
+/**
+ * Returns the largest `iat` of a token that is accepted now: the current time, or the largest registered `iat` if that is later.
+ * If a part of the registry was not read, a token there may be as far ahead as verifiers accept.
+ *
+ * @param seen null if a part of the registry was not read
+ */
+export function latestIssued(
+  now: number,
+  { clockToleranceSeconds }: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
+  seen: { latestIat: number } | null,
+): number {
+  return seen === null ? now + clockToleranceSeconds : Math.max(now, seen.latestIat);
+}
+
+/** Which tokens of any subject are meant. One of the two, or both at once. */
+export interface WideSelection {
+  key?: SigningKey;
+  issuedBefore?: number;
+}
+
+/** What {@link revokeWide} would end. */
+export async function countWide(
+  ports: Administration,
+  policy: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
+  selection: WideSelection,
+  control: WalkControl = {},
+): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
+  const now = ports.clock.now();
+  const count = () =>
+    ports.registry.removeEverywhere(filterOf(selection), {
+      now,
+      dryRun: true,
+      ...walkControl(control),
+    });
+  const unseen = {
+    matched: 0,
+    subjects: 0,
+    largestIat: null,
+    complete: false,
+    missed: ['the whole registry'],
+  };
+  const found = await ifReachable<Pick<WideRemoval, keyof typeof unseen>>(count, unseen);
+  const seen = found.complete ? { latestIat: found.largestIat ?? now } : null;
+  const issuedBefore = selection.issuedBefore ?? latestIssued(now, policy, seen);
+  return { ...found, issuedBefore };
+}
+
+/** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countWide}. */
+export async function revokeWide(
+  ports: Administration,
+  policy: LifetimePolicy,
+  selection: WideSelection & { issuedBefore: number },
+  options: RevocationOptions,
+): Promise<RevocationOutcome> {
+  const { key, issuedBefore } = selection;
+  const eventId = await record(ports, policy, options, {
+    event:
+      key === undefined
+        ? { type: 'all_revoked', issuedBefore }
+        : { type: 'kid_revoked', kid: key.kid, issuedBefore },
+    target: key === undefined ? `issued before ${issuedBefore}` : key.kid,
+  });
+  const removal = await afterRecord(() =>
+    ports.registry.removeEverywhere(filterOf(selection), {
+      now: ports.clock.now(),
+      ...walkControl(options),
+    }),
+  );
+  return {
+    revoked: removal.removed,
+    alreadyGone: 0,
+    replicasConfirmed: removal.replicasConfirmed ?? 0,
+    complete: removal.complete,
+    missed: removal.missed,
+    eventId,
+  };
+}
+
+/** From when on no token can exist that was issued at `issuedBefore` or earlier. */
+export function eventExpiry(
+  keys: readonly SigningKey[],
+  policy: LifetimePolicy,
+  issuedBefore: number,
+): number {
+  const longestTtl = keys.reduce(
+    (longest, key) => Math.max(longest, key.maxTtlSeconds ?? 0),
+    policy.maxTtlSeconds,
+  );
+  return issuedBefore + longestTtl + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+}
+
+/**
+ * Runs the registry's part of something that is durably recorded.
+ *
+ * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable) where the registry fails: what was recorded holds already,
+ * and the same command again does the rest
+ */
+export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Promise<T> {
+  try {
+    return await apply();
+  } catch (error) {
+    if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+    throw new JwtctlError(
+      'unavailable',
+      'ERR_RECORDED_NOT_APPLIED',
+      `It is recorded in the security log and holds for every verifier that reads it; the registry could not be changed: ${error.message}`,
+      { hint, cause: error },
+    );
+  }
+}
+
+/** @returns the event's id */
+async function record(
+  ports: Administration,
+  policy: LifetimePolicy,
+  options: RevocationOptions,
+  { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
+): Promise<number> {
+  return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
+    const at = ports.clock.now();
+    const snapshot = await keys.snapshot();
+    const expiresAt = eventExpiry(snapshot.keys, policy, Math.max(at, event.issuedBefore ?? at));
+    const eventId = await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
+    const entry: AuditEntry = {
+      at,
+      actor: ports.actor,
+      action: 'token.revoke',
+      target,
+      outcome: 'done',
+      reason: options.reason,
+    };
+    await auditLog.append(entry);
+    return eventId;
+  });
+}
+
+function filterOf({ key, issuedBefore }: WideSelection): EntryFilter {
+  return {
+    ...(key === undefined ? {} : { keyId: key.id }),
+    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+  };
+}
+
+function outcome(counts: {
+  revoked: number;
+  alreadyGone?: number;
+  replicasConfirmed?: number;
+  eventId?: number;
+}): RevocationOutcome {
+  return { alreadyGone: 0, replicasConfirmed: 0, complete: true, missed: [], eventId: null, ...counts };
+}

@@ -1,0 +1,126 @@
+import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
+import { parseCompactJws, parseJsonObject } from '../jose/jws.js';
+import { isForeignKid, isKid } from '../model/kid.js';
+import { excerpt } from '../shared/text.js';
+import { type Refusal, refuse } from '../model/refusal.js';
+import { checkSignature } from '../jose/signature.js';
+import { isKeyState, isSigningAlgorithm, isTrusted } from '../model/signing-key.js';
+import type { UserStatus } from '../model/user.js';
+import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
+
+/** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
+export interface Standing {
+  entry: { kid: string; iat: number; exp: number } | null;
+  user: UserStatus | 'unknown';
+  /** Whether an event of the security log covers the token. */
+  revoked: boolean;
+}
+
+export interface VerificationPorts {
+  findKey(kid: string): Promise<VerificationKey | null | undefined> | VerificationKey | null | undefined;
+  findStatus(token: {
+    sub: string;
+    jti: string;
+    kid: string;
+    iat: number;
+    exp: number;
+  }): Promise<Standing> | Standing;
+  policy: ClaimsPolicy;
+  /** NumericDate seconds. */
+  now(): number;
+}
+
+export interface Acceptance {
+  active: true;
+  /** The JOSE Header. */
+  header: Record<string, unknown>;
+  /** The Claims Set. */
+  payload: Claims;
+}
+
+export type VerificationResult = Acceptance | Refusal;
+
+/**
+ * Makes four checks in this order: the JWS, the Claims Set, the registry, the user. Before the signature is verified, only the
+ * `kid` may reach a key name or query, and only if it is well-formed.
+ */
+export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
+  const jws = await checkJws(token, ports);
+  if ('active' in jws) return jws;
+  const checked = checkClaims(jws.payload, ports.policy, ports.now());
+  if ('active' in checked) return checked;
+  const { claims } = checked;
+  const { sub, jti, iat, exp } = claims;
+  const standing = await ports.findStatus({ sub, jti, kid: jws.kid, iat, exp });
+  return checkStanding(standing, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
+}
+
+export interface SignedToken<Key extends VerificationKey = VerificationKey> {
+  kid: string;
+  /** The one that signed it, as `findKey` gave it. */
+  key: Key;
+  header: Record<string, unknown>;
+  /** Signed, and not checked any further. */
+  payload: Record<string, unknown>;
+}
+
+/** The first of the four checks. With `anyState` a key that is no longer trusted still tells whether it signed. */
+export async function checkJws<Key extends VerificationKey>(
+  token: string,
+  ports: { findKey(kid: string): Promise<Key | null | undefined> | Key | null | undefined },
+  { anyState = false } = {},
+): Promise<SignedToken<Key> | Refusal> {
+  const jws = parseCompactJws(token);
+  if (typeof jws === 'string')
+    return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
+  const { header } = jws;
+  // RFC 7515 §4.1.11: an extension that must be understood and is not.
+  if (header.crit !== undefined)
+    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit that is not understood.');
+  if (!isSigningAlgorithm(header.alg)) {
+    return refuse('ERR_ALG_NOT_ALLOWED', `The alg of the JOSE Header is not one that a key here can have.`);
+  }
+  const { kid } = header;
+  if (!isForeignKid(kid)) return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header has no valid kid.');
+
+  const key = await ports.findKey(kid);
+  // Do not show the kid of a token without a key: the sender chose it.
+  const isKey = typeof key === 'object' && key !== null;
+  if (!isKey || key.kid !== kid)
+    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
+  const name = `Key ${excerpt(kid)}`;
+  if (!anyState && !isTrusted(key.state))
+    return refuse(
+      'ERR_KEY_NOT_TRUSTED',
+      `${name} is ${isKeyState(key.state) ? key.state : 'in an unknown state'}.`,
+    );
+  const publicKey = publicKeyOf(key);
+  if (typeof publicKey === 'string')
+    return refuse('ERR_KEY_NOT_TRUSTED', `${name} cannot be used: ${publicKey}.`);
+  // The algorithm is the key's, never the token's choice (RFC 8725 §3.1).
+  if (header.alg !== key.alg)
+    return refuse('ERR_ALG_NOT_ALLOWED', `${name} signs with ${key.alg}, not with ${header.alg}.`);
+  if (!(await checkSignature(key.alg, publicKey, jws.signingInput, jws.signature))) {
+    return refuse('ERR_SIGNATURE_INVALID', `The signature was not made with key ${excerpt(kid)}.`);
+  }
+
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null)
+    return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a Claims Set: no JSON object.');
+  return { kid, key, header, payload };
+}
+
+/** Makes the third and fourth check. Each accepts only exact values, because the status may come from external stores. */
+export function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
+  const { entry, user } = standing;
+  if (standing.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
+  if (typeof entry !== 'object' || entry === null)
+    return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
+  if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {
+    return refuse('ERR_REGISTRATION_MISMATCH', 'The registry knows this jti with another kid, iat or exp.');
+  }
+  if (user === 'enabled') return null;
+  return user === 'unknown' || user === null || user === undefined
+    ? refuse('ERR_USER_UNKNOWN', 'The user of the token does not exist.')
+    : refuse('ERR_USER_DISABLED', 'The user of the token is disabled.');
+}

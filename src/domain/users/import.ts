@@ -1,0 +1,80 @@
+import { JwtctlError } from '../shared/errors.js';
+import type { Administration, Stores } from '../ports/index.js';
+
+const ATTEMPTS = 5;
+
+export interface NewUser {
+  sub: string;
+  name: string | null;
+}
+
+export type UserImportOutcome = 'added' | 'existing';
+
+/**
+ * Adds those of the users that there are not, in one transaction with one statement; those that exist stay as they are.
+ * It leaves no row in the audit log: that is for the run that it is a part of.
+ */
+export async function addUsers(
+  { database, clock }: Pick<Administration, 'database' | 'clock'>,
+  users: readonly NewUser[],
+): Promise<UserImportOutcome[]> {
+  const added = await database.transaction((stores) => addMissing(stores, users, clock.now()));
+  return outcomes(users, added);
+}
+
+/** What {@link addUsers} would do. */
+export async function planUsers(
+  { database }: Pick<Administration, 'database'>,
+  users: readonly NewUser[],
+): Promise<UserImportOutcome[]> {
+  return outcomes(users, await missingAmong(database, users));
+}
+
+async function addMissing(
+  stores: Stores,
+  users: readonly NewUser[],
+  at: number,
+): Promise<Map<string, NewUser>> {
+  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+    const missing = await missingAmong(stores, users);
+    // In one order everywhere: two runs then wait for each other's rows and not in a circle.
+    const rows = [...missing.values()].sort((a, b) => Buffer.compare(Buffer.from(a.sub), Buffer.from(b.sub)));
+    // Another run may have added one since.
+    if (rows.length === 0 || (await stores.users.addMany(rows, at))) {
+      await continueVersions(stores, [...missing.keys()]);
+      return missing;
+    }
+  }
+  throw new JwtctlError('unavailable', 'ERR_DATABASE_CONFLICT', 'Others kept adding the same users.', {
+    hint: 'Run the same command again.',
+  });
+}
+
+/** Of several rows for one subject the first counts. */
+async function missingAmong(
+  { users: directory }: Pick<Stores, 'users'>,
+  users: readonly NewUser[],
+): Promise<Map<string, NewUser>> {
+  const bySubject = new Map<string, NewUser>();
+  for (const user of users) if (!bySubject.has(user.sub)) bySubject.set(user.sub, user);
+  for (const sub of (await directory.findMany([...bySubject.keys()])).keys()) bySubject.delete(sub);
+  return bySubject;
+}
+
+/**
+ * Versions go on where a removed user of the same name left off, so that what is still known of that one is older. Asked
+ * after the insert, which waits for a removal that has not ended yet.
+ */
+async function continueVersions({ users, securityLog }: Stores, subs: readonly string[]): Promise<void> {
+  const subsOf = new Map<number, string[]>();
+  for (const [sub, version] of await securityLog.highestUserVersions(subs)) {
+    const some = subsOf.get(version);
+    if (some === undefined) subsOf.set(version, [sub]);
+    else some.push(sub);
+  }
+  for (const [version, some] of subsOf) await users.setVersion(some, version + 1);
+}
+
+function outcomes(users: readonly NewUser[], added: Map<string, NewUser>): UserImportOutcome[] {
+  return users.map((user) => (added.get(user.sub) === user ? 'added' : 'existing'));
+}

@@ -1,0 +1,161 @@
+import { JwtctlError } from '../shared/errors.js';
+import type { Administration, SecurityEventType, Stores, User, UserStatus } from '../ports/index.js';
+import { ifReachable } from '../shared/unavailable.js';
+import { afterRecord, eventExpiry, latestIssued } from '../tokens/revoke.js';
+import type { LifetimePolicy } from '../keys/rotation-plan.js';
+import { cacheStatus } from '../tokens/find-status.js';
+import { countSubjectTokens } from '../registry/count-subject.js';
+
+export interface UserAdministrationPolicy extends LifetimePolicy {
+  statusTtlSeconds: number;
+}
+
+/** @throws JwtctlError `ERR_USER_EXISTS` (state) */
+export async function addUser(
+  ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
+  input: { sub: string; name: string | null; dryRun: boolean },
+): Promise<User> {
+  const { database, clock } = ports;
+  if (input.dryRun) {
+    if ((await database.users.find(input.sub)) !== null) throw userExists(input.sub);
+    const at = clock.now();
+    return { sub: input.sub, name: input.name, status: 'enabled', version: 0, createdAt: at, updatedAt: at };
+  }
+  return database.transaction(async (stores) => {
+    const at = clock.now();
+    const user = await stores.users.add({ sub: input.sub, name: input.name, at });
+    if (user === null) throw userExists(input.sub);
+    // Versions go on where a removed user of the same name left off, so that what is still known of that one is older.
+    // Asked after the insert, which waits for a removal that is under way.
+    const known = (await stores.securityLog.highestUserVersions([input.sub])).get(input.sub) ?? 0;
+    const version = known + 1;
+    if (version !== user.version) await stores.users.setVersion([input.sub], version);
+    await audit(ports, stores, 'users.add', input.sub, null, at);
+    return { ...user, version };
+  });
+}
+
+/** Adds the user where there is none. One that another run adds at the same moment is as good. */
+export async function ensureUser(
+  ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
+  sub: string,
+): Promise<void> {
+  if ((await ports.database.users.find(sub)) !== null) return;
+  await addUser(ports, { sub, name: null, dryRun: false }).catch((error) => {
+    if (!(error instanceof JwtctlError) || error.code !== 'ERR_USER_EXISTS') throw error;
+  });
+}
+
+export interface StatusChange {
+  user: User;
+  /** Of the security log, that gave the user this status; null for a dry run, and where it has expired. */
+  eventId: number | null;
+}
+
+/** Sets the status; where the user has it already, only the registry is told again. */
+export async function setUserStatus(
+  ports: Administration,
+  policy: UserAdministrationPolicy,
+  input: { sub: string; status: UserStatus; reason: string | null; dryRun: boolean },
+): Promise<StatusChange> {
+  const { database, registry, clock } = ports;
+  const { sub, status, reason } = input;
+  if (input.dryRun) return { user: { ...found(await database.users.find(sub), sub), status }, eventId: null };
+
+  const outcome = await database.transaction(async (stores) => {
+    const at = clock.now();
+    const change = found(await stores.users.setStatus(sub, status, at), sub);
+    const { user } = change;
+    const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
+    if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
+    const { keys } = await stores.keys.snapshot();
+    const expiresAt = eventExpiry(keys, policy, at);
+    const event = { type, sub, userVersion: user.version, reason, at, expiresAt };
+    const eventId = await stores.securityLog.append(event);
+    await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
+    return { user, eventId };
+  });
+  const find = (name: string) => database.users.find(name);
+  await afterRecord(() =>
+    cacheStatus({ registry, find }, outcome.user, clock.now(), policy.statusTtlSeconds),
+  );
+  return outcome;
+}
+
+async function lastEventId(stores: Stores, sub: string, type: SecurityEventType): Promise<number | null> {
+  const events = await stores.securityLog.findNaming([{ sub, jti: null }]);
+  return events.filter((event) => event.type === type).at(-1)?.id ?? null;
+}
+
+export interface UserRemoval {
+  user: User;
+  /** Entries that were removed, or with a dry run would be. */
+  revoked: number;
+  /** Of the security log, that ends their tokens; null for a dry run. */
+  eventId: number | null;
+}
+
+/** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */
+export async function removeUser(
+  ports: Administration,
+  policy: UserAdministrationPolicy,
+  input: { sub: string; reason: string | null; dryRun: boolean },
+): Promise<UserRemoval> {
+  const { database, registry, clock } = ports;
+  const { sub, reason } = input;
+  const count = () => countSubjectTokens(registry, sub, clock.now());
+  if (input.dryRun) {
+    const user = found(await database.users.find(sub), sub);
+    return { user, revoked: (await count()).count, eventId: null };
+  }
+  const latestIat = latestIssued(clock.now(), policy, await ifReachable(count, null));
+
+  const { user, eventId } = await database.transaction(async (stores) => {
+    const at = clock.now();
+    const removed = found(await stores.users.remove(sub), sub);
+    const issuedBefore = Math.max(at, latestIat);
+    const { keys } = await stores.keys.snapshot();
+    const expiresAt = eventExpiry(keys, policy, issuedBefore);
+    const userVersion = removed.version + 1;
+    await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
+    // Of the two the later one: both become visible at once, and are read in the order of their ids.
+    const eventId = await stores.securityLog.append({
+      type: 'subject_revoked',
+      ...{ sub, issuedBefore, reason, at, expiresAt },
+    });
+    await audit(ports, stores, 'users.remove', sub, reason, at);
+    return { user: removed, eventId };
+  });
+  const { removed: revoked } = await afterRecord(
+    () => registry.remove(sub, {}, clock.now()),
+    'Run `jwtctl token revoke --all` for this subject when the registry answers: it does what is left.',
+  );
+  return { user, revoked, eventId };
+}
+
+/** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
+export function found<T>(user: T | null, sub: string): T {
+  if (user === null) {
+    throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+      hint: 'Run `jwtctl users list`. Subjects are compared byte for byte.',
+    });
+  }
+  return user;
+}
+
+function userExists(sub: string): JwtctlError {
+  return new JwtctlError('state', 'ERR_USER_EXISTS', `There is a user ${JSON.stringify(sub)} already.`, {
+    hint: 'Run `jwtctl users show`.',
+  });
+}
+
+function audit(
+  ports: Pick<Administration, 'actor'>,
+  stores: Stores,
+  action: string,
+  target: string,
+  reason: string | null,
+  at: number,
+): Promise<void> {
+  return stores.auditLog.append({ at, actor: ports.actor, action, target, outcome: 'done', reason });
+}

@@ -1,6 +1,0 @@
-import { grouped } from './figures.js';
-
-/** `1 token`, `2 tokens`, `2,000 entries`. */
-export function counted(count: number, one: string, many = `${one}s`): string {
-  return `${grouped(count)} ${count === 1 ? one : many}`;
-}

@@ -1,0 +1,344 @@
+import type { Context } from '../app/context.js';
+import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
+import { formatDuration } from '../domain/shared/duration.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { freeze } from '../domain/shared/deep-freeze.js';
+import type { PublicJwk } from '../domain/jose/jwk-set.js';
+import type { Clock, Standings } from '../domain/ports/index.js';
+import { ifReachable } from '../domain/shared/unavailable.js';
+import { liveExp } from '../domain/model/registry-entry.js';
+import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/tokens/find-status.js';
+import {
+  checkJws,
+  checkStanding,
+  type SignedToken,
+  type Standing,
+  type VerificationPorts,
+  type VerificationResult,
+} from '../domain/tokens/verify.js';
+import { Announcer } from './heartbeat-sender.js';
+import { DatabaseWatch } from './database-watch.js';
+import { Follower } from './follower.js';
+import type { VerifierHealth } from './health.js';
+import { KeySet, type KnownKey } from './key-set.js';
+import { SecurityLogTail } from './security-log-tail.js';
+import { type StateChange, StateWatch } from './state-watch.js';
+import { registryHealth, StoreState } from './store-state.js';
+import { type KnownToken, TokenMemory } from './token-cache.js';
+import { UserJudge } from './user-judge.js';
+import { UserStates } from './user-states.js';
+import type { Verifier } from './verifier.js';
+
+/** A verifier that runs for long: it follows keys and revocations by itself. */
+export interface LiveVerifier extends Verifier {
+  /** The keys that a token can be valid under (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
+  jwkSet(): Promise<{ keys: PublicJwk[] }>;
+  health(): VerifierHealth;
+  /** Waits for what is under way, and ends what runs in the background. The stores are the context's. */
+  close(): Promise<void>;
+}
+
+export interface LiveVerifierOptions {
+  /** Whether verdicts are kept in the process, and taken back by the registry. Default: `verifier.nearCache`. */
+  nearCache?: boolean;
+  /** Told what whoever runs it should know. Default: Node's warnings. */
+  warn?: (text: string) => void;
+  /** Called once for each change of a store, of one of its servers, of the grace period, or of readiness. */
+  onStateChange?: (change: StateChange) => void;
+}
+
+/**
+ * Reads keys and security log, and follows both from then on.
+ *
+ * @throws JwtctlError as the stores do
+ */
+export async function openLiveVerifier(
+  context: Context,
+  options: LiveVerifierOptions = {},
+): Promise<LiveVerifier> {
+  const { settings, clock } = context;
+  const { token, users: userSettings, verifier: own } = settings;
+  const [database, registry, users] = await Promise.all([
+    context.database(),
+    context.registry(),
+    context.users(),
+  ]);
+  const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
+  const { onStateChange = () => {} } = options;
+  const graceSeconds = Math.max(own.grace, LEAST_GRACE_SECONDS);
+  const statusPolicy: StatusPolicy = {
+    statusTtlSeconds: userSettings.statusTtl,
+    clockToleranceSeconds: token.clockTolerance,
+    logsUserChanges: userSettings.source === 'managed',
+  };
+  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds });
+  const tail = new SecurityLogTail(database.securityLog, clock);
+  const databaseState = new StoreState(clock);
+  const announcedState = new StoreState(clock);
+  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
+  const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
+  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
+  const states = new UserStates({
+    ...{ users, registry, policy: statusPolicy },
+    rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
+  });
+  const standings = registry.openStandings({ nearCache, now: clock.now, warn });
+  // One that is away is met later.
+  const connecting = ifReachable(() => standings.open(), 0);
+  await follower.begin(connecting).catch((error) => {
+    standings.close();
+    throw error;
+  });
+  const epoch = await connecting;
+  return new StoreVerifier(
+    {
+      ...{ keys, tail, follower, watch, clock, databaseState, announcedState, standings, epoch },
+      users: new UserJudge({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
+    },
+    {
+      ...statusPolicy,
+      issuer: token.issuer,
+      audience: token.audience,
+      graceSeconds,
+      rememberedTokens: own.rememberedTokens,
+      nearCache,
+    },
+    onStateChange,
+  );
+}
+
+/** Each takes about 150 bytes. */
+const LEAST_REMEMBERED_USERS = 20_000;
+
+/** Below this a database that takes its time would count as away. */
+const LEAST_GRACE_SECONDS = 10;
+
+interface LiveVerifierPorts {
+  keys: KeySet;
+  tail: SecurityLogTail;
+  follower: Follower;
+  watch: DatabaseWatch;
+  standings: Standings;
+  /** Of the standings, when the log was read. */
+  epoch: number;
+  users: UserJudge;
+  clock: Clock;
+  databaseState: StoreState;
+  /** Of the registry, as the verifier's announcements find it. */
+  announcedState: StoreState;
+}
+
+type LiveVerifierPolicy = VerificationPorts['policy'] &
+  StatusPolicy & {
+    graceSeconds: number;
+    rememberedTokens: number;
+    nearCache: boolean;
+  };
+
+class StoreVerifier implements LiveVerifier {
+  readonly #ports: LiveVerifierPorts;
+  readonly #policy: LiveVerifierPolicy;
+  readonly #memory: TokenMemory;
+  readonly #watch: StateWatch;
+  readonly #findingKeys = {
+    findKey: async (kid: string) => {
+      const { keys, watch } = this.#ports;
+      const key = await keys.find(kid);
+      if (key === null) watch.assertCertain();
+      return key;
+    },
+  };
+  readonly #signatures = { hits: 0, misses: 0 };
+  readonly #verdicts = { hits: 0, misses: 0 };
+  readonly #running = new Set<Promise<unknown>>();
+  /** What the registry was when the security log was last read for it: see {@link NotedStanding.epoch}. */
+  #readEpoch: number;
+  #isClosed = false;
+
+  constructor(
+    ports: LiveVerifierPorts,
+    policy: LiveVerifierPolicy,
+    onStateChange: (change: StateChange) => void,
+  ) {
+    this.#ports = ports;
+    this.#policy = policy;
+    this.#memory = new TokenMemory(policy.rememberedTokens);
+    this.#readEpoch = ports.epoch;
+    const { clock, standings } = ports;
+    const probe = () => standings.probe();
+    this.#watch = new StateWatch(
+      { clock, probe, health: () => this.health(), tell: onStateChange },
+      policy.graceSeconds,
+    );
+    this.#watch.begin();
+  }
+
+  verify(token: string): Promise<VerificationResult> {
+    if (this.#isClosed) return Promise.reject(closed());
+    const known = typeof token === 'string' ? this.#memory.get(token) : undefined;
+    if (known === undefined || this.#ports.keys.peek(known.key.kid) !== known.key)
+      return this.#during(this.#verifyUnknown(token));
+    this.#signatures.hits += 1;
+    const now = this.#ports.clock.now();
+    if (!(now >= known.validFrom && now < known.validUntil))
+      return this.#during(this.#verifyTimes(known, now));
+    if (this.#isHeld(known, now)) {
+      this.#verdicts.hits += 1;
+      return Promise.resolve(known.acceptance);
+    }
+    return this.#during(this.#verifyStanding(known));
+  }
+
+  async jwkSet(): Promise<{ keys: PublicJwk[] }> {
+    this.#assertServing();
+    return { keys: this.#ports.keys.trusted.map(({ jwk }) => ({ ...jwk })) };
+  }
+
+  health(): VerifierHealth {
+    const { keys, watch, databaseState, announcedState, clock, standings } = this.#ports;
+    const isServing = this.#isServing(clock.now());
+    const masters = standings.masters();
+    const registry = registryHealth(masters);
+    return {
+      isReady: isServing && registry.state !== 'down',
+      database: watch.health(databaseState.health(isServing)),
+      registry,
+      masters,
+      announcements: announcedState.health(true),
+      keys: { trusted: keys.trusted.length, active: keys.active },
+      signatures: { entries: this.#memory.size, ...this.#signatures },
+      nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#watch.end();
+    await Promise.allSettled(this.#running);
+    await this.#ports.follower.end();
+    this.#ports.standings.close();
+  }
+
+  #during(work: Promise<VerificationResult>): Promise<VerificationResult> {
+    this.#running.add(work);
+    const end = () => this.#running.delete(work);
+    work.then(end, end);
+    return work;
+  }
+
+  #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
+    if (verdict === null || !isCurrent(verdict.user, now, this.#policy)) return false;
+    if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
+    const { revision, events } = this.#ports.tail;
+    if (verdict.revision === revision) return true;
+    const { sub, jti, iat } = claims;
+    if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
+    if (this.#policy.logsUserChanges && isOvertaken(verdict.user, events.changeOf(sub))) return false;
+    verdict.revision = revision;
+    return true;
+  }
+
+  /** What was read of the database serves on for a while without it. A clock that was set back lengthens that by as much again at most. */
+  #isServing(now: number): boolean {
+    const age = now - (this.#ports.follower.caughtUpAt ?? 0);
+    return Math.abs(age) < this.#policy.graceSeconds;
+  }
+
+  #assertServing(): void {
+    const { databaseState, clock, follower } = this.#ports;
+    if (this.#isServing(clock.now())) return;
+    const { code } = databaseState.health(false);
+    throw new JwtctlError(
+      'unavailable',
+      'ERR_DATABASE_SILENT',
+      `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
+      {
+        hint: 'Bring MySQL back. verifier.grace (JWTCTL_VERIFIER_GRACE) says how long a verifier goes on without it.',
+      },
+    );
+  }
+
+  async #verifyUnknown(token: string): Promise<VerificationResult> {
+    this.#assertServing();
+    const jws = await checkJws(token, this.#findingKeys);
+    if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
+    if ('active' in jws) return jws;
+    const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
+    if ('active' in checked) return checked;
+    const known = this.#toKnown(token, jws, checked.claims);
+    this.#memory.set(known);
+    return this.#verifyStanding(known);
+  }
+
+  async #verifyTimes(known: KnownToken, now: number): Promise<VerificationResult> {
+    const checked = checkClaims(known.claims, this.#policy, now);
+    return 'active' in checked ? checked : this.#verifyStanding(known);
+  }
+
+  /** The last two checks, by what registry, security log and user directory say. */
+  async #verifyStanding(known: KnownToken): Promise<VerificationResult> {
+    this.#assertServing();
+    this.#verdicts.misses += 1;
+    const { clock, tail, users } = this.#ports;
+    const noted = await known.query.read();
+    if (noted.epoch > this.#readEpoch) await this.#readLogAfter(noted.epoch);
+    const now = clock.now();
+    const { claims, key } = known;
+    const { sub, jti, iat } = claims;
+    const isRevoked = () => tail.events.covers({ sub, jti, iat, kid: key.kid });
+    const { revision } = tail;
+    const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
+    const standing: Standing = {
+      entry: exp === null ? null : { kid: key.kid, iat, exp },
+      revoked: isRevoked(),
+      user: 'unknown',
+    };
+    let user = users.known(sub, noted.user, now);
+    if (user !== null) standing.user = user.status;
+    else {
+      // If the token is refused anyway, its user need not be looked up.
+      const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
+      if (refusal !== null) return refusal;
+      standing.user = await users.ask(sub, noted.user);
+      // The log may have told of it meanwhile.
+      standing.revoked = isRevoked();
+      user = users.known(sub, noted.user, now);
+    }
+    const refusal = checkStanding(standing, claims, key.kid);
+    if (refusal !== null) return refusal;
+    if (noted.hold !== null && user?.status === 'enabled')
+      known.verdict = { hold: noted.hold, user, revision };
+    return known.acceptance;
+  }
+
+  /**
+   * A master that took over may have lost what was revoked a moment ago, and the log is at most a second behind: it is read
+   * before the new master is believed.
+   */
+  async #readLogAfter(epoch: number): Promise<void> {
+    const { follower, databaseState } = this.#ports;
+    // While it is away nothing was revoked that it did not record, and what is known serves on.
+    if (!databaseState.isUp) return;
+    await ifReachable(async () => {
+      await follower.catchUp();
+      this.#readEpoch = Math.max(this.#readEpoch, epoch);
+    }, undefined);
+  }
+
+  #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
+    const { sub, jti, iat } = claims;
+    return {
+      // A token that was cut out of a header would keep all of that header.
+      token: Buffer.from(token, 'latin1').toString('latin1'),
+      ...{ key, claims },
+      acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
+      query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
+      ...validity(claims, this.#policy.clockToleranceSeconds),
+      verdict: null,
+    };
+  }
+}
+
+function closed(): JwtctlError {
+  return new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
+}

@@ -1,0 +1,173 @@
+import { formatDuration } from '../domain/shared/duration.js';
+import type { Clock, MasterStatus, MasterWarning } from '../domain/ports/index.js';
+import type { VerifierHealth } from './health.js';
+
+/** A change in a verifier's health, for a log. */
+export interface StateChange {
+  level: 'info' | 'warn' | 'error';
+  /** The change, for programs. */
+  fields: Record<string, string | number | boolean | null>;
+  /** The change, for people. */
+  text: string;
+}
+
+export interface StateWatchPorts {
+  clock: Clock;
+  /** Asks the stores, so that their states are current. */
+  probe(): void;
+  health(): VerifierHealth;
+  tell(change: StateChange): void;
+}
+
+const EVERY_SECONDS = 1;
+
+/** Checks a verifier's health every second, and reports each change once. */
+export class StateWatch {
+  readonly #ports: StateWatchPorts;
+  readonly #graceSeconds: number;
+  readonly #ending = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #seen: VerifierHealth;
+
+  constructor(ports: StateWatchPorts, graceSeconds: number) {
+    this.#ports = ports;
+    this.#graceSeconds = graceSeconds;
+    this.#seen = ports.health();
+  }
+
+  begin(): void {
+    this.#running = this.#run();
+  }
+
+  async end(): Promise<void> {
+    this.#ending.abort();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, probe, health, tell } = this.#ports;
+    const { signal } = this.#ending;
+    while (!signal.aborted) {
+      await clock.until(clock.now() + EVERY_SECONDS, signal).catch(() => {});
+      if (signal.aborted) return;
+      probe();
+      const before = this.#seen;
+      this.#seen = health();
+      for (const change of changesBetween(before, this.#seen, this.#graceSeconds)) tell(change);
+    }
+  }
+}
+
+/** Returns the changes between two checks. Pure. */
+function changesBetween(before: VerifierHealth, after: VerifierHealth, graceSeconds: number): StateChange[] {
+  return [
+    ...databaseChanges(before.database, after.database, graceSeconds),
+    ...masterChanges(before.masters, after.masters),
+    ...readinessChanges(before, after),
+  ];
+}
+
+function databaseChanges(
+  before: VerifierHealth['database'],
+  after: VerifierHealth['database'],
+  graceSeconds: number,
+): StateChange[] {
+  const state = answering(after);
+  if (answering(before) === state) return [];
+  const { since, code } = after;
+  const fields = { store: 'database', state, since, code };
+  switch (state) {
+    case 'up':
+      return [{ level: 'info', fields, text: 'The database answers again.' }];
+    case 'degraded':
+      return [
+        {
+          level: 'warn',
+          fields,
+          text: `The database does not answer. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
+        },
+      ];
+    case 'down':
+      return [
+        {
+          level: 'error',
+          fields,
+          text: 'The database has not answered for verifier.grace. No tokens are accepted until it answers.',
+        },
+      ];
+  }
+}
+
+/** Treats a database that lacks changes as answering, because the verifier reports that state separately. */
+function answering({ state, code }: VerifierHealth['database']): VerifierHealth['database']['state'] {
+  return code === 'ERR_DATABASE_BEHIND' ? 'up' : state;
+}
+
+function masterChanges(before: readonly MasterStatus[], after: readonly MasterStatus[]): StateChange[] {
+  const known = new Map(before.map((master) => [master.node, master]));
+  const changes = after.flatMap((master): StateChange[] => {
+    const { node, code, since } = master;
+    const last = known.get(node);
+    known.delete(node);
+    const changed: StateChange[] = [];
+    const fields = { store: 'registry', node, state: code === null ? 'up' : 'down', since, code };
+    if (code !== null && (last?.code ?? null) === null)
+      changed.push({ level: 'error', fields, text: `Redis at ${node} cannot be read.` });
+    if (code === null && last !== undefined && last.code !== null)
+      changed.push({ level: 'info', fields, text: `Redis at ${node} can be read again.` });
+    return [...changed, ...warningChanges(master, last?.warnings ?? [])];
+  });
+  const left = [...known.values()].filter(({ code }) => code !== null);
+  return [
+    ...changes,
+    ...left.map(
+      ({ node, since, code }): StateChange => ({
+        level: 'info',
+        fields: { store: 'registry', node, state: 'gone', since, code },
+        text: `Redis at ${node} no longer serves any hash slots.`,
+      }),
+    ),
+  ];
+}
+
+const WARNINGS: Readonly<Record<MasterWarning, string>> = {
+  memory_full: 'has reached its maxmemory and registers no new tokens. Raise maxmemory, or add masters.',
+  tracking_table_full:
+    'has reached tracking-table-max-keys, so the near cache loses verdicts. Raise the limit above the number of active users.',
+  not_tracking: 'refuses CLIENT TRACKING, so the near cache asks it for each verification.',
+};
+
+function warningChanges({ node, warnings }: MasterStatus, last: readonly MasterWarning[]): StateChange[] {
+  const fields = (warning: MasterWarning, isSet: boolean) => ({ store: 'registry', node, warning, isSet });
+  return [
+    ...warnings
+      .filter((warning) => !last.includes(warning))
+      .map(
+        (warning): StateChange => ({
+          level: 'warn',
+          fields: fields(warning, true),
+          text: `Redis at ${node} ${WARNINGS[warning]}`,
+        }),
+      ),
+    ...last
+      .filter((warning) => !warnings.includes(warning))
+      .map(
+        (warning): StateChange => ({
+          level: 'info',
+          fields: fields(warning, false),
+          text: `Redis at ${node}: the warning ${warning} no longer applies.`,
+        }),
+      ),
+  ];
+}
+
+function readinessChanges(
+  before: VerifierHealth,
+  { isReady, database, registry }: VerifierHealth,
+): StateChange[] {
+  if (before.isReady === isReady) return [];
+  const fields = { isReady, database: database.state, registry: registry.state };
+  return isReady
+    ? [{ level: 'info', fields, text: 'Ready: tokens can be verified.' }]
+    : [{ level: 'error', fields, text: 'Not ready: no token can be verified.' }];
+}

@@ -1,0 +1,39 @@
+import type { Context } from '../app/context.js';
+import { findStanding } from '../domain/tokens/find-status.js';
+import type { VerificationPorts } from '../domain/tokens/verify.js';
+import { KeySet } from './key-set.js';
+
+/** The verification over jwtctl's own stores: what CLI, library and server all use. */
+export async function storeVerification(context: Context): Promise<VerificationPorts> {
+  const { settings, clock } = context;
+  const [database, registry, users] = await Promise.all([
+    context.database(),
+    context.registry(),
+    context.users(),
+  ]);
+  const keySet = new KeySet(database.keys, clock);
+  const ports = {
+    registry,
+    users,
+    clock,
+    securityLog: database.securityLog,
+    statusTtlSeconds: settings.users.statusTtl,
+    clockToleranceSeconds: settings.token.clockTolerance,
+    logsUserChanges: settings.users.source === 'managed',
+  };
+  return {
+    findKey: (kid) => keySet.find(kid),
+    findStatus: async (token) => {
+      const key = await keySet.find(token.kid);
+      // The key was there a moment ago; a token whose key has gone since has no entry that could name it.
+      if (key === null) return { entry: null, user: 'unknown', revoked: false };
+      return findStanding(ports, { ...token, keyId: key.id });
+    },
+    policy: {
+      issuer: settings.token.issuer,
+      audience: settings.token.audience,
+      clockToleranceSeconds: settings.token.clockTolerance,
+    },
+    now: clock.now,
+  };
+}

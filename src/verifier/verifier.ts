@@ -1,0 +1,110 @@
+import type { ClaimsPolicy } from '../domain/tokens/claims.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import {
+  type Standing,
+  type VerificationPorts,
+  type VerificationResult,
+  verifyToken,
+} from '../domain/tokens/verify.js';
+
+export interface Verifier {
+  /**
+   * Makes the four checks: the JWS, the Claims Set, the registry, the user.
+   *
+   * @param token a JWS in Compact Serialization
+   * @returns the token's header and Claims Set, or why it is refused. A refusal is a result, not an error.
+   * @throws JwtctlError of kind `unavailable` where a store cannot answer: never an acceptance
+   */
+  verify(token: string): Promise<VerificationResult>;
+}
+
+export interface VerifierOptions {
+  /**
+   * Returns the key with this `kid`, or null if there is none. The `kid` comes from the token unverified: 1 to 255 bytes
+   * without control characters.
+   *
+   * A key verifies in the states `pending`, `active`, and `retiring`. It must be an RSA key of 2048 to 16,384 bits with an
+   * odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361). In its JWK, `kid`, `alg`, `use`, and
+   * `key_ops` are optional, but must not contradict the key. Tokens under any other key are refused with `ERR_KEY_NOT_TRUSTED`.
+   */
+  findKey: VerificationPorts['findKey'];
+  /**
+   * Returns the status of a token with a valid signature and claims, from your registry and user store. The token is accepted
+   * if `entry` matches it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
+   */
+  findStatus: VerificationPorts['findStatus'];
+  /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
+  policy: Omit<ClaimsPolicy, 'clockToleranceSeconds'> & { clockToleranceSeconds?: number | undefined };
+  /** Returns NumericDate seconds, an integer; default: the clock of the host. */
+  now?: (() => number) | undefined;
+}
+
+const DEFAULT_TOLERANCE_SECONDS = 5;
+const MAX_TOLERANCE_SECONDS = 86_400;
+
+/**
+ * Creates a verifier that uses your own stores.
+ *
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for invalid options. `verify` rejects with `ERR_CALLBACK_INVALID` (usage) if
+ * `now` does not return an integer or `findStatus` does not return an object. Errors from a callback pass through unchanged.
+ */
+export function createVerifier(options: VerifierOptions): Verifier {
+  const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');
+  for (const [name, callback] of Object.entries({ findKey, findStatus, now }))
+    if (typeof callback !== 'function') throw invalidOption(name, 'a function');
+  const { issuer, audience, clockToleranceSeconds = DEFAULT_TOLERANCE_SECONDS } = objectOf(policy, 'policy');
+  for (const [name, text] of Object.entries({ issuer, audience }))
+    if (typeof text !== 'string' || text === '') throw invalidOption(`policy.${name}`, 'a string');
+  if (!isIntegerUpTo(MAX_TOLERANCE_SECONDS, clockToleranceSeconds))
+    throw invalidOption(
+      'policy.clockToleranceSeconds',
+      `an integer from 0 to ${MAX_TOLERANCE_SECONDS} (seconds)`,
+    );
+  const ports: VerificationPorts = {
+    findKey: (kid) => findKey.call(options, kid),
+    findStatus: async (token) => statusOf(await findStatus.call(options, token)),
+    // A copy, because later changes to the caller's object would not be checked.
+    policy: { issuer, audience, clockToleranceSeconds },
+    now: () => timeOf(now.call(options)),
+  };
+  return { verify: (token) => verifyToken(token, ports) };
+}
+
+function systemNow(): number {
+  return Math.floor(Date.now() / 1000);
+}
+
+function timeOf(value: unknown): number {
+  if (isIntegerUpTo(Number.MAX_SAFE_INTEGER, value)) return value;
+  throw invalidCallback('now', 'NumericDate seconds, an integer');
+}
+
+function statusOf(value: unknown): Standing {
+  if (typeof value === 'object' && value !== null) return value as Standing;
+  throw invalidCallback('findStatus', 'an object with entry, user, and revoked');
+}
+
+function isIntegerUpTo(max: number, value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
+}
+
+function objectOf<T extends object>(value: T, name: string): T {
+  if (typeof value === 'object' && value !== null) return value;
+  throw invalidOption(name, 'an object');
+}
+
+function invalidOption(name: string, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_OPTION_INVALID',
+    `createVerifier cannot use ${name}; expected ${expected}.`,
+  );
+}
+
+function invalidCallback(name: string, expected: string): JwtctlError {
+  return new JwtctlError(
+    'usage',
+    'ERR_CALLBACK_INVALID',
+    `The callback ${name} of createVerifier returned an unusable value; expected ${expected}.`,
+  );
+}

@@ -1,0 +1,366 @@
+import { randomBytes } from 'node:crypto';
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { CompactEncrypt } from 'jose';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JweManifests } from '../../../src/adapters/backup/jwe-backup-files.js';
+import { linesOf } from '../../../src/adapters/backup/lines.js';
+import { systemClock } from '../../../src/app/clock.js';
+import { readKeyringFile } from '../../../src/config/named-files.js';
+import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../../src/domain/ports/backup-file.js';
+import type { ContentKeySealer } from '../../../src/domain/ports/index.js';
+import { createPrivateFile } from '../../../src/app/private-file.js';
+import { newSealer } from '../../support/sealer.js';
+import { temporaryFolder } from '../../support/temporary-folder.js';
+
+const FACTS: ManifestFacts = { createdAt: 1_700_000_000, backend: 'redis-cluster', prefix: 'jwt' };
+const KEYRING = randomBytes(32).toString('base64');
+
+let folder: Awaited<ReturnType<typeof temporaryFolder>>;
+let files = 0;
+beforeEach(async () => {
+  folder = await temporaryFolder();
+});
+afterEach(() => folder.remove());
+
+function manifestsUnder(keyring: string): JweManifests {
+  return new JweManifests(newSealer({ kind: 'value', text: keyring }, systemClock));
+}
+
+function entry(jti: string, parts: Partial<ManifestEntry> = {}): ManifestEntry {
+  return { sub: 'alice', kid: 'k1', jti, iat: 1_700_000_000, exp: 1_700_003_600, label: null, ...parts };
+}
+
+/** The text of a manifest of these chunks, and the name of its file. */
+async function written(
+  chunks: ReadonlyArray<readonly ManifestEntry[]>,
+  { end = true as boolean | null, facts = FACTS } = {},
+): Promise<{ text: string; path: string }> {
+  const file = createPrivateFile(`m${files++}`, folder.path);
+  const writer = await manifestsUnder(KEYRING).create(file, facts);
+  for (const chunk of chunks) await writer.append(chunk);
+  if (end === null) await writer.abandon();
+  else await writer.finish(end);
+  return { text: readFileSync(file.path, 'utf8'), path: file.path };
+}
+
+/** All parts, read from pieces of so many bytes. */
+async function read(text: string, { keyring = KEYRING, piece = 1000 } = {}): Promise<ManifestPart[]> {
+  const bytes = Buffer.from(text);
+  async function* pieces() {
+    for (let from = 0; from < bytes.length; from += piece) yield bytes.subarray(from, from + piece);
+  }
+  const reader = await manifestsUnder(keyring).open(pieces(), 'm');
+  const parts: ManifestPart[] = [];
+  for await (const part of reader.parts()) parts.push(part);
+  return parts;
+}
+
+function entriesIn(parts: readonly ManifestPart[]): ManifestEntry[] {
+  return parts.flatMap((part) => (part.kind === 'entries' ? part.entries : []));
+}
+
+function lostIn(parts: readonly ManifestPart[]): string[] {
+  return parts.flatMap((part) => (part.kind === 'lost' ? part.what : []));
+}
+
+const THREE = [[entry('a')], [entry('b')], [entry('c')]];
+
+describe('a manifest', () => {
+  test('gives back what was written, chunk by chunk, however its bytes come', async () => {
+    const chunks = [
+      [entry('a', { label: 'phone' }), entry('b', { kid: null })],
+      [entry('c', { sub: 'bob' })],
+    ];
+    const { text } = await written(chunks);
+    for (const piece of [1, 7, 1_000_000]) {
+      expect(await read(text, { piece })).toEqual(chunks.map((entries) => ({ kind: 'entries', entries })));
+    }
+  });
+
+  test('without entries is whole', async () => {
+    expect(await read((await written([])).text)).toEqual([]);
+  });
+
+  test('keeps any subject, jti and label as they are', async () => {
+    const hostile = fc.oneof(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'grapheme' }));
+    const time = fc.nat({ max: Number.MAX_SAFE_INTEGER });
+    const anyEntry = fc.record({
+      sub: hostile,
+      kid: fc.option(fc.string()),
+      jti: hostile,
+      iat: time,
+      exp: time,
+      label: fc.option(hostile),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.array(anyEntry, { minLength: 1 }), { maxLength: 4 }), async (chunks) => {
+        expect(await read((await written(chunks)).text)).toEqual(
+          chunks.map((entries) => ({ kind: 'entries', entries })),
+        );
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test('shows nothing of its entries, and only its owner may read it', async () => {
+    const secrets = {
+      sub: 'mallory-subject',
+      jti: 'mallory-jti',
+      kid: 'mallory-kid',
+      label: 'mallory-label',
+    };
+    const { text, path } = await written([[entry('a', secrets)]]);
+    const [, ...sealed] = text.trimEnd().split('\n');
+    const shown = [
+      text,
+      ...sealed.flatMap((line) => line.split('.').map((part) => Buffer.from(part, 'base64url').toString())),
+    ];
+    for (const form of shown) expect(form).not.toContain('mallory');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  test('begins with what it is, and each of its lines is a JWE that says how', async () => {
+    const lines = (await written([[entry('a')]])).text.split('\n');
+    expect(JSON.parse(lines[0] ?? '')).toEqual({
+      ...{ format: 'jwtctl manifest', version: 1, createdAt: 1_700_000_000 },
+      ...{ backend: 'redis-cluster', prefix: 'jwt', key: expect.stringMatching(/^ey/) },
+    });
+    const headers = lines
+      .slice(1, 3)
+      .map((line) => JSON.parse(Buffer.from(line.split('.')[0] ?? '', 'base64url').toString()));
+    expect(headers).toEqual([
+      { alg: 'dir', enc: 'A256GCM', zip: 'DEF', chunk: 1 },
+      { alg: 'dir', enc: 'A256GCM', zip: 'DEF', chunk: 2, last: true },
+    ]);
+    expect(lines.slice(3)).toEqual(['']);
+  });
+});
+
+describe('a manifest that is not whole', () => {
+  test('because it was cut off gives what it holds, wherever that was', async () => {
+    const { text } = await written(THREE);
+    const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
+    for (let length = ends[0] ?? 0; length < text.length - 1; length += 37) {
+      const parts = await read(text.slice(0, length));
+      // The last character of a line may be missing, for it is only a newline.
+      const whole = ends.filter((end) => end - 1 <= length).length - 1;
+      expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'b', 'c'].slice(0, whole));
+      expect(lostIn(parts)).toEqual([expect.stringContaining(`ends after chunk ${whole}`)]);
+    }
+    expect(lostIn(await read(text.trimEnd()))).toEqual([]);
+  });
+
+  test('because its run was cut off says so', async () => {
+    const parts = await read((await written(THREE, { end: false })).text);
+    expect(entriesIn(parts)).toHaveLength(3);
+    expect(lostIn(parts)).toEqual([expect.stringContaining('did not come to its end')]);
+    expect(lostIn(await read((await written(THREE, { end: null })).text))).toEqual([
+      expect.stringContaining('ends after chunk 3'),
+    ]);
+  });
+
+  test('because a chunk was changed names it, and gives the others', async () => {
+    const { text } = await written(THREE);
+    const lines = text.split('\n');
+    for (const part of [0, 2, 3, 4]) {
+      const parts = String(lines[2]).split('.');
+      const bytes = Buffer.from(parts[part] ?? '', 'base64url');
+      bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+      const changed = parts.with(part, bytes.toString('base64url')).join('.');
+      const read_ = await read(lines.with(2, changed).join('\n'));
+      expect(entriesIn(read_).map(({ jti }) => jti)).toEqual(['a', 'c']);
+      expect(lostIn(read_)).toEqual([expect.stringContaining('Chunk 2 does not open')]);
+    }
+  });
+
+  test('because chunks were swapped, repeated or left out names them', async () => {
+    const [head = '', one = '', two = '', three = '', end = ''] = (await written(THREE)).text.split('\n');
+    const told = async (...lines: string[]) => {
+      const parts = await read(`${[head, ...lines].join('\n')}\n`);
+      return [
+        entriesIn(parts)
+          .map(({ jti }) => jti)
+          .join(),
+        ...lostIn(parts),
+      ];
+    };
+    expect(await told(one, three, two, end)).toEqual([
+      'a,c',
+      expect.stringContaining('Chunk 2 is not there'),
+      expect.stringContaining('Chunk 2 stands out of its place'),
+    ]);
+    expect(await told(one, one, two, three, end)).toEqual([
+      'a,b,c',
+      expect.stringContaining('Chunk 1 stands out of its place'),
+    ]);
+    expect(await told(three, end)).toEqual(['c', expect.stringContaining('Chunks 1 to 2 are not there')]);
+    expect(await told(one, two, end)).toEqual(['a,b', expect.stringContaining('Chunk 3 is not there')]);
+    expect(await told(one, two, three, end, one)).toEqual([
+      'a,b,c',
+      expect.stringContaining('behind its last line'),
+    ]);
+  });
+
+  test('because a chunk is from another file does not read it', async () => {
+    const other = (await written([[entry('x')], [entry('y')]])).text.split('\n');
+    const lines = (await written(THREE)).text.split('\n');
+    const parts = await read(lines.with(2, other[2] ?? '').join('\n'));
+    expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'c']);
+    expect(lostIn(parts)).toEqual([expect.stringContaining('Chunk 2 does not open')]);
+  });
+
+  test('because there is something that jwtctl does not write', async () => {
+    const keys: Uint8Array[] = [];
+    const open: ContentKeySealer = {
+      sealContentKey: async (_file, key) => {
+        keys.push(key);
+        return 'sealed';
+      },
+      openContentKey: async () => keys[0] as Uint8Array,
+    };
+    const file = createPrivateFile('open', folder.path);
+    await (await new JweManifests(open).create(file, FACTS)).abandon();
+    // Without entries there is no file, and with a key in hand any could be made.
+    const head = JSON.stringify({ format: 'jwtctl manifest', version: 1, ...FACTS, key: 'sealed' });
+    const line = (text: string | Buffer, header: object) =>
+      new CompactEncrypt(Buffer.from(text))
+        .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', ...header })
+        .encrypt(keys[0] as Uint8Array);
+    const lines = [
+      await line(JSON.stringify(entry('a')), { chunk: 1 }),
+      await line('{"sub":1}', { chunk: 2 }),
+      await line('', { chunk: 3 }),
+      await line('x'.repeat(70_000_000), { chunk: 4, zip: 'DEF' }),
+      await line(JSON.stringify(entry('e')), { chunk: 5, zip: 'DEF' }),
+      'z'.repeat(40_000_000),
+      await line(JSON.stringify(entry('g')), { chunk: 7 }),
+      await line('{}', { chunk: 8, last: true }),
+    ];
+    const reader = await new JweManifests(open).open(
+      (async function* () {
+        yield Buffer.from(`${[head, ...lines].join('\n')}\n`);
+      })(),
+      'm',
+    );
+    const parts: ManifestPart[] = [];
+    for await (const part of reader.parts()) parts.push(part);
+    expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'e', 'g']);
+    expect(lostIn(parts)).toEqual([
+      expect.stringContaining('Chunk 2 holds something else'),
+      expect.stringContaining('Chunk 3 holds something else'),
+      expect.stringContaining('Chunk 4 does not open'),
+      expect.stringContaining('Chunk 6 does not open'),
+      expect.stringContaining('did not come to its end'),
+    ]);
+  });
+});
+
+test('a line that is longer than any chunk is not held in memory', async () => {
+  async function* pieces() {
+    yield* ['a\nlong', 'er than', ' ten\nb', '\n', '\nc'].map((text) => Buffer.from(text));
+  }
+  const lines: Array<[string, boolean]> = [];
+  for await (const { text, isEnded } of linesOf(pieces(), 10)) lines.push([text, isEnded]);
+  expect(lines).toEqual([
+    ...[
+      ['a', true],
+      ['', true],
+      ['b', true],
+      ['', true],
+      ['c', false],
+    ],
+  ]);
+});
+
+describe('what is no manifest that can be read here', () => {
+  test.each([
+    '',
+    '\n',
+    'x',
+    '{}',
+    '[]',
+    'null',
+    '{"format":"jwtctl manifest","version":1}',
+    '\0'.repeat(5000),
+  ])('is refused: %j', async (text) => {
+    await expect(read(text)).rejects.toMatchObject({ kind: 'usage', code: 'ERR_MANIFEST_INVALID' });
+  });
+
+  test('because it is of a newer version says which', async () => {
+    const text = (await written([])).text.replace('"version":1', '"version":2');
+    await expect(read(text)).rejects.toMatchObject({
+      ...{ kind: 'usage', code: 'ERR_MANIFEST_VERSION' },
+      message: expect.stringContaining('version 2'),
+    });
+  });
+
+  test('because its master key is not on the keyring names that', async () => {
+    const { text } = await written(THREE);
+    const other = randomBytes(32).toString('base64');
+    await expect(read(text, { keyring: other })).rejects.toMatchObject({
+      ...{ kind: 'state', code: 'ERR_MASTER_KEY_UNKNOWN' },
+      message: expect.stringMatching(/mk-/),
+    });
+    expect(await read(text, { keyring: `${other}\n${KEYRING}` })).toHaveLength(3);
+  });
+
+  test.each([
+    ['"createdAt":1700000000', '"createdAt":1700000001'],
+    ['"backend":"redis-cluster"', '"backend":"sqlite"'],
+    ['"prefix":"jwt"', '"prefix":"other"'],
+  ])('because of its head %s was changed', async (from, to) => {
+    const text = (await written(THREE)).text.replace(from, to);
+    await expect(read(text)).rejects.toMatchObject({ kind: 'state', code: 'ERR_SEAL_BROKEN' });
+  });
+});
+
+describe('writing a manifest', () => {
+  test('over a file that is there is refused, and leaves it as it was', async () => {
+    const { path, text } = await written(THREE);
+    await expect(manifestsUnder(KEYRING).create(createPrivateFile(path, '/'), FACTS)).rejects.toMatchObject({
+      code: 'ERR_FILE_EXISTS',
+    });
+    expect(readFileSync(path, 'utf8')).toBe(text);
+  });
+
+  test('without a master key leaves no file', async () => {
+    const file = join(folder.path, 'none');
+    const read = (name: string) => readKeyringFile(name, { setting: 'masterKey.file' });
+    const away = new JweManifests(
+      newSealer({ kind: 'file', file: join(folder.path, 'absent'), read }, systemClock),
+    );
+    await expect(away.create(createPrivateFile(file, '/'), FACTS)).rejects.toMatchObject({
+      code: 'ERR_MASTER_KEY_MISSING',
+    });
+    expect(() => statSync(file)).toThrow('ENOENT');
+  });
+
+  test('that is abandoned keeps the file only where it holds entries', async () => {
+    const empty = createPrivateFile('empty', folder.path);
+    await (await manifestsUnder(KEYRING).create(empty, FACTS)).abandon();
+    expect(() => statSync(empty.path)).toThrow('ENOENT');
+    expect((await written([[entry('a')]], { end: null })).text.split('\n')).toHaveLength(3);
+  });
+
+  test('ends with the last chunk that is on the disk, where the next one fails', async () => {
+    const real = createPrivateFile('full', folder.path);
+    let appended = 0;
+    const full = {
+      ...real,
+      append: async (text: string) => {
+        if (++appended !== 3) return real.append(text);
+        await real.append(text.slice(0, 40));
+        throw new Error('The disk is full.');
+      },
+    };
+    const writer = await manifestsUnder(KEYRING).create(full, FACTS);
+    await writer.append([entry('a')]);
+    await expect(writer.append([entry('b')])).rejects.toThrow('full');
+    await writer.finish(false);
+    const parts = await read(readFileSync(real.path, 'utf8'));
+    expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a']);
+    expect(lostIn(parts)).toEqual([expect.stringContaining('ends after chunk 1')]);
+  });
+});

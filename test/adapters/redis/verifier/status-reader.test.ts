@@ -1,0 +1,297 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { LEASE_MS } from '../../../../src/adapters/redis/wire/tracked-connection.js';
+import type { Hold, Standings, TokenRegistry } from '../../../../src/domain/ports/index.js';
+import { redisNodes, startRedis, startRedisCluster } from '../../../support/servers.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli, redisCliFollowing } from '../registry-under-test.js';
+
+let registry: TokenRegistry;
+let prefix: string;
+let standings: Standings;
+let closers: Array<() => unknown>;
+let now: number;
+/** By how much the host's clock differs from the time that went by for this process. */
+let clockSet: number;
+const hostNow = () => realNow() + clockSet;
+
+beforeEach(() => {
+  closers = [];
+  clockSet = 0;
+  now = realNow();
+});
+afterEach(async () => {
+  for (const close of closers.reverse()) await close();
+});
+
+function open(nodes: readonly string[], options: Parameters<typeof openRegistry>[1] = {}): void {
+  const opened = openRegistry(nodes, options);
+  registry = opened.registry;
+  prefix = opened.prefix;
+  standings = registry.openStandings({ nearCache: true, now: hostNow });
+  closers.push(opened.close, () => standings.close());
+}
+
+async function register(sub: string, jti = 'a'): Promise<void> {
+  await registry.register(sub, entryAt(now, jti), {
+    now,
+    user: { status: 'enabled', version: 1, until: now + 60 },
+  });
+}
+
+async function holdOf(sub: string, jti = 'a'): Promise<Hold> {
+  const { exp, hold } = await standings.of(sub, entryAt(now, jti)).read();
+  expect(exp).toBe(now + 3600);
+  expect(hold?.isHeld(hostNow())).toBe(true);
+  return hold as Hold;
+}
+
+function isOver(hold: Hold, timeout = 2000) {
+  return expect.poll(() => hold.isHeld(hostNow()), { interval: 1, timeout }).toBe(false);
+}
+
+describe('what is held', () => {
+  beforeEach(() => open(redisNodes()));
+
+  test('is taken back by whatever changes it, and what is another subject stays', async () => {
+    const changes: Array<[string, () => Promise<unknown>]> = [
+      ['removal', () => registry.remove('alice', { jti: 'a' }, now)],
+      ['another token', () => registry.register('alice', entryAt(now, 'b'), { now })],
+      [
+        'the status',
+        () => registry.setUserStatus('alice', { status: 'disabled', version: 2, until: now + 60 }, now),
+      ],
+      ['a flush', () => registry.removeEverywhere({ jti: 'a' }, { now })],
+      ['somebody else', () => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`)],
+    ];
+    for (const [what, change] of changes) {
+      await registry.remove('alice', {}, now);
+      await Promise.all([register('alice'), register('bob')]);
+      const hold = await holdOf('alice');
+      const other = await holdOf('bob');
+      await change();
+      await isOver(hold);
+      if (what !== 'a flush') expect(other.isHeld(hostNow()), what).toBe(true);
+    }
+  });
+
+  test('is one hold for all tokens of a subject, and is given anew once they are read again', async () => {
+    await register('alice', 'a');
+    await register('alice', 'b');
+    const [first, second] = [await holdOf('alice', 'a'), await holdOf('alice', 'b')];
+    expect(second).toBe(first);
+    await registry.remove('alice', { jti: 'b' }, now);
+    await isOver(first);
+    const again = await holdOf('alice', 'a');
+    expect([again.isHeld(hostNow()), first.isHeld(hostNow())]).toEqual([true, false]);
+  });
+
+  test('of a token that is not there is nothing', async () => {
+    await register('alice');
+    expect((await standings.of('alice', entryAt(now, 'x')).read()).hold).toBeNull();
+    expect((await standings.of('nobody', entryAt(now, 'a')).read()).hold).toBeNull();
+  });
+
+  test('stays for longer than a lease where nobody asks, for the connection is asked', async () => {
+    await register('alice');
+    const hold = await holdOf('alice');
+    const until = performance.now() + 2 * LEASE_MS;
+    while (performance.now() < until) {
+      expect(hold.isHeld(hostNow())).toBe(true);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  });
+
+  test('never outlives a change by what a reader could read before it', async () => {
+    await register('alice');
+    const query = standings.of('alice', entryAt(now, 'a'));
+    for (let version = 2; version < 400; version++) {
+      const reads = Array.from({ length: 4 }, () => query.read());
+      const change = registry.setUserStatus('alice', { status: 'enabled', version, until: now + 60 }, now);
+      const noted = await Promise.all(reads);
+      await change;
+      const outdated = noted.filter(({ user }) => (user?.version ?? 0) < version);
+      for (const { hold } of outdated) if (hold !== null) await isOver(hold);
+      expect((await query.read()).user?.version).toBe(version);
+    }
+  });
+});
+
+test('a lost connection ends all that was held on it, and the next read opens another one', async () => {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 5000 });
+  closers.push(cluster.stop);
+  open(cluster.nodes.map(({ node }) => node));
+  const subs = crowd(30);
+  for (const sub of subs) await register(sub);
+  const holds = await Promise.all(subs.map((sub) => holdOf(sub)));
+  const { epoch } = await standings.of('user-0', entryAt(now, 'a')).read();
+  for (const { node } of cluster.nodes) await redisCli(node, 'CLIENT', 'KILL', 'TYPE', 'normal');
+  for (const hold of holds) await isOver(hold);
+  const again = await standings.of('user-0', entryAt(now, 'a')).read();
+  expect(again.exp).toBe(now + 3600);
+  expect(again.epoch).toBeGreaterThan(epoch);
+  await holdOf('user-0');
+
+  const flushed = await holdOf('user-0');
+  for (const { node } of cluster.nodes) await redisCli(node, 'FLUSHALL').catch(() => {});
+  await isOver(flushed);
+});
+
+test.each([3600, 3, -3600])(
+  'after a suspension, or where the clock was set, nothing counts before the server is heard of again (%i s)',
+  async (seconds) => {
+    open(redisNodes());
+    await register('alice');
+    const hold = await holdOf('alice');
+    clockSet = seconds;
+    expect(hold.isHeld(hostNow())).toBe(false);
+    // What changed meanwhile was told before that answer.
+    await expect.poll(() => hold.isHeld(hostNow()), { interval: 5, timeout: 2000 }).toBe(true);
+  },
+);
+
+test('the connection to a master that is none any more is closed', async () => {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
+  closers.push(cluster.stop);
+  const nodes = cluster.nodes.map(({ node }) => node);
+  open(nodes);
+  const subs = crowd(12);
+  for (const sub of subs) await register(sub);
+  for (const sub of subs) await holdOf(sub);
+  const replica = (await registry.nodes()).find(({ role }) => role === 'replica');
+  const tracked = async () =>
+    (await redisCli(String(replica?.master), 'CLIENT', 'LIST')).match(/ flags=\S*t/g)?.length ?? 0;
+  expect(await tracked()).toBe(1);
+  await redisCli(String(replica?.node), 'CLUSTER', 'FAILOVER');
+  const readAll = async () => {
+    for (const sub of subs)
+      await standings
+        .of(sub, entryAt(now, 'a'))
+        .read()
+        .catch(() => {});
+    return tracked();
+  };
+  await expect.poll(readAll, { interval: 50, timeout: 15_000 }).toBe(0);
+  for (const sub of subs) expect((await standings.of(sub, entryAt(now, 'a')).read()).exp).toBe(now + 3600);
+}, 40_000);
+
+test('a master that hangs loses its leases before a replica takes over, and that one is read with another epoch', async () => {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
+  closers.push(cluster.stop);
+  const nodes = cluster.nodes.map(({ node }) => node);
+  open(nodes, { timeoutMs: 3000 });
+  const subs = crowd(12);
+  for (const sub of subs) await register(sub);
+  const holds = await Promise.all(subs.map((sub) => holdOf(sub)));
+  const epoch = (await standings.of('user-0', entryAt(now, 'a')).read()).epoch;
+  const before = await registry.nodes();
+  const master = before.find(({ role }) => role === 'master')?.node ?? '';
+  await redisCli(master, 'WAIT', 1, 1000);
+  const pid = Number(/process_id:(\d+)/.exec(await redisCli(master, 'INFO', 'server'))?.[1]);
+  const hangingSince = performance.now();
+  process.kill(pid, 'SIGSTOP');
+  closers.push(() => process.kill(pid, 'SIGCONT'));
+
+  await expect
+    .poll(() => holds.some((hold) => !hold.isHeld(hostNow())), { interval: 1, timeout: 5000 })
+    .toBe(true);
+  // Nothing that was heard of it before can be used for longer than the lease.
+  expect(performance.now() - hangingSince).toBeLessThan(LEASE_MS + 100);
+  expect(holds.some((hold) => hold.isHeld(hostNow()))).toBe(true);
+
+  const standing = async (sub: string) => (await standings.of(sub, entryAt(now, 'a')).read()).exp;
+  for (const sub of subs) {
+    await expect
+      .poll(() => standing(sub).catch(({ kind }) => kind), { interval: 50, timeout: 20_000 })
+      .toBe(now + 3600);
+  }
+  expect((await standings.of('user-0', entryAt(now, 'a')).read()).epoch).toBeGreaterThan(epoch);
+}, 40_000);
+
+test('a cluster that is away is waited for once, and then refuses at once until it is back', async () => {
+  const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
+  closers.push(cluster.stop);
+  open(
+    cluster.nodes.map(({ node }) => node),
+    { timeoutMs: 1000 },
+  );
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  await query.read();
+  const pids = await Promise.all(
+    cluster.nodes.map(async ({ node }) =>
+      Number(/process_id:(\d+)/.exec(await redisCli(node, 'INFO', 'server'))?.[1]),
+    ),
+  );
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  try {
+    const began = performance.now();
+    await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+    expect(performance.now() - began).toBeLessThan(3500);
+    const many = performance.now();
+    const outcomes = await Promise.allSettled(Array.from({ length: 10_000 }, () => query.read()));
+    expect(outcomes.every(({ status }) => status === 'rejected')).toBe(true);
+    expect(performance.now() - many).toBeLessThan(900);
+  } finally {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  }
+  await expect
+    .poll(
+      () =>
+        query.read().then(
+          ({ exp }) => exp,
+          ({ kind }) => kind,
+        ),
+      { interval: 50, timeout: 20_000 },
+    )
+    .toBe(now + 3600);
+}, 40_000);
+
+test('a single server that is away refuses, and is read again once it is back', async () => {
+  const server = await startRedis({});
+  closers.push(server.stop);
+  open([server.node], { mode: 'standalone', timeoutMs: 500 });
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  const pid = Number(/process_id:(\d+)/.exec(await redisCli(server.node, 'INFO', 'server'))?.[1]);
+  const hold = await holdOf('alice');
+  process.kill(pid, 'SIGSTOP');
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  await isOver(hold);
+  process.kill(pid, 'SIGCONT');
+  const again = () =>
+    query.read().then(
+      ({ exp }) => exp,
+      ({ kind }) => kind,
+    );
+  await expect.poll(again, { interval: 50, timeout: 10_000 }).toBe(now + 3600);
+  await server.stop();
+  await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
+  for (let round = 0; round < 20; round++) await query.read().catch(() => {});
+});
+
+test('a server that does not tell of changes is asked each time', async () => {
+  const server = await startRedis({});
+  closers.push(server.stop);
+  await redisCli(server.node, 'ACL', 'SETUSER', 'plain', 'on', '>secret', '~*', '+@all', '-client|tracking');
+  open([server.node], { mode: 'standalone', username: 'plain', password: 'secret' });
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  for (let round = 0; round < 3; round++) {
+    expect(await query.read()).toMatchObject({ exp: now + 3600, hold: null });
+  }
+});
+
+test('very many questions of one turn are all answered', async () => {
+  open(redisNodes());
+  await register('alice');
+  const query = standings.of('alice', entryAt(now, 'a'));
+  const answers = await Promise.all(Array.from({ length: 25_000 }, () => query.read()));
+  expect(new Set(answers.map(({ exp }) => exp))).toEqual(new Set([now + 3600]));
+});
+
+test('a key of somebody else is no standing', async () => {
+  open(redisNodes());
+  await redisCliFollowing(redisNodes()[0] ?? '', 'SET', `${prefix}:{alice}`, 'theirs');
+  closers.push(() => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`));
+  expect(await standings.of('alice', entryAt(now, 'a')).read()).toMatchObject({ exp: null, hold: null });
+});

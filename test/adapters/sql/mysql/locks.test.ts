@@ -1,0 +1,70 @@
+import { createConnection } from 'mysql2/promise';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
+import { migrate } from '../../../../src/adapters/sql/migrations/migrator.js';
+import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
+import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
+
+const AT = 1_700_000_000;
+const BUSY = { kind: 'unavailable', code: 'ERR_DATABASE_CONFLICT' };
+
+/** Another session of the server holds what this one needs. */
+describe('a lock of another session', () => {
+  let opened: SqlDatabaseUnderTest;
+  const closers: Array<() => Promise<void>> = [];
+  beforeEach(async () => {
+    opened = await createMigrated(mariadb);
+  });
+  afterEach(async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+    await opened.close();
+  });
+
+  function connect(timeoutMs: number) {
+    const { db, close } = openMysql({ url: opened.address, timeoutMs });
+    closers.push(close);
+    return db;
+  }
+
+  /** Runs statements in a session of their own; what they lock is let go by the result, or after the test. */
+  async function hold(...statements: string[]): Promise<() => void> {
+    const session = await createConnection(opened.address);
+    closers.push(async () => session.destroy());
+    for (const statement of statements) await session.query(statement);
+    return () => session.destroy();
+  }
+
+  const appendTo = (db: ReturnType<typeof connect>) =>
+    sqlDatabase(db).transaction(({ auditLog }) =>
+      auditLog.append({ at: AT, actor: 'a', action: 'b', target: 'c', outcome: 'd', reason: null }),
+    );
+
+  test.each([
+    { what: 'a row', statements: ['begin', 'select * from audit_head for update'] },
+    { what: 'a table', statements: ['lock tables audit_head write'] },
+  ])('on $what is said to be one, in about the time-out', async ({ statements }) => {
+    await hold(...statements);
+    for (const timeoutMs of [1_000, 2_000, 5_000]) {
+      const startedAt = performance.now();
+      await expect(appendTo(connect(timeoutMs))).rejects.toMatchObject(BUSY);
+      expect(performance.now() - startedAt).toBeLessThan(timeoutMs * 1.5 + 1_500);
+    }
+  });
+
+  test('that is let go in time is waited for', async () => {
+    const release = await hold('begin', 'select * from audit_head for update');
+    const work = appendTo(connect(4_000));
+    // Past the first wait of the server, which is half of that.
+    setTimeout(release, 2_500);
+    await work;
+    expect(await opened.db.selectFrom('audit_log').selectAll().execute()).toHaveLength(1);
+  });
+
+  test('on the migrations is waited for, and said to be one', async () => {
+    const release = await hold('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
+    await expect(migrate(connect(2_000), 'mysql')).rejects.toMatchObject(BUSY);
+    const work = migrate(connect(4_000), 'mysql');
+    setTimeout(release, 2_500);
+    expect(await work).toEqual([]);
+  });
+});

@@ -1,0 +1,33 @@
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import { expect, test } from 'vitest';
+import { openSqlite } from '../../../../src/adapters/sql/sqlite/open-sqlite.js';
+import { temporaryFolder } from '../../../support/cli.js';
+import { runAtOnce } from '../../../support/processes.js';
+
+/** Opens the file, writes into it and closes it, as any run of the command line does. */
+const VISIT = `
+  import { sql } from 'kysely';
+  import { openSqlite } from './src/adapters/sql/sqlite.js';
+  const { db, close } = openSqlite({ file: process.argv[2] ?? '', timeoutMs: 5_000 });
+  await sql\`insert into visits values (1)\`.execute(db);
+  await close();
+`;
+
+test('a second connection of one process leaves the first its place among the users of the file', async () => {
+  const file = join(temporaryFolder(), 'jwtctl.db');
+  const first = openSqlite({ file, timeoutMs: 5_000 });
+  await sql`create table visits (n integer)`.execute(first.db);
+  const second = openSqlite({ file, timeoutMs: 5_000 });
+  await sql`insert into visits values (1)`.execute(second.db);
+  const log = statSync(`${file}-wal`).ino;
+
+  await runAtOnce(1, VISIT, file);
+  // Who takes itself for the last user of the file takes its log away.
+  expect(statSync(`${file}-wal`).ino).toBe(log);
+  await sql`insert into visits values (1)`.execute(first.db);
+  const { rows } = await sql<{ n: number }>`select count(*) as n from visits`.execute(second.db);
+  expect(rows).toEqual([{ n: 3 }]);
+  await Promise.all([first.close(), second.close()]);
+});

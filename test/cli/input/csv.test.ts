@@ -1,0 +1,129 @@
+import { describe, expect, test } from 'vitest';
+import { readCsv } from '../../../src/cli/input/csv.js';
+import { MAX_LINE_BYTES } from '../../../src/cli/input/lines.js';
+
+const COLUMNS = { required: ['sub'], optional: ['name'] };
+
+async function* inPieces(bytes: Buffer, size: number) {
+  for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
+}
+
+/** The rows by number: their fields, or the reason of an error. However the bytes arrive, they are the same. */
+async function rowsOf(input: string | Buffer): Promise<Array<[number, unknown]>> {
+  const bytes = Buffer.from(input as string);
+  const whole = await readIn(bytes, bytes.length + 1);
+  if (bytes.length < 5_000) for (const size of [1, 3, 8]) expect(await readIn(bytes, size)).toEqual(whole);
+  return whole;
+}
+
+async function readIn(bytes: Buffer, size: number): Promise<Array<[number, unknown]>> {
+  const rows: Array<[number, unknown]> = [];
+  for await (const some of readCsv(inPieces(bytes, size), COLUMNS)) {
+    for (const row of some) rows.push([row.number, 'value' in row ? row.value : row.error.message]);
+  }
+  return rows;
+}
+
+const ALICE_AND_BOB = [
+  [2, { sub: 'alice', name: 'Alice' }],
+  [3, { sub: 'bob', name: '' }],
+];
+
+describe('rows', () => {
+  test.each([
+    { name: 'with newlines', input: 'sub,name\nalice,Alice\nbob,\n' },
+    { name: 'with CRLF, and without a last one', input: 'sub,name\r\nalice,Alice\r\nbob,' },
+    { name: 'with both', input: 'sub,name\r\nalice,Alice\nbob,\r\n' },
+    { name: 'after a byte order mark', input: '\uFEFFsub,name\nalice,Alice\nbob,\n' },
+    { name: 'in quotes', input: '"sub","name"\n"alice","Alice"\n"bob",""\n' },
+  ])('$name are what stands in them', async ({ input }) => {
+    expect(await rowsOf(input)).toEqual(ALICE_AND_BOB);
+  });
+
+  test('have their fields by the header, in any order, and one alone is enough', async () => {
+    expect(await rowsOf('name,sub\nAlice,alice')).toEqual([[2, { sub: 'alice', name: 'Alice' }]]);
+    expect(await rowsOf('sub\nalice\n')).toEqual([[2, { sub: 'alice' }]]);
+    expect(await rowsOf('sub,name\n')).toEqual([]);
+  });
+
+  test('may hold commas, quotes and line breaks in quotes, and are known by the line of their end', async () => {
+    expect(await rowsOf('sub,name\n"a,""b""","x\ny"\n\nbob, B \n')).toEqual([
+      [3, { sub: 'a,"b"', name: 'x\ny' }],
+      [5, { sub: 'bob', name: ' B ' }],
+    ]);
+  });
+
+  test('with more or fewer fields than the header are errors of their own', async () => {
+    expect(await rowsOf('sub,name\nalice\nbob,B,x\ncarol,C\n')).toEqual([
+      [2, 'The row has 1 fields and the header 2.'],
+      [3, 'The row has 3 fields and the header 2.'],
+      [4, { sub: 'carol', name: 'C' }],
+    ]);
+  });
+
+  test('that are no UTF-8 are errors of their own', async () => {
+    const bytes = Buffer.concat([Buffer.from('sub,name\na,'), Buffer.from([0xe9]), Buffer.from('\nb,é\n')]);
+    expect(await rowsOf(bytes)).toEqual([
+      [2, 'The row is not well-formed UTF-8.'],
+      [3, { sub: 'b', name: 'é' }],
+    ]);
+  });
+
+  test.each([
+    { name: 'a quote in a field', row: 'bob,7" screen', why: 'has a quote where none can be' },
+    { name: 'text behind a quote', row: 'bob,"B"x', why: 'has a quote where none can be' },
+    { name: 'text behind a quote, lines later', row: 'bob,"B\n\n"x', why: 'has a quote where none can be' },
+    { name: 'a quote that is never closed', row: 'bob,"B', why: 'opens a quote and never closes it' },
+    {
+      name: 'a quote that is not closed for very long',
+      row: `bob,"B${'\nx,y'.repeat(MAX_LINE_BYTES / 4)}`,
+      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
+    },
+    {
+      name: 'a quote that is closed, and very long text after it',
+      row: `"bo\nb",${'x'.repeat(MAX_LINE_BYTES + 1)}`,
+      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
+    },
+    {
+      name: 'a field without an end',
+      row: `bob,${'x'.repeat(MAX_LINE_BYTES + 1)}`,
+      why: 'is longer than 65536 bytes',
+    },
+  ])(
+    'after $name are not guessed at: those before it are there, it is an error by its first line, and the last',
+    async (broken) => {
+      expect(await rowsOf(`sub,name\nalice,"A\n"\n\n\n${broken.row}\ncarol,C\n`)).toEqual([
+        [3, { sub: 'alice', name: 'A\n' }],
+        [
+          6,
+          `The CSV is broken: the row that begins at line 6 ${broken.why}. From there on nothing was read.`,
+        ],
+      ]);
+    },
+  );
+});
+
+describe('a header', () => {
+  test.each([
+    ['x'.repeat(2 * MAX_LINE_BYTES), 'is longer than 65536 bytes'],
+    ['"sub', 'opens a quote and never closes it'],
+    ['s"ub"', 'has a quote where none can be'],
+  ])('that cannot be read is refused for that', async (header, why) => {
+    const message = `The CSV is broken: the row that begins at line 1 ${why}. From there on nothing was read.`;
+    await expect(rowsOf(`${header}\nalice\n`)).rejects.toMatchObject({ code: 'ERR_CSV_ROW', message });
+  });
+
+  test.each([
+    ['sub,email', "The header is 'sub,email'; expected sub and optionally name."],
+    ['name', "The header is 'name'; expected sub and optionally name."],
+    ['Sub,name', "The header is 'Sub,name'; expected sub and optionally name."],
+    ['sub,sub', "The header is 'sub,sub'; expected sub and optionally name."],
+    ['sub;name', "The header is 'sub;name'; expected sub and optionally name."],
+    ['', "The header is ''; expected sub and optionally name."],
+    ['\u001b[2J', "The header is '\\u001b[2J'; expected sub and optionally name."],
+  ])('%j is refused', async (header, message) => {
+    await expect(rowsOf(header === '' ? '' : `${header}\nalice,Alice\n`)).rejects.toMatchObject({
+      ...{ kind: 'usage', code: 'ERR_CSV_HEADER', message },
+    });
+  });
+});

@@ -1,0 +1,149 @@
+import stringWidth from 'string-width';
+import { describe, expect, test } from 'vitest';
+import { shorten, wrap } from '../../../src/cli/output/layout.js';
+import { drawSections, drawTable, FIRST_PART, tableInParts } from '../../../src/cli/output/table.js';
+import type { Cell, Column } from '../../../src/cli/output/view.js';
+
+const COLUMNS: Column[] = [
+  { name: 'kid', mayShorten: true },
+  'state',
+  { name: 'tokens', align: 'right' },
+  '',
+];
+const KID = 'J5JbT7Qg9B76A3RDwxF6xZ_8pUPLhE9BvaDycUUj580';
+const ROWS: Cell[][] = [
+  [KID, 'active', '1,000,000', { bar: 1 }],
+  ['2026-q1', { text: 'compromised', tone: 'bad' }, '12', { bar: 0.000_012 }],
+  ['none', 'retired', '0', { bar: 0 }],
+];
+
+function draw(width: number, rows = ROWS, columns = COLUMNS): string[] {
+  return drawTable(columns, rows, { color: false, width }).split('\n');
+}
+
+describe('a table that fits', () => {
+  test('shows all where there is room, numbers at the right and bars as wide as they may be', () => {
+    expect(draw(120)).toEqual([
+      'KID                                          STATE           TOKENS',
+      `${KID}  active       1,000,000  ${'█'.repeat(30)}`,
+      '2026-q1                                      compromised         12  ▏',
+      'none                                         retired              0',
+    ]);
+  });
+
+  test('takes from the bars first, and then from what may be shortened', () => {
+    expect(draw(80)[1]).toBe(`${KID}  active       1,000,000  ${'█'.repeat(11)}`);
+    expect(draw(60)[1]).toBe(`J5JbT7Qg9B76A…BvaDycUUj580  active       1,000,000  ${'█'.repeat(8)}`);
+  });
+
+  test.each([200, 100, 80, 60, 50, 40, 30, 24])('is nowhere wider than %i columns', (width) => {
+    const wide: Cell[][] = [
+      ...ROWS,
+      ['鍵'.repeat(40), 'active', '7', { bar: 0.5 }],
+      ['👩‍🚀'.repeat(9), 'x', '8', ''],
+    ];
+    const lines = draw(width, wide);
+    expect(Math.max(...lines.map((line) => stringWidth(line)))).toBeLessThanOrEqual(width);
+    expect(lines).toHaveLength(wide.length + 1);
+  });
+
+  test('leaves out what is at the right before it breaks a line', () => {
+    expect(draw(24)[0]).toBe('KID          STATE');
+  });
+
+  test('has bars in eighths, and one for whatever is not nothing', () => {
+    const bars = draw(
+      120,
+      [0, 0.001, 0.5, 0.99, 1].map((bar) => [{ bar }]),
+      [{ name: 'x' }],
+    ).slice(1);
+    expect(bars).toEqual(['', '▏', '█'.repeat(15), `${'█'.repeat(29)}▊`, '█'.repeat(30)]);
+  });
+
+  test('a table of plain columns is as wide as it is', () => {
+    expect(draw(20, [['x'.repeat(50), 'y']], ['a', 'b'])[1]).toBe(`${'x'.repeat(50)}  y`);
+  });
+
+  test('shows nothing that could steer a terminal, and measures what is shown', () => {
+    const lines = draw(60, [['a\x1b[2Jb\n', 'active', '1', { bar: 1 }]]);
+    expect(lines[1]).toBe(`a\\u001b[2Jb\\u000a  active       1  ${'█'.repeat(25)}`);
+  });
+});
+
+describe('a table that is drawn in parts', () => {
+  const columns: Column[] = [{ name: 'sub', mayShorten: true }, { name: 'count', align: 'right' }, 'status'];
+  const row = (sub: string, count = '1'): Cell[] => [sub, count, { text: 'enabled', tone: 'good' }];
+
+  test.each([null, 30])('looks the same below the first part (width %s)', (width) => {
+    const rows = ['alice', '鍵', '👩‍🚀', 'e\u0301', 'x'.repeat(40)].map((sub, index) =>
+      row(sub, `${index}0`),
+    );
+    const long = Array.from({ length: 40 }, () => rows).flat();
+    const lines = drawTable(columns, long, { color: true, width }).split('\n').slice(1);
+    expect(lines).toHaveLength(long.length);
+    expect(lines.slice(FIRST_PART)).toEqual(lines.slice(0, FIRST_PART));
+  });
+
+  test('keeps its columns, and widens them for a later part', () => {
+    const draw = tableInParts(columns, { color: false, width: null });
+    expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
+    expect(draw([row('alice'), row('alice-and-bob')])).toBe(
+      'alice              1  enabled\nalice-and-bob      1  enabled',
+    );
+  });
+
+  test('fits the terminal and shows the same columns, whatever the later rows', () => {
+    const draw = tableInParts(columns, { color: false, width: 24 });
+    expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
+    expect(draw([row('a-very-long-subject')])).toBe('a-ve…ect      1  enabled');
+    expect(draw([row('alice', '123456789')])).toBe('alice     12…89  enabled');
+  });
+
+  test('shows everything without a terminal', () => {
+    const sub = 'x'.repeat(300);
+    expect(drawTable(columns, [row(sub)], { color: false, width: null })).toContain(`${sub}      1  enabled`);
+  });
+
+  test('leaves out minor columns before the others', () => {
+    const named: Column[] = ['kid', { name: 'alg', isMinor: true }, { name: 'bits', isMinor: true }, 'state'];
+    const cells = [['first', 'RS256', '2048', 'active']];
+    const heads = [40, 22, 18, 12].map((width) =>
+      drawTable(named, cells, { color: false, width }).split('\n')[0]?.split(/ +/).join(' '),
+    );
+    expect(heads).toEqual(['KID ALG BITS STATE', 'KID ALG STATE', 'KID STATE', 'KID']);
+  });
+});
+
+test.each([
+  { text: 'short', width: 10, short: 'short' },
+  { text: '0123456789', width: 10, short: '0123456789' },
+  { text: '0123456789', width: 9, short: '0123…6789' },
+  { text: '0123456789', width: 4, short: '01…9' },
+  { text: '日本語日本語', width: 7, short: '日…語' },
+  { text: '0123456789', width: 1, short: '…' },
+])('$text in $width columns is $short', ({ text, width, short }) => {
+  expect(shorten(text, width)).toBe(short);
+  expect(stringWidth(short)).toBeLessThanOrEqual(width);
+});
+
+test('a text is broken between words, and a word that is too long is shortened', () => {
+  expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
+  expect(wrap(`a ${'x'.repeat(30)} b`, 10)).toEqual(['a', 'xxxxx…xxxx', 'b']);
+});
+
+describe('sections', () => {
+  const empty = { columns: ['a'], rows: [] };
+
+  test('stand under their titles, an empty line between them; an empty table is left out unless it is the first', () => {
+    const drawn = drawSections(
+      [
+        { title: 'First', ...empty },
+        { title: 'Not there', ...empty },
+        { title: 'Said alone', columns: [], rows: [] },
+        { title: 'Last', lines: ['one', { text: 'two', tone: 'bad' }], columns: ['a'], rows: [['1']] },
+      ],
+      { color: false, width: 80 },
+    );
+    expect(drawn).toBe('First\n\nSaid alone\n\nLast\none\ntwo\nA\n1\n');
+  });
+});

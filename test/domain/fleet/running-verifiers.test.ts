@@ -1,0 +1,264 @@
+import { describe, expect, test } from 'vitest';
+import { parseAnnouncement } from '../../../src/domain/fleet/heartbeat.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import {
+  askFleet,
+  askFleetWithin,
+  askWholeFleet,
+  nameVerifiers,
+  withoutKey,
+} from '../../../src/domain/fleet/running-verifiers.js';
+import { awaitPassage, hasRead } from '../../../src/domain/fleet/wait-for-verifiers.js';
+import type { FleetLook, TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports/index.js';
+import { announced } from '../../support/announcements.js';
+import { StandingClock } from '../../support/clock.js';
+
+const NOW = 1_700_000_000;
+const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+const signal = new AbortController().signal;
+
+function has(id: string): VerifierAnnouncement {
+  return announced(id, NOW, { log: { position: 7, missing: [] } });
+}
+function lacks(id: string): VerifierAnnouncement {
+  return announced(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
+}
+
+/** A registry that answers with one of these after the other, and the last of them from then on; it has lost none of what is a mere list. */
+function answering(...looks: Array<VerifierAnnouncement[] | FleetLook | Error>): TokenRegistry {
+  let look = -1;
+  const fleet = async (): Promise<FleetLook> => {
+    look = Math.min(look + 1, looks.length - 1);
+    const answer = looks[look] ?? [];
+    if (answer instanceof Error) throw answer;
+    return Array.isArray(answer) ? { verifiers: answer, keptSeconds: Number.POSITIVE_INFINITY } : answer;
+  };
+  return { fleet } as Partial<TokenRegistry> as TokenRegistry;
+}
+
+/** How the wait for event 7 ends, and how long it took, with a clock that moves whenever somebody waits for it. */
+async function passage(registry: TokenRegistry, eventId: number | null = 7) {
+  const clock = new StandingClock(NOW);
+  let isOver = false;
+  const wait = awaitPassage({ openRegistry: async () => registry, clock }, eventId, {
+    timeoutSeconds: 10,
+    signal,
+  }).finally(() => {
+    isOver = true;
+  });
+  while (!isOver) {
+    await Promise.race([wait, clock.awaited()]);
+    if (!isOver) clock.advance(1);
+  }
+  return { report: await wait, seconds: clock.now() - NOW };
+}
+
+/** Who has been told for so long. */
+function young(keptSeconds: number, ...verifiers: VerifierAnnouncement[]): FleetLook {
+  return { verifiers, keptSeconds };
+}
+
+describe('waiting for an event to be read', () => {
+  test('ends at once where everybody has, and where nobody runs', async () => {
+    const report = { verifiers: 2, passed: 2, stragglers: [] };
+    expect(await passage(answering([has('a'), has('b')]))).toEqual({ report, seconds: 0 });
+    expect(await passage(answering([]))).toMatchObject({ report: { verifiers: 0, passed: 0 }, seconds: 0 });
+  });
+
+  test('goes on until the last one has: an id below its position may be missing', async () => {
+    const looks = [
+      [has('a'), lacks('b')],
+      [has('a'), lacks('b')],
+      [has('a'), has('b')],
+    ];
+    expect(await passage(answering(...looks))).toMatchObject({
+      report: { verifiers: 2, passed: 2 },
+      seconds: 2,
+    });
+  });
+
+  test('takes those that a registry has had for a moment for a part, until all have told it again', async () => {
+    const both = { verifiers: 2, passed: 2, stragglers: [] };
+    expect(
+      await passage(
+        answering(young(0), young(0, has('a')), young(3, has('a'), has('b')), young(4, has('a'), has('b'))),
+      ),
+    ).toEqual({ report: both, seconds: 3 });
+    expect(
+      await passage(answering(young(0, has('a')), young(1, has('a')), young(2, has('a'), lacks('b')))),
+    ).toMatchObject({
+      report: { verifiers: 2, passed: 1 },
+    });
+    expect(await passage(answering(young(4, has('a'))))).toMatchObject({ report: { passed: 1 }, seconds: 0 });
+  });
+
+  test('believes that nobody runs once it has looked for as long as that takes, without a loss meanwhile', async () => {
+    expect(await passage(answering(young(0)))).toMatchObject({ report: { verifiers: 0 }, seconds: 4 });
+    expect(await passage(answering(young(0), young(0), away, young(0)))).toMatchObject({
+      report: { verifiers: 0 },
+      seconds: 7,
+    });
+    expect(await passage(answering(young(2, lacks('a')), young(3, lacks('a')), young(0)))).toMatchObject({
+      report: { verifiers: 0 },
+      seconds: 6,
+    });
+  });
+
+  test('ends with nothing known where the registry loses them again and again', async () => {
+    const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
+    expect(await passage(answering(...lossy))).toEqual({
+      report: { unasked: expect.stringContaining('may be missing') },
+      seconds: 11,
+    });
+  });
+
+  test('is given up in the end, and tells who has not', async () => {
+    const report = { verifiers: 2, passed: 1, stragglers: [lacks('b')] };
+    expect(await passage(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 11 });
+  });
+
+  test('does not count one that is gone, and counts one that came', async () => {
+    expect(await passage(answering([lacks('a'), has('b')], [has('b')]))).toMatchObject({
+      ...{ report: { verifiers: 1, passed: 1, stragglers: [] }, seconds: 1 },
+    });
+    expect(
+      await passage(answering([lacks('a')], [has('a'), lacks('new')], [has('a'), has('new')])),
+    ).toMatchObject({
+      ...{ report: { verifiers: 2, passed: 2 }, seconds: 2 },
+    });
+  });
+
+  test('outlives a registry that fails for a moment, and says so where it stays away', async () => {
+    expect(await passage(answering([lacks('a')], away, [has('a')]))).toMatchObject({
+      ...{ report: { verifiers: 1, passed: 1 }, seconds: 2 },
+    });
+    expect(await passage(answering(away))).toEqual({ report: { unasked: 'It is away.' }, seconds: 11 });
+  });
+
+  test('has nothing to wait for where the event has expired', async () => {
+    expect(await passage(answering([lacks('a')]), null)).toMatchObject({ report: { passed: 1 }, seconds: 0 });
+  });
+
+  test('ends with what was seen where it is interrupted', async () => {
+    const clock = new StandingClock(NOW);
+    const interrupting = new AbortController();
+    const options = { timeoutSeconds: 10, signal: interrupting.signal };
+    const wait = awaitPassage({ openRegistry: async () => answering([lacks('a')]), clock }, 7, options);
+    await clock.awaited();
+    interrupting.abort();
+    expect(await wait).toMatchObject({ verifiers: 1, passed: 0 });
+  });
+});
+
+test('an id has been read up to the position, but those that are missing', () => {
+  const log = {
+    position: 9,
+    missing: [
+      [2, 2],
+      [5, 7],
+    ] as Array<[number, number]>,
+  };
+  expect(Array.from({ length: 11 }, (_, id) => id).filter((id) => !hasRead(log, id))).toEqual([
+    2, 5, 6, 7, 10,
+  ]);
+});
+
+test('those without a key', () => {
+  const verifiers = [announced('a', NOW, { kids: ['k1', 'k2'] }), announced('b', NOW, { kids: ['k1'] })];
+  const fleet = { verifiers, unasked: null };
+  expect(withoutKey(fleet, 'k2').map(({ id }) => id)).toEqual(['b']);
+  expect(withoutKey(fleet, 'k1')).toEqual([]);
+});
+
+test('a registry that cannot be asked, or opened, or does not answer in time, is told, and a defect is thrown', async () => {
+  const clock = new StandingClock(NOW);
+  const failing = (error: Error) => () => Promise.reject(error);
+  expect(await askFleet({ openRegistry: failing(away), clock })).toEqual({
+    verifiers: [],
+    unasked: 'It is away.',
+  });
+  await expect(askFleet({ openRegistry: failing(new TypeError('x')), clock })).rejects.toThrow('x');
+  expect(await askFleet({ openRegistry: async () => answering(away), clock })).toMatchObject({
+    unasked: 'It is away.',
+  });
+  const silent = () => new Promise<TokenRegistry>(() => {});
+  expect(await askFleetWithin(5, { openRegistry: silent, clock })).toMatchObject({
+    verifiers: [],
+    unasked: expect.any(String),
+  });
+  expect(
+    await askFleetWithin(60_000, { openRegistry: async () => answering([has('a')]), clock }),
+  ).toMatchObject({
+    unasked: null,
+  });
+});
+
+describe('all that run, for a key that is to sign', () => {
+  const loaded = (id: string) => announced(id, NOW, { kids: ['k1'] });
+  async function whole(registry: TokenRegistry) {
+    const clock = new StandingClock(NOW);
+    let isOver = false;
+    const asked = askWholeFleet({ openRegistry: async () => registry, clock }, 'k1').finally(() => {
+      isOver = true;
+    });
+    while (!isOver) {
+      await Promise.race([asked, clock.awaited()]);
+      if (!isOver) clock.advance(1);
+    }
+    const { verifiers, unasked } = await asked;
+    return { ids: verifiers.map(({ id }) => id), unasked, seconds: clock.now() - NOW };
+  }
+
+  test('are asked once where the registry has kept them, or one lacks the key already', async () => {
+    expect(await whole(answering([loaded('a')]))).toEqual({ ids: ['a'], unasked: null, seconds: 0 });
+    expect(await whole(answering(young(0, has('behind'))))).toMatchObject({ ids: ['behind'], seconds: 0 });
+    expect(await whole(answering(away))).toEqual({ ids: [], unasked: 'It is away.', seconds: 0 });
+  });
+
+  test('are waited for where it has lost them', async () => {
+    const looks = [young(0), young(0, loaded('a')), young(2, loaded('a'), has('behind'))];
+    expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unasked: null });
+    expect(await whole(answering(young(0)))).toEqual({ ids: [], unasked: null, seconds: 4 });
+  });
+
+  test('are not known where it loses them again and again', async () => {
+    const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
+    expect(await whole(answering(...lossy))).toEqual({
+      ids: [],
+      unasked: expect.stringContaining('may be missing'),
+      seconds: 12,
+    });
+  });
+});
+
+test('the names are those of a few, and steer no terminal', () => {
+  const many = Array.from({ length: 12 }, (_, index) => announced(`v${index}`, NOW));
+  expect(nameVerifiers(many)).toMatch(/^host-v0 \(pid 4711\), .*host-v9 \(pid 4711\), 2 more$/);
+  expect(nameVerifiers([announced('a', NOW, { host: '\x1b[2Jx' })])).toBe('\\u001b[2Jx (pid 4711)');
+});
+
+describe('what stands in a store', () => {
+  const whole = announced('a', NOW, { kids: ['k'], log: { position: 3, missing: [[1, 2]] } });
+
+  test('is read as it was told, without what does not belong to it', () => {
+    expect(parseAnnouncement(JSON.stringify({ ...whole, more: 1 }))).toEqual(whole);
+    expect(parseAnnouncement(JSON.stringify({ ...whole, readAt: null }))?.readAt).toBeNull();
+  });
+
+  test.each([
+    '',
+    '{',
+    'null',
+    '[]',
+    '{}',
+    JSON.stringify({ ...whole, log: null }),
+    JSON.stringify({ ...whole, pid: '1' }),
+    JSON.stringify({ ...whole, until: 1.5 }),
+    JSON.stringify({ ...whole, kids: [1] }),
+    JSON.stringify({ ...whole, readAt: 'x' }),
+    JSON.stringify({ ...whole, log: { position: 3, missing: [[1, 2, 3]] } }),
+    JSON.stringify({ ...whole, log: { position: 3, missing: ['1'] } }),
+  ])('is nobody where it is no announcement: %s', (text) => {
+    expect(parseAnnouncement(text)).toBeNull();
+  });
+});

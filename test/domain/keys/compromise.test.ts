@@ -1,0 +1,493 @@
+import { randomBytes } from 'node:crypto';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { Issuer } from '../../../src/domain/tokens/issue.js';
+import { type CompromiseInput, compromiseKey } from '../../../src/domain/keys/compromise.js';
+import { generateKeys } from '../../../src/domain/keys/generate.js';
+import { rotateKeys } from '../../../src/domain/keys/rotate.js';
+import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../../src/domain/ports/index.js';
+import { revokeSubject } from '../../../src/domain/tokens/revoke.js';
+import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { newSealer } from '../../support/sealer.js';
+
+const LEAD = 600;
+
+let service: EmbeddedService;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+});
+afterEach(() => service.close());
+
+const inputFor = (kid: string, input: Partial<CompromiseInput> = {}): CompromiseInput => ({
+  kid,
+  reason: 'found in a backup',
+  policy: { ...POLICY, publishLeadSeconds: LEAD },
+  alg: 'RS256',
+  bits: 2048,
+  dryRun: false,
+  ...input,
+});
+const compromise = (kid: string, input: Partial<CompromiseInput> = {}) =>
+  compromiseKey(service.ports, inputFor(kid, input));
+
+async function addPending(kid: string): Promise<void> {
+  const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
+  await generateKeys(service.ports, { ...options, kid });
+}
+
+async function states(): Promise<Record<string, string>> {
+  const { keys } = await service.database.keys.snapshot();
+  return Object.fromEntries(keys.map(({ kid, state }) => [kid, state]));
+}
+
+async function rows(table: 'audit_log' | 'security_log') {
+  return service.db.selectFrom(table).selectAll().execute() as Promise<Array<Record<string, unknown>>>;
+}
+
+describe('a compromised key', () => {
+  test('is refused with all that it signed, and has neither entries nor a private half', async () => {
+    await addPending('k2');
+    const tokens = await Promise.all(['alice', 'bob', 'bob'].map((sub) => service.issueTo(sub)));
+    const report = await compromise('k1');
+
+    expect(report).toMatchObject({
+      key: { kid: 'k1', state: 'compromised', compromisedAt: service.clock.now(), masterKeyId: null },
+      wasCompromised: false,
+      active: 'k2',
+      unmade: null,
+      entries: { before: 3, removed: 3, after: 0, complete: true, missed: [] },
+    });
+    expect(report.entries.byNode).toEqual([{ node: expect.any(String), before: 3, removed: 3, after: 0 }]);
+    for (const { token } of tokens) expect(await service.verdict(token)).toMatch(/REVOKED|NOT_TRUSTED/);
+    expect(await service.database.keys.findSealed('k1')).toBeNull();
+    expect(await service.registry.list('bob', service.clock.now())).toEqual([]);
+  });
+
+  test('makes way for the oldest pending key, and another one is published in its place', async () => {
+    await addPending('k2');
+    service.clock.advance(LEAD);
+    const report = await compromise('k1');
+    expect(report).toMatchObject({ active: 'k2', isUnannounced: false });
+    expect(await states()).toEqual({
+      k1: 'compromised',
+      k2: 'active',
+      [report.pending as string]: 'pending',
+    });
+    await addPending('k3');
+    expect(await compromise('k2')).toMatchObject({ active: report.pending, pending: 'k3' });
+    expect((await service.issueTo('alice')).kid).toBe(report.pending);
+  });
+
+  test('makes way for a new key where none is pending, which verifiers may not know yet', async () => {
+    const report = await compromise('k1');
+    expect(report.isUnannounced).toBe(true);
+    expect(await states()).toEqual({
+      k1: 'compromised',
+      [report.active as string]: 'active',
+      [report.pending as string]: 'pending',
+    });
+    expect((await service.issueTo('alice')).kid).toBe(report.active);
+  });
+
+  test('that was pending leaves the active one alone, and another one is published', async () => {
+    await addPending('k2');
+    const report = await compromise('k2');
+    expect(report).toMatchObject({ active: 'k1', isUnannounced: false });
+    expect(await states()).toEqual({
+      k1: 'active',
+      k2: 'compromised',
+      [report.pending as string]: 'pending',
+    });
+  });
+
+  test('that was retiring changes no other key', async () => {
+    await addPending('k2');
+    const old = await service.issueTo('alice');
+    await rotateKeys(service.ports, {
+      ...inputFor('k1'),
+      policy: {
+        ...inputFor('k1').policy,
+        rotateAfterSeconds: 1,
+        isForced: true,
+        keepsLead: false,
+        leavesStragglers: false,
+        needsFleet: false,
+      },
+    });
+    const before = await states();
+    expect(await compromise('k1')).toMatchObject({ active: 'k2', entries: { removed: 1 } });
+    expect(await states()).toEqual({ ...before, k1: 'compromised' });
+    expect(await service.verdict(old.token)).not.toBe('active');
+  });
+
+  test('leaves tokens under other keys as they are', async () => {
+    await addPending('k2');
+    await compromise('k2');
+    const { token } = await service.issueTo('alice');
+    expect(await service.verdict(token)).toBe('active');
+  });
+
+  test('stays refused by a verifier that still trusts it, whatever the registry has', async () => {
+    const { token, jti, iat, exp } = await service.issueTo('alice');
+    const entry = { jti, iat, exp, keyId: (await service.database.keys.find('k1'))?.id as number };
+    expect(await service.verdict(token)).toBe('active');
+    await compromise('k1');
+    // What a failover may bring back.
+    await service.registry.register('alice', entry, { now: service.clock.now() });
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('signs nothing more, though an issuer holds it', async () => {
+    await addPending('k2');
+    await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+    const issuer = service.issuer();
+    expect((await issuer.issue({ sub: 'alice' })).kid).toBe('k1');
+    await compromise('k1');
+    const later = await Promise.all([1, 2, 3].map(() => issuer.issue({ sub: 'alice' })));
+    expect(later.map(({ kid }) => kid)).toEqual(['k2', 'k2', 'k2']);
+    for (const { token } of later) expect(await service.verdict(token)).toBe('active');
+  });
+});
+
+describe('an issuer that is at it while its key is compromised', () => {
+  beforeEach(async () => {
+    await addPending('k2');
+    await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+  });
+
+  const keyIds = async () =>
+    (await service.registry.list('alice', service.clock.now())).map(({ keyId }) => keyId);
+  const idOf = async (kid: string) => (await service.database.keys.find(kid))?.id;
+
+  test('signs with the next key where it waited for a revocation', async () => {
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, { reason: null, dryRun: false });
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    await service.clock.awaited();
+    expect((await compromise('k1')).entries).toMatchObject({ after: 0, complete: true });
+    service.clock.advance(1);
+    const { token, kid } = await issuing;
+    expect(kid).toBe('k2');
+    expect(await service.verdict(token)).toBe('active');
+    expect(await keyIds()).toEqual([await idOf('k2')]);
+  });
+
+  test('hands out no token under it, and leaves none behind, where it was about to register one', async () => {
+    let compromised: Promise<unknown> | undefined;
+    const { registry } = service.withRegistry({
+      register: async (...args) => {
+        // After the proof that nothing is left.
+        compromised ??= compromise('k1');
+        await compromised;
+        return service.registry.register(...args);
+      },
+    });
+    const { database, sealer, clock } = service.ports;
+    const issuer = new Issuer(
+      { database, registry, sealer, guard: NO_MARKS, clock, users: database.users },
+      POLICY,
+    );
+    const { token, kid } = await issuer.issue({ sub: 'alice' });
+    expect(await compromised).toMatchObject({ entries: { after: 0, complete: true } });
+    expect(kid).toBe('k2');
+    expect(await service.verdict(token)).toBe('active');
+    expect(await keyIds()).toEqual([await idOf('k2')]);
+  });
+});
+
+describe('what is on record', () => {
+  test('is an event that covers every token under the key, until the last of them has expired', async () => {
+    await compromise('k1');
+    const now = service.clock.now();
+    const [event, ...others] = await rows('security_log');
+    expect(others).toEqual([]);
+    expect(event).toMatchObject({ type: 'key_compromised', kid: 'k1', reason: 'found in a backup', at: now });
+    expect(event?.expires_at).toBeGreaterThanOrEqual(
+      now + 60 + POLICY.maxTtlSeconds + POLICY.clockToleranceSeconds,
+    );
+  });
+
+  test('is a row for each key that moved, and one for the entries', async () => {
+    await addPending('k2');
+    await service.issueTo('alice');
+    const { pending } = await compromise('k1');
+    const entries = (await rows('audit_log')).filter(({ action }) => action === 'keys.compromise');
+    expect(entries.map(({ target, outcome, reason }) => [target, outcome, reason])).toEqual([
+      ['k1', 'compromised', 'found in a backup'],
+      ['k2', 'active', 'found in a backup'],
+      ['k1', 'entries removed', 'found in a backup'],
+      [pending, 'pending', 'found in a backup'],
+    ]);
+  });
+
+  test('is nothing where it cannot all be written', async () => {
+    await addPending('k2');
+    const before = await states();
+    await service.db.schema.dropTable('audit_head').execute();
+    await expect(compromise('k1')).rejects.toThrow();
+    expect(await states()).toEqual(before);
+    expect(await rows('security_log')).toEqual([]);
+  });
+});
+
+describe('another run', () => {
+  test('finishes what an interrupted one has left, and records no second event', async () => {
+    await service.issueTo('alice');
+    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.');
+    const first = await compromiseKey(
+      service.withRegistry({ removeEverywhere: () => Promise.reject(away) }),
+      inputFor('k1'),
+    );
+    expect(first.entries).toEqual({
+      before: 0,
+      removed: 0,
+      after: null,
+      byNode: [],
+      replicasConfirmed: null,
+      complete: false,
+      missed: ['the whole registry (Redis is away.)'],
+    });
+    const second = await compromise('k1');
+    expect(second).toMatchObject({
+      wasCompromised: true,
+      active: first.active,
+      pending: first.pending,
+      entries: { before: 1, removed: 1, after: 0, complete: true },
+    });
+    expect((await rows('security_log')).map(({ type }) => type)).toEqual(['key_compromised']);
+  });
+
+  test('tells which event it was, where an earlier run recorded it too, and none for a dry run', async () => {
+    const dry = await compromise('k1', { dryRun: true });
+    const first = await compromise('k1');
+    const again = await compromise('k1');
+    const [event] = await rows('security_log');
+    expect([dry.eventId, first.eventId, again.eventId]).toEqual([null, event?.id, event?.id]);
+  });
+
+  test('with nothing left to do changes nothing, in the audit log neither', async () => {
+    await compromise('k1');
+    const before = [await states(), await rows('audit_log'), await rows('security_log')];
+    expect(await compromise('k1')).toMatchObject({ wasCompromised: true, entries: { before: 0, after: 0 } });
+    expect([await states(), await rows('audit_log'), await rows('security_log')]).toEqual(before);
+  });
+
+  test('of 8 at once leaves one active key and one event', async () => {
+    await addPending('k2');
+    await service.issueTo('alice');
+    const reports = await Promise.all(Array.from({ length: 8 }, () => compromise('k1')));
+    expect(new Set(reports.map(({ active }) => active))).toEqual(new Set(['k2']));
+    expect(reports.filter(({ wasCompromised }) => !wasCompromised)).toHaveLength(1);
+    expect(Object.values(await states()).sort()).toEqual(['active', 'compromised', 'pending']);
+    expect(await rows('security_log')).toHaveLength(1);
+  });
+});
+
+describe('a new key that cannot be made', () => {
+  const vaultAway = (): Promise<never> =>
+    Promise.reject(new JwtctlError('unavailable', 'ERR_MASTER_KEY_COMMAND', 'The vault is away.'));
+  const withoutVault = () => {
+    const sealer: Sealer = { ...service.ports.sealer, seal: vaultAway } as Sealer;
+    return { ...service.ports, sealer };
+  };
+
+  test('keeps no leaked key alive: the pending one signs, and the next run publishes another', async () => {
+    await addPending('k2');
+    const { token } = await service.issueTo('alice');
+    const report = await compromiseKey(withoutVault(), inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'The vault is away.' });
+    expect(await states()).toEqual({ k1: 'compromised', k2: 'active' });
+    expect(await service.verdict(token)).not.toBe('active');
+  });
+
+  test('leaves no key that signs where there was but one, and the next run makes it', async () => {
+    const report = await compromiseKey(withoutVault(), inputFor('k1'));
+    expect(report).toMatchObject({ active: null, pending: null, unmade: 'The vault is away.' });
+    await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      code: 'ERR_NO_ACTIVE_KEY',
+    });
+    const again = await compromise('k1');
+    expect(again).toMatchObject({ wasCompromised: true, unmade: null });
+    expect(await states()).toMatchObject({ k1: 'compromised', [again.active as string]: 'active' });
+    expect((await service.issueTo('bob')).kid).toBe(again.active);
+  });
+});
+
+describe('once the key is refused', () => {
+  const REFUSED = { k1: 'compromised', k2: 'active' };
+  beforeEach(() => addPending('k2'));
+
+  test('a registry that cannot even be opened is told of', async () => {
+    const unusable = new JwtctlError(
+      'usage',
+      'ERR_CONFIG_FILE_MISSING',
+      'The file redis.password is not there.',
+    );
+    const report = await compromiseKey(
+      { ...service.ports, openRegistry: () => Promise.reject(unusable) },
+      inputFor('k1'),
+    );
+    expect(report.entries.missed).toEqual(['the whole registry (The file redis.password is not there.)']);
+    expect(await states()).toMatchObject(REFUSED);
+  });
+
+  test('a slow vault holds up nothing but the key that is to sign next', async () => {
+    const statesAtSealing: unknown[] = [];
+    const sealer: Sealer = {
+      ...service.ports.sealer,
+      seal: async (...args) => {
+        statesAtSealing.push(await states());
+        return service.ports.sealer.seal(...args);
+      },
+    };
+    const report = await compromiseKey({ ...service.ports, sealer }, inputFor('k1'));
+    expect(statesAtSealing).toEqual([REFUSED]);
+    expect(await states()).toEqual({ ...REFUSED, [report.pending as string]: 'pending' });
+  });
+
+  test('a bug where a key is made is named, and not quoted', async () => {
+    const generator = { generate: () => Promise.reject(new TypeError('s3cret')) };
+    const report = await compromiseKey({ ...service.ports, generator }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'a bug in jwtctl (TypeError)' });
+    expect(await states()).toEqual(REFUSED);
+  });
+
+  test('a key in its place that does not open is told of', async () => {
+    const stranger = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
+    const report = await compromiseKey({ ...service.ports, sealer: stranger }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', unopened: expect.stringMatching(/k2 .* keyring/) });
+  });
+
+  test('a row that cannot be written into the audit log is told of', async () => {
+    const { database } = service;
+    let transactions = 0;
+    const away = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
+    const failing: Database = {
+      ...database,
+      transaction: (work) => {
+        transactions += 1;
+        return transactions === 2 ? Promise.reject(away) : database.transaction(work);
+      },
+    };
+    const report = await compromiseKey({ ...service.ports, database: failing }, inputFor('k1'));
+    expect(report).toMatchObject({ unrecorded: 'MySQL is away.', pending: expect.any(String) });
+  });
+
+  test('an interruption leaves the rest to the next run', async () => {
+    const interruption = new AbortController();
+    const ports = service.withRegistry({
+      removeEverywhere: (...args) => {
+        interruption.abort();
+        return service.registry.removeEverywhere(...args);
+      },
+    });
+    const report = await compromiseKey(ports, inputFor('k1', { signal: interruption.signal }));
+    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'the run was interrupted' });
+    expect(await states()).toEqual(REFUSED);
+    expect(await compromise('k1')).toMatchObject({ pending: expect.any(String), unmade: null });
+  });
+});
+
+describe('the proof', () => {
+  const walk = (parts: Partial<WideRemoval>): WideRemoval => ({
+    matched: 0,
+    removed: 0,
+    subjects: 0,
+    largestIat: null,
+    byNode: [],
+    byKeyId: [],
+    replicasConfirmed: null,
+    complete: true,
+    missed: [],
+    ...parts,
+  });
+  const on = (node: string, matched: number, removed = 0) => ({ node, matched, removed });
+
+  /** The walks in their order, removals and counts in turn. */
+  const withWalks = (...walks: WideRemoval[]) => {
+    const asked: boolean[] = [];
+    const removeEverywhere: TokenRegistry['removeEverywhere'] = async (_filter, { dryRun = false }) => {
+      asked.push(dryRun);
+      return walks[asked.length - 1] ?? walk({});
+    };
+    return { asked, ports: service.withRegistry({ removeEverywhere }) };
+  };
+
+  test('is a walk after the removal; what came in meanwhile is removed by another pass', async () => {
+    const { asked, ports } = withWalks(
+      walk({ matched: 2, removed: 2, byNode: [on('a', 2, 2), on('b', 0)], replicasConfirmed: 1 }),
+      walk({ matched: 1, byNode: [on('a', 0), on('b', 1)] }),
+      walk({ matched: 1, removed: 1, byNode: [on('a', 0), on('b', 1, 1)], replicasConfirmed: 0 }),
+      walk({ byNode: [on('a', 0), on('b', 0)] }),
+    );
+    const { entries } = await compromiseKey(ports, inputFor('k1'));
+    expect(asked).toEqual([false, true, false, true]);
+    expect(entries).toEqual({
+      before: 3,
+      removed: 3,
+      after: 0,
+      byNode: [
+        { node: 'a', before: 2, removed: 2, after: 0 },
+        { node: 'b', before: 1, removed: 1, after: 0 },
+      ],
+      replicasConfirmed: 0,
+      complete: true,
+      missed: [],
+    });
+  });
+
+  test('does not hold where the last walk did not see everything', async () => {
+    const { asked, ports } = withWalks(
+      walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 2, 2), on('b', 1, 1)] }),
+      walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 0)] }),
+    );
+    const { entries } = await compromiseKey(ports, inputFor('k1'));
+    expect(entries).toMatchObject({ after: null, complete: false, missed: ['slots 0-99 (b)'] });
+    expect(entries.byNode.map(({ after }) => after)).toEqual([null, null]);
+    expect(asked).toEqual([false, true]);
+  });
+
+  test('holds where what the removal had missed was seen and removed later', async () => {
+    const { ports } = withWalks(
+      walk({ complete: false, missed: ['slots 0-99 (b)'], matched: 1, removed: 1 }),
+      walk({ matched: 4 }),
+      walk({ matched: 4, removed: 4 }),
+      walk({}),
+    );
+    const { entries } = await compromiseKey(ports, inputFor('k1'));
+    expect(entries).toMatchObject({ before: 5, removed: 5, after: 0, complete: true, missed: [] });
+  });
+
+  test('is given up where entries come in faster than they are removed', async () => {
+    const { asked, ports } = withWalks(...Array.from({ length: 6 }, () => walk({ matched: 1, removed: 1 })));
+    expect((await compromiseKey(ports, inputFor('k1'))).entries).toMatchObject({ after: 1, complete: true });
+    expect(asked).toHaveLength(6);
+  });
+});
+
+test('as a dry run it counts, names the key that would sign, and changes nothing', async () => {
+  await addPending('k2');
+  await service.issueTo('alice');
+  const before = [await states(), await rows('audit_log'), await rows('security_log')];
+  expect(await compromise('k1', { dryRun: true })).toMatchObject({
+    key: { kid: 'k1', state: 'active' },
+    active: 'k2',
+    entries: { before: 1, removed: 0, after: null, complete: true },
+  });
+  expect([await states(), await rows('audit_log'), await rows('security_log')]).toEqual(before);
+});
+
+test('an interruption before anything is written leaves everything as it was', async () => {
+  const before = await states();
+  await expect(compromise('k1', { signal: AbortSignal.abort() })).rejects.toMatchObject({
+    kind: 'interrupted',
+    code: 'ERR_INTERRUPTED',
+    message: expect.stringMatching(/k1 is active/),
+  });
+  expect(await states()).toEqual(before);
+});
+
+test('a kid that there is not is named', async () => {
+  await expect(compromise('k9')).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_KEY_UNKNOWN' });
+});

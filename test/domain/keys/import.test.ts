@@ -1,0 +1,278 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { activateKey } from '../../../src/domain/keys/activate.js';
+import { importKeys, type KeyImportPorts, type NamedKey, nameKeys } from '../../../src/domain/keys/import.js';
+import { retireKey } from '../../../src/domain/keys/retire.js';
+import type { Database } from '../../../src/domain/ports/index.js';
+import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
+import type { FiledKey } from '../../../src/domain/keys/private-key.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import {
+  freshJwk,
+  jwkWithExponent,
+  jwkWithThumbprint,
+  type PrivateJwk,
+  thumbprintOf,
+} from '../../support/private-keys.js';
+
+let service: EmbeddedService;
+let first: PrivateJwk;
+let second: PrivateJwk;
+
+beforeAll(() => {
+  first = freshJwk();
+  second = freshJwk();
+});
+beforeEach(async () => {
+  service = await openEmbeddedService();
+});
+afterEach(() => service.close());
+
+async function filed(...jwks: object[]): Promise<FiledKey[]> {
+  return (await readPrivateJwks(JSON.stringify({ keys: jwks }), 'jwks.json')).keys;
+}
+
+const named = async (...jwks: object[]): Promise<NamedKey[]> =>
+  nameKeys(await filed(...jwks), { defaultAlg: 'RS256' });
+
+async function importing(
+  keys: readonly NamedKey[],
+  options: { dryRun?: boolean; ports?: KeyImportPorts } = {},
+) {
+  const { dryRun = false, ports = service.ports } = options;
+  return importKeys(ports, { keys, maxTtlSeconds: POLICY.maxTtlSeconds, dryRun });
+}
+
+const stored = async () =>
+  (await service.database.keys.snapshot()).keys.map(({ kid, state }) => [kid, state]);
+
+async function audited(): Promise<Array<[string, string, string | null]>> {
+  const rows = await service.db
+    .selectFrom('audit_log')
+    .selectAll()
+    .where('action', '=', 'keys.import')
+    .execute();
+  return rows.map(({ target, outcome, reason }) => [target, outcome, reason]);
+}
+
+describe('the name of a key', () => {
+  test('is the one that is given, else that of the file, else the thumbprint', async () => {
+    const keys = await filed({ ...first, kid: 'filed' }, second);
+    const [one] = keys as [FiledKey];
+    expect(nameKeys(keys, { defaultAlg: 'PS256' })).toMatchObject([
+      { kid: 'filed', alg: 'PS256', isAlgGiven: false },
+      { kid: thumbprintOf(second), alg: 'PS256' },
+    ]);
+    expect(nameKeys([one], { kid: 'given', alg: 'RS512', defaultAlg: 'PS256' })).toMatchObject([
+      { kid: 'given', alg: 'RS512', isAlgGiven: true },
+    ]);
+  });
+
+  test.each([/^-/, /^_/])('is never a thumbprint like %s, which would read as a flag', async (begin) => {
+    const keys = await filed(jwkWithThumbprint(begin));
+    expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
+      expect.objectContaining({
+        kind: 'usage',
+        code: 'ERR_KID_INVALID',
+        hint: expect.stringContaining('--kid'),
+      }),
+    );
+    expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
+  });
+
+  test.each(['', '-x', 'a b', 'https://example.com/key', 'x'.repeat(129)])('cannot be %j', async (kid) => {
+    const keys = await filed({ ...first, kid });
+    expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
+      expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
+    );
+    expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
+  });
+
+  test('stands once in a set, and so does a modulus', async () => {
+    for (const jwks of [
+      [
+        { ...first, kid: 'k2' },
+        { ...second, kid: 'k2' },
+      ],
+      [
+        { ...first, kid: 'k2' },
+        { ...first, kid: 'k3' },
+      ],
+      [first, first],
+    ]) {
+      const keys = await filed(...jwks);
+      expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
+        expect.objectContaining({ kind: 'usage', code: 'ERR_JWK_SET_DUPLICATE' }),
+      );
+    }
+  });
+
+  test('comes with one alg: not with that of the file and another', async () => {
+    const keys = await filed({ ...first, alg: 'PS512' });
+    expect(nameKeys(keys, { alg: 'PS512', defaultAlg: 'RS256' })).toMatchObject([{ alg: 'PS512' }]);
+    expect(() => nameKeys(keys, { alg: 'RS256', defaultAlg: 'RS256' })).toThrowError(
+      expect.objectContaining({ kind: 'usage', code: 'ERR_KEY_ALG_MISMATCH' }),
+    );
+  });
+});
+
+describe('importing', () => {
+  test('adds a pending key beside an active one, with a row in the audit log', async () => {
+    const { keys, alreadyThere } = await importing(await named({ ...first, kid: 'k2' }));
+    expect(keys).toMatchObject([
+      { kid: 'k2', state: 'pending', createdAt: service.clock.now(), maxTtlSeconds: null },
+    ]);
+    expect(alreadyThere).toEqual([]);
+    expect(await audited()).toEqual([['k2', 'pending', null]]);
+  });
+
+  test('twice adds it once, in whatever state it is since then', async () => {
+    const keys = await named({ ...first, kid: 'k2', alg: 'RS256' });
+    await importing(keys);
+    expect((await importing(keys)).alreadyThere).toEqual(['k2']);
+    const policy = { ...POLICY, publishLeadSeconds: 0 };
+    const input = { policy, now: true, dryRun: false, alg: 'RS256', bits: 2048 } as const;
+    await activateKey(service.ports, { ...input, kid: 'k2' });
+    expect(await importing(keys)).toMatchObject({ keys: [{ state: 'active' }], alreadyThere: ['k2'] });
+    await importing(await named({ ...second, kid: 'k3' }));
+    await activateKey(service.ports, { ...input, kid: 'k3' });
+    expect(await importing(keys)).toMatchObject({ keys: [{ state: 'retiring' }], alreadyThere: ['k2'] });
+    expect((await audited()).map(([kid]) => kid)).toEqual(['k2', 'k3']);
+
+    const retirement = { kid: 'k2', force: true, dryRun: false, clockToleranceSeconds: 0 };
+    await retireKey(service.ports, retirement);
+    await expect(importing(keys)).rejects.toMatchObject({ kind: 'state', code: 'ERR_KEY_RETIRED' });
+    const renamed = await named({ ...first, kid: 'k4' });
+    await expect(importing(renamed)).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
+  });
+
+  test('does not bring back a compromised key, by this name or another', async () => {
+    const keys = await named({ ...first, kid: 'k2' });
+    await importing(keys);
+    const { revision } = await service.database.keys.snapshot();
+    const at = service.clock.now();
+    const leak = { kid: 'k2', from: 'pending', to: 'compromised', at } as const;
+    await service.database.transaction((stores) => stores.keys.apply(revision, [leak]));
+    await expect(importing(keys)).rejects.toMatchObject({ kind: 'state', code: 'ERR_KEY_COMPROMISED' });
+    await expect(importing(await named({ ...first, kid: 'k3' }))).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_KEY_MATERIAL_EXISTS',
+      message: expect.stringContaining('k2'),
+    });
+    await expect(importing(await named(first))).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
+  });
+
+  test('is refused where the kid has other material or another alg', async () => {
+    await importing(await named({ ...first, kid: 'k2', alg: 'PS256' }));
+    for (const jwk of [
+      { ...second, kid: 'k2' },
+      { ...first, kid: 'k2', alg: 'RS256' },
+    ]) {
+      await expect(importing(await named(jwk))).rejects.toMatchObject({
+        kind: 'state',
+        code: 'ERR_KID_EXISTS',
+      });
+    }
+    // Nobody asked for another alg: `keys.algorithm` is for new keys.
+    expect((await importing(await named({ ...first, kid: 'k2' }))).keys).toMatchObject([{ alg: 'PS256' }]);
+  });
+
+  test('tells a modulus with another exponent from the same key, and lets it stand once', async () => {
+    await importing(await named({ ...first, kid: 'k2' }));
+    // Who has one of the two private halves can reckon the other.
+    const twin = jwkWithExponent(first, 65_539n);
+    for (const [kid, code] of [
+      ['k2', 'ERR_KID_EXISTS'],
+      ['k3', 'ERR_KEY_MATERIAL_EXISTS'],
+    ] as const) {
+      await expect(importing(await named({ ...twin, kid }))).rejects.toMatchObject({ kind: 'state', code });
+    }
+  });
+
+  test('of a set is of all of its keys or of none', async () => {
+    await importing(await named({ ...first, kid: 'k2' }));
+    const before = await stored();
+    await expect(
+      importing(await named({ ...second, kid: 'k3' }, { ...first, kid: 'k4' })),
+    ).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
+    expect(await stored()).toEqual(before);
+
+    const { keys, alreadyThere } = await importing(
+      await named({ ...second, kid: 'k3' }, { ...first, kid: 'k2' }),
+    );
+    expect(keys.map(({ kid }) => kid)).toEqual(['k3', 'k2']);
+    expect(alreadyThere).toEqual(['k2']);
+  });
+
+  test('as a dry run judges all and neither seals nor stores', async () => {
+    const before = await service.database.keys.snapshot();
+    const sealer = { ...service.ports.sealer, seal: () => Promise.reject(new Error('Sealed.')) };
+    const ports = { ...service.ports, sealer };
+    const keys = await named({ ...first, kid: 'k2' });
+    expect((await importing(keys, { dryRun: true, ports })).keys).toMatchObject([
+      { kid: 'k2', state: 'pending', masterKeyId: null, bits: 2048, retiredAt: null },
+    ]);
+    expect(await service.database.keys.snapshot()).toEqual(before);
+    await importing(keys);
+    await expect(
+      importing(await named({ ...first, kid: 'k3' }), { dryRun: true, ports }),
+    ).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
+  });
+
+  test('that fails to seal stores nothing', async () => {
+    const before = await service.database.keys.snapshot();
+    let sealed = 0;
+    const sealer = {
+      ...service.ports.sealer,
+      seal: () => {
+        sealed += 1;
+        return sealed === 2
+          ? Promise.reject(new Error('The vault is away.'))
+          : Promise.resolve({ sealed: 'a.b.c', masterKeyId: 'mk' });
+      },
+    };
+    await expect(
+      importing(await named({ ...first, kid: 'k2' }, { ...second, kid: 'k3' }), {
+        ports: { ...service.ports, sealer },
+      }),
+    ).rejects.toThrow('The vault is away.');
+    expect(await service.database.keys.snapshot()).toEqual(before);
+  });
+
+  test('by several at once adds a key once, and never under two kids', async () => {
+    const same = await named({ ...first, kid: 'k2' });
+    const ended = await Promise.all(Array.from({ length: 6 }, () => importing(same)));
+    expect(ended.filter(({ alreadyThere }) => alreadyThere.length === 0)).toHaveLength(1);
+
+    const kids = ['k3', 'k4', 'k5', 'k6'];
+    const names = await Promise.all(kids.map((kid) => named({ ...second, kid })));
+    const races = await Promise.allSettled(names.map((keys) => importing(keys)));
+    const refusals = races.flatMap((race) => (race.status === 'rejected' ? [race.reason.code] : []));
+    expect(refusals).toEqual(Array.from({ length: 3 }, () => 'ERR_KEY_MATERIAL_EXISTS'));
+    expect(await stored()).toHaveLength(3);
+  });
+
+  test('plans anew where the key store changed under it', async () => {
+    const keys = await named({ ...second, kid: 'k3' });
+    const interrupting = await named({ ...second, kid: 'k2' });
+    const { database } = service;
+    let isFirst = true;
+    const meddled: Database = {
+      ...database,
+      transaction: async (work) => {
+        if (isFirst) {
+          isFirst = false;
+          await importing(interrupting);
+        }
+        return database.transaction(work);
+      },
+    };
+    await expect(importing(keys, { ports: { ...service.ports, database: meddled } })).rejects.toMatchObject({
+      code: 'ERR_KEY_MATERIAL_EXISTS',
+      message: expect.stringContaining('k2'),
+    });
+    expect(await stored()).toEqual([
+      ['k1', 'active'],
+      ['k2', 'pending'],
+    ]);
+  });
+});

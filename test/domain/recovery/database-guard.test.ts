@@ -1,0 +1,84 @@
+import { beforeEach, expect, test } from 'vitest';
+import { DatabaseGuard } from '../../../src/domain/recovery/database-guard.js';
+import {
+  authenticated,
+  type DatabaseHeads,
+  type HighWaterMark,
+  markText,
+  type StoredMarks,
+} from '../../../src/domain/recovery/high-water-marks.js';
+import type { AuditLog, MacKey } from '../../../src/domain/ports/index.js';
+import { StandingClock } from '../../support/clock.js';
+
+const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
+const NOW: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 9, hash: 'ab'.repeat(32) } };
+const BACKUP: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 8, hash: 'cd'.repeat(32) } };
+
+let clock: StandingClock;
+let heads: DatabaseHeads;
+let marks: StoredMarks;
+let asked: number;
+let redials: number;
+let guard: DatabaseGuard;
+
+beforeEach(() => {
+  clock = new StandingClock();
+  heads = NOW;
+  marks = { ...stored(NOW), hint: null };
+  asked = 0;
+  redials = 0;
+  const hashAt = async (seq: number) => (seq === heads.audit.seq ? heads.audit.hash : null);
+  guard = new DatabaseGuard({
+    database: {
+      heads: async () => {
+        asked += 1;
+        return heads;
+      },
+      auditLog: { hashAt } as AuditLog,
+      redial: () => {
+        redials += 1;
+      },
+    },
+    marks: {
+      read: async () => marks,
+      replace: async () => true,
+      addEvents: async () => {},
+      async *events() {},
+      removeEvents: async () => {},
+    },
+    prefix: 'jwt',
+    macKeys: { current: async () => KEY, find: async (id) => (id === KEY.id ? KEY : null) },
+    clock: { now: clock.now, pause: async () => clock.advance(1) },
+  });
+});
+
+function stored(reached: DatabaseHeads): Pick<StoredMarks, 'mark' | 'keys'> {
+  const text = markText({ ...reached, lastEvent: null } satisfies HighWaterMark);
+  return { mark: authenticated(text, { prefix: 'jwt', kind: 'mark' }, KEY), keys: null };
+}
+
+test('a restored backup is noticed within a second, although the marks stay the same', async () => {
+  expect(await guard.assertCurrent()).toBe(5);
+  heads = BACKUP;
+  clock.advance(1);
+  await expect(guard.assertCurrent()).rejects.toMatchObject({ kind: 'state', code: 'ERR_DATABASE_BEHIND' });
+  heads = NOW;
+  expect(await guard.assertCurrent()).toBe(5);
+});
+
+test('with unchanged marks, the database is read once per second, by one caller for all', async () => {
+  await Promise.all([1, 2, 3].map(() => guard.assertCurrent()));
+  await guard.assertCurrent();
+  const once = asked;
+  clock.advance(1);
+  await Promise.all([1, 2, 3].map(() => guard.assertCurrent()));
+  expect(asked).toBe(2 * once);
+  expect(redials).toBe(0);
+});
+
+test('callers that are refused at the same time share one reconnect', async () => {
+  heads = BACKUP;
+  const refused = await Promise.allSettled([1, 2, 3].map(() => guard.assertCurrent()));
+  expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
+  expect(redials).toBe(1);
+});

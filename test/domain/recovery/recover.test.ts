@@ -1,0 +1,102 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { sqlDatabase } from '../../../src/adapters/sql/stores/database.js';
+import {
+  authenticated,
+  eventText,
+  keyStatesText,
+  type MarkStore,
+  markText,
+  type RecordedEvent,
+  type StoredEvent,
+  type StoredMarks,
+} from '../../../src/domain/recovery/high-water-marks.js';
+import type { Database, MacKey, NewSecurityEvent } from '../../../src/domain/ports/index.js';
+import { findLosses, lostCompromises, type RecoveryPorts, settle } from '../../../src/domain/recovery/recover.js';
+import { StandingClock } from '../../support/clock.js';
+import { createMigrated, type SqlDatabaseUnderTest, sqlite } from '../../support/sql-engines.js';
+
+const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
+const OLD_KEY: MacKey = { id: 'mk-0', secret: new Uint8Array(32).fill(6) };
+const AUDIT = { seq: 0, hash: '0'.repeat(64) };
+
+let opened: SqlDatabaseUnderTest;
+let database: Database;
+let clock: StandingClock;
+let marks: StoredMarks;
+let kept: StoredEvent[];
+let whileRead: () => Promise<void>;
+let ports: RecoveryPorts;
+
+beforeEach(async () => {
+  opened = await createMigrated(sqlite);
+  database = sqlDatabase(opened.db);
+  clock = new StandingClock();
+  marks = { mark: null, keys: null, hint: null };
+  kept = [];
+  whileRead = async () => {};
+  const store: MarkStore = {
+    read: async () => marks,
+    replace: async () => true,
+    addEvents: async () => {},
+    async *events() {
+      await whileRead();
+      yield kept;
+    },
+    removeEvents: async (events) => {
+      kept = kept.filter((one) => !events.includes(one));
+    },
+  };
+  const macKeys = { current: async () => KEY, find: async (id: string) => (id === KEY.id ? KEY : null) };
+  ports = { ...{ database, marks: store, prefix: 'jwt', macKeys, clock }, actor: 'tester' };
+});
+afterEach(() => opened.close());
+
+function revocation(jti: string): NewSecurityEvent {
+  const at = clock.now();
+  return { ...{ type: 'token_revoked', sub: 'alice', jti, reason: null }, at, expiresAt: at + 3_600 };
+}
+
+function keep(event: RecordedEvent, key: MacKey | null = KEY): void {
+  kept.push({ text: authenticated(eventText(event), { prefix: 'jwt', kind: 'event' }, key), shard: 0 });
+}
+
+async function record(event: NewSecurityEvent): Promise<void> {
+  keep({ ...event, id: await database.transaction(({ securityLog }) => securityLog.append(event)) });
+}
+
+function mark(recoveredAt: number, keys: Parameters<typeof keyStatesText>[0]): void {
+  const text = markText({ recoveredAt, revision: 5, audit: AUDIT, lastEvent: null });
+  marks = {
+    mark: authenticated(text, { prefix: 'jwt', kind: 'mark' }, KEY),
+    keys: authenticated(keyStatesText(keys), { prefix: 'jwt', kind: 'keys' }, KEY),
+    hint: null,
+  };
+}
+
+test('events recorded during the search are not reported as lost', async () => {
+  await record(revocation('j1'));
+  whileRead = () => record(revocation('j2'));
+  expect(await findLosses(ports)).toMatchObject({ isBehind: false, events: [] });
+});
+
+test('a backup from before the last recovery has also lost key states', async () => {
+  mark(clock.now(), [{ kid: 'leaked', state: 'compromised' }]);
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({
+    isBehind: true,
+    keys: [{ kid: 'leaked', state: 'compromised', now: null }],
+  });
+  expect(lostCompromises(losses)).toEqual(['leaked']);
+});
+
+test('unverified events stay in Redis until the older state is accepted', async () => {
+  keep({ ...revocation('j1'), id: 1 });
+  keep({ ...revocation('j2'), id: 2 }, null);
+  keep({ ...revocation('j3'), id: 3 }, OLD_KEY);
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect((await database.securityLog.listAfter(0, 10)).map(({ jti }) => jti)).toEqual(['j1']);
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({ isBehind: false, unverified: { events: [{ jti: 'j2' }, { jti: 'j3' }] } });
+  await settle(ports, losses, 'accepted');
+  expect(kept).toEqual([]);
+});

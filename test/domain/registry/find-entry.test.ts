@@ -1,0 +1,72 @@
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findEntry } from '../../../src/domain/registry/find-entry.js';
+import type { RegistryEntry } from '../../../src/domain/ports/index.js';
+import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
+import { signingKey } from '../../support/signing-keys.js';
+
+const active = signingKey({ kid: 'this-year', state: 'active' });
+const leaked = signingKey({ kid: 'leaked', state: 'compromised' });
+
+let service: EmbeddedService;
+let now: number;
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  now = service.clock.now();
+});
+afterEach(() => service.close());
+
+function entry(jti: string, parts: Partial<RegistryEntry> = {}): RegistryEntry {
+  return { jti, keyId: active.id, iat: now - 10, exp: now + 3600, ...parts };
+}
+
+function find(sub: string, jti: string, parts: { key?: typeof active; iat?: number } = {}) {
+  const { registry, database } = service;
+  return findEntry({ registry, users: database.users }, [active, leaked], { sub, jti, now, ...parts });
+}
+
+test('one entry, with what decides beside it', async () => {
+  const user = { status: 'enabled', version: 3, until: now + 60 } as const;
+  await service.registry.register('alice', entry('a'), { now, label: 'phone', user });
+  await service.registry.register('alice', entry('b'), { now });
+  await service.registry.register('bob', entry('a', { keyId: leaked.id }), { now });
+  await service.database.users.add({ sub: 'alice', name: null, at: now });
+  await service.database.users.setStatus('alice', 'disabled', now);
+
+  expect(await find('alice', 'a')).toEqual({
+    ...{ sub: 'alice', jti: 'a', kid: 'this-year', state: 'active', iat: now - 10, exp: now + 3600 },
+    ...{ label: 'phone', node: 'jwtctl.db', userStatus: 'disabled', notedUser: user },
+  });
+  expect(await find('bob', 'a')).toMatchObject({
+    ...{ kid: 'leaked', state: 'compromised', label: null, userStatus: 'unknown', notedUser: null },
+  });
+});
+
+test('an entry under a key that is not in the key store any more', async () => {
+  await service.registry.register('alice', entry('a', { keyId: 999_999 }), { now });
+  expect(await find('alice', 'a')).toMatchObject({ kid: null, state: null });
+});
+
+test.each([
+  { sub: 'alice', jti: 'b' },
+  { sub: 'bob', jti: 'a' },
+  { sub: 'alice', jti: 'A' },
+  { sub: 'alice', jti: '' },
+  { sub: 'alice', jti: 'expired' },
+])('$jti of $sub is not found', async ({ sub, jti }) => {
+  await service.registry.register('alice', entry('a'), { now });
+  await service.registry.register('alice', entry('expired', { exp: now - 5 }), { now: now - 20 });
+  await expect(find(sub, jti)).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_ENTRY_NOT_FOUND' });
+});
+
+test('of several entries with the same jti none is picked, and all are named', async () => {
+  const entries = [entry('a'), entry('a', { keyId: leaked.id }), entry('a', { iat: now - 99 })];
+  for (const one of entries) await service.registry.register('alice', one, { now });
+
+  await expect(find('alice', 'a')).rejects.toMatchObject({
+    ...{ kind: 'state', code: 'ERR_ENTRY_AMBIGUOUS' },
+    message: expect.stringMatching(/3 live entries a: .*leaked issued at/),
+  });
+  expect(await find('alice', 'a', { key: leaked })).toMatchObject({ kid: 'leaked' });
+  await expect(find('alice', 'a', { key: active })).rejects.toMatchObject({ code: 'ERR_ENTRY_AMBIGUOUS' });
+  expect(await find('alice', 'a', { key: active, iat: now - 99 })).toMatchObject({ iat: now - 99 });
+});

@@ -1,0 +1,88 @@
+import { describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import type { TokenRegistry } from '../../../src/domain/ports/index.js';
+import { registerMany } from '../../../src/domain/registry/register-many.js';
+
+const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
+
+/** How often a registry that fails with this is asked to register a batch. */
+async function attempts(code: string, maxPerSubject?: number): Promise<number> {
+  let count = 0;
+  const failing = {
+    registerMany: () => {
+      count += 1;
+      return Promise.reject(new JwtctlError('unavailable', code, 'No.'));
+    },
+    standing: () => Promise.reject(new JwtctlError('unavailable', code, 'No.')),
+  } as Partial<TokenRegistry> as TokenRegistry;
+  const cap = maxPerSubject === undefined ? {} : { maxPerSubject };
+  await expect(registerMany(failing, [{ sub: 'alice', entry, now: 1, ...cap }])).rejects.toMatchObject({
+    code,
+  });
+  return count;
+}
+
+test('a batch is registered once more where the registry did not answer', async () => {
+  expect(await attempts('ERR_REDIS_UNREACHABLE')).toBe(2);
+  expect(await attempts('ERR_REDIS_CLUSTER_DOWN')).toBe(2);
+});
+
+test('a batch with a cap is not: what had made room would come back', async () => {
+  expect(await attempts('ERR_REDIS_UNREACHABLE', 3)).toBe(1);
+});
+
+test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'])(
+  'a batch that was refused with %s is not: it is refused again',
+  async (code) => {
+    expect(await attempts(code)).toBe(1);
+  },
+);
+
+describe('if a part of the registry does not answer', () => {
+  const away = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+  const subs = ['alice', 'bob', 'carol'];
+  const batch = (maxPerSubject?: number) =>
+    subs.map((sub) => ({ sub, entry, now: 1, ...(maxPerSubject === undefined ? {} : { maxPerSubject }) }));
+
+  /** Does not answer for these subjects. For `lost`, only the first answer is missing, and the entries are registered. */
+  function partly(
+    gone: readonly string[],
+    lost: readonly string[] = [],
+  ): TokenRegistry & { asked: string[][] } {
+    const asked: string[][] = [];
+    const registry = {
+      asked,
+      registerMany: async (some: ReadonlyArray<{ sub: string }>) => {
+        asked.push(some.map(({ sub }) => sub));
+        const isFirst = asked.length === 1;
+        return some.map(({ sub }) => (gone.includes(sub) || (isFirst && lost.includes(sub)) ? away : null));
+      },
+      standing: async (sub: string) => {
+        if (gone.includes(sub)) throw away;
+        return { exp: lost.includes(sub) ? entry.exp : null, user: null };
+      },
+    };
+    return registry as unknown as TokenRegistry & { asked: string[][] };
+  }
+
+  test('the others are registered, and only failed entries are tried again', async () => {
+    const registry = partly(['bob']);
+    expect(await registerMany(registry, batch())).toEqual([null, away, null]);
+    expect(registry.asked).toEqual([subs, ['bob']]);
+  });
+
+  test('a second attempt makes up for a lost answer', async () => {
+    expect(await registerMany(partly([], ['bob']), batch())).toEqual([null, null, null]);
+  });
+
+  test('with a limit, the entry is looked up instead, and counts if it exists', async () => {
+    const registry = partly(['carol'], ['bob']);
+    expect(await registerMany(registry, batch(3))).toEqual([null, null, away]);
+    expect(registry.asked).toEqual([subs]);
+  });
+
+  test('a batch without any registered entry fails as a whole', async () => {
+    await expect(registerMany(partly(subs), batch())).rejects.toBe(away);
+    await expect(registerMany(partly(subs), batch(3))).rejects.toBe(away);
+  });
+});

@@ -1,0 +1,328 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Context } from '../../../src/app/context.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import {
+  MAX_CHUNK_ENTRIES,
+  type ManifestEntry,
+  type ManifestPart,
+  type ManifestReader,
+} from '../../../src/domain/ports/backup-file.js';
+import type { Database } from '../../../src/domain/ports/index.js';
+import {
+  type RestorationInput,
+  type RestorationPorts,
+  type RestorationReport,
+  restore,
+} from '../../../src/domain/registry/restore.js';
+import { revokeSubject, revokeWide } from '../../../src/domain/tokens/revoke.js';
+import { removeUser } from '../../../src/domain/users/manage.js';
+import { openContext } from '../../support/opened-context.js';
+import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
+
+const LIFETIMES = { clockToleranceSeconds: 5, maxTtlSeconds: 86_400, statusTtlSeconds: 60 };
+const POLICY = { clockToleranceSeconds: 5, statusTtlSeconds: 60 };
+
+describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) => {
+  let stores: Stores;
+  let context: Context;
+  let ports: RestorationPorts;
+  let now: number;
+
+  beforeEach(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate', '--kid', 'k1');
+    for (const sub of ['alice', 'bob']) await stores.json('users', 'add', sub);
+    context = await openContext(stores);
+    ports = { ...(await context.administration()), users: await context.users() };
+    now = ports.clock.now();
+  });
+  afterEach(async () => {
+    await context?.dispose();
+    await stores?.close();
+  });
+
+  function entry(jti: string, parts: Partial<ManifestEntry> = {}): ManifestEntry {
+    return { sub: 'alice', kid: 'k1', jti, iat: now - 10, exp: now + 3_600, label: null, ...parts };
+  }
+
+  /** A manifest of these chunks. `between` runs before each chunk but the first. */
+  function manifest(
+    chunks: ReadonlyArray<readonly ManifestEntry[]>,
+    between: () => Promise<void> | void = () => {},
+  ): ManifestReader {
+    return {
+      facts: { createdAt: now, backend: 'sqlite', prefix: '' },
+      parts: async function* (): AsyncGenerator<ManifestPart> {
+        for (const [index, entries] of chunks.entries()) {
+          if (index > 0) await between();
+          yield { kind: 'entries', entries: [...entries] };
+        }
+      },
+    };
+  }
+
+  function restoring(
+    chunks: ReadonlyArray<readonly ManifestEntry[]> | ManifestReader,
+    options: Partial<RestorationInput> & { ports?: Partial<RestorationPorts> } = {},
+  ): Promise<RestorationReport> {
+    const { ports: replaced = {}, ...input } = options;
+    const read = 'facts' in chunks ? chunks : manifest(chunks);
+    return restore({ ...ports, ...replaced }, POLICY, {
+      manifest: read,
+      source: 'm',
+      dryRun: false,
+      ...input,
+    });
+  }
+
+  async function jtis(sub: string): Promise<string[]> {
+    return (await ports.registry.list(sub, now)).map(({ jti }) => jti).sort();
+  }
+
+  /** The registry, with something done just before a chunk is registered. */
+  function registryAfter(step: () => Promise<unknown>): RestorationPorts['registry'] {
+    const { registry } = ports;
+    return new Proxy(registry, {
+      get: (target, name) => {
+        if (name === 'registerMany') {
+          return async (...args: Parameters<typeof registry.registerMany>) => {
+            await step();
+            return target.registerMany(...args);
+          };
+        }
+        const value = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  }
+
+  test('brings entries back with their lifetime, their label and what is known of the user', async () => {
+    const report = await restoring([
+      [entry('a', { label: 'phone' })],
+      [entry('b', { sub: 'bob', exp: now + 60 })],
+    ]);
+    expect(report).toMatchObject({ entries: 2, restored: 2, complete: true, missed: [] });
+    expect(await ports.registry.list('alice', now)).toMatchObject([
+      { jti: 'a', exp: now + 3_600, label: 'phone' },
+    ]);
+    const { id: keyId = 0 } = (await ports.database.keys.find('k1')) ?? {};
+    expect(await ports.registry.standing('bob', { jti: 'b', keyId, iat: now - 10 }, now)).toMatchObject({
+      ...{ exp: now + 60, user: { status: 'enabled' } },
+    });
+  });
+
+  test('counts apart what is there already, but not with another lifetime', async () => {
+    await restoring([[entry('a'), entry('b')]]);
+    const again = [entry('a'), entry('b', { exp: now + 60 }), entry('c')];
+    expect(await restoring([again], { dryRun: true })).toMatchObject({ restored: 2, unchanged: 1 });
+    expect(await restoring([again])).toMatchObject({ entries: 3, restored: 2, unchanged: 1 });
+  });
+
+  test('goes to the last second in which a verification would accept', async () => {
+    // The first of them keeps the set, which Redis would have expired by its own clock.
+    const chunk = [entry('c'), entry('a', { exp: now - 4 }), entry('b', { exp: now - 5 })];
+    expect(await restoring([chunk])).toMatchObject({ restored: 2, skipped: { expired: 1 } });
+    expect(await jtis('alice')).toEqual(['a', 'c']);
+  });
+
+  test('tells the first reason of several', async () => {
+    await removeUser(ports, LIFETIMES, { sub: 'bob', reason: null, dryRun: false });
+    const gone = { sub: 'bob', kid: 'k9' };
+    const { skipped } = await restoring([
+      [
+        entry('a\nb', { ...gone, exp: now - 100 }),
+        entry('c', { ...gone, exp: now - 100 }),
+        entry('d', gone),
+        entry('e', { sub: 'bob' }),
+        entry('f', { sub: 'bob', iat: now + 100, exp: now + 200 }),
+        entry('g', { sub: 'a\u0000b' }),
+        entry('h', { kid: null }),
+      ],
+    ]);
+    expect(skipped).toEqual({
+      ...{ malformed: 2, expired: 1, keyNotTrusted: 2, revoked: 1, userUnknown: 1, userDisabled: 0 },
+    });
+  });
+
+  test('asks each store once for a chunk, however many entries and subjects are in it', async () => {
+    const calls: string[] = [];
+    const noting = <T extends object>(of: string, target: T): T =>
+      new Proxy(target, {
+        get: (inner, name) => {
+          const value = Reflect.get(inner, name, inner);
+          if (typeof value !== 'function') return value;
+          return (...args: unknown[]) => {
+            calls.push(`${of}.${String(name)}`);
+            return value.apply(inner, args);
+          };
+        },
+      });
+    const { database, users } = ports;
+    const noted: Database = {
+      ...database,
+      keys: noting('keys', database.keys),
+      securityLog: noting('log', database.securityLog),
+    };
+    const chunk = Array.from({ length: 1_000 }, (_, index) => entry(`j${index}`, { sub: `s${index % 50}` }));
+    await restoring([[...chunk, entry('a')], [entry('b')]], {
+      ports: { database: noted, users: noting('users', users) },
+    });
+    const log = ['log.findNaming', 'log.findWide'];
+    expect(calls.sort()).toEqual([
+      ...['keys.snapshot', 'keys.snapshot'],
+      ...[log, log, log, log].flat().sort(),
+      ...['users.findMany', 'users.findMany'],
+    ]);
+  });
+
+  test.each([
+    {
+      what: 'a revocation of a subject',
+      revoke: () => revokeSubject(ports, LIFETIMES, { sub: 'alice' }, { reason: null, dryRun: false }),
+    },
+    {
+      what: 'a revocation of everything',
+      revoke: () =>
+        revokeWide(ports, LIFETIMES, { issuedBefore: ports.clock.now() }, { reason: null, dryRun: false }),
+    },
+    {
+      what: 'the removal of a user',
+      revoke: () => removeUser(ports, LIFETIMES, { sub: 'alice', reason: null, dryRun: false }),
+    },
+  ])('does not outrun $what that is made while a chunk is registered', async ({ revoke }) => {
+    // It has gone through the registry by the time the entries come.
+    const registry = registryAfter(revoke);
+    const chunk = [entry('a'), entry('b')];
+    const report = await restoring([chunk], { ports: { registry } });
+    expect(report).toMatchObject({ restored: 0, skipped: { revoked: 2 }, complete: true });
+    expect(await jtis('alice')).toEqual([]);
+  });
+
+  test('leaves what is revoked elsewhere, and what was registered meanwhile', async () => {
+    const { id: keyId = 0 } = (await ports.database.keys.find('k1')) ?? {};
+    const registry = registryAfter(async () => {
+      await revokeSubject(
+        ports,
+        LIFETIMES,
+        { sub: 'alice', issuedBefore: now - 5 },
+        { reason: null, dryRun: false },
+      );
+      await ports.registry.register('alice', { jti: 'new', keyId, iat: now, exp: now + 60 }, { now });
+    });
+    const report = await restoring([[entry('a'), entry('b', { sub: 'bob' }), entry('c', { iat: now })]], {
+      ports: { registry },
+    });
+    expect(report).toMatchObject({ restored: 2, skipped: { revoked: 1 } });
+    expect([await jtis('alice'), await jtis('bob')]).toEqual([['c', 'new'], ['b']]);
+  });
+
+  test('sees between two chunks what has changed', async () => {
+    const between = async () => {
+      await stores.json('users', 'disable', 'bob');
+      await stores.json('keys', 'generate', '--kid', 'k2');
+    };
+    const read = manifest(
+      [
+        [entry('a', { sub: 'bob' }), entry('b', { kid: 'k2' })],
+        [entry('c', { sub: 'bob' }), entry('d', { kid: 'k2' })],
+      ],
+      between,
+    );
+    expect(await restoring(read)).toMatchObject({
+      ...{ restored: 2, skipped: { userDisabled: 1, keyNotTrusted: 1 } },
+    });
+    expect(await jtis('alice')).toEqual(['d']);
+  });
+
+  test('as a dry run counts the same, and changes nothing', async () => {
+    const chunks = [[entry('a'), entry('b', { sub: 'nobody' })]];
+    const before = await stores.content();
+    const planned = await restoring(chunks, { dryRun: true });
+    expect(await stores.content()).toBe(before);
+    expect(planned).toEqual(await restoring(chunks));
+  });
+
+  test('that is interrupted stops before the next chunk, and can be done again', async () => {
+    const controller = new AbortController();
+    const chunks = [[entry('a')], [entry('b')]];
+    const read = manifest(chunks, () => controller.abort());
+    expect(await restoring(read, { signal: controller.signal })).toMatchObject({
+      ...{ restored: 1, complete: false, missed: [expect.stringContaining('interrupted')] },
+    });
+    expect(await jtis('alice')).toEqual(['a']);
+    expect(await restoring(chunks)).toMatchObject({ restored: 1, unchanged: 1, complete: true });
+    expect(await jtis('alice')).toEqual(['a', 'b']);
+  });
+
+  test('says what was done where a store goes away in the middle, and is an error before', async () => {
+    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+    let chunks = 0;
+    const registry = registryAfter(async () => {
+      if (++chunks >= 2) throw away;
+    });
+    expect(
+      await restoring([[entry('a')], [entry('b')], [entry('c')]], { ports: { registry } }),
+    ).toMatchObject({
+      ...{ restored: 1, complete: false, missed: [expect.stringContaining('cannot be reached')] },
+    });
+    expect(await jtis('alice')).toEqual(['a']);
+    const gone = registryAfter(() => Promise.reject(away));
+    await expect(restoring([[entry('a')]], { ports: { registry: gone } })).rejects.toBe(away);
+  });
+
+  test('goes on where a store was away for a moment', async () => {
+    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+    let chunks = 0;
+    const registry = registryAfter(async () => {
+      if (++chunks === 2) throw away;
+    });
+    const chunk = [entry('b', { label: 'phone' })];
+    const report = await restoring([[entry('a')], chunk, [entry('c')]], { ports: { registry } });
+    expect(report).toMatchObject({ restored: 3, complete: true, missed: [] });
+    expect(await jtis('alice')).toEqual(['a', 'b', 'c']);
+  });
+
+  test('of a manifest that lost something says so, and restores the rest', async () => {
+    const read: ManifestReader = {
+      ...manifest([]),
+      parts: async function* (): AsyncGenerator<ManifestPart> {
+        yield { kind: 'lost', what: 'Chunk 1 does not open.' };
+        yield { kind: 'entries', entries: [entry('b')] };
+      },
+    };
+    expect(await restoring(read)).toMatchObject({
+      ...{ restored: 1, complete: false, missed: ['Chunk 1 does not open.'] },
+    });
+  });
+
+  test('of many tokens and as many revocations of one subject ends in time', async () => {
+    const jtiOf = (index: number) => `j${index}`;
+    const count = MAX_CHUNK_ENTRIES;
+    await ports.database.transaction(async ({ securityLog }) => {
+      for (let index = 0; index < count; index += 2) {
+        const event = { type: 'token_revoked', sub: 'alice', jti: jtiOf(index) } as const;
+        await securityLog.append({ ...event, reason: null, at: now, expiresAt: now + 4_000 });
+      }
+    });
+    const chunk = Array.from({ length: count }, (_, index) => entry(jtiOf(index)));
+    const report = await restoring([chunk]);
+    expect(report).toMatchObject({ restored: count / 2, skipped: { revoked: count / 2 } });
+  });
+
+  test('reads a real file piece by piece', async () => {
+    await stores.json('token', 'issue', '--sub', 'alice');
+    await stores.json('cache', 'snapshot', 's');
+    const bytes = readFileSync(join(stores.home, 's'));
+    async function* pieces() {
+      for (let from = 0; from < bytes.length; from += 10) yield bytes.subarray(from, from + 10);
+    }
+    const read = await (await context.manifests()).open(pieces(), 's');
+    const told: number[] = [];
+    expect(await restoring(read, { onProgress: (entries) => told.push(entries) })).toMatchObject({
+      ...{ restored: 0, unchanged: 1 },
+    });
+    expect(told).toEqual([1]);
+  });
+});

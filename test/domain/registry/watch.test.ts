@@ -1,0 +1,173 @@
+import { describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import type { Inspection } from '../../../src/domain/registry/inspect.js';
+import { type Look, watchRegistry } from '../../../src/domain/registry/watch.js';
+import { StandingClock } from '../../support/clock.js';
+
+function report(parts: Partial<Inspection> = {}): Inspection {
+  return {
+    ...{ backend: 'sqlite', prefix: '', complete: true, missed: [], entries: 0, subjects: 0, bytes: null },
+    ...{ byKid: [], byNode: [], ttl: [], topSubjects: [] },
+    anomalies: { noTtl: null, ttlMismatch: null, unknownKid: 0, unknownUser: null, malformed: 0 },
+    issuedBefore: { now: 0, since: null },
+    ...parts,
+  };
+}
+
+/** A watch every two seconds over what these looks see, and what it asked of them. */
+function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, signal?: AbortSignal) {
+  const clock = new StandingClock(1_000);
+  const ending = new AbortController();
+  const asked: Array<{ at: number; since: number | undefined }> = [];
+  const look = async (at: number, since: number | undefined) => {
+    asked.push({ at, since });
+    const next = seen.shift() ?? report();
+    if (next instanceof Error) throw next;
+    return typeof next === 'function' ? next() : next;
+  };
+  const looks = watchRegistry(look, { clock, intervalSeconds: 2, signal: signal ?? ending.signal });
+  /** Lets the time pass that is waited for, and gives the look after it. */
+  const next = async (): Promise<Look> => {
+    const coming = looks.next();
+    const [until] = await Promise.race([clock.awaited(), coming.then(() => [])]);
+    if (until !== undefined) clock.advance(until - clock.now());
+    return (await coming).value as Look;
+  };
+  return { looks, next, clock, asked, ending };
+}
+
+const AWAY = new JwtctlError('unavailable', 'ERR_REDIS_UNAVAILABLE', 'Redis does not answer.');
+
+describe('a watch', () => {
+  test('looks again each interval after the look before began', async () => {
+    const { next, clock, asked } = watch([]);
+    expect((await next()).at).toBe(1_000);
+    expect((await next()).at).toBe(1_002);
+    expect((await next()).at).toBe(1_004);
+    expect(clock.now()).toBe(1_004);
+    expect(asked.map(({ at }) => at)).toEqual([1_000, 1_002, 1_004]);
+  });
+
+  test('never begins a look before the one before is over, and then at once', async () => {
+    let finish = (_: Inspection): void => {};
+    const slow = () =>
+      new Promise<Inspection>((resolve) => {
+        finish = resolve;
+      });
+    const { looks, clock, asked } = watch([slow]);
+    const first = looks.next();
+    clock.advance(7);
+    expect(asked).toHaveLength(1);
+    finish(report());
+    await first;
+    expect((await looks.next()).value.at).toBe(1_007);
+    expect(asked.map(({ at }) => at)).toEqual([1_000, 1_007]);
+  });
+
+  test('tells what has come and gone, in all and for each key and node', async () => {
+    const { next } = watch([
+      report({
+        entries: 100,
+        byKid: [
+          { kid: 'old', keyId: 1, state: 'retiring', entries: 30 },
+          { kid: 'k', keyId: 2, state: 'active', entries: 70 },
+        ],
+        byNode: [{ node: 'a:1', role: 'master', slots: 1, entries: 100, usedMemoryBytes: null }],
+        issuedBefore: { now: 98, since: null },
+      }),
+      report({
+        entries: 110,
+        byKid: [
+          { kid: 'k', keyId: 2, state: 'active', entries: 105 },
+          { kid: 'new', keyId: 3, state: 'active', entries: 5 },
+        ],
+        byNode: [{ node: 'a:1', role: 'master', slots: 1, entries: 110, usedMemoryBytes: null }],
+        issuedBefore: { now: 109, since: 68 },
+      }),
+    ]);
+    expect((await next()).change).toBeNull();
+    // Of the 98 that were there before the first look 30 have gone, so 40 have come.
+    expect((await next()).change).toEqual({
+      ...{ since: 1_000, entries: 10, arrived: 40, gone: 30, arrivedPerSecond: 20, gonePerSecond: 15 },
+      byKid: [
+        { kid: 'k', keyId: 2, entries: 35 },
+        { kid: 'new', keyId: 3, entries: 5 },
+        { kid: 'old', keyId: 1, entries: -30 },
+      ],
+      byNode: [{ node: 'a:1', entries: 10 }],
+    });
+  });
+
+  test('of entries that came back counts none as gone, and none as less than nothing', async () => {
+    const { next } = watch([
+      report({ entries: 10, issuedBefore: { now: 10, since: null } }),
+      report({ entries: 50, issuedBefore: { now: 50, since: 50 } }),
+      report({ entries: 20, issuedBefore: { now: 20, since: 50 } }),
+    ]);
+    await next();
+    expect((await next()).change).toMatchObject({ entries: 40, arrived: 40, gone: 0 });
+    expect((await next()).change).toMatchObject({ entries: -30, arrived: 0, gone: 30 });
+  });
+
+  test('compares with the last look that saw everything', async () => {
+    const { next, asked } = watch([
+      report({ entries: 100 }),
+      report({ entries: 60, complete: false, missed: ['slots 0-5460 (a:1)'] }),
+      report({ entries: 103 }),
+    ]);
+    await next();
+    expect(await next()).toMatchObject({ change: null, report: { entries: 60 }, failure: null });
+    expect((await next()).change).toMatchObject({ since: 1_000, entries: 3, arrivedPerSecond: 0.75 });
+    expect(asked.map(({ since }) => since)).toEqual([undefined, 1_000, 1_000]);
+  });
+
+  test('goes on while a store is away, and shows what was seen last', async () => {
+    const { next } = watch([report({ entries: 100 }), AWAY, AWAY, report({ entries: 90 })]);
+    await next();
+    expect(await next()).toMatchObject({
+      ...{ at: 1_002, report: { entries: 100 }, change: null, failure: { error: AWAY, since: 1_002 } },
+    });
+    expect((await next()).failure).toMatchObject({ since: 1_002 });
+    expect(await next()).toMatchObject({
+      ...{ at: 1_006, report: { entries: 90 }, failure: null, change: { since: 1_000, entries: -10 } },
+    });
+  });
+
+  test('ends with the error where there is nothing to show yet', async () => {
+    await expect(watch([AWAY]).next()).rejects.toBe(AWAY);
+  });
+
+  test.each([new JwtctlError('state', 'ERR_SCHEMA_OLD', 'The schema is old.'), new Error('a defect')])(
+    'ends with what another look will not mend: $message',
+    async (error) => {
+      const { next } = watch([report(), error]);
+      await next();
+      await expect(next()).rejects.toBe(error);
+    },
+  );
+
+  test('ends when it is interrupted while it waits', async () => {
+    const { next, looks, clock, ending } = watch([]);
+    await next();
+    const coming = looks.next();
+    await clock.awaited();
+    ending.abort();
+    expect(await coming).toEqual({ done: true, value: undefined });
+  });
+
+  test('ends when it is interrupted during a look, and shows nothing of that', async () => {
+    const { looks, ending } = watch([
+      async () => {
+        ending.abort();
+        return report({ complete: false });
+      },
+    ]);
+    expect(await looks.next()).toEqual({ done: true, value: undefined });
+  });
+
+  test('that was interrupted before it began looks at nothing', async () => {
+    const { looks, asked } = watch([], AbortSignal.abort());
+    expect(await looks.next()).toEqual({ done: true, value: undefined });
+    expect(asked).toEqual([]);
+  });
+});

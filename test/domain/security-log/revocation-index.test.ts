@@ -1,0 +1,129 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import type { SecurityEvent, SecurityEventType } from '../../../src/domain/ports/index.js';
+import { covers } from '../../../src/domain/tokens/find-status.js';
+
+const SUBS = ['alice', 'bob', 'Alice'];
+const JTIS = ['a', 'b', ' a'];
+const KIDS = ['k1', 'k2'];
+const TYPES: SecurityEventType[] = [
+  ...(['token_revoked', 'subject_revoked', 'kid_revoked', 'all_revoked'] as const),
+  ...(['key_compromised', 'user_disabled', 'user_enabled', 'user_removed'] as const),
+];
+
+/** As the log has them: what a type does not name is null. */
+const event = fc
+  .record({
+    type: fc.constantFrom(...TYPES),
+    sub: fc.constantFrom(...SUBS),
+    jti: fc.constantFrom(...JTIS),
+    kid: fc.constantFrom(...KIDS),
+    issuedBefore: fc.integer({ min: 0, max: 9 }),
+    userVersion: fc.integer({ min: 1, max: 5 }),
+  })
+  .map(({ type, sub, jti, kid, issuedBefore, userVersion }): SecurityEvent => {
+    const isOfUser = type.startsWith('user_');
+    const isOfSubject = isOfUser || type === 'token_revoked' || type === 'subject_revoked';
+    return {
+      type,
+      sub: isOfSubject ? sub : null,
+      jti: type === 'token_revoked' ? jti : null,
+      kid: type === 'kid_revoked' || type === 'key_compromised' ? kid : null,
+      issuedBefore: /_revoked$/.test(type) && type !== 'token_revoked' ? issuedBefore : null,
+      userVersion: isOfUser ? userVersion : null,
+      ...{ id: 1, reason: null, at: 0, expiresAt: 99 },
+    };
+  });
+
+const token = fc.record({
+  sub: fc.constantFrom(...SUBS),
+  jti: fc.constantFrom(...JTIS),
+  kid: fc.constantFrom(...KIDS),
+  iat: fc.integer({ min: 0, max: 10 }),
+});
+
+test('covers a token exactly where one of the events does, whatever their order and number', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 6 }), token, (events, one) => {
+      const memory = new EventMemory();
+      for (const each of [...events, ...events]) memory.add(each);
+      expect(memory.covers(one)).toBe(events.some((each) => covers(each, one)));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('of a user the change with the highest version counts, whenever it comes', () => {
+  fc.assert(
+    fc.property(fc.array(event, { maxLength: 8 }), (events) => {
+      const memory = new EventMemory();
+      for (const each of events) memory.add(each);
+      for (const sub of SUBS) {
+        const versions = events
+          .filter(({ userVersion, sub: of }) => userVersion !== null && of === sub)
+          .map(({ userVersion }) => userVersion ?? 0);
+        expect(memory.changeOf(sub)?.version).toBe(versions.length === 0 ? undefined : Math.max(...versions));
+      }
+    }),
+  );
+});
+
+test('one that takes its place says what a new one would, and the old one goes on meanwhile', async () => {
+  const some = fc.array(event, { maxLength: 6 });
+  await fc.assert(
+    fc.asyncProperty(some, some, some, token, async (gone, kept, late, one) => {
+      const before = new EventMemory([...gone, ...kept]);
+      const fresh = before.renewed();
+      for (const each of kept) fresh.add(each);
+      expect(before.covers(one)).toBe(new EventMemory([...gone, ...kept]).covers(one));
+      for (const each of late) before.add(each);
+      for (const each of late) fresh.add(each);
+      await fresh.forgetOthers();
+      const anew = new EventMemory([...kept, ...late]);
+      expect(fresh.covers(one)).toBe(anew.covers(one));
+      expect(fresh.changeOf(one.sub)).toEqual(anew.changeOf(one.sub));
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+test('forgets very many tokens without keeping everybody else from their turn, and what is added meanwhile stays', async () => {
+  const revoked = (jti: string): SecurityEvent => ({
+    ...{ id: 1, type: 'token_revoked', sub: 'alice', jti, kid: null, issuedBefore: null },
+    ...{ userVersion: null, reason: null, at: 0, expiresAt: 99 },
+  });
+  const covers = (memory: EventMemory, jti: string) =>
+    memory.covers({ sub: 'alice', jti, kid: 'k1', iat: 1 });
+  const before = new EventMemory();
+  for (let index = 0; index < 100_000; index++) before.add(revoked(`j${index}`));
+  const fresh = before.renewed();
+  fresh.add(revoked('j99999'));
+  let isOver = false;
+  const forgotten = fresh.forgetOthers().then(() => {
+    isOver = true;
+  });
+  let turns = 0;
+  for (; !isOver; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (turns === 0) fresh.add(revoked('j50000'));
+  }
+  await forgotten;
+  expect(turns).toBeGreaterThan(5);
+  expect(['j0', 'j50000', 'j99998', 'j99999'].map((jti) => covers(fresh, jti))).toEqual([
+    ...[false, true, false, true],
+  ]);
+});
+
+test('its revision changes with what is new, and with nothing else', () => {
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 6 }), (events) => {
+      const memory = new EventMemory();
+      for (const each of events) memory.add(each);
+      expect(memory.revision).toBeGreaterThan(0);
+      const { revision } = memory;
+      for (const each of events) memory.add(each);
+      expect(memory.revision).toBe(revision);
+    }),
+  );
+});

@@ -1,0 +1,108 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { checkClaims, validity } from '../../../src/domain/tokens/claims.js';
+
+const NOW = 1_700_000_000;
+const POLICY = { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 5 };
+const CLAIMS = { iss: 'jwtctl', sub: 'alice', aud: 'user', iat: NOW, exp: NOW + 60, jti: 'j' };
+
+function codeOf(claims: Record<string, unknown>, now = NOW, policy = POLICY): string | null {
+  const checked = checkClaims({ ...CLAIMS, ...claims }, policy, now);
+  return 'active' in checked ? checked.error.code : null;
+}
+
+describe('exp', () => {
+  test.each([
+    [NOW + 60 + 4, null],
+    [NOW + 60 + 5, 'ERR_TOKEN_EXPIRED'],
+    [NOW + 60 + 6, 'ERR_TOKEN_EXPIRED'],
+  ])('at %i gives %s: the tolerance ends with its last second', (now, code) => {
+    expect(codeOf({}, now)).toBe(code);
+  });
+
+  test('before iat is over like any other', () => {
+    expect(codeOf({ exp: NOW - 5, iat: NOW })).toBe('ERR_TOKEN_EXPIRED');
+  });
+});
+
+describe('nbf and iat', () => {
+  test.each(['nbf', 'iat'])('%s may be ahead by the tolerance and not more', (claim) => {
+    expect(codeOf({ [claim]: NOW + 5 })).toBeNull();
+    expect(codeOf({ [claim]: NOW + 6 })).toBe('ERR_TOKEN_NOT_YET_VALID');
+  });
+
+  test('are held against the time only once all three are dates', () => {
+    expect(codeOf({ exp: NOW - 100, nbf: 'x' })).toBe('ERR_CLAIM_INVALID');
+    expect(codeOf({ exp: NOW - 100, iat: null })).toBe('ERR_CLAIM_INVALID');
+  });
+
+  test('0 is a date', () => {
+    expect(codeOf({ iat: 0, nbf: 0 })).toBeNull();
+    expect(codeOf({ exp: 0 })).toBe('ERR_TOKEN_EXPIRED');
+  });
+});
+
+test('the times hold exactly while validity says so, which a verifier remembers of a token', () => {
+  const near = fc.integer({ min: NOW - 10, max: NOW + 10 });
+  const tolerance = fc.integer({ min: 0, max: 8 });
+  fc.assert(
+    fc.property(
+      near,
+      fc.option(near, { nil: undefined }),
+      near,
+      near,
+      tolerance,
+      (iat, nbf, exp, now, seconds) => {
+        const times = { iat, exp, ...(nbf === undefined ? {} : { nbf }) };
+        const { validFrom, validUntil } = validity(times, seconds);
+        const code = codeOf(times, now, { ...POLICY, clockToleranceSeconds: seconds });
+        expect(code === null).toBe(validFrom <= now && now < validUntil);
+        if (now >= exp + seconds) expect(code).toBe('ERR_TOKEN_EXPIRED');
+        else if (now < iat - seconds || now < (nbf ?? iat) - seconds)
+          expect(code).toBe('ERR_TOKEN_NOT_YET_VALID');
+        else expect(code).toBeNull();
+      },
+    ),
+  );
+});
+
+describe('aud', () => {
+  test.each([
+    ['user', null],
+    [['user'], null],
+    [['a', 'user', 'b'], null],
+    [['user', 'user'], null],
+    ['', 'ERR_AUDIENCE_MISMATCH'],
+    ['users', 'ERR_AUDIENCE_MISMATCH'],
+    ['USER', 'ERR_AUDIENCE_MISMATCH'],
+    [['admin'], 'ERR_AUDIENCE_MISMATCH'],
+    [['a user b'], 'ERR_AUDIENCE_MISMATCH'],
+  ])('%j gives %s', (aud, code) => {
+    expect(codeOf({ aud })).toBe(code);
+  });
+});
+
+test('what is checked comes back as it was, with all of its members', () => {
+  const payload = { ...CLAIMS, nbf: NOW, role: 'admin', nested: { a: null } };
+  expect(checkClaims(payload, POLICY, NOW)).toEqual({ claims: payload });
+});
+
+test('a token is accepted in exactly the seconds from iat and nbf to exp, each with the tolerance', () => {
+  const seconds = fc.integer({ min: 0, max: 200 });
+  fc.assert(
+    fc.property(
+      fc.record({
+        iat: seconds,
+        nbf: seconds,
+        exp: seconds,
+        now: seconds,
+        tolerance: fc.integer({ min: 0, max: 20 }),
+      }),
+      ({ iat, nbf, exp, now, tolerance }) => {
+        const isAccepted =
+          codeOf({ iat, nbf, exp }, now, { ...POLICY, clockToleranceSeconds: tolerance }) === null;
+        expect(isAccepted).toBe(now >= Math.max(iat, nbf) - tolerance && now < exp + tolerance);
+      },
+    ),
+  );
+});

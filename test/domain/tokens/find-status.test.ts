@@ -1,0 +1,397 @@
+import fc from 'fast-check';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import type {
+  KnownUserStatus,
+  NewSecurityEvent,
+  SecurityEvent,
+  SecurityEventType,
+  UserDirectory,
+} from '../../../src/domain/ports/index.js';
+import {
+  covers,
+  findStanding,
+  provenStatus,
+  type StatusPolicy,
+  statusMeanwhile,
+} from '../../../src/domain/tokens/find-status.js';
+import { StandingClock } from '../../support/clock.js';
+import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
+
+const IAT = 1_700_000_000;
+const POLICY: StatusPolicy = { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true };
+const TOKEN = { sub: 'alice', jti: 'j1', kid: 'k1', iat: IAT };
+
+function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): SecurityEvent {
+  return {
+    id: 1,
+    type,
+    sub: null,
+    jti: null,
+    kid: null,
+    issuedBefore: null,
+    userVersion: null,
+    reason: null,
+    at: IAT,
+    expiresAt: IAT + 9_999,
+    ...parts,
+  };
+}
+
+describe('covers', () => {
+  test('a revoked token is the one with its sub and jti', () => {
+    const revoked = event('token_revoked', { sub: 'alice', jti: 'j1' });
+    expect(covers(revoked, TOKEN)).toBe(true);
+    expect(covers(revoked, { ...TOKEN, iat: IAT + 999 })).toBe(true);
+    expect(covers(revoked, { ...TOKEN, kid: 'k2' })).toBe(true);
+    expect(covers(revoked, { ...TOKEN, jti: 'J1' })).toBe(false);
+    expect(covers(revoked, { ...TOKEN, sub: 'Alice' })).toBe(false);
+  });
+
+  test.each([
+    { type: 'subject_revoked', parts: { sub: 'alice' } },
+    { type: 'kid_revoked', parts: { kid: 'k1' } },
+    { type: 'all_revoked', parts: {} },
+  ] as const)('$type includes the second of issuedBefore and nothing later', ({ type, parts }) => {
+    expect(covers(event(type, { ...parts, issuedBefore: IAT + 1 }), TOKEN)).toBe(true);
+    expect(covers(event(type, { ...parts, issuedBefore: IAT }), TOKEN)).toBe(true);
+    expect(covers(event(type, { ...parts, issuedBefore: IAT - 1 }), TOKEN)).toBe(false);
+    expect(covers(event(type, { ...parts, issuedBefore: null }), TOKEN)).toBe(false);
+  });
+
+  test('a revocation of another subject or key covers nothing of this one', () => {
+    expect(covers(event('subject_revoked', { sub: 'bob', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('subject_revoked', { kid: 'k1', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('kid_revoked', { kid: 'K1', issuedBefore: IAT }), TOKEN)).toBe(false);
+    expect(covers(event('kid_revoked', { sub: 'alice', issuedBefore: IAT }), TOKEN)).toBe(false);
+  });
+
+  test.each(['user_disabled', 'user_enabled', 'user_removed'] as const)(
+    '%s ends no token by itself',
+    (type) => {
+      expect(covers(event(type, { sub: 'alice', issuedBefore: IAT + 9, userVersion: 2 }), TOKEN)).toBe(false);
+    },
+  );
+});
+
+describe('findStanding', () => {
+  let stores: EmbeddedStores;
+  let clock: StandingClock;
+  let asked: string[];
+  let users: UserDirectory;
+
+  beforeEach(async () => {
+    stores = await openEmbeddedStores();
+    clock = new StandingClock(IAT + 10);
+    asked = [];
+    users = {
+      find: (sub) => {
+        asked.push(sub);
+        return stores.database.users.find(sub);
+      },
+      findMany: (subs) => stores.database.users.findMany(subs),
+      list: () => stores.database.users.list(),
+    };
+    await stores.database.users.add({ sub: 'alice', name: null, at: IAT });
+  });
+  afterEach(() => stores.close());
+
+  function standing(policy: Partial<StatusPolicy> = {}) {
+    const { registry, database } = stores;
+    const ports = { registry, users, clock, securityLog: database.securityLog, ...POLICY, ...policy };
+    return findStanding(ports, { ...TOKEN, keyId: 1 });
+  }
+
+  async function register(status?: 'enabled' | 'disabled'): Promise<void> {
+    const now = clock.now();
+    await stores.registry.register(
+      'alice',
+      { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 },
+      { now, ...(status === undefined ? {} : { user: { status, version: 1, until: now + 60 } }) },
+    );
+  }
+
+  async function append(event: Pick<NewSecurityEvent, 'type'> & Partial<NewSecurityEvent>): Promise<void> {
+    await stores.database.securityLog.append({
+      sub: 'alice',
+      reason: null,
+      at: clock.now(),
+      expiresAt: clock.now() + 9_999,
+      ...event,
+    });
+  }
+
+  const entry = { kid: 'k1', iat: IAT, exp: IAT + 3600 };
+
+  test('of a registered token whose user is known does not ask the directory', async () => {
+    await register('enabled');
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual([]);
+  });
+
+  test('asks a directory whose changes are not in the log, whatever the cache says', async () => {
+    await register('enabled');
+    await stores.database.users.setStatus('alice', 'disabled', clock.now());
+    expect(await standing({ logsUserChanges: false })).toEqual({ entry, user: 'disabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('asks the directory if no change matches the cached status', async () => {
+    await register('disabled');
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('overwrites a cached version that is higher than the directory has', async () => {
+    await register('enabled');
+    const now = clock.now();
+    const forged = { status: 'enabled', version: Number.MAX_SAFE_INTEGER, until: now + 55 } as const;
+    await stores.database.users.setStatus('alice', 'disabled', now);
+    await append({ type: 'user_disabled', userVersion: 2 });
+    await stores.registry.setUserStatus('alice', forged, now);
+    expect(await standing()).toMatchObject({ user: 'disabled' });
+    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    expect(user).toEqual({ status: 'disabled', version: 2, until: now + 60 });
+  });
+
+  test('noted for longer than anybody may note it is not believed: the clock of a host was ahead', async () => {
+    const now = clock.now();
+    const user = { status: 'disabled', version: 1, until: now + 66 } as const;
+    const entry = { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 };
+    await stores.registry.register('alice', entry, { now, user });
+    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('noted for too long, as the directory has it, is noted anew, and the directory asked once', async () => {
+    const now = clock.now();
+    await stores.registry.register('alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
+    await standing();
+    const [noted] = asked.splice(0);
+    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    expect([noted, user?.until]).toEqual(['alice', now + 60]);
+    await stores.registry.setUserStatus('alice', { ...(user as KnownUserStatus), until: now + 66 }, now);
+    await standing();
+    await standing();
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('of a token that is not registered has no entry', async () => {
+    expect(await standing()).toMatchObject({ entry: null, revoked: false });
+  });
+
+  test('asks the directory where the status is not known, and notes what it says', async () => {
+    await register();
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('asks the directory again once the status is too old', async () => {
+    await register('enabled');
+    clock.advance(59);
+    await standing();
+    expect(asked).toEqual([]);
+    clock.advance(1);
+    await standing();
+    expect(asked).toEqual(['alice']);
+    clock.advance(59);
+    await standing();
+    expect(asked).toEqual(['alice']);
+  });
+
+  test('does not believe an enabled user whom the directory no longer has', async () => {
+    await register();
+    await stores.database.users.remove('alice');
+    expect(await standing()).toMatchObject({ user: 'unknown' });
+  });
+
+  test.each(['user_disabled', 'user_enabled'] as const)(
+    'asks the directory until the cached status matches a %s event',
+    async (type) => {
+      await register('enabled');
+      await stores.database.users.setStatus('alice', 'disabled', clock.now());
+      if (type === 'user_enabled') await stores.database.users.setStatus('alice', 'enabled', clock.now());
+      const user = type === 'user_enabled' ? 'enabled' : 'disabled';
+      await append({ type, userVersion: type === 'user_enabled' ? 3 : 2 });
+      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user });
+      expect(asked).toEqual(['alice']);
+      await append({ type: 'user_removed', userVersion: 4 });
+      await stores.database.users.remove('alice');
+      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user: 'unknown' });
+      expect(asked).toEqual(['alice', 'alice', 'alice']);
+    },
+  );
+
+  test('goes by what is noted exactly where a verifier that runs would', async () => {
+    const status = fc.constantFrom('enabled' as const, 'disabled' as const);
+    const noted = fc.option(
+      fc.record({ status, version: fc.nat(4), until: fc.integer({ min: IAT + 8, max: IAT + 12 }) }),
+    );
+    const type = fc.constantFrom('user_disabled' as const, 'user_enabled' as const, 'user_removed' as const);
+    const events = fc.array(fc.record({ type, version: fc.nat(4) }), { maxLength: 3 });
+    await fc.assert(
+      fc.asyncProperty(noted, events, async (user, changes) => {
+        const concerning = changes.map(({ type, version }) =>
+          event(type, { sub: 'alice', userVersion: version }),
+        );
+        let isAsked = false;
+        const found = await findStanding(
+          {
+            ...{ clock, ...POLICY },
+            registry: {
+              ...stores.registry,
+              standing: async () => ({
+                exp: null,
+                user: user !== null && user.until > clock.now() ? user : null,
+              }),
+              setUserStatus: async () => null,
+            },
+            securityLog: { ...stores.database.securityLog, findConcerning: async () => concerning },
+            users: {
+              ...users,
+              find: async () => {
+                isAsked = true;
+                return null;
+              },
+            },
+          } as Parameters<typeof findStanding>[0],
+          { ...TOKEN, keyId: 1 },
+        );
+        const change = new EventMemory(concerning).changeOf('alice');
+        const proven = provenStatus(user, change, clock.now(), POLICY);
+        expect({ isAsked, user: found.user }).toEqual({
+          isAsked: proven === null,
+          user: proven?.status ?? 'unknown',
+        });
+        // No cached status undoes a change in the log.
+        if (change !== null && proven !== null) {
+          expect(`user_${proven.status}`).toBe(change.type);
+          expect(proven.version).toBe(change.version);
+        }
+      }),
+    );
+  });
+
+  test('does not ask the directory for a revocation', async () => {
+    await register('enabled');
+    await append({ type: 'token_revoked', jti: 'j1' });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: true });
+    expect(asked).toEqual([]);
+  });
+
+  test("is not changed by another subject's or another key's events", async () => {
+    await register('enabled');
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: IAT });
+    await append({ type: 'user_disabled', sub: 'Alice', userVersion: 2 });
+    await stores.database.securityLog.append({
+      type: 'kid_revoked',
+      kid: 'k2',
+      issuedBefore: IAT,
+      reason: null,
+      at: IAT,
+      expiresAt: IAT + 9_999,
+    });
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(asked).toEqual([]);
+  });
+
+  test('holds although the registry takes no note of what the directory said', async () => {
+    await register();
+    const full = new JwtctlError('unavailable', 'ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
+    stores.registry.setUserStatus = () => Promise.reject(full);
+    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+  });
+
+  test('writes nothing where the registry knows already what the directory says', async () => {
+    await register('enabled');
+    // The directory does not have this change yet.
+    await append({ type: 'user_disabled', userVersion: 2 });
+    stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
+    expect(await standing()).toMatchObject({ user: 'enabled' });
+  });
+
+  test('rejects where the directory cannot answer', async () => {
+    await register();
+    const failure = new Error('the directory is away');
+    users.find = () => Promise.reject(failure);
+    await expect(standing()).rejects.toBe(failure);
+  });
+});
+
+describe('while the directory does not answer', () => {
+  const NOW = IAT;
+  const GRACE = { ...POLICY, graceSeconds: 300 };
+  const known = (status: 'enabled' | 'disabled', version: number, until = NOW + 60): KnownUserStatus => ({
+    ...{ status, version, until },
+  });
+  const disabled = { type: 'user_disabled', version: 2 } as const;
+  const forged = known('enabled', Number.MAX_SAFE_INTEGER);
+
+  test.each([
+    { what: 'nothing is known', told: null, cached: null, change: null, is: null },
+    { what: 'the log has them disabled', told: null, cached: null, change: disabled, is: 'disabled' },
+    { what: 'a forged status is cached', told: null, cached: forged, change: disabled, is: 'disabled' },
+    {
+      what: 'the directory answered before the log changed',
+      told: known('enabled', 1),
+      cached: null,
+      change: disabled,
+      is: 'disabled',
+    },
+    {
+      what: 'the directory answered after the log changed',
+      told: known('enabled', 3),
+      cached: null,
+      change: disabled,
+      is: 'enabled',
+    },
+    {
+      what: 'another process has a newer answer',
+      told: known('enabled', 1),
+      cached: known('disabled', 2),
+      change: null,
+      is: 'disabled',
+    },
+    {
+      what: 'only a cached status is known',
+      told: null,
+      cached: known('enabled', 1),
+      change: null,
+      is: 'enabled',
+    },
+    {
+      what: 'the status expired within the grace period',
+      told: known('enabled', 1, NOW - 299),
+      cached: null,
+      change: null,
+      is: 'enabled',
+    },
+    {
+      what: 'the grace period is over',
+      told: known('enabled', 1, NOW - 300),
+      cached: null,
+      change: null,
+      is: null,
+    },
+    {
+      what: 'the status is valid for too long',
+      told: null,
+      cached: known('enabled', 1, NOW + 66),
+      change: null,
+      is: null,
+    },
+  ])('is $is if $what', ({ told, cached, change, is }) => {
+    expect(statusMeanwhile({ told, cached, change }, NOW, GRACE)).toBe(is);
+  });
+
+  test('ignores cached statuses of a directory whose changes are not in the log', () => {
+    const policy = { ...GRACE, logsUserChanges: false };
+    expect(statusMeanwhile({ told: null, cached: forged, change: null }, NOW, policy)).toBeNull();
+    const told = known('disabled', 0);
+    expect(statusMeanwhile({ told, cached: forged, change: null }, NOW, policy)).toBe('disabled');
+  });
+});

@@ -1,0 +1,406 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sqlDatabase } from '../../../src/adapters/sql/stores/database.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import type { TokenRequest } from '../../../src/domain/tokens/issue.js';
+import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
+import { decodeToken } from '../../../src/domain/jose/jws.js';
+import { compromiseKey } from '../../../src/domain/keys/compromise.js';
+import { generateKeys } from '../../../src/domain/keys/generate.js';
+import type { Database, NewSecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+
+const NO_REASON = { reason: null, dryRun: false };
+
+let service: EmbeddedService;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  const users = ['alice', 'bob', 'carol', 'dave'].map((sub) => ({ sub, name: null }));
+  await service.database.users.addMany(users, service.clock.now());
+});
+afterEach(() => service.close());
+
+function requests(...subs: string[]): TokenRequest[] {
+  return subs.map((sub) => ({ sub }));
+}
+
+/** The code of what failed, the subject of what did not. */
+function told(outcomes: ReadonlyArray<IssuedToken | JwtctlError>): string[] {
+  return outcomes.map((outcome) => (outcome instanceof JwtctlError ? outcome.code : outcome.sub));
+}
+
+function tokens(outcomes: ReadonlyArray<IssuedToken | JwtctlError>): IssuedToken[] {
+  return outcomes.filter((outcome) => !(outcome instanceof JwtctlError)) as IssuedToken[];
+}
+
+async function append(event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>): Promise<void> {
+  const at = service.clock.now();
+  await service.database.securityLog.append({ ...event, reason: null, at, expiresAt: at + 99_999 });
+}
+
+async function entries(): Promise<string[]> {
+  const found: string[] = [];
+  for (const sub of ['alice', 'bob', 'carol', 'dave']) {
+    for (const { jti } of await service.registry.list(sub, service.clock.now())) found.push(`${sub} ${jti}`);
+  }
+  return found.sort();
+}
+
+describe('a batch', () => {
+  test('is issued as each of its tokens alone would be, in the order of the requests', async () => {
+    const now = service.clock.now();
+    const outcomes = await service
+      .bulkIssuer()
+      .issue([
+        { sub: 'bob', aud: ['user', 'api'], ttlSeconds: 600, claims: { role: 'admin' }, label: 'phone' },
+        ...requests('alice', 'bob'),
+        { sub: 'carol', notBeforeSeconds: 100 },
+      ]);
+    const [first, second, third, last] = tokens(outcomes);
+    expect(first).toEqual({
+      token: expect.any(String),
+      jti: expect.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{21}$/),
+      ...{ kid: 'k1', sub: 'bob', aud: ['user', 'api'], iat: now, exp: now + 600 },
+    });
+    expect(decodeToken(first?.token ?? '')).toMatchObject({
+      header: { alg: 'RS256', typ: 'JWT', kid: 'k1' },
+      payload: { iss: 'jwtctl', sub: 'bob', role: 'admin', iat: now, exp: now + 600, jti: first?.jti },
+    });
+    expect(second).toMatchObject({ sub: 'alice', aud: 'user', exp: now + 3600 });
+    expect(third).toMatchObject({ sub: 'bob' });
+    expect(
+      await Promise.all([first, second, third].map((issued) => service.verdict(issued?.token ?? ''))),
+    ).toEqual(['active', 'active', 'active']);
+    expect(await service.verdict(last?.token ?? '')).toBe('ERR_TOKEN_NOT_YET_VALID');
+    const listed = await service.registry.list('bob', now);
+    expect(new Map(listed.map(({ jti, label }) => [jti, label]))).toEqual(
+      new Map([
+        [first?.jti, 'phone'],
+        [third?.jti, null],
+      ]),
+    );
+  });
+
+  test('of very many tokens has no jti twice, and all of them hold', async () => {
+    const many = Array.from({ length: 700 }, (_, index) => ['alice', 'bob', 'carol'][index % 3] as string);
+    const issued = tokens(await service.bulkIssuer().issue(requests(...many)));
+    expect(issued.map(({ sub }) => sub)).toEqual(many);
+    expect(new Set(issued.map(({ jti }) => jti)).size).toBe(700);
+    expect(await entries()).toHaveLength(700);
+    for (const { token } of issued.slice(0, 20)) expect(await service.verdict(token)).toBe('active');
+  });
+
+  test('has for each request that fails why, and issues the others', async () => {
+    await setUserStatus(service.ports, POLICY, { sub: 'carol', status: 'disabled', ...NO_REASON });
+    service.clock.advance(1);
+    const outcomes = await service
+      .bulkIssuer()
+      .issue([
+        ...requests('alice', 'nobody', 'carol', '', 'a\u0000b', 'x'.repeat(256)),
+        { sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds + 1 },
+        { sub: 'alice', claims: { sub: 'root' } },
+        { sub: 'alice', label: 'a\nb' },
+        { sub: 'alice', claims: { text: 'x'.repeat(20_000) } },
+        ...requests('bob'),
+      ]);
+    expect(told(outcomes)).toEqual([
+      ...['alice', 'ERR_USER_UNKNOWN', 'ERR_USER_DISABLED'],
+      ...['ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID'],
+      ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_REGISTERED', 'ERR_LABEL_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
+    ]);
+    expect(await entries()).toHaveLength(2);
+  });
+
+  test('of nothing but what fails, and of nothing, asks for no signature', async () => {
+    expect(told(await service.bulkIssuer().issue(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
+    expect(await service.bulkIssuer().issue([])).toEqual([]);
+  });
+
+  test('asks each store a few questions, however many tokens there are', async () => {
+    let queries = 0;
+    const database = sqlDatabase(
+      service.db.withPlugin({
+        transformQuery: ({ node }) => {
+          queries += 1;
+          return node;
+        },
+        transformResult: async ({ result }) => result,
+      }),
+    );
+    const issuer = service.bulkIssuer({ database, users: database.users });
+    await issuer.open();
+    queries = 0;
+    const subs = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? 'alice' : 'bob'));
+    expect(told(await issuer.issue(requests(...subs)))).toEqual(subs);
+    // The events of the subjects, those of all, the users, and once more those of all.
+    expect(queries).toBe(4);
+  });
+
+  test('lets the oldest tokens of a subject make room', async () => {
+    const issuer = service.bulkIssuer({ policy: { maxPerSubject: 2 } });
+    const older = tokens(await issuer.issue(requests('alice', 'bob')));
+    service.clock.advance(1);
+    const newer = tokens(await issuer.issue(requests('alice', 'alice')));
+    const verdicts = await Promise.all([...older, ...newer].map(({ token }) => service.verdict(token)));
+    expect(verdicts).toEqual(['ERR_TOKEN_NOT_REGISTERED', 'active', 'active', 'active']);
+  });
+
+  test('of which one entry cannot be made has that one fail', async () => {
+    const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+    const { registry } = service.withRegistry({
+      registerMany: async (registrations) => {
+        await service.registry.registerMany(registrations.filter(({ sub }) => sub !== 'bob'));
+        return registrations.map(({ sub }) => (sub === 'bob' ? foreign : null));
+      },
+    });
+    const outcomes = await service.bulkIssuer({ registry }).issue(requests('alice', 'bob', 'carol'));
+    expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_FOREIGN_KEY', 'carol']);
+  });
+
+  test('leaves no entry if the security log fails before a token is handed out', async () => {
+    const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The database is away.');
+    const failingAt = (failing: number): Database => {
+      let calls = 0;
+      const { securityLog } = service.database;
+      const findWide = async () => {
+        if (++calls === failing) throw failure;
+        return securityLog.findWide();
+      };
+      const failingLog = new Proxy(securityLog, {
+        get: (target, name) => {
+          const member: unknown = name === 'findWide' ? findWide : Reflect.get(target, name);
+          return typeof member === 'function' ? member.bind(target) : member;
+        },
+      });
+      return { ...service.database, securityLog: failingLog };
+    };
+    const issuer = service.bulkIssuer({ database: failingAt(2) });
+    await expect(issuer.issue(requests('alice', 'bob'))).rejects.toBe(failure);
+    expect(await entries()).toEqual([]);
+  });
+
+  test('hands out nothing where the registry fails', async () => {
+    const failure = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
+    const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
+    await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toBe(failure);
+  });
+
+  test('is registered again where the answer was lost, once, and for no other failure', async () => {
+    const lost = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+    let calls = 0;
+    const failing = (failure: Error) =>
+      service.withRegistry({
+        registerMany: async (registrations) => {
+          const errors = await service.registry.registerMany(registrations);
+          if (++calls === 1) throw failure;
+          return errors;
+        },
+      }).registry;
+    const issuer = service.bulkIssuer({ registry: failing(lost) });
+    const issued = tokens(await issuer.issue(requests('alice', 'bob', 'alice')));
+    expect([issued.length, calls]).toEqual([3, 2]);
+    expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
+
+    calls = 0;
+    const full = new JwtctlError('state', 'ERR_REDIS_FULL', 'It takes nothing more.');
+    await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
+    expect(calls).toBe(1);
+
+    // With a limit, the entry is only looked up: registering it again could push out a newer one.
+    calls = 0;
+    const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
+    const [token] = tokens(await capped.issue(requests('alice')));
+    expect([calls, await service.verdict(String(token?.token))]).toEqual([1, 'active']);
+  });
+});
+
+describe('users who are not there', () => {
+  test('are added where that is asked for, and those who are there stay as they are', async () => {
+    const outcomes = await service
+      .bulkIssuer({ createUsers: true })
+      .issue(requests('erin', 'alice', 'erin', ''));
+    expect(told(outcomes)).toEqual(['erin', 'alice', 'erin', 'ERR_SUBJECT_INVALID']);
+    expect(await service.database.users.find('erin')).toMatchObject({ status: 'enabled', version: 1 });
+  });
+
+  test('are no users for a plan, unless it would add them', async () => {
+    expect(await service.bulkIssuer().plan(requests('erin', 'alice'))).toMatchObject([
+      { code: 'ERR_USER_UNKNOWN' },
+      { kid: 'k1', payload: { sub: 'alice' } },
+    ]);
+    const plan = await service
+      .bulkIssuer({ createUsers: true })
+      .plan([...requests('erin'), { sub: 'alice', aud: [] }]);
+    expect(plan).toMatchObject([{ kid: 'k1', payload: { sub: 'erin' } }, { code: 'ERR_AUDIENCE_INVALID' }]);
+    expect(await service.database.users.find('erin')).toBeNull();
+    expect(await entries()).toEqual([]);
+  });
+});
+
+describe('after a revocation', () => {
+  test('of one subject in this second the batch waits for the next one, and holds', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
+    const issuing = service.bulkIssuer().issue(requests('alice', 'bob'));
+    expect(await service.clock.awaited()).toEqual([now + 1]);
+    service.clock.advance(1);
+    const issued = tokens(await issuing);
+    expect(issued.map(({ iat }) => iat)).toEqual([now + 1, now + 1]);
+    for (const { token } of issued) expect(await service.verdict(token)).toBe('active');
+  });
+
+  test.each([
+    { name: 'of the key', event: { type: 'kid_revoked', kid: 'k1' } },
+    { name: 'of all', event: { type: 'all_revoked' } },
+  ] as const)('$name in this second the batch waits too', async ({ event }) => {
+    const now = service.clock.now();
+    await append({ ...event, issuedBefore: now + 2 });
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 1 });
+    const issuing = service.bulkIssuer().issue(requests('alice', 'bob'));
+    expect(await service.clock.awaited()).toEqual([now + 3]);
+    service.clock.advance(3);
+    for (const { token } of tokens(await issuing)) expect(await service.verdict(token)).toBe('active');
+  });
+
+  test('of others, of another key or of a single token nobody waits', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
+    await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: now });
+    await append({ type: 'token_revoked', sub: 'alice', jti: 'a' });
+    expect(tokens(await service.bulkIssuer().issue(requests('alice')))[0]?.iat).toBe(now);
+  });
+
+  test('that lies far ahead for one subject, that one fails and the others are issued', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now + 11 });
+    const outcomes = await service.bulkIssuer().issue(requests('alice', 'bob', 'carol'));
+    expect(told(outcomes)).toEqual(['alice', 'ERR_REVOKED_AHEAD', 'carol']);
+    expect(tokens(outcomes)[0]?.iat).toBe(now);
+  });
+
+  test('that comes while the batch waits, it waits again', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now });
+    const issuing = service.bulkIssuer().issue(requests('alice'));
+    await service.clock.awaited();
+    await append({ type: 'all_revoked', issuedBefore: now + 1 });
+    service.clock.advance(1);
+    expect(await service.clock.awaited()).toEqual([now + 2]);
+    service.clock.advance(1);
+    const [issued] = tokens(await issuing);
+    expect(await service.verdict(issued?.token ?? '')).toBe('active');
+  });
+});
+
+describe('a key that is compromised while a batch is under way', () => {
+  function compromise() {
+    return compromiseKey(service.ports, {
+      ...{ kid: 'k1', alg: 'RS256', bits: 2048, reason: 'leaked', dryRun: false },
+      policy: { ...POLICY, publishLeadSeconds: 0 },
+    });
+  }
+
+  /** Does it right after the entries were made, once. */
+  function compromisingRegistry(tidied: string[][] = []): TokenRegistry {
+    let isDone = false;
+    return service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      tidy: (subjects, now) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, now);
+      },
+      registerMany: async (registrations) => {
+        const errors = await service.registry.registerMany(registrations);
+        if (!isDone) {
+          isDone = true;
+          await append({ type: 'key_compromised', kid: 'k1' });
+          const { revision } = await service.database.keys.snapshot();
+          const at = service.clock.now();
+          await service.database.keys.apply(revision, [
+            { kid: 'k1', from: 'active', to: 'compromised', at },
+            { kid: 'k2', from: 'pending', to: 'active', at, maxTtlSeconds: 86_400 },
+          ]);
+        }
+        return errors;
+      },
+    }).registry;
+  }
+
+  beforeEach(async () => {
+    await generateKeys(service.ports, {
+      kid: 'k2',
+      alg: 'RS256',
+      bits: 2048,
+      count: 1,
+      maxTtlSeconds: 86_400,
+    });
+  });
+
+  test('has signed nothing that is handed out: the batch is issued anew under the next key', async () => {
+    const tidied: string[][] = [];
+    const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
+    const outcomes = await issuer.issue(requests('alice', 'nobody', 'bob'));
+    expect(tidied).toEqual([['alice', 'bob']]);
+    expect(told(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
+    const issued = tokens(outcomes);
+    expect(issued.map(({ kid }) => kid)).toEqual(['k2', 'k2']);
+    for (const { token } of issued) expect(await service.verdict(token)).toBe('active');
+    expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
+  });
+
+  test('and was held before is let go of', async () => {
+    const issuer = service.bulkIssuer();
+    expect(tokens(await issuer.issue(requests('alice')))[0]?.kid).toBe('k1');
+    await compromise();
+    expect(tokens(await issuer.issue(requests('alice')))[0]?.kid).toBe('k2');
+  });
+
+  test('with none to take its place ends the batch, and leaves nothing registered', async () => {
+    const { revision } = await service.database.keys.snapshot();
+    const at = service.clock.now();
+    await service.database.keys.apply(revision, [{ kid: 'k2', from: 'pending', to: 'retired', at }]);
+    const { registry } = service.withRegistry({
+      registerMany: async (registrations) => {
+        const errors = await service.registry.registerMany(registrations);
+        await append({ type: 'key_compromised', kid: 'k1' });
+        const snapshot = await service.database.keys.snapshot();
+        await service.database.keys.apply(snapshot.revision, [
+          { kid: 'k1', from: 'active', to: 'compromised', at },
+        ]);
+        return errors;
+      },
+    });
+    await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toMatchObject({
+      code: 'ERR_NO_ACTIVE_KEY',
+    });
+    expect(await entries()).toEqual([]);
+  });
+});
+
+test('a later user of the same name inherits no token that was issued while the user was removed', async () => {
+  const { users } = service.database;
+  const removedMeanwhile = {
+    find: (sub: string) => users.find(sub),
+    list: () => users.list(),
+    findMany: async (subs: readonly string[]) => {
+      const found = await users.findMany(subs);
+      await removeUser(service.ports, POLICY, { sub: 'alice', ...NO_REASON });
+      return found;
+    },
+  };
+  const issuer = service.bulkIssuer({ users: removedMeanwhile });
+  const [issued] = tokens(await issuer.issue(requests('alice')));
+  await users.add({ sub: 'alice', name: null, at: service.clock.now() });
+  expect(await service.verdict(issued?.token ?? '')).toBe('ERR_TOKEN_REVOKED');
+});
+
+test('a store without a key says so before anything is read', async () => {
+  const { revision } = await service.database.keys.snapshot();
+  const at = service.clock.now();
+  await service.database.keys.apply(revision, [{ kid: 'k1', from: 'active', to: 'compromised', at }]);
+  await expect(service.bulkIssuer().open()).rejects.toMatchObject({
+    kind: 'state',
+    code: 'ERR_NO_ACTIVE_KEY',
+  });
+});

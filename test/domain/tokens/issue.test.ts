@@ -1,0 +1,478 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Issuer } from '../../../src/domain/tokens/issue.js';
+import { decodeToken } from '../../../src/domain/jose/jws.js';
+import type { NewSecurityEvent, Sealer } from '../../../src/domain/ports/index.js';
+import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
+import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
+import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+
+const NO_REASON = { reason: null, dryRun: false };
+
+let service: EmbeddedService;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
+});
+afterEach(() => service.close());
+
+async function append(event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>): Promise<void> {
+  const at = service.clock.now();
+  await service.database.securityLog.append({ ...event, reason: null, at, expiresAt: at + 99_999 });
+}
+
+describe('a token', () => {
+  test('says what was asked for, and holds at once', async () => {
+    const now = service.clock.now();
+    const issued = await service.issuer().issue({
+      sub: 'alice',
+      aud: ['user', 'admin'],
+      ttlSeconds: 600,
+      claims: { role: 'admin', 'https://example.com/x': [1, { a: null }] },
+      label: 'phone',
+    });
+    expect(issued).toEqual({
+      token: expect.any(String),
+      jti: expect.stringMatching(/^[A-Za-z0-9][A-Za-z0-9_-]{21}$/),
+      kid: 'k1',
+      sub: 'alice',
+      aud: ['user', 'admin'],
+      iat: now,
+      exp: now + 600,
+    });
+    expect(decodeToken(issued.token)).toMatchObject({
+      header: { alg: 'RS256', typ: 'JWT', kid: 'k1' },
+      payload: {
+        iss: 'jwtctl',
+        sub: 'alice',
+        aud: ['user', 'admin'],
+        iat: now,
+        exp: now + 600,
+        jti: issued.jti,
+        role: 'admin',
+        'https://example.com/x': [1, { a: null }],
+      },
+    });
+    expect(await service.verify(issued.token)).toMatchObject({ active: true });
+    expect(await service.registry.list('alice', now)).toMatchObject([{ jti: issued.jti, label: 'phone' }]);
+  });
+
+  test('has the defaults of the policy', async () => {
+    const { token, iat, exp, aud } = await service.issuer().issue({ sub: 'alice' });
+    expect(exp - iat).toBe(3600);
+    expect(aud).toBe('user');
+    expect(decodeToken(token)).toMatchObject({ payload: { aud: 'user' } });
+    expect(decodeToken(token)).not.toHaveProperty('payload.nbf');
+  });
+
+  test('may begin to be valid later', async () => {
+    const { token } = await service.issuer().issue({ sub: 'alice', notBeforeSeconds: 100 });
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_YET_VALID');
+    service.clock.advance(100);
+    expect(await service.verdict(token)).toBe('active');
+  });
+
+  test('never has the jti of another', async () => {
+    const issuer = service.issuer();
+    const issued = await Promise.all(Array.from({ length: 50 }, () => issuer.issue({ sub: 'alice' })));
+    expect(new Set(issued.map(({ jti }) => jti)).size).toBe(50);
+    expect(await service.registry.list('alice', service.clock.now())).toHaveLength(50);
+  });
+
+  test('with a claim named __proto__ keeps it as a claim', async () => {
+    const claims = JSON.parse('{"__proto__":{"sub":"root"}}') as Record<string, unknown>;
+    const { token } = await service.issuer().issue({ sub: 'alice', claims });
+    expect(await service.verify(token)).toMatchObject({ active: true, payload: { sub: 'alice' } });
+  });
+});
+
+describe('what can never be issued', () => {
+  test.each([
+    [{ sub: '' }, 'ERR_SUBJECT_INVALID'],
+    [{ sub: 'a\u0000b' }, 'ERR_SUBJECT_INVALID'],
+    [{ ttlSeconds: 0 }, 'ERR_TTL_INVALID'],
+    [{ ttlSeconds: -1 }, 'ERR_TTL_INVALID'],
+    [{ ttlSeconds: 1.5 }, 'ERR_TTL_INVALID'],
+    [{ ttlSeconds: Number.NaN }, 'ERR_TTL_INVALID'],
+    [{ ttlSeconds: POLICY.maxTtlSeconds + 1 }, 'ERR_TTL_TOO_LONG'],
+    [{ ttlSeconds: 60, notBeforeSeconds: 60 }, 'ERR_NOT_BEFORE_INVALID'],
+    [{ aud: [] }, 'ERR_AUDIENCE_INVALID'],
+    [{ aud: ['user', ''] }, 'ERR_AUDIENCE_INVALID'],
+    [{ claims: { iss: 'x' } }, 'ERR_CLAIM_REGISTERED'],
+    [{ claims: { sub: 'root' } }, 'ERR_CLAIM_REGISTERED'],
+    [{ claims: { exp: undefined } }, 'ERR_CLAIM_REGISTERED'],
+    [{ claims: { jti: 'x' } }, 'ERR_CLAIM_REGISTERED'],
+    [{ claims: { nbf: 0 } }, 'ERR_CLAIM_REGISTERED'],
+    [{ label: 'x'.repeat(129) }, 'ERR_LABEL_INVALID'],
+    [{ label: 'é'.repeat(65) }, 'ERR_LABEL_INVALID'],
+    [{ label: 'a\nb' }, 'ERR_LABEL_INVALID'],
+  ])('%j is refused as %s, and nothing is registered', async (request, code) => {
+    const issuer = service.issuer();
+    const whole = { sub: 'alice', ...request };
+    await expect(issuer.issue(whole)).rejects.toMatchObject({ kind: 'usage', code });
+    await expect(issuer.plan(whole)).rejects.toMatchObject({ kind: 'usage', code });
+    expect(() => issuer.validate(whole)).toThrow(expect.objectContaining({ kind: 'usage', code }));
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test.each([1, POLICY.maxTtlSeconds])('a lifetime of %i s can', async (ttlSeconds) => {
+    const { iat, exp } = await service.issuer().issue({ sub: 'alice', ttlSeconds });
+    expect(exp - iat).toBe(ttlSeconds);
+  });
+});
+
+describe('the user', () => {
+  test('has to exist, byte for byte', async () => {
+    for (const sub of ['bob', 'Alice', 'alice ']) {
+      await expect(service.issuer().issue({ sub })).rejects.toMatchObject({
+        kind: 'not_found',
+        code: 'ERR_USER_UNKNOWN',
+      });
+    }
+  });
+
+  test('has to be enabled', async () => {
+    await service.database.users.setStatus('alice', 'disabled', service.clock.now());
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_USER_DISABLED',
+    });
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+});
+
+describe('the key', () => {
+  test('has to be there and active', async () => {
+    await service.db.updateTable('keystore').set({ state: 'retired' }).execute();
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_NO_ACTIVE_KEY',
+    });
+  });
+
+  test('knows the longest lifetime before the first token is signed under it', async () => {
+    const maxTtl = async () => (await service.database.keys.find('k1'))?.maxTtlSeconds;
+    expect(await maxTtl()).toBe(60);
+    await service.issuer().issue({ sub: 'alice', ttlSeconds: 30 });
+    expect(await maxTtl()).toBe(POLICY.maxTtlSeconds);
+    await service.issuer({ maxTtlSeconds: 90, ttlSeconds: 60 }).issue({ sub: 'alice' });
+    expect(await maxTtl()).toBe(POLICY.maxTtlSeconds);
+  });
+
+  test('is held between tokens, so that another one signs only after a while', async () => {
+    const issuer = service.issuer();
+    const kidOf = async () => (await issuer.issue({ sub: 'alice' })).kid;
+    expect(await kidOf()).toBe('k1');
+    await swapKeys();
+    service.clock.advance(29);
+    expect(await kidOf()).toBe('k1');
+    service.clock.advance(1);
+    expect(await kidOf()).toBe('k2');
+  });
+
+  test.each([
+    { since: 18, kid: 'k1', signedAfter: 29 },
+    { since: 19, kid: 'k2', signedAfter: 30 },
+    { since: 59, kid: 'k2', signedAfter: 70 },
+  ])(
+    'signs nothing later than 30 s after it was read, though a token waits from second $since on',
+    async (story) => {
+      const issuer = service.issuer();
+      const readAt = service.clock.now();
+      await issuer.issue({ sub: 'alice' });
+      await swapKeys();
+      service.clock.advance(story.since);
+      await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() + 10 });
+      const issuing = issuer.issue({ sub: 'alice' });
+      await service.clock.awaited();
+      service.clock.advance(11);
+      expect(await issuing).toMatchObject({ kid: story.kid, iat: readAt + story.signedAfter });
+    },
+  );
+
+  test('is read anew where the clock was set back, for it may have stepped down long ago', async () => {
+    const issuer = service.issuer();
+    service.clock.advance(3_600);
+    await issuer.issue({ sub: 'alice' });
+    service.clock.advance(-3_600);
+    await swapKeys();
+    expect((await issuer.issue({ sub: 'alice' })).kid).toBe('k2');
+  });
+
+  test('signs nothing where it stepped down while a slow vault opened it', async () => {
+    const { sealer } = service.ports;
+    let isFirst = true;
+    const slow = {
+      ...service.ports,
+      users: service.database.users,
+      guard: NO_MARKS,
+      sealer: {
+        ...sealer,
+        open: async (kid: string, sealed: string) => {
+          if (isFirst) {
+            isFirst = false;
+            await swapKeys();
+            service.clock.advance(90);
+          }
+          return sealer.open(kid, sealed);
+        },
+      } as Sealer,
+    };
+    expect((await new Issuer(slow, POLICY).issue({ sub: 'alice' })).kid).toBe('k2');
+  });
+
+  test('that a slow vault opens takes nothing from the time that a revocation is waited for', async () => {
+    const { sealer } = service.ports;
+    const slow = {
+      ...service.ports,
+      users: service.database.users,
+      guard: NO_MARKS,
+      sealer: {
+        ...sealer,
+        open: async (kid: string, sealed: string) => {
+          service.clock.advance(12);
+          await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() });
+          return sealer.open(kid, sealed);
+        },
+      } as Sealer,
+    };
+    const issuing = new Issuer(slow, POLICY).issue({ sub: 'alice' });
+    await service.clock.awaited();
+    service.clock.advance(1);
+    expect((await issuing).iat).toBe(service.clock.now());
+  });
+
+  test('whose halves do not belong together signs nothing', async () => {
+    const { publicKey } = await service.ports.generator.generate(2048);
+    await service.db.updateTable('keystore').set({ public_key: publicKey }).execute();
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_KEY_HALVES_MISMATCH',
+    });
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test('that is active without a private half is an error, not a wait', async () => {
+    await service.db.updateTable('keystore').set({ private_key: null }).execute();
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_PRIVATE_KEY_MISSING',
+    });
+  });
+
+  test('that could not be opened is tried again with the next token', async () => {
+    const sealed = await service.database.keys.findSealed('k1');
+    const issuer = service.issuer();
+    await service.db.updateTable('keystore').set({ private_key: 'broken' }).execute();
+    await expect(issuer.issue({ sub: 'alice' })).rejects.toMatchObject({ code: 'ERR_SEAL_BROKEN' });
+    await service.db.updateTable('keystore').set({ private_key: sealed }).execute();
+    expect(await issuer.issue({ sub: 'alice' })).toMatchObject({ kid: 'k1' });
+  });
+
+  async function swapKeys(): Promise<void> {
+    const { keys } = service.database;
+    const { sealed, masterKeyId } = await service.ports.sealer.seal('k2', await pkcs8());
+    const at = service.clock.now();
+    const { alg, bits, publicKey } = (await keys.find('k1')) ?? expect.unreachable();
+    const pending = { id: 2, kid: 'k2', alg, bits, publicKey, state: 'pending' as const, createdAt: at };
+    await keys.insert({
+      ...pending,
+      sealedPrivateKey: sealed,
+      masterKeyId,
+      maxTtlSeconds: null,
+      activatedAt: null,
+    });
+    await keys.apply((await keys.snapshot()).revision, [
+      { kid: 'k1', from: 'active', to: 'retiring', at, verifyUntil: at + 99_999 },
+      { kid: 'k2', from: 'pending', to: 'active', at, maxTtlSeconds: 60 },
+    ]);
+  }
+
+  async function pkcs8(): Promise<Uint8Array> {
+    return service.ports.sealer.open('k1', (await service.database.keys.findSealed('k1')) ?? '');
+  }
+});
+
+describe('registering', () => {
+  test('comes before returning: what cannot be registered is not returned', async () => {
+    const failure = new Error('the registry is away');
+    const { registry } = service.withRegistry({ register: () => Promise.reject(failure) });
+    const { database, sealer, clock } = service.ports;
+    const { Issuer } = await import('../../../src/domain/tokens/issue.js');
+    const issuer = new Issuer(
+      { database, registry, users: database.users, sealer, guard: NO_MARKS, clock },
+      POLICY,
+    );
+    await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
+  });
+
+  test('leaves no entry if the security log fails before the token is handed out', async () => {
+    const failure = new Error('The database is away.');
+    const { securityLog } = service.database;
+    let reads = 0;
+    const failingLog = Object.assign(Object.create(securityLog) as typeof securityLog, {
+      findConcerning: async (token: Parameters<typeof securityLog.findConcerning>[0]) => {
+        if (++reads === 2) throw failure;
+        return securityLog.findConcerning(token);
+      },
+    });
+    const database = { ...service.database, securityLog: failingLog };
+    const issuer = new Issuer({ ...service.ports, database, users: database.users, guard: NO_MARKS }, POLICY);
+    await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test('beyond maxPerSubject lets go of the oldest token of this subject', async () => {
+    await service.database.users.add({ sub: 'bob', name: null, at: 0 });
+    const issuer = service.issuer({ maxPerSubject: 2 });
+    const tokens: string[] = [];
+    for (const sub of ['alice', 'bob', 'alice', 'alice']) {
+      tokens.push((await issuer.issue({ sub })).token);
+      service.clock.advance(1);
+    }
+    expect(await Promise.all(tokens.map(service.verdict))).toEqual([
+      'ERR_TOKEN_NOT_REGISTERED',
+      'active',
+      'active',
+      'active',
+    ]);
+  });
+});
+
+describe('after a revocation', () => {
+  test('of the subject in this second, the next token waits for the next one and holds', async () => {
+    const old = await service.issueTo('alice');
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
+    const revokedAt = service.clock.now();
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    expect(await service.clock.awaited()).toEqual([revokedAt + 1]);
+
+    service.clock.advance(1);
+    const issued = await issuing;
+    expect(issued.iat).toBe(revokedAt + 1);
+    expect(await service.verdict(issued.token)).toBe('active');
+    expect(await service.verdict(old.token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test.each([
+    { name: 'of its key', event: { type: 'kid_revoked', kid: 'k1' } },
+    { name: 'of all', event: { type: 'all_revoked' } },
+  ] as const)('$name in this second, the next token waits too', async ({ event }) => {
+    const now = service.clock.now();
+    await append({ ...event, issuedBefore: now });
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    expect(await service.clock.awaited()).toEqual([now + 1]);
+    service.clock.advance(1);
+    expect(await service.verdict((await issuing).token)).toBe('active');
+  });
+
+  test('of another subject, another key or a single token nobody waits', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
+    await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: now });
+    const { jti } = await service.issueTo('alice');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, NO_REASON);
+    expect((await service.issuer().issue({ sub: 'alice' })).iat).toBe(now);
+  });
+
+  test('of an earlier second nobody waits', async () => {
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() });
+    service.clock.advance(1);
+    expect((await service.issuer().issue({ sub: 'alice' })).iat).toBe(service.clock.now());
+  });
+
+  test('by a host whose clock is a little ahead the token waits for that moment', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 7 });
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 3 });
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    expect(await service.clock.awaited()).toEqual([now + 8]);
+    service.clock.advance(8);
+    expect((await issuing).iat).toBe(now + 8);
+  });
+
+  test('that lies far ahead nothing is issued, and the clocks are named as the cause', async () => {
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() + 11 });
+    await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
+      kind: 'state',
+      code: 'ERR_REVOKED_AHEAD',
+    });
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test('a user who is removed while the token waits gets none', async () => {
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    const refused = expect(issuing).rejects.toMatchObject({ code: 'ERR_USER_UNKNOWN' });
+    await service.clock.awaited();
+    await removeUser(service.ports, POLICY, { sub: 'alice', ...NO_REASON });
+    service.clock.advance(1);
+    await refused;
+    expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+  });
+
+  test('another revocation while the token waits makes it wait on', async () => {
+    const now = service.clock.now();
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now });
+    const issuing = service.issuer().issue({ sub: 'alice' });
+    await service.clock.awaited();
+    await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 1 });
+    service.clock.advance(1);
+    expect(await service.clock.awaited()).toEqual([now + 2]);
+    service.clock.advance(1);
+    const { token, iat } = await issuing;
+    expect(iat).toBe(now + 2);
+    expect(await service.verdict(token)).toBe('active');
+  });
+
+  test('a later user of the same name inherits no token that was issued while the user was removed', async () => {
+    const { users } = service.database;
+    const removedMeanwhile = {
+      list: () => users.list(),
+      findMany: (subs: readonly string[]) => users.findMany(subs),
+      find: async (sub: string) => {
+        const user = await users.find(sub);
+        if (user !== null) await removeUser(service.ports, POLICY, { sub, ...NO_REASON });
+        return user;
+      },
+    };
+    const { token } = await service.issuer({}, removedMeanwhile).issue({ sub: 'alice' });
+    await addUser(service.ports, { sub: 'alice', name: null, dryRun: false });
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('a token that was issued while the user was disabled does not hold', async () => {
+    const { users } = service.database;
+    const disabledMeanwhile = {
+      list: () => users.list(),
+      findMany: (subs: readonly string[]) => users.findMany(subs),
+      find: async (sub: string) => {
+        const user = await users.find(sub);
+        await setUserStatus(service.ports, POLICY, { sub, status: 'disabled', ...NO_REASON });
+        return user;
+      },
+    };
+    const { token } = await service.issuer({}, disabledMeanwhile).issue({ sub: 'alice' });
+    expect(await service.verdict(token)).toBe('ERR_USER_DISABLED');
+  });
+});
+
+test('a plan says what would be signed, and signs, registers and notes nothing', async () => {
+  const before = await service.database.keys.snapshot();
+  const now = service.clock.now();
+  expect(await service.issuer().plan({ sub: 'alice', claims: { role: 'x' } })).toMatchObject({
+    kid: 'k1',
+    payload: { sub: 'alice', role: 'x', iat: now, exp: now + 3600 },
+  });
+  expect(await service.database.keys.snapshot()).toEqual(before);
+  expect(await service.registry.list('alice', now)).toEqual([]);
+});
+
+test('a token that no verifier would read is neither registered nor returned', async () => {
+  const claims = { text: 'x'.repeat(13_000) };
+  await expect(service.issuer().issue({ sub: 'alice', claims })).rejects.toMatchObject({
+    kind: 'usage',
+    code: 'ERR_TOKEN_TOO_LONG',
+  });
+  expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
+});

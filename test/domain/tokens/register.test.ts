@@ -1,0 +1,336 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { type Adoption, type AdoptionPolicy, adoptTokens } from '../../../src/domain/tokens/register.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { generateKeys } from '../../../src/domain/keys/generate.js';
+import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
+import { planRotation } from '../../../src/domain/keys/rotation-plan.js';
+import { privateHalf } from '../../../src/domain/tokens/active-signer.js';
+import { setUserStatus } from '../../../src/domain/users/manage.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { rsaPair, signJws } from '../../support/signing.js';
+
+const NO_REASON = { reason: null, dryRun: false };
+const DAY = 86_400;
+const LONGEST = POLICY.maxTtlSeconds;
+
+let service: EmbeddedService;
+let now: number;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  now = service.clock.now();
+  const users = ['alice', 'bob', 'carol'].map((sub) => ({ sub, name: null }));
+  await service.database.users.addMany(users, now);
+});
+afterEach(() => service.close());
+
+/** A token as another issuer would make it with a key of ours. */
+async function foreignToken(claims: Record<string, unknown> = {}, kid = 'k1'): Promise<string> {
+  const key = await service.database.keys.find(kid);
+  const sealed = await service.database.keys.findSealed(kid);
+  if (key === null || sealed === null) throw new Error(`There is no key ${kid} that signs.`);
+  const privateKey = privateHalf(key, await service.ports.sealer.open(kid, sealed));
+  const payload = {
+    iss: 'jwtctl',
+    aud: 'user',
+    sub: 'alice',
+    iat: now,
+    exp: now + 600,
+    jti: 'theirs',
+    ...claims,
+  };
+  return signJws({ privateKey }, { alg: 'RS256', kid }, payload);
+}
+
+function adopt(
+  tokens: string[],
+  options: { policy?: Partial<AdoptionPolicy>; dryRun?: boolean; registry?: TokenRegistry } = {},
+): Promise<Adoption> {
+  const { database, registry, clock } = service.ports;
+  const ports = { database, registry: options.registry ?? registry, clock, users: database.users };
+  return adoptTokens(ports, { ...POLICY, ...options.policy }, tokens, { dryRun: options.dryRun ?? false });
+}
+
+/** The refusal's code, or `taken`. */
+async function verdictOn(token: string, options?: Parameters<typeof adopt>[1]): Promise<string> {
+  const [outcome] = (await adopt([token], options)).outcomes;
+  return outcome instanceof JwtctlError ? outcome.code : 'taken';
+}
+
+async function apply(...transitions: KeyTransition[]): Promise<void> {
+  const { revision } = await service.database.keys.snapshot();
+  expect(await service.database.keys.apply(revision, transitions)).toBe(true);
+}
+
+async function maxTtlOf(kid: string): Promise<number | null | undefined> {
+  return (await service.database.keys.find(kid))?.maxTtlSeconds;
+}
+
+describe('a token that was signed elsewhere with a key of ours', () => {
+  test('is refused before it is registered, and holds afterwards', async () => {
+    const token = await foreignToken();
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
+    expect(await adopt([token])).toEqual({
+      outcomes: [{ jti: 'theirs', kid: 'k1', sub: 'alice', aud: 'user', iat: now, exp: now + 600 }],
+      raised: [{ kid: 'k1', maxTtlSeconds: 600 }],
+    });
+    expect(await service.verdict(token)).toBe('active');
+    expect(await service.registry.list('alice', now)).toMatchObject([
+      { jti: 'theirs', exp: now + 600, label: null },
+    ]);
+  });
+
+  test('can be registered again, which changes nothing', async () => {
+    const token = await foreignToken();
+    const first = await adopt([token]);
+    expect(await adopt([token, token])).toEqual({
+      outcomes: [...first.outcomes, ...first.outcomes],
+      raised: [],
+    });
+    expect(await service.registry.list('alice', now)).toHaveLength(1);
+  });
+
+  test('is ended by a revocation like any other', async () => {
+    const token = await foreignToken();
+    await adopt([token]);
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await verdictOn(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('makes room like any other', async () => {
+    await adopt([await foreignToken({ jti: 'old', iat: now - 9 })]);
+    await adopt([await foreignToken({ jti: 'new' })], { policy: { maxPerSubject: 1 } });
+    expect(await service.registry.list('alice', now)).toMatchObject([{ jti: 'new' }]);
+  });
+
+  test('in a dry run is checked, and neither registered nor noted', async () => {
+    const token = await foreignToken({ exp: now + 30 * DAY });
+    const { outcomes, raised } = await adopt([token, await foreignToken({ sub: 'nobody' })], {
+      dryRun: true,
+    });
+    expect(outcomes).toMatchObject([{ jti: 'theirs' }, { code: 'ERR_USER_UNKNOWN' }]);
+    expect(raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
+    expect(await service.registry.list('alice', now)).toEqual([]);
+    expect(await maxTtlOf('k1')).toBe(60);
+  });
+});
+
+describe('a token that does not hold', () => {
+  test.each([
+    ['that has expired', { exp: -600 }, 'ERR_TOKEN_EXPIRED'],
+    ['that begins later', { nbf: 60 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['that was issued in the future', { iat: 60 }, 'ERR_TOKEN_NOT_YET_VALID'],
+  ])('%s is refused', async (_what, times, code) => {
+    const claims = Object.fromEntries(Object.entries(times).map(([name, offset]) => [name, now + offset]));
+    expect(await verdictOn(await foreignToken(claims))).toBe(code);
+    expect(await service.registry.list('alice', now)).toEqual([]);
+  });
+
+  test.each([
+    ['of another issuer', { iss: 'another' }, 'ERR_ISSUER_MISMATCH'],
+    ['for another audience', { aud: ['api', 'admin'] }, 'ERR_AUDIENCE_MISMATCH'],
+    ['without a jti', { jti: undefined }, 'ERR_CLAIM_INVALID'],
+    ['with a jti that no registry can hold', { jti: 'x'.repeat(256) }, 'ERR_CLAIM_INVALID'],
+    ['with a jti that would steer a terminal', { jti: 'a\u001b[2J' }, 'ERR_CLAIM_INVALID'],
+    ['of a subject that cannot be one', { sub: '' }, 'ERR_CLAIM_INVALID'],
+    ['of nobody', { sub: 'nobody' }, 'ERR_USER_UNKNOWN'],
+    ['that counts milliseconds', { exp: 1_700_000_000_000 }, 'ERR_CLAIM_INVALID'],
+  ])('%s is refused', async (_what, claims, code) => {
+    expect(await verdictOn(await foreignToken(claims))).toBe(code);
+    expect(await maxTtlOf('k1')).toBe(60);
+  });
+
+  test('of a disabled user, or that was revoked, or whose subject was, is refused', async () => {
+    await setUserStatus(service.ports, POLICY, { sub: 'bob', status: 'disabled', ...NO_REASON });
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'ended' }, NO_REASON);
+    await revokeSubject(service.ports, POLICY, { sub: 'carol' }, NO_REASON);
+    expect(await verdictOn(await foreignToken({ sub: 'bob' }))).toBe('ERR_USER_DISABLED');
+    expect(await verdictOn(await foreignToken({ jti: 'ended' }))).toBe('ERR_TOKEN_REVOKED');
+    expect(await verdictOn(await foreignToken({ jti: 'other' }))).toBe('taken');
+    expect(await verdictOn(await foreignToken({ sub: 'carol' }))).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('is no token, is signed by another key, or is under a key that is not trusted', async () => {
+    const token = await foreignToken();
+    const forged = await signJws(rsaPair(), { alg: 'RS256', kid: 'k1' }, { iss: 'jwtctl', sub: 'alice' });
+    expect(await verdictOn('')).toBe('ERR_TOKEN_MALFORMED');
+    expect(await verdictOn('a.b.c')).toBe('ERR_TOKEN_MALFORMED');
+    expect(await verdictOn(forged)).toBe('ERR_SIGNATURE_INVALID');
+    await apply({ kid: 'k1', from: 'active', to: 'compromised', at: now });
+    expect(await verdictOn(token)).toBe('ERR_KEY_NOT_TRUSTED');
+  });
+
+  test('fails alone: those beside it are registered', async () => {
+    const { outcomes } = await adopt([
+      await foreignToken({ jti: 'a' }),
+      'not a token',
+      await foreignToken({ jti: 'b', sub: 'bob' }),
+      await foreignToken({ jti: 'c', sub: 'nobody' }),
+    ]);
+    expect(outcomes).toMatchObject([
+      { jti: 'a', sub: 'alice' },
+      { kind: 'refused', code: 'ERR_TOKEN_MALFORMED' },
+      { jti: 'b', sub: 'bob' },
+      { kind: 'refused', code: 'ERR_USER_UNKNOWN' },
+    ]);
+  });
+});
+
+describe('a lifetime that is longer than any that the key is known to have given', () => {
+  const rotation = {
+    ...{ maxTtlSeconds: LONGEST, clockToleranceSeconds: POLICY.clockToleranceSeconds },
+    ...{
+      rotateAfterSeconds: DAY,
+      publishLeadSeconds: 0,
+      isForced: true,
+      keepsLead: false,
+      leavesStragglers: false,
+      needsFleet: false,
+    },
+  };
+
+  async function rotate(at: number): Promise<void> {
+    const { keys } = await service.database.keys.snapshot();
+    await apply(...planRotation(keys, rotation, at).transitions);
+  }
+
+  beforeEach(async () => {
+    await generateKeys(service.ports, {
+      kid: 'k2',
+      alg: 'RS256',
+      bits: 2048,
+      count: 1,
+      maxTtlSeconds: LONGEST,
+    });
+  });
+
+  test('is noted with the active key, which verifies until the token has expired', async () => {
+    const token = await foreignToken({ exp: now + 30 * DAY });
+    expect((await adopt([token])).raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
+    expect(await maxTtlOf('k1')).toBe(30 * DAY);
+    await rotate(now);
+    const verifyUntil = (await service.database.keys.find('k1'))?.verifyUntil ?? 0;
+    expect(verifyUntil).toBeGreaterThanOrEqual(now + 30 * DAY + POLICY.clockToleranceSeconds);
+  });
+
+  test('counts from now on: what has passed of it does not', async () => {
+    const token = await foreignToken({ iat: now - 300 * DAY, exp: now + 40 });
+    expect((await adopt([token])).raised).toEqual([]);
+    expect(await maxTtlOf('k1')).toBe(60);
+  });
+
+  test('of several is the longest of those that are taken, and noted once', async () => {
+    const { raised } = await adopt([
+      await foreignToken({ jti: 'a', exp: now + 20 * DAY }),
+      await foreignToken({ jti: 'b', exp: now + 30 * DAY }),
+      await foreignToken({ jti: 'c', exp: now + 90 * DAY, sub: 'nobody' }),
+    ]);
+    expect(raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
+    expect(await maxTtlOf('k1')).toBe(30 * DAY);
+  });
+
+  test('has the events of the security log kept for as long', async () => {
+    await adopt([await foreignToken({ exp: now + 30 * DAY })]);
+    await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
+    const [event] = await service.database.securityLog.findNaming([{ sub: 'alice', jti: null }]);
+    expect(event?.expiresAt).toBeGreaterThan(now + 30 * DAY);
+  });
+
+  test('under a retiring key is taken where the token does not outlive it, to the second', async () => {
+    const signed = [0, 1].map((more) => foreignToken({ jti: `j${more}`, exp: now + LONGEST + 60 + more }));
+    const [fits, outlives] = await Promise.all(signed);
+    await rotate(now);
+    expect((await service.database.keys.find('k1'))?.verifyUntil).toBe(now + 60 + LONGEST + 5);
+    const { outcomes, raised } = await adopt([fits ?? '', outlives ?? '']);
+    expect(outcomes).toMatchObject([{ jti: 'j0' }, { kind: 'refused', code: 'ERR_KEY_NOT_TRUSTED' }]);
+    expect(raised).toEqual([]);
+  });
+
+  test('is judged by the key as it is, where that steps down in the same moment', async () => {
+    const token = await foreignToken({ exp: now + 30 * DAY });
+    const { database } = service.ports;
+    const steppingDown = {
+      ...database,
+      transaction: async <T>(work: Parameters<typeof database.transaction<T>>[0]): Promise<T> => {
+        await rotate(now);
+        return database.transaction(work);
+      },
+    };
+    const ports = { ...service.ports, database: steppingDown, users: database.users };
+    const { outcomes, raised } = await adoptTokens(ports, POLICY, [token], { dryRun: false });
+    expect(outcomes).toMatchObject([{ code: 'ERR_KEY_NOT_TRUSTED' }]);
+    expect(raised).toEqual([]);
+    expect(await service.registry.list('alice', now)).toEqual([]);
+  });
+
+  test('under a pending key is refused: what it notes is forgotten when it begins to sign', async () => {
+    expect(await verdictOn(await foreignToken({ exp: now + LONGEST }, 'k2'))).toBe('taken');
+    expect(await verdictOn(await foreignToken({ exp: now + LONGEST + 1 }, 'k2'))).toBe('ERR_KEY_NOT_TRUSTED');
+  });
+});
+
+describe('what is revoked while the tokens are registered', () => {
+  function registryThat(does: () => Promise<unknown>): TokenRegistry {
+    return service.withRegistry({
+      registerMany: async (registrations) => {
+        const errors = await service.registry.registerMany(registrations);
+        await does();
+        return errors;
+      },
+    }).registry;
+  }
+
+  test('is not told as registered, and leaves no entry', async () => {
+    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
+    const registry = registryThat(() =>
+      service.database.securityLog.append({
+        ...{ type: 'subject_revoked', sub: 'alice', issuedBefore: now, reason: null, at: now },
+        expiresAt: now + 9_999,
+      }),
+    );
+    const { outcomes } = await adopt(tokens, { registry });
+    expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { jti: 'b' }]);
+    expect(await service.registry.list('alice', now)).toEqual([]);
+    expect(await service.registry.list('bob', now)).toHaveLength(1);
+  });
+
+  test('holds for a key that is compromised too, and all of them are taken back at once', async () => {
+    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
+    const tidied: unknown[] = [];
+    const { registry } = service.withRegistry({
+      remove: () => Promise.reject(new Error('One by one.')),
+      registerMany: (registrations) => compromising.registerMany(registrations),
+      tidy: (subjects, at) => {
+        tidied.push(subjects.map(({ sub }) => sub));
+        return service.registry.tidy(subjects, at);
+      },
+    });
+    const compromising = registryThat(() =>
+      service.database.securityLog.append({
+        ...{ type: 'key_compromised', kid: 'k1', reason: null, at: now, expiresAt: now + 9_999 },
+      }),
+    );
+    const { outcomes } = await adopt(tokens, { registry });
+    expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { code: 'ERR_TOKEN_REVOKED' }]);
+    expect(tidied).toEqual([['alice', 'bob']]);
+    expect(await service.registry.list('alice', now)).toEqual([]);
+    expect(await service.registry.list('bob', now)).toEqual([]);
+  });
+});
+
+test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
+  const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+  const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
+  const token = await foreignToken();
+  const failing = (registerMany: TokenRegistry['registerMany']) =>
+    service.withRegistry({ registerMany }).registry;
+  expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_FOREIGN_KEY');
+  await expect(adopt([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
+  let calls = 0;
+  const awayOnce = failing((registrations) =>
+    ++calls === 1 ? Promise.reject(away) : service.registry.registerMany(registrations),
+  );
+  expect(await verdictOn(token, { registry: awayOnce })).toBe('taken');
+});

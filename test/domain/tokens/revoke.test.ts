@@ -1,0 +1,272 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import type { SecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
+import {
+  countWide,
+  eventExpiry,
+  revokeSubject,
+  revokeToken,
+  revokeWide,
+} from '../../../src/domain/tokens/revoke.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { signingKey } from '../../support/signing-keys.js';
+
+const OPTIONS = { reason: 'lost phone', dryRun: false };
+const DRY_RUN = { reason: null, dryRun: true };
+
+let service: EmbeddedService;
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+});
+afterEach(() => service.close());
+
+const away = () => Promise.reject(new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+
+/** A registry that can be read and not changed. */
+const readOnly: Partial<TokenRegistry> = { remove: away, removeEverywhere: away, setUserStatus: away };
+/** One that can be neither. */
+const gone: Partial<TokenRegistry> = {
+  ...readOnly,
+  list: away,
+  standing: away,
+  register: away,
+  survey: away,
+};
+
+async function events(jti: string | null = null): Promise<SecurityEvent[]> {
+  return service.database.securityLog.findConcerning({ sub: 'alice', kid: 'k1', jti });
+}
+
+async function audited(): Promise<string[]> {
+  const rows = await service.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
+  return rows
+    .filter(({ action }) => action === 'token.revoke')
+    .map(({ target, reason }) => `${target}: ${reason}`);
+}
+
+async function liveJtis(sub: string): Promise<string[]> {
+  return (await service.registry.list(sub, service.clock.now())).map(({ jti }) => jti);
+}
+
+describe('revoking one token', () => {
+  test('ends that token, and no other of the subject', async () => {
+    const first = await service.issueTo('alice');
+    const second = await service.issueTo('alice');
+    expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti: first.jti }, OPTIONS)).toEqual({
+      revoked: 1,
+      alreadyGone: 0,
+      replicasConfirmed: 0,
+      complete: true,
+      missed: [],
+      eventId: 1,
+    });
+    expect(await service.verdict(first.token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await service.verdict(second.token)).toBe('active');
+    expect(await liveJtis('alice')).toEqual([second.jti]);
+    expect(await audited()).toEqual([`alice ${first.jti}: lost phone`]);
+  });
+
+  test('again is told to be gone already, and leaves the token revoked', async () => {
+    const { token, jti } = await service.issueTo('alice');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
+    expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS)).toMatchObject({
+      revoked: 0,
+      alreadyGone: 1,
+    });
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('holds though the registry forgets that it was removed', async () => {
+    const { token, jti, iat, exp } = await service.issueTo('alice');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
+    const { id: keyId } = (await service.database.keys.find('k1')) ?? expect.unreachable();
+    await service.registry.register('alice', { jti, keyId, iat, exp }, { now: service.clock.now() });
+    expect(await liveJtis('alice')).toEqual([jti]);
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('is recorded until no token can exist that it covers', async () => {
+    const { jti } = await service.issueTo('alice');
+    const now = service.clock.now();
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
+    const [event] = await events(jti);
+    expect(event).toMatchObject({ type: 'token_revoked', jti, reason: 'lost phone', at: now });
+    expect(event?.expiresAt).toBeGreaterThanOrEqual(
+      now + POLICY.maxTtlSeconds + POLICY.clockToleranceSeconds,
+    );
+  });
+
+  test('as a dry run counts, and ends and records nothing', async () => {
+    const { token, jti } = await service.issueTo('alice');
+    expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, DRY_RUN)).toMatchObject({
+      revoked: 1,
+      alreadyGone: 0,
+    });
+    expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'other' }, DRY_RUN)).toMatchObject({
+      revoked: 0,
+      alreadyGone: 1,
+    });
+    expect(await service.verdict(token)).toBe('active');
+    expect(await events()).toEqual([]);
+    expect(await audited()).toEqual([]);
+  });
+});
+
+describe('revoking a subject', () => {
+  test('ends all of its tokens and none of others', async () => {
+    const tokens = [await service.issueTo('alice'), await service.issueTo('alice')];
+    const bob = await service.issueTo('bob');
+    const lookalike = await service.issueTo('Alice');
+    expect(await revokeSubject(service.ports, POLICY, { sub: 'alice' }, OPTIONS)).toMatchObject({
+      revoked: 2,
+    });
+    for (const { token } of tokens) expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await service.verdict(bob.token)).toBe('active');
+    expect(await service.verdict(lookalike.token)).toBe('active');
+  });
+
+  test('ends a token of a host whose clock is ahead as well', async () => {
+    const now = service.clock.now();
+    const entry = { jti: 'ahead', keyId: 1, iat: now + 4, exp: now + 600 };
+    await service.registry.register('alice', entry, { now });
+    expect(await revokeSubject(service.ports, POLICY, { sub: 'alice' }, OPTIONS)).toMatchObject({
+      revoked: 1,
+    });
+    expect(await events()).toMatchObject([{ issuedBefore: now + 4 }]);
+  });
+
+  test('as of a moment ends what was issued then or earlier', async () => {
+    const first = await service.issueTo('alice');
+    service.clock.advance(10);
+    const second = await service.issueTo('alice');
+    const input = { sub: 'alice', issuedBefore: second.iat - 1 };
+    expect(await revokeSubject(service.ports, POLICY, input, DRY_RUN)).toMatchObject({ revoked: 1 });
+    expect(await revokeSubject(service.ports, POLICY, input, OPTIONS)).toMatchObject({ revoked: 1 });
+    expect(await service.verdict(first.token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await service.verdict(second.token)).toBe('active');
+    await revokeSubject(service.ports, POLICY, { sub: 'alice', issuedBefore: second.iat }, OPTIONS);
+    expect(await service.verdict(second.token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('of which nothing is known is recorded all the same', async () => {
+    expect(await revokeSubject(service.ports, POLICY, { sub: 'alice' }, OPTIONS)).toMatchObject({
+      revoked: 0,
+    });
+    expect(await events()).toMatchObject([{ type: 'subject_revoked', issuedBefore: service.clock.now() }]);
+  });
+});
+
+describe('revoking many', () => {
+  test('under a key ends the tokens of every subject under it', async () => {
+    const tokens = [await service.issueTo('alice'), await service.issueTo('bob')];
+    const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
+    const counted = await countWide(service.ports, POLICY, { key });
+    expect(counted).toMatchObject({
+      matched: 2,
+      subjects: 2,
+      issuedBefore: service.clock.now(),
+      complete: true,
+    });
+    const { issuedBefore } = counted;
+    expect(await revokeWide(service.ports, POLICY, { key, issuedBefore }, OPTIONS)).toMatchObject({
+      revoked: 2,
+    });
+    for (const { token } of tokens) expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await events()).toMatchObject([{ type: 'kid_revoked', kid: 'k1', issuedBefore }]);
+  });
+
+  test('as of a moment ends what any subject was issued then or earlier', async () => {
+    const early = await service.issueTo('alice');
+    service.clock.advance(10);
+    const late = await service.issueTo('bob');
+    const selection = { issuedBefore: early.iat };
+    expect(await countWide(service.ports, POLICY, selection)).toMatchObject({
+      matched: 1,
+      issuedBefore: early.iat,
+    });
+    expect(await revokeWide(service.ports, POLICY, selection, OPTIONS)).toMatchObject({ revoked: 1 });
+    expect(await service.verdict(early.token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await service.verdict(late.token)).toBe('active');
+    expect(await events()).toMatchObject([{ type: 'all_revoked', kid: null, issuedBefore: early.iat }]);
+  });
+
+  test('counts up to the largest iat that is registered, so that hosts with clocks ahead are meant too', async () => {
+    const now = service.clock.now();
+    await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 3, exp: now + 60 }, { now });
+    expect(await countWide(service.ports, POLICY, {})).toMatchObject({ issuedBefore: now + 3 });
+  });
+});
+
+describe('while the registry is away', () => {
+  const recorded = { kind: 'unavailable', code: 'ERR_RECORDED_NOT_APPLIED' };
+
+  test.each([
+    { name: 'cannot be changed', overrides: readOnly },
+    { name: 'cannot be reached at all', overrides: gone },
+  ])('and $name a revocation is recorded, says so, and holds', async ({ overrides }) => {
+    const alice = await service.issueTo('alice');
+    const bob = await service.issueTo('bob');
+    const ports = service.withRegistry(overrides);
+
+    await expect(revokeToken(ports, POLICY, { sub: 'alice', jti: alice.jti }, OPTIONS)).rejects.toMatchObject(
+      recorded,
+    );
+    expect(await service.verdict(alice.token)).toBe('ERR_TOKEN_REVOKED');
+
+    await expect(revokeSubject(ports, POLICY, { sub: 'bob' }, OPTIONS)).rejects.toMatchObject(recorded);
+    expect(await service.verdict(bob.token)).toBe('ERR_TOKEN_REVOKED');
+
+    service.clock.advance(1);
+    const carol = await service.issueTo('carol');
+    const { issuedBefore } = await countWide(ports, POLICY, {});
+    await expect(revokeWide(ports, POLICY, { issuedBefore }, OPTIONS)).rejects.toMatchObject(recorded);
+    expect(await service.verdict(carol.token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await audited()).toHaveLength(3);
+  });
+
+  test('counting says that it has seen nothing', async () => {
+    const now = service.clock.now();
+    expect(await countWide(service.withRegistry(gone), POLICY, {})).toMatchObject({
+      matched: 0,
+      complete: false,
+      issuedBefore: now + POLICY.clockToleranceSeconds,
+    });
+  });
+
+  test('the same command again does the rest once the registry is back', async () => {
+    const { token, jti } = await service.issueTo('alice');
+    const revoke = (ports: typeof service.ports) =>
+      revokeToken(ports, POLICY, { sub: 'alice', jti }, OPTIONS);
+    await expect(revoke(service.withRegistry(gone))).rejects.toMatchObject(recorded);
+    expect(await revoke(service.ports)).toMatchObject({ revoked: 1 });
+    expect(await liveJtis('alice')).toEqual([]);
+    expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
+  });
+
+  test('a defect of the registry is not told as an outage', async () => {
+    const defect = new TypeError('a defect');
+    const ports = service.withRegistry({ remove: () => Promise.reject(defect) });
+    await expect(revokeSubject(ports, POLICY, { sub: 'alice' }, OPTIONS)).rejects.toBe(defect);
+  });
+
+  test('nothing is removed where it could not be recorded', async () => {
+    const { token, jti } = await service.issueTo('alice');
+    await service.db.schema.dropTable('security_log').execute();
+    await expect(revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS)).rejects.toThrow();
+    expect(await liveJtis('alice')).toEqual([jti]);
+    await expect(service.verify(token)).rejects.toThrow();
+  });
+});
+
+describe('eventExpiry', () => {
+  test('is reckoned from the longest lifetime of any key or of the policy', () => {
+    const policy = { maxTtlSeconds: 100, clockToleranceSeconds: 5 };
+    const key = (maxTtlSeconds: number | null, state: 'active' | 'retired' = 'active') =>
+      signingKey({ kid: 'k', state, maxTtlSeconds });
+    const short = eventExpiry([key(50), key(null)], policy, 1000);
+    expect(short).toBeGreaterThanOrEqual(1000 + 100 + 5);
+    expect(eventExpiry([key(50), key(900, 'retired')], policy, 1000) - short).toBe(800);
+    expect(eventExpiry([], policy, 1000)).toBe(short);
+  });
+});

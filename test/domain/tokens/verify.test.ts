@@ -1,0 +1,597 @@
+import { createHmac } from 'node:crypto';
+import { describe, expect, test } from 'vitest';
+import { KEY_STATES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../src/domain/model/signing-key.js';
+import type { Standing, VerificationPorts } from '../../../src/domain/tokens/verify.js';
+import { createVerifier } from '../../../src/verifier/verifier.js';
+import { encodePart, rsaPair, signJws, verificationKey } from '../../support/signing.js';
+
+const NOW = 1_700_000_000;
+const TOLERANCE = 5;
+const pair = rsaPair();
+const otherPair = rsaPair();
+
+const HEADER = { alg: 'RS256', typ: 'JWT', kid: 'k1' };
+const CLAIMS = {
+  iss: 'jwtctl',
+  sub: 'alice',
+  aud: 'user',
+  iat: NOW - 60,
+  exp: NOW + 3600,
+  jti: 'jti-1',
+};
+
+/** A verifier over one key and one standing, and what was asked of them. */
+function verifierWith(
+  parts: {
+    key?: Partial<Parameters<typeof verificationKey>[1]>;
+    standing?: Partial<Standing>;
+    policy?: Partial<VerificationPorts['policy']>;
+    now?: number;
+  } = {},
+) {
+  const key = verificationKey(pair, { kid: 'k1', ...parts.key });
+  const asked: { kids: string[]; standings: unknown[] } = { kids: [], standings: [] };
+  const verifier = createVerifier({
+    findKey: (kid) => {
+      asked.kids.push(kid);
+      return kid === key.kid ? key : null;
+    },
+    findStatus: (token) => {
+      asked.standings.push(token);
+      const entry = { kid: token.kid, iat: token.iat, exp: token.exp };
+      return { entry, user: 'enabled', revoked: false, ...parts.standing };
+    },
+    policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE, ...parts.policy },
+    now: () => parts.now ?? NOW,
+  });
+  return { verify: verifier.verify, asked };
+}
+
+type Setup = Parameters<typeof verifierWith>[0];
+
+function signed(claims: Record<string, unknown> = {}, header: Record<string, unknown> = {}): Promise<string> {
+  return signJws(pair, { ...HEADER, ...header }, { ...CLAIMS, ...claims });
+}
+
+async function codeOf(token: string, setup: Setup = {}): Promise<string> {
+  const result = await verifierWith(setup).verify(token);
+  return result.active ? 'active' : result.error.code;
+}
+
+/** Refused with this code, without a question about a standing. */
+async function expectRefusedUnasked(token: string, code: string, setup: Setup = {}): Promise<void> {
+  const { verify, asked } = verifierWith(setup);
+  expect(await verify(token)).toMatchObject({ active: false, error: { code } });
+  expect(asked.standings).toEqual([]);
+}
+
+describe('a token that holds', () => {
+  test('comes back with its header and its claims', async () => {
+    const { verify, asked } = verifierWith();
+    expect(await verify(await signed({ role: 'admin', nested: { a: [1] } }))).toEqual({
+      active: true,
+      header: HEADER,
+      payload: { ...CLAIMS, role: 'admin', nested: { a: [1] } },
+    });
+    expect(asked).toEqual({
+      kids: ['k1'],
+      standings: [{ sub: 'alice', jti: 'jti-1', kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp }],
+    });
+  });
+
+  test.each(SIGNING_ALGORITHMS)('may be signed with %s, if that is the algorithm of its key', async (alg) => {
+    const token = await signJws(pair, { ...HEADER, alg }, CLAIMS, alg);
+    expect(await codeOf(token, { key: { alg } })).toBe('active');
+  });
+
+  test.each(KEY_STATES)('is judged by the state of its key: %s', async (state) => {
+    const isTrusted = state === 'pending' || state === 'active' || state === 'retiring';
+    expect(await codeOf(await signed(), { key: { state } })).toBe(
+      isTrusted ? 'active' : 'ERR_KEY_NOT_TRUSTED',
+    );
+  });
+
+  test.each([
+    { name: 'an aud that is an array with the audience in it', claims: { aud: ['admin', 'user'] } },
+    { name: 'an nbf that has come', claims: { nbf: NOW } },
+    { name: 'an exp that is over by less than the tolerance', claims: { exp: NOW - TOLERANCE + 1 } },
+    { name: 'an nbf that comes within the tolerance', claims: { nbf: NOW + TOLERANCE } },
+    { name: 'an iat that comes within the tolerance', claims: { iat: NOW + TOLERANCE } },
+    { name: 'a sub in any script', claims: { sub: '中 😀 é' } },
+    { name: 'a sub that reads as a pattern', claims: { sub: '*' } },
+  ])('may have $name', async ({ claims }) => {
+    expect(await codeOf(await signed(claims))).toBe('active');
+  });
+
+  test('may have an empty payload member, an unknown one and an unknown header parameter', async () => {
+    expect(
+      await codeOf(await signed({ '': 0, unknown: null }, { x5t: 'x', jku: 'https://evil.example' })),
+    ).toBe('active');
+  });
+});
+
+describe('the JWS', () => {
+  const alg = 'ERR_ALG_NOT_ALLOWED';
+  const malformed = 'ERR_TOKEN_MALFORMED';
+  const unknown = 'ERR_KEY_UNKNOWN';
+  const invalid = 'ERR_SIGNATURE_INVALID';
+
+  test('without an alg of ours is refused, whatever the kid says', async () => {
+    const unsigned = (header: unknown) => `${encodePart(header)}.${encodePart(CLAIMS)}.`;
+    for (const none of ['none', 'None', 'NONE', 'nOnE', '', 'ES256', 'EdDSA', 'RS1', 'rs256', 'RS256 ']) {
+      await expectRefusedUnasked(unsigned({ alg: none, kid: 'k1' }), alg);
+      await expectRefusedUnasked(unsigned({ alg: none }), alg);
+      await expectRefusedUnasked(await signed({}, { alg: none }), alg);
+    }
+    for (const odd of [null, 5, true, ['RS256'], { alg: 'RS256' }]) {
+      await expectRefusedUnasked(unsigned({ alg: odd, kid: 'k1' }), alg);
+    }
+    await expectRefusedUnasked(unsigned({ kid: 'k1' }), alg);
+  });
+
+  test('that says an alg of ours with no signature at all is refused', async () => {
+    await expectRefusedUnasked(`${encodePart(HEADER)}.${encodePart(CLAIMS)}.`, invalid);
+  });
+
+  test('with a MAC whose secret is the public key is refused', async () => {
+    const pem = pair.publicKey.export({ type: 'spki', format: 'pem' });
+    const der = pair.publicKey.export({ type: 'spki', format: 'der' });
+    for (const secret of [pem, der, pem.toString().trim()]) {
+      const header = { ...HEADER, alg: 'HS256' };
+      const signingInput = `${encodePart(header)}.${encodePart(CLAIMS)}`;
+      const mac = createHmac('sha256', secret).update(signingInput).digest('base64url');
+      await expectRefusedUnasked(`${signingInput}.${mac}`, alg);
+
+      const asRsa = `${encodePart(HEADER)}.${encodePart(CLAIMS)}`;
+      const asRsaMac = createHmac('sha256', secret).update(asRsa).digest('base64url');
+      await expectRefusedUnasked(`${asRsa}.${asRsaMac}`, invalid);
+    }
+  });
+
+  test.each(SIGNING_ALGORITHMS)(
+    'says which algorithm its key has: %s under each other one is refused',
+    async (own) => {
+      for (const used of SIGNING_ALGORITHMS.filter((other) => other !== own)) {
+        const token = await signJws(pair, { ...HEADER, alg: used }, CLAIMS, used);
+        await expectRefusedUnasked(token, alg, { key: { alg: own } });
+        const inDisguise = await signJws(pair, { ...HEADER, alg: own }, CLAIMS, used as SigningAlgorithm);
+        await expectRefusedUnasked(inDisguise, invalid, { key: { alg: own } });
+      }
+    },
+  );
+
+  test('under a kid that is not known is refused, and the kid is looked up as it is', async () => {
+    const { verify, asked } = verifierWith();
+    expect(await verify(await signed({}, { kid: 'K1' }))).toMatchObject({ error: { code: unknown } });
+    expect(asked.kids).toEqual(['K1']);
+  });
+
+  test('under a kid that no key can have is refused without a lookup', async () => {
+    const kids = [
+      ...['', 'k1\n', 'k1\u0000', '\u009b', '\ud800', 'x'.repeat(256), 'é'.repeat(128)],
+      ...[null, 1, true, ['k1'], { kid: 'k1' }, undefined],
+    ];
+    for (const kid of kids) {
+      const { verify, asked } = verifierWith();
+      const token = await signJws(pair, { ...HEADER, kid }, CLAIMS);
+      expect(await verify(token), JSON.stringify(kid)).toMatchObject({ error: { code: unknown } });
+      expect(asked).toEqual({ kids: [], standings: [] });
+    }
+  });
+
+  test('whose key names no object of its own prototype is refused', async () => {
+    for (const kid of ['constructor', 'toString', 'hasOwnProperty']) {
+      await expectRefusedUnasked(await signed({}, { kid }), unknown);
+    }
+    const inherited = `{"__proto__":{"alg":"RS256","kid":"k1"}}`;
+    await expectRefusedUnasked(await signJws(pair, inherited, CLAIMS), alg);
+  });
+
+  test('by another key is refused', async () => {
+    await expectRefusedUnasked(await signJws(otherPair, HEADER, CLAIMS), invalid);
+  });
+
+  test('that brings its own key is refused', async () => {
+    const jwk = otherPair.publicKey.export({ format: 'jwk' });
+    await expectRefusedUnasked(await signJws(otherPair, { ...HEADER, jwk }, CLAIMS), invalid);
+  });
+
+  test('by a key with a modulus of another size is refused, not an error', async () => {
+    const small = rsaPair(1024);
+    await expectRefusedUnasked(await signJws(small, HEADER, CLAIMS), invalid);
+    await expectRefusedUnasked(
+      `${await signJws(small, { ...HEADER, alg: 'PS256' }, CLAIMS, 'PS256')}`,
+      invalid,
+      {
+        key: { alg: 'PS256' },
+      },
+    );
+  });
+
+  test('whose payload was changed is refused', async () => {
+    const [header, , signature] = (await signed()).split('.');
+    const payload = encodePart({ ...CLAIMS, sub: 'root' });
+    await expectRefusedUnasked(`${header}.${payload}.${signature}`, invalid);
+  });
+
+  test('whose header was changed is refused', async () => {
+    const [, payload, signature] = (await signed()).split('.');
+    const header = encodePart({ ...HEADER, typ: 'at+jwt' });
+    await expectRefusedUnasked(`${header}.${payload}.${signature}`, invalid);
+  });
+
+  test('of which any one bit of the signature was flipped is refused', async () => {
+    const [header, payload, encoded = ''] = (await signed()).split('.');
+    for (let bit = 0; bit < 256 * 8; bit += 97) {
+      const signature = Buffer.from(encoded, 'base64url');
+      signature[bit >> 3] = (signature[bit >> 3] ?? 0) ^ (1 << (bit & 7));
+      await expectRefusedUnasked(`${header}.${payload}.${signature.toString('base64url')}`, invalid);
+    }
+  });
+
+  test('whose signature was cut or lengthened is refused', async () => {
+    const [header, payload, encoded = ''] = (await signed()).split('.');
+    const signature = Buffer.from(encoded, 'base64url');
+    const zeros = Buffer.alloc(256);
+    const others = [
+      signature.subarray(1),
+      signature.subarray(0, 255),
+      Buffer.concat([signature, zeros]),
+      zeros,
+    ];
+    for (const other of [...others, Buffer.concat([Buffer.from([0]), signature]), Buffer.alloc(0)]) {
+      await expectRefusedUnasked(`${header}.${payload}.${other.toString('base64url')}`, invalid);
+    }
+  });
+
+  test('has one spelling: another one of the same bytes is refused', async () => {
+    const token = await signed();
+    const [header = '', payload = '', signature = ''] = token.split('.');
+    const spellings = [
+      `${token}=`,
+      `${token}==`,
+      `${header}=.${payload}.${signature}`,
+      `${header}.${payload}==.${signature}`,
+      `${token}\n`,
+      `\n${token}`,
+      ` ${token}`,
+      `${token} `,
+      `${header}. ${payload}.${signature}`,
+      `${header}.${payload}\n.${signature}`,
+      `${header}.${payload.slice(0, 9)}\r\n${payload.slice(9)}.${signature}`,
+      `\ufeff${token}`,
+      `${header}.${payload}.${signature.replaceAll('-', '+').replaceAll('_', '/')}+`,
+      `Bearer ${token}`,
+      `"${token}"`,
+    ];
+    for (const spelling of spellings) {
+      expect(spelling).not.toBe(token);
+      await expectRefusedUnasked(spelling, malformed);
+    }
+  });
+
+  test('with unused bits set in the last character of a part is refused', async () => {
+    const token = await signed();
+    // 256 bytes leave two characters for the last byte: the lower four bits of the last one are unused.
+    const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'.indexOf(
+      token.at(-1) ?? '',
+    );
+    expect(last & 0b1111).toBe(0);
+    for (const unused of [1, 2, 8, 15]) {
+      const character = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'[last | unused];
+      const respelt = token.slice(0, -1) + character;
+      expect(Buffer.from(respelt.split('.')[2] ?? '', 'base64url')).toEqual(
+        Buffer.from(token.split('.')[2] ?? '', 'base64url'),
+      );
+      await expectRefusedUnasked(respelt, malformed);
+    }
+  });
+
+  test('that is no Compact Serialization is refused', async () => {
+    const token = await signed();
+    const [header, payload, signature] = token.split('.');
+    const others = [
+      ...['', '.', '..', '...', 'x', 'null', '{}', `${header}`, `${header}.${payload}`],
+      ...[`${token}.`, `.${token}`, `${token}.x`, `${header}..${payload}.${signature}`],
+      ...[`${header}.${payload}.${signature}.${signature}.${signature}`, `.${payload}.${signature}`],
+      JSON.stringify({ protected: header, payload, signature }),
+      JSON.stringify({ payload, signatures: [{ protected: header, signature }] }),
+    ];
+    for (const other of others) await expectRefusedUnasked(other, malformed);
+  });
+
+  test('with trailing garbage is refused', async () => {
+    const token = await signed();
+    await expectRefusedUnasked(`${token}A`, invalid);
+    await expectRefusedUnasked(`${token}AAA`, malformed);
+    await expectRefusedUnasked(`${token}AAAA`, invalid);
+    await expectRefusedUnasked(`${token}\u0000`, malformed);
+  });
+
+  test('that is enormous is refused before anything of it is decoded', async () => {
+    await expectRefusedUnasked(await signed({ filler: 'x'.repeat(20_000) }), malformed);
+    await expectRefusedUnasked('A'.repeat(50_000_000), malformed);
+    await expectRefusedUnasked('.'.repeat(50_000_000), malformed);
+    expect(await codeOf(await signed({ filler: 'x'.repeat(8_000) }))).toBe('active');
+  });
+
+  test('whose header is nested deeply is judged like any other', async () => {
+    const nested = `{"alg":"RS256","kid":"k1","x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`;
+    expect(await codeOf(await signJws(pair, nested, { ...CLAIMS }))).toBe('active');
+    await expectRefusedUnasked(await signJws(otherPair, nested, CLAIMS), invalid);
+    const broken = `{"alg":"RS256","kid":"k1","x":${'['.repeat(8_000)}`;
+    await expectRefusedUnasked(await signJws(pair, broken, CLAIMS), malformed);
+  });
+
+  test.each([
+    '',
+    ' ',
+    'null',
+    'true',
+    '5',
+    '"x"',
+    '[]',
+    '[{"alg":"RS256"}]',
+    '{',
+    '{} {}',
+    '{"alg":"RS256",}',
+    "{'a':1}",
+  ])('whose header is not a JSON object is refused: %s', async (header) => {
+    await expectRefusedUnasked(await signJws(pair, header, CLAIMS), malformed);
+  });
+
+  test.each([
+    '',
+    ' ',
+    'null',
+    'true',
+    '5',
+    '"x"',
+    '[]',
+    '[{"sub":"alice"}]',
+    '{',
+    'It’s a dangerous business',
+  ])('whose payload is not a JSON object is refused, once the signature holds: %s', async (payload) => {
+    await expectRefusedUnasked(await signJws(pair, HEADER, payload), malformed);
+    await expectRefusedUnasked(await signJws(otherPair, HEADER, payload), invalid);
+  });
+
+  test('that is not UTF-8 is refused', async () => {
+    const json = (bytes: number[]) =>
+      Buffer.concat([Buffer.from('{"alg":"RS256","kid":"k1","x":"'), Buffer.from(bytes), Buffer.from('"}')]);
+    for (const bytes of [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
+      await expectRefusedUnasked(await signJws(pair, json(bytes), CLAIMS), malformed);
+      await expectRefusedUnasked(await signJws(pair, HEADER, json(bytes)), malformed);
+    }
+    const withMark = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(JSON.stringify(HEADER))]);
+    await expectRefusedUnasked(await signJws(pair, withMark, CLAIMS), malformed);
+    const utf16 = Buffer.from(JSON.stringify(HEADER), 'utf16le');
+    await expectRefusedUnasked(await signJws(pair, utf16, CLAIMS), malformed);
+  });
+
+  test('with a member twice is taken as JSON.parse takes it: the last one counts', async () => {
+    expect(
+      await codeOf(await signJws(pair, '{"alg":"none","kid":"k9","alg":"RS256","kid":"k1"}', CLAIMS)),
+    ).toBe('active');
+    await expectRefusedUnasked(await signJws(pair, '{"alg":"RS256","kid":"k1","alg":"none"}', CLAIMS), alg);
+    const payload = JSON.stringify(CLAIMS).replace('"sub":"alice"', '"sub":"root","sub":"alice"');
+    const { verify, asked } = verifierWith();
+    expect(await verify(await signJws(pair, HEADER, payload))).toMatchObject({ payload: { sub: 'alice' } });
+    expect(asked.standings).toMatchObject([{ sub: 'alice' }]);
+  });
+
+  test.each([[['exp']], [['b64']], [[]], 'exp', null, {}, false, 0])(
+    'with crit %j is refused',
+    async (crit) => {
+      await expectRefusedUnasked(await signed({}, { crit, b64: false }), malformed);
+    },
+  );
+});
+
+describe('the Claims Set', () => {
+  const cases: Array<[string, Record<string, unknown>, string]> = [
+    ['an exp that is over', { exp: NOW - TOLERANCE }, 'ERR_TOKEN_EXPIRED'],
+    ['an nbf that has not come', { nbf: NOW + TOLERANCE + 1 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['an iat in the future', { iat: NOW + TOLERANCE + 1 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['another audience', { aud: 'admin' }, 'ERR_AUDIENCE_MISMATCH'],
+    ['other audiences', { aud: ['admin', 'users', 'User', 'user '] }, 'ERR_AUDIENCE_MISMATCH'],
+    ['no audience in an array', { aud: [] }, 'ERR_AUDIENCE_MISMATCH'],
+    ['another issuer', { iss: 'jwtctl2' }, 'ERR_ISSUER_MISMATCH'],
+    ['an issuer that only begins like ours', { iss: 'jwtctl/' }, 'ERR_ISSUER_MISMATCH'],
+    ['an issuer in another case', { iss: 'JWTCTL' }, 'ERR_ISSUER_MISMATCH'],
+  ];
+  test.each(cases)('with %s is refused', async (_name, claims, code) => {
+    await expectRefusedUnasked(await signed(claims), code);
+  });
+
+  test.each(['exp', 'iat', 'iss', 'aud', 'sub', 'jti'])('without %s is refused', async (claim) => {
+    await expectRefusedUnasked(await signed({ [claim]: undefined }), 'ERR_CLAIM_INVALID');
+    await expectRefusedUnasked(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
+  });
+
+  const NO_DATES = ['1700000000', 1.5, -1, Number.MAX_SAFE_INTEGER + 1, 1e300, [NOW], {}, true, ''];
+  test.each(['exp', 'iat', 'nbf'])(
+    'with an %s that is no NumericDate in whole seconds is refused',
+    async (claim) => {
+      for (const value of NO_DATES) {
+        await expectRefusedUnasked(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
+      }
+      await expectRefusedUnasked(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
+    },
+  );
+
+  test('with an exp that JSON reads as infinite is refused', async () => {
+    const payload = JSON.stringify(CLAIMS).replace(`"exp":${CLAIMS.exp}`, '"exp":1e999');
+    await expectRefusedUnasked(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
+  });
+
+  const NO_SUBJECTS = [
+    '',
+    'a\u0000b',
+    'a\nb',
+    '\u007f',
+    '\ud800',
+    '\ufffd',
+    'x'.repeat(256),
+    'é'.repeat(128),
+    5,
+    ['alice'],
+  ];
+  test.each(['sub', 'jti'])('with a %s that can be none is refused', async (claim) => {
+    for (const value of NO_SUBJECTS) {
+      await expectRefusedUnasked(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
+    }
+  });
+
+  test('with an ill-typed iss or aud is refused', async () => {
+    for (const value of [5, {}, true, ['jwtctl']]) {
+      await expectRefusedUnasked(await signed({ iss: value }), 'ERR_CLAIM_INVALID');
+    }
+    for (const value of [5, {}, true, [5], ['user', 5], [['user']]]) {
+      await expectRefusedUnasked(await signed({ aud: value }), 'ERR_CLAIM_INVALID');
+    }
+  });
+
+  test('that gets its claims from __proto__ has none', async () => {
+    const payload = `{"__proto__":${JSON.stringify(CLAIMS)}}`;
+    await expectRefusedUnasked(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
+  });
+
+  test('is held against the moment of the verification', async () => {
+    const token = await signed();
+    expect(await codeOf(token, { now: CLAIMS.exp + TOLERANCE - 1 })).toBe('active');
+    expect(await codeOf(token, { now: CLAIMS.exp + TOLERANCE })).toBe('ERR_TOKEN_EXPIRED');
+    expect(await codeOf(token, { now: CLAIMS.iat - TOLERANCE })).toBe('active');
+    expect(await codeOf(token, { now: CLAIMS.iat - TOLERANCE - 1 })).toBe('ERR_TOKEN_NOT_YET_VALID');
+  });
+
+  test('without a tolerance ends with exp', async () => {
+    const policy = { clockToleranceSeconds: 0 };
+    expect(await codeOf(await signed({ exp: NOW + 1 }), { policy })).toBe('active');
+    expect(await codeOf(await signed({ exp: NOW }), { policy })).toBe('ERR_TOKEN_EXPIRED');
+  });
+});
+
+describe('the standing', () => {
+  const entry = { kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp };
+  const cases: Array<[string, Partial<Standing>, string]> = [
+    ['no entry in the registry', { entry: null }, 'ERR_TOKEN_NOT_REGISTERED'],
+    ['an entry under another kid', { entry: { ...entry, kid: 'k2' } }, 'ERR_REGISTRATION_MISMATCH'],
+    ['an entry with another iat', { entry: { ...entry, iat: entry.iat + 1 } }, 'ERR_REGISTRATION_MISMATCH'],
+    ['an entry with another exp', { entry: { ...entry, exp: entry.exp - 1 } }, 'ERR_REGISTRATION_MISMATCH'],
+    ['an event that covers it', { revoked: true }, 'ERR_TOKEN_REVOKED'],
+    ['an event that covers it and no entry', { revoked: true, entry: null }, 'ERR_TOKEN_REVOKED'],
+    ['a user that does not exist', { user: 'unknown' }, 'ERR_USER_UNKNOWN'],
+    ['a user that is disabled', { user: 'disabled' }, 'ERR_USER_DISABLED'],
+    ['no entry and a disabled user', { entry: null, user: 'disabled' }, 'ERR_TOKEN_NOT_REGISTERED'],
+  ];
+  test.each(cases)('with %s refuses', async (_name, standing, code) => {
+    const result = await verifierWith({ standing }).verify(await signed());
+    expect(result).toMatchObject({ active: false, error: { code }, reason: 'Authorization Failure' });
+  });
+
+  test('that cannot be found out is an error, never an acceptance', async () => {
+    const failure = new Error('the registry is away');
+    const verifier = createVerifier({
+      findKey: () => verificationKey(pair, { kid: 'k1' }),
+      findStatus: () => Promise.reject(failure),
+      policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE },
+      now: () => NOW,
+    });
+    await expect(verifier.verify(await signed())).rejects.toBe(failure);
+  });
+});
+
+describe('the order of the checks', () => {
+  const expired = { exp: NOW - 100, aud: 'admin', iss: 'other', sub: 5 };
+
+  test('a state that is not trusted comes before alg and signature', async () => {
+    const token = await signJws(otherPair, { ...HEADER, alg: 'RS512' }, expired, 'RS512');
+    expect(await codeOf(token, { key: { state: 'compromised' } })).toBe('ERR_KEY_NOT_TRUSTED');
+  });
+
+  test('alg comes before the signature', async () => {
+    const token = await signJws(otherPair, { ...HEADER, alg: 'RS512' }, expired, 'RS512');
+    expect(await codeOf(token)).toBe('ERR_ALG_NOT_ALLOWED');
+  });
+
+  test('the signature comes before the claims', async () => {
+    expect(await codeOf(await signJws(otherPair, HEADER, { ...CLAIMS, ...expired }))).toBe(
+      'ERR_SIGNATURE_INVALID',
+    );
+  });
+
+  test('the times come before iss, iss before aud, aud before sub and jti', async () => {
+    expect(await codeOf(await signed(expired))).toBe('ERR_TOKEN_EXPIRED');
+    expect(await codeOf(await signed({ ...expired, exp: CLAIMS.exp }))).toBe('ERR_ISSUER_MISMATCH');
+    expect(await codeOf(await signed({ ...expired, exp: CLAIMS.exp, iss: 'jwtctl' }))).toBe(
+      'ERR_AUDIENCE_MISMATCH',
+    );
+    expect(await codeOf(await signed({ sub: 5 }))).toBe('ERR_CLAIM_INVALID');
+  });
+
+  test('the claims come before the standing', async () => {
+    await expectRefusedUnasked(await signed({ exp: NOW - 100 }), 'ERR_TOKEN_EXPIRED', {
+      standing: { revoked: true, entry: null, user: 'unknown' },
+    });
+  });
+
+  test('a revocation comes before the entry, the entry before the user', async () => {
+    const token = await signed();
+    expect(await codeOf(token, { standing: { revoked: true, entry: null, user: 'unknown' } })).toBe(
+      'ERR_TOKEN_REVOKED',
+    );
+    expect(await codeOf(token, { standing: { entry: null, user: 'unknown' } })).toBe(
+      'ERR_TOKEN_NOT_REGISTERED',
+    );
+  });
+});
+
+describe('outwardly', () => {
+  test('the codes fold into three phrases', async () => {
+    const reasonOf = async (token: string, setup: Setup = {}) => {
+      const result = await verifierWith(setup).verify(token);
+      return result.active ? null : result.reason;
+    };
+    expect(await reasonOf(await signed({ exp: NOW - 100 }))).toBe('Token Expired');
+    expect(await reasonOf(await signed({ nbf: NOW + 100 }))).toBe('Invalid Token');
+    expect(await reasonOf(await signed({ aud: 'admin' }))).toBe('Invalid Token');
+    expect(await reasonOf('x')).toBe('Invalid Token');
+    expect(await reasonOf(await signed(), { standing: { user: 'unknown' } })).toBe('Authorization Failure');
+  });
+
+  test('no refusal shows the token or any of its claims', async () => {
+    const secret = 'do-not-show-me';
+    const claims = { sub: secret, jti: secret, iss: secret, aud: secret };
+    const tokens = [
+      await signed({ ...claims, sub: `${secret}\n` }),
+      await signed({ iss: secret }),
+      await signed({ aud: secret }),
+      await signed({ sub: `${secret}\u0000` }),
+      await signed({ jti: `${secret}\u0000` }),
+      await signed({}, { alg: secret }),
+      await signed({}, { kid: `/${secret}` }),
+      `${secret}.${secret}.${secret}!`,
+    ];
+    for (const token of tokens) {
+      const result = await verifierWith().verify(token);
+      expect(result.active).toBe(false);
+      expect(JSON.stringify(result)).not.toContain(secret);
+    }
+    const refused = await verifierWith({ standing: { revoked: true } }).verify(await signed(claims));
+    expect(JSON.stringify(refused)).not.toContain(secret);
+  });
+});
+
+test('the time is that of the host where none is given', async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const verifier = createVerifier({
+    findKey: () => verificationKey(pair, { kid: 'k1' }),
+    findStatus: ({ kid, iat, exp }) => ({ entry: { kid, iat, exp }, user: 'enabled', revoked: false }),
+    policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE },
+  });
+  expect(await verifier.verify(await signed({ iat: now, exp: now + 600 }))).toMatchObject({ active: true });
+  expect(await verifier.verify(await signed({ iat: now - 900, exp: now - 600 }))).toMatchObject({
+    error: { code: 'ERR_TOKEN_EXPIRED' },
+  });
+});

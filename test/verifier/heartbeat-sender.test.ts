@@ -1,0 +1,258 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
+import { generateKeys } from '../../src/domain/keys/generate.js';
+import type { SecurityEvent, SecurityLog, VerifierAnnouncement } from '../../src/domain/ports/index.js';
+import { revokeToken } from '../../src/domain/tokens/revoke.js';
+import { Announcer } from '../../src/verifier/heartbeat-sender.js';
+import { Follower } from '../../src/verifier/follower.js';
+import { KeySet } from '../../src/verifier/key-set.js';
+import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
+import { StoreState } from '../../src/verifier/store-state.js';
+import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
+
+const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+
+let service: EmbeddedService;
+let follower: Follower;
+let isDatabaseAway: boolean;
+let isRegistryAway: boolean;
+let withdrawals: number;
+let warnings: string[];
+/** In the order in which they were told. */
+let told: VerifierAnnouncement[];
+
+beforeEach(async () => {
+  service = await openEmbeddedService();
+  isDatabaseAway = false;
+  isRegistryAway = false;
+  told = [];
+  withdrawals = 0;
+  warnings = [];
+  const { clock, database } = service;
+  const { registry } = service.withRegistry({
+    announce: async (announcement) => {
+      if (isRegistryAway) throw away;
+      told.push(announcement);
+      await service.registry.announce(announcement);
+    },
+    withdraw: async (id) => {
+      withdrawals += 1;
+      await service.registry.withdraw(id);
+    },
+  });
+  const reading = async <T>(read: () => Promise<T>): Promise<T> => {
+    if (isDatabaseAway) throw away;
+    return read();
+  };
+  const keys = new KeySet({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
+  const log = database.securityLog;
+  const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
+  const warn = (text: string) => void warnings.push(text);
+  const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock), warn });
+  follower = new Follower({
+    ...{ keys, tail, clock, announcer, state: new StoreState(clock) },
+    watch: { look: async () => {}, judge: () => false },
+  });
+});
+afterEach(async () => {
+  await follower.end();
+  await service.close();
+});
+
+async function fleet(): Promise<VerifierAnnouncement[]> {
+  return (await service.registry.fleet(service.clock.now())).verifiers;
+}
+
+/** The follower has done all that it does until the clock is moved. */
+async function settled(): Promise<void> {
+  for (let before = -1; before !== told.length; ) {
+    before = told.length;
+    for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function pass(seconds: number): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    await settled();
+    service.clock.advance(1);
+  }
+  await settled();
+}
+
+async function revoke(): Promise<void> {
+  const { jti } = await service.issueTo('alice');
+  await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, { reason: null, dryRun: false });
+}
+
+describe('a verifier that runs', () => {
+  test('announces itself before it has read anything, and then what it has read', async () => {
+    await revoke();
+    await follower.begin();
+    await settled();
+    const [first, second] = told;
+    expect(first).toMatchObject({
+      pid: process.pid,
+      kids: [],
+      log: { position: 0, missing: [] },
+      readAt: null,
+    });
+    expect(second).toMatchObject({ id: first?.id, kids: ['k1'], log: { position: 1, missing: [] } });
+    expect(await fleet()).toEqual([second]);
+  });
+
+  test('tells every other second, for ten of them, where nothing is new', async () => {
+    await follower.begin();
+    await pass(6);
+    const now = service.clock.now();
+    expect(told.slice(1).map(({ at }) => at - now)).toEqual([-6, -4, -2, 0]);
+    expect(told.at(-1)).toMatchObject({ until: now + 10 });
+    // Whoever comes first in a second, the read or the telling.
+    expect(told.at(-1)?.readAt).toBeGreaterThanOrEqual(now - 1);
+  });
+
+  test('tells of a new event with the read that found it', async () => {
+    await follower.begin();
+    await pass(2);
+    await revoke();
+    await pass(1);
+    expect((await fleet())[0]?.log.position).toBe(1);
+  });
+
+  test('tells of a new key once it has loaded it', async () => {
+    await follower.begin();
+    await pass(1);
+    const key = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60, kid: 'next' } as const;
+    await generateKeys(service.ports, key);
+    await pass(10);
+    expect((await fleet())[0]?.kids).toEqual(['k1', 'next']);
+  });
+
+  test('is there while the database is away, and what it tells stands still', async () => {
+    await follower.begin();
+    await pass(1);
+    isDatabaseAway = true;
+    const readAt = service.clock.now();
+    await revoke();
+    await pass(60);
+    expect(await fleet()).toMatchObject([{ log: { position: 0 }, readAt }]);
+    expect(told.at(-1)?.at).toBeGreaterThanOrEqual(readAt + 58);
+    isDatabaseAway = false;
+    await pass(1);
+    expect(await fleet()).toMatchObject([{ log: { position: 1 }, readAt: service.clock.now() }]);
+  });
+
+  test('goes on reading while it cannot tell, and tells again as soon as it can', async () => {
+    await follower.begin();
+    isRegistryAway = true;
+    await revoke();
+    await pass(20);
+    expect(await fleet()).toEqual([]);
+    isRegistryAway = false;
+    await pass(1);
+    expect(await fleet()).toMatchObject([{ log: { position: 1 }, at: service.clock.now() }]);
+  });
+
+  test('says once that nobody hears of it, when what it told last counts no more, and again after it was heard', async () => {
+    await follower.begin();
+    await pass(4);
+    isRegistryAway = true;
+    await pass(14);
+    expect(await fleet()).toHaveLength(1);
+    expect(warnings).toEqual([]);
+    await pass(2);
+    expect(await fleet()).toEqual([]);
+    expect(warnings).toHaveLength(1);
+    await pass(60);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^For 15s .*commands do not wait for it: It is away\.$/),
+    ]);
+    isRegistryAway = false;
+    await pass(1);
+    isRegistryAway = true;
+    await pass(30);
+    expect(warnings).toHaveLength(2);
+  });
+
+  test('takes it back when it ends, and when it cannot begin', async () => {
+    await follower.begin();
+    await pass(1);
+    await follower.end();
+    expect(await fleet()).toEqual([]);
+    isDatabaseAway = true;
+    await expect(follower.begin()).rejects.toBe(away);
+    expect(told.length).toBeGreaterThan(0);
+    expect(await fleet()).toEqual([]);
+  });
+});
+
+test('a verifier that ends asks nothing of a registry that was away when it last told', async () => {
+  await follower.begin();
+  await pass(1);
+  isRegistryAway = true;
+  await pass(3);
+  await follower.end();
+  expect(withdrawals).toBe(0);
+});
+
+describe('what a verifier says of the log', () => {
+  function event(id: number): SecurityEvent {
+    const names = { sub: 'alice', jti: `j${id}`, kid: null, issuedBefore: null, userVersion: null };
+    return { id, type: 'token_revoked', ...names, reason: null, at: service.clock.now(), expiresAt: 9e9 };
+  }
+
+  /** A log in which these ids are visible. */
+  function tailOver(ids: readonly number[]): SecurityLogTail {
+    const log: Pick<SecurityLog, 'listAfter'> = {
+      listAfter: async (after, limit) =>
+        ids
+          .filter((id) => id > after)
+          .sort((a, b) => a - b)
+          .slice(0, limit)
+          .map(event),
+    };
+    return new SecurityLogTail(log, service.clock);
+  }
+
+  test('names the ids that it lacks, until they come or their time is over', async () => {
+    const ids = [1, 2, 4, 8];
+    const tail = tailOver(ids);
+    await tail.read();
+    expect(tail.progress).toEqual({
+      position: 8,
+      missing: [
+        [3, 3],
+        [5, 7],
+      ],
+    });
+    ids.push(6);
+    service.clock.advance(1);
+    await tail.read();
+    expect(tail.progress).toEqual({
+      position: 8,
+      missing: [
+        [3, 3],
+        [5, 5],
+        [7, 7],
+      ],
+    });
+    ids.push(3, 5, 7);
+    service.clock.advance(1);
+    await tail.read();
+    expect(tail.progress).toEqual({ position: 8, missing: [] });
+    ids.push(11);
+    await tail.read();
+    expect(tail.progress).toEqual({ position: 11, missing: [[9, 10]] });
+    service.clock.advance(59);
+    await tail.read();
+    expect(tail.progress).toEqual({ position: 11, missing: [[9, 10]] });
+  });
+
+  test('takes the oldest of very many gaps for one, and is exact about the newest', async () => {
+    const tail = tailOver(Array.from({ length: 200 }, (_, index) => 3 * index + 1));
+    await tail.read();
+    const { position, missing } = tail.progress;
+    expect({ position, count: missing.length, first: missing[0], last: missing.at(-1) }).toEqual({
+      ...{ position: 598, count: 101, first: [2, 297], last: [596, 597] },
+    });
+  });
+});

@@ -1,0 +1,155 @@
+import { beforeEach, expect, test } from 'vitest';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
+import type { KnownUserStatus, User } from '../../src/domain/ports/index.js';
+import { UserStates } from '../../src/verifier/user-states.js';
+
+const NOW = 1_700_000_000;
+
+let users: Map<string, User>;
+let queries: Array<readonly string[]>;
+let notes: Array<{ sub: string; user: KnownUserStatus }>;
+/** How the directory and the registry go on. */
+let answer: () => Promise<void>;
+let take: () => Promise<number | null>;
+let states: UserStates;
+
+beforeEach(() => {
+  users = new Map();
+  queries = [];
+  notes = [];
+  answer = async () => {};
+  take = async () => null;
+  states = new UserStates({
+    users: {
+      findMany: async (subs) => {
+        queries.push([...subs]);
+        const found = new Map([...users].filter(([sub]) => subs.includes(sub)));
+        await answer();
+        return found;
+      },
+    },
+    registry: {
+      setUserStatus: (sub, user) => {
+        notes.push({ sub, user });
+        return take();
+      },
+    },
+    policy: { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
+    rememberedUsers: 100,
+  });
+  put('alice');
+});
+
+function put(sub: string, parts: Partial<User> = {}): void {
+  users.set(sub, { sub, name: null, status: 'enabled', version: 1, createdAt: 1, updatedAt: 1, ...parts });
+}
+
+test('those who are asked for in one turn are one query, and each of them once', async () => {
+  put('bob');
+  const found = ['alice', 'bob', 'alice', 'carol'].map((sub) => states.find(sub, null, NOW));
+  expect(await Promise.all(found)).toMatchObject([{ sub: 'alice' }, { sub: 'bob' }, { sub: 'alice' }, null]);
+  expect(queries).toEqual([['alice', 'bob', 'carol']]);
+  expect(notes.map(({ sub }) => sub)).toEqual(['alice', 'bob']);
+});
+
+test('a registry that hangs holds up no answer, and nobody is told an old one for it', async () => {
+  take = () => new Promise(() => {});
+  expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
+  put('alice', { status: 'disabled', version: 2 });
+  expect(await states.find('alice', null, NOW + 3)).toMatchObject({ status: 'disabled', version: 2 });
+  expect(queries).toHaveLength(2);
+});
+
+test.each([
+  {
+    how: 'that takes no writes',
+    failing: () => Promise.reject(new JwtctlError('unavailable', 'ERR_A', 'A.')),
+  },
+  { how: 'with a defect', failing: () => Promise.reject(new Error('a defect')) },
+  {
+    how: 'that throws at once',
+    failing: () => {
+      throw new Error('a defect');
+    },
+  },
+])('a registry $how does no harm', async ({ failing }) => {
+  take = failing;
+  expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(notes).toHaveLength(1);
+});
+
+test('asks again if the registry has a higher version, and replaces one that is still higher', async () => {
+  const above = { status: 'enabled', version: 99, until: NOW + 60 } as const;
+  const replaced: unknown[] = [];
+  states = new UserStates({
+    users: { findMany: async (subs) => new Map(subs.map((sub) => [sub, users.get(sub) as User])) },
+    registry: {
+      setUserStatus: async (_sub, user, _now, replaces = null) => {
+        replaced.push([user.status, user.version, replaces]);
+        // The user is disabled in between.
+        put('alice', { status: 'disabled', version: 2 });
+        return replaces === above.version ? null : above.version;
+      },
+    },
+    policy: { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
+    rememberedUsers: 100,
+  });
+  await states.find('alice', above, NOW);
+  await expect.poll(() => replaced.length).toBe(2);
+  expect(replaced).toEqual([
+    ['enabled', 1, null],
+    ['disabled', 2, 99],
+  ]);
+});
+
+test('remembers the answers for the most recently used users', async () => {
+  await states.find('alice', null, NOW);
+  expect(states.told('alice')).toEqual({ status: 'enabled', version: 1, until: NOW + 60 });
+  for (let index = 0; index < 1_000; index++) {
+    put(`user-${index}`);
+    await states.find(`user-${index}`, null, NOW);
+    if (index < 500) expect(states.told('alice')).not.toBeNull();
+  }
+  expect(states.told('alice')).toBeNull();
+  expect(states.told('user-999')).not.toBeNull();
+  users.clear();
+  await states.find('user-999', null, NOW);
+  expect(states.told('user-999')).toBeNull();
+});
+
+test('caches a status that is missing, different, or expired in the registry', async () => {
+  const noted: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
+  await states.find('alice', noted, NOW);
+  expect(notes).toEqual([]);
+  await states.find('alice', noted, NOW + 1);
+  await states.find('alice', { ...noted, version: 0 }, NOW);
+  await states.find('alice', { ...noted, status: 'disabled' }, NOW);
+  expect(notes.map(({ user }) => user.until - NOW)).toEqual([61, 60, 60]);
+});
+
+test('a directory that fails is asked again by the next', async () => {
+  const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+  answer = () => Promise.reject(away);
+  const [one, other] = [states.find('alice', null, NOW), states.find('alice', null, NOW)];
+  await expect(one).rejects.toBe(away);
+  await expect(other).rejects.toBe(away);
+  answer = async () => {};
+  expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
+});
+
+test('of very many who wait for it the last are refused, as unavailable', async () => {
+  let release = () => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  answer = () => released;
+  const waiting = Array.from({ length: 10_000 }, () => states.find('alice', null, NOW));
+  await expect(states.find('bob', null, NOW)).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'ERR_USERS_BUSY',
+  });
+  release();
+  expect((await Promise.all(waiting)).every((user) => user?.sub === 'alice')).toBe(true);
+  expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
+});
