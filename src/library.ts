@@ -1,10 +1,10 @@
 import { systemClock } from './app/clock.js';
+import { type Context, createContext } from './app/context.js';
 import { loadConfig } from './config/load.js';
 import type { SettingsInput } from './config/settings.js';
-import { type Context, createContext } from './app/context.js';
+import type { PublicJwk } from './domain/jose/jwk-set.js';
 import { JwtctlError } from './domain/shared/errors.js';
 import type { IssuedToken } from './domain/tokens/issued-token.js';
-import type { PublicJwk } from './domain/jose/jwk-set.js';
 import { openStoreIssuer } from './issuer/store-issuer.js';
 import type { VerifierHealth } from './verifier/health.js';
 import { openLiveVerifier } from './verifier/live-verifier.js';

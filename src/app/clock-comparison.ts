@@ -1,5 +1,5 @@
-import { formatDuration } from '../domain/shared/duration.js';
 import type { Clock } from '../domain/ports/index.js';
+import { formatDuration } from '../domain/shared/duration.js';
 
 export interface ClockComparerOptions {
   hostClock: Pick<Clock, 'now'>;

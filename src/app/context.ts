@@ -3,16 +3,11 @@ import type { KeyringSource } from '../adapters/sealing/keyring-source.js';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
-import { shifted, systemClock } from './clock.js';
-import { clockComparer } from './clock-comparison.js';
 import { incompleteStores } from '../config/checks.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
-import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
-import { failureText, type JwtctlError } from '../domain/shared/errors.js';
-import { everyone } from '../domain/users/no-directory.js';
+import type { SchemaStatus } from '../domain/model/schema-status.js';
 import type { Manifests } from '../domain/ports/backup-file.js';
-import type { Written } from '../domain/recovery/record-marks.js';
 import type {
   Administration,
   Clock,
@@ -24,8 +19,13 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from '../domain/ports/index.js';
+import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
+import type { Written } from '../domain/recovery/record-marks.js';
 import type { RecoveryPorts } from '../domain/recovery/recover.js';
-import type { SchemaStatus } from '../domain/model/schema-status.js';
+import { failureText, type JwtctlError } from '../domain/shared/errors.js';
+import { everyone } from '../domain/users/no-directory.js';
+import { shifted, systemClock } from './clock.js';
+import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
 import { login } from './login.js';
 import { once } from './once.js';

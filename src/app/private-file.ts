@@ -1,9 +1,8 @@
 import { type FileHandle, lstat, open, unlink } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { JwtctlError } from '../domain/shared/errors.js';
 import type { PrivateFile } from '../domain/ports/index.js';
-import { excerpt } from '../domain/shared/text.js';
-import { hasControlCharacter } from '../domain/model/subject.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { excerpt, hasControlCharacter } from '../domain/shared/text.js';
 
 const MAX_PATH_CHARACTERS = 900;
 

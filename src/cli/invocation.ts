@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import type { Config, ConfigSources } from '../config/load.js';
 import type { Context } from '../app/context.js';
+import type { Config, ConfigSources } from '../config/load.js';
 import type { LineSource } from '../domain/batch/line-batches.js';
-import type { JwtctlError } from '../domain/shared/errors.js';
 import type { PrivateFile, WalkProgress } from '../domain/ports/index.js';
+import type { JwtctlError } from '../domain/shared/errors.js';
 import type { Progress } from './output/progress.js';
 import type { OutputFormat } from './output/render.js';
 import type { Outcome, View } from './output/view.js';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { Globals, Run } from './invocation.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, printableLines } from '../domain/shared/text.js';
+import type { Globals, Run } from './invocation.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';

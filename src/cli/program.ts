@@ -1,7 +1,7 @@
 import { Command, Help, Option } from 'commander';
-import type { DefineGroup, Run } from './invocation.js';
 import { SETTINGS } from '../config/settings.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import type { DefineGroup, Run } from './invocation.js';
 
 /** A group of verbs, or a command that stands by itself. */
 interface Group {

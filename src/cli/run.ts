@@ -2,18 +2,18 @@ import { createReadStream } from 'node:fs';
 import { resolve } from 'node:path';
 import { addAbortSignal, type Readable, type Writable } from 'node:stream';
 import { systemClock } from '../app/clock.js';
-import type { Globals, Input, Invocation } from './invocation.js';
+import { type Context, createContext } from '../app/context.js';
+import { login } from '../app/login.js';
+import { createPrivateFile } from '../app/private-file.js';
 import type { Config, ConfigSources } from '../config/load.js';
 import { SETTINGS, type SettingPath } from '../config/settings.js';
-import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
-import { type Context, createContext } from '../app/context.js';
-import { JwtctlError } from '../domain/shared/errors.js';
 import type { Clock } from '../domain/ports/index.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown, parseActor, printable, printableLines } from '../domain/shared/text.js';
-import { login } from '../app/login.js';
+import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
+import type { Globals, Input, Invocation } from './invocation.js';
 import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
-import { createPrivateFile } from '../app/private-file.js';
 
 /** What a run of the command line reads and writes; a test passes its own. */
 export interface Io {

@@ -1,8 +1,8 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { JwtctlError } from '../domain/shared/errors.js';
 import { type FileFault, isInherited, readJudged } from '../app/judged-file.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 
 /** Where a file was found. This decides what it may set: a project file may set only a few settings. */
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';

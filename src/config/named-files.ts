@@ -1,6 +1,6 @@
+import { type JudgedFile, readJudged } from '../app/judged-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
-import { type JudgedFile, readJudged } from '../app/judged-file.js';
 
 export interface NamedBy {
   /** The setting or flag that names the file, for messages. */

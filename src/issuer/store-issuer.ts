@@ -1,6 +1,6 @@
 import type { Context } from '../app/context.js';
-import { BulkIssuer } from '../domain/tokens/issue-many.js';
 import { Issuer, type IssuerPolicy, type IssuerPorts } from '../domain/tokens/issue.js';
+import { BulkIssuer } from '../domain/tokens/issue-many.js';
 import { SigningPool } from '../domain/tokens/signing-pool.js';
 import { addUsers } from '../domain/users/import.js';
 

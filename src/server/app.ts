@@ -1,29 +1,10 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import type { LiveVerifier } from '../verifier/live-verifier.js';
+import type { AppOptions, Readiness } from './app-options.js';
 import { forwardAuth, forwardAuthUrl } from './forward-auth.js';
-import { health, type Readiness } from './health.js';
-import { type Client, introspection } from './introspection.js';
+import { health } from './health.js';
+import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
-import type { Metrics } from './metrics.js';
-import type { RequestLog } from './request-log.js';
-
-export interface AppOptions {
-  verifier: LiveVerifier;
-  metrics: Metrics;
-  /** The text of `/metrics`: of this process, or of all that share the port. */
-  metricsText(): Promise<string>;
-  log: RequestLog;
-  readiness: Readiness;
-  /** The cookie that a token may be in; null for none. */
-  cookie: string | null;
-  /** Who may introspect; null for nobody. */
-  client: Client | null;
-  /** NumericDate seconds. */
-  now(): number;
-  /** How long a JWK Set may be kept, in seconds. */
-  jwkSetMaxAgeSeconds: number;
-}
 
 const BODY_BYTES = 65_536;
 /** From the first byte of a request to its last: who sends slower is up to something. */

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { FastifyPluginCallback } from 'fastify';
 import { writeAnswer } from '../http/answer.js';
 import { authenticate } from '../http/authentication.js';
-import type { AppOptions } from './app.js';
+import type { AppOptions } from './app-options.js';
 
 const PATH = '/verify';
 

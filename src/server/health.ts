@@ -1,12 +1,6 @@
 import type { FastifyPluginCallback } from 'fastify';
 import type { StoreHealth } from '../verifier/health.js';
-import type { AppOptions } from './app.js';
-
-/** Whether the server still wants requests. */
-export interface Readiness {
-  /** True from when it was told to stop. */
-  isStopping: boolean;
-}
+import type { AppOptions } from './app-options.js';
 
 /** `/healthz`: the process answers. `/readyz`: it should be sent requests. `/metrics`: how it fares. */
 export const health: FastifyPluginCallback<AppOptions> = (app, options, done) => {

@@ -3,14 +3,8 @@ import type { FastifyPluginCallback, FastifyReply } from 'fastify';
 import type { Claims } from '../domain/tokens/claims.js';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
-import type { AppOptions } from './app.js';
+import type { AppOptions, Client } from './app-options.js';
 import { FailedAttempts } from './failed-attempts.js';
-
-/** Who may ask. */
-export interface Client {
-  id: string;
-  secret: string;
-}
 
 /**
  * `/introspect` (RFC 7662), for a client that names itself by HTTP Basic. Without one that may ask there is no such route:

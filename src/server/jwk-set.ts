@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import type { FastifyPluginCallback } from 'fastify';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
-import type { AppOptions } from './app.js';
+import type { AppOptions } from './app-options.js';
 
 /** `/.well-known/jwks.json`: the JWK Set (RFC 7517 §5), for whoever verifies by themselves. */
 export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) => {

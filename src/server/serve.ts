@@ -6,7 +6,7 @@ import { announcementCounts } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { createApp } from './app.js';
-import type { Client } from './introspection.js';
+import type { Client } from './app-options.js';
 import { jwkSetMaxAge } from './jwk-set.js';
 import { createMetrics } from './metrics.js';
 import { flushed, openLog, requestLog } from './request-log.js';

@@ -1,13 +1,7 @@
-import { JwtctlError } from '../domain/shared/errors.js';
-import {
-  type HighWaterMark,
-  higherMark,
-  type MarkStore,
-  parseMark,
-  type StoredMarks,
-  textOf,
-} from '../domain/recovery/high-water-marks.js';
 import type { Clock, Database, DatabaseServer } from '../domain/ports/index.js';
+import type { MarkStore, StoredMarks } from '../domain/ports/mark-store.js';
+import { type HighWaterMark, higherMark, parseMark, textOf } from '../domain/recovery/high-water-marks.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth } from './health.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';

@@ -1,10 +1,10 @@
 import type { Clock } from '../domain/ports/index.js';
-import type { Announcer } from './heartbeat-sender.js';
 import type { DatabaseWatch } from './database-watch.js';
+import type { Announcer } from './heartbeat-sender.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
-import type { StoreState } from './store-state.js';
 import { Turns } from './single-flight.js';
+import type { StoreState } from './store-state.js';
 
 /** How often keys and security log are read, in seconds. */
 const EVERY_SECONDS = 1;

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ANNOUNCED_EVERY_SECONDS, ANNOUNCEMENT_SECONDS } from '../domain/fleet/heartbeat.js';
+import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { failureText } from '../domain/shared/errors.js';
-import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports/index.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';

@@ -1,9 +1,9 @@
-import { JwtctlError } from '../domain/shared/errors.js';
 import { type PublicJwk, publicJwk } from '../domain/jose/jwk-set.js';
-import { isKid } from '../domain/model/kid.js';
-import type { Clock, KeySnapshot, KeyStore } from '../domain/ports/index.js';
-import { isTrusted, KEY_STATES, type SigningKey } from '../domain/model/signing-key.js';
 import type { VerificationKey } from '../domain/jose/verification-key.js';
+import { isKid } from '../domain/model/kid.js';
+import { isTrusted, KEY_STATES, type SigningKey } from '../domain/model/signing-key.js';
+import type { Clock, KeySnapshot, KeyStore } from '../domain/ports/index.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import { Turns } from './single-flight.js';
 
 /** How old the keys may be before they are read again, in seconds. */

@@ -1,13 +1,13 @@
 import type { Context } from '../app/context.js';
-import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
+import type { PublicJwk } from '../domain/jose/jwk-set.js';
+import { liveExp } from '../domain/model/registry-entry.js';
+import type { Clock, Standings } from '../domain/ports/index.js';
+import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
+import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { freeze } from '../domain/shared/deep-freeze.js';
-import type { PublicJwk } from '../domain/jose/jwk-set.js';
-import type { Clock, Standings } from '../domain/ports/index.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
-import { liveExp } from '../domain/model/registry-entry.js';
-import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/tokens/find-status.js';
+import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
 import {
   checkJws,
   checkStanding,
@@ -16,10 +16,10 @@ import {
   type VerificationPorts,
   type VerificationResult,
 } from '../domain/tokens/verify.js';
-import { Announcer } from './heartbeat-sender.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
+import { Announcer } from './heartbeat-sender.js';
 import { KeySet, type KnownKey } from './key-set.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';

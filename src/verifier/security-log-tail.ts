@@ -1,5 +1,5 @@
-import { EventMemory } from '../domain/security-log/revocation-index.js';
 import type { Clock, LogProgress, SecurityEvent, SecurityLog } from '../domain/ports/index.js';
+import { EventMemory } from '../domain/security-log/revocation-index.js';
 import { Turns } from './single-flight.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */

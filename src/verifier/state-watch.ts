@@ -1,5 +1,5 @@
-import { formatDuration } from '../domain/shared/duration.js';
 import type { Clock, MasterStatus, MasterWarning } from '../domain/ports/index.js';
+import { formatDuration } from '../domain/shared/duration.js';
 import type { VerifierHealth } from './health.js';
 
 /** A change in a verifier's health, for a log. */

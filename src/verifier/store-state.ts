@@ -1,5 +1,5 @@
-import { JwtctlError } from '../domain/shared/errors.js';
 import type { Clock, MasterStatus } from '../domain/ports/index.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth, StoreHealth } from './health.js';
 
 /** Remembers how a store answered when it was last asked. */

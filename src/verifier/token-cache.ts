@@ -1,5 +1,5 @@
-import type { Claims } from '../domain/tokens/claims.js';
 import type { Hold, KnownUserStatus, StandingQuery } from '../domain/ports/index.js';
+import type { Claims } from '../domain/tokens/claims.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { KnownKey } from './key-set.js';
 

@@ -1,5 +1,3 @@
-import { JwtctlError } from '../domain/shared/errors.js';
-import type { UserChange } from '../domain/security-log/revocation-index.js';
 import type { Clock, KnownUserStatus } from '../domain/ports/index.js';
 import {
   isOvertaken,
@@ -7,7 +5,9 @@ import {
   provenStatus,
   type StatusPolicy,
   statusMeanwhile,
-} from '../domain/tokens/find-status.js';
+} from '../domain/security-log/cached-user-status.js';
+import type { UserChange } from '../domain/security-log/revocation-index.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 import type { Standing } from '../domain/tokens/verify.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { SecurityLogTail } from './security-log-tail.js';

@@ -1,6 +1,6 @@
-import { JwtctlError } from '../domain/shared/errors.js';
 import type { KnownUserStatus, TokenRegistry, User, UserDirectory } from '../domain/ports/index.js';
-import { cacheStatus, isCached, type StatusPolicy } from '../domain/tokens/find-status.js';
+import { cacheStatus, isCached, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
+import { JwtctlError } from '../domain/shared/errors.js';
 
 /** More than these do not wait for the directory: one that hangs must not fill the memory. */
 const MOST_WAITING = 10_000;

@@ -1,5 +1,5 @@
-import type { ClaimsPolicy } from '../domain/tokens/claims.js';
 import { JwtctlError } from '../domain/shared/errors.js';
+import type { ClaimsPolicy } from '../domain/tokens/claims.js';
 import {
   type Standing,
   type VerificationPorts,

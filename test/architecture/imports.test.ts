@@ -15,16 +15,21 @@ function isBelow(path: string, ...folders: string[]): boolean {
 
 test('the import lines are read at all', () => {
   expect(imports.length).toBeGreaterThan(300);
-  expect(imports).toContainEqual({ from: 'cli.ts', to: 'program.ts', kind: 'static', isVendor: false });
   expect(imports).toContainEqual({
-    from: 'program.ts',
-    to: 'commands/keys.ts',
+    from: 'cli/main.ts',
+    to: 'cli/program.ts',
+    kind: 'static',
+    isVendor: false,
+  });
+  expect(imports).toContainEqual({
+    from: 'cli/program.ts',
+    to: 'cli/commands/keys/index.ts',
     kind: 'dynamic',
     isVendor: false,
   });
   expect(imports).toContainEqual({
-    from: 'commands/token-issue.ts',
-    to: 'context.ts',
+    from: 'cli/commands/token/issue-request.ts',
+    to: 'app/context.ts',
     kind: 'type',
     isVendor: false,
   });
@@ -74,9 +79,12 @@ test('an adapter imports the domain, its own folder and one vendor', () => {
 test('a command imports rules and views, and the context as a type only', () => {
   expect(
     broken(({ from, to, kind, isVendor }) => {
-      if (!isBelow(from, 'commands') || isBelow(to, 'commands', 'domain', 'output', 'verify', 'issue'))
+      if (
+        !isBelow(from, 'cli/commands') ||
+        isBelow(to, 'cli/commands', 'domain', 'cli/output', 'verifier', 'issuer')
+      )
         return false;
-      if (to === 'context.ts') return kind !== 'type';
+      if (to === 'app/context.ts' || to === 'cli/invocation.ts') return kind !== 'type';
       if (isBelow(to, 'config', 'server')) return kind === 'static';
       return !(isVendor && to === 'commander');
     }),
@@ -87,7 +95,7 @@ test('views and rendering know the domain, and nothing of stores, settings or co
   expect(
     broken(
       ({ from, to, kind, isVendor }) =>
-        isBelow(from, 'output') && !isVendor && !isBelow(to, 'output', 'domain') && kind !== 'type',
+        isBelow(from, 'cli/output') && !isVendor && !isBelow(to, 'cli/output', 'domain') && kind !== 'type',
     ),
   ).toEqual([]);
 });
@@ -96,8 +104,8 @@ test('what reads an input knows the domain, csv-parse and nothing else', () => {
   expect(
     broken(
       ({ from, to, isVendor }) =>
-        isBelow(from, 'input') &&
-        !isBelow(to, 'input', 'domain') &&
+        isBelow(from, 'cli/input') &&
+        !isBelow(to, 'cli/input', 'domain') &&
         !to.startsWith('node:') &&
         !(isVendor && to === 'csv-parse'),
     ),
@@ -110,15 +118,15 @@ test('what HTTP is answered knows rules and verifier; the server beside them fas
       ({ from, to, kind }) =>
         isBelow(from, 'http') &&
         !isBelow(to, 'http', 'domain') &&
-        !(isBelow(to, 'verify') && kind === 'type'),
+        !(isBelow(to, 'verifier') && kind === 'type'),
     ),
   ).toEqual([]);
   expect(
     broken(({ from, to, kind, isVendor }) => {
       if (!isBelow(from, 'server') || to.startsWith('node:')) return false;
-      if (isBelow(to, 'server', 'http', 'domain', 'verify')) return false;
+      if (isBelow(to, 'server', 'http', 'domain', 'verifier')) return false;
       if (isVendor) return !['fastify', 'pino', 'prom-client'].includes(to);
-      return !(to === 'context.ts' && kind === 'type');
+      return !(to === 'app/context.ts' && kind === 'type');
     }),
   ).toEqual([]);
 });
@@ -138,36 +146,40 @@ test('only the context names adapters, and loads them when they are needed', () 
       ({ from, to, kind }) =>
         isBelow(to, 'adapters') &&
         !isBelow(from, 'adapters') &&
-        !(from === 'context.ts' && (kind === 'dynamic' || kind === 'type')),
+        !(from === 'app/context.ts' && (kind === 'dynamic' || kind === 'type')),
     ),
   ).toEqual([]);
 });
 
 test('from the command line on, static imports reach no vendor but commander', () => {
   const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
-  const loaded = [...loadedWith(imports, 'cli.ts')];
+  const loaded = [...loadedWith(imports, 'cli/main.ts')];
 
   expect(loaded).toContain('config/settings.ts');
   expect(loaded.filter((name) => vendors.has(name))).toEqual(['commander']);
 });
 
 test('a group of commands is loaded only when it is called', () => {
-  const loaded = [...loadedWith(imports, 'cli.ts')];
+  const loaded = [...loadedWith(imports, 'cli/main.ts')];
   expect(
-    loaded.filter((name) => isBelow(name, 'commands', 'adapters', 'verify', 'issue', 'server', 'http')),
+    loaded.filter((name) =>
+      isBelow(name, 'cli/commands', 'adapters', 'verifier', 'issuer', 'server', 'http'),
+    ),
   ).toEqual([]);
 
-  const groups = imports.filter(({ from, to }) => from === 'program.ts' && isBelow(to, 'commands'));
+  const groups = imports.filter(({ from, to }) => from === 'cli/program.ts' && isBelow(to, 'cli/commands'));
   const loading = groups.filter(({ kind }) => kind === 'dynamic').map(({ to }) => to);
-  expect(loading.sort()).toEqual(
-    ['cache', 'config', 'db', 'keys', 'serve', 'token', 'users'].map((name) => `commands/${name}.ts`),
-  );
+  expect(loading.sort()).toEqual([
+    ...['cache', 'config', 'db', 'keys'].map((name) => `cli/commands/${name}/index.ts`),
+    'cli/commands/serve.ts',
+    ...['token', 'users'].map((name) => `cli/commands/${name}/index.ts`),
+  ]);
 });
 
 test('the library reaches neither commander nor any adapter or driver by a static import', () => {
   const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
   const loaded = [...loadedWith(imports, 'index.ts')];
 
-  expect(loaded.filter((name) => isBelow(name, 'adapters', 'commands', 'output'))).toEqual([]);
+  expect(loaded.filter((name) => isBelow(name, 'adapters', 'cli/commands', 'cli/output'))).toEqual([]);
   expect(loaded.filter((name) => vendors.has(name) && name !== 'jose' && name !== 'zod')).toEqual([]);
 });

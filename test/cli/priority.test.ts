@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { spawnProgram } from '../support/spawned.js';
 
-const CLI = new URL('../../dist/cli.js', import.meta.url).href;
+const CLI = new URL('../../dist/cli/main.js', import.meta.url).href;
 
 test('a process that gives way does so with all of its threads', async () => {
   const script = `

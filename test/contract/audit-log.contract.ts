@@ -1,7 +1,7 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Schema } from '../../src/adapters/sql/schema.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import { verifyAuditChain } from '../../src/domain/audit-log/audit-chain.js';
 import type { AuditEntry, AuditRow, Database, MacKey } from '../../src/domain/ports/index.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';

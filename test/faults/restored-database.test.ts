@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../src/app/clock.js';
+import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recovery/recover.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import type { Issuer } from '../../src/domain/tokens/issue.js';
-import { findLosses, type RecoveryPorts, settle } from '../../src/domain/recovery/recover.js';
 import { openStoreIssuer } from '../../src/issuer/store-issuer.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import { cli } from '../support/cli.js';

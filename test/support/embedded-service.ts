@@ -1,14 +1,19 @@
 import { randomBytes } from 'node:crypto';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
 import type { Context } from '../../src/app/context.js';
-import { BulkIssuer } from '../../src/domain/tokens/issue-many.js';
-import { Issuer, type IssuerPolicy } from '../../src/domain/tokens/issue.js';
 import type { CompromisePorts } from '../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../src/domain/keys/generate.js';
-import type { Database, KeyPairGenerator, TokenRegistry, UserDirectory } from '../../src/domain/ports/index.js';
+import type {
+  Database,
+  KeyPairGenerator,
+  TokenRegistry,
+  UserDirectory,
+} from '../../src/domain/ports/index.js';
+import { Issuer, type IssuerPolicy } from '../../src/domain/tokens/issue.js';
+import { BulkIssuer } from '../../src/domain/tokens/issue-many.js';
 import { SigningPool } from '../../src/domain/tokens/signing-pool.js';
-import { addUsers } from '../../src/domain/users/import.js';
 import type { VerificationResult } from '../../src/domain/tokens/verify.js';
+import { addUsers } from '../../src/domain/users/import.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
 import { createVerifier } from '../../src/verifier/verifier.js';
 import { StandingClock } from './clock.js';

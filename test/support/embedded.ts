@@ -1,7 +1,7 @@
 import type { Kysely } from 'kysely';
-import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
-import type { Schema } from '../../src/adapters/sql/schema.js';
 import { SqliteTokenRegistry } from '../../src/adapters/sql/registry/token-registry.js';
+import type { Schema } from '../../src/adapters/sql/schema.js';
+import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Database, TokenRegistry } from '../../src/domain/ports/index.js';
 import { createMigrated, sqlite } from './sql-engines.js';
 

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import { afterEach } from 'vitest';
 import { createApp } from '../../src/server/app.js';
-import type { Client } from '../../src/server/introspection.js';
+import type { Client } from '../../src/server/app-options.js';
 import { createMetrics } from '../../src/server/metrics.js';
 import { openLog, requestLog } from '../../src/server/request-log.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { createSignature } from '../../src/domain/jose/signature.js';
-import type { KeyState, SigningAlgorithm } from '../../src/domain/model/signing-key.js';
 import type { VerificationKey } from '../../src/domain/jose/verification-key.js';
+import type { KeyState, SigningAlgorithm } from '../../src/domain/model/signing-key.js';
 
 export interface RsaPair {
   publicKey: KeyObject;

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SecurityEvent } from '../../src/domain/ports/index.js';
-import { Announcer } from '../../src/verifier/heartbeat-sender.js';
 import { Follower } from '../../src/verifier/follower.js';
+import { Announcer } from '../../src/verifier/heartbeat-sender.js';
 import { KeySet } from '../../src/verifier/key-set.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';

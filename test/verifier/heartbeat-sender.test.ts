@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { generateKeys } from '../../src/domain/keys/generate.js';
 import type { SecurityEvent, SecurityLog, VerifierAnnouncement } from '../../src/domain/ports/index.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { revokeToken } from '../../src/domain/tokens/revoke.js';
-import { Announcer } from '../../src/verifier/heartbeat-sender.js';
 import { Follower } from '../../src/verifier/follower.js';
+import { Announcer } from '../../src/verifier/heartbeat-sender.js';
 import { KeySet } from '../../src/verifier/key-set.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/shared/errors.js';
-import type { KeySnapshot } from '../../src/domain/ports/index.js';
 import type { SigningKey } from '../../src/domain/model/signing-key.js';
+import type { KeySnapshot } from '../../src/domain/ports/index.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { KeySet } from '../../src/verifier/key-set.js';
 import { StandingClock } from '../support/clock.js';
 import { rsaPair } from '../support/signing.js';

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../src/app/context.js';
-import { JwtctlError } from '../../src/domain/shared/errors.js';
 import type { Database } from '../../src/domain/ports/index.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import {
   type LiveVerifier,
   type LiveVerifierOptions,

@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from 'vitest';
-import { JwtctlError } from '../../src/domain/shared/errors.js';
 import type { KnownUserStatus, User } from '../../src/domain/ports/index.js';
+import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { UserStates } from '../../src/verifier/user-states.js';
 
 const NOW = 1_700_000_000;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { JwtctlError } from '../../domain/shared/errors.js';
 import type { ManifestEntry, ManifestFacts } from '../../domain/ports/backup-file.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
 
 /*

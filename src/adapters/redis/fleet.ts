@@ -5,14 +5,14 @@ import {
   parseAnnouncement,
   TOLD_AGAIN_SECONDS,
 } from '../../domain/fleet/heartbeat.js';
+import type { FleetLook, VerifierAnnouncement } from '../../domain/ports/index.js';
 import { formatDuration } from '../../domain/shared/duration.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import type { FleetLook, VerifierAnnouncement } from '../../domain/ports/index.js';
-import { foreignKey, replyCode } from './wire/errors.js';
-import { script } from './scripts/includes.js';
-import { unwrap } from './wire/pipeline.js';
+import { script } from './cluster/script.js';
 import { NOT_OURS } from './scripts/index.js';
-import type { WholeRegistry } from './walk/walk.js';
+import type { WholeRegistry } from './session.js';
+import { foreignKey, replyCode } from './wire/errors.js';
+import { unwrap } from './wire/pipeline.js';
 
 /** How many others one announcement looks at, to drop those that are over. */
 const LOOKED_AT = 10;

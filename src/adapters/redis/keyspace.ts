@@ -1,6 +1,6 @@
-import { JwtctlError } from '../../domain/shared/errors.js';
-import type { KnownUserStatus, RegistryEntry, SurveyedEntry, UserStatus } from '../../domain/ports/index.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
+import type { KnownUserStatus, RegistryEntry, SurveyedEntry, UserStatus } from '../../domain/ports/index.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 
 export const HASH_SLOTS = 16_384;
 

@@ -1,10 +1,10 @@
-import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/recovery/high-water-marks.js';
+import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/ports/mark-store.js';
+import { script } from './cluster/script.js';
+import { NOT_OURS } from './scripts/index.js';
+import type { WholeRegistry } from './session.js';
 import { foreignKey, replyCode } from './wire/errors.js';
-import { script } from './scripts/includes.js';
 import type { Command } from './wire/pipeline.js';
 import { unwrap } from './wire/pipeline.js';
-import { NOT_OURS } from './scripts/index.js';
-import type { WholeRegistry } from './walk/walk.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 

@@ -1,7 +1,5 @@
 import { announcementCounts } from '../../domain/fleet/heartbeat.js';
-import { JwtctlError } from '../../domain/shared/errors.js';
-import { groupBy } from '../../domain/registry/group-entries.js';
-import type { MarkStore } from '../../domain/recovery/high-water-marks.js';
+import { liveExp } from '../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
@@ -21,11 +19,12 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../domain/ports/index.js';
-import { liveExp } from '../../domain/model/registry-entry.js';
+import type { MarkStore } from '../../domain/ports/mark-store.js';
+import { groupBy } from '../../domain/registry/group-entries.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 import { Batcher } from './cluster/batcher.js';
+import { listNodes } from './cluster/list-nodes.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
-import { countEverywhere } from './walk/count.js';
-import { foreignKey } from './wire/errors.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import {
   entryMember,
@@ -37,16 +36,17 @@ import {
   VERSION_MEMBER,
 } from './keyspace.js';
 import { RedisMarkStore } from './marks.js';
-import { listNodes } from './cluster/list-nodes.js';
-import { byAge, registerInTurn } from './subject/register.js';
-import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
-import { readScores } from './subject/scores.js';
 import { SET_STATUS } from './scripts/index.js';
-import { RedisStandings } from './verifier/status-reader.js';
+import type { WholeRegistry } from './session.js';
 import { SubjectReader } from './subject/reader.js';
-import { survey, type TakeSurveyed } from './walk/survey.js';
+import { byAge, registerInTurn } from './subject/register.js';
 import { tidy, tidySubject } from './subject/remove-exact.js';
-import type { WholeRegistry } from './walk/walk.js';
+import { readScores } from './subject/scores.js';
+import { RedisStandings } from './verifier/status-reader.js';
+import { countEverywhere } from './walk/count.js';
+import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
+import { survey, type TakeSurveyed } from './walk/survey.js';
+import { foreignKey } from './wire/errors.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   /** What the names of all keys begin with, `jwt` for example. */

@@ -1,6 +1,6 @@
 import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
-import { JwtctlError } from '../../domain/shared/errors.js';
 import type { ContentKeySealer, SealedPrivateKey, Sealer } from '../../domain/ports/index.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
 import type { MasterKey } from './keyring.js';
 import type { Keyring, MasterKeys } from './master-keys.js';

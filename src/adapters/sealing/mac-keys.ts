@@ -1,5 +1,5 @@
-import { JwtctlError } from '../../domain/shared/errors.js';
 import type { Clock, MacKey } from '../../domain/ports/index.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
 import { deriveKey } from './derived-key.js';
 import type { MasterKey } from './keyring.js';
 import type { MasterKeys } from './master-keys.js';

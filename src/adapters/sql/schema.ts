@@ -1,6 +1,6 @@
 import type { Generated, Kysely, Transaction } from 'kysely';
-import type { SecurityEventType, UserStatus } from '../../domain/ports/index.js';
 import type { KeyState, SigningAlgorithm } from '../../domain/model/signing-key.js';
+import type { SecurityEventType, UserStatus } from '../../domain/ports/index.js';
 
 /** The tables as the queries see them: the same on MySQL, MariaDB and SQLite. All times are NumericDate seconds. */
 export interface Schema {

@@ -1,7 +1,7 @@
 import type { Settings } from '../../config/settings.js';
+import type { Action, DefineGroup } from '../invocation.js';
 import { examples } from './shared/examples.js';
 import { integerFlag } from './shared/flags.js';
-import type { Action, DefineGroup } from '../invocation.js';
 
 interface ServeFlags {
   host?: string;

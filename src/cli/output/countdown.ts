@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { SingleBar } from 'cli-progress';
-import { formatDuration } from '../../domain/shared/duration.js';
 import type { Clock } from '../../domain/ports/index.js';
+import { formatDuration } from '../../domain/shared/duration.js';
 
 /**
  * Waits until `time`. A bar tells how long it still takes, redrawn each second where that can be; else it is said once.

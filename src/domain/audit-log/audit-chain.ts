@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto';
-import type { AuditHead, AuditRow, MacKey } from '../ports/index.js';
+import type { AuditHead } from '../ports/audit-log.js';
+import type { AuditRow, MacKey } from '../ports/index.js';
 
 /** The end of the chain before the first row. */
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };

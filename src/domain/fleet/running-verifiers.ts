@@ -1,9 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { announcementCounts, TOLD_AGAIN_SECONDS } from './heartbeat.js';
+import type { Clock, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
-import type { Clock, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
 import { excerpt } from '../shared/text.js';
+import { announcementCounts, TOLD_AGAIN_SECONDS } from './heartbeat.js';
 
 /** The verifiers that run, as far as one can know. */
 export interface Fleet {

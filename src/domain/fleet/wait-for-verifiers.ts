@@ -1,5 +1,5 @@
-import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
 import type { LogProgress, VerifierAnnouncement } from '../ports/index.js';
+import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
 
 export interface FleetReport {
   /** How many run. */

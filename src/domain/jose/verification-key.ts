@@ -1,6 +1,6 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { hasRocaFingerprint } from './roca.js';
 import { isSigningAlgorithm, type KeyState, type SigningAlgorithm } from '../model/signing-key.js';
+import { hasRocaFingerprint } from './roca.js';
 
 /** The key data that a verification needs. */
 export interface VerificationKey {

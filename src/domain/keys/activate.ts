@@ -1,5 +1,3 @@
-import { formatDuration } from '../shared/duration.js';
-import { JwtctlError } from '../shared/errors.js';
 import {
   askFleet,
   askWholeFleet,
@@ -9,14 +7,17 @@ import {
   stoppedOnesCount,
   withoutKey,
 } from '../fleet/running-verifiers.js';
+import type { LifetimePolicy } from '../model/lifetime.js';
+import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { VerifierAnnouncement } from '../ports/index.js';
+import { formatDuration } from '../shared/duration.js';
+import { JwtctlError } from '../shared/errors.js';
 import { changeKeys } from './apply-change.js';
-import { asPending, makeSealedKey } from './generate.js';
 import { keyStoreChanged, requireKeyAmong } from './find-key.js';
+import { asPending, makeSealedKey } from './generate.js';
 import { assertOpens } from './open-pending.js';
 import type { RotationPorts } from './rotate.js';
-import type { VerifierAnnouncement } from '../ports/index.js';
-import { type LifetimePolicy, stepDown, stepUp } from './rotation-plan.js';
-import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import { stepDown, stepUp } from './rotation-plan.js';
 
 export interface ActivationInput {
   kid: string;

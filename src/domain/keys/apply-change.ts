@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { AuditEntry, KeyTransition, NewSigningKey, Stores } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** What is to be done to the key store, as it was planned from one snapshot. */
 export interface KeyChange {

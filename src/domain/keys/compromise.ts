@@ -1,21 +1,16 @@
-import { failureText, JwtctlError } from '../shared/errors.js';
-import { changeKeys } from './apply-change.js';
-import {
-  asActive,
-  asPending,
-  type KeyGenerationPorts,
-  makeSealedKey,
-  type SealedKey,
-} from './generate.js';
-import { requireKeyAmong } from './find-key.js';
-import { openPrivateHalf } from './open-pending.js';
-import type { KeySnapshot, KeyTransition, Stores, TokenRegistry } from '../ports/index.js';
-import { eventExpiry } from '../tokens/revoke.js';
-import { byAge, ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy, stepUp } from './rotation-plan.js';
+import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { KeySnapshot, KeyTransition, Stores, TokenRegistry } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/token-registry.js';
 import { type UprootedEntries, uprootEntries } from '../registry/remove-key-entries.js';
 import type { WalkControl } from '../registry/walk-options.js';
+import { eventExpiry } from '../security-log/record.js';
+import { failureText, JwtctlError } from '../shared/errors.js';
+import { changeKeys } from './apply-change.js';
+import { requireKeyAmong } from './find-key.js';
+import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
+import { openPrivateHalf } from './open-pending.js';
+import { byAge, stepUp } from './rotation-plan.js';
 
 const ATTEMPTS = 20;
 

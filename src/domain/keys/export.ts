@@ -1,10 +1,10 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
-import { JwtctlError } from '../shared/errors.js';
 import { type PublicJwk, publicJwk } from '../jose/jwk-set.js';
-import { requireKey } from './find-key.js';
-import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
-import { privateHalf } from '../tokens/active-signer.js';
 import { isTrusted, type KeyState, type SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import { requireKey } from './find-key.js';
+import { privateHalf } from './private-half.js';
 
 export interface KeyExportPorts {
   database: Database;

@@ -1,7 +1,7 @@
-import { JwtctlError } from '../shared/errors.js';
 import { parseKid } from '../model/kid.js';
-import type { Database } from '../ports/index.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { Database } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found) */
 export async function requireKey(database: Pick<Database, 'keys'>, kid: string): Promise<SigningKey> {
@@ -28,4 +28,25 @@ export function keyStoreChanged(kid: string): JwtctlError {
     `The key store changed while key ${kid} was to be changed.`,
     { hint: 'Run the command again.' },
   );
+}
+
+/** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */
+export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<SigningKey> {
+  return (await readActiveKey(database)).key;
+}
+
+/** Reads the active key together with the revision of the key store. */
+export async function readActiveKey(
+  database: Pick<Database, 'keys'>,
+): Promise<{ key: SigningKey; revision: number }> {
+  const { keys, revision } = await database.keys.snapshot();
+  const active = keys.find((key) => key.state === 'active');
+  if (active === undefined) {
+    throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
+  }
+  return { key: active, revision };
+}
+
+export function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
+  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
 }

@@ -1,7 +1,7 @@
-import { JwtctlError } from '../shared/errors.js';
 import { keyId } from '../model/key-id.js';
-import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from '../ports/index.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 export interface KeyGenerationPorts {
   database: Database;

@@ -1,13 +1,13 @@
-import { JwtctlError } from '../shared/errors.js';
 import { publicJwk } from '../jose/jwk-set.js';
-import { changeKeys } from './apply-change.js';
-import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
 import { keyId } from '../model/key-id.js';
 import { isKid } from '../model/kid.js';
-import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
-import { type FiledKey, keyRefused } from './private-key.js';
-import { excerpt } from '../shared/text.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import { excerpt } from '../shared/text.js';
+import { changeKeys } from './apply-change.js';
+import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
+import { type FiledKey, keyRefused } from './private-key.js';
 
 const ATTEMPTS = 20;
 

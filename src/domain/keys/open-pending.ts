@@ -1,7 +1,7 @@
-import { JwtctlError } from '../shared/errors.js';
-import type { Database, Sealer } from '../ports/index.js';
-import { privateHalf } from '../tokens/active-signer.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { Database, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import { privateHalf } from './private-half.js';
 
 export interface PromotionPorts {
   database: Pick<Database, 'keys'>;

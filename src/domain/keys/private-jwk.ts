@@ -1,5 +1,7 @@
-import type { JwtctlError } from '../shared/errors.js';
 import { parseJsonObject } from '../jose/jws.js';
+import { isSigningAlgorithm, SIGNING_ALGORITHMS } from '../model/signing-key.js';
+import type { JwtctlError } from '../shared/errors.js';
+import { excerpt, printable } from '../shared/text.js';
 import {
   checkPrivateKey,
   type FiledKey,
@@ -10,8 +12,6 @@ import {
   type RsaMembers,
   withMorePrimes,
 } from './private-key.js';
-import { excerpt, printable } from '../shared/text.js';
-import { isSigningAlgorithm, SIGNING_ALGORITHMS } from '../model/signing-key.js';
 
 /**
  * Reads a private JWK, or every key of a JWK Set (RFC 7517 §4, §5; RFC 7518 §6.3).

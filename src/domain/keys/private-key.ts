@@ -1,8 +1,8 @@
 import { checkPrime, createPrivateKey, createPublicKey } from 'node:crypto';
 import { promisify } from 'node:util';
-import { JwtctlError } from '../shared/errors.js';
 import { hasRocaFingerprint } from '../jose/roca.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** The members that an RSA private key of two primes has beside those of the public one (RFC 7518 §6.3.2). */
 export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
-import { checkPrivateKey, type FiledKey, keyRefused, notRsa, type RsaMembers } from './private-key.js';
 import { printable } from '../shared/text.js';
+import { checkPrivateKey, type FiledKey, keyRefused, notRsa, type RsaMembers } from './private-key.js';
 
 const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;

@@ -1,7 +1,7 @@
-import type { Clock, Database, Stores } from '../ports/index.js';
-import { eventExpiry } from '../tokens/revoke.js';
-import type { LifetimePolicy } from './rotation-plan.js';
+import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, Stores } from '../ports/index.js';
+import { eventExpiry } from '../security-log/record.js';
 
 /**
  * The retired keys whose rows can go. What is compromised stays on record: its kid and its material must never come back.

@@ -1,13 +1,13 @@
+import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
+import type { SigningKey } from '../model/signing-key.js';
+import type { Administration, KeyTransition } from '../ports/index.js';
+import type { WalkControl } from '../registry/walk-options.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { asSentence } from '../shared/text.js';
 import { changeKeys } from './apply-change.js';
 import { keyStoreChanged, requireKey } from './find-key.js';
 import { countKeyUsage, type KeyUsage } from './usage.js';
-import type { Administration, KeyTransition } from '../ports/index.js';
-import { asSentence } from '../shared/text.js';
-import { ISSUER_KEY_HOLD_SECONDS } from './rotation-plan.js';
-import type { SigningKey } from '../model/signing-key.js';
-import type { WalkControl } from '../registry/walk-options.js';
 
 export interface RetirementInput extends WalkControl {
   kid: string;

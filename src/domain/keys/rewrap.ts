@@ -1,6 +1,6 @@
-import { JwtctlError } from '../shared/errors.js';
-import type { AuditEntry, Clock, Database, Sealer } from '../ports/index.js';
 import { isTrusted } from '../model/signing-key.js';
+import type { AuditEntry, Clock, Database, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
 

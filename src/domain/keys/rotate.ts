@@ -1,16 +1,11 @@
+import { askFleet, askWholeFleet, type Fleet, NOBODY } from '../fleet/running-verifiers.js';
+import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { askFleet, askWholeFleet, type Fleet, NOBODY } from '../fleet/running-verifiers.js';
 import { changeKeys } from './apply-change.js';
-import {
-  asActive,
-  asPending,
-  type KeyGenerationPorts,
-  makeSealedKey,
-  type SealedKey,
-} from './generate.js';
+import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-pending.js';
-import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
 import {
   planRotation,
   type RotationPlan,
@@ -18,7 +13,6 @@ import {
   type RotationReason,
   waitsForFleet,
 } from './rotation-plan.js';
-import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 
 const ATTEMPTS = 20;
 

@@ -1,13 +1,7 @@
 import { type Fleet, NOBODY, withoutKey } from '../fleet/running-verifiers.js';
-import type { KeyTransition, VerifierAnnouncement } from '../ports/index.js';
+import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
-
-/** What has to be known of tokens, to know how long a key has to verify. */
-export interface LifetimePolicy {
-  /** The longest lifetime that issuers may give to a token. */
-  maxTtlSeconds: number;
-  clockToleranceSeconds: number;
-}
+import type { KeyTransition, VerifierAnnouncement } from '../ports/index.js';
 
 export interface RotationPolicy extends LifetimePolicy {
   /** A key that has signed for this long is due. */
@@ -23,12 +17,6 @@ export interface RotationPolicy extends LifetimePolicy {
   /** Whether another key signs only once the fleet has been asked. Else the lead has to do where it cannot be. */
   needsFleet: boolean;
 }
-
-/**
- * How long an issuer may go on signing with a key after it read it as the active one, in seconds. Every issuer of ours
- * keeps to it, and `verifyUntil` allows for it.
- */
-export const ISSUER_KEY_HOLD_SECONDS = 60;
 
 /**
  * How long a due key waits for verifiers that have not loaded it, in seconds, unless the lead is longer. A running verifier

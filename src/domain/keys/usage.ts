@@ -1,6 +1,6 @@
-import type { Clock, SurveyedSubject, TokenRegistry } from '../ports/index.js';
-import { ISSUER_KEY_HOLD_SECONDS } from './rotation-plan.js';
+import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
+import type { Clock, SurveyedSubject, TokenRegistry } from '../ports/index.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
 /** What lives under one key. Times are NumericDate seconds; null where nothing lives. */

@@ -1,10 +1,7 @@
 import { JwtctlError } from '../shared/errors.js';
+import { hasControlCharacter } from '../shared/text.js';
 
 export const MAX_SUBJECT_BYTES = 255;
-// C0, DEL and C1: they would move cursors in terminals, and SQLite cuts a bound text at NUL.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
-const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
-
 /**
  * Why `value` cannot be a `sub` (RFC 7519 §4.1.2), or null where it can.
  *
@@ -33,8 +30,4 @@ export function parseSubject(value: string): string {
     });
   }
   return value;
-}
-
-export function hasControlCharacter(value: string): boolean {
-  return CONTROL.test(value);
 }

@@ -1,5 +1,5 @@
-import type { PrivateFile, RegistryEntry, TokenRegistry } from './index.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { PrivateFile, RegistryEntry, TokenRegistry } from './index.js';
 
 /** So many entries go into one chunk: what is encrypted, written to the disk and removed in one go. */
 export const MAX_CHUNK_ENTRIES = 4_096;

@@ -1,3 +1,9 @@
+import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { User, UserStatus } from '../model/user.js';
+import type { AuditHead } from './audit-log.js';
+import type { DatabaseHeads } from './mark-store.js';
+import type { TokenRegistry } from './token-registry.js';
+
 /**
  * What the rules need from the world. Each port is held by one contract suite in `test/contract`, which every adapter
  * passes against its real engine.
@@ -5,15 +11,11 @@
  * Times are NumericDate seconds (RFC 7519 §2). A store that cannot answer rejects with a JwtctlError of kind
  * `unavailable`; no method answers from a guess.
  */
-import type { DatabaseHeads } from '../recovery/high-water-marks.js';
-import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { TokenRegistry } from './token-registry.js';
-import type { User, UserStatus } from '../model/user.js';
 
 export type * from '../model/registry-entry.js';
-export type * from './token-status.js';
-export type * from './token-registry.js';
 export type { User, UserStatus } from '../model/user.js';
+export type * from './token-registry.js';
+export type * from './token-status.js';
 
 export interface Clock {
   /** NumericDate seconds, whole. */
@@ -223,12 +225,6 @@ export interface AuditLog {
   head(): Promise<AuditHead>;
   /** Every row, oldest first. */
   rows(): AsyncIterable<AuditRow>;
-}
-
-/** The last row of the audit log. */
-export interface AuditHead {
-  seq: number;
-  hash: string;
 }
 
 export interface AuditEntry {

@@ -1,7 +1,8 @@
 /** The port to the registry of live tokens, on Redis Cluster, Redis and SQLite. Times are NumericDate seconds. */
-import type { JwtctlError } from '../shared/errors.js';
-import type { MarkStore } from '../recovery/high-water-marks.js';
+
 import type { EntryFilter, EntryName, RegistryEntry } from '../model/registry-entry.js';
+import type { JwtctlError } from '../shared/errors.js';
+import type { MarkStore } from './mark-store.js';
 import type { KnownUserStatus, MasterWarning, Standings, StandingsOptions } from './token-status.js';
 
 export interface RegistrationOptions {

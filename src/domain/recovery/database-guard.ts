@@ -1,15 +1,8 @@
-import { JwtctlError } from '../shared/errors.js';
-import {
-  type HighWaterMark,
-  isBehind,
-  type MarkStore,
-  parseMark,
-  readAuthenticated,
-  type StoredMarks,
-  textOf,
-} from './high-water-marks.js';
-import type { MacKeySource } from './record-marks.js';
 import type { Clock, Database } from '../ports/index.js';
+import type { MarkStore, StoredMarks } from '../ports/mark-store.js';
+import { JwtctlError } from '../shared/errors.js';
+import { type HighWaterMark, isBehind, parseMark, readAuthenticated, textOf } from './high-water-marks.js';
+import type { MacKeySource } from './record-marks.js';
 
 /** How long a server may take to show changes from another one, and how often it is asked, in milliseconds. */
 const PATIENCE_MS = 2_000;

@@ -1,20 +1,19 @@
+import type { Database, KeyStore, MacKey, SecurityLog, Stores } from '../ports/index.js';
+import type { DatabaseHeads, MarkStore } from '../ports/mark-store.js';
 import {
   authenticated,
-  type DatabaseHeads,
   eventText,
   type HighWaterMark,
   higherMark,
   isBehind,
   type KnownKeyState,
   keyStatesText,
-  type MarkStore,
   markText,
   parseMark,
   type RecordedEvent,
   readAuthenticated,
   textOf,
 } from './high-water-marks.js';
-import type { Database, KeyStore, MacKey, SecurityLog, Stores } from '../ports/index.js';
 
 const ATTEMPTS = 8;
 

@@ -1,20 +1,18 @@
+import type { KeyState } from '../model/signing-key.js';
+import type { Clock, Database, SecurityEvent, Stores } from '../ports/index.js';
+import type { DatabaseHeads, MarkStore, StoredEvent } from '../ports/mark-store.js';
 import { JwtctlError } from '../shared/errors.js';
 import {
-  type DatabaseHeads,
   type HighWaterMark,
   isBehind,
   type KnownKeyState,
-  type MarkStore,
   parseEvent,
   parseKeyStates,
   parseMark,
   type RecordedEvent,
   readAuthenticated,
-  type StoredEvent,
 } from './high-water-marks.js';
 import type { MacKeySource } from './record-marks.js';
-import type { Clock, Database, SecurityEvent, Stores } from '../ports/index.js';
-import type { KeyState } from '../model/signing-key.js';
 
 export interface RecoveryPorts {
   database: Database;

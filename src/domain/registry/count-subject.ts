@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { RegistryEntry, TokenRegistry } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 export interface SubjectTokens {
   count: number;

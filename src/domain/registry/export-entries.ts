@@ -1,12 +1,18 @@
+import { matches } from '../model/registry-entry.js';
+import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from '../ports/backup-file.js';
+import type {
+  Administration,
+  EntryFilter,
+  SurveyedEntry,
+  SurveyedSubject,
+  SurveyOutcome,
+} from '../ports/index.js';
+import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
+import { ownCopy } from '../shared/detached-string.js';
 import type { JwtctlError } from '../shared/errors.js';
+import { isFailureOutside, isSilence } from '../shared/unavailable.js';
 import { entriesBySubject, groupBy } from './group-entries.js';
 import type { KeysById } from './key-names.js';
-import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from '../ports/backup-file.js';
-import { ownCopy } from '../shared/detached-string.js';
-import type { Administration, EntryFilter, SurveyedEntry, SurveyedSubject, SurveyOutcome } from '../ports/index.js';
-import { isFailureOutside, isSilence } from '../shared/unavailable.js';
-import { matches } from '../model/registry-entry.js';
-import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
 export interface FilingInput extends WalkControl {

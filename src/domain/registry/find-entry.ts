@@ -1,4 +1,4 @@
-import { JwtctlError } from '../shared/errors.js';
+import type { KeyState, SigningKey } from '../model/signing-key.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
@@ -8,8 +8,8 @@ import type {
   UserDirectory,
   UserStatus,
 } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import type { KeyState, SigningKey } from '../model/signing-key.js';
 
 /** One entry, with what decides beside it whether its token is accepted. */
 export interface FoundEntry {

@@ -1,7 +1,7 @@
-import { type FilingReport, fileEntries } from './export-entries.js';
-import { type KeyCount, KeysById } from './key-names.js';
 import type { Manifests } from '../ports/backup-file.js';
 import type { Administration, EntryFilter, PrivateFile } from '../ports/index.js';
+import { type FilingReport, fileEntries } from './export-entries.js';
+import { type KeyCount, KeysById } from './key-names.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
 export interface FlushInput extends WalkControl {

@@ -1,8 +1,8 @@
-import type { Inspection, InspectionInput } from './inspect.js';
-import { type KeyCount, keyCount } from './key-names.js';
-import { ownCopy } from '../shared/detached-string.js';
-import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from '../ports/index.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from '../ports/index.js';
+import { ownCopy } from '../shared/detached-string.js';
+import type { Inspection, InspectionInput } from './inspection.js';
+import { type KeyCount, keyCount } from './key-names.js';
 
 /** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
 const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;

@@ -1,5 +1,5 @@
-import type { Database } from '../ports/index.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
+import type { Database } from '../ports/index.js';
 
 /** How many entries name a key. */
 export interface KeyCount {

@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { MasterStatus, MasterWarning } from '../ports/token-status.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** Remembers the last answer or error of one registry server. */
 export class MasterState {

@@ -1,5 +1,4 @@
-import { JwtctlError } from '../shared/errors.js';
-import { readEvents } from '../security-log/revocation-index.js';
+import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
   EntryName,
@@ -8,6 +7,10 @@ import type {
   UserDirectory,
   WalkOptions,
 } from '../ports/index.js';
+import { UNCOUNTED } from '../ports/token-registry.js';
+import { cacheStatus } from '../security-log/cached-user-status.js';
+import { readEvents } from '../security-log/revocation-index.js';
+import { JwtctlError } from '../shared/errors.js';
 import {
   DROP_REASONS,
   type DropReason,
@@ -16,10 +19,7 @@ import {
   type ReconciliationRules,
   type SeenOfSubject,
 } from './reconciliation-plan.js';
-import type { SigningKey } from '../model/signing-key.js';
-import { cacheStatus } from '../tokens/find-status.js';
 import { tidyAll } from './remove-entries.js';
-import { UNCOUNTED } from '../ports/token-registry.js';
 
 export interface ReconciliationPorts extends Administration {
   users: UserDirectory;

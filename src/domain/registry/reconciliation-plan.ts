@@ -1,4 +1,4 @@
-import type { EventMemory } from '../security-log/revocation-index.js';
+import { isTrusted, type SigningKey } from '../model/signing-key.js';
 import type {
   EntryName,
   KnownUserStatus,
@@ -7,7 +7,7 @@ import type {
   SurveyedSubject,
   User,
 } from '../ports/index.js';
-import { isTrusted, type SigningKey } from '../model/signing-key.js';
+import type { EventMemory } from '../security-log/revocation-index.js';
 
 /** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
 export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;

@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { Registration, TokenRegistry } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /**
  * Registers a batch. Entries in a part of the registry that did not answer are tried once more; registering an entry twice

@@ -1,6 +1,6 @@
-import { failureText } from '../shared/errors.js';
-import type { Clock, TokenRegistry, WideRemoval } from '../ports/index.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { Clock, TokenRegistry, WideRemoval } from '../ports/index.js';
+import { failureText } from '../shared/errors.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
 // An issuer that had read the key before may still register what it signed while the first pass is on its way.

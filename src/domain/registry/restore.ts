@@ -1,17 +1,17 @@
-import { type EventMemory, readEvents } from '../security-log/revocation-index.js';
-import { entriesBySubject } from './group-entries.js';
 import { isJti } from '../model/jti.js';
-import type { ManifestEntry, ManifestFacts, ManifestReader } from '../ports/backup-file.js';
-import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
-import { excerpt } from '../shared/text.js';
-import { isFailureOutside } from '../shared/unavailable.js';
-import { registerMany } from './register-many.js';
 import { liveExp } from '../model/registry-entry.js';
 import { isTrusted, type SigningKey } from '../model/signing-key.js';
-import { knownStatus } from '../tokens/find-status.js';
 import { subjectFault } from '../model/subject.js';
-import { tidyAll } from './remove-entries.js';
+import type { ManifestEntry, ManifestFacts, ManifestReader } from '../ports/backup-file.js';
+import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/token-registry.js';
+import { knownStatus } from '../security-log/cached-user-status.js';
+import { type EventMemory, readEvents } from '../security-log/revocation-index.js';
+import { excerpt } from '../shared/text.js';
+import { isFailureOutside } from '../shared/unavailable.js';
+import { entriesBySubject } from './group-entries.js';
+import { registerMany } from './register-many.js';
+import { tidyAll } from './remove-entries.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [

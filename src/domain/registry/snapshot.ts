@@ -1,7 +1,7 @@
-import { type FilingReport, fileEntries } from './export-entries.js';
-import { type KeyCount, KeysById } from './key-names.js';
 import type { Manifests } from '../ports/backup-file.js';
 import type { Administration, PrivateFile } from '../ports/index.js';
+import { type FilingReport, fileEntries } from './export-entries.js';
+import { type KeyCount, KeysById } from './key-names.js';
 import type { WalkControl } from './walk-options.js';
 
 export interface SnapshotReport extends Pick<FilingReport, 'subjects' | 'complete' | 'missed'> {

@@ -1,7 +1,7 @@
-import { JwtctlError } from '../shared/errors.js';
-import type { Inspection } from './inspect.js';
-import type { KeyCount } from './key-names.js';
 import type { Clock } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
+import type { Inspection } from './inspection.js';
+import type { KeyCount } from './key-names.js';
 
 /** One look of a watch. */
 export interface Look {

@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { SecurityLog } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 const EVENTS_AT_ONCE = 1_000;
 const MOST_EVENTS = 100_000;

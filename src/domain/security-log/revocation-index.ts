@@ -152,3 +152,11 @@ function raise(latest: Map<string, number>, name: string, value: number): boolea
   latest.set(name, value);
   return true;
 }
+
+/** Whether an event of the security log ends this token. */
+export function covers(
+  event: SecurityEvent,
+  token: { sub: string; jti: string; kid: string; iat: number },
+): boolean {
+  return new EventMemory([event]).covers(token);
+}

@@ -1,5 +1,4 @@
 import { JwtctlError } from './errors.js';
-import { hasControlCharacter } from '../model/subject.js';
 
 /** Why something was done, for the logs: 1 to 1,000 characters on one line. */
 export function parseReason(text: string): string {
@@ -79,4 +78,12 @@ export function fileNameShown(name: string): string {
 export function excerpt(text: string): string {
   const shown = printable(text.slice(0, 60));
   return text.length > 60 ? `${shown}…` : shown;
+}
+
+// C0, DEL and C1: they would move cursors in terminals, and SQLite cuts a bound text at NUL.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
+const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
+
+export function hasControlCharacter(value: string): boolean {
+  return CONTROL.test(value);
 }

@@ -1,8 +1,10 @@
-import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { JwtctlError } from '../shared/errors.js';
-import type { Clock, Database, Sealer } from '../ports/index.js';
-import { ISSUER_KEY_HOLD_SECONDS } from '../keys/rotation-plan.js';
+import type { KeyObject } from 'node:crypto';
+import { readActiveKey } from '../keys/find-key.js';
+import { privateHalf } from '../keys/private-half.js';
+import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
 
@@ -110,43 +112,6 @@ export class HeldSigner {
 /** A clock that was set back would otherwise have a key held for as long. */
 function isWithin(seconds: number, since: number, now: number): boolean {
   return since <= now && now < since + seconds;
-}
-
-/** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */
-export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<SigningKey> {
-  return (await readActiveKey(database)).key;
-}
-
-/** Reads the active key together with the revision of the key store. */
-async function readActiveKey(
-  database: Pick<Database, 'keys'>,
-): Promise<{ key: SigningKey; revision: number }> {
-  const { keys, revision } = await database.keys.snapshot();
-  const active = keys.find((key) => key.state === 'active');
-  if (active === undefined) {
-    throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
-  }
-  return { key: active, revision };
-}
-
-/** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
-export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
-  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-  if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_HALVES_MISMATCH',
-      `The halves of key ${key.kid} do not belong together.`,
-      {
-        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
-      },
-    );
-  }
-  return privateKey;
-}
-
-export function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
-  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
 }
 
 function withoutPrivateHalf(key: SigningKey): JwtctlError {

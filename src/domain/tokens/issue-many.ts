@@ -1,6 +1,13 @@
-import type { Claims } from './claims.js';
-import { JwtctlError } from '../shared/errors.js';
+import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
+import { findActiveKey, noActiveKey } from '../keys/find-key.js';
+import type { Registration, SecurityEvent, User } from '../ports/index.js';
 import { entriesBySubject } from '../registry/group-entries.js';
+import { registerMany } from '../registry/register-many.js';
+import { tidyAll } from '../registry/remove-entries.js';
+import { knownStatus } from '../security-log/cached-user-status.js';
+import { JwtctlError } from '../shared/errors.js';
+import { HeldSigner, type Signer } from './active-signer.js';
+import type { Claims } from './claims.js';
 import {
   assertUsable,
   claimsSet,
@@ -18,13 +25,7 @@ import {
   tooLong,
 } from './issue.js';
 import type { IssuedToken } from './issued-token.js';
-import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
-import type { Registration, SecurityEvent, User } from '../ports/index.js';
-import { registerMany } from '../registry/register-many.js';
-import { findActiveKey, HeldSigner, noActiveKey, type Signer } from './active-signer.js';
 import type { SigningPool } from './signing-pool.js';
-import { knownStatus } from './find-status.js';
-import { tidyAll } from '../registry/remove-entries.js';
 
 export interface BulkIssuerPorts extends IssuerPorts {
   signing: SigningPool;

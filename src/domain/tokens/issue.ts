@@ -1,16 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { type Claims, REGISTERED_CLAIMS } from './claims.js';
+import { encodeBase64url, MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
+import { createSignature } from '../jose/signature.js';
+import { findActiveKey, noActiveKey } from '../keys/find-key.js';
+import type { SigningKey } from '../model/signing-key.js';
+import { parseSubject } from '../model/subject.js';
+import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
+import { knownStatus } from '../security-log/cached-user-status.js';
+import { covers } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
+import { hasControlCharacter } from '../shared/text.js';
+import { HeldSigner, type Signer, type SignerPorts } from './active-signer.js';
+import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
-import { encodeBase64url, MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
-import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from '../ports/index.js';
-import { createSignature } from '../jose/signature.js';
-import { findActiveKey, HeldSigner, noActiveKey, type Signer, type SignerPorts } from './active-signer.js';
-import type { SigningKey } from '../model/signing-key.js';
-import { covers, knownStatus } from './find-status.js';
-import { hasControlCharacter, parseSubject } from '../model/subject.js';
 
 // An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
 export const LONGEST_WAIT_SECONDS = 10;

@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import { parseJsonObject } from '../jose/jws.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** A token that is signed and registered. Times are NumericDate seconds. */
 export interface IssuedToken {

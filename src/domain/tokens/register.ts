@@ -1,18 +1,18 @@
-import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
+import { publicJwk } from '../jose/jwk-set.js';
+import type { VerificationKey } from '../jose/verification-key.js';
+import { type Refusal, refuse } from '../model/refusal.js';
+import type { SigningKey } from '../model/signing-key.js';
+import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
+import { entriesBySubject } from '../registry/group-entries.js';
+import { registerMany } from '../registry/register-many.js';
+import { tidyAll } from '../registry/remove-entries.js';
+import { knownStatus } from '../security-log/cached-user-status.js';
+import { readEvents } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { readEvents } from '../security-log/revocation-index.js';
-import { entriesBySubject } from '../registry/group-entries.js';
+import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
-import { publicJwk } from '../jose/jwk-set.js';
-import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
-import { type Refusal, refuse } from '../model/refusal.js';
-import { registerMany } from '../registry/register-many.js';
-import type { SigningKey } from '../model/signing-key.js';
-import { knownStatus } from './find-status.js';
-import { tidyAll } from '../registry/remove-entries.js';
 import { checkJws, checkStanding } from './verify.js';
-import type { VerificationKey } from '../jose/verification-key.js';
 
 /** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
 const LONGEST_LIFE_SECONDS = 100 * 365 * 86_400;

@@ -1,9 +1,9 @@
 import type { KeyObject } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
-import { JwtctlError } from '../shared/errors.js';
 import { schemeOf } from '../jose/signature.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
+import { JwtctlError } from '../shared/errors.js';
 
 /** The thread that feeds them, and does everything else, keeps no more of them busy. */
 const MAX_WORKERS = 16;

@@ -1,12 +1,12 @@
-import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import { parseCompactJws, parseJsonObject } from '../jose/jws.js';
-import { isForeignKid, isKid } from '../model/kid.js';
-import { excerpt } from '../shared/text.js';
-import { type Refusal, refuse } from '../model/refusal.js';
 import { checkSignature } from '../jose/signature.js';
+import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
+import { isForeignKid, isKid } from '../model/kid.js';
+import { type Refusal, refuse } from '../model/refusal.js';
 import { isKeyState, isSigningAlgorithm, isTrusted } from '../model/signing-key.js';
 import type { UserStatus } from '../model/user.js';
-import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
+import { excerpt } from '../shared/text.js';
+import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 
 /** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
 export interface Standing {

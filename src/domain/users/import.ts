@@ -1,5 +1,5 @@
-import { JwtctlError } from '../shared/errors.js';
 import type { Administration, Stores } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
 

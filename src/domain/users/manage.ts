@@ -1,10 +1,10 @@
-import { JwtctlError } from '../shared/errors.js';
+import type { LifetimePolicy } from '../model/lifetime.js';
 import type { Administration, SecurityEventType, Stores, User, UserStatus } from '../ports/index.js';
-import { ifReachable } from '../shared/unavailable.js';
-import { afterRecord, eventExpiry, latestIssued } from '../tokens/revoke.js';
-import type { LifetimePolicy } from '../keys/rotation-plan.js';
-import { cacheStatus } from '../tokens/find-status.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
+import { cacheStatus } from '../security-log/cached-user-status.js';
+import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
+import { JwtctlError } from '../shared/errors.js';
+import { ifReachable } from '../shared/unavailable.js';
 
 export interface UserAdministrationPolicy extends LifetimePolicy {
   statusTtlSeconds: number;

@@ -7,10 +7,10 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { JweManifests } from '../../../src/adapters/backup/jwe-backup-files.js';
 import { linesOf } from '../../../src/adapters/backup/lines.js';
 import { systemClock } from '../../../src/app/clock.js';
+import { createPrivateFile } from '../../../src/app/private-file.js';
 import { readKeyringFile } from '../../../src/config/named-files.js';
 import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../../src/domain/ports/backup-file.js';
 import type { ContentKeySealer } from '../../../src/domain/ports/index.js';
-import { createPrivateFile } from '../../../src/app/private-file.js';
 import { newSealer } from '../../support/sealer.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 

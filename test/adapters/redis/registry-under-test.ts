@@ -4,8 +4,8 @@ import {
   openRedisTokenRegistry,
   type RedisTokenRegistryOptions,
 } from '../../../src/adapters/redis/token-registry.js';
-import type { Credentials } from '../../../src/domain/shared/credentials.js';
 import type { RegistryEntry, SurveyedSubject, TokenRegistry } from '../../../src/domain/ports/index.js';
+import type { Credentials } from '../../../src/domain/shared/credentials.js';
 import { freshPrefix } from '../../support/servers.js';
 
 export const CLOCK_TOLERANCE_SECONDS = 5;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import type { Line } from '../../../src/domain/batch/line-batches.js';
 import { MAX_LINE_BYTES, readLines } from '../../../src/cli/input/lines.js';
 import { readObjects } from '../../../src/cli/input/objects.js';
+import type { Line } from '../../../src/domain/batch/line-batches.js';
 
 async function* inPieces(bytes: Buffer, size: number) {
   for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { counted } from '../../../src/cli/output/pluralize.js';
 import { grouped, rate, share, signed, size } from '../../../src/cli/output/number-format.js';
+import { counted } from '../../../src/cli/output/pluralize.js';
 
 test('numbers are grouped by thousands', () => {
   expect([0, 999, 1_000, 1_234_567, 12_345_678].map(grouped)).toEqual([

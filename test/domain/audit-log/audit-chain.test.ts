@@ -1,7 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { type AuditFinding, auditHash, GENESIS, verifyAuditChain } from '../../../src/domain/audit-log/audit-chain.js';
-import type { AuditHead, AuditRow, MacKey } from '../../../src/domain/ports/index.js';
+import {
+  type AuditFinding,
+  auditHash,
+  GENESIS,
+  verifyAuditChain,
+} from '../../../src/domain/audit-log/audit-chain.js';
+import type { AuditHead } from '../../../src/domain/ports/audit-log.js';
+import type { AuditRow, MacKey } from '../../../src/domain/ports/index.js';
 
 const KEYS: MacKey[] = ['mk-1', 'mk-2'].map((id) => ({ id, secret: randomBytes(32) }));
 const [ONE, TWO] = KEYS as [MacKey, MacKey];

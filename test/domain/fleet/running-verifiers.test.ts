@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest';
 import { parseAnnouncement } from '../../../src/domain/fleet/heartbeat.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import {
   askFleet,
   askFleetWithin,
@@ -10,6 +9,7 @@ import {
 } from '../../../src/domain/fleet/running-verifiers.js';
 import { awaitPassage, hasRead } from '../../../src/domain/fleet/wait-for-verifiers.js';
 import type { FleetLook, TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { announced } from '../../support/announcements.js';
 import { StandingClock } from '../../support/clock.js';
 

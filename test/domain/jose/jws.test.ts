@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { freeze } from '../../../src/domain/shared/deep-freeze.js';
 import { decodeToken, parseCompactJws } from '../../../src/domain/jose/jws.js';
+import { freeze } from '../../../src/domain/shared/deep-freeze.js';
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const HEADER = Buffer.from('{"alg":"RS256"}').toString('base64url');

@@ -1,13 +1,18 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { type CompromiseInput, compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { rotateKeys } from '../../../src/domain/keys/rotate.js';
 import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { revokeSubject } from '../../../src/domain/tokens/revoke.js';
-import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import {
+  type EmbeddedService,
+  NO_MARKS,
+  openEmbeddedService,
+  POLICY,
+} from '../../support/embedded-service.js';
 import { newSealer } from '../../support/sealer.js';
 
 const LEAD = 600;

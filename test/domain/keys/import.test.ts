@@ -1,10 +1,10 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { importKeys, type KeyImportPorts, type NamedKey, nameKeys } from '../../../src/domain/keys/import.js';
-import { retireKey } from '../../../src/domain/keys/retire.js';
-import type { Database } from '../../../src/domain/ports/index.js';
 import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
 import type { FiledKey } from '../../../src/domain/keys/private-key.js';
+import { retireKey } from '../../../src/domain/keys/retire.js';
+import type { Database } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import {
   freshJwk,

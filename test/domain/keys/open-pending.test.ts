@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { retireKey } from '../../../src/domain/keys/retire.js';
@@ -10,8 +9,9 @@ import {
   rotateAfterLead,
   rotateKeys,
 } from '../../../src/domain/keys/rotate.js';
-import type { Sealer } from '../../../src/domain/ports/index.js';
 import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
+import type { Sealer } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { newSealer } from '../../support/sealer.js';
 

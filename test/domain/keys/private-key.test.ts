@@ -7,10 +7,10 @@ import {
   sign,
 } from 'node:crypto';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
 import { MAX_KEY_FILE_BYTES } from '../../../src/domain/keys/private-key.js';
 import { readPrivatePem } from '../../../src/domain/keys/private-pem.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { temporaryFolder } from '../../support/cli.js';
 import {
   encryptedOf,

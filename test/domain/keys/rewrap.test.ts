@@ -1,11 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../../src/app/clock.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { type RewrappingPorts, rewrapKeys } from '../../../src/domain/keys/rewrap.js';
 import type { Sealer } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { newSealer } from '../../support/sealer.js';
 

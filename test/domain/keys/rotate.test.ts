@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { jwkSet } from '../../../src/domain/jose/jwk-set.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { type RotationInput, rotateAfterLead, rotateKeys } from '../../../src/domain/keys/rotate.js';
 import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { announced } from '../../support/announcements.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 

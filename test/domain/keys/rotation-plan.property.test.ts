@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type CompromisePolicy, planCompromise } from '../../../src/domain/keys/compromise.js';
-import type { KeyTransition } from '../../../src/domain/ports/index.js';
 import {
-  type LifetimePolicy,
   planRotation,
   type RotationPlan,
   type RotationPolicy,
 } from '../../../src/domain/keys/rotation-plan.js';
+import type { LifetimePolicy } from '../../../src/domain/model/lifetime.js';
 import type { SigningKey } from '../../../src/domain/model/signing-key.js';
+import type { KeyTransition } from '../../../src/domain/ports/index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const policies = fc.record({

@@ -1,11 +1,11 @@
 import { createPublicKey } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
-import { keyId } from '../../../src/domain/model/key-id.js';
 import { importKeys, nameKeys } from '../../../src/domain/keys/import.js';
-import { rotateKeys } from '../../../src/domain/keys/rotate.js';
-import type { KeyPairGenerator } from '../../../src/domain/ports/index.js';
 import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
+import { rotateKeys } from '../../../src/domain/keys/rotate.js';
+import { keyId } from '../../../src/domain/model/key-id.js';
+import type { KeyPairGenerator } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { freshJwk } from '../../support/private-keys.js';
 import { RFC7638_3_1 } from '../../vectors/rfc-vectors.js';

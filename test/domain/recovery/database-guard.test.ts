@@ -1,13 +1,12 @@
 import { beforeEach, expect, test } from 'vitest';
+import type { AuditLog, MacKey } from '../../../src/domain/ports/index.js';
+import type { DatabaseHeads, StoredMarks } from '../../../src/domain/ports/mark-store.js';
 import { DatabaseGuard } from '../../../src/domain/recovery/database-guard.js';
 import {
   authenticated,
-  type DatabaseHeads,
   type HighWaterMark,
   markText,
-  type StoredMarks,
 } from '../../../src/domain/recovery/high-water-marks.js';
-import type { AuditLog, MacKey } from '../../../src/domain/ports/index.js';
 import { StandingClock } from '../../support/clock.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };

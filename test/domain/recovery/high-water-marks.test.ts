@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import type { MacKey } from '../../../src/domain/ports/index.js';
 import {
   authenticated,
   eventText,
@@ -11,7 +12,6 @@ import {
   type RecordedEvent,
   readAuthenticated,
 } from '../../../src/domain/recovery/high-water-marks.js';
-import type { MacKey } from '../../../src/domain/ports/index.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
 const ORIGIN = { prefix: 'jwt', kind: 'mark' } as const;

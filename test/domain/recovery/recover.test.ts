@@ -1,17 +1,20 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { sqlDatabase } from '../../../src/adapters/sql/stores/database.js';
+import type { Database, MacKey, NewSecurityEvent } from '../../../src/domain/ports/index.js';
+import type { MarkStore, StoredEvent, StoredMarks } from '../../../src/domain/ports/mark-store.js';
 import {
   authenticated,
   eventText,
   keyStatesText,
-  type MarkStore,
   markText,
   type RecordedEvent,
-  type StoredEvent,
-  type StoredMarks,
 } from '../../../src/domain/recovery/high-water-marks.js';
-import type { Database, MacKey, NewSecurityEvent } from '../../../src/domain/ports/index.js';
-import { findLosses, lostCompromises, type RecoveryPorts, settle } from '../../../src/domain/recovery/recover.js';
+import {
+  findLosses,
+  lostCompromises,
+  type RecoveryPorts,
+  settle,
+} from '../../../src/domain/recovery/recover.js';
 import { StandingClock } from '../../support/clock.js';
 import { createMigrated, type SqlDatabaseUnderTest, sqlite } from '../../support/sql-engines.js';
 

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { findEntry } from '../../../src/domain/registry/find-entry.js';
 import type { RegistryEntry } from '../../../src/domain/ports/index.js';
+import { findEntry } from '../../../src/domain/registry/find-entry.js';
 import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
 import { signingKey } from '../../support/signing-keys.js';
 

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { findPurgeable, purgeKeys } from '../../../src/domain/keys/purge.js';
@@ -16,6 +15,7 @@ import {
   type ReconciliationReport,
   reconcileRegistry,
 } from '../../../src/domain/registry/reconcile.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { countWide, revokeSubject, revokeToken, revokeWide } from '../../../src/domain/tokens/revoke.js';
 import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { isTrusted, KEY_STATES, type SigningKey } from '../../../src/domain/model/signing-key.js';
 import type {
   EntryName,
   RegistryEntry,
@@ -14,8 +14,7 @@ import {
   type Reconciliation,
   type ReconciliationRules,
 } from '../../../src/domain/registry/reconciliation-plan.js';
-import { isTrusted, KEY_STATES, type SigningKey } from '../../../src/domain/model/signing-key.js';
-import { covers } from '../../../src/domain/tokens/find-status.js';
+import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_000_000;

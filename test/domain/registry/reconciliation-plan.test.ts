@@ -1,12 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
-import type { KnownUserStatus, SecurityEvent, SurveyedSubject, User } from '../../../src/domain/ports/index.js';
+import { KEY_STATES } from '../../../src/domain/model/signing-key.js';
+import type {
+  KnownUserStatus,
+  SecurityEvent,
+  SurveyedSubject,
+  User,
+} from '../../../src/domain/ports/index.js';
 import {
   type DurableKnowledge,
   planReconciliation,
   type ReconciliationRules,
 } from '../../../src/domain/registry/reconciliation-plan.js';
-import { KEY_STATES } from '../../../src/domain/model/signing-key.js';
+import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_700_000_000;

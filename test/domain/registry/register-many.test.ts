@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { registerMany } from '../../../src/domain/registry/register-many.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 
 const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
 

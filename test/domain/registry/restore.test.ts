@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../../src/app/context.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import {
   MAX_CHUNK_ENTRIES,
   type ManifestEntry,
@@ -16,6 +15,7 @@ import {
   type RestorationReport,
   restore,
 } from '../../../src/domain/registry/restore.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { revokeSubject, revokeWide } from '../../../src/domain/tokens/revoke.js';
 import { removeUser } from '../../../src/domain/users/manage.js';
 import { openContext } from '../../support/opened-context.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import type { Inspection } from '../../../src/domain/registry/inspect.js';
+import type { Inspection } from '../../../src/domain/registry/inspection.js';
 import { type Look, watchRegistry } from '../../../src/domain/registry/watch.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { StandingClock } from '../../support/clock.js';
 
 function report(parts: Partial<Inspection> = {}): Inspection {

@@ -1,8 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import type { SecurityEvent, SecurityEventType } from '../../../src/domain/ports/index.js';
-import { covers } from '../../../src/domain/tokens/find-status.js';
+import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 
 const SUBS = ['alice', 'bob', 'Alice'];
 const JTIS = ['a', 'b', ' a'];

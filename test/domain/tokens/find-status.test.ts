@@ -1,7 +1,5 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import type {
   KnownUserStatus,
   NewSecurityEvent,
@@ -10,12 +8,13 @@ import type {
   UserDirectory,
 } from '../../../src/domain/ports/index.js';
 import {
-  covers,
-  findStanding,
   provenStatus,
   type StatusPolicy,
   statusMeanwhile,
-} from '../../../src/domain/tokens/find-status.js';
+} from '../../../src/domain/security-log/cached-user-status.js';
+import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { findStanding } from '../../../src/domain/tokens/find-status.js';
 import { StandingClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 

@@ -1,12 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../../src/adapters/sql/stores/database.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import type { TokenRequest } from '../../../src/domain/tokens/issue.js';
-import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
 import { decodeToken } from '../../../src/domain/jose/jws.js';
 import { compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import type { Database, NewSecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import type { TokenRequest } from '../../../src/domain/tokens/issue.js';
+import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
 import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 

@@ -1,10 +1,15 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { decodeToken } from '../../../src/domain/jose/jws.js';
 import type { NewSecurityEvent, Sealer } from '../../../src/domain/ports/index.js';
+import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
-import { type EmbeddedService, NO_MARKS, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import {
+  type EmbeddedService,
+  NO_MARKS,
+  openEmbeddedService,
+  POLICY,
+} from '../../support/embedded-service.js';
 
 const NO_REASON = { reason: null, dryRun: false };
 

@@ -1,11 +1,11 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Adoption, type AdoptionPolicy, adoptTokens } from '../../../src/domain/tokens/register.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
-import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
-import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
+import { privateHalf } from '../../../src/domain/keys/private-half.js';
 import { planRotation } from '../../../src/domain/keys/rotation-plan.js';
-import { privateHalf } from '../../../src/domain/tokens/active-signer.js';
+import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { type Adoption, type AdoptionPolicy, adoptTokens } from '../../../src/domain/tokens/register.js';
+import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import { setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { rsaPair, signJws } from '../../support/signing.js';

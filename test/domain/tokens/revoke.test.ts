@@ -1,13 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import type { SecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
-import {
-  countWide,
-  eventExpiry,
-  revokeSubject,
-  revokeToken,
-  revokeWide,
-} from '../../../src/domain/tokens/revoke.js';
+import { eventExpiry } from '../../../src/domain/security-log/record.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { countWide, revokeSubject, revokeToken, revokeWide } from '../../../src/domain/tokens/revoke.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { signingKey } from '../../support/signing-keys.js';
 

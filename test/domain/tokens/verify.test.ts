@@ -1,6 +1,10 @@
 import { createHmac } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { KEY_STATES, SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../src/domain/model/signing-key.js';
+import {
+  KEY_STATES,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+} from '../../../src/domain/model/signing-key.js';
 import type { Standing, VerificationPorts } from '../../../src/domain/tokens/verify.js';
 import { createVerifier } from '../../../src/verifier/verifier.js';
 import { encodePart, rsaPair, signJws, verificationKey } from '../../support/signing.js';

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { addUsers, type NewUser, planUsers } from '../../../src/domain/users/import.js';
+import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { collect } from '../../support/collect.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 

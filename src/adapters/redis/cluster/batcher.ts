@@ -1,12 +1,12 @@
 import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Breaker } from '../wire/circuit-breaker.js';
-import type { RedisConnection, RedisNode } from './redis-connection.js';
 import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
-import { byHash, bySource, type Script } from '../scripts/includes.js';
 import { missingRights } from '../wire/missing-rights.js';
 import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
 import { MissingRightsError } from '../wire/rights.js';
+import type { RedisConnection, RedisNode } from './redis-connection.js';
+import { byHash, bySource, type Script } from './script.js';
 
 /** Commands on keys of one hash slot. */
 export type Request = {

@@ -1,10 +1,10 @@
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { MasterWarning, RegistryNode } from '../../../domain/ports/index.js';
-import type { RedisConnection, RedisNode } from './redis-connection.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import { replyCode } from '../wire/errors.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
+import type { RedisConnection, RedisNode } from './redis-connection.js';
 
 /**
  * The servers, each master before its replicas. Those that do not answer are listed with nulls.

@@ -1,10 +1,18 @@
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { clusterOptions, nodeOptions, type RedisOptions, silenceMs } from '../wire/client-options.js';
-import { clusterDown, innermost, isReplica, type RedisAddress, replyCode, translateError } from '../wire/errors.js';
 import { HASH_SLOTS } from '../keyspace.js';
+import { clusterOptions, nodeOptions, silenceMs } from '../wire/client-options.js';
+import {
+  clusterDown,
+  innermost,
+  isReplica,
+  type RedisAddress,
+  replyCode,
+  translateError,
+} from '../wire/errors.js';
 import { formatNode, type HostPort } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
+import type { RedisOptions } from '../wire/redis-options.js';
 
 /**
  * @param onNodeError hears why a connection to one node failed, now and later

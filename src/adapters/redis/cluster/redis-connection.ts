@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { Breaker } from '../wire/circuit-breaker.js';
-import { DISCONNECT_TIMEOUT_MS, type RedisOptions, reachedAt } from '../wire/client-options.js';
+import { DISCONNECT_TIMEOUT_MS, reachedAt } from '../wire/client-options.js';
 import {
   clusterDown,
   fromNode,
@@ -14,11 +14,12 @@ import {
   translateError,
 } from '../wire/errors.js';
 import { formatNode, type HostPort, parseKey } from '../wire/node-address.js';
-import { openCluster, openStandalone } from './open.js';
 import { type Command, withDeadline } from '../wire/pipeline.js';
 import { ReadConnection } from '../wire/read-connection.js';
+import type { RedisOptions } from '../wire/redis-options.js';
+import { openCluster, openStandalone } from './open.js';
 
-export type { RedisOptions } from '../wire/client-options.js';
+export type { RedisOptions } from '../wire/redis-options.js';
 
 /** One server, with the connection that is open to it. */
 export interface RedisNode {

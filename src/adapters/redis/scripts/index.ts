@@ -1,5 +1,6 @@
+import { script } from '../cluster/script.js';
 import { STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
-import { ENTRIES, EXPIRY, MEMBERS_PER_CALL, ORDER, PAGING, script, TOO_LARGE } from './includes.js';
+import { ENTRIES, EXPIRY, MEMBERS_PER_CALL, ORDER, PAGING, TOO_LARGE } from './includes.js';
 
 /** The first element of a script's answer, where the set's name is held by a key of another type; otherwise it is 1. */
 export const NOT_OURS = 0;

@@ -1,10 +1,10 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from '../cluster/batcher.js';
-import { bulksOf } from '../wire/bulk-strings.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
+import type { WholeRegistry } from '../session.js';
+import { bulksOf } from '../wire/bulk-strings.js';
+import type { RespReply } from '../wire/codec.js';
 import { isDefect } from '../wire/errors.js';
 import type { Command, Reply } from '../wire/pipeline.js';
-import type { RespReply } from '../wire/codec.js';
-import type { WholeRegistry } from '../walk/walk.js';
 
 // Both ask one master; without one each question goes to whoever serves its slot. What it cannot answer any more (a slot has
 // moved, the connection is lost) goes the way of all other requests, which follows redirects: so only what may be asked twice

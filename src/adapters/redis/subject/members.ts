@@ -1,6 +1,6 @@
 import type { KnownUserStatus, SurveyedEntry } from '../../../domain/ports/index.js';
-import { type Bulks, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 import { notedStatus, parseEntryIn, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { type Bulks, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 // What a subject's two keys hold, from replies that begin with a cursor.
 

@@ -1,9 +1,6 @@
 import type { SubjectDetails, SurveyedEntry, SurveyedSubject } from '../../../domain/ports/index.js';
 import type { Request } from '../cluster/batcher.js';
-import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
-import { Bulks, NO_BULKS, numberOrNullAt, sizeOf, stringAt, stringOrNullAt, utf8At } from '../wire/bulk-strings.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
-import { foreignKey, replyCode } from '../wire/errors.js';
 import {
   isEntryMember,
   type LocatedSubject,
@@ -12,11 +9,22 @@ import {
   type SubjectKeys,
   VERSION_MEMBER,
 } from '../keyspace.js';
-import type { Command } from '../wire/pipeline.js';
-import { bulksIn, type RespReply } from '../wire/codec.js';
 import { PAGE } from '../scripts/index.js';
+import type { WholeRegistry } from '../session.js';
+import {
+  Bulks,
+  NO_BULKS,
+  numberOrNullAt,
+  sizeOf,
+  stringAt,
+  stringOrNullAt,
+  utf8At,
+} from '../wire/bulk-strings.js';
+import { bulksIn, type RespReply } from '../wire/codec.js';
+import { foreignKey, replyCode } from '../wire/errors.js';
+import type { Command } from '../wire/pipeline.js';
+import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
 import { isPartial, labelsIn, type Members, membersIn } from './members.js';
-import type { WholeRegistry } from '../walk/walk.js';
 
 export interface ReadOptions {
   /** What expires later is live. */

@@ -1,11 +1,11 @@
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, parseEntry, statusScore } from '../keyspace.js';
-import { type Reply, unwrap } from '../wire/pipeline.js';
 import { NOT_OURS, REGISTER } from '../scripts/index.js';
+import type { WholeRegistry } from '../session.js';
+import { type Reply, unwrap } from '../wire/pipeline.js';
 import { SubjectReader } from './reader.js';
 import { tidySubject } from './remove-exact.js';
-import type { WholeRegistry } from '../walk/walk.js';
 
 /**
  * Registers entries of one subject in their order: some with each call of {@link REGISTER}, and as many calls as it takes.

@@ -1,13 +1,13 @@
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { EntryName, TidyOutcome } from '../../../domain/ports/index.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL } from '../scripts/includes.js';
-import { unwrap } from '../wire/pipeline.js';
 import { NOT_OURS, TIDY } from '../scripts/index.js';
-import type { WholeRegistry } from '../walk/walk.js';
+import type { WholeRegistry } from '../session.js';
+import { unwrap } from '../wire/pipeline.js';
 
 interface Untidy {
   sub: string;

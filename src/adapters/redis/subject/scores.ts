@@ -1,7 +1,7 @@
-import { replyCode } from '../wire/errors.js';
 import type { SubjectKeys } from '../keyspace.js';
+import type { WholeRegistry } from '../session.js';
+import { replyCode } from '../wire/errors.js';
 import { unwrap } from '../wire/pipeline.js';
-import type { WholeRegistry } from '../walk/walk.js';
 
 /**
  * The scores of these members of a subject's set, null for one that is not there, by the way that follows redirects and

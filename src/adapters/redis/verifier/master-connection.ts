@@ -1,15 +1,15 @@
 import { performance } from 'node:perf_hooks';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { MasterState } from '../../../domain/registry/master-state.js';
 import type { Hold } from '../../../domain/ports/index.js';
-import type { Breaker } from '../wire/circuit-breaker.js';
-import { stringAt } from '../wire/bulk-strings.js';
-import { silenceMs } from '../wire/client-options.js';
+import { MasterState } from '../../../domain/registry/master-state.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
+import { stringAt } from '../wire/bulk-strings.js';
+import type { Breaker } from '../wire/circuit-breaker.js';
+import { silenceMs } from '../wire/client-options.js';
+import { encodeCommands, type RespReply } from '../wire/codec.js';
 import { DeadlineError, fromNode, isReplica, replyCode } from '../wire/errors.js';
 import { parseInfo } from '../wire/info.js';
 import { formatNode, type HostPort } from '../wire/node-address.js';
-import { encodeCommands, type RespReply } from '../wire/codec.js';
 import { RespConnection } from '../wire/resp-connection.js';
 import {
   Lifetime,

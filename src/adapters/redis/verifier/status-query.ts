@@ -1,8 +1,8 @@
 import type { NotedStanding } from '../../../domain/ports/index.js';
-import { type Bulks, numberOrNullAt } from '../wire/bulk-strings.js';
 import { notedStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from '../keyspace.js';
-import type { Lane } from './master-connection.js';
+import { type Bulks, numberOrNullAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
+import type { Lane } from './master-connection.js';
 
 /** One ZMSCORE, written once for as often as it is asked. */
 export class Query {

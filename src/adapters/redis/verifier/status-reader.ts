@@ -1,6 +1,4 @@
 import { performance } from 'node:perf_hooks';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { MasterState } from '../../../domain/registry/master-state.js';
 import type {
   EntryName,
   MasterStatus,
@@ -9,18 +7,20 @@ import type {
   Standings,
   StandingsOptions,
 } from '../../../domain/ports/index.js';
+import { MasterState } from '../../../domain/registry/master-state.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isUndelivered } from '../cluster/batcher.js';
-import { Breaker } from '../wire/circuit-breaker.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
-import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
 import { entryMember, HASH_SLOTS, STATUS_MEMBER } from '../keyspace.js';
-import { Lane } from './master-connection.js';
+import type { WholeRegistry } from '../session.js';
+import { readScores } from '../subject/scores.js';
+import { Breaker } from '../wire/circuit-breaker.js';
+import type { RespReply } from '../wire/codec.js';
+import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
-import type { RespReply } from '../wire/codec.js';
-import { readScores } from '../subject/scores.js';
+import { Lane } from './master-connection.js';
 import { heldStanding, type Pending, plainStanding, Query } from './status-query.js';
-import type { WholeRegistry } from '../walk/walk.js';
 
 /**
  * Standings for a process that asks all the while: one ZMSCORE each, collected for a turn of the event loop and written at

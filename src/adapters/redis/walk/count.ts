@@ -1,7 +1,7 @@
-import type { EntryFilter, WideRemoval } from '../../../domain/ports/index.js';
 import { matches } from '../../../domain/model/registry-entry.js';
+import type { EntryFilter, WideRemoval } from '../../../domain/ports/index.js';
+import type { WholeRegistry } from '../session.js';
 import { readEverywhere, type SurveyOptions } from './survey.js';
-import type { WholeRegistry } from './walk.js';
 
 /** What {@link removeEverywhere} would remove. Reading costs the servers half of what they would take to count themselves. */
 export async function countEverywhere(

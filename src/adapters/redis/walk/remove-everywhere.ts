@@ -2,15 +2,17 @@ import type { Redis } from 'ioredis';
 import type { Removal, WideRemoval } from '../../../domain/ports/index.js';
 import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
-import { replyCode, UncountedError } from '../wire/errors.js';
+import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject, SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL } from '../scripts/includes.js';
-import { Pace } from './adaptive-batch.js';
-import { unwrap } from '../wire/pipeline.js';
-import { confirmAll } from '../cluster/wait-replicas.js';
 import { NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
+import type { WholeRegistry } from '../session.js';
 import { tidySubject } from '../subject/remove-exact.js';
-import { type WalkSteering, type WholeRegistry, walkSubjects } from './walk.js';
+import { replyCode, UncountedError } from '../wire/errors.js';
+import { unwrap } from '../wire/pipeline.js';
+import { Pace } from './adaptive-batch.js';
+import type { WalkSteering } from './types.js';
+import { walkSubjects } from './walk.js';
 
 /** Removes the matching entries of every subject. @param args of {@link REMOVE} */
 export async function removeEverywhere(

@@ -1,11 +1,12 @@
-import { ownCopy } from '../../../domain/shared/detached-string.js';
 import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
-import { stringAt } from '../wire/bulk-strings.js';
+import { ownCopy } from '../../../domain/shared/detached-string.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
-import { unwrap } from '../wire/pipeline.js';
+import type { WholeRegistry } from '../session.js';
+import { stringAt } from '../wire/bulk-strings.js';
 import { bulksIn } from '../wire/codec.js';
-import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
+import { unwrap } from '../wire/pipeline.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
 /** Every subject of a single server. */
 export async function scanServer(

@@ -1,17 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
-import { type Bulks, NO_BULKS, stringAt } from '../wire/bulk-strings.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
-import { fromNode, replyCode } from '../wire/errors.js';
 import type { LocatedSubject } from '../keyspace.js';
-import { Pace } from './adaptive-batch.js';
-import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
+import type { WholeRegistry } from '../session.js';
+import { type Bulks, NO_BULKS, stringAt } from '../wire/bulk-strings.js';
 import { bulksIn } from '../wire/codec.js';
+import { fromNode, replyCode } from '../wire/errors.js';
+import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
+import { Pace } from './adaptive-batch.js';
 import { scanSubjects } from './scan-walk.js';
 import { SlotLedger } from './slot-progress.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
-import type { TakeSubjects, WalkOutcome, WalkSteering, WholeRegistry } from './walk.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
 /** One walk over all slots: see {@link walkSubjects}. */
 export class SlotWalk {

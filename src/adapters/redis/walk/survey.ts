@@ -1,12 +1,14 @@
 import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
-import { numberIn, parseInfo } from '../wire/info.js';
 import type { LocatedSubject } from '../keyspace.js';
-import { Pace } from './adaptive-batch.js';
-import { sendPipeline } from '../wire/pipeline.js';
+import type { WholeRegistry } from '../session.js';
 import { SubjectReader } from '../subject/reader.js';
-import { type WalkOutcome, type WholeRegistry, walkSubjects } from './walk.js';
+import { numberIn, parseInfo } from '../wire/info.js';
+import { sendPipeline } from '../wire/pipeline.js';
+import { Pace } from './adaptive-batch.js';
+import type { WalkOutcome } from './types.js';
+import { walkSubjects } from './walk.js';
 
 /** Takes subjects in, one portion after the other. */
 export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Promise<void>;

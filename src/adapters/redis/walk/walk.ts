@@ -1,9 +1,7 @@
-import type { WalkOptions } from '../../../domain/ports/index.js';
-import type { Batcher } from '../cluster/batcher.js';
-import type { RedisConnection, RedisNode } from '../cluster/redis-connection.js';
-import type { Keyspace, LocatedSubject } from '../keyspace.js';
+import type { WholeRegistry } from '../session.js';
 import { scanServer } from './scan-walk.js';
 import { SlotWalk } from './slot-walk.js';
+import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
 /**
  * Shows `take` every subject, each once, and all masters at work side by side.
@@ -24,24 +22,4 @@ export async function walkSubjects(
   return whole.connection.mode === 'cluster'
     ? new SlotWalk(whole, take, steering).run()
     : scanServer(whole, take, steering);
-}
-
-export interface WalkSteering extends Pick<WalkOptions, 'signal' | 'onProgress'> {
-  /** Also subjects of which nothing is there but labels. */
-  withLabels?: boolean;
-}
-
-export interface WholeRegistry {
-  connection: RedisConnection;
-  batcher: Batcher;
-  keyspace: Keyspace;
-}
-
-/** Takes subjects in, some hundreds at a time, and from several places at once. Where it rejects, they count as missed. */
-export type TakeSubjects = (node: RedisNode, subjects: readonly LocatedSubject[]) => Promise<void>;
-
-export interface WalkOutcome {
-  /** What could not be seen, for a person; empty where everything was. */
-  missed: string[];
-  masters: Array<{ node: RedisNode; slots: number | null }>;
 }

@@ -3,12 +3,16 @@ import { connect as connectTls } from 'node:tls';
 import { AbstractConnector } from 'ioredis';
 import { type Credentials, dialWith } from '../../../domain/shared/credentials.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { describeClientCertificate, describeTlsFailure, type TlsPeer } from '../../../domain/shared/tls-failure.js';
-import type { RedisOptions } from './client-options.js';
+import {
+  describeClientCertificate,
+  describeTlsFailure,
+  type TlsPeer,
+} from '../../../domain/shared/tls-failure.js';
+import { encodeCommands, RespParser } from './codec.js';
 import { DeadlineError, NotOpenedError, replyCode } from './errors.js';
 import { formatNode, type HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
-import { encodeCommands, RespParser } from './codec.js';
+import type { RedisOptions } from './redis-options.js';
 
 /**
  * Short enough that firewalls do not drop an idle connection. Through Node, Linux sends ten probes, one second apart, before

@@ -1,7 +1,7 @@
-import type { RedisOptions } from './client-options.js';
+import { encodeCommands, type RespReply } from './codec.js';
 import type { HostPort } from './node-address.js';
 import { type Command, withDeadline } from './pipeline.js';
-import { encodeCommands, type RespReply } from './codec.js';
+import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 
 /** A connection to one server for reading very much of it: a walk over a million entries. */

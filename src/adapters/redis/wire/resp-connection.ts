@@ -1,11 +1,11 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
 import type { Bulks } from './bulk-strings.js';
-import type { RedisOptions } from './client-options.js';
+import { encodeCommands, RespParser, type RespReply } from './codec.js';
 import { dialRedis } from './dial.js';
 import type { HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
-import { encodeCommands, RespParser, type RespReply } from './codec.js';
+import type { RedisOptions } from './redis-options.js';
 
 /** Waits for one reply. Both are called in the turn in which the bytes came: what comes behind has not been looked at yet. */
 export interface ReplySink {

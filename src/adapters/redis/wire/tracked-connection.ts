@@ -1,10 +1,10 @@
 import { performance } from 'node:perf_hooks';
 import type { Hold } from '../../../domain/ports/index.js';
 import { type Bulks, stringAt, stringOrNullAt } from './bulk-strings.js';
-import type { RedisOptions } from './client-options.js';
+import { encodeCommands, type RespReply } from './codec.js';
 import { DeadlineError, replyCode } from './errors.js';
 import type { HostPort } from './node-address.js';
-import { encodeCommands, type RespReply } from './codec.js';
+import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 
 /**

@@ -1,9 +1,9 @@
 import { type Kysely, Migrator, sql } from 'kysely';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { SchemaStatus } from '../../../domain/model/schema-status.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Schema } from '../schema.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
 import { type Engine, migrationsFor } from './index.js';
-import type { Schema } from '../schema.js';
 
 const MIGRATION_TABLE = 'jwtctl_migration';
 const LOCK_TABLE = 'jwtctl_migration_lock';

@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net';
 import { type Kysely, Kysely as KyselyDatabase, MysqlAdapter, MysqlDialect } from 'kysely';
+import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { type Limits, noAnswer, TimedConnection } from './connection.js';
 import { dialMysql, type MysqlOptions } from './dial.js';
 import { type MysqlServer, translateMysqlError } from './errors.js';
-import type { Schema } from '../schema.js';
 
 const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';

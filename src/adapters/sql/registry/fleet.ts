@@ -1,8 +1,8 @@
 import type { Kysely } from 'kysely';
 import { oldestFirst, parseAnnouncement } from '../../../domain/fleet/heartbeat.js';
 import type { FleetLook, VerifierAnnouncement } from '../../../domain/ports/index.js';
-import { retryConflicts } from '../stores/conflicts.js';
 import type { Schema } from '../schema.js';
+import { retryConflicts } from '../stores/conflicts.js';
 
 /** What has been over for the tolerance goes with it: all who share the file share a clock. */
 export function announce(

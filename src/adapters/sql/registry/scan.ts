@@ -1,5 +1,5 @@
-import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../../domain/ports/index.js';
 import { toUserStatus } from '../../../domain/model/user.js';
+import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../../domain/ports/index.js';
 import type { SqlExecutor } from '../schema.js';
 
 const PAGE = 1_000;

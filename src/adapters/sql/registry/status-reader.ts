@@ -1,6 +1,12 @@
-import { MasterState } from '../../../domain/registry/master-state.js';
-import type { EntryName, MasterStatus, NotedStanding, StandingQuery, Standings } from '../../../domain/ports/index.js';
 import { toUserStatus } from '../../../domain/model/user.js';
+import type {
+  EntryName,
+  MasterStatus,
+  NotedStanding,
+  StandingQuery,
+  Standings,
+} from '../../../domain/ports/index.js';
+import { MasterState } from '../../../domain/registry/master-state.js';
 import type { SqlExecutor } from '../schema.js';
 
 /** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */

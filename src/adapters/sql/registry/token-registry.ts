@@ -1,5 +1,6 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely';
 import { announcementCounts } from '../../../domain/fleet/heartbeat.js';
+import { liveExp } from '../../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
@@ -20,8 +21,8 @@ import type {
   WalkOptions,
   WideRemoval,
 } from '../../../domain/ports/index.js';
-import { liveExp } from '../../../domain/model/registry-entry.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
+import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { announce, readFleet, withdraw } from './fleet.js';
 import {
@@ -32,9 +33,8 @@ import {
   matches,
   toEntry,
 } from './registry-rows.js';
-import type { Schema, SqlExecutor } from '../schema.js';
-import { readStanding, SqliteStandings } from './status-reader.js';
 import { surveyPages } from './scan.js';
+import { readStanding, SqliteStandings } from './status-reader.js';
 
 export interface SqliteRegistryOptions {
   /** The file's name, shown where a cluster shows its nodes. */

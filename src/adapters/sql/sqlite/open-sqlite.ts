@@ -11,8 +11,8 @@ import {
 } from 'kysely';
 import Database from 'libsql';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
 import type { Schema } from '../schema.js';
+import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
 
 export interface SqliteOptions {
   file: string;

@@ -1,5 +1,6 @@
 import { auditHash } from '../../../domain/audit-log/audit-chain.js';
-import type { AuditEntry, AuditHead, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
+import type { AuditHead } from '../../../domain/ports/audit-log.js';
+import type { AuditEntry, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 
 /** The author of new rows in the audit log. */

@@ -1,10 +1,10 @@
 import { type Kysely, sql } from 'kysely';
-import type { DatabaseHeads } from '../../../domain/recovery/high-water-marks.js';
 import type { Database, DatabaseServer, Stores } from '../../../domain/ports/index.js';
+import type { DatabaseHeads } from '../../../domain/ports/mark-store.js';
+import type { Schema, SqlExecutor } from '../schema.js';
 import { type AuditAuthor, SqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
 import { SqlKeyStore } from './key-store.js';
-import type { Schema, SqlExecutor } from '../schema.js';
 import { SqlSecurityLog } from './security-log.js';
 import { SqlUserStore } from './user-store.js';
 

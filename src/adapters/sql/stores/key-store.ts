@@ -1,5 +1,5 @@
 import type { Selectable, Updateable } from 'kysely';
-import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { SigningKey } from '../../../domain/model/signing-key.js';
 import type {
   KeySnapshot,
   KeyStore,
@@ -7,9 +7,9 @@ import type {
   NewSigningKey,
   SealedPrivateKey,
 } from '../../../domain/ports/index.js';
-import type { SigningKey } from '../../../domain/model/signing-key.js';
-import { isDuplicateKey } from './conflicts.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { KeystoreTable, SqlExecutor } from '../schema.js';
+import { isDuplicateKey } from './conflicts.js';
 
 // Named one by one: the private half is not among them, and is read by `findSealed` alone.
 const COLUMNS = [

@@ -1,9 +1,14 @@
 import { type Selectable, sql } from 'kysely';
+import type {
+  NewSecurityEvent,
+  SecurityEvent,
+  SecurityEventType,
+  SecurityLog,
+} from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
-import type { NewSecurityEvent, SecurityEvent, SecurityEventType, SecurityLog } from '../../../domain/ports/index.js';
+import type { SecurityLogTable, SqlExecutor } from '../schema.js';
 import { databaseTime } from './database-clock.js';
 import { inPortions } from './portions.js';
-import type { SecurityLogTable, SqlExecutor } from '../schema.js';
 
 const WIDE = [
   'kid_revoked',

@@ -1,8 +1,8 @@
-import type { User, UserStatus, UserStore } from '../../../domain/ports/index.js';
 import { toUserStatus } from '../../../domain/model/user.js';
+import type { User, UserStatus, UserStore } from '../../../domain/ports/index.js';
+import type { SqlExecutor, UsersTable } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 import { inPortions } from './portions.js';
-import type { SqlExecutor, UsersTable } from '../schema.js';
 
 const PAGE = 1_000;
 

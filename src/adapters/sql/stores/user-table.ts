@@ -1,8 +1,8 @@
 import { type RawBuilder, sql } from 'kysely';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { User, UserDirectory } from '../../../domain/ports/index.js';
-import { inPortions } from './portions.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { SqlExecutor } from '../schema.js';
+import { inPortions } from './portions.js';
 
 export interface UserTableOptions {
   /** `table` or `schema.table` */

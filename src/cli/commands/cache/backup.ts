@@ -1,12 +1,12 @@
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { PrivateFile } from '../../../domain/ports/index.js';
-import { asSentence } from '../../../domain/shared/text.js';
 import { restore } from '../../../domain/registry/restore.js';
 import { takeSnapshot } from '../../../domain/registry/snapshot.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import type { Action, DefineGroup, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { restorationReport, snapshotReport } from '../../output/views/cache-manifest.js';
 import { examples } from '../shared/examples.js';
-import type { Action, DefineGroup, Invocation } from '../../invocation.js';
 
 /** The verbs around manifests: files of entries, sealed under the master key. */
 export const defineCacheManifests: DefineGroup = (group, run) => {

@@ -1,19 +1,19 @@
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { countFlush, type FlushInput, type FlushReport, flush } from '../../../domain/registry/flush.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
-import type { Database } from '../../../domain/ports/index.js';
-import { asSentence } from '../../../domain/shared/text.js';
 import { parseSubject } from '../../../domain/model/subject.js';
-import { counted } from '../../output/pluralize.js';
+import type { Database } from '../../../domain/ports/index.js';
+import { countFlush, type FlushInput, type FlushReport, flush } from '../../../domain/registry/flush.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { flushReport } from '../../output/views/cache.js';
-import { newManifest } from './backup.js';
 import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
-import type { Action, DefineGroup } from '../../invocation.js';
+import { newManifest } from './backup.js';
 
 export const defineCacheFlush: DefineGroup = (group, run) => {
   group

@@ -1,8 +1,8 @@
+import type { DefineGroup } from '../../invocation.js';
+import { defineCacheManifests } from './backup.js';
 import { defineCacheFlush } from './flush.js';
 import { defineCacheInspection } from './inspect.js';
-import { defineCacheManifests } from './backup.js';
 import { defineCacheReconcile } from './reconcile.js';
-import type { DefineGroup } from '../../invocation.js';
 
 export const defineCache: DefineGroup = (group, run) => {
   defineCacheInspection(group, run);

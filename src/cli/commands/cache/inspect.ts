@@ -1,11 +1,13 @@
-import { findEntry } from '../../../domain/registry/find-entry.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { type Inspection, inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
 import { requireKeyAmong } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
-import { asSentence } from '../../../domain/shared/text.js';
 import { parseSubject } from '../../../domain/model/subject.js';
+import { findEntry } from '../../../domain/registry/find-entry.js';
+import { inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
+import type { Inspection } from '../../../domain/registry/inspection.js';
 import { watchRegistry } from '../../../domain/registry/watch.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import type { Action, DefineGroup, Globals, Invocation, ReportProgress } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { inspection } from '../../output/views/inspection.js';
 import { registryEntry } from '../../output/views/registry-entry.js';
@@ -13,7 +15,6 @@ import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
 import { watch } from '../../output/views/watch.js';
 import { examples } from '../shared/examples.js';
 import { durationFlag, integerFlag, momentFlag } from '../shared/flags.js';
-import type { Action, DefineGroup, Globals, Invocation, ReportProgress } from '../../invocation.js';
 
 /** The verbs that only look. */
 export const defineCacheInspection: DefineGroup = (group, run) => {

@@ -1,10 +1,10 @@
+import { reconcileRegistry } from '../../../domain/registry/reconcile.js';
 import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
 import { asSentence } from '../../../domain/shared/text.js';
-import { reconcileRegistry } from '../../../domain/registry/reconcile.js';
+import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { reconciliationReport } from '../../output/views/cache-reconcile.js';
 import { examples } from '../shared/examples.js';
-import type { Action, DefineGroup } from '../../invocation.js';
 
 export const defineCacheReconcile: DefineGroup = (group, run) => {
   group

@@ -1,7 +1,7 @@
+import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { configFileList, configVerdict, settingList } from '../../output/views/config.js';
 import { examples } from '../shared/examples.js';
-import type { Action, DefineGroup } from '../../invocation.js';
 
 export const defineConfig: DefineGroup = (group, run) => {
   group

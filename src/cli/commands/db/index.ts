@@ -1,13 +1,13 @@
 import type { Context } from '../../../app/context.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import { compromiseKey } from '../../../domain/keys/compromise.js';
 import { findLosses, type Losses, lostCompromises, settle } from '../../../domain/recovery/recover.js';
-import { counted } from '../../output/pluralize.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
 import { migrationReport, schemaStatus } from '../../output/views/database.js';
 import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
 import { examples } from '../shared/examples.js';
-import type { Action, DefineGroup } from '../../invocation.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineDb: DefineGroup = (group, run) => {

@@ -1,18 +1,19 @@
 import { Option } from 'commander';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
 import { askFleetWithin, NOBODY } from '../../../domain/fleet/running-verifiers.js';
-import { generateKeys, planGeneration } from '../../../domain/keys/generate.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
+import { generateKeys, planGeneration } from '../../../domain/keys/generate.js';
 import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../../../domain/keys/rotate.js';
 import { parseKid } from '../../../domain/model/kid.js';
-import { ifReachable } from '../../../domain/shared/unavailable.js';
 import {
   KEY_STATES,
   type KeyState,
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from '../../../domain/model/signing-key.js';
+import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import { ifReachable } from '../../../domain/shared/unavailable.js';
+import type { Action, DefineGroup } from '../../invocation.js';
 import {
   fleetAwaited,
   generationPlan,
@@ -27,10 +28,9 @@ import {
 } from '../../output/views/keys.js';
 import { examples } from '../shared/examples.js';
 import { durationFlag, integerFlag } from '../shared/flags.js';
-import type { Action, DefineGroup } from '../../invocation.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { defineKeyLifeCycle } from './life-cycle.js';
 import { defineKeyMaterial } from './material.js';
-import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineKeys: DefineGroup = (group, run) => {
   group

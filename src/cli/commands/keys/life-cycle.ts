@@ -8,8 +8,9 @@ import { countKeyUsage } from '../../../domain/keys/usage.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
-import { counted } from '../../output/pluralize.js';
+import type { Action, Run } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../../output/views/key-compromise.js';
 import { purgeReport } from '../../output/views/key-custody.js';
 import { keyUsageReport } from '../../output/views/key-usage.js';
@@ -17,7 +18,6 @@ import { keyRecord, stragglerWarnings, UNANNOUNCED } from '../../output/views/ke
 import { examples } from '../shared/examples.js';
 import { durationFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
-import type { Action, Run } from '../../invocation.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 /** The verbs that move a single key on, and the one that tells when that can be done. */

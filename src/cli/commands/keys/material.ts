@@ -1,24 +1,24 @@
 import { type Command, Option } from 'commander';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import { jwkSet } from '../../../domain/jose/jwk-set.js';
 import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../../../domain/keys/export.js';
-import { importKeys, type KeyImportOutcome, nameKeys } from '../../../domain/keys/import.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
-import { type RewrapReport, rewrapKeys } from '../../../domain/keys/rewrap.js';
-import { parseKid } from '../../../domain/model/kid.js';
+import { importKeys, type KeyImportOutcome, nameKeys } from '../../../domain/keys/import.js';
 import { readPrivateJwks } from '../../../domain/keys/private-jwk.js';
 import { type FiledKey, MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
 import { readPrivatePem } from '../../../domain/keys/private-pem.js';
+import { type RewrapReport, rewrapKeys } from '../../../domain/keys/rewrap.js';
+import { parseKid } from '../../../domain/model/kid.js';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model/signing-key.js';
-import { counted } from '../../output/pluralize.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, Invocation, Run } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { rewrapReport } from '../../output/views/key-custody.js';
 import { importedKeys, privateExport } from '../../output/views/key-material.js';
 import { jwkSetText, publicKeyPem } from '../../output/views/keys.js';
 import { examples } from '../shared/examples.js';
 import { exactlyOne } from '../shared/flags.js';
-import type { Action, Invocation, Run } from '../../invocation.js';
 
 /** The verbs by which private halves come in, go out and are sealed. */
 export function defineKeyMaterial(group: Command, run: Run): void {

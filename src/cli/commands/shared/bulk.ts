@@ -2,10 +2,10 @@ import type { Context } from '../../../app/context.js';
 import { BulkRun, type Line, type LineSource } from '../../../domain/batch/line-batches.js';
 import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
-import { counted } from '../../output/pluralize.js';
-import { EXIT } from '../../output/exit-code.js';
-import type { Ending, Json, JsonObject, StreamItem, View } from '../../output/view.js';
 import type { Input, Invocation } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
+import type { Ending, Json, JsonObject, StreamItem, View } from '../../output/view.js';
 
 /** So many that threads, database and registry all have something to do. */
 const BATCHES_AT_ONCE = 4;

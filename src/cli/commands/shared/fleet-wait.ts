@@ -1,10 +1,10 @@
 import { Option } from 'commander';
 import { awaitPassage } from '../../../domain/fleet/wait-for-verifiers.js';
+import type { Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import type { Outcome, View } from '../../output/view.js';
 import { passageNotes, passageWarnings, withPassage } from '../../output/views/fleet.js';
 import { durationFlag } from './flags.js';
-import type { Invocation } from '../../invocation.js';
 
 /** What `--wait-fleet` says: for how many seconds. */
 export interface FleetFlags {

@@ -1,5 +1,5 @@
 import type { Settings } from '../../../config/settings.js';
-import type { LifetimePolicy } from '../../../domain/keys/rotation-plan.js';
+import type { LifetimePolicy } from '../../../domain/model/lifetime.js';
 
 /** What the settings say of how long a token can live. */
 export function lifetimePolicy({ token }: Settings): LifetimePolicy {

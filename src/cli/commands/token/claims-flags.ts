@@ -1,5 +1,5 @@
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import { parseJsonObject } from '../../../domain/jose/jws.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
 
 /** The claims of `--claims` and, over them, of `--claim`. */

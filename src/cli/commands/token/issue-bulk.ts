@@ -1,14 +1,14 @@
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import type { TokenRequest } from '../../../domain/tokens/issue.js';
 import { excerpt } from '../../../domain/shared/text.js';
+import type { TokenRequest } from '../../../domain/tokens/issue.js';
 import { openStoreBulkIssuer } from '../../../issuer/store-issuer.js';
+import type { Input, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
-import type { Input, Invocation } from '../../invocation.js';
-import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue.js';
+import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
 /** A token for each line of a file. The flags hold for every line that does not say otherwise. */
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {

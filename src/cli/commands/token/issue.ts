@@ -1,26 +1,12 @@
-import type { Context } from '../../../app/context.js';
+import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/issue.js';
-import { parseSubject } from '../../../domain/model/subject.js';
 import { ensureUser } from '../../../domain/users/manage.js';
 import { openStoreIssuer } from '../../../issuer/store-issuer.js';
-import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
-import { parseClaims } from './claims-flags.js';
-import { exactlyOne } from '../shared/flags.js';
 import type { Action, Invocation } from '../../invocation.js';
-
-export interface IssueFlags {
-  sub?: string;
-  subFile?: string;
-  format?: 'text' | 'ndjson';
-  aud?: string[];
-  ttl?: number;
-  notBefore?: number;
-  claim?: string[];
-  claims?: string;
-  label?: string;
-  createUser?: true;
-}
+import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
+import { exactlyOne } from '../shared/flags.js';
+import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
 export const issue: Action<IssueFlags, []> = async (invocation, flags) => {
   exactlyOne({ '--sub': flags.sub, '--sub-file': flags.subFile }, 'Whose token is it');
@@ -58,23 +44,4 @@ async function issueOne(invocation: Invocation, flags: IssueFlags, sub: string) 
     }),
   );
   return { view: issuedToken(issued) };
-}
-
-/** What the flags ask for, whoever the token is for. */
-export async function sharedRequest(
-  invocation: Invocation,
-  flags: IssueFlags,
-): Promise<Omit<TokenRequest, 'sub'>> {
-  return {
-    claims: await parseClaims(invocation, flags),
-    ...(flags.aud === undefined ? {} : { aud: flags.aud }),
-    ...(flags.ttl === undefined ? {} : { ttlSeconds: flags.ttl }),
-    ...(flags.notBefore === undefined ? {} : { notBeforeSeconds: flags.notBefore }),
-    ...(flags.label === undefined ? {} : { label: flags.label }),
-  };
-}
-
-export function assertMayCreateUsers({ settings }: Context): void {
-  if (settings.users.source === 'managed') return;
-  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
 }

@@ -1,14 +1,14 @@
 import type { Context } from '../../../app/context.js';
-import { type AdoptedToken, type Adoption, adoptTokens } from '../../../domain/tokens/register.js';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { tokenOfLine } from '../../../domain/tokens/issued-token.js';
+import { type AdoptedToken, type Adoption, adoptTokens } from '../../../domain/tokens/register.js';
+import type { Action, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { adoptedItem, adoptedToken } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
 import { exactlyOne } from '../shared/flags.js';
-import type { Action, Invocation } from '../../invocation.js';
 
 interface RegisterFlags {
   tokenFile?: string;

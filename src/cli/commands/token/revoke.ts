@@ -1,8 +1,9 @@
 import type { Context } from '../../../app/context.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
-import { isJti } from '../../../domain/model/jti.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
+import { isJti } from '../../../domain/model/jti.js';
+import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
 import {
   countWide,
   type RevocationOutcome,
@@ -10,14 +11,13 @@ import {
   revokeToken,
   revokeWide,
 } from '../../../domain/tokens/revoke.js';
-import { parseSubject } from '../../../domain/model/subject.js';
 import { checkJws } from '../../../domain/tokens/verify.js';
-import { counted } from '../../output/pluralize.js';
-import { EXIT } from '../../output/exit-code.js';
-import { revocation } from '../../output/views/tokens.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
-import { afterFleet, type FleetFlags } from '../shared/fleet-wait.js';
 import type { Action, Invocation } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { counted } from '../../output/pluralize.js';
+import { revocation } from '../../output/views/tokens.js';
+import { afterFleet, type FleetFlags } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 interface RevokeFlags extends FleetFlags {

@@ -1,11 +1,11 @@
 import { mapLines } from '../../../domain/batch/line-batches.js';
+import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
-import { parseSubject } from '../../../domain/model/subject.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
+import type { Action } from '../../invocation.js';
 import { userImport } from '../../output/views/users.js';
 import { workThrough } from '../shared/bulk.js';
-import type { Action } from '../../invocation.js';
 import { assertManaged } from '../shared/managed-users.js';
 
 const COLUMNS = { required: ['sub'], optional: ['name'] };

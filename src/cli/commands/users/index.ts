@@ -1,14 +1,14 @@
 import { type Command, Option } from 'commander';
 import type { Context } from '../../../app/context.js';
+import { parseSubject } from '../../../domain/model/subject.js';
 import type { UserStatus } from '../../../domain/ports/index.js';
 import { parseReason, parseUserName } from '../../../domain/shared/text.js';
-import { parseSubject } from '../../../domain/model/subject.js';
 import { addUser, found, removeUser, setUserStatus } from '../../../domain/users/manage.js';
+import type { Action, DefineGroup } from '../../invocation.js';
 import { counted } from '../../output/pluralize.js';
 import { removedUser, userList, userRecord } from '../../output/views/users.js';
 import { examples } from '../shared/examples.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
-import type { Action, DefineGroup } from '../../invocation.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 import { assertManaged } from '../shared/managed-users.js';
 import { importUsers } from './import.js';

@@ -1,7 +1,7 @@
 import { type RestorationReport, SKIP_REASONS, type SkipReason } from '../../../domain/registry/restore.js';
 import type { SnapshotReport } from '../../../domain/registry/snapshot.js';
-import { counted } from '../pluralize.js';
 import { grouped } from '../number-format.js';
+import { counted } from '../pluralize.js';
 import { isoTime } from '../time.js';
 import type { View } from '../view.js';
 import { byKidData, byKidSection } from './cache.js';

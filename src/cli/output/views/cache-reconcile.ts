@@ -1,5 +1,5 @@
-import { DROP_REASONS, type DropReason } from '../../../domain/registry/reconciliation-plan.js';
 import { countChanges, type ReconciliationReport } from '../../../domain/registry/reconcile.js';
+import { DROP_REASONS, type DropReason } from '../../../domain/registry/reconciliation-plan.js';
 import { counted } from '../pluralize.js';
 import type { Section, View } from '../view.js';
 

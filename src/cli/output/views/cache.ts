@@ -1,7 +1,7 @@
 import type { FlushReport } from '../../../domain/registry/flush.js';
 import type { KeyCount } from '../../../domain/registry/key-names.js';
-import { counted } from '../pluralize.js';
 import { grouped } from '../number-format.js';
+import { counted } from '../pluralize.js';
 import type { JsonObject, Section, View } from '../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {

@@ -1,7 +1,7 @@
-import { formatDuration } from '../../../domain/shared/duration.js';
 import { nameVerifiers, stoppedOnesCount } from '../../../domain/fleet/running-verifiers.js';
 import type { FleetPassage } from '../../../domain/fleet/wait-for-verifiers.js';
 import type { VerifierAnnouncement } from '../../../domain/ports/index.js';
+import { formatDuration } from '../../../domain/shared/duration.js';
 import { counted } from '../pluralize.js';
 import type { JsonObject, Tone, View } from '../view.js';
 

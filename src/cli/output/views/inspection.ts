@@ -1,10 +1,15 @@
-import { formatDuration } from '../../../domain/shared/duration.js';
-import type { Anomalies, Inspection, SubjectFacts, SubjectInspection } from '../../../domain/registry/inspect.js';
-import { asSentence } from '../../../domain/shared/text.js';
 import { isTrusted } from '../../../domain/model/signing-key.js';
+import type {
+  Anomalies,
+  Inspection,
+  SubjectFacts,
+  SubjectInspection,
+} from '../../../domain/registry/inspection.js';
 import type { RegistryChange } from '../../../domain/registry/watch.js';
-import { counted } from '../pluralize.js';
+import { formatDuration } from '../../../domain/shared/duration.js';
+import { asSentence } from '../../../domain/shared/text.js';
 import { grouped, groupedOrDash, share, signed, size } from '../number-format.js';
+import { counted } from '../pluralize.js';
 import { relativeTime } from '../time.js';
 import type { Cell, Column, JsonObject, Section, Text, View } from '../view.js';
 import { byKidData, kidOrRow } from './cache.js';

@@ -1,4 +1,9 @@
-import { type Fleet, nameVerifiers, stoppedOnesCount, withoutKey } from '../../../domain/fleet/running-verifiers.js';
+import {
+  type Fleet,
+  nameVerifiers,
+  stoppedOnesCount,
+  withoutKey,
+} from '../../../domain/fleet/running-verifiers.js';
 import { type PublicJwk, publicJwk } from '../../../domain/jose/jwk-set.js';
 import type { RotationOutcome } from '../../../domain/keys/rotate.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../../domain/model/signing-key.js';

@@ -1,5 +1,5 @@
-import type { FoundEntry } from '../../../domain/registry/find-entry.js';
 import { isTrusted } from '../../../domain/model/signing-key.js';
+import type { FoundEntry } from '../../../domain/registry/find-entry.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, View } from '../view.js';
 import { notedUserText } from './noted-user.js';

@@ -1,6 +1,6 @@
-import type { AdoptedToken } from '../../../domain/tokens/register.js';
-import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegistryEntry } from '../../../domain/ports/index.js';
+import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
+import type { AdoptedToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
 import type { VerificationResult } from '../../../domain/tokens/verify.js';
 import { grouped } from '../number-format.js';

@@ -1,5 +1,5 @@
-import { formatDuration } from '../../../domain/shared/duration.js';
 import type { Look, RegistryChange } from '../../../domain/registry/watch.js';
+import { formatDuration } from '../../../domain/shared/duration.js';
 import { rate, signed } from '../number-format.js';
 import { isoTime } from '../time.js';
 import type { JsonObject, Section, Text, View } from '../view.js';

@@ -2,7 +2,14 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LEASE_MS } from '../../../../src/adapters/redis/wire/tracked-connection.js';
 import type { Hold, Standings, TokenRegistry } from '../../../../src/domain/ports/index.js';
 import { redisNodes, startRedis, startRedisCluster } from '../../../support/servers.js';
-import { crowd, entryAt, openRegistry, realNow, redisCli, redisCliFollowing } from '../registry-under-test.js';
+import {
+  crowd,
+  entryAt,
+  openRegistry,
+  realNow,
+  redisCli,
+  redisCliFollowing,
+} from '../registry-under-test.js';
 
 let registry: TokenRegistry;
 let prefix: string;

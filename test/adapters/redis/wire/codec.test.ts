@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Bulks, numberAt, stringAt, stringOrNullAt, utf8At } from '../../../../src/adapters/redis/wire/bulk-strings.js';
+import {
+  type Bulks,
+  numberAt,
+  stringAt,
+  stringOrNullAt,
+  utf8At,
+} from '../../../../src/adapters/redis/wire/bulk-strings.js';
 import { encodeCommands, RespParser, type RespReply } from '../../../../src/adapters/redis/wire/codec.js';
 
 function parse(...chunks: Buffer[]): RespReply[] {

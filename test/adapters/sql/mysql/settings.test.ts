@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
 import { createConnection } from 'mysql2/promise';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
 import { migrate } from '../../../../src/adapters/sql/migrations/migrator.js';
 import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
+import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
 import { startMysql } from '../../../support/servers.js';
 
 const DATABASE = 'settings';

@@ -1,8 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
 import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import type { Schema } from '../../../../src/adapters/sql/schema.js';
+import { sqlDatabase } from '../../../../src/adapters/sql/stores/database.js';
 import { type SilencingProxy, startSilencingProxy } from '../../../support/silencing-proxy.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';
 

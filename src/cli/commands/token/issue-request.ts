@@ -1,0 +1,37 @@
+import type { Context } from '../../../app/context.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { TokenRequest } from '../../../domain/tokens/issue.js';
+import type { Invocation } from '../../invocation.js';
+import { parseClaims } from './claims-flags.js';
+
+export interface IssueFlags {
+  sub?: string;
+  subFile?: string;
+  format?: 'text' | 'ndjson';
+  aud?: string[];
+  ttl?: number;
+  notBefore?: number;
+  claim?: string[];
+  claims?: string;
+  label?: string;
+  createUser?: true;
+}
+
+/** What the flags ask for, whoever the token is for. */
+export async function sharedRequest(
+  invocation: Invocation,
+  flags: IssueFlags,
+): Promise<Omit<TokenRequest, 'sub'>> {
+  return {
+    claims: await parseClaims(invocation, flags),
+    ...(flags.aud === undefined ? {} : { aud: flags.aud }),
+    ...(flags.ttl === undefined ? {} : { ttlSeconds: flags.ttl }),
+    ...(flags.notBefore === undefined ? {} : { notBeforeSeconds: flags.notBefore }),
+    ...(flags.label === undefined ? {} : { label: flags.label }),
+  };
+}
+
+export function assertMayCreateUsers({ settings }: Context): void {
+  if (settings.users.source === 'managed') return;
+  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
+}

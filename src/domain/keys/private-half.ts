@@ -1,0 +1,19 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import type { SigningKey } from '../model/signing-key.js';
+import { JwtctlError } from '../shared/errors.js';
+
+/** A row whose public half was exchanged would have verifiers trust another key than the one that signs. */
+export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
+    throw new JwtctlError(
+      'state',
+      'ERR_KEY_HALVES_MISMATCH',
+      `The halves of key ${key.kid} do not belong together.`,
+      {
+        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
+      },
+    );
+  }
+  return privateKey;
+}

@@ -1,0 +1,5 @@
+/** The last row of the audit log. */
+export interface AuditHead {
+  seq: number;
+  hash: string;
+}

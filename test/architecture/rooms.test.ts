@@ -1,0 +1,99 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { type Import, readImports } from './source-graph.js';
+
+const imports = readImports().filter(({ isVendor, to }) => !isVendor && !to.startsWith('node:'));
+
+/** From the ground up: a room imports only itself and rooms before it. */
+const DOMAIN = [
+  'shared',
+  'batch',
+  'model',
+  'jose',
+  'ports',
+  'audit-log',
+  'recovery',
+  'security-log',
+  'fleet',
+  'registry',
+  'users',
+  'keys',
+  'tokens',
+];
+const REDIS = [
+  'keyspace',
+  'wire',
+  'cluster',
+  'session',
+  'scripts',
+  'subject',
+  'marks',
+  'fleet',
+  'walk',
+  'verifier',
+  'token-registry',
+];
+
+test.each([
+  ['domain', DOMAIN],
+  ['adapters/redis', REDIS],
+])('each room of %s imports only rooms before it', (base, rooms) => {
+  expect(climbing(base, rooms)).toEqual([]);
+});
+
+test.each([
+  ['domain', DOMAIN],
+  [
+    'adapters/redis',
+    REDIS.filter((room) => !['keyspace', 'session', 'marks', 'fleet', 'token-registry'].includes(room)),
+  ],
+])('each room of %s says at its door what it owns and what it may import', (base, rooms) => {
+  const missing = rooms.filter(
+    (room) => !existsSync(fileURLToPath(new URL(`../../src/${base}/${room}/README.md`, import.meta.url))),
+  );
+  expect(missing).toEqual([]);
+});
+
+test('no two files import each other in a circle, types included', () => {
+  expect(circles(imports)).toEqual([]);
+});
+
+test('a circle is found', () => {
+  const line = (from: string, to: string): Import => ({ from, to, kind: 'type', isVendor: false });
+  expect(circles([line('a', 'b'), line('b', 'c'), line('c', 'a'), line('c', 'd')])).toEqual([
+    ['a', 'b', 'c'],
+  ]);
+});
+
+function climbing(base: string, rooms: readonly string[]): string[] {
+  const floorOf = (path: string) => rooms.indexOf(path.slice(base.length + 1).replace(/(\.ts|\/.*)$/, ''));
+  return imports
+    .filter(({ from, to }) => from.startsWith(`${base}/`) && to.startsWith(`${base}/`))
+    .filter(({ from, to }) => floorOf(from) === -1 || floorOf(to) === -1 || floorOf(to) > floorOf(from))
+    .map(({ from, to }) => `${from} -> ${to}`);
+}
+
+/** The sets of files that reach each other (Tarjan's strongly connected components), each in the order of names. */
+function circles(lines: readonly Import[]): string[][] {
+  const next = new Map<string, Set<string>>();
+  for (const { from, to } of lines) next.set(from, (next.get(from) ?? new Set()).add(to));
+  const indexes = new Map<string, number>();
+  const lowest = new Map<string, number>();
+  const stack: string[] = [];
+  const found: string[][] = [];
+  const visit = (file: string): void => {
+    indexes.set(file, indexes.size);
+    lowest.set(file, indexes.get(file) ?? 0);
+    stack.push(file);
+    for (const other of next.get(file) ?? []) {
+      if (!indexes.has(other)) visit(other);
+      if (stack.includes(other)) lowest.set(file, Math.min(lowest.get(file) ?? 0, lowest.get(other) ?? 0));
+    }
+    if (lowest.get(file) !== indexes.get(file)) return;
+    const circle = stack.splice(stack.indexOf(file));
+    if (circle.length > 1) found.push(circle.sort());
+  };
+  for (const file of next.keys()) if (!indexes.has(file)) visit(file);
+  return found;
+}
