@@ -20,9 +20,9 @@ const MIGRATIONS = {
 };
 
 const MIGRATE = `
-  import { migrate } from './src/adapters/sql/migrator.js';
-  import { openMysql } from './src/adapters/sql/mysql.js';
-  import { openSqlite } from './src/adapters/sql/sqlite.js';
+  import { migrate } from './src/adapters/sql/migrations/migrator.js';
+  import { openMysql } from './src/adapters/sql/mysql/open-mysql.js';
+  import { openSqlite } from './src/adapters/sql/sqlite/open-sqlite.js';
   const { engine, address } = JSON.parse(process.argv[2]);
   const { db, close } =
     engine === 'sqlite'

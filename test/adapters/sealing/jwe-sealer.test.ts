@@ -491,7 +491,7 @@ describe('the embedded keyring', () => {
       `
         import { JweSealer } from './src/adapters/sealing/jwe-sealer.js';
         import { MasterKeys } from './src/adapters/sealing/master-keys.js';
-        import { systemClock } from './src/clock.js';
+        import { systemClock } from './src/app/clock.js';
         import { readKeyringFile } from './src/config/named-files.js';
         const file = process.argv[2];
         const read = (name) => readKeyringFile(name, { setting: 'masterKey.file' });

@@ -9,7 +9,7 @@ import { runAtOnce } from '../../../support/processes.js';
 /** Opens the file, writes into it and closes it, as any run of the command line does. */
 const VISIT = `
   import { sql } from 'kysely';
-  import { openSqlite } from './src/adapters/sql/sqlite.js';
+  import { openSqlite } from './src/adapters/sql/sqlite/open-sqlite.js';
   const { db, close } = openSqlite({ file: process.argv[2] ?? '', timeoutMs: 5_000 });
   await sql\`insert into visits values (1)\`.execute(db);
   await close();
