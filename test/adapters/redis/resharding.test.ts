@@ -184,7 +184,10 @@ test('a survey that may not ask when keys expire has not seen them, and does not
   const parts: SurveyedSubject[] = [];
   const outcome = await registry.survey((portion) => void parts.push(...portion), { now, withDetails: true });
   expect(parts).toEqual([]);
-  expect(outcome).toMatchObject({ complete: false, missed: [expect.stringContaining('NOPERM')] });
+  expect(outcome).toMatchObject({
+    complete: false,
+    missed: [expect.stringContaining('not permitted expiretime')],
+  });
   await registry.removeEverywhere({}, { now });
   await close();
 });
