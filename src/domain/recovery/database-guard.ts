@@ -1,6 +1,7 @@
 import type { Clock, Database } from '../ports/index.js';
 import type { MarkStore, StoredMarks } from '../ports/mark-store.js';
 import { JwtctlError } from '../shared/errors.js';
+import { ifReachable } from '../shared/unavailable.js';
 import { type HighWaterMark, isBehind, parseMark, readAuthenticated, textOf } from './high-water-marks.js';
 import type { MacKeySource } from './record-marks.js';
 
@@ -51,8 +52,10 @@ export class DatabaseGuard {
   async assertCurrent(): Promise<number> {
     const { marks, clock } = this.#ports;
     if (marks === null) return 0;
-    const stored = await marks.read();
+    // One master may be down while the others serve. Without Redis, nothing can be compared, or registered.
+    const stored = await ifReachable(() => marks.read(), null);
     const last = this.#judgment;
+    if (stored === null) return (await last?.revision) ?? 0;
     if (last !== null && isSame(stored, last.stored) && !isOver(last, clock.now())) return last.revision;
     const begunAt = clock.now();
     const judgment: Judgment = { stored, at: null, revision: this.#judge(stored) };

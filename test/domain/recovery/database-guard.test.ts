@@ -7,6 +7,7 @@ import {
   type HighWaterMark,
   markText,
 } from '../../../src/domain/recovery/high-water-marks.js';
+import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { StandingClock } from '../../support/clock.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
@@ -18,6 +19,7 @@ let heads: DatabaseHeads;
 let marks: StoredMarks;
 let asked: number;
 let redials: number;
+let isAway: boolean;
 let guard: DatabaseGuard;
 
 beforeEach(() => {
@@ -26,6 +28,7 @@ beforeEach(() => {
   marks = { ...stored(NOW), hint: null };
   asked = 0;
   redials = 0;
+  isAway = false;
   const hashAt = async (seq: number) => (seq === heads.audit.seq ? heads.audit.hash : null);
   guard = new DatabaseGuard({
     database: {
@@ -39,7 +42,10 @@ beforeEach(() => {
       },
     },
     marks: {
-      read: async () => marks,
+      read: async () => {
+        if (isAway) throw new JwtctlError('unavailable', 'ERR_REDIS_CLUSTER_DOWN', 'down');
+        return marks;
+      },
       replace: async () => true,
       addEvents: async () => {},
       async *events() {},
@@ -80,4 +86,13 @@ test('callers that are refused at the same time share one reconnect', async () =
   const refused = await Promise.allSettled([1, 2, 3].map(() => guard.assertCurrent()));
   expect(refused.map(({ status }) => status)).toEqual(['rejected', 'rejected', 'rejected']);
   expect(redials).toBe(1);
+});
+
+test('a master of Redis that holds the marks and is down stops nothing', async () => {
+  isAway = true;
+  expect(await guard.assertCurrent()).toBe(0);
+  isAway = false;
+  expect(await guard.assertCurrent()).toBe(5);
+  isAway = true;
+  expect(await guard.assertCurrent()).toBe(5);
 });
