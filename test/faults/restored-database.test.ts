@@ -278,6 +278,10 @@ test('revocations from a host without the keyring are shown, but never applied',
   });
   expect(stderr).toContain('Repeat genuine revocations by hand');
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);
+
+  const accepted = await stores.run('db', 'recover', '--accept', '--yes');
+  expect(accepted.stdout).toMatch(/^The older state of the database is accepted/);
+  expect(await stores.json('db', 'recover')).toMatchObject({ unverified: { events: [] } });
 });
 
 test('a database whose old audit rows were archived is not behind', async () => {

@@ -77,7 +77,9 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
   const losses = await findLosses(ports);
   const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
-  if (!losses.isBehind || globals.dryRun || !(reapply || accept)) {
+  // Accepting also clears events that nobody can apply.
+  const isSettled = !losses.isBehind && !(accept && losses.unverified.events.length > 0);
+  if (isSettled || globals.dryRun || !(reapply || accept)) {
     return {
       view: report({ outcome: 'shown', compromised: [] }),
       exitCode: losses.isBehind ? EXIT.state : EXIT.done,

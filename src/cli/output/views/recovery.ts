@@ -37,9 +37,7 @@ export function recoveryReport(
     id: isBehind ? 'behind' : 'current',
     sections: [
       {
-        title: isBehind
-          ? { text: 'The database lacks changes that Redis has recorded.', tone: 'bad' }
-          : { text: 'The database has all changes that Redis has recorded.', tone: 'good' },
+        title: titleOf(losses, outcome),
         lines: [
           `Database: revision ${database.revision}, audit row ${database.audit.seq}.`,
           mark === null
@@ -58,6 +56,15 @@ export function recoveryReport(
       eventSection('Events that cannot be verified and will not be applied', unverified.events),
     ],
   };
+}
+
+function titleOf({ isBehind, unverified }: Losses, outcome: RecoveryOutcome['outcome']): Section['title'] {
+  if (outcome === 'reapplied') return { text: 'The missing changes are applied again.', tone: 'good' };
+  if (outcome === 'accepted') return { text: 'The older state of the database is accepted.', tone: 'good' };
+  if (isBehind) return { text: 'The database lacks changes that Redis has recorded.', tone: 'bad' };
+  return unverified.events.length > 0
+    ? { text: 'The database has all changes that can be verified.', tone: 'bad' }
+    : { text: 'The database has all changes that Redis has recorded.', tone: 'good' };
 }
 
 export function nothingToRecover(): View {
