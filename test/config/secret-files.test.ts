@@ -1,8 +1,17 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, lchownSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  lchownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { readKeyringFile, readSecretFile, readSecretText } from '../../src/config/named-files.js';
 import type { JwtctlError } from '../../src/domain/shared/errors.js';
 import { temporaryFolder } from '../support/cli.js';
@@ -175,8 +184,12 @@ describe('a secret file', () => {
   test.skipIf(!isRoot)(
     'of root is read without a warning if the account reads it through its group',
     async () => {
-      const file = secretFile(0o640);
-      chmodSync(dirname(file), 0o711);
+      // Not below TMPDIR, which may be closed to other accounts.
+      const folder = mkdtempSync('/tmp/jwtctl-group-');
+      onTestFinished(() => rmSync(folder, { recursive: true }));
+      const file = join(folder, 'password');
+      writeFileSync(file, 'hunter2\n', { mode: 0o640 });
+      chmodSync(folder, 0o711);
       chownSync(file, 0, 4242);
       const [output] = await runAtOnce(
         1,
