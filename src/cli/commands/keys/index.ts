@@ -12,7 +12,6 @@ import {
 } from '../../../domain/model/signing-key.js';
 import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { ifReachable } from '../../../domain/shared/unavailable.js';
 import type { Action, DefineGroup } from '../../invocation.js';
 import {
   fleetAwaited,
@@ -162,11 +161,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     context.sealer(),
     context.generator(),
   ]);
-  // An unreachable Redis must not keep a key from being published.
-  if (!globals.dryRun) {
-    const guard = await context.guard();
-    await ifReachable(() => guard.assertCurrent(), 0);
-  }
+  if (!globals.dryRun) await (await context.guard()).assertCurrent();
   const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
   const input = {
     policy: {

@@ -7,7 +7,6 @@ import { retireKey } from '../../../domain/keys/retire.js';
 import { countKeyUsage } from '../../../domain/keys/usage.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
-import { ifReachable } from '../../../domain/shared/unavailable.js';
 import type { Action, Run } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { counted } from '../../output/pluralize.js';
@@ -91,11 +90,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     context.generator(),
   ]);
   const { dryRun } = globals;
-  // An unreachable Redis must not keep a key from being published.
-  if (!dryRun) {
-    const guard = await context.guard();
-    await ifReachable(() => guard.assertCurrent(), 0);
-  }
+  if (!dryRun) await (await context.guard()).assertCurrent();
   const activation = await activateKey(
     { database, openRegistry: context.registry, sealer, generator, clock, actor },
     {
