@@ -1,3 +1,4 @@
+import type { ErrorCode } from './domain/shared/errors.js';
 import { type RawResponse, writeAnswer } from './http/answer.js';
 import { type Auth, authenticate } from './http/authentication.js';
 import type { RequestHead } from './http/request-token.js';
@@ -22,7 +23,7 @@ export interface JwtctlAuthOptions {
    *
    * @param refusal.code `ERR_TOKEN_EXPIRED` …; `ERR_TOKEN_MISSING`, `ERR_TOKEN_AMBIGUOUS`; or what a store failed with
    */
-  onRefusal?: (refusal: { code: string; message: string; status: number }) => void;
+  onRefusal?: (refusal: { code: ErrorCode; message: string; status: number }) => void;
 }
 
 interface Request extends RequestHead {

@@ -3,7 +3,7 @@ export type { PublicJwk } from './domain/jose/jwk-set.js';
 export type { VerificationKey } from './domain/jose/verification-key.js';
 export type { Refusal, RefusalCode, RefusalReason } from './domain/model/refusal.js';
 export type { KeyState, SigningAlgorithm } from './domain/model/signing-key.js';
-export { type ErrorKind, JwtctlError } from './domain/shared/errors.js';
+export { type ErrorCode, type ErrorKind, JwtctlError } from './domain/shared/errors.js';
 export type { Claims, ClaimsPolicy } from './domain/tokens/claims.js';
 export type { IssuedToken } from './domain/tokens/issued-token.js';
 export type { Acceptance, Standing as TokenStatus, VerificationResult } from './domain/tokens/verify.js';

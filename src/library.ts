@@ -115,7 +115,7 @@ function lifeOf(context: Context) {
   let isOver = false;
   return {
     during: async <T>(work: () => Promise<T>): Promise<T> => {
-      if (isOver) throw new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
+      if (isOver) throw new JwtctlError('ERR_CLOSED', 'This has been closed; open another one.');
       const result = work();
       running.add(result);
       return result.finally(() => running.delete(result));

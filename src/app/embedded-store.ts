@@ -28,7 +28,6 @@ export async function prepareStoreFile(data: string, ifMissing?: IfMissing): Pro
 
 function noStore(file: string): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_NO_STORE',
     `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
     { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
@@ -47,7 +46,6 @@ async function assertSafeStore(data: string): Promise<void> {
     });
     if (fault === null) continue;
     throw new JwtctlError(
-      'usage',
       'ERR_CONFIG_FILE_UNSAFE',
       `The file ${fileNameShown(file)} (data) cannot be trusted: ${fault.reason}.`,
       { hint: fault.remedy, details: { file: fileNameShown(file), setting: 'data' } },
@@ -57,7 +55,6 @@ async function assertSafeStore(data: string): Promise<void> {
 
 function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_DATA_FILE_UNAVAILABLE',
     `The file ${fileNameShown(file)} cannot be used (${error.code}).`,
     { hint: 'Point `data` (JWTCTL_DATA) to a file that this account can read and write.', cause: error },
@@ -66,7 +63,6 @@ function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
 
 function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_DATA_FILE_UNAVAILABLE',
     `The folder ${folder} cannot be made (${error.code}).`,
     {

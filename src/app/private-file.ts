@@ -16,7 +16,6 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
   const path = resolve(cwd, name);
   if (path.length > MAX_PATH_CHARACTERS || hasControlCharacter(path) || !path.isWellFormed()) {
     throw new JwtctlError(
-      'usage',
       'ERR_FILE_NAME_INVALID',
       `The file ${excerpt(path)} cannot be made here: its path is noted in the audit log.`,
       { hint: `Expected are at most ${MAX_PATH_CHARACTERS} characters on one line.` },
@@ -70,16 +69,14 @@ async function syncFolder(folder: string): Promise<void> {
 
 function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
   if (error.code === 'EEXIST') return taken(path);
-  return new JwtctlError(
-    'usage',
-    'ERR_FILE_UNWRITABLE',
-    `The file ${path} cannot be written (${error.code}).`,
-    { hint: 'Name another one, in a folder that may be written.', cause: error },
-  );
+  return new JwtctlError('ERR_FILE_UNWRITABLE', `The file ${path} cannot be written (${error.code}).`, {
+    hint: 'Name another one, in a folder that may be written.',
+    cause: error,
+  });
 }
 
 function taken(path: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_FILE_EXISTS', `There is a file ${path} already.`, {
+  return new JwtctlError('ERR_FILE_EXISTS', `There is a file ${path} already.`, {
     hint: 'Name another one: nothing is written over, for it may be the only copy of what it holds.',
   });
 }

@@ -12,7 +12,7 @@ export async function ask(
   typeBack: string | undefined,
 ): Promise<void> {
   if (!globals.canAsk) {
-    throw new JwtctlError('usage', 'ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
+    throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
       hint: 'Pass --yes to confirm it, or --dry-run to see what would happen.',
     });
   }
@@ -26,11 +26,11 @@ export async function ask(
 }
 
 export function notConfirmed(): JwtctlError {
-  return new JwtctlError('interrupted', 'ERR_DECLINED', 'Not confirmed: nothing was done.');
+  return new JwtctlError('ERR_DECLINED', 'Not confirmed: nothing was done.');
 }
 
 export function passphraseNeeded(what: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
+  return new JwtctlError('ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
     hint: 'Pass --passphrase-file.',
   });
 }

@@ -123,11 +123,11 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
 function usageError(error: Error & { code: string; exitCode: number }): JwtctlError | null {
   if (error.exitCode === 0) return null;
   if (error.code === 'commander.help') {
-    return new JwtctlError('usage', 'ERR_USAGE', 'A command is missing.', {
+    return new JwtctlError('ERR_USAGE', 'A command is missing.', {
       hint: 'Run it with --help to see which there are.',
     });
   }
-  return new JwtctlError('usage', 'ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
+  return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
     hint:
       error.code === 'commander.unknownOption'
         ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
@@ -151,7 +151,7 @@ function oneSentence(text: string): string {
 }
 
 function interrupted(): JwtctlError {
-  return new JwtctlError('interrupted', 'ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
+  return new JwtctlError('ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
 }
 
 function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {

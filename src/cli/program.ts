@@ -127,14 +127,9 @@ function addsUp({ parseArg }: Option): boolean {
 }
 
 function givenTwice(option: Option): JwtctlError {
-  return new JwtctlError(
-    'usage',
-    'ERR_FLAG_REPEATED',
-    `${option.long} is given twice, and it takes one value.`,
-    {
-      hint: 'Run the command once for each value.',
-    },
-  );
+  return new JwtctlError('ERR_FLAG_REPEATED', `${option.long} is given twice, and it takes one value.`, {
+    hint: 'Run the command once for each value.',
+  });
 }
 
 export interface WriteHelp {

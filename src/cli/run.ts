@@ -291,7 +291,6 @@ async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: n
     if (error instanceof JwtctlError || signal.aborted) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     throw new JwtctlError(
-      'usage',
       'ERR_FILE_UNREADABLE',
       `The file ${fileNameShown(file)} cannot be read (${code}).`,
       {
@@ -316,7 +315,6 @@ async function readAll(source: Readable, what: string, maxBytes = Number.POSITIV
 
 function tooLarge(what: string, maxBytes: number): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_FILE_TOO_LARGE',
     `${what} holds more than ${maxBytes} bytes, which is more than is read here.`,
   );

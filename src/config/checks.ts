@@ -108,18 +108,13 @@ function embeddedKeyring({ data, masterKey }: Settings): string | null {
 }
 
 function contradiction(settings: SettingPath[], message: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_CONFIG_VALUE_INVALID', message, { details: { settings } });
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, { details: { settings } });
 }
 
 function lacks(what: string, missing: SettingPath): JwtctlError {
   const { variable, doc } = settingOf(missing);
-  return new JwtctlError(
-    'usage',
-    'ERR_CONFIG_INCOMPLETE',
-    `${what} is set, and ${missing} (${variable}) is not.`,
-    {
-      hint: `Set ${missing} or ${variable}: ${doc}`,
-      details: { setting: missing, variable },
-    },
-  );
+  return new JwtctlError('ERR_CONFIG_INCOMPLETE', `${what} is set, and ${missing} (${variable}) is not.`, {
+    hint: `Set ${missing} or ${variable}: ${doc}`,
+    details: { setting: missing, variable },
+  });
 }

@@ -62,10 +62,7 @@ export function credentialsReader(
 function unavailableForNow(error: unknown): unknown {
   if (!(error instanceof JwtctlError)) return error;
   const { code, message, hint, details } = error;
-  return new JwtctlError('unavailable', code, message, {
-    ...(hint === undefined ? {} : { hint }),
-    ...{ details, cause: error },
-  });
+  return new JwtctlError(code, message, { kind: 'unavailable', hint, details, cause: error });
 }
 
 export function isTlsConfigured({ enabled, ca, cert, key }: CredentialSettings['tls']): boolean {

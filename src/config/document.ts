@@ -35,7 +35,6 @@ export async function parseDocument(path: string, text: string): Promise<ConfigD
 function syntaxError(path: string, code: string, at: { line: number; col: number }): JwtctlError {
   const problem = code.toLowerCase().replaceAll('_', ' ');
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_SYNTAX',
     `${path}:${at.line}:${at.col}: not valid YAML or JSON (${problem}).`,
     {

@@ -83,7 +83,6 @@ function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {
   const withPassword = setting.class === 'plain' && isSensitive(assignment) ? ' with a password' : '';
   const others = setting.flag === null ? setting.variable : `${setting.flag} or ${setting.variable}`;
   return new JwtctlError(
-    'usage',
     isSensitive(assignment) ? 'ERR_CONFIG_SECRET_IN_PROJECT_FILE' : 'ERR_CONFIG_NOT_IN_PROJECT_FILE',
     `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`,
     {

@@ -89,7 +89,6 @@ async function readText(
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
     return new JwtctlError(
-      'usage',
       'ERR_CONFIG_FILE_UNREADABLE',
       `The configuration file ${path} cannot be read (${code}).`,
       {
@@ -103,17 +102,14 @@ async function readText(
 
 function unsafe(kind: FileKind, path: string, { reason, remedy }: FileFault): JwtctlError {
   const what = kind === 'project' ? 'project file' : 'configuration file';
-  return new JwtctlError(
-    'usage',
-    'ERR_CONFIG_FILE_UNSAFE',
-    `The ${what} ${path} cannot be trusted: ${reason}.`,
-    { hint: remedy, details: { file: path } },
-  );
+  return new JwtctlError('ERR_CONFIG_FILE_UNSAFE', `The ${what} ${path} cannot be trusted: ${reason}.`, {
+    hint: remedy,
+    details: { file: path },
+  });
 }
 
 function tooLarge(path: string): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_FILE_UNREADABLE',
     `The configuration file ${path} holds more than ${MAX_BYTES} bytes.`,
     { hint: 'Name another file with --config.', details: { file: path } },
@@ -121,15 +117,10 @@ function tooLarge(path: string): JwtctlError {
 }
 
 function missing(path: string): JwtctlError {
-  return new JwtctlError(
-    'usage',
-    'ERR_CONFIG_FILE_MISSING',
-    `The configuration file ${path} does not exist.`,
-    {
-      hint: 'Run `jwtctl config path` without --config to see where configuration is looked for.',
-      details: { file: path },
-    },
-  );
+  return new JwtctlError('ERR_CONFIG_FILE_MISSING', `The configuration file ${path} does not exist.`, {
+    hint: 'Run `jwtctl config path` without --config to see where configuration is looked for.',
+    details: { file: path },
+  });
 }
 
 /** Returns the project files of the nearest folder that has any, the effective one first. */

@@ -52,7 +52,6 @@ export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>
   for (const { setting, origin } of layer.assignments.filter(isSensitive)) {
     layer.problems.push(
       new JwtctlError(
-        'usage',
         'ERR_CONFIG_SECRET_IN_FLAG',
         `${origin.name} holds a password, which whoever lists processes could read.`,
         {
@@ -115,14 +114,9 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 
 /** The value is never part of the message: it may be a password in the wrong place. */
 export function invalid(path: string, origin: Origin, expected: string): JwtctlError {
-  return new JwtctlError(
-    'usage',
-    'ERR_CONFIG_VALUE_INVALID',
-    `${originText(origin)}: ${path} must be ${expected}.`,
-    {
-      details: { setting: path, origin: originText(origin) },
-    },
-  );
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${path} must be ${expected}.`, {
+    details: { setting: path, origin: originText(origin) },
+  });
 }
 
 function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
@@ -140,7 +134,6 @@ function unknownKey(path: string, origin: Origin, besides: readonly string[]): J
     ...besides,
   ]);
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_UNKNOWN_KEY',
     `${originText(origin)}: there is no setting ${key}${didYouMean(meant)}`,
     {
@@ -153,7 +146,6 @@ function unknownKey(path: string, origin: Origin, besides: readonly string[]): J
 function unknownVariable(name: string, known: readonly string[]): JwtctlError {
   const meant = nearest(name, known);
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_UNKNOWN_VARIABLE',
     `The variable ${name} sets nothing${didYouMean(meant)}`,
     {

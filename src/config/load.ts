@@ -147,7 +147,6 @@ async function readFiles(sources: ConfigSources, places: Places): Promise<ReadFi
 function unknownProfile(profile: string, names: ReadonlySet<string>): JwtctlError {
   const known = [...names].sort().join(', ');
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_PROFILE_UNKNOWN',
     `There is no profile ${profile}; ${known === '' ? 'no configuration file has profiles' : `there are: ${known}`}.`,
     {

@@ -84,7 +84,6 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
   } catch (error) {
     if (!(error instanceof JwtctlError) || !CANNOT_BE_READ.has(error.code)) throw error;
     throw new JwtctlError(
-      'state',
       'ERR_MASTER_KEY_MISSING',
       `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`,
       {
@@ -115,7 +114,6 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
   const name = fileNameShown(file);
   if (read.fault !== null) {
     throw new JwtctlError(
-      'usage',
       'ERR_CONFIG_FILE_UNSAFE',
       `The file ${name} (${setting}) cannot be trusted: ${read.fault.reason}.`,
       { hint: read.fault.remedy, details: { file: name, setting } },
@@ -139,7 +137,6 @@ function decoded(bytes: Buffer): string | null {
 /** The contents of the file are never shown. */
 function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_FILE_INVALID',
     `The file ${fileNameShown(file)} (${setting}) must hold ${expected}.`,
     {
@@ -153,7 +150,6 @@ function unreadable(file: string, setting: string, error: unknown): JwtctlError 
   const code = codeOf(error);
   const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
   return new JwtctlError(
-    'usage',
     isMissing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
     `The file ${fileNameShown(file)} (${setting}) ${isMissing ? 'does not exist' : `cannot be read (${code})`}.`,
     {

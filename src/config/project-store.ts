@@ -49,7 +49,6 @@ function isFromProjectFile({ source, name }: Origin, files: readonly ConfigFile[
 function secretForProjectStore(address: SettingPath, secret: SettingPath, origins: Origins): JwtctlError {
   const file = origins[address].name;
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_PROJECT_STORE_SECRET',
     `${address} comes from the project file ${originText(origins[address])}, but ${secret} comes from ${originText(origins[secret])}. jwtctl does not send secrets to an address that a project file sets.`,
     {

@@ -46,7 +46,6 @@ function rivalOf(choice: Choice, path: SettingPath, alternative: string): [Setti
 function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlError {
   const what = settingOf(other).alternative ?? 'the MySQL password';
   return new JwtctlError(
-    'usage',
     'ERR_CONFIG_VALUE_INVALID',
     `${originText(origin)}: ${one} and ${other} both give ${what}; keep one of them.`,
     { details: { settings: [one, other], origin: originText(origin) } },

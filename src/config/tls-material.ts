@@ -18,7 +18,6 @@ export function checkTlsMaterial(
 ): void {
   const invalid = (member: Member, problem: string, hint: string, cause?: unknown) =>
     new JwtctlError(
-      'usage',
       'ERR_TLS_FILE_INVALID',
       `The file ${fileNameShown(String(files[member]))} (${group}.tls.${member}) ${problem}.`,
       { hint, details: { setting: `${group}.tls.${member}`, file: files[member] }, cause },

@@ -1,4 +1,4 @@
-import { JwtctlError } from '../domain/shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { Verifier } from '../verifier/verifier.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './answer.js';
@@ -11,7 +11,7 @@ export type Auth = Pick<Acceptance, 'header' | 'payload'>;
 export type Authentication =
   | { accepted: Acceptance; isAsked: true; code: 'active'; answer: Answer }
   /** `isAsked`: whether there was a token that the verifier could be asked about. */
-  | { accepted: null; isAsked: boolean; code: string; message: string; answer: Answer };
+  | { accepted: null; isAsked: boolean; code: ErrorCode; message: string; answer: Answer };
 
 /**
  * Takes the token of a request and verifies it.
@@ -43,10 +43,10 @@ export function isUnavailable(error: unknown): error is JwtctlError {
   return error instanceof JwtctlError && error.kind === 'unavailable';
 }
 
-function refused(code: string, message: string, answer: Answer): Authentication {
+function refused(code: ErrorCode, message: string, answer: Answer): Authentication {
   return { accepted: null, isAsked: true, code, message, answer };
 }
 
-function unasked(code: string, message: string, answer: Answer): Authentication {
+function unasked(code: ErrorCode, message: string, answer: Answer): Authentication {
   return { accepted: null, isAsked: false, code, message, answer };
 }

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Clock } from '../domain/ports/index.js';
+import type { ErrorCode } from '../domain/shared/errors.js';
 import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {
@@ -8,7 +9,7 @@ export interface Metrics {
    *
    * @param ms how long it took; null where no verifier was asked, for there was no token, or more than one
    */
-  verdict(code: string, ms: number | null): void;
+  verdict(code: ErrorCode | 'active', ms: number | null): void;
   registry: Registry;
 }
 

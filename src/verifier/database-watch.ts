@@ -95,7 +95,6 @@ export class DatabaseWatch {
   assertCertain(): void {
     if (!this.#isAhead(this.#mark)) return;
     throw new JwtctlError(
-      'unavailable',
       'ERR_DATABASE_STALE',
       'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.',
       {

@@ -1,4 +1,5 @@
 import type { MasterStatus } from '../domain/ports/index.js';
+import type { ErrorCode } from '../domain/shared/errors.js';
 
 /** How a store answered when it was last asked. */
 export interface StoreHealth {
@@ -12,7 +13,7 @@ export interface StoreHealth {
   /** Since when, in NumericDate seconds. */
   since: number;
   /** The code of what it failed with; null while it is up. */
-  code: string | null;
+  code: ErrorCode | null;
 }
 
 /** The same, with when it last answered, in NumericDate seconds; null before it first did. */

@@ -215,7 +215,6 @@ function rankOf({ state }: KnownKey): number {
 
 function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_KEYS_BUSY',
     'Too many tokens with an unknown kid are waiting for the keys to be read again.',
     {

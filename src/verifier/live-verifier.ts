@@ -249,7 +249,6 @@ class StoreVerifier implements LiveVerifier {
     if (this.#isServing(clock.now())) return;
     const { code } = databaseState.health(false);
     throw new JwtctlError(
-      'unavailable',
       'ERR_DATABASE_SILENT',
       `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
       {
@@ -340,5 +339,5 @@ class StoreVerifier implements LiveVerifier {
 }
 
 function closed(): JwtctlError {
-  return new JwtctlError('state', 'ERR_CLOSED', 'This has been closed; open another one.');
+  return new JwtctlError('ERR_CLOSED', 'This has been closed; open another one.');
 }

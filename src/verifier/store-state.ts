@@ -1,5 +1,5 @@
 import type { Clock, MasterStatus } from '../domain/ports/index.js';
-import { JwtctlError } from '../domain/shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth, StoreHealth } from './health.js';
 
 /** Remembers how a store answered when it was last asked. */
@@ -7,7 +7,7 @@ export class StoreState {
   readonly #clock: Clock;
   #since: number;
   #answeredAt: number | null = null;
-  #code: string | null = null;
+  #code: ErrorCode | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;

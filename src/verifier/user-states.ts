@@ -119,10 +119,7 @@ export class UserStates {
 }
 
 function tooManyWaiting(): JwtctlError {
-  return new JwtctlError(
-    'unavailable',
-    'ERR_USERS_BUSY',
-    `${MOST_WAITING} verifications wait for the user directory.`,
-    { hint: 'It answers slowly, or not at all. Try again in a moment.' },
-  );
+  return new JwtctlError('ERR_USERS_BUSY', `${MOST_WAITING} verifications wait for the user directory.`, {
+    hint: 'It answers slowly, or not at all. Try again in a moment.',
+  });
 }

@@ -94,16 +94,11 @@ function objectOf<T extends object>(value: T, name: string): T {
 }
 
 function invalidOption(name: string, expected: string): JwtctlError {
-  return new JwtctlError(
-    'usage',
-    'ERR_OPTION_INVALID',
-    `createVerifier cannot use ${name}; expected ${expected}.`,
-  );
+  return new JwtctlError('ERR_OPTION_INVALID', `createVerifier cannot use ${name}; expected ${expected}.`);
 }
 
 function invalidCallback(name: string, expected: string): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_CALLBACK_INVALID',
     `The callback ${name} of createVerifier returned an unusable value; expected ${expected}.`,
   );

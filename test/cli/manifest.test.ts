@@ -340,9 +340,9 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const token of tokens) expect(await refusal(token)).toBeNull();
 
     for (const [text, exitCode, code] of [
-      ['', 2, 'ERR_MANIFEST_INVALID'],
-      ['a,b,c\n', 2, 'ERR_MANIFEST_INVALID'],
-      [head.replace('"version":1', '"version":9'), 2, 'ERR_MANIFEST_VERSION'],
+      ['', 2, 'ERR_BACKUP_INVALID'],
+      ['a,b,c\n', 2, 'ERR_BACKUP_INVALID'],
+      [head.replace('"version":1', '"version":9'), 2, 'ERR_BACKUP_VERSION'],
       [head.replace(/"createdAt":\d+/, '"createdAt":1'), 3, 'ERR_SEAL_BROKEN'],
     ] as const) {
       const refused = await restoring(text);

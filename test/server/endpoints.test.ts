@@ -48,13 +48,13 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     const { app, lines } = await serving({
       verifier: {
         jwkSet: async () => {
-          throw new JwtctlError('unavailable', 'ERR_MYSQL_UNAVAILABLE', 'MySQL is away.');
+          throw new JwtctlError('ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
         },
       },
     });
     const { statusCode, headers } = await app.inject({ url: '/.well-known/jwks.json' });
     expect([statusCode, headers['retry-after'], headers.etag]).toEqual([503, '1', undefined]);
-    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_MYSQL_UNAVAILABLE' }]);
+    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_MYSQL_UNREACHABLE' }]);
   });
 
   test('the process is alive whatever its stores are, and ready as its verifier is until it stops', async () => {
@@ -77,7 +77,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
   });
 
   test('a verifier that is not ready says which store is down, here and in the metrics', async () => {
-    const down = { state: 'down', since: 5, code: 'ERR_REGISTRY_UNAVAILABLE' } as const;
+    const down = { state: 'down', since: 5, code: 'ERR_REDIS_UNREACHABLE' } as const;
     const base = await serving();
     const { app } = await serving({
       verifier: { health: () => ({ ...base.verifier.health(), isReady: false, registry: down }) },

@@ -194,13 +194,13 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     const { ask, lines } = await serving({
       verifier: {
         verify: async () => {
-          throw new JwtctlError('unavailable', 'ERR_REGISTRY_UNAVAILABLE', 'Redis is away.');
+          throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
         },
       },
     });
     const answer = await ask('token=x');
     expect(answer.statusCode).toBe(503);
     expect(answer.headers['retry-after']).toBe('1');
-    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_REGISTRY_UNAVAILABLE' }]);
+    expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_REDIS_UNREACHABLE' }]);
   });
 });

@@ -104,7 +104,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
           throw error;
         },
       });
-      const away = await fetch(await open(failing(new JwtctlError('unavailable', 'ERR_X', 'Away.'))), {
+      const away = await fetch(await open(failing(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Away.'))), {
         headers: bearer('x'),
       });
       expect([away.status, away.headers.get('retry-after')]).toEqual([503, '1']);

@@ -176,7 +176,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
   });
 
   test('a store that cannot answer is a 503 to be asked again, never a verdict', async () => {
-    const failure = new JwtctlError('unavailable', 'ERR_REGISTRY_UNAVAILABLE', 'Redis is away.');
+    const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
     const { app, lines } = await serving({
       verifier: {
         verify: async () => {
@@ -191,7 +191,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(answer.headers['www-authenticate']).toBeUndefined();
     expect(answer.json()).toEqual({ error: 'Service Unavailable' });
     expect(lines()).toMatchObject([
-      { level: 'error', code: 'ERR_REGISTRY_UNAVAILABLE', msg: 'Redis is away.', status: 503 },
+      { level: 'error', code: 'ERR_REDIS_UNREACHABLE', msg: 'Redis is away.', status: 503 },
     ]);
   });
 

@@ -10,7 +10,7 @@ import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
-const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
 
 let service: EmbeddedService;
 let follower: Follower;

@@ -250,7 +250,7 @@ describe('a store that cannot answer', () => {
 });
 
 describe('that somebody else keeps up to date', () => {
-  const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The store is away.');
+  const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The store is away.');
 
   beforeEach(async () => {
     keySet = new KeySet({ snapshot: keySnapshot }, clock, { maxAgeSeconds: 300 });

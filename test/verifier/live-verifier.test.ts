@@ -12,7 +12,7 @@ import { openContext } from '../support/opened-context.js';
 import { rsaPair } from '../support/signing.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-const AWAY = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The database is away.');
+const AWAY = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
 
 let stores: Stores;
 /** The verifiers'. The command line's jumps by itself to what it waits for. */

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { ErrorCode } from '../../src/domain/shared/errors.js';
 import type { VerifierHealth } from '../../src/verifier/health.js';
 import { type StateChange, StateWatch } from '../../src/verifier/state-watch.js';
 import { StandingClock } from '../support/clock.js';
@@ -18,7 +19,10 @@ beforeEach(() => {
 });
 afterEach(() => watch.end());
 
-async function becomes(state: VerifierHealth['database']['state'], code: string | null): Promise<string[]> {
+async function becomes(
+  state: VerifierHealth['database']['state'],
+  code: ErrorCode | null,
+): Promise<string[]> {
   database = { state, since: clock.now(), code };
   changes = [];
   await clock.awaited();

@@ -63,7 +63,7 @@ test('a registry that hangs holds up no answer, and nobody is told an old one fo
 test.each([
   {
     how: 'that takes no writes',
-    failing: () => Promise.reject(new JwtctlError('unavailable', 'ERR_A', 'A.')),
+    failing: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'A.')),
   },
   { how: 'with a defect', failing: () => Promise.reject(new Error('a defect')) },
   {
@@ -129,7 +129,7 @@ test('caches a status that is missing, different, or expired in the registry', a
 });
 
 test('a directory that fails is asked again by the next', async () => {
-  const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
   answer = () => Promise.reject(away);
   const [one, other] = [states.find('alice', null, NOW), states.find('alice', null, NOW)];
   await expect(one).rejects.toBe(away);

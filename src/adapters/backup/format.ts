@@ -39,7 +39,7 @@ function headOf({ createdAt, backend, prefix }: ManifestFacts) {
   return { format: FORMAT, version: VERSION, createdAt, backend, prefix };
 }
 
-/** @throws JwtctlError `ERR_MANIFEST_INVALID`, `ERR_MANIFEST_VERSION` (usage) */
+/** @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION` (usage) */
 export function parseHeader(line: string, name: string): { facts: ManifestFacts; key: string } {
   const header = parseObject(line);
   if (header?.format !== FORMAT) throw notAManifest(name);
@@ -100,15 +100,14 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function notAManifest(name: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_MANIFEST_INVALID', `There is no manifest in ${excerpt(name)}.`, {
+  return new JwtctlError('ERR_BACKUP_INVALID', `There is no manifest in ${excerpt(name)}.`, {
     hint: 'A manifest is what `jwtctl cache snapshot` and `jwtctl cache flush --manifest` write.',
   });
 }
 
 function otherVersion(name: string, version: unknown): JwtctlError {
   return new JwtctlError(
-    'usage',
-    'ERR_MANIFEST_VERSION',
+    'ERR_BACKUP_VERSION',
     `The manifest in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
     { hint: 'Read it with a newer jwtctl.' },
   );

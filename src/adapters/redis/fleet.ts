@@ -180,7 +180,6 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
 function tooMany(key: string, count: number): JwtctlError {
   const again = formatDuration(TOLD_AGAIN_SECONDS);
   return new JwtctlError(
-    'state',
     'ERR_FLEET_FLOODED',
     `The key ${key} in Redis holds too much data (${count} heartbeats) to list the running verifiers.`,
     {
@@ -191,7 +190,6 @@ function tooMany(key: string, count: number): JwtctlError {
 
 function silencedFleet(node: string): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_NOT_READY',
     `Redis at ${node} refuses writes, so verifiers cannot report to it.`,
     {

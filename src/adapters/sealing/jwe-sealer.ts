@@ -107,7 +107,7 @@ function contentKey(file: string): Sealable {
 }
 
 function unknownMasterKey(keyring: Keyring): JwtctlError {
-  return new JwtctlError('state', 'ERR_MASTER_KEY_UNKNOWN', 'The keyring does not hold it.', {
+  return new JwtctlError('ERR_MASTER_KEY_UNKNOWN', 'The keyring does not hold it.', {
     hint: `The keyring holds ${keyring.map((key) => key.id).join(', ')}. Add the missing one as a further line.`,
   });
 }
@@ -116,10 +116,7 @@ function unknownMasterKey(keyring: Keyring): JwtctlError {
 function naming(error: unknown, { name }: Sealable, masterKeyId: string): unknown {
   if (!(error instanceof JwtctlError)) return error;
   const message = `${name} is sealed under master key ${excerpt(masterKeyId)}. ${error.message}`;
-  return new JwtctlError(error.kind, error.code, message, {
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-    cause: error,
-  });
+  return new JwtctlError(error.code, message, { kind: error.kind, hint: error.hint, cause: error });
 }
 
 function protectedHeader(what: Sealable, sealed: string): { kid: string; seals: unknown } {
@@ -133,5 +130,5 @@ function protectedHeader(what: Sealable, sealed: string): { kid: string; seals: 
 
 function broken({ name, changed, hint }: Sealable, masterKeyId: string, fault: string): JwtctlError {
   const message = `${name} (master key ${masterKeyId}) ${fault}: ${changed}.`;
-  return new JwtctlError('state', 'ERR_SEAL_BROKEN', message, { hint });
+  return new JwtctlError('ERR_SEAL_BROKEN', message, { hint });
 }

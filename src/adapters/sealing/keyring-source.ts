@@ -58,7 +58,6 @@ async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>
 /** Nobody has named this file: that it is missing says that a setting is, on a host that is new or under another account. */
 function notConfigured(file: string): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_MASTER_KEY_MISSING',
     `No master key is configured, and where one is kept without that, in ${fileNameShown(file)}, there is none.`,
     {
@@ -88,7 +87,6 @@ async function makeKeyringFile(file: string): Promise<boolean> {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EEXIST' && (await exists(file))) return false;
     throw new JwtctlError(
-      'usage',
       'ERR_MASTER_KEY_NOT_MADE',
       `The master key file ${file} cannot be made (${code}).`,
       {
@@ -154,10 +152,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
 }
 
 function commandFailed(how: string): JwtctlError {
-  return new JwtctlError(
-    'unavailable',
-    'ERR_MASTER_KEY_COMMAND',
-    `The \`masterKey.command\` command ${how}.`,
-    { hint: 'Run it by hand to see why. jwtctl never shows its output.' },
-  );
+  return new JwtctlError('ERR_MASTER_KEY_COMMAND', `The \`masterKey.command\` command ${how}.`, {
+    hint: 'Run it by hand to see why. jwtctl never shows its output.',
+  });
 }

@@ -24,20 +24,15 @@ export function parseKeyring(text: string, origin: string): [MasterKey, ...Maste
     if (encoded === '' || encoded.startsWith('#')) continue;
     const secret = Buffer.from(encoded, 'base64');
     if (!BASE64.test(encoded) || secret.length !== SECRET_BYTES) {
-      throw new JwtctlError(
-        'usage',
-        'ERR_MASTER_KEY_INVALID',
-        `Line ${index + 1} of ${origin} is not a master key.`,
-        {
-          hint: 'A master key is 32 random bytes in base64, one a line. Make one with `openssl rand -base64 32`.',
-        },
-      );
+      throw new JwtctlError('ERR_MASTER_KEY_INVALID', `Line ${index + 1} of ${origin} is not a master key.`, {
+        hint: 'A master key is 32 random bytes in base64, one a line. Make one with `openssl rand -base64 32`.',
+      });
     }
     keys.push({ id: masterKeyId(secret), secret });
   }
   const [first, ...rest] = keys;
   if (first === undefined) {
-    throw new JwtctlError('usage', 'ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
+    throw new JwtctlError('ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
       hint: 'Bring it back from where it is kept safe. Only where no key is sealed yet a new one will do: `openssl rand -base64 32`.',
     });
   }

@@ -109,7 +109,6 @@ function checkedHeader(header: readonly string[], { required, optional }: CsvCol
   if (isRight) return header;
   const also = optional.length === 0 ? '' : ` and optionally ${optional.join(', ')}`;
   throw new JwtctlError(
-    'usage',
     'ERR_CSV_HEADER',
     `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
     { hint: 'The first line of a CSV names its columns, separated by commas, in UTF-8.' },
@@ -137,5 +136,5 @@ function whatIsBroken({ code, lines }: CsvError, number: number): string {
 }
 
 function invalid(message: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_CSV_ROW', message);
+  return new JwtctlError('ERR_CSV_ROW', message);
 }

@@ -72,9 +72,9 @@ class LineSplitter {
 }
 
 function tooLong(): JwtctlError {
-  return new JwtctlError('usage', 'ERR_LINE_TOO_LONG', `The line is longer than ${MAX_LINE_BYTES} bytes.`);
+  return new JwtctlError('ERR_LINE_TOO_LONG', `The line is longer than ${MAX_LINE_BYTES} bytes.`);
 }
 
 function notUtf8(): JwtctlError {
-  return new JwtctlError('usage', 'ERR_LINE_NOT_UTF8', 'The line is not well-formed UTF-8.');
+  return new JwtctlError('ERR_LINE_NOT_UTF8', 'The line is not well-formed UTF-8.');
 }

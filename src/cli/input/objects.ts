@@ -27,5 +27,5 @@ function jsonObject(text: string): Record<string, unknown> | null {
 }
 
 function noObject(): JwtctlError {
-  return new JwtctlError('usage', 'ERR_LINE_NOT_JSON', 'The line is not a JSON object.');
+  return new JwtctlError('ERR_LINE_NOT_JSON', 'The line is not a JSON object.');
 }

@@ -71,7 +71,6 @@ async function sizeOf(handle: FileHandle): Promise<number | null> {
 
 function unreadable(name: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_FILE_UNREADABLE',
     `The file ${fileNameShown(name)} cannot be read (${error.code}).`,
     { cause: error },

@@ -44,7 +44,7 @@ function bug(error: unknown): JwtctlError {
   const frames =
     error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
   const where = frames.slice(0, 8).map((line) => line.trim());
-  return new JwtctlError('bug', 'ERR_BUG', `This is a bug in jwtctl (${name}).\n  ${where.join('\n  ')}`, {
+  return new JwtctlError('ERR_BUG', `This is a bug in jwtctl (${name}).\n  ${where.join('\n  ')}`, {
     hint: 'Please report it with the command that you ran, but without any token, key or password.',
     cause: error,
   });

@@ -130,7 +130,7 @@ const USUAL_HEIGHT = 24;
 
 /** A command asks for it only where it can be shown. */
 function endless(): JwtctlError {
-  return new JwtctlError('bug', 'ERR_VIEW_ENDLESS', 'What never ends is no single document.');
+  return new JwtctlError('ERR_VIEW_ENDLESS', 'What never ends is no single document.');
 }
 
 function withNewline(text: string): string {
@@ -152,7 +152,6 @@ async function writeAll(stream: Writable, text: string): Promise<void> {
 function unwritable(error: NodeJS.ErrnoException): Error {
   if (error.code === undefined || error.code === 'EPIPE') return error;
   return new JwtctlError(
-    'partial',
     'ERR_OUTPUT_UNWRITABLE',
     `The result cannot be written to standard output (${error.code}).`,
     { hint: 'What the command was to do is done. Check that the disk has room.', cause: error },

@@ -105,14 +105,13 @@ function isNew(key: SigningKey, { policy }: ActivationInput, now: number): boole
 
 function assertActivatable(key: SigningKey, input: ActivationInput, now: number): void {
   if (key.state !== 'pending') {
-    throw new JwtctlError('state', 'ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`, {
+    throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`, {
       hint: 'Run `jwtctl keys list --state pending`, or `jwtctl keys generate`.',
     });
   }
   const publishedFrom = key.createdAt + input.policy.publishLeadSeconds;
   if (!input.now && now < publishedFrom) {
     throw new JwtctlError(
-      'state',
       'ERR_KEY_NOT_PUBLISHED',
       `Key ${key.kid} may sign in ${formatDuration(publishedFrom - now)}, when verifiers can be expected to know it.`,
       { hint: 'Wait for it, or use --now.', details: { signsFrom: publishedFrom } },
@@ -124,7 +123,6 @@ function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: Activa
   const stragglers = withoutKey(fleet, kid);
   if (now || stragglers.length === 0) return;
   throw new JwtctlError(
-    'state',
     'ERR_KEY_NOT_LOADED',
     `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}.`,
     { hint: `Look after them, or go on without them with --now. ${stoppedOnesCount(policy)}` },

@@ -136,7 +136,6 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
     if (compromise !== null) return compromise;
   }
   throw new JwtctlError(
-    'unavailable',
     'ERR_DATABASE_CONFLICT',
     `The key store kept changing while key ${input.kid} was to be marked as compromised.`,
     { hint: 'Run the same command again.' },
@@ -259,12 +258,7 @@ async function recordEntries(
 }
 
 function interrupted({ kid, state }: SigningKey): JwtctlError {
-  return new JwtctlError(
-    'interrupted',
-    'ERR_INTERRUPTED',
-    `Interrupted: key ${kid} is ${state}, as before.`,
-    {
-      hint: 'Run the same command again to end it.',
-    },
-  );
+  return new JwtctlError('ERR_INTERRUPTED', `Interrupted: key ${kid} is ${state}, as before.`, {
+    hint: 'Run the same command again to end it.',
+  });
 }

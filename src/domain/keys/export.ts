@@ -36,7 +36,7 @@ export async function findExportable(
   const { keys } = await database.keys.snapshot();
   const [first, ...others] = STATES.flatMap((state) => keys.filter((key) => key.state === state));
   if (first !== undefined) return [first, ...others];
-  throw new JwtctlError('state', 'ERR_NO_KEYS', 'There is no key with a private half.', {
+  throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private half.', {
     hint: 'Run `jwtctl keys list`.',
   });
 }
@@ -119,7 +119,7 @@ function privateJwk(jwk: PublicJwk, privateKey: KeyObject): JsonWebKey {
 }
 
 function withoutPrivateHalf(kid: string): JwtctlError {
-  return new JwtctlError('state', 'ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private half any more.`, {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private half any more.`, {
     hint: 'A key that is retired or compromised has lost it; `jwtctl keys list` shows those that have one.',
   });
 }

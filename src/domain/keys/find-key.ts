@@ -15,7 +15,7 @@ export function requireKeyAmong(keys: readonly SigningKey[], kid: string): Signi
 
 function known(key: SigningKey | null, kid: string): SigningKey {
   if (key !== null) return key;
-  throw new JwtctlError('not_found', 'ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
+  throw new JwtctlError('ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
     hint: 'Run `jwtctl keys list`.',
   });
 }
@@ -23,7 +23,6 @@ function known(key: SigningKey | null, kid: string): SigningKey {
 /** Another run changed the key store between what this one read and what it was to write. Nothing was written. */
 export function keyStoreChanged(kid: string): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_DATABASE_CONFLICT',
     `The key store changed while key ${kid} was to be changed.`,
     { hint: 'Run the command again.' },
@@ -48,5 +47,5 @@ export async function readActiveKey(
 }
 
 export function noActiveKey(hint = 'Run `jwtctl keys rotate`.'): JwtctlError {
-  return new JwtctlError('state', 'ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
+  return new JwtctlError('ERR_NO_ACTIVE_KEY', 'There is no active key to sign with.', { hint });
 }

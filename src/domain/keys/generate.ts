@@ -127,7 +127,7 @@ async function add(
 }
 
 function kidExists(kid: string): JwtctlError {
-  return new JwtctlError('state', 'ERR_KID_EXISTS', `There is a key ${kid} already.`, {
+  return new JwtctlError('ERR_KID_EXISTS', `There is a key ${kid} already.`, {
     hint: 'Run `jwtctl keys list`; leave --kid out to have the thumbprint as kid.',
   });
 }

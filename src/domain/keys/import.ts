@@ -3,7 +3,7 @@ import { keyId } from '../model/key-id.js';
 import { isKid } from '../model/kid.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
-import { JwtctlError } from '../shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { changeKeys } from './apply-change.js';
 import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
@@ -91,7 +91,6 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
     if (rows !== null) return outcomeOf(plan, rows);
   }
   throw new JwtctlError(
-    'unavailable',
     'ERR_DATABASE_CONFLICT',
     'The key store kept changing while keys were to be imported.',
     { hint: 'Run the command again.' },
@@ -255,6 +254,6 @@ function assertDistinct(keys: readonly NamedKey[]): void {
   }
 }
 
-function refusedByState(code: string, message: string, hint: string): JwtctlError {
-  return new JwtctlError('state', code, message, { hint });
+function refusedByState(code: ErrorCode, message: string, hint: string): JwtctlError {
+  return new JwtctlError(code, message, { hint });
 }

@@ -13,7 +13,7 @@ export interface PromotionPorts {
  * one that does: no token could be issued any more. Not for a transaction: a vault may take its time.
  *
  * @throws JwtctlError what the sealer throws; (state) `ERR_PRIVATE_KEY_MISSING`, also where the key is not pending any
- * more, `ERR_KEY_HALVES_MISMATCH`
+ * more, `ERR_KEY_PAIR_MISMATCH`
  */
 export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promise<void> {
   try {
@@ -35,8 +35,9 @@ export async function assertKeyringFits(ports: PromotionPorts, active: SigningKe
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
     const { kind, code, message, hint } = error;
-    throw new JwtctlError(kind, code, `No key is made here, for the active one does not open: ${message}`, {
+    throw new JwtctlError(code, `No key is made here, for the active one does not open: ${message}`, {
       hint: `${hint === undefined ? '' : `${hint} `}If nobody can open it any more, run \`jwtctl keys rotate --now\`.`,
+      kind,
       cause: error,
     });
   }
@@ -52,15 +53,16 @@ export async function openPrivateHalf({ database, sealer }: PromotionPorts, key:
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
   const { kind, code, message, hint, details } = error;
   const next = `Who signs has not changed: run the command again once the key opens, or give it up with \`jwtctl keys retire ${kid}\` and rotate to another one.`;
-  return new JwtctlError(kind, code, `Key ${kid} cannot be made to sign: ${message}`, {
+  return new JwtctlError(code, `Key ${kid} cannot be made to sign: ${message}`, {
     hint: hint === undefined ? next : `${hint} ${next}`,
     details,
+    kind,
     cause: error,
   });
 }
 
 function withoutPrivateHalf({ kid }: SigningKey): JwtctlError {
-  return new JwtctlError('state', 'ERR_PRIVATE_KEY_MISSING', `Its private half is not there.`, {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Its private half is not there.`, {
     hint: `Restore the row of key ${kid} from a backup.`,
   });
 }

@@ -6,14 +6,9 @@ import { JwtctlError } from '../shared/errors.js';
 export function privateHalf(key: SigningKey, pkcs8: Uint8Array): KeyObject {
   const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
   if (!createPublicKey(privateKey).equals(createPublicKey(key.publicKey))) {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_HALVES_MISMATCH',
-      `The halves of key ${key.kid} do not belong together.`,
-      {
-        hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
-      },
-    );
+    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The halves of key ${key.kid} do not belong together.`, {
+      hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
+    });
   }
   return privateKey;
 }

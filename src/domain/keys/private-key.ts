@@ -2,7 +2,7 @@ import { checkPrime, createPrivateKey, createPublicKey } from 'node:crypto';
 import { promisify } from 'node:util';
 import { hasRocaFingerprint } from '../jose/roca.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
-import { JwtctlError } from '../shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 
 /** The members that an RSA private key of two primes has beside those of the public one (RFC 7518 §6.3.2). */
 export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;
@@ -182,6 +182,6 @@ function mapMembers<From, To>(
 }
 
 /** A file can be given again when it is another one: a usage error. It never tells of what a member or a block holds. */
-export function keyRefused(code: string, message: string, hint?: string): JwtctlError {
-  return new JwtctlError('usage', code, message, hint === undefined ? {} : { hint });
+export function keyRefused(code: ErrorCode, message: string, hint?: string): JwtctlError {
+  return new JwtctlError(code, message, { hint });
 }

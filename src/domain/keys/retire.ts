@@ -53,21 +53,12 @@ export async function retireKey(ports: Administration, input: RetirementInput): 
 /** A pending key has signed nothing, a retiring one signs nothing any more. */
 function assertRetirable(key: SigningKey): void {
   if (key.state === 'active') {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_ACTIVE',
-      `Key ${key.kid} is active: without it nothing would sign.`,
-      {
-        hint: 'Run `jwtctl keys rotate --now` first; a leaked key is ended with `jwtctl keys compromise`.',
-      },
-    );
+    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${key.kid} is active: without it nothing would sign.`, {
+      hint: 'Run `jwtctl keys rotate --now` first; a leaked key is ended with `jwtctl keys compromise`.',
+    });
   }
   if (key.state === 'compromised') {
-    throw new JwtctlError(
-      'state',
-      'ERR_KEY_COMPROMISED',
-      `Key ${key.kid} is compromised, and refused already.`,
-    );
+    throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${key.kid} is compromised, and refused already.`);
   }
 }
 
@@ -77,7 +68,6 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
   const heldUntil = (key.retiringAt ?? now) + ISSUER_KEY_HOLD_SECONDS;
   if (now < heldUntil) {
     throw new JwtctlError(
-      'state',
       'ERR_KEY_HELD',
       `Key ${key.kid} stepped down a moment ago: for another ${formatDuration(heldUntil - now)} an issuer may still sign with it.`,
       { hint: 'Try again then, or use --force.', details: { heldUntil } },
@@ -88,7 +78,6 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
   if (usage.tokens > 0) throw inUse(usage, now);
   if (!report.complete) {
     throw new JwtctlError(
-      'partial',
       'ERR_COUNT_INCOMPLETE',
       asSentence(
         `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}`,
@@ -105,13 +94,8 @@ function inUse(usage: KeyUsage, now: number): JwtctlError {
     tokens === 1
       ? '1 token lives'
       : `${tokens} tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`} live`;
-  return new JwtctlError(
-    'state',
-    'ERR_KEY_IN_USE',
-    `Under key ${kid} ${live}; the last one ends in ${rest}.`,
-    {
-      hint: '`jwtctl keys rotate` retires it by itself when the time has come; --force refuses those tokens now.',
-      details: { kid, tokens, subjects, lastExp },
-    },
-  );
+  return new JwtctlError('ERR_KEY_IN_USE', `Under key ${kid} ${live}; the last one ends in ${rest}.`, {
+    hint: '`jwtctl keys rotate` retires it by itself when the time has come; --force refuses those tokens now.',
+    details: { kid, tokens, subjects, lastExp },
+  });
 }

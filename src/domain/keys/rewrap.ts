@@ -1,6 +1,6 @@
 import { isTrusted } from '../model/signing-key.js';
 import type { AuditEntry, Clock, Database, Sealer } from '../ports/index.js';
-import { JwtctlError } from '../shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
 
@@ -19,7 +19,7 @@ export interface RewrapReport {
   /** The kids whose private halves were under it already. */
   unchanged: string[];
   /** What could not be opened, and is left as it was. */
-  failed: Array<{ kid: string; code: string; message: string; hint: string | undefined }>;
+  failed: Array<{ kid: string; code: ErrorCode; message: string; hint: string | undefined }>;
   /** The kids that an interruption left as they were. */
   left: string[];
 }
@@ -85,7 +85,6 @@ async function rewrapKey(
     if (isDone) return 'rewrapped';
   }
   throw new JwtctlError(
-    'unavailable',
     'ERR_DATABASE_CONFLICT',
     `The private half of key ${kid} kept changing while it was to be sealed anew.`,
     { hint: 'Run `jwtctl keys rewrap` again.' },

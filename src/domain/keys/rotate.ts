@@ -106,7 +106,7 @@ export async function rotateKeys(
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const { revision, keys } = await ports.database.keys.snapshot();
     if (keys.length === 0) {
-      throw new JwtctlError('state', 'ERR_NO_KEYS', 'There is no key to rotate.', {
+      throw new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.', {
         hint: 'Run `jwtctl keys generate`.',
       });
     }
@@ -136,7 +136,6 @@ export async function rotateKeys(
     if (outcome !== null) return outcome;
   }
   throw new JwtctlError(
-    'unavailable',
     'ERR_DATABASE_CONFLICT',
     'The key store kept changing while the keys were to be rotated.',
     {
@@ -166,7 +165,6 @@ function givesSigning({ reason }: RotationPlan): boolean {
 
 function fleetUnknown(seconds: number, why: string): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_FLEET_UNKNOWN',
     `No other key signs: which verifiers run could not be asked for ${formatDuration(seconds)}: ${why}`,
     {
@@ -181,7 +179,6 @@ function isAbort(error: unknown): boolean {
 
 function interrupted(pending: string | null): JwtctlError {
   return new JwtctlError(
-    'interrupted',
     'ERR_INTERRUPTED',
     `Interrupted: key ${pending} is published, and does not sign yet.`,
     { hint: 'Run the same command again: it waits for no longer than what is left.' },

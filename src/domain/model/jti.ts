@@ -9,7 +9,7 @@ export function isJti(value: unknown): value is string {
 /** @throws JwtctlError `ERR_JTI_INVALID` (usage) where {@link isJti} does not hold */
 export function parseJti(value: string): string {
   if (!isJti(value)) {
-    throw new JwtctlError('usage', 'ERR_JTI_INVALID', 'This cannot be a jti.', {
+    throw new JwtctlError('ERR_JTI_INVALID', 'This cannot be a jti.', {
       hint: 'A jti is 1 to 255 bytes of well-formed UTF-8 without control characters.',
     });
   }

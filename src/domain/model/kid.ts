@@ -20,7 +20,7 @@ export function isForeignKid(value: unknown): value is string {
 /** @throws JwtctlError `ERR_KID_INVALID` (usage) where {@link isKid} does not hold */
 export function parseKid(value: string): string {
   if (!isKid(value)) {
-    throw new JwtctlError('usage', 'ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {
+    throw new JwtctlError('ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {
       hint: 'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.',
     });
   }

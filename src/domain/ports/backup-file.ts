@@ -33,7 +33,7 @@ export interface Manifests {
   /**
    * @param name how messages name it
    * @throws AbortError once `signal` is aborted
-   * @throws JwtctlError `ERR_MANIFEST_INVALID`, `ERR_MANIFEST_VERSION` (usage) for what is none that can be read here,
+   * @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION` (usage) for what is none that can be read here,
    * `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state) for one that does not open
    */
   open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader>;

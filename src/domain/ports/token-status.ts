@@ -1,5 +1,6 @@
 import type { EntryName } from '../model/registry-entry.js';
 import type { UserStatus } from '../model/user.js';
+import type { ErrorCode } from '../shared/errors.js';
 
 /** A user's status as the user directory gave it at some moment. */
 export interface KnownUserStatus {
@@ -32,7 +33,7 @@ export interface MasterStatus {
   /** `host:port`, or the file name for SQLite. The configured nodes if none has been reached. */
   node: string;
   /** The code of its last error; null while it answers. */
-  code: string | null;
+  code: ErrorCode | null;
   /** When this state began, in NumericDate seconds. */
   since: number;
   warnings: MasterWarning[];

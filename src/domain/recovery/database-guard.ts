@@ -128,7 +128,6 @@ function isOver({ at }: Judgment, now: number): boolean {
 
 function behind(): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_DATABASE_BEHIND',
     'The database lacks earlier changes: it was restored from a backup, or it is an old primary.',
     {

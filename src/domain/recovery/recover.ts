@@ -113,7 +113,6 @@ async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
 
 function withoutKeyring(): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_MASTER_KEY_MISSING',
     'The marks and events in Redis cannot be verified: this host has no master keyring.',
     {
@@ -176,7 +175,6 @@ export async function settle(
 
 function recoveredMeanwhile(): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_RECOVERED_MEANWHILE',
     'Another process has just recovered the database. Nothing was changed.',
     { hint: 'Run `jwtctl db recover` to see whether changes are still missing.' },

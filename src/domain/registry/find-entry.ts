@@ -81,7 +81,6 @@ function isWanted(
 
 function notFound(sub: string, jti: string): JwtctlError {
   return new JwtctlError(
-    'not_found',
     'ERR_ENTRY_NOT_FOUND',
     `There is no live entry ${excerpt(jti)} of subject ${excerpt(sub)}: such a token is refused.`,
     { hint: 'Run `jwtctl token list --sub …` to see which there are.' },
@@ -97,7 +96,6 @@ function ambiguous(
   const shown = entries.map(({ keyId, iat, exp }) => ({ kid: keys.get(keyId)?.kid ?? null, iat, exp }));
   const names = shown.map(({ kid, iat }) => `${kid ?? '(unknown)'} issued at ${iat}`).join(', ');
   return new JwtctlError(
-    'state',
     'ERR_ENTRY_AMBIGUOUS',
     `Subject ${excerpt(sub)} has ${entries.length} live entries ${excerpt(jti)}: ${names}.`,
     { hint: 'Say which one with --kid, and --iat where the key is the same.', details: { entries: shown } },

@@ -1,11 +1,11 @@
 import type { MasterStatus, MasterWarning } from '../ports/token-status.js';
-import { JwtctlError } from '../shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 
 /** Remembers the last answer or error of one registry server. */
 export class MasterState {
   readonly node: string;
   warnings: readonly MasterWarning[] = [];
-  #code: string | null = null;
+  #code: ErrorCode | null = null;
   #since: number;
   #answeredAt: number | null = null;
 

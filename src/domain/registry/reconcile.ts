@@ -258,7 +258,6 @@ function inWords({ dropped, statusesNoted, expiriesSet, leftovers }: Reconciliat
 
 function noUsers(): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_USERS_EMPTY',
     'There are tokens in the registry and not one user: nothing was dropped for want of its user.',
     { hint: 'Bring the users back, or set users.source. `jwtctl cache flush --all` removes the tokens.' },
@@ -268,7 +267,6 @@ function noUsers(): JwtctlError {
 /** A key's row outlives its tokens, and one key signs at all times: what has none is not the database of this registry. */
 function keyStoreEmpty(): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_KEY_STORE_EMPTY',
     'There are tokens in the registry and no key in the key store: they do not belong together.',
     { hint: 'Check mysql.url, redis.nodes and redis.prefix. `jwtctl cache flush --all` removes the tokens.' },

@@ -46,7 +46,6 @@ export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Pr
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
     throw new JwtctlError(
-      'unavailable',
       'ERR_RECORDED_NOT_APPLIED',
       `It is recorded in the security log and holds for every verifier that reads it; the registry could not be changed: ${error.message}`,
       { hint, cause: error },

@@ -19,7 +19,6 @@ export function parseDuration(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {
     throw new JwtctlError(
-      'usage',
       'ERR_DURATION_INVALID',
       `'${excerpt(text)}' is not a duration; expected ${DURATION_FORM}.`,
     );

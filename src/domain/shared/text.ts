@@ -18,7 +18,6 @@ export function parseActor(text: string): string {
 function oneLine(what: string, text: string, maxLength: number): string {
   if (text.trim() === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
     throw new JwtctlError(
-      'usage',
       'ERR_TEXT_INVALID',
       `The ${what} cannot be used; expected 1 to ${maxLength} characters on one line.`,
     );

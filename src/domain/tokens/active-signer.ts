@@ -115,12 +115,7 @@ function isWithin(seconds: number, since: number, now: number): boolean {
 }
 
 function withoutPrivateHalf(key: SigningKey): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_PRIVATE_KEY_MISSING',
-    `The active key ${key.kid} has no private half.`,
-    {
-      hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
-    },
-  );
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private half.`, {
+    hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
+  });
 }

@@ -9,7 +9,7 @@ import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { covers } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
-import { JwtctlError } from '../shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { hasControlCharacter } from '../shared/text.js';
 import { HeldSigner, type Signer, type SignerPorts } from './active-signer.js';
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
@@ -163,12 +163,12 @@ export function compromises(event: SecurityEvent, kid: string): boolean {
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found), `ERR_USER_DISABLED` (state) */
 export function enabledUser(user: User | null, sub: string): User {
   if (user === null) {
-    throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
       hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
     });
   }
   if (user.status === 'enabled') return user;
-  throw new JwtctlError('state', 'ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
+  throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
     hint: 'Run `jwtctl users enable`. If your own table holds the users, change the row there.',
   });
 }
@@ -242,8 +242,8 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   }
 }
 
-function unusable(code: string, message: string, hint?: string): JwtctlError {
-  return new JwtctlError('usage', code, message, hint === undefined ? {} : { hint });
+function unusable(code: ErrorCode, message: string, hint?: string): JwtctlError {
+  return new JwtctlError(code, message, { hint });
 }
 
 /** 128 random bits. One that begins with - would read as a flag on a command line. */
@@ -289,7 +289,6 @@ export function tooLong(length: number): JwtctlError {
 
 export function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
-    'state',
     'ERR_REVOKED_AHEAD',
     `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
     { hint: 'The clock of this host, or of the one that revoked, is wrong.' },

@@ -23,7 +23,6 @@ export function tokenOfLine(line: string): string {
   const token = parseJsonObject(Buffer.from(line))?.token;
   if (typeof token === 'string') return token;
   throw new JwtctlError(
-    'usage',
     'ERR_LINE_NO_TOKEN',
     'The line is neither a token nor a JSON object with the text `token`.',
     { hint: 'Give a token a line, or NDJSON as `jwtctl token issue --sub-file … -o ndjson` prints it.' },

@@ -62,7 +62,7 @@ export async function adoptTokens(
   const now = ports.clock.now();
   const outcomes: Adoption['outcomes'] = [];
   const refuseAt = ({ place }: { place: number }, { error }: Refusal) => {
-    outcomes[place] = new JwtctlError('refused', error.code, error.message);
+    outcomes[place] = new JwtctlError(error.code, error.message, { kind: 'refused' });
   };
   const signed = await checkTokens(ports, policy, now, tokens, refuseAt);
   const users = await ports.users.findMany(subjectsOf(signed));

@@ -45,7 +45,7 @@ async function addMissing(
       return missing;
     }
   }
-  throw new JwtctlError('unavailable', 'ERR_DATABASE_CONFLICT', 'Others kept adding the same users.', {
+  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Others kept adding the same users.', {
     hint: 'Run the same command again.',
   });
 }

@@ -136,7 +136,7 @@ export async function removeUser(
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
 export function found<T>(user: T | null, sub: string): T {
   if (user === null) {
-    throw new JwtctlError('not_found', 'ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
+    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
       hint: 'Run `jwtctl users list`. Subjects are compared byte for byte.',
     });
   }
@@ -144,7 +144,7 @@ export function found<T>(user: T | null, sub: string): T {
 }
 
 function userExists(sub: string): JwtctlError {
-  return new JwtctlError('state', 'ERR_USER_EXISTS', `There is a user ${JSON.stringify(sub)} already.`, {
+  return new JwtctlError('ERR_USER_EXISTS', `There is a user ${JSON.stringify(sub)} already.`, {
     hint: 'Run `jwtctl users show`.',
   });
 }

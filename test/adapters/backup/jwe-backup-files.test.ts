@@ -285,13 +285,13 @@ describe('what is no manifest that can be read here', () => {
     '{"format":"jwtctl manifest","version":1}',
     '\0'.repeat(5000),
   ])('is refused: %j', async (text) => {
-    await expect(read(text)).rejects.toMatchObject({ kind: 'usage', code: 'ERR_MANIFEST_INVALID' });
+    await expect(read(text)).rejects.toMatchObject({ kind: 'usage', code: 'ERR_BACKUP_INVALID' });
   });
 
   test('because it is of a newer version says which', async () => {
     const text = (await written([])).text.replace('"version":1', '"version":2');
     await expect(read(text)).rejects.toMatchObject({
-      ...{ kind: 'usage', code: 'ERR_MANIFEST_VERSION' },
+      ...{ kind: 'usage', code: 'ERR_BACKUP_VERSION' },
       message: expect.stringContaining('version 2'),
     });
   });

@@ -3,8 +3,8 @@ import { BulkRun, type Line, type LineSource, mapLines } from '../../../src/doma
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { collect } from '../../support/collect.js';
 
-const AWAY = new JwtctlError('unavailable', 'ERR_STORE_AWAY', 'The store is away.');
-const WRONG = new JwtctlError('usage', 'ERR_WRONG', 'This line is wrong.');
+const AWAY = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The store is away.');
+const WRONG = new JwtctlError('ERR_ROW_INVALID', 'This line is wrong.');
 
 function numbered(from: number, count: number): Array<Line<number>> {
   return Array.from({ length: count }, (_, index) => ({ number: from + index, value: from + index }));

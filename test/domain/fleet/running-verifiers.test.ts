@@ -14,7 +14,7 @@ import { announced } from '../../support/announcements.js';
 import { StandingClock } from '../../support/clock.js';
 
 const NOW = 1_700_000_000;
-const away = new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
 const signal = new AbortController().signal;
 
 function has(id: string): VerifierAnnouncement {

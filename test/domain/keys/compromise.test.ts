@@ -238,7 +238,7 @@ describe('what is on record', () => {
 describe('another run', () => {
   test('finishes what an interrupted one has left, and records no second event', async () => {
     await service.issueTo('alice');
-    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.');
+    const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
     const first = await compromiseKey(
       service.withRegistry({ removeEverywhere: () => Promise.reject(away) }),
       inputFor('k1'),
@@ -290,7 +290,7 @@ describe('another run', () => {
 
 describe('a new key that cannot be made', () => {
   const vaultAway = (): Promise<never> =>
-    Promise.reject(new JwtctlError('unavailable', 'ERR_MASTER_KEY_COMMAND', 'The vault is away.'));
+    Promise.reject(new JwtctlError('ERR_MASTER_KEY_COMMAND', 'The vault is away.'));
   const withoutVault = () => {
     const sealer: Sealer = { ...service.ports.sealer, seal: vaultAway } as Sealer;
     return { ...service.ports, sealer };
@@ -324,11 +324,7 @@ describe('once the key is refused', () => {
   beforeEach(() => addPending('k2'));
 
   test('a registry that cannot even be opened is told of', async () => {
-    const unusable = new JwtctlError(
-      'usage',
-      'ERR_CONFIG_FILE_MISSING',
-      'The file redis.password is not there.',
-    );
+    const unusable = new JwtctlError('ERR_CONFIG_FILE_MISSING', 'The file redis.password is not there.');
     const report = await compromiseKey(
       { ...service.ports, openRegistry: () => Promise.reject(unusable) },
       inputFor('k1'),
@@ -367,7 +363,7 @@ describe('once the key is refused', () => {
   test('a row that cannot be written into the audit log is told of', async () => {
     const { database } = service;
     let transactions = 0;
-    const away = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
+    const away = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
     const failing: Database = {
       ...database,
       transaction: (work) => {

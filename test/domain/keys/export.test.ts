@@ -105,6 +105,6 @@ test('a row whose public half was exchanged is not written under its kid', async
   const { publicKey } = (await service.database.keys.find('k1')) ?? {};
   const changed = { public_key: String(publicKey) };
   await service.db.updateTable('keystore').set(changed).where('kid', '=', 'k2').execute();
-  await expect(exporting(notingFile())).rejects.toMatchObject({ code: 'ERR_KEY_HALVES_MISMATCH' });
+  await expect(exporting(notingFile())).rejects.toMatchObject({ code: 'ERR_KEY_PAIR_MISMATCH' });
   expect(steps).toEqual([]);
 });

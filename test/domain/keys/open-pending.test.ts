@@ -129,7 +129,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
       .executeTakeFirstOrThrow();
     const [first] = (await service.database.keys.snapshot()).keys;
     for (const [values, code] of [
-      [{ public_key: first?.publicKey ?? '' }, 'ERR_KEY_HALVES_MISMATCH'],
+      [{ public_key: first?.publicKey ?? '' }, 'ERR_KEY_PAIR_MISMATCH'],
       [{ private_key: await service.database.keys.findSealed('k1') }, 'ERR_SEAL_BROKEN'],
       [{ private_key: null }, 'ERR_PRIVATE_KEY_MISSING'],
     ] as const) {

@@ -150,7 +150,7 @@ describe('rewrap', () => {
       sealingKeyId: () => both.sealingKeyId(),
       seal: (kid, pkcs8) => {
         sealed += 1;
-        if (sealed === 2) throw new JwtctlError('unavailable', 'ERR_MASTER_KEY_COMMAND', 'away');
+        if (sealed === 2) throw new JwtctlError('ERR_MASTER_KEY_COMMAND', 'away');
         return both.seal(kid, pkcs8);
       },
     };

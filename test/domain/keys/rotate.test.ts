@@ -436,7 +436,7 @@ describe('a run with verifiers about', () => {
   test('rotates where nobody can be asked, and says why', async () => {
     const ports = service.withRegistry({
       fleet: async () => {
-        throw new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+        throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
       },
     });
     const outcome = await rotateKeys(ports, rotation({}));
@@ -469,7 +469,7 @@ describe('a run with verifiers about', () => {
     const ports = service.withRegistry({
       fleet: async (now) => {
         looks.push('look');
-        if (looks.length <= 2) throw new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.');
+        if (looks.length <= 2) throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
         return service.registry.fleet(now);
       },
     });
@@ -485,7 +485,7 @@ describe('a run with verifiers about', () => {
 
   test('that waits refuses where nobody can be asked until its limit, and has rotated nothing', async () => {
     const ports = service.withRegistry({
-      fleet: () => Promise.reject(new JwtctlError('unavailable', 'ERR_AWAY', 'It is away.')),
+      fleet: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.')),
     });
     const begun = service.clock.now();
     const input = { ...rotation({ needsFleet: true }), fleetSeconds: 30 };

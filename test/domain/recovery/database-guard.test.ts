@@ -43,7 +43,7 @@ beforeEach(() => {
     },
     marks: {
       read: async () => {
-        if (isAway) throw new JwtctlError('unavailable', 'ERR_REDIS_CLUSTER_DOWN', 'down');
+        if (isAway) throw new JwtctlError('ERR_REDIS_CLUSTER_DOWN', 'down');
         return marks;
       },
       replace: async () => true,

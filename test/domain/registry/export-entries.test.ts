@@ -96,7 +96,7 @@ describe.each(BACKENDS)(
     }
 
     function away(): JwtctlError {
-      return new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+      return new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     }
 
     test('what is meant by all that a filter can say goes alone', async () => {
@@ -259,7 +259,7 @@ describe.each(BACKENDS)(
             silent ||= node;
             if (node !== silent) return ports.registry.tidy(subjects, now);
             const cause = Object.assign(new Error('No answer.'), { code: 'ETIMEDOUT' });
-            throw new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis timed out.', { cause });
+            throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis timed out.', { cause });
           },
         },
       });
@@ -304,7 +304,7 @@ describe.each(BACKENDS)(
           // The head, a chunk, and half of another.
           if (++appended < 3) return real.append(text);
           await real.append(text.slice(0, text.length / 2));
-          throw new JwtctlError('usage', 'ERR_FILE_UNWRITABLE', 'The file m cannot be written (ENOSPC).');
+          throw new JwtctlError('ERR_FILE_UNWRITABLE', 'The file m cannot be written (ENOSPC).');
         },
       };
       const report = await flushing({ file: full });
@@ -325,7 +325,7 @@ describe.each(BACKENDS)(
         append: (text) =>
           ++appended < 5
             ? real.append(text)
-            : Promise.reject(new JwtctlError('usage', 'ERR_FILE_UNWRITABLE', 'No room (ENOSPC).')),
+            : Promise.reject(new JwtctlError('ERR_FILE_UNWRITABLE', 'No room (ENOSPC).')),
       };
       expect(await flushing({ file: full })).toMatchObject({
         ...{ removed: ENTRIES, complete: false, missed: [expect.stringContaining('last line')] },

@@ -40,7 +40,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const away = () => Promise.reject(new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
 
 function reconcile(
   input: Partial<ReconciliationInput> = {},
@@ -471,7 +471,7 @@ describe('what it cannot do', () => {
     const registry = service.withRegistry({
       tidy: async (subjects, now) => ({
         ...(await service.registry.tidy(subjects, now)),
-        failure: new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.'),
+        failure: new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'),
       }),
     });
     expect(await reconcile({}, registry)).toMatchObject({

@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'vitest';
 import type { TokenRegistry } from '../../../src/domain/ports/index.js';
 import { registerMany } from '../../../src/domain/registry/register-many.js';
-import { JwtctlError } from '../../../src/domain/shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../../../src/domain/shared/errors.js';
 
 const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
 
 /** How often a registry that fails with this is asked to register a batch. */
-async function attempts(code: string, maxPerSubject?: number): Promise<number> {
+async function attempts(code: ErrorCode, maxPerSubject?: number): Promise<number> {
   let count = 0;
   const failing = {
     registerMany: () => {
       count += 1;
-      return Promise.reject(new JwtctlError('unavailable', code, 'No.'));
+      return Promise.reject(new JwtctlError(code, 'No.'));
     },
-    standing: () => Promise.reject(new JwtctlError('unavailable', code, 'No.')),
+    standing: () => Promise.reject(new JwtctlError(code, 'No.')),
   } as Partial<TokenRegistry> as TokenRegistry;
   const cap = maxPerSubject === undefined ? {} : { maxPerSubject };
   await expect(registerMany(failing, [{ sub: 'alice', entry, now: 1, ...cap }])).rejects.toMatchObject({
@@ -31,7 +31,7 @@ test('a batch with a cap is not: what had made room would come back', async () =
   expect(await attempts('ERR_REDIS_UNREACHABLE', 3)).toBe(1);
 });
 
-test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'])(
+test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'] as const)(
   'a batch that was refused with %s is not: it is refused again',
   async (code) => {
     expect(await attempts(code)).toBe(1);
@@ -39,7 +39,7 @@ test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'])(
 );
 
 describe('if a part of the registry does not answer', () => {
-  const away = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
   const subs = ['alice', 'bob', 'carol'];
   const batch = (maxPerSubject?: number) =>
     subs.map((sub) => ({ sub, entry, now: 1, ...(maxPerSubject === undefined ? {} : { maxPerSubject }) }));

@@ -257,7 +257,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
   });
 
   test('says what was done where a store goes away in the middle, and is an error before', async () => {
-    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+    const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     let chunks = 0;
     const registry = registryAfter(async () => {
       if (++chunks >= 2) throw away;
@@ -273,7 +273,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
   });
 
   test('goes on where a store was away for a moment', async () => {
-    const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+    const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     let chunks = 0;
     const registry = registryAfter(async () => {
       if (++chunks === 2) throw away;

@@ -36,7 +36,7 @@ function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, si
   return { looks, next, clock, asked, ending };
 }
 
-const AWAY = new JwtctlError('unavailable', 'ERR_REDIS_UNAVAILABLE', 'Redis does not answer.');
+const AWAY = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis does not answer.');
 
 describe('a watch', () => {
   test('looks again each interval after the look before began', async () => {
@@ -137,7 +137,7 @@ describe('a watch', () => {
     await expect(watch([AWAY]).next()).rejects.toBe(AWAY);
   });
 
-  test.each([new JwtctlError('state', 'ERR_SCHEMA_OLD', 'The schema is old.'), new Error('a defect')])(
+  test.each([new JwtctlError('ERR_SCHEMA_OUTDATED', 'The schema is old.'), new Error('a defect')])(
     'ends with what another look will not mend: $message',
     async (error) => {
       const { next } = watch([report(), error]);

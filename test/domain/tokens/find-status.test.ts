@@ -300,7 +300,7 @@ describe('findStanding', () => {
 
   test('holds although the registry takes no note of what the directory said', async () => {
     await register();
-    const full = new JwtctlError('unavailable', 'ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
+    const full = new JwtctlError('ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
     stores.registry.setUserStatus = () => Promise.reject(full);
     expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
   });

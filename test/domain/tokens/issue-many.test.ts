@@ -147,7 +147,7 @@ describe('a batch', () => {
   });
 
   test('of which one entry cannot be made has that one fail', async () => {
-    const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+    const foreign = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
     const { registry } = service.withRegistry({
       registerMany: async (registrations) => {
         await service.registry.registerMany(registrations.filter(({ sub }) => sub !== 'bob'));
@@ -159,7 +159,7 @@ describe('a batch', () => {
   });
 
   test('leaves no entry if the security log fails before a token is handed out', async () => {
-    const failure = new JwtctlError('unavailable', 'ERR_MYSQL_UNREACHABLE', 'The database is away.');
+    const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
     const failingAt = (failing: number): Database => {
       let calls = 0;
       const { securityLog } = service.database;
@@ -181,13 +181,13 @@ describe('a batch', () => {
   });
 
   test('hands out nothing where the registry fails', async () => {
-    const failure = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
+    const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toBe(failure);
   });
 
   test('is registered again where the answer was lost, once, and for no other failure', async () => {
-    const lost = new JwtctlError('unavailable', 'ERR_REDIS_TIMEOUT', 'It did not answer.');
+    const lost = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
     let calls = 0;
     const failing = (failure: Error) =>
       service.withRegistry({
@@ -203,7 +203,7 @@ describe('a batch', () => {
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
 
     calls = 0;
-    const full = new JwtctlError('state', 'ERR_REDIS_FULL', 'It takes nothing more.');
+    const full = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It takes nothing more.');
     await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
     expect(calls).toBe(1);
 

@@ -252,7 +252,7 @@ describe('the key', () => {
     await service.db.updateTable('keystore').set({ public_key: publicKey }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
-      code: 'ERR_KEY_HALVES_MISMATCH',
+      code: 'ERR_KEY_PAIR_MISMATCH',
     });
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });

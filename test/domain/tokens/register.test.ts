@@ -321,8 +321,8 @@ describe('what is revoked while the tokens are registered', () => {
 });
 
 test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
-  const foreign = new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
-  const away = new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'The registry is away.');
+  const foreign = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
   const token = await foreignToken();
   const failing = (registerMany: TokenRegistry['registerMany']) =>
     service.withRegistry({ registerMany }).registry;

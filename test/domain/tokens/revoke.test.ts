@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const away = () => Promise.reject(new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
 
 /** A registry that can be read and not changed. */
 const readOnly: Partial<TokenRegistry> = { remove: away, removeEverywhere: away, setUserStatus: away };

@@ -11,7 +11,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const away = () => Promise.reject(new JwtctlError('unavailable', 'ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
 const gone: Partial<TokenRegistry> = { list: away, remove: away, setUserStatus: away, standing: away };
 const recorded = { kind: 'unavailable', code: 'ERR_RECORDED_NOT_APPLIED' };
 

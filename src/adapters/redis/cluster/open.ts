@@ -86,7 +86,6 @@ function isSlotRanges(reply: unknown): reply is SlotRange[] {
 function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
   const node = formatNode({ host, port });
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_REPLY',
     `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
     {
@@ -99,7 +98,7 @@ function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
 /** @throws JwtctlError */
 export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
   const [node] = options.nodes;
-  if (node === undefined) throw new JwtctlError('bug', 'ERR_REDIS_NO_NODES', 'No Redis server is named.');
+  if (node === undefined) throw new JwtctlError('ERR_REDIS_NO_NODES', 'No Redis server is named.');
   const { client, mode, role } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
     throw translateError(error, address);
   });
@@ -109,7 +108,6 @@ export async function openStandalone(options: RedisOptions, address: RedisAddres
   // Its master is not named here: the replica may become a master again.
   if (mode !== 'cluster') throw isReplica(formatNode(node), null);
   throw new JwtctlError(
-    'usage',
     'ERR_REDIS_IS_A_CLUSTER',
     `Redis at ${formatNode(node)} is a node of a cluster, and redis.mode is standalone.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to cluster.', details: { nodes: address.nodes } },
@@ -138,7 +136,6 @@ async function whyNoCluster(
   if (sentinel !== null) return isSentinel(sentinel);
   if (!isStandalone) return translateError(reason, address);
   return new JwtctlError(
-    'usage',
     'ERR_REDIS_NOT_A_CLUSTER',
     `Redis at ${address.nodes.join(', ')} is not a cluster, and redis.mode is cluster.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to standalone.', details: { nodes: address.nodes } },
@@ -147,7 +144,6 @@ async function whyNoCluster(
 
 function isSentinel(node: string): JwtctlError {
   return new JwtctlError(
-    'usage',
     'ERR_REDIS_IS_A_SENTINEL',
     `Redis at ${node} is a Sentinel, which holds no tokens.`,
     {

@@ -263,7 +263,7 @@ export class RedisConnection {
 
   async #open(): Promise<void> {
     if (this.#isClosed) {
-      throw new JwtctlError('state', 'ERR_REDIS_CLOSED', 'The connection to Redis has been closed.');
+      throw new JwtctlError('ERR_REDIS_CLOSED', 'The connection to Redis has been closed.');
     }
     const client =
       this.mode === 'cluster'

@@ -227,7 +227,6 @@ export class Lane {
 
 function tooMany(node: string): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_BUSY',
     `The Redis master ${node} has ${MOST_PENDING} or more pending requests and gets no new ones.`,
     { hint: 'Try again in a moment, or spread the load over more processes.', details: { nodes: [node] } },
@@ -236,7 +235,6 @@ function tooMany(node: string): JwtctlError {
 
 function hasRestarted(node: string): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_RESTARTED',
     `The Redis master ${node} has just restarted and may have lost tokens that its replica still has.`,
     {

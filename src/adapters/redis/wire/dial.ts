@@ -154,7 +154,7 @@ function translateTls(error: Error, peer: TlsPeer, isSecure: boolean): Error {
   const failure =
     describeTlsFailure(error, peer) ?? (isSecure && isClosed ? describeClientCertificate(peer) : null);
   if (failure === null) return error;
-  return new JwtctlError('unavailable', 'ERR_REDIS_TLS', failure.message, {
+  return new JwtctlError('ERR_REDIS_TLS', failure.message, {
     hint: failure.hint,
     details: { reason: code ?? 'connection closed' },
     cause: error,

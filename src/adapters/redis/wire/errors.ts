@@ -105,7 +105,7 @@ const REASONS: Record<string, string> = {
 };
 
 export function clusterDown(message: string, address: RedisAddress, cause?: unknown): JwtctlError {
-  return new JwtctlError('unavailable', 'ERR_REDIS_CLUSTER_DOWN', message, {
+  return new JwtctlError('ERR_REDIS_CLUSTER_DOWN', message, {
     hint: `Try again once the failover is over, or ask the cluster: redis-cli -p ${portOf(address)} cluster info`,
     details: { nodes: address.nodes },
     cause,
@@ -115,7 +115,6 @@ export function clusterDown(message: string, address: RedisAddress, cause?: unkn
 function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
   const reason = reasonOf(cause);
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_UNREACHABLE',
     `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
     {
@@ -133,21 +132,15 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
   switch (code) {
     case 'NOAUTH':
     case 'WRONGPASS':
-      return new JwtctlError(
-        'unavailable',
-        'ERR_REDIS_AUTH',
-        `Redis at ${where} refused the login (${code}).`,
-        {
-          hint: 'Check redis.username and redis.passwordFile (JWTCTL_REDIS_USERNAME, JWTCTL_REDIS_PASSWORD).',
-          details,
-          cause,
-        },
-      );
+      return new JwtctlError('ERR_REDIS_AUTH', `Redis at ${where} refused the login (${code}).`, {
+        hint: 'Check redis.username and redis.passwordFile (JWTCTL_REDIS_USERNAME, JWTCTL_REDIS_PASSWORD).',
+        details,
+        cause,
+      });
     case 'NOPERM': {
       const rights = rightsIn(cause);
       const missing = rights.map((right) => `+${right}`).join(' ');
       return new JwtctlError(
-        'unavailable',
         'ERR_REDIS_FORBIDDEN',
         `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or access to its keys.`,
         {
@@ -172,29 +165,22 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     case 'READONLY':
     case 'MISCONF':
     case 'NOREPLICAS':
-      return new JwtctlError(
-        'unavailable',
-        'ERR_REDIS_NOT_READY',
-        `Redis at ${where} cannot serve now (${code}).`,
-        {
-          hint:
-            code === 'READONLY'
-              ? 'redis.nodes leads to a replica; name its master.'
-              : `Try again later, or ask the server: redis-cli -p ${portOf(address)} info`,
-          details,
-          cause,
-        },
-      );
+      return new JwtctlError('ERR_REDIS_NOT_READY', `Redis at ${where} cannot serve now (${code}).`, {
+        hint:
+          code === 'READONLY'
+            ? 'redis.nodes leads to a replica; name its master.'
+            : `Try again later, or ask the server: redis-cli -p ${portOf(address)} info`,
+        details,
+        cause,
+      });
     case 'OOM':
       return new JwtctlError(
-        'unavailable',
         'ERR_REDIS_OUT_OF_MEMORY',
         `Redis at ${where} has reached its maxmemory and registers nothing more.`,
         { hint: 'Raise maxmemory, or add masters to the cluster.', details, cause },
       );
     default:
       return new JwtctlError(
-        'unavailable',
         'ERR_REDIS_REPLY',
         `Redis at ${where} answered ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
         { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
@@ -205,7 +191,6 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
 /** @param master the `host:port` of its master; null if unknown */
 export function isReplica(node: string, master: string | null): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_REDIS_IS_A_REPLICA',
     `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind, and it rejects writes.`,
     {
@@ -217,7 +202,7 @@ export function isReplica(node: string, master: string | null): JwtctlError {
 
 /** A key under a name of ours that is of another type. */
 export function foreignKey(key: string): JwtctlError {
-  return new JwtctlError('state', 'ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
+  return new JwtctlError('ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
     hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
     details: { key },
   });

@@ -45,7 +45,6 @@ const DONE_BESIDES = new Set([
 
 function besideAnother(cause: unknown): JwtctlError {
   return new JwtctlError(
-    'unavailable',
     'ERR_MIGRATION_CONFLICT',
     'Another `jwtctl db migrate` is changing the tables of this database.',
     { hint: 'Wait until it has finished, then run `jwtctl db migrate` again to apply the rest.', cause },
@@ -71,7 +70,7 @@ export function assertCurrent(status: SchemaStatus): void {
       status.applied.length === 0
         ? 'has no tables of jwtctl yet'
         : `lacks ${status.pending.length} migration(s)`;
-    throw new JwtctlError('state', 'ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
+    throw new JwtctlError('ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
       hint: 'Run `jwtctl db migrate`.',
     });
   }
@@ -81,7 +80,6 @@ function assertInOrder({ applied, pending }: SchemaStatus): void {
   const [next] = pending;
   if (next === undefined || applied.every((name) => name < next)) return;
   throw new JwtctlError(
-    'state',
     'ERR_SCHEMA_DAMAGED',
     `The database has later migrations than ${next}, but not that one.`,
     {
@@ -91,15 +89,10 @@ function assertInOrder({ applied, pending }: SchemaStatus): void {
 }
 
 function newerSchema(unknown: string[]): JwtctlError {
-  return new JwtctlError(
-    'state',
-    'ERR_SCHEMA_NEWER',
-    'The database was migrated by a newer version of jwtctl.',
-    {
-      hint: 'Update jwtctl on this host.',
-      details: { unknown },
-    },
-  );
+  return new JwtctlError('ERR_SCHEMA_NEWER', 'The database was migrated by a newer version of jwtctl.', {
+    hint: 'Update jwtctl on this host.',
+    details: { unknown },
+  });
 }
 
 async function appliedMigrations(db: Kysely<Schema>, engine: Engine): Promise<string[]> {

@@ -41,11 +41,7 @@ export class TimedConnection {
   query(sql: string, values: readonly unknown[]): never;
   query(sql: string, values: readonly unknown[], callback?: QueryCallback): void {
     if (callback === undefined) {
-      throw new JwtctlError(
-        'bug',
-        'ERR_UNREACHABLE',
-        'Results are read page by page, not streamed by the driver.',
-      );
+      throw new JwtctlError('ERR_UNREACHABLE', 'Results are read page by page, not streamed by the driver.');
     }
     if (this.#failure !== undefined) {
       callback(this.#failure.error, undefined);

@@ -1,5 +1,5 @@
 import type { TlsMaterial } from '../../../domain/shared/credentials.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
+import { type ErrorCode, JwtctlError } from '../../../domain/shared/errors.js';
 import { describeClientCertificate, describeTlsFailure } from '../../../domain/shared/tls-failure.js';
 import { ConflictError, duplicateKeyError } from '../stores/conflicts.js';
 
@@ -105,8 +105,8 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   const code = driverCodeOf(error);
   const server = serverAt(url);
   const database = decodeURIComponent(url.pathname.slice(1));
-  const unavailable = (ours: string, message: string, hint: string) =>
-    new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
+  const unavailable = (ours: ErrorCode, message: string, hint: string) =>
+    new JwtctlError(ours, message, { hint, details: { driverCode: code }, cause: error });
 
   if (CONFLICTS.has(code) || errno === ER_CHECKREAD) return new ConflictError(server, error, retryForMs);
   if (code === 'ER_DUP_ENTRY') return duplicateKeyError(error);
@@ -132,14 +132,13 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     );
   }
   if (code === 'ER_BAD_DB_ERROR') {
-    return new JwtctlError('not_found', 'ERR_DATABASE_UNKNOWN', `${server} has no database '${database}'.`, {
+    return new JwtctlError('ERR_DATABASE_UNKNOWN', `${server} has no database '${database}'.`, {
       hint: `Create it (CREATE DATABASE ${database}), then run \`jwtctl db migrate\`.`,
       cause: error,
     });
   }
   if (code === 'ER_NO_SUCH_TABLE' || code === 'ER_BAD_FIELD_ERROR') {
     return new JwtctlError(
-      'state',
       'ERR_SCHEMA_MISMATCH',
       `A table or column is missing in database '${database}' (${code}).`,
       {
@@ -176,8 +175,8 @@ export function translateConnectError(
 ): JwtctlError {
   const where = serverAt(server.url);
   const code = driverCodeOf(error);
-  const refused = (ours: string, message: string, hint: string) =>
-    new JwtctlError('unavailable', ours, message, { hint, details: { driverCode: code }, cause: error });
+  const refused = (ours: ErrorCode, message: string, hint: string) =>
+    new JwtctlError(ours, message, { hint, details: { driverCode: code }, cause: error });
 
   if (tls !== undefined && !(error instanceof JwtctlError)) {
     const peer = { server: where, host: hostOf(server.url), group: 'mysql', tls } as const;
@@ -214,7 +213,6 @@ export function isReadOnly({ errno = 0 }: DriverError): boolean {
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
   const driverCode = driverCodeOf(error) || error.name;
   return new JwtctlError(
-    'unavailable',
     'ERR_MYSQL_SESSION',
     `${serverAt(url)} refuses the settings of a session (${driverCode}).`,
     {

@@ -125,7 +125,6 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
     return duplicateKeyError(error);
   if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {
     return new JwtctlError(
-      'state',
       'ERR_DATA_FILE_INVALID',
       `The file ${file} is not a sound SQLite database (${code}).`,
       {
@@ -135,15 +134,10 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
     );
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|FULL|IOERR|PERM|NOLFS)|E[A-Z]+$)/.test(code)) {
-    return new JwtctlError(
-      'unavailable',
-      'ERR_DATA_FILE_UNAVAILABLE',
-      `The file ${file} cannot be used (${code}).`,
-      {
-        hint: 'Check that its folder exists and may be written by you, and that the disk has room.',
-        cause: error,
-      },
-    );
+    return new JwtctlError('ERR_DATA_FILE_UNAVAILABLE', `The file ${file} cannot be used (${code}).`, {
+      hint: 'Check that its folder exists and may be written by you, and that the disk has room.',
+      cause: error,
+    });
   }
   return error;
 }

@@ -9,7 +9,7 @@ export class ConflictError extends JwtctlError {
   readonly retryForMs: number;
 
   constructor(store: string, cause: unknown, retryForMs: number) {
-    super('unavailable', 'ERR_DATABASE_CONFLICT', `${store} is busy with other writers.`, {
+    super('ERR_DATABASE_CONFLICT', `${store} is busy with other writers.`, {
       hint: 'Try again; if it stays so, look for a long transaction or lock on the tables of jwtctl.',
       cause,
     });
@@ -19,7 +19,7 @@ export class ConflictError extends JwtctlError {
 
 /** A unique index refuses a row. Which one is for the store to find out: drivers tell it in wording only. */
 export function duplicateKeyError(cause: unknown): JwtctlError {
-  return new JwtctlError('state', 'ERR_DUPLICATE_KEY', 'A row with this key exists already.', { cause });
+  return new JwtctlError('ERR_DUPLICATE_KEY', 'A row with this key exists already.', { cause });
 }
 
 export function isDuplicateKey(error: unknown): boolean {

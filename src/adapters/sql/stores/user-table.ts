@@ -150,16 +150,11 @@ function isAscii(text: string): boolean {
 
 function unusableTable(table: string, cause: Error): JwtctlError {
   const driverCode = driverCodeOf(cause instanceof JwtctlError ? cause.cause : cause);
-  return new JwtctlError(
-    'usage',
-    'ERR_USERS_TABLE',
-    `The user table ${table} cannot be read (${driverCode}).`,
-    {
-      hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
-      details: { driverCode },
-      cause,
-    },
-  );
+  return new JwtctlError('ERR_USERS_TABLE', `The user table ${table} cannot be read (${driverCode}).`, {
+    hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
+    details: { driverCode },
+    cause,
+  });
 }
 
 function driverCodeOf(error: unknown): string {

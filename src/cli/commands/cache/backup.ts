@@ -36,14 +36,9 @@ export const defineCacheManifests: DefineGroup = (group, run) => {
 /** The file that a manifest is to be written into. */
 export function newManifest(invocation: Invocation, name: string): PrivateFile {
   if (name !== '-') return invocation.privateFile(name);
-  throw new JwtctlError(
-    'usage',
-    'ERR_FLAG_INVALID',
-    'A manifest is written to a file, never to standard output.',
-    {
-      hint: 'Name a file that is not there yet: what is in it is on the disk before anything is removed.',
-    },
-  );
+  throw new JwtctlError('ERR_FLAG_INVALID', 'A manifest is written to a file, never to standard output.', {
+    hint: 'Name a file that is not there yet: what is in it is on the disk before anything is removed.',
+  });
 }
 
 const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {

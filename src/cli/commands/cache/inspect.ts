@@ -118,7 +118,6 @@ async function lookingBy({ context: open, signal }: Invocation, flags: InspectFl
 function requireLiveOutput({ format, canRedraw }: Globals): void {
   if (format === 'json' || format === 'quiet') {
     throw new JwtctlError(
-      'usage',
       'ERR_FLAGS_CONTRADICT',
       `--watch has no end, and ${format === 'json' ? '--json is one document' : '--quiet prints one line'}.`,
       { hint: 'With -o ndjson each look is an object on a line of its own.' },
@@ -126,7 +125,6 @@ function requireLiveOutput({ format, canRedraw }: Globals): void {
   }
   if (format === 'table' && !canRedraw) {
     throw new JwtctlError(
-      'usage',
       'ERR_TERMINAL_NEEDED',
       '--watch draws on a terminal, and standard output is none that it could draw on.',
       { hint: 'With -o ndjson each look is an object on a line of its own.' },

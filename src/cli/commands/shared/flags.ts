@@ -11,7 +11,6 @@ export function integerFlag(flag: string, min: number, max: number): (text: stri
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
     if (value >= min && value <= max) return value;
     throw new JwtctlError(
-      'usage',
       'ERR_FLAG_INVALID',
       `${flag} is '${excerpt(text)}'; expected a whole number from ${min} to ${max}.`,
     );
@@ -32,7 +31,6 @@ export function momentFlag(flag: string): (text: string) => number {
     if (Number.isFinite(milliseconds) && isCalendarDay(text.slice(0, 10)))
       return Math.floor(milliseconds / 1000);
     throw new JwtctlError(
-      'usage',
       'ERR_FLAG_INVALID',
       `${flag} is '${excerpt(text)}'; expected NumericDate seconds or a date such as 2026-01-31T12:00:00Z.`,
     );
@@ -53,5 +51,5 @@ export function exactlyOne(given: Record<string, unknown>, what: string): void {
     names.length === 0
       ? `${what}: one of ${all} is needed.`
       : `${names.join(' and ')} cannot be used together.`;
-  throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', message, { hint: `Give exactly one of ${all}.` });
+  throw new JwtctlError('ERR_FLAGS_CONTRADICT', message, { hint: `Give exactly one of ${all}.` });
 }

@@ -7,7 +7,7 @@ export function assertManaged({ settings }: Context): void {
   if (source === 'managed') return;
   const where =
     source === 'off' ? 'no users are kept (users.source is off)' : `users are kept in your table ${table}`;
-  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', `jwtctl changes no users here: ${where}.`, {
+  throw new JwtctlError('ERR_USERS_NOT_MANAGED', `jwtctl changes no users here: ${where}.`, {
     hint:
       source === 'off'
         ? 'To end tokens, run `jwtctl token revoke`.'

@@ -115,7 +115,7 @@ export const defineToken: DefineGroup = (group, run) => {
 const decode: Action<object, [string]> = async (invocation, _flags, token) => {
   const decoded = decodeToken(await invocation.readText(token));
   if (typeof decoded === 'string') {
-    throw new JwtctlError('refused', 'ERR_TOKEN_MALFORMED', `This is not a JWT: ${decoded}.`);
+    throw new JwtctlError('ERR_TOKEN_MALFORMED', `This is not a JWT: ${decoded}.`);
   }
   // The table says so itself; beside JSON it goes to stderr.
   const notes =

@@ -33,5 +33,5 @@ export async function sharedRequest(
 
 export function assertMayCreateUsers({ settings }: Context): void {
   if (settings.users.source === 'managed') return;
-  throw new JwtctlError('state', 'ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
+  throw new JwtctlError('ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
 }

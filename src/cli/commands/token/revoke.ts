@@ -89,7 +89,7 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
   if (sub === undefined && kid !== undefined && given === 1) return { by: 'wide', kid, ...before };
   if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'wide', issuedBefore };
-  throw new JwtctlError('usage', 'ERR_FLAGS_CONTRADICT', 'These flags do not say which tokens are meant.', {
+  throw new JwtctlError('ERR_FLAGS_CONTRADICT', 'These flags do not say which tokens are meant.', {
     hint: `Use one of ${FORMS}.`,
   });
 }
@@ -144,28 +144,19 @@ async function identify(context: Context, token: string): Promise<{ sub: string;
   const { findKey } = await storeVerification(context);
   const signed = await checkJws(token, { findKey }, { anyState: true });
   if ('active' in signed) {
-    throw new JwtctlError(
-      'refused',
-      signed.error.code,
-      `This token cannot be revoked: ${signed.error.message}`,
-      {
-        hint: 'A token that no key here signed is not accepted anyway. `jwtctl token revoke --sub S --jti J` takes a token by name.',
-      },
-    );
+    throw new JwtctlError(signed.error.code, `This token cannot be revoked: ${signed.error.message}`, {
+      kind: 'refused',
+      hint: 'A token that no key here signed is not accepted anyway. `jwtctl token revoke --sub S --jti J` takes a token by name.',
+    });
   }
   const { sub, jti } = signed.payload;
   if (typeof sub === 'string' && isJti(jti)) return { sub: parseSubject(sub), jti };
-  throw new JwtctlError(
-    'refused',
-    'ERR_CLAIM_INVALID',
-    'This token cannot be revoked: it has no sub and jti.',
-  );
+  throw new JwtctlError('ERR_CLAIM_INVALID', 'This token cannot be revoked: it has no sub and jti.');
 }
 
 function assertPast(issuedBefore: number | undefined, { clock }: Pick<Administration, 'clock'>): void {
   if (issuedBefore === undefined || issuedBefore <= clock.now()) return;
   throw new JwtctlError(
-    'usage',
     'ERR_FLAG_INVALID',
     '--issued-before is in the future: tokens that do not exist cannot be revoked.',
     {

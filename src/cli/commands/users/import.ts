@@ -48,5 +48,5 @@ function newUser(row: Record<string, unknown>): NewUser {
 }
 
 function unusable(message: string): JwtctlError {
-  return new JwtctlError('usage', 'ERR_ROW_INVALID', message);
+  return new JwtctlError('ERR_ROW_INVALID', message);
 }
