@@ -101,3 +101,23 @@ test('a hung master costs registrations one timeout, and the error names it', as
   const all = () => Promise.all(subs.map(register)).then(() => true);
   await expect.poll(() => all().catch(() => false), { timeout: 10_000 }).toBe(true);
 }, 60_000);
+
+test('a hung master that a registration finds first counts as down for verification too', async () => {
+  let at = realNow();
+  const standings: Standings = registry.openStandings({ nearCache: false, now: () => at });
+  closers.push(() => standings.close());
+  await standings.open();
+  const { master } = await hang();
+  const outcomes = await Promise.allSettled(
+    subs.map((sub) => registry.register(sub, entryAt(now, 'b'), { now })),
+  );
+  expect(outcomes.some(({ status }) => status === 'rejected')).toBe(true);
+
+  at += 10;
+  const probed = async () => {
+    standings.probe();
+    const states = standings.masters();
+    return states.filter(({ code }) => code !== null).map(({ node, since }) => ({ node, since }));
+  };
+  await expect.poll(probed, { timeout: 3000 }).toEqual([{ node: master, since: at }]);
+}, 60_000);

@@ -192,7 +192,8 @@ export class RedisStandings implements Standings {
     if (first === undefined) return;
     const refusal = breaker.refusal(() => this.#connection.tryAgain(first.entries, first.slot));
     if (refusal !== null) {
-      for (const { reject } of members) reject(refusal);
+      // A request on another connection may have opened it, so the lane's state may not know of the failure.
+      for (const pending of members) this.#refuse(pending, lane, refusal);
       this.#lookAgain();
       return;
     }
@@ -205,7 +206,7 @@ export class RedisStandings implements Standings {
       answer: (reply: RespReply, lost: Error | null) => {
         // The request was never sent, so it says nothing about the server. The pending requests will.
         if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
-        else if (lost !== null && breaker.failure !== null) pending.reject(breaker.failure);
+        else if (lost !== null && breaker.failure !== null) this.#refuse(pending, lane, breaker.failure);
         // The network path may be dead, not the server. A new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
           askOnceMore(pending);
@@ -248,13 +249,14 @@ export class RedisStandings implements Standings {
     this.#connection.refresh().catch(() => {});
   }
 
-  #settle({ query, resolve, reject }: Pending, lane: Lane, reply: RespReply): void {
-    const now = this.#options.now();
-    const refuse = (error: unknown) => {
-      const failure = this.#connection.translate(error);
-      lane.state.failed(failure, now);
-      reject(failure);
-    };
+  #refuse({ reject }: Pending, lane: Lane, failure: unknown): void {
+    lane.state.failed(failure, this.#options.now());
+    reject(failure);
+  }
+
+  #settle(pending: Pending, lane: Lane, reply: RespReply): void {
+    const { query, resolve, reject } = pending;
+    const refuse = (error: unknown) => this.#refuse(pending, lane, this.#connection.translate(error));
     const unfit = lane.unfit();
     if (unfit !== null) {
       refuse(unfit);
@@ -270,7 +272,7 @@ export class RedisStandings implements Standings {
       refuse(new Error('The server sent an unexpected reply.'));
       return;
     }
-    lane.state.answered(now);
+    lane.state.answered(this.#options.now());
     const noted =
       reply instanceof Error ? plainStanding([], this.#epoch) : heldStanding(reply, lane, query, this.#epoch);
     const unsettled = noted.exp === null ? lane.unsettled() : null;
