@@ -1,25 +1,39 @@
-import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const documents = execFileSync('git', ['ls-files', '*.md'], { cwd: root, encoding: 'utf8' })
-  .trim()
-  .split('\n');
+import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
 
 test('the documents are found', () => {
-  expect(documents).toEqual(expect.arrayContaining(['README.md', 'SECURITY.md', 'docs/glossary.md']));
+  expect(DOCUMENTS).toEqual(expect.arrayContaining(['README.md', 'SECURITY.md', 'docs/glossary.md']));
 });
 
-test.each(documents)('every file that %s names exists', (document) => {
-  const text = readFileSync(join(root, document), 'utf8');
+test.each(DOCUMENTS)('every file that %s names exists', (document) => {
+  const text = readDocument(document);
   const named = [...text.matchAll(/`((?:src|test|docs|scripts|bench)\/[\w./-]+\.\w+)`/g)].map(([, path]) =>
-    join(root, path as string),
+    join(ROOT, path as string),
   );
   const linked = [...text.matchAll(/\]\((?!\w+:|#)([^)#]+)/g)].map(([, path]) =>
-    join(root, dirname(document), path as string),
+    join(ROOT, dirname(document), path as string),
   );
   expect([...named, ...linked].filter((path) => !existsSync(path))).toEqual([]);
 });
+
+test.each(DOCUMENTS)('every heading that %s links to exists', (document) => {
+  const links = [...readDocument(document).matchAll(/\]\((?!\w+:)([^)#]*\.md)?#([^)]+)\)/g)].map(
+    ([, path, anchor]) => ({ target: path === undefined ? document : join(dirname(document), path), anchor }),
+  );
+  const dead = links.filter(
+    ({ target, anchor }) => !anchorsOf(readDocument(target)).includes(anchor as string),
+  );
+  expect(dead).toEqual([]);
+});
+
+/** The names that GitHub gives to headings. */
+function anchorsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
+    (heading as string)
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+}
