@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { redisCli } from '../adapters/redis/registry-under-test.js';
+import { openRegistry, redisCli, surveyAll } from '../adapters/redis/registry-under-test.js';
 import { startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -13,8 +13,8 @@ afterEach(async () => {
   closers = [];
 });
 
-async function open(): Promise<{ stores: Stores; kid: string; nodes: string[] }> {
-  const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
+async function open(nodeTimeoutMs: number): Promise<{ stores: Stores; kid: string; nodes: string[] }> {
+  const cluster = await startRedisCluster({ nodeTimeoutMs });
   closers.push(cluster.stop);
   const nodes = cluster.nodes.map(({ node }) => node);
   const stores = await openStores('MariaDB and a Redis Cluster', {
@@ -38,6 +38,15 @@ function pairs(nodes: readonly string[], masters: readonly number[]): string[] {
   return masters.flatMap((master) => [nodes[master] as string, nodes[master + 3] as string]);
 }
 
+async function sendAll(signal: 'SIGSTOP' | 'SIGKILL', nodes: readonly string[]): Promise<void> {
+  const pids = await Promise.all(nodes.map(pidOf));
+  for (const pid of pids) process.kill(pid, signal);
+  if (signal === 'SIGKILL') return;
+  closers.push(() => {
+    for (const pid of pids) process.kill(pid, 'SIGCONT');
+  });
+}
+
 async function timed<T>(work: Promise<T>): Promise<{ outcome: T; elapsedMs: number }> {
   const began = performance.now();
   const outcome = await work;
@@ -50,15 +59,9 @@ describe.each([
   { what: 'two of three are killed', masters: [0, 1], signal: 'SIGKILL' },
 ] as const)('a cluster in which $what', ({ masters, signal }) => {
   test('fails after one timeout', async () => {
-    const { stores, kid, nodes } = await open();
+    const { stores, kid, nodes } = await open(1000);
     const gone = pairs(nodes, masters);
-    const pids = await Promise.all(gone.map(pidOf));
-    for (const pid of pids) process.kill(pid, signal);
-    if (signal === 'SIGSTOP') {
-      closers.push(() => {
-        for (const pid of pids) process.kill(pid, 'SIGCONT');
-      });
-    }
+    await sendAll(signal, gone);
     const left = nodes.filter((node) => !gone.includes(node));
     for (const node of left) {
       const state = () => redisCli(node, 'CLUSTER', 'INFO');
@@ -76,3 +79,33 @@ describe.each([
     expect.soft(compromised.elapsedMs).toBeLessThan(LONGEST_MS + 3 * TIMEOUT_MS);
   }, 120_000);
 });
+
+test('slots without a master are named as such, whatever the nodes still announce', async () => {
+  const cluster = await startRedisCluster({ replicasPerMaster: 0 });
+  closers.push(cluster.stop);
+  const nodes = cluster.nodes.map(({ node }) => node);
+  for (const node of nodes) await redisCli(node, 'CONFIG', 'SET', 'cluster-require-full-coverage', 'no');
+  const { registry, close } = openRegistry(nodes, { timeoutMs: TIMEOUT_MS });
+  closers.push(close);
+  expect(await surveyAll(registry)).toMatchObject({ missed: [] });
+  for (const node of nodes) await redisCli(node, 'CLUSTER', 'DELSLOTSRANGE', 100, 110, 16000, 16000);
+
+  expect(await surveyAll(registry)).toMatchObject({
+    complete: false,
+    missed: ['slots 100-110, 16000 (served by no master)'],
+  });
+}, 60_000);
+
+test('two masters that hang, unnoticed by the cluster, cost an inspection two timeouts, and are named', async () => {
+  const { stores, nodes } = await open(60_000);
+  const hung = nodes.slice(0, 2);
+  await sendAll('SIGSTOP', hung);
+
+  const { outcome, elapsedMs } = await timed(stores.run('cache', 'inspect', '--json'));
+  expect(outcome.exitCode).toBe(5);
+  const { complete, missed } = outcome.json();
+  expect(complete).toBe(false);
+  expect(missed).toHaveLength(2);
+  for (const node of hung) expect(missed.join()).toContain(`${node}: timed out`);
+  expect.soft(elapsedMs).toBeLessThan(LONGEST_MS);
+}, 60_000);

@@ -5,8 +5,9 @@ import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
 import type { WholeRegistry } from '../session.js';
 import { type Bulks, NO_BULKS, stringAt } from '../wire/bulk-strings.js';
+import { silenceMs } from '../wire/client-options.js';
 import { bulksIn } from '../wire/codec.js';
-import { fromNode, replyCode } from '../wire/errors.js';
+import { DeadlineError, fromNode, isVague, replyCode } from '../wire/errors.js';
 import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
 import { Pace } from './adaptive-batch.js';
 import { scanSubjects } from './scan-walk.js';
@@ -37,7 +38,8 @@ export class SlotWalk {
     let giveUpAt = Date.now() + connection.timeoutMs;
     let masters = await this.#findMasters();
     // If no master could say which server has which slots, asking again would only take another full timeout.
-    if (masters.length === 0 && !this.#isAborted) throw this.#unseen ?? connection.translate(noMaster());
+    if (masters.length === 0 && !this.#isAborted)
+      throw this.#unseen ?? connection.translate(new Error('No master is connected.'));
     for (let pass = 1; ; pass++) {
       const { done } = this.#ledger.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
@@ -45,7 +47,7 @@ export class SlotWalk {
       if (this.#ledger.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
 
       // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
-      if (this.#ledger.progress.done > done && !this.#isCutOff()) {
+      if (this.#ledger.progress.done > done && !this.#isCutOff(masters)) {
         pass = 1;
         giveUpAt = Date.now() + connection.timeoutMs;
       }
@@ -55,7 +57,7 @@ export class SlotWalk {
       masters = await this.#findMasters();
     }
     return {
-      missed: this.#ledger.missed((slot) => this.#reasonFor(slot)),
+      missed: this.#ledger.missed((slot) => this.#reasonFor(slot, masters)),
       masters: masters
         .map(({ node, view }) => ({ node, slots: view.owned.reduce((sum, isOwned) => sum + isOwned, 0) }))
         .filter(({ slots }) => slots > 0),
@@ -78,10 +80,14 @@ export class SlotWalk {
         try {
           const [reply] = await ask();
           return { node, view: parseSlotView(String(unwrap(reply))) };
-        } catch (error) {
+        } catch (thrown) {
+          const waitedMs = Date.now() - askedAt;
+          const isSilent = waitedMs >= 0.9 * silenceMs(connection.timeoutMs);
+          // ioredis says that the connection is closed, and not that it closed it because nothing came.
+          const error = isSilent && isVague(thrown) ? new DeadlineError(waitedMs) : thrown;
           const failure = connection.translate(fromNode(error, node.name)) as Error;
           if (replyCode(error) !== null) throw failure;
-          if (Date.now() - askedAt >= connection.timeoutMs / 2) breaker.failed(failure);
+          if (isSilent) breaker.failed(failure);
           this.#fail(node, error);
           this.#unseen ??= failure;
           return null;
@@ -89,8 +95,7 @@ export class SlotWalk {
       }),
     );
     const masters = found.filter((master) => master !== null);
-    const { refusal } = connection;
-    if (masters.length === 0 && refusal !== null) throw refusal;
+    if (masters.length === 0 && connection.refusal !== null) throw connection.refusal;
     return masters;
   }
 
@@ -279,12 +284,10 @@ export class SlotWalk {
     }
   }
 
-  /** Whether every remaining slot belongs to a master that timed out. */
-  #isCutOff(): boolean {
-    const { connection } = this.#whole;
-    return this.#ledger
-      .pending()
-      .every((slot) => connection.breaker(connection.ownerName(slot) ?? '').failure !== null);
+  /** Whether every remaining slot belongs to a master that did not answer in this pass. */
+  #isCutOff(masters: readonly Master[]): boolean {
+    const answered = new Set<string | undefined>(masters.map(({ node }) => node.name));
+    return this.#ledger.pending().every((slot) => !answered.has(this.#whole.connection.ownerName(slot)));
   }
 
   get #isAborted(): boolean {
@@ -302,22 +305,20 @@ export class SlotWalk {
   }
 
   #reasonOf(node: RedisNode, error: unknown): string {
-    return this.#isAborted
-      ? INTERRUPTED
-      : `${node.name}: ${this.#whole.connection.reasonFor(node.name, error)}`;
-  }
-
-  #reasonFor(slot: number): string {
     if (this.#isAborted) return INTERRUPTED;
-    const owner = this.#whole.connection.ownerName(slot);
-    if (owner === undefined) return 'served by no master';
-    const reason = this.#whole.connection.dialFailure(owner) ?? 'the slot was moving';
-    return this.#failures.get(owner) ?? `${owner}: ${reason}`;
+    return `${node.name}: ${this.#whole.connection.reasonFor(node.name, error)}`;
   }
-}
 
-function noMaster(): Error {
-  return new Error('No master is connected.');
+  #reasonFor(slot: number, masters: readonly Master[]): string {
+    if (this.#isAborted) return INTERRUPTED;
+    const { connection } = this.#whole;
+    const owner = connection.ownerName(slot);
+    const failure = this.#failures.get(owner ?? '');
+    if (failure !== undefined) return failure;
+    if (owner !== undefined && masters.every(({ node }) => node.name !== owner))
+      return `${owner}: ${connection.dialFailure(owner) ?? 'not connected'}`;
+    return masters.some(({ view }) => view.owned[slot] === 1) ? 'the slot was moving' : 'served by no master';
+  }
 }
 
 interface Master {
