@@ -31,10 +31,8 @@ if (arePackagesOutdated(root)) {
 say('Building …');
 execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
 
-say(
-  'A key pair. Nothing is configured, so jwtctl makes an embedded store, and seals the private half in it.',
-);
-show('keys generate', { talk: true });
+say('A key pair. Nothing is configured, so jwtctl makes an embedded store, and seals the private key in it.');
+show('keys generate', { diagnostics: true });
 
 say('A user, and a token for her: signed, registered, printed.');
 show('users add alice');
@@ -50,7 +48,7 @@ show('cache inspect');
 say(
   'Another key takes over. (--now: at once. From cron, plain `keys rotate` publishes a key first and lets it sign later.)',
 );
-show('keys rotate --now', { talk: true });
+show('keys rotate --now', { diagnostics: true });
 
 say('The token from before still verifies; a new one carries the new kid.');
 show('token verify -', { stdin: first, from: 'FIRST' });
@@ -99,10 +97,10 @@ That was the whole mechanism, on one SQLite file that is gone now. How to go on:
  * @param {string} line
  * @param {{ stdin?: string, from?: string, exitCode?: number, talk?: boolean }} [options] `talk`: show stderr too
  */
-function show(line, { stdin, from, exitCode = 0, talk = false } = {}) {
+function show(line, { stdin, from, exitCode = 0, diagnostics = false } = {}) {
   console.log(`$ ${from === undefined ? '' : `echo "$${from}" | `}jwtctl ${line}`);
   const result = run(line, stdin, exitCode);
-  process.stdout.write(talk ? result.stderr + result.stdout : result.stdout);
+  process.stdout.write(diagnostics ? result.stderr + result.stdout : result.stdout);
   if (exitCode !== 0) console.log(`(exit code ${exitCode})`);
   console.log();
 }

@@ -6,7 +6,7 @@ export type { KeyState, SigningAlgorithm } from './domain/model/signing-key.js';
 export { type ErrorCode, type ErrorKind, JwtctlError } from './domain/shared/errors.js';
 export type { Claims, ClaimsPolicy } from './domain/tokens/claims.js';
 export type { IssuedToken } from './domain/tokens/issued-token.js';
-export type { Acceptance, Standing as TokenStatus, VerificationResult } from './domain/tokens/verify.js';
+export type { Acceptance, TokenStatus, VerificationResult } from './domain/tokens/verify.js';
 export { type OpenIssuer, type OpenOptions, type OpenVerifier, openIssuer, openVerifier } from './library.js';
 export type { StoreHealth, VerifierHealth } from './verifier/health.js';
 export { createVerifier, type Verifier, type VerifierOptions } from './verifier/verifier.js';

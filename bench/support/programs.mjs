@@ -49,9 +49,9 @@ export function runProgram(program, args, { env, cwd, stdout = 'collect', watchM
     /** @type {Buffer[]} */
     const output = [];
     /** @type {Buffer[]} */
-    const talk = [];
+    const diagnostics = [];
     child.stdout?.on('data', (chunk) => output.push(chunk));
-    child.stderr?.on('data', (chunk) => talk.push(chunk));
+    child.stderr?.on('data', (chunk) => diagnostics.push(chunk));
     const memory = watchMemory ? watchPeak(child.pid) : null;
 
     child.on('error', reject);
@@ -60,7 +60,7 @@ export function runProgram(program, args, { env, cwd, stdout = 'collect', watchM
       const peakBytes = memory?.stop() ?? 0;
       if (code === 0) return resolve({ stdout: Buffer.concat(output).toString(), seconds, peakBytes });
       const words = [program, ...args].join(' ').slice(0, 200);
-      reject(new Error(`${words}\nended with ${code ?? signal}: ${Buffer.concat(talk)}`));
+      reject(new Error(`${words}\nended with ${code ?? signal}: ${Buffer.concat(diagnostics)}`));
     });
   });
 }

@@ -7,7 +7,7 @@ import { incompleteStores } from '../config/checks.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
 import type { SchemaStatus } from '../domain/model/schema-status.js';
-import type { Manifests } from '../domain/ports/backup-file.js';
+import type { BackupFiles } from '../domain/ports/backup-file.js';
 import type {
   Administration,
   Clock,
@@ -23,7 +23,7 @@ import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
 import type { Written } from '../domain/recovery/record-marks.js';
 import type { RecoveryPorts } from '../domain/recovery/recover.js';
 import { failureText, type JwtctlError } from '../domain/shared/errors.js';
-import { everyone } from '../domain/users/no-directory.js';
+import { noDirectory } from '../domain/users/no-directory.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
@@ -59,7 +59,7 @@ export interface Context {
   /** Database and registry together, as everything that ends tokens needs them. */
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
-  manifests(): Promise<Manifests>;
+  backups(): Promise<BackupFiles>;
   generator(): Promise<KeyPairGenerator>;
   schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
   prompt(): Promise<Prompt>;
@@ -204,7 +204,7 @@ export function createContext(options: ContextOptions): Context {
       case 'managed':
         return (await database()).users;
       case 'off':
-        return everyone;
+        return noDirectory;
       case 'table': {
         await database();
         const { SqlUserTable } = await import('../adapters/sql/stores/user-table.js');
@@ -326,9 +326,9 @@ export function createContext(options: ContextOptions): Context {
       const [opened, tokenRegistry, dating] = await Promise.all([database(), registry(), databaseClock()]);
       return { database: opened, registry: tokenRegistry, clock: dating, actor };
     },
-    manifests: once(async () => {
-      const { JweManifests } = await import('../adapters/backup/jwe-backup-files.js');
-      return new JweManifests(await sealer());
+    backups: once(async () => {
+      const { JweBackupFiles } = await import('../adapters/backup/jwe-backup-files.js');
+      return new JweBackupFiles(await sealer());
     }),
     generator: once(async () => (await import('../adapters/rsa/key-pair-generator.js')).rsaKeyPairGenerator),
     prompt: once(async () => (await import('../adapters/prompt/inquirer-prompt.js')).inquirerPrompt),

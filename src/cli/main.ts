@@ -6,7 +6,7 @@ import type { Globals, Run } from './invocation.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
-import type { Ending } from './output/view.js';
+import type { Completion } from './output/view.js';
 import { buildProgram } from './program.js';
 import {
   createInvocation,
@@ -48,18 +48,18 @@ export async function main(
         const say = (lines: readonly string[]) => {
           for (const line of lines) io.stderr.write(`${printableLines(line)}\n`);
         };
-        say(talkOf(outcome, globals, dryRunNotes(globals)));
+        say(diagnosticsOf(outcome, globals, dryRunNotes(globals)));
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, {
             format: globals.format,
             color: mayColor(values, io),
             screen: () => screenOf(io),
           });
-        const ending = (await outcome.ending?.()) ?? outcome;
-        if (ending !== outcome) say(talkOf(ending, globals));
-        if (ending.error !== undefined) throw ending.error;
-        exitCode = ending.exitCode ?? EXIT.done;
-        if (signal.aborted && ending.endsByInterruption !== true) exitCode = EXIT.interrupted;
+        const completion = (await outcome.completion?.()) ?? outcome;
+        if (completion !== outcome) say(diagnosticsOf(completion, globals));
+        if (completion.error !== undefined) throw completion.error;
+        exitCode = completion.exitCode ?? EXIT.done;
+        if (signal.aborted && completion.endsByInterruption !== true) exitCode = EXIT.interrupted;
       } finally {
         await dispose();
       }
@@ -84,8 +84,8 @@ export async function main(
   }
 }
 
-function talkOf(
-  { notes = [], warnings = [] }: Ending,
+function diagnosticsOf(
+  { notes = [], warnings = [] }: Completion,
   { isQuiet }: Globals,
   furtherNotes: readonly string[] = [],
 ): readonly string[] {

@@ -66,7 +66,7 @@ const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('-y, --yes', 'take confirmations as given'),
   new Option('-n, --dry-run', 'show what would happen, change nothing'),
   new Option('--no-input', 'never ask anything'),
-  new Option('--no-color', 'no colours'),
+  new Option('--no-color', 'no colors'),
   new Option('--actor <name>', 'who is at it, for the audit log (default: user@host)'),
   new Option('--timeout <duration>', 'for connecting and for each call of a store (default: 5s)'),
   new Option('-v, --verbose', 'say more on stderr'),

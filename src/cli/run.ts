@@ -169,9 +169,14 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     waitUntil: async (time, what) => {
       const { waitVisibly } = await import('./output/countdown.js');
       // Beside JSON stderr holds an error document or nothing.
-      const talk = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
+      const diagnostics = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
       const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
-      await waitVisibly(time, printable(what), { clock: io.clock ?? systemClock, talk, canRedraw, signal });
+      await waitVisibly(time, printable(what), {
+        clock: io.clock ?? systemClock,
+        diagnostics,
+        canRedraw,
+        signal,
+      });
     },
     giveWay: () => io.giveWay?.(),
     withProgress: async (label, walk) => {

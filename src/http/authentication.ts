@@ -25,9 +25,9 @@ export async function authenticate(
   cookieName: string | null,
 ): Promise<Authentication> {
   const token = requestToken(request, cookieName);
-  if (token === null) return unasked('ERR_TOKEN_MISSING', 'The request has no token.', NO_TOKEN);
+  if (token === null) return notVerified('ERR_TOKEN_MISSING', 'The request has no token.', NO_TOKEN);
   if (token === AMBIGUOUS) {
-    return unasked('ERR_TOKEN_AMBIGUOUS', 'The request has more than one token.', TWO_TOKENS);
+    return notVerified('ERR_TOKEN_AMBIGUOUS', 'The request has more than one token.', TWO_TOKENS);
   }
   try {
     const result = await verifier.verify(token);
@@ -47,6 +47,6 @@ function refused(code: ErrorCode, message: string, answer: Answer): Authenticati
   return { accepted: null, isAsked: true, code, message, answer };
 }
 
-function unasked(code: ErrorCode, message: string, answer: Answer): Authentication {
+function notVerified(code: ErrorCode, message: string, answer: Answer): Authentication {
   return { accepted: null, isAsked: false, code, message, answer };
 }

@@ -21,12 +21,12 @@ const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<Store
  * What `/metrics` shows. What is counted by request is counted in plain numbers; the rest is asked for when somebody
  * looks. Of several processes counters are added up, and a gauge is that of the one that is worst off.
  *
- * @param announcementSeconds for how long a verifier counts after its last word
+ * @param heartbeatLifetimeSeconds for how long a verifier counts after its last word
  */
 export function createMetrics(
   health: () => VerifierHealth,
   clock: Clock,
-  announcementSeconds: number,
+  heartbeatLifetimeSeconds: number,
 ): Metrics {
   const registry = new Registry();
   const registers = [registry];
@@ -111,7 +111,7 @@ export function createMetrics(
   );
   gauge('jwtctl_ready', 'Whether this instance can verify.', 'min', (now) => Number(now.isReady));
   gauge('jwtctl_announced', 'Whether commands that wait for all verifiers hear of this one.', 'min', (now) =>
-    Number(clock.now() - (now.announcements.answeredAt ?? Number.NEGATIVE_INFINITY) < announcementSeconds),
+    Number(clock.now() - (now.heartbeats.answeredAt ?? Number.NEGATIVE_INFINITY) < heartbeatLifetimeSeconds),
   );
   new Gauge({
     name: 'jwtctl_store_state',

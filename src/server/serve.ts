@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { FastifyInstance } from 'fastify';
 import type { Context } from '../app/context.js';
-import { announcementCounts } from '../domain/fleet/heartbeat.js';
+import { heartbeatLifetime } from '../domain/fleet/heartbeat.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { openLiveVerifier } from '../verifier/live-verifier.js';
 import { createApp } from './app.js';
@@ -45,7 +45,7 @@ export async function serve(
     const metrics = createMetrics(
       () => verifier.health(),
       context.clock,
-      announcementCounts(token.clockTolerance),
+      heartbeatLifetime(token.clockTolerance),
     );
     const readiness = { isStopping: false };
     const app = createApp({

@@ -1,9 +1,9 @@
 import type { Clock } from '../domain/ports/index.js';
 import type { DatabaseWatch } from './database-watch.js';
-import type { Announcer } from './heartbeat-sender.js';
+import type { HeartbeatSender } from './heartbeat-sender.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
-import { Turns } from './single-flight.js';
+import { SingleFlight } from './single-flight.js';
 import type { StoreState } from './store-state.js';
 
 /** How often keys and security log are read, in seconds. */
@@ -14,16 +14,16 @@ export interface FollowerPorts {
   tail: SecurityLogTail;
   clock: Clock;
   state: StoreState;
-  announcer: Announcer;
+  heartbeatSender: HeartbeatSender;
   watch: Pick<DatabaseWatch, 'look' | 'judge'>;
 }
 
 /** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
 export class Follower {
   readonly #ports: FollowerPorts;
-  readonly #ending = new AbortController();
+  readonly #stopping = new AbortController();
   #running: Promise<unknown> = Promise.resolve();
-  readonly #reads = new Turns();
+  readonly #reads = new SingleFlight();
   #caughtUpAt: number | null = null;
 
   constructor(ports: FollowerPorts) {
@@ -38,16 +38,19 @@ export class Follower {
    * @throws what the database throws
    */
   async begin(connecting: Promise<unknown> = Promise.resolve()): Promise<void> {
-    const { announcer } = this.#ports;
+    const { heartbeatSender } = this.#ports;
     try {
-      await Promise.all([announcer.tell(), connecting]);
+      await Promise.all([heartbeatSender.tell(), connecting]);
       await this.catchUp();
     } catch (error) {
-      await announcer.withdraw();
+      await heartbeatSender.deregister();
       throw error;
     }
     // Apart: a read may take long where the database is away, and a verifier that tells nothing counts as gone.
-    this.#running = Promise.all([this.#every(() => this.catchUp()), this.#every(() => announcer.tell())]);
+    this.#running = Promise.all([
+      this.#every(() => this.catchUp()),
+      this.#every(() => heartbeatSender.tell()),
+    ]);
   }
 
   /** When the last read of the database began that succeeded; null before the first. */
@@ -61,14 +64,14 @@ export class Follower {
   }
 
   async end(): Promise<void> {
-    this.#ending.abort();
+    this.#stopping.abort();
     await this.#running;
-    await this.#ports.announcer.withdraw();
+    await this.#ports.heartbeatSender.deregister();
   }
 
   async #every(work: () => Promise<void>): Promise<void> {
     const { clock } = this.#ports;
-    const { signal } = this.#ending;
+    const { signal } = this.#stopping;
     while (!signal.aborted) {
       // What fails shows in the state of the database, and in the age of what is known.
       await clock
@@ -79,8 +82,8 @@ export class Follower {
   }
 
   async #readOnce(): Promise<void> {
-    const { keys, tail, clock, state, announcer, watch } = this.#ports;
-    const { signal } = this.#ending;
+    const { keys, tail, clock, state, heartbeatSender, watch } = this.#ports;
+    const { signal } = this.#stopping;
     const at = clock.now();
     try {
       // Wait for all, even if one fails. A read that is still running would otherwise overlap with the next one.
@@ -95,6 +98,6 @@ export class Follower {
       throw error;
     }
     // Not waited for: a registry that is away must not hold up what the database tells.
-    if (!signal.aborted) void announcer.tell();
+    if (!signal.aborted) void heartbeatSender.tell();
   }
 }

@@ -34,7 +34,7 @@ export interface VerifierHealth {
    * Whether the registry accepted the verifier's last heartbeat. Never `down`, and it does not affect readiness, because it is a
    * write. Commands no longer wait for this verifier from 10 s plus the clock tolerance after `answeredAt`.
    */
-  announcements: LastHealth;
+  heartbeats: LastHealth;
   keys: {
     /** Those that tokens are accepted under. */
     trusted: number;

@@ -1,19 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import { ANNOUNCED_EVERY_SECONDS, ANNOUNCEMENT_SECONDS } from '../domain/fleet/heartbeat.js';
-import type { Clock, TokenRegistry, VerifierAnnouncement } from '../domain/ports/index.js';
+import { HEARTBEAT_INTERVAL_SECONDS, HEARTBEAT_SECONDS } from '../domain/fleet/heartbeat.js';
+import type { Clock, Heartbeat, TokenRegistry } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { failureText } from '../domain/shared/errors.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
-export interface AnnouncerPorts {
-  registry: Pick<TokenRegistry, 'announce' | 'withdraw' | 'announcementSeconds'>;
+export interface HeartbeatSenderPorts {
+  registry: Pick<TokenRegistry, 'report' | 'deregister' | 'heartbeatLifetimeSeconds'>;
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;
-  /** Of the registry, as far as it takes announcements. */
+  /** Of the registry, as far as it takes heartbeats. */
   state: StoreState;
   /** Told once that nobody hears of it any more, until somebody does again. */
   warn(text: string): void;
@@ -25,16 +25,16 @@ export interface AnnouncerPorts {
  *
  * One that cannot be told is tried again a second later. No verification fails for it.
  */
-export class Announcer {
-  readonly #ports: AnnouncerPorts;
-  readonly #self: Pick<VerifierAnnouncement, 'id' | 'host' | 'pid' | 'startedAt'>;
+export class HeartbeatSender {
+  readonly #ports: HeartbeatSenderPorts;
+  readonly #self: Pick<Heartbeat, 'id' | 'host' | 'pid' | 'startedAt'>;
   #telling: Promise<void> | null = null;
   #isAskedAgain = false;
   /** What was last taken in; null where that is not known. */
   #told: { at: number; knowledge: string } | null = null;
   #isSilenceTold = false;
 
-  constructor(ports: AnnouncerPorts) {
+  constructor(ports: HeartbeatSenderPorts) {
     this.#ports = ports;
     this.#self = { id: randomUUID(), host: hostname(), pid: process.pid, startedAt: ports.clock.now() };
   }
@@ -51,10 +51,10 @@ export class Announcer {
   }
 
   /** Takes it back. Where that fails it runs out by itself. */
-  async withdraw(): Promise<void> {
+  async deregister(): Promise<void> {
     await this.#telling;
     // Whoever did not take in the last one would only be waited for in vain.
-    if (this.#told !== null) await this.#ports.registry.withdraw(this.#self.id).catch(() => {});
+    if (this.#told !== null) await this.#ports.registry.deregister(this.#self.id).catch(() => {});
   }
 
   /** What was read while one was on its way is told right after it. */
@@ -71,12 +71,13 @@ export class Announcer {
     const at = clock.now();
     const news = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
     const knowledge = JSON.stringify(news);
-    const isDue = this.#told === null || at - this.#told.at >= ANNOUNCED_EVERY_SECONDS || at < this.#told.at;
+    const isDue =
+      this.#told === null || at - this.#told.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#told.at;
     if (!isDue && this.#told?.knowledge === knowledge) return;
     try {
-      await registry.announce({
+      await registry.report({
         ...{ ...this.#self, ...news },
-        ...{ readAt: tail.readAt, at, until: at + ANNOUNCEMENT_SECONDS },
+        ...{ readAt: tail.readAt, at, until: at + HEARTBEAT_SECONDS },
       });
       this.#told = { at, knowledge };
       this.#isSilenceTold = false;
@@ -92,10 +93,10 @@ export class Announcer {
   #tellSilence(error: unknown): void {
     const { registry, state, clock, warn } = this.#ports;
     const heardAt = state.answeredAt ?? this.#self.startedAt;
-    if (this.#isSilenceTold || clock.now() - heardAt < registry.announcementSeconds) return;
+    if (this.#isSilenceTold || clock.now() - heardAt < registry.heartbeatLifetimeSeconds) return;
     this.#isSilenceTold = true;
     warn(
-      `For ${formatDuration(registry.announcementSeconds)} this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+      `For ${formatDuration(registry.heartbeatLifetimeSeconds)} this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
     );
   }
 }

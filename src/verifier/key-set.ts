@@ -4,7 +4,7 @@ import { isKid } from '../domain/model/kid.js';
 import { isTrusted, KEY_STATES, type SigningKey } from '../domain/model/signing-key.js';
 import type { Clock, KeySnapshot, KeyStore } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { Turns } from './single-flight.js';
+import { SingleFlight } from './single-flight.js';
 
 /** How old the keys may be before they are read again, in seconds. */
 const MAX_AGE_SECONDS = 30;
@@ -49,7 +49,7 @@ export class KeySet {
   #triedAt = NEVER;
   /** What it came to, where it failed. */
   #failure: unknown = null;
-  readonly #reads = new Turns();
+  readonly #reads = new SingleFlight();
   /** A read that begins after the cool-down. */
   #nextCooled: Promise<void> | null = null;
   #waiting = 0;

@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { liveExp } from '../domain/model/registry-entry.js';
-import type { Clock, Standings } from '../domain/ports/index.js';
+import type { Clock, StatusReader } from '../domain/ports/index.js';
 import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
@@ -10,16 +10,16 @@ import { ifReachable } from '../domain/shared/unavailable.js';
 import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
 import {
   checkJws,
-  checkStanding,
+  checkStatus,
   type SignedToken,
-  type Standing,
+  type TokenStatus,
   type VerificationPorts,
   type VerificationResult,
 } from '../domain/tokens/verify.js';
 import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
-import { Announcer } from './heartbeat-sender.js';
+import { HeartbeatSender } from './heartbeat-sender.js';
 import { KeySet, type KnownKey } from './key-set.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
@@ -74,25 +74,25 @@ export async function openLiveVerifier(
   const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
-  const announcedState = new StoreState(clock);
-  const announcer = new Announcer({ registry, keys, tail, clock, state: announcedState, warn });
+  const heartbeatState = new StoreState(clock);
+  const heartbeatSender = new HeartbeatSender({ registry, keys, tail, clock, state: heartbeatState, warn });
   const watch = new DatabaseWatch({ database, keys, tail, marks: registry.marks, clock, warn });
-  const follower = new Follower({ keys, tail, clock, state: databaseState, announcer, watch });
+  const follower = new Follower({ keys, tail, clock, state: databaseState, heartbeatSender, watch });
   const states = new UserStates({
     ...{ users, registry, policy: statusPolicy },
     rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
   });
-  const standings = registry.openStandings({ nearCache, now: clock.now, warn });
+  const statusReader = registry.openStatusReader({ nearCache, now: clock.now, warn });
   // One that is away is met later.
-  const connecting = ifReachable(() => standings.open(), 0);
+  const connecting = ifReachable(() => statusReader.open(), 0);
   await follower.begin(connecting).catch((error) => {
-    standings.close();
+    statusReader.close();
     throw error;
   });
   const epoch = await connecting;
   return new StoreVerifier(
     {
-      ...{ keys, tail, follower, watch, clock, databaseState, announcedState, standings, epoch },
+      ...{ keys, tail, follower, watch, clock, databaseState, heartbeatState, statusReader, epoch },
       users: new UserJudge({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
     {
@@ -118,14 +118,14 @@ interface LiveVerifierPorts {
   tail: SecurityLogTail;
   follower: Follower;
   watch: DatabaseWatch;
-  standings: Standings;
+  statusReader: StatusReader;
   /** Of the standings, when the log was read. */
   epoch: number;
   users: UserJudge;
   clock: Clock;
   databaseState: StoreState;
-  /** Of the registry, as the verifier's announcements find it. */
-  announcedState: StoreState;
+  /** Of the registry, as the verifier's heartbeats find it. */
+  heartbeatState: StoreState;
 }
 
 type LiveVerifierPolicy = VerificationPorts['policy'] &
@@ -151,7 +151,7 @@ class StoreVerifier implements LiveVerifier {
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
-  /** What the registry was when the security log was last read for it: see {@link NotedStanding.epoch}. */
+  /** What the registry was when the security log was last read for it: see {@link StoredStatus.epoch}. */
   #readEpoch: number;
   #isClosed = false;
 
@@ -164,8 +164,8 @@ class StoreVerifier implements LiveVerifier {
     this.#policy = policy;
     this.#memory = new TokenMemory(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
-    const { clock, standings } = ports;
-    const probe = () => standings.probe();
+    const { clock, statusReader } = ports;
+    const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
       { clock, probe, health: () => this.health(), tell: onStateChange },
       policy.graceSeconds,
@@ -182,11 +182,11 @@ class StoreVerifier implements LiveVerifier {
     const now = this.#ports.clock.now();
     if (!(now >= known.validFrom && now < known.validUntil))
       return this.#during(this.#verifyTimes(known, now));
-    if (this.#isHeld(known, now)) {
+    if (this.#isValid(known, now)) {
       this.#verdicts.hits += 1;
       return Promise.resolve(known.acceptance);
     }
-    return this.#during(this.#verifyStanding(known));
+    return this.#during(this.#verifyStatus(known));
   }
 
   async jwkSet(): Promise<{ keys: PublicJwk[] }> {
@@ -195,16 +195,16 @@ class StoreVerifier implements LiveVerifier {
   }
 
   health(): VerifierHealth {
-    const { keys, watch, databaseState, announcedState, clock, standings } = this.#ports;
+    const { keys, watch, databaseState, heartbeatState, clock, statusReader } = this.#ports;
     const isServing = this.#isServing(clock.now());
-    const masters = standings.masters();
+    const masters = statusReader.masters();
     const registry = registryHealth(masters);
     return {
       isReady: isServing && registry.state !== 'down',
       database: watch.health(databaseState.health(isServing)),
       registry,
       masters,
-      announcements: announcedState.health(true),
+      heartbeats: heartbeatState.health(true),
       keys: { trusted: keys.trusted.length, active: keys.active },
       signatures: { entries: this.#memory.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
@@ -216,7 +216,7 @@ class StoreVerifier implements LiveVerifier {
     await this.#watch.end();
     await Promise.allSettled(this.#running);
     await this.#ports.follower.end();
-    this.#ports.standings.close();
+    this.#ports.statusReader.close();
   }
 
   #during(work: Promise<VerificationResult>): Promise<VerificationResult> {
@@ -226,9 +226,9 @@ class StoreVerifier implements LiveVerifier {
     return work;
   }
 
-  #isHeld({ verdict, claims, key }: KnownToken, now: number): boolean {
+  #isValid({ verdict, claims, key }: KnownToken, now: number): boolean {
     if (verdict === null || !isCurrent(verdict.user, now, this.#policy)) return false;
-    if (!verdict.hold.isHeld(now) || !this.#isServing(now)) return false;
+    if (!verdict.lease.isValid(now) || !this.#isServing(now)) return false;
     const { revision, events } = this.#ports.tail;
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;
@@ -266,16 +266,16 @@ class StoreVerifier implements LiveVerifier {
     if ('active' in checked) return checked;
     const known = this.#toKnown(token, jws, checked.claims);
     this.#memory.set(known);
-    return this.#verifyStanding(known);
+    return this.#verifyStatus(known);
   }
 
   async #verifyTimes(known: KnownToken, now: number): Promise<VerificationResult> {
     const checked = checkClaims(known.claims, this.#policy, now);
-    return 'active' in checked ? checked : this.#verifyStanding(known);
+    return 'active' in checked ? checked : this.#verifyStatus(known);
   }
 
   /** The last two checks, by what registry, security log and user directory say. */
-  async #verifyStanding(known: KnownToken): Promise<VerificationResult> {
+  async #verifyStatus(known: KnownToken): Promise<VerificationResult> {
     this.#assertServing();
     this.#verdicts.misses += 1;
     const { clock, tail, users } = this.#ports;
@@ -287,26 +287,26 @@ class StoreVerifier implements LiveVerifier {
     const isRevoked = () => tail.events.covers({ sub, jti, iat, kid: key.kid });
     const { revision } = tail;
     const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
-    const standing: Standing = {
+    const tokenStatus: TokenStatus = {
       entry: exp === null ? null : { kid: key.kid, iat, exp },
       revoked: isRevoked(),
       user: 'unknown',
     };
     let user = users.known(sub, noted.user, now);
-    if (user !== null) standing.user = user.status;
+    if (user !== null) tokenStatus.user = user.status;
     else {
       // If the token is refused anyway, its user need not be looked up.
-      const refusal = checkStanding({ ...standing, user: 'enabled' }, claims, key.kid);
+      const refusal = checkStatus({ ...tokenStatus, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
-      standing.user = await users.ask(sub, noted.user);
+      tokenStatus.user = await users.ask(sub, noted.user);
       // The log may have told of it meanwhile.
-      standing.revoked = isRevoked();
+      tokenStatus.revoked = isRevoked();
       user = users.known(sub, noted.user, now);
     }
-    const refusal = checkStanding(standing, claims, key.kid);
+    const refusal = checkStatus(tokenStatus, claims, key.kid);
     if (refusal !== null) return refusal;
-    if (noted.hold !== null && user?.status === 'enabled')
-      known.verdict = { hold: noted.hold, user, revision };
+    if (noted.lease !== null && user?.status === 'enabled')
+      known.verdict = { lease: noted.lease, user, revision };
     return known.acceptance;
   }
 
@@ -331,7 +331,7 @@ class StoreVerifier implements LiveVerifier {
       token: Buffer.from(token, 'latin1').toString('latin1'),
       ...{ key, claims },
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
-      query: this.#ports.standings.of(sub, { jti, iat, keyId: key.id }),
+      query: this.#ports.statusReader.of(sub, { jti, iat, keyId: key.id }),
       ...validity(claims, this.#policy.clockToleranceSeconds),
       verdict: null,
     };

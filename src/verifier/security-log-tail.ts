@@ -1,6 +1,6 @@
 import type { Clock, LogProgress, SecurityEvent, SecurityLog } from '../domain/ports/index.js';
 import { EventMemory } from '../domain/security-log/revocation-index.js';
-import { Turns } from './single-flight.js';
+import { SingleFlight } from './single-flight.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
 const GAP_SECONDS = 60;
@@ -31,7 +31,7 @@ export class SecurityLogTail {
   readonly #log: Pick<SecurityLog, 'listAfter'>;
   readonly #clock: Clock;
   /** One at a time: a reload drops what it has not met itself, from names that all reloads share. */
-  readonly #reads = new Turns();
+  readonly #reads = new SingleFlight();
   #events = new EventMemory();
   /** Nothing is missing up to here. */
   #settled = 0;

@@ -1,5 +1,5 @@
 /** Work that is done by one at a time. */
-export class Turns {
+export class SingleFlight {
   /** What is under way, or was last; it does not reject. */
   #current: Promise<unknown> = Promise.resolve();
   #next: Promise<void> | null = null;

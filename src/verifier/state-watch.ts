@@ -25,7 +25,7 @@ const EVERY_SECONDS = 1;
 export class StateWatch {
   readonly #ports: StateWatchPorts;
   readonly #graceSeconds: number;
-  readonly #ending = new AbortController();
+  readonly #stopping = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #seen: VerifierHealth;
 
@@ -40,13 +40,13 @@ export class StateWatch {
   }
 
   async end(): Promise<void> {
-    this.#ending.abort();
+    this.#stopping.abort();
     await this.#running;
   }
 
   async #run(): Promise<void> {
     const { clock, probe, health, tell } = this.#ports;
-    const { signal } = this.#ending;
+    const { signal } = this.#stopping;
     while (!signal.aborted) {
       await clock.until(clock.now() + EVERY_SECONDS, signal).catch(() => {});
       if (signal.aborted) return;

@@ -1,5 +1,5 @@
 import type { Context } from '../app/context.js';
-import { findStanding } from '../domain/tokens/find-status.js';
+import { findStatus } from '../domain/tokens/find-status.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
 import { KeySet } from './key-set.js';
 
@@ -27,7 +27,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
       const key = await keySet.find(token.kid);
       // The key was there a moment ago; a token whose key has gone since has no entry that could name it.
       if (key === null) return { entry: null, user: 'unknown', revoked: false };
-      return findStanding(ports, { ...token, keyId: key.id });
+      return findStatus(ports, { ...token, keyId: key.id });
     },
     policy: {
       issuer: settings.token.issuer,

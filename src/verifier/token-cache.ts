@@ -1,4 +1,4 @@
-import type { Hold, KnownUserStatus, StandingQuery } from '../domain/ports/index.js';
+import type { KnownUserStatus, Lease, StatusQuery } from '../domain/ports/index.js';
 import type { Claims } from '../domain/tokens/claims.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { KnownKey } from './key-set.js';
@@ -10,7 +10,7 @@ export interface KnownToken {
   readonly claims: Claims;
   /** What its verification answers where all else holds; frozen, because many get the same. */
   readonly acceptance: Acceptance;
-  readonly query: StandingQuery;
+  readonly query: StatusQuery;
   /** NumericDate seconds between which its times hold: from, and until but not at. */
   readonly validFrom: number;
   readonly validUntil: number;
@@ -20,7 +20,7 @@ export interface KnownToken {
 
 /** A standing that is accepted for as long as all of this holds. */
 export interface Verdict {
-  readonly hold: Hold;
+  readonly lease: Lease;
   readonly user: KnownUserStatus;
   /** Of the security log, when it was last asked whether it says anything against it. */
   revision: number;

@@ -8,7 +8,7 @@ import {
 } from '../domain/security-log/cached-user-status.js';
 import type { UserChange } from '../domain/security-log/revocation-index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { Standing } from '../domain/tokens/verify.js';
+import type { TokenStatus } from '../domain/tokens/verify.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
@@ -47,7 +47,7 @@ export class UserJudge {
    *
    * @throws JwtctlError kind `unavailable` where nothing may be said
    */
-  async ask(sub: string, cached: KnownUserStatus | null): Promise<Standing['user']> {
+  async ask(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { tail, states, clock, databaseState } = this.#ports;
     const meanwhile = () =>
       statusMeanwhile(
@@ -72,7 +72,7 @@ export class UserJudge {
    * What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as
    * the log.
    */
-  async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<Standing['user']> {
+  async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { states, tail, clock, watch } = this.#ports;
     for (let seen: number | null = null; ; ) {
       const user = await states.find(sub, cached, clock.now());
@@ -89,7 +89,7 @@ export class UserJudge {
 }
 
 /** Returns null if the change grants access, because only the directory can grant it. */
-function statusAfter({ type }: UserChange): Standing['user'] | null {
+function statusAfter({ type }: UserChange): TokenStatus['user'] | null {
   if (type === 'user_enabled') return null;
   return type === 'user_disabled' ? 'disabled' : 'unknown';
 }

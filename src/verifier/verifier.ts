@@ -1,7 +1,7 @@
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { ClaimsPolicy } from '../domain/tokens/claims.js';
 import {
-  type Standing,
+  type TokenStatus,
   type VerificationPorts,
   type VerificationResult,
   verifyToken,
@@ -79,8 +79,8 @@ function timeOf(value: unknown): number {
   throw invalidCallback('now', 'NumericDate seconds, an integer');
 }
 
-function statusOf(value: unknown): Standing {
-  if (typeof value === 'object' && value !== null) return value as Standing;
+function statusOf(value: unknown): TokenStatus {
+  if (typeof value === 'object' && value !== null) return value as TokenStatus;
   throw invalidCallback('findStatus', 'an object with entry, user, and revoked');
 }
 

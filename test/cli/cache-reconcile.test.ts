@@ -6,11 +6,11 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const HOUR = 3_600;
 const FIELDS = [
-  ...['complete', 'dryRun', 'subjects', 'entries', 'dropped', 'statusesNoted', 'expiriesSet', 'leftovers'],
+  ...['complete', 'dryRun', 'subjects', 'entries', 'dropped', 'statusesCached', 'expiriesSet', 'leftovers'],
   ...['malformed', 'byNode', 'missed'],
 ];
 const NOTHING = {
-  ...{ complete: true, dryRun: false, missed: [], statusesNoted: 0, expiriesSet: 0, leftovers: 0 },
+  ...{ complete: true, dryRun: false, missed: [], statusesCached: 0, expiriesSet: 0, leftovers: 0 },
   ...{ malformed: 0, dropped: { revoked: 0, keyNotTrusted: 0, userUnknown: 0 } },
 };
 
@@ -143,13 +143,13 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     const until = stores.clock.now() + 60;
     await stores.json('users', 'disable', 'carol');
     await planted.plantStatus('carol', { status: 'enabled', version: 1, until });
-    await mends({ statusesNoted: 1 });
+    await mends({ statusesCached: 1 });
     expect(await planted.noted('carol')).toBe('disabled 2');
     expect(await verdict(token)).toBe('ERR_USER_DISABLED');
 
     await stores.json('users', 'enable', 'carol');
     await planted.plantStatus('carol', { status: 'disabled', version: 2, until });
-    await mends({ statusesNoted: 1 });
+    await mends({ statusesCached: 1 });
     expect(await planted.noted('carol')).toBe('enabled 3');
     expect(await verdict(token)).toBe('active');
     await stores.json('users', 'remove', 'carol');

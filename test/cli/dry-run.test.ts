@@ -65,7 +65,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
       ...[
         ['cache', 'flush', '--issued-before', moment],
         ['cache', 'reconcile'],
-        ['cache', 'flush', '--all', '--manifest', 'm'],
+        ['cache', 'flush', '--all', '--backup', 'm'],
         ['cache', 'snapshot', 'm'],
         ['cache', 'restore', 'snapshot'],
         ['db', 'migrate'],

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
 
-const NOBODY = 65_534;
+const NO_VERIFIERS = 65_534;
 /** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 
@@ -63,11 +63,11 @@ test.runIf(isRoot)('an embedded store or a link to it is refused if another user
   symlinkSync(data, link);
   shell.env.JWTCTL_DATA = link;
   expect((await shell.run('keys', 'list')).exitCode).toBe(0);
-  lchownSync(link, NOBODY, NOBODY);
+  lchownSync(link, NO_VERIFIERS, NO_VERIFIERS);
   await expectUnsafe(shell, link);
 
   shell.env.JWTCTL_DATA = data;
-  chownSync(data, NOBODY, NOBODY);
+  chownSync(data, NO_VERIFIERS, NO_VERIFIERS);
   await expectUnsafe(shell, data);
 });
 
@@ -79,7 +79,7 @@ test.runIf(isRoot)('files of another user next to an embedded store are refused'
   symlinkSync(data, join(elsewhere, 'link.db'));
   const log = `${data}-wal`;
   writeFileSync(log, '', { mode: 0o600 });
-  chownSync(log, NOBODY, NOBODY);
+  chownSync(log, NO_VERIFIERS, NO_VERIFIERS);
   await expectUnsafe(shell, log);
   shell.env.JWTCTL_DATA = join(elsewhere, 'link.db');
   await expectUnsafe(shell, log);

@@ -1,8 +1,8 @@
 import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { VerifierAnnouncement } from '../../src/domain/ports/index.js';
-import { announced } from '../support/announcements.js';
+import type { Heartbeat } from '../../src/domain/ports/index.js';
 import { cli } from '../support/cli.js';
+import { announced } from '../support/heartbeats.js';
 import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { type Verifiers, verifiersOver } from '../support/verifiers.js';
@@ -23,9 +23,9 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
   });
 
   /** Reports a verifier once; the heartbeat is valid for nearly an hour. */
-  async function announce(id: string, parts: Partial<VerifierAnnouncement> = {}): Promise<void> {
+  async function report(id: string, parts: Partial<Heartbeat> = {}): Promise<void> {
     const now = stores.clock.now();
-    await verifiers.registry.announce(announced(id, now, { until: now + HOUR - 60, ...parts }));
+    await verifiers.registry.report(announced(id, now, { until: now + HOUR - 60, ...parts }));
   }
 
   async function states(): Promise<string[]> {
@@ -37,8 +37,8 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     beforeEach(async () => {
       await stores.json('keys', 'generate', '--kid', 'next');
       stores.clock.advance(3_600);
-      await announce('ready', { kids: ['first', 'next'] });
-      await announce('behind', { kids: ['first'], host: 'api-2', pid: 17, readAt: null });
+      await report('ready', { kids: ['first', 'next'] });
+      await report('behind', { kids: ['first'], host: 'api-2', pid: 17, readAt: null });
     });
     const due = ['keys', 'rotate', '--if-older-than', '1h'];
 
@@ -52,7 +52,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           host: 'api-2',
           pid: 17,
           readAt: null,
-          ...{ startedAt: expect.any(Number), announcedAt: expect.any(Number) },
+          ...{ startedAt: expect.any(Number), heartbeatAt: expect.any(Number) },
         },
       ]);
       expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*killed counts until 15s after.*--force/);
@@ -60,7 +60,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect((await stores.run(...due)).stdout).toContain('not every verifier that runs has loaded');
       expect(await states()).toEqual(['first active', 'next pending']);
 
-      await announce('behind', { kids: ['first', 'next'] });
+      await report('behind', { kids: ['first', 'next'] });
       const after = await stores.run(...due, '--json');
       expect(after.json()).toMatchObject({ rotated: true, reason: 'due', active: 'next', stragglers: [] });
       expect(after.stderr).not.toContain('verifier');
@@ -71,7 +71,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       stores.clock.advance(HOUR - 30);
       for (const id of ['ready', 'behind']) {
         const kids = id === 'ready' ? ['first', 'next'] : ['first'];
-        await announce(id, { kids, host: `host-${id}` });
+        await report(id, { kids, host: `host-${id}` });
       }
       expect(await stores.json(...due)).toMatchObject({ reason: 'waiting' });
       stores.clock.advance(60);
@@ -86,9 +86,9 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     });
 
     test('rotate ignores heartbeats that no verifier can have written, and warns', async () => {
-      await verifiers.registry.withdraw('behind');
+      await verifiers.registry.deregister('behind');
       const now = stores.clock.now();
-      await verifiers.registry.announce(announced('forged', now, { kids: [], until: now + 99_999 }));
+      await verifiers.registry.report(announced('forged', now, { kids: [], until: now + 99_999 }));
       const { json, stderr } = await stores.run(...due, '--json');
       expect(json()).toMatchObject({ rotated: true, reason: 'due', active: 'next' });
       expect(stderr).toContain('1 invalid heartbeat in Redis was ignored');
@@ -201,7 +201,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       for (const [what, words] of commands().filter(([what]) => what !== 'all tokens')) {
         const { exitCode, json, stderr } = await shell.run(...words, '--wait-fleet', '--json');
         expect({ what, exitCode, fleet: json().fleet, stderr }).toMatchObject({
-          ...{ what, exitCode: 0, fleet: { verifiers: 3, passed: 3, stragglers: [] } },
+          ...{ what, exitCode: 0, fleet: { verifiers: 3, acknowledged: 3, stragglers: [] } },
         });
         for (const { log } of (await verifiers.registry.fleet(shell.clock.now())).verifiers) {
           const [{ id }] = (await stores.query('SELECT max(id) AS id FROM security_log')) as [{ id: number }];
@@ -220,7 +220,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
         '--wait-fleet',
         '1s',
       );
-      expect(again.fleet).toMatchObject({ verifiers: 3, passed: 3 });
+      expect(again.fleet).toMatchObject({ verifiers: 3, acknowledged: 3 });
     }, 40_000);
 
     test('is told with who has not read it, and exits 5: one that is stopped, and no more once it is killed', async () => {
@@ -236,19 +236,19 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(json()).toMatchObject({
         ...{
           status: 'disabled',
-          fleet: { verifiers: 2, passed: 1, stragglers: [{ host: hostname(), pid: child.pid }] },
+          fleet: { verifiers: 2, acknowledged: 1, stragglers: [{ host: hostname(), pid: child.pid }] },
         },
       });
       expect(stderr).toContain(`(pid ${child.pid})`);
       child.kill('SIGKILL');
       // Its last word runs out while somebody waits for it.
       expect((await shell.json('users', 'disable', sub, '--wait-fleet', '30s')).fleet).toEqual({
-        ...{ verifiers: 1, passed: 1, stragglers: [] },
+        ...{ verifiers: 1, acknowledged: 1, stragglers: [] },
       });
     }, 60_000);
 
     test('is shown to eyes too, and is not waited for in a dry run', async () => {
-      await announce('behind', { host: 'api-2', log: { position: 0, missing: [] } });
+      await report('behind', { host: 'api-2', log: { position: 0, missing: [] } });
       const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
       expect(shown.exitCode).toBe(5);
       expect(shown.stdout).toMatch(/^read by +0 of 1 verifier$/m);
@@ -285,10 +285,10 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       const log = {
         position: Number(id) + 50,
         missing: [[1, Number(id) + 50]],
-      } as VerifierAnnouncement['log'];
-      await announce('behind', { log });
+      } as Heartbeat['log'];
+      await report('behind', { log });
       expect((await stores.run('users', 'disable', sub, '--wait-fleet=1s')).exitCode).toBe(5);
-      await announce('behind', { log: { ...log, missing: [] } });
+      await report('behind', { log: { ...log, missing: [] } });
       expect((await stores.run('users', 'disable', sub, '--wait-fleet')).exitCode).toBe(0);
     });
 
@@ -305,7 +305,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       child.kill('SIGCONT');
       const { exitCode, json } = await disabling;
       expect({ exitCode, fleet: json().fleet }).toMatchObject({
-        ...{ exitCode: 0, fleet: { verifiers: 2, passed: 2, stragglers: [] } },
+        ...{ exitCode: 0, fleet: { verifiers: 2, acknowledged: 2, stragglers: [] } },
       });
       await stores.redis?.client.unlink(`${stores.redis.prefix}:fleet`);
       const hurried = await shell.run('users', 'disable', sub, '--wait-fleet=1s', '--json');

@@ -41,7 +41,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     const registry = backend === 'SQLite' ? SqliteTokenRegistry : RedisTokenRegistry;
     return {
       removing: vi.spyOn(registry.prototype, 'removeEverywhere'),
-      surveying: vi.spyOn(registry.prototype, 'survey'),
+      surveying: vi.spyOn(registry.prototype, 'scan'),
     };
   }
 
@@ -58,8 +58,8 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
 
     person.agrees = true;
-    const agreed = await runAtTerminal(stores, 'cache', 'flush', '--kid', 'k1', '--manifest', 'm', '--json');
-    expect(agreed.json()).toMatchObject({ matched: 3, removed: 3, manifest: join(stores.home, 'm') });
+    const agreed = await runAtTerminal(stores, 'cache', 'flush', '--kid', 'k1', '--backup', 'm', '--json');
+    expect(agreed.json()).toMatchObject({ matched: 3, removed: 3, backup: join(stores.home, 'm') });
     expect(agreed.stderr).toMatch(/k1 +active +3/);
   });
 
@@ -76,20 +76,20 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
 
   test('of nothing asks nobody, and makes no file', async () => {
     const { exitCode, json } = await runAtTerminal(
-      ...[stores, 'cache', 'flush', '--sub', 'nobody', '--manifest', 'm', '--json'],
+      ...[stores, 'cache', 'flush', '--sub', 'nobody', '--backup', 'm', '--json'],
     );
     expect([exitCode, json()]).toEqual([
       0,
-      expect.objectContaining({ matched: 0, removed: 0, manifest: null }),
+      expect.objectContaining({ matched: 0, removed: 0, backup: null }),
     ]);
     expect(person.wasAsked).toEqual([]);
     expect(existsSync(join(stores.home, 'm'))).toBe(false);
   });
 
-  test('of nothing into a manifest says that it holds nothing', async () => {
-    const words = ['cache', 'flush', '--sub', 'nobody', '--yes', '--manifest', 'empty'];
+  test('of nothing into a backup says that it holds nothing', async () => {
+    const words = ['cache', 'flush', '--sub', 'nobody', '--yes', '--backup', 'empty'];
     expect((await stores.run(...words)).stdout).toMatch(
-      /Nothing was to go: the manifest .*empty holds no entries/,
+      /Nothing was to go: the backup .*empty holds no entries/,
     );
   });
 
@@ -100,7 +100,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(times()).toEqual([0, 0]);
     await stores.json('cache', 'flush', '--kid', 'k1', '-n');
     expect(times()).toEqual([1, 0]);
-    await stores.json('cache', 'flush', '--sub', 'bob', '--yes', '--manifest', 'one');
+    await stores.json('cache', 'flush', '--sub', 'bob', '--yes', '--backup', 'one');
     expect(times()).toEqual([1, 1]);
     expect(
       await stores.json('cache', 'flush', '--issued-before', String(stores.clock.now()), '--yes'),
@@ -108,7 +108,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
       ...{ matched: 2, removed: 2, subjects: 1, byKid: [{ kid: 'k1', state: 'active', entries: 2 }] },
     });
     expect(times()).toEqual([2, 1]);
-    await stores.json('cache', 'flush', '--all', '--yes', '--manifest', 'two');
+    await stores.json('cache', 'flush', '--all', '--yes', '--backup', 'two');
     expect(times()).toEqual([2, 2]);
   });
 
@@ -170,7 +170,7 @@ test('what belongs to others in the same cluster is neither counted, nor filed, 
 
     expect(await stores.json('cache', 'flush', '--all', '-n')).toMatchObject({ matched: 1, subjects: 1 });
     expect(await stores.json('cache', 'snapshot', 's')).toMatchObject({ entries: 1, subjects: 1 });
-    const filed = ['--manifest', 'm', '--yes'];
+    const filed = ['--backup', 'm', '--yes'];
     expect(await stores.json('cache', 'flush', '--all', ...filed)).toMatchObject({ matched: 1, removed: 1 });
     expect(await content()).toEqual(before);
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ entries: 1, restored: 1 });
@@ -190,7 +190,7 @@ test('an entry whose subject has become the key of somebody else is not restored
   try {
     await stores.json('keys', 'generate', '--kid', 'k1');
     for (const sub of ['alice', 'bob']) await stores.json('token', 'issue', '--sub', sub, '--create-user');
-    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     await redis.client.set(setOf(stores, 'alice'), 'theirs');
     const { exitCode, json } = await stores.run('cache', 'restore', 'm', '--json');
     expect([exitCode, json()]).toEqual([

@@ -74,8 +74,8 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     expect(report).toMatchObject({ entries: 2 * SUBJECTS.length, anomalies: { malformed: 0 } });
   });
 
-  test('each comes back from a manifest with its own tokens', async () => {
-    const flushed = await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+  test('each comes back from a backup with its own tokens', async () => {
+    const flushed = await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     expect(flushed).toMatchObject({ removed: 2 * SUBJECTS.length, subjects: SUBJECTS.length });
     expect((await stores.json('cache', 'inspect')).entries).toBe(0);
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ restored: 2 * SUBJECTS.length });

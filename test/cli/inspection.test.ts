@@ -174,7 +174,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     expect(report).toMatchObject({
       ...{ complete: true, entries, subjects: 1, topSubjects: [{ sub, entries }] },
       anomalies: { noTtl: 0, ttlMismatch: 0, unknownUser: userStatus === 'unknown' ? 1 : 0, malformed: 0 },
-      subject: { sub, expiresAt: now + lastLeft + 5, expired, userStatus, notedUser: null },
+      subject: { sub, expiresAt: now + lastLeft + 5, expired, userStatus, cachedUser: null },
     });
     expect(report.byNode).toMatchObject([{ node: report.subject.node, entries }]);
     expect(report.bytes).toBeGreaterThan(0);

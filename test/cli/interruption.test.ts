@@ -40,7 +40,7 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
 
   test.each([
     ['cache', 'flush', '--all'],
-    ['cache', 'flush', '--sub', 'alice', '--manifest', 'm'],
+    ['cache', 'flush', '--sub', 'alice', '--backup', 'm'],
     ['cache', 'snapshot', 'm'],
     ['token', 'revoke', '--kid', 'KID'],
   ])('%s %s %s begins nothing, however much it was confirmed before', async (...words) => {

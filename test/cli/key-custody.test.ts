@@ -26,7 +26,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     return keys.map(({ kid, masterKeyId }: Record<string, string>) => [kid, masterKeyId]);
   }
 
-  test('change with a new first line: rewrap moves every private half, and the old line can go', async () => {
+  test('change with a new first line: rewrap moves every private key, and the old line can go', async () => {
     const [[, oldId]] = (await listed()) as [[string, string]];
     expect(await listed()).toEqual([
       ['first', oldId],

@@ -18,7 +18,7 @@ vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   },
 }));
 
-/** Every private half that a test here has seen in a file. */
+/** Every private key that a test here has seen in a file. */
 const exported: PrivateJwk[] = [];
 
 const modeOf = (file: string) => statSync(file).mode & 0o777;
@@ -68,7 +68,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     expect(await auditRows()).toEqual([['now', 'private', `to ${file}`]]);
   });
 
-  test('are all that have a private half as a JWK Set, the one that signs before the others', async () => {
+  test('are all that have a private key as a JWK Set, the one that signs before the others', async () => {
     const file = join(stores.home, 'out.json');
     const words = ['keys', 'export', '--private', '--out', 'out.json', '--yes'];
     const { exitCode, stdout, stderr } = await stores.run(...words, '--jwks');
@@ -112,7 +112,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     }
   });
 
-  test('without a private half are refused, before anybody is asked', async () => {
+  test('without a private key are refused, before anybody is asked', async () => {
     for (const words of [[], ['--yes'], ['--dry-run']]) {
       expect(await refusal(stores, '--kid', 'gone', '--pem', '--private', ...words)).toMatchObject({
         exitCode: 3,
@@ -136,7 +136,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
       dryRun: true,
     });
     const { stdout, stderr } = await stores.run('keys', 'export', '--private', '-n');
-    expect(stdout).toContain('3 private halves');
+    expect(stdout).toContain('3 private keys');
     expect(stderr).toContain('Dry run');
     for (const words of [
       ['--private'],

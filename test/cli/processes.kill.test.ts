@@ -55,7 +55,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     await annotate(`${tally}; none of ${tokens.length} tokens refused`);
   });
 
-  test('of keys rewrap has moved some private halves, and the next one moves the others', async ({
+  test('of keys rewrap has moved some private keys, and the next one moves the others', async ({
     annotate,
   }) => {
     const count = 8;

@@ -37,8 +37,8 @@ describe.each(BACKENDS)('while keys rotate on %s', (backend) => {
         }
         const reports = await load.end();
         const { issued } = load;
-        const figures = reports.map(({ first, again, slowestFirstMs }) => ({ first, again, slowestFirstMs }));
-        const said = `${issued.length} tokens, ${ROTATIONS} rotations, ${JSON.stringify(figures)}`;
+        const numbers = reports.map(({ first, again, slowestFirstMs }) => ({ first, again, slowestFirstMs }));
+        const said = `${issued.length} tokens, ${ROTATIONS} rotations, ${JSON.stringify(numbers)}`;
         await annotate(said);
 
         const kids = new Set(issued.map(({ kid }) => kid));

@@ -8,7 +8,7 @@ import { BIN, spawnProgram } from '../support/spawned.js';
 
 const DIST = new URL('../../dist/index.js', import.meta.url).href;
 const SECRET = 'Secr3t-of-the-administrator';
-const NOBODY = 65_534;
+const NO_VERIFIERS = 65_534;
 const isRoot = process.geteuid?.() === 0;
 
 /** A stranger's server, which accepts all data and never answers. */
@@ -113,7 +113,7 @@ describe("a project file that leads to a stranger's server", () => {
 
   test.skipIf(!isRoot)('is refused if another user owns it', async () => {
     const { shell, file } = shellBeside(leadingAway());
-    chownSync(file, NOBODY, NOBODY);
+    chownSync(file, NO_VERIFIERS, NO_VERIFIERS);
     const { exitCode, error } = await shell.run('token', 'revoke', '--sub', 'alice', '--all', '--json');
     expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_FILE_UNSAFE']);
     expect(stranger.connections).toBe(0);

@@ -36,13 +36,13 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
     expect(json()).toEqual({
       ...{ sub: 'alice', jti: issued.jti, kid: 'k1', state: 'active', iat: issued.iat, exp: issued.exp },
       ...{ ttlSeconds: 3_600, label: 'phone', node: holder?.[0], userStatus: 'enabled' },
-      notedUser: { status: 'enabled', version: 1, until: now + 60 },
+      cachedUser: { status: 'enabled', version: 1, until: now + 60 },
     });
   });
 
   test('of a key that is gone and a user who never was says so, and counts no time below zero', async () => {
     expect((await get('bob', 'orphan')).json()).toMatchObject({
-      ...{ kid: null, state: null, ttlSeconds: 0, label: null, userStatus: 'unknown', notedUser: null },
+      ...{ kid: null, state: null, ttlSeconds: 0, label: null, userStatus: 'unknown', cachedUser: null },
     });
   });
 

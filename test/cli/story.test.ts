@@ -205,7 +205,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
 
   test('a flush that is only tried says what it would remove', async () => {
     expect(await stores.json('cache', 'flush', '--sub', 'alice', '--dry-run')).toMatchObject({
-      ...{ matched: 1, removed: 0, dryRun: true, complete: true, manifest: null },
+      ...{ matched: 1, removed: 0, dryRun: true, complete: true, backup: null },
     });
     expect(await stores.json('token', 'verify', newToken)).toMatchObject({ active: true });
   });
@@ -213,7 +213,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   test('a flush forgets every entry, and says on which node', async () => {
     const flushed = await stores.json('cache', 'flush', '--all', '--yes');
 
-    expect(flushed).toMatchObject({ matched: 1, removed: 1, dryRun: false, complete: true, manifest: null });
+    expect(flushed).toMatchObject({ matched: 1, removed: 1, dryRun: false, complete: true, backup: null });
     expect(Object.keys(flushed)).toEqual(expect.arrayContaining(['byNode', 'byKid', 'subjects']));
     const removed = flushed.byNode.map((row: { removed: number }) => row.removed);
     expect(removed.reduce((sum: number, count: number) => sum + count, 0)).toBe(1);

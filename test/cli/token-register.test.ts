@@ -81,14 +81,14 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const token = await foreignToken({ jti: 'adopted' });
     expect(await verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
     const iat = stores.clock.now();
-    const adopted = { jti: 'adopted', kid: 'theirs', sub: 'alice', aud: 'user', iat, exp: iat + 600 };
-    expect(await stores.json('token', 'register', '-', { stdin: `${token}\n` })).toEqual(adopted);
+    const registered = { jti: 'adopted', kid: 'theirs', sub: 'alice', aud: 'user', iat, exp: iat + 600 };
+    expect(await stores.json('token', 'register', '-', { stdin: `${token}\n` })).toEqual(registered);
     expect(await verdict(token)).toBe('active');
     expect(await stores.json('token', 'list', '--sub', 'alice')).toMatchObject([
       { jti: 'adopted', kid: 'theirs' },
     ]);
 
-    expect(await stores.json('token', 'register', `@${file('token.txt', token)}`)).toEqual(adopted);
+    expect(await stores.json('token', 'register', `@${file('token.txt', token)}`)).toEqual(registered);
     expect(await stores.json('token', 'list', '--sub', 'alice')).toHaveLength(1);
     expect((await stores.run('token', 'register', token, '-q')).stdout).toBe('adopted\n');
     const table = await stores.run('token', 'register', token);

@@ -6,7 +6,7 @@ import { SETTINGS } from '../../src/config/settings.js';
 import { validateConfig } from '../../src/config/show.js';
 import { Workspace } from './workspace.js';
 
-const NOBODY = 65_534;
+const NO_VERIFIERS = 65_534;
 /** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 const STRANGER = 'redis: {nodes: stranger:1}\nmysql: {url: mysql://app@stranger/jwt}\n';
@@ -80,13 +80,13 @@ describe.skipIf(!isRoot)('a project file of another user', () => {
   it.each(['file', 'folder', 'link'])('is refused: they own the %s', async (part) => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: a}\n');
-    if (part === 'file') chownSync(space.projectFile, NOBODY, NOBODY);
-    if (part === 'folder') chownSync(dirname(space.projectFile), NOBODY, NOBODY);
+    if (part === 'file') chownSync(space.projectFile, NO_VERIFIERS, NO_VERIFIERS);
+    if (part === 'folder') chownSync(dirname(space.projectFile), NO_VERIFIERS, NO_VERIFIERS);
     if (part === 'link') {
       renameSync(space.projectFile, join(space.home, 'real.yaml'));
       symlinkSync(join(space.home, 'real.yaml'), space.projectFile);
       expect(await issuerOf(space)).toBe('a');
-      lchownSync(space.projectFile, NOBODY, NOBODY);
+      lchownSync(space.projectFile, NO_VERIFIERS, NO_VERIFIERS);
     }
     const error = await space.refusal();
     expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_FILE_UNSAFE']);

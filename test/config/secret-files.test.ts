@@ -18,7 +18,7 @@ import { temporaryFolder } from '../support/cli.js';
 import { runAtOnce } from '../support/processes.js';
 
 const SETTING = 'redis.passwordFile';
-const NOBODY = 65_534;
+const NO_VERIFIERS = 65_534;
 /** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
 
@@ -166,17 +166,17 @@ describe('a secret file', () => {
       symlinkSync(file, join(top, 'link'));
       const path = part === 'link' ? join(top, 'link') : file;
       expect((await read(path)).secret).toBe('hunter2');
-      if (part === 'file') chownSync(file, NOBODY, NOBODY);
-      if (part === 'folder') chownSync(join(top, 'folder'), NOBODY, NOBODY);
-      if (part === 'folder above') chownSync(top, NOBODY, NOBODY);
-      if (part === 'link') lchownSync(join(top, 'link'), NOBODY, NOBODY);
-      await expectUnsafe(path, `uid ${NOBODY}`);
+      if (part === 'file') chownSync(file, NO_VERIFIERS, NO_VERIFIERS);
+      if (part === 'folder') chownSync(join(top, 'folder'), NO_VERIFIERS, NO_VERIFIERS);
+      if (part === 'folder above') chownSync(top, NO_VERIFIERS, NO_VERIFIERS);
+      if (part === 'link') lchownSync(join(top, 'link'), NO_VERIFIERS, NO_VERIFIERS);
+      await expectUnsafe(path, `uid ${NO_VERIFIERS}`);
     },
   );
 
   test.skipIf(!isRoot)('is refused in a sticky folder of another user', async () => {
     const file = secretFile();
-    chownSync(dirname(file), NOBODY, NOBODY);
+    chownSync(dirname(file), NO_VERIFIERS, NO_VERIFIERS);
     chmodSync(dirname(file), 0o1777);
     await expectUnsafe(file, dirname(file));
   });

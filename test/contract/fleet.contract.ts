@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { VerifierAnnouncement } from '../../src/domain/ports/index.js';
+import type { Heartbeat } from '../../src/domain/ports/index.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
 /** What every TokenRegistry knows of the verifiers that run. */
@@ -13,7 +13,7 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
     });
     afterEach(() => opened.close());
 
-    function announcement(id: string, parts: Partial<VerifierAnnouncement> = {}): VerifierAnnouncement {
+    function heartbeat(id: string, parts: Partial<Heartbeat> = {}): Heartbeat {
       return {
         ...{ id, host: 'api-1', pid: 4711, startedAt: now - 60, kids: ['k1', 'k2'] },
         ...{
@@ -42,55 +42,55 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
 
     test('what a verifier told comes back whole, and what it tells anew takes its place', async () => {
       const { registry } = opened;
-      await registry.announce(announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }));
+      await registry.report(heartbeat('a', { host: 'ünï "c\\ode"\n', readAt: null }));
       expect((await registry.fleet(now)).verifiers).toEqual([
-        announcement('a', { host: 'ünï "c\\ode"\n', readAt: null }),
+        heartbeat('a', { host: 'ünï "c\\ode"\n', readAt: null }),
       ]);
-      const later = announcement('a', { kids: [], log: { position: 13, missing: [] } });
-      await registry.announce(later);
+      const later = heartbeat('a', { kids: [], log: { position: 13, missing: [] } });
+      await registry.report(later);
       expect((await registry.fleet(now)).verifiers).toEqual([later]);
     });
 
     test('the oldest comes first', async () => {
-      await opened.registry.announce(announcement('c'));
-      await opened.registry.announce(announcement('b', { startedAt: now - 120 }));
-      await opened.registry.announce(announcement('a'));
+      await opened.registry.report(heartbeat('c'));
+      await opened.registry.report(heartbeat('b', { startedAt: now - 120 }));
+      await opened.registry.report(heartbeat('a'));
       expect(await ids()).toEqual(['b', 'a', 'c']);
     });
 
-    test('an announcement counts for its time and the tolerance', async () => {
-      await opened.registry.announce(announcement('a'));
+    test('a heartbeat counts for its time and the tolerance', async () => {
+      await opened.registry.report(heartbeat('a'));
       expect(await ids(now + 9 + opened.clockToleranceSeconds)).toEqual(['a']);
       // A clock that is behind sees it as well.
       expect(await ids(now - 3600)).toEqual(['a']);
     });
 
     test('one is taken back at once, and the others stay', async () => {
-      await opened.registry.announce(announcement('a'));
-      await opened.registry.announce(announcement('b'));
-      await opened.registry.withdraw('a');
+      await opened.registry.report(heartbeat('a'));
+      await opened.registry.report(heartbeat('b'));
+      await opened.registry.deregister('a');
       expect(await ids()).toEqual(['b']);
-      await opened.registry.withdraw('a');
-      await opened.registry.withdraw('b');
+      await opened.registry.deregister('a');
+      await opened.registry.deregister('b');
       expect(await ids()).toEqual([]);
     });
 
     test('many at once are all there', async () => {
       const many = Array.from({ length: 100 }, (_, index) => `v${String(index).padStart(3, '0')}`);
-      await Promise.all(many.map((id) => opened.registry.announce(announcement(id))));
+      await Promise.all(many.map((id) => opened.registry.report(heartbeat(id))));
       expect(await ids()).toEqual(many);
     });
 
     test('nothing that is about tokens sees it', async () => {
       const { registry } = opened;
-      await registry.announce(announcement('a'));
+      await registry.report(heartbeat('a'));
       await registry.register('fleet', { jti: 'j', keyId: 1, iat: now, exp: now + 60 }, { now });
       const subjects: string[] = [];
       const options = { now, withDetails: true };
-      await registry.survey((found) => void subjects.push(...found.map(({ sub }) => sub)), options);
+      await registry.scan((found) => void subjects.push(...found.map(({ sub }) => sub)), options);
       expect(subjects).toEqual(['fleet']);
       expect(await registry.removeEverywhere({}, { now })).toMatchObject({ matched: 1, complete: true });
-      expect(await registry.standing('fleet', { jti: 'j', keyId: 1, iat: now }, now)).toMatchObject({
+      expect(await registry.tokenStatus('fleet', { jti: 'j', keyId: 1, iat: now }, now)).toMatchObject({
         exp: null,
       });
       expect(await ids()).toEqual(['a']);

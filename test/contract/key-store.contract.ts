@@ -41,7 +41,7 @@ export function keyStoreContract(engine: SqlEngine): void {
           alg: 'RS256',
           bits: 2048,
           state: 'active',
-          publicKey: 'the public half of k1',
+          publicKey: 'the public key of k1',
           masterKeyId: 'mk-1',
           maxTtlSeconds: 3600,
           createdAt: AT,
@@ -184,7 +184,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect((await database.keys.find(kid))?.kid).toBe(kid);
       });
 
-      test('the private half is in neither, and findSealed alone gives it', async () => {
+      test('the private key is in neither, and findSealed alone gives it', async () => {
         await insert(active('k1'));
         const { keys } = await database.keys.snapshot();
         expect(JSON.stringify([keys, await database.keys.find('k1')])).not.toContain(SEALED);
@@ -193,21 +193,21 @@ export function keyStoreContract(engine: SqlEngine): void {
     });
 
     describe('apply', () => {
-      const stepDown = {
+      const demote = {
         kid: 'k1',
         from: 'active',
         to: 'retiring',
         at: AT + 1,
         verifyUntil: AT + 99,
       } as const;
-      const stepUp = { kid: 'k2', from: 'pending', to: 'active', at: AT + 2, maxTtlSeconds: 3600 } as const;
+      const promote = { kid: 'k2', from: 'pending', to: 'active', at: AT + 2, maxTtlSeconds: 3600 } as const;
       const retire = { kid: 'k1', from: 'retiring', to: 'retired', at: AT + 100 } as const;
 
       beforeEach(() => insert(active('k1'), pending('k2')));
 
       test('stepping down notes when, and until when the key verifies', async () => {
         const before = await database.keys.find('k1');
-        expect(await apply(stepDown)).toBe(true);
+        expect(await apply(demote)).toBe(true);
         expect(await database.keys.find('k1')).toEqual({
           ...before,
           state: 'retiring',
@@ -219,7 +219,7 @@ export function keyStoreContract(engine: SqlEngine): void {
 
       test('stepping up notes when, and the longest lifetime that it signs for', async () => {
         const before = await database.keys.find('k2');
-        expect(await apply(stepDown, stepUp)).toBe(true);
+        expect(await apply(demote, promote)).toBe(true);
         expect(await database.keys.find('k2')).toEqual({
           ...before,
           state: 'active',
@@ -228,8 +228,8 @@ export function keyStoreContract(engine: SqlEngine): void {
         });
       });
 
-      test('retiring notes when, and wipes the private half but not the public one', async () => {
-        await apply(stepDown);
+      test('retiring notes when, and wipes the private key but not the public one', async () => {
+        await apply(demote);
         const before = await database.keys.find('k1');
         expect(await apply(retire)).toBe(true);
         expect(await database.keys.find('k1')).toEqual({
@@ -246,7 +246,7 @@ export function keyStoreContract(engine: SqlEngine): void {
       test.each([
         ['active', 'k1'],
         ['pending', 'k2'],
-      ] as const)('compromising an %s key notes when, and wipes the private half', async (from, kid) => {
+      ] as const)('compromising an %s key notes when, and wipes the private key', async (from, kid) => {
         const before = await database.keys.find(kid);
         expect(await apply({ kid, from, to: 'compromised', at: AT + 5 })).toBe(true);
         expect(await database.keys.find(kid)).toEqual({
@@ -260,7 +260,7 @@ export function keyStoreContract(engine: SqlEngine): void {
 
       test('a compromised key makes room for another active one', async () => {
         const compromise = { kid: 'k1', from: 'active', to: 'compromised', at: AT + 5 } as const;
-        expect(await apply(compromise, stepUp)).toBe(true);
+        expect(await apply(compromise, promote)).toBe(true);
         expect(await states()).toEqual({ k1: 'compromised', k2: 'active' });
       });
 
@@ -268,21 +268,21 @@ export function keyStoreContract(engine: SqlEngine): void {
         const { revision } = await database.keys.snapshot();
         await insert(pending('k3'));
         const before = await database.keys.snapshot();
-        expect(await database.keys.apply(revision, [stepDown, stepUp])).toBe(false);
+        expect(await database.keys.apply(revision, [demote, promote])).toBe(false);
         expect(await database.keys.snapshot()).toEqual(before);
       });
 
       test('changes the revision, so that the same plan does not pass twice', async () => {
         const { revision } = await database.keys.snapshot();
-        expect(await database.keys.apply(revision, [stepDown])).toBe(true);
-        expect(await database.keys.apply(revision, [stepUp])).toBe(false);
+        expect(await database.keys.apply(revision, [demote])).toBe(true);
+        expect(await database.keys.apply(revision, [promote])).toBe(false);
         expect(await states()).toEqual({ k1: 'retiring', k2: 'pending' });
       });
 
       test('does not pass where tokens of a longer lifetime may have been signed since', async () => {
         const { revision } = await database.keys.snapshot();
         expect(await database.keys.raiseMaxTtl('k1', 86_400)).toBe(true);
-        expect(await database.keys.apply(revision, [stepDown, stepUp])).toBe(false);
+        expect(await database.keys.apply(revision, [demote, promote])).toBe(false);
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
 
@@ -290,7 +290,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         const { revision } = await database.keys.snapshot();
         const outcomes = await Promise.all(
           Array.from({ length: 16 }, () =>
-            database.transaction(({ keys }) => keys.apply(revision, [stepDown, stepUp])),
+            database.transaction(({ keys }) => keys.apply(revision, [demote, promote])),
           ),
         );
         expect(outcomes.filter(Boolean)).toHaveLength(1);
@@ -298,11 +298,11 @@ export function keyStoreContract(engine: SqlEngine): void {
       });
 
       test.each([
-        { name: 'a key in another state', transition: { ...stepUp, kid: 'k1' } },
-        { name: 'a key that does not exist', transition: { ...stepUp, kid: 'k9' } },
+        { name: 'a key in another state', transition: { ...promote, kid: 'k1' } },
+        { name: 'a key that does not exist', transition: { ...promote, kid: 'k9' } },
       ])('of $name is a defect, and nothing of it is kept', async ({ transition }) => {
         const before = await database.keys.snapshot();
-        await expect(apply(stepDown, transition)).rejects.toMatchObject({
+        await expect(apply(demote, transition)).rejects.toMatchObject({
           kind: 'bug',
           code: 'ERR_KEY_TRANSITION',
         });
@@ -310,7 +310,7 @@ export function keyStoreContract(engine: SqlEngine): void {
       });
 
       test('stepping up before stepping down is refused by the database', async () => {
-        await expect(apply(stepUp, stepDown)).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
+        await expect(apply(promote, demote)).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
     });
@@ -440,7 +440,7 @@ function pending(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey
     alg: 'RS256',
     bits: 2048,
     state: 'pending',
-    publicKey: `the public half of ${kid}`,
+    publicKey: `the public key of ${kid}`,
     sealedPrivateKey: SEALED,
     masterKeyId: 'mk-1',
     maxTtlSeconds: null,

@@ -6,7 +6,7 @@ import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../su
 /** Ahead of the database's clock, because the database keeps events of a host that is behind for longer. */
 const AT = Math.floor(Date.now() / 1000) + 1_000;
 const BEHIND = AT - 1_000_000;
-const NOBODY = { sub: 'nobody', kid: 'none', jti: null };
+const NO_VERIFIERS = { sub: 'nobody', kid: 'none', jti: null };
 
 /** What every SecurityLog does. */
 export function securityLogContract(engine: SqlEngine): void {
@@ -86,7 +86,7 @@ export function securityLogContract(engine: SqlEngine): void {
       const third = await append({ type: 'all_revoked', issuedBefore: AT });
       expect(second).toBeGreaterThan(first);
       expect(third).toBeGreaterThan(second);
-      expect(await concerning(NOBODY)).toEqual([third]);
+      expect(await concerning(NO_VERIFIERS)).toEqual([third]);
     });
 
     describe('findConcerning', () => {
@@ -106,7 +106,7 @@ export function securityLogContract(engine: SqlEngine): void {
           ids.alice,
         ]);
         expect(await concerning({ sub: 'bob', kid: 'k2', jti: 'a' })).toEqual([ids.bob, ids.k2, ids.all]);
-        expect(await concerning(NOBODY)).toEqual([ids.all]);
+        expect(await concerning(NO_VERIFIERS)).toEqual([ids.all]);
       });
 
       test('compares subjects and kids byte for byte', async () => {
@@ -130,9 +130,9 @@ export function securityLogContract(engine: SqlEngine): void {
         }
         const lower = await append({ type: 'kid_revoked', kid: 'a', issuedBefore: AT });
         const upper = await append({ type: 'kid_revoked', kid: 'A', issuedBefore: AT });
-        expect(await concerning({ ...NOBODY, kid: 'a' })).toEqual([lower]);
-        expect(await concerning({ ...NOBODY, kid: 'A' })).toEqual([upper]);
-        expect(await concerning({ ...NOBODY, kid: 'a ' })).toEqual([]);
+        expect(await concerning({ ...NO_VERIFIERS, kid: 'a' })).toEqual([lower]);
+        expect(await concerning({ ...NO_VERIFIERS, kid: 'A' })).toEqual([upper]);
+        expect(await concerning({ ...NO_VERIFIERS, kid: 'a ' })).toEqual([]);
       });
 
       test('does not take a subject for a kid of the same name', async () => {
@@ -195,7 +195,7 @@ export function securityLogContract(engine: SqlEngine): void {
         await expireAt(old, realNow() - WEEK - 60);
         await expireAt(recent, realNow() - WEEK + 60);
         expect(await log.clearExpired(100)).toBe(1);
-        expect(await concerning(NOBODY)).toEqual([recent, live]);
+        expect(await concerning(NO_VERIFIERS)).toEqual([recent, live]);
         expect(await log.clearExpired(100)).toBe(0);
       });
 
@@ -206,10 +206,10 @@ export function securityLogContract(engine: SqlEngine): void {
           await expireAt(ids.at(-1) as number, BEHIND - index);
         }
         expect(await log.clearExpired(2)).toBe(2);
-        expect(await concerning(NOBODY)).toEqual(ids.slice(0, 3));
+        expect(await concerning(NO_VERIFIERS)).toEqual(ids.slice(0, 3));
         expect(await log.clearExpired(2)).toBe(2);
         expect(await log.clearExpired(2)).toBe(1);
-        expect(await concerning(NOBODY)).toEqual([]);
+        expect(await concerning(NO_VERIFIERS)).toEqual([]);
       });
     });
 
@@ -292,8 +292,8 @@ export function securityLogContract(engine: SqlEngine): void {
       });
     });
 
-    test('findWide finds every event that names no subject, oldest first', async () => {
-      expect(await log.findWide()).toEqual([]);
+    test('findGlobal finds every event that names no subject, oldest first', async () => {
+      expect(await log.findGlobal()).toEqual([]);
       const ids = [
         await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
         await append({ type: 'all_revoked', issuedBefore: AT }),
@@ -302,7 +302,7 @@ export function securityLogContract(engine: SqlEngine): void {
       for (const type of ['token_revoked', 'subject_revoked', 'user_disabled'] as const) {
         await append({ type, sub: 'alice', jti: 'a', issuedBefore: AT, userVersion: 2 });
       }
-      const found = await log.findWide();
+      const found = await log.findGlobal();
       expect(found.map(({ id }) => id)).toEqual(ids);
       expect(found).toMatchObject([
         { type: 'kid_revoked', kid: 'k1', sub: null, issuedBefore: AT },

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type {
   KnownUserStatus,
   RegistryEntry,
-  Standings,
-  SurveyedSubject,
+  ScannedSubject,
+  StatusReader,
   TokenRegistry,
   WalkProgress,
 } from '../../src/domain/ports/index.js';
@@ -51,30 +51,30 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     }
 
     async function userOf(sub: string, at = now): Promise<string | null> {
-      const { user } = await registry.standing(sub, { jti: 'any', keyId: 1, iat: 1 }, at);
+      const { user } = await registry.tokenStatus(sub, { jti: 'any', keyId: 1, iat: 1 }, at);
       return user?.status ?? null;
     }
 
-    async function surveyed(at = now, options = {}): Promise<SurveyedSubject[]> {
-      const subjects: SurveyedSubject[] = [];
-      const take = (portion: readonly SurveyedSubject[]) => void subjects.push(...portion);
-      const outcome = await registry.survey(take, { now: at, ...options });
+    async function surveyed(at = now, options = {}): Promise<ScannedSubject[]> {
+      const subjects: ScannedSubject[] = [];
+      const take = (portion: readonly ScannedSubject[]) => void subjects.push(...portion);
+      const outcome = await registry.scan(take, { now: at, ...options });
       expect(outcome).toMatchObject({ complete: true, missed: [] });
       return subjects;
     }
 
-    describe('openStandings', () => {
-      let standings: Standings;
+    describe('openStatusReader', () => {
+      let statusReader: StatusReader;
       beforeEach(() => {
-        standings = registry.openStandings({ nearCache: false, now: opened.now });
+        statusReader = registry.openStatusReader({ nearCache: false, now: opened.now });
       });
-      afterEach(() => standings.close());
+      afterEach(() => statusReader.close());
 
       test('reads what is noted of a token and its user, again and again', async () => {
-        const query = standings.of('alice', entry('a'));
-        expect(await query.read()).toMatchObject({ exp: null, user: null, hold: null });
+        const query = statusReader.of('alice', entry('a'));
+        expect(await query.read()).toMatchObject({ exp: null, user: null, lease: null });
         await registry.register('alice', entry('a'), { now, user: status() });
-        expect(await query.read()).toMatchObject({ exp: now + 3600, user: status(), hold: null });
+        expect(await query.read()).toMatchObject({ exp: now + 3600, user: status(), lease: null });
         await registry.setUserStatus('alice', status({ status: 'disabled', version: 2 }), now);
         expect(await query.read()).toMatchObject({ user: status({ status: 'disabled', version: 2 }) });
         await registry.remove('alice', {}, now);
@@ -84,7 +84,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       test('tells what is over as well: whoever asks decides by the time', async () => {
         const old = entry('a', { exp: now + 1 });
         await registry.register('alice', old, { now, user: status({ until: now + 1 }) });
-        expect(await standings.of('alice', old).read()).toMatchObject({
+        expect(await statusReader.of('alice', old).read()).toMatchObject({
           ...{ exp: now + 1, user: { status: 'enabled', until: now + 1 } },
         });
       });
@@ -93,9 +93,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const subs = Array.from({ length: 300 }, (_, index) => `user-${index}`);
         await registry.registerMany(subs.map((sub, index) => ({ sub, entry: entry(`j${index}`), now })));
         const reads = subs.flatMap((sub, index) => [
-          standings.of(sub, entry(`j${index}`)).read(),
-          standings.of(sub, entry(`j${index}`, { keyId: 2 })).read(),
-          standings.of(sub, entry(`j${index}`, { iat: now })).read(),
+          statusReader.of(sub, entry(`j${index}`)).read(),
+          statusReader.of(sub, entry(`j${index}`, { keyId: 2 })).read(),
+          statusReader.of(sub, entry(`j${index}`, { iat: now })).read(),
         ]);
         const exps = (await Promise.all(reads)).map(({ exp }) => exp);
         expect(exps).toEqual(subs.flatMap(() => [now + 3600, null, null]));
@@ -109,7 +109,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           ['a%7Db', 'x y'],
         ] as const) {
           await register(sub, entry(jti));
-          expect(await standings.of(sub, entry(jti)).read(), sub).toMatchObject({ exp: now + 3600 });
+          expect(await statusReader.of(sub, entry(jti)).read(), sub).toMatchObject({ exp: now + 3600 });
         }
       });
     });
@@ -117,21 +117,21 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     describe('register and standing', () => {
       test('a registered token stands with its exp', async () => {
         expect(await registry.register('alice', entry('a'), { now })).toEqual([]);
-        expect(await registry.standing('alice', entry('a'), now)).toEqual({ exp: now + 3600, user: null });
+        expect(await registry.tokenStatus('alice', entry('a'), now)).toEqual({ exp: now + 3600, user: null });
       });
 
       test('a token that is not registered does not stand, whoever asks', async () => {
         await register('alice', entry('a'));
         const nothing = { exp: null, user: null };
-        expect(await registry.standing('alice', entry('b'), now)).toEqual(nothing);
-        expect(await registry.standing('bob', entry('a'), now)).toEqual(nothing);
+        expect(await registry.tokenStatus('alice', entry('b'), now)).toEqual(nothing);
+        expect(await registry.tokenStatus('bob', entry('a'), now)).toEqual(nothing);
       });
 
       test('an entry is that of jti, key and iat together', async () => {
         await register('alice', entry('a'), entry('a', { keyId: 2, exp: now + 60 }));
-        expect((await registry.standing('alice', entry('a', { keyId: 2 }), now)).exp).toBe(now + 60);
-        expect((await registry.standing('alice', entry('a', { keyId: 3 }), now)).exp).toBeNull();
-        expect((await registry.standing('alice', entry('a', { iat: now - 9 }), now)).exp).toBeNull();
+        expect((await registry.tokenStatus('alice', entry('a', { keyId: 2 }), now)).exp).toBe(now + 60);
+        expect((await registry.tokenStatus('alice', entry('a', { keyId: 3 }), now)).exp).toBeNull();
+        expect((await registry.tokenStatus('alice', entry('a', { iat: now - 9 }), now)).exp).toBeNull();
         expect(await registry.list('alice', now)).toHaveLength(2);
       });
 
@@ -149,8 +149,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       test('an entry stands until its exp plus the tolerance, and then no more', async () => {
         await register('alice', entry('a', { exp: now + 60 }));
         const end = now + 60 + opened.clockToleranceSeconds;
-        expect((await registry.standing('alice', entry('a'), end - 1)).exp).toBe(now + 60);
-        expect((await registry.standing('alice', entry('a'), end)).exp).toBeNull();
+        expect((await registry.tokenStatus('alice', entry('a'), end - 1)).exp).toBe(now + 60);
+        expect((await registry.tokenStatus('alice', entry('a'), end)).exp).toBeNull();
       });
 
       test('any jti, however odd, is kept as it is', async () => {
@@ -168,7 +168,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await register('alice', ...odd.map((jti) => entry(jti)));
         expect((await jtis('alice')).sort()).toEqual([...odd].sort());
         for (const jti of odd) {
-          expect((await registry.standing('alice', entry(jti), now)).exp, jti).toBe(now + 3600);
+          expect((await registry.tokenStatus('alice', entry(jti), now)).exp, jti).toBe(now + 3600);
         }
       });
 
@@ -362,7 +362,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     describe('the status of a user', () => {
       test('is known from registering until its time is over', async () => {
         await registry.register('alice', entry('a'), { now, user: status() });
-        expect(await registry.standing('alice', entry('a'), now)).toEqual({
+        expect(await registry.tokenStatus('alice', entry('a'), now)).toEqual({
           exp: now + 3600,
           user: status(),
         });
@@ -375,7 +375,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registry.setUserStatus('alice', status({ status: 'disabled' }), now);
         expect(await userOf('alice', now + 59)).toBe('disabled');
         expect(await userOf('alice', now + 60)).toBeNull();
-        expect((await registry.standing('alice', entry('a'), now)).exp).toBe(now + 3600);
+        expect((await registry.tokenStatus('alice', entry('a'), now)).exp).toBe(now + 3600);
       });
 
       test('an older version never overwrites a newer one', async () => {
@@ -551,7 +551,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       test('hostile subjects stay apart in every other operation', async () => {
         for (const [index, sub] of HOSTILE.entries()) await register(sub, entry(`j${index}`));
         for (const [index, sub] of HOSTILE.entries()) {
-          expect((await registry.standing(sub, entry(`j${index}`), now)).exp, sub).toBe(now + 3600);
+          expect((await registry.tokenStatus(sub, entry(`j${index}`), now)).exp, sub).toBe(now + 3600);
           expect(await jtis(sub), sub).toEqual([`j${index}`]);
         }
         expect((await registry.remove('*', {}, now)).removed).toBe(1);
@@ -569,7 +569,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
 
       test('a survey of nothing is complete and names its servers', async () => {
-        const outcome = await registry.survey(() => expect.unreachable(), { now });
+        const outcome = await registry.scan(() => expect.unreachable(), { now });
         expect(outcome).toMatchObject({ complete: true, missed: [] });
         expect(outcome.nodes).not.toEqual([]);
       });
@@ -585,14 +585,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       ])('a survey ends with what take $how', async ({ fail }) => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
         let portions = 0;
-        const survey = registry.survey(
+        const scan = registry.scan(
           () => {
             portions += 1;
             return fail();
           },
           { now },
         );
-        await expect(survey).rejects.toThrow('the disk is full');
+        await expect(scan).rejects.toThrow('the disk is full');
         expect(portions).toBe(1);
       });
 
@@ -601,14 +601,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         let inHand = 0;
         let most = 0;
         const seen: string[] = [];
-        const take = async (portion: readonly SurveyedSubject[]) => {
+        const take = async (portion: readonly ScannedSubject[]) => {
           most = Math.max(most, ++inHand);
           // As long as a look-up of each of them in the same store takes.
           for (const { sub } of portion) await registry.list(sub, now);
           inHand -= 1;
           seen.push(...portion.map(({ sub }) => sub));
         };
-        expect(await registry.survey(take, { now })).toMatchObject({ complete: true });
+        expect(await registry.scan(take, { now })).toMatchObject({ complete: true });
         expect(most).toBe(1);
         expect(seen.sort()).toEqual([...CROWD].sort());
       });
@@ -696,7 +696,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
         expect(await surveyed(later, { sub: 'bob' })).toEqual([]);
         for (const sub of ['nobody', 'alice*', 'al']) expect(await surveyed(later, { sub })).toEqual([]);
-        const { nodes } = await registry.survey(() => {}, { now, sub: 'nobody' });
+        const { nodes } = await registry.scan(() => {}, { now, sub: 'nobody' });
         expect(nodes).toHaveLength(1);
       });
 
@@ -789,10 +789,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           complete: false,
         });
         const seen: string[] = [];
-        const take = (portion: readonly SurveyedSubject[]) =>
-          void seen.push(...portion.map(({ sub }) => sub));
+        const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion.map(({ sub }) => sub));
         for (const only of [{}, { sub: 'alice' }]) {
-          const outcome = await registry.survey(take, { now, signal, ...only });
+          const outcome = await registry.scan(take, { now, signal, ...only });
           expect(outcome.complete).toBe(false);
           expect(outcome.missed).not.toEqual([]);
         }
@@ -807,18 +806,18 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       for (const only of [{}, { sub: 'alice' }]) {
         const controller = new AbortController();
         let seen = 0;
-        const take = (portion: readonly SurveyedSubject[]) => {
+        const take = (portion: readonly ScannedSubject[]) => {
           seen += portion.flatMap((subject) => subject.entries).length;
           controller.abort();
         };
-        const outcome = await registry.survey(take, { now, signal: controller.signal, ...only });
+        const outcome = await registry.scan(take, { now, signal: controller.signal, ...only });
         expect({ ...only, complete: outcome.complete }).toEqual({ ...only, complete: false });
         expect(outcome.missed).not.toEqual([]);
         expect(seen).toBeLessThan(2_500);
       }
     });
 
-    describe('tidy', () => {
+    describe('removeEntries', () => {
       const named = ({ jti, keyId, iat }: RegistryEntry) => ({ jti, keyId, iat });
 
       test('removes exactly the entries that it is told, and counts those that were there', async () => {
@@ -830,7 +829,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           entry('c', { iat: now - 3 }),
         );
         await register('bob', entry('a'), entry('b'));
-        const outcome = await registry.tidy(
+        const outcome = await registry.removeEntries(
           [
             // Neither 'c', which has another iat, nor 'x' is there.
             { sub: 'alice', entries: [named(entry('b')), named(entry('c')), named(entry('x'))] },
@@ -853,9 +852,13 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
       test('of nothing, or of what is not there, removes nothing', async () => {
         await register('alice', entry('a'));
-        expect(await registry.tidy([], now)).toMatchObject({ removed: 0, isCounted: true });
-        expect(await registry.tidy([{ sub: 'bob', entries: [] }], now)).toMatchObject({ removed: 0 });
-        expect(await registry.tidy([{ sub: 'alice', entries: [] }], now)).toMatchObject({ removed: 0 });
+        expect(await registry.removeEntries([], now)).toMatchObject({ removed: 0, isCounted: true });
+        expect(await registry.removeEntries([{ sub: 'bob', entries: [] }], now)).toMatchObject({
+          removed: 0,
+        });
+        expect(await registry.removeEntries([{ sub: 'alice', entries: [] }], now)).toMatchObject({
+          removed: 0,
+        });
         expect(await jtis('alice')).toEqual(['a']);
       });
 
@@ -866,7 +869,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registry.register('alice', entry('b'), { now, label: 'car' });
         await opened.until(later);
         const entries = [named(entry('a', { exp }))];
-        expect((await registry.tidy([{ sub: 'alice', entries }], later)).removed).toBe(0);
+        expect((await registry.removeEntries([{ sub: 'alice', entries }], later)).removed).toBe(0);
         expect(await surveyed(later, { withDetails: true })).toMatchObject([
           { sub: 'alice', entries: [{ jti: 'b', label: 'car' }], details: { expired: 0 } },
         ]);
@@ -878,7 +881,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         const user = status({ version: 3 });
         await registry.register('alice', entry('a', { exp: now + 100 }), { now, user });
         await register('alice', entry('b', { exp: now + 300 }));
-        await registry.tidy([{ sub: 'alice', entries: [named(entry('b'))] }], now);
+        await registry.removeEntries([{ sub: 'alice', entries: [named(entry('b'))] }], now);
         expect(await surveyed(now, { withDetails: true })).toMatchObject([
           { details: { expiresAt: now + 100 + opened.clockToleranceSeconds, user } },
         ]);
@@ -886,7 +889,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
       test('of the last entry leaves nothing of the subject', async () => {
         await registry.register('alice', entry('a'), { now, user: status({ version: 9 }), label: 'phone' });
-        await registry.tidy([{ sub: 'alice', entries: [named(entry('a'))] }], now);
+        await registry.removeEntries([{ sub: 'alice', entries: [named(entry('a'))] }], now);
         expect(await surveyed(now, { withDetails: true })).toEqual([]);
         await registry.register('alice', entry('a'), { now, user: status({ version: 1 }) });
         expect(await registry.list('alice', now)).toMatchObject([{ jti: 'a', label: null }]);
@@ -902,7 +905,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
         const others = Array.from({ length: 600 }, (_, index) => `other-${index}`);
         await Promise.all(others.map((sub) => register(sub, entry('a'))));
-        const outcome = await registry.tidy(
+        const outcome = await registry.removeEntries(
           [
             { sub: 'alice', entries: entries.slice(1).map(named) },
             ...others.map((sub) => ({ sub, entries: [named(entry('a'))] })),

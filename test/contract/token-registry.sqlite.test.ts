@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { announced } from '../support/announcements.js';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
+import { announced } from '../support/heartbeats.js';
 import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 
@@ -13,9 +13,9 @@ async function open(): Promise<OpenedRegistry> {
   return { registry, now, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, until: async () => {}, close };
 }
 
-test('an announcement in the file is over by the clock that all who share it have', async () => {
+test('a heartbeat in the file is over by the clock that all who share it have', async () => {
   const { registry, now, clockToleranceSeconds, close } = await open();
-  await registry.announce(announced('a', now()));
+  await registry.report(announced('a', now()));
   const ids = async (at: number) => (await registry.fleet(at)).verifiers.map(({ id }) => id);
   const end = now() + 10 + clockToleranceSeconds;
   expect(await ids(end - 1)).toEqual(['a']);

@@ -96,7 +96,7 @@ test(`what a master took into its grave, of ${FAILOVERS} masters, is refused all
 
     // Whoever asked for the one noted it; the other is left to this.
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
-      ...{ complete: true, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 0 }, statusesNoted: 1 },
+      ...{ complete: true, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 0 }, statusesCached: 1 },
     });
     expect(await master.client.exists(ghost.set)).toBe(0);
     for (const { set } of [disabled, unseen]) expect(await scoreAt(master, set, '!s')).toBeLessThan(0);

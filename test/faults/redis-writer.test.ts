@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../src/app/context.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -19,13 +19,13 @@ const FORGED_VERSIONS = [
 ];
 
 let stores: Stores;
-let clock: StandingClock;
+let clock: ManualClock;
 let context: Context;
 let verifiers: LiveVerifier[];
 
 async function open(env: Record<string, string> = {}): Promise<void> {
   stores = await openStores('MariaDB and a Redis Cluster', env);
-  clock = new StandingClock(stores.clock.now());
+  clock = new ManualClock(stores.clock.now());
   context = { ...(await openContext(stores)), clock };
   verifiers = [];
   await stores.json('keys', 'generate');

@@ -195,7 +195,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
   test('a verifier over stores of one’s own makes the same four checks', async () => {
     const { token, jti, kid, iat, exp } = await stores.json('token', 'issue', '--sub', 'alice');
     const { jwk } = await stores.json('keys', 'show', kid);
-    let standing = {
+    let tokenStatus = {
       entry: { kid, iat, exp } as { kid: string; iat: number; exp: number } | null,
       revoked: false,
     };
@@ -206,7 +206,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
       findKey: async (wanted) => (wanted === kid ? { kid, alg: 'RS256', state: 'active', jwk } : null),
       findStatus: async (about) => {
         asked.push(about);
-        return { ...standing, user };
+        return { ...tokenStatus, user };
       },
       policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: 5 },
       now: () => now,
@@ -227,9 +227,9 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     expect(await code()).toBe('ERR_USER_DISABLED');
     user = 'unknown';
     expect(await code()).toBe('ERR_USER_UNKNOWN');
-    standing = { entry: null, revoked: false };
+    tokenStatus = { entry: null, revoked: false };
     expect(await code()).toBe('ERR_TOKEN_NOT_REGISTERED');
-    standing = { entry: { kid, iat, exp }, revoked: true };
+    tokenStatus = { entry: { kid, iat, exp }, revoked: true };
     expect(await code()).toBe('ERR_TOKEN_REVOKED');
   });
 });

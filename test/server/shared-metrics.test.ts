@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { Answers, type Counted } from '../../src/server/shared-metrics.js';
 
 /** What a worker answers that has counted so many, of which it holds one. */
-async function counted(requests: number): Promise<Counted> {
+async function pluralize(requests: number): Promise<Counted> {
   const registry = new Registry();
   const registers = [registry];
   new Counter({ name: 'requests_total', help: 'x', labelNames: ['code'], registers }).inc(
@@ -15,7 +15,7 @@ async function counted(requests: number): Promise<Counted> {
   return (await registry.getMetricsAsJSON()) as Counted;
 }
 
-async function figures(answers: Answers<object>): Promise<Record<string, number>> {
+async function numbers(answers: Answers<object>): Promise<Record<string, number>> {
   const text = await AggregatorRegistry.aggregate(answers.all()).metrics();
   const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return Object.fromEntries(lines.map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]));
@@ -24,16 +24,16 @@ async function figures(answers: Answers<object>): Promise<Record<string, number>
 test('what a worker counted stays when it is silent, and when it ended, and what it held goes with it', async () => {
   const answers = new Answers<object>();
   const [first, second, third] = [{}, {}, {}];
-  answers.take(first, await counted(5));
-  answers.take(second, await counted(7));
-  expect(await figures(answers)).toMatchObject({
+  answers.take(first, await pluralize(5));
+  answers.take(second, await pluralize(7));
+  expect(await numbers(answers)).toMatchObject({
     'requests_total{code="active"}': 12,
     seconds_count: 2,
     held: 2,
   });
 
-  answers.take(second, await counted(8));
-  expect(await figures(answers)).toMatchObject({
+  answers.take(second, await pluralize(8));
+  expect(await numbers(answers)).toMatchObject({
     'requests_total{code="active"}': 13,
     seconds_count: 2,
     held: 2,
@@ -41,16 +41,16 @@ test('what a worker counted stays when it is silent, and when it ended, and what
 
   answers.end(first);
   // It was on its way when it ended.
-  answers.take(first, await counted(6));
-  answers.take(third, await counted(1));
+  answers.take(first, await pluralize(6));
+  answers.take(third, await pluralize(1));
   answers.end(third);
-  const after = await figures(answers);
+  const after = await numbers(answers);
   expect(after).toMatchObject({ 'requests_total{code="active"}': 14, seconds_count: 3, held: 1 });
   expect(after['seconds_bucket{le="1"}']).toBe(3);
 
   answers.end(second);
   answers.end({});
-  const left = await figures(answers);
+  const left = await numbers(answers);
   expect(left).toMatchObject({ 'requests_total{code="active"}': 14, seconds_count: 3 });
   expect(left).not.toHaveProperty('held');
 });

@@ -1,7 +1,7 @@
 import type { Clock } from '../../src/domain/ports/index.js';
 
 /** A clock that stands still until the test moves it. Whoever waits for a time waits for that. */
-export class StandingClock implements Clock {
+export class ManualClock implements Clock {
   #now: number;
   #waiting: Array<{ time: number; wake: () => void }> = [];
   readonly #watching: Array<() => void> = [];

@@ -16,7 +16,7 @@ import type { VerificationResult } from '../../src/domain/tokens/verify.js';
 import { addUsers } from '../../src/domain/users/import.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
 import { createVerifier } from '../../src/verifier/verifier.js';
-import { StandingClock } from './clock.js';
+import { ManualClock } from './clock.js';
 import { CLOCK_TOLERANCE_SECONDS, type EmbeddedStores, openEmbeddedStores } from './embedded.js';
 import { newSealer } from './sealer.js';
 
@@ -30,7 +30,7 @@ export const POLICY = {
 } as const;
 
 export interface EmbeddedService extends EmbeddedStores {
-  clock: StandingClock;
+  clock: ManualClock;
   /** What commands that change keys, users or tokens work with. */
   ports: EmbeddedPorts;
   issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
@@ -58,7 +58,7 @@ export interface BulkIssuerOptions {
 export async function openEmbeddedService(): Promise<EmbeddedService> {
   const stores = await openEmbeddedStores();
   const { database, registry } = stores;
-  const clock = new StandingClock();
+  const clock = new ManualClock();
   const sealer = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, clock);
   const common = { database, sealer, clock, generator: rsaKeyPairGenerator, actor: 'test' };
   const portsOver = (used: TokenRegistry) => ({ ...common, registry: used, openRegistry: async () => used });
@@ -121,7 +121,7 @@ const oneKeyPair: KeyPairGenerator = {
   },
 };
 
-function contextOf(database: Database, registry: TokenRegistry, clock: StandingClock): Context {
+function contextOf(database: Database, registry: TokenRegistry, clock: ManualClock): Context {
   const { issuer, audience, statusTtlSeconds: statusTtl, clockToleranceSeconds: clockTolerance } = POLICY;
   return {
     settings: { token: { issuer, audience, clockTolerance }, users: { source: 'managed', statusTtl } },

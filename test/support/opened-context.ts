@@ -12,8 +12,8 @@ export async function openContext({
 }: Pick<Cli, 'env' | 'home'> & { clock: Clock }): Promise<Context> {
   const { settings } = await loadConfig({ env, cwd: home });
   const silent = () => {};
-  const talk = { notice: silent, caution: silent, warn: silent, trace: silent };
-  return createContext({ settings, clock, actor: 'the test', ...talk });
+  const diagnostics = { notice: silent, caution: silent, warn: silent, trace: silent };
+  return createContext({ settings, clock, actor: 'the test', ...diagnostics });
 }
 
 /** The time that the test moves, for what runs in the background: it waits for as long as that takes. */

@@ -7,14 +7,14 @@ import type { Stores } from './stores.js';
 export interface SealedKey {
   kid: string;
   state: string;
-  /** Null for a key whose private half is wiped. */
+  /** Null for a key whose private key is wiped. */
   masterKeyId: string | null;
   /** Whether the first master key of the keyring opens it. */
   isUnderFirst: boolean;
 }
 
 /**
- * All keys, oldest first, after each private half has been opened, without the code under test, and found to belong to
+ * All keys, oldest first, after each private key has been opened, without the code under test, and found to belong to
  * the public one; also that exactly one key is active.
  *
  * @param keyring the file with the master keys

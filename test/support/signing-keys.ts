@@ -2,7 +2,7 @@ import type { SigningKey } from '../../src/domain/model/signing-key.js';
 
 let lastId = 0;
 
-/** A row of the key store for rules that look at states and times only: its public half is none. */
+/** A row of the key store for rules that look at states and times only: its public key is none. */
 export function signingKey(parts: Partial<SigningKey> & Pick<SigningKey, 'kid' | 'state'>): SigningKey {
   lastId += 1;
   return {

@@ -13,7 +13,7 @@ test('RFC 7638 §3.1: the thumbprint is that of kty, n and e alone', async () =>
   expect(isKid(thumbprint)).toBe(true);
 });
 
-test('the thumbprint of a pair of ours is that of its public half', async () => {
+test('the thumbprint of a pair of ours is that of its public key', async () => {
   const { publicKey, thumbprint } = await rsaKeyPairGenerator.generate(2048);
   const { n, e } = createPublicKey(publicKey).export({ format: 'jwk' });
   expect(thumbprint).toBe(await calculateJwkThumbprint({ kty: 'RSA', n: String(n), e: String(e) }));

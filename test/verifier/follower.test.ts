@@ -1,15 +1,15 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SecurityEvent } from '../../src/domain/ports/index.js';
 import { Follower } from '../../src/verifier/follower.js';
-import { Announcer } from '../../src/verifier/heartbeat-sender.js';
+import { HeartbeatSender } from '../../src/verifier/heartbeat-sender.js';
 import { KeySet } from '../../src/verifier/key-set.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 
 const AWAY = new Error('The keys cannot be read.');
 
-let clock: StandingClock;
+let clock: ManualClock;
 let events: SecurityEvent[];
 let asked: number[];
 /** Pages that do not come before they are released, by the id that they begin behind. */
@@ -20,7 +20,7 @@ let state: StoreState;
 let follower: Follower;
 
 beforeEach(() => {
-  clock = new StandingClock();
+  clock = new ManualClock();
   events = Array.from({ length: 12_000 }, (_, index) => revocation(index + 1));
   asked = [];
   held = new Map();
@@ -38,18 +38,18 @@ beforeEach(() => {
     {
       listAfter: async (afterId, limit) => {
         asked.push(afterId);
-        const hold = held.get(afterId);
+        const lease = held.get(afterId);
         held.delete(afterId);
-        hold?.reach();
-        await hold?.released;
+        lease?.reach();
+        await lease?.released;
         return events.filter(({ id }) => id > afterId).slice(0, limit);
       },
     },
     clock,
   );
   state = new StoreState(clock);
-  const announcer = new Announcer({
-    registry: { announcementSeconds: 15, announce: async () => {}, withdraw: async () => {} },
+  const heartbeatSender = new HeartbeatSender({
+    registry: { heartbeatLifetimeSeconds: 15, report: async () => {}, deregister: async () => {} },
     ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
   });
   follower = new Follower({
@@ -57,7 +57,7 @@ beforeEach(() => {
     tail,
     clock,
     state,
-    announcer,
+    heartbeatSender,
     watch: { look: async () => {}, judge: () => false },
   });
 });
@@ -75,7 +75,7 @@ function isRevoked(id: number): boolean {
 }
 
 /** The next page behind this id comes once it is released. */
-function hold(afterId: number): { reached: Promise<void>; release: () => void } {
+function lease(afterId: number): { reached: Promise<void>; release: () => void } {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
@@ -91,13 +91,13 @@ async function settled(): Promise<void> {
 
 test('nothing is forgotten where the keys cannot be read while everything is read anew', async () => {
   await follower.begin();
-  const lastPage = hold(10_000);
+  const lastPage = lease(10_000);
   areKeysAway = true;
   clock.advance(60);
   await lastPage.reached;
   areKeysAway = false;
   // Of a second reload, if there were one.
-  const middlePage = hold(5_000);
+  const middlePage = lease(5_000);
   const caughtUp = follower.catchUp();
   await settled();
   lastPage.release();
@@ -122,7 +122,7 @@ test('a read that one of both failed in has failed, and the next one counts', as
 
 test('one that ends while everything is read anew waits for one page of it', async () => {
   await follower.begin();
-  const page = hold(0);
+  const page = lease(0);
   clock.advance(60);
   await page.reached;
   asked.length = 0;

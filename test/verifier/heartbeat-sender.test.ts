@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../src/domain/keys/generate.js';
-import type { SecurityEvent, SecurityLog, VerifierAnnouncement } from '../../src/domain/ports/index.js';
+import type { Heartbeat, SecurityEvent, SecurityLog } from '../../src/domain/ports/index.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { revokeToken } from '../../src/domain/tokens/revoke.js';
 import { Follower } from '../../src/verifier/follower.js';
-import { Announcer } from '../../src/verifier/heartbeat-sender.js';
+import { HeartbeatSender } from '../../src/verifier/heartbeat-sender.js';
 import { KeySet } from '../../src/verifier/key-set.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
@@ -19,7 +19,7 @@ let isRegistryAway: boolean;
 let withdrawals: number;
 let warnings: string[];
 /** In the order in which they were told. */
-let told: VerifierAnnouncement[];
+let told: Heartbeat[];
 
 beforeEach(async () => {
   service = await openEmbeddedService();
@@ -30,14 +30,14 @@ beforeEach(async () => {
   warnings = [];
   const { clock, database } = service;
   const { registry } = service.withRegistry({
-    announce: async (announcement) => {
+    report: async (heartbeat) => {
       if (isRegistryAway) throw away;
-      told.push(announcement);
-      await service.registry.announce(announcement);
+      told.push(heartbeat);
+      await service.registry.report(heartbeat);
     },
-    withdraw: async (id) => {
+    deregister: async (id) => {
       withdrawals += 1;
-      await service.registry.withdraw(id);
+      await service.registry.deregister(id);
     },
   });
   const reading = async <T>(read: () => Promise<T>): Promise<T> => {
@@ -48,9 +48,16 @@ beforeEach(async () => {
   const log = database.securityLog;
   const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
   const warn = (text: string) => void warnings.push(text);
-  const announcer = new Announcer({ registry, keys, tail, clock, state: new StoreState(clock), warn });
+  const heartbeatSender = new HeartbeatSender({
+    registry,
+    keys,
+    tail,
+    clock,
+    state: new StoreState(clock),
+    warn,
+  });
   follower = new Follower({
-    ...{ keys, tail, clock, announcer, state: new StoreState(clock) },
+    ...{ keys, tail, clock, heartbeatSender, state: new StoreState(clock) },
     watch: { look: async () => {}, judge: () => false },
   });
 });
@@ -59,7 +66,7 @@ afterEach(async () => {
   await service.close();
 });
 
-async function fleet(): Promise<VerifierAnnouncement[]> {
+async function fleet(): Promise<Heartbeat[]> {
   return (await service.registry.fleet(service.clock.now())).verifiers;
 }
 

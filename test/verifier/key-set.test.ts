@@ -3,14 +3,14 @@ import type { SigningKey } from '../../src/domain/model/signing-key.js';
 import type { KeySnapshot } from '../../src/domain/ports/index.js';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { KeySet } from '../../src/verifier/key-set.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 import { rsaPair } from '../support/signing.js';
 import { signingKey } from '../support/signing-keys.js';
 
 const { publicKey: publicHalf } = rsaPair();
 const PEM = publicHalf.export({ type: 'spki', format: 'pem' }).toString();
 
-let clock: StandingClock;
+let clock: ManualClock;
 let stored: SigningKey[];
 let reads: number;
 let answer: () => Promise<void>;
@@ -20,7 +20,7 @@ let revision: number | null;
 let recoveredAt: number;
 
 beforeEach(() => {
-  clock = new StandingClock();
+  clock = new ManualClock();
   stored = [key('k1')];
   reads = 0;
   revision = null;

@@ -7,7 +7,7 @@ import {
   type LiveVerifierOptions,
   openLiveVerifier,
 } from '../../src/verifier/live-verifier.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { rsaPair } from '../support/signing.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
@@ -16,7 +16,7 @@ const AWAY = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
 
 let stores: Stores;
 /** The verifiers'. The command line's jumps by itself to what it waits for. */
-let clock: StandingClock;
+let clock: ManualClock;
 let contexts: Context[];
 let verifiers: LiveVerifier[];
 
@@ -93,7 +93,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     contexts = [];
     verifiers = [];
     stores = await openStores(backend);
-    clock = new StandingClock(stores.clock.now());
+    clock = new ManualClock(stores.clock.now());
     await stores.json('keys', 'generate');
   });
   afterEach(async () => {

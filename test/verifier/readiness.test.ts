@@ -4,7 +4,7 @@ import type { JwtctlError } from '../../src/domain/shared/errors.js';
 import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-verifier.js';
 import type { StateChange } from '../../src/verifier/state-watch.js';
 import { redisCli } from '../adapters/redis/registry-under-test.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 import { openContext } from '../support/opened-context.js';
 import { startRedis, startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
@@ -16,7 +16,7 @@ afterEach(async () => {
 });
 
 let stores: Stores;
-let clock: StandingClock;
+let clock: ManualClock;
 let verifier: LiveVerifier;
 let changes: StateChange[];
 
@@ -27,7 +27,7 @@ async function openWith(env: Record<string, string>): Promise<void> {
 }
 
 async function openVerifier(nearCache: boolean, env: Record<string, string> = {}): Promise<void> {
-  clock = new StandingClock(stores.clock.now());
+  clock = new ManualClock(stores.clock.now());
   const context: Context = { ...(await openContext({ ...stores, env: { ...stores.env, ...env } })), clock };
   closers.push(() => context.dispose());
   changes = [];
@@ -84,7 +84,7 @@ describe.each([{ nearCache: false }, { nearCache: true }])('a verifier, %o', ({ 
     expect(verifier.health()).toMatchObject({
       isReady: true,
       registry: { state: 'up', code: null },
-      announcements: { state: 'degraded' },
+      heartbeats: { state: 'degraded' },
       masters: [{ node, code: null }],
     });
     expect(await verdict(token)).toBe('active');
@@ -103,7 +103,7 @@ describe.each([{ nearCache: false }, { nearCache: true }])('a verifier, %o', ({ 
     expect(verifier.health()).toMatchObject({
       isReady: true,
       registry: { state: 'up', code: null },
-      announcements: { state: 'up' },
+      heartbeats: { state: 'up' },
       masters: [{ node, code: null, warnings: ['memory_full'] }],
     });
     expect(await verdict(token)).toBe('active');

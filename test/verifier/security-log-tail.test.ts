@@ -1,16 +1,16 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { SecurityEvent } from '../../src/domain/ports/index.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 
-let clock: StandingClock;
+let clock: ManualClock;
 let rows: SecurityEvent[];
 let asked: number[];
 let whenAsked: (afterId: number) => void;
 let tail: SecurityLogTail;
 
 beforeEach(() => {
-  clock = new StandingClock();
+  clock = new ManualClock();
   rows = [];
   asked = [];
   whenAsked = () => {};

@@ -2,15 +2,15 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { ErrorCode } from '../../src/domain/shared/errors.js';
 import type { VerifierHealth } from '../../src/verifier/health.js';
 import { type StateChange, StateWatch } from '../../src/verifier/state-watch.js';
-import { StandingClock } from '../support/clock.js';
+import { ManualClock } from '../support/clock.js';
 
-let clock: StandingClock;
+let clock: ManualClock;
 let database: VerifierHealth['database'];
 let changes: StateChange[];
 let watch: StateWatch;
 
 beforeEach(() => {
-  clock = new StandingClock();
+  clock = new ManualClock();
   database = { state: 'up', since: 0, code: null };
   changes = [];
   const health = () => ({ isReady: true, database, masters: [] }) as unknown as VerifierHealth;

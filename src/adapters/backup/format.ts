@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import type { ManifestEntry, ManifestFacts } from '../../domain/ports/backup-file.js';
+import type { BackupEntry, BackupFacts } from '../../domain/ports/backup-file.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
 
 /*
- * A manifest is a text file. Each of its lines ends with a newline.
+ * A backup is a text file. Each of its lines ends with a newline.
  *
  * The first line is a JSON object: `format` (a name), `version`, `createdAt` (NumericDate seconds), `backend` and `prefix`
  * of the registry, and `key`: 256 random bits, the content key of this file, as the keyring's first master key seals them.
@@ -18,40 +18,40 @@ import { excerpt } from '../../domain/shared/text.js';
  * The last line is like them, with `"last":true` in its protected header beside the number, which tells how many there
  * were. It holds `{"whole":true}`, or false where the run that wrote the file did not come to its end.
  */
-const FORMAT = 'jwtctl manifest';
+const FORMAT = 'jwtctl backup';
 const VERSION = 1;
 
-const BACKENDS: readonly ManifestFacts['backend'][] = ['redis-cluster', 'redis', 'sqlite'];
+const BACKENDS: readonly BackupFacts['backend'][] = ['redis-cluster', 'redis', 'sqlite'];
 
 /** What the content key is bound to. */
-export function fileName(facts: ManifestFacts): string {
+export function fileName(facts: BackupFacts): string {
   const digest = createHash('sha256')
     .update(JSON.stringify(headOf(facts)))
     .digest('base64url');
   return `${FORMAT} ${digest}`;
 }
 
-export function formatHeader(facts: ManifestFacts, key: string): string {
+export function formatHeader(facts: BackupFacts, key: string): string {
   return JSON.stringify({ ...headOf(facts), key });
 }
 
-function headOf({ createdAt, backend, prefix }: ManifestFacts) {
+function headOf({ createdAt, backend, prefix }: BackupFacts) {
   return { format: FORMAT, version: VERSION, createdAt, backend, prefix };
 }
 
 /** @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION` (usage) */
-export function parseHeader(line: string, name: string): { facts: ManifestFacts; key: string } {
+export function parseHeader(line: string, name: string): { facts: BackupFacts; key: string } {
   const header = parseObject(line);
-  if (header?.format !== FORMAT) throw notAManifest(name);
+  if (header?.format !== FORMAT) throw notABackup(name);
   const { version, createdAt, backend, prefix, key } = header;
   if (version !== VERSION) throw otherVersion(name, version);
   const known = BACKENDS.find((one) => one === backend);
   if (!isTime(createdAt) || known === undefined || typeof prefix !== 'string' || typeof key !== 'string')
-    throw notAManifest(name);
+    throw notABackup(name);
   return { facts: { createdAt, backend: known, prefix }, key };
 }
 
-export function formatEntries(entries: readonly ManifestEntry[]): string {
+export function formatEntries(entries: readonly BackupEntry[]): string {
   return entries
     .map(({ sub, kid, jti, iat, exp, label }) =>
       JSON.stringify({ sub, kid, jti, iat, exp, ...(label === null ? {} : { label }) }),
@@ -60,12 +60,12 @@ export function formatEntries(entries: readonly ManifestEntry[]): string {
 }
 
 /** Null where something else stands there. */
-export function parseEntries(text: string): ManifestEntry[] | null {
+export function parseEntries(text: string): BackupEntry[] | null {
   const entries = text.split('\n').map((line) => parseEntry(parseObject(line)));
   return entries.every((entry) => entry !== null) ? entries : null;
 }
 
-function parseEntry(value: Record<string, unknown> | null): ManifestEntry | null {
+function parseEntry(value: Record<string, unknown> | null): BackupEntry | null {
   if (value === null) return null;
   const { sub, kid, jti, iat, exp, label = null } = value;
   if (typeof sub !== 'string' || typeof jti !== 'string' || !isTime(iat) || !isTime(exp)) return null;
@@ -73,12 +73,12 @@ function parseEntry(value: Record<string, unknown> | null): ManifestEntry | null
   return { sub, kid, jti, iat, exp, label };
 }
 
-export function formatEnding(isWhole: boolean): string {
+export function formatTrailer(isWhole: boolean): string {
   return JSON.stringify({ whole: isWhole });
 }
 
 /** Whether it says that the run came to its end. */
-export function parseEnding(text: string): boolean {
+export function parseTrailer(text: string): boolean {
   return parseObject(text)?.whole === true;
 }
 
@@ -99,16 +99,16 @@ function isTextOrNull(value: unknown): value is string | null {
   return value === null || typeof value === 'string';
 }
 
-function notAManifest(name: string): JwtctlError {
-  return new JwtctlError('ERR_BACKUP_INVALID', `There is no manifest in ${excerpt(name)}.`, {
-    hint: 'A manifest is what `jwtctl cache snapshot` and `jwtctl cache flush --manifest` write.',
+function notABackup(name: string): JwtctlError {
+  return new JwtctlError('ERR_BACKUP_INVALID', `There is no backup in ${excerpt(name)}.`, {
+    hint: 'A backup is what `jwtctl cache snapshot` and `jwtctl cache flush --backup` write.',
   });
 }
 
 function otherVersion(name: string, version: unknown): JwtctlError {
   return new JwtctlError(
     'ERR_BACKUP_VERSION',
-    `The manifest in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
+    `The backup in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
     { hint: 'Read it with a newer jwtctl.' },
   );
 }

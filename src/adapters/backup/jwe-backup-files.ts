@@ -1,22 +1,22 @@
 import { randomBytes } from 'node:crypto';
 import { CompactEncrypt, type CompactJWEHeaderParameters, compactDecrypt } from 'jose';
 import type {
-  ManifestEntry,
-  ManifestFacts,
-  ManifestPart,
-  ManifestReader,
-  Manifests,
-  ManifestWriter,
+  BackupEntry,
+  BackupFacts,
+  BackupFiles,
+  BackupPart,
+  BackupReader,
+  BackupWriter,
 } from '../../domain/ports/backup-file.js';
 import type { ContentKeySealer, PrivateFile } from '../../domain/ports/index.js';
 import {
   fileName,
-  formatEnding,
   formatEntries,
   formatHeader,
-  parseEnding,
+  formatTrailer,
   parseEntries,
   parseHeader,
+  parseTrailer,
 } from './format.js';
 import { linesOf } from './lines.js';
 
@@ -25,15 +25,15 @@ const CONTENT_KEY_BYTES = 32;
 const MAX_LINE_BYTES = 33_554_432;
 const MAX_CHUNK_BYTES = 67_108_864;
 
-/** Manifests as `format.ts` describes them. */
-export class JweManifests implements Manifests {
+/** Backups as `format.ts` describes them. */
+export class JweBackupFiles implements BackupFiles {
   readonly #sealer: ContentKeySealer;
 
   constructor(sealer: ContentKeySealer) {
     this.#sealer = sealer;
   }
 
-  async create(file: PrivateFile, facts: ManifestFacts): Promise<ManifestWriter> {
+  async create(file: PrivateFile, facts: BackupFacts): Promise<BackupWriter> {
     const contentKey = randomBytes(CONTENT_KEY_BYTES);
     const sealed = await this.#sealer.sealContentKey(fileName(facts), contentKey);
     await file.create();
@@ -46,11 +46,11 @@ export class JweManifests implements Manifests {
     return new Writer(file, contentKey);
   }
 
-  async open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<ManifestReader> {
+  async open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<BackupReader> {
     const lines = linesOf(bytes, MAX_LINE_BYTES);
     try {
       const first = await lines.next();
-      // An input that was cut off is no manifest either.
+      // An input that was cut off is no backup either.
       signal?.throwIfAborted();
       const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
       const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
@@ -63,7 +63,7 @@ export class JweManifests implements Manifests {
   }
 }
 
-class Writer implements ManifestWriter {
+class Writer implements BackupWriter {
   readonly path: string;
   readonly #file: PrivateFile;
   readonly #contentKey: Uint8Array;
@@ -76,13 +76,13 @@ class Writer implements ManifestWriter {
     this.#contentKey = contentKey;
   }
 
-  async append(entries: readonly ManifestEntry[]): Promise<void> {
+  async append(entries: readonly BackupEntry[]): Promise<void> {
     await this.#appendLine(formatEntries(entries), {});
   }
 
   async finish(isWhole: boolean): Promise<void> {
     try {
-      if (!this.#hasFailed) await this.#appendLine(formatEnding(isWhole), { last: true });
+      if (!this.#hasFailed) await this.#appendLine(formatTrailer(isWhole), { last: true });
     } finally {
       await this.#file.close();
     }
@@ -113,7 +113,7 @@ type Line = { text: string; isEnded: boolean };
  * Each line has to be the next one. One that is not, or does not open, is lost and said to be; the others stand for
  * themselves, so that a damaged block of a disk costs one chunk.
  */
-async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<ManifestPart> {
+async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<BackupPart> {
   let next = 1;
   /** What the last line says; null before it. */
   let isWhole: boolean | null = null;
@@ -137,7 +137,7 @@ async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): A
     if (chunk.number > next) yield lost(`${chunksBetween(next, chunk.number - 1)} not there.`);
     next = chunk.number + 1;
     if (chunk.isLast) {
-      isWhole = parseEnding(chunk.text);
+      isWhole = parseTrailer(chunk.text);
       continue;
     }
     const entries = parseEntries(chunk.text);
@@ -173,7 +173,7 @@ async function openLine(line: string, contentKey: Uint8Array): Promise<Chunk | n
   }
 }
 
-function lost(what: string): ManifestPart {
+function lost(what: string): BackupPart {
   return { kind: 'lost', what };
 }
 

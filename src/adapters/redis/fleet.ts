@@ -2,10 +2,10 @@ import {
   LONGEST_HEARTBEAT_SECONDS,
   MOST_HEARTBEAT_CHARACTERS,
   oldestFirst,
-  parseAnnouncement,
-  TOLD_AGAIN_SECONDS,
+  parseHeartbeat,
+  REPORTED_AGAIN_SECONDS,
 } from '../../domain/fleet/heartbeat.js';
-import type { FleetLook, VerifierAnnouncement } from '../../domain/ports/index.js';
+import type { FleetLook, Heartbeat } from '../../domain/ports/index.js';
 import { formatDuration } from '../../domain/shared/duration.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { script } from './cluster/script.js';
@@ -14,7 +14,7 @@ import type { WholeRegistry } from './session.js';
 import { foreignKey, replyCode } from './wire/errors.js';
 import { unwrap } from './wire/pipeline.js';
 
-/** How many others one announcement looks at, to drop those that are over. */
+/** How many others one heartbeat looks at, to drop those that are over. */
 const LOOKED_AT = 10;
 
 /** An answer of {@link READ}. */
@@ -57,18 +57,18 @@ end
 -- Since when all has been kept; nil where that is not so.
 local function kept_since(fleet, now)
   local since, last, run = string.match(redis.call('HGET', fleet, '${KEPT}') or '', '^(%d+) (%d+) (%w*)$')
-  if since and run == run_id() and now - tonumber(last) <= ${TOLD_AGAIN_SECONDS} then return tonumber(since) end
+  if since and run == run_id() and now - tonumber(last) <= ${REPORTED_AGAIN_SECONDS} then return tonumber(since) end
 end
 `;
 
 /**
- * Sets one verifier's field: when it is over by the server's clock, and the announcement. Of the others a few, whichever
+ * Sets one verifier's field: when it is over by the server's clock, and the heartbeat. Of the others a few, whichever
  * they are, are dropped where they are over. A field of a hash has no expiry of its own (Redis 7.0), and all that announce
  * share one server, whose clock is thus the one to go by: by that of a host which is ahead everybody would be over.
  *
- * KEYS: the hash. ARGV: id, announcement, for how many seconds it counts. Answers: 1.
+ * KEYS: the hash. ARGV: id, heartbeat, for how many seconds it counts. Answers: 1.
  */
-const ANNOUNCE = script(
+const REPORT_HEARTBEAT = script(
   // A heartbeat takes no more memory than the one before, and must get through when memory is full (Redis 7.0).
   '#!lua flags=allow-oom\n',
   KEEPING,
@@ -90,19 +90,15 @@ return 1
 `,
 );
 
-export async function announce(
-  whole: WholeRegistry,
-  announcement: VerifierAnnouncement,
-  tolerance: number,
-): Promise<void> {
+export async function report(whole: WholeRegistry, heartbeat: Heartbeat, tolerance: number): Promise<void> {
   const { key, slot } = whole.keyspace.fleet;
-  const { id, at, until } = announcement;
-  const args = [id, JSON.stringify(announcement), until - at + tolerance];
-  const { replies } = await whole.batcher.send({ slot, keys: [key], script: ANNOUNCE, args });
+  const { id, at, until } = heartbeat;
+  const args = [id, JSON.stringify(heartbeat), until - at + tolerance];
+  const { replies } = await whole.batcher.send({ slot, keys: [key], script: REPORT_HEARTBEAT, args });
   if (outcomeOf(whole, replies[0]) === NOT_OURS) throw foreignKey(key);
 }
 
-export async function withdraw(whole: WholeRegistry, id: string): Promise<void> {
+export async function deregister(whole: WholeRegistry, id: string): Promise<void> {
   const { key, slot } = whole.keyspace.fleet;
   const { replies } = await whole.batcher.send({ slot, commands: [['hdel', key, id]] });
   if (replyCode(replies[0]) === 'WRONGTYPE') throw foreignKey(key);
@@ -168,9 +164,9 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
   if (outcome === WRITES_REFUSED) throw silencedFleet(whole.connection.ownerName(slot) ?? '');
   const [keptSeconds, count, running] = outcome as [number, number, string[]];
   if (keptSeconds === -1) throw tooMany(key, count);
-  const verifiers: VerifierAnnouncement[] = [];
+  const verifiers: Heartbeat[] = [];
   for (let index = 0; index < running.length; index += 2) {
-    const verifier = parseAnnouncement(running[index + 1] ?? '');
+    const verifier = parseHeartbeat(running[index + 1] ?? '');
     if (verifier !== null && verifier.id === running[index]) verifiers.push(verifier);
   }
   const untrusted = count + running.length / 2 - verifiers.length;
@@ -178,7 +174,7 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
 }
 
 function tooMany(key: string, count: number): JwtctlError {
-  const again = formatDuration(TOLD_AGAIN_SECONDS);
+  const again = formatDuration(REPORTED_AGAIN_SECONDS);
   return new JwtctlError(
     'ERR_FLEET_FLOODED',
     `The key ${key} in Redis holds too much data (${count} heartbeats) to list the running verifiers.`,

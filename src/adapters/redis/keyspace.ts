@@ -1,5 +1,5 @@
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
-import type { KnownUserStatus, RegistryEntry, SurveyedEntry, UserStatus } from '../../domain/ports/index.js';
+import type { KnownUserStatus, RegistryEntry, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export const HASH_SLOTS = 16_384;
@@ -100,7 +100,7 @@ export function statusScore(user: { status: UserStatus; until: number }): number
 }
 
 /** Decodes the scores of {@link STATUS_MEMBER} and {@link VERSION_MEMBER}; null if they do not form a valid status. */
-export function notedStatus(status: number | null, version: number | null): KnownUserStatus | null {
+export function cachedStatus(status: number | null, version: number | null): KnownUserStatus | null {
   if (!Number.isSafeInteger(status) || !Number.isSafeInteger(version ?? 0)) return null;
   if (status === null || status === 0 || (version ?? 0) > 0) return null;
   return {
@@ -137,7 +137,7 @@ export function parseEntryIn(
   end: number,
   exp: number,
   label: string | null,
-): SurveyedEntry | null {
+): ScannedEntry | null {
   const first = indexOfDot(data, from, end);
   const second = indexOfDot(data, first + 1, end);
   const keyId = parseBase36(data, from, first);

@@ -1,23 +1,23 @@
-import { announcementCounts } from '../../domain/fleet/heartbeat.js';
+import { heartbeatLifetime } from '../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
   FleetLook,
+  GlobalRemoval,
+  Heartbeat,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
-  Standings,
-  StandingsOptions,
-  SurveyOutcome,
-  TidyOutcome,
+  RemovalOutcome,
+  ScanOutcome,
+  StatusReader,
+  StatusReaderOptions,
   TokenRegistry,
-  VerifierAnnouncement,
   WalkOptions,
-  WideRemoval,
 } from '../../domain/ports/index.js';
 import type { MarkStore } from '../../domain/ports/mark-store.js';
 import { groupBy } from '../../domain/registry/group-entries.js';
@@ -25,12 +25,12 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { connectRedis, type RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
-import { announce, readFleet, withdraw } from './fleet.js';
+import { deregister, readFleet, report } from './fleet.js';
 import {
+  cachedStatus,
   entryMember,
   type Keyspace,
   keyspace,
-  notedStatus,
   STATUS_MEMBER,
   statusScore,
   VERSION_MEMBER,
@@ -40,12 +40,12 @@ import { SET_STATUS } from './scripts/index.js';
 import type { WholeRegistry } from './session.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register.js';
-import { tidy, tidySubject } from './subject/remove-exact.js';
+import { removeEntries, removeMembers } from './subject/remove-exact.js';
 import { readScores } from './subject/scores.js';
-import { RedisStandings } from './verifier/status-reader.js';
+import { RedisStatusReader } from './verifier/status-reader.js';
 import { countEverywhere } from './walk/count.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
-import { survey, type TakeSurveyed } from './walk/survey.js';
+import { type OnSubjects, scan } from './walk/scan-subjects.js';
 import { foreignKey } from './wire/errors.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -112,7 +112,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return registrations.map(({ sub }) => errors.get(sub) ?? null);
   }
 
-  async standing(
+  async tokenStatus(
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
@@ -120,15 +120,15 @@ export class RedisTokenRegistry implements TokenRegistry {
     const members = [entryMember(entry), STATUS_MEMBER, VERSION_MEMBER];
     const scores = await readScores(this.#whole(), this.#keyspace.keysOf(sub), members);
     const [exp = null, status = null, version = null] = scores;
-    const user = notedStatus(status, version);
+    const user = cachedStatus(status, version);
     return {
       exp: liveExp(exp, now, this.#tolerance),
       user: user !== null && user.until > now ? user : null,
     };
   }
 
-  openStandings(options: StandingsOptions): Standings {
-    return new RedisStandings(this.#whole(), options);
+  openStatusReader(options: StatusReaderOptions): StatusReader {
+    return new RedisStatusReader(this.#whole(), options);
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
@@ -150,7 +150,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
     if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
     const [, areLabelsLeft, above] = replies[0] as [number, number, string];
-    if (areLabelsLeft === 1) await tidySubject(this.#whole(), keys, [], this.#timed(now, []));
+    if (areLabelsLeft === 1) await removeMembers(this.#whole(), keys, [], this.#timed(now, []));
     return Number(above) > 0 ? Number(above) : null;
   }
 
@@ -162,40 +162,40 @@ export class RedisTokenRegistry implements TokenRegistry {
   async removeEverywhere(
     filter: EntryFilter,
     options: WalkOptions & { dryRun?: boolean },
-  ): Promise<WideRemoval> {
+  ): Promise<GlobalRemoval> {
     if (options.dryRun)
       return countEverywhere(this.#whole(), filter, { ...options, tolerance: this.#tolerance });
     return removeEverywhere(this.#whole(), this.#timed(options.now, filterArguments(filter)), options);
   }
 
-  tidy(
+  removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
-  ): Promise<TidyOutcome> {
-    return tidy(this.#whole(), subjects, this.#timed(now, []));
+  ): Promise<RemovalOutcome> {
+    return removeEntries(this.#whole(), subjects, this.#timed(now, []));
   }
 
-  survey(
-    take: TakeSurveyed,
+  scan(
+    take: OnSubjects,
     options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<SurveyOutcome> {
-    return survey(this.#whole(), take, { ...options, tolerance: this.#tolerance });
+  ): Promise<ScanOutcome> {
+    return scan(this.#whole(), take, { ...options, tolerance: this.#tolerance });
   }
 
   nodes(): Promise<RegistryNode[]> {
     return listNodes(this.#connection);
   }
 
-  announce(announcement: VerifierAnnouncement): Promise<void> {
-    return announce(this.#whole(), announcement, this.#tolerance);
+  report(heartbeat: Heartbeat): Promise<void> {
+    return report(this.#whole(), heartbeat, this.#tolerance);
   }
 
-  get announcementSeconds(): number {
-    return announcementCounts(this.#tolerance);
+  get heartbeatLifetimeSeconds(): number {
+    return heartbeatLifetime(this.#tolerance);
   }
 
-  withdraw(id: string): Promise<void> {
-    return withdraw(this.#whole(), id);
+  deregister(id: string): Promise<void> {
+    return deregister(this.#whole(), id);
   }
 
   fleet(): Promise<FleetLook> {

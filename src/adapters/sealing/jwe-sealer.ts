@@ -6,7 +6,7 @@ import type { MasterKey } from './keyring.js';
 import type { Keyring, MasterKeys } from './master-keys.js';
 
 /**
- * Seals a private half as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
+ * Seals a private key as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
  * master key as `kid` and, in a parameter of its own, the key that is sealed: a JWE that was moved to another row does
  * not open there, and neither name can be changed without the tag failing. The content key of a file is sealed likewise,
  * under a name that can be no kid.
@@ -19,11 +19,11 @@ export class JweSealer implements Sealer, ContentKeySealer {
   }
 
   seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey> {
-    return this.#seal(privateHalf(kid), pkcs8);
+    return this.#seal(toPrivateKey(kid), pkcs8);
   }
 
   open(kid: string, sealed: string): Promise<Uint8Array> {
-    return this.#open(privateHalf(kid), sealed);
+    return this.#open(toPrivateKey(kid), sealed);
   }
 
   async sealContentKey(file: string, key: Uint8Array): Promise<string> {
@@ -40,7 +40,7 @@ export class JweSealer implements Sealer, ContentKeySealer {
   }
 
   openingKeyId(kid: string, sealed: string): string {
-    return protectedHeader(privateHalf(kid), sealed).kid;
+    return protectedHeader(toPrivateKey(kid), sealed).kid;
   }
 
   async #seal({ seals }: Sealable, content: Uint8Array): Promise<SealedPrivateKey> {
@@ -87,10 +87,10 @@ interface Sealable {
   hint: string;
 }
 
-function privateHalf(kid: string): Sealable {
+function toPrivateKey(kid: string): Sealable {
   return {
     seals: kid,
-    name: `The private half of key ${kid}`,
+    name: `The private key of key ${kid}`,
     changed: 'the row was changed by other means than jwtctl',
     hint: 'Restore the row from a backup, or rotate to a new key and look into the audit log.',
   };

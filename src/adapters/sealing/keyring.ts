@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export interface MasterKey {
-  /** Derived from the key, and tells nothing of it: what a sealed private half names as its opener. */
+  /** Derived from the key, and tells nothing of it: what a sealed private key names as its opener. */
   id: string;
   secret: Uint8Array;
 }

@@ -15,7 +15,7 @@ export interface Schema {
   /** SQLite only: the embedded token registry's knowledge of users. */
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
   /** SQLite only: what running verifiers tell of themselves, as JSON. */
-  registry_fleet: { id: string; announcement: string; until: number };
+  registry_fleet: { id: string; heartbeat: string; until: number };
 }
 
 /** A connection, or a transaction on one: what a store runs its queries on. */

@@ -16,18 +16,18 @@ export async function waitVisibly(
   what: string,
   {
     clock,
-    talk,
+    diagnostics,
     canRedraw,
     signal,
-  }: { clock: Clock; talk: Writable | null; canRedraw: boolean; signal: AbortSignal },
+  }: { clock: Clock; diagnostics: Writable | null; canRedraw: boolean; signal: AbortSignal },
 ): Promise<void> {
   const begun = clock.now();
-  if (talk === null || !canRedraw) {
-    talk?.write(`Waiting ${formatDuration(time - begun)} until ${what}.\n`);
+  if (diagnostics === null || !canRedraw) {
+    diagnostics?.write(`Waiting ${formatDuration(time - begun)} until ${what}.\n`);
     return clock.until(time, signal);
   }
   const bar = new SingleBar({
-    stream: talk as NodeJS.WritableStream,
+    stream: diagnostics as NodeJS.WritableStream,
     format: `{bar} {left} until ${what}`,
     barCompleteChar: '█',
     barIncompleteChar: '░',

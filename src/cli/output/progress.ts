@@ -10,14 +10,14 @@ export interface Progress {
    * @param extra said behind the rest: `12 failed`
    * @param figures what to show beside the plain numbers
    */
-  update(done: number, total: number | null, extra?: string, figures?: ProgressFigures): void;
+  update(done: number, total: number | null, extra?: string, numbers?: ProgressNumbers): void;
   /** Clears the line for something else that is written there; the next update draws it again. */
   clear(): void;
   /** Clears it for good. */
   stop(): void;
 }
 
-export interface ProgressFigures {
+export interface ProgressNumbers {
   /** What is counted by `done`: `slots`. */
   unit?: string;
   /** What has come of it so far, whose rate says more than that of `done`. */
@@ -52,13 +52,13 @@ export function openProgress(
     clearOnComplete: true,
   });
   return {
-    update(done, total, extra = '', figures = {}) {
+    update(done, total, extra = '', numbers = {}) {
       // A second walk begins where the first one did.
       if (done < last) begun = nowMs();
       last = done;
       const elapsedMs = nowMs() - begun;
       if (elapsedMs < PATIENCE_MS) return;
-      const facts = describe(done, total, elapsedMs, figures, extra);
+      const facts = describe(done, total, elapsedMs, numbers, extra);
       const line = drawLine(label, total === null ? null : done / total, facts, (stream.columns || 80) - 1);
       if (bar.isActive) bar.update(done, { line });
       else bar.start(total ?? 0, done, { line });
@@ -74,7 +74,7 @@ function describe(
   done: number,
   total: number | null,
   elapsedMs: number,
-  { unit, yield: yielded }: ProgressFigures,
+  { unit, yield: yielded }: ProgressNumbers,
   extra: string,
 ): string {
   const perSecond = (count: number) => rate((1000 * count) / elapsedMs);

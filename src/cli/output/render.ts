@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { printable, printableJson } from '../../domain/shared/text.js';
-import type { Paper } from './table.js';
+import type { TableOptions } from './table.js';
 import type { Json, ListItem, StreamItem, View } from './view.js';
 
 export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
@@ -86,18 +86,18 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections } = await import('./table.js');
-  const paper = (): Paper => ({ color, width: screen().columns });
+  const tableOptions = (): TableOptions => ({ color, width: screen().columns });
   switch (view.shape) {
     case 'record':
       return write(`${drawFields(view.fields, color)}\n`);
     case 'list':
-      return writeList(view, write, paper());
+      return writeList(view, write, tableOptions());
     case 'report':
-      return write(drawSections(view.sections, paper()));
+      return write(drawSections(view.sections, tableOptions()));
     case 'live': {
       const { CLEAR_REST, inPlace } = await import('./live.js');
       const draw = inPlace(() => screen().rows ?? USUAL_HEIGHT);
-      for await (const { sections } of view.frames) await write(draw(drawSections(sections, paper())));
+      for await (const { sections } of view.frames) await write(draw(drawSections(sections, tableOptions())));
       await write(CLEAR_REST);
     }
   }
@@ -107,10 +107,10 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
 async function writeList(
   { items, columns, empty }: Extract<View, { shape: 'list' }>,
   write: Write,
-  paper: Paper,
+  tableOptions: TableOptions,
 ): Promise<void> {
   const { FIRST_PART, NEXT_PART, tableInParts } = await import('./table.js');
-  const draw = tableInParts(columns, paper);
+  const draw = tableInParts(columns, tableOptions);
   let rows: Array<ListItem['row']> = [];
   let isBegun = false;
   const flush = async () => {

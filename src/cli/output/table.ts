@@ -4,7 +4,7 @@ import { printable } from '../../domain/shared/text.js';
 import { type FittedRows, fitRows, GAP, isFitted, nameOf, widthOf, wrap } from './layout.js';
 import type { Cell, Column, Section, Text, Tone } from './view.js';
 
-export interface Paper {
+export interface TableOptions {
   color: boolean;
   /** The width of a line, in characters; null without a terminal, where tables are not fitted. */
   width: number | null;
@@ -17,9 +17,9 @@ const USUAL_WIDTH = 80;
 export function drawTable(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
-  paper: Paper,
+  tableOptions: TableOptions,
 ): string {
-  const draw = tableInParts(columns, paper);
+  const draw = tableInParts(columns, tableOptions);
   const parts = [draw(rows.slice(0, FIRST_PART))];
   for (let from = FIRST_PART; from < rows.length; from += NEXT_PART)
     parts.push(draw(rows.slice(from, from + NEXT_PART)));
@@ -37,7 +37,7 @@ export const NEXT_PART = 500;
  */
 export function tableInParts(
   columns: readonly Column[],
-  { color, width }: Paper,
+  { color, width }: TableOptions,
 ): (rows: ReadonlyArray<readonly Cell[]>) => string {
   const paint = painter(color);
   const room = width === null || !isFitted(columns) ? Number.POSITIVE_INFINITY : width;
@@ -86,19 +86,20 @@ function plainOf(cell: Text): string {
 }
 
 /** Tables under their titles, an empty line between any two. */
-export function drawSections(sections: readonly Section[], paper: Paper): string {
-  const paint = painter(paper.color);
+export function drawSections(sections: readonly Section[], tableOptions: TableOptions): string {
+  const paint = painter(tableOptions.color);
   return sections
     .filter(({ columns, rows }, index) => index === 0 || columns.length === 0 || rows.length > 0)
     .map(({ title, lines = [], columns, rows }) => {
       const heading =
-        drawLines(title, paper, paint.bold) + lines.map((line) => drawLines(line, paper)).join('');
-      return heading + (rows.length === 0 ? '' : `${drawTable(columns, rows, paper)}\n`);
+        drawLines(title, tableOptions, paint.bold) +
+        lines.map((line) => drawLines(line, tableOptions)).join('');
+      return heading + (rows.length === 0 ? '' : `${drawTable(columns, rows, tableOptions)}\n`);
     })
     .join('\n');
 }
 
-function drawLines(text: Text, { color, width }: Paper, usual = (line: string) => line): string {
+function drawLines(text: Text, { color, width }: TableOptions, usual = (line: string) => line): string {
   const paint = typeof text === 'string' ? usual : colorOf(text.tone, painter(color));
   const lines = wrap(plainOf(text), width ?? USUAL_WIDTH);
   return lines.map((line) => `${paint(line)}\n`).join('');
@@ -116,7 +117,7 @@ function painter(color: boolean): ChalkInstance {
   return new Chalk({ level: color ? 1 : 0 });
 }
 
-/** A colour stands beside a word that says the same, never for it. */
+/** A color stands beside a word that says the same, never for it. */
 function drawCell(cell: Cell, paint: ChalkInstance): string {
   if (typeof cell === 'string') return printable(cell);
   return 'bar' in cell ? '' : colorOf(cell.tone, paint)(printable(cell.text));

@@ -68,13 +68,13 @@ export interface Section {
 }
 
 /** What an action came to: what to show, and the exit code where it is not 0. */
-export interface Outcome extends Ending {
+export interface Outcome extends Completion {
   view?: View;
   /** Asked once the view is written, of what is done while it is: how it ended. It may throw like the action itself. */
-  ending?: () => Promise<Ending>;
+  completion?: () => Promise<Completion>;
 }
 
-export interface Ending {
+export interface Completion {
   exitCode?: number;
   /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
   notes?: readonly string[];

@@ -1,21 +1,21 @@
-import type { VerifierAnnouncement } from '../ports/index.js';
+import type { Heartbeat } from '../ports/index.js';
 
 /** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
-export const ANNOUNCEMENT_SECONDS = 10;
+export const HEARTBEAT_SECONDS = 10;
 
 /** Until then after its last word a verifier counts, in seconds; then it is gone. */
-export function announcementCounts(clockToleranceSeconds: number): number {
-  return ANNOUNCEMENT_SECONDS + clockToleranceSeconds;
+export function heartbeatLifetime(clockToleranceSeconds: number): number {
+  return HEARTBEAT_SECONDS + clockToleranceSeconds;
 }
 
 /** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
-export const ANNOUNCED_EVERY_SECONDS = 2;
+export const HEARTBEAT_INTERVAL_SECONDS = 2;
 
 /**
  * So long after a registry has lost what verifiers told, all that run have told it again, in seconds: it may be a second until
  * one sees that it is time, or tries again what failed, and clocks of whole seconds take up to another.
  */
-export const TOLD_AGAIN_SECONDS = ANNOUNCED_EVERY_SECONDS + 2;
+export const REPORTED_AGAIN_SECONDS = HEARTBEAT_INTERVAL_SECONDS + 2;
 
 /** No verifier's heartbeat is valid for longer than this, in seconds, even with the largest clock tolerance. */
 export const LONGEST_HEARTBEAT_SECONDS = 3_600;
@@ -23,12 +23,12 @@ export const LONGEST_HEARTBEAT_SECONDS = 3_600;
 /** The longest heartbeat that a verifier writes, in characters. */
 export const MOST_HEARTBEAT_CHARACTERS = 32_768;
 
-export function oldestFirst(announcements: readonly VerifierAnnouncement[]): VerifierAnnouncement[] {
-  return [...announcements].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
+export function oldestFirst(heartbeats: readonly Heartbeat[]): Heartbeat[] {
+  return [...heartbeats].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
 /** Parses a heartbeat from a store that other clients may write to; null if no verifier can have written it. */
-export function parseAnnouncement(text: string): VerifierAnnouncement | null {
+export function parseHeartbeat(text: string): Heartbeat | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);
   if (!isObject(parsed) || !isObject(parsed.log)) return null;
@@ -53,7 +53,7 @@ export function parseAnnouncement(text: string): VerifierAnnouncement | null {
     readAt,
     at,
     until,
-  } as VerifierAnnouncement;
+  } as Heartbeat;
 }
 
 function parseJson(text: string): unknown {

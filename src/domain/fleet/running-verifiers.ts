@@ -1,26 +1,26 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Clock, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
+import type { Clock, Heartbeat, TokenRegistry } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { announcementCounts, TOLD_AGAIN_SECONDS } from './heartbeat.js';
+import { heartbeatLifetime, REPORTED_AGAIN_SECONDS } from './heartbeat.js';
 
 /** The verifiers that run, as far as one can know. */
 export interface Fleet {
-  verifiers: readonly VerifierAnnouncement[];
+  verifiers: readonly Heartbeat[];
   /** Why it could not be asked; null where it was. Then `verifiers` is empty, which says nothing. */
-  unasked: string | null;
+  unavailableReason: string | null;
   /** How many heartbeats were ignored because no verifier can have written them. Default: 0. */
   untrusted?: number | undefined;
 }
 
-export const NOBODY: Fleet = { verifiers: [], unasked: null };
+export const NO_VERIFIERS: Fleet = { verifiers: [], unavailableReason: null };
 
 /** Those that the registry has now, for what is only shown: of a registry that has just lost them some may be missing. */
 export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fleet> {
   try {
     const { verifiers, untrusted } = await (await openRegistry()).fleet(clock.now());
-    return { verifiers, untrusted, unasked: null };
+    return { verifiers, untrusted, unavailableReason: null };
   } catch (error) {
     return notAsked(error);
   }
@@ -28,20 +28,23 @@ export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fle
 
 /** The same, and no answer by then is none. */
 export async function askFleetWithin(milliseconds: number, ports: FleetPorts): Promise<Fleet> {
-  const ending = new AbortController();
-  const late = delay(milliseconds, undefined, { signal: ending.signal }).then(
-    (): Fleet => ({ verifiers: [], unasked: `The registry has not answered within ${milliseconds} ms.` }),
+  const lateness = new AbortController();
+  const late = delay(milliseconds, undefined, { signal: lateness.signal }).then(
+    (): Fleet => ({
+      verifiers: [],
+      unavailableReason: `The registry has not answered within ${milliseconds} ms.`,
+    }),
   );
   // It is aborted where the other one is first.
   late.catch(() => {});
-  return Promise.race([askFleet(ports), late]).finally(() => ending.abort());
+  return Promise.race([askFleet(ports), late]).finally(() => lateness.abort());
 }
 
 /** How often the fleet is looked at, in milliseconds. */
 export const LOOK_EVERY_MS = 100;
 
 /** After so many seconds in which the registry has lost again and again what verifiers tell, it cannot be asked. */
-const LOSING_SECONDS = 3 * TOLD_AGAIN_SECONDS;
+const LOSING_SECONDS = 3 * REPORTED_AGAIN_SECONDS;
 
 export interface FleetPorts {
   openRegistry(): Promise<TokenRegistry>;
@@ -60,8 +63,8 @@ export async function askWholeFleet({ openRegistry, clock }: FleetPorts, kid: st
   const giveUpAt = clock.now() + LOSING_SECONDS;
   for (;;) {
     const { isWhole, ...fleet } = await watch.look();
-    if (isWhole || fleet.unasked !== null || withoutKey(fleet, kid).length > 0) return fleet;
-    if (clock.now() >= giveUpAt) return { verifiers: [], unasked: MAYBE_PARTIAL };
+    if (isWhole || fleet.unavailableReason !== null || withoutKey(fleet, kid).length > 0) return fleet;
+    if (clock.now() >= giveUpAt) return { verifiers: [], unavailableReason: MAYBE_PARTIAL };
     await clock.pause(LOOK_EVERY_MS);
   }
 }
@@ -75,7 +78,7 @@ export const MAYBE_PARTIAL =
  *
  * A registry that has lost what verifiers told, in a failover or a restart, has a part of them at first, or nobody: neither
  * who it has nor how many says which. What counts is for how long it has kept what it was told, by itself or, where it
- * cannot say so, by looks of ours: within {@link TOLD_AGAIN_SECONDS} everybody who runs has told it. A look that fails, and
+ * cannot say so, by looks of ours: within {@link REPORTED_AGAIN_SECONDS} everybody who runs has told it. A look that fails, and
  * one that finds it has lost something meanwhile, begin anew.
  */
 export class FleetWatch {
@@ -95,8 +98,8 @@ export class FleetWatch {
       const { verifiers, keptSeconds, untrusted } = await (await openRegistry()).fleet(at);
       if (this.#since === null || keptSeconds < this.#keptSeconds) this.#since = clock.now();
       this.#keptSeconds = keptSeconds;
-      const isWhole = Math.max(keptSeconds, at - this.#since) >= TOLD_AGAIN_SECONDS;
-      return { verifiers, untrusted, unasked: null, isWhole };
+      const isWhole = Math.max(keptSeconds, at - this.#since) >= REPORTED_AGAIN_SECONDS;
+      return { verifiers, untrusted, unavailableReason: null, isWhole };
     } catch (error) {
       this.#since = null;
       return { ...notAsked(error), isWhole: false };
@@ -107,11 +110,11 @@ export class FleetWatch {
 /** What is only for the fleet's sake must not fail with it: a registry that cannot be asked is an answer, too. */
 function notAsked(error: unknown): Fleet {
   if (!(error instanceof JwtctlError)) throw error;
-  return { verifiers: [], unasked: failureText(error) };
+  return { verifiers: [], unavailableReason: failureText(error) };
 }
 
 /** Those that would refuse a token under this key as unknown. */
-export function withoutKey({ verifiers }: Fleet, kid: string): VerifierAnnouncement[] {
+export function withoutKey({ verifiers }: Fleet, kid: string): Heartbeat[] {
   return verifiers.filter(({ kids }) => !kids.includes(kid));
 }
 
@@ -119,7 +122,7 @@ export function withoutKey({ verifiers }: Fleet, kid: string): VerifierAnnouncem
 const MOST_NAMED = 10;
 
 /** For a message: `api-1 (pid 4711), api-2 (pid 12)`. Their hosts have written it. */
-export function nameVerifiers(verifiers: readonly VerifierAnnouncement[]): string {
+export function nameVerifiers(verifiers: readonly Heartbeat[]): string {
   const named = verifiers.slice(0, MOST_NAMED).map(({ host, pid }) => `${excerpt(host)} (pid ${pid})`);
   const rest = verifiers.length - named.length;
   return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
@@ -127,5 +130,5 @@ export function nameVerifiers(verifiers: readonly VerifierAnnouncement[]): strin
 
 /** For a message that names verifiers: one of them may have been killed, which nobody can tell. */
 export function stoppedOnesCount({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
-  return `One that was killed counts until ${formatDuration(announcementCounts(clockToleranceSeconds))} after its last word.`;
+  return `One that was killed counts until ${formatDuration(heartbeatLifetime(clockToleranceSeconds))} after its last word.`;
 }

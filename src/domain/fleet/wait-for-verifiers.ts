@@ -1,16 +1,16 @@
-import type { LogProgress, VerifierAnnouncement } from '../ports/index.js';
+import type { Heartbeat, LogProgress } from '../ports/index.js';
 import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
 
 export interface FleetReport {
   /** How many run. */
   verifiers: number;
   /** How many of them have read the event. */
-  passed: number;
-  stragglers: VerifierAnnouncement[];
+  acknowledged: number;
+  stragglers: Heartbeat[];
 }
 
 /** What came of a wait, or why nothing could be seen of the fleet. */
-export type FleetPassage = FleetReport | { unasked: string };
+export type Acknowledgement = FleetReport | { unavailableReason: string };
 
 /**
  * Waits until every verifier that runs has read this event of the security log, or `timeoutSeconds` are over.
@@ -24,26 +24,26 @@ export type FleetPassage = FleetReport | { unasked: string };
  * @param options.signal once it is aborted there is no further wait
  * @returns what the last look saw, or why there was nothing to see
  */
-export async function awaitPassage(
+export async function waitForVerifiers(
   { openRegistry, clock }: FleetPorts,
   eventId: number | null,
   options: { timeoutSeconds: number; signal: AbortSignal; onLook?: (report: FleetReport) => void },
-): Promise<FleetPassage> {
+): Promise<Acknowledgement> {
   const watch = new FleetWatch({ openRegistry, clock });
   const giveUpAt = clock.now() + options.timeoutSeconds;
   for (;;) {
-    const { verifiers, unasked, isWhole } = await watch.look();
+    const { verifiers, unavailableReason, isWhole } = await watch.look();
     const stragglers = verifiers.filter(({ log }) => eventId !== null && !hasRead(log, eventId));
     const count = verifiers.length;
-    const report = { verifiers: count, passed: count - stragglers.length, stragglers };
-    if (unasked === null) {
+    const report = { verifiers: count, acknowledged: count - stragglers.length, stragglers };
+    if (unavailableReason === null) {
       options.onLook?.(report);
       if (stragglers.length === 0 && (isWhole || eventId === null)) return report;
     }
     // Of whole seconds the first may be almost over.
     if (clock.now() > giveUpAt || options.signal.aborted) {
-      if (unasked !== null) return { unasked };
-      return stragglers.length > 0 ? report : { unasked: MAYBE_PARTIAL };
+      if (unavailableReason !== null) return { unavailableReason };
+      return stragglers.length > 0 ? report : { unavailableReason: MAYBE_PARTIAL };
     }
     await clock.pause(LOOK_EVERY_MS, options.signal).catch((error) => {
       if (!options.signal.aborted) throw error;

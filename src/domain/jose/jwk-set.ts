@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto';
 import { isTrusted, type SigningKey } from '../model/signing-key.js';
 
-/** The public half of one of our keys (RFC 7517 §4, RFC 7518 §6.3.1). */
+/** The public key of one of our keys (RFC 7517 §4, RFC 7518 §6.3.1). */
 export interface PublicJwk {
   kty: 'RSA';
   kid: string;

@@ -15,7 +15,7 @@ export function createSignature(
   });
 }
 
-/** Whether `signature` is one over `signingInput` by the private half of `key`. Computed off the main thread. */
+/** Whether `signature` is one over `signingInput` by the private key of `key`. Computed off the main thread. */
 export function checkSignature(
   alg: SigningAlgorithm,
   key: KeyObject,

@@ -2,14 +2,14 @@ import {
   askFleet,
   askWholeFleet,
   type Fleet,
-  NOBODY,
+  NO_VERIFIERS,
   nameVerifiers,
   stoppedOnesCount,
   withoutKey,
 } from '../fleet/running-verifiers.js';
 import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { VerifierAnnouncement } from '../ports/index.js';
+import type { Heartbeat } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { changeKeys } from './apply-change.js';
@@ -17,7 +17,7 @@ import { keyStoreChanged, requireKeyAmong } from './find-key.js';
 import { asPending, makeSealedKey } from './generate.js';
 import { assertOpens } from './open-pending.js';
 import type { RotationPorts } from './rotate.js';
-import { stepDown, stepUp } from './rotation-plan.js';
+import { demote, promote } from './rotation-plan.js';
 
 export interface ActivationInput {
   kid: string;
@@ -33,13 +33,13 @@ export interface ActivationInput {
 export interface Activation {
   key: SigningKey;
   /** Whether it was not published for the lead: a verifier may not know it yet. */
-  isUnannounced: boolean;
+  isNotPrePublished: boolean;
   /** The kid of the key that was made to sign next; null where another one is pending already. */
   published: string | null;
   /** Verifiers that run and have not loaded it. */
-  stragglers: VerifierAnnouncement[];
+  stragglers: Heartbeat[];
   /** Why the fleet could not be asked; null where it was. Then the lead has to do. */
-  fleetUnasked: string | null;
+  fleetUnavailableReason: string | null;
 }
 
 /**
@@ -57,8 +57,8 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
   assertActivatable(key, input, clock.now());
   const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
   assertLoaded(key, fleet, input);
-  const isUnannounced = isNew(key, input, clock.now());
-  if (input.dryRun) return { ...asItIs({ ...key, state: 'active' }, fleet), isUnannounced };
+  const isNotPrePublished = isNew(key, input, clock.now());
+  if (input.dryRun) return { ...asItIs({ ...key, state: 'active' }, fleet), isNotPrePublished };
   await assertOpens(ports, key).catch(async (error) => {
     // What has become of it since is told by the transaction.
     if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
@@ -76,23 +76,29 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
     assertActivatable(found, input, now);
     const active = current.find(({ state }) => state === 'active');
     const transitions = [
-      ...(active === undefined ? [] : [stepDown(active, input.policy, now)]),
-      stepUp(found, input.policy, now),
+      ...(active === undefined ? [] : [demote(active, input.policy, now)]),
+      promote(found, input.policy, now),
     ];
     const added = next === null || hasOtherPending(current, key) ? [] : [asPending(next, now)];
     const row = { at: now, actor, action: 'keys.activate', reason: input.now ? 'forced' : null };
     if (!(await changeKeys(stores, { revision, transitions, added }, row))) throw keyStoreChanged(key.kid);
     return {
       ...asItIs((await stores.keys.find(key.kid)) as SigningKey, fleet),
-      isUnannounced: isNew(found, input, now),
+      isNotPrePublished: isNew(found, input, now),
       published: added[0]?.kid ?? null,
     };
   });
 }
 
-function asItIs(key: SigningKey, fleet: Fleet = NOBODY): Activation {
+function asItIs(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
   const stragglers = withoutKey(fleet, key.kid);
-  return { key, isUnannounced: false, published: null, stragglers, fleetUnasked: fleet.unasked };
+  return {
+    key,
+    isNotPrePublished: false,
+    published: null,
+    stragglers,
+    fleetUnavailableReason: fleet.unavailableReason,
+  };
 }
 
 function hasOtherPending(keys: readonly SigningKey[], { kid }: SigningKey): boolean {

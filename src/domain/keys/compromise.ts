@@ -2,15 +2,15 @@ import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { KeySnapshot, KeyTransition, Stores, TokenRegistry } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/token-registry.js';
-import { type UprootedEntries, uprootEntries } from '../registry/remove-key-entries.js';
+import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key-entries.js';
 import type { WalkControl } from '../registry/walk-options.js';
 import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { changeKeys } from './apply-change.js';
 import { requireKeyAmong } from './find-key.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
-import { openPrivateHalf } from './open-pending.js';
-import { byAge, stepUp } from './rotation-plan.js';
+import { openPrivateKey } from './open-pending.js';
+import { byAge, promote } from './rotation-plan.js';
 
 const ATTEMPTS = 20;
 
@@ -40,11 +40,11 @@ export interface CompromisePlan {
   /** The kid that signs next; null for none, or for one that is still to be made. */
   pending: string | null;
   /** Whether the key that signs from now on was not published for the lead: a verifier may not know it yet. */
-  isUnannounced: boolean;
+  isNotPrePublished: boolean;
 }
 
 /** What became of the keys. */
-export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 'isUnannounced'> {
+export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 'isNotPrePublished'> {
   key: SigningKey;
   /** Whether an earlier run had marked the key. */
   wasCompromised: boolean;
@@ -55,7 +55,7 @@ export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 
 }
 
 export interface CompromiseReport extends Compromise {
-  entries: UprootedEntries;
+  entries: RemovedKeyEntries;
   /** Why the key that signs now does not open, so that no token can be issued; null where it does, or nobody could tell. */
   unopened: string | null;
   /** Why the audit log tells nothing of the entries; null where it does, or there is nothing to tell. */
@@ -87,7 +87,7 @@ export async function compromiseKey(
 ): Promise<CompromiseReport> {
   const compromise = await markCompromised(ports, input);
   const { key } = compromise;
-  const entries = await uprootEntries(ports, key, input);
+  const entries = await removeKeyEntries(ports, key, input);
   if (input.dryRun) return { ...compromise, entries, unopened: null, unrecorded: null };
   const isWorthARow = entries.removed > 0 || !compromise.wasCompromised;
   const unrecorded = isWorthARow ? await recordEntries(ports, input, entries) : null;
@@ -110,14 +110,14 @@ export function planCompromise(
   return {
     transitions: [
       ...(from === 'compromised' ? [] : [{ kid, from, to: 'compromised', at: now } as const]),
-      ...(next === undefined ? [] : [stepUp(next, policy, now)]),
+      ...(next === undefined ? [] : [promote(next, policy, now)]),
     ],
     activatesNewKey: active === undefined && next === undefined,
     // The next rotation is to find one that verifiers know.
     publishesNewKey: pending.length === 0,
     active: (active ?? next)?.kid ?? null,
     pending: pending[0]?.kid ?? null,
-    isUnannounced:
+    isNotPrePublished:
       active === undefined && (next === undefined || next.createdAt + policy.publishLeadSeconds > now),
   };
 }
@@ -192,14 +192,14 @@ async function commit(
       unmade,
       active: plan.active ?? made?.kid ?? null,
       pending: plan.pending,
-      isUnannounced: plan.isUnannounced,
+      isNotPrePublished: plan.isNotPrePublished,
       eventId,
     };
   });
 }
 
 async function eventIdOf({ securityLog }: Stores, kid: string): Promise<number | null> {
-  const events = await securityLog.findWide();
+  const events = await securityLog.findGlobal();
   return events.find((event) => event.type === 'key_compromised' && event.kid === kid)?.id ?? null;
 }
 
@@ -234,7 +234,7 @@ async function publishNext(
 async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
   try {
     const key = active === null ? null : await ports.database.keys.find(active);
-    if (key !== null) await openPrivateHalf(ports, key);
+    if (key !== null) await openPrivateKey(ports, key);
     return null;
   } catch (error) {
     return error instanceof JwtctlError && error.kind === 'unavailable' ? null : failureText(error);
@@ -245,7 +245,7 @@ async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): P
 async function recordEntries(
   { database, clock, actor }: KeyGenerationPorts,
   { kid, reason }: CompromiseInput,
-  entries: UprootedEntries,
+  entries: RemovedKeyEntries,
 ): Promise<string | null> {
   const outcome = entries.complete && entries.after === 0 ? 'entries removed' : 'entries left';
   const row = { actor, action: 'keys.compromise', target: kid, outcome, reason };

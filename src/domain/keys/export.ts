@@ -4,7 +4,7 @@ import { isTrusted, type KeyState, type SigningKey } from '../model/signing-key.
 import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { requireKey } from './find-key.js';
-import { privateHalf } from './private-half.js';
+import { toPrivateKey } from './to-private-key.js';
 
 export interface KeyExportPorts {
   database: Database;
@@ -19,7 +19,7 @@ export type PrivateExportFormat = 'pem' | 'jwks';
 const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
 
 /**
- * The keys whose private half can be exported: the one that is named, or all.
+ * The keys whose private key can be exported: the one that is named, or all.
  *
  * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found); (state) `ERR_PRIVATE_KEY_MISSING` for a key that has ended,
  * `ERR_NO_KEYS`
@@ -30,19 +30,19 @@ export async function findExportable(
 ): Promise<[SigningKey, ...SigningKey[]]> {
   if (kid !== undefined) {
     const key = await requireKey(database, kid);
-    if (!isTrusted(key.state)) throw withoutPrivateHalf(key.kid);
+    if (!isTrusted(key.state)) throw privateKeyMissing(key.kid);
     return [key];
   }
   const { keys } = await database.keys.snapshot();
   const [first, ...others] = STATES.flatMap((state) => keys.filter((key) => key.state === state));
   if (first !== undefined) return [first, ...others];
-  throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private half.', {
+  throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private key.', {
     hint: 'Run `jwtctl keys list`.',
   });
 }
 
 /**
- * Writes private halves into a new file: one as a PKCS#8 PEM, or all as a JWK Set.
+ * Writes private keys into a new file: one as a PKCS#8 PEM, or all as a JWK Set.
  *
  * The audit log tells of it before the first secret byte reaches the disk: what may have got out is known, even if
  * jwtctl or the host ends in between. Where anything fails there is no file.
@@ -83,8 +83,8 @@ interface OpenedKey {
 
 async function openKey({ database, sealer }: KeyExportPorts, key: SigningKey): Promise<KeyObject> {
   const sealed = await database.keys.findSealed(key.kid);
-  if (sealed === null) throw withoutPrivateHalf(key.kid);
-  return privateHalf(key, await sealer.open(key.kid, sealed));
+  if (sealed === null) throw privateKeyMissing(key.kid);
+  return toPrivateKey(key, await sealer.open(key.kid, sealed));
 }
 
 async function audit(
@@ -118,8 +118,8 @@ function privateJwk(jwk: PublicJwk, privateKey: KeyObject): JsonWebKey {
   return { ...jwk, d, p, q, dp, dq, qi };
 }
 
-function withoutPrivateHalf(kid: string): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private half any more.`, {
+function privateKeyMissing(kid: string): JwtctlError {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private key any more.`, {
     hint: 'A key that is retired or compromised has lost it; `jwtctl keys list` shows those that have one.',
   });
 }

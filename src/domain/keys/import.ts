@@ -7,7 +7,7 @@ import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { changeKeys } from './apply-change.js';
 import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
-import { type FiledKey, keyRefused } from './private-key.js';
+import { type KeyInFile, keyRefused } from './private-key.js';
 
 const ATTEMPTS = 20;
 
@@ -22,7 +22,7 @@ export interface KeyImportInput {
 }
 
 /** A key as it is to stand in the key store. */
-export interface NamedKey extends FiledKey {
+export interface NamedKey extends KeyInFile {
   kid: string;
   alg: SigningAlgorithm;
   /** Whether somebody asked for this `alg`: the file, or who imports it. */
@@ -46,7 +46,7 @@ export interface KeyImportOutcome {
  * kid or one modulus
  */
 export function nameKeys(
-  keys: readonly FiledKey[],
+  keys: readonly KeyInFile[],
   given: { kid?: string; alg?: SigningAlgorithm; defaultAlg: SigningAlgorithm },
 ): NamedKey[] {
   const named = keys.map((key): NamedKey => {
@@ -227,7 +227,7 @@ function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   );
 }
 
-function usableKid({ kid, thumbprint, what }: FiledKey): string {
+function usableKid({ kid, thumbprint, what }: KeyInFile): string {
   const chosen = kid ?? thumbprint;
   if (isKid(chosen)) return chosen;
   throw keyRefused(

@@ -1,7 +1,7 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { Database, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import { privateHalf } from './private-half.js';
+import { toPrivateKey } from './to-private-key.js';
 
 export interface PromotionPorts {
   database: Pick<Database, 'keys'>;
@@ -9,7 +9,7 @@ export interface PromotionPorts {
 }
 
 /**
- * Opens the private half of a pending key that is to sign from now on. One that does not open must not take the place of
+ * Opens the private key of a pending key that is to sign from now on. One that does not open must not take the place of
  * one that does: no token could be issued any more. Not for a transaction: a vault may take its time.
  *
  * @throws JwtctlError what the sealer throws; (state) `ERR_PRIVATE_KEY_MISSING`, also where the key is not pending any
@@ -17,7 +17,7 @@ export interface PromotionPorts {
  */
 export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promise<void> {
   try {
-    await openPrivateHalf(ports, key);
+    await openPrivateKey(ports, key);
   } catch (error) {
     throw error instanceof JwtctlError ? notPromoted(key, error) : error;
   }
@@ -27,11 +27,11 @@ export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promi
  * A key that is made where the active one does not open would be sealed under a keyring of another kind: no host that signs
  * today could sign with it.
  *
- * @throws JwtctlError what {@link openPrivateHalf} throws
+ * @throws JwtctlError what {@link openPrivateKey} throws
  */
 export async function assertKeyringFits(ports: PromotionPorts, active: SigningKey): Promise<void> {
   try {
-    await openPrivateHalf(ports, active);
+    await openPrivateKey(ports, active);
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
     const { kind, code, message, hint } = error;
@@ -44,10 +44,10 @@ export async function assertKeyringFits(ports: PromotionPorts, active: SigningKe
 }
 
 /** @throws JwtctlError as {@link assertOpens}, and says nothing of what the key is for */
-export async function openPrivateHalf({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
+export async function openPrivateKey({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
   const sealed = await database.keys.findSealed(key.kid);
-  if (sealed === null) throw withoutPrivateHalf(key);
-  privateHalf(key, await sealer.open(key.kid, sealed));
+  if (sealed === null) throw privateKeyMissing(key);
+  toPrivateKey(key, await sealer.open(key.kid, sealed));
 }
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
@@ -61,8 +61,8 @@ function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
   });
 }
 
-function withoutPrivateHalf({ kid }: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Its private half is not there.`, {
+function privateKeyMissing({ kid }: SigningKey): JwtctlError {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Its private key is not there.`, {
     hint: `Restore the row of key ${kid} from a backup.`,
   });
 }

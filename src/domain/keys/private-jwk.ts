@@ -4,7 +4,7 @@ import type { JwtctlError } from '../shared/errors.js';
 import { excerpt, printable } from '../shared/text.js';
 import {
   checkPrivateKey,
-  type FiledKey,
+  type KeyInFile,
   keyRefused,
   notRsa,
   PRIVATE_MEMBERS,
@@ -23,7 +23,7 @@ export async function readPrivateJwks(
   text: string,
   file: string,
   signal?: AbortSignal,
-): Promise<{ isSet: boolean; keys: FiledKey[] }> {
+): Promise<{ isSet: boolean; keys: KeyInFile[] }> {
   const name = printable(file);
   const document = parseJsonObject(Buffer.from(text));
   if (document === null) {
@@ -36,7 +36,7 @@ export async function readPrivateJwks(
   if (!Array.isArray(document.keys) || document.keys.length === 0) {
     throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${name} holds no keys.`);
   }
-  const keys: FiledKey[] = [];
+  const keys: KeyInFile[] = [];
   for (const [index, jwk] of document.keys.entries()) {
     signal?.throwIfAborted();
     keys.push(await readJwk(jwk, `Key ${index + 1} of the set${kidOf(jwk)} in ${name}`));
@@ -44,7 +44,7 @@ export async function readPrivateJwks(
   return { isSet: true, keys };
 }
 
-async function readJwk(jwk: unknown, what: string): Promise<FiledKey> {
+async function readJwk(jwk: unknown, what: string): Promise<KeyInFile> {
   if (!isObject(jwk)) throw keyRefused('ERR_JWK_INVALID', `${what} is not a JSON object.`);
   if (typeof jwk.kty !== 'string') throw illTyped(what, 'kty', 'a string');
   if (jwk.kty !== 'RSA') throw notRsa(what, excerpt(jwk.kty));
@@ -80,7 +80,7 @@ function membersOf(jwk: Record<string, unknown>, what: string): RsaMembers {
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `${what} is a public key.`,
-      'A signing key is imported with its private half.',
+      'A signing key is imported with its private key.',
     );
   }
   if (jwk.oth !== undefined) throw withMorePrimes(what);

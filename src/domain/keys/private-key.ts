@@ -23,7 +23,7 @@ export interface PrivateKey {
 }
 
 /** A private key as a file has it: its material, checked, and what the file says of it. */
-export interface FiledKey extends PrivateKey {
+export interface KeyInFile extends PrivateKey {
   /** Its name in a message: `The key in key.pem`, `Key 2 of the set (kid k2) in jwks.json`. */
   what: string;
   /** As the file has it, which need not be a kid that a key of ours can have. */
@@ -109,7 +109,7 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   const fault = isShort ? 'one of them is too short' : 'they are too close to each other';
   throw keyRefused(
     'ERR_KEY_PRIMES',
-    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private half may be found from the public one.`,
+    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private key may be found from the public one.`,
     'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
   );
 }

@@ -1,6 +1,6 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { printable } from '../shared/text.js';
-import { checkPrivateKey, type FiledKey, keyRefused, notRsa, type RsaMembers } from './private-key.js';
+import { checkPrivateKey, type KeyInFile, keyRefused, notRsa, type RsaMembers } from './private-key.js';
 
 const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
@@ -18,7 +18,7 @@ export async function readPrivatePem(
   text: string,
   file: string,
   askPassphrase: () => Promise<string>,
-): Promise<FiledKey> {
+): Promise<KeyInFile> {
   const what = `The key in ${printable(file)}`;
   const { label, pem } = onlyPrivateBlock(text, printable(file));
   assertReadableLabel(label, what);
@@ -46,7 +46,7 @@ function onlyPrivateBlock(text: string, file: string): { label: string; pem: str
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `There is no private key in ${file}, only ${labels[0]}.`,
-      'A signing key is imported with its private half.',
+      'A signing key is imported with its private key.',
     );
   }
   if (count === 0) {

@@ -18,7 +18,7 @@ export interface RetirementInput extends WalkControl {
 }
 
 /**
- * Ends a key: it verifies nothing any more, and its private half is wiped. A key that is retired already stays as it is.
+ * Ends a key: it verifies nothing any more, and its private key is wiped. A key that is retired already stays as it is.
  *
  * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; `ERR_KEY_IN_USE` without `force`, naming how many
  * tokens of how many subjects live and when the last one ends; `ERR_KEY_HELD` without `force` while issuers may still sign

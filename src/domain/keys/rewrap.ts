@@ -14,9 +14,9 @@ export interface RewrappingPorts {
 export interface RewrapReport {
   /** The id of the master key that seals: the keyring's first. */
   masterKeyId: string;
-  /** The kids whose private halves this run moved under it. */
+  /** The kids whose private keys this run moved under it. */
   rewrapped: string[];
-  /** The kids whose private halves were under it already. */
+  /** The kids whose private keys were under it already. */
   unchanged: string[];
   /** What could not be opened, and is left as it was. */
   failed: Array<{ kid: string; code: ErrorCode; message: string; hint: string | undefined }>;
@@ -25,7 +25,7 @@ export interface RewrapReport {
 }
 
 /**
- * Moves every private half under the keyring's first master key: one at a time, each sealed anew in one guarded write
+ * Moves every private key under the keyring's first master key: one at a time, each sealed anew in one guarded write
  * or not at all. Cut off anywhere, the next run goes on with what is left.
  *
  * @throws JwtctlError what the keyring and the database throw
@@ -55,7 +55,7 @@ export async function rewrapKeys(
   return report;
 }
 
-/** `none` for a key without a private half. */
+/** `none` for a key without a private key. */
 async function rewrapKey(
   { database, sealer, clock, actor }: RewrappingPorts,
   kid: string,
@@ -86,7 +86,7 @@ async function rewrapKey(
   }
   throw new JwtctlError(
     'ERR_DATABASE_CONFLICT',
-    `The private half of key ${kid} kept changing while it was to be sealed anew.`,
+    `The private key of key ${kid} kept changing while it was to be sealed anew.`,
     { hint: 'Run `jwtctl keys rewrap` again.' },
   );
 }

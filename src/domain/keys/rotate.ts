@@ -1,6 +1,6 @@
-import { askFleet, askWholeFleet, type Fleet, NOBODY } from '../fleet/running-verifiers.js';
+import { askFleet, askWholeFleet, type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { KeySnapshot, TokenRegistry, VerifierAnnouncement } from '../ports/index.js';
+import type { Heartbeat, KeySnapshot, TokenRegistry } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { changeKeys } from './apply-change.js';
@@ -26,15 +26,15 @@ export interface RotationOutcome {
   signsFrom: number | null;
   retired: string[];
   /** Whether the key that signs now was not published for the lead. */
-  isUnannounced: boolean;
+  isNotPrePublished: boolean;
   /** Whether nothing is missing but that the pending key has been published for the lead, at `signsFrom`. */
   awaitsLead: boolean;
   /** Whether nothing is missing but that `stragglers` load the pending key, or that the fleet can be asked. */
   awaitsFleet: boolean;
   /** Verifiers that run and do not know the key that signs now, or is to. */
-  stragglers: VerifierAnnouncement[];
+  stragglers: Heartbeat[];
   /** Why the fleet could not be asked; null where it was, or there was nothing to ask it. */
-  fleetUnasked: string | null;
+  fleetUnavailableReason: string | null;
   /** How many heartbeats were ignored because no verifier can have written them. */
   untrustedHeartbeats: number;
 }
@@ -71,11 +71,11 @@ export async function rotateAfterLead(
   let outcome = await rotateKeys(ports, input);
   let giveUpAt: number | null = null;
   while ((outcome.awaitsLead || outcome.awaitsFleet) && outcome.signsFrom !== null && !input.dryRun) {
-    const { active, pending, signsFrom, retired, fleetUnasked } = outcome;
+    const { active, pending, signsFrom, retired, fleetUnavailableReason } = outcome;
     if (outcome.awaitsFleet) {
       giveUpAt ??= now() + fleetSeconds;
       if (now() >= giveUpAt) {
-        if (fleetUnasked !== null) throw fleetUnknown(fleetSeconds, fleetUnasked);
+        if (fleetUnavailableReason !== null) throw fleetUnknown(fleetSeconds, fleetUnavailableReason);
         return outcome;
       }
     }
@@ -90,7 +90,7 @@ export async function rotateAfterLead(
 
 /**
  * Advances what is due, once, however many run at the same time: one of them does it and the others find it done. A
- * pending key comes to sign only if its private half opens here; else nothing moves.
+ * pending key comes to sign only if its private key opens here; else nothing moves.
  *
  * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
  * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} and
@@ -151,7 +151,7 @@ async function planWithFleet(
   policy: RotationPolicy,
 ): Promise<{ plan: RotationPlan; fleet: Fleet }> {
   const plan = planRotation(keys, policy, ports.clock.now());
-  if (!givesSigning(plan)) return { plan, fleet: NOBODY };
+  if (!givesSigning(plan)) return { plan, fleet: NO_VERIFIERS };
   const next = plan.active;
   // A key that nobody waits for signs at once: whom it leaves behind is only told.
   const isAwaited = next !== null && waitsForFleet(policy) && keys.some(({ state }) => state === 'active');
@@ -253,11 +253,11 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
     previous: null,
     pending,
     signsFrom: pending === null ? null : plan.signsFrom,
-    isUnannounced: false,
+    isNotPrePublished: false,
     awaitsLead: false,
     awaitsFleet: false,
     stragglers: [],
-    fleetUnasked: null,
+    fleetUnavailableReason: null,
     untrustedHeartbeats: 0,
     retired: [],
   };
@@ -266,7 +266,7 @@ function lostRace(keys: readonly SigningKey[], policy: RotationPolicy, now: numb
 function outcomeOf(
   plan: RotationPlan,
   made: readonly SealedKey[],
-  { unasked, untrusted = 0 }: Pick<Fleet, 'unasked' | 'untrusted'>,
+  { unavailableReason, untrusted = 0 }: Pick<Fleet, 'unavailableReason' | 'untrusted'>,
 ): RotationOutcome {
   const kids = made.map((key) => key.kid);
   const activated = plan.activatesNewKey ? (kids.shift() ?? null) : plan.active;
@@ -277,11 +277,11 @@ function outcomeOf(
     previous: plan.previous,
     pending: plan.publishesNewKey ? (kids.shift() ?? null) : plan.pending,
     signsFrom: plan.signsFrom,
-    isUnannounced: plan.isUnannounced,
+    isNotPrePublished: plan.isNotPrePublished,
     awaitsLead: plan.awaitsLead,
     awaitsFleet: plan.awaitsFleet,
     stragglers: plan.stragglers,
-    fleetUnasked: unasked,
+    fleetUnavailableReason: unavailableReason,
     untrustedHeartbeats: untrusted,
     retired: plan.transitions
       .filter((transition) => transition.to === 'retired')

@@ -1,7 +1,7 @@
-import { type Fleet, NOBODY, withoutKey } from '../fleet/running-verifiers.js';
+import { type Fleet, NO_VERIFIERS, withoutKey } from '../fleet/running-verifiers.js';
 import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { KeyTransition, VerifierAnnouncement } from '../ports/index.js';
+import type { Heartbeat, KeyTransition } from '../ports/index.js';
 
 export interface RotationPolicy extends LifetimePolicy {
   /** A key that has signed for this long is due. */
@@ -45,13 +45,13 @@ export interface RotationPlan {
   /** When the pending key is to sign, as far as it is known now. */
   signsFrom: number;
   /** Whether the key that signs from now on was not published for the lead: a verifier may not know it yet. */
-  isUnannounced: boolean;
+  isNotPrePublished: boolean;
   /** Whether nothing but the lead stands between now and the next key's signing, from `signsFrom` on. */
   awaitsLead: boolean;
   /** Whether nothing but the stragglers, or a fleet that cannot be asked, stands between now and the next key's signing. */
   awaitsFleet: boolean;
   /** Verifiers that run and have not loaded the key that signs from now on, or is to. */
-  stragglers: VerifierAnnouncement[];
+  stragglers: Heartbeat[];
 }
 
 /**
@@ -70,7 +70,7 @@ export function planRotation(
   keys: readonly SigningKey[],
   policy: RotationPolicy,
   now: number,
-  fleet: Fleet = NOBODY,
+  fleet: Fleet = NO_VERIFIERS,
 ): RotationPlan {
   const active = keys.find((key) => key.state === 'active');
   const [next, ...laterPending] = keys.filter((key) => key.state === 'pending').sort(byAge);
@@ -87,7 +87,7 @@ export function planRotation(
 
   const isNext = isDue && (isPublished || skipsLead(policy));
   const stragglers = isNext ? lacking(fleet, next) : [];
-  const isUnknown = isNext && policy.needsFleet && fleet.unasked !== null;
+  const isUnknown = isNext && policy.needsFleet && fleet.unavailableReason !== null;
   const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
   const isOverdue = !policy.isForced && now > Math.max(dueAt, publishedFrom) + longestWait;
   const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
@@ -100,8 +100,8 @@ export function planRotation(
       reason: policy.isForced ? 'forced' : 'due',
       transitions: [
         ...retirements,
-        ...(active === undefined ? [] : [stepDown(active, policy, now)]),
-        ...(next === undefined ? [] : [stepUp(next, policy, now)]),
+        ...(active === undefined ? [] : [demote(active, policy, now)]),
+        ...(next === undefined ? [] : [promote(next, policy, now)]),
       ],
       activatesNewKey: next === undefined,
       publishesNewKey: laterPending.length === 0,
@@ -109,7 +109,7 @@ export function planRotation(
       previous: active?.kid ?? null,
       pending: laterPending[0]?.kid ?? null,
       signsFrom: Math.max(nextDueAt, nextPublishedFrom),
-      isUnannounced: !isPublished,
+      isNotPrePublished: !isPublished,
       awaitsLead: false,
       awaitsFleet: false,
       stragglers: lacking(fleet, next),
@@ -124,7 +124,7 @@ export function planRotation(
     previous: null,
     pending: next?.kid ?? null,
     signsFrom: Math.max(dueAt, publishedFrom),
-    isUnannounced: false,
+    isNotPrePublished: false,
     awaitsLead: isDue && !isNext,
     awaitsFleet,
     stragglers,
@@ -141,7 +141,7 @@ function skipsLead({ isForced, keepsLead }: RotationPolicy): boolean {
 }
 
 /** A key that is still to be made nobody has loaded. */
-function lacking(fleet: Fleet, key: SigningKey | undefined): VerifierAnnouncement[] {
+function lacking(fleet: Fleet, key: SigningKey | undefined): Heartbeat[] {
   return key === undefined ? [...fleet.verifiers] : withoutKey(fleet, key.kid);
 }
 
@@ -162,13 +162,13 @@ function retirement(now: number): (key: SigningKey) => KeyTransition {
 }
 
 /** The active key stops signing: it verifies until the last token that it can have signed has expired. */
-export function stepDown(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
+export function demote(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
   const longestTtl = Math.max(key.maxTtlSeconds ?? 0, policy.maxTtlSeconds);
   const verifyUntil = now + ISSUER_KEY_HOLD_SECONDS + longestTtl + policy.clockToleranceSeconds;
   return { kid: key.kid, from: 'active', to: 'retiring', at: now, verifyUntil };
 }
 
 /** A pending key begins to sign. */
-export function stepUp(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
+export function promote(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
   return { kid: key.kid, from: 'pending', to: 'active', at: now, maxTtlSeconds: policy.maxTtlSeconds };
 }

@@ -1,6 +1,6 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
-import type { Clock, SurveyedSubject, TokenRegistry } from '../ports/index.js';
+import type { Clock, ScannedSubject, TokenRegistry } from '../ports/index.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
 /** What lives under one key. Times are NumericDate seconds; null where nothing lives. */
@@ -39,7 +39,7 @@ export async function countKeyUsage(
   );
   // Which keys a subject was counted for, while more of its parts are to come.
   const unfinished = new Map<string, Set<number>>();
-  const add = ({ sub, entries, isLast }: SurveyedSubject) => {
+  const add = ({ sub, entries, isLast }: ScannedSubject) => {
     const seen = unfinished.get(sub) ?? new Set<number>();
     for (const { keyId, exp } of entries) {
       const tally = tallies.get(keyId);
@@ -53,13 +53,13 @@ export async function countKeyUsage(
     if (isLast) unfinished.delete(sub);
     else unfinished.set(sub, seen);
   };
-  const outcome = await ports.registry.survey(
+  const outcome = await ports.registry.scan(
     (subjects) => {
       for (const subject of subjects) add(subject);
     },
     { now: at, ...walkControl(control) },
   );
-  const counted = keys.map((key): KeyUsage => {
+  const pluralize = keys.map((key): KeyUsage => {
     const tally = tallies.get(key.id);
     const lives = tally !== undefined && tally.tokens > 0;
     const lastExp = lives ? tally.lastExp : null;
@@ -74,7 +74,7 @@ export async function countKeyUsage(
       verifyUntil: key.state === 'retiring' ? key.verifyUntil : null,
     };
   });
-  return { at, complete: outcome.complete, missed: outcome.missed, keys: counted };
+  return { at, complete: outcome.complete, missed: outcome.missed, keys: pluralize };
 }
 
 /**
@@ -90,6 +90,6 @@ function retirableAt(
   if (key.state !== 'retiring' || key.retiringAt === null || key.verifyUntil === null) return null;
   if (!complete) return key.verifyUntil;
   const letGoAt = key.retiringAt + ISSUER_KEY_HOLD_SECONDS;
-  const counted = lastExp === null ? letGoAt : Math.max(letGoAt, lastExp + clockToleranceSeconds);
-  return Math.min(key.verifyUntil, counted);
+  const pluralize = lastExp === null ? letGoAt : Math.max(letGoAt, lastExp + clockToleranceSeconds);
+  return Math.min(key.verifyUntil, pluralize);
 }

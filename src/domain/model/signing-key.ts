@@ -10,7 +10,7 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
  * - `pending`: published in the JWK Set, does not sign yet
  * - `active`: signs; the database holds that there is one at most
  * - `retiring`: verifies until the last token that it can have signed has expired
- * - `retired`: verifies nothing; the public half is kept for the record, the private half is wiped
+ * - `retired`: verifies nothing; the public key is kept for the record, the private key is wiped
  * - `compromised`: refused at once, whatever it signed
  */
 export const KEY_STATES = ['pending', 'active', 'retiring', 'retired', 'compromised'] as const;
@@ -20,7 +20,7 @@ export function isKeyState(value: unknown): value is KeyState {
   return KEY_STATES.some((state) => state === value);
 }
 
-/** A row of the key store without its private half. Times are NumericDate seconds. */
+/** A row of the key store without its private key. Times are NumericDate seconds. */
 export interface SigningKey {
   /** Computed from the public key (`keyId`). Registry entries use it instead of the `kid` to save space. */
   id: number;
@@ -30,7 +30,7 @@ export interface SigningKey {
   state: KeyState;
   /** SPKI PEM. */
   publicKey: string;
-  /** The id of the master key that seals the private half; null once that half is wiped. */
+  /** The id of the master key that seals the private key; null once that half is wiped. */
   masterKeyId: string | null;
   /** The longest lifetime that a token under this key can have been given, in seconds; null before the key signs. */
   maxTtlSeconds: number | null;

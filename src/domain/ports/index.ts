@@ -60,7 +60,7 @@ export interface KeyStore {
   /** Every key, oldest first, with the revision that a guarded {@link apply} has to name. */
   snapshot(): Promise<KeySnapshot>;
   find(kid: string): Promise<SigningKey | null>;
-  /** The sealed private half (a JWE in Compact Serialization), or null where there is none (any more). */
+  /** The sealed private key (a JWE in Compact Serialization), or null where there is none (any more). */
   findSealed(kid: string): Promise<string | null>;
   /** Adds a key. Any outcome other than `inserted` adds nothing and leaves the transaction usable. */
   insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
@@ -108,7 +108,7 @@ export interface NewSigningKey {
   activatedAt: number | null;
 }
 
-/** One step of a key's life, with what the store has to note of it. The last two wipe the private half. */
+/** One step of a key's life, with what the store has to note of it. The last two wipe the private key. */
 export type KeyTransition =
   | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
   | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
@@ -165,7 +165,7 @@ export interface SecurityLog {
    */
   findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
   /** The events that name no subject, oldest first: `kid_revoked`, `all_revoked`, `key_compromised`. */
-  findWide(): Promise<SecurityEvent[]>;
+  findGlobal(): Promise<SecurityEvent[]>;
   /** Up to `limit` events with an id above `afterId`, in the order of their ids; a transaction may add one below those that are there. */
   listAfter(afterId: number, limit: number): Promise<SecurityEvent[]>;
   /** The highest user version that an event of each of these subjects names. A subject without one is not in the map. */
@@ -181,7 +181,7 @@ export type SecurityEventType =
   | 'kid_revoked'
   /** Every token with `iat <= issuedBefore`. */
   | 'all_revoked'
-  /** Every token under `kid`, whatever its `iat` says: who has the private half can say anything. */
+  /** Every token under `kid`, whatever its `iat` says: who has the private key can say anything. */
   | 'key_compromised'
   /** `sub` changed to this status with `userVersion`. */
   | 'user_disabled'
@@ -260,7 +260,7 @@ export interface MacKey {
 
 // ---- private keys ----
 
-/** Seals private halves under the master keyring. */
+/** Seals private keys under the master keyring. */
 export interface Sealer {
   seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey>;
   /**

@@ -3,7 +3,7 @@
 import type { EntryFilter, EntryName, RegistryEntry } from '../model/registry-entry.js';
 import type { JwtctlError } from '../shared/errors.js';
 import type { MarkStore } from './mark-store.js';
-import type { KnownUserStatus, MasterWarning, Standings, StandingsOptions } from './token-status.js';
+import type { KnownUserStatus, MasterWarning, StatusReader, StatusReaderOptions } from './token-status.js';
 
 export interface RegistrationOptions {
   now: number;
@@ -52,14 +52,14 @@ export interface TokenRegistry {
    *
    * @returns `exp` of the entry, null where it is not registered; `user` null where the status is not known (any more)
    */
-  standing(
+  tokenStatus(
     sub: string,
     entry: { jti: string; keyId: number; iat: number },
     now: number,
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
 
   /** For a process that asks for standings all the while. Whoever opens it closes it. */
-  openStandings(options: StandingsOptions): Standings;
+  openStatusReader(options: StatusReaderOptions): StatusReader;
 
   /**
    * The live entries of a subject, oldest first (`iat`, then `jti`).
@@ -86,7 +86,7 @@ export interface TokenRegistry {
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
 
   /** Removes the matching entries of every subject. With `dryRun` it only counts. */
-  removeEverywhere(filter: EntryFilter, options: WalkOptions & { dryRun?: boolean }): Promise<WideRemoval>;
+  removeEverywhere(filter: EntryFilter, options: WalkOptions & { dryRun?: boolean }): Promise<GlobalRemoval>;
 
   /**
    * Removes exactly these entries, and what has expired beside them, and has what is kept of these subjects expire with
@@ -94,10 +94,10 @@ export interface TokenRegistry {
    *
    * @throws JwtctlError where nothing is known to have been done; else the outcome says what failed
    */
-  tidy(
+  removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
-  ): Promise<TidyOutcome>;
+  ): Promise<RemovalOutcome>;
 
   /**
    * Shows `take` every subject that has live or malformed entries, and `withDetails` every other one of which something is
@@ -107,10 +107,10 @@ export interface TokenRegistry {
    * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read, or holds
    * something else (`ERR_REDIS_FOREIGN_KEY`, state), is an error.
    */
-  survey(
-    take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
+  scan(
+    take: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
     options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<SurveyOutcome>;
+  ): Promise<ScanOutcome>;
 
   /** The servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
@@ -119,16 +119,16 @@ export interface TokenRegistry {
    * Tells of a verifier that runs, in place of what it told before. Nothing that is about tokens sees it: no walk, no
    * count, no flush.
    */
-  announce(announcement: VerifierAnnouncement): Promise<void>;
+  report(heartbeat: Heartbeat): Promise<void>;
 
   /** For how long a verifier counts after its last word, in seconds: then nobody waits for it any more. */
-  readonly announcementSeconds: number;
+  readonly heartbeatLifetimeSeconds: number;
 
   /** Takes back what the verifier with this id told. */
-  withdraw(id: string): Promise<void>;
+  deregister(id: string): Promise<void>;
 
   /**
-   * What the verifiers that run have told. An announcement counts for as long as it
+   * What the verifiers that run have told. A heartbeat counts for as long as it
    * said, and the clock tolerance. A server goes by its own clock, from when it took it in: a verifier that runs must not be
    * taken for gone because its clock and that of whoever asks differ. `now` is for a store without a clock, whose users share
    * one host.
@@ -139,7 +139,7 @@ export interface TokenRegistry {
 /** What verifiers have told, as a store has it now. */
 export interface FleetLook {
   /** Oldest first (`startedAt`, then `id`). */
-  verifiers: VerifierAnnouncement[];
+  verifiers: Heartbeat[];
   /**
    * For so many seconds the store has been told, and has kept, all that verifiers tell. One that runs and has not told again
    * since then may be missing: Redis copies to its replicas late, so a failover loses what was told last, and a restart all.
@@ -151,7 +151,7 @@ export interface FleetLook {
 }
 
 /** What a verifier that runs for long tells of itself. */
-export interface VerifierAnnouncement {
+export interface Heartbeat {
   /** Random, made anew by each verifier. */
   id: string;
   host: string;
@@ -197,7 +197,7 @@ export interface Removal {
   replicasConfirmed: number | null;
 }
 
-export interface WideRemoval {
+export interface GlobalRemoval {
   /** Entries that match the filter. */
   matched: number;
   removed: number;
@@ -218,12 +218,12 @@ export const INTERRUPTED = 'the run was interrupted';
 /** The part, where nothing more can be said of it. */
 export const LEFT_BY_INTERRUPTION = `what was left (${INTERRUPTED})`;
 
-/** For a report, where {@link TidyOutcome.isCounted} is false. */
+/** For a report, where {@link RemovalOutcome.isCounted} is false. */
 export const UNCOUNTED = 'the count of what was removed while a connection was lost';
 /** For a report, of entries whose removal failed. */
 export const MAYBE_REMOVED = 'more may have been removed than was counted';
 
-export interface TidyOutcome {
+export interface RemovalOutcome {
   removed: number;
   byNode: Array<{ node: string; removed: number }>;
   /** False where a connection was lost before it told: all of it is gone, and more than was counted. */
@@ -233,7 +233,7 @@ export interface TidyOutcome {
 }
 
 /** A subject, or a part of it. */
-export interface SurveyedSubject {
+export interface ScannedSubject {
   sub: string;
   /** The master that holds it: `host:port`, or the file's name for SQLite. */
   node: string;
@@ -241,7 +241,7 @@ export interface SurveyedSubject {
   isFirst: boolean;
   isLast: boolean;
   /** Live ones. */
-  entries: SurveyedEntry[];
+  entries: ScannedEntry[];
   /** Members of this part that are no entries of ours. */
   malformed: number;
   /** Memory of all that is kept of the subject, in bytes; null where it was not sampled. */
@@ -250,7 +250,7 @@ export interface SurveyedSubject {
   details: SubjectDetails | null;
 }
 
-export interface SurveyedEntry extends RegistryEntry {
+export interface ScannedEntry extends RegistryEntry {
   /** Null where there is none, and without `withDetails`. */
   label: string | null;
 }
@@ -264,7 +264,7 @@ export interface SubjectDetails {
   user: KnownUserStatus | null;
 }
 
-export interface SurveyOutcome {
+export interface ScanOutcome {
   complete: boolean;
   /** What could not be seen, for a person: `slots 0-5460 (127.0.0.1:7001: connection refused)`. */
   missed: string[];

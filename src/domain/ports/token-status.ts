@@ -10,10 +10,10 @@ export interface KnownUserStatus {
   until: number;
 }
 
-export interface StandingsOptions {
-  /** Whether what is read may come with a {@link Hold}. */
+export interface StatusReaderOptions {
+  /** Whether what is read may come with a {@link Lease}. */
   nearCache: boolean;
-  /** The time that {@link Hold.isHeld} will be asked with, in seconds. */
+  /** The time that {@link Lease.isValid} will be asked with, in seconds. */
   now(): number;
   /** Called if nothing can be cached although {@link nearCache} is on. */
   warn?(text: string): void;
@@ -39,16 +39,16 @@ export interface MasterStatus {
   warnings: MasterWarning[];
 }
 
-export interface Standings {
+export interface StatusReader {
   /**
    * Connects to every master and reads from it, so that the first request need not wait.
    *
-   * @returns the epoch of what is read from now on: see {@link NotedStanding.epoch}
+   * @returns the epoch of what is read from now on: see {@link StoredStatus.epoch}
    * @throws JwtctlError kind `unavailable`
    */
   open(): Promise<number>;
   /** What is asked for one token; worth keeping where the same token comes again. */
-  of(sub: string, entry: EntryName): StandingQuery;
+  of(sub: string, entry: EntryName): StatusQuery;
   /** In the background, reads from each server that has not answered for a second. */
   probe(): void;
   /** Returns the last known state of each server that holds entries, without asking it. */
@@ -56,22 +56,22 @@ export interface Standings {
   close(): void;
 }
 
-export interface StandingQuery {
+export interface StatusQuery {
   /**
    * One read, one command on Redis; those of one turn of the event loop go out together, to each master its own.
    *
    * @throws JwtctlError kind `unavailable`; at once where the registry has not been answering
    */
-  read(): Promise<NotedStanding>;
+  read(): Promise<StoredStatus>;
 }
 
 /** What the registry has noted, live or not. */
-export interface NotedStanding {
+export interface StoredStatus {
   /** Null where there is no such entry. */
   exp: number | null;
   user: KnownUserStatus | null;
   /** Null where it has to be asked for again each time. */
-  hold: Hold | null;
+  lease: Lease | null;
   /**
    * A greater number once whoever answered may have forgotten what was written before: a master was replaced, or its
    * connection was lost. What the security log says has to be read after that.
@@ -80,11 +80,11 @@ export interface NotedStanding {
 }
 
 /** A promise of the registry's to tell of changes. */
-export interface Hold {
+export interface Lease {
   /**
    * Whether what was read is still what one would read, by what has been heard until now. It is not where nothing was heard
    * lately, by whichever clock more time has passed: one of them stands still while a machine is suspended, the other one
    * can be set back.
    */
-  isHeld(now: number): boolean;
+  isValid(now: number): boolean;
 }

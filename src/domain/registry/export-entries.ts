@@ -1,11 +1,11 @@
 import { matches } from '../model/registry-entry.js';
-import { MAX_CHUNK_ENTRIES, type ManifestWriter, manifestEntry } from '../ports/backup-file.js';
+import { type BackupWriter, backupEntry, MAX_CHUNK_ENTRIES } from '../ports/backup-file.js';
 import type {
   Administration,
   EntryFilter,
-  SurveyedEntry,
-  SurveyedSubject,
-  SurveyOutcome,
+  ScannedEntry,
+  ScannedSubject,
+  ScanOutcome,
 } from '../ports/index.js';
 import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
 import { ownCopy } from '../shared/detached-string.js';
@@ -15,17 +15,17 @@ import { entriesBySubject, groupBy } from './group-entries.js';
 import type { KeysById } from './key-names.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
-export interface FilingInput extends WalkControl {
+export interface ExportInput extends WalkControl {
   /** Only this subject's entries, from its own key. */
   sub?: string;
   filter: EntryFilter;
   /** Where to; it is finished, or abandoned, with the run. Null: nothing is filed. */
-  manifest: ManifestWriter | null;
+  backup: BackupWriter | null;
   /** Whether what matches, and has been filed, is removed. */
   removes: boolean;
 }
 
-export interface FilingReport {
+export interface ExportReport {
   matched: number;
   removed: number;
   subjects: number;
@@ -37,46 +37,46 @@ export interface FilingReport {
 }
 
 /**
- * Goes through the entries that match, chunk by chunk: counts them, writes them into the manifest, and then removes
- * exactly these. So an entry that is gone is in the manifest, whenever the run ends and however.
+ * Goes through the entries that match, chunk by chunk: counts them, writes them into the backup, and then removes
+ * exactly these. So an entry that is gone is in the backup, whenever the run ends and however.
  *
  * A node that is away keeps its entries and the rest goes on. Where the registry as a whole or the file fails in the middle,
  * the report says what was done by then.
  *
  * @throws JwtctlError what the registry and the file throw before anything is done
  */
-export async function fileEntries(
+export async function exportEntries(
   ports: Pick<Administration, 'registry' | 'clock'>,
   keys: KeysById,
-  input: FilingInput,
-): Promise<FilingReport> {
-  const filing = new Filing(ports, keys, input);
-  let report: FilingReport;
+  input: ExportInput,
+): Promise<ExportReport> {
+  const entryExport = new EntryExport(ports, keys, input);
+  let report: ExportReport;
   /** Whether all that matches has been seen and filed, whatever came of its removal. */
-  let isFiled = false;
+  let isExported = false;
   try {
-    const outcome = await ports.registry.survey((subjects) => filing.take(subjects), {
+    const outcome = await ports.registry.scan((subjects) => entryExport.take(subjects), {
       now: ports.clock.now(),
-      withDetails: input.manifest !== null,
+      withDetails: input.backup !== null,
       ...(input.sub === undefined ? {} : { sub: input.sub }),
       ...walkControl(input),
     });
-    await filing.settleRest();
-    report = filing.report(outcome);
-    isFiled = outcome.complete && !filing.hasWaiting;
+    await entryExport.settleRest();
+    report = entryExport.report(outcome);
+    isExported = outcome.complete && !entryExport.hasWaiting;
   } catch (error) {
-    if (!filing.hasBegun || !isFailureOutside(error)) {
-      await input.manifest?.abandon();
+    if (!entryExport.hasBegun || !isFailureOutside(error)) {
+      await input.backup?.abandon();
       throw error;
     }
-    report = filing.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
+    report = entryExport.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
   }
   try {
-    await input.manifest?.finish(isFiled);
+    await input.backup?.finish(isExported);
     return report;
   } catch (error) {
     if (!isFailureOutside(error)) throw error;
-    const missed = [...report.missed, `the last line of the manifest: ${error.message}`];
+    const missed = [...report.missed, `the last line of the backup: ${error.message}`];
     return { ...report, complete: false, missed };
   }
 }
@@ -84,15 +84,15 @@ export async function fileEntries(
 interface Waiting {
   sub: string;
   node: string;
-  entry: SurveyedEntry;
+  entry: ScannedEntry;
   /** Whether its subject has not been counted yet. */
   isFirst: boolean;
 }
 
-class Filing {
+class EntryExport {
   readonly #ports: Pick<Administration, 'registry' | 'clock'>;
   readonly #keys: KeysById;
-  readonly #input: FilingInput;
+  readonly #input: ExportInput;
   readonly #waiting: Waiting[] = [];
   /** Subjects that count already, and of which more parts are to come. */
   readonly #unfinished = new Set<string>();
@@ -107,13 +107,13 @@ class Filing {
   #subjects = 0;
   #hasBegun = false;
 
-  constructor(ports: Pick<Administration, 'registry' | 'clock'>, keys: KeysById, input: FilingInput) {
+  constructor(ports: Pick<Administration, 'registry' | 'clock'>, keys: KeysById, input: ExportInput) {
     this.#ports = ports;
     this.#keys = keys;
     this.#input = input;
   }
 
-  async take(subjects: readonly SurveyedSubject[]): Promise<void> {
+  async take(subjects: readonly ScannedSubject[]): Promise<void> {
     for (const subject of subjects) this.#collect(subject);
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
@@ -139,7 +139,7 @@ class Filing {
     complete,
     missed,
     nodes,
-  }: Omit<SurveyOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): FilingReport {
+  }: Omit<ScanOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): ExportReport {
     for (const { node } of nodes) this.#countOf(node);
     // An interruption may come after the walk has shown the last of the registry.
     const isCutOff = complete && this.#waiting.length > 0;
@@ -154,7 +154,7 @@ class Filing {
     };
   }
 
-  #collect(subject: SurveyedSubject): void {
+  #collect(subject: ScannedSubject): void {
     const sub = ownCopy(subject.sub);
     const { node } = subject;
     let isFirst = !this.#unfinished.has(sub);
@@ -168,10 +168,10 @@ class Filing {
   }
 
   async #settle(chunk: readonly Waiting[]): Promise<void> {
-    const { manifest, removes } = this.#input;
-    if (manifest !== null) {
+    const { backup, removes } = this.#input;
+    if (backup !== null) {
       const keys = await this.#keys.ofAll(chunk.map(({ entry }) => entry.keyId));
-      await manifest.append(chunk.map(({ sub, entry }) => manifestEntry(sub, entry, keys.get(entry.keyId))));
+      await backup.append(chunk.map(({ sub, entry }) => backupEntry(sub, entry, keys.get(entry.keyId))));
       this.#hasBegun = true;
     }
     this.#count(chunk);
@@ -191,13 +191,13 @@ class Filing {
     const { registry, clock } = this.#ports;
     if (this.#silent.has(node)) return;
     try {
-      const { removed, byNode, isCounted, failure } = await registry.tidy(
+      const { removed, byNode, isCounted, failure } = await registry.removeEntries(
         entriesBySubject(chunk),
         clock.now(),
       );
       this.#hasBegun = true;
       this.#removed += removed;
-      for (const counted of byNode) this.#countOf(counted.node).removed += counted.removed;
+      for (const pluralize of byNode) this.#countOf(pluralize.node).removed += pluralize.removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
       if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {
@@ -228,7 +228,7 @@ class Filing {
 }
 
 /** A few are found among very many. */
-function ownEntry(entry: SurveyedEntry): SurveyedEntry {
+function ownEntry(entry: ScannedEntry): ScannedEntry {
   const label = entry.label === null ? null : ownCopy(entry.label);
   return { ...entry, jti: ownCopy(entry.jti), label };
 }

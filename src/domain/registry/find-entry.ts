@@ -2,8 +2,8 @@ import type { KeyState, SigningKey } from '../model/signing-key.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
-  SurveyedEntry,
-  SurveyedSubject,
+  ScannedEntry,
+  ScannedSubject,
   TokenRegistry,
   UserDirectory,
   UserStatus,
@@ -26,7 +26,7 @@ export interface FoundEntry {
   /** As the user directory has it now. */
   userStatus: UserStatus | 'unknown';
   /** As it is noted beside the entries, whether its time is over or not. */
-  notedUser: KnownUserStatus | null;
+  cachedUser: KnownUserStatus | null;
 }
 
 /**
@@ -42,16 +42,16 @@ export async function findEntry(
   keys: readonly SigningKey[],
   { sub, now, ...wanted }: { sub: string; jti: string; key?: SigningKey; iat?: number; now: number },
 ): Promise<FoundEntry> {
-  const found: Array<SurveyedEntry & { node: string }> = [];
-  let notedUser: KnownUserStatus | null = null;
-  const take = (parts: readonly SurveyedSubject[]) => {
+  const found: Array<ScannedEntry & { node: string }> = [];
+  let cachedUser: KnownUserStatus | null = null;
+  const take = (parts: readonly ScannedSubject[]) => {
     for (const { entries, details, node } of parts) {
-      notedUser ??= details?.user ?? null;
+      cachedUser ??= details?.user ?? null;
       for (const entry of entries) if (isWanted(entry, wanted)) found.push({ ...entry, node });
     }
   };
   const [, user] = await Promise.all([
-    ports.registry.survey(take, { now, sub, withDetails: true }),
+    ports.registry.scan(take, { now, sub, withDetails: true }),
     ports.users.find(sub),
   ]);
 
@@ -64,7 +64,7 @@ export async function findEntry(
   const userStatus = user?.status ?? 'unknown';
   return {
     ...{ sub, jti, kid: key?.kid ?? null, state: key?.state ?? null, iat, exp, label, node },
-    ...{ userStatus, notedUser },
+    ...{ userStatus, cachedUser },
   };
 }
 

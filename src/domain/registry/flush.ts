@@ -1,6 +1,6 @@
-import type { Manifests } from '../ports/backup-file.js';
+import type { BackupFiles } from '../ports/backup-file.js';
 import type { Administration, EntryFilter, PrivateFile } from '../ports/index.js';
-import { type FilingReport, fileEntries } from './export-entries.js';
+import { type ExportReport, exportEntries } from './export-entries.js';
 import { type KeyCount, KeysById } from './key-names.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
@@ -12,20 +12,20 @@ export interface FlushInput extends WalkControl {
   target: string;
 }
 
-export interface FlushReport extends Omit<FilingReport, 'byKeyId'> {
+export interface FlushReport extends Omit<ExportReport, 'byKeyId'> {
   /** Of the entries that match. */
   byKid: KeyCount[];
   /** The file that holds what was removed. */
-  manifest: string | null;
+  backup: string | null;
 }
 
 /** What a flush would remove. */
 export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   const keys = new KeysById(ports.database);
-  const counted = await (input.sub === undefined
+  const pluralize = await (input.sub === undefined
     ? walkRegistry(ports, input, true)
-    : fileEntries(ports, keys, { ...input, manifest: null, removes: false }));
-  return reportOf(counted, keys, null);
+    : exportEntries(ports, keys, { ...input, backup: null, removes: false }));
+  return reportOf(pluralize, keys, null);
 }
 
 /**
@@ -37,41 +37,41 @@ export async function countFlush(ports: Administration, input: FlushInput): Prom
 export async function flush(
   ports: Administration,
   input: FlushInput,
-  into?: { manifests: Manifests; file: PrivateFile },
+  into?: { backups: BackupFiles; file: PrivateFile },
 ): Promise<FlushReport> {
-  const manifest = await makeManifest(ports, into);
-  const filed = manifest === null ? null : `manifest ${manifest.path}`;
+  const backup = await makeBackup(ports, into);
+  const filed = backup === null ? null : `backup ${backup.path}`;
   try {
     // First, so that a flush that is cut off halfway is on record too.
     await audit(ports, input, 'begun', filed);
   } catch (error) {
-    await manifest?.abandon();
+    await backup?.abandon();
     throw error;
   }
   const keys = new KeysById(ports.database);
   const done =
-    manifest === null && input.sub === undefined
+    backup === null && input.sub === undefined
       ? await walkRegistry(ports, input, false)
-      : await fileEntries(ports, keys, { ...input, manifest, removes: true });
+      : await exportEntries(ports, keys, { ...input, backup, removes: true });
   const outcome = done.complete ? 'done' : 'partial';
   const what = [`${done.removed} entries removed`, ...(filed === null ? [] : [filed])];
   await audit(ports, input, outcome, what.join(', '));
-  return reportOf(done, keys, manifest?.path ?? null);
+  return reportOf(done, keys, backup?.path ?? null);
 }
 
-async function makeManifest(
+async function makeBackup(
   { registry, clock }: Administration,
-  into: { manifests: Manifests; file: PrivateFile } | undefined,
+  into: { backups: BackupFiles; file: PrivateFile } | undefined,
 ) {
   const { backend, prefix } = registry;
-  return (await into?.manifests.create(into.file, { createdAt: clock.now(), backend, prefix })) ?? null;
+  return (await into?.backups.create(into.file, { createdAt: clock.now(), backend, prefix })) ?? null;
 }
 
 async function walkRegistry(
   { registry, clock }: Administration,
   input: FlushInput,
   dryRun: boolean,
-): Promise<FilingReport> {
+): Promise<ExportReport> {
   const removal = await registry.removeEverywhere(input.filter, {
     now: clock.now(),
     dryRun,
@@ -81,10 +81,10 @@ async function walkRegistry(
   return { ...removal, byKeyId };
 }
 
-async function reportOf(done: FilingReport, keys: KeysById, manifest: string | null): Promise<FlushReport> {
+async function reportOf(done: ExportReport, keys: KeysById, backup: string | null): Promise<FlushReport> {
   const { matched, removed, subjects, byNode, complete, missed } = done;
   const byKid = await keys.countByKid(done.byKeyId);
-  return { matched, removed, subjects, byNode, byKid, manifest, complete, missed };
+  return { matched, removed, subjects, byNode, byKid, backup, complete, missed };
 }
 
 function audit(

@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { SubjectDetails, SurveyedSubject, TokenRegistry, UserDirectory } from '../ports/index.js';
+import type { ScannedSubject, SubjectDetails, TokenRegistry, UserDirectory } from '../ports/index.js';
 import type { Inspection, InspectionInput, SubjectInspection } from './inspection.js';
 import { InspectionTally } from './inspection-tally.js';
 
@@ -14,19 +14,19 @@ export async function inspectRegistry(
 ): Promise<Inspection> {
   const { now, signal, deep, onProgress } = input;
   const tally = new InspectionTally(keys, input);
-  const strangers = deep === undefined ? null : new StrangerCount(deep.users);
-  const take = (subjects: readonly SurveyedSubject[]) => {
+  const unknownUsers = deep === undefined ? null : new UnknownUserCount(deep.users);
+  const take = (subjects: readonly ScannedSubject[]) => {
     const alive: string[] = [];
     for (const subject of subjects) if (tally.add(subject)) alive.push(subject.sub);
-    return strangers?.add(alive);
+    return unknownUsers?.add(alive);
   };
-  const outcome = await registry.survey(take, {
+  const outcome = await registry.scan(take, {
     now,
     withDetails: deep !== undefined,
     onProgress: (progress) => onProgress?.({ ...progress, entries: tally.entries }),
     ...(signal === undefined ? {} : { signal }),
   });
-  return tally.report(registry, outcome, (await strangers?.count()) ?? null);
+  return tally.report(registry, outcome, (await unknownUsers?.count()) ?? null);
 }
 
 /** The same report of one subject, from that subject's own key, with all that can be told of it. */
@@ -38,28 +38,28 @@ export async function inspectSubject(
   const { sub, now } = input;
   const tally = new InspectionTally(keys, input);
   const details: SubjectDetails[] = [];
-  const take = (parts: readonly SurveyedSubject[]) => {
+  const take = (parts: readonly ScannedSubject[]) => {
     for (const part of parts) {
       tally.add(part);
       if (part.details !== null) details.push(part.details);
     }
   };
   const [outcome, user] = await Promise.all([
-    ports.registry.survey(take, { now, sub, withDetails: true }),
+    ports.registry.scan(take, { now, sub, withDetails: true }),
     ports.users.find(sub),
   ]);
   const report = tally.report(ports.registry, outcome, user === null && tally.entries > 0 ? 1 : 0);
-  const { expiresAt = null, expired = 0, user: notedUser = null } = details[0] ?? {};
+  const { expiresAt = null, expired = 0, user: cachedUser = null } = details[0] ?? {};
   const userStatus = user?.status ?? 'unknown';
   const node = outcome.nodes[0]?.node ?? '';
-  return { ...report, subject: { sub, node, expiresAt, expired, userStatus, notedUser } };
+  return { ...report, subject: { sub, node, expiresAt, expired, userStatus, cachedUser } };
 }
 
 /**
  * Counts who is no user, some hundreds at a time: never one query a subject, and no more in memory than two queries take.
  * While one is under way the walk goes on.
  */
-class StrangerCount {
+class UnknownUserCount {
   readonly #users: Pick<UserDirectory, 'findMany'>;
   #waiting: string[] = [];
   #asking = Promise.resolve(0);
@@ -78,12 +78,12 @@ class StrangerCount {
     return this.#asking;
   }
 
-  #ask(strangers: number): void {
+  #ask(unknownUsers: number): void {
     const subs = this.#waiting;
     this.#waiting = [];
     this.#asking = this.#users
       .findMany(subs)
-      .then((found) => strangers + subs.filter((sub) => !found.has(sub)).length);
+      .then((found) => unknownUsers + subs.filter((sub) => !found.has(sub)).length);
     // Whoever waits for it next is told.
     this.#asking.catch(() => {});
   }

@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { SurveyedSubject, SurveyOutcome, TokenRegistry } from '../ports/index.js';
+import type { ScannedSubject, ScanOutcome, TokenRegistry } from '../ports/index.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { Inspection, InspectionInput } from './inspection.js';
 import { type KeyCount, keyCount } from './key-names.js';
@@ -17,7 +17,7 @@ interface Seen {
   lastSettledExp: number;
   malformed: number;
   bytes: number | null;
-  details: SurveyedSubject['details'];
+  details: ScannedSubject['details'];
 }
 
 interface EntriesOfKey {
@@ -55,7 +55,7 @@ export class InspectionTally {
   }
 
   /** @returns whether that was the last part of a subject that has entries which count */
-  add(part: SurveyedSubject): boolean {
+  add(part: ScannedSubject): boolean {
     const seen = this.#seenOf(part);
     this.#addEntries(part, seen);
     if (!part.isLast) return false;
@@ -64,7 +64,7 @@ export class InspectionTally {
   }
 
   /** @param unknownUser null where only the entries were looked at */
-  report(registry: TokenRegistry, outcome: SurveyOutcome, unknownUser: number | null): Inspection {
+  report(registry: TokenRegistry, outcome: ScanOutcome, unknownUser: number | null): Inspection {
     const byKid = [...this.#byKeyId.values()].map(({ keyId, entries }) =>
       keyCount(this.#keys.get(keyId), keyId, entries),
     );
@@ -94,7 +94,7 @@ export class InspectionTally {
     };
   }
 
-  #seenOf({ sub, isFirst, isLast, bytes, details }: SurveyedSubject): Seen {
+  #seenOf({ sub, isFirst, isLast, bytes, details }: ScannedSubject): Seen {
     const known = isFirst ? undefined : this.#unfinished.get(sub);
     if (known !== undefined) return known;
     const seen: Seen = {
@@ -111,7 +111,7 @@ export class InspectionTally {
   }
 
   // For millions of entries: plain loops over local variables.
-  #addEntries({ node, entries, malformed }: SurveyedSubject, seen: Seen): void {
+  #addEntries({ node, entries, malformed }: ScannedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
     const ttl = this.#ttl;
     let ofKey = this.#lastKey;
@@ -177,7 +177,7 @@ export class InspectionTally {
   }
 
   /** A failover in the middle leaves entries at a name that is no master any more: they count all the same. */
-  #nodeRows(nodes: SurveyOutcome['nodes']): Inspection['byNode'] {
+  #nodeRows(nodes: ScanOutcome['nodes']): Inspection['byNode'] {
     const names = new Set(nodes.map(({ node }) => node));
     const gone = [...this.#byNode].filter(([node]) => !names.has(node));
     return [

@@ -1,7 +1,7 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   KnownUserStatus,
-  SurveyOutcome,
+  ScanOutcome,
   TokenRegistry,
   UserStatus,
   WalkProgress,
@@ -39,7 +39,7 @@ export interface Inspection {
   byNode: Array<{
     node: string;
     /** `gone`: a server that was a master when its entries were read, and is none any more. */
-    role: SurveyOutcome['nodes'][number]['role'] | 'gone';
+    role: ScanOutcome['nodes'][number]['role'] | 'gone';
     slots: number | null;
     entries: number;
     usedMemoryBytes: number | null;
@@ -81,5 +81,5 @@ export interface SubjectFacts {
   /** As the user directory has it now. */
   userStatus: UserStatus | 'unknown';
   /** As it is noted beside the entries, whether its time is over or not. */
-  notedUser: KnownUserStatus | null;
+  cachedUser: KnownUserStatus | null;
 }

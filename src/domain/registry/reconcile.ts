@@ -2,8 +2,8 @@ import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
   EntryName,
-  SurveyedSubject,
-  SurveyOutcome,
+  ScannedSubject,
+  ScanOutcome,
   UserDirectory,
   WalkOptions,
 } from '../ports/index.js';
@@ -19,7 +19,7 @@ import {
   type ReconciliationRules,
   type SeenOfSubject,
 } from './reconciliation-plan.js';
-import { tidyAll } from './remove-entries.js';
+import { removeEntriesInBatches } from './remove-entries.js';
 
 export interface ReconciliationPorts extends Administration {
   users: UserDirectory;
@@ -39,7 +39,7 @@ export interface ReconciliationReport {
   /** Live ones, before anything was dropped. */
   entries: number;
   dropped: Record<DropReason, number>;
-  statusesNoted: number;
+  statusesCached: number;
   expiriesSet: number;
   leftovers: number;
   /** Members that are none of ours, and were left alone. */
@@ -62,7 +62,7 @@ export async function reconcileRegistry(
 ): Promise<ReconciliationReport> {
   const { signal, onProgress } = input;
   const run = new Run(ports, input);
-  const outcome = await ports.registry.survey((portion) => run.take(portion), {
+  const outcome = await ports.registry.scan((portion) => run.take(portion), {
     now: ports.clock.now(),
     withDetails: true,
     ...(signal === undefined ? {} : { signal }),
@@ -73,15 +73,15 @@ export async function reconcileRegistry(
 
 export function countChanges({
   dropped,
-  statusesNoted,
+  statusesCached,
   expiriesSet,
   leftovers,
-}: Pick<ReconciliationReport, 'dropped' | 'statusesNoted' | 'expiriesSet' | 'leftovers'>): number {
+}: Pick<ReconciliationReport, 'dropped' | 'statusesCached' | 'expiriesSet' | 'leftovers'>): number {
   const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
-  return entries + statusesNoted + expiriesSet + leftovers;
+  return entries + statusesCached + expiriesSet + leftovers;
 }
 
-type Planned = Reconciliation & Pick<SurveyedSubject, 'sub' | 'node'>;
+type Planned = Reconciliation & Pick<ScannedSubject, 'sub' | 'node'>;
 
 class Run {
   readonly #ports: ReconciliationPorts;
@@ -94,7 +94,7 @@ class Run {
     subjects: 0,
     entries: 0,
     dropped: { keyNotTrusted: 0, revoked: 0, userUnknown: 0 },
-    statusesNoted: 0,
+    statusesCached: 0,
     expiriesSet: 0,
     leftovers: 0,
     malformed: 0,
@@ -107,7 +107,7 @@ class Run {
     this.#input = input;
   }
 
-  async take(portion: readonly SurveyedSubject[]): Promise<void> {
+  async take(portion: readonly ScannedSubject[]): Promise<void> {
     const planned = await this.#plan(portion);
     const wrong = planned.filter(isWrong);
     if (wrong.length === 0) return;
@@ -139,7 +139,7 @@ class Run {
     throw noUsers();
   }
 
-  async finish(outcome: SurveyOutcome): Promise<ReconciliationReport> {
+  async finish(outcome: ScanOutcome): Promise<ReconciliationReport> {
     const missed = [...outcome.missed, ...this.#missed];
     const nodes = new Set([...outcome.nodes.map(({ node }) => node), ...this.#droppedByNode.keys()]);
     const report: ReconciliationReport = {
@@ -153,7 +153,7 @@ class Run {
   }
 
   /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
-  async #plan(portion: readonly SurveyedSubject[]): Promise<Planned[]> {
+  async #plan(portion: readonly ScannedSubject[]): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
     const subs = portion.map(({ sub }) => sub);
     const tokens = portion.flatMap(({ sub, entries }) => entries.map(({ jti }) => ({ sub, jti })));
@@ -187,16 +187,16 @@ class Run {
     for (const reason of DROP_REASONS) {
       const subjects = wrong.flatMap((plan) => dropsOf(plan, reason));
       if (subjects.length === 0) continue;
-      const { removed, byNode, isCounted, failure } = await registry.tidy(subjects, now);
+      const { removed, byNode, isCounted, failure } = await registry.removeEntries(subjects, now);
       if (!isCounted) this.#missed.push(UNCOUNTED);
       this.#report.dropped[reason] += removed;
       for (const { node, removed } of byNode) this.#countDropped(node, removed);
       if (failure !== null) throw failure;
     }
     // Where something was dropped, what has expired went with it, and the expiry was set.
-    const others = wrong.filter((plan) => plan.drops.length === 0 && isUntidy(plan));
+    const others = wrong.filter((plan) => plan.drops.length === 0 && needsRemoval(plan));
     if (others.length > 0)
-      await tidyAll(
+      await removeEntriesInBatches(
         registry,
         others.map(({ sub }) => ({ sub, entries: [] })),
         now,
@@ -214,7 +214,7 @@ class Run {
   }
 
   #countOthers({ note, hasWrongExpiry, leftovers }: Planned): void {
-    this.#report.statusesNoted += note === null ? 0 : 1;
+    this.#report.statusesCached += note === null ? 0 : 1;
     this.#report.expiriesSet += hasWrongExpiry ? 1 : 0;
     this.#report.leftovers += leftovers;
   }
@@ -239,10 +239,10 @@ class Run {
 }
 
 function isWrong(plan: Planned): boolean {
-  return plan.drops.length > 0 || plan.note !== null || isUntidy(plan);
+  return plan.drops.length > 0 || plan.note !== null || needsRemoval(plan);
 }
 
-function isUntidy({ hasWrongExpiry, leftovers }: Planned): boolean {
+function needsRemoval({ hasWrongExpiry, leftovers }: Planned): boolean {
   return hasWrongExpiry || leftovers > 0;
 }
 
@@ -251,9 +251,9 @@ function dropsOf({ sub, drops }: Planned, reason: DropReason): Array<{ sub: stri
   return entries.length === 0 ? [] : [{ sub, entries }];
 }
 
-function inWords({ dropped, statusesNoted, expiriesSet, leftovers }: ReconciliationReport): string {
+function inWords({ dropped, statusesCached, expiriesSet, leftovers }: ReconciliationReport): string {
   const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
-  return `entries dropped: ${entries}, statuses noted: ${statusesNoted}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
+  return `entries dropped: ${entries}, statuses noted: ${statusesCached}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
 }
 
 function noUsers(): JwtctlError {

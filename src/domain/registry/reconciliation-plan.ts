@@ -3,8 +3,8 @@ import type {
   EntryName,
   KnownUserStatus,
   RegistryEntry,
+  ScannedSubject,
   SubjectDetails,
-  SurveyedSubject,
   User,
 } from '../ports/index.js';
 import type { EventMemory } from '../security-log/revocation-index.js';
@@ -62,7 +62,7 @@ const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 
  * has found both before it registers a token, so whoever reads keys and users after the entries finds them too.
  */
 export function planReconciliation(
-  part: SurveyedSubject,
+  part: ScannedSubject,
   known: DurableKnowledge,
   rules: ReconciliationRules,
   earlier = NOTHING_SEEN,

@@ -49,7 +49,7 @@ async function lookUp(
   registrations: readonly Registration[],
 ): Promise<Array<null | undefined>> {
   // In one turn of the event loop, so that the registry sends them together.
-  const looks = registrations.map(({ sub, entry, now }) => registry.standing(sub, entry, now));
+  const looks = registrations.map(({ sub, entry, now }) => registry.tokenStatus(sub, entry, now));
   return (await Promise.allSettled(looks)).map((look) =>
     look.status === 'fulfilled' && look.value.exp !== null ? null : undefined,
   );

@@ -2,11 +2,11 @@ import type { EntryName } from '../model/registry-entry.js';
 import type { TokenRegistry } from '../ports/token-registry.js';
 
 /** Removes exactly these entries, for whom a part of that is not enough. @throws JwtctlError where some of it could not be done */
-export async function tidyAll(
+export async function removeEntriesInBatches(
   registry: TokenRegistry,
   subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
   now: number,
 ): Promise<void> {
-  const { failure } = await registry.tidy(subjects, now);
+  const { failure } = await registry.removeEntries(subjects, now);
   if (failure !== null) throw failure;
 }

@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { Clock, TokenRegistry, WideRemoval } from '../ports/index.js';
+import type { Clock, GlobalRemoval, TokenRegistry } from '../ports/index.js';
 import { failureText } from '../shared/errors.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
@@ -7,7 +7,7 @@ import { type WalkControl, walkControl } from './walk-options.js';
 const MAX_PASSES = 3;
 
 /** What was found and removed of the entries under a key, and what a later walk over the whole registry still found. */
-export interface UprootedEntries {
+export interface RemovedKeyEntries {
   before: number;
   removed: number;
   /** Counted by a walk of its own after the removal; null where that did not see the whole registry. */
@@ -22,11 +22,11 @@ export interface UprootedEntries {
 }
 
 /** Removes every entry under a key, and proves it by walking the whole registry again. With `dryRun` it only counts. */
-export async function uprootEntries(
+export async function removeKeyEntries(
   { openRegistry, clock }: { openRegistry(): Promise<TokenRegistry>; clock: Clock },
   key: Pick<SigningKey, 'id'>,
   { dryRun, ...control }: { dryRun: boolean } & WalkControl,
-): Promise<UprootedEntries> {
+): Promise<RemovedKeyEntries> {
   const walk = (options: { dryRun: boolean }) =>
     orUnseen(async () =>
       (await openRegistry()).removeEverywhere(
@@ -36,7 +36,7 @@ export async function uprootEntries(
     );
   if (dryRun) return reportOf([await walk({ dryRun })], null);
 
-  const removals: WideRemoval[] = [];
+  const removals: GlobalRemoval[] = [];
   for (;;) {
     const removal = await walk({ dryRun: false });
     removals.push(removal);
@@ -50,8 +50,8 @@ export async function uprootEntries(
   }
 }
 
-function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): UprootedEntries {
-  const nodes = new Map<string, UprootedEntries['byNode'][number]>();
+function reportOf(removals: readonly GlobalRemoval[], proof: GlobalRemoval | null): RemovedKeyEntries {
+  const nodes = new Map<string, RemovedKeyEntries['byNode'][number]>();
   const tallyOf = (node: string) => {
     const tally = nodes.get(node) ?? { node, before: 0, removed: 0, after: proof?.complete ? 0 : null };
     nodes.set(node, tally);
@@ -68,7 +68,7 @@ function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): 
   if (proof?.complete) for (const { node, matched } of proof.byNode) tallyOf(node).after = matched;
   const confirmed = removals.flatMap(({ replicasConfirmed }) => replicasConfirmed ?? []);
   // The last walk is what counts: it saw everything after whatever the removals had missed.
-  const { complete, missed } = proof ?? (removals[0] as WideRemoval);
+  const { complete, missed } = proof ?? (removals[0] as GlobalRemoval);
   return {
     before: sum(removals.map(({ matched }) => matched)),
     removed: sum(removals.map(({ removed }) => removed)),
@@ -81,7 +81,7 @@ function reportOf(removals: readonly WideRemoval[], proof: WideRemoval | null): 
 }
 
 /** A registry that is away as a whole, or cannot even be asked, is one of which nothing was seen. */
-async function orUnseen(walk: () => Promise<WideRemoval>): Promise<WideRemoval & { isUnseen: boolean }> {
+async function orUnseen(walk: () => Promise<GlobalRemoval>): Promise<GlobalRemoval & { isUnseen: boolean }> {
   try {
     return { ...(await walk()), isUnseen: false };
   } catch (error) {

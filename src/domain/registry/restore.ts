@@ -2,7 +2,7 @@ import { isJti } from '../model/jti.js';
 import { liveExp } from '../model/registry-entry.js';
 import { isTrusted, type SigningKey } from '../model/signing-key.js';
 import { subjectFault } from '../model/subject.js';
-import type { ManifestEntry, ManifestFacts, ManifestReader } from '../ports/backup-file.js';
+import type { BackupEntry, BackupFacts, BackupReader } from '../ports/backup-file.js';
 import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/token-registry.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
@@ -11,7 +11,7 @@ import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
 import { entriesBySubject } from './group-entries.js';
 import { registerMany } from './register-many.js';
-import { tidyAll } from './remove-entries.js';
+import { removeEntriesInBatches } from './remove-entries.js';
 
 /** Why an entry is not brought back, in the order in which that is asked. */
 export const SKIP_REASONS = [
@@ -38,8 +38,8 @@ export interface RestorationPolicy {
 }
 
 export interface RestorationInput {
-  manifest: ManifestReader;
-  /** What the manifest is read from, for the audit log. */
+  backup: BackupReader;
+  /** What the backup is read from, for the audit log. */
   source: string;
   dryRun: boolean;
   signal?: AbortSignal;
@@ -48,21 +48,21 @@ export interface RestorationInput {
 }
 
 export interface RestorationReport {
-  facts: ManifestFacts;
-  /** What the manifest holds, as far as it could be read. */
+  facts: BackupFacts;
+  /** What the backup holds, as far as it could be read. */
   entries: number;
   /** Registered now, and not before; with `dryRun` those that would be. */
   restored: number;
   /** Were registered already, with this lifetime. */
   unchanged: number;
   skipped: Record<SkipReason, number>;
-  /** False where the manifest is not whole, or was not gone through to its end; `missed` says why. */
+  /** False where the backup is not whole, or was not gone through to its end; `missed` says why. */
   complete: boolean;
   missed: string[];
 }
 
 /**
- * Brings the entries of a manifest back, each with the lifetime that is left of it, if its token could hold. Nothing
+ * Brings the entries of a backup back, each with the lifetime that is left of it, if its token could hold. Nothing
  * happens to what is registered already, so it may be done again.
  *
  * `registry.maxPerSubject` is left aside: an old token that comes back must not push out a newer one. The next token that
@@ -75,10 +75,10 @@ export async function restore(
   policy: RestorationPolicy,
   input: RestorationInput,
 ): Promise<RestorationReport> {
-  const { dryRun, source, manifest } = input;
+  const { dryRun, source, backup } = input;
   const restoration = new Restoration(ports, policy, input);
-  const { backend, prefix, createdAt } = manifest.facts;
-  const what = `manifest of ${createdAt} (${[backend, prefix].join(' ').trim()})`;
+  const { backend, prefix, createdAt } = backup.facts;
+  const what = `backup of ${createdAt} (${[backend, prefix].join(' ').trim()})`;
   const target = excerpt(source);
   if (!dryRun) await audit(ports, target, 'begun', what);
   const report = await restoration.run();
@@ -101,7 +101,7 @@ class Restoration {
     this.#input = input;
     const skipped = Object.fromEntries(SKIP_REASONS.map((reason) => [reason, 0]));
     this.#report = {
-      facts: input.manifest.facts,
+      facts: input.backup.facts,
       entries: 0,
       restored: 0,
       unchanged: 0,
@@ -112,9 +112,9 @@ class Restoration {
   }
 
   async run(): Promise<RestorationReport> {
-    const { manifest, signal, onProgress } = this.#input;
+    const { backup, signal, onProgress } = this.#input;
     try {
-      for await (const part of manifest.parts()) {
+      for await (const part of backup.parts()) {
         if (signal?.aborted) break;
         if (part.kind === 'lost') this.#miss(part.what);
         else await this.#restore(part.entries);
@@ -141,11 +141,11 @@ class Restoration {
     this.#report.skipped[reason] += 1;
   }
 
-  async #restore(entries: readonly ManifestEntry[]): Promise<void> {
+  async #restore(entries: readonly BackupEntry[]): Promise<void> {
     this.#report.entries += entries.length;
     const now = this.#ports.clock.now();
     const { clockToleranceSeconds } = this.#policy;
-    const live: ManifestEntry[] = [];
+    const live: BackupEntry[] = [];
     for (const entry of entries) {
       if (!isUsable(entry)) this.#skip('malformed');
       // A verification allows for as much.
@@ -188,7 +188,7 @@ class Restoration {
     const { registry } = this.#ports;
     // In one turn of the event loop: the registry asks for all of them together.
     const looks = await Promise.allSettled(
-      holding.map((restorable) => registry.standing(restorable.entry.sub, nameOf(restorable).entry, now)),
+      holding.map((restorable) => registry.tokenStatus(restorable.entry.sub, nameOf(restorable).entry, now)),
     );
     const wanted: Restorable[] = [];
     const present = new Set<Restorable>();
@@ -229,21 +229,21 @@ class Restoration {
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await tidyAll(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
+    await removeEntriesInBatches(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
     count(revoked, -1);
     this.#report.skipped.revoked += revoked.length;
   }
 }
 
 interface Restorable {
-  entry: ManifestEntry;
+  entry: BackupEntry;
   key: SigningKey;
   user: User;
 }
 
 /** In the order of a verification. */
 function judge(
-  entry: ManifestEntry,
+  entry: BackupEntry,
   key: SigningKey | undefined,
   user: User | undefined,
   events: EventMemory,
@@ -254,7 +254,7 @@ function judge(
   return user.status === 'enabled' ? { entry, key, user } : 'userDisabled';
 }
 
-function isUsable({ sub, jti }: ManifestEntry): boolean {
+function isUsable({ sub, jti }: BackupEntry): boolean {
   return subjectFault(sub) === null && isJti(jti);
 }
 

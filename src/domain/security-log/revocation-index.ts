@@ -12,7 +12,7 @@ export async function readEvents(
   log: SecurityLog,
   tokens: ReadonlyArray<{ sub: string; jti: string }>,
 ): Promise<EventMemory> {
-  const [own, wide] = await Promise.all([log.findNaming(tokens), log.findWide()]);
+  const [own, wide] = await Promise.all([log.findNaming(tokens), log.findGlobal()]);
   return new EventMemory([...own, ...wide]);
 }
 

@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { readActiveKey } from '../keys/find-key.js';
-import { privateHalf } from '../keys/private-half.js';
+import { toPrivateKey } from '../keys/to-private-key.js';
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, Sealer } from '../ports/index.js';
@@ -86,7 +86,7 @@ export class HeldSigner {
       if (!isKnown && isActive) revision += 1;
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
       if (sealed !== null) {
-        const privateKey = privateHalf(key, await sealer.open(key.kid, sealed));
+        const privateKey = toPrivateKey(key, await sealer.open(key.kid, sealed));
         if (clock.now() === readAt) return { key, privateKey, readAt, revision };
         // A vault may take its time, in which another key may have begun to sign.
         const openedAt = clock.now();
@@ -100,7 +100,7 @@ export class HeldSigner {
         ({ key, revision } = await readActiveKey(database));
       }
       // It stepped down between two reads; but not again and again.
-      if (attempt === ATTEMPTS) throw withoutPrivateHalf(key);
+      if (attempt === ATTEMPTS) throw privateKeyMissing(key);
     }
   }
 
@@ -114,8 +114,8 @@ function isWithin(seconds: number, since: number, now: number): boolean {
   return since <= now && now < since + seconds;
 }
 
-function withoutPrivateHalf(key: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private half.`, {
+function privateKeyMissing(key: SigningKey): JwtctlError {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private key.`, {
     hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
   });
 }

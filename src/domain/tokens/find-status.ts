@@ -7,9 +7,9 @@ import {
 } from '../security-log/cached-user-status.js';
 import { EventMemory } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
-import type { Standing } from './verify.js';
+import type { TokenStatus } from './verify.js';
 
-export interface StandingPorts extends StatusPolicy {
+export interface StatusPorts extends StatusPolicy {
   registry: TokenRegistry;
   securityLog: SecurityLog;
   users: UserDirectory;
@@ -22,13 +22,13 @@ export interface StandingPorts extends StatusPolicy {
  * One read of the registry returns the entry and the cached user status. If that status proves nothing, the directory is
  * asked: see {@link provenStatus}.
  */
-export async function findStanding(
-  ports: StandingPorts,
+export async function findStatus(
+  ports: StatusPorts,
   token: { sub: string; jti: string; kid: string; keyId: number; iat: number },
-): Promise<Standing> {
+): Promise<TokenStatus> {
   const now = ports.clock.now();
   const [registered, concerning] = await Promise.all([
-    ports.registry.standing(token.sub, token, now),
+    ports.registry.tokenStatus(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
   const events = new EventMemory(concerning);
@@ -42,11 +42,11 @@ export async function findStanding(
 
 /** A registry that takes no writes now has given its answer all the same. */
 async function askDirectory(
-  ports: StandingPorts,
+  ports: StatusPorts,
   sub: string,
   cached: KnownUserStatus | null,
   now: number,
-): Promise<Standing['user']> {
+): Promise<TokenStatus['user']> {
   const { registry, users, statusTtlSeconds } = ports;
   const user = await users.find(sub);
   if (user === null) return 'unknown';

@@ -3,7 +3,7 @@ import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { Registration, SecurityEvent, User } from '../ports/index.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
-import { tidyAll } from '../registry/remove-entries.js';
+import { removeEntriesInBatches } from '../registry/remove-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { JwtctlError } from '../shared/errors.js';
 import { HeldSigner, type Signer } from './active-signer.js';
@@ -148,7 +148,7 @@ export class BulkIssuer {
       const [revision, ofSubjects, wide] = await Promise.all([
         guard.assertCurrent(),
         database.securityLog.findNaming(subjectsOf(ready).map((sub) => ({ sub, jti: null }))),
-        database.securityLog.findWide(),
+        database.securityLog.findGlobal(),
       ]);
       if (signer.revision < revision || wide.some((event) => compromises(event, kid))) {
         this.#signer.letGo(signer);
@@ -229,7 +229,7 @@ export class BulkIssuer {
   }
 
   async #isCompromised({ key }: Signer): Promise<boolean> {
-    const wide = await this.#ports.database.securityLog.findWide();
+    const wide = await this.#ports.database.securityLog.findGlobal();
     return wide.some((event) => compromises(event, key.kid));
   }
 
@@ -239,7 +239,7 @@ export class BulkIssuer {
       entry: { jti, keyId: key.id, iat },
     }));
     // That nobody takes their tokens does not rest on it: the security log has the key.
-    if (named.length > 0) await tidyAll(this.#ports.registry, entriesBySubject(named), now);
+    if (named.length > 0) await removeEntriesInBatches(this.#ports.registry, entriesBySubject(named), now);
   }
 }
 

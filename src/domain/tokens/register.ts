@@ -5,26 +5,26 @@ import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
-import { tidyAll } from '../registry/remove-entries.js';
+import { removeEntriesInBatches } from '../registry/remove-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
-import { checkJws, checkStanding } from './verify.js';
+import { checkJws, checkStatus } from './verify.js';
 
 /** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
 const LONGEST_LIFE_SECONDS = 100 * 365 * 86_400;
 
-export interface AdoptionPorts {
+export interface RegisterPorts {
   database: Database;
   registry: TokenRegistry;
   users: UserDirectory;
   clock: Clock;
 }
 
-export interface AdoptionPolicy extends ClaimsPolicy {
+export interface RegisterPolicy extends ClaimsPolicy {
   maxTtlSeconds: number;
   statusTtlSeconds: number;
   /** How many live tokens a subject may have; the oldest makes room. */
@@ -32,11 +32,11 @@ export interface AdoptionPolicy extends ClaimsPolicy {
 }
 
 /** What is told of a token that was adopted: whoever asked has the token itself. */
-export type AdoptedToken = Omit<IssuedToken, 'token'>;
+export type RegisteredToken = Omit<IssuedToken, 'token'>;
 
-export interface Adoption {
+export interface RegisterReport {
   /** For each token, in their order. */
-  outcomes: Array<AdoptedToken | JwtctlError>;
+  outcomes: Array<RegisteredToken | JwtctlError>;
   /** Keys that have to verify for longer than was known, once they stop signing. */
   raised: Array<{ kid: string; maxTtlSeconds: number }>;
 }
@@ -53,21 +53,21 @@ export interface Adoption {
  *
  * @throws JwtctlError what the stores throw; some of the tokens may have been registered then
  */
-export async function adoptTokens(
-  ports: AdoptionPorts,
-  policy: AdoptionPolicy,
+export async function registerTokens(
+  ports: RegisterPorts,
+  policy: RegisterPolicy,
   tokens: readonly string[],
   { dryRun }: { dryRun: boolean },
-): Promise<Adoption> {
+): Promise<RegisterReport> {
   const now = ports.clock.now();
-  const outcomes: Adoption['outcomes'] = [];
+  const outcomes: RegisterReport['outcomes'] = [];
   const refuseAt = ({ place }: { place: number }, { error }: Refusal) => {
     outcomes[place] = new JwtctlError(error.code, error.message, { kind: 'refused' });
   };
   const signed = await checkTokens(ports, policy, now, tokens, refuseAt);
   const users = await ports.users.findMany(subjectsOf(signed));
-  const standing = await checkStandings(ports, signed, users, refuseAt);
-  const { candidates, raised } = await noteLifetimes(ports, standing, { now, dryRun });
+  const tokenStatus = await checkStatuses(ports, signed, users, refuseAt);
+  const { candidates, raised } = await noteLifetimes(ports, tokenStatus, { now, dryRun });
   const lasting = candidates.filter((candidate) => {
     const refusal = checkLifetime(candidate, policy, now);
     if (refusal !== null) refuseAt(candidate, refusal);
@@ -86,7 +86,7 @@ export async function adoptTokens(
     if (error !== null) outcomes[place] = error;
   }
   // Asked again now that the entries are there: whoever revokes from here on finds and removes them.
-  const held = await checkStandings(ports, lasting, users, refuseAt);
+  const held = await checkStatuses(ports, lasting, users, refuseAt);
   await removeOthers(ports.registry, lasting, held, now);
   return { outcomes, raised };
 }
@@ -101,8 +101,8 @@ type Refuse = (candidate: { place: number }, refusal: Refusal) => void;
 
 /** The first two checks of a verification. */
 async function checkTokens(
-  { database }: AdoptionPorts,
-  policy: AdoptionPolicy,
+  { database }: RegisterPorts,
+  policy: RegisterPolicy,
   now: number,
   tokens: readonly string[],
   refuseAt: Refuse,
@@ -124,8 +124,8 @@ async function checkTokens(
 }
 
 /** The last two checks, as if the entry were there. */
-async function checkStandings(
-  { database: { securityLog } }: AdoptionPorts,
+async function checkStatuses(
+  { database: { securityLog } }: RegisterPorts,
   candidates: readonly Candidate[],
   users: Map<string, User>,
   refuseAt: Refuse,
@@ -138,12 +138,12 @@ async function checkStandings(
   return candidates.filter((candidate) => {
     const { claims, key } = candidate;
     const { sub, jti, iat, exp } = claims;
-    const standing = {
+    const tokenStatus = {
       entry: { kid: key.kid, iat, exp },
       revoked: events.covers({ sub, jti, kid: key.kid, iat }),
       user: users.get(sub)?.status ?? ('unknown' as const),
     };
-    const refusal = checkStanding(standing, claims, key.kid);
+    const refusal = checkStatus(tokenStatus, claims, key.kid);
     if (refusal !== null) refuseAt(candidate, refusal);
     return refusal === null;
   });
@@ -151,16 +151,16 @@ async function checkStandings(
 
 /** Has the active keys know of lifetimes that are longer than any before. A key that signs no more comes back as it is now. */
 async function noteLifetimes(
-  { database }: AdoptionPorts,
+  { database }: RegisterPorts,
   candidates: readonly Candidate[],
   { now, dryRun }: { now: number; dryRun: boolean },
-): Promise<{ candidates: Candidate[]; raised: Adoption['raised'] }> {
+): Promise<{ candidates: Candidate[]; raised: RegisterReport['raised'] }> {
   const longest = new Map<string, number>();
   for (const { key, claims } of candidates) {
     if (key.state !== 'active' || !isPlausible(claims, now)) continue;
     longest.set(key.kid, Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, restOf(claims, now)));
   }
-  const raised: Adoption['raised'] = [];
+  const raised: RegisterReport['raised'] = [];
   const changed = new Map<string, SigningKey>();
   for (const [kid, seconds] of longest) {
     const known = candidates.find(({ key }) => key.kid === kid)?.key.maxTtlSeconds ?? 0;
@@ -181,7 +181,7 @@ async function noteLifetimes(
 }
 
 /** Whether the key will verify for as long as the token lives. */
-function checkLifetime({ key, claims }: Candidate, policy: AdoptionPolicy, now: number): Refusal | null {
+function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: number): Refusal | null {
   const { kid, state, verifyUntil } = key;
   if (!isPlausible(claims, now)) {
     return refuse('ERR_CLAIM_INVALID', `The token's exp is more than 100 years ahead (exp ${claims.exp}).`);
@@ -224,7 +224,7 @@ function restOf({ exp }: Claims, now: number): number {
 function registrationOf(
   { key, claims: { sub, jti, iat, exp } }: Candidate,
   users: Map<string, User>,
-  { statusTtlSeconds, maxPerSubject }: AdoptionPolicy,
+  { statusTtlSeconds, maxPerSubject }: RegisterPolicy,
   now: number,
 ): Registration {
   const user = users.get(sub);
@@ -250,7 +250,7 @@ async function removeOthers(
     sub,
     entry: { jti, keyId: key.id, iat },
   }));
-  await tidyAll(registry, entriesBySubject(named), now);
+  await removeEntriesInBatches(registry, entriesBySubject(named), now);
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

@@ -4,8 +4,8 @@ import type {
   Administration,
   AuditEntry,
   EntryFilter,
+  GlobalRemoval,
   NewSecurityEvent,
-  WideRemoval,
 } from '../ports/index.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
@@ -89,16 +89,16 @@ export async function revokeSubject(
 }
 
 /** Which tokens of any subject are meant. One of the two, or both at once. */
-export interface WideSelection {
+export interface GlobalSelection {
   key?: SigningKey;
   issuedBefore?: number;
 }
 
-/** What {@link revokeWide} would end. */
-export async function countWide(
+/** What {@link revokeGlobally} would end. */
+export async function countGlobal(
   ports: Administration,
   policy: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
-  selection: WideSelection,
+  selection: GlobalSelection,
   control: WalkControl = {},
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
   const now = ports.clock.now();
@@ -115,17 +115,17 @@ export async function countWide(
     complete: false,
     missed: ['the whole registry'],
   };
-  const found = await ifReachable<Pick<WideRemoval, keyof typeof unseen>>(count, unseen);
+  const found = await ifReachable<Pick<GlobalRemoval, keyof typeof unseen>>(count, unseen);
   const seen = found.complete ? { latestIat: found.largestIat ?? now } : null;
   const issuedBefore = selection.issuedBefore ?? latestIssued(now, policy, seen);
   return { ...found, issuedBefore };
 }
 
-/** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countWide}. */
-export async function revokeWide(
+/** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countGlobal}. */
+export async function revokeGlobally(
   ports: Administration,
   policy: LifetimePolicy,
-  selection: WideSelection & { issuedBefore: number },
+  selection: GlobalSelection & { issuedBefore: number },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { key, issuedBefore } = selection;
@@ -177,7 +177,7 @@ async function record(
   });
 }
 
-function filterOf({ key, issuedBefore }: WideSelection): EntryFilter {
+function filterOf({ key, issuedBefore }: GlobalSelection): EntryFilter {
   return {
     ...(key === undefined ? {} : { keyId: key.id }),
     ...(issuedBefore === undefined ? {} : { issuedBefore }),

@@ -9,7 +9,7 @@ import { excerpt } from '../shared/text.js';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 
 /** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
-export interface Standing {
+export interface TokenStatus {
   entry: { kid: string; iat: number; exp: number } | null;
   user: UserStatus | 'unknown';
   /** Whether an event of the security log covers the token. */
@@ -24,7 +24,7 @@ export interface VerificationPorts {
     kid: string;
     iat: number;
     exp: number;
-  }): Promise<Standing> | Standing;
+  }): Promise<TokenStatus> | TokenStatus;
   policy: ClaimsPolicy;
   /** NumericDate seconds. */
   now(): number;
@@ -51,8 +51,8 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
   if ('active' in checked) return checked;
   const { claims } = checked;
   const { sub, jti, iat, exp } = claims;
-  const standing = await ports.findStatus({ sub, jti, kid: jws.kid, iat, exp });
-  return checkStanding(standing, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
+  const tokenStatus = await ports.findStatus({ sub, jti, kid: jws.kid, iat, exp });
+  return checkStatus(tokenStatus, claims, jws.kid) ?? { active: true, header: jws.header, payload: claims };
 }
 
 export interface SignedToken<Key extends VerificationKey = VerificationKey> {
@@ -111,9 +111,9 @@ export async function checkJws<Key extends VerificationKey>(
 }
 
 /** Makes the third and fourth check. Each accepts only exact values, because the status may come from external stores. */
-export function checkStanding(standing: Standing, claims: Claims, kid: string): Refusal | null {
-  const { entry, user } = standing;
-  if (standing.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
+export function checkStatus(tokenStatus: TokenStatus, claims: Claims, kid: string): Refusal | null {
+  const { entry, user } = tokenStatus;
+  if (tokenStatus.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
   if (typeof entry !== 'object' || entry === null)
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {

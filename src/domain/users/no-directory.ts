@@ -1,7 +1,7 @@
 import type { User, UserDirectory } from '../ports/index.js';
 
 /** `users.source: off`: whoever a token names exists and is enabled. */
-export const everyone: UserDirectory = {
+export const noDirectory: UserDirectory = {
   find: async (sub) => enabled(sub),
   findMany: async (subs) => new Map(subs.map((sub) => [sub, enabled(sub)])),
   list: async function* (): AsyncGenerator<User> {},

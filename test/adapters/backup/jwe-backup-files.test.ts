@@ -4,17 +4,17 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { CompactEncrypt } from 'jose';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { JweManifests } from '../../../src/adapters/backup/jwe-backup-files.js';
+import { JweBackupFiles } from '../../../src/adapters/backup/jwe-backup-files.js';
 import { linesOf } from '../../../src/adapters/backup/lines.js';
 import { systemClock } from '../../../src/app/clock.js';
 import { createPrivateFile } from '../../../src/app/private-file.js';
 import { readKeyringFile } from '../../../src/config/named-files.js';
-import type { ManifestEntry, ManifestFacts, ManifestPart } from '../../../src/domain/ports/backup-file.js';
+import type { BackupEntry, BackupFacts, BackupPart } from '../../../src/domain/ports/backup-file.js';
 import type { ContentKeySealer } from '../../../src/domain/ports/index.js';
 import { newSealer } from '../../support/sealer.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
-const FACTS: ManifestFacts = { createdAt: 1_700_000_000, backend: 'redis-cluster', prefix: 'jwt' };
+const FACTS: BackupFacts = { createdAt: 1_700_000_000, backend: 'redis-cluster', prefix: 'jwt' };
 const KEYRING = randomBytes(32).toString('base64');
 
 let folder: Awaited<ReturnType<typeof temporaryFolder>>;
@@ -24,21 +24,21 @@ beforeEach(async () => {
 });
 afterEach(() => folder.remove());
 
-function manifestsUnder(keyring: string): JweManifests {
-  return new JweManifests(newSealer({ kind: 'value', text: keyring }, systemClock));
+function backupsUnder(keyring: string): JweBackupFiles {
+  return new JweBackupFiles(newSealer({ kind: 'value', text: keyring }, systemClock));
 }
 
-function entry(jti: string, parts: Partial<ManifestEntry> = {}): ManifestEntry {
+function entry(jti: string, parts: Partial<BackupEntry> = {}): BackupEntry {
   return { sub: 'alice', kid: 'k1', jti, iat: 1_700_000_000, exp: 1_700_003_600, label: null, ...parts };
 }
 
-/** The text of a manifest of these chunks, and the name of its file. */
+/** The text of a backup of these chunks, and the name of its file. */
 async function written(
-  chunks: ReadonlyArray<readonly ManifestEntry[]>,
+  chunks: ReadonlyArray<readonly BackupEntry[]>,
   { end = true as boolean | null, facts = FACTS } = {},
 ): Promise<{ text: string; path: string }> {
   const file = createPrivateFile(`m${files++}`, folder.path);
-  const writer = await manifestsUnder(KEYRING).create(file, facts);
+  const writer = await backupsUnder(KEYRING).create(file, facts);
   for (const chunk of chunks) await writer.append(chunk);
   if (end === null) await writer.abandon();
   else await writer.finish(end);
@@ -46,28 +46,28 @@ async function written(
 }
 
 /** All parts, read from pieces of so many bytes. */
-async function read(text: string, { keyring = KEYRING, piece = 1000 } = {}): Promise<ManifestPart[]> {
+async function read(text: string, { keyring = KEYRING, piece = 1000 } = {}): Promise<BackupPart[]> {
   const bytes = Buffer.from(text);
   async function* pieces() {
     for (let from = 0; from < bytes.length; from += piece) yield bytes.subarray(from, from + piece);
   }
-  const reader = await manifestsUnder(keyring).open(pieces(), 'm');
-  const parts: ManifestPart[] = [];
+  const reader = await backupsUnder(keyring).open(pieces(), 'm');
+  const parts: BackupPart[] = [];
   for await (const part of reader.parts()) parts.push(part);
   return parts;
 }
 
-function entriesIn(parts: readonly ManifestPart[]): ManifestEntry[] {
+function entriesIn(parts: readonly BackupPart[]): BackupEntry[] {
   return parts.flatMap((part) => (part.kind === 'entries' ? part.entries : []));
 }
 
-function lostIn(parts: readonly ManifestPart[]): string[] {
+function lostIn(parts: readonly BackupPart[]): string[] {
   return parts.flatMap((part) => (part.kind === 'lost' ? part.what : []));
 }
 
 const THREE = [[entry('a')], [entry('b')], [entry('c')]];
 
-describe('a manifest', () => {
+describe('a backup', () => {
   test('gives back what was written, chunk by chunk, however its bytes come', async () => {
     const chunks = [
       [entry('a', { label: 'phone' }), entry('b', { kid: null })],
@@ -124,7 +124,7 @@ describe('a manifest', () => {
   test('begins with what it is, and each of its lines is a JWE that says how', async () => {
     const lines = (await written([[entry('a')]])).text.split('\n');
     expect(JSON.parse(lines[0] ?? '')).toEqual({
-      ...{ format: 'jwtctl manifest', version: 1, createdAt: 1_700_000_000 },
+      ...{ format: 'jwtctl backup', version: 1, createdAt: 1_700_000_000 },
       ...{ backend: 'redis-cluster', prefix: 'jwt', key: expect.stringMatching(/^ey/) },
     });
     const headers = lines
@@ -138,7 +138,7 @@ describe('a manifest', () => {
   });
 });
 
-describe('a manifest that is not whole', () => {
+describe('a backup that is not whole', () => {
   test('because it was cut off gives what it holds, wherever that was', async () => {
     const { text } = await written(THREE);
     const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
@@ -221,9 +221,9 @@ describe('a manifest that is not whole', () => {
       openContentKey: async () => keys[0] as Uint8Array,
     };
     const file = createPrivateFile('open', folder.path);
-    await (await new JweManifests(open).create(file, FACTS)).abandon();
+    await (await new JweBackupFiles(open).create(file, FACTS)).abandon();
     // Without entries there is no file, and with a key in hand any could be made.
-    const head = JSON.stringify({ format: 'jwtctl manifest', version: 1, ...FACTS, key: 'sealed' });
+    const head = JSON.stringify({ format: 'jwtctl backup', version: 1, ...FACTS, key: 'sealed' });
     const line = (text: string | Buffer, header: object) =>
       new CompactEncrypt(Buffer.from(text))
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', ...header })
@@ -238,13 +238,13 @@ describe('a manifest that is not whole', () => {
       await line(JSON.stringify(entry('g')), { chunk: 7 }),
       await line('{}', { chunk: 8, last: true }),
     ];
-    const reader = await new JweManifests(open).open(
+    const reader = await new JweBackupFiles(open).open(
       (async function* () {
         yield Buffer.from(`${[head, ...lines].join('\n')}\n`);
       })(),
       'm',
     );
-    const parts: ManifestPart[] = [];
+    const parts: BackupPart[] = [];
     for await (const part of reader.parts()) parts.push(part);
     expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'e', 'g']);
     expect(lostIn(parts)).toEqual([
@@ -274,19 +274,13 @@ test('a line that is longer than any chunk is not held in memory', async () => {
   ]);
 });
 
-describe('what is no manifest that can be read here', () => {
-  test.each([
-    '',
-    '\n',
-    'x',
-    '{}',
-    '[]',
-    'null',
-    '{"format":"jwtctl manifest","version":1}',
-    '\0'.repeat(5000),
-  ])('is refused: %j', async (text) => {
-    await expect(read(text)).rejects.toMatchObject({ kind: 'usage', code: 'ERR_BACKUP_INVALID' });
-  });
+describe('what is no backup that can be read here', () => {
+  test.each(['', '\n', 'x', '{}', '[]', 'null', '{"format":"jwtctl backup","version":1}', '\0'.repeat(5000)])(
+    'is refused: %j',
+    async (text) => {
+      await expect(read(text)).rejects.toMatchObject({ kind: 'usage', code: 'ERR_BACKUP_INVALID' });
+    },
+  );
 
   test('because it is of a newer version says which', async () => {
     const text = (await written([])).text.replace('"version":1', '"version":2');
@@ -316,10 +310,10 @@ describe('what is no manifest that can be read here', () => {
   });
 });
 
-describe('writing a manifest', () => {
+describe('writing a backup', () => {
   test('over a file that is there is refused, and leaves it as it was', async () => {
     const { path, text } = await written(THREE);
-    await expect(manifestsUnder(KEYRING).create(createPrivateFile(path, '/'), FACTS)).rejects.toMatchObject({
+    await expect(backupsUnder(KEYRING).create(createPrivateFile(path, '/'), FACTS)).rejects.toMatchObject({
       code: 'ERR_FILE_EXISTS',
     });
     expect(readFileSync(path, 'utf8')).toBe(text);
@@ -328,7 +322,7 @@ describe('writing a manifest', () => {
   test('without a master key leaves no file', async () => {
     const file = join(folder.path, 'none');
     const read = (name: string) => readKeyringFile(name, { setting: 'masterKey.file' });
-    const away = new JweManifests(
+    const away = new JweBackupFiles(
       newSealer({ kind: 'file', file: join(folder.path, 'absent'), read }, systemClock),
     );
     await expect(away.create(createPrivateFile(file, '/'), FACTS)).rejects.toMatchObject({
@@ -339,7 +333,7 @@ describe('writing a manifest', () => {
 
   test('that is abandoned keeps the file only where it holds entries', async () => {
     const empty = createPrivateFile('empty', folder.path);
-    await (await manifestsUnder(KEYRING).create(empty, FACTS)).abandon();
+    await (await backupsUnder(KEYRING).create(empty, FACTS)).abandon();
     expect(() => statSync(empty.path)).toThrow('ENOENT');
     expect((await written([[entry('a')]], { end: null })).text.split('\n')).toHaveLength(3);
   });
@@ -355,7 +349,7 @@ describe('writing a manifest', () => {
         throw new Error('The disk is full.');
       },
     };
-    const writer = await manifestsUnder(KEYRING).create(full, FACTS);
+    const writer = await backupsUnder(KEYRING).create(full, FACTS);
     await writer.append([entry('a')]);
     await expect(writer.append([entry('b')])).rejects.toThrow('full');
     await writer.finish(false);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/app/clock.js';
 import type { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { openLiveVerifier } from '../../../src/verifier/live-verifier.js';
-import { announced } from '../../support/announcements.js';
+import { announced } from '../../support/heartbeats.js';
 import { openContext } from '../../support/opened-context.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { openStores, type Stores } from '../../support/stores.js';
@@ -81,7 +81,7 @@ async function* story(): AsyncGenerator<{ words: string; exitCode: number; text:
   yield tell('cache', 'inspect', '--sub', sub);
   yield tell('cache', 'get', '--sub', other, '--jti', jtiOf(token));
   yield tell('cache', 'snapshot', `snapshot-${run}`);
-  yield tell('cache', 'flush', '--sub', sub, '--manifest', `flushed-${run}`, '--yes');
+  yield tell('cache', 'flush', '--sub', sub, '--backup', `flushed-${run}`, '--yes');
   yield tell('cache', 'restore', `flushed-${run}`);
   yield tell('cache', 'flush', '--all', '--yes');
   yield tell('cache', 'restore', `snapshot-${run}`);
@@ -129,8 +129,8 @@ async function fillOneSubject() {
   try {
     const registry = await context.registry();
     const now = context.clock.now();
-    await registry.announce(announced(`verifier-${run}`, now));
-    await registry.withdraw(`verifier-${run}`);
+    await registry.report(announced(`verifier-${run}`, now));
+    await registry.deregister(`verifier-${run}`);
     const entries = Array.from({ length: 2_100 }, (_, index) => entryAt(now, `jti-${index}`));
     const errors = await registry.registerMany(
       entries.map((entry) => ({ sub: `crowd-${run}`, entry, now, label: `label of ${entry.jti}` })),

@@ -30,16 +30,16 @@ describe('a master that dies', () => {
       const dying = before.subjects.find(({ sub }) => sub === 'user-0')?.node;
       await cluster.nodes.find(({ node }) => node === dying)?.stop();
 
-      const [standings, evicted, survey] = await Promise.all([
-        Promise.all(subs.map((sub) => registry.standing(sub, entryAt(now, 'a'), now))),
+      const [statusReader, evicted, scan] = await Promise.all([
+        Promise.all(subs.map((sub) => registry.tokenStatus(sub, entryAt(now, 'a'), now))),
         registry.register('user-0', entryAt(now, 'b'), { now }),
         surveyAll(registry),
       ]);
-      expect(standings.every(({ exp }) => exp === now + 3600)).toBe(true);
-      expect(standings[0]?.user?.status).toBe('disabled');
+      expect(statusReader.every(({ exp }) => exp === now + 3600)).toBe(true);
+      expect(statusReader[0]?.user?.status).toBe('disabled');
       expect(evicted).toEqual([]);
-      expect(survey.missed).toEqual([]);
-      expect(survey.subjects.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
+      expect(scan.missed).toEqual([]);
+      expect(scan.subjects.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
 
       const listed = await registry.nodes();
       expect(listed.find(({ node }) => node === dying)).toMatchObject({ reachable: false, keys: null });
@@ -64,22 +64,22 @@ describe('a master that dies', () => {
 
       const started = performance.now();
       const down = { kind: 'unavailable', code: 'ERR_REDIS_CLUSTER_DOWN' };
-      await expect(registry.standing('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject(down);
+      await expect(registry.tokenStatus('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject(down);
       expect(performance.now() - started).toBeLessThan(2000);
 
       const living = cluster.nodes.filter(({ node }) => node !== dead);
       await Promise.all(
         living.map(({ node }) => redisCli(node, 'CONFIG', 'SET', 'cluster-require-full-coverage', 'no')),
       );
-      const survey = await surveyAll(registry);
-      expect(survey.complete).toBe(false);
-      expect(survey.missed).toEqual([
+      const scan = await surveyAll(registry);
+      expect(scan.complete).toBe(false);
+      expect(scan.missed).toEqual([
         expect.stringMatching(`^slots \\d+-\\d+ \\(${dead}: connection refused\\)$`),
       ]);
-      expect(survey.subjects.length).toBeGreaterThan(0);
-      expect(survey.subjects.length).toBeLessThan(30);
+      expect(scan.subjects.length).toBeGreaterThan(0);
+      expect(scan.subjects.length).toBeLessThan(30);
       const removal = await registry.removeEverywhere({}, { now });
-      expect(removal).toMatchObject({ complete: false, removed: survey.subjects.length });
+      expect(removal).toMatchObject({ complete: false, removed: scan.subjects.length });
       expect((await registry.nodes()).filter(({ reachable }) => !reachable)).toMatchObject([{ node: dead }]);
     } finally {
       await close();
@@ -98,7 +98,7 @@ describe('a master that dies', () => {
     await cluster.stop();
     const started = performance.now();
     for (let round = 0; round < 3; round++) {
-      await expect(registry.standing('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject({
+      await expect(registry.tokenStatus('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject({
         ...{ kind: 'unavailable', code: 'ERR_REDIS_UNREACHABLE' },
         // Closed, where it is asked while the connection goes.
         details: { reason: expect.stringMatching(/^connection (refused|closed)$/) },
@@ -121,11 +121,11 @@ describe('a master that dies', () => {
     process.kill(pid, 'SIGSTOP');
     try {
       const started = performance.now();
-      const standings = await Promise.allSettled(
-        crowd(30).map((sub) => registry.standing(sub, entryAt(now, 'a'), now)),
+      const statusReader = await Promise.allSettled(
+        crowd(30).map((sub) => registry.tokenStatus(sub, entryAt(now, 'a'), now)),
       );
       expect(performance.now() - started).toBeLessThan(1300);
-      const failed = standings.filter((outcome) => outcome.status === 'rejected');
+      const failed = statusReader.filter((outcome) => outcome.status === 'rejected');
       expect(failed.length).toBeGreaterThan(0);
       expect(failed.length).toBeLessThan(30);
       for (const { reason } of failed) expect(reason).toMatchObject({ kind: 'unavailable' });
@@ -135,7 +135,7 @@ describe('a master that dies', () => {
 
       process.kill(pid, 'SIGCONT');
       // One second after the breaker opens, the master is tried again in the background.
-      const exp = () => registry.standing('user-0', entryAt(now, 'a'), now).then((found) => found.exp);
+      const exp = () => registry.tokenStatus('user-0', entryAt(now, 'a'), now).then((found) => found.exp);
       await expect.poll(() => exp().catch(() => null), { timeout: 10_000 }).toBe(now + 3600);
     } finally {
       process.kill(pid, 'SIGCONT');

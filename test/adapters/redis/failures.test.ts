@@ -96,13 +96,13 @@ describe('a store that does not answer', () => {
       timeoutMs: ATTEMPT_TIMEOUT_MS,
     });
     const now = realNow();
-    const standing = () => registry.standing('alice', entryAt(now, 'a'), now);
-    await expect(standing()).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
+    const tokenStatus = () => registry.tokenStatus('alice', entryAt(now, 'a'), now);
+    await expect(tokenStatus()).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
     const server = await startRedis({ config: [`port ${port}`] });
     try {
-      expect(await standing()).toEqual({ exp: null, user: null });
+      expect(await tokenStatus()).toEqual({ exp: null, user: null });
       await redisCli(deadNode, 'CLIENT', 'KILL', 'TYPE', 'normal');
-      expect(await standing()).toEqual({ exp: null, user: null });
+      expect(await tokenStatus()).toEqual({ exp: null, user: null });
     } finally {
       await close();
       await server.stop();
@@ -186,20 +186,20 @@ describe('servers of another kind than redis.mode says', () => {
     const other = await startRedis();
     const { registry, close } = openRegistry([other.node], { mode: 'standalone' });
     const now = realNow();
-    const standings = registry.openStandings({ nearCache: false, now: () => now });
+    const statusReader = registry.openStatusReader({ nearCache: false, now: () => now });
     try {
       await registry.register('alice', entryAt(now, 'a'), { now });
-      const query = standings.of('alice', entryAt(now, 'a'));
+      const query = statusReader.of('alice', entryAt(now, 'a'));
       expect((await query.read()).exp).toBe(now + 3600);
       await redisCli(other.node, 'REPLICAOF', '127.0.0.1', server.port);
       if (isKilled) await redisCli(other.node, 'CLIENT', 'KILL', 'TYPE', 'normal');
       const readWatched = () => {
-        standings.probe();
+        statusReader.probe();
         return query.read().catch(({ code }) => code);
       };
       await expect.poll(readWatched, { timeout: 5000 }).toBe('ERR_REDIS_IS_A_REPLICA');
     } finally {
-      standings.close();
+      statusReader.close();
       await close();
       await other.stop();
     }

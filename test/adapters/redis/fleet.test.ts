@@ -1,6 +1,6 @@
 import { Cluster } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports/index.js';
+import type { Heartbeat, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { redisNodes, startRedis } from '../../support/servers.js';
 import { openRegistry as open, parseNode, realNow, redisCli } from './registry-under-test.js';
 
@@ -15,7 +15,7 @@ function openRegistry(): { registry: TokenRegistry; prefix: string; close(): Pro
   return open(redisNodes());
 }
 
-function announcement(id: string, now: number): VerifierAnnouncement {
+function heartbeat(id: string, now: number): Heartbeat {
   return {
     ...{ id, host: 'api-1', pid: 1, startedAt: now, kids: [], log: { position: 0, missing: [] } },
     ...{ readAt: null, at: now, until: now + 10 },
@@ -28,17 +28,17 @@ test('what is over goes as others announce, a bounded number at a time, and the 
   const key = `${prefix}:fleet`;
   try {
     for (let id = 0; id < 40; id++)
-      await client.hset(key, `gone-${id}`, `${now - 1} ${JSON.stringify(announcement('gone', now))}`);
-    await client.hset(key, 'foreign', 'no announcement of ours', 'far', `${now + 9_999} {}`);
-    await client.hset(key, 'running', `${now + 60} ${JSON.stringify(announcement('running', now))}`);
-    await registry.announce(announcement('a', now));
+      await client.hset(key, `gone-${id}`, `${now - 1} ${JSON.stringify(heartbeat('gone', now))}`);
+    await client.hset(key, 'foreign', 'no heartbeat of ours', 'far', `${now + 9_999} {}`);
+    await client.hset(key, 'running', `${now + 60} ${JSON.stringify(heartbeat('running', now))}`);
+    await registry.report(heartbeat('a', now));
     const left = await client.hlen(key);
     // Those that stay are among the ten, or not.
     expect(left).toBeGreaterThanOrEqual(45 - 10);
     expect(left).toBeLessThanOrEqual(45 - 7);
     expect(await client.ttl(key)).toBeGreaterThan(10);
     expect(await client.ttl(key)).toBeLessThanOrEqual(15);
-    for (let round = 0; round < 200; round++) await registry.announce(announcement('a', now));
+    for (let round = 0; round < 200; round++) await registry.report(heartbeat('a', now));
     expect((await client.hkeys(key)).sort()).toEqual(['a', 'kept', 'running']);
   } finally {
     await client.unlink(key);
@@ -50,8 +50,8 @@ test('a host whose clock is ahead does not have the others taken for gone', asyn
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   try {
-    await registry.announce(announcement('right', now));
-    for (let round = 0; round < 20; round++) await registry.announce(announcement('ahead', now + 86_400));
+    await registry.report(heartbeat('right', now));
+    for (let round = 0; round < 20; round++) await registry.report(heartbeat('ahead', now + 86_400));
     expect((await registry.fleet(now)).verifiers.map(({ id }) => id)).toEqual(['right', 'ahead']);
   } finally {
     await client.unlink(`${prefix}:fleet`);
@@ -63,8 +63,8 @@ test('a host whose clock is ahead of all verifiers sees them, and none that is o
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   try {
-    await client.hset(`${prefix}:fleet`, 'over', `${now} ${JSON.stringify(announcement('over', now))}`);
-    await registry.announce(announcement('a', now));
+    await client.hset(`${prefix}:fleet`, 'over', `${now} ${JSON.stringify(heartbeat('over', now))}`);
+    await registry.report(heartbeat('a', now));
     for (const asked of [now - 86_400, now, now + 16, now + 86_400])
       expect((await registry.fleet(asked)).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
@@ -85,22 +85,22 @@ test('for how long what verifiers tell has been kept: not across a loss, another
   };
   try {
     expect(await kept()).toBe(0);
-    await registry.announce(announcement('a', realNow()));
+    await registry.report(heartbeat('a', realNow()));
     expect(await kept()).toBeLessThanOrEqual(1);
     expect(await client.hget(key, 'kept')).toMatch(/^\d+ \d+ [0-9a-f]{40}$/);
 
     await age(1);
-    await registry.announce(announcement('a', realNow()));
+    await registry.report(heartbeat('a', realNow()));
     expect(await kept()).toBeGreaterThanOrEqual(60);
-    await registry.withdraw('a');
+    await registry.deregister('a');
     expect(await kept()).toBeGreaterThanOrEqual(60);
     for (const loss of [() => age(8), () => age(1, 'another'), () => client.unlink(key)]) {
-      await registry.announce(announcement('a', realNow()));
+      await registry.report(heartbeat('a', realNow()));
       await age(1);
       expect(await kept()).toBeGreaterThanOrEqual(60);
       await loss();
       expect(await kept()).toBe(0);
-      await registry.announce(announcement('b', realNow()));
+      await registry.report(heartbeat('b', realNow()));
       expect(await kept()).toBeLessThanOrEqual(1);
     }
   } finally {
@@ -113,7 +113,7 @@ test('ignores and counts heartbeats that no verifier can have written', async ()
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   const key = `${prefix}:fleet`;
-  const real = announcement('a', now);
+  const real = heartbeat('a', now);
   const forged: Record<string, unknown> = {
     ...{ text: 'no JSON', nothing: null, empty: {}, other: { ...real, id: 'a' } },
     long: { ...real, id: 'long', kids: Array.from({ length: 20_000 }, (_, index) => `kid-${index}`) },
@@ -124,7 +124,7 @@ test('ignores and counts heartbeats that no verifier can have written', async ()
     ['n'.repeat(65)]: { ...real, id: 'n'.repeat(65) },
   };
   try {
-    await registry.announce(real);
+    await registry.report(real);
     for (const [id, heartbeat] of Object.entries(forged))
       await client.hset(
         key,
@@ -175,9 +175,9 @@ test('a key of another type is left alone, and an error', async () => {
   try {
     await client.set(key, 'theirs');
     const work = [
-      registry.announce(announcement('a', realNow())),
+      registry.report(heartbeat('a', realNow())),
       registry.fleet(realNow()),
-      registry.withdraw('a'),
+      registry.deregister('a'),
     ];
     for (const outcome of await Promise.allSettled(work))
       expect(outcome).toMatchObject({
@@ -198,9 +198,9 @@ test('verifiers can report, and reports can be read, while memory is full', asyn
   try {
     await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', 1);
     expect((await registry.fleet()).verifiers).toEqual([]);
-    for (const id of ['a', 'b', 'a']) await registry.announce(announcement(id, now));
+    for (const id of ['a', 'b', 'a']) await registry.report(heartbeat(id, now));
     expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a', 'b']);
-    await registry.withdraw('b');
+    await registry.deregister('b');
     expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
     await close();
@@ -216,7 +216,7 @@ test('listing the running verifiers needs no right to write', async () => {
   const reader = open([server.node], { mode: 'standalone', prefix: writer.prefix, ...login });
   const now = realNow();
   try {
-    await writer.registry.announce(announcement('a', now));
+    await writer.registry.report(heartbeat('a', now));
     expect((await reader.registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);
   } finally {
     await Promise.all([writer.close(), reader.close()]);
@@ -229,11 +229,11 @@ test('while the server refuses all writes, an empty list is an error', async () 
   const { registry, close } = open([server.node], { mode: 'standalone' });
   const now = realNow();
   try {
-    await expect(registry.announce(announcement('a', now))).rejects.toMatchObject({ kind: 'unavailable' });
+    await expect(registry.report(heartbeat('a', now))).rejects.toMatchObject({ kind: 'unavailable' });
     await expect(registry.fleet()).rejects.toMatchObject({ code: 'ERR_REDIS_NOT_READY' });
     await redisCli(server.node, 'CONFIG', 'SET', 'min-replicas-to-write', 0);
     expect((await registry.fleet()).verifiers).toEqual([]);
-    await registry.announce(announcement('a', now));
+    await registry.report(heartbeat('a', now));
     await redisCli(server.node, 'CONFIG', 'SET', 'min-replicas-to-write', 1);
     // Verifiers that reported a moment ago are still listed.
     expect((await registry.fleet()).verifiers.map(({ id }) => id)).toEqual(['a']);

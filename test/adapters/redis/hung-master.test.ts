@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Standings, TokenRegistry } from '../../../src/domain/ports/index.js';
+import type { StatusReader, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
@@ -79,10 +79,10 @@ function expectOneTimeout(asked: readonly Asked[], master: string) {
 }
 
 test('a hung master costs its requests one timeout, and the error names it', async () => {
-  const standings: Standings = registry.openStandings({ nearCache: false, now: realNow });
-  closers.push(() => standings.close());
-  await standings.open();
-  const read = (sub: string) => standings.of(sub, entryAt(now, 'a')).read();
+  const statusReader: StatusReader = registry.openStatusReader({ nearCache: false, now: realNow });
+  closers.push(() => statusReader.close());
+  await statusReader.open();
+  const read = (sub: string) => statusReader.of(sub, entryAt(now, 'a')).read();
   const { master, resume } = await hang();
   expectOneTimeout(await askFor(5 * TIMEOUT_MS, read), master);
 
@@ -104,9 +104,9 @@ test('a hung master costs registrations one timeout, and the error names it', as
 
 test('a hung master that a registration finds first counts as down for verification too', async () => {
   let at = realNow();
-  const standings: Standings = registry.openStandings({ nearCache: false, now: () => at });
-  closers.push(() => standings.close());
-  await standings.open();
+  const statusReader: StatusReader = registry.openStatusReader({ nearCache: false, now: () => at });
+  closers.push(() => statusReader.close());
+  await statusReader.open();
   const { master } = await hang();
   const outcomes = await Promise.allSettled(
     subs.map((sub) => registry.register(sub, entryAt(now, 'b'), { now })),
@@ -115,8 +115,8 @@ test('a hung master that a registration finds first counts as down for verificat
 
   at += 10;
   const probed = async () => {
-    standings.probe();
-    const states = standings.masters();
+    statusReader.probe();
+    const states = statusReader.masters();
     return states.filter(({ code }) => code !== null).map(({ node, since }) => ({ node, since }));
   };
   await expect.poll(probed, { timeout: 3000 }).toEqual([{ node: master, since: at }]);

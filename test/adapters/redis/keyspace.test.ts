@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
+  cachedStatus,
   entryMember,
   keyspace,
-  notedStatus,
   parseEntry,
   STATUS_MEMBER,
   statusScore,
@@ -131,11 +131,11 @@ describe('members', () => {
 
   test('of a status the sign tells which it is, and the rest until when', () => {
     for (const status of ['enabled', 'disabled'] as const)
-      expect(notedStatus(statusScore({ status, until: 100 }), -3)).toEqual({
+      expect(cachedStatus(statusScore({ status, until: 100 }), -3)).toEqual({
         status,
         until: 100,
         version: 3,
       });
-    expect(notedStatus(null, -3)).toBeNull();
+    expect(cachedStatus(null, -3)).toBeNull();
   });
 });

@@ -4,7 +4,7 @@ import {
   openRedisTokenRegistry,
   type RedisTokenRegistryOptions,
 } from '../../../src/adapters/redis/token-registry.js';
-import type { RegistryEntry, SurveyedSubject, TokenRegistry } from '../../../src/domain/ports/index.js';
+import type { RegistryEntry, ScannedSubject, TokenRegistry } from '../../../src/domain/ports/index.js';
 import type { Credentials } from '../../../src/domain/shared/credentials.js';
 import { freshPrefix } from '../../support/servers.js';
 
@@ -50,8 +50,8 @@ export function crowd(count: number): string[] {
 }
 
 export async function surveyAll(registry: TokenRegistry, now = realNow()) {
-  const subjects: SurveyedSubject[] = [];
-  const outcome = await registry.survey((portion) => void subjects.push(...portion), { now });
+  const subjects: ScannedSubject[] = [];
+  const outcome = await registry.scan((portion) => void subjects.push(...portion), { now });
   return { ...outcome, subjects };
 }
 
@@ -66,9 +66,9 @@ export async function attempt(
   const now = realNow();
   const started = performance.now();
   const outcomes = await Promise.allSettled([
-    registry.standing('alice', entryAt(now, 'a'), now),
+    registry.tokenStatus('alice', entryAt(now, 'a'), now),
     registry.register('alice', entryAt(now, 'a'), { now }),
-    registry.survey(() => {}, { now }),
+    registry.scan(() => {}, { now }),
     registry.nodes(),
   ]);
   const elapsedMs = performance.now() - started;

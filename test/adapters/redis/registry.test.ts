@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject } from '../../../src/domain/ports/index.js';
+import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { redisNodes } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -148,7 +148,7 @@ describe('both keys expire with the last entry, exactly', () => {
     await registry.register('alice', entryAt(now, 'c'), { now: later });
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
-    expect((await registry.standing('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
+    expect((await registry.tokenStatus('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
     expect(await raw('ZSCORE', `${prefix}:{alice}`, '!v')).toBe('-3');
   });
 });
@@ -156,7 +156,7 @@ describe('both keys expire with the last entry, exactly', () => {
 test('a host whose clock is ahead drops no entry that is valid by the clock of the server', async () => {
   const ahead = now + 120;
   await registry.register('alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
-  await registry.tidy([{ sub: 'alice', entries: [] }], ahead);
+  await registry.removeEntries([{ sub: 'alice', entries: [] }], ahead);
   const user = { status: 'enabled', version: 1, until: ahead + 60 } as const;
   await registry.setUserStatus('alice', user, ahead);
   await registry.remove('alice', { jti: 'other' }, ahead);
@@ -200,10 +200,10 @@ describe('what is not ours', () => {
     const key = `${prefix}:{alice2}`;
     await raw('SET', key, 'theirs', 'EX', 600);
     const user = { status: 'disabled', version: 1, until: now + 60 } as const;
-    expect(await registry.standing('alice2', entryAt(now, 'a'), now)).toEqual({ exp: null, user: null });
+    expect(await registry.tokenStatus('alice2', entryAt(now, 'a'), now)).toEqual({ exp: null, user: null });
     const refused = { kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } };
     await expect(registry.list('alice2', now)).rejects.toMatchObject(refused);
-    await expect(registry.survey(() => {}, { now, sub: 'alice2' })).rejects.toMatchObject(refused);
+    await expect(registry.scan(() => {}, { now, sub: 'alice2' })).rejects.toMatchObject(refused);
     expect((await surveyAll(registry)).subjects).toEqual([]);
     expect(await registry.remove('alice2', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
     await registry.setUserStatus('alice2', user, now);
@@ -301,8 +301,8 @@ test('a set without any entry is shown where something in it is ours, for its ma
   await raw('ZADD', `${prefix}:{carol}`, ...many, 2_000, '!s');
   await raw('ZADD', `${prefix}:{erin}`, ...many);
   for (const withDetails of [false, true]) {
-    const subjects: SurveyedSubject[] = [];
-    await registry.survey((portion) => void subjects.push(...portion), { now, withDetails });
+    const subjects: ScannedSubject[] = [];
+    await registry.scan((portion) => void subjects.push(...portion), { now, withDetails });
     const malformed = new Map<string, number>();
     for (const one of subjects) malformed.set(one.sub, (malformed.get(one.sub) ?? 0) + one.malformed);
     expect(Object.fromEntries(malformed)).toEqual({

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject } from '../../../src/domain/ports/index.js';
+import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli, surveyAll } from './registry-under-test.js';
 
@@ -79,8 +79,10 @@ describe('a slot that moves to another master', () => {
   test('is followed where the client still thinks it is at the old master', async () => {
     await beginMoving();
     await finishMoving();
-    const standings = await Promise.all(subs.map((sub) => registry.standing(sub, entryAt(now, 'a'), now)));
-    expect(standings.map(({ exp }) => exp)).toEqual(subs.map(() => now + 3600));
+    const statusReader = await Promise.all(
+      subs.map((sub) => registry.tokenStatus(sub, entryAt(now, 'a'), now)),
+    );
+    expect(statusReader.map(({ exp }) => exp)).toEqual(subs.map(() => now + 3600));
     await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
     expect(await registry.list(subs[0] ?? '', now)).toHaveLength(2);
     expect((await registry.remove(subs[0] ?? '', {}, now)).removed).toBe(2);
@@ -90,7 +92,7 @@ describe('a slot that moves to another master', () => {
     await beginMoving();
     await moveKeys(...subs.slice(2));
     for (const sub of subs) {
-      expect((await registry.standing(sub, entryAt(now, 'a'), now)).exp, sub).toBe(now + 3600);
+      expect((await registry.tokenStatus(sub, entryAt(now, 'a'), now)).exp, sub).toBe(now + 3600);
       await registry.register(sub, entryAt(now, 'b'), { now, label: 'car' });
       expect((await registry.list(sub, now)).map(({ label }) => label)).toEqual(['phone', 'car']);
       expect((await registry.remove(sub, { jti: 'a' }, now)).removed).toBe(1);
@@ -114,8 +116,8 @@ describe('a slot that moves to another master', () => {
     const moved = subs.slice(1, 3).map((sub) => keyspace(prefix).keysOf(sub).labels);
     const [host = '', port = ''] = target.split(':');
     expect(await redisCli(source, 'MIGRATE', host, port, '', 0, 5000, 'KEYS', ...moved)).toBe('OK');
-    const parts: SurveyedSubject[] = [];
-    await registry.survey((portion) => void parts.push(...portion), { now, withDetails: true });
+    const parts: ScannedSubject[] = [];
+    await registry.scan((portion) => void parts.push(...portion), { now, withDetails: true });
     const found = parts.filter(({ sub }) => subs.includes(sub));
     expect(found.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
     for (const { node, entries, details } of found) {
@@ -145,16 +147,16 @@ describe('a slot that moves to another master', () => {
   });
 
   test('and moves during a survey shows each subject once', async () => {
-    const survey = (async () => {
+    const scan = (async () => {
       const seen: string[] = [];
-      const outcome = await registry.survey((subjects) => void seen.push(...subjects.map(({ sub }) => sub)), {
+      const outcome = await registry.scan((subjects) => void seen.push(...subjects.map(({ sub }) => sub)), {
         now,
       });
       return { seen: seen.sort(), complete: outcome.complete };
     })();
     await beginMoving();
     await finishMoving();
-    expect(await survey).toEqual({ seen: [...crowd(20), ...subs].sort(), complete: true });
+    expect(await scan).toEqual({ seen: [...crowd(20), ...subs].sort(), complete: true });
   });
 });
 
@@ -181,8 +183,8 @@ test('a survey that may not ask when keys expire has not seen them, and does not
   const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
   const now = realNow();
   await registry.register('alice', entryAt(now, 'a'), { now });
-  const parts: SurveyedSubject[] = [];
-  const outcome = await registry.survey((portion) => void parts.push(...portion), { now, withDetails: true });
+  const parts: ScannedSubject[] = [];
+  const outcome = await registry.scan((portion) => void parts.push(...portion), { now, withDetails: true });
   expect(parts).toEqual([]);
   expect(outcome).toMatchObject({
     complete: false,

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import type { Standings, TokenRegistry } from '../../../src/domain/ports/index.js';
+import type { StatusReader, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { openServerGroup, startRedis, startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
@@ -13,15 +13,15 @@ afterEach(async () => {
 /** How far the host's clock is ahead, in seconds. */
 let clockSet = 0;
 
-function open(nodes: string[], nearCache: boolean): { registry: TokenRegistry; standings: Standings } {
+function open(nodes: string[], nearCache: boolean): { registry: TokenRegistry; statusReader: StatusReader } {
   clockSet = 0;
   const { registry, close } = openRegistry(nodes, {
     timeoutMs: 2000,
     mode: nodes.length === 1 ? 'standalone' : 'cluster',
   });
-  const standings = registry.openStandings({ nearCache, now: () => realNow() + clockSet });
-  closers.push(close, () => standings.close());
-  return { registry, standings };
+  const statusReader = registry.openStatusReader({ nearCache, now: () => realNow() + clockSet });
+  closers.push(close, () => statusReader.close());
+  return { registry, statusReader };
 }
 
 test.each([{ nearCache: false }, { nearCache: true }])(
@@ -34,7 +34,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
       { masters: 3, replicasPerMaster: 0, nodeTimeoutMs: 15_000 },
       group,
     );
-    const { registry, standings } = open(
+    const { registry, statusReader } = open(
       cluster.nodes.map(({ node }) => node),
       nearCache,
     );
@@ -42,7 +42,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     const subs = crowd(30);
     for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now });
     const outcome = (sub: string) =>
-      standings
+      statusReader
         .of(sub, entryAt(now, 'a'))
         .read()
         .then(({ exp }) => (exp === null ? 'not registered' : 'registered'))
@@ -62,7 +62,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     await expect.poll(askAll, { timeout: 30_000, interval: 50 }).toContain('unavailable ERR_REDIS_RESTARTED');
     for (let round = 0; round < 20; round++) await askAll();
     expect([...seen]).not.toContain('not registered');
-    expect(standings.masters().map(({ code }) => code)).toEqual([null, null, null]);
+    expect(statusReader.masters().map(({ code }) => code)).toEqual([null, null, null]);
 
     // A token that it does have is registered.
     const lost = [];
@@ -82,10 +82,10 @@ test.each([{ nearCache: false }, { nearCache: true }])(
 test('a server that restarts with its data answers as before', async () => {
   const server = await startRedis({ config: ['appendonly yes', 'enable-debug-command yes'] });
   closers.push(server.stop);
-  const { registry, standings } = open([server.node], false);
+  const { registry, statusReader } = open([server.node], false);
   const now = realNow();
   await registry.register('alice', entryAt(now, 'a'), { now });
-  const query = standings.of('alice', entryAt(now, 'a'));
+  const query = statusReader.of('alice', entryAt(now, 'a'));
   expect((await query.read()).exp).toBe(now + 3600);
   await redisCli(server.node, 'DEBUG', 'RESTART').catch(() => {});
   const read = () => query.read().then(({ exp }) => exp);

@@ -2,7 +2,7 @@ import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject } from '../../../src/domain/ports/index.js';
+import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -48,7 +48,7 @@ test('one verification is one ZMSCORE and nothing else', async () => {
   const others = ['zscore', 'zrange', 'zrangebyscore', 'evalsha', 'eval', 'get', 'exists', 'type', 'hgetall'];
   const sum = async () => (await Promise.all(others.map(calls))).reduce((a, b) => a + b, 0);
   const othersBefore = await sum();
-  await registry.standing('alice', entryAt(now, 'a'), now);
+  await registry.tokenStatus('alice', entryAt(now, 'a'), now);
   expect(await calls('zmscore')).toBe(before + 1);
   expect(await sum()).toBe(othersBefore);
 });
@@ -85,13 +85,13 @@ test('a thousand verifications in one turn share a handful of round trips', asyn
   const subs = crowd(200);
   await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
   const before = { reads: await reads(), commands: await commands() };
-  const standings = await Promise.all(
+  const statusReader = await Promise.all(
     Array.from({ length: 1000 }, (_, index) => {
-      return registry.standing(subs[index % subs.length] ?? '', entryAt(now, 'a'), now);
+      return registry.tokenStatus(subs[index % subs.length] ?? '', entryAt(now, 'a'), now);
     }),
   );
   const after = { reads: await reads(), commands: await commands() };
-  expect(standings.every(({ exp }) => exp === now + 3600)).toBe(true);
+  expect(statusReader.every(({ exp }) => exp === now + 3600)).toBe(true);
   expect(after.commands - before.commands).toBeGreaterThanOrEqual(1000);
   // Three pipelines of some 20 kB each, which a server may read in two or three pieces; the rest is this count itself.
   expect(after.reads - before.reads).toBeLessThan(100);
@@ -101,20 +101,20 @@ test('subjects of which only labels are left do not take a round trip each', asy
   const mine = keyspace(prefix);
   const subs = crowd(1000);
   await registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now, label: 'phone' })));
-  const seen: SurveyedSubject[] = [];
-  const survey = async () => {
+  const seen: ScannedSubject[] = [];
+  const scan = async () => {
     seen.length = 0;
     const before = await reads();
-    const take = (portion: readonly SurveyedSubject[]) => void seen.push(...portion);
-    expect((await registry.survey(take, { now, withDetails: true })).complete).toBe(true);
+    const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion);
+    expect((await registry.scan(take, { now, withDetails: true })).complete).toBe(true);
     return (await reads()) - before;
   };
-  await survey();
-  const withEntries = await survey();
+  await scan();
+  const withEntries = await scan();
   const client = new Cluster(nodes.map(parseNode));
   await Promise.all(subs.map((sub) => client.unlink(mine.keysOf(sub).entries)));
   client.disconnect();
-  const withoutEntries = await survey();
+  const withoutEntries = await scan();
   expect(seen.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
   expect(seen.every(({ details }) => details?.expiresAt === now + 3600 + CLOCK_TOLERANCE_SECONDS)).toBe(true);
   // One more with each portion of the walk, and not with each subject.

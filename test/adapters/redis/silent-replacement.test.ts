@@ -55,11 +55,11 @@ test.each([
   const now = realNow();
   const register = () => registry.register('alice', entryAt(now, 'a'), { now });
   await register();
-  const standings = registry.openStandings({ nearCache: nearCache === true, now: realNow });
-  closers.push(close, () => standings.close());
-  await standings.open();
+  const statusReader = registry.openStatusReader({ nearCache: nearCache === true, now: realNow });
+  closers.push(close, () => statusReader.close());
+  await statusReader.open();
   const ask: () => Promise<unknown> =
-    nearCache === null ? register : () => standings.of('alice', entryAt(now, 'a')).read();
+    nearCache === null ? register : () => statusReader.of('alice', entryAt(now, 'a')).read();
   await ask();
 
   for (let round = 0; round < 2; round++) {

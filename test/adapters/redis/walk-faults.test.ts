@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject, SurveyOutcome, WideRemoval } from '../../../src/domain/ports/index.js';
+import type { GlobalRemoval, ScannedSubject, ScanOutcome } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
 import {
   crowd,
@@ -44,10 +44,10 @@ afterEach(async () => {
 
 /** Surveys, and acts when the first portion is in hand. */
 async function surveyWhile(
-  act: (portion: readonly SurveyedSubject[]) => void | Promise<void>,
-): Promise<{ outcome: SurveyOutcome; seen: string[] }> {
+  act: (portion: readonly ScannedSubject[]) => void | Promise<void>,
+): Promise<{ outcome: ScanOutcome; seen: string[] }> {
   const seen: string[] = [];
-  const outcome = await registry.survey(
+  const outcome = await registry.scan(
     async (portion) => {
       const isFirst = seen.length === 0;
       seen.push(...portion.map(({ sub }) => sub));
@@ -68,7 +68,7 @@ function expectHonest({ outcome, seen }: Awaited<ReturnType<typeof surveyWhile>>
 }
 
 /** Removes everything, and acts once a part of it is gone. */
-async function removeWhile(act: () => void): Promise<WideRemoval> {
+async function removeWhile(act: () => void): Promise<GlobalRemoval> {
   let hasActed = false;
   return registry.removeEverywhere(
     {},
@@ -94,9 +94,9 @@ describe('a master that is killed', () => {
     const masters = nodes.slice(0, 3);
     // What was acknowledged may be lost with its master; here it has arrived.
     await Promise.all(masters.map((node) => redisCli(node, 'WAIT', 1, 1000)));
-    const survey = await surveyWhile(([subject]) => kill(subject?.node));
-    expectHonest(survey);
-    expect(survey.outcome).toMatchObject({ complete: true, missed: [] });
+    const scan = await surveyWhile(([subject]) => kill(subject?.node));
+    expectHonest(scan);
+    expect(scan.outcome).toMatchObject({ complete: true, missed: [] });
   });
 
   test('in the middle of a removal leaves numbers that are right, or are not called complete', async () => {
@@ -138,17 +138,17 @@ describe('slots that move to another master', () => {
   }
 
   test('between two portions of a survey are shown once', async () => {
-    const survey = await surveyWhile(([subject]) => reshard(subject?.node ?? '', 300));
-    expectHonest(survey);
-    expect(survey.outcome).toMatchObject({ complete: true, missed: [] });
+    const scan = await surveyWhile(([subject]) => reshard(subject?.node ?? '', 300));
+    expectHonest(scan);
+    expect(scan.outcome).toMatchObject({ complete: true, missed: [] });
   });
 
   test('while a survey goes on are shown once, or are named', async () => {
     let moving = Promise.resolve();
-    const survey = await surveyWhile(([subject]) => {
+    const scan = await surveyWhile(([subject]) => {
       moving = reshard(subject?.node ?? '', 300);
     });
-    expectHonest(survey);
+    expectHonest(scan);
     await moving;
     expectHonest(await surveyWhile(() => {}));
   });

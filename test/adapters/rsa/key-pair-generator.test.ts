@@ -19,7 +19,7 @@ describe('an RSA pair', () => {
     expect(pair.public.asymmetricKeyType).toBe('rsa');
   });
 
-  test('has a public half in an SPKI PEM, with nothing of the private one', async () => {
+  test('has a public key in an SPKI PEM, with nothing of the private one', async () => {
     const { publicKey, pkcs8 } = await generate();
     expect(publicKey).toMatch(/^-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----\n$/);
     expect(Buffer.from(publicKey.split('\n').slice(1, -2).join(''), 'base64').length).toBeLessThan(300);

@@ -10,12 +10,12 @@ import { parseKeyring } from '../../../src/adapters/sealing/keyring.js';
 import { systemClock } from '../../../src/app/clock.js';
 import { readKeyringFile } from '../../../src/config/named-files.js';
 import type { Clock } from '../../../src/domain/ports/index.js';
-import { StandingClock } from '../../support/clock.js';
+import { ManualClock } from '../../support/clock.js';
 import { runAtOnce } from '../../support/processes.js';
 import { newSealer } from '../../support/sealer.js';
 import { temporaryFolder } from '../../support/temporary-folder.js';
 
-const PKCS8 = Buffer.from('a private half in PKCS #8');
+const PKCS8 = Buffer.from('a private key in PKCS #8');
 const ONE = newMasterKey();
 const TWO = newMasterKey();
 
@@ -78,7 +78,7 @@ describe('sealing', () => {
     expect(masterKeyId).toBe(idOf(ONE));
   });
 
-  test('nothing of the private half or the master key is in it', async () => {
+  test('nothing of the private key or the master key is in it', async () => {
     const { sealed, masterKeyId } = await withKeyring(ONE).seal('k1', PKCS8);
     const bytes = Buffer.concat(sealed.split('.').map((part) => Buffer.from(part, 'base64url')));
     expect(bytes.includes(PKCS8)).toBe(false);
@@ -87,7 +87,7 @@ describe('sealing', () => {
     expect(plainDigest).not.toContain(masterKeyId.replace('mk-', ''));
   });
 
-  test('the same private half is sealed differently each time', async () => {
+  test('the same private key is sealed differently each time', async () => {
     const sealer = withKeyring(ONE);
     const [first, second] = [await sealer.seal('k1', PKCS8), await sealer.seal('k1', PKCS8)];
     expect(first.sealed).not.toBe(second.sealed);
@@ -104,21 +104,21 @@ describe('sealing', () => {
     }
   });
 
-  test('the content key of a file opens for that file alone, and never as a private half', async () => {
+  test('the content key of a file opens for that file alone, and never as a private key', async () => {
     const sealer = withKeyring(ONE);
     const key = randomBytes(32);
-    const sealed = await sealer.sealContentKey('manifest 1', key);
-    expect(Buffer.from(await withKeyring(TWO, ONE).openContentKey('manifest 1', sealed))).toEqual(key);
+    const sealed = await sealer.sealContentKey('backup 1', key);
+    expect(Buffer.from(await withKeyring(TWO, ONE).openContentKey('backup 1', sealed))).toEqual(key);
 
-    const half = await sealer.seal('manifest', PKCS8);
+    const half = await sealer.seal('backup', PKCS8);
     for (const attempt of [
-      sealer.openContentKey('manifest 2', sealed),
-      sealer.openContentKey('manifest', half.sealed),
-      sealer.open('manifest 1', sealed),
+      sealer.openContentKey('backup 2', sealed),
+      sealer.openContentKey('backup', half.sealed),
+      sealer.open('backup 1', sealed),
     ]) {
       await expect(attempt).rejects.toMatchObject({ kind: 'state', code: 'ERR_SEAL_BROKEN' });
     }
-    const { code, message } = await errorOf(withKeyring(TWO).openContentKey('manifest 1', sealed));
+    const { code, message } = await errorOf(withKeyring(TWO).openContentKey('backup 1', sealed));
     expect(code).toBe('ERR_MASTER_KEY_UNKNOWN');
     expect(message).toContain(idOf(ONE));
   });
@@ -237,7 +237,7 @@ describe('a keyring in a file', () => {
   });
 
   test('is read once more for a master key that was added since, but not again and again', async () => {
-    const clock = new StandingClock();
+    const clock = new ManualClock();
     const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
     const isUnknown = () =>
@@ -253,7 +253,7 @@ describe('a keyring in a file', () => {
   });
 
   test('is read once more where the clock was set back, too', async () => {
-    const clock = new StandingClock();
+    const clock = new ManualClock();
     const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     await sealer.sealingKeyId();
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
@@ -263,7 +263,7 @@ describe('a keyring in a file', () => {
   });
 
   test('that cannot be read once more says so, and opens what it opened before', async () => {
-    const clock = new StandingClock();
+    const clock = new ManualClock();
     const file = await keyringFile(`${ONE}\n`);
     const sealer = inFile(file, clock);
     const [known, other] = [await sealer.seal('k1', PKCS8), await withKeyring(TWO).seal('k2', PKCS8)];

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
 import { grouped, rate, share, signed, size } from '../../../src/cli/output/number-format.js';
-import { counted } from '../../../src/cli/output/pluralize.js';
+import { pluralize } from '../../../src/cli/output/pluralize.js';
 
 test('numbers are grouped by thousands', () => {
   expect([0, 999, 1_000, 1_234_567, 12_345_678].map(grouped)).toEqual([
     ...['0', '999', '1,000', '1,234,567', '12,345,678'],
   ]);
   expect([5, 0, -1_234].map(signed)).toEqual(['+5', '+0', '-1,234']);
-  expect(counted(1, 'token')).toBe('1 token');
-  expect(counted(1_000, 'entry', 'entries')).toBe('1,000 entries');
+  expect(pluralize(1, 'token')).toBe('1 token');
+  expect(pluralize(1_000, 'entry', 'entries')).toBe('1,000 entries');
 });
 
 test.each([

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { parseAnnouncement } from '../../../src/domain/fleet/heartbeat.js';
+import { parseHeartbeat } from '../../../src/domain/fleet/heartbeat.js';
 import {
   askFleet,
   askFleetWithin,
@@ -7,25 +7,25 @@ import {
   nameVerifiers,
   withoutKey,
 } from '../../../src/domain/fleet/running-verifiers.js';
-import { awaitPassage, hasRead } from '../../../src/domain/fleet/wait-for-verifiers.js';
-import type { FleetLook, TokenRegistry, VerifierAnnouncement } from '../../../src/domain/ports/index.js';
+import { hasRead, waitForVerifiers } from '../../../src/domain/fleet/wait-for-verifiers.js';
+import type { FleetLook, Heartbeat, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { announced } from '../../support/announcements.js';
-import { StandingClock } from '../../support/clock.js';
+import { ManualClock } from '../../support/clock.js';
+import { announced } from '../../support/heartbeats.js';
 
 const NOW = 1_700_000_000;
 const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
 const signal = new AbortController().signal;
 
-function has(id: string): VerifierAnnouncement {
+function has(id: string): Heartbeat {
   return announced(id, NOW, { log: { position: 7, missing: [] } });
 }
-function lacks(id: string): VerifierAnnouncement {
+function lacks(id: string): Heartbeat {
   return announced(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
 }
 
 /** A registry that answers with one of these after the other, and the last of them from then on; it has lost none of what is a mere list. */
-function answering(...looks: Array<VerifierAnnouncement[] | FleetLook | Error>): TokenRegistry {
+function answering(...looks: Array<Heartbeat[] | FleetLook | Error>): TokenRegistry {
   let look = -1;
   const fleet = async (): Promise<FleetLook> => {
     look = Math.min(look + 1, looks.length - 1);
@@ -37,10 +37,10 @@ function answering(...looks: Array<VerifierAnnouncement[] | FleetLook | Error>):
 }
 
 /** How the wait for event 7 ends, and how long it took, with a clock that moves whenever somebody waits for it. */
-async function passage(registry: TokenRegistry, eventId: number | null = 7) {
-  const clock = new StandingClock(NOW);
+async function acknowledgement(registry: TokenRegistry, eventId: number | null = 7) {
+  const clock = new ManualClock(NOW);
   let isOver = false;
-  const wait = awaitPassage({ openRegistry: async () => registry, clock }, eventId, {
+  const wait = waitForVerifiers({ openRegistry: async () => registry, clock }, eventId, {
     timeoutSeconds: 10,
     signal,
   }).finally(() => {
@@ -54,15 +54,18 @@ async function passage(registry: TokenRegistry, eventId: number | null = 7) {
 }
 
 /** Who has been told for so long. */
-function young(keptSeconds: number, ...verifiers: VerifierAnnouncement[]): FleetLook {
+function young(keptSeconds: number, ...verifiers: Heartbeat[]): FleetLook {
   return { verifiers, keptSeconds };
 }
 
 describe('waiting for an event to be read', () => {
   test('ends at once where everybody has, and where nobody runs', async () => {
-    const report = { verifiers: 2, passed: 2, stragglers: [] };
-    expect(await passage(answering([has('a'), has('b')]))).toEqual({ report, seconds: 0 });
-    expect(await passage(answering([]))).toMatchObject({ report: { verifiers: 0, passed: 0 }, seconds: 0 });
+    const report = { verifiers: 2, acknowledged: 2, stragglers: [] };
+    expect(await acknowledgement(answering([has('a'), has('b')]))).toEqual({ report, seconds: 0 });
+    expect(await acknowledgement(answering([]))).toMatchObject({
+      report: { verifiers: 0, acknowledged: 0 },
+      seconds: 0,
+    });
   });
 
   test('goes on until the last one has: an id below its position may be missing', async () => {
@@ -71,34 +74,44 @@ describe('waiting for an event to be read', () => {
       [has('a'), lacks('b')],
       [has('a'), has('b')],
     ];
-    expect(await passage(answering(...looks))).toMatchObject({
-      report: { verifiers: 2, passed: 2 },
+    expect(await acknowledgement(answering(...looks))).toMatchObject({
+      report: { verifiers: 2, acknowledged: 2 },
       seconds: 2,
     });
   });
 
   test('takes those that a registry has had for a moment for a part, until all have told it again', async () => {
-    const both = { verifiers: 2, passed: 2, stragglers: [] };
+    const both = { verifiers: 2, acknowledged: 2, stragglers: [] };
     expect(
-      await passage(
+      await acknowledgement(
         answering(young(0), young(0, has('a')), young(3, has('a'), has('b')), young(4, has('a'), has('b'))),
       ),
     ).toEqual({ report: both, seconds: 3 });
     expect(
-      await passage(answering(young(0, has('a')), young(1, has('a')), young(2, has('a'), lacks('b')))),
+      await acknowledgement(
+        answering(young(0, has('a')), young(1, has('a')), young(2, has('a'), lacks('b'))),
+      ),
     ).toMatchObject({
-      report: { verifiers: 2, passed: 1 },
+      report: { verifiers: 2, acknowledged: 1 },
     });
-    expect(await passage(answering(young(4, has('a'))))).toMatchObject({ report: { passed: 1 }, seconds: 0 });
+    expect(await acknowledgement(answering(young(4, has('a'))))).toMatchObject({
+      report: { acknowledged: 1 },
+      seconds: 0,
+    });
   });
 
   test('believes that nobody runs once it has looked for as long as that takes, without a loss meanwhile', async () => {
-    expect(await passage(answering(young(0)))).toMatchObject({ report: { verifiers: 0 }, seconds: 4 });
-    expect(await passage(answering(young(0), young(0), away, young(0)))).toMatchObject({
+    expect(await acknowledgement(answering(young(0)))).toMatchObject({
+      report: { verifiers: 0 },
+      seconds: 4,
+    });
+    expect(await acknowledgement(answering(young(0), young(0), away, young(0)))).toMatchObject({
       report: { verifiers: 0 },
       seconds: 7,
     });
-    expect(await passage(answering(young(2, lacks('a')), young(3, lacks('a')), young(0)))).toMatchObject({
+    expect(
+      await acknowledgement(answering(young(2, lacks('a')), young(3, lacks('a')), young(0))),
+    ).toMatchObject({
       report: { verifiers: 0 },
       seconds: 6,
     });
@@ -106,47 +119,53 @@ describe('waiting for an event to be read', () => {
 
   test('ends with nothing known where the registry loses them again and again', async () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
-    expect(await passage(answering(...lossy))).toEqual({
-      report: { unasked: expect.stringContaining('may be missing') },
+    expect(await acknowledgement(answering(...lossy))).toEqual({
+      report: { unavailableReason: expect.stringContaining('may be missing') },
       seconds: 11,
     });
   });
 
   test('is given up in the end, and tells who has not', async () => {
-    const report = { verifiers: 2, passed: 1, stragglers: [lacks('b')] };
-    expect(await passage(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 11 });
+    const report = { verifiers: 2, acknowledged: 1, stragglers: [lacks('b')] };
+    expect(await acknowledgement(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 11 });
   });
 
   test('does not count one that is gone, and counts one that came', async () => {
-    expect(await passage(answering([lacks('a'), has('b')], [has('b')]))).toMatchObject({
-      ...{ report: { verifiers: 1, passed: 1, stragglers: [] }, seconds: 1 },
+    expect(await acknowledgement(answering([lacks('a'), has('b')], [has('b')]))).toMatchObject({
+      ...{ report: { verifiers: 1, acknowledged: 1, stragglers: [] }, seconds: 1 },
     });
     expect(
-      await passage(answering([lacks('a')], [has('a'), lacks('new')], [has('a'), has('new')])),
+      await acknowledgement(answering([lacks('a')], [has('a'), lacks('new')], [has('a'), has('new')])),
     ).toMatchObject({
-      ...{ report: { verifiers: 2, passed: 2 }, seconds: 2 },
+      ...{ report: { verifiers: 2, acknowledged: 2 }, seconds: 2 },
     });
   });
 
   test('outlives a registry that fails for a moment, and says so where it stays away', async () => {
-    expect(await passage(answering([lacks('a')], away, [has('a')]))).toMatchObject({
-      ...{ report: { verifiers: 1, passed: 1 }, seconds: 2 },
+    expect(await acknowledgement(answering([lacks('a')], away, [has('a')]))).toMatchObject({
+      ...{ report: { verifiers: 1, acknowledged: 1 }, seconds: 2 },
     });
-    expect(await passage(answering(away))).toEqual({ report: { unasked: 'It is away.' }, seconds: 11 });
+    expect(await acknowledgement(answering(away))).toEqual({
+      report: { unavailableReason: 'It is away.' },
+      seconds: 11,
+    });
   });
 
   test('has nothing to wait for where the event has expired', async () => {
-    expect(await passage(answering([lacks('a')]), null)).toMatchObject({ report: { passed: 1 }, seconds: 0 });
+    expect(await acknowledgement(answering([lacks('a')]), null)).toMatchObject({
+      report: { acknowledged: 1 },
+      seconds: 0,
+    });
   });
 
   test('ends with what was seen where it is interrupted', async () => {
-    const clock = new StandingClock(NOW);
+    const clock = new ManualClock(NOW);
     const interrupting = new AbortController();
     const options = { timeoutSeconds: 10, signal: interrupting.signal };
-    const wait = awaitPassage({ openRegistry: async () => answering([lacks('a')]), clock }, 7, options);
+    const wait = waitForVerifiers({ openRegistry: async () => answering([lacks('a')]), clock }, 7, options);
     await clock.awaited();
     interrupting.abort();
-    expect(await wait).toMatchObject({ verifiers: 1, passed: 0 });
+    expect(await wait).toMatchObject({ verifiers: 1, acknowledged: 0 });
   });
 });
 
@@ -165,38 +184,38 @@ test('an id has been read up to the position, but those that are missing', () =>
 
 test('those without a key', () => {
   const verifiers = [announced('a', NOW, { kids: ['k1', 'k2'] }), announced('b', NOW, { kids: ['k1'] })];
-  const fleet = { verifiers, unasked: null };
+  const fleet = { verifiers, unavailableReason: null };
   expect(withoutKey(fleet, 'k2').map(({ id }) => id)).toEqual(['b']);
   expect(withoutKey(fleet, 'k1')).toEqual([]);
 });
 
 test('a registry that cannot be asked, or opened, or does not answer in time, is told, and a defect is thrown', async () => {
-  const clock = new StandingClock(NOW);
+  const clock = new ManualClock(NOW);
   const failing = (error: Error) => () => Promise.reject(error);
   expect(await askFleet({ openRegistry: failing(away), clock })).toEqual({
     verifiers: [],
-    unasked: 'It is away.',
+    unavailableReason: 'It is away.',
   });
   await expect(askFleet({ openRegistry: failing(new TypeError('x')), clock })).rejects.toThrow('x');
   expect(await askFleet({ openRegistry: async () => answering(away), clock })).toMatchObject({
-    unasked: 'It is away.',
+    unavailableReason: 'It is away.',
   });
   const silent = () => new Promise<TokenRegistry>(() => {});
   expect(await askFleetWithin(5, { openRegistry: silent, clock })).toMatchObject({
     verifiers: [],
-    unasked: expect.any(String),
+    unavailableReason: expect.any(String),
   });
   expect(
     await askFleetWithin(60_000, { openRegistry: async () => answering([has('a')]), clock }),
   ).toMatchObject({
-    unasked: null,
+    unavailableReason: null,
   });
 });
 
 describe('all that run, for a key that is to sign', () => {
   const loaded = (id: string) => announced(id, NOW, { kids: ['k1'] });
   async function whole(registry: TokenRegistry) {
-    const clock = new StandingClock(NOW);
+    const clock = new ManualClock(NOW);
     let isOver = false;
     const asked = askWholeFleet({ openRegistry: async () => registry, clock }, 'k1').finally(() => {
       isOver = true;
@@ -205,27 +224,31 @@ describe('all that run, for a key that is to sign', () => {
       await Promise.race([asked, clock.awaited()]);
       if (!isOver) clock.advance(1);
     }
-    const { verifiers, unasked } = await asked;
-    return { ids: verifiers.map(({ id }) => id), unasked, seconds: clock.now() - NOW };
+    const { verifiers, unavailableReason } = await asked;
+    return { ids: verifiers.map(({ id }) => id), unavailableReason, seconds: clock.now() - NOW };
   }
 
   test('are asked once where the registry has kept them, or one lacks the key already', async () => {
-    expect(await whole(answering([loaded('a')]))).toEqual({ ids: ['a'], unasked: null, seconds: 0 });
+    expect(await whole(answering([loaded('a')]))).toEqual({
+      ids: ['a'],
+      unavailableReason: null,
+      seconds: 0,
+    });
     expect(await whole(answering(young(0, has('behind'))))).toMatchObject({ ids: ['behind'], seconds: 0 });
-    expect(await whole(answering(away))).toEqual({ ids: [], unasked: 'It is away.', seconds: 0 });
+    expect(await whole(answering(away))).toEqual({ ids: [], unavailableReason: 'It is away.', seconds: 0 });
   });
 
   test('are waited for where it has lost them', async () => {
     const looks = [young(0), young(0, loaded('a')), young(2, loaded('a'), has('behind'))];
-    expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unasked: null });
-    expect(await whole(answering(young(0)))).toEqual({ ids: [], unasked: null, seconds: 4 });
+    expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unavailableReason: null });
+    expect(await whole(answering(young(0)))).toEqual({ ids: [], unavailableReason: null, seconds: 4 });
   });
 
   test('are not known where it loses them again and again', async () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
     expect(await whole(answering(...lossy))).toEqual({
       ids: [],
-      unasked: expect.stringContaining('may be missing'),
+      unavailableReason: expect.stringContaining('may be missing'),
       seconds: 12,
     });
   });
@@ -241,8 +264,8 @@ describe('what stands in a store', () => {
   const whole = announced('a', NOW, { kids: ['k'], log: { position: 3, missing: [[1, 2]] } });
 
   test('is read as it was told, without what does not belong to it', () => {
-    expect(parseAnnouncement(JSON.stringify({ ...whole, more: 1 }))).toEqual(whole);
-    expect(parseAnnouncement(JSON.stringify({ ...whole, readAt: null }))?.readAt).toBeNull();
+    expect(parseHeartbeat(JSON.stringify({ ...whole, more: 1 }))).toEqual(whole);
+    expect(parseHeartbeat(JSON.stringify({ ...whole, readAt: null }))?.readAt).toBeNull();
   });
 
   test.each([
@@ -258,7 +281,7 @@ describe('what stands in a store', () => {
     JSON.stringify({ ...whole, readAt: 'x' }),
     JSON.stringify({ ...whole, log: { position: 3, missing: [[1, 2, 3]] } }),
     JSON.stringify({ ...whole, log: { position: 3, missing: ['1'] } }),
-  ])('is nobody where it is no announcement: %s', (text) => {
-    expect(parseAnnouncement(text)).toBeNull();
+  ])('is nobody where it is no heartbeat: %s', (text) => {
+    expect(parseHeartbeat(text)).toBeNull();
   });
 });

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type CompromiseInput, compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { rotateKeys } from '../../../src/domain/keys/rotate.js';
-import type { Database, Sealer, TokenRegistry, WideRemoval } from '../../../src/domain/ports/index.js';
+import type { Database, GlobalRemoval, Sealer, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { revokeSubject } from '../../../src/domain/tokens/revoke.js';
@@ -51,7 +51,7 @@ async function rows(table: 'audit_log' | 'security_log') {
 }
 
 describe('a compromised key', () => {
-  test('is refused with all that it signed, and has neither entries nor a private half', async () => {
+  test('is refused with all that it signed, and has neither entries nor a private key', async () => {
     await addPending('k2');
     const tokens = await Promise.all(['alice', 'bob', 'bob'].map((sub) => service.issueTo(sub)));
     const report = await compromise('k1');
@@ -73,7 +73,7 @@ describe('a compromised key', () => {
     await addPending('k2');
     service.clock.advance(LEAD);
     const report = await compromise('k1');
-    expect(report).toMatchObject({ active: 'k2', isUnannounced: false });
+    expect(report).toMatchObject({ active: 'k2', isNotPrePublished: false });
     expect(await states()).toEqual({
       k1: 'compromised',
       k2: 'active',
@@ -86,7 +86,7 @@ describe('a compromised key', () => {
 
   test('makes way for a new key where none is pending, which verifiers may not know yet', async () => {
     const report = await compromise('k1');
-    expect(report.isUnannounced).toBe(true);
+    expect(report.isNotPrePublished).toBe(true);
     expect(await states()).toEqual({
       k1: 'compromised',
       [report.active as string]: 'active',
@@ -98,7 +98,7 @@ describe('a compromised key', () => {
   test('that was pending leaves the active one alone, and another one is published', async () => {
     await addPending('k2');
     const report = await compromise('k2');
-    expect(report).toMatchObject({ active: 'k1', isUnannounced: false });
+    expect(report).toMatchObject({ active: 'k1', isNotPrePublished: false });
     expect(await states()).toEqual({
       k1: 'active',
       k2: 'compromised',
@@ -391,7 +391,7 @@ describe('once the key is refused', () => {
 });
 
 describe('the proof', () => {
-  const walk = (parts: Partial<WideRemoval>): WideRemoval => ({
+  const walk = (parts: Partial<GlobalRemoval>): GlobalRemoval => ({
     matched: 0,
     removed: 0,
     subjects: 0,
@@ -406,7 +406,7 @@ describe('the proof', () => {
   const on = (node: string, matched: number, removed = 0) => ({ node, matched, removed });
 
   /** The walks in their order, removals and counts in turn. */
-  const withWalks = (...walks: WideRemoval[]) => {
+  const withWalks = (...walks: GlobalRemoval[]) => {
     const asked: boolean[] = [];
     const removeEverywhere: TokenRegistry['removeEverywhere'] = async (_filter, { dryRun = false }) => {
       asked.push(dryRun);

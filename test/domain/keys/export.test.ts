@@ -101,7 +101,7 @@ test('an interrupt before the file is made leaves none', async () => {
   expect(steps).toEqual([]);
 });
 
-test('a row whose public half was exchanged is not written under its kid', async () => {
+test('a row whose public key was exchanged is not written under its kid', async () => {
   const { publicKey } = (await service.database.keys.find('k1')) ?? {};
   const changed = { public_key: String(publicKey) };
   await service.db.updateTable('keystore').set(changed).where('kid', '=', 'k2').execute();

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { activateKey } from '../../../src/domain/keys/activate.js';
 import { importKeys, type KeyImportPorts, type NamedKey, nameKeys } from '../../../src/domain/keys/import.js';
 import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
-import type { FiledKey } from '../../../src/domain/keys/private-key.js';
+import type { KeyInFile } from '../../../src/domain/keys/private-key.js';
 import { retireKey } from '../../../src/domain/keys/retire.js';
 import type { Database } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-async function filed(...jwks: object[]): Promise<FiledKey[]> {
+async function filed(...jwks: object[]): Promise<KeyInFile[]> {
   return (await readPrivateJwks(JSON.stringify({ keys: jwks }), 'jwks.json')).keys;
 }
 
@@ -57,7 +57,7 @@ async function audited(): Promise<Array<[string, string, string | null]>> {
 describe('the name of a key', () => {
   test('is the one that is given, else that of the file, else the thumbprint', async () => {
     const keys = await filed({ ...first, kid: 'filed' }, second);
-    const [one] = keys as [FiledKey];
+    const [one] = keys as [KeyInFile];
     expect(nameKeys(keys, { defaultAlg: 'PS256' })).toMatchObject([
       { kid: 'filed', alg: 'PS256', isAlgGiven: false },
       { kid: thumbprintOf(second), alg: 'PS256' },
@@ -178,7 +178,7 @@ describe('importing', () => {
 
   test('tells a modulus with another exponent from the same key, and lets it stand once', async () => {
     await importing(await named({ ...first, kid: 'k2' }));
-    // Who has one of the two private halves can reckon the other.
+    // Who has one of the two private keys can reckon the other.
     const twin = jwkWithExponent(first, 65_539n);
     for (const [kid, code] of [
       ['k2', 'ERR_KID_EXISTS'],

@@ -46,9 +46,9 @@ describe('activate', () => {
   test('lets a key sign that has been published for the lead, and the one before goes on verifying', async () => {
     const old = await service.issueTo('alice');
     service.clock.advance(LEAD);
-    const { key, isUnannounced, published } = await activate('k2');
+    const { key, isNotPrePublished, published } = await activate('k2');
     expect(key).toMatchObject({ kid: 'k2', state: 'active', activatedAt: service.clock.now() });
-    expect(isUnannounced).toBe(false);
+    expect(isNotPrePublished).toBe(false);
     expect(await stateOf('k1')).toBe('retiring');
     expect(await service.verdict(old.token)).toBe('active');
     expect((await service.issuer().issue({ sub: 'alice' })).kid).toBe('k2');
@@ -63,8 +63,8 @@ describe('activate', () => {
     service.clock.advance(LEAD - 1);
     await expect(activate('k2')).rejects.toMatchObject(refusal('ERR_KEY_NOT_PUBLISHED'));
     expect(await stateOf('k1')).toBe('active');
-    const { key, isUnannounced, published } = await activate('k2', { now: true });
-    expect([key.state, isUnannounced]).toEqual(['active', true]);
+    const { key, isNotPrePublished, published } = await activate('k2', { now: true });
+    expect([key.state, isNotPrePublished]).toEqual(['active', true]);
     expect(await audited('keys.activate')).toEqual([
       ['k1', 'retiring', 'forced'],
       ['k2', 'active', 'forced'],
@@ -82,7 +82,7 @@ describe('activate', () => {
   test('as a dry run shows what would be and changes nothing', async () => {
     const before = await service.database.keys.snapshot();
     expect(await activate('k2', { now: true, dryRun: true })).toMatchObject({
-      ...{ key: { kid: 'k2', state: 'active' }, isUnannounced: true, published: null },
+      ...{ key: { kid: 'k2', state: 'active' }, isNotPrePublished: true, published: null },
     });
     expect(await service.database.keys.snapshot()).toEqual(before);
   });
@@ -166,9 +166,9 @@ describe('retire', () => {
     await activate('k2', { now: true });
     service.clock.advance(HOLD);
     const missed = ['slots 0-99', 'all else (It is away.)'];
-    const survey = async () => ({ complete: false, missed, nodes: [] });
+    const scan = async () => ({ complete: false, missed, nodes: [] });
     const input = { kid: 'k1', force: false, dryRun: false, clockToleranceSeconds: 0 };
-    await expect(retireKey(service.withRegistry({ survey }), input)).rejects.toMatchObject({
+    await expect(retireKey(service.withRegistry({ scan }), input)).rejects.toMatchObject({
       kind: 'partial',
       code: 'ERR_COUNT_INCOMPLETE',
       message: expect.stringMatching(/: not seen were slots 0-99; all else \(It is away\.\)$/),

@@ -62,7 +62,7 @@ const rotateDue: Promotion = (ports = service.ports) => {
 };
 const PROMOTIONS = { activate, rotateNow, rotateDue };
 
-/** The same service, where this happens before a private half is opened. */
+/** The same service, where this happens before a private key is opened. */
 function beforeOpening(work: (kid: string) => unknown, sealer: Sealer = service.ports.sealer): RotationPorts {
   const open: Sealer['open'] = async (kid, sealed) => {
     await work(kid);

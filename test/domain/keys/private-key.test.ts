@@ -156,7 +156,7 @@ describe('a PEM file', () => {
     expect(await codeOf(readPem(text))).toBe(code);
   });
 
-  test('with a public half is refused as that', async () => {
+  test('with a public key is refused as that', async () => {
     const publicKey = createPublicKey(keyOf(jwk));
     for (const type of ['spki', 'pkcs1'] as const) {
       const text = publicKey.export({ type, format: 'pem' }).toString();
@@ -378,7 +378,7 @@ describe('the numbers of a key', () => {
     },
   );
 
-  test('belong together: not one pair with the public half of another', async () => {
+  test('belong together: not one pair with the public key of another', async () => {
     expect(await codeOf(readJwk({ ...jwk, n: other.n }))).toBe('ERR_KEY_INCONSISTENT');
     const { d, p, q, dp, dq, qi } = other;
     expect(await codeOf(readJwk({ ...jwk, d, p, q, dp, dq, qi }))).toBe('ERR_KEY_INCONSISTENT');

@@ -52,7 +52,7 @@ async function audited() {
 }
 
 describe('rewrap', () => {
-  test('moves every private half under the first master key, so that the old one can go', async () => {
+  test('moves every private key under the first master key, so that the old one can go', async () => {
     const [from, to] = [await old.sealingKeyId(), await both.sealingKeyId()];
     const halves = await Promise.all(
       ['k2', 'k3', 'k4'].map(async (kid) => old.open(kid, await sealedOf(kid))),
@@ -93,7 +93,7 @@ describe('rewrap', () => {
     expect((await masterKeys()).k3).toEqual([to, to]);
   });
 
-  test('passes over a key whose private half is wiped', async () => {
+  test('passes over a key whose private key is wiped', async () => {
     await compromiseKey(service.ports, {
       kid: 'k3',
       reason: 'leaked',
@@ -107,7 +107,7 @@ describe('rewrap', () => {
     expect(await service.database.keys.findSealed('k3')).toBeNull();
   });
 
-  test('does not bring back a private half that is wiped while it is sealed anew', async () => {
+  test('does not bring back a private key that is wiped while it is sealed anew', async () => {
     const wiping: Sealer = {
       open: (kid, sealed) => both.open(kid, sealed),
       openingKeyId: (kid, sealed) => both.openingKeyId(kid, sealed),

@@ -4,8 +4,8 @@ import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { type RotationInput, rotateAfterLead, rotateKeys } from '../../../src/domain/keys/rotate.js';
 import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { announced } from '../../support/announcements.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { announced } from '../../support/heartbeats.js';
 
 const DAY = 86_400;
 const ROTATION: RotationPolicy = {
@@ -66,7 +66,7 @@ describe('the story of ten rotations', () => {
       const [published] = await kidsIn('pending');
       outcome = await rotate();
       expect(outcome).toMatchObject({ rotated: true, reason: 'due', active: published, previous: last.kid });
-      expect(outcome).toMatchObject({ signsFrom: service.clock.now() + 30 * DAY, isUnannounced: false });
+      expect(outcome).toMatchObject({ signsFrom: service.clock.now() + 30 * DAY, isNotPrePublished: false });
 
       const first = await longToken();
       expect(first.kid).toBe(published);
@@ -267,7 +267,7 @@ describe('a run', () => {
 
   test('by force without a published key makes one that signs at once and one that signs next', async () => {
     const outcome = await rotate({ isForced: true });
-    expect(outcome).toMatchObject({ rotated: true, previous: 'k1', isUnannounced: true });
+    expect(outcome).toMatchObject({ rotated: true, previous: 'k1', isNotPrePublished: true });
     expect(await kidsIn('active')).toEqual([outcome.active]);
     expect(await kidsIn('pending')).toEqual([outcome.pending]);
     expect(await kidsIn('retiring')).toEqual(['k1']);
@@ -301,7 +301,12 @@ describe('a run that waits out the lead', () => {
       service.clock.advance(signsFrom - service.clock.now());
     });
     expect(waited).toEqual([service.clock.now()]);
-    expect(outcome).toMatchObject({ rotated: true, reason: 'forced', previous: 'k1', isUnannounced: false });
+    expect(outcome).toMatchObject({
+      rotated: true,
+      reason: 'forced',
+      previous: 'k1',
+      isNotPrePublished: false,
+    });
     expect(await kidsIn('active')).toEqual([outcome.active]);
     expect(await kidsIn('pending')).toEqual([outcome.pending]);
   });
@@ -411,25 +416,25 @@ describe('a run with verifiers about', () => {
 
   test('rotates once all of them have loaded the next key', async () => {
     const [next] = await kidsIn('pending');
-    await service.registry.announce(behind(['k1']));
+    await service.registry.report(behind(['k1']));
     const waiting = { rotated: false, reason: 'waiting', active: 'k1', pending: next, awaitsFleet: true };
     expect(await rotate()).toMatchObject({ ...waiting, stragglers: [{ id: 'behind', host: 'host-behind' }] });
     expect(await kidsIn('active')).toEqual(['k1']);
-    await service.registry.announce(behind(['k1', String(next)]));
+    await service.registry.report(behind(['k1', String(next)]));
     expect(await rotate()).toMatchObject({ rotated: true, active: next, stragglers: [] });
   });
 
   test('rotates once the one that had not is gone', async () => {
-    await service.registry.announce(behind());
+    await service.registry.report(behind());
     expect(await rotate()).toMatchObject({ rotated: false, awaitsFleet: true });
     service.clock.advance(10 + POLICY.clockToleranceSeconds);
     expect(await rotate()).toMatchObject({ rotated: true, stragglers: [] });
   });
 
   test('goes on without them with force, and names them', async () => {
-    await service.registry.announce(behind());
+    await service.registry.report(behind());
     expect(await rotate({ leavesStragglers: true })).toMatchObject({
-      ...{ rotated: true, reason: 'due', stragglers: [{ id: 'behind' }], fleetUnasked: null },
+      ...{ rotated: true, reason: 'due', stragglers: [{ id: 'behind' }], fleetUnavailableReason: null },
     });
   });
 
@@ -440,25 +445,25 @@ describe('a run with verifiers about', () => {
       },
     });
     const outcome = await rotateKeys(ports, rotation({}));
-    expect(outcome).toMatchObject({ rotated: true, stragglers: [], fleetUnasked: 'It is away.' });
+    expect(outcome).toMatchObject({ rotated: true, stragglers: [], fleetUnavailableReason: 'It is away.' });
   });
 
   test('asks nobody where no other key is to sign', async () => {
     const openRegistry = () => Promise.reject(new Error('opened'));
     const ports = { ...service.ports, openRegistry };
     const outcome = await rotateKeys(ports, rotation({ rotateAfterSeconds: 60 * DAY }));
-    expect(outcome).toMatchObject({ reason: 'not_due', fleetUnasked: null });
+    expect(outcome).toMatchObject({ reason: 'not_due', fleetUnavailableReason: null });
   });
 
   test('that waits looks again and again, until they have it', async () => {
-    await service.registry.announce(behind());
+    await service.registry.report(behind());
     const [next] = await kidsIn('pending');
     let looks = 0;
     const outcome = await rotateAfterLead(service.ports, rotation({}), async ({ stragglers }) => {
       expect(stragglers).toMatchObject([{ id: 'behind' }]);
       service.clock.advance(1);
       looks += 1;
-      await service.registry.announce(behind(looks < 3 ? [] : [String(next)]));
+      await service.registry.report(behind(looks < 3 ? [] : [String(next)]));
     });
     expect({ looks, outcome }).toMatchObject({ looks: 3, outcome: { rotated: true, stragglers: [] } });
   });
@@ -473,13 +478,18 @@ describe('a run with verifiers about', () => {
         return service.registry.fleet(now);
       },
     });
-    await service.registry.announce(behind());
+    await service.registry.report(behind());
     const outcome = await rotateAfterLead(ports, rotation({ needsFleet: true }), async ({ stragglers }) => {
       expect(await kidsIn('active')).toEqual(['k1']);
       service.clock.advance(1);
-      if (stragglers.length > 0) await service.registry.announce(behind([String(next)]));
+      if (stragglers.length > 0) await service.registry.report(behind([String(next)]));
     });
-    expect(outcome).toMatchObject({ rotated: true, active: next, stragglers: [], fleetUnasked: null });
+    expect(outcome).toMatchObject({
+      rotated: true,
+      active: next,
+      stragglers: [],
+      fleetUnavailableReason: null,
+    });
     expect(looks).toHaveLength(4);
   });
 
@@ -497,10 +507,10 @@ describe('a run with verifiers about', () => {
 
   test('that waits gives up after the lead once more, and changes nothing', async () => {
     const begun = service.clock.now();
-    await service.registry.announce(behind());
+    await service.registry.report(behind());
     const outcome = await rotateAfterLead(service.ports, rotation({}), async () => {
       service.clock.advance(DAY / 4);
-      await service.registry.announce(behind());
+      await service.registry.report(behind());
     });
     expect(outcome).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ id: 'behind' }] });
     expect(service.clock.now() - begun).toBe(DAY);

@@ -164,7 +164,7 @@ test('a key that was not published for the lead signs only by force or where not
     const isSame = before.some((key) => key.kid === signs.kid && key.state === 'active');
     const isPublished = signs.createdAt + policy.publishLeadSeconds <= now;
     if (isSame || isPublished) return;
-    expect(plan.isUnannounced).toBe(true);
+    expect(plan.isNotPrePublished).toBe(true);
     expect((policy.isForced && !policy.keepsLead) || activeOf(before).length === 0).toBe(true);
   });
 });

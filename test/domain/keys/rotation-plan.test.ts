@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/domain/fleet/running-verifiers.js';
 import { planRotation, type RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
-import { announced } from '../../support/announcements.js';
+import { announced } from '../../support/heartbeats.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const DAY = 86_400;
@@ -37,13 +37,13 @@ const nothing = {
   transitions: [],
   activatesNewKey: false,
   previous: null,
-  isUnannounced: false,
+  isNotPrePublished: false,
   awaitsLead: false,
   awaitsFleet: false,
   stragglers: [],
 };
-const stepDown = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
-const stepUp = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
+const demote = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUntil: VERIFY_UNTIL };
+const promote = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
 
 describe('without force', () => {
   test('a young key goes on signing', () => {
@@ -70,14 +70,14 @@ describe('without force', () => {
   test('of a key that is due and a published one the first steps down and the second up, in that order', () => {
     expect(planRotation([due, published], POLICY, NOW)).toEqual({
       reason: 'due',
-      transitions: [stepDown, stepUp],
+      transitions: [demote, promote],
       activatesNewKey: false,
       publishesNewKey: true,
       active: 'next',
       previous: 'old',
       pending: null,
       signsFrom: NOW + 30 * DAY,
-      isUnannounced: false,
+      isNotPrePublished: false,
       awaitsLead: false,
       awaitsFleet: false,
       stragglers: [],
@@ -128,14 +128,14 @@ describe('without force', () => {
   test('where nothing signs there is nothing to wait for', () => {
     expect(planRotation([waiting], POLICY, NOW)).toMatchObject({
       reason: 'due',
-      transitions: [stepUp],
+      transitions: [promote],
       activatesNewKey: false,
       publishesNewKey: true,
       active: 'next',
       previous: null,
-      isUnannounced: true,
+      isNotPrePublished: true,
     });
-    expect(planRotation([published], POLICY, NOW).isUnannounced).toBe(false);
+    expect(planRotation([published], POLICY, NOW).isNotPrePublished).toBe(false);
   });
 
   test('where nothing signs and nothing is pending two keys are made', () => {
@@ -147,7 +147,7 @@ describe('without force', () => {
       publishesNewKey: true,
       active: null,
       previous: null,
-      isUnannounced: true,
+      isNotPrePublished: true,
     });
   });
 });
@@ -157,12 +157,12 @@ describe('forced', () => {
     const plan = planRotation([young, published], FORCED, NOW);
     expect(plan).toMatchObject({
       reason: 'forced',
-      transitions: [{ ...stepDown, kid: 'young' }, stepUp],
+      transitions: [{ ...demote, kid: 'young' }, promote],
       activatesNewKey: false,
       publishesNewKey: true,
       active: 'next',
       previous: 'young',
-      isUnannounced: false,
+      isNotPrePublished: false,
     });
   });
 
@@ -170,20 +170,20 @@ describe('forced', () => {
     expect(planRotation([young, waiting], FORCED, NOW)).toMatchObject({
       reason: 'forced',
       active: 'next',
-      isUnannounced: true,
+      isNotPrePublished: true,
     });
   });
 
   test('without a pending key one is made that signs at once, and one that signs next', () => {
     expect(planRotation([young], FORCED, NOW)).toMatchObject({
       reason: 'forced',
-      transitions: [{ ...stepDown, kid: 'young' }],
+      transitions: [{ ...demote, kid: 'young' }],
       activatesNewKey: true,
       publishesNewKey: true,
       active: null,
       previous: 'young',
       pending: null,
-      isUnannounced: true,
+      isNotPrePublished: true,
     });
   });
 });
@@ -223,8 +223,8 @@ describe('forced, but with the lead kept', () => {
 describe('with verifiers that run', () => {
   const knows = announced('knows', NOW, { kids: ['old', 'next'] });
   const lacks = announced('lacks', NOW, { kids: ['old'] });
-  const everybody: Fleet = { verifiers: [knows], unasked: null };
-  const most: Fleet = { verifiers: [knows, lacks], unasked: null };
+  const everybody: Fleet = { verifiers: [knows], unavailableReason: null };
+  const most: Fleet = { verifiers: [knows, lacks], unavailableReason: null };
 
   test('a key signs that all of them have loaded', () => {
     const plan = planRotation([due, published], POLICY, NOW, everybody);
@@ -305,26 +305,31 @@ describe('with verifiers that run', () => {
   });
 
   test('where they cannot be asked the lead has to do', () => {
-    const unasked: Fleet = { verifiers: [], unasked: 'It is away.' };
-    expect(planRotation([due, published], POLICY, NOW, unasked)).toMatchObject({
+    const unavailableReason: Fleet = { verifiers: [], unavailableReason: 'It is away.' };
+    expect(planRotation([due, published], POLICY, NOW, unavailableReason)).toMatchObject({
       reason: 'due',
       active: 'next',
     });
   });
 
   test('where they cannot be asked and have to be it waits, but not with force, nor where no key signs', () => {
-    const unasked: Fleet = { verifiers: [], unasked: 'It is away.' };
+    const unavailableReason: Fleet = { verifiers: [], unavailableReason: 'It is away.' };
     const policy = { ...POLICY, needsFleet: true };
-    expect(planRotation([due, published], policy, NOW, unasked)).toMatchObject({
+    expect(planRotation([due, published], policy, NOW, unavailableReason)).toMatchObject({
       ...{ reason: 'waiting', active: 'old', pending: 'next', awaitsFleet: true, stragglers: [] },
     });
-    expect(planRotation([due, published], { ...policy, leavesStragglers: true }, NOW, unasked)).toMatchObject(
-      {
-        reason: 'due',
-      },
-    );
-    expect(planRotation([published], policy, NOW, unasked)).toMatchObject({ reason: 'due', active: 'next' });
-    expect(planRotation([young, published], policy, NOW, unasked)).toMatchObject({ awaitsFleet: false });
+    expect(
+      planRotation([due, published], { ...policy, leavesStragglers: true }, NOW, unavailableReason),
+    ).toMatchObject({
+      reason: 'due',
+    });
+    expect(planRotation([published], policy, NOW, unavailableReason)).toMatchObject({
+      reason: 'due',
+      active: 'next',
+    });
+    expect(planRotation([young, published], policy, NOW, unavailableReason)).toMatchObject({
+      awaitsFleet: false,
+    });
   });
 });
 
@@ -362,8 +367,8 @@ describe('retiring keys', () => {
   test('are retired whatever else happens', () => {
     expect(planRotation([due, published, retiring], POLICY, NOW).transitions).toEqual([
       retire,
-      stepDown,
-      stepUp,
+      demote,
+      promote,
     ]);
     expect(planRotation([young, retiring], POLICY, NOW)).toMatchObject({
       reason: 'published',

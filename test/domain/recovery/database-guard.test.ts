@@ -8,13 +8,13 @@ import {
   markText,
 } from '../../../src/domain/recovery/high-water-marks.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { StandingClock } from '../../support/clock.js';
+import { ManualClock } from '../../support/clock.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
 const NOW: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 9, hash: 'ab'.repeat(32) } };
 const BACKUP: DatabaseHeads = { recoveredAt: 0, revision: 5, audit: { seq: 8, hash: 'cd'.repeat(32) } };
 
-let clock: StandingClock;
+let clock: ManualClock;
 let heads: DatabaseHeads;
 let marks: StoredMarks;
 let asked: number;
@@ -23,7 +23,7 @@ let isAway: boolean;
 let guard: DatabaseGuard;
 
 beforeEach(() => {
-  clock = new StandingClock();
+  clock = new ManualClock();
   heads = NOW;
   marks = { ...stored(NOW), hint: null };
   asked = 0;

@@ -15,7 +15,7 @@ import {
   type RecoveryPorts,
   settle,
 } from '../../../src/domain/recovery/recover.js';
-import { StandingClock } from '../../support/clock.js';
+import { ManualClock } from '../../support/clock.js';
 import { createMigrated, type SqlDatabaseUnderTest, sqlite } from '../../support/sql-engines.js';
 
 const KEY: MacKey = { id: 'mk-1', secret: new Uint8Array(32).fill(7) };
@@ -24,7 +24,7 @@ const AUDIT = { seq: 0, hash: '0'.repeat(64) };
 
 let opened: SqlDatabaseUnderTest;
 let database: Database;
-let clock: StandingClock;
+let clock: ManualClock;
 let marks: StoredMarks;
 let kept: StoredEvent[];
 let whileRead: () => Promise<void>;
@@ -33,7 +33,7 @@ let ports: RecoveryPorts;
 beforeEach(async () => {
   opened = await createMigrated(sqlite);
   database = sqlDatabase(opened.db);
-  clock = new StandingClock();
+  clock = new ManualClock();
   marks = { mark: null, keys: null, hint: null };
   kept = [];
   whileRead = async () => {};

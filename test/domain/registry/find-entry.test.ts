@@ -34,10 +34,10 @@ test('one entry, with what decides beside it', async () => {
 
   expect(await find('alice', 'a')).toEqual({
     ...{ sub: 'alice', jti: 'a', kid: 'this-year', state: 'active', iat: now - 10, exp: now + 3600 },
-    ...{ label: 'phone', node: 'jwtctl.db', userStatus: 'disabled', notedUser: user },
+    ...{ label: 'phone', node: 'jwtctl.db', userStatus: 'disabled', cachedUser: user },
   });
   expect(await find('bob', 'a')).toMatchObject({
-    ...{ kid: 'leaked', state: 'compromised', label: null, userStatus: 'unknown', notedUser: null },
+    ...{ kid: 'leaked', state: 'compromised', label: null, userStatus: 'unknown', cachedUser: null },
   });
 });
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { RegistryEntry, SurveyedSubject, TokenRegistry, User } from '../../../src/domain/ports/index.js';
+import type { RegistryEntry, ScannedSubject, TokenRegistry, User } from '../../../src/domain/ports/index.js';
 import { inspectRegistry, inspectSubject } from '../../../src/domain/registry/inspect.js';
 import type { InspectionInput } from '../../../src/domain/registry/inspection.js';
 import { CLOCK_TOLERANCE_SECONDS } from '../../support/embedded.js';
@@ -35,9 +35,9 @@ function input(parts: Partial<InspectionInput> = {}): InspectionInput {
 }
 
 /** A registry that shows these subjects, in these portions, and nothing else. */
-function showing(portions: SurveyedSubject[][], nodes = ['a:1']): TokenRegistry {
+function showing(portions: ScannedSubject[][], nodes = ['a:1']): TokenRegistry {
   return service.withRegistry({
-    survey: async (take) => {
+    scan: async (take) => {
       for (const portion of portions) await take(portion);
       return {
         complete: true,
@@ -48,14 +48,14 @@ function showing(portions: SurveyedSubject[][], nodes = ['a:1']): TokenRegistry 
   }).registry;
 }
 
-function surveyed(sub: string, parts: Partial<SurveyedSubject> = {}): SurveyedSubject {
+function surveyed(sub: string, parts: Partial<ScannedSubject> = {}): ScannedSubject {
   const entries = [{ ...entry('a'), label: null }];
   const whole = { isFirst: true, isLast: true, malformed: 0, bytes: null, details: null };
   return { sub, node: 'a:1', entries, ...whole, ...parts };
 }
 
 /** `count` entries that are alike. */
-function many(count: number): SurveyedSubject['entries'] {
+function many(count: number): ScannedSubject['entries'] {
   return Array.from({ length: count }, (_, index) => ({ ...entry(`j${index}`), label: null }));
 }
 
@@ -203,7 +203,7 @@ describe('an inspection of the whole registry', () => {
 });
 
 describe('memory', () => {
-  const bytesOf = async (...shown: SurveyedSubject[]) =>
+  const bytesOf = async (...shown: ScannedSubject[]) =>
     (await inspectRegistry(showing([shown]), KEYS, input())).bytes;
 
   test('is estimated from the subjects of about the same size', async () => {
@@ -229,7 +229,7 @@ describe('memory', () => {
 });
 
 describe('a deep inspection', () => {
-  const deep = (shown: SurveyedSubject[]) =>
+  const deep = (shown: ScannedSubject[]) =>
     inspectRegistry(showing([shown]), KEYS, { ...input(), deep: { users: service.database.users } });
   const details = (expiresAt: number | null) => ({ expiresAt, expired: 0, user: null });
   const end = () => now + 3600 + CLOCK_TOLERANCE_SECONDS;
@@ -334,7 +334,7 @@ describe('an inspection of one subject', () => {
       anomalies: { noTtl: 0, ttlMismatch: 0, unknownKid: 0, unknownUser: 0, malformed: 0 },
       subject: {
         ...{ sub: 'alice', node: 'jwtctl.db', expiresAt: now + 3600 + CLOCK_TOLERANCE_SECONDS },
-        ...{ userStatus: 'enabled', notedUser: user },
+        ...{ userStatus: 'enabled', cachedUser: user },
       },
     });
     expect(report.bytes).toBeGreaterThan(50);
@@ -345,7 +345,7 @@ describe('an inspection of one subject', () => {
     expect(await inspect('nobody')).toMatchObject({
       ...{ entries: 0, subjects: 0, bytes: 0 },
       anomalies: { noTtl: 0, ttlMismatch: 0, unknownUser: 0 },
-      subject: { node: 'jwtctl.db', expiresAt: null, expired: 0, userStatus: 'unknown', notedUser: null },
+      subject: { node: 'jwtctl.db', expiresAt: null, expired: 0, userStatus: 'unknown', cachedUser: null },
     });
   });
 

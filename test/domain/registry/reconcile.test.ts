@@ -6,7 +6,7 @@ import { retireKey } from '../../../src/domain/keys/retire.js';
 import type {
   Administration,
   RegistryEntry,
-  SurveyedSubject,
+  ScannedSubject,
   TokenRegistry,
   UserDirectory,
 } from '../../../src/domain/ports/index.js';
@@ -16,7 +16,12 @@ import {
   reconcileRegistry,
 } from '../../../src/domain/registry/reconcile.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { countWide, revokeSubject, revokeToken, revokeWide } from '../../../src/domain/tokens/revoke.js';
+import {
+  countGlobal,
+  revokeGlobally,
+  revokeSubject,
+  revokeToken,
+} from '../../../src/domain/tokens/revoke.js';
 import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 
@@ -25,7 +30,7 @@ const NOTHING = {
   complete: true,
   missed: [],
   dropped: { keyNotTrusted: 0, revoked: 0, userUnknown: 0 },
-  statusesNoted: 0,
+  statusesCached: 0,
   expiriesSet: 0,
   leftovers: 0,
   malformed: 0,
@@ -134,8 +139,8 @@ describe('entries that the security log covers', () => {
       const ghost = await service.issueTo('alice');
       const snapshot = await service.database.keys.snapshot();
       const key = what === 'under a key' ? { key: snapshot.keys[0] as (typeof snapshot.keys)[number] } : {};
-      const { issuedBefore } = await countWide(service.ports, POLICY, key);
-      await revokeWide(service.ports, POLICY, { ...key, issuedBefore }, REASON);
+      const { issuedBefore } = await countGlobal(service.ports, POLICY, key);
+      await revokeGlobally(service.ports, POLICY, { ...key, issuedBefore }, REASON);
       service.clock.advance(1);
       const since = await service.issueTo('bob');
       await haunt('alice', ghost);
@@ -202,7 +207,7 @@ describe('users', () => {
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'disabled', ...REASON });
     expect(await noted('alice')).toEqual(['enabled 1']);
 
-    await mends({ statusesNoted: 1 });
+    await mends({ statusesCached: 1 });
     expect(await noted('alice')).toEqual(['disabled 2']);
     expect(await service.verdict(token)).toBe('ERR_USER_DISABLED');
     // Enabling them makes their tokens good again, so they are all there.
@@ -217,7 +222,7 @@ describe('users', () => {
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'enabled', ...REASON });
     expect(await noted('alice')).toEqual(['disabled 2']);
 
-    await mends({ statusesNoted: 1 });
+    await mends({ statusesCached: 1 });
     expect(await noted('alice')).toEqual(['enabled 3']);
   });
 
@@ -237,7 +242,7 @@ describe('users', () => {
     const now = service.clock.now();
     const above = { status: 'disabled', version: Number.MAX_SAFE_INTEGER, until: now + 60 } as const;
     await service.registry.setUserStatus('alice', above, now);
-    await mends({ statusesNoted: 1 });
+    await mends({ statusesCached: 1 });
     expect(await noted('alice')).toEqual(['enabled 1']);
   });
 
@@ -275,17 +280,17 @@ test('what has expired goes, and what was noted of a subject without entries', a
 describe('beside an issuer', () => {
   test('tokens of a user and under a key that are made in the middle of it stay', async () => {
     await service.issueTo('alice');
-    const { survey } = service.registry;
+    const { scan } = service.registry;
     let late: Awaited<ReturnType<EmbeddedService['issueTo']>> | undefined;
     const registry = service.withRegistry({
-      survey: async (take, options) => {
-        await survey.call(service.registry, take, options);
+      scan: async (take, options) => {
+        await scan.call(service.registry, take, options);
         // Registered before the portion is read that they are in, and long after the walk began.
         const pending = await addKey('late');
         await haunt('carol', { jti: 'under-a-late-key', keyId: pending });
         late = await service.issueTo('bob');
         await service.database.users.add({ sub: 'carol', name: null, at: service.clock.now() });
-        return survey.call(service.registry, take, options);
+        return scan.call(service.registry, take, options);
       },
     });
     expect(await reconcile({}, registry)).toMatchObject(NOTHING);
@@ -317,12 +322,12 @@ describe('beside an issuer', () => {
     const ghost = await service.issueTo('alice');
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti: ghost.jti }, REASON);
     await haunt('alice', ghost);
-    const { tidy } = service.registry;
+    const { removeEntries } = service.registry;
     let other: ReconciliationReport | undefined;
     const registry = service.withRegistry({
-      tidy: async (...words) => {
+      removeEntries: async (...words) => {
         other = await reconcile();
-        return tidy.apply(service.registry, words);
+        return removeEntries.apply(service.registry, words);
       },
     });
     expect(await reconcile({}, registry)).toMatchObject(NOTHING);
@@ -339,9 +344,9 @@ describe('a subject in parts', () => {
     }
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'c' }, REASON);
     await haunt('alice', { jti: 'c' });
-    const { survey } = service.registry;
+    const { scan } = service.registry;
     const registry = service.withRegistry({
-      survey: (take, options) => survey.call(service.registry, inParts(take), options),
+      scan: (take, options) => scan.call(service.registry, inParts(take), options),
     });
     const calls: Call[] = [];
     const database = { ...service.database, securityLog: spying(service.database.securityLog, calls) };
@@ -384,12 +389,12 @@ describe('a subject in parts', () => {
     expect((await jtis('alice')).sort()).toEqual(names.filter((jti) => !revoked.includes(jti)).sort());
   });
 
-  function inParts(take: Parameters<TokenRegistry['survey']>[0]): typeof take {
+  function inParts(take: Parameters<TokenRegistry['scan']>[0]): typeof take {
     return async (subjects) => {
       for (const { entries, details, ...subject } of subjects) {
         for (const [index, entry] of entries.entries()) {
           const isFirst = index === 0;
-          const part: SurveyedSubject = {
+          const part: ScannedSubject = {
             ...{ ...subject, entries: [entry], isFirst, isLast: index === entries.length - 1 },
             details: isFirst ? details : null,
           };
@@ -412,7 +417,7 @@ test('however many subjects there are, a portion of them is asked about once', a
   const ports = { ...service.ports, database, users: spying(users, calls) };
   expect(await reconcile({}, ports as never)).toMatchObject({ ...NOTHING, subjects: 50 });
   const reads = calls.map(({ method }) => method);
-  expect(reads.sort()).toEqual(['findMany', 'findNaming', 'findWide', 'snapshot']);
+  expect(reads.sort()).toEqual(['findGlobal', 'findMany', 'findNaming', 'snapshot']);
 });
 
 interface Call {
@@ -445,17 +450,19 @@ describe('what it cannot do', () => {
 
   test('is told where the registry takes no changes, and the rest is done', async () => {
     await plantGhosts('alice', 'bob');
-    const { survey, tidy } = service.registry;
-    const oneByOne: TokenRegistry['survey'] = (take, options) =>
-      survey.call(
+    const { scan, removeEntries } = service.registry;
+    const oneByOne: TokenRegistry['scan'] = (take, options) =>
+      scan.call(
         service.registry,
         async (all) => void (await Promise.all(all.map((one) => take([one])))),
         options,
       );
     const registry = service.withRegistry({
-      survey: oneByOne,
-      tidy: (subjects, now) =>
-        subjects.some(({ sub }) => sub === 'alice') ? away() : tidy.call(service.registry, subjects, now),
+      scan: oneByOne,
+      removeEntries: (subjects, now) =>
+        subjects.some(({ sub }) => sub === 'alice')
+          ? away()
+          : removeEntries.call(service.registry, subjects, now),
     });
     expect(await reconcile({}, registry)).toMatchObject({
       ...{ complete: false, missed: [expect.stringMatching(/^changes to a subject.*\(Redis is away\.\)$/)] },
@@ -469,8 +476,8 @@ describe('what it cannot do', () => {
   test('leaves what was counted before it failed, and says that there may be more', async () => {
     await plantGhosts('alice', 'bob');
     const registry = service.withRegistry({
-      tidy: async (subjects, now) => ({
-        ...(await service.registry.tidy(subjects, now)),
+      removeEntries: async (subjects, now) => ({
+        ...(await service.registry.removeEntries(subjects, now)),
         failure: new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'),
       }),
     });
@@ -483,15 +490,15 @@ describe('what it cannot do', () => {
   test('is no excuse for a defect', async () => {
     await plantGhosts('alice');
     const defect = new TypeError('a defect');
-    const registry = service.withRegistry({ tidy: () => Promise.reject(defect) });
+    const registry = service.withRegistry({ removeEntries: () => Promise.reject(defect) });
     await expect(reconcile({}, registry)).rejects.toBe(defect);
   });
 
   test('is told where a part of the registry could not be seen', async () => {
-    const { survey } = service.registry;
+    const { scan } = service.registry;
     const registry = service.withRegistry({
-      survey: async (take, options) => {
-        const outcome = await survey.call(service.registry, take, options);
+      scan: async (take, options) => {
+        const outcome = await scan.call(service.registry, take, options);
         return { ...outcome, complete: false, missed: ['slots 0-5 (n: timed out)'] };
       },
     });
@@ -509,7 +516,7 @@ describe('what it cannot do', () => {
 
   test('is an error where a store is away as a whole', async () => {
     await plantGhosts('alice');
-    await expect(reconcile({}, service.withRegistry({ survey: away }))).rejects.toMatchObject({
+    await expect(reconcile({}, service.withRegistry({ scan: away }))).rejects.toMatchObject({
       kind: 'unavailable',
     });
     const users = { ...service.database.users, findMany: away };
@@ -546,9 +553,9 @@ describe('the audit log', () => {
     await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
     await haunt('nobody', { jti: 'a' });
     const registry = service.withRegistry({
-      tidy: async (...words) => {
+      removeEntries: async (...words) => {
         expect(await audited()).toEqual(['all under  | begun | null']);
-        return service.registry.tidy(...words);
+        return service.registry.removeEntries(...words);
       },
     });
     await reconcile({}, registry);

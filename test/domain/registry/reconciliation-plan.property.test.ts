@@ -4,8 +4,8 @@ import { isTrusted, KEY_STATES, type SigningKey } from '../../../src/domain/mode
 import type {
   EntryName,
   RegistryEntry,
+  ScannedSubject,
   SecurityEvent,
-  SurveyedSubject,
   User,
 } from '../../../src/domain/ports/index.js';
 import {
@@ -97,12 +97,12 @@ function plan(registry: Registry) {
   return { drops, note, hasWrongExpiry, leftovers };
 }
 
-function partsOf({ entries: all, cuts, ...rest }: Registry): SurveyedSubject[] {
+function partsOf({ entries: all, cuts, ...rest }: Registry): ScannedSubject[] {
   const bounds = [
     0,
     ...[...new Set(cuts)].filter((cut) => cut > 0 && cut < all.length).sort((a, b) => a - b),
   ];
-  return bounds.map((from, index): SurveyedSubject => {
+  return bounds.map((from, index): ScannedSubject => {
     const isFirst = index === 0;
     return {
       ...{ sub: 'alice', node: 'n', bytes: null, isFirst, isLast: index === bounds.length - 1 },

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { KEY_STATES } from '../../../src/domain/model/signing-key.js';
 import type {
   KnownUserStatus,
+  ScannedSubject,
   SecurityEvent,
-  SurveyedSubject,
   User,
 } from '../../../src/domain/ports/index.js';
 import {
@@ -21,7 +21,7 @@ const RULES = { now: NOW, clockToleranceSeconds: 5, statusTtlSeconds: 60, ownsUs
 function subject({
   details,
   ...parts
-}: Partial<Omit<SurveyedSubject, 'details'>> & { details?: Partial<SurveyedSubject['details']> } = {}) {
+}: Partial<Omit<ScannedSubject, 'details'>> & { details?: Partial<ScannedSubject['details']> } = {}) {
   return {
     ...{ sub: 'alice', node: 'n', bytes: null, isFirst: true, isLast: true, malformed: 0, entries: [ENTRY] },
     ...parts,

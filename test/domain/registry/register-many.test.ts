@@ -13,7 +13,7 @@ async function attempts(code: ErrorCode, maxPerSubject?: number): Promise<number
       count += 1;
       return Promise.reject(new JwtctlError(code, 'No.'));
     },
-    standing: () => Promise.reject(new JwtctlError(code, 'No.')),
+    tokenStatus: () => Promise.reject(new JwtctlError(code, 'No.')),
   } as Partial<TokenRegistry> as TokenRegistry;
   const cap = maxPerSubject === undefined ? {} : { maxPerSubject };
   await expect(registerMany(failing, [{ sub: 'alice', entry, now: 1, ...cap }])).rejects.toMatchObject({
@@ -57,7 +57,7 @@ describe('if a part of the registry does not answer', () => {
         const isFirst = asked.length === 1;
         return some.map(({ sub }) => (gone.includes(sub) || (isFirst && lost.includes(sub)) ? away : null));
       },
-      standing: async (sub: string) => {
+      tokenStatus: async (sub: string) => {
         if (gone.includes(sub)) throw away;
         return { exp: lost.includes(sub) ? entry.exp : null, user: null };
       },

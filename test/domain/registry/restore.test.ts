@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Context } from '../../../src/app/context.js';
 import {
+  type BackupEntry,
+  type BackupPart,
+  type BackupReader,
   MAX_CHUNK_ENTRIES,
-  type ManifestEntry,
-  type ManifestPart,
-  type ManifestReader,
 } from '../../../src/domain/ports/backup-file.js';
 import type { Database } from '../../../src/domain/ports/index.js';
 import {
@@ -16,7 +16,7 @@ import {
   restore,
 } from '../../../src/domain/registry/restore.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { revokeSubject, revokeWide } from '../../../src/domain/tokens/revoke.js';
+import { revokeGlobally, revokeSubject } from '../../../src/domain/tokens/revoke.js';
 import { removeUser } from '../../../src/domain/users/manage.js';
 import { openContext } from '../../support/opened-context.js';
 import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
@@ -43,18 +43,18 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     await stores?.close();
   });
 
-  function entry(jti: string, parts: Partial<ManifestEntry> = {}): ManifestEntry {
+  function entry(jti: string, parts: Partial<BackupEntry> = {}): BackupEntry {
     return { sub: 'alice', kid: 'k1', jti, iat: now - 10, exp: now + 3_600, label: null, ...parts };
   }
 
-  /** A manifest of these chunks. `between` runs before each chunk but the first. */
-  function manifest(
-    chunks: ReadonlyArray<readonly ManifestEntry[]>,
+  /** A backup of these chunks. `between` runs before each chunk but the first. */
+  function backup(
+    chunks: ReadonlyArray<readonly BackupEntry[]>,
     between: () => Promise<void> | void = () => {},
-  ): ManifestReader {
+  ): BackupReader {
     return {
       facts: { createdAt: now, backend: 'sqlite', prefix: '' },
-      parts: async function* (): AsyncGenerator<ManifestPart> {
+      parts: async function* (): AsyncGenerator<BackupPart> {
         for (const [index, entries] of chunks.entries()) {
           if (index > 0) await between();
           yield { kind: 'entries', entries: [...entries] };
@@ -64,13 +64,13 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
   }
 
   function restoring(
-    chunks: ReadonlyArray<readonly ManifestEntry[]> | ManifestReader,
+    chunks: ReadonlyArray<readonly BackupEntry[]> | BackupReader,
     options: Partial<RestorationInput> & { ports?: Partial<RestorationPorts> } = {},
   ): Promise<RestorationReport> {
     const { ports: replaced = {}, ...input } = options;
-    const read = 'facts' in chunks ? chunks : manifest(chunks);
+    const read = 'facts' in chunks ? chunks : backup(chunks);
     return restore({ ...ports, ...replaced }, POLICY, {
-      manifest: read,
+      backup: read,
       source: 'm',
       dryRun: false,
       ...input,
@@ -108,7 +108,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       { jti: 'a', exp: now + 3_600, label: 'phone' },
     ]);
     const { id: keyId = 0 } = (await ports.database.keys.find('k1')) ?? {};
-    expect(await ports.registry.standing('bob', { jti: 'b', keyId, iat: now - 10 }, now)).toMatchObject({
+    expect(await ports.registry.tokenStatus('bob', { jti: 'b', keyId, iat: now - 10 }, now)).toMatchObject({
       ...{ exp: now + 60, user: { status: 'enabled' } },
     });
   });
@@ -169,7 +169,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     await restoring([[...chunk, entry('a')], [entry('b')]], {
       ports: { database: noted, users: noting('users', users) },
     });
-    const log = ['log.findNaming', 'log.findWide'];
+    const log = ['log.findNaming', 'log.findGlobal'];
     expect(calls.sort()).toEqual([
       ...['keys.snapshot', 'keys.snapshot'],
       ...[log, log, log, log].flat().sort(),
@@ -185,7 +185,12 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     {
       what: 'a revocation of everything',
       revoke: () =>
-        revokeWide(ports, LIFETIMES, { issuedBefore: ports.clock.now() }, { reason: null, dryRun: false }),
+        revokeGlobally(
+          ports,
+          LIFETIMES,
+          { issuedBefore: ports.clock.now() },
+          { reason: null, dryRun: false },
+        ),
     },
     {
       what: 'the removal of a user',
@@ -223,7 +228,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       await stores.json('users', 'disable', 'bob');
       await stores.json('keys', 'generate', '--kid', 'k2');
     };
-    const read = manifest(
+    const read = backup(
       [
         [entry('a', { sub: 'bob' }), entry('b', { kid: 'k2' })],
         [entry('c', { sub: 'bob' }), entry('d', { kid: 'k2' })],
@@ -247,7 +252,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
   test('that is interrupted stops before the next chunk, and can be done again', async () => {
     const controller = new AbortController();
     const chunks = [[entry('a')], [entry('b')]];
-    const read = manifest(chunks, () => controller.abort());
+    const read = backup(chunks, () => controller.abort());
     expect(await restoring(read, { signal: controller.signal })).toMatchObject({
       ...{ restored: 1, complete: false, missed: [expect.stringContaining('interrupted')] },
     });
@@ -284,10 +289,10 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     expect(await jtis('alice')).toEqual(['a', 'b', 'c']);
   });
 
-  test('of a manifest that lost something says so, and restores the rest', async () => {
-    const read: ManifestReader = {
-      ...manifest([]),
-      parts: async function* (): AsyncGenerator<ManifestPart> {
+  test('of a backup that lost something says so, and restores the rest', async () => {
+    const read: BackupReader = {
+      ...backup([]),
+      parts: async function* (): AsyncGenerator<BackupPart> {
         yield { kind: 'lost', what: 'Chunk 1 does not open.' };
         yield { kind: 'entries', entries: [entry('b')] };
       },
@@ -318,7 +323,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     async function* pieces() {
       for (let from = 0; from < bytes.length; from += 10) yield bytes.subarray(from, from + 10);
     }
-    const read = await (await context.manifests()).open(pieces(), 's');
+    const read = await (await context.backups()).open(pieces(), 's');
     const told: number[] = [];
     expect(await restoring(read, { onProgress: (entries) => told.push(entries) })).toMatchObject({
       ...{ restored: 0, unchanged: 1 },

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { Inspection } from '../../../src/domain/registry/inspection.js';
 import { type Look, watchRegistry } from '../../../src/domain/registry/watch.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { StandingClock } from '../../support/clock.js';
+import { ManualClock } from '../../support/clock.js';
 
 function report(parts: Partial<Inspection> = {}): Inspection {
   return {
@@ -16,7 +16,7 @@ function report(parts: Partial<Inspection> = {}): Inspection {
 
 /** A watch every two seconds over what these looks see, and what it asked of them. */
 function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, signal?: AbortSignal) {
-  const clock = new StandingClock(1_000);
+  const clock = new ManualClock(1_000);
   const ending = new AbortController();
   const asked: Array<{ at: number; since: number | undefined }> = [];
   const look = async (at: number, since: number | undefined) => {

@@ -14,8 +14,8 @@ import {
 } from '../../../src/domain/security-log/cached-user-status.js';
 import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { findStanding } from '../../../src/domain/tokens/find-status.js';
-import { StandingClock } from '../../support/clock.js';
+import { findStatus } from '../../../src/domain/tokens/find-status.js';
+import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 
 const IAT = 1_700_000_000;
@@ -74,15 +74,15 @@ describe('covers', () => {
   );
 });
 
-describe('findStanding', () => {
+describe('findStatus', () => {
   let stores: EmbeddedStores;
-  let clock: StandingClock;
+  let clock: ManualClock;
   let asked: string[];
   let users: UserDirectory;
 
   beforeEach(async () => {
     stores = await openEmbeddedStores();
-    clock = new StandingClock(IAT + 10);
+    clock = new ManualClock(IAT + 10);
     asked = [];
     users = {
       find: (sub) => {
@@ -96,10 +96,10 @@ describe('findStanding', () => {
   });
   afterEach(() => stores.close());
 
-  function standing(policy: Partial<StatusPolicy> = {}) {
+  function tokenStatus(policy: Partial<StatusPolicy> = {}) {
     const { registry, database } = stores;
     const ports = { registry, users, clock, securityLog: database.securityLog, ...POLICY, ...policy };
-    return findStanding(ports, { ...TOKEN, keyId: 1 });
+    return findStatus(ports, { ...TOKEN, keyId: 1 });
   }
 
   async function register(status?: 'enabled' | 'disabled'): Promise<void> {
@@ -125,22 +125,26 @@ describe('findStanding', () => {
 
   test('of a registered token whose user is known does not ask the directory', async () => {
     await register('enabled');
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual([]);
   });
 
   test('asks a directory whose changes are not in the log, whatever the cache says', async () => {
     await register('enabled');
     await stores.database.users.setStatus('alice', 'disabled', clock.now());
-    expect(await standing({ logsUserChanges: false })).toEqual({ entry, user: 'disabled', revoked: false });
+    expect(await tokenStatus({ logsUserChanges: false })).toEqual({
+      entry,
+      user: 'disabled',
+      revoked: false,
+    });
     expect(asked).toEqual(['alice']);
   });
 
   test('asks the directory if no change matches the cached status', async () => {
     await register('disabled');
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual(['alice']);
-    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(await tokenStatus()).toMatchObject({ user: 'enabled' });
     expect(asked).toEqual(['alice']);
   });
 
@@ -151,8 +155,8 @@ describe('findStanding', () => {
     await stores.database.users.setStatus('alice', 'disabled', now);
     await append({ type: 'user_disabled', userVersion: 2 });
     await stores.registry.setUserStatus('alice', forged, now);
-    expect(await standing()).toMatchObject({ user: 'disabled' });
-    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    expect(await tokenStatus()).toMatchObject({ user: 'disabled' });
+    const { user } = await stores.registry.tokenStatus('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
     expect(user).toEqual({ status: 'disabled', version: 2, until: now + 60 });
   });
 
@@ -161,51 +165,51 @@ describe('findStanding', () => {
     const user = { status: 'disabled', version: 1, until: now + 66 } as const;
     const entry = { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 };
     await stores.registry.register('alice', entry, { now, user });
-    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(await tokenStatus()).toMatchObject({ user: 'enabled' });
     expect(asked).toEqual(['alice']);
   });
 
   test('noted for too long, as the directory has it, is noted anew, and the directory asked once', async () => {
     const now = clock.now();
     await stores.registry.register('alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
-    await standing();
+    await tokenStatus();
     const [noted] = asked.splice(0);
-    const { user } = await stores.registry.standing('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
+    const { user } = await stores.registry.tokenStatus('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
     expect([noted, user?.until]).toEqual(['alice', now + 60]);
     await stores.registry.setUserStatus('alice', { ...(user as KnownUserStatus), until: now + 66 }, now);
-    await standing();
-    await standing();
+    await tokenStatus();
+    await tokenStatus();
     expect(asked).toEqual(['alice']);
   });
 
   test('of a token that is not registered has no entry', async () => {
-    expect(await standing()).toMatchObject({ entry: null, revoked: false });
+    expect(await tokenStatus()).toMatchObject({ entry: null, revoked: false });
   });
 
   test('asks the directory where the status is not known, and notes what it says', async () => {
     await register();
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual(['alice']);
   });
 
   test('asks the directory again once the status is too old', async () => {
     await register('enabled');
     clock.advance(59);
-    await standing();
+    await tokenStatus();
     expect(asked).toEqual([]);
     clock.advance(1);
-    await standing();
+    await tokenStatus();
     expect(asked).toEqual(['alice']);
     clock.advance(59);
-    await standing();
+    await tokenStatus();
     expect(asked).toEqual(['alice']);
   });
 
   test('does not believe an enabled user whom the directory no longer has', async () => {
     await register();
     await stores.database.users.remove('alice');
-    expect(await standing()).toMatchObject({ user: 'unknown' });
+    expect(await tokenStatus()).toMatchObject({ user: 'unknown' });
   });
 
   test.each(['user_disabled', 'user_enabled'] as const)(
@@ -216,11 +220,11 @@ describe('findStanding', () => {
       if (type === 'user_enabled') await stores.database.users.setStatus('alice', 'enabled', clock.now());
       const user = type === 'user_enabled' ? 'enabled' : 'disabled';
       await append({ type, userVersion: type === 'user_enabled' ? 3 : 2 });
-      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user });
+      for (let round = 0; round < 2; round++) expect(await tokenStatus()).toMatchObject({ user });
       expect(asked).toEqual(['alice']);
       await append({ type: 'user_removed', userVersion: 4 });
       await stores.database.users.remove('alice');
-      for (let round = 0; round < 2; round++) expect(await standing()).toMatchObject({ user: 'unknown' });
+      for (let round = 0; round < 2; round++) expect(await tokenStatus()).toMatchObject({ user: 'unknown' });
       expect(asked).toEqual(['alice', 'alice', 'alice']);
     },
   );
@@ -238,12 +242,12 @@ describe('findStanding', () => {
           event(type, { sub: 'alice', userVersion: version }),
         );
         let isAsked = false;
-        const found = await findStanding(
+        const found = await findStatus(
           {
             ...{ clock, ...POLICY },
             registry: {
               ...stores.registry,
-              standing: async () => ({
+              tokenStatus: async () => ({
                 exp: null,
                 user: user !== null && user.until > clock.now() ? user : null,
               }),
@@ -257,7 +261,7 @@ describe('findStanding', () => {
                 return null;
               },
             },
-          } as Parameters<typeof findStanding>[0],
+          } as Parameters<typeof findStatus>[0],
           { ...TOKEN, keyId: 1 },
         );
         const change = new EventMemory(concerning).changeOf('alice');
@@ -278,7 +282,7 @@ describe('findStanding', () => {
   test('does not ask the directory for a revocation', async () => {
     await register('enabled');
     await append({ type: 'token_revoked', jti: 'j1' });
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: true });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: true });
     expect(asked).toEqual([]);
   });
 
@@ -294,7 +298,7 @@ describe('findStanding', () => {
       at: IAT,
       expiresAt: IAT + 9_999,
     });
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual([]);
   });
 
@@ -302,7 +306,7 @@ describe('findStanding', () => {
     await register();
     const full = new JwtctlError('ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
     stores.registry.setUserStatus = () => Promise.reject(full);
-    expect(await standing()).toEqual({ entry, user: 'enabled', revoked: false });
+    expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
   });
 
   test('writes nothing where the registry knows already what the directory says', async () => {
@@ -310,14 +314,14 @@ describe('findStanding', () => {
     // The directory does not have this change yet.
     await append({ type: 'user_disabled', userVersion: 2 });
     stores.registry.setUserStatus = () => Promise.reject(new Error('a needless write'));
-    expect(await standing()).toMatchObject({ user: 'enabled' });
+    expect(await tokenStatus()).toMatchObject({ user: 'enabled' });
   });
 
   test('rejects where the directory cannot answer', async () => {
     await register();
     const failure = new Error('the directory is away');
     users.find = () => Promise.reject(failure);
-    await expect(standing()).rejects.toBe(failure);
+    await expect(tokenStatus()).rejects.toBe(failure);
   });
 });
 

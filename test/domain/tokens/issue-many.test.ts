@@ -163,13 +163,13 @@ describe('a batch', () => {
     const failingAt = (failing: number): Database => {
       let calls = 0;
       const { securityLog } = service.database;
-      const findWide = async () => {
+      const findGlobal = async () => {
         if (++calls === failing) throw failure;
-        return securityLog.findWide();
+        return securityLog.findGlobal();
       };
       const failingLog = new Proxy(securityLog, {
         get: (target, name) => {
-          const member: unknown = name === 'findWide' ? findWide : Reflect.get(target, name);
+          const member: unknown = name === 'findGlobal' ? findGlobal : Reflect.get(target, name);
           return typeof member === 'function' ? member.bind(target) : member;
         },
       });
@@ -306,9 +306,9 @@ describe('a key that is compromised while a batch is under way', () => {
     let isDone = false;
     return service.withRegistry({
       remove: () => Promise.reject(new Error('One by one.')),
-      tidy: (subjects, now) => {
+      removeEntries: (subjects, now) => {
         tidied.push(subjects.map(({ sub }) => sub));
-        return service.registry.tidy(subjects, now);
+        return service.registry.removeEntries(subjects, now);
       },
       registerMany: async (registrations) => {
         const errors = await service.registry.registerMany(registrations);

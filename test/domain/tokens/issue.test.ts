@@ -257,7 +257,7 @@ describe('the key', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test('that is active without a private half is an error, not a wait', async () => {
+  test('that is active without a private key is an error, not a wait', async () => {
     await service.db.updateTable('keystore').set({ private_key: null }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',

@@ -1,10 +1,14 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
-import { privateHalf } from '../../../src/domain/keys/private-half.js';
 import { planRotation } from '../../../src/domain/keys/rotation-plan.js';
+import { toPrivateKey } from '../../../src/domain/keys/to-private-key.js';
 import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { type Adoption, type AdoptionPolicy, adoptTokens } from '../../../src/domain/tokens/register.js';
+import {
+  type RegisterPolicy,
+  type RegisterReport,
+  registerTokens,
+} from '../../../src/domain/tokens/register.js';
 import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import { setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
@@ -30,7 +34,7 @@ async function foreignToken(claims: Record<string, unknown> = {}, kid = 'k1'): P
   const key = await service.database.keys.find(kid);
   const sealed = await service.database.keys.findSealed(kid);
   if (key === null || sealed === null) throw new Error(`There is no key ${kid} that signs.`);
-  const privateKey = privateHalf(key, await service.ports.sealer.open(kid, sealed));
+  const privateKey = toPrivateKey(key, await service.ports.sealer.open(kid, sealed));
   const payload = {
     iss: 'jwtctl',
     aud: 'user',
@@ -43,18 +47,18 @@ async function foreignToken(claims: Record<string, unknown> = {}, kid = 'k1'): P
   return signJws({ privateKey }, { alg: 'RS256', kid }, payload);
 }
 
-function adopt(
+function registerOne(
   tokens: string[],
-  options: { policy?: Partial<AdoptionPolicy>; dryRun?: boolean; registry?: TokenRegistry } = {},
-): Promise<Adoption> {
+  options: { policy?: Partial<RegisterPolicy>; dryRun?: boolean; registry?: TokenRegistry } = {},
+): Promise<RegisterReport> {
   const { database, registry, clock } = service.ports;
   const ports = { database, registry: options.registry ?? registry, clock, users: database.users };
-  return adoptTokens(ports, { ...POLICY, ...options.policy }, tokens, { dryRun: options.dryRun ?? false });
+  return registerTokens(ports, { ...POLICY, ...options.policy }, tokens, { dryRun: options.dryRun ?? false });
 }
 
 /** The refusal's code, or `taken`. */
-async function verdictOn(token: string, options?: Parameters<typeof adopt>[1]): Promise<string> {
-  const [outcome] = (await adopt([token], options)).outcomes;
+async function verdictOn(token: string, options?: Parameters<typeof registerOne>[1]): Promise<string> {
+  const [outcome] = (await registerOne([token], options)).outcomes;
   return outcome instanceof JwtctlError ? outcome.code : 'taken';
 }
 
@@ -71,7 +75,7 @@ describe('a token that was signed elsewhere with a key of ours', () => {
   test('is refused before it is registered, and holds afterwards', async () => {
     const token = await foreignToken();
     expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
-    expect(await adopt([token])).toEqual({
+    expect(await registerOne([token])).toEqual({
       outcomes: [{ jti: 'theirs', kid: 'k1', sub: 'alice', aud: 'user', iat: now, exp: now + 600 }],
       raised: [{ kid: 'k1', maxTtlSeconds: 600 }],
     });
@@ -83,8 +87,8 @@ describe('a token that was signed elsewhere with a key of ours', () => {
 
   test('can be registered again, which changes nothing', async () => {
     const token = await foreignToken();
-    const first = await adopt([token]);
-    expect(await adopt([token, token])).toEqual({
+    const first = await registerOne([token]);
+    expect(await registerOne([token, token])).toEqual({
       outcomes: [...first.outcomes, ...first.outcomes],
       raised: [],
     });
@@ -93,21 +97,21 @@ describe('a token that was signed elsewhere with a key of ours', () => {
 
   test('is ended by a revocation like any other', async () => {
     const token = await foreignToken();
-    await adopt([token]);
+    await registerOne([token]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
     expect(await verdictOn(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
   test('makes room like any other', async () => {
-    await adopt([await foreignToken({ jti: 'old', iat: now - 9 })]);
-    await adopt([await foreignToken({ jti: 'new' })], { policy: { maxPerSubject: 1 } });
+    await registerOne([await foreignToken({ jti: 'old', iat: now - 9 })]);
+    await registerOne([await foreignToken({ jti: 'new' })], { policy: { maxPerSubject: 1 } });
     expect(await service.registry.list('alice', now)).toMatchObject([{ jti: 'new' }]);
   });
 
   test('in a dry run is checked, and neither registered nor noted', async () => {
     const token = await foreignToken({ exp: now + 30 * DAY });
-    const { outcomes, raised } = await adopt([token, await foreignToken({ sub: 'nobody' })], {
+    const { outcomes, raised } = await registerOne([token, await foreignToken({ sub: 'nobody' })], {
       dryRun: true,
     });
     expect(outcomes).toMatchObject([{ jti: 'theirs' }, { code: 'ERR_USER_UNKNOWN' }]);
@@ -163,7 +167,7 @@ describe('a token that does not hold', () => {
   });
 
   test('fails alone: those beside it are registered', async () => {
-    const { outcomes } = await adopt([
+    const { outcomes } = await registerOne([
       await foreignToken({ jti: 'a' }),
       'not a token',
       await foreignToken({ jti: 'b', sub: 'bob' }),
@@ -208,7 +212,7 @@ describe('a lifetime that is longer than any that the key is known to have given
 
   test('is noted with the active key, which verifies until the token has expired', async () => {
     const token = await foreignToken({ exp: now + 30 * DAY });
-    expect((await adopt([token])).raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
+    expect((await registerOne([token])).raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
     expect(await maxTtlOf('k1')).toBe(30 * DAY);
     await rotate(now);
     const verifyUntil = (await service.database.keys.find('k1'))?.verifyUntil ?? 0;
@@ -217,12 +221,12 @@ describe('a lifetime that is longer than any that the key is known to have given
 
   test('counts from now on: what has passed of it does not', async () => {
     const token = await foreignToken({ iat: now - 300 * DAY, exp: now + 40 });
-    expect((await adopt([token])).raised).toEqual([]);
+    expect((await registerOne([token])).raised).toEqual([]);
     expect(await maxTtlOf('k1')).toBe(60);
   });
 
   test('of several is the longest of those that are taken, and noted once', async () => {
-    const { raised } = await adopt([
+    const { raised } = await registerOne([
       await foreignToken({ jti: 'a', exp: now + 20 * DAY }),
       await foreignToken({ jti: 'b', exp: now + 30 * DAY }),
       await foreignToken({ jti: 'c', exp: now + 90 * DAY, sub: 'nobody' }),
@@ -232,7 +236,7 @@ describe('a lifetime that is longer than any that the key is known to have given
   });
 
   test('has the events of the security log kept for as long', async () => {
-    await adopt([await foreignToken({ exp: now + 30 * DAY })]);
+    await registerOne([await foreignToken({ exp: now + 30 * DAY })]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     const [event] = await service.database.securityLog.findNaming([{ sub: 'alice', jti: null }]);
     expect(event?.expiresAt).toBeGreaterThan(now + 30 * DAY);
@@ -243,7 +247,7 @@ describe('a lifetime that is longer than any that the key is known to have given
     const [fits, outlives] = await Promise.all(signed);
     await rotate(now);
     expect((await service.database.keys.find('k1'))?.verifyUntil).toBe(now + 60 + LONGEST + 5);
-    const { outcomes, raised } = await adopt([fits ?? '', outlives ?? '']);
+    const { outcomes, raised } = await registerOne([fits ?? '', outlives ?? '']);
     expect(outcomes).toMatchObject([{ jti: 'j0' }, { kind: 'refused', code: 'ERR_KEY_NOT_TRUSTED' }]);
     expect(raised).toEqual([]);
   });
@@ -259,7 +263,7 @@ describe('a lifetime that is longer than any that the key is known to have given
       },
     };
     const ports = { ...service.ports, database: steppingDown, users: database.users };
-    const { outcomes, raised } = await adoptTokens(ports, POLICY, [token], { dryRun: false });
+    const { outcomes, raised } = await registerTokens(ports, POLICY, [token], { dryRun: false });
     expect(outcomes).toMatchObject([{ code: 'ERR_KEY_NOT_TRUSTED' }]);
     expect(raised).toEqual([]);
     expect(await service.registry.list('alice', now)).toEqual([]);
@@ -290,7 +294,7 @@ describe('what is revoked while the tokens are registered', () => {
         expiresAt: now + 9_999,
       }),
     );
-    const { outcomes } = await adopt(tokens, { registry });
+    const { outcomes } = await registerOne(tokens, { registry });
     expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { jti: 'b' }]);
     expect(await service.registry.list('alice', now)).toEqual([]);
     expect(await service.registry.list('bob', now)).toHaveLength(1);
@@ -302,9 +306,9 @@ describe('what is revoked while the tokens are registered', () => {
     const { registry } = service.withRegistry({
       remove: () => Promise.reject(new Error('One by one.')),
       registerMany: (registrations) => compromising.registerMany(registrations),
-      tidy: (subjects, at) => {
+      removeEntries: (subjects, at) => {
         tidied.push(subjects.map(({ sub }) => sub));
-        return service.registry.tidy(subjects, at);
+        return service.registry.removeEntries(subjects, at);
       },
     });
     const compromising = registryThat(() =>
@@ -312,7 +316,7 @@ describe('what is revoked while the tokens are registered', () => {
         ...{ type: 'key_compromised', kid: 'k1', reason: null, at: now, expiresAt: now + 9_999 },
       }),
     );
-    const { outcomes } = await adopt(tokens, { registry });
+    const { outcomes } = await registerOne(tokens, { registry });
     expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { code: 'ERR_TOKEN_REVOKED' }]);
     expect(tidied).toEqual([['alice', 'bob']]);
     expect(await service.registry.list('alice', now)).toEqual([]);
@@ -327,7 +331,7 @@ test('an entry that cannot be made is told, and a store that fails twice ends th
   const failing = (registerMany: TokenRegistry['registerMany']) =>
     service.withRegistry({ registerMany }).registry;
   expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_FOREIGN_KEY');
-  await expect(adopt([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
+  await expect(registerOne([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
   let calls = 0;
   const awayOnce = failing((registrations) =>
     ++calls === 1 ? Promise.reject(away) : service.registry.registerMany(registrations),

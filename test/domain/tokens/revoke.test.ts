@@ -2,7 +2,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { SecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { eventExpiry } from '../../../src/domain/security-log/record.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import { countWide, revokeSubject, revokeToken, revokeWide } from '../../../src/domain/tokens/revoke.js';
+import {
+  countGlobal,
+  revokeGlobally,
+  revokeSubject,
+  revokeToken,
+} from '../../../src/domain/tokens/revoke.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { signingKey } from '../../support/signing-keys.js';
 
@@ -24,9 +29,9 @@ const readOnly: Partial<TokenRegistry> = { remove: away, removeEverywhere: away,
 const gone: Partial<TokenRegistry> = {
   ...readOnly,
   list: away,
-  standing: away,
+  tokenStatus: away,
   register: away,
-  survey: away,
+  scan: away,
 };
 
 async function events(jti: string | null = null): Promise<SecurityEvent[]> {
@@ -156,15 +161,15 @@ describe('revoking many', () => {
   test('under a key ends the tokens of every subject under it', async () => {
     const tokens = [await service.issueTo('alice'), await service.issueTo('bob')];
     const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
-    const counted = await countWide(service.ports, POLICY, { key });
-    expect(counted).toMatchObject({
+    const pluralize = await countGlobal(service.ports, POLICY, { key });
+    expect(pluralize).toMatchObject({
       matched: 2,
       subjects: 2,
       issuedBefore: service.clock.now(),
       complete: true,
     });
-    const { issuedBefore } = counted;
-    expect(await revokeWide(service.ports, POLICY, { key, issuedBefore }, OPTIONS)).toMatchObject({
+    const { issuedBefore } = pluralize;
+    expect(await revokeGlobally(service.ports, POLICY, { key, issuedBefore }, OPTIONS)).toMatchObject({
       revoked: 2,
     });
     for (const { token } of tokens) expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
@@ -176,11 +181,11 @@ describe('revoking many', () => {
     service.clock.advance(10);
     const late = await service.issueTo('bob');
     const selection = { issuedBefore: early.iat };
-    expect(await countWide(service.ports, POLICY, selection)).toMatchObject({
+    expect(await countGlobal(service.ports, POLICY, selection)).toMatchObject({
       matched: 1,
       issuedBefore: early.iat,
     });
-    expect(await revokeWide(service.ports, POLICY, selection, OPTIONS)).toMatchObject({ revoked: 1 });
+    expect(await revokeGlobally(service.ports, POLICY, selection, OPTIONS)).toMatchObject({ revoked: 1 });
     expect(await service.verdict(early.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await service.verdict(late.token)).toBe('active');
     expect(await events()).toMatchObject([{ type: 'all_revoked', kid: null, issuedBefore: early.iat }]);
@@ -189,7 +194,7 @@ describe('revoking many', () => {
   test('counts up to the largest iat that is registered, so that hosts with clocks ahead are meant too', async () => {
     const now = service.clock.now();
     await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 3, exp: now + 60 }, { now });
-    expect(await countWide(service.ports, POLICY, {})).toMatchObject({ issuedBefore: now + 3 });
+    expect(await countGlobal(service.ports, POLICY, {})).toMatchObject({ issuedBefore: now + 3 });
   });
 });
 
@@ -214,15 +219,15 @@ describe('while the registry is away', () => {
 
     service.clock.advance(1);
     const carol = await service.issueTo('carol');
-    const { issuedBefore } = await countWide(ports, POLICY, {});
-    await expect(revokeWide(ports, POLICY, { issuedBefore }, OPTIONS)).rejects.toMatchObject(recorded);
+    const { issuedBefore } = await countGlobal(ports, POLICY, {});
+    await expect(revokeGlobally(ports, POLICY, { issuedBefore }, OPTIONS)).rejects.toMatchObject(recorded);
     expect(await service.verdict(carol.token)).toBe('ERR_TOKEN_REVOKED');
     expect(await audited()).toHaveLength(3);
   });
 
   test('counting says that it has seen nothing', async () => {
     const now = service.clock.now();
-    expect(await countWide(service.withRegistry(gone), POLICY, {})).toMatchObject({
+    expect(await countGlobal(service.withRegistry(gone), POLICY, {})).toMatchObject({
       matched: 0,
       complete: false,
       issuedBefore: now + POLICY.clockToleranceSeconds,

@@ -5,7 +5,7 @@ import {
   SIGNING_ALGORITHMS,
   type SigningAlgorithm,
 } from '../../../src/domain/model/signing-key.js';
-import type { Standing, VerificationPorts } from '../../../src/domain/tokens/verify.js';
+import type { TokenStatus, VerificationPorts } from '../../../src/domain/tokens/verify.js';
 import { createVerifier } from '../../../src/verifier/verifier.js';
 import { encodePart, rsaPair, signJws, verificationKey } from '../../support/signing.js';
 
@@ -28,22 +28,22 @@ const CLAIMS = {
 function verifierWith(
   parts: {
     key?: Partial<Parameters<typeof verificationKey>[1]>;
-    standing?: Partial<Standing>;
+    tokenStatus?: Partial<TokenStatus>;
     policy?: Partial<VerificationPorts['policy']>;
     now?: number;
   } = {},
 ) {
   const key = verificationKey(pair, { kid: 'k1', ...parts.key });
-  const asked: { kids: string[]; standings: unknown[] } = { kids: [], standings: [] };
+  const asked: { kids: string[]; statusReader: unknown[] } = { kids: [], statusReader: [] };
   const verifier = createVerifier({
     findKey: (kid) => {
       asked.kids.push(kid);
       return kid === key.kid ? key : null;
     },
     findStatus: (token) => {
-      asked.standings.push(token);
+      asked.statusReader.push(token);
       const entry = { kid: token.kid, iat: token.iat, exp: token.exp };
-      return { entry, user: 'enabled', revoked: false, ...parts.standing };
+      return { entry, user: 'enabled', revoked: false, ...parts.tokenStatus };
     },
     policy: { issuer: 'jwtctl', audience: 'user', clockToleranceSeconds: TOLERANCE, ...parts.policy },
     now: () => parts.now ?? NOW,
@@ -66,7 +66,7 @@ async function codeOf(token: string, setup: Setup = {}): Promise<string> {
 async function expectRefusedUnasked(token: string, code: string, setup: Setup = {}): Promise<void> {
   const { verify, asked } = verifierWith(setup);
   expect(await verify(token)).toMatchObject({ active: false, error: { code } });
-  expect(asked.standings).toEqual([]);
+  expect(asked.statusReader).toEqual([]);
 }
 
 describe('a token that holds', () => {
@@ -79,7 +79,7 @@ describe('a token that holds', () => {
     });
     expect(asked).toEqual({
       kids: ['k1'],
-      standings: [{ sub: 'alice', jti: 'jti-1', kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp }],
+      statusReader: [{ sub: 'alice', jti: 'jti-1', kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp }],
     });
   });
 
@@ -179,7 +179,7 @@ describe('the JWS', () => {
       const { verify, asked } = verifierWith();
       const token = await signJws(pair, { ...HEADER, kid }, CLAIMS);
       expect(await verify(token), JSON.stringify(kid)).toMatchObject({ error: { code: unknown } });
-      expect(asked).toEqual({ kids: [], standings: [] });
+      expect(asked).toEqual({ kids: [], statusReader: [] });
     }
   });
 
@@ -381,7 +381,7 @@ describe('the JWS', () => {
     const payload = JSON.stringify(CLAIMS).replace('"sub":"alice"', '"sub":"root","sub":"alice"');
     const { verify, asked } = verifierWith();
     expect(await verify(await signJws(pair, HEADER, payload))).toMatchObject({ payload: { sub: 'alice' } });
-    expect(asked.standings).toMatchObject([{ sub: 'alice' }]);
+    expect(asked.statusReader).toMatchObject([{ sub: 'alice' }]);
   });
 
   test.each([[['exp']], [['b64']], [[]], 'exp', null, {}, false, 0])(
@@ -478,7 +478,7 @@ describe('the Claims Set', () => {
 
 describe('the standing', () => {
   const entry = { kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp };
-  const cases: Array<[string, Partial<Standing>, string]> = [
+  const cases: Array<[string, Partial<TokenStatus>, string]> = [
     ['no entry in the registry', { entry: null }, 'ERR_TOKEN_NOT_REGISTERED'],
     ['an entry under another kid', { entry: { ...entry, kid: 'k2' } }, 'ERR_REGISTRATION_MISMATCH'],
     ['an entry with another iat', { entry: { ...entry, iat: entry.iat + 1 } }, 'ERR_REGISTRATION_MISMATCH'],
@@ -489,8 +489,8 @@ describe('the standing', () => {
     ['a user that is disabled', { user: 'disabled' }, 'ERR_USER_DISABLED'],
     ['no entry and a disabled user', { entry: null, user: 'disabled' }, 'ERR_TOKEN_NOT_REGISTERED'],
   ];
-  test.each(cases)('with %s refuses', async (_name, standing, code) => {
-    const result = await verifierWith({ standing }).verify(await signed());
+  test.each(cases)('with %s refuses', async (_name, tokenStatus, code) => {
+    const result = await verifierWith({ tokenStatus }).verify(await signed());
     expect(result).toMatchObject({ active: false, error: { code }, reason: 'Authorization Failure' });
   });
 
@@ -536,16 +536,16 @@ describe('the order of the checks', () => {
 
   test('the claims come before the standing', async () => {
     await expectRefusedUnasked(await signed({ exp: NOW - 100 }), 'ERR_TOKEN_EXPIRED', {
-      standing: { revoked: true, entry: null, user: 'unknown' },
+      tokenStatus: { revoked: true, entry: null, user: 'unknown' },
     });
   });
 
   test('a revocation comes before the entry, the entry before the user', async () => {
     const token = await signed();
-    expect(await codeOf(token, { standing: { revoked: true, entry: null, user: 'unknown' } })).toBe(
+    expect(await codeOf(token, { tokenStatus: { revoked: true, entry: null, user: 'unknown' } })).toBe(
       'ERR_TOKEN_REVOKED',
     );
-    expect(await codeOf(token, { standing: { entry: null, user: 'unknown' } })).toBe(
+    expect(await codeOf(token, { tokenStatus: { entry: null, user: 'unknown' } })).toBe(
       'ERR_TOKEN_NOT_REGISTERED',
     );
   });
@@ -561,7 +561,9 @@ describe('outwardly', () => {
     expect(await reasonOf(await signed({ nbf: NOW + 100 }))).toBe('Invalid Token');
     expect(await reasonOf(await signed({ aud: 'admin' }))).toBe('Invalid Token');
     expect(await reasonOf('x')).toBe('Invalid Token');
-    expect(await reasonOf(await signed(), { standing: { user: 'unknown' } })).toBe('Authorization Failure');
+    expect(await reasonOf(await signed(), { tokenStatus: { user: 'unknown' } })).toBe(
+      'Authorization Failure',
+    );
   });
 
   test('no refusal shows the token or any of its claims', async () => {
@@ -582,7 +584,7 @@ describe('outwardly', () => {
       expect(result.active).toBe(false);
       expect(JSON.stringify(result)).not.toContain(secret);
     }
-    const refused = await verifierWith({ standing: { revoked: true } }).verify(await signed(claims));
+    const refused = await verifierWith({ tokenStatus: { revoked: true } }).verify(await signed(claims));
     expect(JSON.stringify(refused)).not.toContain(secret);
   });
 });

@@ -12,7 +12,7 @@ beforeEach(async () => {
 afterEach(() => service.close());
 
 const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
-const gone: Partial<TokenRegistry> = { list: away, remove: away, setUserStatus: away, standing: away };
+const gone: Partial<TokenRegistry> = { list: away, remove: away, setUserStatus: away, tokenStatus: away };
 const recorded = { kind: 'unavailable', code: 'ERR_RECORDED_NOT_APPLIED' };
 
 function add(sub: string, dryRun = false) {

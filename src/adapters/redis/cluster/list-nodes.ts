@@ -44,7 +44,7 @@ async function listShard(
       role,
       master: role === 'replica' ? (master?.name ?? null) : null,
       slots: role === 'master' ? slots : null,
-      ...figures(facts),
+      ...numbers(facts),
       lagBytes: role === 'replica' ? lag(master?.facts?.offset, facts?.offset) : null,
     }));
 }
@@ -61,7 +61,7 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
     role: isReplica ? 'replica' : 'master',
     master: isReplica ? `${replication.get('master_host')}:${replication.get('master_port')}` : null,
     slots: null,
-    ...figures(facts),
+    ...numbers(facts),
     lagBytes: null,
   };
   const replicas = [...replication].flatMap(([field, value]): RegistryNode[] => {
@@ -74,7 +74,7 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
         role: 'replica',
         master: name,
         slots: null,
-        ...figures(null),
+        ...numbers(null),
         lagBytes: lag(facts?.offset, numberIn(parts, 'offset')),
         reachable: parts.get('state') === 'online',
       },
@@ -175,7 +175,7 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
   }
 }
 
-function figures(facts: Facts | null) {
+function numbers(facts: Facts | null) {
   return {
     keys: facts?.keys ?? null,
     usedMemoryBytes: facts?.usedMemoryBytes ?? null,

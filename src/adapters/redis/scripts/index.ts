@@ -123,7 +123,7 @@ return answer
  * Caches the user's status if the subject has entries and no higher version is cached, except the one to replace.
  *
  * ARGV: horizon, tolerance, status score, version, the version to replace ('': none). Returns 1; whether labels may be left
- * without an entry (1 or 0), for {@link TIDY}; and the higher version that is kept ('0': none).
+ * without an entry (1 or 0), for {@link REMOVE_ENTRIES}; and the higher version that is kept ('0': none).
  */
 export const SET_STATUS = script(
   SUBJECT,
@@ -208,7 +208,7 @@ end
  *
  * KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base
  * 36 ('': any), issuedBefore ('': any). Answers: how many members were looked at, how many sets are left and the place of
- * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link TIDY}; how
+ * each among the subjects, from 0; the same of those without an entry of which labels may be left, for {@link REMOVE_ENTRIES}; how
  * many entries matched and in how many subjects; then the largest iat among these (-1: none), and key id and count of each
  * key among them.
  */
@@ -294,7 +294,7 @@ return answer
  * these entries lived, whether anything was there, whether there may be more that has expired, and from which cursor on there
  * may be labels that were left behind ('0': there are none).
  */
-export const TIDY = script(
+export const REMOVE_ENTRIES = script(
   SUBJECT,
   ENTRIES,
   EXPIRY,

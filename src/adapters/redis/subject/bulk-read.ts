@@ -1,7 +1,7 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { WholeRegistry } from '../session.js';
-import { bulksOf } from '../wire/bulk-strings.js';
+import { bulkStringsOf } from '../wire/bulk-strings.js';
 import type { RespReply } from '../wire/codec.js';
 import { isDefect } from '../wire/errors.js';
 import type { Command, Reply } from '../wire/pipeline.js';
@@ -100,7 +100,7 @@ function toResp(reply: Reply): RespReply {
   if (typeof reply === 'number') return reply;
   const strings: Array<string | null> = [];
   append(strings, reply);
-  return bulksOf(strings);
+  return bulkStringsOf(strings);
 }
 
 function append(strings: Array<string | null>, value: unknown): void {

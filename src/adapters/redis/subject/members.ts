@@ -1,13 +1,13 @@
-import type { KnownUserStatus, SurveyedEntry } from '../../../domain/ports/index.js';
-import { notedStatus, parseEntryIn, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
-import { type Bulks, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
+import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
+import { cachedStatus, parseEntryIn, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 // What a subject's two keys hold, from replies that begin with a cursor.
 
 /** What there is among the members of a sorted set. */
 export interface Members {
   /** Those that live. */
-  entries: SurveyedEntry[];
+  entries: ScannedEntry[];
   /** How many are none of ours. */
   malformed: number;
   /** How many entries have expired. */
@@ -22,8 +22,12 @@ export interface Members {
  * @param horizon what expires later lives
  * @param labels by member; null where there are none
  */
-export function membersIn(set: Bulks, horizon: number, labels: ReadonlyMap<string, string> | null): Members {
-  const entries: SurveyedEntry[] = [];
+export function membersIn(
+  set: BulkStrings,
+  horizon: number,
+  labels: ReadonlyMap<string, string> | null,
+): Members {
+  const entries: ScannedEntry[] = [];
   let status: number | null = null;
   let version: number | null = null;
   let malformed = 0;
@@ -44,11 +48,11 @@ export function membersIn(set: Bulks, horizon: number, labels: ReadonlyMap<strin
     else malformed += 1;
   }
   const ours = entries.length + expired + Number(status !== null) + Number(version !== null);
-  return { entries, malformed, expired, ours, user: notedStatus(status, version) };
+  return { entries, malformed, expired, ours, user: cachedStatus(status, version) };
 }
 
 /** The labels by member; null where there are none. @param hash fields and their values */
-export function labelsIn(hash: Bulks): Map<string, string> | null {
+export function labelsIn(hash: BulkStrings): Map<string, string> | null {
   // A cursor alone.
   if (hash.count <= 1) return null;
   const labels = new Map<string, string>();
@@ -59,6 +63,6 @@ export function labelsIn(hash: Bulks): Map<string, string> | null {
 }
 
 /** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
-export function isPartial(scanned: Bulks): boolean {
+export function isPartial(scanned: BulkStrings): boolean {
   return scanned.count > 0 && stringAt(scanned, 0) !== '0';
 }

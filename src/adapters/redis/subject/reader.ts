@@ -1,10 +1,10 @@
-import type { SubjectDetails, SurveyedEntry, SurveyedSubject } from '../../../domain/ports/index.js';
+import type { ScannedEntry, ScannedSubject, SubjectDetails } from '../../../domain/ports/index.js';
 import type { Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import {
+  cachedStatus,
   isEntryMember,
   type LocatedSubject,
-  notedStatus,
   STATUS_MEMBER,
   type SubjectKeys,
   VERSION_MEMBER,
@@ -12,15 +12,15 @@ import {
 import { PAGE } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import {
-  Bulks,
-  NO_BULKS,
+  BulkStrings,
+  NO_BULK_STRINGS,
   numberOrNullAt,
   sizeOf,
   stringAt,
   stringOrNullAt,
   utf8At,
 } from '../wire/bulk-strings.js';
-import { bulksIn, type RespReply } from '../wire/codec.js';
+import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import { foreignKey, replyCode } from '../wire/errors.js';
 import type { Command } from '../wire/pipeline.js';
 import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
@@ -70,13 +70,13 @@ export class SubjectReader {
     node: RedisNode | null,
     subjects: readonly LocatedSubject[],
     isSampled: (() => boolean) | null,
-  ): Promise<{ shown: SurveyedSubject[]; large: LargeSubject[]; size: number }> {
+  ): Promise<{ shown: ScannedSubject[]; large: LargeSubject[]; size: number }> {
     const { withDetails, horizon } = this.#options;
     const reads = planReads(subjects, withDetails, isSampled);
     const { replies, nodeOf } = await readMany(this.#whole, node, reads);
     const bytesOf = memoryIn(replies, reads.sampled);
     if (isSampled !== null) await this.#measureLarge(node, subjects, reads.each, replies, bytesOf);
-    const shown: SurveyedSubject[] = [];
+    const shown: ScannedSubject[] = [];
     const large: LargeSubject[] = [];
     const labelsAlone: LabelsAlone[] = [];
     let size = 0;
@@ -84,8 +84,8 @@ export class SubjectReader {
       const located = subjects[index] as LocatedSubject;
       const first = index * reads.each;
       const bytes = bytesOf.get(index) ?? null;
-      const set = this.#bulksOf(located.entries, replies[first]);
-      const hash = withDetails ? this.#bulksOf(located.labels, replies[first + 1]) : NO_BULKS;
+      const set = this.#bulkStringsOf(located.entries, replies[first]);
+      const hash = withDetails ? this.#bulkStringsOf(located.labels, replies[first + 1]) : NO_BULK_STRINGS;
       size += sizeOf(set) + sizeOf(hash);
       if (isPartial(set)) {
         large.push({ located, node, bytes });
@@ -129,7 +129,7 @@ export class SubjectReader {
    *
    * @throws JwtctlError
    */
-  async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<SurveyedSubject> {
+  async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<ScannedSubject> {
     const { withDetails, horizon } = this.#options;
     const skipped = { ours: 0, malformed: 0, expired: 0 };
     let isFirst = true;
@@ -141,7 +141,7 @@ export class SubjectReader {
         keys: [keys.entries],
         args: [cursor],
       });
-      const page = this.#bulksOf(keys.entries, answer.replies[0]);
+      const page = this.#bulkStringsOf(keys.entries, answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
       const { entries, malformed, expired, ours } = membersIn(page, horizon, labels);
@@ -162,7 +162,7 @@ export class SubjectReader {
   }
 
   /** All live entries of one subject. @throws JwtctlError */
-  async list(located: LocatedSubject): Promise<SurveyedEntry[]> {
+  async list(located: LocatedSubject): Promise<ScannedEntry[]> {
     const { shown, large } = await this.read(null, [located], null);
     const entries = shown.flatMap((subject) => subject.entries);
     for (const subject of large) {
@@ -178,7 +178,7 @@ export class SubjectReader {
   async #labelsOf(
     node: RedisNode | null,
     keys: SubjectKeys,
-    page: Bulks,
+    page: BulkStrings,
   ): Promise<Map<string, string> | null> {
     const members: Array<{ raw: string; text: string }> = [];
     for (let index = 1; index < page.count; index += 2) {
@@ -187,7 +187,7 @@ export class SubjectReader {
     if (members.length === 0) return null;
     const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
     const answer = await this.#ask(node, { slot: keys.slot, commands: [command] });
-    const values = this.#bulksOf(keys.labels, answer.replies[0]);
+    const values = this.#bulkStringsOf(keys.labels, answer.replies[0]);
     const labels = new Map<string, string>();
     for (const [index, { raw }] of members.entries()) {
       if (stringOrNullAt(values, index) !== null) labels.set(raw, utf8At(values, index));
@@ -208,12 +208,12 @@ export class SubjectReader {
       ],
     });
     if (replies[1] === GONE) return GONE;
-    const scores = this.#bulksOf(keys.entries, replies[0]);
-    const user = notedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
+    const scores = this.#bulkStringsOf(keys.entries, replies[0]);
+    const user = cachedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
     return { expiresAt: this.#expiryIn(replies[1]), expired, user };
   }
 
-  async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<SurveyedSubject[]> {
+  async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<ScannedSubject[]> {
     const { replies } = await readMany(this.#whole, node, {
       commands: subjects.map(({ located }) => ['expiretime', located.labels]),
       slots: subjects.map(({ located }) => located.slot),
@@ -240,7 +240,7 @@ export class SubjectReader {
     const large: number[] = [];
     for (let index = 0; index < subjects.length; index++) {
       const set = replies[index * each];
-      if (set instanceof Bulks && set.count > 2 * MOST_COMPACT_MEMBERS && !bytesOf.has(index))
+      if (set instanceof BulkStrings && set.count > 2 * MOST_COMPACT_MEMBERS && !bytesOf.has(index))
         large.push(index);
     }
     if (large.length === 0) return;
@@ -251,13 +251,13 @@ export class SubjectReader {
   }
 
   /** @throws JwtctlError for an error reply; a key of a foreign type that was not asked for is none of ours, and empty */
-  #bulksOf(key: string, reply: RespReply | undefined): Bulks {
+  #bulkStringsOf(key: string, reply: RespReply | undefined): BulkStrings {
     if (reply instanceof Error) {
       if (replyCode(reply) !== 'WRONGTYPE') throw this.#whole.connection.translate(reply);
       if (this.#options.isNamed) throw foreignKey(key);
-      return NO_BULKS;
+      return NO_BULK_STRINGS;
     }
-    return bulksIn(reply);
+    return bulkStringsIn(reply);
   }
 
   /** What EXPIRETIME says of a key that is there; null for never. @throws JwtctlError for an error reply */

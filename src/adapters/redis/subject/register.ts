@@ -5,7 +5,7 @@ import { NOT_OURS, REGISTER } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import { type Reply, unwrap } from '../wire/pipeline.js';
 import { SubjectReader } from './reader.js';
-import { tidySubject } from './remove-exact.js';
+import { removeMembers } from './remove-exact.js';
 
 /**
  * Registers entries of one subject in their order: some with each call of {@link REGISTER}, and as many calls as it takes.
@@ -70,7 +70,7 @@ async function makeRoom(
     .filter((other) => entryMember(other) !== added)
     .sort(byAge);
   const going = others.slice(0, Math.max(0, others.length + 1 - maximum));
-  if (going.length > 0) await tidySubject(whole, keys, going.map(entryMember), [horizon, tolerance]);
+  if (going.length > 0) await removeMembers(whole, keys, going.map(entryMember), [horizon, tolerance]);
   return going.map(({ jti, keyId, iat, exp }) => ({ jti, keyId, iat, exp }));
 }
 

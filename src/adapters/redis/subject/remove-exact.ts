@@ -1,38 +1,38 @@
-import type { EntryName, TidyOutcome } from '../../../domain/ports/index.js';
+import type { EntryName, RemovalOutcome } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL } from '../scripts/includes.js';
-import { NOT_OURS, TIDY } from '../scripts/index.js';
+import { NOT_OURS, REMOVE_ENTRIES } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import { unwrap } from '../wire/pipeline.js';
 
-interface Untidy {
+interface SubjectEntries {
   sub: string;
   entries: readonly EntryName[];
 }
 
 /**
- * Runs {@link TIDY} on each of these subjects, as often as it takes. One that fails leaves the others to be done and counted.
+ * Runs {@link REMOVE_ENTRIES} on each of these subjects, as often as it takes. One that fails leaves the others to be done and counted.
  *
  * @param timed what every script is told of the time
  * @throws JwtctlError where all that was begun failed, and nothing was counted
  */
-export async function tidy(
+export async function removeEntries(
   whole: WholeRegistry,
-  subjects: readonly Untidy[],
+  subjects: readonly SubjectEntries[],
   timed: ReadonlyArray<string | number>,
-): Promise<TidyOutcome> {
+): Promise<RemovalOutcome> {
   const { connection, keyspace } = whole;
   const removedByNode = new Map<string, number>();
   let removed = 0;
   let isCounted = true;
 
-  const tidyOne = ({ sub, entries }: Untidy): Promise<void> => {
+  const removeOne = ({ sub, entries }: SubjectEntries): Promise<void> => {
     const keys = keyspace.keysOf(sub);
-    return tidySubject(whole, keys, entries.map(entryMember), timed, (count, { node, isRepeated }) => {
+    return removeMembers(whole, keys, entries.map(entryMember), timed, (count, { node, isRepeated }) => {
       if (isRepeated) isCounted = false;
       const name = node?.name ?? connection.ownerName(keys.slot) ?? '';
       removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
@@ -44,13 +44,13 @@ export async function tidy(
   let failure: JwtctlError | null = null;
   /** The masters that were waited for in vain, and are not asked again: it would take as long each time. */
   const silent = new Set<string | undefined>();
-  const masterOf = ({ sub }: Untidy) => connection.ownerName(keyspace.keysOf(sub).slot);
+  const masterOf = ({ sub }: SubjectEntries) => connection.ownerName(keyspace.keysOf(sub).slot);
   for (let from = 0; from < subjects.length; from += SUBJECTS_AT_ONCE) {
     const portion = subjects
       .slice(from, from + SUBJECTS_AT_ONCE)
       .filter((subject) => !silent.has(masterOf(subject)));
     const masters = portion.map(masterOf);
-    for (const [index, outcome] of (await Promise.allSettled(portion.map(tidyOne))).entries()) {
+    for (const [index, outcome] of (await Promise.allSettled(portion.map(removeOne))).entries()) {
       if (outcome.status === 'fulfilled') {
         isAnyDone = true;
         continue;
@@ -73,12 +73,12 @@ export async function tidy(
 const SUBJECTS_AT_ONCE = 100;
 
 /**
- * Runs {@link TIDY} on one subject as often as it takes.
+ * Runs {@link REMOVE_ENTRIES} on one subject as often as it takes.
  *
  * @param count hears of each call how many of these members lived
  * @throws JwtctlError
  */
-export async function tidySubject(
+export async function removeMembers(
   { connection, batcher }: WholeRegistry,
   { entries: set, labels, slot }: SubjectKeys,
   members: readonly string[],
@@ -89,7 +89,7 @@ export async function tidySubject(
   let isMore = true;
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, cursor, ...members.slice(next, next + MEMBERS_PER_CALL)];
-    const answer = await batcher.send({ slot, keys: [set, labels], script: TIDY, args });
+    const answer = await batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
     const [state, removed, isWritten, isFull, rest] = read(connection, answer);
     const isOurs = state !== NOT_OURS && isWritten === 1;
     if (isOurs || answer.isRepeated) count(isOurs ? Number(removed) : 0, answer);

@@ -1,5 +1,5 @@
 import { performance } from 'node:perf_hooks';
-import type { Hold } from '../../../domain/ports/index.js';
+import type { Lease } from '../../../domain/ports/index.js';
 import { MasterState } from '../../../domain/registry/master-state.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
@@ -44,7 +44,7 @@ const LIMIT = encodeCommands([TRACKING_LIMIT]);
  */
 const MOST_PENDING = 20_000;
 
-export interface LaneOptions {
+export interface MasterConnectionOptions {
   /** Whether the server shall tell of changes to what was read. */
   isTracking: boolean;
   /** Of the host's clock, in seconds: see {@link TrackedConnection}. */
@@ -56,7 +56,7 @@ export interface LaneOptions {
 }
 
 /** The connection to one master, reopened when it is lost, and the state of that master. */
-export class Lane {
+export class MasterConnection {
   readonly breaker: Breaker;
   readonly state: MasterState;
   readonly #redis: RedisConnection;
@@ -77,7 +77,11 @@ export class Lane {
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
 
-  constructor(redis: RedisConnection, node: HostPort, { isTracking, now, onLost, onUntracked }: LaneOptions) {
+  constructor(
+    redis: RedisConnection,
+    node: HostPort,
+    { isTracking, now, onLost, onUntracked }: MasterConnectionOptions,
+  ) {
     const name = formatNode(node);
     this.breaker = redis.breaker(name);
     this.state = new MasterState(name, now());
@@ -126,8 +130,8 @@ export class Lane {
   }
 
   /** Null where the server does not tell of changes. */
-  holdOf(key: string): Hold | null {
-    return this.#tracked?.holdOf(key) ?? null;
+  leaseOf(key: string): Lease | null {
+    return this.#tracked?.leaseOf(key) ?? null;
   }
 
   /** Returns the error if this server's answers cannot be trusted; null if they can. */

@@ -1,8 +1,8 @@
-import type { NotedStanding } from '../../../domain/ports/index.js';
-import { notedStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from '../keyspace.js';
-import { type Bulks, numberOrNullAt } from '../wire/bulk-strings.js';
+import type { StoredStatus } from '../../../domain/ports/index.js';
+import { cachedStatus, STATUS_MEMBER, type SubjectKeys, VERSION_MEMBER } from '../keyspace.js';
+import { type BulkStrings, numberOrNullAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
-import type { Lane } from './master-connection.js';
+import type { MasterConnection } from './master-connection.js';
 
 /** One ZMSCORE, written once for as often as it is asked. */
 export class Query {
@@ -20,22 +20,27 @@ export class Query {
 /** A query that waits for its answer. */
 export interface Pending {
   query: Query;
-  resolve(standing: NotedStanding): void;
+  resolve(status: StoredStatus): void;
   reject(error: unknown): void;
   /** Whether the entry was already found missing and is now checked on the master's own connection. */
   isRead?: boolean;
 }
 
-export function heldStanding(reply: Bulks, lane: Lane, { keys }: Query, epoch: number): NotedStanding {
+export function leasedStatus(
+  reply: BulkStrings,
+  connection: MasterConnection,
+  { keys }: Query,
+  epoch: number,
+): StoredStatus {
   const score = (index: number) => numberOrNullAt(reply, index);
   const exp = score(0);
-  const user = notedStatus(score(1), score(2));
+  const user = cachedStatus(score(1), score(2));
   // What is not there is asked for again: whoever invents tokens shall not fill a memory.
-  return { exp, user, hold: exp === null ? null : lane.holdOf(keys.entries), epoch };
+  return { exp, user, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
 }
 
 /** Of scores that came on no connection which tells of changes. */
-export function plainStanding(scores: ReadonlyArray<number | null>, epoch: number): NotedStanding {
+export function plainStatus(scores: ReadonlyArray<number | null>, epoch: number): StoredStatus {
   const [exp = null, status = null, version = null] = scores;
-  return { exp, user: notedStatus(status, version), hold: null, epoch };
+  return { exp, user: cachedStatus(status, version), lease: null, epoch };
 }

@@ -2,10 +2,10 @@ import { performance } from 'node:perf_hooks';
 import type {
   EntryName,
   MasterStatus,
-  NotedStanding,
-  StandingQuery,
-  Standings,
-  StandingsOptions,
+  StatusQuery,
+  StatusReader,
+  StatusReaderOptions,
+  StoredStatus,
 } from '../../../domain/ports/index.js';
 import { MasterState } from '../../../domain/registry/master-state.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
@@ -19,20 +19,20 @@ import type { RespReply } from '../wire/codec.js';
 import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
-import { Lane } from './master-connection.js';
-import { heldStanding, type Pending, plainStanding, Query } from './status-query.js';
+import { MasterConnection } from './master-connection.js';
+import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
 
 /**
  * Standings for a process that asks all the while: one ZMSCORE each, collected for a turn of the event loop and written at
  * once to each master, on a connection of its own. What a master cannot answer takes the way of everything else, which
  * follows redirects and waits out a failover.
  */
-export class RedisStandings implements Standings {
+export class RedisStatusReader implements StatusReader {
   readonly #whole: WholeRegistry;
   readonly #connection: RedisConnection;
-  readonly #options: StandingsOptions;
+  readonly #options: StatusReaderOptions;
   /** Keyed by the master's name in ioredis's form. */
-  readonly #lanes = new Map<string, Lane>();
+  readonly #masters = new Map<string, MasterConnection>();
   /** Masters without client tracking that a warning has already named. */
   readonly #untracked = new Set<string>();
   /** A query to probe each master with. */
@@ -48,7 +48,7 @@ export class RedisStandings implements Standings {
   #waiting: Pending[] = [];
   #isClosed = false;
 
-  constructor(whole: WholeRegistry, options: StandingsOptions) {
+  constructor(whole: WholeRegistry, options: StatusReaderOptions) {
     this.#whole = whole;
     this.#connection = whole.connection;
     this.#options = options;
@@ -61,7 +61,7 @@ export class RedisStandings implements Standings {
     return this.#epoch;
   }
 
-  of(sub: string, entry: EntryName): StandingQuery {
+  of(sub: string, entry: EntryName): StatusQuery {
     const query = this.#query(sub, entryMember(entry));
     return { read: () => this.#read(query) };
   }
@@ -74,32 +74,32 @@ export class RedisStandings implements Standings {
     }
     if (this.#owners.length === 0) this.#noteOwners();
     const now = this.#options.now();
-    for (const [key, lane] of this.#lanes) {
+    for (const [key, master] of this.#masters) {
       const query = this.#probes.get(key);
-      const { answeredAt, isUp } = lane.state;
+      const { answeredAt, isUp } = master.state;
       const isFresh = isUp && answeredAt !== null && Math.abs(now - answeredAt) < PROBE_SECONDS;
-      // The state of the lane records the result.
+      // The state of the connection records the result.
       if (!isFresh && query !== undefined) this.#read(query).catch(() => {});
-      lane.inform();
+      master.inform();
     }
   }
 
   masters(): MasterStatus[] {
-    if (this.#lanes.size === 0 || !this.#openingState.isUp) return [this.#openingState.status()];
-    return [...this.#lanes.values()].map(({ state }) => state.status());
+    if (this.#masters.size === 0 || !this.#openingState.isUp) return [this.#openingState.status()];
+    return [...this.#masters.values()].map(({ state }) => state.status());
   }
 
   close(): void {
     this.#isClosed = true;
-    for (const lane of this.#lanes.values()) lane.close();
-    this.#lanes.clear();
+    for (const master of this.#masters.values()) master.close();
+    this.#masters.clear();
   }
 
   #query(sub: string, member: string): Query {
     return new Query(this.#whole.keyspace.keysOf(sub), member);
   }
 
-  #read(query: Query): Promise<NotedStanding> {
+  #read(query: Query): Promise<StoredStatus> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush(this.#waiting));
       this.#waiting.push({ query, resolve, reject });
@@ -130,7 +130,7 @@ export class RedisStandings implements Standings {
       else if (group) group.push(pending);
       else groups.set(key, [pending]);
     }
-    for (const [key, members] of groups) this.#ask(this.#laneTo(key), members, deadline);
+    for (const [key, members] of groups) this.#ask(this.#masterAt(key), members, deadline);
   }
 
   async #open(): Promise<void> {
@@ -161,17 +161,17 @@ export class RedisStandings implements Standings {
     for (let slot = 0; slot < HASH_SLOTS; slot++) this.#owners[slot] = ownerKey(slot) ?? this.#owners[slot];
     this.#epoch += 1;
     const owners = new Set(this.#owners.filter((key) => key !== undefined));
-    this.#closeIdleLanes(owners);
-    for (const key of owners) this.#laneTo(key);
+    this.#closeIdleMasters(owners);
+    for (const key of owners) this.#masterAt(key);
     this.#chooseProbes(owners);
   }
 
   /** Those to masters that serve nothing any more, gone or made replicas: nobody would ask them again, or end them. */
-  #closeIdleLanes(owners: ReadonlySet<string>): void {
-    for (const [key, lane] of this.#lanes) {
+  #closeIdleMasters(owners: ReadonlySet<string>): void {
+    for (const [key, master] of this.#masters) {
       if (owners.has(key)) continue;
-      this.#lanes.delete(key);
-      lane.close();
+      this.#masters.delete(key);
+      master.close();
     }
   }
 
@@ -186,46 +186,46 @@ export class RedisStandings implements Standings {
   }
 
   /** @param isRepeated whether they were already sent on a connection that stayed silent */
-  #ask(lane: Lane, members: readonly Pending[], deadline: number, isRepeated = false): void {
-    const { breaker } = lane;
+  #ask(master: MasterConnection, members: readonly Pending[], deadline: number, isRepeated = false): void {
+    const { breaker } = master;
     const first = members[0]?.query.keys;
     if (first === undefined) return;
     const refusal = breaker.refusal(() => this.#connection.tryAgain(first.entries, first.slot));
     if (refusal !== null) {
-      // A request on another connection may have opened it, so the lane's state may not know of the failure.
-      for (const pending of members) this.#refuse(pending, lane, refusal);
+      // A request on another connection may have opened it, so the connection's state may not know of the failure.
+      for (const pending of members) this.#refuse(pending, master, refusal);
       this.#lookAgain();
       return;
     }
     const unheard: Pending[] = [];
     const askOnceMore = (pending: Pending) => {
-      if (unheard.push(pending) === 1) setImmediate(() => this.#ask(lane, unheard, deadline, true));
+      if (unheard.push(pending) === 1) setImmediate(() => this.#ask(master, unheard, deadline, true));
     };
     const questions = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
         // The request was never sent, so it says nothing about the server. The pending requests will.
         if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
-        else if (lost !== null && breaker.failure !== null) this.#refuse(pending, lane, breaker.failure);
+        else if (lost !== null && breaker.failure !== null) this.#refuse(pending, master, breaker.failure);
         // The network path may be dead, not the server. A new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
           askOnceMore(pending);
         // The question was not answered, whatever the reason.
         else if (lost !== null || isUndelivered(reply))
-          void this.#resend(pending, { lane, breaker, deadline }, lost ?? reply);
+          void this.#resend(pending, { master, breaker, deadline }, lost ?? reply);
         else {
           breaker.succeeded();
-          this.#settle(pending, lane, reply);
+          this.#settle(pending, master, reply);
         }
       },
     }));
     const now = performance.now();
     if (now < deadline) {
-      lane.ask(questions, deadline - now);
+      master.ask(questions, deadline - now);
       return;
     }
     const timedOut = new DeadlineError(this.#connection.timeoutMs);
-    for (const pending of members) void this.#resend(pending, { lane, breaker, deadline }, timedOut);
+    for (const pending of members) void this.#resend(pending, { master, breaker, deadline }, timedOut);
   }
 
   /** For a slot that nobody is known to serve. */
@@ -233,7 +233,7 @@ export class RedisStandings implements Standings {
     const { entries, slot } = pending.query.keys;
     const refusal = this.#unserved.refusal(() => this.#connection.tryAgain(entries, slot));
     if (refusal === null) {
-      void this.#resend(pending, { lane: null, breaker: this.#unserved, deadline }, null);
+      void this.#resend(pending, { master: null, breaker: this.#unserved, deadline }, null);
     } else {
       pending.reject(refusal);
       this.#lookAgain();
@@ -249,15 +249,15 @@ export class RedisStandings implements Standings {
     this.#connection.refresh().catch(() => {});
   }
 
-  #refuse({ reject }: Pending, lane: Lane, failure: unknown): void {
-    lane.state.failed(failure, this.#options.now());
+  #refuse({ reject }: Pending, master: MasterConnection, failure: unknown): void {
+    master.state.failed(failure, this.#options.now());
     reject(failure);
   }
 
-  #settle(pending: Pending, lane: Lane, reply: RespReply): void {
+  #settle(pending: Pending, master: MasterConnection, reply: RespReply): void {
     const { query, resolve, reject } = pending;
-    const refuse = (error: unknown) => this.#refuse(pending, lane, this.#connection.translate(error));
-    const unfit = lane.unfit();
+    const refuse = (error: unknown) => this.#refuse(pending, master, this.#connection.translate(error));
+    const unfit = master.unfit();
     if (unfit !== null) {
       refuse(unfit);
       return;
@@ -272,34 +272,34 @@ export class RedisStandings implements Standings {
       refuse(new Error('The server sent an unexpected reply.'));
       return;
     }
-    lane.state.answered(this.#options.now());
-    const noted =
-      reply instanceof Error ? plainStanding([], this.#epoch) : heldStanding(reply, lane, query, this.#epoch);
-    const unsettled = noted.exp === null ? lane.unsettled() : null;
-    if (unsettled === null) resolve(noted);
+    master.state.answered(this.#options.now());
+    const stored =
+      reply instanceof Error ? plainStatus([], this.#epoch) : leasedStatus(reply, master, query, this.#epoch);
+    const unsettled = stored.exp === null ? master.unsettled() : null;
+    if (unsettled === null) resolve(stored);
     else reject(unsettled);
   }
 
   /** By way of ioredis, which says who serves the slot now. */
-  async #resend(pending: Pending, { lane, breaker, deadline }: Way, why: RespReply): Promise<void> {
+  async #resend(pending: Pending, { master, breaker, deadline }: Way, why: RespReply): Promise<void> {
     const { query, resolve, reject } = pending;
     try {
       if (performance.now() >= deadline) throw why;
       const remainingMs = Math.max(0, deadline - performance.now());
       const scores = await withDeadline(readScores(this.#whole, query.keys, query.members), remainingMs);
       breaker.succeeded();
-      lane?.state.answered(this.#options.now());
-      const noted = plainStanding(scores, this.#epoch + 1);
+      master?.state.answered(this.#options.now());
+      const stored = plainStatus(scores, this.#epoch + 1);
       // A slot that is moving loses nothing.
-      if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStanding(scores, this.#epoch));
+      if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStatus(scores, this.#epoch));
       this.#epoch += 1;
       const owner = this.#connection.ownerKeys()(query.keys.slot);
       // The server may have restarted and lost entries. Only the master's own connection can tell.
-      if (noted.exp !== null || pending.isRead || owner === undefined) return resolve(noted);
-      this.#ask(this.#laneTo(owner), [{ ...pending, isRead: true }], deadline);
+      if (stored.exp !== null || pending.isRead || owner === undefined) return resolve(stored);
+      this.#ask(this.#masterAt(owner), [{ ...pending, isRead: true }], deadline);
     } catch (error) {
-      const failure = this.#connection.translate(fromNode(error, lane?.name));
-      lane?.state.failed(failure, this.#options.now());
+      const failure = this.#connection.translate(fromNode(error, master?.name));
+      master?.state.failed(failure, this.#options.now());
       breaker.failed(failure as Error);
       reject(failure);
       this.#lookAgain();
@@ -317,10 +317,10 @@ export class RedisStandings implements Standings {
     this.#options.warn?.(`The near cache is off for the master ${name}: ${why}.`);
   }
 
-  #laneTo(key: string): Lane {
-    const known = this.#lanes.get(key);
+  #masterAt(key: string): MasterConnection {
+    const known = this.#masters.get(key);
     if (known !== undefined) return known;
-    const lane = new Lane(this.#connection, parseKey(key), {
+    const master = new MasterConnection(this.#connection, parseKey(key), {
       isTracking: this.#options.nearCache,
       now: this.#options.now,
       onUntracked: (reason) => this.#warnUntracked(key, reason),
@@ -329,8 +329,8 @@ export class RedisStandings implements Standings {
         this.#lookAgain();
       },
     });
-    this.#lanes.set(key, lane);
-    return lane;
+    this.#masters.set(key, master);
+    return master;
   }
 }
 
@@ -344,7 +344,7 @@ const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
 /** Where a question was first sent, and its deadline. */
 interface Way {
   /** Null if no master is known. */
-  lane: Lane | null;
+  master: MasterConnection | null;
   breaker: Breaker;
   deadline: number;
 }

@@ -2,7 +2,7 @@
  * How many subjects are asked for at once, so that what comes back stays about as large however many entries they have:
  * a server answers all of it before anybody else gets a turn.
  */
-export class Pace {
+export class AdaptiveBatch {
   readonly #target: number;
   readonly #most: number;
   #size: number;

@@ -1,14 +1,14 @@
 import { matches } from '../../../domain/model/registry-entry.js';
-import type { EntryFilter, WideRemoval } from '../../../domain/ports/index.js';
+import type { EntryFilter, GlobalRemoval } from '../../../domain/ports/index.js';
 import type { WholeRegistry } from '../session.js';
-import { readEverywhere, type SurveyOptions } from './survey.js';
+import { readEverywhere, type ScanOptions } from './scan-subjects.js';
 
 /** What {@link removeEverywhere} would remove. Reading costs the servers half of what they would take to count themselves. */
 export async function countEverywhere(
   whole: WholeRegistry,
   filter: EntryFilter,
-  options: SurveyOptions,
-): Promise<WideRemoval> {
+  options: ScanOptions,
+): Promise<GlobalRemoval> {
   const byNode = new Map<string, number>();
   const byKeyId = new Map<number, number>();
   /** The subjects of which more parts are to come, where one has been counted. */

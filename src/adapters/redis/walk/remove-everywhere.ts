@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Removal, WideRemoval } from '../../../domain/ports/index.js';
+import type { GlobalRemoval, Removal } from '../../../domain/ports/index.js';
 import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import { confirmAll } from '../cluster/wait-replicas.js';
@@ -7,10 +7,10 @@ import type { LocatedSubject, SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL } from '../scripts/includes.js';
 import { NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
-import { tidySubject } from '../subject/remove-exact.js';
+import { removeMembers } from '../subject/remove-exact.js';
 import { replyCode, UncountedError } from '../wire/errors.js';
 import { unwrap } from '../wire/pipeline.js';
-import { Pace } from './adaptive-batch.js';
+import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkSteering } from './types.js';
 import { walkSubjects } from './walk.js';
 
@@ -19,19 +19,19 @@ export async function removeEverywhere(
   whole: WholeRegistry,
   args: ReadonlyArray<string | number>,
   steering: WalkSteering,
-): Promise<WideRemoval> {
+): Promise<GlobalRemoval> {
   const remover = new Remover(whole, args);
-  const pace = new Pace({ target: MEMBERS_AT_ONCE, first: 20, most: SUBJECTS_AT_ONCE });
+  const batch = new AdaptiveBatch({ target: MEMBERS_AT_ONCE, first: 20, most: SUBJECTS_AT_ONCE });
 
   const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
     let isUncounted = false;
     for (let from = 0; from < subjects.length; ) {
       steering.signal?.throwIfAborted();
-      const portion = subjects.slice(from, from + pace.size);
+      const portion = subjects.slice(from, from + batch.size);
       from += portion.length;
       const found = await remover.removeFrom(portion, node.name);
       const { seen, large } = found;
-      pace.learn(portion.length, seen + MEMBERS_PER_CALL * large.length);
+      batch.learn(portion.length, seen + MEMBERS_PER_CALL * large.length);
       isUncounted ||= found.isUncounted;
       for (const subject of large) {
         const isLost = await remover.removeFromLarge(subject, node.name, steering.signal);
@@ -196,7 +196,7 @@ class Remover {
   /** Labels beside which there is no entry any more. */
   #dropLabels(keys: SubjectKeys): Promise<void> {
     const [horizon = 0, tolerance = 0] = this.#args;
-    return tidySubject(this.#whole, keys, [], [horizon, tolerance]);
+    return removeMembers(this.#whole, keys, [], [horizon, tolerance]);
   }
 
   /** @param found.counts the largest iat, then key id and count of each key */

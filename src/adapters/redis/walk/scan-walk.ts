@@ -4,7 +4,7 @@ import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
 import type { WholeRegistry } from '../session.js';
 import { stringAt } from '../wire/bulk-strings.js';
-import { bulksIn } from '../wire/codec.js';
+import { bulkStringsIn } from '../wire/codec.js';
 import { unwrap } from '../wire/pipeline.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
@@ -56,7 +56,7 @@ export async function* scanSubjects(
       const [reply] = await connection
         .reading(node)
         .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
-      const found = bulksIn(reply);
+      const found = bulkStringsIn(reply);
       cursor = stringAt(found, 0);
       const subjects: LocatedSubject[] = [];
       for (let index = 1; index < found.count; index++) {

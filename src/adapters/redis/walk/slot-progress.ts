@@ -3,7 +3,7 @@ import { HASH_SLOTS } from '../keyspace.js';
 import { formatSlots } from './slot-view.js';
 
 /** What a walk knows of each hash slot. */
-export class SlotLedger {
+export class SlotProgress {
   readonly #states = new Uint8Array(HASH_SLOTS);
   readonly #losses = new Map<number, string>();
   #done = 0;

@@ -4,14 +4,14 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
 import type { WholeRegistry } from '../session.js';
-import { type Bulks, NO_BULKS, stringAt } from '../wire/bulk-strings.js';
+import { type BulkStrings, NO_BULK_STRINGS, stringAt } from '../wire/bulk-strings.js';
 import { silenceMs } from '../wire/client-options.js';
-import { bulksIn } from '../wire/codec.js';
+import { bulkStringsIn } from '../wire/codec.js';
 import { DeadlineError, fromNode, isVague, replyCode } from '../wire/errors.js';
 import { type Command, sendPipeline, unwrap } from '../wire/pipeline.js';
-import { Pace } from './adaptive-batch.js';
+import { AdaptiveBatch } from './adaptive-batch.js';
 import { scanSubjects } from './scan-walk.js';
-import { SlotLedger } from './slot-progress.js';
+import { SlotProgress } from './slot-progress.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
@@ -20,7 +20,7 @@ export class SlotWalk {
   readonly #whole: WholeRegistry;
   readonly #take: TakeSubjects;
   readonly #steering: WalkSteering;
-  readonly #ledger = new SlotLedger();
+  readonly #slots = new SlotProgress();
   /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
   /** The error of the first master that did not answer. */
@@ -41,13 +41,13 @@ export class SlotWalk {
     if (masters.length === 0 && !this.#isAborted)
       throw this.#unseen ?? connection.translate(new Error('No master is connected.'));
     for (let pass = 1; ; pass++) {
-      const { done } = this.#ledger.progress;
+      const { done } = this.#slots.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
-      for (const slot of this.#ledger.pending()) await this.#walkMoving(slot, masters);
-      if (this.#ledger.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
+      for (const slot of this.#slots.pending()) await this.#walkMoving(slot, masters);
+      if (this.#slots.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
 
       // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
-      if (this.#ledger.progress.done > done && !this.#isCutOff(masters)) {
+      if (this.#slots.progress.done > done && !this.#isCutOff(masters)) {
         pass = 1;
         giveUpAt = Date.now() + connection.timeoutMs;
       }
@@ -57,7 +57,7 @@ export class SlotWalk {
       masters = await this.#findMasters();
     }
     return {
-      missed: this.#ledger.missed((slot) => this.#reasonFor(slot, masters)),
+      missed: this.#slots.missed((slot) => this.#reasonFor(slot, masters)),
       masters: masters
         .map(({ node, view }) => ({ node, slots: view.owned.reduce((sum, isOwned) => sum + isOwned, 0) }))
         .filter(({ slots }) => slots > 0),
@@ -101,7 +101,7 @@ export class SlotWalk {
 
   async #walkMaster(master: Master): Promise<void> {
     const { node } = master;
-    const slots = this.#ledger.pending().filter((slot) => isSettled(master.view, slot));
+    const slots = this.#slots.pending().filter((slot) => isSettled(master.view, slot));
     const crowded: number[] = [];
     const overfull: number[] = [];
     try {
@@ -135,15 +135,19 @@ export class SlotWalk {
     { keysPerSlot, slotsAtOnce }: { keysPerSlot: number; slotsAtOnce: number },
     fuller: number[],
   ): Promise<void> {
-    const pace = new Pace({ target: KEYS_AT_ONCE, first: Math.min(8, slotsAtOnce), most: slotsAtOnce });
+    const batch = new AdaptiveBatch({
+      target: KEYS_AT_ONCE,
+      first: Math.min(8, slotsAtOnce),
+      most: slotsAtOnce,
+    });
     let from = 0;
     let hasFailed = false;
     const walk = async (): Promise<void> => {
       while (from < slots.length && !hasFailed && !this.#isAborted) {
-        const step = slots.slice(from, from + pace.size);
+        const step = slots.slice(from, from + batch.size);
         from += step.length;
         try {
-          await this.#walkStep(master, step, { keysPerSlot, pace }, fuller);
+          await this.#walkStep(master, step, { keysPerSlot, batch }, fuller);
         } catch (error) {
           hasFailed = true;
           throw error;
@@ -157,7 +161,7 @@ export class SlotWalk {
   async #walkStep(
     master: Master,
     step: readonly number[],
-    { keysPerSlot, pace }: { keysPerSlot: number; pace: Pace },
+    { keysPerSlot, batch }: { keysPerSlot: number; batch: AdaptiveBatch },
     fuller: number[],
   ): Promise<void> {
     const { node } = master;
@@ -166,9 +170,9 @@ export class SlotWalk {
     const replies = await connection
       .reading(node)
       .send([...slots.map((slot) => keysInSlot(slot, keysPerSlot)), CLUSTER_NODES], connection.timeoutMs);
-    master.view = parseSlotView(stringAt(bulksIn(replies.pop()), 0));
-    const lists = replies.map(bulksIn);
-    pace.learn(
+    master.view = parseSlotView(stringAt(bulkStringsIn(replies.pop()), 0));
+    const lists = replies.map(bulkStringsIn);
+    batch.learn(
       slots.length,
       lists.reduce((sum, { count }) => sum + count, 0),
     );
@@ -181,14 +185,14 @@ export class SlotWalk {
   #subjectsOf(
     view: SlotView,
     slots: readonly number[],
-    lists: readonly Bulks[],
+    lists: readonly BulkStrings[],
     keysPerSlot: number,
   ): ListedSlots {
     const subjects: LocatedSubject[] = [];
     const read: number[] = [];
     const full: number[] = [];
     for (const [index, slot] of slots.entries()) {
-      const keys = lists[index] ?? NO_BULKS;
+      const keys = lists[index] ?? NO_BULK_STRINGS;
       if (!isSettled(view, slot)) continue;
       if (keys.count >= keysPerSlot) full.push(slot);
       else {
@@ -205,8 +209,8 @@ export class SlotWalk {
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
     if (source === undefined || target === undefined || this.#isAborted) return;
     const { connection } = this.#whole;
-    const read = async ({ node }: Master, command: Command): Promise<Bulks> =>
-      bulksIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
+    const read = async ({ node }: Master, command: Command): Promise<BulkStrings> =>
+      bulkStringsIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
     try {
       const command = keysInSlot(slot, KEYS_PER_CROWDED_SLOT);
       const lists = [await read(source, command), await read(target, command)];
@@ -229,18 +233,18 @@ export class SlotWalk {
    */
   async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
     const { connection } = this.#whole;
-    const wanted = new Set(slots.filter((slot) => this.#ledger.isPending(slot)));
+    const wanted = new Set(slots.filter((slot) => this.#slots.isPending(slot)));
     try {
       for await (const found of scanSubjects(this.#whole, node, this.#steering, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
         const begun = new Set(found.map(({ slot }) => slot));
-        this.#ledger.begin(begun);
+        this.#slots.begin(begun);
         await this.#takeSome(node, found, begun);
       }
       const [reply] = await connection.reading(node).send([CLUSTER_NODES], connection.timeoutMs);
-      const after = parseSlotView(stringAt(bulksIn(reply), 0));
-      this.#ledger.finish([...wanted].filter((slot) => isSettled(after, slot)));
+      const after = parseSlotView(stringAt(bulkStringsIn(reply), 0));
+      this.#slots.finish([...wanted].filter((slot) => isSettled(after, slot)));
       this.#tellProgress();
     } catch (error) {
       this.#fail(node, replyCode(error) === 'NOPERM' ? (why ?? error) : error);
@@ -253,9 +257,9 @@ export class SlotWalk {
     slots: readonly number[],
   ): Promise<void> {
     if (this.#isAborted) return;
-    this.#ledger.begin(slots);
+    this.#slots.begin(slots);
     if (subjects.length > 0) await this.#takeSome(node, subjects, slots);
-    this.#ledger.finish(slots);
+    this.#slots.finish(slots);
     this.#tellProgress();
   }
 
@@ -267,12 +271,12 @@ export class SlotWalk {
     try {
       await this.#take(node, subjects);
     } catch (error) {
-      this.#ledger.lose(slots, this.#reasonOf(node, error));
+      this.#slots.lose(slots, this.#reasonOf(node, error));
       throw error;
     }
   }
 
-  #addSubjects(subjects: LocatedSubject[], slot: number, keys: Bulks): void {
+  #addSubjects(subjects: LocatedSubject[], slot: number, keys: BulkStrings): void {
     const { keyspace } = this.#whole;
     const seen = this.#steering.withLabels ? new Set<string>() : null;
     for (let index = 0; index < keys.count; index++) {
@@ -287,7 +291,7 @@ export class SlotWalk {
   /** Whether every remaining slot belongs to a master that did not answer in this pass. */
   #isCutOff(masters: readonly Master[]): boolean {
     const answered = new Set<string | undefined>(masters.map(({ node }) => node.name));
-    return this.#ledger.pending().every((slot) => !answered.has(this.#whole.connection.ownerName(slot)));
+    return this.#slots.pending().every((slot) => !answered.has(this.#whole.connection.ownerName(slot)));
   }
 
   get #isAborted(): boolean {
@@ -295,7 +299,7 @@ export class SlotWalk {
   }
 
   #tellProgress(): void {
-    this.#steering.onProgress?.(this.#ledger.progress);
+    this.#steering.onProgress?.(this.#slots.progress);
   }
 
   #fail(node: RedisNode, error: unknown): void {

@@ -4,7 +4,7 @@ import { isAscii } from 'node:buffer';
  * The strings of a reply in their order, those of arrays within arrays too. What came together shares one text and one list
  * of marks: of a million entries to take apart, those of each reply alone were a quarter of the time.
  */
-export class Bulks {
+export class BulkStrings {
   /** A character for each byte, so that what is no UTF-8 survives. */
   readonly text: string;
   /** The same as bytes: numbers are read from them in half the time. */
@@ -19,7 +19,7 @@ export class Bulks {
   readonly isAscii: boolean;
 
   // One constructor, and so one shape of object, whoever makes it: what reads millions of them is compiled once.
-  constructor(source: BulksSource, first: number, count: number) {
+  constructor(source: BulkStringSource, first: number, count: number) {
     this.text = source.text;
     this.data = source.data;
     this.marks = source.marks;
@@ -29,10 +29,10 @@ export class Bulks {
   }
 }
 
-export type BulksSource = Pick<Bulks, 'text' | 'data' | 'marks' | 'isAscii'>;
+export type BulkStringSource = Pick<BulkStrings, 'text' | 'data' | 'marks' | 'isAscii'>;
 
 /** Strings that came another way, in UTF-8. */
-export function bulksOf(strings: ReadonlyArray<string | null>): Bulks {
+export function bulkStringsOf(strings: ReadonlyArray<string | null>): BulkStrings {
   const pieces = strings.map((string) => Buffer.from(string ?? ''));
   const data = Buffer.concat(pieces);
   const marks = new Int32Array(2 * strings.length);
@@ -42,55 +42,57 @@ export function bulksOf(strings: ReadonlyArray<string | null>): Bulks {
     from += length;
   }
   const source = { text: data.toString('latin1'), data, marks, isAscii: isAscii(data) };
-  return new Bulks(source, 0, strings.length);
+  return new BulkStrings(source, 0, strings.length);
 }
 
-export const NO_BULKS = bulksOf([]);
+export const NO_BULK_STRINGS = bulkStringsOf([]);
 
 /** Where a string begins in the text; -1 for null. */
-export function startOf({ marks, first }: Bulks, index: number): number {
+export function startOf({ marks, first }: BulkStrings, index: number): number {
   return marks[first + 2 * index] ?? -1;
 }
 
-export function endOf({ marks, first }: Bulks, index: number): number {
+export function endOf({ marks, first }: BulkStrings, index: number): number {
   return marks[first + 2 * index + 1] ?? -1;
 }
 
 /** How many bytes the strings are, with what stands between them. */
-export function sizeOf(bulks: Bulks): number {
-  return bulks.count === 0 ? 0 : Math.max(0, endOf(bulks, bulks.count - 1) - startOf(bulks, 0));
+export function sizeOf(bulkStrings: BulkStrings): number {
+  return bulkStrings.count === 0
+    ? 0
+    : Math.max(0, endOf(bulkStrings, bulkStrings.count - 1) - startOf(bulkStrings, 0));
 }
 
 /** The bytes of a string, a character each; of null none. */
-export function stringAt(bulks: Bulks, index: number): string {
-  return bulks.text.substring(startOf(bulks, index), endOf(bulks, index));
+export function stringAt(bulkStrings: BulkStrings, index: number): string {
+  return bulkStrings.text.substring(startOf(bulkStrings, index), endOf(bulkStrings, index));
 }
 
 /** The number in a string. */
-export function numberAt(bulks: Bulks, index: number): number {
-  const from = startOf(bulks, index);
-  const end = endOf(bulks, index);
-  if (end - from > SAFE_DIGITS) return Number(stringAt(bulks, index));
+export function numberAt(bulkStrings: BulkStrings, index: number): number {
+  const from = startOf(bulkStrings, index);
+  const end = endOf(bulkStrings, index);
+  if (end - from > SAFE_DIGITS) return Number(stringAt(bulkStrings, index));
   let value = 0;
   for (let place = from; place < end; place++) {
-    const digit = (bulks.data[place] ?? 0) - ZERO;
-    if (digit < 0 || digit > 9) return Number(stringAt(bulks, index));
+    const digit = (bulkStrings.data[place] ?? 0) - ZERO;
+    if (digit < 0 || digit > 9) return Number(stringAt(bulkStrings, index));
     value = value * 10 + digit;
   }
   return value;
 }
 
-export function numberOrNullAt(bulks: Bulks, index: number): number | null {
-  return startOf(bulks, index) === -1 ? null : numberAt(bulks, index);
+export function numberOrNullAt(bulkStrings: BulkStrings, index: number): number | null {
+  return startOf(bulkStrings, index) === -1 ? null : numberAt(bulkStrings, index);
 }
 
-export function stringOrNullAt(bulks: Bulks, index: number): string | null {
-  return startOf(bulks, index) === -1 ? null : stringAt(bulks, index);
+export function stringOrNullAt(bulkStrings: BulkStrings, index: number): string | null {
+  return startOf(bulkStrings, index) === -1 ? null : stringAt(bulkStrings, index);
 }
 
-export function utf8At(bulks: Bulks, index: number): string {
-  const bytes = stringAt(bulks, index);
-  return bulks.isAscii ? bytes : utf8(bytes);
+export function utf8At(bulkStrings: BulkStrings, index: number): string {
+  const bytes = stringAt(bulkStrings, index);
+  return bulkStrings.isAscii ? bytes : utf8(bytes);
 }
 
 /** What bytes, a character each, are in UTF-8. */

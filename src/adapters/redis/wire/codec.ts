@@ -1,5 +1,5 @@
 import { isAscii } from 'node:buffer';
-import { Bulks, NO_BULKS } from './bulk-strings.js';
+import { BulkStrings, NO_BULK_STRINGS } from './bulk-strings.js';
 import type { Command } from './pipeline.js';
 
 /**
@@ -7,12 +7,12 @@ import type { Command } from './pipeline.js';
  *
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
-export type RespReply = Bulks | number | null | Error;
+export type RespReply = BulkStrings | number | null | Error;
 
 /** The strings of a reply; none of a number or null. @throws an error reply */
-export function bulksIn(reply: RespReply | undefined): Bulks {
+export function bulkStringsIn(reply: RespReply | undefined): BulkStrings {
   if (reply instanceof Error) throw reply;
-  return reply instanceof Bulks ? reply : NO_BULKS;
+  return reply instanceof BulkStrings ? reply : NO_BULK_STRINGS;
 }
 
 /** A character for each byte. */
@@ -58,7 +58,7 @@ const smallNumbers = new Map<number, string>();
 /** Takes a stream of replies apart. */
 export class RespParser {
   readonly #onReply: (reply: RespReply) => void;
-  readonly #onPush: ((push: Bulks) => void) | undefined;
+  readonly #onPush: ((push: BulkStrings) => void) | undefined;
   /** The beginning of a reply whose end has not come yet. */
   #rest: Buffer = Buffer.alloc(0);
   /** Of what is at hand. */
@@ -69,7 +69,7 @@ export class RespParser {
   #isAscii = true;
 
   /** @param onPush takes what a server says unasked, in RESP3 */
-  constructor(onReply: (reply: RespReply) => void, onPush?: (push: Bulks) => void) {
+  constructor(onReply: (reply: RespReply) => void, onPush?: (push: BulkStrings) => void) {
     this.#onReply = onReply;
     this.#onPush = onPush;
   }
@@ -142,7 +142,7 @@ export class RespParser {
       }
     }
     this.#marked = marked;
-    if (data[from] === GREATER_THAN) this.#onPush?.(this.#bulks(first));
+    if (data[from] === GREATER_THAN) this.#onPush?.(this.#bulkStrings(first));
     else this.#onReply(this.#reply(from, next, first));
     return next;
   }
@@ -162,14 +162,14 @@ export class RespParser {
     if (type === MINUS) return replyError(data.toString('utf8', from + 1, end - 2));
     if ((type === DOLLAR || type === ASTERISK) && data[from + 1] === MINUS) return null;
     if (type === UNDERSCORE) return null;
-    return this.#bulks(first);
+    return this.#bulkStrings(first);
   }
 
-  #bulks(first: number): Bulks {
+  #bulkStrings(first: number): BulkStrings {
     this.#text ??= this.#data.toString('latin1');
     const count = (this.#marked - first) / 2;
     const source = { text: this.#text, data: this.#data, marks: this.#marks, isAscii: this.#isAscii };
-    return new Bulks(source, first, count);
+    return new BulkStrings(source, first, count);
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { performance } from 'node:perf_hooks';
-import type { Bulks } from './bulk-strings.js';
+import type { BulkStrings } from './bulk-strings.js';
 import { encodeCommands, RespParser, type RespReply } from './codec.js';
 import { dialRedis } from './dial.js';
 import type { HostPort } from './node-address.js';
@@ -18,7 +18,7 @@ export interface RespConnectionOptions {
   /** Sent before all else, in RESP3; one that is refused ends the connection. */
   greeting?: readonly Command[];
   /** What the server says unasked (RESP3). */
-  onPush?: (push: Bulks) => void;
+  onPush?: (push: BulkStrings) => void;
   onLost?: (error: Error) => void;
 }
 

@@ -1,5 +1,5 @@
 import type { MasterWarning } from '../../../domain/ports/index.js';
-import { type Bulks, stringAt } from './bulk-strings.js';
+import { type BulkStrings, stringAt } from './bulk-strings.js';
 import { numberIn } from './info.js';
 import type { Command } from './pipeline.js';
 
@@ -55,7 +55,7 @@ export function replicaOf(info: Map<string, string>): string | null {
 }
 
 /** Returns the value in a reply to {@link TRACKING_LIMIT}; null if there is none. */
-export function trackingLimit(reply: Bulks): number | null {
+export function trackingLimit(reply: BulkStrings): number | null {
   return reply.count < 2 ? null : Number(stringAt(reply, 1));
 }
 

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
-import type { Hold } from '../../../domain/ports/index.js';
-import { type Bulks, stringAt, stringOrNullAt } from './bulk-strings.js';
+import type { Lease } from '../../../domain/ports/index.js';
+import { type BulkStrings, stringAt, stringOrNullAt } from './bulk-strings.js';
 import { encodeCommands, type RespReply } from './codec.js';
 import { DeadlineError, replyCode } from './errors.js';
 import type { HostPort } from './node-address.js';
@@ -76,20 +76,20 @@ export class TrackedConnection {
   }
 
   /** For what has just been read of `key`, in the turn in which the answer came. */
-  holdOf(key: string): Hold {
+  leaseOf(key: string): Lease {
     const known = this.#holds.get(key);
     if (known !== undefined) return known;
     if (this.#holds.size >= MOST_HOLDS) {
       const [oldest] = this.#holds.keys();
       if (oldest !== undefined) this.#forget(oldest);
     }
-    const hold = new SubjectHold(this);
-    this.#holds.set(key, hold);
-    return hold;
+    const lease = new SubjectHold(this);
+    this.#holds.set(key, lease);
+    return lease;
   }
 
   /** `invalidate`, and the keys; null in their place is all of them. */
-  #hear(push: Bulks): void {
+  #hear(push: BulkStrings): void {
     if (stringAt(push, 0) !== 'invalidate') return;
     for (let index = 1; index < push.count; index++) {
       const key = stringOrNullAt(push, index);
@@ -104,7 +104,7 @@ export class TrackedConnection {
   }
 
   #forgetAll(): void {
-    for (const hold of this.#holds.values()) hold.end();
+    for (const lease of this.#holds.values()) lease.end();
     this.#holds.clear();
   }
 
@@ -128,7 +128,7 @@ export class TrackedConnection {
   }
 }
 
-class SubjectHold implements Hold {
+class SubjectHold implements Lease {
   readonly #source: TrackedConnection;
   #isOver = false;
 
@@ -136,7 +136,7 @@ class SubjectHold implements Hold {
     this.#source = source;
   }
 
-  isHeld(now: number): boolean {
+  isValid(now: number): boolean {
     return !this.#isOver && this.#source.isLeased(now);
   }
 

@@ -1,6 +1,6 @@
 import type { Kysely, Migration } from 'kysely';
 import { GENESIS } from '../../../domain/audit-log/audit-chain.js';
-import { type Engine, prose, word } from './column-types.js';
+import { type Engine, textColumn, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
 /**
@@ -14,12 +14,12 @@ export const auditLog = {
         table
           .addColumn('seq', 'bigint', (column) => column.primaryKey().notNull())
           .addColumn('at', 'bigint', (column) => column.notNull())
-          .addColumn('actor', prose(engine, 255), (column) => column.notNull())
-          .addColumn('login', prose(engine, 255), (column) => column.notNull())
+          .addColumn('actor', textColumn(engine, 255), (column) => column.notNull())
+          .addColumn('login', textColumn(engine, 255), (column) => column.notNull())
           .addColumn('action', word(engine, 64), (column) => column.notNull())
-          .addColumn('target', prose(engine, 1000), (column) => column.notNull())
+          .addColumn('target', textColumn(engine, 1000), (column) => column.notNull())
           .addColumn('outcome', word(engine, 64), (column) => column.notNull())
-          .addColumn('reason', prose(engine, 1000))
+          .addColumn('reason', textColumn(engine, 1000))
           .addColumn('mac_key_id', word(engine, 64))
           .addColumn('previous_hash', word(engine, 64), (column) => column.notNull())
           .addColumn('hash', word(engine, 64), (column) => column.notNull()),

@@ -19,7 +19,7 @@ export function word(engine: Engine, length: number): RawBuilder<string> {
 }
 
 /** Text for people, in any script. */
-export function prose(engine: Engine, length: number): RawBuilder<string> {
+export function textColumn(engine: Engine, length: number): RawBuilder<string> {
   return engine === 'mysql' ? sql.raw(`varchar(${length}) character set utf8mb4`) : sql`text`;
 }
 

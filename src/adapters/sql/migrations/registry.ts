@@ -41,7 +41,7 @@ export const registry = {
       createTable(db, 'registry_fleet', (table) =>
         table
           .addColumn('id', 'text', (column) => column.primaryKey().notNull())
-          .addColumn('announcement', 'text', (column) => column.notNull())
+          .addColumn('heartbeat', 'text', (column) => column.notNull())
           .addColumn('until', 'integer', (column) => column.notNull()),
       ),
   }),

@@ -1,5 +1,5 @@
 import type { Kysely, Migration } from 'kysely';
-import { bytes, type Engine, generatedId, prose, word } from './column-types.js';
+import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
 /** What took standing away, until the last token that it covers has expired. */
@@ -15,7 +15,7 @@ export function securityLog(engine: Engine): Migration {
           .addColumn('kid', bytes(engine, 128))
           .addColumn('issued_before', 'bigint')
           .addColumn('user_version', 'bigint')
-          .addColumn('reason', prose(engine, 1000))
+          .addColumn('reason', textColumn(engine, 1000))
           .addColumn('at', 'bigint', (column) => column.notNull())
           .addColumn('expires_at', 'bigint', (column) => column.notNull()),
       );

@@ -1,5 +1,5 @@
 import type { Kysely, Migration } from 'kysely';
-import { bytes, type Engine, prose, word } from './column-types.js';
+import { bytes, type Engine, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
 /** The users of `users.source: managed`. */
@@ -9,7 +9,7 @@ export function users(engine: Engine): Migration {
       createTable(db, 'users', (table) =>
         table
           .addColumn('sub', bytes(engine, 255), (column) => column.primaryKey().notNull())
-          .addColumn('name', prose(engine, 255))
+          .addColumn('name', textColumn(engine, 255))
           .addColumn('status', word(engine, 16), (column) => column.notNull())
           .addColumn('version', 'bigint', (column) => column.notNull())
           .addColumn('created_at', 'bigint', (column) => column.notNull())

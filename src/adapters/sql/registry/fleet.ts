@@ -1,17 +1,13 @@
 import type { Kysely } from 'kysely';
-import { oldestFirst, parseAnnouncement } from '../../../domain/fleet/heartbeat.js';
-import type { FleetLook, VerifierAnnouncement } from '../../../domain/ports/index.js';
+import { oldestFirst, parseHeartbeat } from '../../../domain/fleet/heartbeat.js';
+import type { FleetLook, Heartbeat } from '../../../domain/ports/index.js';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 
 /** What has been over for the tolerance goes with it: all who share the file share a clock. */
-export function announce(
-  db: Kysely<Schema>,
-  announcement: VerifierAnnouncement,
-  tolerance: number,
-): Promise<void> {
-  const { id, at, until } = announcement;
-  const row = { announcement: JSON.stringify(announcement), until };
+export function report(db: Kysely<Schema>, heartbeat: Heartbeat, tolerance: number): Promise<void> {
+  const { id, at, until } = heartbeat;
+  const row = { heartbeat: JSON.stringify(heartbeat), until };
   return retryConflicts(() =>
     db.transaction().execute(async (transaction) => {
       await transaction
@@ -27,7 +23,7 @@ export function announce(
   );
 }
 
-export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
+export async function deregister(db: Kysely<Schema>, id: string): Promise<void> {
   await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
 }
 
@@ -35,10 +31,10 @@ export async function withdraw(db: Kysely<Schema>, id: string): Promise<void> {
 export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<FleetLook> {
   const rows = await db
     .selectFrom('registry_fleet')
-    .select('announcement')
+    .select('heartbeat')
     .where('until', '>', horizon)
     .execute();
-  const verifiers = rows.flatMap(({ announcement }) => parseAnnouncement(announcement) ?? []);
+  const verifiers = rows.flatMap(({ heartbeat }) => parseHeartbeat(heartbeat) ?? []);
   const untrusted = rows.length - verifiers.length;
   return { verifiers: oldestFirst(verifiers), keptSeconds: Number.POSITIVE_INFINITY, untrusted };
 }

@@ -1,5 +1,5 @@
 import { toUserStatus } from '../../../domain/model/user.js';
-import type { SurveyedEntry, SurveyedSubject, WalkOptions } from '../../../domain/ports/index.js';
+import type { ScannedEntry, ScannedSubject, WalkOptions } from '../../../domain/ports/index.js';
 import type { SqlExecutor } from '../schema.js';
 
 const PAGE = 1_000;
@@ -14,12 +14,12 @@ interface Row {
 }
 
 /** The registry along its primary key, a page of rows at a time: subjects whole, or in parts where a page ends within one. */
-export async function* surveyPages(
+export async function* scanPages(
   db: SqlExecutor,
   node: string,
   tolerance: number,
   { now, withDetails = false, sub }: WalkOptions & { withDetails?: boolean; sub?: string },
-): AsyncGenerator<SurveyedSubject[]> {
+): AsyncGenerator<ScannedSubject[]> {
   const horizon = now - tolerance;
   let last: Row | undefined;
   for (;;) {
@@ -29,7 +29,7 @@ export async function* surveyPages(
     const next = rows[PAGE];
     const before = last?.sub;
     const subjects = groupBySubject(shown).map(
-      (group): SurveyedSubject => ({
+      (group): ScannedSubject => ({
         sub: group.sub,
         node,
         isFirst: group.sub !== before,
@@ -84,7 +84,7 @@ function groupBySubject(rows: readonly Row[]): Array<{ sub: string; rows: Row[] 
 
 async function addDetails(
   db: SqlExecutor,
-  subjects: readonly SurveyedSubject[],
+  subjects: readonly ScannedSubject[],
   { horizon, tolerance }: { horizon: number; tolerance: number },
 ): Promise<void> {
   const first = subjects.filter(({ isFirst }) => isFirst);
@@ -117,7 +117,7 @@ async function addDetails(
   }
 }
 
-function toEntry(row: Row, withLabel: boolean): SurveyedEntry {
+function toEntry(row: Row, withLabel: boolean): ScannedEntry {
   const { jti, key_id: keyId, iat, exp, label } = row;
   return { jti, keyId, iat, exp, label: withLabel ? label : null };
 }

@@ -2,15 +2,15 @@ import { toUserStatus } from '../../../domain/model/user.js';
 import type {
   EntryName,
   MasterStatus,
-  NotedStanding,
-  StandingQuery,
-  Standings,
+  StatusQuery,
+  StatusReader,
+  StoredStatus,
 } from '../../../domain/ports/index.js';
 import { MasterState } from '../../../domain/registry/master-state.js';
 import type { SqlExecutor } from '../schema.js';
 
 /** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
-export class SqliteStandings implements Standings {
+export class SqliteStatusReader implements StatusReader {
   readonly #db: SqlExecutor;
   readonly #now: () => number;
   readonly #state: MasterState;
@@ -26,11 +26,11 @@ export class SqliteStandings implements Standings {
     return 0;
   }
 
-  of(sub: string, entry: EntryName): StandingQuery {
+  of(sub: string, entry: EntryName): StatusQuery {
     return {
       read: async () => {
         try {
-          const noted = await readStanding(this.#db, sub, entry);
+          const noted = await readStatus(this.#db, sub, entry);
           this.#state.answered(this.#now());
           return noted;
         } catch (error) {
@@ -57,11 +57,11 @@ export class SqliteStandings implements Standings {
 }
 
 /** What is noted of one token and its user, live or not. */
-export async function readStanding(
+export async function readStatus(
   db: SqlExecutor,
   sub: string,
   { jti, keyId, iat }: EntryName,
-): Promise<NotedStanding> {
+): Promise<StoredStatus> {
   const row = await db
     .selectNoFrom((select) => {
       const user = select.selectFrom('registry_users').where('sub', '=', sub);
@@ -80,5 +80,5 @@ export async function readStanding(
   const { exp = null, status = null, version = null, until = null } = row ?? {};
   const user =
     status === null ? null : { status: toUserStatus(status), version: version ?? 0, until: until ?? 0 };
-  return { exp, user, hold: null, epoch: 0 };
+  return { exp, user, lease: null, epoch: 0 };
 }

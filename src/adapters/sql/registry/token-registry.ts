@@ -1,30 +1,30 @@
 import type { Kysely, SelectQueryBuilder } from 'kysely';
-import { announcementCounts } from '../../../domain/fleet/heartbeat.js';
+import { heartbeatLifetime } from '../../../domain/fleet/heartbeat.js';
 import { liveExp } from '../../../domain/model/registry-entry.js';
 import type {
   EntryFilter,
   EntryName,
   FleetLook,
+  GlobalRemoval,
+  Heartbeat,
   KnownUserStatus,
   Registration,
   RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
-  Standings,
-  StandingsOptions,
-  SurveyedSubject,
-  SurveyOutcome,
-  TidyOutcome,
+  RemovalOutcome,
+  ScannedSubject,
+  ScanOutcome,
+  StatusReader,
+  StatusReaderOptions,
   TokenRegistry,
-  VerifierAnnouncement,
   WalkOptions,
-  WideRemoval,
 } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
-import { announce, readFleet, withdraw } from './fleet.js';
+import { deregister, readFleet, report } from './fleet.js';
 import {
   addEntry,
   cacheStatus,
@@ -33,8 +33,8 @@ import {
   matches,
   toEntry,
 } from './registry-rows.js';
-import { surveyPages } from './scan.js';
-import { readStanding, SqliteStandings } from './status-reader.js';
+import { scanPages } from './scan.js';
+import { readStatus, SqliteStatusReader } from './status-reader.js';
 
 export interface SqliteRegistryOptions {
   /** The file's name, shown where a cluster shows its nodes. */
@@ -50,13 +50,13 @@ export class SqliteTokenRegistry implements TokenRegistry {
   readonly #db: Kysely<Schema>;
   readonly #file: string;
   readonly #tolerance: number;
-  readonly announcementSeconds: number;
+  readonly heartbeatLifetimeSeconds: number;
 
   constructor(db: Kysely<Schema>, options: SqliteRegistryOptions) {
     this.#db = db;
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
-    this.announcementSeconds = announcementCounts(this.#tolerance);
+    this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
   }
 
   register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
@@ -72,20 +72,20 @@ export class SqliteTokenRegistry implements TokenRegistry {
     });
   }
 
-  async standing(
+  async tokenStatus(
     sub: string,
     entry: EntryName,
     now: number,
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
-    const { exp, user } = await readStanding(this.#db, sub, entry);
+    const { exp, user } = await readStatus(this.#db, sub, entry);
     return {
       exp: liveExp(exp, now, this.#tolerance),
       user: user !== null && user.until > now ? user : null,
     };
   }
 
-  openStandings({ now }: StandingsOptions): Standings {
-    return new SqliteStandings(this.#db, { file: this.#file, now });
+  openStatusReader({ now }: StatusReaderOptions): StatusReader {
+    return new SqliteStatusReader(this.#db, { file: this.#file, now });
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
@@ -129,11 +129,11 @@ export class SqliteTokenRegistry implements TokenRegistry {
   removeEverywhere(
     filter: EntryFilter,
     { now, dryRun = false, signal }: WalkOptions & { dryRun?: boolean },
-  ): Promise<WideRemoval> {
+  ): Promise<GlobalRemoval> {
     if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
-    const work = async (db: SqlExecutor): Promise<WideRemoval> => {
+    const work = async (db: SqlExecutor): Promise<GlobalRemoval> => {
       const matching = this.#live(now, db).where(matches(filter));
-      const counted = await matching
+      const pluralize = await matching
         .select((column) => [
           column.fn.countAll<number>().as('matched'),
           column.fn.count<number>('sub').distinct().as('subjects'),
@@ -148,13 +148,13 @@ export class SqliteTokenRegistry implements TokenRegistry {
         await db.deleteFrom('registry_entries').where(matches(filter)).execute();
         await forgetUsersWithoutEntries(db);
       }
-      const matched = Number(counted.matched);
+      const matched = Number(pluralize.matched);
       const removed = dryRun ? 0 : matched;
       return {
         matched,
         removed,
-        subjects: Number(counted.subjects),
-        largestIat: counted.largestIat ?? null,
+        subjects: Number(pluralize.subjects),
+        largestIat: pluralize.largestIat ?? null,
         byNode: [{ node: this.#file, matched, removed }],
         byKeyId: byKeyId.map((row) => ({ keyId: row.key_id, matched: Number(row.matched) })),
         replicasConfirmed: null,
@@ -167,10 +167,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
   }
 
   /** One transaction for all of them: what has expired goes with every write. */
-  tidy(
+  removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
-  ): Promise<TidyOutcome> {
+  ): Promise<RemovalOutcome> {
     return this.#write(now, async (db) => {
       let removed = 0;
       for (const { sub, entries } of subjects) {
@@ -187,15 +187,15 @@ export class SqliteTokenRegistry implements TokenRegistry {
     });
   }
 
-  async survey(
-    take: (subjects: readonly SurveyedSubject[]) => void | Promise<void>,
+  async scan(
+    take: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
     options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<SurveyOutcome> {
-    const nodes: SurveyOutcome['nodes'] = [
+  ): Promise<ScanOutcome> {
+    const nodes: ScanOutcome['nodes'] = [
       { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
     ];
     let done = 0;
-    for await (const subjects of surveyPages(this.#db, this.#file, this.#tolerance, options)) {
+    for await (const subjects of scanPages(this.#db, this.#file, this.#tolerance, options)) {
       if (options.signal?.aborted) return { complete: false, missed: [LEFT_BY_INTERRUPTION], nodes };
       await take(subjects);
       done += subjects.filter(({ isLast }) => isLast).length;
@@ -226,19 +226,19 @@ export class SqliteTokenRegistry implements TokenRegistry {
     ];
   }
 
-  announce(announcement: VerifierAnnouncement): Promise<void> {
-    return announce(this.#db, announcement, this.#tolerance);
+  report(heartbeat: Heartbeat): Promise<void> {
+    return report(this.#db, heartbeat, this.#tolerance);
   }
 
-  withdraw(id: string): Promise<void> {
-    return withdraw(this.#db, id);
+  deregister(id: string): Promise<void> {
+    return deregister(this.#db, id);
   }
 
   fleet(now: number): Promise<FleetLook> {
     return readFleet(this.#db, now - this.#tolerance);
   }
 
-  #nothingRemoved(): WideRemoval {
+  #nothingRemoved(): GlobalRemoval {
     return {
       matched: 0,
       removed: 0,

@@ -13,7 +13,11 @@ import { SqlUserStore } from './user-store.js';
  *
  * @param redial for databases with a server: see {@link Database.redial}
  */
-export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, redial?: () => void): Database {
+export function sqlDatabase(
+  db: Kysely<Schema>,
+  author: AuditAuthor = NO_VERIFIERS,
+  redial?: () => void,
+): Database {
   return {
     ...storesOn(db, author),
     server: async () => (redial === undefined ? null : readServer(db)),
@@ -28,7 +32,7 @@ export function sqlDatabase(db: Kysely<Schema>, author: AuditAuthor = NOBODY, re
   };
 }
 
-const NOBODY: AuditAuthor = { login: 'unknown', macKey: async () => null };
+const NO_VERIFIERS: AuditAuthor = { login: 'unknown', macKey: async () => null };
 
 function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
   return {

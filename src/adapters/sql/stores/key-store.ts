@@ -11,7 +11,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { KeystoreTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 
-// Named one by one: the private half is not among them, and is read by `findSealed` alone.
+// Named one by one: the private key is not among them, and is read by `findSealed` alone.
 const COLUMNS = [
   'id',
   'kid',

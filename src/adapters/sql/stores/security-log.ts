@@ -10,7 +10,7 @@ import type { SecurityLogTable, SqlExecutor } from '../schema.js';
 import { databaseTime } from './database-clock.js';
 import { inPortions } from './portions.js';
 
-const WIDE = [
+const GLOBAL = [
   'kid_revoked',
   'all_revoked',
   'key_compromised',
@@ -102,9 +102,9 @@ export class SqlSecurityLog implements SecurityLog {
     return inOrder([...ofSubjects, ...ofTokens]);
   }
 
-  async findWide(): Promise<SecurityEvent[]> {
+  async findGlobal(): Promise<SecurityEvent[]> {
     const log = this.#db.selectFrom('security_log').selectAll();
-    return inOrder(await log.where('type', 'in', WIDE).execute());
+    return inOrder(await log.where('type', 'in', GLOBAL).execute());
   }
 
   async listAfter(afterId: number, limit: number): Promise<SecurityEvent[]> {

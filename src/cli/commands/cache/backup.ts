@@ -5,15 +5,15 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineGroup, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { restorationReport, snapshotReport } from '../../output/views/cache-manifest.js';
+import { restorationReport, snapshotReport } from '../../output/views/cache-backup.js';
 import { examples } from '../shared/examples.js';
 
-/** The verbs around manifests: files of entries, sealed under the master key. */
-export const defineCacheManifests: DefineGroup = (group, run) => {
+/** The verbs around backups: files of entries, sealed under the master key. */
+export const defineCacheBackups: DefineGroup = (group, run) => {
   group
     .command('snapshot')
     .argument('<file>', 'a new file that only its owner may read')
-    .description('write every live entry into a sealed manifest, and remove nothing')
+    .description('write every live entry into a sealed backup, and remove nothing')
     .addHelpText(
       'after',
       examples('jwtctl cache snapshot before-upgrade', 'jwtctl cache snapshot before-upgrade --json'),
@@ -22,33 +22,33 @@ export const defineCacheManifests: DefineGroup = (group, run) => {
 
   group
     .command('restore')
-    .argument('<file>', 'a manifest of `cache snapshot` or `cache flush --manifest`, or - for standard input')
+    .argument('<file>', 'a backup of `cache snapshot` or `cache flush --backup`, or - for standard input')
     .description(
-      'bring the entries of a manifest back, but none that is expired, revoked, of a key that verifies no more, or of a user who is gone or disabled',
+      'bring the entries of a backup back, but none that is expired, revoked, of a key that verifies no more, or of a user who is gone or disabled',
     )
     .addHelpText(
       'after',
       examples('jwtctl cache restore before-upgrade --dry-run', 'jwtctl cache restore - < before-upgrade'),
     )
-    .action(run(restoreManifest));
+    .action(run(restoreBackup));
 };
 
-/** The file that a manifest is to be written into. */
-export function newManifest(invocation: Invocation, name: string): PrivateFile {
+/** The file that a backup is to be written into. */
+export function newBackup(invocation: Invocation, name: string): PrivateFile {
   if (name !== '-') return invocation.privateFile(name);
-  throw new JwtctlError('ERR_FLAG_INVALID', 'A manifest is written to a file, never to standard output.', {
+  throw new JwtctlError('ERR_FLAG_INVALID', 'A backup is written to a file, never to standard output.', {
     hint: 'Name a file that is not there yet: what is in it is on the disk before anything is removed.',
   });
 }
 
 const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   const { globals, signal, withProgress } = invocation;
-  const file = newManifest(invocation, name);
+  const file = newBackup(invocation, name);
   const context = await invocation.context();
   const ports = await context.administration();
   await file.assertFree();
   if (!globals.dryRun) signal.throwIfAborted();
-  const into = globals.dryRun ? null : { manifests: await context.manifests(), file };
+  const into = globals.dryRun ? null : { backups: await context.backups(), file };
   invocation.giveWay();
   const report = await withProgress('Reading', (onProgress) =>
     takeSnapshot(ports, into, { signal, onProgress }),
@@ -60,24 +60,24 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   };
 };
 
-const restoreManifest: Action<object, [string]> = async (invocation, _flags, name) => {
+const restoreBackup: Action<object, [string]> = async (invocation, _flags, name) => {
   const { globals, signal, withProgress } = invocation;
   const input = await invocation.openInput(name);
   const context = await invocation.context();
   const { settings } = context;
-  const [administration, users, manifests] = await Promise.all([
+  const [administration, users, backups] = await Promise.all([
     context.administration(),
     context.users(),
-    context.manifests(),
+    context.backups(),
   ]);
   if (!globals.dryRun) await (await context.guard()).assertCurrent();
-  const manifest = await manifests.open(input.chunks(), input.name, signal);
+  const backup = await backups.open(input.chunks(), input.name, signal);
   const report = await withProgress('Restoring', (onProgress) =>
     restore(
       { ...administration, users },
       { clockToleranceSeconds: settings.token.clockTolerance, statusTtlSeconds: settings.users.statusTtl },
       {
-        manifest,
+        backup,
         source: input.name,
         dryRun: globals.dryRun,
         signal,

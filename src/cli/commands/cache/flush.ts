@@ -7,13 +7,13 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { flushReport } from '../../output/views/cache.js';
 import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
-import { newManifest } from './backup.js';
+import { newBackup } from './backup.js';
 
 export const defineCacheFlush: DefineGroup = (group, run) => {
   group
@@ -26,7 +26,7 @@ export const defineCacheFlush: DefineGroup = (group, run) => {
       'entries issued then or earlier (NumericDate or ISO 8601)',
       momentFlag('--issued-before'),
     )
-    .option('--manifest <file>', 'write what goes into this new file first, sealed: `cache restore` reads it')
+    .option('--backup <file>', 'write what goes into this new file first, sealed: `cache restore` reads it')
     .description(
       'remove entries from the registry: their tokens are refused until something brings the entries back',
     )
@@ -34,7 +34,7 @@ export const defineCacheFlush: DefineGroup = (group, run) => {
       'after',
       examples(
         'jwtctl cache flush --all --dry-run',
-        'jwtctl cache flush --kid 2026-q1 --issued-before 2026-01-31 --manifest flushed',
+        'jwtctl cache flush --kid 2026-q1 --issued-before 2026-01-31 --backup flushed',
       ),
     )
     .action(run(flushEntries));
@@ -45,14 +45,14 @@ interface FlushFlags {
   sub?: string;
   kid?: string;
   issuedBefore?: number;
-  manifest?: string;
+  backup?: string;
 }
 
 const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
   const { globals, signal, withProgress } = invocation;
   assertSelection(flags);
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
-  const file = flags.manifest === undefined ? undefined : newManifest(invocation, flags.manifest);
+  const file = flags.backup === undefined ? undefined : newBackup(invocation, flags.backup);
   const context = await invocation.context();
   const ports = await context.administration();
   await file?.assertFree();
@@ -74,7 +74,7 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
     const found = await count();
     if (found.matched === 0) return outcomeOf(found, false);
     await invocation.present(flushReport(found, true));
-    question = `Remove ${counted(found.matched, 'entry', 'entries')} of ${counted(found.subjects, 'subject')}?`;
+    question = `Remove ${pluralize(found.matched, 'entry', 'entries')} of ${pluralize(found.subjects, 'subject')}?`;
   }
   signal.throwIfAborted();
   await invocation.confirm(
@@ -82,7 +82,7 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
     // What names this registry, and no other one.
     flags.all ? context.settings.redis.prefix : undefined,
   );
-  const into = file === undefined ? undefined : { manifests: await context.manifests(), file };
+  const into = file === undefined ? undefined : { backups: await context.backups(), file };
   const report = await withProgress('Removing', (onProgress) => flush(ports, { ...input, onProgress }, into));
   return outcomeOf(report, false);
 };

@@ -1,5 +1,5 @@
 import type { DefineGroup } from '../../invocation.js';
-import { defineCacheManifests } from './backup.js';
+import { defineCacheBackups } from './backup.js';
 import { defineCacheFlush } from './flush.js';
 import { defineCacheInspection } from './inspect.js';
 import { defineCacheReconcile } from './reconcile.js';
@@ -7,6 +7,6 @@ import { defineCacheReconcile } from './reconcile.js';
 export const defineCache: DefineGroup = (group, run) => {
   defineCacheInspection(group, run);
   defineCacheFlush(group, run);
-  defineCacheManifests(group, run);
+  defineCacheBackups(group, run);
   defineCacheReconcile(group, run);
 };

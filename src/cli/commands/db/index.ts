@@ -4,7 +4,7 @@ import { findLosses, type Losses, lostCompromises, settle } from '../../../domai
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineGroup } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import { migrationReport, schemaStatus } from '../../output/views/database.js';
 import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
 import { examples } from '../shared/examples.js';
@@ -87,7 +87,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
       warnings: unverifiedWarnings(losses),
     };
   }
-  const events = counted(losses.events.length, 'event');
+  const events = pluralize(losses.events.length, 'event');
   await confirm(
     reapply
       ? `Record ${events} again?`
@@ -142,7 +142,7 @@ function unverifiedWarnings({ unverified }: Losses): string[] {
     ...(count === 0
       ? []
       : [
-          `${counted(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
+          `${pluralize(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
         ]),
   ];
 }

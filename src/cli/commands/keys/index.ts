@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { askFleetWithin, NOBODY } from '../../../domain/fleet/running-verifiers.js';
+import { askFleetWithin, NO_VERIFIERS } from '../../../domain/fleet/running-verifiers.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
 import { generateKeys, planGeneration } from '../../../domain/keys/generate.js';
 import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../../../domain/keys/rotate.js';
@@ -21,9 +21,9 @@ import {
   keyListWithFleet,
   keyRecord,
   keyRecordWithJwk,
+  NOT_PRE_PUBLISHED,
   rotationReport,
   stragglerWarnings,
-  UNANNOUNCED,
 } from '../../output/views/keys.js';
 import { examples } from '../shared/examples.js';
 import { durationFlag, integerFlag } from '../shared/flags.js';
@@ -58,7 +58,7 @@ export const defineKeys: DefineGroup = (group, run) => {
   group
     .command('show')
     .argument('<kid>')
-    .description('show one key; with --json its public half as a JWK')
+    .description('show one key; with --json its public key as a JWK')
     .addHelpText('after', examples('jwtctl keys show 2026-q1', 'jwtctl keys show 2026-q1 --json'))
     .action(run(show));
 
@@ -129,11 +129,14 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
   const isAsked = shown.length > 0 && globals.format !== 'quiet';
   const fleet = isAsked
     ? await askFleetWithin(FLEET_WITHIN_MS, { openRegistry: context.registry, clock: context.clock })
-    : NOBODY;
+    : NO_VERIFIERS;
   const empty = state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`];
   return {
     view: keyListWithFleet(shown, fleet, context.clock.now(), ...empty),
-    notes: fleet.unasked === null ? [] : [`How many verifiers know each key is not known: ${fleet.unasked}`],
+    notes:
+      fleet.unavailableReason === null
+        ? []
+        : [`How many verifiers know each key is not known: ${fleet.unavailableReason}`],
   };
 };
 
@@ -188,11 +191,11 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   };
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
   const { dryRun } = globals;
-  const { rotated, active, pending, isUnannounced } = outcome;
+  const { rotated, active, pending, isNotPrePublished } = outcome;
   const uncleared = dryRun ? null : await clearExpiredEvents(database.securityLog);
   return {
     view: rotationReport(outcome, dryRun, clock.now()),
-    notes: isUnannounced && !dryRun ? [UNANNOUNCED] : [],
+    notes: isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : [],
     warnings: dryRun
       ? []
       : [

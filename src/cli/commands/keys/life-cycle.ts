@@ -9,11 +9,11 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import type { Action, Run } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../../output/views/key-compromise.js';
 import { purgeReport } from '../../output/views/key-custody.js';
 import { keyUsageReport } from '../../output/views/key-usage.js';
-import { keyRecord, stragglerWarnings, UNANNOUNCED } from '../../output/views/keys.js';
+import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys.js';
 import { examples } from '../shared/examples.js';
 import { durationFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
@@ -44,7 +44,7 @@ export function defineKeyLifeCycle(group: Command, run: Run): void {
     .argument('<kid>')
     .option('--force', 'although tokens live under the key: they are refused from then on')
     .description(
-      'end a key that signs no more: it verifies nothing from then on, and its private half is wiped',
+      'end a key that signs no more: it verifies nothing from then on, and its private key is wiped',
     )
     .addHelpText('after', examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force'))
     .action(run(retire));
@@ -102,12 +102,12 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
       dryRun,
     },
   );
-  const { key, isUnannounced, published } = activation;
+  const { key, isNotPrePublished, published } = activation;
   return {
     view: keyRecord(key, clock.now(), dryRun),
     warnings: dryRun ? [] : stragglerWarnings(kid, activation, null),
     notes: [
-      ...(isUnannounced && !dryRun ? [UNANNOUNCED] : []),
+      ...(isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : []),
       ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),
     ],
   };
@@ -165,7 +165,7 @@ const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (inv
 
 function compromiseNotes(report: CompromiseReport): string[] {
   return [
-    ...(report.isUnannounced && report.active !== null ? [UNANNOUNCED] : []),
+    ...(report.isNotPrePublished && report.active !== null ? [NOT_PRE_PUBLISHED] : []),
     'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
   ];
 }
@@ -196,7 +196,7 @@ const purge: Action<{ olderThan?: number }, []> = async (
   // With an age it is a line for cron, and says itself which keys are meant.
   if (olderThan === undefined && purgeable.length > 0) {
     await confirm(
-      `Remove ${counted(purgeable.length, 'retired key')}? Their kids and their material can then be used again.`,
+      `Remove ${pluralize(purgeable.length, 'retired key')}? Their kids and their material can then be used again.`,
     );
   }
   return { view: purgeReport(await purgeKeys(ports, purgeable, lifetimePolicy(context.settings)), false) };

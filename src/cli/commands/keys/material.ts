@@ -4,7 +4,7 @@ import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../
 import { requireKey } from '../../../domain/keys/find-key.js';
 import { importKeys, type KeyImportOutcome, nameKeys } from '../../../domain/keys/import.js';
 import { readPrivateJwks } from '../../../domain/keys/private-jwk.js';
-import { type FiledKey, MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
+import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
 import { readPrivatePem } from '../../../domain/keys/private-pem.js';
 import { type RewrapReport, rewrapKeys } from '../../../domain/keys/rewrap.js';
 import { parseKid } from '../../../domain/model/kid.js';
@@ -12,7 +12,7 @@ import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, Invocation, Run } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { rewrapReport } from '../../output/views/key-custody.js';
 import { importedKeys, privateExport } from '../../output/views/key-material.js';
@@ -20,7 +20,7 @@ import { jwkSetText, publicKeyPem } from '../../output/views/keys.js';
 import { examples } from '../shared/examples.js';
 import { exactlyOne } from '../shared/flags.js';
 
-/** The verbs by which private halves come in, go out and are sealed. */
+/** The verbs by which private keys come in, go out and are sealed. */
 export function defineKeyMaterial(group: Command, run: Run): void {
   group
     .command('import')
@@ -47,11 +47,11 @@ export function defineKeyMaterial(group: Command, run: Run): void {
 
   group
     .command('export')
-    .description('print the public halves that verifiers need, or write private ones into a file')
+    .description('print the public keys that verifiers need, or write private ones into a file')
     .option('--jwks', 'the JWK Set of all pending, active and retiring keys (the default)')
     .option('--pem', 'one key as an SPKI PEM, with --private as a PKCS#8 PEM; needs --kid')
     .option('--kid <kid>', 'which key', parseKid)
-    .option('--private', 'the private halves, unsealed, into a new file that only its owner may read')
+    .option('--private', 'the private keys, unsealed, into a new file that only its owner may read')
     .option('--out <file>', 'that file (default: <kid>.private.pem, jwks.private.json)')
     .addHelpText(
       'after',
@@ -62,7 +62,7 @@ export function defineKeyMaterial(group: Command, run: Run): void {
   group
     .command('rewrap')
     .description(
-      "seal every private half under the keyring's first master key; safe to cut off and to run again",
+      "seal every private key under the keyring's first master key; safe to cut off and to run again",
     )
     .addHelpText('after', examples('jwtctl keys rewrap', 'jwtctl keys rewrap --dry-run'))
     .action(run(rewrap));
@@ -146,7 +146,7 @@ function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
 async function readKeys(
   { readKey, readSecret, askSecret, signal }: Invocation,
   { pem, jwk, passphraseFile }: ImportFlags,
-): Promise<{ isSet: boolean; keys: FiledKey[] }> {
+): Promise<{ isSet: boolean; keys: KeyInFile[] }> {
   const file = pem ?? jwk ?? '';
   const name = file === '-' ? 'standard input' : file;
   const text = await readKey(file, pem === undefined ? '--jwk' : '--pem', MAX_KEY_FILE_BYTES);
@@ -183,10 +183,10 @@ function assertExportFlags(flags: ExportFlags): void {
     throw contradiction('A JWK Set holds all keys: --kid goes with --pem.');
   }
   if (!flags.private && flags.out !== undefined) {
-    throw contradiction('Public halves are printed: --out goes with --private.');
+    throw contradiction('Public keys are printed: --out goes with --private.');
   }
   if (flags.out === '-') {
-    throw contradiction('Private halves are written to a file, never to standard output.');
+    throw contradiction('Private keys are written to a file, never to standard output.');
   }
 }
 
@@ -206,8 +206,8 @@ async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags):
 
   const halves =
     kid === undefined
-      ? counted(keys.length, 'private half', 'private halves')
-      : `the private half of key ${kid}`;
+      ? pluralize(keys.length, 'private key', 'private keys')
+      : `the private key of key ${kid}`;
   await invocation.confirm(
     `Write ${halves} to ${file.path}, where who reads it can sign every token?`,
     kid ?? 'private',

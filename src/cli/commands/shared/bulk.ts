@@ -4,8 +4,8 @@ import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
 import type { Input, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
-import type { Ending, Json, JsonObject, StreamItem, View } from '../../output/view.js';
+import { pluralize } from '../../output/pluralize.js';
+import type { Completion, Json, JsonObject, StreamItem, View } from '../../output/view.js';
 
 /** So many that threads, database and registry all have something to do. */
 const BATCHES_AT_ONCE = 4;
@@ -96,7 +96,7 @@ export function workThrough<In, Out>(
   }
 
   function sentence(): string {
-    const failures = end.failed === 0 ? '' : `, ${counted(end.failed, 'line')} failed`;
+    const failures = end.failed === 0 ? '' : `, ${pluralize(end.failed, 'line')} failed`;
     const early = end.complete ? '' : `; ended after line ${end.lastLine}`;
     return `${bulk.summary()}${failures}${early}`;
   }
@@ -130,11 +130,11 @@ export function streamThrough<In, Out>(
     /** More to say at the end, and the same for programs. */
     also?(): { words: readonly string[]; data: JsonObject };
   },
-): { view: View; ending(): Promise<Ending> } {
+): { view: View; completion(): Promise<Completion> } {
   const { format, dryRun } = invocation.globals;
   const done = dryRun ? `would be ${bulk.done}` : bulk.done;
   let count = 0;
-  const words = () => `${counted(count, 'token')} ${done}`;
+  const words = () => `${pluralize(count, 'token')} ${done}`;
   const { results, end } = workThrough(invocation, context, { ...bulk, summary: words, isPrinting: true });
   async function* portions(): AsyncGenerator<readonly StreamItem[]> {
     for await (const outcomes of results) {
@@ -144,7 +144,7 @@ export function streamThrough<In, Out>(
   }
   return {
     view: { shape: 'stream', portions: portions() },
-    ending: async () => {
+    completion: async () => {
       const { failed, lastLine, complete, exitCode, error } = end();
       const also = bulk.also?.();
       const counts: { [name: string]: Json } = {
@@ -154,15 +154,17 @@ export function streamThrough<In, Out>(
         complete,
       };
       const sentences = [
-        `${words()}${failed === 0 ? '' : `, ${counted(failed, 'line')} failed`}.`,
+        `${words()}${failed === 0 ? '' : `, ${pluralize(failed, 'line')} failed`}.`,
         ...(complete ? [] : [`It ended after line ${lastLine}: the lines behind it were not begun.`]),
         ...(also?.words ?? []),
       ];
       const isForPrograms = format === 'json' || format === 'ndjson';
-      const talk = isForPrograms ? [JSON.stringify({ summary: { ...counts, ...also?.data } })] : sentences;
+      const diagnostics = isForPrograms
+        ? [JSON.stringify({ summary: { ...counts, ...also?.data } })]
+        : sentences;
       // Failed lines have been told by then.
       return {
-        ...(complete ? { notes: talk } : { warnings: talk }),
+        ...(complete ? { notes: diagnostics } : { warnings: diagnostics }),
         exitCode,
         ...(error === null ? {} : { error }),
       };

@@ -1,9 +1,13 @@
 import { Option } from 'commander';
-import { awaitPassage } from '../../../domain/fleet/wait-for-verifiers.js';
+import { waitForVerifiers } from '../../../domain/fleet/wait-for-verifiers.js';
 import type { Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import type { Outcome, View } from '../../output/view.js';
-import { passageNotes, passageWarnings, withPassage } from '../../output/views/fleet.js';
+import {
+  acknowledgementNotes,
+  acknowledgementWarnings,
+  withAcknowledgement,
+} from '../../output/views/fleet.js';
 import { durationFlag } from './flags.js';
 
 /** What `--wait-fleet` says: for how many seconds. */
@@ -30,20 +34,20 @@ export async function afterFleet(
   if (timeoutSeconds === undefined || globals.dryRun) return outcome;
   const { registry, clock, settings } = await open();
   const shown = await progress('Waiting for verifiers');
-  const passage = await awaitPassage({ openRegistry: registry, clock }, eventId, {
+  const acknowledgement = await waitForVerifiers({ openRegistry: registry, clock }, eventId, {
     timeoutSeconds,
     signal,
-    onLook: ({ passed, verifiers }) => shown.update(passed, verifiers),
+    onLook: ({ acknowledged, verifiers }) => shown.update(acknowledged, verifiers),
   }).finally(() => shown.stop());
-  const warnings = passageWarnings(passage, {
+  const warnings = acknowledgementWarnings(acknowledgement, {
     timeoutSeconds,
     clockToleranceSeconds: settings.token.clockTolerance,
   });
   return {
     ...outcome,
-    view: withPassage(outcome.view, passage),
+    view: withAcknowledgement(outcome.view, acknowledgement),
     exitCode: warnings.length === 0 ? (outcome.exitCode ?? EXIT.done) : EXIT.partial,
-    notes: [...(outcome.notes ?? []), ...passageNotes(passage)],
+    notes: [...(outcome.notes ?? []), ...acknowledgementNotes(acknowledgement)],
     warnings: [...(outcome.warnings ?? []), ...warnings],
   };
 }

@@ -3,10 +3,14 @@ import { mapLines } from '../../../domain/batch/line-batches.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { tokenOfLine } from '../../../domain/tokens/issued-token.js';
-import { type AdoptedToken, type Adoption, adoptTokens } from '../../../domain/tokens/register.js';
+import {
+  type RegisteredToken,
+  type RegisterReport,
+  registerTokens,
+} from '../../../domain/tokens/register.js';
 import type { Action, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
-import { adoptedItem, adoptedToken } from '../../output/views/tokens.js';
+import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
 import { exactlyOne } from '../shared/flags.js';
 
@@ -26,18 +30,18 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const text = await invocation.readText(token);
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
-  const { outcomes, raised } = await adoptingWith(context, flags)([text], { dryRun });
-  const [adopted] = outcomes as [AdoptedToken | JwtctlError];
-  if (adopted instanceof JwtctlError) throw adopted;
-  if (!dryRun) await record(context, adopted);
-  return { view: adoptedToken(adopted, context.clock.now(), dryRun), notes: raised.map(raisedNote) };
+  const { outcomes, raised } = await registeringWith(context, flags)([text], { dryRun });
+  const [registered] = outcomes as [RegisteredToken | JwtctlError];
+  if (registered instanceof JwtctlError) throw registered;
+  if (!dryRun) await record(context, registered);
+  return { view: registeredToken(registered, context.clock.now(), dryRun), notes: raised.map(raisedNote) };
 }
 
 async function registerMany(invocation: Invocation, flags: RegisterFlags, file: string): Promise<Outcome> {
   const { dryRun } = invocation.globals;
   const context = await invocation.context();
   const input = await invocation.openInput(file);
-  const adopt = adoptingWith(context, flags);
+  const registerOne = registeringWith(context, flags);
   // Opened before the first line is read: a store that is not there is no fault of a line.
   await Promise.all([context.database(), context.registry(), context.users()]);
   const raised = new Map<string, number>();
@@ -48,13 +52,13 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     input,
     source: mapLines(input.lines(), tokenOfLine),
     work: async (tokens) => {
-      const adoption = await adopt(tokens, { dryRun });
-      for (const { kid, maxTtlSeconds } of adoption.raised) {
+      const report = await registerOne(tokens, { dryRun });
+      for (const { kid, maxTtlSeconds } of report.raised) {
         raised.set(kid, Math.max(raised.get(kid) ?? 0, maxTtlSeconds));
       }
-      return adoption.outcomes;
+      return report.outcomes;
     },
-    item: (adopted) => adoptedItem(adopted, dryRun),
+    item: (registered) => registeredItem(registered, dryRun),
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
       return { words: keys.map(raisedNote), data: keys.length === 0 ? {} : { raised: keys } };
@@ -62,10 +66,10 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   });
 }
 
-function adoptingWith(
+function registeringWith(
   context: Context,
   { aud }: RegisterFlags,
-): (tokens: readonly string[], options: { dryRun: boolean }) => Promise<Adoption> {
+): (tokens: readonly string[], options: { dryRun: boolean }) => Promise<RegisterReport> {
   const { token, users, registry } = context.settings;
   const policy = {
     issuer: token.issuer,
@@ -82,11 +86,11 @@ function adoptingWith(
       context.guard(),
     ]);
     if (!options.dryRun) await guard.assertCurrent();
-    return adoptTokens({ ...ports, users: directory }, policy, tokens, options);
+    return registerTokens({ ...ports, users: directory }, policy, tokens, options);
   };
 }
 
-async function record(context: Context, { sub, jti }: AdoptedToken): Promise<void> {
+async function record(context: Context, { sub, jti }: RegisteredToken): Promise<void> {
   const { database, clock, actor } = await context.administration();
   await database.transaction(({ auditLog }) =>
     auditLog.append({
@@ -100,7 +104,7 @@ async function record(context: Context, { sub, jti }: AdoptedToken): Promise<voi
   );
 }
 
-function raisedNote({ kid, maxTtlSeconds }: Adoption['raised'][number]): string {
+function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {
   const lifetime = formatDuration(maxTtlSeconds);
   return `Key ${kid} has tokens now that live for up to ${lifetime}: once it stops signing it verifies for that long.`;
 }

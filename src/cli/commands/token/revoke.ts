@@ -5,17 +5,17 @@ import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import {
-  countWide,
+  countGlobal,
   type RevocationOutcome,
+  revokeGlobally,
   revokeSubject,
   revokeToken,
-  revokeWide,
 } from '../../../domain/tokens/revoke.js';
 import { checkJws } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import { revocation } from '../../output/views/tokens.js';
 import { afterFleet, type FleetFlags } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
@@ -123,17 +123,17 @@ async function revokeSelected(
       const { withProgress } = invocation;
       const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
         'Counting',
-        (onProgress) => countWide(ports, policy, wide, { signal, onProgress }),
+        (onProgress) => countGlobal(ports, policy, wide, { signal, onProgress }),
       );
       if (globals.dryRun) {
         return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
       }
       signal.throwIfAborted();
       await invocation.confirm(
-        `Revoke ${counted(matched, 'token')} of ${counted(subjects, 'subject')} for good?`,
+        `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} for good?`,
       );
       return withProgress('Removing', (onProgress) =>
-        revokeWide(ports, policy, { ...wide, issuedBefore }, { ...options, onProgress }),
+        revokeGlobally(ports, policy, { ...wide, issuedBefore }, { ...options, onProgress }),
       );
     }
   }

@@ -5,7 +5,7 @@ import type { UserStatus } from '../../../domain/ports/index.js';
 import { parseReason, parseUserName } from '../../../domain/shared/text.js';
 import { addUser, found, removeUser, setUserStatus } from '../../../domain/users/manage.js';
 import type { Action, DefineGroup } from '../../invocation.js';
-import { counted } from '../../output/pluralize.js';
+import { pluralize } from '../../output/pluralize.js';
 import { removedUser, userList, userRecord } from '../../output/views/users.js';
 import { examples } from '../shared/examples.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
@@ -126,7 +126,7 @@ const remove: Action<{ reason?: string } & FleetFlags, [string]> = async (invoca
   const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
   return afterFleet(invocation, flags, eventId, {
     view: removedUser(user, revoked, context.clock.now(), globals.dryRun),
-    notes: [`${done} ${counted(revoked, 'token')}.`],
+    notes: [`${done} ${pluralize(revoked, 'token')}.`],
   });
 };
 

@@ -1,6 +1,6 @@
 import { countChanges, type ReconciliationReport } from '../../../domain/registry/reconcile.js';
 import { DROP_REASONS, type DropReason } from '../../../domain/registry/reconciliation-plan.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import type { Section, View } from '../view.js';
 
 const DROPPED: Record<DropReason, string> = {
@@ -10,7 +10,7 @@ const DROPPED: Record<DropReason, string> = {
 };
 
 export function reconciliationReport(report: ReconciliationReport, dryRun: boolean): View {
-  const { dropped, statusesNoted, expiriesSet, leftovers, malformed } = report;
+  const { dropped, statusesCached, expiriesSet, leftovers, malformed } = report;
   return {
     shape: 'report',
     id: String(countChanges(report)),
@@ -24,7 +24,7 @@ export function reconciliationReport(report: ReconciliationReport, dryRun: boole
         keyNotTrusted: dropped.keyNotTrusted,
         userUnknown: dropped.userUnknown,
       },
-      statusesNoted,
+      statusesCached,
       expiriesSet,
       leftovers,
       malformed,
@@ -48,10 +48,10 @@ export function reconciliationReport(report: ReconciliationReport, dryRun: boole
 }
 
 function changes(report: ReconciliationReport, dryRun: boolean): Section {
-  const { dropped, statusesNoted, expiriesSet, leftovers } = report;
+  const { dropped, statusesCached, expiriesSet, leftovers } = report;
   const rows: Array<[string, number]> = [
     ...DROP_REASONS.map((reason): [string, number] => [DROPPED[reason], dropped[reason]]),
-    ['statuses of users that were out of date', statusesNoted],
+    ['statuses of users that were out of date', statusesCached],
     ['expiries that were wrong or missing', expiriesSet],
     ['leftovers: what has expired, and sets without entries', leftovers],
   ];
@@ -65,7 +65,7 @@ function changes(report: ReconciliationReport, dryRun: boolean): Section {
 function headline(report: ReconciliationReport, dryRun: boolean): string {
   const { complete, entries, subjects } = report;
   const found = countChanges(report);
-  const what = `${counted(entries, 'token')} of ${counted(subjects, 'subject')}`;
+  const what = `${pluralize(entries, 'token')} of ${pluralize(subjects, 'subject')}`;
   const done = found === 0 ? 'nothing to mend' : dryRun ? `${found} to mend` : `${found} mended`;
   return `${complete ? '' : 'INCOMPLETE: '}${what}: ${done}`;
 }

@@ -1,11 +1,11 @@
 import type { FlushReport } from '../../../domain/registry/flush.js';
 import type { KeyCount } from '../../../domain/registry/key-names.js';
 import { grouped } from '../number-format.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import type { JsonObject, Section, View } from '../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {
-  const { matched, removed, subjects, complete, byNode, byKid, manifest, missed } = report;
+  const { matched, removed, subjects, complete, byNode, byKid, backup, missed } = report;
   return {
     shape: 'report',
     id: String(removed),
@@ -13,13 +13,13 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
       ...{ matched, removed, subjects, dryRun, complete },
       byNode: byNode.map((row) => ({ node: row.node, matched: row.matched, removed: row.removed })),
       byKid: byKidData(byKid),
-      manifest,
+      backup,
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
     },
     sections: [
       {
         title: headline(report, dryRun),
-        ...(manifest === null ? {} : { lines: [whatIsFiled(matched, manifest)] }),
+        ...(backup === null ? {} : { lines: [exportedText(matched, backup)] }),
         columns: ['node', 'matched', ...(dryRun ? [] : ['removed'])],
         rows: [...byNode, { node: 'all', matched, removed }].map((row) => [
           ...[row.node, grouped(row.matched)],
@@ -32,15 +32,15 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
 }
 
 function headline({ matched, removed, subjects, complete }: FlushReport, dryRun: boolean): string {
-  const found = `${counted(matched, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
+  const found = `${pluralize(matched, 'entry', 'entries')} of ${pluralize(subjects, 'subject')}`;
   // How many match in what was not seen nobody knows.
   const seen = complete ? found : `${found} that were seen; there may be more`;
   return dryRun ? `Would remove ${seen}` : `Removed ${grouped(removed)} of ${seen}`;
 }
 
-function whatIsFiled(matched: number, manifest: string): string {
-  if (matched === 0) return `Nothing was to go: the manifest ${manifest} holds no entries.`;
-  return `They are in the manifest ${manifest}.`;
+function exportedText(matched: number, backup: string): string {
+  if (matched === 0) return `Nothing was to go: the backup ${backup} holds no entries.`;
+  return `They are in the backup ${backup}.`;
 }
 
 export function byKidData(rows: readonly KeyCount[]): JsonObject[] {

@@ -1,6 +1,6 @@
 import type { ConfigFile } from '../../../config/files.js';
 import type { ConfigVerdict, ShownSetting } from '../../../config/show.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import type { Json, View } from '../view.js';
 
 export function settingList(settings: readonly ShownSetting[]): View {
@@ -48,7 +48,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
       {
         title: isValid
           ? 'The configuration is valid.'
-          : `The configuration has ${counted(problems.length, 'problem')}.`,
+          : `The configuration has ${pluralize(problems.length, 'problem')}.`,
         lines: ['Checked: settings, readable files. Not checked: whether MySQL and Redis answer.'],
         columns: ['what', 'problem'],
         rows: [

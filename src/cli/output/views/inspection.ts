@@ -9,11 +9,11 @@ import type { RegistryChange } from '../../../domain/registry/watch.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import { grouped, groupedOrDash, share, signed, size } from '../number-format.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import { relativeTime } from '../time.js';
 import type { Cell, Column, JsonObject, Section, Text, View } from '../view.js';
 import { byKidData, kidOrRow } from './cache.js';
-import { notedUserText } from './noted-user.js';
+import { cachedUserText } from './cached-user.js';
 
 export function inspection(report: Inspection | SubjectInspection, now: number): View {
   return {
@@ -101,14 +101,14 @@ function numbers(part: number, whole: number, longest: number): [Cell, Cell, Cel
 
 function headline(report: Inspection | SubjectInspection): string {
   const { entries, subjects, backend, prefix, bytes } = report;
-  const whose = 'subject' in report ? report.subject.sub : counted(subjects, 'subject');
+  const whose = 'subject' in report ? report.subject.sub : pluralize(subjects, 'subject');
   const where = prefix === '' ? backend : `${backend} under ${prefix}`;
   const memory = bytes === null || bytes === 0 ? '' : `, about ${size(bytes)}`;
-  return `${counted(entries, 'token')} of ${whose} in ${where}${memory}`;
+  return `${pluralize(entries, 'token')} of ${whose} in ${where}${memory}`;
 }
 
-function whereabouts({ node, expiresAt, userStatus, notedUser }: SubjectFacts, now: number): string {
-  const noted = notedUser === null ? 'nothing noted' : `noted as ${notedUserText(notedUser, now)}`;
+function whereabouts({ node, expiresAt, userStatus, cachedUser }: SubjectFacts, now: number): string {
+  const noted = cachedUser === null ? 'nothing noted' : `noted as ${cachedUserText(cachedUser, now)}`;
   const end = expiresAt === null ? '' : `, which expires ${relativeTime(expiresAt, now)}`;
   return `On ${node}${end}. The user is ${userStatus} (${noted}).`;
 }
@@ -127,7 +127,7 @@ function troubles({ complete, missed, byKid }: Inspection): Text[] {
       ? []
       : [
           {
-            text: `${counted(tokens, 'token')} under keys that are not trusted: verification refuses them.`,
+            text: `${pluralize(tokens, 'token')} under keys that are not trusted: verification refuses them.`,
             tone: 'bad' as const,
           },
         ]),
@@ -209,12 +209,12 @@ function largest(rows: ReadonlyArray<{ entries: number }>): number {
   return rows.reduce((most, { entries }) => Math.max(most, entries), 0);
 }
 
-function subjectData({ sub, node, expiresAt, expired, userStatus, notedUser }: SubjectFacts): JsonObject {
+function subjectData({ sub, node, expiresAt, expired, userStatus, cachedUser }: SubjectFacts): JsonObject {
   return {
     ...{ sub, node, expiresAt, expired, userStatus },
-    notedUser:
-      notedUser === null
+    cachedUser:
+      cachedUser === null
         ? null
-        : { status: notedUser.status, version: notedUser.version, until: notedUser.until },
+        : { status: cachedUser.status, version: cachedUser.version, until: cachedUser.until },
   };
 }

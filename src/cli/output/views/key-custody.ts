@@ -1,6 +1,6 @@
 import type { RewrapReport } from '../../../domain/keys/rewrap.js';
 import type { SigningKey } from '../../../domain/model/signing-key.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import type { View } from '../view.js';
 
 export function rewrapReport(report: RewrapReport, dryRun: boolean): View {
@@ -35,7 +35,9 @@ export function purgeReport(keys: readonly SigningKey[], dryRun: boolean): View 
     shape: 'record',
     data: dryRun ? { purged: [], dryRun: true, wouldPurge: purged } : { purged },
     id: dryRun ? [] : purged,
-    fields: [[done, `${counted(keys.length, 'key')}${purged.length === 0 ? '' : `: ${purged.join(', ')}`}`]],
+    fields: [
+      [done, `${pluralize(keys.length, 'key')}${purged.length === 0 ? '' : `: ${purged.join(', ')}`}`],
+    ],
   };
 }
 

@@ -1,5 +1,5 @@
 import type { SigningKey } from '../../../domain/model/signing-key.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import type { View } from '../view.js';
 import { keyList, keyRecord } from './keys.js';
 
@@ -12,13 +12,13 @@ export function importedKeys(
   return isSet || only === undefined ? keyList(keys, now, dryRun) : keyRecord(only, now, dryRun);
 }
 
-/** Where private halves went, and nothing of them. */
+/** Where private keys went, and nothing of them. */
 export function privateExport(
   { file, format, kids }: { file: string; format: string; kids: readonly string[] },
   dryRun: boolean,
 ): View {
   const data = { file, format, kids: [...kids] };
   if (!dryRun) return { shape: 'text', data, text: file };
-  const halves = counted(kids.length, 'private half', 'private halves');
+  const halves = pluralize(kids.length, 'private key', 'private keys');
   return { shape: 'text', data: { ...data, dryRun: true }, text: `Would write ${halves} to ${file}.` };
 }

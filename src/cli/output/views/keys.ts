@@ -7,7 +7,7 @@ import {
 import { type PublicJwk, publicJwk } from '../../../domain/jose/jwk-set.js';
 import type { RotationOutcome } from '../../../domain/keys/rotate.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../../domain/model/signing-key.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import { relativeTime } from '../time.js';
 import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
 import { verifierData } from './fleet.js';
@@ -58,9 +58,9 @@ export function keyListWithFleet(
     columns: [...list.columns, 'verifiers'],
     items: list.items.map(({ data, id, row }, index) => {
       const known = total - withoutKey(fleet, id).length;
-      const isTold = fleet.unasked === null && isTrusted(keys[index]?.state ?? 'retired');
+      const isTold = fleet.unavailableReason === null && isTrusted(keys[index]?.state ?? 'retired');
       return {
-        data: { ...data, verifiers: fleet.unasked === null ? known : null },
+        data: { ...data, verifiers: fleet.unavailableReason === null ? known : null },
         id,
         row: [...row, isTold ? knowledgeCell(known, total) : '-'],
       };
@@ -95,7 +95,7 @@ export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   };
 }
 
-/** The same with the public half in its JSON. */
+/** The same with the public key in its JSON. */
 export function keyRecordWithJwk(key: SigningKey, now: number): View {
   const record = keyRecord(key, now) as Extract<View, { shape: 'record' }>;
   return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
@@ -113,7 +113,7 @@ export function generationPlan(plan: {
   return {
     shape: 'text',
     data: { dryRun: true, kid, alg, bits, count, firstState },
-    text: `Would make ${counted(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
+    text: `Would make ${pluralize(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
   };
 }
 
@@ -162,12 +162,12 @@ function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): 
  */
 export function stragglerWarnings(
   kid: string | null,
-  { stragglers, fleetUnasked }: Pick<RotationOutcome, 'stragglers' | 'fleetUnasked'>,
+  { stragglers, fleetUnavailableReason }: Pick<RotationOutcome, 'stragglers' | 'fleetUnavailableReason'>,
   waiting: { clockToleranceSeconds: number } | null,
 ): string[] {
-  if (fleetUnasked !== null) {
+  if (fleetUnavailableReason !== null) {
     return [
-      `Whether the verifiers that run have loaded key ${kid} could not be asked, and keys.publishLead has to do: ${fleetUnasked}`,
+      `Whether the verifiers that run have loaded key ${kid} could not be asked, and keys.publishLead has to do: ${fleetUnavailableReason}`,
     ];
   }
   if (stragglers.length === 0) return [];
@@ -189,16 +189,16 @@ export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcom
 }
 
 /** Said once, before a wait. */
-export function fleetAwaited({ pending, stragglers, fleetUnasked }: RotationOutcome): View {
+export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: RotationOutcome): View {
   const text =
-    fleetUnasked === null
+    fleetUnavailableReason === null
       ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
-      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnasked}`;
+      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnavailableReason}`;
   return { shape: 'text', text, data: text };
 }
 
 /** What one should know where a key signs that was not published for the lead. */
-export const UNANNOUNCED =
+export const NOT_PRE_PUBLISHED =
   'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.';
 
 export function jwkSetText(set: { keys: PublicJwk[] }): View {
@@ -259,7 +259,10 @@ function stateCell(state: KeyState): Cell {
   return { text: state, tone: TONES[state] };
 }
 
-function explain({ reason, signsFrom, awaitsFleet, fleetUnasked }: RotationOutcome, now: number): string {
+function explain(
+  { reason, signsFrom, awaitsFleet, fleetUnavailableReason }: RotationOutcome,
+  now: number,
+): string {
   switch (reason) {
     case 'due':
       return 'the pending key signs from now on';
@@ -270,7 +273,7 @@ function explain({ reason, signsFrom, awaitsFleet, fleetUnasked }: RotationOutco
     case 'published':
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
-      if (awaitsFleet && fleetUnasked !== null) return 'which verifiers run could not be asked';
+      if (awaitsFleet && fleetUnavailableReason !== null) return 'which verifiers run could not be asked';
       if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':

@@ -2,12 +2,12 @@ import { isTrusted } from '../../../domain/model/signing-key.js';
 import type { FoundEntry } from '../../../domain/registry/find-entry.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, View } from '../view.js';
-import { notedUserText } from './noted-user.js';
+import { cachedUserText } from './cached-user.js';
 
 export function registryEntry(found: FoundEntry, now: number): View {
-  const { sub, jti, kid, state, iat, exp, label, node, userStatus, notedUser } = found;
+  const { sub, jti, kid, state, iat, exp, label, node, userStatus, cachedUser } = found;
   const user: Cell = userStatus === 'enabled' ? userStatus : { text: userStatus, tone: 'bad' };
-  const noted = notedUser === null ? '-' : notedUserText(notedUser, now);
+  const noted = cachedUser === null ? '-' : cachedUserText(cachedUser, now);
   return {
     shape: 'record',
     id: jti,
@@ -16,10 +16,10 @@ export function registryEntry(found: FoundEntry, now: number): View {
       // Within the clock tolerance an entry outlives its token.
       ttlSeconds: Math.max(0, exp - now),
       ...{ label, node, userStatus },
-      notedUser:
-        notedUser === null
+      cachedUser:
+        cachedUser === null
           ? null
-          : { status: notedUser.status, version: notedUser.version, until: notedUser.until },
+          : { status: cachedUser.status, version: cachedUser.version, until: cachedUser.until },
     },
     fields: [
       ['sub', sub],

@@ -1,6 +1,6 @@
 import type { RegistryEntry } from '../../../domain/ports/index.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
-import type { AdoptedToken } from '../../../domain/tokens/register.js';
+import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
 import type { VerificationResult } from '../../../domain/tokens/verify.js';
 import { grouped } from '../number-format.js';
@@ -36,11 +36,11 @@ export function plannedItem({ kid, payload }: IssuancePlan): StreamItem {
 }
 
 /** With `dryRun` as it would be. */
-export function adoptedToken(adopted: AdoptedToken, now: number, dryRun: boolean): View {
-  const { jti, kid, sub, aud, iat, exp } = adopted;
+export function registeredToken(registered: RegisteredToken, now: number, dryRun: boolean): View {
+  const { jti, kid, sub, aud, iat, exp } = registered;
   return {
     shape: 'record',
-    ...adoptedItem(adopted, dryRun),
+    ...registeredItem(registered, dryRun),
     fields: [
       ['jti', jti],
       ['kid', kid],
@@ -52,7 +52,10 @@ export function adoptedToken(adopted: AdoptedToken, now: number, dryRun: boolean
   };
 }
 
-export function adoptedItem({ jti, kid, sub, aud, iat, exp }: AdoptedToken, dryRun: boolean): StreamItem {
+export function registeredItem(
+  { jti, kid, sub, aud, iat, exp }: RegisteredToken,
+  dryRun: boolean,
+): StreamItem {
   return { data: { ...(dryRun ? { dryRun } : {}), jti, kid, sub, aud, iat, exp }, id: jti };
 }
 

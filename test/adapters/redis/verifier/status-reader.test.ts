@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LEASE_MS } from '../../../../src/adapters/redis/wire/tracked-connection.js';
-import type { Hold, Standings, TokenRegistry } from '../../../../src/domain/ports/index.js';
+import type { Lease, StatusReader, TokenRegistry } from '../../../../src/domain/ports/index.js';
 import { redisNodes, startRedis, startRedisCluster } from '../../../support/servers.js';
 import {
   crowd,
@@ -13,7 +13,7 @@ import {
 
 let registry: TokenRegistry;
 let prefix: string;
-let standings: Standings;
+let statusReader: StatusReader;
 let closers: Array<() => unknown>;
 let now: number;
 /** By how much the host's clock differs from the time that went by for this process. */
@@ -33,8 +33,8 @@ function open(nodes: readonly string[], options: Parameters<typeof openRegistry>
   const opened = openRegistry(nodes, options);
   registry = opened.registry;
   prefix = opened.prefix;
-  standings = registry.openStandings({ nearCache: true, now: hostNow });
-  closers.push(opened.close, () => standings.close());
+  statusReader = registry.openStatusReader({ nearCache: true, now: hostNow });
+  closers.push(opened.close, () => statusReader.close());
 }
 
 async function register(sub: string, jti = 'a'): Promise<void> {
@@ -44,15 +44,15 @@ async function register(sub: string, jti = 'a'): Promise<void> {
   });
 }
 
-async function holdOf(sub: string, jti = 'a'): Promise<Hold> {
-  const { exp, hold } = await standings.of(sub, entryAt(now, jti)).read();
+async function leaseOf(sub: string, jti = 'a'): Promise<Lease> {
+  const { exp, lease } = await statusReader.of(sub, entryAt(now, jti)).read();
   expect(exp).toBe(now + 3600);
-  expect(hold?.isHeld(hostNow())).toBe(true);
-  return hold as Hold;
+  expect(lease?.isValid(hostNow())).toBe(true);
+  return lease as Lease;
 }
 
-function isOver(hold: Hold, timeout = 2000) {
-  return expect.poll(() => hold.isHeld(hostNow()), { interval: 1, timeout }).toBe(false);
+function isOver(lease: Lease, timeout = 2000) {
+  return expect.poll(() => lease.isValid(hostNow()), { interval: 1, timeout }).toBe(false);
 }
 
 describe('what is held', () => {
@@ -72,51 +72,51 @@ describe('what is held', () => {
     for (const [what, change] of changes) {
       await registry.remove('alice', {}, now);
       await Promise.all([register('alice'), register('bob')]);
-      const hold = await holdOf('alice');
-      const other = await holdOf('bob');
+      const lease = await leaseOf('alice');
+      const other = await leaseOf('bob');
       await change();
-      await isOver(hold);
-      if (what !== 'a flush') expect(other.isHeld(hostNow()), what).toBe(true);
+      await isOver(lease);
+      if (what !== 'a flush') expect(other.isValid(hostNow()), what).toBe(true);
     }
   });
 
   test('is one hold for all tokens of a subject, and is given anew once they are read again', async () => {
     await register('alice', 'a');
     await register('alice', 'b');
-    const [first, second] = [await holdOf('alice', 'a'), await holdOf('alice', 'b')];
+    const [first, second] = [await leaseOf('alice', 'a'), await leaseOf('alice', 'b')];
     expect(second).toBe(first);
     await registry.remove('alice', { jti: 'b' }, now);
     await isOver(first);
-    const again = await holdOf('alice', 'a');
-    expect([again.isHeld(hostNow()), first.isHeld(hostNow())]).toEqual([true, false]);
+    const again = await leaseOf('alice', 'a');
+    expect([again.isValid(hostNow()), first.isValid(hostNow())]).toEqual([true, false]);
   });
 
   test('of a token that is not there is nothing', async () => {
     await register('alice');
-    expect((await standings.of('alice', entryAt(now, 'x')).read()).hold).toBeNull();
-    expect((await standings.of('nobody', entryAt(now, 'a')).read()).hold).toBeNull();
+    expect((await statusReader.of('alice', entryAt(now, 'x')).read()).lease).toBeNull();
+    expect((await statusReader.of('nobody', entryAt(now, 'a')).read()).lease).toBeNull();
   });
 
   test('stays for longer than a lease where nobody asks, for the connection is asked', async () => {
     await register('alice');
-    const hold = await holdOf('alice');
+    const lease = await leaseOf('alice');
     const until = performance.now() + 2 * LEASE_MS;
     while (performance.now() < until) {
-      expect(hold.isHeld(hostNow())).toBe(true);
+      expect(lease.isValid(hostNow())).toBe(true);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });
 
   test('never outlives a change by what a reader could read before it', async () => {
     await register('alice');
-    const query = standings.of('alice', entryAt(now, 'a'));
+    const query = statusReader.of('alice', entryAt(now, 'a'));
     for (let version = 2; version < 400; version++) {
       const reads = Array.from({ length: 4 }, () => query.read());
       const change = registry.setUserStatus('alice', { status: 'enabled', version, until: now + 60 }, now);
       const noted = await Promise.all(reads);
       await change;
       const outdated = noted.filter(({ user }) => (user?.version ?? 0) < version);
-      for (const { hold } of outdated) if (hold !== null) await isOver(hold);
+      for (const { lease } of outdated) if (lease !== null) await isOver(lease);
       expect((await query.read()).user?.version).toBe(version);
     }
   });
@@ -128,16 +128,16 @@ test('a lost connection ends all that was held on it, and the next read opens an
   open(cluster.nodes.map(({ node }) => node));
   const subs = crowd(30);
   for (const sub of subs) await register(sub);
-  const holds = await Promise.all(subs.map((sub) => holdOf(sub)));
-  const { epoch } = await standings.of('user-0', entryAt(now, 'a')).read();
+  const holds = await Promise.all(subs.map((sub) => leaseOf(sub)));
+  const { epoch } = await statusReader.of('user-0', entryAt(now, 'a')).read();
   for (const { node } of cluster.nodes) await redisCli(node, 'CLIENT', 'KILL', 'TYPE', 'normal');
-  for (const hold of holds) await isOver(hold);
-  const again = await standings.of('user-0', entryAt(now, 'a')).read();
+  for (const lease of holds) await isOver(lease);
+  const again = await statusReader.of('user-0', entryAt(now, 'a')).read();
   expect(again.exp).toBe(now + 3600);
   expect(again.epoch).toBeGreaterThan(epoch);
-  await holdOf('user-0');
+  await leaseOf('user-0');
 
-  const flushed = await holdOf('user-0');
+  const flushed = await leaseOf('user-0');
   for (const { node } of cluster.nodes) await redisCli(node, 'FLUSHALL').catch(() => {});
   await isOver(flushed);
 });
@@ -147,11 +147,11 @@ test.each([3600, 3, -3600])(
   async (seconds) => {
     open(redisNodes());
     await register('alice');
-    const hold = await holdOf('alice');
+    const lease = await leaseOf('alice');
     clockSet = seconds;
-    expect(hold.isHeld(hostNow())).toBe(false);
+    expect(lease.isValid(hostNow())).toBe(false);
     // What changed meanwhile was told before that answer.
-    await expect.poll(() => hold.isHeld(hostNow()), { interval: 5, timeout: 2000 }).toBe(true);
+    await expect.poll(() => lease.isValid(hostNow()), { interval: 5, timeout: 2000 }).toBe(true);
   },
 );
 
@@ -162,7 +162,7 @@ test('the connection to a master that is none any more is closed', async () => {
   open(nodes);
   const subs = crowd(12);
   for (const sub of subs) await register(sub);
-  for (const sub of subs) await holdOf(sub);
+  for (const sub of subs) await leaseOf(sub);
   const replica = (await registry.nodes()).find(({ role }) => role === 'replica');
   const tracked = async () =>
     (await redisCli(String(replica?.master), 'CLIENT', 'LIST')).match(/ flags=\S*t/g)?.length ?? 0;
@@ -170,14 +170,14 @@ test('the connection to a master that is none any more is closed', async () => {
   await redisCli(String(replica?.node), 'CLUSTER', 'FAILOVER');
   const readAll = async () => {
     for (const sub of subs)
-      await standings
+      await statusReader
         .of(sub, entryAt(now, 'a'))
         .read()
         .catch(() => {});
     return tracked();
   };
   await expect.poll(readAll, { interval: 50, timeout: 15_000 }).toBe(0);
-  for (const sub of subs) expect((await standings.of(sub, entryAt(now, 'a')).read()).exp).toBe(now + 3600);
+  for (const sub of subs) expect((await statusReader.of(sub, entryAt(now, 'a')).read()).exp).toBe(now + 3600);
 }, 40_000);
 
 test('a master that hangs loses its leases before a replica takes over, and that one is read with another epoch', async () => {
@@ -187,8 +187,8 @@ test('a master that hangs loses its leases before a replica takes over, and that
   open(nodes, { timeoutMs: 3000 });
   const subs = crowd(12);
   for (const sub of subs) await register(sub);
-  const holds = await Promise.all(subs.map((sub) => holdOf(sub)));
-  const epoch = (await standings.of('user-0', entryAt(now, 'a')).read()).epoch;
+  const holds = await Promise.all(subs.map((sub) => leaseOf(sub)));
+  const epoch = (await statusReader.of('user-0', entryAt(now, 'a')).read()).epoch;
   const before = await registry.nodes();
   const master = before.find(({ role }) => role === 'master')?.node ?? '';
   await redisCli(master, 'WAIT', 1, 1000);
@@ -198,19 +198,19 @@ test('a master that hangs loses its leases before a replica takes over, and that
   closers.push(() => process.kill(pid, 'SIGCONT'));
 
   await expect
-    .poll(() => holds.some((hold) => !hold.isHeld(hostNow())), { interval: 1, timeout: 5000 })
+    .poll(() => holds.some((lease) => !lease.isValid(hostNow())), { interval: 1, timeout: 5000 })
     .toBe(true);
   // Nothing that was heard of it before can be used for longer than the lease.
   expect(performance.now() - hangingSince).toBeLessThan(LEASE_MS + 100);
-  expect(holds.some((hold) => hold.isHeld(hostNow()))).toBe(true);
+  expect(holds.some((lease) => lease.isValid(hostNow()))).toBe(true);
 
-  const standing = async (sub: string) => (await standings.of(sub, entryAt(now, 'a')).read()).exp;
+  const tokenStatus = async (sub: string) => (await statusReader.of(sub, entryAt(now, 'a')).read()).exp;
   for (const sub of subs) {
     await expect
-      .poll(() => standing(sub).catch(({ kind }) => kind), { interval: 50, timeout: 20_000 })
+      .poll(() => tokenStatus(sub).catch(({ kind }) => kind), { interval: 50, timeout: 20_000 })
       .toBe(now + 3600);
   }
-  expect((await standings.of('user-0', entryAt(now, 'a')).read()).epoch).toBeGreaterThan(epoch);
+  expect((await statusReader.of('user-0', entryAt(now, 'a')).read()).epoch).toBeGreaterThan(epoch);
 }, 40_000);
 
 test('a cluster that is away is waited for once, and then refuses at once until it is back', async () => {
@@ -221,7 +221,7 @@ test('a cluster that is away is waited for once, and then refuses at once until 
     { timeoutMs: 1000 },
   );
   await register('alice');
-  const query = standings.of('alice', entryAt(now, 'a'));
+  const query = statusReader.of('alice', entryAt(now, 'a'));
   await query.read();
   const pids = await Promise.all(
     cluster.nodes.map(async ({ node }) =>
@@ -257,13 +257,13 @@ test('a single server that is away refuses, and is read again once it is back', 
   closers.push(server.stop);
   open([server.node], { mode: 'standalone', timeoutMs: 500 });
   await register('alice');
-  const query = standings.of('alice', entryAt(now, 'a'));
+  const query = statusReader.of('alice', entryAt(now, 'a'));
   const pid = Number(/process_id:(\d+)/.exec(await redisCli(server.node, 'INFO', 'server'))?.[1]);
-  const hold = await holdOf('alice');
+  const lease = await leaseOf('alice');
   process.kill(pid, 'SIGSTOP');
   await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
   await expect(query.read()).rejects.toMatchObject({ kind: 'unavailable' });
-  await isOver(hold);
+  await isOver(lease);
   process.kill(pid, 'SIGCONT');
   const again = () =>
     query.read().then(
@@ -282,16 +282,16 @@ test('a server that does not tell of changes is asked each time', async () => {
   await redisCli(server.node, 'ACL', 'SETUSER', 'plain', 'on', '>secret', '~*', '+@all', '-client|tracking');
   open([server.node], { mode: 'standalone', username: 'plain', password: 'secret' });
   await register('alice');
-  const query = standings.of('alice', entryAt(now, 'a'));
+  const query = statusReader.of('alice', entryAt(now, 'a'));
   for (let round = 0; round < 3; round++) {
-    expect(await query.read()).toMatchObject({ exp: now + 3600, hold: null });
+    expect(await query.read()).toMatchObject({ exp: now + 3600, lease: null });
   }
 });
 
 test('very many questions of one turn are all answered', async () => {
   open(redisNodes());
   await register('alice');
-  const query = standings.of('alice', entryAt(now, 'a'));
+  const query = statusReader.of('alice', entryAt(now, 'a'));
   const answers = await Promise.all(Array.from({ length: 25_000 }, () => query.read()));
   expect(new Set(answers.map(({ exp }) => exp))).toEqual(new Set([now + 3600]));
 });
@@ -300,5 +300,5 @@ test('a key of somebody else is no standing', async () => {
   open(redisNodes());
   await redisCliFollowing(redisNodes()[0] ?? '', 'SET', `${prefix}:{alice}`, 'theirs');
   closers.push(() => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`));
-  expect(await standings.of('alice', entryAt(now, 'a')).read()).toMatchObject({ exp: null, hold: null });
+  expect(await statusReader.of('alice', entryAt(now, 'a')).read()).toMatchObject({ exp: null, lease: null });
 });

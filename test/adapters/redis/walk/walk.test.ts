@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace } from '../../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../../src/adapters/redis/token-registry.js';
-import type { SurveyedSubject, WalkOptions } from '../../../../src/domain/ports/index.js';
+import type { ScannedSubject, WalkOptions } from '../../../../src/domain/ports/index.js';
 import { startLosingProxy } from '../../../support/losing-proxy.js';
 import { startRedis, startRedisCluster } from '../../../support/servers.js';
 import {
@@ -70,10 +70,10 @@ describe('a subject with 100,000 tokens', () => {
     await fill('alice', 'd', 1000, { exp: now - 3600 });
     await raw('ZADD', `${prefix}:{alice}`, now + 50, 'nonsense', -7, '!v', now + 60, '!s');
     await registry.register('bob', entryAt(now, 'b'), { now });
-    const parts: SurveyedSubject[] = [];
+    const parts: ScannedSubject[] = [];
     const gone = new Set<string>();
     const key = keyspace(prefix).keysOf('alice').entries;
-    const take = async (subjects: readonly SurveyedSubject[]) => {
+    const take = async (subjects: readonly ScannedSubject[]) => {
       for (const part of subjects) {
         if (part.sub !== 'alice') continue;
         parts.push(part);
@@ -88,7 +88,7 @@ describe('a subject with 100,000 tokens', () => {
         }
       }
     };
-    const outcome = await registry.survey(take, { now, withDetails: true });
+    const outcome = await registry.scan(take, { now, withDetails: true });
     expect(outcome).toMatchObject({ complete: true, missed: [] });
     expect(parts.every(({ entries }) => entries.length <= 1000)).toBe(true);
     expect(parts.map(({ isFirst }) => isFirst)).toEqual(parts.map((_, index) => index === 0));
@@ -157,7 +157,7 @@ describe('a subject with 100,000 tokens', () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     await registry.register('alice', entryAt(now, 'b'), { now });
     const { jti, keyId, iat } = entryAt(now, 'b');
-    const outcome = await registry.tidy([{ sub: 'alice', entries: [{ jti, keyId, iat }] }], now);
+    const outcome = await registry.removeEntries([{ sub: 'alice', entries: [{ jti, keyId, iat }] }], now);
     expect(outcome.removed).toBe(1);
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('1');
     expect(await raw('EXPIRETIME', `${prefix}:{alice}`)).toBe(`${now + 3600 + CLOCK_TOLERANCE_SECONDS}`);
@@ -171,9 +171,9 @@ test('a subject with a few hundred labelled tokens, which is no longer compact, 
     ),
   );
   expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('skiplist');
-  const subjects: SurveyedSubject[] = [];
-  const take = (portion: readonly SurveyedSubject[]) => void subjects.push(...portion);
-  await registry.survey(take, { now, withDetails: true });
+  const subjects: ScannedSubject[] = [];
+  const take = (portion: readonly ScannedSubject[]) => void subjects.push(...portion);
+  await registry.scan(take, { now, withDetails: true });
   expect(subjects).toMatchObject([{ sub: 'alice', isFirst: true, isLast: true }]);
   expect(subjects[0]?.entries).toHaveLength(300);
   for (const { jti, label } of subjects[0]?.entries ?? []) expect(label).toBe(`é ${jti.slice(1)}`);
@@ -200,8 +200,8 @@ describe('a slot that others fill', () => {
     const told: number[] = [];
     const onProgress: WalkOptions['onProgress'] = ({ done }) => told.push(done);
     const seen: string[] = [];
-    const take = (portion: readonly SurveyedSubject[]) => void seen.push(...portion.map(({ sub }) => sub));
-    expect(await registry.survey(take, { now, onProgress })).toMatchObject({ complete: true, missed: [] });
+    const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion.map(({ sub }) => sub));
+    expect(await registry.scan(take, { now, onProgress })).toMatchObject({ complete: true, missed: [] });
     expect(seen.sort()).toEqual([...subs].sort());
     expect(told.at(-1)).toBe(16_384);
     const removal = await registry.removeEverywhere({}, { now });
@@ -229,15 +229,15 @@ test('keys of other types under names of ours, and names that look alike, are ne
   const dumps = () => Promise.all(foreign.map(([, key]) => raw('DUMP', String(key))));
   const before = await dumps();
   for (const sub of ['bob', 'carol']) await registry.register(sub, entryAt(now, 'a'), { now });
-  const seen: SurveyedSubject[] = [];
-  const take = (portion: readonly SurveyedSubject[]) => void seen.push(...portion);
-  expect((await registry.survey(take, { now, withDetails: true })).complete).toBe(true);
+  const seen: ScannedSubject[] = [];
+  const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion);
+  expect((await registry.scan(take, { now, withDetails: true })).complete).toBe(true);
   expect(seen.map(({ sub }) => sub).sort()).toEqual(['bob', 'carol']);
   const named = ['list', 'hash', 'set', 'stream', 'string'].map((sub) => ({
     sub,
     entries: [entryAt(now, 'a')],
   }));
-  expect((await registry.tidy(named, now)).removed).toBe(0);
+  expect((await registry.removeEntries(named, now)).removed).toBe(0);
   for (const { sub } of named) expect((await registry.remove(sub, {}, now)).removed).toBe(0);
   expect(await registry.removeEverywhere({}, { now })).toMatchObject({
     removed: 2,
@@ -296,7 +296,7 @@ test('expired members count for how much one call of a removal looks at', async 
 });
 
 test.each([
-  ['tidy', () => registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now)],
+  ['removeEntries', () => registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now)],
   ['remove', () => registry.remove('alice', {}, now)],
   ['removeEverywhere', () => registry.removeEverywhere({}, { now })],
   ['removeEverywhere from a large set', () => registry.removeEverywhere({}, { now })],
@@ -327,7 +327,7 @@ test('a subject of which a thousand strangers have expired is tidied, and done w
   const script = `for i = 1, 1500 do redis.call('ZADD', KEYS[1], 5, 'theirs-' .. i) end`;
   await raw('EVAL', script, 1, `${prefix}:{alice}`);
   await registry.register('alice', entryAt(now, 'a'), { now });
-  const { removed } = await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+  const { removed } = await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
   expect(removed).toBe(1);
   expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('1500');
 });
@@ -389,14 +389,16 @@ describe('a connection that breaks before it has told what was removed', () => {
     await fill();
     // Once they are known, so that a script itself and not its refusal is what is lost.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
-    await behind.registry.tidy([{ sub: 'nobody', entries: [] }], now);
+    await behind.registry.removeEntries([{ sub: 'nobody', entries: [] }], now);
 
     proxy.loseAnswerTo('evalsha');
     await behind.registry.remove('alice', {}, now);
     expect(await behind.registry.list('alice', now)).toEqual([]);
     await fill();
     proxy.loseAnswerTo('evalsha');
-    expect(await behind.registry.tidy([{ sub: 'alice', entries }], now)).toMatchObject({ isCounted: false });
+    expect(await behind.registry.removeEntries([{ sub: 'alice', entries }], now)).toMatchObject({
+      isCounted: false,
+    });
     expect(await behind.registry.list('alice', now)).toEqual([]);
     expect(proxy.lost()).toBe(2);
     await behind.close();
@@ -408,12 +410,12 @@ describe('a connection that breaks before it has told what was removed', () => {
   test('and a survey that it breaks in is complete', { retry: 2 }, async () => {
     await Promise.all(crowd(3000).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
     const seen: string[] = [];
-    const take = async (portion: readonly SurveyedSubject[]) => {
+    const take = async (portion: readonly ScannedSubject[]) => {
       const isFirst = seen.length === 0;
       seen.push(...portion.map(({ sub }) => sub));
       if (isFirst) await Promise.all(nodes.map((node) => redisCli(node, 'CLIENT', 'KILL', 'TYPE', 'normal')));
     };
-    expect(await registry.survey(take, { now })).toMatchObject({ complete: true, missed: [] });
+    expect(await registry.scan(take, { now })).toMatchObject({ complete: true, missed: [] });
     expect(seen.sort()).toEqual(crowd(3000).sort());
   });
 });

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  type Bulks,
+  type BulkStrings,
   numberAt,
   stringAt,
   stringOrNullAt,
@@ -78,7 +78,7 @@ describe('replies', () => {
 
   test('of RESP3 are read as those of RESP2, and what is said unasked goes its own way', () => {
     const replies: RespReply[] = [];
-    const pushes: Bulks[] = [];
+    const pushes: BulkStrings[] = [];
     const parser = new RespParser(
       (reply) => replies.push(reply),
       (push) => pushes.push(push),
@@ -93,13 +93,13 @@ describe('replies', () => {
     ].join('');
     for (const byte of Buffer.from(stream)) parser.push(Buffer.from([byte]));
 
-    const textsOf = (bulks: Bulks) =>
-      Array.from({ length: bulks.count }, (_, place) => stringOrNullAt(bulks, place));
+    const textsOf = (bulkStrings: BulkStrings) =>
+      Array.from({ length: bulkStrings.count }, (_, place) => stringOrNullAt(bulkStrings, place));
     const [scores, nothing, hello, number] = replies;
-    expect(textsOf(scores as Bulks)).toEqual(['1700000000', null, '-1.5']);
-    expect(numberAt(scores as Bulks, 0)).toBe(1_700_000_000);
+    expect(textsOf(scores as BulkStrings)).toEqual(['1700000000', null, '-1.5']);
+    expect(numberAt(scores as BulkStrings, 0)).toBe(1_700_000_000);
     expect(nothing).toBeNull();
-    expect(textsOf(hello as Bulks)).toEqual(['proto', '3', 'modules', 't']);
+    expect(textsOf(hello as BulkStrings)).toEqual(['proto', '3', 'modules', 't']);
     expect(number).toBe(7);
     expect(pushes.map(textsOf)).toEqual([
       ['invalidate', 'a', 'b'],

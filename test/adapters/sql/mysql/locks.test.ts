@@ -27,7 +27,7 @@ describe('a lock of another session', () => {
   }
 
   /** Runs statements in a session of their own; what they lock is let go by the result, or after the test. */
-  async function hold(...statements: string[]): Promise<() => void> {
+  async function lease(...statements: string[]): Promise<() => void> {
     const session = await createConnection(opened.address);
     closers.push(async () => session.destroy());
     for (const statement of statements) await session.query(statement);
@@ -43,7 +43,7 @@ describe('a lock of another session', () => {
     { what: 'a row', statements: ['begin', 'select * from audit_head for update'] },
     { what: 'a table', statements: ['lock tables audit_head write'] },
   ])('on $what is said to be one, in about the time-out', async ({ statements }) => {
-    await hold(...statements);
+    await lease(...statements);
     for (const timeoutMs of [1_000, 2_000, 5_000]) {
       const startedAt = performance.now();
       await expect(appendTo(connect(timeoutMs))).rejects.toMatchObject(BUSY);
@@ -52,7 +52,7 @@ describe('a lock of another session', () => {
   });
 
   test('that is let go in time is waited for', async () => {
-    const release = await hold('begin', 'select * from audit_head for update');
+    const release = await lease('begin', 'select * from audit_head for update');
     const work = appendTo(connect(4_000));
     // Past the first wait of the server, which is half of that.
     setTimeout(release, 2_500);
@@ -61,7 +61,7 @@ describe('a lock of another session', () => {
   });
 
   test('on the migrations is waited for, and said to be one', async () => {
-    const release = await hold('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
+    const release = await lease('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
     await expect(migrate(connect(2_000), 'mysql')).rejects.toMatchObject(BUSY);
     const work = migrate(connect(4_000), 'mysql');
     setTimeout(release, 2_500);

@@ -14,7 +14,7 @@ const SUBJECTS = 3_000;
 const ENTRIES = 20_000;
 
 describe.each(BACKENDS)(
-  'a flush into a manifest that is killed at any moment, on %s',
+  'a flush into a backup that is killed at any moment, on %s',
   { timeout: 120_000 + KILLS * 20_000 },
   (backend) => {
     let stores: Stores;
@@ -46,7 +46,7 @@ describe.each(BACKENDS)(
         'flush',
         '--all',
         '--yes',
-        '--manifest',
+        '--backup',
         join(stores.home, name),
       ];
       const kills = await planKills(stores, words('whole'));
@@ -84,7 +84,7 @@ describe.each(BACKENDS)(
       const bytes = readFileSync(join(stores.home, name));
       // Before its first line is on the disk nothing has been removed.
       if (!bytes.includes('\n')) return { jtis: [], isWhole: false };
-      const reader = await (await context.manifests()).open(
+      const reader = await (await context.backups()).open(
         (async function* () {
           yield bytes;
         })(),
@@ -103,7 +103,7 @@ describe.each(BACKENDS)(
 
 async function living(registry: TokenRegistry): Promise<string[]> {
   const jtis: string[] = [];
-  const outcome = await registry.survey(
+  const outcome = await registry.scan(
     (subjects) => {
       jtis.push(...subjects.flatMap(({ entries }) => entries.map(({ jti }) => jti)));
     },

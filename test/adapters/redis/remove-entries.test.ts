@@ -17,7 +17,7 @@ import {
 /** Members that are not ours, each close to one that is. Lived ones and, by their scores, expired ones. */
 const STRANGERS = ['garbage', '1.2', '01.2.x', '1.02.x', '.1.x', 'A.1.x', '1.zzzzzzzzzzz.x', '!t', ''];
 
-describe('tidy', () => {
+describe('removeEntries', () => {
   let client: Cluster;
   let registry: TokenRegistry;
   let close: () => Promise<void>;
@@ -53,33 +53,33 @@ describe('tidy', () => {
   }
 
   test('leaves members of strangers where they are, beside entries that stay', async () => {
-    const strangers = await plantStrangers();
+    const foreignMembers = await plantStrangers();
     await registry.register('alice', entryAt(now, 'a'), { now });
     await registry.register('alice', entryAt(now, 'b', { exp: now + 60 }), { now });
     // Registering drops what its score calls expired.
     await client.zadd(keys.entries, 5, 'old');
     await client.zadd(keys.entries, now - 9, '1.2.expired');
 
-    const { removed } = await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+    const { removed } = await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 
     expect(removed).toBe(1);
     expect((await registry.list('alice', now)).map(({ jti }) => jti)).toEqual(['b']);
     const left = (await client.zrange(keys.entries, '0', '-1')).filter((member) => !member.endsWith('.b'));
-    expect(left.sort()).toEqual(strangers);
+    expect(left.sort()).toEqual(foreignMembers);
     expect(await client.expiretime(keys.entries)).toBe(now + 60 + CLOCK_TOLERANCE_SECONDS);
     const [seen] = (await surveyAll(registry)).subjects;
-    expect(seen).toMatchObject({ malformed: strangers.length });
+    expect(seen).toMatchObject({ malformed: foreignMembers.length });
   });
 
   test('leaves them where nothing of ours stays, and nothing of ours with them', async () => {
-    const strangers = await plantStrangers();
+    const foreignMembers = await plantStrangers();
     const user = { status: 'disabled', version: 1, until: now + 60 } as const;
     await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
     await client.zadd(keys.entries, 5, 'old');
 
-    await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+    await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 
-    expect((await client.zrange(keys.entries, '0', '-1')).sort()).toEqual(strangers);
+    expect((await client.zrange(keys.entries, '0', '-1')).sort()).toEqual(foreignMembers);
     expect(await client.exists(keys.labels)).toBe(0);
   });
 
@@ -87,7 +87,7 @@ describe('tidy', () => {
     await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
     await registry.register('alice', entryAt(now, 'b'), { now, label: 'car' });
     await client.hset(keys.labels, 'theirs', 'kept', `${'1'.repeat(3)}.1.stale`, 'gone');
-    await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+    await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
     expect(Object.values(await client.hgetall(keys.labels)).sort()).toEqual(['car', 'gone', 'kept']);
     await registry.remove('alice', {}, now);
     expect(await client.exists(keys.entries)).toBe(0);
@@ -100,7 +100,7 @@ describe('tidy', () => {
     await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
     await client.zadd(keys.entries, now - 9, '1.2.expired');
 
-    await registry.tidy([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
+    await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 
     expect(await client.exists(keys.entries)).toBe(0);
     expect(await client.exists(keys.labels)).toBe(0);
@@ -124,7 +124,7 @@ describe('tidy', () => {
       });
       const entries = [entryAt(now, 'a')];
 
-      const outcome = await limited.registry.tidy(
+      const outcome = await limited.registry.removeEntries(
         subs.map((sub) => ({ sub, entries })),
         now,
       );
@@ -136,9 +136,11 @@ describe('tidy', () => {
       expect((await surveyAll(all.registry)).subjects.map(({ sub }) => sub).sort()).toEqual([
         ...['locked-1', 'locked-2'],
       ]);
-      await expect(limited.registry.tidy([{ sub: 'locked-1', entries }], now)).rejects.toMatchObject({
-        code: 'ERR_REDIS_FORBIDDEN',
-      });
+      await expect(limited.registry.removeEntries([{ sub: 'locked-1', entries }], now)).rejects.toMatchObject(
+        {
+          code: 'ERR_REDIS_FORBIDDEN',
+        },
+      );
       await Promise.all([all.close(), limited.close()]);
     });
 
@@ -158,7 +160,7 @@ describe('tidy', () => {
         process.kill(gone?.pid ?? 0, signal);
 
         const begun = performance.now();
-        const outcome = await opened.registry.tidy(
+        const outcome = await opened.registry.removeEntries(
           subs.map((sub) => ({ sub, entries })),
           now,
         );

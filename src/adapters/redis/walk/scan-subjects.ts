@@ -1,4 +1,4 @@
-import type { SurveyedSubject, SurveyOutcome, WalkOptions } from '../../../domain/ports/index.js';
+import type { ScannedSubject, ScanOutcome, WalkOptions } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
@@ -6,14 +6,14 @@ import type { WholeRegistry } from '../session.js';
 import { SubjectReader } from '../subject/reader.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { sendPipeline } from '../wire/pipeline.js';
-import { Pace } from './adaptive-batch.js';
+import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkOutcome } from './types.js';
 import { walkSubjects } from './walk.js';
 
 /** Takes subjects in, one portion after the other. */
-export type TakeSurveyed = (subjects: readonly SurveyedSubject[]) => void | Promise<void>;
+export type OnSubjects = (subjects: readonly ScannedSubject[]) => void | Promise<void>;
 
-export interface SurveyOptions extends WalkOptions {
+export interface ScanOptions extends WalkOptions {
   withDetails?: boolean;
   /** This subject alone. */
   sub?: string;
@@ -22,11 +22,11 @@ export interface SurveyOptions extends WalkOptions {
 }
 
 /** Shows `take` every subject with live or malformed entries, and with details every other one too. */
-export async function survey(
+export async function scan(
   whole: WholeRegistry,
-  take: TakeSurveyed,
-  options: SurveyOptions,
-): Promise<SurveyOutcome> {
+  take: OnSubjects,
+  options: ScanOptions,
+): Promise<ScanOutcome> {
   const { missed, masters } = await readEverywhere(whole, take, options);
   const nodes = await Promise.all(
     masters.map(async ({ node, slots }) => {
@@ -40,21 +40,21 @@ export async function survey(
 /** The walk of a survey. */
 export async function readEverywhere(
   whole: WholeRegistry,
-  take: TakeSurveyed,
-  options: SurveyOptions,
+  take: OnSubjects,
+  options: ScanOptions,
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
   const reader = new SubjectReader(whole, {
     ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
   });
-  const pace = new Pace({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
+  const batch = new AdaptiveBatch({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
   // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
   const ended = new AbortController();
   const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
 
   /** The last portion that was handed over. Masters are walked side by side, but `take` gets one at a time. */
   let taken = Promise.resolve();
-  const handOver = (subjects: readonly SurveyedSubject[]): Promise<void> => {
+  const handOver = (subjects: readonly ScannedSubject[]): Promise<void> => {
     const handed = taken.then(async () => {
       stop.throwIfAborted();
       try {
@@ -79,10 +79,10 @@ export async function readEverywhere(
   const takeSubjects = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
     for (let from = 0; from < subjects.length; ) {
       stop.throwIfAborted();
-      const portion = subjects.slice(from, from + pace.size);
+      const portion = subjects.slice(from, from + batch.size);
       from += portion.length;
       const { shown, large, size } = await reader.read(node, portion, sampling(node));
-      pace.learn(portion.length, size);
+      batch.learn(portion.length, size);
       if (shown.length > 0) await handOver(shown);
       for (const subject of large) {
         for await (const part of reader.parts(subject)) await handOver([part]);

@@ -59,14 +59,14 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     tokens.push(await issue('carol', '--label', 'car'));
     const before = await Promise.all(['alice', 'bob', 'carol'].map(list));
 
-    const flushed = await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    const flushed = await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     expect(flushed).toMatchObject({
       ...{ matched: 4, removed: 4, subjects: 3, dryRun: false, complete: true },
       byKid: [
         { kid: 'k1', state: 'retiring', entries: 3 },
         { state: 'active', entries: 1 },
       ],
-      manifest: join(stores.home, 'm'),
+      backup: join(stores.home, 'm'),
     });
     const removedByNode = flushed.byNode.map(({ removed }: { removed: number }) => removed);
     expect(removedByNode.reduce((sum: number, count: number) => sum + count, 0)).toBe(4);
@@ -95,7 +95,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const sub of ['alice', 'alice', 'bob', 'carol']) tokens.push(await issue(sub));
     const content = await stores.content();
     expect(await stores.json('cache', 'snapshot', 's')).toMatchObject({
-      ...{ manifest: join(stores.home, 's'), entries: 4, subjects: 3, complete: true, dryRun: false },
+      ...{ backup: join(stores.home, 's'), entries: 4, subjects: 3, complete: true, dryRun: false },
       byKid: [{ kid: 'k1', state: 'active', entries: 4 }],
     });
     expect(await stores.content()).toBe(content);
@@ -124,7 +124,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     const ended = await issue('bob');
     await rotate();
     const last = await issue('bob');
-    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
 
     stores.clock.advance(40);
     await stores.json('token', 'revoke', '--sub', 'alice', '--jti', tokens.alone.jti);
@@ -184,22 +184,22 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
       [['--issued-before', String(young.iat)], 3],
       [['--all'], 3],
     ] as const) {
-      const counted = await stores.json('cache', 'flush', ...words, '-n');
-      expect({ words, matched: counted.matched, removed: counted.removed }).toEqual({
+      const pluralize = await stores.json('cache', 'flush', ...words, '-n');
+      expect({ words, matched: pluralize.matched, removed: pluralize.removed }).toEqual({
         words,
         matched,
         removed: 0,
       });
     }
     expect(await flush('--sub', 'alice', '--issued-before', before)).toMatchObject({
-      ...{ matched: 1, removed: 1, subjects: 1, manifest: null },
+      ...{ matched: 1, removed: 1, subjects: 1, backup: null },
       byKid: [{ kid: 'k1', entries: 1 }],
       byNode: expect.arrayContaining([expect.objectContaining({ matched: 1, removed: 1 })]),
     });
     expect([await refusal(old), await refusal(ofBob), await refusal(young)]).toEqual([
       ...['ERR_TOKEN_NOT_REGISTERED', null, null],
     ]);
-    expect(await flush('--kid', k2, '--issued-before', String(young.iat), '--manifest', 'm')).toMatchObject({
+    expect(await flush('--kid', k2, '--issued-before', String(young.iat), '--backup', 'm')).toMatchObject({
       ...{ matched: 1, removed: 1, subjects: 1, byKid: [{ kid: k2, entries: 1 }] },
     });
     expect([await refusal(ofBob), await refusal(young)]).toEqual([null, 'ERR_TOKEN_NOT_REGISTERED']);
@@ -210,7 +210,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
   test('an old token that comes back pushes out no newer one; the next that is issued does, oldest first', async () => {
     stores.env.JWTCTL_REGISTRY_MAX_PER_SUBJECT = '2';
     const first = [await issue('alice'), await issue('alice')];
-    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     stores.clock.advance(1);
     const second = [await issue('alice'), await issue('alice')];
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ restored: 2 });
@@ -223,12 +223,12 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     ]);
   });
 
-  test('an entry under a key whose row is gone is in the manifest, and does not come back', async () => {
+  test('an entry under a key whose row is gone is in the backup, and does not come back', async () => {
     const { k1 = 0 } = await keyIds(stores);
     const now = stores.clock.now();
     await issue('bob');
     await plant(stores, 'alice', [{ jti: 'j', keyId: k1 + 7, iat: now - 10, exp: now + 600 }]);
-    expect(await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes')).toMatchObject({
+    expect(await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes')).toMatchObject({
       ...{ matched: 2, removed: 2 },
       byKid: expect.arrayContaining([{ kid: null, keyId: k1 + 7, state: null, entries: 1 }]),
     });
@@ -242,7 +242,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     const now = stores.clock.now();
     await stores.json('users', 'add', 'alice');
     await plant(stores, 'alice', [{ jti: 'a\nb', keyId: k1, iat: now - 10, exp: now + 600 }]);
-    await stores.json('cache', 'flush', '--all', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({
       ...{ entries: 1, restored: 0, skipped: { malformed: 1 } },
     });
@@ -265,9 +265,9 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     writeFileSync(join(stores.home, 'there'), 'kept');
     const before = await stores.content();
     for (const words of [
-      ['cache', 'flush', '--all', '--manifest', 'there', '--yes'],
-      ['cache', 'flush', '--all', '--manifest', 'there', '-n'],
-      ['cache', 'flush', '--sub', 'alice', '--manifest', '.', '--yes'],
+      ['cache', 'flush', '--all', '--backup', 'there', '--yes'],
+      ['cache', 'flush', '--all', '--backup', 'there', '-n'],
+      ['cache', 'flush', '--sub', 'alice', '--backup', '.', '--yes'],
       ['cache', 'snapshot', 'there'],
       ['cache', 'snapshot', 'there', '-n'],
     ]) {
@@ -277,14 +277,14 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
       });
     }
     for (const words of [
-      ['cache', 'flush', '--all', '--manifest', 'absent/m', '--yes'],
+      ['cache', 'flush', '--all', '--backup', 'absent/m', '--yes'],
       ['cache', 'snapshot', 'absent/m'],
     ]) {
       const { exitCode, error } = await stores.run(...words, '--json');
       expect([exitCode, error().code]).toEqual([2, 'ERR_FILE_UNWRITABLE']);
     }
     for (const words of [
-      ['cache', 'flush', '--all', '--manifest', '-', '--yes'],
+      ['cache', 'flush', '--all', '--backup', '-', '--yes'],
       ['cache', 'snapshot', '-'],
     ]) {
       const { exitCode, error } = await stores.run(...words, '--json');
@@ -295,12 +295,12 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect(await refusal(token)).toBeNull();
   });
 
-  test('without its master key there is no manifest, and none is removed without one', async () => {
+  test('without its master key there is no backup, and none is removed without one', async () => {
     const token = await issue('alice');
     const away = join(stores.home, 'away.key');
     const before = await stores.content();
     const { exitCode, error } = await stores.run(
-      ...['cache', 'flush', '--all', '--manifest', 'm', '--yes', '--json', '--master-key-file', away],
+      ...['cache', 'flush', '--all', '--backup', 'm', '--yes', '--json', '--master-key-file', away],
     );
     expect([exitCode, error().code]).toEqual([3, 'ERR_MASTER_KEY_MISSING']);
     expect(() => statSync(join(stores.home, 'm'))).toThrow('ENOENT');
@@ -313,7 +313,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect([refused.exitCode, refused.error().code]).toEqual([3, 'ERR_MASTER_KEY_UNKNOWN']);
   });
 
-  test('a manifest that is damaged gives what it still holds, and says what not', async () => {
+  test('a backup that is damaged gives what it still holds, and says what not', async () => {
     const tokens = [await issue('alice'), await issue('bob')];
     await stores.json('cache', 'snapshot', 's');
     await wipe();
@@ -354,7 +354,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
 
   test('the audit log tells of each that changed something, before and after', async () => {
     await issue('alice');
-    await stores.json('cache', 'flush', '--sub', 'alice', '--kid', 'k1', '--manifest', 'm', '--yes');
+    await stores.json('cache', 'flush', '--sub', 'alice', '--kid', 'k1', '--backup', 'm', '--yes');
     await stores.json('cache', 'restore', 'm');
     await stores.json('cache', 'restore', 'm', '-n');
     await stores.json('cache', 'snapshot', 's');
@@ -363,14 +363,9 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     );
     const file = join(stores.home, 'm');
     expect(rows.map(({ action, target, outcome, reason }) => [action, target, outcome, reason])).toEqual([
-      ['cache.flush', 'alice, k1', 'begun', `manifest ${file}`],
-      ['cache.flush', 'alice, k1', 'done', `1 entries removed, manifest ${file}`],
-      [
-        'cache.restore',
-        'm',
-        'begun',
-        expect.stringMatching(/^manifest of \d+ \((sqlite|redis-cluster .*)\)$/),
-      ],
+      ['cache.flush', 'alice, k1', 'begun', `backup ${file}`],
+      ['cache.flush', 'alice, k1', 'done', `1 entries removed, backup ${file}`],
+      ['cache.restore', 'm', 'begun', expect.stringMatching(/^backup of \d+ \((sqlite|redis-cluster .*)\)$/)],
       ['cache.restore', 'm', 'done', expect.stringContaining('1 of 1 entries restored')],
     ]);
   });

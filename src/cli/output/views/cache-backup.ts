@@ -1,25 +1,25 @@
 import { type RestorationReport, SKIP_REASONS, type SkipReason } from '../../../domain/registry/restore.js';
 import type { SnapshotReport } from '../../../domain/registry/snapshot.js';
 import { grouped } from '../number-format.js';
-import { counted } from '../pluralize.js';
+import { pluralize } from '../pluralize.js';
 import { isoTime } from '../time.js';
 import type { View } from '../view.js';
 import { byKidData, byKidSection } from './cache.js';
 
 export function snapshotReport(report: SnapshotReport): View {
-  const { manifest, entries, subjects, byKid, complete, missed } = report;
-  const found = `${counted(entries, 'entry', 'entries')} of ${counted(subjects, 'subject')}`;
+  const { backup, entries, subjects, byKid, complete, missed } = report;
+  const found = `${pluralize(entries, 'entry', 'entries')} of ${pluralize(subjects, 'subject')}`;
   return {
     shape: 'report',
-    id: manifest ?? String(entries),
+    id: backup ?? String(entries),
     data: {
-      ...{ manifest, entries, subjects, dryRun: manifest === null, complete },
+      ...{ backup, entries, subjects, dryRun: backup === null, complete },
       byKid: byKidData(byKid),
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
     },
     sections: [
       {
-        title: manifest === null ? `Would write ${found}` : `Wrote ${found} into ${manifest}`,
+        title: backup === null ? `Would write ${found}` : `Wrote ${found} into ${backup}`,
         columns: [],
         rows: [],
       },
@@ -39,14 +39,14 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
     data: {
       ...{ entries, restored, unchanged, dryRun, complete },
       skipped: Object.fromEntries(SKIP_REASONS.map((reason) => [reason, skipped[reason]])),
-      manifest: { createdAt, backend, prefix },
+      backup: { createdAt, backend, prefix },
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
     },
     sections: [
       {
-        title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${counted(entries, 'entry', 'entries')}`,
+        title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${pluralize(entries, 'entry', 'entries')}`,
         lines: [
-          `The manifest is of ${name}, ${isoTime(createdAt)}.`,
+          `The backup is of ${name}, ${isoTime(createdAt)}.`,
           ...(unchanged === 0 ? [] : [thereAlready(unchanged)]),
         ],
         columns: [],
@@ -62,7 +62,7 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
 }
 
 function thereAlready(unchanged: number): string {
-  return `${counted(unchanged, 'entry was', 'entries were')} there already.`;
+  return `${pluralize(unchanged, 'entry was', 'entries were')} there already.`;
 }
 
 const WORDS: Record<SkipReason, string> = {
