@@ -3,7 +3,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { printable } from '../domain/shared/text.js';
 import type { Globals } from './invocation.js';
 
-/** Returns once a person agreed. @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_DECLINED` (interrupted) */
+/** Returns once a person agreed. @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
 export async function ask(
   globals: Globals,
   context: Context,
@@ -26,7 +26,7 @@ export async function ask(
 }
 
 export function notConfirmed(): JwtctlError {
-  return new JwtctlError('ERR_DECLINED', 'Not confirmed: nothing was done.');
+  return new JwtctlError('ERR_NOT_CONFIRMED', 'Not confirmed: nothing was done.');
 }
 
 export function passphraseNeeded(what: string): JwtctlError {

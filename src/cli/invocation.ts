@@ -78,7 +78,7 @@ export interface Invocation {
    * Returns once a person agreed, or `--yes` did.
    *
    * @param typeBack what has to be typed, where a plain yes is too quick
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) if there is no terminal to ask on, `ERR_DECLINED` (interrupted)
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) if there is no terminal to ask on, `ERR_NOT_CONFIRMED` (interrupted)
    *   for a no, Ctrl-C, or Ctrl-D
    */
   confirm(question: string, typeBack?: string): Promise<void>;
@@ -100,7 +100,7 @@ export interface Invocation {
   /**
    * @param what is asked for: `The passphrase of the key in key.pem`
    * @returns what a person typed unseen
-   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) if there is no terminal to ask on, `ERR_DECLINED` (interrupted)
+   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) if there is no terminal to ask on, `ERR_NOT_CONFIRMED` (interrupted)
    *   after Ctrl-C or Ctrl-D
    */
   askSecret(what: string): Promise<string>;
@@ -123,7 +123,7 @@ export interface Input {
   /**
    * The rows of a CSV with a header, or the objects of NDJSON.
    *
-   * @param columns of the CSV; one with others, or without one that is required, is a JwtctlError `ERR_CSV_HEADER` (usage)
+   * @param columns of the CSV; one with others, or without one that is required, is a JwtctlError `ERR_CSV_HEADER_INVALID` (usage)
    * @param format default: by the file's name, else by the first character
    */
   rows(

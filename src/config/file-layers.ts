@@ -83,7 +83,7 @@ function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {
   const withPassword = setting.class === 'plain' && isSensitive(assignment) ? ' with a password' : '';
   const others = setting.flag === null ? setting.variable : `${setting.flag} or ${setting.variable}`;
   return new JwtctlError(
-    isSensitive(assignment) ? 'ERR_CONFIG_SECRET_IN_PROJECT_FILE' : 'ERR_CONFIG_NOT_IN_PROJECT_FILE',
+    'ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE',
     `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`,
     {
       hint: `Set it in ${places.userFile} or ${places.systemFile}, or with ${others}. A file that you name with --config can set it too.`,

@@ -134,7 +134,7 @@ function unknownKey(path: string, origin: Origin, besides: readonly string[]): J
     ...besides,
   ]);
   return new JwtctlError(
-    'ERR_CONFIG_UNKNOWN_KEY',
+    'ERR_CONFIG_SETTING_UNKNOWN',
     `${originText(origin)}: there is no setting ${key}${didYouMean(meant)}`,
     {
       hint: 'Run `jwtctl config show` for all settings.',
@@ -146,7 +146,7 @@ function unknownKey(path: string, origin: Origin, besides: readonly string[]): J
 function unknownVariable(name: string, known: readonly string[]): JwtctlError {
   const meant = nearest(name, known);
   return new JwtctlError(
-    'ERR_CONFIG_UNKNOWN_VARIABLE',
+    'ERR_CONFIG_VARIABLE_UNKNOWN',
     `The variable ${name} sets nothing${didYouMean(meant)}`,
     {
       hint: 'Run `jwtctl config show` for all settings and their variables.',

@@ -50,10 +50,10 @@ export interface Config {
  * - `ERR_CONFIG_FILE_UNREADABLE`: a file is there and cannot be read
  * - `ERR_CONFIG_SYNTAX`: a file is neither YAML nor JSON
  * - `ERR_CONFIG_FILE_UNSAFE`: a user other than the account and root could change a file
- * - `ERR_CONFIG_SECRET_IN_PROJECT_FILE`, `ERR_CONFIG_SECRET_IN_FLAG`: a secret or a command where it must not stand
- * - `ERR_CONFIG_NOT_IN_PROJECT_FILE`: a setting that a project file cannot set
- * - `ERR_CONFIG_PROJECT_STORE_SECRET`: a secret from another place would be sent to a store that a project file sets
- * - `ERR_CONFIG_UNKNOWN_KEY`, `ERR_CONFIG_UNKNOWN_VARIABLE`, `ERR_CONFIG_PROFILE_UNKNOWN`: there is no such thing
+ * - `ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE`, `ERR_CONFIG_SECRET_IN_FLAG`: a secret or a command where it must not stand
+ * - `ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE`: a setting that a project file cannot set
+ * - `ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS`: a secret from another place would be sent to a store that a project file sets
+ * - `ERR_CONFIG_SETTING_UNKNOWN`, `ERR_CONFIG_VARIABLE_UNKNOWN`, `ERR_CONFIG_PROFILE_UNKNOWN`: there is no such thing
  * - `ERR_CONFIG_VALUE_INVALID`: a value is not of its kind, or contradicts another
  * - `ERR_CONFIG_INCOMPLETE`: a setting needs another one that is not set
  */

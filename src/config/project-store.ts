@@ -49,7 +49,7 @@ function isFromProjectFile({ source, name }: Origin, files: readonly ConfigFile[
 function secretForProjectStore(address: SettingPath, secret: SettingPath, origins: Origins): JwtctlError {
   const file = origins[address].name;
   return new JwtctlError(
-    'ERR_CONFIG_PROJECT_STORE_SECRET',
+    'ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS',
     `${address} comes from the project file ${originText(origins[address])}, but ${secret} comes from ${originText(origins[secret])}. jwtctl does not send secrets to an address that a project file sets.`,
     {
       hint: `Set ${address} in the same place as ${secret}. If you trust the project file, pass --config ${file}; jwtctl then reads no other file.`,

@@ -39,7 +39,11 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
         }
         if (isClient(authorization, client)) return;
         if (authorization !== undefined) attempts.add(request.ip, authorization);
-        log(request, { status: 401, code: 'ERR_CLIENT_UNKNOWN', reason: 'The client did not authenticate.' });
+        log(request, {
+          status: 401,
+          code: 'ERR_CLIENT_UNAUTHENTICATED',
+          reason: 'The client did not authenticate.',
+        });
         return sendError(
           reply.header('www-authenticate', 'Basic realm="jwtctl", charset="UTF-8"'),
           401,

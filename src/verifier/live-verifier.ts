@@ -249,7 +249,7 @@ class StoreVerifier implements LiveVerifier {
     if (this.#isServing(clock.now())) return;
     const { code } = databaseState.health(false);
     throw new JwtctlError(
-      'ERR_DATABASE_SILENT',
+      'ERR_VERIFIER_GRACE_EXCEEDED',
       `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
       {
         hint: 'Bring MySQL back. verifier.grace (JWTCTL_VERIFIER_GRACE) says how long a verifier goes on without it.',

@@ -42,7 +42,7 @@ export class UserStates {
    *
    * @param cached the status in the registry
    * @returns null if there is no such user
-   * @throws JwtctlError kind `unavailable`; `ERR_USERS_BUSY` if too many lookups wait
+   * @throws JwtctlError kind `unavailable`; `ERR_VERIFIER_OVERLOADED` if too many lookups wait
    */
   async find(sub: string, cached: KnownUserStatus | null, now: number): Promise<User | null> {
     if (this.#waiting >= MOST_WAITING) throw tooManyWaiting();
@@ -119,7 +119,11 @@ export class UserStates {
 }
 
 function tooManyWaiting(): JwtctlError {
-  return new JwtctlError('ERR_USERS_BUSY', `${MOST_WAITING} verifications wait for the user directory.`, {
-    hint: 'It answers slowly, or not at all. Try again in a moment.',
-  });
+  return new JwtctlError(
+    'ERR_VERIFIER_OVERLOADED',
+    `${MOST_WAITING} verifications wait for the user directory.`,
+    {
+      hint: 'It answers slowly, or not at all. Try again in a moment.',
+    },
+  );
 }

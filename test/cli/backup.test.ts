@@ -342,8 +342,8 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const [text, exitCode, code] of [
       ['', 2, 'ERR_BACKUP_INVALID'],
       ['a,b,c\n', 2, 'ERR_BACKUP_INVALID'],
-      [head.replace('"version":1', '"version":9'), 2, 'ERR_BACKUP_VERSION'],
-      [head.replace(/"createdAt":\d+/, '"createdAt":1'), 3, 'ERR_SEAL_BROKEN'],
+      [head.replace('"version":1', '"version":9'), 2, 'ERR_BACKUP_VERSION_UNSUPPORTED'],
+      [head.replace(/"createdAt":\d+/, '"createdAt":1'), 3, 'ERR_DECRYPTION_FAILED'],
     ] as const) {
       const refused = await restoring(text);
       expect([refused.exitCode, refused.stdout, refused.error().code]).toEqual([exitCode, '', code]);

@@ -174,7 +174,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
         ['keys', 'export', '--pem', '--jwks', '--kid', kid],
       ],
     ]) {
-      await expectUsageError([...words, '--yes'], 'ERR_FLAGS_CONTRADICT');
+      await expectUsageError([...words, '--yes'], 'ERR_FLAG_COMBINATION');
     }
   });
 

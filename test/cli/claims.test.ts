@@ -84,7 +84,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
   test.each(['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'])(
     'the registered claim %s is refused',
     async (claim) => {
-      const refused = { exitCode: 2, stdout: '', code: 'ERR_CLAIM_REGISTERED' };
+      const refused = { exitCode: 2, stdout: '', code: 'ERR_CLAIM_RESERVED' };
       expect(await refusalOf('--claim', `${claim}=x`)).toEqual(refused);
       expect(await refusalOf('--claims', '-', { stdin: `{"${claim}":1}` })).toEqual(refused);
     },

@@ -365,7 +365,7 @@ describe('with Redis away', () => {
     const words = ['keys', 'rotate', '--if-older-than', '1h', '--wait', '3s', '--json'];
     const { exitCode, error, stdout } = await shell.run(...words);
     expect({ exitCode, stdout, code: error().code }).toEqual({
-      ...{ exitCode: 4, stdout: '', code: 'ERR_FLEET_UNKNOWN' },
+      ...{ exitCode: 4, stdout: '', code: 'ERR_FLEET_UNAVAILABLE' },
     });
     expect(error().message).toContain('for 3s');
     expect(stores.clock.now() - begun).toBe(3);

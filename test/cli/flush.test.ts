@@ -120,7 +120,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
       ['--all', '--issued-before', '1'],
     ]) {
       const { exitCode, error } = await stores.run('cache', 'flush', ...words, '--yes', '--json');
-      expect([words, exitCode, error().code]).toEqual([words, 2, 'ERR_FLAGS_CONTRADICT']);
+      expect([words, exitCode, error().code]).toEqual([words, 2, 'ERR_FLAG_COMBINATION']);
     }
     const unknown = await stores.run('cache', 'flush', '--kid', 'k9', '--yes', '--json');
     expect([unknown.exitCode, unknown.error().code]).toEqual([3, 'ERR_KEY_UNKNOWN']);

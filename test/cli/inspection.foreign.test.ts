@@ -100,7 +100,7 @@ test.each([
 ])('%s %s of a subject whose key is of a foreign type says so', async (...words) => {
   for (const sub of ['theirs', 'list', 'hash', 'set']) {
     const { exitCode, error } = await stores.run(...words, sub, '--json');
-    expect([exitCode, error()?.code]).toEqual([3, 'ERR_REDIS_FOREIGN_KEY']);
+    expect([exitCode, error()?.code]).toEqual([3, 'ERR_REDIS_WRONG_TYPE']);
   }
 });
 

@@ -162,7 +162,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     const before = await auditRows();
     expect(await refusal(stores, '--private', '--yes')).toMatchObject({
       exitCode: 3,
-      code: 'ERR_SEAL_BROKEN',
+      code: 'ERR_DECRYPTION_FAILED',
     });
     expect(existsSync(join(stores.home, 'jwks.private.json'))).toBe(false);
     expect(await auditRows()).toEqual(before);
@@ -242,7 +242,7 @@ describe('keys export --private', () => {
   ])('with %j is a contradiction', async (words) => {
     expect(await refusal(shell, ...words, '--yes')).toMatchObject({
       exitCode: 2,
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     });
     expect(existsSync(join(shell.home, 'x'))).toBe(false);
   });
@@ -253,7 +253,11 @@ describe('keys export --private', () => {
     for (const types of ['', 'y', 'yes', 'K1', 'private']) {
       person.types = types;
       const { exitCode, error } = await runAtTerminal(shell, ...pem, '--json');
-      expect({ types, exitCode, code: error().code }).toEqual({ types, exitCode: 130, code: 'ERR_DECLINED' });
+      expect({ types, exitCode, code: error().code }).toEqual({
+        types,
+        exitCode: 130,
+        code: 'ERR_NOT_CONFIRMED',
+      });
     }
     person.types = 'k1';
     expect((await runAtTerminal(shell, ...set)).exitCode).toBe(130);

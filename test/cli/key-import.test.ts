@@ -341,7 +341,7 @@ describe('keys import', () => {
   ])('with %j is a contradiction', async (words) => {
     expect(await refusal(shell, 'keys', 'import', ...words)).toMatchObject({
       exitCode: 2,
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     });
   });
 
@@ -349,7 +349,7 @@ describe('keys import', () => {
     const stdin = set(jwk(0), jwk(1));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', '--kid', 'k1', { stdin })).toMatchObject({
       exitCode: 2,
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     });
     for (const words of [
       ['--kid', '-x'],

@@ -51,7 +51,7 @@ describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
       expect(error().message).toMatch(/2 retired keys.*used again/);
     }
     const declined = await runAtTerminal(stores, 'keys', 'purge', '--json');
-    expect([declined.exitCode, declined.error().code]).toEqual([130, 'ERR_DECLINED']);
+    expect([declined.exitCode, declined.error().code]).toEqual([130, 'ERR_NOT_CONFIRMED']);
     expect(person.wasAsked).toEqual([expect.stringMatching(/2 retired keys.*used again/)]);
     expect(await stores.content()).toBe(before);
 

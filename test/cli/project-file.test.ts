@@ -76,7 +76,7 @@ describe("a project file that leads to a stranger's server", () => {
     const { shell, file, secret } = shellBeside(leadingAway());
     shell.env[variable] = variable.endsWith('FILE') ? secret : SECRET;
     const refused = await shell.run(...words, '--json');
-    expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIG_PROJECT_STORE_SECRET']);
+    expect([refused.exitCode, refused.error().code]).toEqual([2, 'ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS']);
     for (const text of [setting, address, variable, file]) expect(refused.error().message).toContain(text);
     expect(refused.error().hint).toContain(`--config ${file}`);
     const validated = await shell.json('config', 'validate').catch((error) => String(error));
@@ -177,6 +177,6 @@ describe('the library', () => {
       `${open}({ projectFile: true, redis: { password: '${SECRET}' } })`,
       leadingAway(),
     );
-    expect(secret.code).toBe('ERR_CONFIG_PROJECT_STORE_SECRET');
+    expect(secret.code).toBe('ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS');
   });
 });

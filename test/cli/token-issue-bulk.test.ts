@@ -229,7 +229,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(failures(stderr).map(([, code]) => code)).toEqual([
       ...['ERR_ROW_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID', 'ERR_DURATION_INVALID'],
       ...['ERR_ROW_INVALID', 'ERR_TTL_TOO_LONG', 'ERR_AUDIENCE_INVALID', 'ERR_ROW_INVALID'],
-      ...['ERR_CLAIM_REGISTERED', 'ERR_ROW_INVALID', 'ERR_LABEL_INVALID', 'ERR_ROW_INVALID'],
+      ...['ERR_CLAIM_RESERVED', 'ERR_ROW_INVALID', 'ERR_LABEL_INVALID', 'ERR_ROW_INVALID'],
       ...['ERR_ROW_INVALID', 'ERR_ROW_INVALID', 'ERR_LINE_NOT_JSON'],
     ]);
   });
@@ -296,18 +296,18 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     {
       name: 'both ways to name subjects',
       words: ['--sub', 'alice', '--sub-file', '-'],
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     },
-    { name: 'neither', words: [], code: 'ERR_FLAGS_CONTRADICT' },
+    { name: 'neither', words: [], code: 'ERR_FLAG_COMBINATION' },
     {
       name: 'a format of no file',
       words: ['--sub', 'alice', '--format', 'ndjson'],
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     },
     {
       name: 'standard input twice',
       words: ['--sub-file', '-', '--claims', '-'],
-      code: 'ERR_FLAGS_CONTRADICT',
+      code: 'ERR_FLAG_COMBINATION',
     },
     {
       name: 'a lifetime that no line can have',

@@ -268,8 +268,8 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
   });
 
   test.each([
-    { name: 'a token and a file', words: ['-', '--token-file', '-'], code: 'ERR_FLAGS_CONTRADICT' },
-    { name: 'neither', words: [], code: 'ERR_FLAGS_CONTRADICT' },
+    { name: 'a token and a file', words: ['-', '--token-file', '-'], code: 'ERR_FLAG_COMBINATION' },
+    { name: 'neither', words: [], code: 'ERR_FLAG_COMBINATION' },
     {
       name: 'a file that is not there',
       words: ['--token-file', '/nowhere/at/all'],

@@ -168,7 +168,7 @@ describe('Redis', () => {
       'cache',
       'inspect',
     );
-    expectFailure(ended, { exitCode: 2, code: 'ERR_REDIS_IS_A_CLUSTER', names: [node] });
+    expectFailure(ended, { exitCode: 2, code: 'ERR_REDIS_MODE_MISMATCH', names: [node] });
   });
 
   test('that is one server and was called a cluster, or wants another password', async () => {
@@ -178,7 +178,7 @@ describe('Redis', () => {
     const refused = { exitCode: 4, code: 'ERR_REDIS_AUTH', names: [server.node] };
     try {
       const inCluster = await run({ ...login, JWTCTL_REDIS_PASSWORD: 'the-right-one' }, 'cache', 'inspect');
-      expectFailure(inCluster, { exitCode: 2, code: 'ERR_REDIS_NOT_A_CLUSTER', names: [server.node] });
+      expectFailure(inCluster, { exitCode: 2, code: 'ERR_REDIS_MODE_MISMATCH', names: [server.node] });
 
       expectFailure(
         await run({ ...standalone, JWTCTL_REDIS_PASSWORD: PASSWORD }, 'cache', 'inspect'),

@@ -84,8 +84,8 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     });
     expect(failures(stderr)).toEqual([
       ...[
-        [7, 'ERR_CSV_ROW'],
-        [8, 'ERR_CSV_ROW'],
+        [7, 'ERR_ROW_INVALID'],
+        [8, 'ERR_ROW_INVALID'],
         [9, 'ERR_SUBJECT_INVALID'],
         [10, 'ERR_SUBJECT_INVALID'],
       ],
@@ -208,15 +208,19 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     const { exitCode, stderr, json } = await stores.run('users', 'import', path, '--json');
     expect(exitCode).toBe(5);
     expect(json()).toMatchObject({ failed: 1, lastLine: 3, complete: false });
-    expect(failures(stderr)).toEqual([[3, 'ERR_CSV_ROW']]);
+    expect(failures(stderr)).toEqual([[3, 'ERR_ROW_INVALID']]);
     expect(await subjects()).toContain('before');
     expect(await subjects()).not.toContain('behind');
   });
 
   test.each([
-    { name: 'a header that lacks sub', content: 'login,name\na,b\n', code: 'ERR_CSV_HEADER' },
-    { name: 'a header with more', content: 'sub,name,status\na,b,disabled\n', code: 'ERR_CSV_HEADER' },
-    { name: 'an empty CSV', content: '', code: 'ERR_CSV_HEADER' },
+    { name: 'a header that lacks sub', content: 'login,name\na,b\n', code: 'ERR_CSV_HEADER_INVALID' },
+    {
+      name: 'a header with more',
+      content: 'sub,name,status\na,b,disabled\n',
+      code: 'ERR_CSV_HEADER_INVALID',
+    },
+    { name: 'an empty CSV', content: '', code: 'ERR_CSV_HEADER_INVALID' },
   ])('of $name takes nothing', async ({ content, code }) => {
     const before = await subjects();
     const { exitCode, error } = await stores.run(

@@ -123,9 +123,9 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
   });
 
   test.each([
-    { words: ['--json'], code: 'ERR_FLAGS_CONTRADICT' },
-    { words: ['-q'], code: 'ERR_FLAGS_CONTRADICT' },
-    { words: ['-o', 'json', '--deep'], code: 'ERR_FLAGS_CONTRADICT' },
+    { words: ['--json'], code: 'ERR_FLAG_COMBINATION' },
+    { words: ['-q'], code: 'ERR_FLAG_COMBINATION' },
+    { words: ['-o', 'json', '--deep'], code: 'ERR_FLAG_COMBINATION' },
     { words: [], code: 'ERR_TERMINAL_NEEDED' },
   ])('is a usage error with $words where nobody watches', async ({ words, code }) => {
     const { exitCode, stdout, stderr } = await stores.run('cache', 'inspect', '--watch', ...words);

@@ -52,7 +52,7 @@ describe('the project file', () => {
     const space = new Workspace();
     space.write(space.projectFile, text);
     const error = await space.refusal();
-    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SECRET_IN_PROJECT_FILE']);
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE']);
     expect(error.message).toContain(`${space.projectFile}:2`);
     expect(error.message).toContain(path);
     expect(error.hint).toContain(space.userFile);

@@ -126,7 +126,7 @@ describe('precedence', () => {
 describe('what nobody can have meant', () => {
   it('an unknown variable is named, with the one that it resembles', async () => {
     const error = await new Workspace().refusal({ env: { JWTCTL_REDIS_NODE: 'a:1' } });
-    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_UNKNOWN_VARIABLE']);
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_VARIABLE_UNKNOWN']);
     expect(error.message).toContain('JWTCTL_REDIS_NODE ');
     expect(error.message).toContain('did you mean JWTCTL_REDIS_NODES?');
   });
@@ -141,7 +141,7 @@ describe('what nobody can have meant', () => {
     const space = new Workspace();
     space.write(space.projectFile, '# ours\ntoken:\n  ttl: 1h\n  maxTl: 2h\n');
     const error = await space.refusal();
-    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_UNKNOWN_KEY']);
+    expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SETTING_UNKNOWN']);
     expect(error.message).toContain(`${space.projectFile}:4:`);
     expect(error.message).toContain('did you mean token.maxTtl?');
   });
@@ -157,13 +157,13 @@ describe('what nobody can have meant', () => {
     const space = new Workspace();
     space.write(space.projectFile, text);
     const error = await space.refusal();
-    expect(error.code).toBe('ERR_CONFIG_UNKNOWN_KEY');
+    expect(error.code).toBe('ERR_CONFIG_SETTING_UNKNOWN');
     expect(error.message).toContain(told);
   });
 
   it('an unknown option of a program is named', async () => {
     const error = await new Workspace().refusal({ argument: { mysql: { host: 'db' } } as object });
-    expect(error.code).toBe('ERR_CONFIG_UNKNOWN_KEY');
+    expect(error.code).toBe('ERR_CONFIG_SETTING_UNKNOWN');
     expect(error.message).toContain('mysql.host');
   });
 

@@ -140,7 +140,7 @@ describe('a project file', () => {
         space.write(space.projectFile, content);
         const error = await space.refusal();
         expect(error.kind).toBe('usage');
-        expect(error.code).toMatch(/^ERR_CONFIG_(?:NOT|SECRET)_IN_PROJECT_FILE$/);
+        expect(error.code).toBe('ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE');
         expect(error.message).toContain(`${space.projectFile}:2`);
         expect(error.message).toContain(setting.path);
         for (const place of [space.userFile, space.systemFile, setting.variable, '--config'])
@@ -206,13 +206,13 @@ describe('a store that a project file sets', () => {
       for (const [text, more] of cases) {
         space.write(space[place], text);
         const error = await space.refusal(more);
-        expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_PROJECT_STORE_SECRET']);
+        expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS']);
         const address = store === 'mysql' ? 'mysql.url' : 'redis.nodes';
         for (const part of [address, `${store}.`, space.projectFile]) expect(error.message).toContain(part);
         expect(error.hint).toContain(`--config ${space.projectFile}`);
         expect(`${error.message}${error.hint}`).not.toContain('hunter2');
         const { problems } = await validateConfig(space.sources(more));
-        expect(problems.map(({ code }) => code)).toContain('ERR_CONFIG_PROJECT_STORE_SECRET');
+        expect(problems.map(({ code }) => code)).toContain('ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS');
       }
       space.write(space[place], '');
     }
@@ -230,7 +230,7 @@ describe('a store that a project file sets', () => {
     );
     space.write(space.projectFile, text);
     const profile = text.startsWith('profiles') ? 'p' : undefined;
-    expect((await space.refusal({ profile })).code).toBe('ERR_CONFIG_PROJECT_STORE_SECRET');
+    expect((await space.refusal({ profile })).code).toBe('ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS');
   });
 
   it('does not get the password in the URL that it replaces', async () => {

@@ -61,9 +61,9 @@ describe('validating the configuration', () => {
     space.write(space.userFile, 'a: [\n');
     expect(await codes(space, { env: { JWTCTL_NONE: '1' }, flags: { 'keys.bits': '1' } })).toEqual([
       'ERR_CONFIG_VALUE_INVALID',
-      'ERR_CONFIG_UNKNOWN_VARIABLE',
+      'ERR_CONFIG_VARIABLE_UNKNOWN',
       'ERR_CONFIG_VALUE_INVALID',
-      'ERR_CONFIG_UNKNOWN_KEY',
+      'ERR_CONFIG_SETTING_UNKNOWN',
       'ERR_CONFIG_SYNTAX',
     ]);
   });

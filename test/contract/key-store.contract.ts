@@ -304,7 +304,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         const before = await database.keys.snapshot();
         await expect(apply(demote, transition)).rejects.toMatchObject({
           kind: 'bug',
-          code: 'ERR_KEY_TRANSITION',
+          code: 'ERR_BUG',
         });
         expect(await database.keys.snapshot()).toEqual(before);
       });

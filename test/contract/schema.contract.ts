@@ -123,7 +123,7 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
         .addColumn('login', 'varchar(50)')
         .execute();
       await sql`insert into users (id, login) values (1, 'alice')`.execute(db);
-      await expect(migrate(db, engine)).rejects.toMatchObject({ kind: 'state', code: 'ERR_TABLE_FOREIGN' });
+      await expect(migrate(db, engine)).rejects.toMatchObject({ kind: 'state', code: 'ERR_TABLE_EXISTS' });
       expect((await sql`select * from users`.execute(db)).rows).toEqual([{ id: 1, login: 'alice' }]);
 
       await db.schema.dropTable('users').execute();

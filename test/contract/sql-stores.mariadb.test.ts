@@ -93,7 +93,7 @@ describe('MariaDB: what only a server with many writers does', () => {
       ...{ table: 'accounts', column: 'login' },
       enabledWhere: "login = '中'",
     });
-    const refused = { kind: 'usage', code: 'ERR_USERS_TABLE' };
+    const refused = { kind: 'usage', code: 'ERR_USER_TABLE_UNREADABLE' };
     await expect(users.find('alice')).rejects.toMatchObject(refused);
     await expect(users.findMany(['alice', 'bob', '😀'])).rejects.toMatchObject(refused);
   });

@@ -174,7 +174,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
             () => expect.unreachable('it passed'),
             (error) => error,
           );
-          expect(error).toMatchObject({ kind: 'usage', code: 'ERR_USERS_TABLE' });
+          expect(error).toMatchObject({ kind: 'usage', code: 'ERR_USER_TABLE_UNREADABLE' });
           expect(error.message).toMatch(/\((ER_[A-Z0-9_]+|SQLITE_[A-Z]+|\d+)\)/);
           for (const name of ['users.table', 'users.column', 'users.enabledWhere'])
             expect(error.hint).toContain(name);
@@ -186,7 +186,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         const users = table({ enabledWhere: 'is_active =' });
         await opened.db.destroy();
         const error = await users.find('alice').catch((error) => error);
-        expect(error.code).not.toBe('ERR_USERS_TABLE');
+        expect(error.code).not.toBe('ERR_USER_TABLE_UNREADABLE');
       });
     });
 

@@ -299,7 +299,7 @@ test('refuses the second of two recoveries that began at the same time', async (
   const [first, second] = [await findLosses(ports), await findLosses(ports)];
   await settle(ports, first, 'accepted');
   await expect(settle(ports, second, 'reapplied')).rejects.toMatchObject({
-    code: 'ERR_RECOVERED_MEANWHILE',
+    code: 'ERR_RECOVERY_CONFLICT',
     kind: 'state',
   });
   expect(await stores.query('SELECT * FROM security_log')).toEqual([]);

@@ -133,7 +133,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     { request: { sub: 'alice', ttlSeconds: 86_401 }, kind: 'usage', code: 'ERR_TTL_TOO_LONG' },
     { request: { sub: 'alice', ttlSeconds: 0 }, kind: 'usage', code: 'ERR_TTL_INVALID' },
     { request: { sub: 'alice', ttlSeconds: 1.5 }, kind: 'usage', code: 'ERR_TTL_INVALID' },
-    { request: { sub: 'alice', claims: { sub: 'bob' } }, kind: 'usage', code: 'ERR_CLAIM_REGISTERED' },
+    { request: { sub: 'alice', claims: { sub: 'bob' } }, kind: 'usage', code: 'ERR_CLAIM_RESERVED' },
     { request: { sub: 'alice', aud: [] }, kind: 'usage', code: 'ERR_AUDIENCE_INVALID' },
   ])('an issuer refuses $request', async ({ request, kind, code }) => {
     const { issue } = await issuer();
@@ -170,7 +170,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     const alone = openVerifier({ redis: { nodes: '127.0.0.1:1' } });
     await expect(alone).rejects.toMatchObject({ kind: 'usage', code: 'ERR_CONFIG_INCOMPLETE' });
     const mistyped = openVerifier({ ...options, token: { isuer: 'x' } } as SettingsInput);
-    await expect(mistyped).rejects.toMatchObject({ kind: 'usage', code: 'ERR_CONFIG_UNKNOWN_KEY' });
+    await expect(mistyped).rejects.toMatchObject({ kind: 'usage', code: 'ERR_CONFIG_SETTING_UNKNOWN' });
   });
 
   test('a store that cannot be reached is no acceptance', async () => {

@@ -106,7 +106,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
           keys: { trusted: 2, active: { kid: 'k', activatedAt: stores.clock.now() - 90 } },
           signatures: { entries: 3, hits: 40, misses: 5 },
           nearCache: { hits: 70, misses: 8 },
-          heartbeats: { state: 'degraded', since: 5, code: 'ERR_REDIS_FOREIGN_KEY', answeredAt: toldAt },
+          heartbeats: { state: 'degraded', since: 5, code: 'ERR_REDIS_WRONG_TYPE', answeredAt: toldAt },
         }),
       },
     });

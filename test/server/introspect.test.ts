@@ -121,7 +121,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
       expect(answer.headers['www-authenticate']).toBe('Basic realm="jwtctl", charset="UTF-8"');
       expect(answer.headers['cache-control']).toBe('no-store');
     }
-    expect(lines().every(({ code }) => code === 'ERR_CLIENT_UNKNOWN')).toBe(true);
+    expect(lines().every(({ code }) => code === 'ERR_CLIENT_UNAUTHENTICATED')).toBe(true);
     expect(JSON.stringify(lines())).not.toContain('s3cret');
   });
 

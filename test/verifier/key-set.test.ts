@@ -278,7 +278,7 @@ test('16 tokens wait for an unknown kid, and the others are refused at once', as
   await keySet.find('k1');
   const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
   for (const refused of finding.slice(16))
-    await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+    await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_VERIFIER_OVERLOADED' });
   // Known keys are found at any time, and the next unknown kid waits after the read.
   expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   stored = [...stored, key('k2')];
@@ -294,8 +294,8 @@ test('16 tokens wait for a hung key store, and the others are refused at once', 
   clock.advance(1);
   const { release } = holdReads();
   const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
-  await expect(finding.at(-1)).rejects.toMatchObject({ code: 'ERR_KEYS_BUSY' });
-  await expect(finding[16]).rejects.toMatchObject({ code: 'ERR_KEYS_BUSY' });
+  await expect(finding.at(-1)).rejects.toMatchObject({ code: 'ERR_VERIFIER_OVERLOADED' });
+  await expect(finding[16]).rejects.toMatchObject({ code: 'ERR_VERIFIER_OVERLOADED' });
   release();
   await Promise.allSettled(finding);
 });
@@ -303,7 +303,10 @@ test('16 tokens wait for a hung key store, and the others are refused at once', 
 test('at most 10,000 tokens wait while the keys are outdated', async () => {
   const { release } = holdReads();
   const finding = Array.from({ length: 10_001 }, () => keySet.find('k1'));
-  await expect(finding.at(-1)).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_KEYS_BUSY' });
+  await expect(finding.at(-1)).rejects.toMatchObject({
+    kind: 'unavailable',
+    code: 'ERR_VERIFIER_OVERLOADED',
+  });
   release();
   expect((await Promise.all(finding.slice(0, -1))).every((found) => found?.kid === 'k1')).toBe(true);
 });

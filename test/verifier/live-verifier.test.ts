@@ -207,7 +207,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await away(209);
     expect(await verdict(verifier, known.token)).toBe('active');
     await away(1);
-    expect(await verdict(verifier, known.token)).toBe('ERR_DATABASE_SILENT');
+    expect(await verdict(verifier, known.token)).toBe('ERR_VERIFIER_GRACE_EXCEEDED');
     expect(verifier.health()).toMatchObject({ isReady: false, database: { state: 'down' } });
     await expect(verifier.jwkSet()).rejects.toMatchObject({ kind: 'unavailable' });
 
@@ -329,7 +329,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     });
     expect(await verdict(verifier, token)).toBe('active');
     // All but the few waiting ones are refused, although no time has passed.
-    await expect.poll(() => codes.get('ERR_KEYS_BUSY'), { timeout: 20_000 }).toBe(20_000 - 16);
+    await expect.poll(() => codes.get('ERR_VERIFIER_OVERLOADED'), { timeout: 20_000 }).toBe(20_000 - 16);
     await advance(1);
     await Promise.all(asked);
     expect(codes.get('ERR_KEY_UNKNOWN')).toBe(16);

@@ -147,7 +147,7 @@ test('of very many who wait for it the last are refused, as unavailable', async 
   const waiting = Array.from({ length: 10_000 }, () => states.find('alice', null, NOW));
   await expect(states.find('bob', null, NOW)).rejects.toMatchObject({
     kind: 'unavailable',
-    code: 'ERR_USERS_BUSY',
+    code: 'ERR_VERIFIER_OVERLOADED',
   });
   release();
   expect((await Promise.all(waiting)).every((user) => user?.sub === 'alice')).toBe(true);

@@ -39,7 +39,7 @@ function headOf({ createdAt, backend, prefix }: BackupFacts) {
   return { format: FORMAT, version: VERSION, createdAt, backend, prefix };
 }
 
-/** @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION` (usage) */
+/** @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION_UNSUPPORTED` (usage) */
 export function parseHeader(line: string, name: string): { facts: BackupFacts; key: string } {
   const header = parseObject(line);
   if (header?.format !== FORMAT) throw notABackup(name);
@@ -107,7 +107,7 @@ function notABackup(name: string): JwtctlError {
 
 function otherVersion(name: string, version: unknown): JwtctlError {
   return new JwtctlError(
-    'ERR_BACKUP_VERSION',
+    'ERR_BACKUP_VERSION_UNSUPPORTED',
     `The backup in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
     { hint: 'Read it with a newer jwtctl.' },
   );

@@ -176,7 +176,7 @@ export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
 function tooMany(key: string, count: number): JwtctlError {
   const again = formatDuration(REPORTED_AGAIN_SECONDS);
   return new JwtctlError(
-    'ERR_FLEET_FLOODED',
+    'ERR_TOO_MANY_HEARTBEATS',
     `The key ${key} in Redis holds too much data (${count} heartbeats) to list the running verifiers.`,
     {
       hint: `Find the client that writes to it, then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,

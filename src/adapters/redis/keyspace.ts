@@ -185,7 +185,7 @@ const LETTER_A = 'a'.charCodeAt(0);
 
 function base36(value: number): string {
   if (!Number.isSafeInteger(value) || value < 0) {
-    throw new JwtctlError('ERR_ENTRY_NOT_INTEGER', `${value} cannot be a part of a registry entry.`);
+    throw new JwtctlError('ERR_BUG', `${value} cannot be a part of a registry entry.`);
   }
   return value.toString(36);
 }

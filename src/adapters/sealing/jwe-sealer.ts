@@ -130,5 +130,5 @@ function protectedHeader(what: Sealable, sealed: string): { kid: string; seals: 
 
 function broken({ name, changed, hint }: Sealable, masterKeyId: string, fault: string): JwtctlError {
   const message = `${name} (master key ${masterKeyId}) ${fault}: ${changed}.`;
-  return new JwtctlError('ERR_SEAL_BROKEN', message, { hint });
+  return new JwtctlError('ERR_DECRYPTION_FAILED', message, { hint });
 }

@@ -87,7 +87,7 @@ async function makeKeyringFile(file: string): Promise<boolean> {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EEXIST' && (await exists(file))) return false;
     throw new JwtctlError(
-      'ERR_MASTER_KEY_NOT_MADE',
+      'ERR_MASTER_KEY_UNWRITABLE',
       `The master key file ${file} cannot be made (${code}).`,
       {
         hint: 'Set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to a file that exists; `openssl rand -base64 32` makes its content.',
@@ -152,7 +152,7 @@ function outputOf(command: string, timeoutMs: number): Promise<string> {
 }
 
 function commandFailed(how: string): JwtctlError {
-  return new JwtctlError('ERR_MASTER_KEY_COMMAND', `The \`masterKey.command\` command ${how}.`, {
+  return new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', `The \`masterKey.command\` command ${how}.`, {
     hint: 'Run it by hand to see why. jwtctl never shows its output.',
   });
 }

@@ -23,8 +23,8 @@ interface Row {
  * Where the quoting is broken nobody can tell where the next row begins: that row is the last, by the line on which it begins,
  * with an error that says so.
  *
- * @throws JwtctlError (usage) `ERR_CSV_HEADER` where the header does not name the columns that are needed, or others;
- * `ERR_CSV_ROW` where it cannot be read
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` where the header does not name the columns that are needed, or others;
+ * `ERR_ROW_INVALID` where it cannot be read
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
@@ -109,7 +109,7 @@ function checkedHeader(header: readonly string[], { required, optional }: CsvCol
   if (isRight) return header;
   const also = optional.length === 0 ? '' : ` and optionally ${optional.join(', ')}`;
   throw new JwtctlError(
-    'ERR_CSV_HEADER',
+    'ERR_CSV_HEADER_INVALID',
     `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
     { hint: 'The first line of a CSV names its columns, separated by commas, in UTF-8.' },
   );
@@ -136,5 +136,5 @@ function whatIsBroken({ code, lines }: CsvError, number: number): string {
 }
 
 function invalid(message: string): JwtctlError {
-  return new JwtctlError('ERR_CSV_ROW', message);
+  return new JwtctlError('ERR_ROW_INVALID', message);
 }

@@ -130,7 +130,7 @@ const USUAL_HEIGHT = 24;
 
 /** A command asks for it only where it can be shown. */
 function endless(): JwtctlError {
-  return new JwtctlError('ERR_VIEW_ENDLESS', 'What never ends is no single document.');
+  return new JwtctlError('ERR_BUG', 'What never ends is no single document.');
 }
 
 function withNewline(text: string): string {

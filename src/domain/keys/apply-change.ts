@@ -21,7 +21,7 @@ export async function changeKeys(
   if (!(await keys.apply(revision, transitions))) return false;
   for (const key of added) {
     const outcome = await keys.insert(key);
-    if (outcome !== 'inserted') throw new JwtctlError('ERR_KEY_TRANSITION', `Key ${key.kid}: ${outcome}.`);
+    if (outcome !== 'inserted') throw new JwtctlError('ERR_BUG', `Key ${key.kid}: ${outcome}.`);
   }
   const moves = [...transitions.map(({ kid, to }) => ({ kid, state: to })), ...added];
   for (const { kid, state } of moves) await auditLog.append({ ...row, target: kid, outcome: state });

@@ -74,7 +74,7 @@ export function nameKeys(
  * same `kid` and the same material, and is neither retired nor compromised, stays as it is.
  *
  * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` where
- * it is there under another kid: with two names for one key, ending one would leave the other; `ERR_KEY_ID_EXISTS` where
+ * it is there under another kid: with two names for one key, ending one would leave the other; `ERR_KEY_THUMBPRINT_COLLISION` where
  * another key has its id. `ERR_DATABASE_CONFLICT` (unavailable)
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
@@ -221,7 +221,7 @@ function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   ids.set(id, key.kid);
   if (other === undefined) return;
   throw refusedByState(
-    'ERR_KEY_ID_EXISTS',
+    'ERR_KEY_THUMBPRINT_COLLISION',
     `${key.what} was not imported: its thumbprint begins with the same bits as that of key ${other}.`,
     `Use another key, or run \`jwtctl keys purge\` once key ${other} is retired.`,
   );

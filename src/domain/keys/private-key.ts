@@ -46,7 +46,7 @@ const MAX_EXPONENT = 2n ** 64n;
  *
  * @param what the key's name in a message: `The key in key.pem`
  * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
- * `ERR_KEY_PRIMES` for primes that can be found from the public key: not each half the modulus's length, rounded down; not
+ * `ERR_KEY_WEAK_PRIMES` for primes that can be found from the public key: not each half the modulus's length, rounded down; not
  * more than 2^(half - 100) apart (FIPS 186-5 A.1.3); or with the ROCA fingerprint. Other weaknesses are not detected.
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
@@ -97,7 +97,7 @@ function assertTwoPrimes({ n, p, q }: RsaNumbers, what: string): void {
 function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string): void {
   if (hasRocaFingerprint(n)) {
     throw keyRefused(
-      'ERR_KEY_PRIMES',
+      'ERR_KEY_WEAK_PRIMES',
       `${what} has weak primes from the faulty generator of CVE-2017-15361 (ROCA), so its private key can be computed from its public key.`,
       'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
     );
@@ -108,7 +108,7 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   if (!isShort && longer - shorter > 2n ** BigInt(half - 100)) return;
   const fault = isShort ? 'one of them is too short' : 'they are too close to each other';
   throw keyRefused(
-    'ERR_KEY_PRIMES',
+    'ERR_KEY_WEAK_PRIMES',
     `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private key may be found from the public one.`,
     'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
   );

@@ -21,7 +21,7 @@ export interface RetirementInput extends WalkControl {
  * Ends a key: it verifies nothing any more, and its private key is wiped. A key that is retired already stays as it is.
  *
  * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; `ERR_KEY_IN_USE` without `force`, naming how many
- * tokens of how many subjects live and when the last one ends; `ERR_KEY_HELD` without `force` while issuers may still sign
+ * tokens of how many subjects live and when the last one ends; `ERR_KEY_RECENTLY_ACTIVE` without `force` while issuers may still sign
  */
 export async function retireKey(ports: Administration, input: RetirementInput): Promise<SigningKey> {
   const key = await requireKey(ports.database, input.kid);
@@ -68,7 +68,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
   const heldUntil = (key.retiringAt ?? now) + ISSUER_KEY_HOLD_SECONDS;
   if (now < heldUntil) {
     throw new JwtctlError(
-      'ERR_KEY_HELD',
+      'ERR_KEY_RECENTLY_ACTIVE',
       `Key ${key.kid} stepped down a moment ago: for another ${formatDuration(heldUntil - now)} an issuer may still sign with it.`,
       { hint: 'Try again then, or use --force.', details: { heldUntil } },
     );

@@ -58,7 +58,7 @@ export interface RotationInput {
  *
  * @param input.fleetSeconds how long it waits for verifiers once the lead is over; default: as long as the lead once more
  * @param wait is given what it waits for, and resolves at its `signsFrom`, or where it `awaitsFleet` at the next look
- * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_FLEET_UNKNOWN` (unavailable) where it needs to ask the
+ * @throws what {@link rotateKeys} and `wait` throw; JwtctlError `ERR_FLEET_UNAVAILABLE` (unavailable) where it needs to ask the
  * fleet and could not in all that time; `ERR_INTERRUPTED` (interrupted) for an AbortError of `wait`
  */
 export async function rotateAfterLead(
@@ -165,7 +165,7 @@ function givesSigning({ reason }: RotationPlan): boolean {
 
 function fleetUnknown(seconds: number, why: string): JwtctlError {
   return new JwtctlError(
-    'ERR_FLEET_UNKNOWN',
+    'ERR_FLEET_UNAVAILABLE',
     `No other key signs: which verifiers run could not be asked for ${formatDuration(seconds)}: ${why}`,
     {
       hint: 'Run the same command again when the registry answers, or with --force to go on without asking.',

@@ -33,8 +33,8 @@ export interface BackupFiles {
   /**
    * @param name how messages name it
    * @throws AbortError once `signal` is aborted
-   * @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION` (usage) for what is none that can be read here,
-   * `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state) for one that does not open
+   * @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION_UNSUPPORTED` (usage) for what is none that can be read here,
+   * `ERR_MASTER_KEY_UNKNOWN`, `ERR_DECRYPTION_FAILED` (state) for one that does not open
    */
   open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<BackupReader>;
 }

@@ -265,12 +265,12 @@ export interface Sealer {
   seal(kid: string, pkcs8: Uint8Array): Promise<SealedPrivateKey>;
   /**
    * @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN` (state) where the keyring lacks the master key that the JWE names,
-   * `ERR_SEAL_BROKEN` (state) where the JWE does not open or was sealed for another kid
+   * `ERR_DECRYPTION_FAILED` (state) where the JWE does not open or was sealed for another kid
    */
   open(kid: string, sealed: string): Promise<Uint8Array>;
   /** The id of the master key that seals. */
   sealingKeyId(): Promise<string>;
-  /** The id of the master key that a JWE names. @throws JwtctlError `ERR_SEAL_BROKEN` (state) where it is not a JWE */
+  /** The id of the master key that a JWE names. @throws JwtctlError `ERR_DECRYPTION_FAILED` (state) where it is not a JWE */
   openingKeyId(kid: string, sealed: string): string;
 }
 
@@ -288,7 +288,7 @@ export interface ContentKeySealer {
    * @returns JWE in Compact Serialization
    */
   sealContentKey(file: string, contentKey: Uint8Array): Promise<string>;
-  /** @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN`, `ERR_SEAL_BROKEN` (state), as {@link Sealer.open} does */
+  /** @throws JwtctlError `ERR_MASTER_KEY_UNKNOWN`, `ERR_DECRYPTION_FAILED` (state), as {@link Sealer.open} does */
   openContentKey(file: string, sealed: string): Promise<Uint8Array>;
 }
 

@@ -64,7 +64,7 @@ export interface TokenRegistry {
   /**
    * The live entries of a subject, oldest first (`iat`, then `jti`).
    *
-   * @throws JwtctlError `ERR_REDIS_FOREIGN_KEY` (state) where the subject's key holds something else
+   * @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) where the subject's key holds something else
    */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
@@ -105,7 +105,7 @@ export interface TokenRegistry {
    * for `take`, so that no more is held in memory than it has in hand; where `take` rejects, the survey does too.
    *
    * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read, or holds
-   * something else (`ERR_REDIS_FOREIGN_KEY`, state), is an error.
+   * something else (`ERR_REDIS_WRONG_TYPE`, state), is an error.
    */
   scan(
     take: (subjects: readonly ScannedSubject[]) => void | Promise<void>,

@@ -144,7 +144,7 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
  *
  * If the compromise of a key was lost, its event makes verifiers refuse the key; `compromiseKey` does the rest.
  *
- * @throws JwtctlError `ERR_RECOVERED_MEANWHILE` (state) if another process has recovered the database since
+ * @throws JwtctlError `ERR_RECOVERY_CONFLICT` (state) if another process has recovered the database since
  */
 export async function settle(
   ports: RecoveryPorts,
@@ -175,7 +175,7 @@ export async function settle(
 
 function recoveredMeanwhile(): JwtctlError {
   return new JwtctlError(
-    'ERR_RECOVERED_MEANWHILE',
+    'ERR_RECOVERY_CONFLICT',
     'Another process has just recovered the database. Nothing was changed.',
     { hint: 'Run `jwtctl db recover` to see whether changes are still missing.' },
   );

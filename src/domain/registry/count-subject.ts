@@ -28,7 +28,7 @@ export async function countSubjectTokens(
     await registry.scan(take, { now, sub });
   } catch (error) {
     // Whoever is to be revoked is revoked, whatever stands in the place of their tokens.
-    if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_FOREIGN_KEY') throw error;
+    if (!(error instanceof JwtctlError) || error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
   }
   return tokens;
 }

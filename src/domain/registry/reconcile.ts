@@ -53,7 +53,7 @@ export interface ReconciliationReport {
  * verifier would accept, so it may run beside everything else, and running it again finds nothing. With `dryRun` it only
  * counts.
  *
- * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USERS_EMPTY` where there are tokens and no key or user at all; kind `unavailable` where a
+ * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USER_STORE_EMPTY` where there are tokens and no key or user at all; kind `unavailable` where a
  * store is away as a whole: what was mended until then stays mended
  */
 export async function reconcileRegistry(
@@ -258,7 +258,7 @@ function inWords({ dropped, statusesCached, expiriesSet, leftovers }: Reconcilia
 
 function noUsers(): JwtctlError {
   return new JwtctlError(
-    'ERR_USERS_EMPTY',
+    'ERR_USER_STORE_EMPTY',
     'There are tokens in the registry and not one user: nothing was dropped for want of its user.',
     { hint: 'Bring the users back, or set users.source. `jwtctl cache flush --all` removes the tokens.' },
   );

@@ -41,5 +41,5 @@ export function failureText(error: unknown): string {
 
 /** A defect: `value` has a shape that the types rule out. Closes a `switch` over a union, so that a new member breaks the build. */
 export function unreachable(value: never): never {
-  throw new JwtctlError('ERR_UNREACHABLE', `A value outside its type: ${JSON.stringify(value)}.`);
+  throw new JwtctlError('ERR_BUG', `A value outside its type: ${JSON.stringify(value)}.`);
 }

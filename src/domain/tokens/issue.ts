@@ -73,7 +73,7 @@ export class Issuer {
    * Signed, then registered, then returned: what is returned is registered.
    *
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
-   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_REGISTERED` and their like (usage), and what the stores and the sealer throw
+   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_RESERVED` and their like (usage), and what the stores and the sealer throw
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     assertUsable(request, this.#policy);
@@ -229,7 +229,7 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
   if (registered !== undefined) {
     throw unusable(
-      'ERR_CLAIM_REGISTERED',
+      'ERR_CLAIM_RESERVED',
       `The registered claim ${registered} cannot be set like other claims.`,
       'There are flags for sub, aud, the lifetime and not-before; iss is `token.issuer`; iat and jti are made.',
     );
@@ -289,7 +289,7 @@ export function tooLong(length: number): JwtctlError {
 
 export function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
-    'ERR_REVOKED_AHEAD',
+    'ERR_REVOCATION_IN_FUTURE',
     `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
     { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
   );

@@ -130,5 +130,5 @@ class PoolWorker {
 }
 
 function ended(): JwtctlError {
-  return new JwtctlError('ERR_SIGNING_ENDED', 'A thread ended before it had signed what it was given.');
+  return new JwtctlError('ERR_BUG', 'A thread ended before it had signed what it was given.');
 }

@@ -285,7 +285,7 @@ describe('what is no backup that can be read here', () => {
   test('because it is of a newer version says which', async () => {
     const text = (await written([])).text.replace('"version":1', '"version":2');
     await expect(read(text)).rejects.toMatchObject({
-      ...{ kind: 'usage', code: 'ERR_BACKUP_VERSION' },
+      ...{ kind: 'usage', code: 'ERR_BACKUP_VERSION_UNSUPPORTED' },
       message: expect.stringContaining('version 2'),
     });
   });
@@ -306,7 +306,7 @@ describe('what is no backup that can be read here', () => {
     ['"prefix":"jwt"', '"prefix":"other"'],
   ])('because of its head %s was changed', async (from, to) => {
     const text = (await written(THREE)).text.replace(from, to);
-    await expect(read(text)).rejects.toMatchObject({ kind: 'state', code: 'ERR_SEAL_BROKEN' });
+    await expect(read(text)).rejects.toMatchObject({ kind: 'state', code: 'ERR_DECRYPTION_FAILED' });
   });
 });
 

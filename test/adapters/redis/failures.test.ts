@@ -86,7 +86,7 @@ describe('a store that does not answer', () => {
     await close();
     await close();
     expect(await failed).toMatch(/^ERR_REDIS_/);
-    await expect(registry.nodes()).rejects.toMatchObject({ code: 'ERR_REDIS_CLOSED' });
+    await expect(registry.nodes()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
   test('is found again once it is back', async () => {
@@ -132,7 +132,7 @@ describe('a store that does not answer', () => {
     );
     const { codes, text } = await attempt([nodeOf(odd)], { mode: 'cluster' });
     odd.close();
-    expect(codes).toEqual(['unavailable ERR_REDIS_REPLY']);
+    expect(codes).toEqual(['unavailable ERR_REDIS_UNEXPECTED_REPLY']);
     expect(text).toContain('does not answer CLUSTER SLOTS with a list of slots');
   });
 });
@@ -146,13 +146,13 @@ describe('servers of another kind than redis.mode says', () => {
 
   test('a single server is not a cluster', async () => {
     const { codes, text } = await attempt([server.node], { mode: 'cluster' });
-    expect(codes).toEqual(['usage ERR_REDIS_NOT_A_CLUSTER']);
+    expect(codes).toEqual(['usage ERR_REDIS_MODE_MISMATCH']);
     expect(text).toContain('redis.mode');
   });
 
   test('a node of a cluster is not a single server', async () => {
     const { codes, text } = await attempt(redisNodes(), { mode: 'standalone' });
-    expect(codes).toEqual(['usage ERR_REDIS_IS_A_CLUSTER']);
+    expect(codes).toEqual(['usage ERR_REDIS_MODE_MISMATCH']);
     expect(text).toContain('redis.mode');
   });
 
@@ -160,7 +160,7 @@ describe('servers of another kind than redis.mode says', () => {
     const sentinel = await startSentinel(server.port);
     try {
       const { codes, text } = await attempt([sentinel.node], { mode });
-      expect(codes).toEqual(['usage ERR_REDIS_IS_A_SENTINEL']);
+      expect(codes).toEqual(['usage ERR_REDIS_MODE_MISMATCH']);
       expect(text).toContain(sentinel.node);
       expect(text).toContain('redis.nodes');
     } finally {

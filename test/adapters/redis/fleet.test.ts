@@ -158,7 +158,7 @@ test.each([
     for (let from = 0; from < fields.length; from += 100)
       await client.hset(key, ...fields.slice(from, from + 100).flat());
     await expect(registry.fleet(now)).rejects.toMatchObject({
-      code: 'ERR_FLEET_FLOODED',
+      code: 'ERR_TOO_MANY_HEARTBEATS',
       kind: 'state',
       message: expect.stringContaining(`${count} heartbeats`),
       hint: expect.stringContaining(`DEL ${key}`),
@@ -182,7 +182,7 @@ test('a key of another type is left alone, and an error', async () => {
     for (const outcome of await Promise.allSettled(work))
       expect(outcome).toMatchObject({
         status: 'rejected',
-        reason: { code: 'ERR_REDIS_FOREIGN_KEY', kind: 'state' },
+        reason: { code: 'ERR_REDIS_WRONG_TYPE', kind: 'state' },
       });
     expect(await client.get(key)).toBe('theirs');
   } finally {

@@ -201,7 +201,7 @@ describe('what is not ours', () => {
     await raw('SET', key, 'theirs', 'EX', 600);
     const user = { status: 'disabled', version: 1, until: now + 60 } as const;
     expect(await registry.tokenStatus('alice2', entryAt(now, 'a'), now)).toEqual({ exp: null, user: null });
-    const refused = { kind: 'state', code: 'ERR_REDIS_FOREIGN_KEY', details: { key } };
+    const refused = { kind: 'state', code: 'ERR_REDIS_WRONG_TYPE', details: { key } };
     await expect(registry.list('alice2', now)).rejects.toMatchObject(refused);
     await expect(registry.scan(() => {}, { now, sub: 'alice2' })).rejects.toMatchObject(refused);
     expect((await surveyAll(registry)).subjects).toEqual([]);

@@ -99,7 +99,7 @@ describe('sealing', () => {
     for (const kid of ['k2', 'K1', 'k1 ', '']) {
       await expect(sealer.open(kid, sealed)).rejects.toMatchObject({
         kind: 'state',
-        code: 'ERR_SEAL_BROKEN',
+        code: 'ERR_DECRYPTION_FAILED',
       });
     }
   });
@@ -116,7 +116,7 @@ describe('sealing', () => {
       sealer.openContentKey('backup', half.sealed),
       sealer.open('backup 1', sealed),
     ]) {
-      await expect(attempt).rejects.toMatchObject({ kind: 'state', code: 'ERR_SEAL_BROKEN' });
+      await expect(attempt).rejects.toMatchObject({ kind: 'state', code: 'ERR_DECRYPTION_FAILED' });
     }
     const { code, message } = await errorOf(withKeyring(TWO).openContentKey('backup 1', sealed));
     expect(code).toBe('ERR_MASTER_KEY_UNKNOWN');
@@ -129,7 +129,7 @@ describe('sealing', () => {
     const [, ...rest] = sealed.split('.');
     const header = { alg: 'dir', enc: 'A256GCM', kid: masterKeyId, seals: 'k2' };
     const forged = [Buffer.from(JSON.stringify(header)).toString('base64url'), ...rest].join('.');
-    await expect(sealer.open('k2', forged)).rejects.toMatchObject({ code: 'ERR_SEAL_BROKEN' });
+    await expect(sealer.open('k2', forged)).rejects.toMatchObject({ code: 'ERR_DECRYPTION_FAILED' });
   });
 
   test('a JWE of which any part was changed does not open', async () => {
@@ -140,14 +140,16 @@ describe('sealing', () => {
       const bytes = Buffer.from(parts[index] ?? '', 'base64url');
       bytes[0] = (bytes[0] ?? 0) ^ 1;
       const broken = parts.with(index, bytes.toString('base64url')).join('.');
-      await expect(sealer.open('k1', broken)).rejects.toMatchObject({ code: 'ERR_SEAL_BROKEN' });
+      await expect(sealer.open('k1', broken)).rejects.toMatchObject({ code: 'ERR_DECRYPTION_FAILED' });
     }
   });
 
   test.each(['', 'x', 'a.b.c.d.e', '....', '{}', '-----BEGIN PRIVATE KEY-----'])(
     'what is no JWE does not open: %j',
     async (text) => {
-      await expect(withKeyring(ONE).open('k1', text)).rejects.toMatchObject({ code: 'ERR_SEAL_BROKEN' });
+      await expect(withKeyring(ONE).open('k1', text)).rejects.toMatchObject({
+        code: 'ERR_DECRYPTION_FAILED',
+      });
     },
   );
 
@@ -161,7 +163,9 @@ describe('sealing', () => {
       .setProtectedHeader({ ...header, alg: 'dir', enc: 'A128CBC-HS256' })
       .encrypt(secret);
     for (const sealed of [wrapped, otherEncryption]) {
-      await expect(withKeyring(ONE).open('k1', sealed)).rejects.toMatchObject({ code: 'ERR_SEAL_BROKEN' });
+      await expect(withKeyring(ONE).open('k1', sealed)).rejects.toMatchObject({
+        code: 'ERR_DECRYPTION_FAILED',
+      });
     }
   });
 });
@@ -339,7 +343,7 @@ describe('a keyring from a command', () => {
   test('that failed is asked for again with the next use', async () => {
     const isUp = join(folder.path, 'is-up');
     const sealer = from(`test -e '${isUp}' && echo '${ONE}'`);
-    await expect(sealer.seal('k1', PKCS8)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_COMMAND' });
+    await expect(sealer.seal('k1', PKCS8)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_COMMAND_FAILED' });
     await writeFile(isUp, '');
     expect((await sealer.seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
   });
@@ -363,7 +367,7 @@ describe('a keyring from a command', () => {
     },
   ])('that $name is said to, without what it prints or how it is called', async ({ command, says }) => {
     const error = await errorOf(from(command, says === '200 ms' ? 200 : 10_000).seal('k1', PKCS8));
-    expect(error).toMatchObject({ kind: 'unavailable', code: 'ERR_MASTER_KEY_COMMAND' });
+    expect(error).toMatchObject({ kind: 'unavailable', code: 'ERR_MASTER_KEY_COMMAND_FAILED' });
     expect(error.message).toContain(says);
     const shown = [error.message, error.hint, error.stack, JSON.stringify(error), String(error.cause)].join();
     expect(shown).not.toContain(SECRET);
@@ -466,7 +470,7 @@ describe('the embedded keyring', () => {
     const file = place[0]?.startsWith('/') ? join(...place) : join(folder.path, ...place);
     const { sealer, created } = embedded({ file });
     const error = await errorOf(sealer.seal('k1', PKCS8));
-    expect(error).toMatchObject({ kind: 'usage', code: 'ERR_MASTER_KEY_NOT_MADE' });
+    expect(error).toMatchObject({ kind: 'usage', code: 'ERR_MASTER_KEY_UNWRITABLE' });
     for (const text of [file, code]) expect(error.message).toContain(text);
     for (const text of ['masterKey.file', 'JWTCTL_MASTER_KEY_FILE']) expect(error.hint).toContain(text);
     expect(created).toEqual([]);

@@ -110,7 +110,7 @@ describe('a header', () => {
     ['s"ub"', 'has a quote where none can be'],
   ])('that cannot be read is refused for that', async (header, why) => {
     const message = `The CSV is broken: the row that begins at line 1 ${why}. From there on nothing was read.`;
-    await expect(rowsOf(`${header}\nalice\n`)).rejects.toMatchObject({ code: 'ERR_CSV_ROW', message });
+    await expect(rowsOf(`${header}\nalice\n`)).rejects.toMatchObject({ code: 'ERR_ROW_INVALID', message });
   });
 
   test.each([
@@ -123,7 +123,7 @@ describe('a header', () => {
     ['\u001b[2J', "The header is '\\u001b[2J'; expected sub and optionally name."],
   ])('%j is refused', async (header, message) => {
     await expect(rowsOf(header === '' ? '' : `${header}\nalice,Alice\n`)).rejects.toMatchObject({
-      ...{ kind: 'usage', code: 'ERR_CSV_HEADER', message },
+      ...{ kind: 'usage', code: 'ERR_CSV_HEADER_INVALID', message },
     });
   });
 });

@@ -290,7 +290,7 @@ describe('another run', () => {
 
 describe('a new key that cannot be made', () => {
   const vaultAway = (): Promise<never> =>
-    Promise.reject(new JwtctlError('ERR_MASTER_KEY_COMMAND', 'The vault is away.'));
+    Promise.reject(new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', 'The vault is away.'));
   const withoutVault = () => {
     const sealer: Sealer = { ...service.ports.sealer, seal: vaultAway } as Sealer;
     return { ...service.ports, sealer };

@@ -120,7 +120,7 @@ describe('retire', () => {
   test('refuses a key that an issuer may still hold', async () => {
     await activate('k2', { now: true });
     service.clock.advance(HOLD - 1);
-    await expect(retire('k1')).rejects.toMatchObject(refusal('ERR_KEY_HELD'));
+    await expect(retire('k1')).rejects.toMatchObject(refusal('ERR_KEY_RECENTLY_ACTIVE'));
     service.clock.advance(1);
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });

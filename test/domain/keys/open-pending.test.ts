@@ -117,7 +117,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
     await publish('k2');
     const vault = newSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
     const { kind, code } = await refusal({ ...service.ports, sealer: vault });
-    expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND']);
+    expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND_FAILED']);
   });
 
   test('does not, where its row was changed by other means', async () => {
@@ -130,7 +130,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
     const [first] = (await service.database.keys.snapshot()).keys;
     for (const [values, code] of [
       [{ public_key: first?.publicKey ?? '' }, 'ERR_KEY_PAIR_MISMATCH'],
-      [{ private_key: await service.database.keys.findSealed('k1') }, 'ERR_SEAL_BROKEN'],
+      [{ private_key: await service.database.keys.findSealed('k1') }, 'ERR_DECRYPTION_FAILED'],
       [{ private_key: null }, 'ERR_PRIVATE_KEY_MISSING'],
     ] as const) {
       await changeRow({ public_key, private_key, ...values });

@@ -150,11 +150,11 @@ describe('rewrap', () => {
       sealingKeyId: () => both.sealingKeyId(),
       seal: (kid, pkcs8) => {
         sealed += 1;
-        if (sealed === 2) throw new JwtctlError('ERR_MASTER_KEY_COMMAND', 'away');
+        if (sealed === 2) throw new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', 'away');
         return both.seal(kid, pkcs8);
       },
     };
-    await expect(rewrap(failing)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_COMMAND' });
+    await expect(rewrap(failing)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_COMMAND_FAILED' });
     expect((await rewrap(both)).unchanged).toEqual(['k2']);
   });
 

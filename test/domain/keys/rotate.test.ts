@@ -500,7 +500,7 @@ describe('a run with verifiers about', () => {
     const begun = service.clock.now();
     const input = { ...rotation({ needsFleet: true }), fleetSeconds: 30 };
     const wait = rotateAfterLead(ports, input, async () => service.clock.advance(1));
-    await expect(wait).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_FLEET_UNKNOWN' });
+    await expect(wait).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_FLEET_UNAVAILABLE' });
     expect(service.clock.now() - begun).toBe(30);
     expect(await kidsIn('active')).toEqual(['k1']);
   });

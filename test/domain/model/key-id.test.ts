@@ -77,7 +77,7 @@ describe('an id that another key has', () => {
 
     for (const dryRun of [true, false]) {
       await expect(importKeys(service.ports, { ...input, dryRun })).rejects.toMatchObject({
-        ...{ kind: 'state', code: 'ERR_KEY_ID_EXISTS' },
+        ...{ kind: 'state', code: 'ERR_KEY_THUMBPRINT_COLLISION' },
         message: expect.stringContaining('k1'),
       });
     }

@@ -259,7 +259,7 @@ test('where there is not one user, nobody loses a token for want of one', async 
   await service.issueTo('alice');
   await service.db.deleteFrom('users').execute();
   const before = await content();
-  await expect(reconcile()).rejects.toMatchObject({ kind: 'state', code: 'ERR_USERS_EMPTY' });
+  await expect(reconcile()).rejects.toMatchObject({ kind: 'state', code: 'ERR_USER_STORE_EMPTY' });
   expect(await content()).toEqual(before);
 });
 

@@ -107,7 +107,7 @@ describe('a batch', () => {
     expect(told(outcomes)).toEqual([
       ...['alice', 'ERR_USER_UNKNOWN', 'ERR_USER_DISABLED'],
       ...['ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID'],
-      ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_REGISTERED', 'ERR_LABEL_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
+      ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_RESERVED', 'ERR_LABEL_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
     ]);
     expect(await entries()).toHaveLength(2);
   });
@@ -147,7 +147,7 @@ describe('a batch', () => {
   });
 
   test('of which one entry cannot be made has that one fail', async () => {
-    const foreign = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+    const foreign = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It holds something else.');
     const { registry } = service.withRegistry({
       registerMany: async (registrations) => {
         await service.registry.registerMany(registrations.filter(({ sub }) => sub !== 'bob'));
@@ -155,7 +155,7 @@ describe('a batch', () => {
       },
     });
     const outcomes = await service.bulkIssuer({ registry }).issue(requests('alice', 'bob', 'carol'));
-    expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_FOREIGN_KEY', 'carol']);
+    expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_WRONG_TYPE', 'carol']);
   });
 
   test('leaves no entry if the security log fails before a token is handed out', async () => {
@@ -203,7 +203,7 @@ describe('a batch', () => {
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
 
     calls = 0;
-    const full = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It takes nothing more.');
+    const full = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It takes nothing more.');
     await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
     expect(calls).toBe(1);
 
@@ -275,7 +275,7 @@ describe('after a revocation', () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now + 11 });
     const outcomes = await service.bulkIssuer().issue(requests('alice', 'bob', 'carol'));
-    expect(told(outcomes)).toEqual(['alice', 'ERR_REVOKED_AHEAD', 'carol']);
+    expect(told(outcomes)).toEqual(['alice', 'ERR_REVOCATION_IN_FUTURE', 'carol']);
     expect(tokens(outcomes)[0]?.iat).toBe(now);
   });
 

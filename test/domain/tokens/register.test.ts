@@ -325,12 +325,12 @@ describe('what is revoked while the tokens are registered', () => {
 });
 
 test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
-  const foreign = new JwtctlError('ERR_REDIS_FOREIGN_KEY', 'It holds something else.');
+  const foreign = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It holds something else.');
   const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
   const token = await foreignToken();
   const failing = (registerMany: TokenRegistry['registerMany']) =>
     service.withRegistry({ registerMany }).registry;
-  expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_FOREIGN_KEY');
+  expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_WRONG_TYPE');
   await expect(registerOne([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
   let calls = 0;
   const awayOnce = failing((registrations) =>

@@ -86,7 +86,7 @@ function isSlotRanges(reply: unknown): reply is SlotRange[] {
 function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
   const node = formatNode({ host, port });
   return new JwtctlError(
-    'ERR_REDIS_REPLY',
+    'ERR_REDIS_UNEXPECTED_REPLY',
     `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
     {
       hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer.',
@@ -98,7 +98,7 @@ function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
 /** @throws JwtctlError */
 export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
   const [node] = options.nodes;
-  if (node === undefined) throw new JwtctlError('ERR_REDIS_NO_NODES', 'No Redis server is named.');
+  if (node === undefined) throw new JwtctlError('ERR_BUG', 'No Redis server is named.');
   const { client, mode, role } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
     throw translateError(error, address);
   });
@@ -108,7 +108,7 @@ export async function openStandalone(options: RedisOptions, address: RedisAddres
   // Its master is not named here: the replica may become a master again.
   if (mode !== 'cluster') throw isReplica(formatNode(node), null);
   throw new JwtctlError(
-    'ERR_REDIS_IS_A_CLUSTER',
+    'ERR_REDIS_MODE_MISMATCH',
     `Redis at ${formatNode(node)} is a node of a cluster, and redis.mode is standalone.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to cluster.', details: { nodes: address.nodes } },
   );
@@ -136,7 +136,7 @@ async function whyNoCluster(
   if (sentinel !== null) return isSentinel(sentinel);
   if (!isStandalone) return translateError(reason, address);
   return new JwtctlError(
-    'ERR_REDIS_NOT_A_CLUSTER',
+    'ERR_REDIS_MODE_MISMATCH',
     `Redis at ${address.nodes.join(', ')} is not a cluster, and redis.mode is cluster.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to standalone.', details: { nodes: address.nodes } },
   );
@@ -144,7 +144,7 @@ async function whyNoCluster(
 
 function isSentinel(node: string): JwtctlError {
   return new JwtctlError(
-    'ERR_REDIS_IS_A_SENTINEL',
+    'ERR_REDIS_MODE_MISMATCH',
     `Redis at ${node} is a Sentinel, which holds no tokens.`,
     {
       hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',

@@ -38,7 +38,7 @@ export function connectRedis(options: RedisOptions): RedisConnection {
 /**
  * A Redis Cluster, or one Redis server, behind the same methods.
  *
- * Opening throws a JwtctlError: see {@link translateError}, and `ERR_REDIS_NOT_A_CLUSTER` or `ERR_REDIS_IS_A_CLUSTER`
+ * Opening throws a JwtctlError: see {@link translateError}, and `ERR_REDIS_MODE_MISMATCH`
  * (usage) where the servers are not what `mode` says. Nothing waits for much longer than `timeoutMs`.
  */
 export class RedisConnection {
@@ -263,7 +263,7 @@ export class RedisConnection {
 
   async #open(): Promise<void> {
     if (this.#isClosed) {
-      throw new JwtctlError('ERR_REDIS_CLOSED', 'The connection to Redis has been closed.');
+      throw new JwtctlError('ERR_CLOSED', 'The connection to Redis has been closed.');
     }
     const client =
       this.mode === 'cluster'

@@ -231,7 +231,7 @@ export class MasterConnection {
 
 function tooMany(node: string): JwtctlError {
   return new JwtctlError(
-    'ERR_REDIS_BUSY',
+    'ERR_REDIS_OVERLOADED',
     `The Redis master ${node} has ${MOST_PENDING} or more pending requests and gets no new ones.`,
     { hint: 'Try again in a moment, or spread the load over more processes.', details: { nodes: [node] } },
   );

@@ -205,7 +205,7 @@ export class RedisStatusReader implements StatusReader {
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
         // The request was never sent, so it says nothing about the server. The pending requests will.
-        if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_BUSY') pending.reject(lost);
+        if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_OVERLOADED') pending.reject(lost);
         else if (lost !== null && breaker.failure !== null) this.#refuse(pending, master, breaker.failure);
         // The network path may be dead, not the server. A new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)

@@ -63,7 +63,7 @@ export function replyCode(error: unknown): string | null {
  * `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
  * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
  * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
- * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_REPLY` for any other error reply.
+ * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_UNEXPECTED_REPLY` for any other error reply.
  */
 export function translateError(error: unknown, address: RedisAddress): unknown {
   const cause = innermost(error);
@@ -181,7 +181,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
       );
     default:
       return new JwtctlError(
-        'ERR_REDIS_REPLY',
+        'ERR_REDIS_UNEXPECTED_REPLY',
         `Redis at ${where} answered ${code} to ${command === undefined ? 'a command' : `'${command}'`}.`,
         { hint: 'jwtctl needs Redis 7.0 or newer, or Valkey 8 or newer, with Lua scripts.', details, cause },
       );
@@ -202,7 +202,7 @@ export function isReplica(node: string, master: string | null): JwtctlError {
 
 /** A key under a name of ours that is of another type. */
 export function foreignKey(key: string): JwtctlError {
-  return new JwtctlError('ERR_REDIS_FOREIGN_KEY', `The key ${key} in Redis holds something else.`, {
+  return new JwtctlError('ERR_REDIS_WRONG_TYPE', `The key ${key} in Redis holds something else.`, {
     hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
     details: { key },
   });

@@ -27,7 +27,7 @@ export async function createTable(
   // SQLite does not list generated columns.
   const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
   if (isMissing || [...found].some((name) => !wanted.has(name))) {
-    throw new JwtctlError('ERR_TABLE_FOREIGN', `There is a table '${name}' that jwtctl did not make.`, {
+    throw new JwtctlError('ERR_TABLE_EXISTS', `There is a table '${name}' that jwtctl did not make.`, {
       hint: 'Give jwtctl a database of its own; `users.table` may name a table of another one (`app.users`).',
     });
   }

@@ -45,7 +45,7 @@ const DONE_BESIDES = new Set([
 
 function besideAnother(cause: unknown): JwtctlError {
   return new JwtctlError(
-    'ERR_MIGRATION_CONFLICT',
+    'ERR_MIGRATION_RUNNING',
     'Another `jwtctl db migrate` is changing the tables of this database.',
     { hint: 'Wait until it has finished, then run `jwtctl db migrate` again to apply the rest.', cause },
   );

@@ -41,7 +41,7 @@ export class TimedConnection {
   query(sql: string, values: readonly unknown[]): never;
   query(sql: string, values: readonly unknown[], callback?: QueryCallback): void {
     if (callback === undefined) {
-      throw new JwtctlError('ERR_UNREACHABLE', 'Results are read page by page, not streamed by the driver.');
+      throw new JwtctlError('ERR_BUG', 'Results are read page by page, not streamed by the driver.');
     }
     if (this.#failure !== undefined) {
       callback(this.#failure.error, undefined);
@@ -99,7 +99,7 @@ export class TimedConnection {
    * written outside of a transaction, and keep the tables locked that are read there. Both kinds of lock are waited for
    * equally long: of rows (`innodb_…`) and of whole tables.
    *
-   * @throws JwtctlError `ERR_MYSQL_SESSION` (unavailable) if the server refuses the settings, and the errors of a query
+   * @throws JwtctlError `ERR_MYSQL_SESSION_REFUSED` (unavailable) if the server refuses the settings, and the errors of a query
    */
   async prepare(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;

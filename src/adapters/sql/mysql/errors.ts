@@ -149,7 +149,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   }
   if (UNABLE.has(errno)) {
     return unavailable(
-      'ERR_MYSQL_UNABLE',
+      'ERR_MYSQL_LIMIT_REACHED',
       `${server} cannot do this now (${code}).`,
       'It has run into a limit of its own: room on its disk, connections, memory or the time of a query. Its log says more.',
     );
@@ -190,7 +190,7 @@ export function translateConnectError(
   const known = translateMysqlError(lost !== undefined && CLOSED.has(lost.code ?? '') ? lost : error, server);
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
   return refused(
-    'ERR_MYSQL_CONNECT',
+    'ERR_MYSQL_REFUSED',
     `${where} refused the connection (${code || error.name}).`,
     'Check that `mysql.url` points to a MySQL or MariaDB server, and look at the log of the server or of a proxy in front of it.',
   );
@@ -213,7 +213,7 @@ export function isReadOnly({ errno = 0 }: DriverError): boolean {
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
   const driverCode = driverCodeOf(error) || error.name;
   return new JwtctlError(
-    'ERR_MYSQL_SESSION',
+    'ERR_MYSQL_SESSION_REFUSED',
     `${serverAt(url)} refuses the settings of a session (${driverCode}).`,
     {
       hint: 'jwtctl sets the isolation level, sql_mode and the waits for locks. A proxy before the server has to pass them on.',

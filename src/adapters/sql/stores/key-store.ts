@@ -175,7 +175,7 @@ export class SqlKeyStore implements KeyStore {
       .where('state', '=', transition.from)
       .executeTakeFirst();
     if (result.numUpdatedRows !== 1n) {
-      throw new JwtctlError('ERR_KEY_TRANSITION', `Key ${transition.kid} is not ${transition.from}.`);
+      throw new JwtctlError('ERR_BUG', `Key ${transition.kid} is not ${transition.from}.`);
     }
   }
 }

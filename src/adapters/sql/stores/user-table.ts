@@ -150,11 +150,15 @@ function isAscii(text: string): boolean {
 
 function unusableTable(table: string, cause: Error): JwtctlError {
   const driverCode = driverCodeOf(cause instanceof JwtctlError ? cause.cause : cause);
-  return new JwtctlError('ERR_USERS_TABLE', `The user table ${table} cannot be read (${driverCode}).`, {
-    hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
-    details: { driverCode },
-    cause,
-  });
+  return new JwtctlError(
+    'ERR_USER_TABLE_UNREADABLE',
+    `The user table ${table} cannot be read (${driverCode}).`,
+    {
+      hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
+      details: { driverCode },
+      cause,
+    },
+  );
 }
 
 function driverCodeOf(error: unknown): string {

@@ -103,7 +103,7 @@ function assertSelection({ all, sub, kid, issuedBefore }: FlushFlags): void {
     all === undefined
       ? 'cache flush: one of --all, --sub, --kid, --issued-before is needed.'
       : '--all means every entry: no other selection goes with it.';
-  throw new JwtctlError('ERR_FLAGS_CONTRADICT', message, {
+  throw new JwtctlError('ERR_FLAG_COMBINATION', message, {
     hint: 'Give --all, or any of --sub, --kid and --issued-before: together they narrow each other.',
   });
 }

@@ -118,7 +118,7 @@ async function lookingBy({ context: open, signal }: Invocation, flags: InspectFl
 function requireLiveOutput({ format, canRedraw }: Globals): void {
   if (format === 'json' || format === 'quiet') {
     throw new JwtctlError(
-      'ERR_FLAGS_CONTRADICT',
+      'ERR_FLAG_COMBINATION',
       `--watch has no end, and ${format === 'json' ? '--json is one document' : '--quiet prints one line'}.`,
       { hint: 'With -o ndjson each look is an object on a line of its own.' },
     );

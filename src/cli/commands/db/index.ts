@@ -70,7 +70,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   { reapply, accept },
 ) => {
   if (reapply && accept) {
-    throw new JwtctlError('ERR_FLAGS_CONTRADICT', 'Specify --reapply or --accept, not both.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', 'Specify --reapply or --accept, not both.');
   }
   const context = await open();
   const ports = await context.recovery();

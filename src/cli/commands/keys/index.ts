@@ -91,7 +91,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   flags,
 ) => {
   if (flags.kid !== undefined && (flags.count ?? 1) > 1) {
-    throw new JwtctlError('ERR_FLAGS_CONTRADICT', '--kid names one key, and --count asks for more.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--kid names one key, and --count asks for more.');
   }
   const context = await open();
   const { settings, actor } = context;
@@ -151,7 +151,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
 ) => {
   if (flags.now && flags.ifOlderThan !== undefined) {
     throw new JwtctlError(
-      'ERR_FLAGS_CONTRADICT',
+      'ERR_FLAG_COMBINATION',
       '--now rotates at any age, so --if-older-than says nothing beside it.',
     );
   }

@@ -223,5 +223,5 @@ async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags):
 }
 
 function contradiction(message: string, hint?: string): JwtctlError {
-  return new JwtctlError('ERR_FLAGS_CONTRADICT', message, { hint });
+  return new JwtctlError('ERR_FLAG_COMBINATION', message, { hint });
 }

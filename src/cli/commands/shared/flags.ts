@@ -51,5 +51,5 @@ export function exactlyOne(given: Record<string, unknown>, what: string): void {
     names.length === 0
       ? `${what}: one of ${all} is needed.`
       : `${names.join(' and ')} cannot be used together.`;
-  throw new JwtctlError('ERR_FLAGS_CONTRADICT', message, { hint: `Give exactly one of ${all}.` });
+  throw new JwtctlError('ERR_FLAG_COMBINATION', message, { hint: `Give exactly one of ${all}.` });
 }

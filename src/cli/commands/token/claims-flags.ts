@@ -11,7 +11,7 @@ export async function parseClaims(
   for (const text of flags.claim ?? []) {
     const separator = text.indexOf('=');
     if (separator < 1) {
-      throw new JwtctlError('ERR_CLAIM_FLAG_INVALID', 'A --claim has the form name=value.');
+      throw new JwtctlError('ERR_FLAG_INVALID', 'A --claim has the form name=value.');
     }
     Object.defineProperty(claims, text.slice(0, separator), {
       value: jsonOrText(text.slice(separator + 1)),
@@ -26,7 +26,7 @@ async function readClaims(invocation: Invocation, file: string): Promise<Record<
   const claims = parseJsonObject(Buffer.from(await invocation.readFile(file)));
   if (claims !== null) return claims;
   const name = file === '-' ? 'standard input' : file;
-  throw new JwtctlError('ERR_CLAIMS_INVALID', `The claims in ${name} are not a JSON object.`);
+  throw new JwtctlError('ERR_CLAIMS_FILE_INVALID', `The claims in ${name} are not a JSON object.`);
 }
 
 function jsonOrText(text: string): unknown {

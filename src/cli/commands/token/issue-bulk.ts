@@ -13,7 +13,7 @@ import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-re
 /** A token for each line of a file. The flags hold for every line that does not say otherwise. */
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
   if (file === '-' && flags.claims === '-') {
-    throw new JwtctlError('ERR_FLAGS_CONTRADICT', '--sub-file and --claims cannot both be standard input.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--sub-file and --claims cannot both be standard input.');
   }
   const shared = await sharedRequest(invocation, flags);
   const context = await invocation.context();

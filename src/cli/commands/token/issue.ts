@@ -15,7 +15,7 @@ export const issue: Action<IssueFlags, []> = async (invocation, flags) => {
     return issueMany(invocation, flags, flags.subFile);
   }
   if (flags.format !== undefined) {
-    throw new JwtctlError('ERR_FLAGS_CONTRADICT', '--format says what is in a --sub-file.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--format says what is in a --sub-file.');
   }
   return issueOne(invocation, flags, parseSubject(String(flags.sub)));
 };

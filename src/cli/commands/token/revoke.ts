@@ -89,7 +89,7 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
   if (sub === undefined && kid !== undefined && given === 1) return { by: 'wide', kid, ...before };
   if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'wide', issuedBefore };
-  throw new JwtctlError('ERR_FLAGS_CONTRADICT', 'These flags do not say which tokens are meant.', {
+  throw new JwtctlError('ERR_FLAG_COMBINATION', 'These flags do not say which tokens are meant.', {
     hint: `Use one of ${FORMS}.`,
   });
 }

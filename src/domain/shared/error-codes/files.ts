@@ -1,19 +1,75 @@
 import type { ErrorEntry } from './entry.js';
 
 export const FILES_ERRORS = {
-  ERR_BACKUP_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_BACKUP_VERSION: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_CSV_HEADER: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_CSV_ROW: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_FILE_EXISTS: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_FILE_NAME_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_FILE_TOO_LARGE: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_FILE_UNREADABLE: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_FILE_UNWRITABLE: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_LINE_NOT_JSON: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_LINE_NOT_UTF8: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_LINE_NO_TOKEN: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_LINE_TOO_LONG: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_ROW_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_TEXT_INVALID: { kind: 'usage', meaning: '', remedy: '' },
+  ERR_BACKUP_INVALID: {
+    kind: 'usage',
+    meaning: 'The file is not a backup of the registry, or it is damaged.',
+    remedy: 'Name a file that `jwtctl cache snapshot` or `jwtctl cache flush` wrote.',
+  },
+  ERR_BACKUP_VERSION_UNSUPPORTED: {
+    kind: 'usage',
+    meaning: 'Another version of jwtctl wrote the backup, in a format that this version cannot read.',
+    remedy: 'Read the backup with the version of jwtctl that wrote it, or a newer one.',
+  },
+  ERR_CSV_HEADER_INVALID: {
+    kind: 'usage',
+    meaning: 'The first line of the CSV does not name the expected columns.',
+    remedy: 'Start the file with the column names that the message lists, separated by commas.',
+  },
+  ERR_FILE_EXISTS: {
+    kind: 'usage',
+    meaning: 'The output file already exists, and jwtctl does not overwrite it.',
+    remedy: 'Choose another name, or move the existing file away.',
+  },
+  ERR_FILE_NAME_INVALID: {
+    kind: 'usage',
+    meaning:
+      'The audit log records the path of this file, and the path is too long or contains a line break.',
+    remedy: 'Choose a shorter path on one line.',
+  },
+  ERR_FILE_TOO_LARGE: {
+    kind: 'usage',
+    meaning: 'The input is larger than the limit for this kind of input.',
+    remedy: 'Check that you named the right file.',
+  },
+  ERR_FILE_UNREADABLE: {
+    kind: 'usage',
+    meaning: 'The input file cannot be read.',
+    remedy: 'Check the path, and give the account that runs jwtctl read access to the file.',
+  },
+  ERR_FILE_UNWRITABLE: {
+    kind: 'usage',
+    meaning: 'The output file cannot be created or written.',
+    remedy: 'Choose a folder that the account may write to, and check that the disk has room.',
+  },
+  ERR_LINE_NOT_JSON: {
+    kind: 'usage',
+    meaning: 'A line of the input is not a JSON object.',
+    remedy: 'Write one JSON object per line (NDJSON).',
+  },
+  ERR_LINE_NOT_UTF8: {
+    kind: 'usage',
+    meaning: 'A line of the input is not well-formed UTF-8.',
+    remedy: 'Save the file as UTF-8.',
+  },
+  ERR_LINE_NO_TOKEN: {
+    kind: 'usage',
+    meaning: 'A line of the input is neither a token nor a JSON object with a `token` member.',
+    remedy: 'Write one token per line, or pass the NDJSON output of `jwtctl token issue`.',
+  },
+  ERR_LINE_TOO_LONG: {
+    kind: 'usage',
+    meaning: 'A line of the input is longer than the limit.',
+    remedy: 'Check that the file has one item per line.',
+  },
+  ERR_ROW_INVALID: {
+    kind: 'usage',
+    meaning: 'A row of the input has a missing or invalid field, or broken CSV quotes.',
+    remedy: 'Correct the row that the message names, and run the command again.',
+  },
+  ERR_TEXT_INVALID: {
+    kind: 'usage',
+    meaning: 'A text, for example a name or a reason, is empty, too long, or contains control characters.',
+    remedy: 'Shorten the text to one line within the limit that the message names.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

@@ -1,37 +1,170 @@
 import type { ErrorEntry } from './entry.js';
 
 export const TOKENS_ERRORS = {
-  ERR_ALG_NOT_ALLOWED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_AUDIENCE_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_AUDIENCE_MISMATCH: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_CLAIMS_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_CLAIM_FLAG_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_CLAIM_INVALID: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_CLAIM_REGISTERED: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_ISSUER_MISMATCH: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_JTI_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_KEY_NOT_TRUSTED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_KEY_UNKNOWN: { kind: 'not_found', meaning: '', remedy: '' },
-  ERR_LABEL_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_NOT_BEFORE_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_REGISTRATION_MISMATCH: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_SIGNATURE_INVALID: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_SUBJECT_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_TOKEN_AMBIGUOUS: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_EXPIRED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_MALFORMED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_MISSING: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_NOT_REGISTERED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_NOT_YET_VALID: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_REVOKED: { kind: 'refused', meaning: '', remedy: '' },
-  ERR_TOKEN_TOO_LONG: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_TTL_INVALID: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_TTL_TOO_LONG: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_USERS_BUSY: { kind: 'unavailable', meaning: '', remedy: '' },
-  ERR_USERS_EMPTY: { kind: 'state', meaning: '', remedy: '' },
-  ERR_USERS_NOT_MANAGED: { kind: 'state', meaning: '', remedy: '' },
-  ERR_USERS_TABLE: { kind: 'usage', meaning: '', remedy: '' },
-  ERR_USER_DISABLED: { kind: 'state', meaning: '', remedy: '' },
-  ERR_USER_EXISTS: { kind: 'state', meaning: '', remedy: '' },
-  ERR_USER_UNKNOWN: { kind: 'not_found', meaning: '', remedy: '' },
+  ERR_ALG_NOT_ALLOWED: {
+    kind: 'refused',
+    meaning: 'The `alg` of the token is not an allowed algorithm, or not the algorithm of its key.',
+    remedy: 'Issue the token with `jwtctl token issue`, or sign it with the algorithm of the key.',
+  },
+  ERR_AUDIENCE_INVALID: {
+    kind: 'usage',
+    meaning: 'An audience for a new token is empty or not a string.',
+    remedy: 'Pass at least one audience, each a string that is not empty.',
+  },
+  ERR_AUDIENCE_MISMATCH: {
+    kind: 'refused',
+    meaning: 'The `aud` of the token does not contain the expected audience.',
+    remedy: 'Request a token for this audience, or check `token.audience`.',
+  },
+  ERR_CLAIMS_FILE_INVALID: {
+    kind: 'usage',
+    meaning: 'The file with the claims is not a JSON object.',
+    remedy: 'Write the claims as one JSON object, for example `{"role":"admin"}`.',
+  },
+  ERR_CLAIM_INVALID: {
+    kind: 'refused',
+    meaning:
+      'A claim of the token is missing or has the wrong type or value; in `token revoke`, the token lacks a usable `sub` or `jti`.',
+    remedy:
+      'Correct the issuer of the token. To revoke a token by name, run `jwtctl token revoke --sub S --jti J`.',
+  },
+  ERR_CLAIM_RESERVED: {
+    kind: 'usage',
+    meaning: 'A registered claim (`iss sub aud exp nbf iat jti`) cannot be set like other claims.',
+    remedy:
+      'Use the flags for `sub`, `aud`, the lifetime, and not-before. `iss` is `token.issuer`; jwtctl sets `iat` and `jti`.',
+  },
+  ERR_ISSUER_MISMATCH: {
+    kind: 'refused',
+    meaning: 'The `iss` of the token is not the expected issuer.',
+    remedy: 'Check `token.issuer`, and check where the token comes from.',
+  },
+  ERR_JTI_INVALID: {
+    kind: 'usage',
+    meaning: 'The text cannot be a `jti`.',
+    remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
+  },
+  ERR_KEY_NOT_TRUSTED: {
+    kind: 'refused',
+    meaning: 'The key of the token is retired, compromised, or unusable, or the token would outlive its key.',
+    remedy: 'Issue a new token. `jwtctl keys show` explains the state of the key.',
+  },
+  ERR_KEY_UNKNOWN: {
+    kind: 'not_found',
+    meaning:
+      'A command names a key that the key store does not have, or a token is refused because no key has its `kid`.',
+    remedy:
+      'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
+  },
+  ERR_LABEL_INVALID: {
+    kind: 'usage',
+    meaning: 'The label of a token is too long or contains control characters.',
+    remedy: 'Shorten the label to the limit that the message names.',
+  },
+  ERR_NOT_BEFORE_INVALID: {
+    kind: 'usage',
+    meaning: 'The token would expire before it becomes valid.',
+    remedy: 'Choose an earlier not-before time or a longer lifetime.',
+  },
+  ERR_REGISTRATION_MISMATCH: {
+    kind: 'refused',
+    meaning: 'The registry has this `jti` with another `kid`, `iat`, or `exp`.',
+    remedy: 'Issue a new token. Make sure that no other issuer uses the same `jti` twice.',
+  },
+  ERR_SIGNATURE_INVALID: {
+    kind: 'refused',
+    meaning:
+      'The signature does not match the token and its key, so the token was changed or signed with another key.',
+    remedy: 'Request a new token, and check that the token was copied completely.',
+  },
+  ERR_SUBJECT_INVALID: {
+    kind: 'usage',
+    meaning: 'The text cannot be a subject.',
+    remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
+  },
+  ERR_TOKEN_AMBIGUOUS: {
+    kind: 'refused',
+    meaning: 'The HTTP request contains more than one token.',
+    remedy: 'Send exactly one token with each request.',
+  },
+  ERR_TOKEN_EXPIRED: {
+    kind: 'refused',
+    meaning: 'The token has expired.',
+    remedy: 'Request a new token. If it should still be valid, compare the clocks of the hosts.',
+  },
+  ERR_TOKEN_MALFORMED: {
+    kind: 'refused',
+    meaning:
+      'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
+    remedy: 'Check that the token was copied completely. `jwtctl token decode` shows the parts of a token.',
+  },
+  ERR_TOKEN_MISSING: {
+    kind: 'refused',
+    meaning: 'The HTTP request contains no token.',
+    remedy:
+      'Send the token in the `Authorization` header as `Bearer TOKEN`; to `/introspect`, as the parameter `token`.',
+  },
+  ERR_TOKEN_NOT_REGISTERED: {
+    kind: 'refused',
+    meaning: 'The token is not in the registry, because it was removed or never registered.',
+    remedy: 'Issue a new token. Register a token that was signed elsewhere with `jwtctl token register`.',
+  },
+  ERR_TOKEN_NOT_YET_VALID: {
+    kind: 'refused',
+    meaning: 'The `nbf` or `iat` of the token is in the future.',
+    remedy: 'Wait until the token is valid. If it should be valid now, compare the clocks of the hosts.',
+  },
+  ERR_TOKEN_REVOKED: {
+    kind: 'refused',
+    meaning: 'The token has been revoked.',
+    remedy: 'Request a new token. `jwtctl token list --sub` lists the live tokens of the subject.',
+  },
+  ERR_TOKEN_TOO_LONG: {
+    kind: 'usage',
+    meaning: 'The new token would be longer than verifiers accept.',
+    remedy: 'Put fewer or shorter claims into the token.',
+  },
+  ERR_TTL_INVALID: {
+    kind: 'usage',
+    meaning: 'The lifetime is not a whole number of seconds above zero.',
+    remedy: 'Pass a lifetime such as `15m` or `3600`.',
+  },
+  ERR_TTL_TOO_LONG: {
+    kind: 'usage',
+    meaning: 'The lifetime is longer than `token.maxTtl`.',
+    remedy: 'Request a shorter lifetime, or raise `token.maxTtl`.',
+  },
+  ERR_USERS_NOT_MANAGED: {
+    kind: 'state',
+    meaning: 'The users are not managed by jwtctl, because of `users.source`.',
+    remedy: 'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
+  },
+  ERR_USER_DISABLED: {
+    kind: 'state',
+    meaning:
+      'A token cannot be issued for a disabled user, or a token is refused because its user is disabled.',
+    remedy: 'Run `jwtctl users enable`, or change the row in your own user table.',
+  },
+  ERR_USER_EXISTS: {
+    kind: 'state',
+    meaning: 'A user with this subject already exists.',
+    remedy: 'Run `jwtctl users show` to see the user.',
+  },
+  ERR_USER_STORE_EMPTY: {
+    kind: 'state',
+    meaning: 'The registry has tokens and there are no users, so jwtctl removed no token for a missing user.',
+    remedy: 'Restore the users or set `users.source`. To remove the tokens, run `jwtctl cache flush --all`.',
+  },
+  ERR_USER_TABLE_UNREADABLE: {
+    kind: 'usage',
+    meaning: 'The user table cannot be read, because the database rejected the query.',
+    remedy: 'Check `users.table`, `users.column`, and `users.enabledWhere`.',
+  },
+  ERR_USER_UNKNOWN: {
+    kind: 'not_found',
+    meaning:
+      'A command names a user that does not exist, or a token is refused because its user does not exist.',
+    remedy:
+      'Run `jwtctl users list`, or add the user with `jwtctl users add`. Subjects are compared byte for byte.',
+  },
 } as const satisfies Record<string, ErrorEntry>;

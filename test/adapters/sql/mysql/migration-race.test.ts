@@ -25,7 +25,7 @@ test.each([
     create trigger taken before insert on jwtctl_migration for each row
     signal sqlstate ${sql.lit(state)} set mysql_errno = ${sql.lit(errno)}`.execute(db);
     await expect(migrate(opened.connect(), 'mysql')).rejects.toMatchObject({
-      ...{ kind: 'unavailable', code: 'ERR_MIGRATION_CONFLICT' },
+      ...{ kind: 'unavailable', code: 'ERR_MIGRATION_RUNNING' },
       hint: expect.stringContaining('jwtctl db migrate'),
     });
 

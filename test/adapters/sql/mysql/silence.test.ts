@@ -105,7 +105,7 @@ describe('a MySQL connection', () => {
     try {
       for (let attempt = 0; attempt < 6; attempt++) {
         await expect(sql`select 1`.execute(client.db)).rejects.toMatchObject({
-          ...{ kind: 'unavailable', code: 'ERR_MYSQL_SESSION' },
+          ...{ kind: 'unavailable', code: 'ERR_MYSQL_SESSION_REFUSED' },
           details: { driverCode: 'ER_WRONG_VALUE_FOR_VAR' },
         });
       }
