@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
 import type { ScannedSubject } from '../../../src/domain/ports/index.js';
@@ -29,6 +29,23 @@ afterEach(() => close());
 function raw(...words: Array<string | number>): Promise<string> {
   return redisCliFollowing(redisNodes()[0] ?? '', ...words);
 }
+
+test.each([-3600, 3600])(
+  'registers on a host whose clock differs from that of Redis by %i s',
+  async (seconds) => {
+    const { now: hostNow } = Date;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => hostNow() + seconds * 1000);
+    try {
+      await registry.register('alice', entryAt(now, 'a'), { now, maxPerSubject: 1 });
+      expect(
+        await registry.register('alice', entryAt(now, 'b', { iat: now }), { now, maxPerSubject: 1 }),
+      ).toHaveLength(1);
+    } finally {
+      clock.mockRestore();
+    }
+    expect((await registry.list('alice', now)).map(({ jti }) => jti)).toEqual(['b']);
+  },
+);
 
 describe('where things lie', () => {
   test('subjects lie on all three masters, and a survey says on which', async () => {

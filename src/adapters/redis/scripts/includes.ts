@@ -8,9 +8,9 @@ export const TOO_LARGE = Number.MAX_SAFE_INTEGER + 1;
 
 /** What a member and its score mean: see {@link parseEntry}. */
 export const ENTRIES = `
-local tolerance = tonumber(ARGV[2])
+local tolerance, time = tonumber(ARGV[2]), redis.call('TIME')
 -- A host whose clock is ahead must not drop entries that are still valid.
-local horizon = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]) - tolerance)
+local horizon = math.min(tonumber(ARGV[1]), tonumber(time[1]) - tolerance)
 
 -- Of what base36 of keyspace.ts writes; nil for all else.
 local function base36(text)

@@ -5,6 +5,9 @@ import { ENTRIES, EXPIRY, MEMBERS_PER_CALL, ORDER, PAGING, TOO_LARGE } from './i
 /** The first element of a script's answer, where the set's name is held by a key of another type; otherwise it is 1. */
 export const NOT_OURS = 0;
 
+/** The first element of {@link REGISTER}'s answer if its deadline has passed; the second is the server's time. */
+export const TOO_LATE = -1;
+
 /** Of the scripts over one subject, whose keys are its set and its labels: a foreign key is left alone. */
 const SUBJECT = `
 local set, labels = KEYS[1], KEYS[2]
@@ -37,8 +40,11 @@ end
  * members that are none of ours stand among them, for how many more there are behind them no count tells: there it ends with
  * an entry that is added, and leaves the room for it to be made by whoever called.
  *
- * ARGV: horizon, tolerance, and for each entry: member, exp, maximum (0: none), label ('': none), status score ('': none),
- * version. Answers: 1, how many entries are done, whether room is still to be made for the last of them (1 or 0), then member
+ * After its deadline it does nothing: a server that hung still carries out what it has received, and by then the client has
+ * reported a failure, so that no older token may make room for it.
+ *
+ * ARGV: horizon, tolerance, deadline (in milliseconds, by the server's clock), and for each entry: member, exp, maximum (0:
+ * none), label ('': none), status score ('': none), version. Answers: 1, how many entries are done, whether room is still to be made for the last of them (1 or 0), then member
  * and exp of each entry that made room.
  */
 export const REGISTER = script(
@@ -48,6 +54,8 @@ export const REGISTER = script(
   STATUS,
   ORDER,
   `
+local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+if time_ms > tonumber(ARGV[3]) then return {${TOO_LATE}, time_ms} end
 local answer = {1, 0, 0}
 -- What is to go goes at the end, so that what may empty a key is the last to touch it.
 local dropped, gone, looked_at = {}, {}, 0
@@ -92,7 +100,7 @@ local function make_room(member, maximum)
   return is_all, false
 end
 
-for i = 3, #ARGV, 6 do
+for i = 4, #ARGV, 6 do
   local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if looked_at >= ${MEMBERS_PER_CALL} or gone[member] then break end
   redis.call('ZADD', set, exp, member)

@@ -1,8 +1,9 @@
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, parseEntry, statusScore } from '../keyspace.js';
-import { NOT_OURS, REGISTER } from '../scripts/index.js';
+import { NOT_OURS, REGISTER, TOO_LATE } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
+import { DeadlineError } from '../wire/errors.js';
 import { type Reply, unwrap } from '../wire/pipeline.js';
 import { SubjectReader } from './reader.js';
 import { removeMembers } from './remove-exact.js';
@@ -25,15 +26,28 @@ export async function registerInTurn(
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, labels, slot } = keyspace.keysOf(sub);
-    const args: Array<string | number> = [now - tolerance, tolerance];
+    const args: Array<string | number> = [];
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
       // One call has one time.
       if (registration?.now !== now || (later !== null && registration.maxPerSubject !== later)) break;
       args.push(...argumentsOf(registration, later !== null));
     }
-    const { replies } = await batcher.send({ slot, keys: [entries, labels], script: REGISTER, args });
-    const [state, done, isLeft, ...evicted] = answerOf(connection, replies[0]);
+    const send = async (nowMs: number) => {
+      const timed = [now - tolerance, tolerance, nowMs + connection.timeoutMs, ...args];
+      const { replies } = await batcher.send({
+        slot,
+        keys: [entries, labels],
+        script: REGISTER,
+        args: timed,
+      });
+      return answerOf(connection, replies[0]);
+    };
+    let answer = await send(Date.now());
+    // The client has not given up, so it is the server's clock that is ahead.
+    if (answer[0] === TOO_LATE) answer = await send(Number(answer[1]));
+    if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(connection.timeoutMs));
+    const [state, done, isLeft, ...evicted] = answer;
     if (state === NOT_OURS) return null;
     next += Number(done);
     for (let index = 0; index < evicted.length; index += 2) {

@@ -45,7 +45,6 @@ export class SlotWalk {
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
       for (const slot of this.#slots.pending()) await this.#walkMoving(slot, masters);
       if (this.#slots.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
-
       // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
       if (this.#slots.progress.done > done && !this.#isCutOff(masters)) {
         pass = 1;
