@@ -1,7 +1,18 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
 import type { CommanderError } from 'commander';
 import { expect, test } from 'vitest';
 import { buildProgram } from '../../src/cli/program.js';
-import { consoleCommands, DOCUMENTS, fencedBlocks, jwtctlCalls, readDocument } from '../support/documents.js';
+import { temporaryFolder } from '../support/cli.js';
+import {
+  consoleCommands,
+  DOCUMENTS,
+  fencedBlocks,
+  jwtctlCalls,
+  ROOT,
+  readDocument,
+} from '../support/documents.js';
 
 /** Looks like a command: how the key of the audit log's hashes is derived (HKDF). */
 const KEY_DERIVATION_INFO = 'jwtctl audit log';
@@ -26,9 +37,9 @@ const calls = DOCUMENTS.flatMap((document) => {
 /** A mention in the text, such as `jwtctl users add`, may leave out what the command needs. */
 const INCOMPLETE = ['commander.missingArgument', 'commander.missingMandatoryOptionValue'];
 
-test('commands are found in the text and in blocks', () => {
+test('commands are found in the text and in each kind of block', () => {
   expect(calls.map(({ line }) => line)).toEqual(
-    expect.arrayContaining(['keys rotate', 'db migrate', 'db recover']),
+    expect.arrayContaining(['keys rotate', 'token verify -', 'serve --workers 2', 'db recover']),
   );
 });
 
@@ -40,3 +51,43 @@ test.each(calls)('$document: the program knows `jwtctl $line`', async ({ argv, i
     if (!isHelp && !(isMention && INCOMPLETE.includes(error.code))) throw error;
   });
 });
+
+test('the first steps of the README print what it shows', () => {
+  const [block = ''] = fencedBlocks(readDocument('README.md'), 'console');
+  const steps = consoleCommands(block);
+  expect(steps.length).toBeGreaterThan(5);
+  const shown = transcript(steps.map(({ command }) => command));
+  for (const [index, { command, output }] of steps.entries())
+    expect(comparable(shown[index] ?? ''), command).toMatch(patternOf(output));
+});
+
+/** Runs the commands in one shell over an empty embedded store, and returns what each printed. */
+function transcript(commands: readonly string[]): string[] {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, 'bin'));
+  symlinkSync(join(ROOT, 'bin/jwtctl.js'), join(folder, 'bin/jwtctl'));
+  // The mark must not change the exit code that the next command may ask for.
+  const marked = commands.map((command) => `status=$?; echo @@; (exit $status); ${command}`);
+  const printed = execFileSync('bash', ['-c', ['exec 2>&1', ...marked].join('\n')], {
+    cwd: folder,
+    env: { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, HOME: folder, TMPDIR: folder },
+    encoding: 'utf8',
+  });
+  return printed.split(/^@@\n/m).slice(1);
+}
+
+function patternOf(output: readonly string[]): RegExp {
+  const lines = output.map((line) =>
+    line === '…' ? '(?:.*\\n)*' : `${comparable(line).replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}\\n`,
+  );
+  return new RegExp(`^${lines.join('')}$`);
+}
+
+/** Leaves out the line about the store, and replaces what differs from run to run: ids and times. */
+function comparable(text: string): string {
+  return text
+    .replace(/^Using the embedded store .*\n/gm, '')
+    .replace(/\b\d{10} \(.*?\)/g, 'TIME')
+    .replace(/(?<![\w-])[\w-]{43}(?![\w-])/g, 'KID')
+    .replace(/(?<![\w-])[\w-]{22}(?![\w-])/g, 'JTI');
+}
