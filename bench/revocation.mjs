@@ -12,7 +12,7 @@ import { count } from './support/report.mjs';
 
 const PROCESSES = 4;
 const TARGET_MS = 50;
-/** README: how long a verdict may outlive what it rests on. */
+/** `docs/library.md`, "Near cache": how long a verdict may outlive a revocation. */
 const BOUND_MS = 2000;
 const VERIFYING = fileURLToPath(new URL('../test/support/verifying-near.mjs', import.meta.url));
 

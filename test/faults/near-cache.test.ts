@@ -4,7 +4,7 @@ import { type FailingCluster, startFailingCluster } from '../support/failing-ove
 import { startProgram } from '../support/load.js';
 import { openStores, type Stores } from '../support/stores.js';
 
-/** README: how long a verdict may outlive what it rests on, whatever happens to a master meanwhile. */
+/** `docs/library.md`, "Near cache": how long a verdict may outlive a revocation, whatever happens to a master. */
 const BOUND_MS = 2000;
 const PROCESSES = 4;
 const USERS = 120;

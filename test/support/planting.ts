@@ -36,7 +36,7 @@ export function planting({ redis, query }: Stores): Planting {
   };
 }
 
-/** The subject as it stands in a key name, told once more: see "What is stored" in the README. */
+/** The subject as it stands in a key name, told once more: see `docs/storage.md`. */
 function encoded(sub: string): string {
   return [...Buffer.from(sub)]
     .map((byte) => {
