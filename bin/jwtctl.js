@@ -5,7 +5,7 @@ if (process.argv.length === 3 && process.argv[2] === '--version') {
   const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
   process.stdout.write(`${version}\n`);
 } else {
-  const { giveWay, main } = await import('../dist/cli/main.js');
+  const { main } = await import('../dist/cli/main.js');
   const interruption = new AbortController();
   process.on('SIGINT', () => {
     if (interruption.signal.aborted) process.exit(130);
@@ -17,7 +17,7 @@ if (process.argv.length === 3 && process.argv[2] === '--version') {
   const { stdin, stdout, stderr, env } = process;
   process.exitCode = await main(
     process.argv.slice(2),
-    { stdin, stdout, stderr, env, cwd: process.cwd(), giveWay },
+    { stdin, stdout, stderr, env, cwd: process.cwd() },
     interruption.signal,
   );
 }

@@ -1,8 +1,8 @@
 // @ts-check
 import { setTimeout as delay } from 'node:timers/promises';
+import hashSlot from 'cluster-key-slot';
 import { Redis } from 'ioredis';
 import { openFeed } from './feed.mjs';
-import { hashSlot } from './hash-slot.mjs';
 import { sum } from './statistics.mjs';
 import { subjectsOf } from './tokens.mjs';
 

@@ -89,8 +89,6 @@ export interface Invocation {
    * @throws AbortError once {@link signal} is aborted
    */
   waitUntil(time: number, what: string): Promise<void>;
-  /** From now on the process leaves the processor to others: for what may take a second longer, and ends no token for good. */
-  giveWay(): void;
   /**
    * Runs a walk and tells on stderr how far it is, where a person sits there.
    *

@@ -18,7 +18,6 @@ import {
   screenOf,
 } from './run.js';
 
-export { giveWay } from './priority.js';
 export type { Io } from './run.js';
 
 /**

@@ -24,8 +24,6 @@ export interface Io {
   cwd: string;
   /** Default: the host's. */
   clock?: Clock;
-  /** Has the process take less of the processor from now on. Default: it does not. */
-  giveWay?(): void;
 }
 
 /** The values of the global flags, as commander names them. */
@@ -178,7 +176,6 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
         signal,
       });
     },
-    giveWay: () => io.giveWay?.(),
     withProgress: async (label, walk) => {
       if (!mayDrawProgress(globals, io)) return walk(() => {});
       const { openProgress } = await import('./output/progress.js');
@@ -191,7 +188,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
           }),
         );
       } finally {
-        progress.stop();
+        progress.clear();
       }
     },
     askSecret: async (what) => {
@@ -232,7 +229,7 @@ async function openInput(
 
 const MAX_SECRET_BYTES = 4096;
 
-const UNSEEN: Progress = { update: () => {}, clear: () => {}, stop: () => {} };
+const UNSEEN: Progress = { update: () => {}, clear: () => {} };
 
 /** For eyes, on a terminal that can be drawn on. */
 function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {

@@ -1,3 +1,5 @@
+/// <reference path="./cluster-key-slot.d.ts" />
+import hashSlot from 'cluster-key-slot';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
 import type { KnownUserStatus, RegistryEntry, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
@@ -213,18 +215,3 @@ function decodeSubject(encoded: string): string | null {
   const sub = Buffer.from(bytes, 'latin1').toString();
   return encodeSubject(sub) === encoded && subjectFault(sub) === null ? sub : null;
 }
-
-/** CRC16 (XMODEM) of the hash tag modulo 16384, as Redis Cluster places keys. The text is ASCII: a hash tag, or a key without one. */
-function hashSlot(tag: string): number {
-  let crc = 0;
-  for (let index = 0; index < tag.length; index++) {
-    crc = ((crc << 8) & 0xffff) ^ (CRC16[(crc >> 8) ^ tag.charCodeAt(index)] ?? 0);
-  }
-  return crc % HASH_SLOTS;
-}
-
-const CRC16 = Uint16Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte << 8;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 0x8000 ? (crc << 1) ^ 0x1021 : crc << 1;
-  return crc & 0xffff;
-});

@@ -1,15 +1,17 @@
 import type { Writable } from 'node:stream';
-import { SingleBar } from 'cli-progress';
 import type { Clock } from '../../domain/ports/index.js';
 import { formatDuration } from '../../domain/shared/duration.js';
+import { drawBar, StatusLine } from './status-line.js';
+
+const BAR_WIDTH = 20;
 
 /**
- * Waits until `time`. A bar tells how long it still takes, redrawn each second where that can be; else it is said once.
+ * Waits until `time`. On a terminal, a bar shows the time left and is redrawn each second; elsewhere one line says it once.
  *
- * @param what is waited for: `key 3f9c… is published for long enough`
- * @param talk where it is told; null for not at all
- * @param canRedraw whether that is a terminal that knows escape sequences
- * @throws AbortError once `signal` is aborted
+ * @param what the event waited for: `key 3f9c… is published for long enough`
+ * @param diagnostics where to show it; null for nowhere
+ * @param canRedraw whether `diagnostics` is a terminal that knows escape sequences
+ * @throws AbortError when `signal` is aborted
  */
 export async function waitVisibly(
   time: number,
@@ -21,29 +23,19 @@ export async function waitVisibly(
     signal,
   }: { clock: Clock; diagnostics: Writable | null; canRedraw: boolean; signal: AbortSignal },
 ): Promise<void> {
-  const begun = clock.now();
+  const startedAt = clock.now();
   if (diagnostics === null || !canRedraw) {
-    diagnostics?.write(`Waiting ${formatDuration(time - begun)} until ${what}.\n`);
+    diagnostics?.write(`Waiting ${formatDuration(time - startedAt)} until ${what}.\n`);
     return clock.until(time, signal);
   }
-  const bar = new SingleBar({
-    stream: diagnostics as NodeJS.WritableStream,
-    format: `{bar} {left} until ${what}`,
-    barCompleteChar: '█',
-    barIncompleteChar: '░',
-    barsize: 20,
-    hideCursor: true,
-    clearOnComplete: true,
-  });
-  const left = () => formatDuration(Math.max(0, time - clock.now()));
-  bar.start(time - begun, 0, { left: left() });
+  const line = new StatusLine(diagnostics);
   try {
-    while (clock.now() < time) {
-      await clock.until(Math.min(clock.now() + 1, time), signal);
-      bar.update(clock.now() - begun, { left: left() });
+    for (let now = startedAt; now < time; now = clock.now()) {
+      const bar = drawBar((now - startedAt) / (time - startedAt), BAR_WIDTH);
+      line.draw(`${bar} ${formatDuration(time - now)} until ${what}`);
+      await clock.until(Math.min(now + 1, time), signal);
     }
   } finally {
-    // The line is cleared, and the cursor shown again, however the wait ended.
-    bar.stop();
+    line.clear();
   }
 }

@@ -1,36 +1,34 @@
 import type { Writable } from 'node:stream';
-import { SingleBar } from 'cli-progress';
 import { formatDuration } from '../../domain/shared/duration.js';
 import { grouped, rate } from './number-format.js';
+import { drawBar, StatusLine } from './status-line.js';
 
-/** How far something is that takes a while. */
+/** Shows how far a long-running operation has come. */
 export interface Progress {
   /**
-   * @param total null where nobody knows it
-   * @param extra said behind the rest: `12 failed`
-   * @param figures what to show beside the plain numbers
+   * @param total null if it is not known
+   * @param extra appended to the line: `12 failed`
+   * @param numbers what to show beside the plain numbers
    */
   update(done: number, total: number | null, extra?: string, numbers?: ProgressNumbers): void;
-  /** Clears the line for something else that is written there; the next update draws it again. */
+  /** Clears the line so that another line can be written there. The next update draws it again. */
   clear(): void;
-  /** Clears it for good. */
-  stop(): void;
 }
 
 export interface ProgressNumbers {
-  /** What is counted by `done`: `slots`. */
+  /** What `done` counts: `slots`. */
   unit?: string;
-  /** What has come of it so far, whose rate says more than that of `done`. */
+  /** What the operation has found so far. Its rate is shown in place of the rate of `done`. */
   yield?: { count: number; unit: string };
 }
 
-/** What is over sooner needs no bar. */
+/** Operations that end sooner show no progress. */
 const PATIENCE_MS = 300;
+const REDRAW_MS = 100;
 const BAR_WIDTH = 24;
 
 /**
- * A line on a terminal that is redrawn in its place and gone at the end. Neither the cursor nor the wrapping of lines is
- * changed, and no signal is listened to: however the run ends, there is nothing to put right.
+ * Draws progress on one line of a terminal.
  *
  * @param label what is under way: `Reading`
  * @param stream a terminal
@@ -41,32 +39,22 @@ export function openProgress(
   { stream }: { stream: Writable & { columns?: number } },
   nowMs: () => number = () => performance.now(),
 ): Progress {
-  let begun = nowMs();
+  const line = new StatusLine(stream);
+  let startedAt = nowMs();
+  let drawnAt = Number.NEGATIVE_INFINITY;
   let last = 0;
-  const bar = new SingleBar({
-    stream: stream as NodeJS.WritableStream,
-    format: (_options, _params, { line }) => line,
-    hideCursor: false,
-    linewrap: true,
-    gracefulExit: false,
-    clearOnComplete: true,
-  });
   return {
     update(done, total, extra = '', numbers = {}) {
-      // A second walk begins where the first one did.
-      if (done < last) begun = nowMs();
+      // A second walk starts over.
+      if (done < last) startedAt = nowMs();
       last = done;
-      const elapsedMs = nowMs() - begun;
-      if (elapsedMs < PATIENCE_MS) return;
+      const elapsedMs = nowMs() - startedAt;
+      if (elapsedMs < PATIENCE_MS || nowMs() - drawnAt < REDRAW_MS) return;
+      drawnAt = nowMs();
       const facts = describe(done, total, elapsedMs, numbers, extra);
-      const line = drawLine(label, total === null ? null : done / total, facts, (stream.columns || 80) - 1);
-      if (bar.isActive) bar.update(done, { line });
-      else bar.start(total ?? 0, done, { line });
+      line.draw(drawLine(label, total === null ? null : done / total, facts, (stream.columns || 80) - 1));
     },
-    clear() {
-      if (bar.isActive) stream.write('\r\x1b[K');
-    },
-    stop: () => bar.stop(),
+    clear: () => line.clear(),
   };
 }
 
@@ -87,16 +75,11 @@ function describe(
   ].join(', ');
 }
 
-/** @param part null where there is no bar */
+/** @param part null for no bar */
 function drawLine(label: string, part: number | null, facts: string, width: number): string {
   const room = Math.min(BAR_WIDTH, width - label.length - facts.length - 2);
   const bar = part === null || room < 4 ? '' : ` ${drawBar(part, room)}`;
   return `${label}${bar} ${facts}`.slice(0, width);
-}
-
-function drawBar(part: number, width: number): string {
-  const full = Math.round(Math.min(1, part) * width);
-  return '█'.repeat(full) + '░'.repeat(width - full);
 }
 
 function timeLeft(elapsedMs: number, done: number, total: number): string {

@@ -13,7 +13,7 @@ function terminal(columns: number) {
   });
   Object.assign(stream, { isTTY: true, columns });
   /** The lines that were drawn, whole. */
-  const lines = () => drawn.filter((text) => /\d/.test(text) && !text.includes('\x1b'));
+  const lines = () => drawn.map((text) => text.replace('\r\x1b[K', '')).filter((text) => text !== '');
   return { stream, drawn, lines };
 }
 
@@ -23,7 +23,7 @@ test('tells how much is done, how fast it goes and how long it still takes', () 
   const progress = openProgress('Reading', { stream }, () => nowMs);
   nowMs = 2_000;
   progress.update(4_096, 16_384, '', { unit: 'slots', yield: { count: 250_000, unit: 'tokens' } });
-  progress.stop();
+  progress.clear();
   expect(lines()[0]).toBe(
     `Reading ${'█'.repeat(6)}${'░'.repeat(18)} 4,096/16,384 slots, 125,000 tokens/s, 6s left`,
   );
@@ -35,7 +35,7 @@ test('without a total there is no bar and no end', () => {
   const progress = openProgress('Issuing', { stream }, () => nowMs);
   nowMs = 4_000;
   progress.update(10_000, null, '', { unit: 'tokens' });
-  progress.stop();
+  progress.clear();
   expect(lines()[0]).toBe('Issuing 10,000 tokens, 2,500/s');
 });
 
@@ -49,7 +49,7 @@ test('says behind the rest what else there is to say, and makes room for other l
   progress.update(500, 1_000, '3 failed');
   progress.clear();
   expect(drawn.at(-1)).toBe('\r\x1b[K');
-  progress.stop();
+  progress.clear();
   expect(lines()[0]).toMatch(/^Issuing █+░+ 500\/1,000, 500\/s, 1s left, 3 failed$/);
 });
 
@@ -63,7 +63,7 @@ test('a second walk is not held against the first', () => {
   progress.update(1, 100, '', { unit: 'slots' });
   nowMs = 12_000;
   progress.update(50, 100, '', { unit: 'slots' });
-  progress.stop();
+  progress.clear();
   expect(lines().at(-1)).toContain('50/100 slots, 50/s, 1s left');
 });
 
@@ -73,7 +73,7 @@ test.each([20, 40, 60])('fits a terminal of %i columns', (columns) => {
   const progress = openProgress('Reading', { stream }, () => nowMs);
   nowMs = 1_000;
   progress.update(8_000, 16_384, '', { unit: 'slots', yield: { count: 1_000_000, unit: 'tokens' } });
-  progress.stop();
+  progress.clear();
   expect(lines()[0]?.length).toBeLessThan(columns);
 });
 
@@ -83,14 +83,14 @@ test('what is over in a moment is not shown, and nothing has to be put right', (
   const quick = openProgress('Reading', { stream }, () => nowMs);
   nowMs = 100;
   quick.update(1, 2, '', { unit: 'slots' });
-  quick.stop();
+  quick.clear();
   expect(drawn).toEqual([]);
 
   const slow = openProgress('Reading', { stream }, () => nowMs);
   nowMs = 5_000;
   slow.update(1, 2, '', { unit: 'slots' });
-  slow.stop();
+  slow.clear();
   // Neither the cursor nor the wrapping of lines was changed, and the line is cleared.
   expect(drawn.join('')).not.toContain('\x1b[?');
-  expect(drawn.at(-1)).toBe('\x1b[2K');
+  expect(drawn.at(-1)).toBe('\r\x1b[K');
 });

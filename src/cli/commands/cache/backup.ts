@@ -49,7 +49,6 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   await file.assertFree();
   if (!globals.dryRun) signal.throwIfAborted();
   const into = globals.dryRun ? null : { backups: await context.backups(), file };
-  invocation.giveWay();
   const report = await withProgress('Reading', (onProgress) =>
     takeSnapshot(ports, into, { signal, onProgress }),
   );

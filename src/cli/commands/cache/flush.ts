@@ -62,7 +62,6 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
     target: targetOf(flags, ports.registry.prefix),
     signal,
   };
-  invocation.giveWay();
   const count = () => withProgress('Counting', (onProgress) => countFlush(ports, { ...input, onProgress }));
   if (globals.dryRun) return outcomeOf(await count(), true);
 

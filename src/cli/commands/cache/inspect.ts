@@ -82,7 +82,6 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
     return { view: watch(looks, intervalSeconds) };
   }
   const now = clock.now();
-  invocation.giveWay();
   const report = await invocation.withProgress('Reading', (onProgress) => look(now, undefined, onProgress));
   return {
     view: inspection(report, now),

@@ -67,7 +67,7 @@ export function workThrough<In, Out>(
       }
       end.complete = !signal.aborted && run.brokenBy === null && !isCutOff;
     } finally {
-      progress.stop();
+      progress.clear();
       await bulk.close?.();
       await record(end.complete && end.failed === 0 ? 'done' : 'partial', sentence());
     }

@@ -38,7 +38,7 @@ export async function afterFleet(
     timeoutSeconds,
     signal,
     onLook: ({ acknowledged, verifiers }) => shown.update(acknowledged, verifiers),
-  }).finally(() => shown.stop());
+  }).finally(() => shown.clear());
   const warnings = acknowledgementWarnings(acknowledgement, {
     timeoutSeconds,
     clockToleranceSeconds: settings.token.clockTolerance,
