@@ -1,6 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
+/** Loads Lua scripts as text, as the build does. */
+const lua = {
+  name: 'lua',
+  transform: (code: string, id: string) =>
+    id.endsWith('.lua') ? `export default ${JSON.stringify(code)}` : undefined,
+};
+
 export default defineConfig({
+  plugins: [lua],
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-setup.ts'],

@@ -48,6 +48,7 @@ async function buildDist() {
     platform: 'node',
     target: 'node20',
     external: Object.keys(dependencies),
+    loader: { '.lua': 'text' },
     legalComments: 'none',
     logLevel: 'silent',
     metafile: true,

@@ -1,48 +1,12 @@
 import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/ports/mark-store.js';
-import { script } from './cluster/script.js';
-import { NOT_OURS } from './scripts/index.js';
+import type { Script } from './cluster/script.js';
+import { ADD_EVENTS, EVENTS_PER_CALL, NOT_OURS, REPLACE_MARKS } from './scripts/index.js';
 import type { WholeRegistry } from './session.js';
 import { foreignKey, replyCode } from './wire/errors.js';
 import type { Command } from './wire/pipeline.js';
 import { unwrap } from './wire/pipeline.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
-
-/**
- * Sets fields if one of them has the expected value.
- *
- * KEYS: the hash. ARGV: that field, its expected value ('': none), then fields and values. Returns 1 if they were set,
- * otherwise 0 or {@link NOT_OURS}.
- */
-const REPLACE = script(`
-local marks = KEYS[1]
-local marks_type = redis.call('TYPE', marks).ok
-if marks_type ~= 'hash' and marks_type ~= 'none' then return ${NOT_OURS} end
-if (redis.call('HGET', marks, ARGV[1]) or '') ~= ARGV[2] then return 0 end
-redis.call('HSET', marks, unpack(ARGV, 3))
-return 1
-`);
-
-/** How many events one call adds, and how many expired ones it removes at most. */
-const EVENTS_PER_CALL = 500;
-
-/**
- * Adds events with their expiry as the score, and removes some expired ones.
- *
- * KEYS: the sorted set. ARGV: scores and members. Returns 1 or {@link NOT_OURS}.
- */
-const ADD_EVENTS = script(`
-local events = KEYS[1]
-local events_type = redis.call('TYPE', events).ok
-if events_type ~= 'zset' and events_type ~= 'none' then return ${NOT_OURS} end
-redis.call('ZADD', events, unpack(ARGV))
-local now = redis.call('TIME')[1]
-local expired = redis.call('ZRANGEBYSCORE', events, '-inf', now, 'LIMIT', 0, ${EVENTS_PER_CALL})
-if #expired > 0 then redis.call('ZREM', events, unpack(expired)) end
-local last = redis.call('ZREVRANGEBYSCORE', events, '+inf', '-inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
-if last then redis.call('EXPIREAT', events, string.format('%.0f', tonumber(last))) end
-return 1
-`);
 
 /** Keeps the marks in a hash, and the events in sorted sets that are distributed over the masters. */
 export class RedisMarkStore implements MarkStore {
@@ -69,7 +33,7 @@ export class RedisMarkStore implements MarkStore {
   ): Promise<boolean> {
     const { key, slot } = this.#whole.keyspace.marks;
     const args = [field, expected ?? '', ...Object.entries(written).flat()];
-    return (await this.#run(REPLACE, key, slot, args)) === 1;
+    return (await this.#run(REPLACE_MARKS, key, slot, args)) === 1;
   }
 
   async addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void> {
@@ -106,13 +70,13 @@ export class RedisMarkStore implements MarkStore {
   }
 
   async #run(
-    source: typeof REPLACE,
+    script: Script,
     key: string,
     slot: number,
     args: ReadonlyArray<string | number>,
   ): Promise<unknown> {
     const { batcher } = this.#whole;
-    const { replies } = await batcher.send({ slot, keys: [key], script: source, args });
+    const { replies } = await batcher.send({ slot, keys: [key], script, args });
     const outcome = this.#unwrap(replies[0]);
     if (outcome === NOT_OURS) throw foreignKey(key);
     return outcome;

@@ -17,6 +17,13 @@ export function script(...parts: readonly string[]): Script {
   return { source, sha: createHash('sha1').update(source).digest('hex') };
 }
 
+/** Declares constants as locals of a script. */
+export function constants(values: Readonly<Record<string, string | number>>): string {
+  return Object.entries(values)
+    .map(([name, value]) => `local ${name} = ${JSON.stringify(value)}\n`)
+    .join('');
+}
+
 /** By its hash; a server that does not have it answers NOSCRIPT (a new master after a failover has none). */
 export function byHash(
   { sha }: Script,

@@ -4,8 +4,7 @@ import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
-import { MEMBERS_PER_CALL } from '../scripts/includes.js';
-import { NOT_OURS, REMOVE_ENTRIES } from '../scripts/index.js';
+import { MEMBERS_PER_CALL, NOT_OURS, REMOVE_ENTRIES } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import { unwrap } from '../wire/pipeline.js';
 

@@ -4,8 +4,7 @@ import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js'
 import type { RedisNode } from '../cluster/redis-connection.js';
 import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject, SubjectKeys } from '../keyspace.js';
-import { MEMBERS_PER_CALL } from '../scripts/includes.js';
-import { NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
+import { MEMBERS_PER_CALL, NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import { removeMembers } from '../subject/remove-exact.js';
 import { replyCode, UncountedError } from '../wire/errors.js';
