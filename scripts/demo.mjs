@@ -95,7 +95,7 @@ That was the whole mechanism, on one SQLite file that is gone now. How to go on:
  * Runs a command line of jwtctl and shows it with what it prints.
  *
  * @param {string} line
- * @param {{ stdin?: string, from?: string, exitCode?: number, talk?: boolean }} [options] `talk`: show stderr too
+ * @param {{ stdin?: string, from?: string, exitCode?: number, diagnostics?: boolean }} [options] `diagnostics`: show stderr too
  */
 function show(line, { stdin, from, exitCode = 0, diagnostics = false } = {}) {
   console.log(`$ ${from === undefined ? '' : `echo "$${from}" | `}jwtctl ${line}`);
