@@ -110,32 +110,51 @@ describe('a store that does not answer', () => {
   });
 
   test.each([
+    ['before any command', 'cluster', sendNull],
+    ['before any command', 'standalone', sendNull],
+    ['behind each reply', 'cluster', answerWith('*-1\r\n$-1')],
+    ['behind each reply', 'standalone', answerWith('*-1\r\n$-1')],
+    ['behind each error reply', 'cluster', answerWith('-ERR no\r\n$-1')],
+    ['behind each error reply', 'standalone', answerWith('-ERR no\r\n$-1')],
+  ] as const)('sends a null that nothing asked for, %s: %s', async (_, mode, serve) => {
+    const odd = await listen(createServer((socket) => serve(socket.on('error', () => {}))));
+    const { codes } = await attempt([nodeOf(odd)], { mode });
+    odd.close();
+    for (const code of codes) expect(code).toMatch(/^unavailable ERR_REDIS_|^none$/);
+  });
+
+  test.each([
     ['nothing', '*-1'],
     ['a range that is none', '*1\r\n$-1'],
     ['a range without an end', '*1\r\n*1\r\n:0'],
     ['a range beyond the last slot', '*1\r\n*3\r\n:0\r\n:99999999999\r\n*2\r\n$1\r\na\r\n:1'],
     ['a node that is none', '*1\r\n*3\r\n:0\r\n:9\r\n$-1'],
   ])('answers CLUSTER SLOTS with %s', async (_, reply) => {
-    const odd = await listen(
-      createServer((socket) => {
-        socket
-          .on('error', () => {})
-          .on('data', (chunk) => {
-            const commands = chunk
-              .toString('latin1')
-              .split(/^\*\d+\r\n/m)
-              .slice(1);
-            for (const command of commands)
-              socket.write(`${/slots/i.test(command) ? reply : '-ERR unknown command'}\r\n`);
-          });
-      }),
-    );
+    const serve = answerWith(reply, /slots/i);
+    const odd = await listen(createServer((socket) => serve(socket.on('error', () => {}))));
     const { codes, text } = await attempt([nodeOf(odd)], { mode: 'cluster' });
     odd.close();
     expect(codes).toEqual(['unavailable ERR_REDIS_UNEXPECTED_REPLY']);
     expect(text).toContain('does not answer CLUSTER SLOTS with a list of slots');
   });
 });
+
+function sendNull(socket: Socket): void {
+  socket.write('$-1\r\n');
+}
+
+/** Answers commands that match with one reply, and all others with an error. */
+function answerWith(reply: string, pattern = /^/): (socket: Socket) => void {
+  return (socket) =>
+    void socket.on('data', (chunk) => {
+      const commands = chunk
+        .toString('latin1')
+        .split(/^\*\d+\r\n/m)
+        .slice(1);
+      for (const command of commands)
+        socket.write(`${pattern.test(command) ? reply : '-ERR unknown command'}\r\n`);
+    });
+}
 
 describe('servers of another kind than redis.mode says', () => {
   let server: RedisServer;

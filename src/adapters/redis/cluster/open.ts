@@ -13,6 +13,9 @@ import {
 import { formatNode, type HostPort } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
 import type { RedisOptions } from '../wire/redis-options.js';
+import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
+
+surviveUnsolicitedNulls();
 
 /**
  * @param onNodeError hears why a connection to one node failed, now and later

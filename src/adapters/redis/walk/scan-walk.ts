@@ -58,6 +58,7 @@ export async function* scanSubjects(
         .send([['scan', cursor, 'MATCH', keyspace.pattern, 'COUNT', KEYS_PER_STEP]], timeoutMs);
       const found = bulkStringsIn(reply);
       cursor = stringAt(found, 0);
+      if (cursor === '') throw new Error('The server answered SCAN without a cursor.');
       const subjects: LocatedSubject[] = [];
       for (let index = 1; index < found.count; index++) {
         const key = stringAt(found, index);
