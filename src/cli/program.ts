@@ -55,6 +55,12 @@ const GROUPS: readonly Group[] = [
     summary: 'answer proxies and services over HTTP: verify, introspect, JWK Set, metrics',
     load: async () => (await import('./commands/serve.js')).defineServe,
   },
+  {
+    name: 'help',
+    aliases: [],
+    summary: 'explain a command or an error code',
+    load: async () => (await import('./commands/help.js')).defineHelp,
+  },
 ];
 
 const GLOBAL_OPTIONS: readonly Option[] = [
@@ -92,10 +98,10 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
     );
   for (const option of [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]) program.addOption(option);
 
-  const called = calledGroup(argv);
+  const called = calledGroups(argv);
   for (const group of GROUPS) {
     const command = program.command(group.name).aliases(group.aliases).description(group.summary);
-    if (group === called) (await group.load())(command, run);
+    if (called.includes(group)) (await group.load())(command, run);
   }
   refuseRepetition(program);
   return program;
@@ -137,19 +143,22 @@ export interface WriteHelp {
   err(text: string): void;
 }
 
-/** The first word that is neither a flag nor a flag's value; after `help` the one that follows. */
-function calledGroup(argv: readonly string[]): Group | undefined {
+/** The first word that is neither a flag nor a flag's value; if it is `help`, also the word that follows. */
+function calledGroups(argv: readonly string[]): readonly Group[] {
   const withValue = new Set(
     [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]
       .filter((option) => option.required)
       .flatMap((option) => [option.short, option.long]),
   );
+  const called: Group[] = [];
   for (let index = 0; index < argv.length; index++) {
     const word = argv[index] as string;
     if (withValue.has(word)) index++;
-    else if (!word.startsWith('-') && word !== 'help') {
-      return GROUPS.find((group) => group.name === word || group.aliases.includes(word));
+    else if (!word.startsWith('-')) {
+      const group = GROUPS.find(({ name, aliases }) => name === word || aliases.includes(word));
+      if (group !== undefined) called.push(group);
+      if (group?.name !== 'help') break;
     }
   }
-  return undefined;
+  return called;
 }

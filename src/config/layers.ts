@@ -1,6 +1,6 @@
 import { JwtctlError } from '../domain/shared/errors.js';
+import { nearest } from '../domain/shared/nearest.js';
 import { holdsPassword } from './addresses.js';
-import { nearest } from './nearest.js';
 import { type Origin, originText } from './origin.js';
 import type { Environment, Places } from './places.js';
 import { SETTINGS, type Setting, type SettingPath, settingOf } from './settings.js';

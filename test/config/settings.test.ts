@@ -1,9 +1,9 @@
 import { tmpdir } from 'node:os';
 import { describe, expect, expectTypeOf, it } from 'vitest';
-import { nearest } from '../../src/config/nearest.js';
 import { placesOf } from '../../src/config/places.js';
 import { SETTINGS, type Settings, type SettingsInput, settingOf } from '../../src/config/settings.js';
 import { readValue } from '../../src/config/values.js';
+import { nearest } from '../../src/domain/shared/nearest.js';
 
 describe('the settings', () => {
   it('each have a doc line, a variable of their own and at most one flag of their own', () => {

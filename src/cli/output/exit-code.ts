@@ -13,10 +13,10 @@ export const EXIT = {
 
 /** The exit code of an error: it follows from its kind alone. What is no JwtctlError is a bug. */
 export function exitCodeOf(error: unknown): number {
-  return error instanceof JwtctlError ? codeOfKind(error.kind) : EXIT.bug;
+  return error instanceof JwtctlError ? exitCodeOfKind(error.kind) : EXIT.bug;
 }
 
-function codeOfKind(kind: ErrorKind): number {
+export function exitCodeOfKind(kind: ErrorKind): number {
   switch (kind) {
     case 'refused':
       return EXIT.refused;

@@ -1,0 +1,66 @@
+import type { Command } from 'commander';
+import { ERROR_CODES, type ErrorCode } from '../../domain/shared/error-codes/index.js';
+import { JwtctlError } from '../../domain/shared/errors.js';
+import { nearest } from '../../domain/shared/nearest.js';
+import type { Action, DefineGroup } from '../invocation.js';
+import { exitCodeOfKind } from '../output/exit-code.js';
+import type { View } from '../output/view.js';
+import { examples } from './shared/examples.js';
+
+const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
+const MOST_SUGGESTIONS = 5;
+
+export const defineHelp: DefineGroup = (command, run) => {
+  const help: Action<object, [string[]]> = async (_invocation, _flags, topic) => {
+    const described = findCommand(command.parent as Command, topic);
+    if (described === undefined) return { view: errorEntry(topic.join(' ')) };
+    described.outputHelp();
+    return {};
+  };
+  command
+    .argument('[topic...]', 'a command, or an error code with or without ERR_')
+    .addHelpText('after', examples('jwtctl help keys rotate', 'jwtctl help ERR_TOKEN_REVOKED'))
+    .action(run(help));
+};
+
+function findCommand(program: Command, words: readonly string[]): Command | undefined {
+  return words.reduce<Command | undefined>(
+    (parent, word) =>
+      parent?.commands.find((command) => command.name() === word || command.aliases().includes(word)),
+    program,
+  );
+}
+
+function errorEntry(topic: string): View {
+  const wanted = topic.toUpperCase().replace(/^(ERR_)?/, 'ERR_');
+  const code = CODES.find((one) => one === wanted);
+  if (code === undefined) throw unknownTopic(similarCodes(wanted));
+  const { kind, meaning, remedy } = ERROR_CODES[code];
+  const exitCode = exitCodeOfKind(kind);
+  return {
+    shape: 'text',
+    text: `${code} (kind ${kind}, exit code ${exitCode})\n\n${meaning}\n${remedy}`,
+    data: { code, kind, exitCode, meaning, remedy },
+  };
+}
+
+/** Returns the code that `wanted` is a slip of, or those that share the most words with it, at most five. */
+function similarCodes(wanted: string): string[] {
+  const slip = nearest(wanted, CODES);
+  if (slip !== null) return [slip];
+  const words = new Set(wanted.split('_').slice(1));
+  return CODES.map((code) => ({ code, shared: code.split('_').filter((word) => words.has(word)).length }))
+    .filter(({ shared }) => shared > 0)
+    .sort((one, other) => other.shared - one.shared)
+    .slice(0, MOST_SUGGESTIONS)
+    .map(({ code }) => code);
+}
+
+/** Does not repeat the topic, because it may be a token or a password. */
+function unknownTopic(suggestions: string[]): JwtctlError {
+  const meant = suggestions.length === 0 ? '' : `Did you mean ${suggestions.join(', ')}? `;
+  return new JwtctlError('ERR_USAGE', 'The topic is neither a command nor an error code.', {
+    hint: `${meant}Run \`jwtctl help\` to list the commands.`,
+    details: { suggestions },
+  });
+}

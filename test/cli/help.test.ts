@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+
+const { run, json } = cli();
+
+test.each([['ERR_TOKEN_REVOKED'], ['err_token_revoked'], ['token_revoked']])(
+  'help %s explains the error code',
+  async (topic) => {
+    const { exitCode, stdout, stderr } = await run('help', topic);
+
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout).toMatch(
+      /^ERR_TOKEN_REVOKED \(kind refused, exit code 1\)\n\nThe token has been revoked\.\n/,
+    );
+    expect(stdout).toContain('`jwtctl token list --sub`');
+  },
+);
+
+test('help ERR_… --json gives an object', async () => {
+  expect(await json('help', 'ERR_TOKEN_REVOKED')).toEqual({
+    code: 'ERR_TOKEN_REVOKED',
+    kind: 'refused',
+    exitCode: 1,
+    meaning: 'The token has been revoked.',
+    remedy: expect.stringMatching(/\.$/),
+  });
+});
+
+test.each([
+  ['ERR_TOKEN_REVOKD', ['ERR_TOKEN_REVOKED']],
+  ['ERR_REDIS_FULL_MEMORY', expect.arrayContaining(['ERR_REDIS_OUT_OF_MEMORY'])],
+  ['nonsense', []],
+])('help %s exits 2 and names the nearest codes', async (topic, suggestions) => {
+  const ended = await run('help', topic, '--json');
+
+  expect(ended.exitCode).toBe(2);
+  expect(ended.error()).toMatchObject({ code: 'ERR_USAGE', details: { suggestions } });
+  expect(ended.stderr).not.toContain(topic);
+});
+
+test('help shows the program, a group, and a command of it', async () => {
+  for (const [topic, usage] of [
+    [[], 'Usage: jwtctl [options] [command]'],
+    [['token'], 'Usage: jwtctl token|tokens [options] [command]'],
+    [['tokens', 'revoke'], 'Usage: jwtctl token revoke [options] [token]'],
+  ] as const) {
+    const { exitCode, stdout } = await run('help', ...topic);
+    expect({ exitCode, usage: stdout.split('\n')[0] }).toEqual({ exitCode: 0, usage });
+  }
+});
