@@ -1,36 +1,55 @@
 import type { Context } from '../app/context.js';
-import { Issuer, type IssuerPolicy, type IssuerPorts } from '../domain/tokens/issue.js';
-import { BulkIssuer } from '../domain/tokens/issue-many.js';
+import { createSignatures } from '../domain/jose/signature.js';
+import { Issuer, type IssuerPorts } from '../domain/tokens/issue.js';
 import { SigningPool } from '../domain/tokens/signing-pool.js';
+import type { IssuerPolicy } from '../domain/tokens/token-request.js';
 import { addUsers } from '../domain/users/import.js';
+import { ensureUser } from '../domain/users/manage.js';
 
-/** The issuer over jwtctl's own stores: what CLI and library both use. */
-export async function openStoreIssuer(context: Context): Promise<Issuer> {
-  return new Issuer(await storePorts(context), policyOf(context));
+/**
+ * Opens the issuer over jwtctl's own stores, for the CLI and the library. It signs in this process.
+ *
+ * @param options.createUsers whether to add a user for a subject without one. Default: false
+ */
+export async function openStoreIssuer(context: Context, { createUsers = false } = {}): Promise<Issuer> {
+  const ports = await storePorts(context);
+  const ensureUsers = async (subs: readonly string[]) => {
+    for (const sub of subs) await ensureUser({ ...ports, actor: context.actor }, sub);
+  };
+  return new Issuer(
+    { ...ports, sign: createSignatures, addUsers: createUsers ? ensureUsers : undefined },
+    policyOf(context),
+  );
 }
 
 /**
- * The same for many tokens at once.
+ * Opens an issuer for many tokens, which signs in threads of its own.
  *
- * @param options.createUsers whether a subject that is no user becomes one
- * @returns the issuer, and what ends the threads that sign for it
+ * @returns the issuer, and a function that ends the threads
  */
 export async function openStoreBulkIssuer(
   context: Context,
   { createUsers }: { createUsers: boolean },
-): Promise<{ issuer: BulkIssuer; close(): Promise<void> }> {
-  const [ports, database] = await Promise.all([storePorts(context), context.database()]);
-  const signing = new SigningPool();
-  const add = (subs: readonly string[]) =>
+): Promise<{ issuer: Issuer; close(): Promise<void> }> {
+  const ports = await storePorts(context);
+  const pool = new SigningPool();
+  const addAll = (subs: readonly string[]) =>
     addUsers(
-      { database, clock: context.clock },
+      ports,
       subs.map((sub) => ({ sub, name: null })),
     );
-  const issuer = new BulkIssuer({ ...ports, signing, addUsers: createUsers ? add : null }, policyOf(context));
-  return { issuer, close: () => signing.close() };
+  const issuer = new Issuer(
+    {
+      ...ports,
+      sign: (alg, key, inputs) => pool.sign(alg, key, inputs),
+      addUsers: createUsers ? addAll : undefined,
+    },
+    policyOf(context),
+  );
+  return { issuer, close: () => pool.close() };
 }
 
-async function storePorts(context: Context): Promise<IssuerPorts> {
+async function storePorts(context: Context) {
   const [database, registry, users, sealer, guard] = await Promise.all([
     context.database(),
     context.registry(),
@@ -38,7 +57,7 @@ async function storePorts(context: Context): Promise<IssuerPorts> {
     context.sealer(),
     context.guard(),
   ]);
-  return { database, registry, users, sealer, guard, clock: context.clock };
+  return { database, registry, users, sealer, guard, clock: context.clock } satisfies Partial<IssuerPorts>;
 }
 
 function policyOf({ settings }: Context): IssuerPolicy {

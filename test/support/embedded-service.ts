@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.js';
 import type { Context } from '../../src/app/context.js';
+import { createSignatures } from '../../src/domain/jose/signature.js';
 import type { CompromisePorts } from '../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../src/domain/keys/generate.js';
 import type {
@@ -9,9 +10,9 @@ import type {
   TokenRegistry,
   UserDirectory,
 } from '../../src/domain/ports/index.js';
-import { Issuer, type IssuerPolicy } from '../../src/domain/tokens/issue.js';
-import { BulkIssuer } from '../../src/domain/tokens/issue-many.js';
+import { Issuer } from '../../src/domain/tokens/issue.js';
 import { SigningPool } from '../../src/domain/tokens/signing-pool.js';
+import type { IssuerPolicy } from '../../src/domain/tokens/token-request.js';
 import type { VerificationResult } from '../../src/domain/tokens/verify.js';
 import { addUsers } from '../../src/domain/users/import.js';
 import { storeVerification } from '../../src/verifier/store-verification.js';
@@ -34,7 +35,7 @@ export interface EmbeddedService extends EmbeddedStores {
   /** What commands that change keys, users or tokens work with. */
   ports: EmbeddedPorts;
   issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
-  bulkIssuer(options?: BulkIssuerOptions): BulkIssuer;
+  bulkIssuer(options?: BulkIssuerOptions): Issuer;
   /** A token of a user who is added where there is none. */
   issueTo(sub: string): Promise<{ token: string; jti: string; iat: number; exp: number; kid: string }>;
   verify(token: string): Promise<VerificationResult>;
@@ -69,7 +70,7 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
   );
 
   const issuer: EmbeddedService['issuer'] = (policy = {}, users = database.users) =>
-    new Issuer({ database, registry, users, sealer, guard: NO_MARKS, clock }, { ...POLICY, ...policy });
+    new Issuer({ ...ports, users, ...SIGNING }, { ...POLICY, ...policy });
   const defaultIssuer = issuer();
   const signing = new SigningPool(2);
   const addAll = (subs: readonly string[]) =>
@@ -84,10 +85,11 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
     ports,
     issuer,
     bulkIssuer: ({ policy = {}, createUsers = false, ...others } = {}) =>
-      new BulkIssuer(
+      new Issuer(
         {
-          ...{ database, registry, users: database.users, sealer, guard: NO_MARKS, clock, signing },
-          ...{ addUsers: createUsers ? addAll : null, ...others },
+          ...{ ...ports, users: database.users, guard: NO_MARKS },
+          sign: (alg, key, inputs) => signing.sign(alg, key, inputs),
+          ...{ addUsers: createUsers ? addAll : undefined, ...others },
         },
         { ...POLICY, ...policy },
       ),
@@ -109,7 +111,10 @@ export async function openEmbeddedService(): Promise<EmbeddedService> {
 }
 
 /** The embedded store has no marks. */
-export const NO_MARKS = { assertCurrent: async () => 0 };
+const NO_MARKS = { assertCurrent: async () => 0 };
+
+/** The issuer's ports for signing in this process. */
+export const SIGNING = { guard: NO_MARKS, sign: createSignatures };
 
 let keyPair: ReturnType<KeyPairGenerator['generate']> | undefined;
 

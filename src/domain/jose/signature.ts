@@ -15,6 +15,16 @@ export function createSignature(
   });
 }
 
+/** Returns the JWS Signature over each input, in base64url. For a few inputs; a signing pool is for many. */
+export async function createSignatures(
+  alg: SigningAlgorithm,
+  key: KeyObject,
+  inputs: readonly string[],
+): Promise<string[]> {
+  const signatures = await Promise.all(inputs.map((input) => createSignature(alg, key, input)));
+  return signatures.map((signature) => signature.toString('base64url'));
+}
+
 /** Whether `signature` is one over `signingInput` by the private key of `key`. Computed off the main thread. */
 export function checkSignature(
   alg: SigningAlgorithm,

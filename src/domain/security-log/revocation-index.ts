@@ -7,13 +7,13 @@ export interface UserChange {
   version: number;
 }
 
-/** What the security log says of these tokens. */
+/** Reads the events of the security log that may cover these tokens; a null `jti` stands for a token to be made. */
 export async function readEvents(
   log: SecurityLog,
-  tokens: ReadonlyArray<{ sub: string; jti: string }>,
+  tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
 ): Promise<EventMemory> {
-  const [own, wide] = await Promise.all([log.findNaming(tokens), log.findGlobal()]);
-  return new EventMemory([...own, ...wide]);
+  const [own, global] = await Promise.all([log.findNaming(tokens), log.findGlobal()]);
+  return new EventMemory([...own, ...global]);
 }
 
 /** Events of the security log by what they name, so that what they say of a token costs a few look-ups however many there are. */
@@ -57,15 +57,20 @@ export class EventMemory {
     if (this.#note(event)) this.#revision += 1;
   }
 
-  /** Whether one of the events ends this token. */
+  /** Returns whether an event ends this token. */
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
     return (
-      iat <= this.#all ||
-      this.#compromisedKids.has(kid) ||
-      iat <= (this.#subjects.get(sub) ?? NEVER) ||
-      iat <= (this.#kids.get(kid) ?? NEVER) ||
-      this.#tokens.has(nameOf(sub, jti))
+      iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.#tokens.has(nameOf(sub, jti))
     );
+  }
+
+  /** Returns the latest `iat` of a token of `sub` under `kid` that a revocation covers; -1 if none does. */
+  coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
+    return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);
+  }
+
+  isCompromised(kid: string): boolean {
+    return this.#compromisedKids.has(kid);
   }
 
   changeOf(sub: string): UserChange | null {
@@ -151,12 +156,4 @@ function raise(latest: Map<string, number>, name: string, value: number): boolea
   if (value <= (latest.get(name) ?? NEVER)) return false;
   latest.set(name, value);
   return true;
-}
-
-/** Whether an event of the security log ends this token. */
-export function covers(
-  event: SecurityEvent,
-  token: { sub: string; jti: string; kid: string; iat: number },
-): boolean {
-  return new EventMemory([event]).covers(token);
 }

@@ -1,58 +1,48 @@
-import { randomBytes } from 'node:crypto';
-import { encodeBase64url, MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
-import { createSignature } from '../jose/signature.js';
+import type { KeyObject } from 'node:crypto';
+import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
-import type { SigningKey } from '../model/signing-key.js';
-import { parseSubject } from '../model/subject.js';
-import type { Database, SecurityEvent, TokenRegistry, User, UserDirectory } from '../ports/index.js';
+import type { SigningAlgorithm } from '../model/signing-key.js';
+import type { Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
+import { entriesBySubject } from '../registry/group-entries.js';
+import { registerMany } from '../registry/register-many.js';
+import { removeEntriesInBatches } from '../registry/remove-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
-import { covers } from '../security-log/revocation-index.js';
-import { formatDuration } from '../shared/duration.js';
-import { type ErrorCode, JwtctlError } from '../shared/errors.js';
-import { hasControlCharacter } from '../shared/text.js';
+import { EventMemory, readEvents } from '../security-log/revocation-index.js';
+import { JwtctlError } from '../shared/errors.js';
 import { HeldSigner, type Signer, type SignerPorts } from './active-signer.js';
-import { type Claims, REGISTERED_CLAIMS } from './claims.js';
+import type { Claims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
+import {
+  assertReadable,
+  assertUsable,
+  claimsSet,
+  type IssuerPolicy,
+  type TokenRequest,
+} from './token-request.js';
 
-// An event of the security log can lie ahead of this host's clock by as much as two clocks may differ, not more.
-export const LONGEST_WAIT_SECONDS = 10;
-const MAX_LABEL_BYTES = 128;
-export const SIGNER_ATTEMPTS = 5;
+/** The clocks of two hosts differ by at most this. A revocation further ahead is an error. */
+const LONGEST_WAIT_SECONDS = 10;
+const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
   registry: TokenRegistry;
   users: UserDirectory;
   guard: Pick<DatabaseGuard, 'assertCurrent'>;
+  /** Returns the JWS Signature over each of `inputs`, in base64url. */
+  sign(alg: SigningAlgorithm, key: KeyObject, inputs: readonly string[]): Promise<string[]>;
+  /** Adds those of the subjects that are not users yet. Default: a token for an unknown user is refused. */
+  addUsers?: ((subs: readonly string[]) => Promise<unknown>) | undefined;
 }
 
-export interface IssuerPolicy {
-  issuer: string;
-  /** The `aud` of a token that asks for none. */
-  audience: string;
-  ttlSeconds: number;
-  maxTtlSeconds: number;
-  statusTtlSeconds: number;
-  /** How many live tokens a subject may have; the oldest makes room. */
-  maxPerSubject?: number;
+/** What {@link Issuer.issue} would sign. */
+export interface PlannedToken {
+  kid: string;
+  payload: Claims;
 }
 
-export interface TokenRequest {
-  sub: string;
-  /** Default: the policy's audience. */
-  aud?: string[];
-  /** Default: the policy's; at most its `maxTtlSeconds`. */
-  ttlSeconds?: number;
-  /** How long after now the token begins to be valid. */
-  notBeforeSeconds?: number;
-  /** Claims beside the registered ones. */
-  claims?: Record<string, unknown>;
-  /** Shown by `token list`; at most 128 bytes. */
-  label?: string;
-}
-
-/** Signs and registers tokens. */
+/** Signs and registers tokens. Several calls may run at the same time. */
 export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
@@ -64,105 +54,248 @@ export class Issuer {
     this.#signer = new HeldSigner(ports, policy.maxTtlSeconds);
   }
 
-  /** @throws JwtctlError (usage) for a request that can never be issued; asks no store */
+  /** Throws a JwtctlError (usage) for a request that can never be issued. Asks no store. */
   validate(request: TokenRequest): void {
     assertUsable(request, this.#policy);
   }
 
+  /** Opens the active key, so that an issuer without one fails before any request is read. */
+  async open(): Promise<void> {
+    await this.#signer.current();
+  }
+
   /**
-   * Signed, then registered, then returned: what is returned is registered.
+   * Issues one token: a batch of one.
    *
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
-   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_RESERVED` and their like (usage), and what the stores and the sealer throw
+   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_RESERVED`, and similar ones (usage); errors of the stores and the sealer
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
-    assertUsable(request, this.#policy);
-    for (let attempt = 1; ; attempt++) {
-      const { signer, now } = await this.#readyToSign(request.sub);
-      // The user comes last: of one who was removed meanwhile the wait would otherwise make a token that a later user of the name inherits.
-      const user = await this.#enabledUser(request.sub);
-      const claims = claimsSet(request, this.#policy, now);
-      const token = await sign(signer, claims);
-      if (token.length > MAX_TOKEN_CHARACTERS) throw tooLong(token.length);
+    return onlyOutcome(await this.issueMany([request]));
+  }
 
-      const { jti, iat, exp, sub, aud } = claims;
-      const { kid, id: keyId } = signer.key;
-      await this.#ports.registry.register(
-        sub,
-        { jti, keyId, iat, exp },
-        {
-          now,
-          user: knownStatus(user, now, this.#policy.statusTtlSeconds),
-          ...(request.label === undefined ? {} : { label: request.label }),
-          ...(this.#policy.maxPerSubject === undefined ? {} : { maxPerSubject: this.#policy.maxPerSubject }),
-        },
-      );
-      // Asked again now that the entry is there: whoever compromises the key from here on finds and removes it.
-      const isCompromised = await this.#isCompromised(sub, kid).catch(async (error) => {
-        // This token is not handed out. If its entry cannot be removed now, it will expire.
-        await this.#ports.registry.remove(sub, { jti, keyId }, now).catch(() => {});
+  /**
+   * Issues a batch of tokens. Its number of queries does not depend on the number of tokens.
+   *
+   * @returns for each request, in the same order, a signed and registered token, or the reason why there is none
+   * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); errors of the stores and the sealer. No token is returned then, but
+   * some may have been registered.
+   */
+  async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
+    const outcomes: Outcomes<IssuedToken> = [];
+    let drafts = this.#usableDrafts(requests, outcomes);
+    if (drafts.length > 0) await this.#ports.addUsers?.(subjectsOf(drafts));
+    for (let attempt = 1; drafts.length > 0; attempt++) {
+      const { signer, now, ready } = await this.#readyToSign(drafts, outcomes);
+      // Read after the wait: a user removed during it would leave a token to a later user of the same name.
+      const users = await this.#ports.users.findMany(subjectsOf(ready));
+      const signed = await this.#sign(signer, ready, users, now, outcomes);
+      if (signed.length === 0) break;
+      const registered = await this.#register(signer, signed, now, outcomes);
+      // Checked again after registering: a key that is compromised later has its entries found and removed.
+      const isCompromised = await this.#isCompromised(signer).catch(async (error) => {
+        // These tokens are not handed out. An entry that cannot be removed now will expire.
+        await this.#remove(signer, registered, now).catch(() => {});
         throw error;
       });
-      if (!isCompromised) return { token, jti, kid, sub, aud, iat, exp };
-      await this.#ports.registry.remove(sub, { jti, keyId }, now);
+      if (!isCompromised) {
+        for (const { index, token, claims } of registered) {
+          const { jti, sub, aud, iat, exp } = claims;
+          outcomes[index] = { token, jti, kid: signer.key.kid, sub, aud, iat, exp };
+        }
+        break;
+      }
+      await this.#remove(signer, registered, now);
       if (attempt === SIGNER_ATTEMPTS) throw noActiveKey();
+      drafts = registered;
     }
+    return outcomes;
   }
 
-  /** What {@link issue} would sign. Nothing is signed, registered or opened. With `addsUser` there need not be a user yet. */
-  async plan(request: TokenRequest, { addsUser = false } = {}): Promise<{ kid: string; payload: Claims }> {
-    assertUsable(request, this.#policy);
-    const key = await findActiveKey(this.#ports.database);
-    if (!addsUser) await this.#enabledUser(request.sub);
-    return { kid: key.kid, payload: claimsSet(request, this.#policy, this.#ports.clock.now()) };
+  /** Returns what {@link issue} would sign. Signs, registers, and opens nothing. */
+  async plan(request: TokenRequest): Promise<PlannedToken> {
+    return onlyOutcome(await this.planMany([request]));
   }
 
-  async #enabledUser(sub: string): Promise<User> {
-    return enabledUser(await this.#ports.users.find(sub), sub);
+  /** Returns what {@link issueMany} would sign. */
+  async planMany(requests: readonly TokenRequest[]): Promise<Array<PlannedToken | JwtctlError>> {
+    const { database, users, addUsers, clock } = this.#ports;
+    const outcomes: Outcomes<PlannedToken> = [];
+    const drafts = this.#usableDrafts(requests, outcomes);
+    if (drafts.length === 0) return outcomes;
+    const { kid } = await findActiveKey(database);
+    const found = await users.findMany(subjectsOf(drafts));
+    forEachDraft(drafts, outcomes, ({ index, request }) => {
+      const user = found.get(request.sub);
+      if (user !== undefined || addUsers === undefined) requireEnabled(user, request.sub);
+      outcomes[index] = { kid, payload: claimsSet(request, this.#policy, clock.now()) };
+    });
+    return outcomes;
   }
 
-  /** A key that is not compromised, and a moment that no revocation covers, by events that were read after every wait. */
-  async #readyToSign(sub: string): Promise<{ signer: Signer; now: number }> {
+  #usableDrafts(requests: readonly TokenRequest[], outcomes: Outcomes<unknown>): Draft[] {
+    const drafts = requests.map((request, index) => ({ index, request }));
+    return forEachDraft(drafts, outcomes, (draft) => {
+      assertUsable(draft.request, this.#policy);
+      return draft;
+    });
+  }
+
+  /**
+   * Waits until no revocation covers a token of these drafts, judging by events that were read after the wait. A draft
+   * that would have to wait too long fails; the others are `ready`.
+   */
+  async #readyToSign(
+    drafts: readonly Draft[],
+    outcomes: Outcomes<unknown>,
+  ): Promise<{ signer: Signer; now: number; ready: readonly Draft[] }> {
     const { clock, guard } = this.#ports;
+    let ready = drafts;
     let waitedSeconds = 0;
     for (let attempt = 1; ; attempt++) {
       const signer = await this.#signer.current();
       const { kid } = signer.key;
-      const [revision, events] = await Promise.all([guard.assertCurrent(), this.#eventsOf(sub, kid)]);
+      const [revision, events] = await Promise.all([
+        guard.assertCurrent(),
+        this.#findEvents(subjectsOf(ready), kid),
+      ]);
       const now = clock.now();
-      // What a compromised key signs is refused everywhere from that moment; and one that was read long ago may have stepped down.
-      const isCompromised = signer.revision < revision || events.some((event) => compromises(event, kid));
-      if (isCompromised || !HeldSigner.maySign(signer, now)) {
+      const isOutdated = signer.revision < revision || !HeldSigner.maySign(signer, now);
+      if (isOutdated || events.isCompromised(kid)) {
         this.#signer.letGo(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;
       }
-      const free = firstUncovered(events, { sub, kid }, now);
-      if (free <= now) return { signer, now };
-      // A token of the same second as a revocation would be covered by it: the next second is the first that is not.
+      // The second of a revocation is still covered by it.
+      const freeFrom = ({ request: { sub } }: Draft) => events.coveredUntil({ sub, kid }) + 1;
+      const refuseAfter = (latest: number) => {
+        ready = forEachDraft(ready, outcomes, (draft) => {
+          if (freeFrom(draft) > latest)
+            throw revokedAhead(draft.request.sub, freeFrom(draft) - 1 - clock.now());
+          return draft;
+        });
+      };
+      refuseAfter(now + LONGEST_WAIT_SECONDS + 1 - waitedSeconds);
+      const free = ready.reduce((latest, draft) => Math.max(latest, freeFrom(draft)), now);
+      if (free <= now) return { signer, now, ready };
       waitedSeconds += free - now;
-      if (waitedSeconds > LONGEST_WAIT_SECONDS + 1) throw revokedAhead(sub, free - 1 - now);
       await clock.until(free);
-      if (clock.now() < free) throw revokedAhead(sub, free - 1 - clock.now());
+      refuseAfter(clock.now());
     }
   }
 
-  async #isCompromised(sub: string, kid: string): Promise<boolean> {
-    return (await this.#eventsOf(sub, kid)).some((event) => compromises(event, kid));
+  /** Reads one subject's events in one query, because two at once would open a second connection. */
+  async #findEvents(subs: readonly string[], kid: string): Promise<EventMemory> {
+    const { securityLog } = this.#ports.database;
+    const tokens = subs.map((sub) => ({ sub, jti: null }));
+    const [token] = tokens;
+    if (token === undefined || tokens.length > 1) return readEvents(securityLog, tokens);
+    return new EventMemory(await securityLog.findConcerning({ ...token, kid }));
   }
 
-  #eventsOf(sub: string, kid: string): Promise<SecurityEvent[]> {
-    return this.#ports.database.securityLog.findConcerning({ sub, kid, jti: null });
+  async #sign(
+    { key, privateKey }: Signer,
+    drafts: readonly Draft[],
+    users: Map<string, User>,
+    now: number,
+    outcomes: Outcomes<unknown>,
+  ): Promise<SignedDraft[]> {
+    // RFC 7515 §5.1: the signing input. The header is the same for every token under a key.
+    const header = encodeBase64url(JSON.stringify({ alg: key.alg, typ: 'JWT', kid: key.kid }));
+    const unsigned = forEachDraft(drafts, outcomes, ({ index, request }) => {
+      const user = requireEnabled(users.get(request.sub), request.sub);
+      const claims = claimsSet(request, this.#policy, now);
+      return { index, request, user, claims, input: `${header}.${encodeBase64url(JSON.stringify(claims))}` };
+    });
+    const inputs = unsigned.map(({ input }) => input);
+    const signatures = await this.#ports.sign(key.alg, privateKey, inputs);
+    return forEachDraft(unsigned, outcomes, ({ input, ...draft }, position) => {
+      const token = `${input}.${signatures[position]}`;
+      assertReadable(token);
+      return { ...draft, token };
+    });
+  }
+
+  async #register(
+    { key }: Signer,
+    drafts: readonly SignedDraft[],
+    now: number,
+    outcomes: Outcomes<unknown>,
+  ): Promise<SignedDraft[]> {
+    const { statusTtlSeconds, maxPerSubject } = this.#policy;
+    const registrations = drafts.map(({ request, user, claims: { sub, jti, iat, exp } }) => {
+      const entry = { jti, keyId: key.id, iat, exp };
+      const registration: Registration = { sub, entry, now, user: knownStatus(user, now, statusTtlSeconds) };
+      if (request.label !== undefined) registration.label = request.label;
+      if (maxPerSubject !== undefined) registration.maxPerSubject = maxPerSubject;
+      return registration;
+    });
+    const errors = await registerMany(this.#ports.registry, registrations);
+    return forEachDraft(drafts, outcomes, (draft, position) => {
+      const error = errors[position] ?? null;
+      if (error !== null) throw error;
+      return draft;
+    });
+  }
+
+  async #isCompromised({ key }: Signer): Promise<boolean> {
+    const events = await this.#ports.database.securityLog.findGlobal();
+    return new EventMemory(events).isCompromised(key.kid);
+  }
+
+  /** Removes entries under a compromised key. Its tokens are refused even if this fails: the security log has the key. */
+  async #remove({ key }: Signer, drafts: readonly SignedDraft[], now: number): Promise<void> {
+    const named = drafts.map(({ claims: { sub, jti, iat } }) => ({
+      sub,
+      entry: { jti, keyId: key.id, iat },
+    }));
+    if (named.length > 0) await removeEntriesInBatches(this.#ports.registry, entriesBySubject(named), now);
   }
 }
 
-export function compromises(event: SecurityEvent, kid: string): boolean {
-  return event.type === 'key_compromised' && event.kid === kid;
+/** One request of a batch and its index. */
+interface Draft {
+  index: number;
+  request: TokenRequest;
 }
 
-/** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found), `ERR_USER_DISABLED` (state) */
-export function enabledUser(user: User | null, sub: string): User {
-  if (user === null) {
+interface SignedDraft extends Draft {
+  user: User;
+  claims: Claims;
+  token: string;
+}
+
+type Outcomes<T> = Array<T | JwtctlError>;
+
+/** Returns the results of `work`. A JwtctlError that it throws becomes the outcome of that draft. */
+function forEachDraft<D extends Draft, T>(
+  drafts: readonly D[],
+  outcomes: Outcomes<unknown>,
+  work: (draft: D, position: number) => T,
+): T[] {
+  const results: T[] = [];
+  for (const [position, draft] of drafts.entries()) {
+    try {
+      results.push(work(draft, position));
+    } catch (error) {
+      if (!(error instanceof JwtctlError)) throw error;
+      outcomes[draft.index] = error;
+    }
+  }
+  return results;
+}
+
+function onlyOutcome<T>([outcome]: Outcomes<T>): T {
+  if (outcome instanceof JwtctlError) throw outcome;
+  return outcome as T;
+}
+
+function subjectsOf(drafts: readonly Draft[]): string[] {
+  return [...new Set(drafts.map(({ request }) => request.sub))];
+}
+
+function requireEnabled(user: User | undefined, sub: string): User {
+  if (user === undefined) {
     throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
       hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
     });
@@ -173,121 +306,7 @@ export function enabledUser(user: User | null, sub: string): User {
   });
 }
 
-/** The first second from `now` on whose tokens no revocation covers. */
-export function firstUncovered(
-  events: readonly SecurityEvent[],
-  { sub, kid }: { sub: string; kid: string },
-  now: number,
-): number {
-  return events.reduce(
-    (free, event) =>
-      event.issuedBefore !== null && covers(event, { sub, kid, iat: free, jti: '' })
-        ? event.issuedBefore + 1
-        : free,
-    now,
-  );
-}
-
-export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
-  const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
-  return {
-    ...claims,
-    iss: policy.issuer,
-    sub: request.sub,
-    aud: aud.length === 1 ? (aud[0] as string) : aud,
-    iat: now,
-    ...(request.notBeforeSeconds === undefined ? {} : { nbf: now + request.notBeforeSeconds }),
-    exp: now + ttlSeconds,
-    jti: newJti(),
-  };
-}
-
-/** Refuses what cannot be signed, before anything is asked of a store. */
-export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
-  const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
-  parseSubject(sub);
-  if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
-    throw unusable('ERR_TTL_INVALID', `A lifetime is a whole number of seconds above zero.`);
-  }
-  if (ttlSeconds > policy.maxTtlSeconds) {
-    const longest = formatDuration(policy.maxTtlSeconds);
-    throw unusable(
-      'ERR_TTL_TOO_LONG',
-      `A lifetime of ${formatDuration(ttlSeconds)} is above \`token.maxTtl\`, which is ${longest}.`,
-      'Ask for less, or raise `token.maxTtl`.',
-    );
-  }
-  if (notBeforeSeconds >= ttlSeconds) {
-    throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it begins to be valid.');
-  }
-  if (
-    aud !== undefined &&
-    (aud.length === 0 || aud.some((audience) => typeof audience !== 'string' || audience === ''))
-  ) {
-    throw unusable('ERR_AUDIENCE_INVALID', 'An aud is a string that is not empty.');
-  }
-  const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
-  if (registered !== undefined) {
-    throw unusable(
-      'ERR_CLAIM_RESERVED',
-      `The registered claim ${registered} cannot be set like other claims.`,
-      'There are flags for sub, aud, the lifetime and not-before; iss is `token.issuer`; iat and jti are made.',
-    );
-  }
-  if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
-    throw unusable(
-      'ERR_LABEL_INVALID',
-      `A label is at most ${MAX_LABEL_BYTES} bytes without control characters.`,
-    );
-  }
-}
-
-function unusable(code: ErrorCode, message: string, hint?: string): JwtctlError {
-  return new JwtctlError(code, message, { hint });
-}
-
-/** 128 random bits. One that begins with - would read as a flag on a command line. */
-function newJti(): string {
-  for (;;) {
-    const jti = nextRandomBytes(16).toString('base64url');
-    if (!/^[-_]/.test(jti)) return jti;
-  }
-}
-
-let random = Buffer.alloc(0);
-
-/** Drawn in advance for many: to ask for them costs more than the bytes. None is used twice. */
-function nextRandomBytes(size: number): Buffer {
-  if (random.length < size) random = randomBytes(4096);
-  const bytes = random.subarray(0, size);
-  random = random.subarray(size);
-  return bytes;
-}
-
-async function sign({ key, privateKey }: Signer, claims: Claims): Promise<string> {
-  const signingInput = `${encodedHeader(key)}.${encodedClaims(claims)}`;
-  return `${signingInput}.${encodeBase64url(await createSignature(key.alg, privateKey, signingInput))}`;
-}
-
-/** The first part of what a signature covers (RFC 7515 §5.1): the same for every token under a key. */
-export function encodedHeader({ alg, kid }: Pick<SigningKey, 'alg' | 'kid'>): string {
-  return encodeBase64url(JSON.stringify({ alg, typ: 'JWT', kid }));
-}
-
-/** The second part. */
-export function encodedClaims(claims: Claims): string {
-  return encodeBase64url(JSON.stringify(claims));
-}
-
-export function tooLong(length: number): JwtctlError {
-  return unusable(
-    'ERR_TOKEN_TOO_LONG',
-    `The token would be ${length} characters long; a verifier reads at most ${MAX_TOKEN_CHARACTERS}.`,
-    'Put less into its claims.',
-  );
-}
-
-export function revokedAhead(sub: string, seconds: number): JwtctlError {
+function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
     'ERR_REVOCATION_IN_FUTURE',
     `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,

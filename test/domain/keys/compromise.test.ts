@@ -9,9 +9,9 @@ import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { revokeSubject } from '../../../src/domain/tokens/revoke.js';
 import {
   type EmbeddedService,
-  NO_MARKS,
   openEmbeddedService,
   POLICY,
+  SIGNING,
 } from '../../support/embedded-service.js';
 import { newSealer } from '../../support/sealer.js';
 
@@ -180,16 +180,15 @@ describe('an issuer that is at it while its key is compromised', () => {
   test('hands out no token under it, and leaves none behind, where it was about to register one', async () => {
     let compromised: Promise<unknown> | undefined;
     const { registry } = service.withRegistry({
-      register: async (...args) => {
+      registerMany: async (...args) => {
         // After the proof that nothing is left.
         compromised ??= compromise('k1');
         await compromised;
-        return service.registry.register(...args);
+        return service.registry.registerMany(...args);
       },
     });
-    const { database, sealer, clock } = service.ports;
     const issuer = new Issuer(
-      { database, registry, sealer, guard: NO_MARKS, clock, users: database.users },
+      { ...service.ports, registry, users: service.database.users, ...SIGNING },
       POLICY,
     );
     const { token, kid } = await issuer.issue({ sub: 'alice' });

@@ -14,7 +14,7 @@ import {
   type Reconciliation,
   type ReconciliationRules,
 } from '../../../src/domain/registry/reconciliation-plan.js';
-import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_000_000;
@@ -140,7 +140,7 @@ function isAccepted(entry: RegistryEntry, { keys: known, events: log, user }: Re
 }
 
 function isCovered(entry: RegistryEntry, { kid }: SigningKey, log: readonly SecurityEvent[]): boolean {
-  return log.some((event) => covers(event, { sub: 'alice', kid, ...entry }));
+  return log.some((event) => new EventMemory([event]).covers({ sub: 'alice', kid, ...entry }));
 }
 
 function always(holds: (registry: Registry) => void): void {

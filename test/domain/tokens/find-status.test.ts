@@ -12,7 +12,7 @@ import {
   type StatusPolicy,
   statusMeanwhile,
 } from '../../../src/domain/security-log/cached-user-status.js';
-import { covers, EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { findStatus } from '../../../src/domain/tokens/find-status.js';
 import { ManualClock } from '../../support/clock.js';
@@ -39,6 +39,8 @@ function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): Sec
 }
 
 describe('covers', () => {
+  const covers = (one: SecurityEvent, token: typeof TOKEN) => new EventMemory([one]).covers(token);
+
   test('a revoked token is the one with its sub and jti', () => {
     const revoked = event('token_revoked', { sub: 'alice', jti: 'j1' });
     expect(covers(revoked, TOKEN)).toBe(true);

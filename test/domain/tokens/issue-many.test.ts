@@ -5,8 +5,8 @@ import { compromiseKey } from '../../../src/domain/keys/compromise.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import type { Database, NewSecurityEvent, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
-import type { TokenRequest } from '../../../src/domain/tokens/issue.js';
 import type { IssuedToken } from '../../../src/domain/tokens/issued-token.js';
+import type { TokenRequest } from '../../../src/domain/tokens/token-request.js';
 import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 
@@ -52,7 +52,7 @@ describe('a batch', () => {
     const now = service.clock.now();
     const outcomes = await service
       .bulkIssuer()
-      .issue([
+      .issueMany([
         { sub: 'bob', aud: ['user', 'api'], ttlSeconds: 600, claims: { role: 'admin' }, label: 'phone' },
         ...requests('alice', 'bob'),
         { sub: 'carol', notBeforeSeconds: 100 },
@@ -84,7 +84,7 @@ describe('a batch', () => {
 
   test('of very many tokens has no jti twice, and all of them hold', async () => {
     const many = Array.from({ length: 700 }, (_, index) => ['alice', 'bob', 'carol'][index % 3] as string);
-    const issued = tokens(await service.bulkIssuer().issue(requests(...many)));
+    const issued = tokens(await service.bulkIssuer().issueMany(requests(...many)));
     expect(issued.map(({ sub }) => sub)).toEqual(many);
     expect(new Set(issued.map(({ jti }) => jti)).size).toBe(700);
     expect(await entries()).toHaveLength(700);
@@ -96,7 +96,7 @@ describe('a batch', () => {
     service.clock.advance(1);
     const outcomes = await service
       .bulkIssuer()
-      .issue([
+      .issueMany([
         ...requests('alice', 'nobody', 'carol', '', 'a\u0000b', 'x'.repeat(256)),
         { sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds + 1 },
         { sub: 'alice', claims: { sub: 'root' } },
@@ -113,35 +113,40 @@ describe('a batch', () => {
   });
 
   test('of nothing but what fails, and of nothing, asks for no signature', async () => {
-    expect(told(await service.bulkIssuer().issue(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
-    expect(await service.bulkIssuer().issue([])).toEqual([]);
+    expect(told(await service.bulkIssuer().issueMany(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
+    expect(await service.bulkIssuer().issueMany([])).toEqual([]);
   });
 
   test('asks each store a few questions, however many tokens there are', async () => {
     let queries = 0;
     const database = sqlDatabase(
       service.db.withPlugin({
-        transformQuery: ({ node }) => {
+        transformQuery: ({ node }) => node,
+        transformResult: async ({ result }) => {
           queries += 1;
-          return node;
+          return result;
         },
-        transformResult: async ({ result }) => result,
       }),
     );
     const issuer = service.bulkIssuer({ database, users: database.users });
     await issuer.open();
     queries = 0;
     const subs = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? 'alice' : 'bob'));
-    expect(told(await issuer.issue(requests(...subs)))).toEqual(subs);
-    // The events of the subjects, those of all, the users, and once more those of all.
+    expect(told(await issuer.issueMany(requests(...subs)))).toEqual(subs);
+    // The events of the subjects, the global events, the users, and the global events again.
     expect(queries).toBe(4);
+
+    queries = 0;
+    await issuer.issue({ sub: 'alice' });
+    // The events of the subject and the global events come in one query.
+    expect(queries).toBe(3);
   });
 
   test('lets the oldest tokens of a subject make room', async () => {
     const issuer = service.bulkIssuer({ policy: { maxPerSubject: 2 } });
-    const older = tokens(await issuer.issue(requests('alice', 'bob')));
+    const older = tokens(await issuer.issueMany(requests('alice', 'bob')));
     service.clock.advance(1);
-    const newer = tokens(await issuer.issue(requests('alice', 'alice')));
+    const newer = tokens(await issuer.issueMany(requests('alice', 'alice')));
     const verdicts = await Promise.all([...older, ...newer].map(({ token }) => service.verdict(token)));
     expect(verdicts).toEqual(['ERR_TOKEN_NOT_REGISTERED', 'active', 'active', 'active']);
   });
@@ -154,7 +159,7 @@ describe('a batch', () => {
         return registrations.map(({ sub }) => (sub === 'bob' ? foreign : null));
       },
     });
-    const outcomes = await service.bulkIssuer({ registry }).issue(requests('alice', 'bob', 'carol'));
+    const outcomes = await service.bulkIssuer({ registry }).issueMany(requests('alice', 'bob', 'carol'));
     expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_WRONG_TYPE', 'carol']);
   });
 
@@ -176,14 +181,14 @@ describe('a batch', () => {
       return { ...service.database, securityLog: failingLog };
     };
     const issuer = service.bulkIssuer({ database: failingAt(2) });
-    await expect(issuer.issue(requests('alice', 'bob'))).rejects.toBe(failure);
+    await expect(issuer.issueMany(requests('alice', 'bob'))).rejects.toBe(failure);
     expect(await entries()).toEqual([]);
   });
 
   test('hands out nothing where the registry fails', async () => {
     const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
-    await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toBe(failure);
+    await expect(service.bulkIssuer({ registry }).issueMany(requests('alice'))).rejects.toBe(failure);
   });
 
   test('is registered again where the answer was lost, once, and for no other failure', async () => {
@@ -198,19 +203,21 @@ describe('a batch', () => {
         },
       }).registry;
     const issuer = service.bulkIssuer({ registry: failing(lost) });
-    const issued = tokens(await issuer.issue(requests('alice', 'bob', 'alice')));
+    const issued = tokens(await issuer.issueMany(requests('alice', 'bob', 'alice')));
     expect([issued.length, calls]).toEqual([3, 2]);
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
 
     calls = 0;
     const full = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It takes nothing more.');
-    await expect(service.bulkIssuer({ registry: failing(full) }).issue(requests('alice'))).rejects.toBe(full);
+    await expect(service.bulkIssuer({ registry: failing(full) }).issueMany(requests('alice'))).rejects.toBe(
+      full,
+    );
     expect(calls).toBe(1);
 
     // With a limit, the entry is only looked up: registering it again could push out a newer one.
     calls = 0;
     const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
-    const [token] = tokens(await capped.issue(requests('alice')));
+    const [token] = tokens(await capped.issueMany(requests('alice')));
     expect([calls, await service.verdict(String(token?.token))]).toEqual([1, 'active']);
   });
 });
@@ -219,19 +226,19 @@ describe('users who are not there', () => {
   test('are added where that is asked for, and those who are there stay as they are', async () => {
     const outcomes = await service
       .bulkIssuer({ createUsers: true })
-      .issue(requests('erin', 'alice', 'erin', ''));
+      .issueMany(requests('erin', 'alice', 'erin', ''));
     expect(told(outcomes)).toEqual(['erin', 'alice', 'erin', 'ERR_SUBJECT_INVALID']);
     expect(await service.database.users.find('erin')).toMatchObject({ status: 'enabled', version: 1 });
   });
 
   test('are no users for a plan, unless it would add them', async () => {
-    expect(await service.bulkIssuer().plan(requests('erin', 'alice'))).toMatchObject([
+    expect(await service.bulkIssuer().planMany(requests('erin', 'alice'))).toMatchObject([
       { code: 'ERR_USER_UNKNOWN' },
       { kid: 'k1', payload: { sub: 'alice' } },
     ]);
     const plan = await service
       .bulkIssuer({ createUsers: true })
-      .plan([...requests('erin'), { sub: 'alice', aud: [] }]);
+      .planMany([...requests('erin'), { sub: 'alice', aud: [] }]);
     expect(plan).toMatchObject([{ kid: 'k1', payload: { sub: 'erin' } }, { code: 'ERR_AUDIENCE_INVALID' }]);
     expect(await service.database.users.find('erin')).toBeNull();
     expect(await entries()).toEqual([]);
@@ -242,7 +249,7 @@ describe('after a revocation', () => {
   test('of one subject in this second the batch waits for the next one, and holds', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
-    const issuing = service.bulkIssuer().issue(requests('alice', 'bob'));
+    const issuing = service.bulkIssuer().issueMany(requests('alice', 'bob'));
     expect(await service.clock.awaited()).toEqual([now + 1]);
     service.clock.advance(1);
     const issued = tokens(await issuing);
@@ -257,7 +264,7 @@ describe('after a revocation', () => {
     const now = service.clock.now();
     await append({ ...event, issuedBefore: now + 2 });
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 1 });
-    const issuing = service.bulkIssuer().issue(requests('alice', 'bob'));
+    const issuing = service.bulkIssuer().issueMany(requests('alice', 'bob'));
     expect(await service.clock.awaited()).toEqual([now + 3]);
     service.clock.advance(3);
     for (const { token } of tokens(await issuing)) expect(await service.verdict(token)).toBe('active');
@@ -268,13 +275,13 @@ describe('after a revocation', () => {
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
     await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: now });
     await append({ type: 'token_revoked', sub: 'alice', jti: 'a' });
-    expect(tokens(await service.bulkIssuer().issue(requests('alice')))[0]?.iat).toBe(now);
+    expect(tokens(await service.bulkIssuer().issueMany(requests('alice')))[0]?.iat).toBe(now);
   });
 
   test('that lies far ahead for one subject, that one fails and the others are issued', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now + 11 });
-    const outcomes = await service.bulkIssuer().issue(requests('alice', 'bob', 'carol'));
+    const outcomes = await service.bulkIssuer().issueMany(requests('alice', 'bob', 'carol'));
     expect(told(outcomes)).toEqual(['alice', 'ERR_REVOCATION_IN_FUTURE', 'carol']);
     expect(tokens(outcomes)[0]?.iat).toBe(now);
   });
@@ -282,7 +289,7 @@ describe('after a revocation', () => {
   test('that comes while the batch waits, it waits again', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now });
-    const issuing = service.bulkIssuer().issue(requests('alice'));
+    const issuing = service.bulkIssuer().issueMany(requests('alice'));
     await service.clock.awaited();
     await append({ type: 'all_revoked', issuedBefore: now + 1 });
     service.clock.advance(1);
@@ -340,7 +347,7 @@ describe('a key that is compromised while a batch is under way', () => {
   test('has signed nothing that is handed out: the batch is issued anew under the next key', async () => {
     const tidied: string[][] = [];
     const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
-    const outcomes = await issuer.issue(requests('alice', 'nobody', 'bob'));
+    const outcomes = await issuer.issueMany(requests('alice', 'nobody', 'bob'));
     expect(tidied).toEqual([['alice', 'bob']]);
     expect(told(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
     const issued = tokens(outcomes);
@@ -351,9 +358,9 @@ describe('a key that is compromised while a batch is under way', () => {
 
   test('and was held before is let go of', async () => {
     const issuer = service.bulkIssuer();
-    expect(tokens(await issuer.issue(requests('alice')))[0]?.kid).toBe('k1');
+    expect(tokens(await issuer.issueMany(requests('alice')))[0]?.kid).toBe('k1');
     await compromise();
-    expect(tokens(await issuer.issue(requests('alice')))[0]?.kid).toBe('k2');
+    expect(tokens(await issuer.issueMany(requests('alice')))[0]?.kid).toBe('k2');
   });
 
   test('with none to take its place ends the batch, and leaves nothing registered', async () => {
@@ -371,7 +378,7 @@ describe('a key that is compromised while a batch is under way', () => {
         return errors;
       },
     });
-    await expect(service.bulkIssuer({ registry }).issue(requests('alice'))).rejects.toMatchObject({
+    await expect(service.bulkIssuer({ registry }).issueMany(requests('alice'))).rejects.toMatchObject({
       code: 'ERR_NO_ACTIVE_KEY',
     });
     expect(await entries()).toEqual([]);
@@ -390,7 +397,7 @@ test('a later user of the same name inherits no token that was issued while the 
     },
   };
   const issuer = service.bulkIssuer({ users: removedMeanwhile });
-  const [issued] = tokens(await issuer.issue(requests('alice')));
+  const [issued] = tokens(await issuer.issueMany(requests('alice')));
   await users.add({ sub: 'alice', name: null, at: service.clock.now() });
   expect(await service.verdict(issued?.token ?? '')).toBe('ERR_TOKEN_REVOKED');
 });

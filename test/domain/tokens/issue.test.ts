@@ -6,9 +6,9 @@ import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import {
   type EmbeddedService,
-  NO_MARKS,
   openEmbeddedService,
   POLICY,
+  SIGNING,
 } from '../../support/embedded-service.js';
 
 const NO_REASON = { reason: null, dryRun: false };
@@ -210,7 +210,7 @@ describe('the key', () => {
     const slow = {
       ...service.ports,
       users: service.database.users,
-      guard: NO_MARKS,
+      ...SIGNING,
       sealer: {
         ...sealer,
         open: async (kid: string, sealed: string) => {
@@ -231,7 +231,7 @@ describe('the key', () => {
     const slow = {
       ...service.ports,
       users: service.database.users,
-      guard: NO_MARKS,
+      ...SIGNING,
       sealer: {
         ...sealer,
         open: async (kid: string, sealed: string) => {
@@ -301,11 +301,9 @@ describe('the key', () => {
 describe('registering', () => {
   test('comes before returning: what cannot be registered is not returned', async () => {
     const failure = new Error('the registry is away');
-    const { registry } = service.withRegistry({ register: () => Promise.reject(failure) });
-    const { database, sealer, clock } = service.ports;
-    const { Issuer } = await import('../../../src/domain/tokens/issue.js');
+    const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     const issuer = new Issuer(
-      { database, registry, users: database.users, sealer, guard: NO_MARKS, clock },
+      { ...service.ports, registry, users: service.database.users, ...SIGNING },
       POLICY,
     );
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
@@ -314,15 +312,13 @@ describe('registering', () => {
   test('leaves no entry if the security log fails before the token is handed out', async () => {
     const failure = new Error('The database is away.');
     const { securityLog } = service.database;
-    let reads = 0;
     const failingLog = Object.assign(Object.create(securityLog) as typeof securityLog, {
-      findConcerning: async (token: Parameters<typeof securityLog.findConcerning>[0]) => {
-        if (++reads === 2) throw failure;
-        return securityLog.findConcerning(token);
-      },
+      findConcerning: (token: Parameters<typeof securityLog.findConcerning>[0]) =>
+        securityLog.findConcerning(token),
+      findGlobal: () => Promise.reject(failure),
     });
     const database = { ...service.database, securityLog: failingLog };
-    const issuer = new Issuer({ ...service.ports, database, users: database.users, guard: NO_MARKS }, POLICY);
+    const issuer = new Issuer({ ...service.ports, database, users: database.users, ...SIGNING }, POLICY);
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
@@ -434,11 +430,11 @@ describe('after a revocation', () => {
     const { users } = service.database;
     const removedMeanwhile = {
       list: () => users.list(),
-      findMany: (subs: readonly string[]) => users.findMany(subs),
-      find: async (sub: string) => {
-        const user = await users.find(sub);
-        if (user !== null) await removeUser(service.ports, POLICY, { sub, ...NO_REASON });
-        return user;
+      find: (sub: string) => users.find(sub),
+      findMany: async (subs: readonly string[]) => {
+        const found = await users.findMany(subs);
+        await removeUser(service.ports, POLICY, { sub: 'alice', ...NO_REASON });
+        return found;
       },
     };
     const { token } = await service.issuer({}, removedMeanwhile).issue({ sub: 'alice' });
@@ -450,11 +446,11 @@ describe('after a revocation', () => {
     const { users } = service.database;
     const disabledMeanwhile = {
       list: () => users.list(),
-      findMany: (subs: readonly string[]) => users.findMany(subs),
-      find: async (sub: string) => {
-        const user = await users.find(sub);
-        await setUserStatus(service.ports, POLICY, { sub, status: 'disabled', ...NO_REASON });
-        return user;
+      find: (sub: string) => users.find(sub),
+      findMany: async (subs: readonly string[]) => {
+        const found = await users.findMany(subs);
+        await setUserStatus(service.ports, POLICY, { sub: 'alice', status: 'disabled', ...NO_REASON });
+        return found;
       },
     };
     const { token } = await service.issuer({}, disabledMeanwhile).issue({ sub: 'alice' });

@@ -2,7 +2,7 @@ import { mapLines } from '../../../domain/batch/line-batches.js';
 import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
-import type { TokenRequest } from '../../../domain/tokens/issue.js';
+import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreBulkIssuer } from '../../../issuer/store-issuer.js';
 import type { Input, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
@@ -32,8 +32,16 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
     close,
   };
   return invocation.globals.dryRun
-    ? streamThrough(invocation, context, { ...bulk, work: (some) => issuer.plan(some), item: plannedItem })
-    : streamThrough(invocation, context, { ...bulk, work: (some) => issuer.issue(some), item: issuedItem });
+    ? streamThrough(invocation, context, {
+        ...bulk,
+        work: (some) => issuer.planMany(some),
+        item: plannedItem,
+      })
+    : streamThrough(invocation, context, {
+        ...bulk,
+        work: (some) => issuer.issueMany(some),
+        item: issuedItem,
+      });
 }
 
 function requests(input: Input, shared: Omit<TokenRequest, 'sub'>, format: IssueFlags['format']) {

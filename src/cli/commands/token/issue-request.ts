@@ -1,6 +1,6 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import type { TokenRequest } from '../../../domain/tokens/issue.js';
+import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import type { Invocation } from '../../invocation.js';
 import { parseClaims } from './claims-flags.js';
 

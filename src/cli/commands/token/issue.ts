@@ -1,7 +1,6 @@
 import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import type { TokenRequest } from '../../../domain/tokens/issue.js';
-import { ensureUser } from '../../../domain/users/manage.js';
+import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreIssuer } from '../../../issuer/store-issuer.js';
 import type { Action, Invocation } from '../../invocation.js';
 import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
@@ -23,20 +22,17 @@ export const issue: Action<IssueFlags, []> = async (invocation, flags) => {
 async function issueOne(invocation: Invocation, flags: IssueFlags, sub: string) {
   const request: TokenRequest = { ...(await sharedRequest(invocation, flags)), sub };
   const context = await invocation.context();
-  const issuer = await openStoreIssuer(context);
+  const issuer = await openStoreIssuer(context, { createUsers: flags.createUser === true });
   issuer.validate(request);
-  const database = await context.database();
   if (flags.createUser === true) assertMayCreateUsers(context);
-  const addsUser = flags.createUser === true && (await database.users.find(sub)) === null;
-  if (invocation.globals.dryRun) return { view: issuancePlan(await issuer.plan(request, { addsUser })) };
+  if (invocation.globals.dryRun) return { view: issuancePlan(await issuer.plan(request)) };
 
-  const { clock, actor } = context;
-  if (addsUser) await ensureUser({ database, clock, actor }, sub);
   const issued = await issuer.issue(request);
+  const database = await context.database();
   await database.transaction(({ auditLog }) =>
     auditLog.append({
       at: issued.iat,
-      actor,
+      actor: context.actor,
       action: 'token.issue',
       target: `${sub} ${issued.jti}`,
       outcome: 'done',
