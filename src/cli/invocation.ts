@@ -144,5 +144,5 @@ export type Run = <Flags, Args extends unknown[] = []>(
   action: Action<Flags, Args>,
 ) => (...args: unknown[]) => Promise<void>;
 
-/** Adds a group's verbs to its command. */
-export type DefineGroup = (group: Command, run: Run) => void;
+/** Adds a verb to the command of its group. */
+export type DefineCommand = (group: Command, run: Run) => void;

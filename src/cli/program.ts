@@ -1,15 +1,15 @@
 import { Command, Help, Option } from 'commander';
 import { SETTINGS } from '../config/settings.js';
 import { JwtctlError } from '../domain/shared/errors.js';
-import type { DefineGroup, Run } from './invocation.js';
+import type { DefineCommand, Run } from './invocation.js';
 
 /** A group of verbs, or a command that stands by itself. */
 interface Group {
   name: string;
   aliases: readonly string[];
   summary: string;
-  /** Loads the group's file: only for the group that is called. */
-  load(): Promise<DefineGroup>;
+  /** Loads the group's verbs: only for the group that is called. */
+  load(): Promise<readonly DefineCommand[]>;
 }
 
 const GROUPS: readonly Group[] = [
@@ -17,49 +17,49 @@ const GROUPS: readonly Group[] = [
     name: 'keys',
     aliases: ['key'],
     summary: 'signing keys: make, import, rotate, retire, compromise, export',
-    load: async () => (await import('./commands/keys/index.js')).defineKeys,
+    load: async () => (await import('./commands/keys/index.js')).verbs,
   },
   {
     name: 'users',
     aliases: ['user'],
     summary: 'users: add, import, disable, enable, remove',
-    load: async () => (await import('./commands/users/index.js')).defineUsers,
+    load: async () => (await import('./commands/users/index.js')).verbs,
   },
   {
     name: 'token',
     aliases: ['tokens'],
     summary: 'tokens: issue, register, decode, verify, list, revoke',
-    load: async () => (await import('./commands/token/index.js')).defineToken,
+    load: async () => (await import('./commands/token/index.js')).verbs,
   },
   {
     name: 'cache',
     aliases: [],
     summary: 'the registry of live tokens: inspect, flush, nodes',
-    load: async () => (await import('./commands/cache/index.js')).defineCache,
+    load: async () => (await import('./commands/cache/index.js')).verbs,
   },
   {
     name: 'db',
     aliases: [],
     summary: 'the database schema: migrate, status',
-    load: async () => (await import('./commands/db/index.js')).defineDb,
+    load: async () => (await import('./commands/db/index.js')).verbs,
   },
   {
     name: 'config',
     aliases: [],
     summary: 'the configuration: show, path, validate',
-    load: async () => (await import('./commands/config/index.js')).defineConfig,
+    load: async () => (await import('./commands/config/index.js')).verbs,
   },
   {
     name: 'serve',
     aliases: [],
     summary: 'answer proxies and services over HTTP: verify, introspect, JWK Set, metrics',
-    load: async () => (await import('./commands/serve.js')).defineServe,
+    load: async () => [(await import('./commands/serve.js')).defineServe],
   },
   {
     name: 'help',
     aliases: [],
     summary: 'explain a command or an error code',
-    load: async () => (await import('./commands/help.js')).defineHelp,
+    load: async () => [(await import('./commands/help.js')).defineHelp],
   },
 ];
 
@@ -101,7 +101,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
   const called = calledGroups(argv);
   for (const group of GROUPS) {
     const command = program.command(group.name).aliases(group.aliases).description(group.summary);
-    if (called.includes(group)) (await group.load())(command, run);
+    if (called.includes(group)) for (const define of await group.load()) define(command, run);
   }
   refuseRepetition(program);
   return program;

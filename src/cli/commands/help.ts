@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { ERROR_CODES, type ErrorCode } from '../../domain/shared/error-codes/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { nearest } from '../../domain/shared/nearest.js';
-import type { Action, DefineGroup } from '../invocation.js';
+import type { Action, DefineCommand } from '../invocation.js';
 import { exitCodeOfKind } from '../output/exit-code.js';
 import type { View } from '../output/view.js';
 import { examples } from './shared/examples.js';
@@ -10,7 +10,7 @@ import { examples } from './shared/examples.js';
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 const MOST_SUGGESTIONS = 5;
 
-export const defineHelp: DefineGroup = (command, run) => {
+export const defineHelp: DefineCommand = (command, run) => {
   const help: Action<object, [string[]]> = async (_invocation, _flags, topic) => {
     const described = findCommand(command.parent as Command, topic);
     if (described === undefined) return { view: errorEntry(topic.join(' ')) };

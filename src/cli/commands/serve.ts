@@ -1,5 +1,5 @@
 import type { Settings } from '../../config/settings.js';
-import type { Action, DefineGroup } from '../invocation.js';
+import type { Action, DefineCommand } from '../invocation.js';
 import { examples } from './shared/examples.js';
 import { integerFlag } from './shared/flags.js';
 
@@ -9,7 +9,7 @@ interface ServeFlags {
   workers?: number;
 }
 
-export const defineServe: DefineGroup = (command, run) => {
+export const defineServe: DefineCommand = (command, run) => {
   command
     .option('--host <address>', 'the address to listen on (default: serve.host, 127.0.0.1)')
     .option(

@@ -5,7 +5,7 @@ import type { Database } from '../../../domain/ports/index.js';
 import { countFlush, type FlushInput, type FlushReport, flush } from '../../../domain/registry/flush.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';
-import type { Action, DefineGroup } from '../../invocation.js';
+import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
@@ -13,9 +13,9 @@ import type { Outcome } from '../../output/view.js';
 import { flushReport } from '../../output/views/cache.js';
 import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
-import { newBackup } from './backup.js';
+import { newBackup } from './new-backup.js';
 
-export const defineCacheFlush: DefineGroup = (group, run) => {
+export const defineFlush: DefineCommand = (group, run) => {
   group
     .command('flush')
     .option('--all', 'every entry under the prefix')

@@ -1,12 +1,19 @@
-import type { DefineGroup } from '../../invocation.js';
-import { defineCacheBackups } from './backup.js';
-import { defineCacheFlush } from './flush.js';
-import { defineCacheInspection } from './inspect.js';
-import { defineCacheReconcile } from './reconcile.js';
+import type { DefineCommand } from '../../invocation.js';
+import { defineFlush } from './flush.js';
+import { defineGet } from './get.js';
+import { defineInspect } from './inspect.js';
+import { defineNodes } from './nodes.js';
+import { defineReconcile } from './reconcile.js';
+import { defineRestore } from './restore.js';
+import { defineSnapshot } from './snapshot.js';
 
-export const defineCache: DefineGroup = (group, run) => {
-  defineCacheInspection(group, run);
-  defineCacheFlush(group, run);
-  defineCacheBackups(group, run);
-  defineCacheReconcile(group, run);
-};
+/** In the order of the help. */
+export const verbs: readonly DefineCommand[] = [
+  defineInspect,
+  defineGet,
+  defineNodes,
+  defineFlush,
+  defineSnapshot,
+  defineRestore,
+  defineReconcile,
+];

@@ -1,23 +1,19 @@
 import { requireKeyAmong } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
-import { findEntry } from '../../../domain/registry/find-entry.js';
 import { inspectRegistry, inspectSubject } from '../../../domain/registry/inspect.js';
 import type { Inspection } from '../../../domain/registry/inspection.js';
 import { watchRegistry } from '../../../domain/registry/watch.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { asSentence } from '../../../domain/shared/text.js';
-import type { Action, DefineGroup, Globals, Invocation, ReportProgress } from '../../invocation.js';
+import type { Action, DefineCommand, Globals, Invocation, ReportProgress } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { inspection } from '../../output/views/inspection.js';
-import { registryEntry } from '../../output/views/registry-entry.js';
-import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
 import { watch } from '../../output/views/watch.js';
 import { examples } from '../shared/examples.js';
-import { durationFlag, integerFlag, momentFlag } from '../shared/flags.js';
+import { durationFlag, integerFlag } from '../shared/flags.js';
 
-/** The verbs that only look. */
-export const defineCacheInspection: DefineGroup = (group, run) => {
+export const defineInspect: DefineCommand = (group, run) => {
   group
     .command('inspect')
     .option('--sub <sub>', 'only this subject, from its own key')
@@ -36,28 +32,6 @@ export const defineCacheInspection: DefineGroup = (group, run) => {
     .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
     .addHelpText('after', examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3'))
     .action(run(inspect));
-
-  group
-    .command('get')
-    .requiredOption('--sub <sub>', 'whose token it is')
-    .requiredOption('--jti <jti>', 'its id')
-    .option('--kid <kid>', 'the key that signed it, where several tokens have this id', parseKid)
-    .option('--iat <time>', 'when it was issued, where that is not enough', momentFlag('--iat'))
-    .description('show one entry, and what is known of its key and its user')
-    .addHelpText(
-      'after',
-      examples(
-        'jwtctl cache get --sub alice --jti 8f14e45f',
-        'jwtctl cache get --sub alice --jti 8f14e45f --json',
-      ),
-    )
-    .action(run(get));
-
-  group
-    .command('nodes')
-    .description('list the servers behind the registry, and what is wrong with them')
-    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
-    .action(run(nodes));
 };
 
 interface InspectFlags {
@@ -68,8 +42,6 @@ interface InspectFlags {
   /** Seconds; true where it is not said. */
   watch?: number | true;
 }
-
-const WATCH_SECONDS = 2;
 
 const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   const { globals, signal } = invocation;
@@ -89,6 +61,8 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
     warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
   };
 };
+
+const WATCH_SECONDS = 2;
 
 /** One look at what the flags ask for. */
 async function lookingBy({ context: open, signal }: Invocation, flags: InspectFlags) {
@@ -130,32 +104,3 @@ function requireLiveOutput({ format, canRedraw }: Globals): void {
     );
   }
 }
-
-const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> = async (
-  { context: open },
-  { sub, jti, kid, iat },
-) => {
-  const wanted = { sub: parseSubject(sub), jti, ...(iat === undefined ? {} : { iat }) };
-  const context = await open();
-  const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
-  const { keys } = await database.keys.snapshot();
-  const now = context.clock.now();
-  const found = await findEntry({ registry, users }, keys, {
-    ...wanted,
-    ...(kid === undefined ? {} : { key: requireKeyAmong(keys, kid) }),
-    now,
-  });
-  return { view: registryEntry(found, now) };
-};
-
-const nodes: Action<object, []> = async ({ context: open }) => {
-  const registry = await (await open()).registry();
-  const found = await registry.nodes();
-  const away = found.filter(({ reachable }) => !reachable);
-  return {
-    view: registryNodes(found),
-    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
-    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
-    notes: nodeNotes(found),
-  };
-};

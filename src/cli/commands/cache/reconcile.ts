@@ -1,12 +1,12 @@
 import { reconcileRegistry } from '../../../domain/registry/reconcile.js';
 import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
 import { asSentence } from '../../../domain/shared/text.js';
-import type { Action, DefineGroup } from '../../invocation.js';
+import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { reconciliationReport } from '../../output/views/cache-reconcile.js';
 import { examples } from '../shared/examples.js';
 
-export const defineCacheReconcile: DefineGroup = (group, run) => {
+export const defineReconcile: DefineCommand = (group, run) => {
   group
     .command('reconcile')
     .description(

@@ -53,3 +53,7 @@ export function exactlyOne(given: Record<string, unknown>, what: string): void {
       : `${names.join(' and ')} cannot be used together.`;
   throw new JwtctlError('ERR_FLAG_COMBINATION', message, { hint: `Give exactly one of ${all}.` });
 }
+
+export function contradiction(message: string, hint?: string): JwtctlError {
+  return new JwtctlError('ERR_FLAG_COMBINATION', message, { hint });
+}

@@ -8,18 +8,38 @@ import {
   type RegisterReport,
   registerTokens,
 } from '../../../domain/tokens/register.js';
-import type { Action, Invocation } from '../../invocation.js';
+import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
+import { examples } from '../shared/examples.js';
 import { exactlyOne } from '../shared/flags.js';
+
+export const defineRegister: DefineCommand = (group, run) => {
+  group
+    .command('register')
+    .argument('[token]', 'a token that was signed elsewhere, - for standard input, or @file')
+    .option(
+      '--token-file <file>',
+      'many: a token a line, or NDJSON objects with `token`; - for standard input; prints an object a line',
+    )
+    .option('--aud <aud>', 'the audience to expect (default: token.audience)')
+    .description(
+      'adopt a token that was issued elsewhere with a key that is here; exits 1 where it does not hold',
+    )
+    .addHelpText(
+      'after',
+      examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson'),
+    )
+    .action(run(register));
+};
 
 interface RegisterFlags {
   tokenFile?: string;
   aud?: string;
 }
 
-export const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
+const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
   exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile }, 'Which token is it');
   return flags.tokenFile === undefined
     ? registerOne(invocation, flags, String(token))

@@ -1,9 +1,11 @@
 import type { Context } from '../../../app/context.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
-import { isJti } from '../../../domain/model/jti.js';
+import { isJti, parseJti } from '../../../domain/model/jti.js';
+import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { parseReason } from '../../../domain/shared/text.js';
 import {
   countGlobal,
   type RevocationOutcome,
@@ -13,12 +15,37 @@ import {
 } from '../../../domain/tokens/revoke.js';
 import { checkJws } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
-import type { Action, Invocation } from '../../invocation.js';
+import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { revocation } from '../../output/views/tokens.js';
-import { afterFleet, type FleetFlags } from '../shared/fleet-wait.js';
+import { examples } from '../shared/examples.js';
+import { momentFlag } from '../shared/flags.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineRevoke: DefineCommand = (group, run) => {
+  group
+    .command('revoke')
+    .argument('[token]', 'the token, - for standard input, or @file')
+    .option('--sub <sub>', 'the subject whose tokens are meant; with --jti, --all or --issued-before')
+    .option('--jti <jti>', 'one token of the subject', parseJti)
+    .option('--all', 'all tokens of the subject')
+    .option('--kid <kid>', 'all tokens under a key', parseKid)
+    .option(
+      '--issued-before <time>',
+      'all tokens issued then or earlier (NumericDate or ISO 8601); of the subject alone with --sub',
+      momentFlag('--issued-before'),
+    )
+    .option('--reason <text>', 'why, for the security log and the audit log', parseReason)
+    .addOption(waitFleetOption())
+    .description('end tokens for good, at once and everywhere')
+    .addHelpText(
+      'after',
+      examples('jwtctl token revoke --sub alice --all --wait-fleet', 'echo "$TOKEN" | jwtctl token revoke -'),
+    )
+    .action(run(revoke));
+};
 
 interface RevokeFlags extends FleetFlags {
   sub?: string;
@@ -29,7 +56,7 @@ interface RevokeFlags extends FleetFlags {
   reason?: string;
 }
 
-export const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, flags, token) => {
+const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, flags, token) => {
   const selection = revocationSelection(flags, token);
   const outcome = await revokeSelected(invocation, selection, flags.reason ?? null);
   return afterFleet(invocation, flags, outcome.eventId, {

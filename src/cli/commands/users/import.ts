@@ -1,20 +1,31 @@
+import { Option } from 'commander';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
-import type { Action } from '../../invocation.js';
+import type { Action, DefineCommand } from '../../invocation.js';
 import { userImport } from '../../output/views/users.js';
 import { workThrough } from '../shared/bulk.js';
+import { examples } from '../shared/examples.js';
 import { assertManaged } from '../shared/managed-users.js';
 
-const COLUMNS = { required: ['sub'], optional: ['name'] };
+export const defineImport: DefineCommand = (group, run) => {
+  group
+    .command('import')
+    .argument('<file>', 'CSV with the columns sub and optionally name, or NDJSON; - for standard input')
+    .addOption(
+      new Option('--format <format>', 'default: by the name of the file, else by how it begins').choices([
+        'csv',
+        'ndjson',
+      ]),
+    )
+    .description('add many users; those that exist stay as they are')
+    .addHelpText('after', examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson'))
+    .action(run(importUsers));
+};
 
-export const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (
-  invocation,
-  flags,
-  file,
-) => {
+const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (invocation, flags, file) => {
   const { dryRun } = invocation.globals;
   const context = await invocation.context();
   assertManaged(context);
@@ -35,6 +46,8 @@ export const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = asyn
   const { exitCode, error, ...rest } = run.end();
   return { view: userImport({ ...counts, ...rest }, dryRun), exitCode, ...(error === null ? {} : { error }) };
 };
+
+const COLUMNS = { required: ['sub'], optional: ['name'] };
 
 /** What a row does not say it cannot mean: a status that was passed over would make a disabled user an enabled one. */
 function newUser(row: Record<string, unknown>): NewUser {

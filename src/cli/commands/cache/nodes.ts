@@ -1,0 +1,24 @@
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
+import { examples } from '../shared/examples.js';
+
+export const defineNodes: DefineCommand = (group, run) => {
+  group
+    .command('nodes')
+    .description('list the servers behind the registry, and what is wrong with them')
+    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
+    .action(run(nodes));
+};
+
+const nodes: Action<object, []> = async ({ context: open }) => {
+  const registry = await (await open()).registry();
+  const found = await registry.nodes();
+  const away = found.filter(({ reachable }) => !reachable);
+  return {
+    view: registryNodes(found),
+    exitCode: away.length === 0 ? EXIT.done : EXIT.partial,
+    warnings: away.map(({ node, role }) => `Not reached: the ${role} ${node}.`),
+    notes: nodeNotes(found),
+  };
+};

@@ -1,0 +1,22 @@
+import type { Action, DefineCommand } from '../../invocation.js';
+import { settingList } from '../../output/views/config.js';
+import { examples } from '../shared/examples.js';
+
+export const defineShow: DefineCommand = (group, run) => {
+  group
+    .command('show')
+    .description('show every setting with its value and where that comes from; secrets are masked')
+    .addHelpText('after', examples('jwtctl config show', 'jwtctl config show --profile staging --json'))
+    .action(run(show));
+};
+
+const show: Action<object, []> = async ({ config, caution }) => {
+  const [{ showConfig }, { namedFileFaults }] = await Promise.all([
+    import('../../../config/show.js'),
+    import('../../../config/checks.js'),
+  ]);
+  const loaded = await config();
+  const faults = await namedFileFaults(loaded.settings, caution);
+  for (const { message, hint } of faults) caution(`${message} ${hint ?? ''}`);
+  return { view: settingList(showConfig(loaded)) };
+};

@@ -1,0 +1,104 @@
+import type { Context } from '../../../app/context.js';
+import { compromiseKey } from '../../../domain/keys/compromise.js';
+import { findLosses, type Losses, lostCompromises, settle } from '../../../domain/recovery/recover.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { pluralize } from '../../output/pluralize.js';
+import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
+import { examples } from '../shared/examples.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineRecover: DefineCommand = (group, run) => {
+  group
+    .command('recover')
+    .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
+    .option('--accept', 'accept the older state: revocations since the backup are lost for good')
+    .description(
+      'after the database was restored from a backup: show the changes that it lost, re-apply them, or accept the older state; exits 3 if changes are missing',
+    )
+    .addHelpText('after', examples('jwtctl db recover', 'jwtctl db recover --reapply --yes'))
+    .action(run(recover));
+};
+
+const recover: Action<{ reapply?: true; accept?: true }, []> = async (
+  { context: open, globals, confirm, signal },
+  { reapply, accept },
+) => {
+  if (reapply && accept) {
+    throw new JwtctlError('ERR_FLAG_COMBINATION', 'Specify --reapply or --accept, not both.');
+  }
+  const context = await open();
+  const ports = await context.recovery();
+  if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
+  const losses = await findLosses(ports);
+  const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
+  // Accepting also clears events that nobody can apply.
+  const isSettled = !losses.isBehind && !(accept && losses.unverified.events.length > 0);
+  if (isSettled || globals.dryRun || !(reapply || accept)) {
+    return {
+      view: report({ outcome: 'shown', compromised: [] }),
+      exitCode: losses.isBehind ? EXIT.state : EXIT.done,
+      notes: losses.isBehind ? [NEXT] : [],
+      warnings: unverifiedWarnings(losses),
+    };
+  }
+  const events = pluralize(losses.events.length, 'event');
+  await confirm(
+    reapply
+      ? `Record ${events} again?`
+      : `Accept the older state for good? This gives up ${events} that revoked tokens or changed users or keys.`,
+  );
+  signal.throwIfAborted();
+  await settle(ports, losses, reapply ? 'reapplied' : 'accepted');
+  const compromised = reapply ? await compromiseAgain(context, lostCompromises(losses)) : [];
+  return {
+    view: report({ outcome: reapply ? 'reapplied' : 'accepted', compromised }),
+    warnings: unverifiedWarnings(losses),
+  };
+};
+
+const NEXT =
+  'Issuing, rotating, and restoring are blocked. Run `jwtctl db recover` with --reapply to record these changes again, or with --accept to give them up.';
+const EMBEDDED =
+  'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
+
+/** Compromises these keys again. For a key that is missing, its event is enough. */
+async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
+    context.database(),
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
+  const compromised: string[] = [];
+  for (const kid of kids) {
+    const key = await database.keys.find(kid);
+    if (key === null || key.state === 'compromised') continue;
+    await compromiseKey(ports, {
+      kid,
+      reason: 'compromised before the database was restored from a backup',
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun: false,
+    });
+    compromised.push(kid);
+  }
+  return compromised;
+}
+
+function unverifiedWarnings({ unverified }: Losses): string[] {
+  const { mark, keys, events, unreadable } = unverified;
+  const count = events.length + unreadable;
+  return [
+    ...(mark || keys ? ['The marks in Redis do not verify under this keyring and are ignored.'] : []),
+    ...(count === 0
+      ? []
+      : [
+          `${pluralize(count, 'event')} in Redis cannot be verified and will not be applied: written by a host without the keyring, or forged. Repeat genuine revocations by hand.`,
+        ]),
+  ];
+}

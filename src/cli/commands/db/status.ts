@@ -1,0 +1,22 @@
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { schemaStatus } from '../../output/views/database.js';
+import { examples } from '../shared/examples.js';
+
+export const defineStatus: DefineCommand = (group, run) => {
+  group
+    .command('status')
+    .description('show which migrations are applied; exits 3 where some are missing')
+    .addHelpText('after', examples('jwtctl db status', 'jwtctl db status --json'))
+    .action(run(status));
+};
+
+const status: Action<object, []> = async ({ context: open }) => {
+  const found = await (await (await open()).schema()).status();
+  const isCurrent = found.pending.length === 0 && found.unknown.length === 0;
+  return {
+    view: schemaStatus(found),
+    exitCode: isCurrent ? EXIT.done : EXIT.state,
+    notes: found.pending.length === 0 ? [] : ['Run `jwtctl db migrate`.'],
+  };
+};

@@ -1,0 +1,51 @@
+import { activateKey } from '../../../domain/keys/activate.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys.js';
+import { examples } from '../shared/examples.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineActivate: DefineCommand = (group, run) => {
+  group
+    .command('activate')
+    .argument('<kid>')
+    .option(
+      '--now',
+      'even if the key has not been published for keys.publishLead, or a verifier that runs has not loaded it',
+    )
+    .description('let a pending key sign in place of the active one')
+    .addHelpText('after', examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run'))
+    .action(run(activate));
+};
+
+const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
+  const context = await open();
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
+    context.database(),
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const { dryRun } = globals;
+  if (!dryRun) await (await context.guard()).assertCurrent();
+  const activation = await activateKey(
+    { database, openRegistry: context.registry, sealer, generator, clock, actor },
+    {
+      kid,
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      now: flags.now === true,
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun,
+    },
+  );
+  const { key, isNotPrePublished, published } = activation;
+  return {
+    view: keyRecord(key, clock.now(), dryRun),
+    warnings: dryRun ? [] : stragglerWarnings(kid, activation, null),
+    notes: [
+      ...(isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : []),
+      ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),
+    ],
+  };
+};

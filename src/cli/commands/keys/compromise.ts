@@ -1,0 +1,83 @@
+import { type CompromiseReport, compromiseKey } from '../../../domain/keys/compromise.js';
+import { asSentence, parseReason } from '../../../domain/shared/text.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { compromiseReport, isComplete, whatIsMissing } from '../../output/views/key-compromise.js';
+import { NOT_PRE_PUBLISHED } from '../../output/views/keys.js';
+import { examples } from '../shared/examples.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineCompromise: DefineCommand = (group, run) => {
+  group
+    .command('compromise')
+    .argument('<kid>')
+    .requiredOption('--reason <text>', 'what happened, for the security log and the audit log', parseReason)
+    .addOption(waitFleetOption())
+    .description(
+      'end a leaked key: it is refused at once, another one signs, every token under it is removed, and it is shown that none is left',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        "jwtctl keys compromise 2026-q1 --reason 'found in a public repository'",
+        'jwtctl keys compromise 2026-q1 --reason leaked --dry-run',
+      ),
+    )
+    .action(run(compromise));
+};
+
+const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
+  const { context: open, globals, signal, withProgress } = invocation;
+  const context = await open();
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
+    context.database(),
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  const { dryRun } = globals;
+  const report = await withProgress(dryRun ? 'Counting' : 'Removing, then counting', (onProgress) =>
+    compromiseKey(
+      { database, openRegistry: context.registry, sealer, generator, clock, actor },
+      {
+        kid,
+        reason: flags.reason,
+        policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+        alg: settings.keys.algorithm,
+        bits: settings.keys.bits,
+        dryRun,
+        signal,
+        onProgress,
+      },
+    ),
+  );
+  return afterFleet(invocation, flags, report.eventId, {
+    view: compromiseReport(report, dryRun),
+    exitCode: isComplete(report, dryRun) ? EXIT.done : EXIT.partial,
+    notes: dryRun ? [] : compromiseNotes(report),
+    warnings: compromiseWarnings(report, dryRun),
+  });
+};
+
+function compromiseNotes(report: CompromiseReport): string[] {
+  return [
+    ...(report.isNotPrePublished && report.active !== null ? [NOT_PRE_PUBLISHED] : []),
+    'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
+  ];
+}
+
+function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[] {
+  const missing = whatIsMissing(report).map((missed) =>
+    asSentence(`${dryRun ? 'Not seen' : 'Not done'}: ${missed}`),
+  );
+  if (dryRun || missing.length === 0) return missing;
+  return [
+    ...missing,
+    ...(report.unopened === null
+      ? []
+      : ['Put its master key on the keyring, or run `jwtctl keys rotate --now` for a key that opens here.']),
+    'The key is refused all the same. Run the same command again when all answers: it does what is left.',
+  ];
+}

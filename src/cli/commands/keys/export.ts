@@ -1,0 +1,91 @@
+import { jwkSet } from '../../../domain/jose/jwk-set.js';
+import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../../../domain/keys/export.js';
+import { requireKey } from '../../../domain/keys/find-key.js';
+import { parseKid } from '../../../domain/model/kid.js';
+import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { pluralize } from '../../output/pluralize.js';
+import type { Outcome } from '../../output/view.js';
+import { privateExport } from '../../output/views/key-material.js';
+import { jwkSetText, publicKeyPem } from '../../output/views/keys.js';
+import { examples } from '../shared/examples.js';
+import { contradiction, exactlyOne } from '../shared/flags.js';
+
+export const defineExport: DefineCommand = (group, run) => {
+  group
+    .command('export')
+    .description('print the public keys that verifiers need, or write private ones into a file')
+    .option('--jwks', 'the JWK Set of all pending, active and retiring keys (the default)')
+    .option('--pem', 'one key as an SPKI PEM, with --private as a PKCS#8 PEM; needs --kid')
+    .option('--kid <kid>', 'which key', parseKid)
+    .option('--private', 'the private keys, unsealed, into a new file that only its owner may read')
+    .option('--out <file>', 'that file (default: <kid>.private.pem, jwks.private.json)')
+    .addHelpText(
+      'after',
+      examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem --private'),
+    )
+    .action(run(exportKeys));
+};
+
+interface ExportFlags {
+  jwks?: true;
+  pem?: true;
+  kid?: string;
+  private?: true;
+  out?: string;
+}
+
+const exportKeys: Action<ExportFlags, []> = async (invocation, flags) => {
+  assertExportFlags(flags);
+  if (flags.private) return exportPrivate(invocation, flags);
+  const database = await (await invocation.context()).database();
+  if (flags.kid !== undefined) return { view: publicKeyPem(await requireKey(database, flags.kid)) };
+  return { view: jwkSetText(jwkSet((await database.keys.snapshot()).keys)) };
+};
+
+function assertExportFlags(flags: ExportFlags): void {
+  if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks }, 'keys export');
+  if (flags.pem && flags.kid === undefined) {
+    throw contradiction('--pem prints one key: --kid is needed.', 'Run `jwtctl keys list` to see the kids.');
+  }
+  if (!flags.pem && flags.kid !== undefined) {
+    throw contradiction('A JWK Set holds all keys: --kid goes with --pem.');
+  }
+  if (!flags.private && flags.out !== undefined) {
+    throw contradiction('Public keys are printed: --out goes with --private.');
+  }
+  if (flags.out === '-') {
+    throw contradiction('Private keys are written to a file, never to standard output.');
+  }
+}
+
+async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags): Promise<Outcome> {
+  const { globals, signal } = invocation;
+  const format: PrivateExportFormat = kid === undefined ? 'jwks' : 'pem';
+  const file = invocation.privateFile(
+    out ?? (kid === undefined ? 'jwks.private.json' : `${kid}.private.pem`),
+  );
+  const context = await invocation.context();
+  const { clock, actor } = context;
+  const database = await context.database();
+  const keys = await findExportable(database, kid);
+  await file.assertFree();
+  const view = privateExport({ file: file.path, format, kids: keys.map((key) => key.kid) }, globals.dryRun);
+  if (globals.dryRun) return { view };
+
+  const halves =
+    kid === undefined
+      ? pluralize(keys.length, 'private key', 'private keys')
+      : `the private key of key ${kid}`;
+  await invocation.confirm(
+    `Write ${halves} to ${file.path}, where who reads it can sign every token?`,
+    kid ?? 'private',
+  );
+  const sealer = await context.sealer();
+  await exportPrivateKeys({ database, sealer, clock, actor }, { keys, format, file, signal });
+  return {
+    view,
+    notes: [
+      'Whoever reads this file can sign as its keys do. Remove it as soon as it is where it has to be.',
+    ],
+  };
+}

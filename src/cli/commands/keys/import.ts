@@ -1,0 +1,106 @@
+import { Option } from 'commander';
+import { importKeys, type KeyImportOutcome, nameKeys } from '../../../domain/keys/import.js';
+import { readPrivateJwks } from '../../../domain/keys/private-jwk.js';
+import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
+import { readPrivatePem } from '../../../domain/keys/private-pem.js';
+import { parseKid } from '../../../domain/model/kid.js';
+import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model/signing-key.js';
+import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { importedKeys } from '../../output/views/key-material.js';
+import { examples } from '../shared/examples.js';
+import { contradiction, exactlyOne } from '../shared/flags.js';
+
+export const defineImport: DefineCommand = (group, run) => {
+  group
+    .command('import')
+    .description(
+      'add a key pair that was made elsewhere: the first of a store signs at once, later ones are pending',
+    )
+    .option('--pem <file>', 'a private key as PKCS#8 or PKCS#1 PEM, encrypted or not; - reads standard input')
+    .option('--jwk <file>', 'a private JWK, or a JWK Set: all of its keys or none; - reads standard input')
+    .option('--kid <kid>', "name of a single key (default: the JWK's, or its RFC 7638 thumbprint)", parseKid)
+    .addOption(
+      new Option('--alg <alg>', "signature algorithm (default: the JWK's, or keys.algorithm)").choices(
+        SIGNING_ALGORITHMS,
+      ),
+    )
+    .option('--passphrase-file <file>', 'what opens an encrypted PEM; one trailing newline is dropped')
+    .addHelpText(
+      'after',
+      examples(
+        'jwtctl keys import --pem key.pem --kid 2026-q1',
+        'jwtctl keys import --jwk jwks.private.json',
+      ),
+    )
+    .action(run(importFile));
+};
+
+interface ImportFlags {
+  pem?: string;
+  jwk?: string;
+  kid?: string;
+  alg?: SigningAlgorithm;
+  passphraseFile?: string;
+}
+
+const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
+  assertImportFlags(flags);
+  const { isSet, keys: filed } = await readKeys(invocation, flags);
+  if (flags.kid !== undefined && filed.length > 1) {
+    throw contradiction(`--kid names one key, and the set holds ${filed.length}.`);
+  }
+  const context = await invocation.context();
+  const { settings, actor } = context;
+  const { kid, alg } = flags;
+  const keys = nameKeys(filed, {
+    ...(kid === undefined ? {} : { kid }),
+    ...(alg === undefined ? {} : { alg }),
+    defaultAlg: settings.keys.algorithm,
+  });
+  invocation.signal.throwIfAborted();
+
+  const { dryRun } = invocation.globals;
+  const database = await context.database(dryRun ? 'pretend' : 'create');
+  const clock = await context.databaseClock();
+  const outcome = await importKeys(
+    { database, sealer: await context.sealer(), clock, actor },
+    { keys, maxTtlSeconds: settings.token.maxTtl, dryRun },
+  );
+  return {
+    view: importedKeys(outcome.keys, { isSet, dryRun, now: clock.now() }),
+    notes: importNotes(outcome, dryRun),
+  };
+};
+
+function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
+  exactlyOne({ '--pem': pem, '--jwk': jwk }, 'keys import');
+  if (jwk !== undefined && passphraseFile !== undefined) {
+    throw contradiction('A JWK is not encrypted: --passphrase-file goes with --pem.');
+  }
+  if (pem === '-' && passphraseFile === '-') {
+    throw contradiction('Standard input is read once: --pem or --passphrase-file names a file.');
+  }
+}
+
+async function readKeys(
+  { readKey, readSecret, askSecret, signal }: Invocation,
+  { pem, jwk, passphraseFile }: ImportFlags,
+): Promise<{ isSet: boolean; keys: KeyInFile[] }> {
+  const file = pem ?? jwk ?? '';
+  const name = file === '-' ? 'standard input' : file;
+  const text = await readKey(file, pem === undefined ? '--jwk' : '--pem', MAX_KEY_FILE_BYTES);
+  if (jwk !== undefined) return readPrivateJwks(text, name, signal);
+  const askPassphrase = async () =>
+    passphraseFile === undefined
+      ? askSecret(`The passphrase of the key in ${name}`)
+      : readSecret(passphraseFile, '--passphrase-file');
+  return { isSet: false, keys: [await readPrivatePem(text, name, askPassphrase)] };
+}
+
+function importNotes({ alreadyThere, activated }: KeyImportOutcome, dryRun: boolean): string[] {
+  const signs = dryRun ? 'would sign from then on: no key is active' : 'signs from now on: no key was active';
+  return [
+    ...alreadyThere.map((kid) => `Key ${kid} was there already, and stays as it is.`),
+    ...(activated === null ? [] : [`Key ${activated} ${signs}.`]),
+  ];
+}

@@ -1,0 +1,104 @@
+import { type RotationOutcome, rotateAfterLead, rotateKeys } from '../../../domain/keys/rotate.js';
+import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import {
+  fleetAwaited,
+  heartbeatWarnings,
+  NOT_PRE_PUBLISHED,
+  rotationReport,
+  stragglerWarnings,
+} from '../../output/views/keys.js';
+import { examples } from '../shared/examples.js';
+import { durationFlag } from '../shared/flags.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineRotate: DefineCommand = (group, run) => {
+  group
+    .command('rotate')
+    .description(
+      'do what is due: publish the next key, let it sign, retire what no token needs; safe to run every hour',
+    )
+    .option(
+      '--if-older-than <duration>',
+      'age at which the active key is due (default: keys.rotateAfter)',
+      durationFlag,
+    )
+    .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
+    .option(
+      '--wait [duration]',
+      'wait for what is missing of keys.publishLead, and then so long at most (default: keys.publishLead) for verifiers to load the next key; with --now too',
+      durationFlag,
+    )
+    .option('--force', 'go on without verifiers that run and have not loaded the next key')
+    .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
+    .action(run(rotate));
+};
+
+const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; force?: true }, []> = async (
+  { context: open, globals, waitUntil, present, signal },
+  flags,
+) => {
+  if (flags.now && flags.ifOlderThan !== undefined) {
+    throw new JwtctlError(
+      'ERR_FLAG_COMBINATION',
+      '--now rotates at any age, so --if-older-than says nothing beside it.',
+    );
+  }
+  const context = await open();
+  const { settings, actor } = context;
+  const [database, clock, sealer, generator] = await Promise.all([
+    context.database(),
+    context.databaseClock(),
+    context.sealer(),
+    context.generator(),
+  ]);
+  if (!globals.dryRun) await (await context.guard()).assertCurrent();
+  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
+  const input = {
+    policy: {
+      rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
+      publishLeadSeconds: settings.keys.publishLead,
+      ...lifetimePolicy(settings),
+      isForced: flags.now === true,
+      keepsLead: flags.wait !== undefined,
+      leavesStragglers: flags.force === true,
+      needsFleet: flags.wait !== undefined,
+    },
+    alg: settings.keys.algorithm,
+    bits: settings.keys.bits,
+    dryRun: globals.dryRun,
+    ...(typeof flags.wait === 'number' ? { fleetSeconds: flags.wait } : {}),
+  };
+  let isSaid = false;
+  const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
+    const { pending, signsFrom, awaitsFleet } = outcome;
+    const here = signsFrom + context.clock.now() - clock.now();
+    if (!awaitsFleet) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
+    if (!isSaid && globals.format === 'table') await present(fleetAwaited(outcome));
+    isSaid = true;
+    await clock.pause(FLEET_LOOK_MS, signal);
+  };
+  const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
+  const { dryRun } = globals;
+  const { rotated, active, pending, isNotPrePublished } = outcome;
+  const uncleared = dryRun ? null : await clearExpiredEvents(database.securityLog);
+  return {
+    view: rotationReport(outcome, dryRun, clock.now()),
+    notes: isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : [],
+    warnings: dryRun
+      ? []
+      : [
+          ...stragglerWarnings(
+            rotated ? active : pending,
+            outcome,
+            rotated ? null : lifetimePolicy(settings),
+          ),
+          ...heartbeatWarnings(outcome),
+          ...(uncleared === null ? [] : [uncleared]),
+        ],
+  };
+};
+
+/** How often `--wait` looks whether the verifiers have loaded the key, in milliseconds. */
+const FLEET_LOOK_MS = 1_000;

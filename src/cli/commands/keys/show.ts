@@ -1,0 +1,18 @@
+import { requireKey } from '../../../domain/keys/find-key.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { keyRecordWithJwk } from '../../output/views/keys.js';
+import { examples } from '../shared/examples.js';
+
+export const defineShow: DefineCommand = (group, run) => {
+  group
+    .command('show')
+    .argument('<kid>')
+    .description('show one key; with --json its public key as a JWK')
+    .addHelpText('after', examples('jwtctl keys show 2026-q1', 'jwtctl keys show 2026-q1 --json'))
+    .action(run(show));
+};
+
+const show: Action<object, [string]> = async ({ context: open }, _flags, kid) => {
+  const context = await open();
+  return { view: keyRecordWithJwk(await requireKey(await context.database(), kid), context.clock.now()) };
+};

@@ -1,0 +1,34 @@
+import { requireKey } from '../../../domain/keys/find-key.js';
+import { countKeyUsage } from '../../../domain/keys/usage.js';
+import { parseKid } from '../../../domain/model/kid.js';
+import { asSentence } from '../../../domain/shared/text.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { keyUsageReport } from '../../output/views/key-usage.js';
+import { examples } from '../shared/examples.js';
+import { lifetimePolicy } from '../shared/lifetime-policy.js';
+
+export const defineUsage: DefineCommand = (group, run) => {
+  group
+    .command('usage')
+    .option('--kid <kid>', 'only this key', parseKid)
+    .description('count the live tokens under each key, over the whole registry')
+    .addHelpText('after', examples('jwtctl keys usage', 'jwtctl keys usage --kid 2026-q1 --json'))
+    .action(run(usage));
+};
+
+const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, withProgress }, flags) => {
+  const context = await open();
+  const { database, registry, clock } = await context.administration();
+  const keys =
+    flags.kid === undefined ? (await database.keys.snapshot()).keys : [await requireKey(database, flags.kid)];
+  const policy = lifetimePolicy(context.settings);
+  const report = await withProgress('Counting', (onProgress) =>
+    countKeyUsage({ registry, clock }, keys, policy, { signal, onProgress }),
+  );
+  return {
+    view: keyUsageReport(report, clock.now()),
+    exitCode: report.complete ? EXIT.done : EXIT.partial,
+    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
+  };
+};

@@ -1,0 +1,25 @@
+import { decodeToken } from '../../../domain/jose/jws.js';
+import { JwtctlError } from '../../../domain/shared/errors.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { decodedToken } from '../../output/views/tokens.js';
+import { examples } from '../shared/examples.js';
+
+export const defineDecode: DefineCommand = (group, run) => {
+  group
+    .command('decode')
+    .argument('<token>', 'the token, - for standard input, or @file')
+    .description('read a token without checking anything')
+    .addHelpText('after', examples('jwtctl token decode -', 'jwtctl token decode @token.txt --json'))
+    .action(run(decode));
+};
+
+const decode: Action<object, [string]> = async (invocation, _flags, token) => {
+  const decoded = decodeToken(await invocation.readText(token));
+  if (typeof decoded === 'string') {
+    throw new JwtctlError('ERR_TOKEN_MALFORMED', `This is not a JWT: ${decoded}.`);
+  }
+  // The table says so itself; beside JSON it goes to stderr.
+  const notes =
+    invocation.globals.format === 'table' ? [] : ['Not verified: nothing of this token has been checked.'];
+  return { view: decodedToken(decoded), notes };
+};

@@ -1,0 +1,29 @@
+import { verifyToken } from '../../../domain/tokens/verify.js';
+import { storeVerification } from '../../../verifier/store-verification.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { verification } from '../../output/views/tokens.js';
+import { examples } from '../shared/examples.js';
+
+export const defineVerify: DefineCommand = (group, run) => {
+  group
+    .command('verify')
+    .argument('<token>', 'the token, - for standard input, or @file')
+    .option('--aud <aud>', 'the audience to expect (default: token.audience)')
+    .description(
+      'make the four checks: signature, claims, registry, user; exits 1 where the token does not hold',
+    )
+    .addHelpText(
+      'after',
+      examples('echo "$TOKEN" | jwtctl token verify -', 'jwtctl token verify @token.txt --aud api'),
+    )
+    .action(run(verify));
+};
+
+const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
+  const text = await invocation.readText(token);
+  const ports = await storeVerification(await invocation.context());
+  const policy = flags.aud === undefined ? ports.policy : { ...ports.policy, audience: flags.aud };
+  const result = await verifyToken(text, { ...ports, policy });
+  return { view: verification(result), exitCode: result.active ? EXIT.done : EXIT.refused };
+};

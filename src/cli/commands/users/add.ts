@@ -1,0 +1,26 @@
+import { parseSubject } from '../../../domain/model/subject.js';
+import { parseUserName } from '../../../domain/shared/text.js';
+import { addUser } from '../../../domain/users/manage.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { userRecord } from '../../output/views/users.js';
+import { examples } from '../shared/examples.js';
+import { assertManaged } from '../shared/managed-users.js';
+
+export const defineAdd: DefineCommand = (group, run) => {
+  group
+    .command('add')
+    .argument('<sub>', 'the subject: 1 to 255 bytes, compared byte for byte')
+    .option('--name <text>', 'a name for people', parseUserName)
+    .description('add an enabled user')
+    .addHelpText('after', examples('jwtctl users add alice', "jwtctl users add 4711 --name 'Alice Doe'"))
+    .action(run(add));
+};
+
+const add: Action<{ name?: string }, [string]> = async ({ context: open, globals }, flags, sub) => {
+  const input = { sub: parseSubject(sub), name: flags.name ?? null, dryRun: globals.dryRun };
+  const context = await open();
+  assertManaged(context);
+  const { clock, actor } = context;
+  const database = await context.database(globals.dryRun ? 'pretend' : 'create');
+  return { view: userRecord(await addUser({ database, clock, actor }, input), clock.now(), globals.dryRun) };
+};

@@ -1,0 +1,41 @@
+import { parseSubject } from '../../../domain/model/subject.js';
+import { removeUser } from '../../../domain/users/manage.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { pluralize } from '../../output/pluralize.js';
+import { removedUser } from '../../output/views/users.js';
+import { examples } from '../shared/examples.js';
+import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
+import { userPolicy } from '../shared/lifetime-policy.js';
+import { assertManaged } from '../shared/managed-users.js';
+import { reasonOption } from '../shared/reason-option.js';
+
+export const defineRemove: DefineCommand = (group, run) => {
+  group
+    .command('remove')
+    .argument('<sub>')
+    .addOption(reasonOption())
+    .addOption(waitFleetOption())
+    .description('remove a user and revoke all of their tokens')
+    .addHelpText(
+      'after',
+      examples('jwtctl users remove alice --wait-fleet', 'jwtctl users remove alice --dry-run'),
+    )
+    .action(run(remove));
+};
+
+const remove: Action<{ reason?: string } & FleetFlags, [string]> = async (invocation, flags, sub) => {
+  const { context: open, globals } = invocation;
+  const input = { sub: parseSubject(sub), reason: flags.reason ?? null, dryRun: globals.dryRun };
+  const context = await open();
+  assertManaged(context);
+  const { user, revoked, eventId } = await removeUser(
+    await context.administration(),
+    userPolicy(context.settings),
+    input,
+  );
+  const done = globals.dryRun ? 'Would remove this user and revoke' : 'Removed this user and revoked';
+  return afterFleet(invocation, flags, eventId, {
+    view: removedUser(user, revoked, context.clock.now(), globals.dryRun),
+    notes: [`${done} ${pluralize(revoked, 'token')}.`],
+  });
+};

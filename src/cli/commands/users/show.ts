@@ -1,0 +1,20 @@
+import { parseSubject } from '../../../domain/model/subject.js';
+import { found } from '../../../domain/users/manage.js';
+import type { Action, DefineCommand } from '../../invocation.js';
+import { userRecord } from '../../output/views/users.js';
+import { examples } from '../shared/examples.js';
+
+export const defineShow: DefineCommand = (group, run) => {
+  group
+    .command('show')
+    .argument('<sub>')
+    .description('show one user')
+    .addHelpText('after', examples('jwtctl users show alice', 'jwtctl users show alice --json'))
+    .action(run(show));
+};
+
+const show: Action<object, [string]> = async ({ context: open }, _flags, sub) => {
+  const context = await open();
+  const user = found(await (await context.users()).find(parseSubject(sub)), sub);
+  return { view: userRecord(user, context.clock.now()) };
+};
