@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * Installs, builds, and plays the main job on the embedded default, in a folder that is thrown away. Everything it shows
- * is what the commands really print.
+ * Installs, builds, and plays the main job on the embedded store, in a temporary folder. It shows what the commands print,
+ * with long lines wrapped at 80 columns.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,13 +10,17 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { arePackagesOutdated } from './installation.mjs';
 
+/** The width that everything fits. */
+const COLUMNS = 80;
+let chapters = 0;
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 const executable = join(root, 'bin/jwtctl.js');
 const folder = mkdtempSync(join(tmpdir(), 'jwtctl-demo-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 process.on('SIGINT', () => process.exit(130));
 
-/** Nothing of the user's own settings: a demonstration must not rotate real keys. */
+/** Without the user's settings, because the demo must not rotate real keys. */
 const env = {
   PATH: process.env.PATH,
   HOME: folder,
@@ -25,94 +29,97 @@ const env = {
 };
 
 if (arePackagesOutdated(root)) {
-  say('Installing packages …');
+  console.log('Installing packages …');
   execFileSync('npm', ['ci', '--loglevel=error'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
 }
-say('Building …');
+console.log('Building …');
 execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
 
-say('A key pair. Nothing is configured, so jwtctl makes an embedded store, and seals the private key in it.');
-show('keys generate', { diagnostics: true });
-
-say('A user, and a token for her: signed, registered, printed.');
+chapter('A key and a user');
+say(
+  'Nothing is configured, so jwtctl creates an embedded store (SQLite) and a master key that seals the private keys.',
+);
+show('keys generate --kid 2026-q4', { diagnostics: true });
 show('users add alice');
+
+chapter('Issue and verify a token');
+say('The token is signed, registered, and printed.');
 const first = issue('FIRST', 'token issue --sub alice --ttl 15m --claim role=admin');
-
-say('Decoding reads without checking. Verifying checks signature, claims, registry and user.');
-show('token decode -', { stdin: first, from: 'FIRST' });
+say('Verification checks the signature, the claims, the registry, and the user.');
 show('token verify -', { stdin: first, from: 'FIRST' });
-
-say('What is live now?');
 show('cache inspect');
 
+chapter('Rotate the signing key');
 say(
-  'Another key takes over. (--now: at once. From cron, plain `keys rotate` publishes a key first and lets it sign later.)',
+  'Cron runs `jwtctl keys rotate`: it publishes a new key first and lets it sign later. Here, --now skips the wait.',
 );
-show('keys rotate --now', { diagnostics: true });
-
-say('The token from before still verifies; a new one carries the new kid.');
-show('token verify -', { stdin: first, from: 'FIRST' });
+show('keys generate --kid 2027-q1', { quiet: true });
+show('keys generate --kid 2027-q2', { quiet: true });
+show('keys rotate --now');
+say('New tokens carry the new kid. Tokens of the old key still verify.');
 const second = issue('SECOND', 'token issue --sub alice');
-show('token decode -', { stdin: second, from: 'SECOND' });
-show('keys list');
+show('token verify -', { stdin: first, from: 'FIRST', quiet: true });
+show('keys list', { columns: 70 });
 
-say('The first token is revoked, and refused from that moment on. The second one is not touched.');
+chapter('Revoke a token');
 show('token revoke -', { stdin: first, from: 'FIRST' });
+say('From that moment the token is refused. The other token of alice still verifies.');
 show('token verify -', { stdin: first, from: 'FIRST', exitCode: 1 });
-show('token list --sub alice');
+show('token verify -', { stdin: second, from: 'SECOND', quiet: true });
 
-say('A flush forgets every entry: whatever is not registered is refused.');
-show('cache flush --all --yes');
+chapter('A key leaks');
+say('The key is refused, the next key signs, and every token under it is removed.');
+show('keys compromise 2027-q1 --reason leaked');
 show('token verify -', { stdin: second, from: 'SECOND', exitCode: 1 });
 
-say('A key leaks: it is refused at once, the next one signs, and nothing that it signed is left.');
-const third = issue('THIRD', 'token issue --sub alice');
-const leaked = run('keys list --state active -q', undefined, 0).stdout.trim();
-show(`keys compromise ${leaked} --reason leaked`);
-show('token verify -', { stdin: third, from: 'THIRD', exitCode: 1 });
-
 console.log(`
-That was the whole mechanism, on one SQLite file that is gone now. How to go on:
+The demo's store is deleted. To go on:
 
-  Embedded, to keep:
-    npm link                          # makes \`jwtctl\` a command
+  On an embedded store that stays:
+    npm link                        # makes \`jwtctl\` a command
     jwtctl keys generate
     jwtctl users add alice
     jwtctl token issue --sub alice
 
-  With MySQL (or MariaDB) and a Redis Cluster:
-    export JWTCTL_MYSQL_URL=mysql://jwtctl@db.example.com/jwtctl
-    export JWTCTL_MYSQL_PASSWORD_FILE=/run/secrets/jwtctl-mysql
-    export JWTCTL_REDIS_NODES=10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379
-    jwtctl db migrate
-    jwtctl keys generate
-  To try that without servers of your own: \`npm run services\` starts throwaway ones and prints the variables.
+  On MySQL and a Redis Cluster: docs/getting-started.md
+  No servers? \`npm run services\` starts temporary ones.
 
-  Every command has --help; README.md tells the rest.
+  Every command has --help.
 `);
 
+/** @param {string} title */
+function chapter(title) {
+  chapters += 1;
+  console.log(`\n== ${chapters}. ${title} ${'='.repeat(Math.max(0, COLUMNS - title.length - 7))}\n`);
+}
+
 /**
- * Runs a command line of jwtctl and shows it with what it prints.
+ * Runs a command of jwtctl and shows it with its output.
  *
  * @param {string} line
- * @param {{ stdin?: string, from?: string, exitCode?: number, diagnostics?: boolean }} [options] `diagnostics`: show stderr too
+ * @param {{ stdin?: string, from?: string, exitCode?: number, diagnostics?: boolean, quiet?: boolean, columns?: number }} [options]
+ * `from`: the shell variable that holds `stdin`; `diagnostics`: show stderr, too; `quiet`: with -q; `columns`: cut the output
  */
-function show(line, { stdin, from, exitCode = 0, diagnostics = false } = {}) {
-  console.log(`$ ${from === undefined ? '' : `echo "$${from}" | `}jwtctl ${line}`);
-  const result = run(line, stdin, exitCode);
-  process.stdout.write(diagnostics ? result.stderr + result.stdout : result.stdout);
+function show(line, { stdin, from, exitCode = 0, diagnostics = false, quiet = false, columns } = {}) {
+  const words = quiet ? `${line} -q` : line;
+  const cut = columns === undefined ? '' : ` | cut -c1-${columns}`;
+  console.log(`$ ${from === undefined ? '' : `echo "$${from}" | `}jwtctl ${words}${cut}`);
+  const { stdout, stderr } = run(words, stdin, exitCode);
+  const shown =
+    columns === undefined ? stdout : stdout.replace(/^.*$/gm, (row) => row.slice(0, columns).trimEnd());
+  process.stdout.write(diagnostics ? wrap(stderr) + shown : shown);
   if (exitCode !== 0) console.log(`(exit code ${exitCode})`);
   console.log();
 }
 
 /**
- * @param {string} name of the variable that a shell would keep the token in
+ * @param {string} name of the shell variable that keeps the token
  * @param {string} line
  */
 function issue(name, line) {
   console.log(`$ ${name}=$(jwtctl ${line})`);
   const token = run(line, undefined, 0).stdout;
-  console.log(`$ echo "$${name}"\n${token}`);
+  console.log(`$ echo "$${name}" | cut -c1-60\n${token.slice(0, 60)}\n`);
   return token;
 }
 
@@ -135,5 +142,16 @@ function run(line, stdin, exitCode) {
 
 /** @param {string} text */
 function say(text) {
-  console.log(`# ${text}`);
+  console.log(wrap(text, '# '));
+}
+
+/**
+ * Breaks lines between words.
+ *
+ * @param {string} text
+ * @param {string} [prefix] of each line
+ */
+function wrap(text, prefix = '') {
+  const fits = new RegExp(`(.{1,${COLUMNS - prefix.length}})( +|$)`, 'gm');
+  return text.replace(fits, `${prefix}$1\n`).replace(/\n+$|\n(?=\n)/g, prefix === '' ? '\n' : '');
 }

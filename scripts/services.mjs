@@ -1,11 +1,12 @@
 // @ts-check
 /**
- * Starts a throwaway MariaDB or MySQL and a Redis Cluster of three masters and three replicas, and removes them when it
+ * Starts a temporary MariaDB or MySQL and a Redis Cluster of three masters and three replicas, and removes them when it
  * ends.
  *
- *   npm run services          prints the variables that point jwtctl and its tests at them; Ctrl-C ends it
- *   --until-stdin-closes      prints one line of JSON instead and ends with its standard input, so that the servers
- *                             cannot outlive the program that asked for them
+ *   npm run services                        writes env.sh with the settings of jwtctl, and prints the line that loads it
+ *   npm run services -- --test-variables    adds the variables that point the tests at these servers
+ *   --until-stdin-closes                    prints one line of JSON and ends with its standard input, so that the servers
+ *                                           cannot outlive the program that started them
  */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -15,12 +16,15 @@ import { parseArgs } from 'node:util';
 import { openServerGroup, startMysql, startRedisCluster } from './servers.mjs';
 
 const { values: flags } = parseArgs({
-  options: { 'until-stdin-closes': { type: 'boolean', default: false } },
+  options: {
+    'test-variables': { type: 'boolean', default: false },
+    'until-stdin-closes': { type: 'boolean', default: false },
+  },
 });
 
 const group = openServerGroup();
 try {
-  // A server that fails to start must not wait for the end that nobody has asked for yet, nor the other way round.
+  // Whichever comes first: a server that fails to start, or the request to stop.
   await Promise.race([end(), run()]);
 } finally {
   await group.stop();
@@ -32,7 +36,7 @@ async function end() {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'].map(
     (signal) => new Promise((resolve) => process.on(signal, resolve)),
   );
-  // The reader of stdout going away is no reason to stop, and none to fail.
+  // Go on if the reader of stdout goes away.
   process.stdout.on('error', () => {});
   if (flags['until-stdin-closes']) {
     process.stdin.resume();
@@ -49,21 +53,31 @@ async function run() {
     const { folder } = group;
     console.log(JSON.stringify({ mysqlUrl: mysql.url, redisNodes, mysqlCa: mysql.tls.ca, folder }));
   } else {
-    console.log(`export JWTCTL_MYSQL_URL=${mysql.url}/jwtctl`);
-    console.log(`export JWTCTL_REDIS_NODES=${redisNodes.join(',')}`);
-    console.log(`export JWTCTL_MASTER_KEY_FILE=${makeMasterKey()}`);
-    console.log(`export JWTCTL_TEST_MYSQL_URL=${mysql.url}`);
-    console.log(`export JWTCTL_TEST_REDIS_NODES=${redisNodes.join(',')}`);
-    console.error(
-      'Paste these lines into another terminal. Ctrl-C here stops the servers and removes their data.',
-    );
+    console.log(`\n  . ${writeEnvironment({ mysqlUrl: mysql.url, redisNodes: redisNodes.join(',') })}\n`);
+    console.error('Run that line in another terminal. Ctrl-C here stops the servers and deletes their data.');
   }
   await new Promise(() => {});
 }
 
-/** A keyring for trying the CLI by hand, so that nothing of it is left in the user's data folder. */
-function makeMasterKey() {
-  const file = join(group.folder, 'master.key');
-  writeFileSync(file, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+/**
+ * Writes a file for the shell with the settings of jwtctl, and a keyring, so that nothing is left in the user's data folder.
+ *
+ * @param {{ mysqlUrl: string, redisNodes: string }} servers
+ * @returns the path of the file
+ */
+function writeEnvironment({ mysqlUrl, redisNodes }) {
+  const masterKey = join(group.folder, 'master.key');
+  writeFileSync(masterKey, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+  const variables = {
+    JWTCTL_MYSQL_URL: `${mysqlUrl}/jwtctl`,
+    JWTCTL_REDIS_NODES: redisNodes,
+    JWTCTL_MASTER_KEY_FILE: masterKey,
+    ...(flags['test-variables']
+      ? { JWTCTL_TEST_MYSQL_URL: mysqlUrl, JWTCTL_TEST_REDIS_NODES: redisNodes }
+      : {}),
+  };
+  const file = join(group.folder, 'env.sh');
+  const lines = Object.entries(variables).map(([name, value]) => `export ${name}='${value}'\n`);
+  writeFileSync(file, lines.join(''), { mode: 0o600 });
   return file;
 }
