@@ -73,10 +73,13 @@ test('no use of a cluster accepts announced addresses that are not in its certif
   expect(text).toContain('redis.natMap');
 });
 
-test('a cluster that does not know its endpoints is reached at the host of the seed node', async () => {
-  for (const { node } of cluster.nodes) {
-    await redisCli(node, 'CONFIG', 'SET', 'cluster-preferred-endpoint-type', 'unknown-endpoint');
-  }
+test.each([
+  'unknown-endpoint',
+  // The nodes have no cluster-announce-hostname, and announce `?`.
+  'hostname',
+])('a cluster that announces no endpoints is reached at the host of the seed node: %s', async (type) => {
+  for (const { node } of cluster.nodes)
+    await redisCli(node, 'CONFIG', 'SET', 'cluster-preferred-endpoint-type', type);
   const [{ node: seed } = { node: '' }] = cluster.nodes;
   const { registry, close } = openRegistry([`localhost:${parseNode(seed).port}`]);
   try {

@@ -2,6 +2,7 @@ import type { MasterWarning, RegistryNode } from '../../../domain/ports/index.js
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { replyCode } from '../wire/errors.js';
 import { numberIn, parseInfo } from '../wire/info.js';
+import { isKnownHost } from '../wire/node-address.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
@@ -103,14 +104,14 @@ async function readShards(connection: RedisConnection): Promise<Shard[]> {
   });
 }
 
-/** @param askedHost replaces an unknown endpoint: null, or "?" (Redis 7.0) */
+/** @param askedHost replaces an unknown endpoint */
 function toMember(
   connection: RedisConnection,
   node: Record<string, unknown>,
   askedHost: string,
 ): Shard['members'][number] {
   const { endpoint, role } = node;
-  const host = typeof endpoint === 'string' && endpoint !== '' && endpoint !== '?' ? endpoint : askedHost;
+  const host = isKnownHost(endpoint) ? endpoint : askedHost;
   const port = Number(connection.isTls ? (node['tls-port'] ?? node.port) : (node.port ?? node['tls-port']));
   return { name: connection.nameOf({ host, port }), role: role === 'master' ? 'master' : 'replica' };
 }

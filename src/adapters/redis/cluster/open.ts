@@ -10,7 +10,7 @@ import {
   replyCode,
   translateError,
 } from '../wire/errors.js';
-import { formatNode, type HostPort } from '../wire/node-address.js';
+import { formatNode, type HostPort, isKnownHost } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
 import type { RedisOptions } from '../wire/redis-options.js';
 import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
@@ -52,9 +52,10 @@ type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | n
 type TakeSlots = (error: Error | null, ranges?: unknown) => void;
 
 /**
- * Fills in null endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. With
- * `cluster-preferred-endpoint-type unknown-endpoint`, a null endpoint means the host that was asked. ioredis 6.0 skips such
- * nodes, and throws an uncaught error if the reply has another shape.
+ * Fills in unknown endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. They
+ * mean the host that was asked: null with `cluster-preferred-endpoint-type unknown-endpoint`, `?` with `hostname` where a
+ * node has none. ioredis 6.0 skips the first and connects to the second, and throws an uncaught error if the reply has
+ * another shape.
  */
 function fillInEndpoints(redis: Redis): void {
   const duplicate = redis.duplicate.bind(redis);
@@ -66,7 +67,8 @@ function fillInEndpoints(redis: Redis): void {
       ask(subcommand, (error, ranges) => {
         if (error !== null) return take(error);
         if (!isSlotRanges(ranges)) return take(noSlots(redis));
-        for (const [, , ...nodes] of ranges) for (const node of nodes) node[0] ||= String(redis.options.host);
+        for (const node of ranges.flatMap(([, , ...nodes]) => nodes))
+          if (!isKnownHost(node[0])) node[0] = String(redis.options.host);
         take(null, ranges);
       });
     return copy;

@@ -1,6 +1,6 @@
 import type { ClusterOptions, RedisOptions as IoredisOptions } from 'ioredis';
 import { connectorOf, KEEP_ALIVE_MS } from './dial.js';
-import { formatNode, type HostPort, parseKey } from './node-address.js';
+import { formatNode, type HostPort, isKnownHost, parseKey } from './node-address.js';
 import type { RedisOptions } from './redis-options.js';
 
 /** For a connection to one server. */
@@ -29,11 +29,11 @@ export function clusterOptions(options: RedisOptions) {
 }
 
 /**
- * Returns the address to connect to for a node that the cluster announces as `announced`. A redirect without a host
- * (`cluster-preferred-endpoint-type unknown-endpoint`) means the host of the configured nodes.
+ * Returns the address to connect to for a node that the cluster announces as `announced`. A redirect without a
+ * known host (see `cluster-preferred-endpoint-type`) means the host of the configured nodes.
  */
 export function reachedAt({ natMap, nodes }: RedisOptions, announced: HostPort): HostPort {
-  const host = announced.host || (nodes[0]?.host ?? '');
+  const host = isKnownHost(announced.host) ? announced.host : (nodes[0]?.host ?? '');
   const reached = { host, port: announced.port };
   return natMap?.[formatNode(reached)] ?? reached;
 }
