@@ -53,7 +53,7 @@ export const STORES_ERRORS = {
   ERR_ENTRY_NOT_FOUND: {
     kind: 'not_found',
     meaning: 'The registry has no live token of this subject with this `jti`.',
-    remedy: 'Run `jwtctl token list --sub` to see the live tokens of the subject.',
+    remedy: 'Run `jwtctl token list --sub S` to see the live tokens of the subject.',
   },
   ERR_FLEET_UNAVAILABLE: {
     kind: 'unavailable',

@@ -117,7 +117,7 @@ export const TOKENS_ERRORS = {
   ERR_TOKEN_REVOKED: {
     kind: 'refused',
     meaning: 'The token has been revoked.',
-    remedy: 'Request a new token. `jwtctl token list --sub` lists the live tokens of the subject.',
+    remedy: 'Request a new token. `jwtctl token list --sub S` lists the live tokens of the subject.',
   },
   ERR_TOKEN_TOO_LONG: {
     kind: 'usage',
