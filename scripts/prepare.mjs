@@ -1,14 +1,22 @@
 // @ts-check
 /**
  * Builds after `npm ci` in a clone, and when npm installs jwtctl from git. Without the development packages
- * (`npm ci --omit=dev`) there is nothing to build with, and an existing `dist` stays as it is.
+ * (`npm ci --omit=dev`) there is nothing to build with: an existing `dist` stays as it is, and a missing one is an error.
  */
-try {
-  import.meta.resolve('esbuild');
+import { existsSync } from 'node:fs';
+
+if (isInstalled('esbuild')) {
   await import('./build.mjs');
-} catch (error) {
-  if (!(error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')) throw error;
-  console.error(
-    'jwtctl is not built: the development packages are missing. Run `npm ci` without --omit=dev.',
-  );
+} else if (!existsSync(new URL('../dist/cli/main.js', import.meta.url))) {
+  console.error('jwtctl cannot be built without its development packages. Run `npm ci` without --omit=dev.');
+  process.exitCode = 1;
+}
+
+/** @param {string} name of a package */
+function isInstalled(name) {
+  try {
+    return import.meta.resolve(name) !== '';
+  } catch {
+    return false;
+  }
 }
