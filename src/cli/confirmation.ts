@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { printable } from '../domain/shared/text.js';
-import type { Globals } from './invocation.js';
+import type { Globals } from './globals.js';
 
 /** Returns once a person agreed. @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
 export async function ask(

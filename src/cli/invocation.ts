@@ -1,29 +1,28 @@
 import type { Command } from 'commander';
-import type { Context } from '../app/context.js';
+import { systemClock } from '../app/clock.js';
+import { type Context, createContext } from '../app/context.js';
+import { createPrivateFile } from '../app/private-file.js';
 import type { Config, ConfigSources } from '../config/load.js';
-import type { LineSource } from '../domain/batch/line-batches.js';
 import type { PrivateFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
+import { printable, printableLines } from '../domain/shared/text.js';
+import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
+import {
+  actorOf,
+  type Globals,
+  type GlobalValues,
+  mayColor,
+  mayDrawProgress,
+  readGlobals,
+  sourcesOf,
+} from './globals.js';
+import { columnsOf, createReaders, type Input, type Io, openInput, type Readers } from './io.js';
+import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
-import type { OutputFormat } from './output/render.js';
 import type { Outcome, View } from './output/view.js';
 
-/** The global flags, read. */
-export interface Globals {
-  format: OutputFormat;
-  isQuiet: boolean;
-  /** Confirmations are taken as given. */
-  yes: boolean;
-  /** Show what would happen, change nothing. */
-  dryRun: boolean;
-  /** Whether a person can be asked: both ends are terminals and `--no-input` is absent. */
-  canAsk: boolean;
-  /** Whether what is on standard output can be drawn over. */
-  canRedraw: boolean;
-}
-
-/** One run of a command, as its action sees it. Nothing is loaded or opened before it is asked for. */
-export interface Invocation {
+/** One run of a command, as its action sees it. Loads and opens each thing when it is first used. */
+export interface Invocation extends Readers {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
   /** Warns the user on stderr about something to fix; not with `--json` or `-q`. */
@@ -32,74 +31,52 @@ export interface Invocation {
   context(): Promise<Context>;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
-  /** `-` reads standard input, `@file` a file, anything else is the text itself. One trailing newline is dropped. */
-  readText(value: string): Promise<string>;
   /**
-   * `-` reads standard input, anything else (with or without `@`) is a file's name.
-   *
-   * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` where there are more than `maxBytes`
-   */
-  readFile(name: string, maxBytes?: number): Promise<string>;
-  /**
-   * Reads a private key: from standard input if `name` is `-`, otherwise from a file, which is checked like every secret file.
-   *
-   * @param flag the flag that named the file, for messages
-   * @throws JwtctlError (usage) as `readKeyFile` in `config/named-files.ts`; `ERR_FILE_TOO_LARGE` for standard input
-   */
-  readKey(name: string, flag: string, maxBytes: number): Promise<string>;
-  /**
-   * Reads a one-line secret: from standard input if `name` is `-`, otherwise from a file, which is checked like every
-   * secret file.
-   *
-   * @param flag the flag that named the file, for messages
-   * @throws JwtctlError (usage) as `readSecretFile` in `config/named-files.ts`
-   */
-  readSecret(name: string, flag: string): Promise<string>;
-  /**
-   * A file that is read piece by piece, however long it is; names as with {@link readFile}.
+   * Opens an input that is read piece by piece, however long it is. Names as in `readFile`.
    *
    * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
    */
   openInput(name: string): Promise<Input>;
-  /** Says on stderr why a line of an input, or several, failed: in a line, or a JSON object where the output is JSON. */
+  /** Reports on stderr why lines `first` to `last` of an input failed: as text, or as a JSON object with JSON output. */
   reportLines(first: number, last: number, error: JwtctlError): void;
   /**
-   * Shows on stderr how far something is, where that is a terminal. Whoever opens it stops it.
+   * Shows progress on stderr if that is a terminal. The caller clears it at the end.
    *
    * @param label what is under way: `issuing`
-   * @param whilePrinting whether the result is printed meanwhile: on the same terminal the two would not mix
+   * @param whilePrinting whether results are printed meanwhile: then a terminal on stdout gets no progress
    */
   progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
-  /** Shows a person what they are about to be asked about: on stderr, for standard output is for the result. */
+  /** Shows on stderr what the next question is about. */
   present(view: View): Promise<void>;
   /**
-   * Returns once a person agreed, or `--yes` did.
+   * Returns once a person agreed, or at once with `--yes`.
    *
-   * @param typeBack what has to be typed, where a plain yes is too quick
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) if there is no terminal to ask on, `ERR_NOT_CONFIRMED` (interrupted)
-   *   for a no, Ctrl-C, or Ctrl-D
+   * @param typeBack what the person has to type if a plain yes would be too quick
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) without a terminal, `ERR_NOT_CONFIRMED` (interrupted) for a no,
+   *   Ctrl-C, or Ctrl-D
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
-   * Returns at `time`, and shows on stderr how long it still takes, unless the output is for programs.
+   * Returns at `time`, and shows the time left on stderr unless the output is for programs.
    *
-   * @param what is waited for, to follow `until`
-   * @throws AbortError once {@link signal} is aborted
+   * @param what the event waited for, to follow `until`
+   * @throws AbortError when {@link signal} is aborted
    */
   waitUntil(time: number, what: string): Promise<void>;
   /**
-   * Runs a walk and tells on stderr how far it is, where a person sits there.
+   * Runs a walk and shows its progress on stderr if that is a terminal.
    *
-   * @param label what is done: `Reading`
+   * @param label what is under way: `Reading`
    */
   withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
   /**
+   * Asks for a secret without showing what is typed.
+   *
    * @param what is asked for: `The passphrase of the key in key.pem`
-   * @returns what a person typed unseen
-   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) if there is no terminal to ask on, `ERR_NOT_CONFIRMED` (interrupted)
-   *   after Ctrl-C or Ctrl-D
+   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) without a terminal, `ERR_NOT_CONFIRMED` (interrupted) after Ctrl-C
+   *   or Ctrl-D
    */
   askSecret(what: string): Promise<string>;
 }
@@ -108,41 +85,134 @@ export type ReportProgress = (
   progress: Omit<WalkProgress, 'unit'> & { unit: string; entries?: number },
 ) => void;
 
-/** An input that is open. Of the ways to read it one can be taken, once. */
-export interface Input {
-  /** As it is shown, `standard input` for one. */
-  readonly name: string;
-  /** Its bytes; they end where it does, and early once the run is interrupted. */
-  chunks(): AsyncIterable<Uint8Array>;
-  /** The lines of a text, without the empty ones. */
-  lines(): LineSource<string>;
-  /** The objects of NDJSON. */
-  objects(): LineSource<Record<string, unknown>>;
-  /**
-   * The rows of a CSV with a header, or the objects of NDJSON.
-   *
-   * @param columns of the CSV; one with others, or without one that is required, is a JwtctlError `ERR_CSV_HEADER_INVALID` (usage)
-   * @param format default: by the file's name, else by the first character
-   */
-  rows(
-    columns: { required: readonly string[]; optional: readonly string[] },
-    format?: 'csv' | 'ndjson',
-  ): LineSource<Record<string, unknown>>;
-  /** How much of it has been read, from 0 to 1; null where nobody knows how long it is. */
-  fractionRead(): number | null;
-}
-
-/** What a verb does: flags and arguments in, one outcome out. No printing, no exit, no try. */
+/** What a verb does: flags and arguments in, one outcome out. It does not print, exit, or catch. */
 export type Action<Flags, Args extends unknown[]> = (
   invocation: Invocation,
   flags: Flags,
   ...args: Args
 ) => Promise<Outcome>;
 
-/** Makes an action into what commander calls. */
+/** Turns an action into a handler for commander. */
 export type Run = <Flags, Args extends unknown[] = []>(
   action: Action<Flags, Args>,
 ) => (...args: unknown[]) => Promise<void>;
 
 /** Adds a verb to the command of its group. */
 export type DefineCommand = (group: Command, run: Run) => void;
+
+/** @returns the invocation, and what closes everything that it opened */
+export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
+  const globals = readGlobals(values, io);
+  const configSources = sourcesOf(values, io);
+  const clock = io.clock ?? systemClock;
+  const warn = (text: string) => io.stderr.write(`${printableLines(text)}\n`);
+  // With JSON output, stderr has an error document or nothing.
+  const warnUnlessJson = (text: string) => {
+    if (globals.format !== 'json') warn(text);
+  };
+  const notice = (text: string) => {
+    if (!globals.isQuiet) warnUnlessJson(text);
+  };
+  const caution = (text: string) => notice(`Warning: ${text}`);
+  const trace = (text: string) => {
+    if (values.verbose === true) warn(text);
+  };
+  let loaded: Promise<Config> | undefined;
+  let opened: Promise<Context> | undefined;
+  let shown: Progress | undefined;
+  const closers: Array<() => void> = [];
+
+  const config = () => {
+    loaded ??= loadAndWarn(configSources, { caution, noteStore: warnUnlessJson, trace });
+    return loaded;
+  };
+  const context = () => {
+    opened ??= config().then(({ settings }) =>
+      createContext({ settings, clock, actor: actorOf(values), notice, caution, warn, trace }),
+    );
+    return opened;
+  };
+  const progress: Invocation['progress'] = async (label, { whilePrinting = false } = {}) => {
+    if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return UNSEEN;
+    const { openProgress } = await import('./output/progress.js');
+    shown = openProgress(label, { stream: io.stderr });
+    return shown;
+  };
+  const invocation: Invocation = {
+    ...createReaders(io, signal, caution),
+    globals,
+    configSources,
+    signal,
+    caution,
+    config,
+    context,
+    openInput: async (name) => {
+      const { input, close } = await openInput(name, io, signal);
+      closers.push(close);
+      return input;
+    },
+    reportLines: (first, last, error) => {
+      shown?.clear();
+      io.stderr.write(describeLines(first, last, error, globals.format));
+    },
+    progress,
+    privateFile: (name) => createPrivateFile(name, io.cwd),
+    present: async (view) => {
+      const { render } = await import('./output/render.js');
+      const screen = () => ({ columns: columnsOf(io.stderr), rows: null });
+      await render(view, io.stderr, { format: 'table', color: mayColor(values, io, io.stderr), screen });
+    },
+    confirm: async (question, typeBack) => {
+      if (globals.yes) return;
+      const opened = await context();
+      // After an interrupt, nothing is asked.
+      signal.throwIfAborted();
+      await ask(globals, opened, signal, printableLines(question), typeBack);
+    },
+    waitUntil: async (time, what) => {
+      const { waitVisibly } = await import('./output/countdown.js');
+      const diagnostics = globals.format === 'table' && !globals.isQuiet ? io.stderr : null;
+      const canRedraw = io.stderr.isTTY === true && io.env.TERM !== 'dumb';
+      await waitVisibly(time, printable(what), { clock, diagnostics, canRedraw, signal });
+    },
+    withProgress: async (label, walk) => {
+      const line = await progress(label);
+      try {
+        return await walk(({ done, total, unit, entries }) =>
+          line.update(done, total, '', {
+            unit,
+            ...(entries === undefined ? {} : { yield: { count: entries, unit: 'tokens' } }),
+          }),
+        );
+      } finally {
+        line.clear();
+      }
+    },
+    askSecret: async (what) => {
+      if (!globals.canAsk) throw passphraseNeeded(what);
+      const secret = await (await (await context()).prompt()).password(`${printable(what)}:`, signal);
+      if (secret === null) throw notConfirmed();
+      return secret;
+    },
+  };
+  const dispose = async () => {
+    for (const close of closers) close();
+    await (await opened?.catch(() => undefined))?.dispose();
+  };
+  return { invocation, dispose };
+}
+
+const UNSEEN: Progress = { update: () => {}, clear: () => {} };
+
+/** @param noteStore called even with -q, because someone else may have written the file */
+async function loadAndWarn(
+  sources: ConfigSources,
+  { caution, noteStore, trace }: Record<'caution' | 'noteStore' | 'trace', (text: string) => void>,
+): Promise<Config> {
+  const { loadConfig } = await import('../config/load.js');
+  const config = await loadConfig(sources);
+  if (config.storeNotice !== null) noteStore(config.storeNotice);
+  for (const warning of config.warnings) caution(warning);
+  for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
+  return config;
+}

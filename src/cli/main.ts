@@ -2,23 +2,16 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { asSentence, printableLines } from '../domain/shared/text.js';
-import type { Globals, Run } from './invocation.js';
+import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
+import { createInvocation, type Run } from './invocation.js';
+import { type Io, screenOf } from './io.js';
 import { describeCauses, describeError } from './output/errors.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
 import type { Completion } from './output/view.js';
 import { buildProgram } from './program.js';
-import {
-  createInvocation,
-  foreseeGlobals,
-  type GlobalValues,
-  type Io,
-  mayColor,
-  readGlobals,
-  screenOf,
-} from './run.js';
 
-export type { Io } from './run.js';
+export type { Io } from './io.js';
 
 /**
  * Runs one command line.

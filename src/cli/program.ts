@@ -1,6 +1,6 @@
-import { Command, Help, Option } from 'commander';
-import { SETTINGS } from '../config/settings.js';
+import { Command, Help, type Option } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { GLOBAL_OPTIONS, SETTING_OPTIONS } from './globals.js';
 import type { DefineCommand, Run } from './invocation.js';
 
 /** A group of verbs, or a command that stands by itself. */
@@ -62,26 +62,6 @@ const GROUPS: readonly Group[] = [
     load: async () => [(await import('./commands/help.js')).defineHelp],
   },
 ];
-
-const GLOBAL_OPTIONS: readonly Option[] = [
-  new Option('--config <file>', 'read this configuration file and no other'),
-  new Option('--profile <name>', 'use this profile of the configuration file'),
-  new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']),
-  new Option('--json', 'short for -o json'),
-  new Option('-q, --quiet', 'print ids alone, one a line'),
-  new Option('-y, --yes', 'take confirmations as given'),
-  new Option('-n, --dry-run', 'show what would happen, change nothing'),
-  new Option('--no-input', 'never ask anything'),
-  new Option('--no-color', 'no colors'),
-  new Option('--actor <name>', 'who is at it, for the audit log (default: user@host)'),
-  new Option('--timeout <duration>', 'for connecting and for each call of a store (default: 5s)'),
-  new Option('-v, --verbose', 'say more on stderr'),
-];
-
-/** Every setting that is neither secret nor command has a flag; `jwtctl config show` lists them, help does not. */
-const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
-  flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
-);
 
 /** The command line as commander knows it. Of the groups only the one that `argv` calls is loaded. */
 export async function buildProgram(argv: readonly string[], run: Run, write: WriteHelp): Promise<Command> {

@@ -86,7 +86,8 @@ test('a command imports rules and views, and the context as a type only', () => 
         isBelow(to, 'cli/commands', 'domain', 'cli/output', 'verifier', 'issuer')
       )
         return false;
-      if (to === 'app/context.ts' || to === 'cli/invocation.ts') return kind !== 'type';
+      if (['app/context.ts', 'cli/globals.ts', 'cli/invocation.ts', 'cli/io.ts'].includes(to))
+        return kind !== 'type';
       if (isBelow(to, 'config', 'server')) return kind === 'static';
       return !(isVendor && to === 'commander');
     }),

@@ -1,0 +1,99 @@
+import { Option } from 'commander';
+import { login } from '../app/login.js';
+import type { ConfigSources } from '../config/load.js';
+import { SETTINGS, type SettingPath } from '../config/settings.js';
+import { parseActor } from '../domain/shared/text.js';
+import type { Io } from './io.js';
+import type { OutputFormat } from './output/render.js';
+
+/** The global flags, read. */
+export interface Globals {
+  format: OutputFormat;
+  isQuiet: boolean;
+  /** Whether confirmations are skipped. */
+  yes: boolean;
+  /** Whether to show what would happen and change nothing. */
+  dryRun: boolean;
+  /** Whether a person can be asked: stdin and stderr are terminals and `--no-input` is absent. */
+  canAsk: boolean;
+  /** Whether standard output is a terminal that can be redrawn. */
+  canRedraw: boolean;
+}
+
+/** The values of the global flags, as commander names them. */
+export type GlobalValues = Record<string, unknown>;
+
+export const GLOBAL_OPTIONS: readonly Option[] = [
+  new Option('--config <file>', 'read this configuration file and no other'),
+  new Option('--profile <name>', 'use this profile of the configuration file'),
+  new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']),
+  new Option('--json', 'short for -o json'),
+  new Option('-q, --quiet', 'print ids alone, one a line'),
+  new Option('-y, --yes', 'take confirmations as given'),
+  new Option('-n, --dry-run', 'show what would happen, change nothing'),
+  new Option('--no-input', 'never ask anything'),
+  new Option('--no-color', 'no colors'),
+  new Option('--actor <name>', 'who is at it, for the audit log (default: user@host)'),
+  new Option('--timeout <duration>', 'for connecting and for each call of a store (default: 5s)'),
+  new Option('-v, --verbose', 'say more on stderr'),
+];
+
+/** Every setting that is neither secret nor command has a flag; `jwtctl config show` lists them, help does not. */
+export const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
+  flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
+);
+
+export function readGlobals(values: GlobalValues, io: Io): Globals {
+  const isQuiet = values.quiet === true;
+  const chosen = values.output ?? (values.json === true ? 'json' : isQuiet ? 'quiet' : 'table');
+  return {
+    format: chosen as Globals['format'],
+    isQuiet,
+    yes: values.yes === true,
+    dryRun: values.dryRun === true,
+    canRedraw: io.stdout.isTTY === true && io.env.TERM !== 'dumb',
+    canAsk: values.input !== false && io.stdin.isTTY === true && io.stderr.isTTY === true,
+  };
+}
+
+/** Reads the output flags from `argv`, for an error that comes before commander has parsed it. */
+export function foreseeGlobals(argv: readonly string[]): GlobalValues {
+  const end = argv.indexOf('--');
+  const words = (end === -1 ? argv : argv.slice(0, end)).join('\n');
+  const chosen = /^(?:-o\n?|--output[\n=])(table|json|ndjson)$/m.exec(words)?.[1];
+  return { json: /^--json$/m.test(words), ...(chosen === undefined ? {} : { output: chosen }) };
+}
+
+export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean } = io.stdout): boolean {
+  const { NO_COLOR, TERM } = io.env;
+  return values.color !== false && stream.isTTY === true && !NO_COLOR && TERM !== 'dumb';
+}
+
+/** Progress is for people, on a terminal that can be redrawn. */
+export function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {
+  return format === 'table' && !isQuiet && stderr.isTTY === true && env.TERM !== 'dumb';
+}
+
+export function sourcesOf(values: GlobalValues, io: Io): ConfigSources {
+  const flags: Partial<Record<SettingPath, unknown>> = {};
+  for (const { path, flag } of SETTINGS) {
+    const value = flag === null ? undefined : values[attributeOf(flag)];
+    if (value !== undefined) flags[path] = value;
+  }
+  return {
+    flags,
+    env: io.env,
+    cwd: io.cwd,
+    configFile: values.config as string | undefined,
+    profile: values.profile as string | undefined,
+  };
+}
+
+export function actorOf(values: GlobalValues): string {
+  return values.actor === undefined ? login() : parseActor(String(values.actor));
+}
+
+/** `--token-max-ttl` is `tokenMaxTtl` to commander. */
+function attributeOf(flag: string): string {
+  return flag.slice(2).replace(/-(\w)/g, (_match, letter: string) => letter.toUpperCase());
+}

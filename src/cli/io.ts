@@ -1,0 +1,181 @@
+import { createReadStream } from 'node:fs';
+import { resolve } from 'node:path';
+import { addAbortSignal, type Readable, type Writable } from 'node:stream';
+import type { LineSource } from '../domain/batch/line-batches.js';
+import type { Clock } from '../domain/ports/index.js';
+import { JwtctlError } from '../domain/shared/errors.js';
+import { fileNameShown } from '../domain/shared/text.js';
+
+/** What a run of the command line reads and writes. A test passes its own. */
+export interface Io {
+  stdin: Readable & { isTTY?: boolean };
+  stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
+  stderr: Writable & { isTTY?: boolean; columns?: number };
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+  /** Default: the host's. */
+  clock?: Clock;
+}
+
+/** The ways to read what a flag or an argument names. */
+export interface Readers {
+  /** `-` reads standard input, `@file` a file, and anything else is the text itself. Drops one trailing newline. */
+  readText(value: string): Promise<string>;
+  /**
+   * `-` reads standard input; anything else, with or without `@`, is a file name.
+   *
+   * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` for more than `maxBytes`
+   */
+  readFile(name: string, maxBytes?: number): Promise<string>;
+  /**
+   * Reads a private key: from standard input if `name` is `-`, otherwise from a file, which is checked like every secret file.
+   *
+   * @param flag the flag that named the file, for messages
+   * @throws JwtctlError (usage) as `readKeyFile` in `config/named-files.ts`; `ERR_FILE_TOO_LARGE` for standard input
+   */
+  readKey(name: string, flag: string, maxBytes: number): Promise<string>;
+  /**
+   * Reads a one-line secret: from standard input if `name` is `-`, otherwise from a file, which is checked like every
+   * secret file.
+   *
+   * @param flag the flag that named the file, for messages
+   * @throws JwtctlError (usage) as `readSecretFile` in `config/named-files.ts`
+   */
+  readSecret(name: string, flag: string): Promise<string>;
+}
+
+/** An open input. It can be read once, in one of these ways. */
+export interface Input {
+  /** As it is shown: `standard input`, for example. */
+  readonly name: string;
+  /** Its bytes, up to its end or until the run is interrupted. */
+  chunks(): AsyncIterable<Uint8Array>;
+  /** The lines of a text, without empty ones. */
+  lines(): LineSource<string>;
+  /** The objects of NDJSON. */
+  objects(): LineSource<Record<string, unknown>>;
+  /**
+   * The rows of a CSV with a header, or the objects of NDJSON.
+   *
+   * @param columns of the CSV; an unknown or missing one is a JwtctlError `ERR_CSV_HEADER_INVALID` (usage)
+   * @param format default: by the file's name, else by the first character
+   */
+  rows(
+    columns: { required: readonly string[]; optional: readonly string[] },
+    format?: 'csv' | 'ndjson',
+  ): LineSource<Record<string, unknown>>;
+  /** How much of it has been read, from 0 to 1; null if its length is not known. */
+  fractionRead(): number | null;
+}
+
+/** @param warn gets warnings about files that other users can read */
+export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) => void): Readers {
+  /** Reads standard input or a file that the shell opened, which need no check; null for any other file. */
+  const readUnchecked = async (name: string, file: string, maxBytes: number) => {
+    if (name === '-') return readStdin(io, signal, maxBytes);
+    const { isInherited } = await import('../app/judged-file.js');
+    return isInherited(file) ? readNamed(file, io, signal, maxBytes) : null;
+  };
+  const pathOf = (name: string) => resolve(io.cwd, name.replace(/^@/, ''));
+  return {
+    readText: async (value) => {
+      if (value === '-') return withoutNewline(await readStdin(io, signal));
+      return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1), io, signal)) : value;
+    },
+    readFile: (name, maxBytes) =>
+      name === '-'
+        ? readStdin(io, signal, maxBytes)
+        : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    readKey: async (name, flag, maxBytes) => {
+      const file = pathOf(name);
+      const text = await readUnchecked(name, file, maxBytes);
+      if (text !== null) return text;
+      const { readKeyFile } = await import('../config/named-files.js');
+      return readKeyFile(file, { setting: flag, warn }, maxBytes);
+    },
+    readSecret: async (name, flag) => {
+      const file = pathOf(name);
+      const text = await readUnchecked(name, file, MAX_SECRET_BYTES);
+      if (text !== null) return withoutNewline(text);
+      const { readSecretFile } = await import('../config/named-files.js');
+      return readSecretFile(file, { setting: flag, warn });
+    },
+  };
+}
+
+const MAX_SECRET_BYTES = 4096;
+
+/** Opens an input that is read piece by piece, however long it is. */
+export async function openInput(
+  name: string,
+  io: Io,
+  signal: AbortSignal,
+): Promise<{ input: Input; close(): void }> {
+  const [{ openSource }, { readLines }, { readObjects }, { readRows }] = await Promise.all([
+    import('./input/source.js'),
+    import('./input/lines.js'),
+    import('./input/objects.js'),
+    import('./input/rows.js'),
+  ]);
+  const source = await openSource(name, { stdin: io.stdin, cwd: io.cwd, signal });
+  const { close, chunks, fractionRead } = source;
+  const input: Input = {
+    ...{ name: source.name, chunks, fractionRead },
+    lines: () => ({ close, lines: readLines(chunks()) }),
+    objects: () => ({ close, lines: readObjects(readLines(chunks())) }),
+    rows: (columns, format) => ({ close, lines: readRows(source, columns, format) }),
+  };
+  return { input, close };
+}
+
+/** Some terminals report 0 for a size that they do not know. */
+export function screenOf({ stdout }: Io): { columns: number | null; rows: number | null } {
+  return { columns: columnsOf(stdout), rows: stdout.rows || null };
+}
+
+/** Returns null without a terminal, because a pipe gets the full width. */
+export function columnsOf({ isTTY, columns }: { isTTY?: boolean; columns?: number }): number | null {
+  return isTTY === true ? columns || USUAL_COLUMNS : null;
+}
+
+/** The width of a terminal that does not report one. */
+const USUAL_COLUMNS = 80;
+
+/** An interrupt ends the wait for input. */
+function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
+  return readAll(addAbortSignal(signal, io.stdin), 'Standard input', maxBytes);
+}
+
+async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
+  try {
+    const stream = createReadStream(resolve(io.cwd, file), { signal });
+    return await readAll(stream, `The file ${fileNameShown(file)}`, maxBytes);
+  } catch (cause) {
+    if (cause instanceof JwtctlError || signal.aborted) throw cause;
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new JwtctlError(
+      'ERR_FILE_UNREADABLE',
+      `The file ${fileNameShown(file)} cannot be read (${code}).`,
+      { cause },
+    );
+  }
+}
+
+/** Reads no more than `maxBytes`, because a device may never end. */
+async function readAll(source: Readable, what: string, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of source) {
+    const bytes = Buffer.from(chunk);
+    size += bytes.length;
+    if (size > maxBytes) {
+      throw new JwtctlError('ERR_FILE_TOO_LARGE', `${what} is larger than ${maxBytes} bytes.`);
+    }
+    chunks.push(bytes);
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks));
+}
+
+function withoutNewline(text: string): string {
+  return text.replace(/\r?\n$/, '');
+}
