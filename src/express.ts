@@ -9,19 +9,20 @@ export type { Auth } from './http/authentication.js';
 declare global {
   namespace Express {
     interface Request {
-      /** Set by `jwtctlAuth` for a token that holds. */
+      /** Set by `jwtctlAuth` for a valid token. */
       auth?: Auth;
     }
   }
 }
 
 export interface JwtctlAuthOptions {
-  /** The cookie that a token is taken from where no `Authorization` header holds one. Default: none is. */
+  /** The cookie that may contain the token if no `Authorization` header does. Default: none */
   cookie?: string;
   /**
-   * Told why a request is not let through, for your log: the answer does not say.
+   * Called with the reason for each refused request, for your log. The response does not include it.
    *
-   * @param refusal.code `ERR_TOKEN_EXPIRED` …; `ERR_TOKEN_MISSING`, `ERR_TOKEN_AMBIGUOUS`; or what a store failed with
+   * @param refusal.code a refusal such as `ERR_TOKEN_EXPIRED`, `ERR_TOKEN_MISSING`, `ERR_TOKEN_AMBIGUOUS`, or
+   * a store's error
    */
   onRefusal?: (refusal: { code: ErrorCode; message: string; status: number }) => void;
 }
@@ -31,12 +32,12 @@ interface Request extends RequestHead {
 }
 
 /**
- * A middleware for Express 5 and whatever else calls `(req, res, next)`: lets requests through whose token holds,
- * with `req.auth`, and answers all others as `/verify` of `jwtctl serve` does: 401 with a challenge of RFC 6750 and
- * `{"error": phrase}`, 400 for a request with more than one token, 503 where a store cannot answer.
+ * Returns a middleware for Express 5 and other frameworks that call `(req, res, next)`. It sets `req.auth`
+ * and calls `next` for a valid token. It answers all other requests as `/verify` of `jwtctl serve` does: 401
+ * with an RFC 6750 challenge and `{"error": phrase}`, 400 for more than one token, 503 if a store does not
+ * answer. `next` gets an error only for a defect, or `ERR_CLOSED` if the verifier is closed.
  *
- * @param verifier of `openVerifier` or `createVerifier`; whoever opened it closes it
- * @returns what it calls `next` with is a defect, or `ERR_CLOSED` of a verifier that is closed
+ * @param verifier from `openVerifier` or `createVerifier`; the middleware never closes it
  */
 export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAuthOptions = {}) {
   const { cookie = null, onRefusal = () => {} } = options;

@@ -7,26 +7,26 @@ export type { Auth } from './http/authentication.js';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Set by `jwtctlPlugin`, before any handler of its scope runs; null outside of it. */
+    /** Set by `jwtctlPlugin` before the handlers of its scope run; null outside of it. */
     auth: Auth | null;
   }
 }
 
 export interface JwtctlPluginOptions {
-  /** Of `openVerifier` or `createVerifier`; whoever opened it closes it. */
+  /** From `openVerifier` or `createVerifier`. The plugin never closes it. */
   verifier: Pick<Verifier, 'verify'>;
-  /** The cookie that a token is taken from where no `Authorization` header holds one. Default: none is. */
+  /** The cookie that may contain the token if no `Authorization` header does. Default: none */
   cookie?: string;
 }
 
 /**
- * A plugin for Fastify 5: in the scope that it is registered in, lets requests through whose token holds, with
- * `request.auth`, and answers all others as `/verify` of `jwtctl serve` does: 401 with a challenge of RFC 6750 and
- * `{"error": phrase}`, 400 for a request with more than one token, 503 where a store cannot answer. Why goes to
- * `request.log` (info; error where a store failed), by its code.
+ * A plugin for Fastify 5. In its scope, it sets `request.auth` for a valid token, and answers all other
+ * requests as `/verify` of `jwtctl serve` does: 401 with an RFC 6750 challenge and `{"error": phrase}`, 400
+ * for more than one token, 503 if a store does not answer. It logs the reason to `request.log` (info; error
+ * if a store failed).
  */
 export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { verifier, cookie }, done) => {
-  // A scope within another may have a verifier of its own.
+  // A nested scope may register the plugin again with its own verifier.
   if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth', null);
   app.addHook('onRequest', async (request, reply) => {
     const authentication = await authenticate(verifier, request.raw, cookie ?? null);
@@ -41,7 +41,8 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { 
   done();
 };
 
-// What the package fastify-plugin sets: the hook belongs to the scope of whoever registers this, not to a scope below.
+// As the package fastify-plugin does: the hook applies to the scope that registers the plugin, not to a scope
+// below it.
 Object.assign(jwtctlPlugin, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'jwtctl',

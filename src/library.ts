@@ -11,41 +11,45 @@ import { openLiveVerifier } from './verifier/live-verifier.js';
 import type { Verifier } from './verifier/verifier.js';
 
 export type OpenOptions = SettingsInput & {
-  /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward, as the CLI does. */
+  /** Whether to look for a project file (`jwtctl.yaml`) from the working directory upward. Default: false */
   projectFile?: boolean;
 };
 
 export interface OpenVerifier extends Verifier {
-  /** The keys that a token can be valid under, as a JWK Set (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
+  /**
+   * Returns the keys that a token can be valid under, as a JWK Set (RFC 7517 §5). @throws JwtctlError kind
+   * `unavailable`
+   */
   jwkSet(): Promise<{ keys: PublicJwk[] }>;
-  /** What it knows of its stores and of itself, for readiness and metrics; asks nobody. */
+  /**
+   * Returns the last known state of the stores and the verifier, for readiness and metrics. Sends no request.
+   */
   health(): VerifierHealth;
   /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
 }
 
 /**
- * A verifier over the stores that the CLI works with. It follows keys and revocations in the background until it is closed.
+ * Opens a verifier on the stores that the CLI uses. It follows keys and revocations in the background until
+ * closed.
  *
- * A revocation takes effect with the next verification, for the registry is asked each time. With `nearCache` verdicts are
- * kept in the process until the registry takes them back, which takes milliseconds; where a master hangs, at most two seconds.
- * Whatever the registry loses in a failover, the security log repeats: it is read every second.
+ * Each verification asks the registry, so a revocation applies to the next one. With `nearCache`, verdicts
+ * stay in memory until the registry invalidates them: within milliseconds, or within two seconds if a master
+ * hangs. Revocations that Redis loses in a failover are restored from the security log, which is read every
+ * second.
  *
- * It tells in Redis which keys and which events of the security log it has read, for commands that wait until all verifiers
- * have; one that has been silent for 10 s and the clock tolerance counts as gone.
+ * The verifier reports to Redis which keys and events it has loaded, for commands that wait for all
+ * verifiers. A verifier that is silent for 10 s plus the clock tolerance counts as gone.
  *
- * While MySQL does not answer, the keys and users that are known serve on for `verifier.grace`; while Redis does not, nothing
- * is accepted, but for what a near cache holds for another second.
- *
- * Settings come from `options`, variables, the user file, and the system file. A project file is read only if
- * `projectFile` is true.
+ * While MySQL does not answer, known keys and users stay valid for `verifier.grace`. While Redis does not
+ * answer, no token is accepted, except from a near cache for at most one more second.
  *
  * @param options.nearCache default: the setting `verifier.nearCache`, which is off
- * @param options.projectFile default: false
- * @param options settings that go before those of variables and files, in the nesting of a configuration file:
- * `{ mysql: { url }, redis: { nodes } }`
- * @throws JwtctlError (usage) for a configuration that cannot be used; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
- * kind `unavailable` where MySQL does not answer. Where Redis does not, it opens all the same, after the time-out.
+ * @param options settings in the nesting of a configuration file (`{ mysql: { url }, redis: { nodes } }`).
+ * They override variables, the user file, and the system file.
+ * @throws JwtctlError (usage) for an invalid configuration; `ERR_NO_STORE`, `ERR_SCHEMA_OUTDATED` (state);
+ * kind `unavailable` if MySQL does not answer. If Redis does not answer, the verifier opens after the
+ * timeout.
  */
 export async function openVerifier({
   nearCache,
@@ -68,17 +72,17 @@ export async function openVerifier({
 
 export interface OpenIssuer {
   /**
-   * Signs a token and registers it; what is returned is registered.
+   * Signs a token and registers it before returning it.
    *
-   * The active key is held for up to 60 s: that long after a rotation the key before may still sign, and `verifyUntil`
-   * allows for it.
+   * The issuer keeps the active key for up to 60 s. For that long after a rotation the old key may still
+   * sign, and `verifyUntil` includes this time.
    *
-   * @param request.sub 1 to 255 bytes of UTF-8 without control characters; has to be an enabled user
+   * @param request.sub 1 to 255 bytes of UTF-8 without control characters; must be an enabled user
    * @param request.aud default: `token.audience`
    * @param request.ttlSeconds default: `token.ttl`; at most `token.maxTtl`
-   * @param request.claims claims beside the registered ones of RFC 7519 §4.1
+   * @param request.claims claims other than the registered ones (RFC 7519 §4.1)
    * @throws JwtctlError `ERR_SUBJECT_INVALID`, `ERR_TTL_TOO_LONG` (usage), `ERR_USER_UNKNOWN` (not_found),
-   * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` where a store cannot answer
+   * `ERR_USER_DISABLED`, `ERR_NO_ACTIVE_KEY` (state), kind `unavailable` if a store does not answer
    */
   issue(request: {
     sub: string;
@@ -90,14 +94,14 @@ export interface OpenIssuer {
   close(): Promise<void>;
 }
 
-/** An issuer over the stores that the CLI works with. `options` and errors as with {@link openVerifier}. */
+/** Opens an issuer on the stores that the CLI uses. Options and errors are those of {@link openVerifier}. */
 export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer> {
   const context = await openContext(options);
   return closingOnFailure(context, async () => {
     const issuer = await openStoreIssuer(context);
-    const life = lifeOf(context);
+    const lifecycle = lifecycleOf(context);
     const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims }) =>
-      life.during(() =>
+      lifecycle.during(() =>
         issuer.issue({
           sub,
           ...(aud === undefined ? {} : { aud: [aud].flat() }),
@@ -105,17 +109,20 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
           ...(claims === undefined ? {} : { claims }),
         }),
       );
-    return { issue, close: life.end };
+    return { issue, close: lifecycle.end };
   });
 }
 
-/** What has begun is finished before the end; what is asked after it is a JwtctlError `ERR_CLOSED` (state), not whatever a closed driver says. */
-function lifeOf(context: Context) {
+/**
+ * Finishes running work before closing. Later calls fail with `ERR_CLOSED` (state) instead of a driver's
+ * error.
+ */
+function lifecycleOf(context: Context) {
   const running = new Set<Promise<unknown>>();
   let isOver = false;
   return {
     during: async <T>(work: () => Promise<T>): Promise<T> => {
-      if (isOver) throw new JwtctlError('ERR_CLOSED', 'This has been closed; open another one.');
+      if (isOver) throw new JwtctlError('ERR_CLOSED', 'The issuer is closed. Open another one.');
       const result = work();
       running.add(result);
       return result.finally(() => running.delete(result));

@@ -4,7 +4,7 @@ import { formatDuration } from '../domain/shared/duration.js';
 export interface ClockComparerOptions {
   hostClock: Pick<Clock, 'now'>;
   toleranceSeconds: number;
-  /** Called if the clock of a store differs by more than that. */
+  /** Called if a store's clock differs by more than the tolerance. */
   caution(text: string): void;
 }
 

@@ -31,32 +31,31 @@ import { login } from './login.js';
 import { once } from './once.js';
 
 /**
- * What commands, verifier and issuer work with. Nothing is loaded, opened or read before it is asked for, each thing
- * once; `dispose` closes what was opened.
+ * The dependencies of commands, verifier, and issuer. Each one is created on first use and shared afterwards.
+ * `dispose` closes what was opened.
  */
 export interface Context {
   readonly settings: Settings;
   readonly clock: Clock;
   /**
-   * Returns the clock for the times of keys and revocations: `clock`, corrected to the database's clock if this host's differs
-   * by more than the tolerance. All hosts share that time, so none retires a key too early or revokes tokens up to a wrong
-   * time. Only for commands, because the difference is measured once.
+   * Returns the clock for the times of keys and revocations: the database's clock if this host's differs by
+   * more than the tolerance. All hosts share that time, so none retires a key too early or revokes tokens up
+   * to a wrong time. Only for commands, because the difference is measured once.
    */
   databaseClock(): Promise<Clock>;
-  /** Who is at it, for the audit log. */
+  /** The name recorded in the audit log. */
   readonly actor: string;
   /**
-   * Where there is no embedded store that is `ERR_NO_STORE` (state); with `create` it is made, and with `pretend` (for a
-   * dry run of what would make it) an empty one in memory stands in for it.
+   * Fails with `ERR_NO_STORE` (state) if no embedded store exists. `create` creates one. `pretend`, for dry
+   * runs, uses an empty store in memory.
    */
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
-  /** Checked before every operation that grants access: see {@link DatabaseGuard}. */
+  /** Checked before every operation that grants access. */
   guard(): Promise<DatabaseGuard>;
   /** The stores for `db recover`; null for an embedded store. */
   recovery(): Promise<RecoveryPorts | null>;
-  /** Database and registry together, as everything that ends tokens needs them. */
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
   backups(): Promise<BackupFiles>;
@@ -69,20 +68,20 @@ export interface Context {
 export interface ContextOptions {
   settings: Settings;
   clock: Clock;
-  /** The clock to compare with the clocks of the stores. Default: the host's. */
+  /** Compared with the clocks of the stores. Default: the host's clock */
   hostClock?: Pick<Clock, 'now'> | undefined;
   actor: string;
-  /** Told once what a person should know: which store is in use. */
+  /** Called with information for the user, such as which store is in use. */
   notice(text: string): void;
-  /** Called with a warning about something to fix, such as a secret that other users can read. */
+  /** Called with warnings about something to fix, such as a secret that other users can read. */
   caution(text: string): void;
-  /** Told what must not go unseen, whatever the output is for: where a master key file was made. */
+  /** Called with text that is shown in every output mode, such as the path of a new master key file. */
   warn(text: string): void;
-  /** Told what is opened, for `--verbose`. */
+  /** Called with details for `--verbose`. */
   trace(text: string): void;
 }
 
-/** The composition root: the one place that names adapters. */
+/** The composition root. No other file imports adapters. */
 export function createContext(options: ContextOptions): Context {
   const { settings, clock, hostClock = systemClock, actor, notice, caution, warn, trace } = options;
   const isEmbedded = settings.mysql.url === null && settings.redis.nodes === null;
@@ -98,7 +97,6 @@ export function createContext(options: ContextOptions): Context {
 
   const compareClock = clockComparer({ hostClock, toleranceSeconds: settings.token.clockTolerance, caution });
 
-  /** Set once a server is open. */
   let redial: (() => void) | undefined;
   let databaseAheadSeconds = 0;
 
@@ -176,7 +174,10 @@ export function createContext(options: ContextOptions): Context {
 
   const recordings = new Set<Promise<void>>();
 
-  /** Runs in the background. The database already has the durable state, and the next write makes up for a missed mark. */
+  /**
+   * Runs in the background. The database already has the state, and the next write also records a missed
+   * mark.
+   */
   async function recordMarks(opened: Database, written: Written): Promise<void> {
     try {
       const { marks, prefix } = await registry();
@@ -241,7 +242,7 @@ export function createContext(options: ContextOptions): Context {
       prefix,
       clockToleranceSeconds,
       timeoutMs,
-      // In the background: no command waits for this.
+      // No command waits for the comparison.
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
       isTls: isTlsConfigured(tls),
@@ -266,7 +267,7 @@ export function createContext(options: ContextOptions): Context {
     return new MacKeys(await masterKeys(), { purpose: 'audit log', clock, onFailure });
   });
 
-  /** Reports no failure, because the code that needs the keyring for its main work does. */
+  /** Reports no failure: callers that need the keyring for their main work fail on their own. */
   const markKeys = once(async (): Promise<MacKeys> => {
     const { MacKeys } = await import('../adapters/sealing/mac-keys.js');
     return new MacKeys(await masterKeys(), { purpose: 'high-water marks', clock, onFailure: () => {} });
@@ -277,14 +278,14 @@ export function createContext(options: ContextOptions): Context {
     return new JweSealer(await masterKeys());
   });
 
-  /** Beside an embedded store it belongs to that. With a server the other hosts need it too: that must not go unseen. */
-  function sayCreated(file: string): void {
+  /** With servers, other hosts need the same file, so the text is shown in every output mode. */
+  function reportCreated(file: string): void {
     const say = isEmbedded ? notice : warn;
     const need = isEmbedded
       ? 'Keep a copy of it'
       : 'Copy it to every host that signs or rotates, and keep one';
     say(
-      `Made the master key file ${file}. ${need} in a safe place: without it no signing key can be opened.`,
+      `Created the master key file ${file}. ${need} in a safe place. Without it, no signing key can be opened.`,
     );
   }
 
@@ -302,7 +303,7 @@ export function createContext(options: ContextOptions): Context {
       // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
       mayCreate: async () =>
         (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
-      onCreated: sayCreated,
+      onCreated: reportCreated,
     };
   }
 

@@ -5,14 +5,15 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 import { judge } from './judged-file.js';
 
-/** What to do without an embedded store: `create` makes one, `pretend` lets an empty one in memory stand in for it. */
+/** If no embedded store exists, `create` creates one, and `pretend` uses an empty one in memory. */
 export type IfMissing = 'create' | 'pretend';
 
 /**
- * Makes the folder of a new embedded store, and checks the files of an existing one.
+ * Creates the folder of a new embedded store, and checks the files of an existing one.
  *
- * @returns false if a store in memory stands in for it
- * @throws JwtctlError `ERR_NO_STORE` (state), `ERR_CONFIG_FILE_UNSAFE` (usage), `ERR_DATA_FILE_UNAVAILABLE` (unavailable)
+ * @returns false if the caller must use a store in memory
+ * @throws JwtctlError `ERR_NO_STORE` (state), `ERR_CONFIG_FILE_UNSAFE` (usage), `ERR_DATA_FILE_UNAVAILABLE`
+ * (unavailable)
  */
 export async function prepareStoreFile(data: string, ifMissing?: IfMissing): Promise<boolean> {
   if (!existsSync(data)) {
@@ -30,13 +31,13 @@ function noStore(file: string): JwtctlError {
   return new JwtctlError(
     'ERR_NO_STORE',
     `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
-    { hint: 'Set both, or run `jwtctl keys generate` to begin with an embedded store.' },
+    { hint: 'Set both, or run `jwtctl keys generate` to start with an embedded store.' },
   );
 }
 
 /**
- * Refuses a store that a user other than the account and root could change, because it controls who may sign in. SQLite also
- * trusts its other files, which are next to the target of a link.
+ * Refuses a store that a user other than the account and root could change, because it controls who may sign
+ * in. SQLite also trusts its `-wal`, `-shm`, and `-journal` files, which are next to the target of a link.
  */
 async function assertSafeStore(data: string): Promise<void> {
   const target = await realpath(data).catch(() => data);
@@ -64,9 +65,9 @@ function unusableFile(file: string, error: NodeJS.ErrnoException): JwtctlError {
 function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlError {
   return new JwtctlError(
     'ERR_DATA_FILE_UNAVAILABLE',
-    `The folder ${folder} cannot be made (${error.code}).`,
+    `The folder ${folder} cannot be created (${error.code}).`,
     {
-      hint: 'Point `data` (JWTCTL_DATA) to a place that may be written.',
+      hint: 'Point `data` (JWTCTL_DATA) to a folder that this account can write to.',
       cause: error,
     },
   );

@@ -3,17 +3,15 @@ import { type FileHandle, lstat, open, readlink } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { printable } from '../domain/shared/text.js';
 
-/** Why a file cannot be trusted: a user other than the account and root could change it, or it is not a regular file. */
+/** A user other than the account and root could change the file, or it is not a regular file. */
 export interface FileFault {
   /** Completes "The file … cannot be trusted: ". */
   readonly reason: string;
-  /** What to do about it. */
   readonly remedy: string;
 }
 
 export interface JudgedFile {
   readonly bytes: Buffer;
-  /** Whether the file holds more than `bytes`. */
   readonly isTooLarge: boolean;
   /** Null if only the account and root can change the file. */
   readonly fault: FileFault | null;
@@ -23,18 +21,18 @@ export interface JudgedFile {
 
 const OTHERS_WRITE = 0o022;
 const STICKY = 0o1000;
-/** The kernel generates the files in these folders, such as the environment of a process. */
+/** The kernel generates the files in these folders. */
 const KERNEL_FOLDERS = new Set(['/proc', '/sys', '/dev']);
 const MAX_LINKS = 40;
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK | constants.O_NOCTTY;
 
 /**
- * Reads a file and checks which users could have changed it: first every folder and link on the way, then the file itself,
- * through the descriptor that it is read from. So the check applies to exactly the file that was read.
+ * Reads a file and checks which users could have changed it: first every folder and link on the way, then the
+ * file through its open descriptor, so the check applies to the file that was read.
  *
- * Only the account that runs jwtctl and root are trusted. They must own the file, its folders, and every link on the way
- * (Kubernetes mounts secrets through links), and no other user may write to the file or its folders. A sticky folder (`/tmp`)
- * is fine: other users can add files there, but cannot replace this one.
+ * Trusts only root and the account that runs jwtctl. They must own the file, its folders, and every link on
+ * the way (Kubernetes mounts secrets through links), and no other user may write to the file or its folders.
+ * A sticky folder (`/tmp`) is allowed: other users can add files there but cannot replace this one.
  *
  * @param path absolute
  * @throws the error of the system call if the file is missing or cannot be read
@@ -52,11 +50,8 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
 }
 
 /**
- * Checks which users could change a file, like {@link readJudged}, but without opening it. If the file does not exist yet, only
- * its folders are checked.
- *
- * For files that other code opens by name. No other user can replace the file in between, because such a user would have been
- * reported as a fault.
+ * Checks a file like {@link readJudged} without opening it, for files that other code opens by name. If the
+ * file does not exist yet, checks only its folders.
  *
  * @param path absolute
  */
@@ -68,13 +63,12 @@ export async function judge(path: string): Promise<FileFault | null> {
   return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
 }
 
-/** Whether the path names a descriptor that was open at the start of this process, such as a shell's pipe: `<(…)`. */
+/** Returns whether the path is a descriptor inherited from the shell, such as a pipe: `<(…)`. */
 export function isInherited(path: string): boolean {
   return /^\/(?:dev\/(?:stdin|fd\/\d+)|proc\/self\/fd\/\d+)$/.test(path);
 }
 
 interface Found {
-  /** The path with all links resolved. */
   readonly path: string;
   readonly fault: FileFault | null;
   /** A device, socket, or pipe: opening one can have side effects or block forever. */
@@ -83,7 +77,7 @@ interface Found {
   readonly stats: Stats | null;
 }
 
-/** Follows `path` link by link and reports the first fault. A missing file is an error even after a fault. */
+/** Follows `path` link by link and reports the first fault. Throws for a missing file even after a fault. */
 async function find(path: string, account: number, mayBeMissing = false): Promise<Found> {
   const names = path.split('/');
   let place = '/';
@@ -197,7 +191,10 @@ function ownerFault(what: string, { uid }: Stats, account: number, remedy: strin
   return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
 }
 
-/** If the account reads a file of root only through its group, that group does not count as other users. */
+/**
+ * A root-owned file may be readable through the account's own group. That group does not count as other
+ * users.
+ */
 function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
   const isOwn = uid === account;
   const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);

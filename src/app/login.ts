@@ -1,6 +1,6 @@
 import { hostname, userInfo } from 'node:os';
 
-/** Returns the account and host of this process, according to the operating system: `root@web-1`. */
+/** Returns the operating system's account and host names: `root@web-1`. */
 export function login(): string {
   return `${accountName()}@${hostname()}`;
 }

@@ -1,4 +1,6 @@
-/** The first call does the work, and its argument counts; later ones get the same result. A failure may be tried again. */
+/**
+ * Runs `make` once, with the arguments of the first call, and shares its result. A failed call is not kept.
+ */
 export function once<Argument extends unknown[], Result>(
   make: (...argument: Argument) => Promise<Result>,
 ): (...argument: Argument) => Promise<Result> {

@@ -7,18 +7,18 @@ import { excerpt, hasControlCharacter } from '../domain/shared/text.js';
 const MAX_PATH_CHARACTERS = 900;
 
 /**
- * A file for what only its owner may read. It is made where nothing of its name is, not even a link: nobody can have it
- * written elsewhere, or keep open what it replaces.
+ * Creates a file that only its owner can read. Fails if the name exists, even as a link, so no other user can
+ * redirect the write or keep an older file open.
  *
- * @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold
+ * @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) if the audit log cannot store the name
  */
 export function createPrivateFile(name: string, cwd: string): PrivateFile {
   const path = resolve(cwd, name);
   if (path.length > MAX_PATH_CHARACTERS || hasControlCharacter(path) || !path.isWellFormed()) {
     throw new JwtctlError(
       'ERR_FILE_NAME_INVALID',
-      `The file ${excerpt(path)} cannot be made here: its path is noted in the audit log.`,
-      { hint: `Expected are at most ${MAX_PATH_CHARACTERS} characters on one line.` },
+      `The file ${excerpt(path)} cannot be created: the audit log cannot store its path.`,
+      { hint: `Use a path of at most ${MAX_PATH_CHARACTERS} characters on one line.` },
     );
   }
   let handle: FileHandle | undefined;
@@ -52,7 +52,7 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
       }
     },
     close,
-    // What went wrong before is what has to be said.
+    // The caller reports the original error.
     discard: async () => {
       await close().catch(() => {});
       await unlink(path).catch(() => {});
@@ -60,7 +60,7 @@ export function createPrivateFile(name: string, cwd: string): PrivateFile {
   };
 }
 
-/** The name of a new file is on the disk once its folder is. Where that cannot be had, the file is made all the same. */
+/** Makes the name of a new file durable. Ignores file systems that do not support this. */
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => null);
   await handle?.sync().catch(() => {});
@@ -70,13 +70,13 @@ async function syncFolder(folder: string): Promise<void> {
 function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
   if (error.code === 'EEXIST') return taken(path);
   return new JwtctlError('ERR_FILE_UNWRITABLE', `The file ${path} cannot be written (${error.code}).`, {
-    hint: 'Name another one, in a folder that may be written.',
+    hint: 'Use another file, in a folder that this account can write to.',
     cause: error,
   });
 }
 
 function taken(path: string): JwtctlError {
-  return new JwtctlError('ERR_FILE_EXISTS', `There is a file ${path} already.`, {
-    hint: 'Name another one: nothing is written over, for it may be the only copy of what it holds.',
+  return new JwtctlError('ERR_FILE_EXISTS', `The file ${path} already exists.`, {
+    hint: 'Use another file. jwtctl does not overwrite files.',
   });
 }

@@ -4,7 +4,9 @@ import type { HostPort } from './kinds.js';
 const REDIS_PORT = 6379;
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
 
-/** Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; null where it is none of these. The port is 1 to 65535, or 6379 where there is none. */
+/**
+ * Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; returns null for anything else. Default port: 6379
+ */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(text);
   const [, address, name, digits] = match ?? [];
@@ -14,14 +16,13 @@ export function parseHostPort(text: string): HostPort | null {
   return isHost && port >= 1 && port <= 65_535 ? { host, port } : null;
 }
 
-/** What {@link parseHostPort} reads back: `10.0.0.1:6379`, `[::1]:6379`. */
 export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /**
- * Whether `text` is `mysql://user[:password]@host[:port]/database` (or `mariadb://…`), its parts percent-encoded where
- * need be. Parameters are refused: a driver would read some of them, and none of the rules here would know.
+ * Checks for `mysql://user[:password]@host[:port]/database` (or `mariadb://…`), percent-encoded where needed.
+ * Parameters are refused, because mysql2 would apply some of them without the checks made here.
  */
 export function isMysqlUrl(text: string): boolean {
   const url = parseUrl(text);
@@ -51,7 +52,7 @@ export function withoutPassword(mysqlUrl: string): string {
   return url.href;
 }
 
-/** Built from the parts that may be shown, so that nothing else gets through. */
+/** Copies only the parts that are safe to show. */
 export function maskedUrl(mysqlUrl: string): string {
   const { protocol, username, password, host, pathname } = new URL(mysqlUrl);
   return `${protocol}//${username}${password === '' ? '' : ':********'}@${host}${pathname}`;

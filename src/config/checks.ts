@@ -14,7 +14,6 @@ import { type SettingPath, type Settings, settingOf } from './settings.js';
 
 type Origins = Readonly<Record<SettingPath, Origin>>;
 
-/** Settings that are right one by one and wrong together. */
 export function contradictions(settings: Settings, origins: Origins): JwtctlError[] {
   const { token, redis, mysql, users, serve } = settings;
   const from = (path: SettingPath) => originText(origins[path]);
@@ -31,25 +30,25 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
     problems.push(
       contradiction(
         ['redis.mode', 'redis.nodes'],
-        `redis.nodes (${from('redis.nodes')}) names ${redis.nodes.length} nodes, and redis.mode standalone (${from('redis.mode')}) means one server.`,
+        `redis.nodes (${from('redis.nodes')}) lists ${redis.nodes.length} nodes, but redis.mode standalone (${from('redis.mode')}) allows only one.`,
       ),
     );
   }
   if (users.source === 'table') {
-    if (users.table === null) problems.push(lacks('users.source table', 'users.table'));
-    if (users.column === null) problems.push(lacks('users.source table', 'users.column'));
+    if (users.table === null) problems.push(incomplete('users.source table', 'users.table'));
+    if (users.column === null) problems.push(incomplete('users.source table', 'users.column'));
   }
   for (const [store, { cert, key }] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
-    if (cert !== null && key === null) problems.push(lacks(`${store}.tls.cert`, `${store}.tls.key`));
-    if (key !== null && cert === null) problems.push(lacks(`${store}.tls.key`, `${store}.tls.cert`));
+    if (cert !== null && key === null) problems.push(incomplete(`${store}.tls.cert`, `${store}.tls.key`));
+    if (key !== null && cert === null) problems.push(incomplete(`${store}.tls.key`, `${store}.tls.cert`));
   }
   const { clientId, secret, secretFile } = serve.introspection;
   const hasSecret = secret !== null || secretFile !== null;
   if (clientId !== null && !hasSecret) {
-    problems.push(lacks('serve.introspection.clientId', 'serve.introspection.secretFile'));
+    problems.push(incomplete('serve.introspection.clientId', 'serve.introspection.secretFile'));
   }
   if (clientId === null && hasSecret) {
-    problems.push(lacks('A secret for introspection', 'serve.introspection.clientId'));
+    problems.push(incomplete('A secret for introspection', 'serve.introspection.clientId'));
   }
   if (secret !== null && secret.length < MIN_CLIENT_SECRET_CHARACTERS) {
     problems.push(
@@ -63,15 +62,17 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
 }
 
 /**
- * What is missing where only one of the two servers is configured. Apart from {@link contradictions}, because what opens
- * no store can do without.
+ * Returns an error if only one of MySQL and Redis is configured. Not part of {@link contradictions}, because
+ * commands that open no store do not need both.
  */
 export function incompleteStores(settings: Settings): JwtctlError | null {
   if ((settings.mysql.url === null) === (settings.redis.nodes === null)) return null;
-  return settings.mysql.url === null ? lacks('redis.nodes', 'mysql.url') : lacks('mysql.url', 'redis.nodes');
+  return settings.mysql.url === null
+    ? incomplete('redis.nodes', 'mysql.url')
+    : incomplete('mysql.url', 'redis.nodes');
 }
 
-/** Reads the files that the settings name, and returns the errors that commands would get. */
+/** Reads the files named in settings and returns the errors that commands would get. */
 export async function namedFileFaults(
   settings: Settings,
   warn: (text: string) => void,
@@ -100,7 +101,7 @@ export async function namedFileFaults(
   return faults;
 }
 
-/** Returns null also before the first use creates it. */
+/** Returns null if another keyring is set, or if this one does not exist yet. */
 function embeddedKeyring({ data, masterKey }: Settings): string | null {
   const isSet = Object.values(masterKey).some((value) => value !== null);
   const file = embeddedKeyringFile({ data });
@@ -111,9 +112,9 @@ function contradiction(settings: SettingPath[], message: string): JwtctlError {
   return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, { details: { settings } });
 }
 
-function lacks(what: string, missing: SettingPath): JwtctlError {
+function incomplete(what: string, missing: SettingPath): JwtctlError {
   const { variable, doc } = settingOf(missing);
-  return new JwtctlError('ERR_CONFIG_INCOMPLETE', `${what} is set, and ${missing} (${variable}) is not.`, {
+  return new JwtctlError('ERR_CONFIG_INCOMPLETE', `${what} is set, but ${missing} (${variable}) is not.`, {
     hint: `Set ${missing} or ${variable}: ${doc}`,
     details: { setting: missing, variable },
   });

@@ -4,7 +4,6 @@ import { type NamedBy, readConfigured, readSecretFile, readSecretText } from './
 import type { SettingPath } from './settings.js';
 import { checkTlsMaterial } from './tls-material.js';
 
-/** The login settings of one store. */
 export interface CredentialSettings {
   readonly password: string | null;
   readonly passwordFile: string | null;
@@ -17,8 +16,8 @@ export interface CredentialSettings {
 }
 
 /**
- * Returns a function that reads a store's credential files again on each call. For a file that cannot be read or used it
- * throws JwtctlError: usage, or unavailable if the files could all be used before.
+ * Returns a function that reads a store's credential files again on each call. It throws JwtctlError for a
+ * file that cannot be used: kind `unavailable` if an earlier call succeeded, otherwise `usage`.
  */
 export function credentialsReader(
   group: 'mysql' | 'redis',
@@ -58,7 +57,7 @@ export function credentialsReader(
   };
 }
 
-/** The error for files that worked before: while they are being replaced, the store is briefly unavailable. */
+/** Files that worked before are probably being replaced, so the error is temporary. */
 function unavailableForNow(error: unknown): unknown {
   if (!(error instanceof JwtctlError)) return error;
   const { code, message, hint, details } = error;

@@ -1,19 +1,18 @@
 import type { Document, LineCounter, Node } from 'yaml';
 import { JwtctlError } from '../domain/shared/errors.js';
 
-/** A configuration file, parsed. */
 export interface ConfigDocument {
-  /** What it holds, in plain JavaScript; null where it holds nothing. */
+  /** Null if the file is empty. */
   readonly root: unknown;
-  /** The line of the key at the end of `keys`, or of the last one on the way there that the file names. */
+  /** Returns the line of the last key in `keys` that the file contains; null if it contains none. */
   lineOf(keys: readonly string[]): number | null;
 }
 
 /**
- * Parses YAML or JSON, which is YAML.
+ * Parses YAML, and JSON as a subset of it.
  *
- * The parser's own messages are not passed on: they quote the text, and the text may be a secret
- * (`password: *hunter2` is an alias to it).
+ * Drops the parser's own messages: they quote the text, which may be a secret (`password: *hunter2` is an
+ * alias).
  */
 export async function parseDocument(path: string, text: string): Promise<ConfigDocument | JwtctlError> {
   const yaml = await import('yaml');
@@ -38,13 +37,13 @@ function syntaxError(path: string, code: string, at: { line: number; col: number
     'ERR_CONFIG_SYNTAX',
     `${path}:${at.line}:${at.col}: not valid YAML or JSON (${problem}).`,
     {
-      hint: 'Quote values that begin with one of * & ! @ ` % [ {, and indent with spaces.',
+      hint: 'Quote values that start with one of * & ! @ ` % [ {, and indent with spaces.',
       details: { file: path, line: at.line, column: at.col },
     },
   );
 }
 
-/** The offset of an alias whose anchor is nowhere before it. */
+/** Returns the offset of the first alias without an anchor before it. */
 function danglingAlias(yaml: typeof import('yaml'), document: Document): number | null {
   let offset: number | null = null;
   yaml.visit(document, {

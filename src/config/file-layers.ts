@@ -6,11 +6,10 @@ import { type Assignment, invalid, isMap, isSensitive, type Layer, treeLayer } f
 import { type Origin, originText } from './origin.js';
 import type { Places } from './places.js';
 
-/** What a file says: outside its profiles, and in each of them. All of it is checked, whichever profile is chosen. */
+/** The settings of one file. Every profile is checked, not only the selected one. */
 export interface FileLayers {
   readonly base: Layer;
   readonly profiles: ReadonlyMap<string, Layer>;
-  /** About the file as a whole. */
   readonly problems: JwtctlError[];
   readonly warnings: string[];
 }

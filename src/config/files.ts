@@ -4,13 +4,11 @@ import { dirname, join } from 'node:path';
 import { type FileFault, isInherited, readJudged } from '../app/judged-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 
-/** Where a file was found. This decides what it may set: a project file may set only a few settings. */
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
 
 export interface ConfigFile {
   readonly kind: FileKind;
   readonly path: string;
-  /** An existing one is read. */
   readonly exists: boolean;
 }
 
@@ -21,9 +19,9 @@ export interface FileText extends ConfigFile {
 }
 
 export interface FileSearch {
-  /** `--config` or its variable, absolute: read instead of all others. */
+  /** The absolute path from `--config` or JWTCTL_CONFIG. If set, no other file is read. */
   readonly explicit: string | null;
-  /** Where to look for a project file; null to skip the search. */
+  /** Where the search starts; null to skip it. */
   readonly cwd: string | null;
   readonly homeDir: string;
   readonly userFile: string;
@@ -31,9 +29,9 @@ export interface FileSearch {
 }
 
 export interface FoundFiles {
-  /** All that were considered, the strongest first. */
+  /** All candidates, highest precedence first. */
   readonly considered: ConfigFile[];
-  /** The files that exist and that only the account and root can change. */
+  /** The files that exist and passed the ownership check. */
   readonly texts: FileText[];
   readonly problems: JwtctlError[];
   readonly warnings: string[];
@@ -45,22 +43,21 @@ const MAX_BYTES = 1_048_576;
 export async function findFiles(search: FileSearch): Promise<FoundFiles> {
   const found: FoundFiles = { considered: [], texts: [], problems: [], warnings: [] };
   if (search.explicit !== null) {
-    if (!(await take(found, 'explicit', search.explicit))) found.problems.push(missing(search.explicit));
+    if (!(await addFile(found, 'explicit', search.explicit))) found.problems.push(missing(search.explicit));
     return found;
   }
   if (search.cwd !== null) {
     const project = nearestProjectFiles(search.cwd, search.homeDir);
-    await take(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
+    await addFile(found, 'project', project[0] ?? join(search.cwd, 'jwtctl.yaml'));
     if (project.length > 1)
       found.warnings.push(`Using ${project[0]} and ignoring ${project.slice(1).join(' and ')} next to it.`);
   }
-  await take(found, 'user', search.userFile);
-  await take(found, 'system', search.systemFile);
+  await addFile(found, 'user', search.userFile);
+  await addFile(found, 'system', search.systemFile);
   return found;
 }
 
-/** Reads the file into `found`; false where there is none. */
-async function take(found: FoundFiles, kind: FileKind, path: string): Promise<boolean> {
+async function addFile(found: FoundFiles, kind: FileKind, path: string): Promise<boolean> {
   const read = await readText(kind, path);
   const exists = read !== 'missing';
   found.considered.push({ kind, path, exists });
@@ -70,14 +67,14 @@ async function take(found: FoundFiles, kind: FileKind, path: string): Promise<bo
 }
 
 /**
- * A configuration file can choose where passwords are sent, so every one is checked, whatever its contents.
+ * Checks every file, whatever it contains, because a configuration file can choose where passwords are sent.
  */
 async function readText(
   kind: FileKind,
   path: string,
 ): Promise<Pick<FileText, 'text' | 'readableByOthers'> | 'missing' | JwtctlError> {
   try {
-    // The shell opened it: `--config <(sops --decrypt config.yaml)`.
+    // The shell has opened it: `--config <(sops --decrypt config.yaml)`.
     if (kind === 'explicit' && isInherited(path)) {
       return { text: await readFile(path, 'utf8'), readableByOthers: null };
     }
@@ -92,7 +89,7 @@ async function readText(
       'ERR_CONFIG_FILE_UNREADABLE',
       `The configuration file ${path} cannot be read (${code}).`,
       {
-        hint: 'Give the account that runs jwtctl access to it, or name another file with --config.',
+        hint: 'Give the account that runs jwtctl access to it, or pass another file with --config.',
         details: { file: path },
         cause,
       },
@@ -111,19 +108,18 @@ function unsafe(kind: FileKind, path: string, { reason, remedy }: FileFault): Jw
 function tooLarge(path: string): JwtctlError {
   return new JwtctlError(
     'ERR_CONFIG_FILE_UNREADABLE',
-    `The configuration file ${path} holds more than ${MAX_BYTES} bytes.`,
-    { hint: 'Name another file with --config.', details: { file: path } },
+    `The configuration file ${path} is larger than ${MAX_BYTES} bytes.`,
+    { hint: 'Pass another file with --config.', details: { file: path } },
   );
 }
 
 function missing(path: string): JwtctlError {
   return new JwtctlError('ERR_CONFIG_FILE_MISSING', `The configuration file ${path} does not exist.`, {
-    hint: 'Run `jwtctl config path` without --config to see where configuration is looked for.',
+    hint: 'Run `jwtctl config path` without --config to see where jwtctl looks for configuration.',
     details: { file: path },
   });
 }
 
-/** Returns the project files of the nearest folder that has any, the effective one first. */
 function nearestProjectFiles(cwd: string, homeDir: string): string[] {
   for (const folder of projectFolders(cwd, homeDir)) {
     const files = PROJECT_NAMES.map((name) => join(folder, name)).filter(isFile);
@@ -132,7 +128,7 @@ function nearestProjectFiles(cwd: string, homeDir: string): string[] {
   return [];
 }
 
-/** Returns the working directory and its parents up to the repository root or home folder; outside both, only itself. */
+/** Goes up to the repository root or home folder. Outside both, only the working directory counts. */
 function projectFolders(cwd: string, homeDir: string): string[] {
   const folders: string[] = [];
   const home = withoutLinks(homeDir);
@@ -145,7 +141,7 @@ function projectFolders(cwd: string, homeDir: string): string[] {
   }
 }
 
-/** Resolves links, because the home folder may be one and the working directory never contains any. */
+/** Resolves links, because the home folder may be one, while the working directory never contains any. */
 function withoutLinks(folder: string): string {
   try {
     return realpathSync(folder);
@@ -154,7 +150,9 @@ function withoutLinks(folder: string): string {
   }
 }
 
-/** False also where a directory above cannot be looked into: an account started from another's home finds nothing there. */
+/**
+ * Returns false also if a parent folder is not accessible, as when an account starts in another user's home.
+ */
 function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();

@@ -1,29 +1,28 @@
 /**
- * What a setting can hold, as data: nothing here runs a schema library, so that whoever only wants to list settings or
- * their flags loads none. `values.ts` reads and writes the values.
+ * The types of settings, as plain data. This file imports no schema library, so listing settings and flags
+ * stays fast. `values.ts` reads and writes the values.
  */
 export type Kind =
-  /** Not empty; line breaks are allowed. */
+  /** Not empty. Line breaks are allowed. */
   | { readonly type: 'text' }
   | { readonly type: 'pattern'; readonly pattern: RegExp; readonly expected: string }
-  /** Seconds once read. */
+  /** Read as whole seconds. */
   | { readonly type: 'duration'; readonly maxSeconds: number }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'boolean' }
   | { readonly type: 'oneOf'; readonly values: readonly string[] }
-  /** Absolute once read. */
+  /** Read as an absolute path. */
   | { readonly type: 'path' }
   | { readonly type: 'nodes' }
   | { readonly type: 'natMap' }
   | { readonly type: 'mysqlUrl' };
 
 export interface HostPort {
-  /** A name or an address; IPv6 without brackets. */
+  /** A name or an address, IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
 }
 
-/** What a kind's value is once it has been read. */
 export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' }
   ? number
   : K extends { type: 'boolean' }
@@ -36,7 +35,6 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' }
           ? Readonly<Record<string, HostPort>>
           : string;
 
-/** What a kind's value may be written as in a program. */
 export type InputOf<K extends Kind> = K extends { type: 'duration' }
   ? number | string
   : K extends { type: 'nodes' }
@@ -45,7 +43,7 @@ export type InputOf<K extends Kind> = K extends { type: 'duration' }
       ? string | Readonly<Record<string, string>>
       : ValueOf<K>;
 
-/** Nothing is timed or kept for longer, which keeps every sum of times an exact integer. */
+/** The longest duration. The limit keeps sums of times exact integers. */
 const CENTURY_SECONDS = 36_500 * 86_400;
 
 export const text = { type: 'text' } as const;

@@ -12,32 +12,32 @@ export interface Assignment {
   readonly origin: Origin;
 }
 
-/** What one source sets, and what is wrong with it. */
+/** The settings from one source, and the errors in them. */
 export interface Layer {
   readonly assignments: Assignment[];
   readonly problems: JwtctlError[];
 }
 
-/** Relative paths in a layer are relative to `directory`. */
 export interface LayerBase {
+  /** Relative paths in the layer start here. */
   readonly directory: string;
   readonly places: Places;
 }
 
-const NO_SETTINGS = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
+const OTHER_VARIABLES = new Set(['JWTCTL_CONFIG', 'JWTCTL_PROFILE']);
 const GROUPS = new Set(SETTINGS.flatMap(({ path }) => prefixesOf(path)));
 
-/** An empty variable counts as one that is not set, as a shell's `VAR=` means it. */
+/** Treats an empty variable as unset, as shells do for `VAR=`. */
 export function variablesLayer(env: Environment, base: LayerBase): Layer {
   const layer: Layer = { assignments: [], problems: [] };
   const known = new Map(SETTINGS.map((setting) => [setting.variable, setting]));
   for (const [name, raw] of Object.entries(env)) {
     if (!name.startsWith('JWTCTL_') || name.startsWith('JWTCTL_TEST_')) continue;
-    if (NO_SETTINGS.has(name) || raw === undefined || raw === '') continue;
+    if (OTHER_VARIABLES.has(name) || raw === undefined || raw === '') continue;
     const setting = known.get(name);
     const origin: Origin = { source: 'variable', name, line: null, profile: null };
     if (setting !== undefined) assign(layer, setting, raw, origin, base);
-    else layer.problems.push(unknownVariable(name, [...known.keys(), ...NO_SETTINGS]));
+    else layer.problems.push(unknownVariable(name, [...known.keys(), ...OTHER_VARIABLES]));
   }
   return layer;
 }
@@ -53,7 +53,7 @@ export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>
     layer.problems.push(
       new JwtctlError(
         'ERR_CONFIG_SECRET_IN_FLAG',
-        `${origin.name} holds a password, which whoever lists processes could read.`,
+        `${origin.name} contains a password, which other users could read in the process list.`,
         {
           hint: `Leave the password out and set mysql.passwordFile, or set ${setting.variable}.`,
           details: { setting: setting.path },
@@ -65,16 +65,16 @@ export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>
 }
 
 /**
- * Reads nested settings. A dotted key stands for nested ones (`token.maxTtl: 1h`), and null for nothing.
+ * Reads nested settings. A dotted key stands for nested ones (`token.maxTtl: 1h`). Null leaves a setting
+ * unset.
  *
- * @param originOf where the value at `keys` stands
- * @param besides keys that are allowed at the top and are no settings
+ * @param otherKeys top-level keys that are allowed but are not settings
  */
 export function treeLayer(
   tree: unknown,
   originOf: (keys: readonly string[]) => Origin,
   base: LayerBase,
-  besides: readonly string[] = [],
+  otherKeys: readonly string[] = [],
 ): Layer {
   const layer: Layer = { assignments: [], problems: [] };
   const seen = new Set<string>();
@@ -91,19 +91,19 @@ export function treeLayer(
         if (isMap(value)) walk(value, keys);
         else if (value !== null && value !== undefined)
           layer.problems.push(invalid(path, originOf(keys), mapOf(path)));
-      } else if (above.length > 0 || !besides.includes(key)) {
-        layer.problems.push(unknownKey(path, originOf(keys), besides));
+      } else if (above.length > 0 || !otherKeys.includes(key)) {
+        layer.problems.push(unknownKey(path, originOf(keys), otherKeys));
       }
     }
   };
   if (isMap(tree)) walk(tree, []);
   else if (tree !== null && tree !== undefined) {
-    layer.problems.push(invalid('The whole', originOf([]), 'a map of settings'));
+    layer.problems.push(invalid('The top level', originOf([]), 'a map of settings'));
   }
   return layer;
 }
 
-/** Whether a value must be kept from those who may not read or set it: a secret, a command, a URL with a password. */
+/** Returns whether a value is a secret, a command, or a URL with a password. */
 export function isSensitive({ setting, value }: Pick<Assignment, 'setting' | 'value'>): boolean {
   return setting.class !== 'plain' || (setting.kind.type === 'mysqlUrl' && holdsPassword(String(value)));
 }
@@ -112,7 +112,7 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value is never part of the message: it may be a password in the wrong place. */
+/** The message omits the value, which may be a misplaced password. */
 export function invalid(path: string, origin: Origin, expected: string): JwtctlError {
   return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${path} must be ${expected}.`, {
     details: { setting: path, origin: originText(origin) },
@@ -125,13 +125,13 @@ function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, ba
   else layer.assignments.push({ setting, value: read.value, origin });
 }
 
-function unknownKey(path: string, origin: Origin, besides: readonly string[]): JwtctlError {
-  // `{password:secret}`, with the blank forgotten, is all key.
+function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]): JwtctlError {
+  // Without the space, `{password:secret}` is a single key that includes the secret.
   const key = path.replace(/[^\w.-].*$/s, '…').slice(0, 80);
   const meant = nearest(key.replace('…', ''), [
     ...SETTINGS.map((setting) => setting.path),
     ...GROUPS,
-    ...besides,
+    ...otherKeys,
   ]);
   return new JwtctlError(
     'ERR_CONFIG_SETTING_UNKNOWN',
@@ -147,7 +147,7 @@ function unknownVariable(name: string, known: readonly string[]): JwtctlError {
   const meant = nearest(name, known);
   return new JwtctlError(
     'ERR_CONFIG_VARIABLE_UNKNOWN',
-    `The variable ${name} sets nothing${didYouMean(meant)}`,
+    `The variable ${name} is not a setting${didYouMean(meant)}`,
     {
       hint: 'Run `jwtctl config show` for all settings and their variables.',
       details: { variable: name, suggestion: meant },
@@ -164,7 +164,7 @@ function mapOf(group: string): string {
   return `a map of settings such as ${example?.path}`;
 }
 
-/** `mysql.tls.ca` is in `mysql` and `mysql.tls`. */
+/** Returns `mysql` and `mysql.tls` for `mysql.tls.ca`. */
 function prefixesOf(path: string): string[] {
   return path.split('.').flatMap((_, index, parts) => (index === 0 ? [] : [parts.slice(0, index).join('.')]));
 }

@@ -10,31 +10,30 @@ import { resolveLayers } from './resolve.js';
 import type { SettingPath, Settings, SettingsInput } from './settings.js';
 
 export interface ConfigSources {
-  /** What a program that embeds jwtctl sets; it beats everything else and may hold secrets. */
+  /** Settings from a program that embeds jwtctl. They override every other source and may contain secrets. */
   readonly argument?: SettingsInput | undefined;
-  /** By setting: `{ 'token.ttl': '2h' }`. */
+  /** Keyed by setting: `{ 'token.ttl': '2h' }`. */
   readonly flags?: Readonly<Partial<Record<SettingPath, unknown>>> | undefined;
-  /** `--config`: read instead of project, user and system file. Without it `JWTCTL_CONFIG`. */
+  /** `--config`. If set, no other file is read. Default: `JWTCTL_CONFIG` */
   readonly configFile?: string | undefined;
-  /** `--profile`. Without it `JWTCTL_PROFILE`. */
+  /** `--profile`. Default: `JWTCTL_PROFILE` */
   readonly profile?: string | undefined;
   readonly env: Environment;
-  /** Absolute. The project file is searched from here upward. */
+  /** Absolute. The search for a project file goes from here upward. */
   readonly cwd: string;
   /** Whether to look for a project file. Default: true */
   readonly projectFile?: boolean | undefined;
-  /** Instead of `$HOME` or the account's own. */
+  /** Default: `$HOME`, or the account's home folder */
   readonly homeDir?: string | undefined;
-  /** Instead of `/etc/jwtctl/config.yaml`. */
+  /** Default: `/etc/jwtctl/config.yaml` */
   readonly systemFile?: string | undefined;
 }
 
 export interface Config {
   readonly settings: Settings;
   readonly origins: Readonly<Record<SettingPath, Origin>>;
-  /** All files that were considered, the strongest first. */
+  /** All candidates, highest precedence first. */
   readonly files: readonly ConfigFile[];
-  /** For a person, each with what to do. */
   readonly warnings: readonly string[];
   /** A line for the user if a project file sets a store; otherwise null. */
   readonly storeNotice: string | null;
@@ -42,20 +41,11 @@ export interface Config {
 }
 
 /**
- * Finds, reads, checks and combines the configuration. From the strongest: argument, flag, variable, project file, user
- * file, system file, default; within a file the chosen profile, then what stands outside of profiles.
+ * Finds, reads, checks, and combines the configuration. Precedence, highest first: argument, flag, variable,
+ * project file, user file, system file, default. In a file, the selected profile overrides the settings
+ * outside of profiles.
  *
- * @throws JwtctlError (usage)
- * - `ERR_CONFIG_FILE_MISSING`: the file named by `--config` is not there
- * - `ERR_CONFIG_FILE_UNREADABLE`: a file is there and cannot be read
- * - `ERR_CONFIG_SYNTAX`: a file is neither YAML nor JSON
- * - `ERR_CONFIG_FILE_UNSAFE`: a user other than the account and root could change a file
- * - `ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE`, `ERR_CONFIG_SECRET_IN_FLAG`: a secret or a command where it must not stand
- * - `ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE`: a setting that a project file cannot set
- * - `ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS`: a secret from another place would be sent to a store that a project file sets
- * - `ERR_CONFIG_SETTING_UNKNOWN`, `ERR_CONFIG_VARIABLE_UNKNOWN`, `ERR_CONFIG_PROFILE_UNKNOWN`: there is no such thing
- * - `ERR_CONFIG_VALUE_INVALID`: a value is not of its kind, or contradicts another
- * - `ERR_CONFIG_INCOMPLETE`: a setting needs another one that is not set
+ * @throws JwtctlError (usage) with one of the `ERR_CONFIG_…` codes
  */
 export async function loadConfig(sources: ConfigSources): Promise<Config> {
   const { config, problems } = await readConfig(sources);
@@ -65,8 +55,8 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
 }
 
 /**
- * What {@link loadConfig} does, with all that is wrong as an outcome. Settings that cannot be read are left out of
- * `config`, and contradictions are looked for once all can be read.
+ * Does what {@link loadConfig} does, but returns all errors instead of throwing the first. `config` omits
+ * invalid settings. Contradictions are reported only if every setting is valid.
  */
 export async function readConfig(
   sources: ConfigSources,
@@ -108,7 +98,7 @@ export async function readConfig(
 }
 
 interface ReadFiles {
-  /** Those that count, the strongest first. */
+  /** Highest precedence first. */
   readonly layers: Layer[];
   readonly problems: JwtctlError[];
   readonly warnings: string[];
@@ -148,9 +138,9 @@ function unknownProfile(profile: string, names: ReadonlySet<string>): JwtctlErro
   const known = [...names].sort().join(', ');
   return new JwtctlError(
     'ERR_CONFIG_PROFILE_UNKNOWN',
-    `There is no profile ${profile}; ${known === '' ? 'no configuration file has profiles' : `there are: ${known}`}.`,
+    `The profile ${profile} does not exist. ${known === '' ? 'No configuration file has profiles' : `Existing profiles: ${known}`}.`,
     {
-      hint: 'Run `jwtctl config path` for the files that are read.',
+      hint: 'Run `jwtctl config path` to list the files that jwtctl reads.',
       details: { profile, known: [...names].sort() },
     },
   );

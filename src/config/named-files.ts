@@ -3,7 +3,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 
 export interface NamedBy {
-  /** The setting or flag that names the file, for messages. */
+  /** The setting or flag that names the file, used in messages. */
   readonly setting: string;
   /** Called if other users can read the file. */
   readonly warn?: ((text: string) => void) | undefined;
@@ -58,7 +58,8 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
 }
 
 /**
- * Reads a private key as PEM or JWK. Replaces bytes that are not UTF-8, because the text around a PEM may have any encoding.
+ * Reads a private key as PEM or JWK. Replaces bytes that are not UTF-8, because the text around a PEM block
+ * may have any encoding.
  *
  * @throws JwtctlError as {@link readSecretFile}; the limit is `maxBytes`
  */
@@ -87,7 +88,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
       'ERR_MASTER_KEY_MISSING',
       `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`,
       {
-        hint: 'Restore it from your copy. Without it, no private key in the store can be opened.',
+        hint: 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
         cause: error.cause,
       },
     );
@@ -95,7 +96,8 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
 }
 
 /**
- * Reads a file with certificates. It is not secret, but a user who can change a CA file chooses which servers get the password.
+ * Reads a certificate file. It is not secret, but its owner chooses which servers get the password, so the
+ * same checks apply.
  *
  * @throws JwtctlError as {@link readSecretFile}; the limit is one megabyte
  */
@@ -134,11 +136,11 @@ function decoded(bytes: Buffer): string | null {
   }
 }
 
-/** The contents of the file are never shown. */
+/** The message never includes the contents, which may be secret. */
 function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
   return new JwtctlError(
     'ERR_CONFIG_FILE_INVALID',
-    `The file ${fileNameShown(file)} (${setting}) must hold ${expected}.`,
+    `The file ${fileNameShown(file)} (${setting}) must contain ${expected}.`,
     {
       hint: 'Check that the setting names the right file, then check its contents.',
       details: { file: fileNameShown(file), setting },

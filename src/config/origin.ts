@@ -1,7 +1,5 @@
-/** Where a value came from. */
 export interface Origin {
   readonly source: 'argument' | 'flag' | 'variable' | 'file' | 'default';
-  /** The flag, the variable or the file's path. */
   readonly name: string;
   readonly line: number | null;
   readonly profile: string | null;
@@ -9,7 +7,9 @@ export interface Origin {
 
 export const DEFAULT_ORIGIN: Origin = { source: 'default', name: 'default', line: null, profile: null };
 
-/** `--token-ttl`, `JWTCTL_TOKEN_TTL`, `/etc/jwtctl/config.yaml:3 (profile staging)`, `default`. */
+/**
+ * Returns text such as `--token-ttl`, `JWTCTL_TOKEN_TTL`, or `/etc/jwtctl/config.yaml:3 (profile staging)`.
+ */
 export function originText({ name, line, profile }: Origin): string {
   return `${name}${line === null ? '' : `:${line}`}${profile === null ? '' : ` (profile ${profile})`}`;
 }

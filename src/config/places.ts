@@ -3,7 +3,7 @@ import { isAbsolute, join, resolve } from 'node:path';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Where `~/` and `$XDG_DATA_HOME/` lead, and where configuration is looked for besides the project. */
+/** The folders for `~/` and `$XDG_DATA_HOME/`, and the configuration files outside the project. */
 export interface Places {
   readonly homeDir: string;
   readonly dataHome: string;
@@ -11,7 +11,6 @@ export interface Places {
   readonly systemFile: string;
 }
 
-/** By the XDG Base Directory Specification, on every platform. */
 export function placesOf(
   env: Environment,
   given: { homeDir?: string | undefined; systemFile?: string | undefined },
@@ -25,7 +24,7 @@ export function placesOf(
   };
 }
 
-/** @returns null for another user's home (`~bob/…`), which a shell would have to look up */
+/** @returns null for another user's home (`~bob/…`), which only a shell could look up */
 export function absolutePath(text: string, directory: string, places: Places): string | null {
   const [first, ...rest] = text.split('/');
   if (first === '~') return resolve(places.homeDir, ...rest);
@@ -33,12 +32,12 @@ export function absolutePath(text: string, directory: string, places: Places): s
   return first?.startsWith('~') ? null : resolve(directory, text);
 }
 
-/** A relative one is to be ignored, says the specification. */
+/** The specification says to ignore relative paths. */
 function xdg(value: string | undefined): string | null {
   return value !== undefined && isAbsolute(value) ? value : null;
 }
 
-/** Cron gives no HOME, and a container may run under a number that has no account at all. */
+/** Cron may set no HOME, and a container may run with a user id that has no account. */
 function accountHome(): string {
   try {
     return homedir() || '/';

@@ -10,7 +10,10 @@ const STORES: ReadonlyArray<{ group: string; addresses: readonly SettingPath[] }
   { group: 'redis.', addresses: ['redis.nodes', 'redis.mode'] },
 ];
 
-/** Settings that may come from another place although a project file sets the store: they reveal no secret to the server. */
+/**
+ * Settings that reveal no secret to the server, so they may come from elsewhere if a project file sets the
+ * store.
+ */
 const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'mysql.tls.enabled',
   'mysql.tls.ca',
@@ -20,7 +23,7 @@ const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'redis.natMap',
 ]);
 
-/** Reports secrets for a store that a project file sets. A stranger may have written that file. */
+/** Reports secrets for a store that a project file sets. Anyone may have written that file. */
 export function secretsForProjectStores(origins: Origins, files: readonly ConfigFile[]): JwtctlError[] {
   return STORES.flatMap(({ group, addresses }) => {
     const address = addresses.find((path) => isFromProjectFile(origins[path], files));
@@ -33,7 +36,7 @@ export function secretsForProjectStores(origins: Origins, files: readonly Config
   });
 }
 
-/** Names the store settings from a project file; null if there are none. */
+/** Returns a line that names the store settings from a project file; null if there are none. */
 export function projectStoreNotice(origins: Origins, files: readonly ConfigFile[]): string | null {
   const set = STORES.flatMap(({ addresses }) => addresses).filter((setting) =>
     isFromProjectFile(origins[setting], files),

@@ -14,12 +14,12 @@ export interface Resolved {
 interface Chosen {
   readonly value: unknown;
   readonly origin: Origin;
-  /** The index of its layer: the lower, the stronger. */
+  /** The index of its layer. Lower is stronger. */
   readonly rank: number;
 }
 type Choice = Map<SettingPath, Chosen>;
 
-/** Takes each setting from the strongest layer that has it, or from its default. */
+/** Takes each setting from the strongest layer that sets it, or else its default. */
 export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolved {
   const choice: Choice = new Map();
   const problems: JwtctlError[] = [];
@@ -28,7 +28,7 @@ export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolv
       const rival =
         setting.alternative === null ? undefined : rivalOf(choice, setting.path, setting.alternative);
       if (rival?.[1].rank === rank) problems.push(bothSet(rival[0], setting.path, origin));
-      // A stronger source that names another one of the alternatives has spoken for all of them.
+      // If a stronger layer sets one alternative, a weaker layer cannot add another.
       else if (rival === undefined && !choice.has(setting.path))
         choice.set(setting.path, { value, origin, rank });
     }
@@ -47,12 +47,15 @@ function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlEr
   const what = settingOf(other).alternative ?? 'the MySQL password';
   return new JwtctlError(
     'ERR_CONFIG_VALUE_INVALID',
-    `${originText(origin)}: ${one} and ${other} both give ${what}; keep one of them.`,
+    `${originText(origin)}: ${one} and ${other} both set ${what}. Remove one of them.`,
     { details: { settings: [one, other], origin: originText(origin) } },
   );
 }
 
-/** The password in `mysql.url` and `mysql.passwordFile` are alternatives too, but a part of the URL is not a setting. */
+/**
+ * Treats the password in `mysql.url` as an alternative to `mysql.passwordFile`, although it is not a setting
+ * of its own.
+ */
 function settleMysqlPassword(choice: Choice): JwtctlError[] {
   const url = choice.get('mysql.url');
   const file = choice.get('mysql.passwordFile');
@@ -76,18 +79,18 @@ function completed(choice: Choice, base: LayerBase): Pick<Resolved, 'settings' |
   for (const { path, kind, fallback } of SETTINGS) {
     const chosen = choice.get(path);
     const byDefault = fallback === null ? null : readValue(kind, fallback, base.directory, base.places);
-    place(settings, path.split('.'), chosen === undefined ? (byDefault?.value ?? null) : chosen.value);
+    setAt(settings, path.split('.'), chosen === undefined ? (byDefault?.value ?? null) : chosen.value);
     origins[path] = chosen?.origin ?? DEFAULT_ORIGIN;
   }
-  // The declarations, which the type is made of, were walked one by one.
+  // Both types derive from the declarations, and the loop above covers each of them.
   return { settings: settings as unknown as Settings, origins: origins as Record<SettingPath, Origin> };
 }
 
-function place(tree: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
+function setAt(tree: Record<string, unknown>, [name = '', ...rest]: string[], value: unknown): void {
   if (rest.length === 0) {
     tree[name] = value;
     return;
   }
   tree[name] ??= {};
-  place(tree[name] as Record<string, unknown>, rest, value);
+  setAt(tree[name] as Record<string, unknown>, rest, value);
 }

@@ -17,7 +17,7 @@ import {
 import type { Nest, NestOptional } from './nesting.js';
 
 /**
- * - `plain`: may stand anywhere
+ * - `plain`: allowed in every source
  * - `secret`: masked in all output, and has no flag
  * - `command`: runs with the rights of the account that runs jwtctl, so it has no flag either
  */
@@ -25,64 +25,63 @@ export type SettingClass = 'plain' | 'secret' | 'command';
 
 interface Declaration {
   readonly kind: Kind;
-  /** The default, as one would write it. Without one the setting is null until it is set. */
+  /** The default, written as in a file. Without one, the setting is null until it is set. */
   readonly fallback?: string;
   readonly class?: SettingClass;
-  /** Whether a command may hold secrets itself, and is masked like one. */
+  /** Masked in all output although its class is not `secret`, because a command line may contain secrets. */
   readonly masked?: true;
-  /** Where it is not the path in capitals. */
+  /** Set if it differs from the path in upper case. */
   readonly variable?: string;
-  /** Whether a project file may set it. */
   readonly inProjectFile?: true;
-  /** Settings that name the same, of which the one from the strongest source counts. */
+  /** The value that several settings set. The one from the strongest source is used. */
   readonly alternative?: string;
   readonly doc: string;
 }
 
 const DAY_SECONDS = 86_400;
 const LINE = pattern(/^[^\p{Cc}]{1,1024}$/u, 'one line of text, not empty');
-const PREFIX = pattern(/^[\w.:-]{0,63}[\w.-]$/, '1 to 64 of A-Z a-z 0-9 . _ : -, the last one no colon');
+const PREFIX = pattern(/^[\w.:-]{0,63}[\w.-]$/, '1 to 64 of A-Z a-z 0-9 . _ : -, not ending with a colon');
 const TABLE = pattern(
   /^(?:[\w$]{1,64}\.)?[\w$]{1,64}$/,
   "a table's name, or schema.table, of A-Z a-z 0-9 _ $",
 );
-// A question mark would stand for a value that nobody gives.
+// A question mark would be a placeholder without a value.
 const CONDITION = pattern(/^[^?]{1,4096}$/, 'an SQL condition without a question mark');
 const COOKIE = pattern(/^[\w!#$%&'*+.^`|~-]{1,128}$/, "a cookie's name (RFC 6265 §4.1.1)");
 const COLUMN = pattern(/^[\w$]{1,64}$/, "a column's name, of A-Z a-z 0-9 _ $");
 
-/** Every setting, once. What else is known of it (variable, flag, types, documentation) follows from here. */
+/** Every setting, once. Variables, flags, and types derive from this. */
 const DECLARATIONS = {
   timeout: {
-    // Above 24 days a timer of Node fires at once.
+    // Node fires timers of more than 24 days at once.
     kind: duration(DAY_SECONDS),
     fallback: '5s',
-    doc: 'How long connecting and each call of a store may take.',
+    doc: 'The time limit for connecting to a store and for each call to it.',
   },
   'mysql.url': {
     kind: mysqlUrl,
     inProjectFile: true,
-    doc: 'The MySQL or MariaDB database that holds keys, users and logs.',
+    doc: 'The MySQL or MariaDB database with the keys, users, and logs.',
   },
   'mysql.passwordFile': { kind: path, doc: "A file with the MySQL account's password." },
   'mysql.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Whether to reach MySQL over TLS. By itself with the system's CAs; true where one of mysql.tls.ca, cert or key is set.",
+    doc: "Whether to use TLS for MySQL. Trusts the system's CAs unless mysql.tls.ca is set; on if mysql.tls.ca, cert, or key is set.",
   },
-  'mysql.tls.ca': { kind: path, doc: 'PEM file of the CAs that may have signed the certificate of MySQL.' },
+  'mysql.tls.ca': { kind: path, doc: 'PEM file of the CAs to trust for MySQL.' },
   'mysql.tls.cert': { kind: path, doc: 'PEM file of the client certificate for MySQL.' },
   'mysql.tls.key': { kind: path, doc: "PEM file of the client certificate's private key for MySQL." },
   'redis.nodes': {
     kind: nodes,
     inProjectFile: true,
-    doc: 'Some nodes of the Redis Cluster that holds the token registry; the rest is discovered.',
+    doc: 'Some nodes of the Redis Cluster with the token registry; jwtctl discovers the others.',
   },
   'redis.mode': {
     kind: oneOf('cluster', 'standalone'),
     fallback: 'cluster',
     inProjectFile: true,
-    doc: 'Whether redis.nodes leads to a cluster or is one server.',
+    doc: 'Whether redis.nodes is a cluster or a single server.',
   },
   'redis.username': { kind: LINE, doc: 'The ACL user for Redis.' },
   'redis.password': {
@@ -99,14 +98,14 @@ const DECLARATIONS = {
   'redis.tls.enabled': {
     kind: boolean,
     fallback: 'false',
-    doc: "Whether to reach Redis over TLS. By itself with the system's CAs; true where one of redis.tls.ca, cert or key is set.",
+    doc: "Whether to use TLS for Redis. Trusts the system's CAs unless redis.tls.ca is set; on if redis.tls.ca, cert, or key is set.",
   },
-  'redis.tls.ca': { kind: path, doc: 'PEM file of the CAs that may have signed the certificates of Redis.' },
+  'redis.tls.ca': { kind: path, doc: 'PEM file of the CAs to trust for Redis.' },
   'redis.tls.cert': { kind: path, doc: 'PEM file of the client certificate for Redis.' },
   'redis.tls.key': { kind: path, doc: "PEM file of the client certificate's private key for Redis." },
   'redis.natMap': {
     kind: natMap,
-    doc: 'Where to reach a node that the cluster announces under an address that cannot be reached from here.',
+    doc: 'The reachable addresses of nodes that announce an unreachable address.',
   },
   'redis.prefix': {
     kind: PREFIX,
@@ -117,12 +116,12 @@ const DECLARATIONS = {
   data: {
     kind: path,
     fallback: '$XDG_DATA_HOME/jwtctl/jwtctl.db',
-    doc: 'The SQLite file of the embedded store, used where neither MySQL nor Redis is configured.',
+    doc: 'The SQLite file of the embedded store, used if neither MySQL nor Redis is configured.',
   },
   'masterKey.file': {
     kind: path,
     alternative: 'the master keyring',
-    doc: 'The file of the master keyring: a base64 256-bit key a line, the first seals, all open.',
+    doc: 'The file with the master keyring: one base64 256-bit key per line. The first seals; all open.',
   },
   'masterKey.command': {
     kind: text,
@@ -138,28 +137,33 @@ const DECLARATIONS = {
     alternative: 'the master keyring',
     doc: 'The master keyring itself.',
   },
-  'token.issuer': { kind: LINE, fallback: 'jwtctl', inProjectFile: true, doc: 'The iss of every token.' },
+  'token.issuer': {
+    kind: LINE,
+    fallback: 'jwtctl',
+    inProjectFile: true,
+    doc: 'The iss claim of every token.',
+  },
   'token.audience': {
     kind: LINE,
     fallback: 'user',
     inProjectFile: true,
-    doc: 'The aud of a token for which none is given, and the one that verifying expects.',
+    doc: 'The default aud claim of a token, and the one that verification requires.',
   },
   'token.ttl': {
     kind: duration(),
     fallback: '1h',
     inProjectFile: true,
-    doc: 'The lifetime of a token if none is given.',
+    doc: 'The default lifetime of a token.',
   },
   'token.maxTtl': {
     kind: duration(),
     fallback: '24h',
-    doc: 'The longest lifetime that a token can be given.',
+    doc: 'The longest lifetime that a token can have.',
   },
   'token.clockTolerance': {
     kind: duration(),
     fallback: '5s',
-    doc: "How far the clocks of issuers and verifiers may differ when a token's times are checked.",
+    doc: 'How much the clocks of issuers, verifiers, and stores may differ.',
   },
   'keys.bits': {
     kind: integer(2048, 8192),
@@ -183,53 +187,53 @@ const DECLARATIONS = {
     kind: duration(),
     fallback: '10m',
     inProjectFile: true,
-    doc: 'How long a key stands in the JWK Set before it signs; at least as long as verifiers keep the set.',
+    doc: 'How long a key is in the JWK Set before it signs; at least as long as verifiers cache the set.',
   },
   'users.source': {
     kind: oneOf('managed', 'table', 'off'),
     fallback: 'managed',
-    doc: 'Where users are kept: by jwtctl, in a table of yours, or nowhere (a token then needs no user).',
+    doc: "Where users are stored: jwtctl's own table (managed), a table of yours (table), or nowhere (off; tokens need no user).",
   },
   'users.table': { kind: TABLE, doc: 'With users.source table: the table of users.' },
-  'users.column': { kind: COLUMN, doc: 'With users.source table: the column that holds the subject.' },
+  'users.column': { kind: COLUMN, doc: 'With users.source table: the column with the subject.' },
   'users.enabledWhere': {
     kind: CONDITION,
     class: 'command',
-    doc: 'With users.source table: an SQL condition that holds for the users who are enabled; without it all are.',
+    doc: 'With users.source table: an SQL condition that is true for enabled users. Default: all are enabled.',
   },
   'users.statusTtl': {
     kind: duration(),
     fallback: '60s',
-    doc: "How long a user's status may be trusted before the database is asked again.",
+    doc: "How long a user's status is used before the database is asked again.",
   },
   'verifier.nearCache': {
     kind: boolean,
     fallback: 'false',
-    doc: 'Whether a long-running verifier keeps verdicts in its process, which the registry takes back.',
+    doc: 'Whether a long-running verifier keeps verdicts in memory until Redis invalidates them.',
   },
   'verifier.rememberedTokens': {
     kind: integer(1, 10_000_000),
     fallback: '20000',
-    doc: 'How many tokens a long-running verifier remembers the signatures of; each takes some 2 KB.',
+    doc: 'How many checked signatures a long-running verifier remembers, about 2 KB each.',
   },
   'verifier.grace': {
     kind: duration(),
     fallback: '5m',
-    doc: 'How long a long-running verifier goes by the keys and users that it knows while the database does not answer; at least 10s.',
+    doc: 'How long a long-running verifier uses the keys and users that it knows while the database does not answer; at least 10s.',
   },
   'registry.maxPerSubject': {
     kind: integer(1, 1_000_000),
-    doc: 'How many live tokens a subject can have; the oldest makes room.',
+    doc: 'How many live tokens a subject can have; a new token removes the oldest.',
   },
   'serve.host': {
     kind: LINE,
     fallback: '127.0.0.1',
-    doc: 'The address that the server listens on; it speaks plain HTTP.',
+    doc: 'The address that the server listens on, with plain HTTP.',
   },
   'serve.port': {
     kind: integer(0, 65_535),
     fallback: '8787',
-    doc: 'The port that the server listens on; 0 takes a free one, which the log names.',
+    doc: 'The port that the server listens on; 0 selects a free port and logs it.',
   },
   'serve.workers': {
     kind: integer(1, 256),
@@ -238,21 +242,21 @@ const DECLARATIONS = {
   },
   'serve.cookie': {
     kind: COOKIE,
-    doc: 'The cookie that a token is taken from where no Authorization header holds one.',
+    doc: 'The cookie that may contain the token if the request has no Authorization header with one.',
   },
   'serve.drain': {
     kind: duration(3600),
     fallback: '3s',
-    doc: 'How long a server that is told to stop says so and goes on taking requests before it closes its port.',
+    doc: 'How long a stopping server reports "not ready" and still takes requests before it closes its port.',
   },
   'serve.logLevel': {
     kind: oneOf('debug', 'info', 'warn', 'error'),
     fallback: 'info',
-    doc: 'From info on the server logs what it refuses, from error on what fails, with debug also what it accepts.',
+    doc: 'What the server logs: failures (error), also refusals (info), also accepted requests (debug).',
   },
   'serve.introspection.clientId': {
     kind: LINE,
-    doc: 'The client that may introspect tokens; without it and its secret nobody may.',
+    doc: 'The client that may introspect tokens. Introspection is off without it and its secret.',
   },
   'serve.introspection.secret': {
     kind: text,
@@ -269,12 +273,11 @@ const DECLARATIONS = {
 
 type Declarations = typeof DECLARATIONS;
 
-/** `token.maxTtl`, `redis.nodes` … */
 export type SettingPath = keyof Declarations;
 
 /**
- * The settings in force, nested: `settings.token.maxTtl`. Durations are whole seconds, paths absolute, and what is
- * neither set nor has a default is null.
+ * The effective settings, nested: `settings.token.maxTtl`. Durations are whole seconds, and paths are
+ * absolute. A setting that is not set and has no default is null.
  */
 export type Settings = Nest<{
   readonly [Path in SettingPath]: Declarations[Path] extends { fallback: string }
@@ -282,7 +285,7 @@ export type Settings = Nest<{
     : ValueOf<Declarations[Path]['kind']> | null;
 }>;
 
-/** Settings as a program gives them: every one optional, durations as text or seconds. */
+/** Settings as a program passes them: all optional, durations as text or seconds. */
 export type SettingsInput = NestOptional<{
   readonly [Path in SettingPath]: InputOf<Declarations[Path]['kind']>;
 }>;
@@ -294,14 +297,12 @@ export interface Setting {
   readonly class: SettingClass;
   readonly masked: boolean;
   readonly variable: string;
-  /** `--token-max-ttl`; null for secrets and commands. */
   readonly flag: string | null;
   readonly alternative: string | null;
   readonly inProjectFile: boolean;
   readonly doc: string;
 }
 
-/** In the order in which they are shown. */
 export const SETTINGS: readonly Setting[] = Object.entries<Declaration>(DECLARATIONS).map(
   ([name, declared]) => ({
     path: name as SettingPath,
@@ -325,7 +326,7 @@ export function settingOf(name: string): Setting | undefined {
   return BY_PATH.get(name);
 }
 
-/** `token.maxTtl` is `token`, `max`, `ttl`. */
+/** Splits `token.maxTtl` into `token`, `max`, `ttl`. */
 function words(name: string): string[] {
   return name.replace(/[A-Z]/g, '.$&').toLowerCase().split('.');
 }

@@ -11,11 +11,10 @@ import { formatValue, jsonValue } from './values.js';
 
 export interface ShownSetting {
   readonly setting: SettingPath;
-  /** For programs: seconds, numbers, booleans, `host:port` texts; null where it is not set. Secrets are masked. */
+  /** For programs: seconds, numbers, booleans, `host:port` strings; null if not set. Secrets are masked. */
   readonly value: unknown;
-  /** For a person, as one would write it; empty where it is not set. Secrets are masked. */
+  /** For people, written as in a file; empty if not set. Secrets are masked. */
   readonly text: string;
-  /** `--token-ttl`, `JWTCTL_TOKEN_TTL`, `/etc/jwtctl/config.yaml:3`, `default`. */
   readonly origin: string;
   readonly variable: string;
   readonly flag: string | null;
@@ -24,7 +23,6 @@ export interface ShownSetting {
 
 const MASK = '********';
 
-/** Every setting with its value and where that came from. */
 export function showConfig(config: Pick<Config, 'settings' | 'origins'>): ShownSetting[] {
   return SETTINGS.map((setting) => {
     const { path, variable, flag, doc } = setting;
@@ -34,17 +32,19 @@ export function showConfig(config: Pick<Config, 'settings' | 'origins'>): ShownS
 }
 
 export interface ConfigVerdict {
-  /** All of them, not just the first. */
   readonly problems: readonly JwtctlError[];
   readonly warnings: readonly string[];
   readonly files: readonly ConfigFile[];
 }
 
-/** Loads the configuration, and also checks that the stores are configured in full and the files it names can be read. */
+/**
+ * Loads the configuration, and checks also that both stores are configured and the files named in settings
+ * are usable.
+ */
 export async function validateConfig(sources: ConfigSources): Promise<ConfigVerdict> {
   const { config, problems } = await readConfig(sources);
   const { settings, storeNotice, files } = config;
-  // A store that seems to be missing may only have failed to be read.
+  // A setting that could not be read would look like a missing store.
   const stores = problems.length === 0 ? incompleteStores(settings) : null;
   const warnings = [
     ...(storeNotice === null ? [] : [storeNotice]),

@@ -6,8 +6,8 @@ import { fileNameShown } from '../domain/shared/text.js';
 type Member = keyof TlsMaterial;
 
 /**
- * Checks the files for a TLS connection before it is opened. Node treats a CA file without a certificate as an empty list,
- * and OpenSSL's errors about the other files do not name the file.
+ * Checks the TLS files before a connection is opened. Node treats a CA file without a certificate as an empty
+ * list, and OpenSSL's errors do not name the file.
  *
  * @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) naming the setting and the file
  */
@@ -24,11 +24,11 @@ export function checkTlsMaterial(
     );
   const certificatesIn = (member: Member, pem: string): X509Certificate[] => {
     const blocks = pem.match(CERTIFICATE) ?? [];
-    if (blocks.length === 0) throw invalid(member, 'holds no PEM certificate', CERTIFICATE_HINT);
+    if (blocks.length === 0) throw invalid(member, 'contains no PEM certificate', CERTIFICATE_HINT);
     try {
       return blocks.map((block) => new X509Certificate(block));
     } catch (error) {
-      throw invalid(member, 'holds a certificate that cannot be read', CERTIFICATE_HINT, error);
+      throw invalid(member, 'contains a certificate that cannot be read', CERTIFICATE_HINT, error);
     }
   };
 
@@ -40,8 +40,8 @@ export function checkTlsMaterial(
     privateKey = createPrivateKey(key);
   } catch (error) {
     const problem = /^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(key)
-      ? 'holds an encrypted private key'
-      : 'holds no PEM private key';
+      ? 'contains an encrypted private key'
+      : 'contains no PEM private key';
     throw invalid(
       'key',
       problem,
@@ -52,7 +52,7 @@ export function checkTlsMaterial(
   if (own?.checkPrivateKey(privateKey) === false) {
     throw invalid(
       'key',
-      `holds a key that does not match the certificate in ${group}.tls.cert`,
+      `contains a key that does not match the certificate in ${group}.tls.cert`,
       `Set ${group}.tls.cert and ${group}.tls.key to a matching pair.`,
     );
   }

@@ -6,8 +6,8 @@ import type { HostPort, Kind } from './kinds.js';
 import { absolutePath, type Places } from './places.js';
 
 /**
- * @param directory what a relative path is relative to
- * @returns the value as the program uses it, or null where `raw` is not one of this kind
+ * @param directory the base for relative paths
+ * @returns the parsed value; null if `raw` is invalid
  */
 export function readValue(
   kind: Kind,
@@ -19,11 +19,11 @@ export function readValue(
   return result.success ? { value: result.data } : null;
 }
 
-/** What a value of this kind looks like, to end "must be …". */
+/** Completes "must be …". */
 export function expectedOf(kind: Kind): string {
   switch (kind.type) {
     case 'text':
-      return 'text, not empty';
+      return 'non-empty text';
     case 'pattern':
       return kind.expected;
     case 'duration':
@@ -37,17 +37,17 @@ export function expectedOf(kind: Kind): string {
     case 'path':
       return 'the path of a file';
     case 'nodes':
-      return 'host:port, several with commas between them or as a list; IPv6 in brackets, ports 1 to 65535';
+      return 'a list of host:port, or text separated by commas; IPv6 in brackets, ports 1 to 65535';
     case 'natMap':
       return 'a map of host:port to host:port, or text such as 10.0.0.1:6379=203.0.113.5:7000,…';
     case 'mysqlUrl':
-      return 'mysql://user[:password]@host[:port]/database without parameters, special characters percent-encoded';
+      return 'mysql://user[:password]@host[:port]/database without parameters, with special characters percent-encoded';
     default:
       return unreachable(kind);
   }
 }
 
-/** The value as one would write it in a variable. {@link readValue} reads the same value back. */
+/** Formats a value as text that {@link readValue} can read. */
 export function formatValue(kind: Kind, value: unknown): string {
   switch (kind.type) {
     case 'duration':
@@ -71,7 +71,7 @@ export function formatValue(kind: Kind, value: unknown): string {
   }
 }
 
-/** The value for a JSON document: seconds, numbers and booleans as they are, addresses as `host:port`. */
+/** Returns the value for JSON: seconds, numbers, and booleans unchanged, addresses as `host:port`. */
 export function jsonValue(kind: Kind, value: unknown): unknown {
   if (kind.type === 'nodes') return (value as readonly HostPort[]).map(formatHostPort);
   if (kind.type === 'natMap')
@@ -79,11 +79,11 @@ export function jsonValue(kind: Kind, value: unknown): unknown {
   return value;
 }
 
-// Variables and flags can only say text; files and programs also say numbers, booleans, lists and maps.
+// Variables and flags are always text. Files and programs also pass numbers, booleans, lists, and maps.
 function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodMiniType<unknown> {
   switch (kind.type) {
     case 'text':
-      // NUL ends a string early in more than one driver.
+      // Some drivers end a string at NUL.
       return z.string().check(z.regex(/^[^\0]+$/));
     case 'pattern':
       return z.string().check(z.regex(kind.pattern));
@@ -111,7 +111,7 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
   }
 }
 
-/** A schema whose value `read` makes of the raw one; null from `read` refuses it. */
+/** Builds a schema that converts the raw value with `read`, which returns null for an invalid one. */
 function readBy<Raw, Value>(raw: z.ZodMiniType<Raw>, read: (raw: Raw) => Value | null): z.ZodMiniType<Value> {
   return z.pipe(
     raw,
@@ -139,7 +139,7 @@ function nodesOf(raw: string | string[]): HostPort[] | null {
   return parsed.length > 0 && parsed.every((node) => node !== null) ? parsed : null;
 }
 
-/** Keyed as ioredis asks: `host:port`, IPv6 without brackets. */
+/** Returns the map with ioredis's keys: `host:port`, IPv6 without brackets. */
 function natMapOf(raw: string | Record<string, string>): Record<string, HostPort> | null {
   const pairs = typeof raw === 'string' ? raw.split(',').map((pair) => pair.split('=')) : Object.entries(raw);
   const map = new Map<string, HostPort>();

@@ -1,15 +1,15 @@
 import type { RefusalReason } from '../domain/model/refusal.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 
-/** What a request is answered over HTTP: the same by the server, in Express and in Fastify. */
+/** The HTTP response to a request, shared by the server and the Express and Fastify integrations. */
 export interface Answer {
   status: number;
   headers: Readonly<Record<string, string>>;
-  /** JSON; null for an acceptance, which has none. */
+  /** JSON; null if the token is accepted. */
   body: string | null;
 }
 
-/** What Node's own response can do, and those of frameworks. */
+/** The methods shared by Node's response and those of frameworks. */
 export interface RawResponse {
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
   end(body: string | null): unknown;
@@ -20,14 +20,13 @@ export function writeAnswer(answer: Answer, response: RawResponse): void {
   response.end(answer.body);
 }
 
-/** What Fastify's reply can do. */
 export interface FrameworkReply<Reply> {
   code(status: number): FrameworkReply<Reply>;
   headers(headers: Readonly<Record<string, string>>): FrameworkReply<Reply>;
   send(body: string | undefined): Reply;
 }
 
-/** The same by way of Fastify, where its hooks shall see it. */
+/** Sends the answer through Fastify, so that its hooks run. */
 export function sendAnswer<Reply>({ status, headers, body }: Answer, reply: FrameworkReply<Reply>): Reply {
   return reply
     .code(status)
@@ -36,16 +35,16 @@ export function sendAnswer<Reply>({ status, headers, body }: Answer, reply: Fram
 }
 
 const REALM = 'realm="jwtctl"';
-// A verdict that somebody keeps would outlive a revocation.
-const NOT_KEPT = 'no-store';
+// A cached verdict would outlive a revocation.
+const NO_STORE = 'no-store';
 
 /**
- * Who it is, for what stands behind the proxy. The values are UTF-8 with whatever a header cannot carry, space and `%`
- * percent-encoded, so that `decodeURIComponent` gives back every subject.
+ * Returns the headers for the service behind the proxy. Values are UTF-8. Space, `%`, and characters not
+ * allowed in headers are percent-encoded, so `decodeURIComponent` restores every subject.
  */
 export function acceptance({ payload }: Acceptance): Answer {
   const headers = {
-    'cache-control': NOT_KEPT,
+    'cache-control': NO_STORE,
     'x-auth-subject': headerText(payload.sub),
     'x-auth-jti': headerText(payload.jti),
     'content-length': '0',
@@ -53,7 +52,7 @@ export function acceptance({ payload }: Acceptance): Answer {
   return { status: 200, headers, body: null };
 }
 
-/** RFC 6750 §3.1; why exactly is for the log. */
+/** Follows RFC 6750 §3.1. The exact reason is only logged. */
 export function refusal(reason: RefusalReason): Answer {
   return REFUSALS[reason];
 }
@@ -68,16 +67,16 @@ function invalidToken(phrase: RefusalReason): Answer {
   return challenge(401, phrase, `${REALM}, error="invalid_token", error_description="${phrase}"`);
 }
 
-/** A request without a token is told what is wanted and nothing else (RFC 6750 §3.1). */
+/** The challenge for a request without a token has no error code (RFC 6750 §3.1). */
 export const NO_TOKEN = challenge(401, 'Invalid Token', REALM);
 
 export const TWO_TOKENS = challenge(
   400,
   'Invalid Request',
-  `${REALM}, error="invalid_request", error_description="More than one token is given"`,
+  `${REALM}, error="invalid_request", error_description="The request has more than one token"`,
 );
 
-/** A store that cannot answer is never an acceptance, and no refusal either: the same token may hold in a moment. */
+/** Neither an acceptance nor a refusal, because the token may be valid. */
 export const UNAVAILABLE: Answer = errorAnswer(503, 'Service Unavailable', { 'retry-after': '1' });
 
 function challenge(status: number, phrase: string, parameters: string): Answer {
@@ -87,7 +86,7 @@ function challenge(status: number, phrase: string, parameters: string): Answer {
 function errorAnswer(status: number, phrase: string, headers: Record<string, string>): Answer {
   const body = JSON.stringify({ error: phrase });
   const all = {
-    'cache-control': NOT_KEPT,
+    'cache-control': NO_STORE,
     'content-type': 'application/json; charset=utf-8',
     'content-length': String(Buffer.byteLength(body)),
     ...headers,

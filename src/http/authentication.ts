@@ -4,20 +4,18 @@ import type { Verifier } from '../verifier/verifier.js';
 import { type Answer, acceptance, NO_TOKEN, refusal, TWO_TOKENS, UNAVAILABLE } from './answer.js';
 import { AMBIGUOUS, type RequestHead, requestToken } from './request-token.js';
 
-/** What the token of a request says: its JOSE Header and its Claims Set. */
+/** The JOSE Header and Claims Set of the request's token. */
 export type Auth = Pick<Acceptance, 'header' | 'payload'>;
 
-/** Who makes a request, or what it is answered instead. */
 export type Authentication =
   | { accepted: Acceptance; isAsked: true; code: 'active'; answer: Answer }
-  /** `isAsked`: whether there was a token that the verifier could be asked about. */
+  /** `isAsked`: whether the request had a token to verify. */
   | { accepted: null; isAsked: boolean; code: ErrorCode; message: string; answer: Answer };
 
 /**
- * Takes the token of a request and verifies it.
+ * Verifies the token of a request. `code` and `message` are for the log only.
  *
- * @returns with `code` and `message` for the log; the answer tells a stranger neither
- * @throws what is neither a verdict nor a store that cannot answer: a defect, or a verifier that is closed
+ * @throws errors other than an unavailable store: a defect, or `ERR_CLOSED`
  */
 export async function authenticate(
   verifier: Pick<Verifier, 'verify'>,

@@ -1,24 +1,24 @@
-/** What a token is taken from: Node's own request has it, and so have those of Express and Fastify. */
+/** The members shared by the requests of Node, Express, and Fastify. */
 export interface RequestHead {
   headers: { authorization?: string | undefined; cookie?: string | undefined };
-  /** Names and values in turn, as they came. */
+  /** Alternating names and values. */
   rawHeaders: readonly string[];
 }
 
-/** More than one token: which of them counts would be anyone's guess (RFC 6750 §2). */
+/** RFC 6750 §2 forbids more than one token in a request. */
 export const AMBIGUOUS = Symbol('more than one token');
 
 /**
- * The token of a request: from `Authorization: Bearer`, or from the cookie where one is named.
+ * Returns the token from `Authorization: Bearer`, or from the named cookie.
  *
- * @returns null where there is none; an `Authorization` of another scheme holds none
+ * @returns null without a token; other authorization schemes are ignored
  */
 export function requestToken(
   request: RequestHead,
   cookieName: string | null,
 ): string | null | typeof AMBIGUOUS {
   const { authorization, cookie } = request.headers;
-  // Node keeps the first of several and hides the others; a proxy may have looked at the last.
+  // Node keeps only the first of several, but a proxy may have checked the last.
   if (authorization !== undefined && isRepeated(request.rawHeaders, 'authorization')) return AMBIGUOUS;
   const bearer = authorization === undefined ? null : bearerToken(authorization);
   if (cookieName === null || cookie === undefined) return bearer;
@@ -27,30 +27,30 @@ export function requestToken(
   return bearer === null && tokens.length === 1 ? (tokens[0] as string) : AMBIGUOUS;
 }
 
-/** RFC 6750 §2.1; a scheme's case does not matter (RFC 9110 §11.1). What follows it is for the verifier to judge. */
+/** Follows RFC 6750 §2.1. The scheme is case-insensitive (RFC 9110 §11.1). The verifier checks the rest. */
 function bearerToken(authorization: string): string | null {
   if (authorization.length < 6 || authorization.slice(0, 6).toLowerCase() !== 'bearer') return null;
   if (authorization.length === 6) return '';
-  return authorization[6] === ' ' ? trimmed(authorization.slice(7)) : null;
+  return authorization[6] === ' ' ? trimOws(authorization.slice(7)) : null;
 }
 
-/** Those that are not empty: an empty cookie is how some applications log out. */
+/** Ignores empty cookies, because some applications log out by emptying the cookie. */
 function cookieValues(cookie: string, name: string): string[] {
   const values: string[] = [];
   for (const pair of cookie.split(';')) {
     const equals = pair.indexOf('=');
-    if (equals === -1 || trimmed(pair.slice(0, equals)) !== name) continue;
-    const value = trimmed(pair.slice(equals + 1)).replace(/^"(.*)"$/, '$1');
+    if (equals === -1 || trimOws(pair.slice(0, equals)) !== name) continue;
+    const value = trimOws(pair.slice(equals + 1)).replace(/^"(.*)"$/, '$1');
     if (value !== '') values.push(value);
   }
   return values;
 }
 
 /**
- * Removes surrounding spaces and tabs (OWS, RFC 9110 §5.6.3), and nothing else. For a browser, a no-break space belongs to the
+ * Removes only spaces and tabs (OWS, RFC 9110 §5.6.3). For a browser, a no-break space belongs to the
  * cookie's name, so `__Host-session` after a no-break space lacks the protection of its prefix.
  */
-function trimmed(text: string): string {
+function trimOws(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 

@@ -211,9 +211,9 @@ describe('the client certificate for MySQL', () => {
     writeFileSync(noPem, 'no PEM\n');
     for (const [changes, named] of [
       [{ KEY: clientOf(ca).KEY }, /does not match.*mysql\.tls\.cert/],
-      [{ CA: noPem }, /\(mysql\.tls\.ca\) holds no PEM certificate/],
-      [{ CERT: noPem }, /\(mysql\.tls\.cert\) holds no PEM certificate/],
-      [{ KEY: noPem }, /\(mysql\.tls\.key\) holds no PEM private key/],
+      [{ CA: noPem }, /\(mysql\.tls\.ca\) contains no PEM certificate/],
+      [{ CERT: noPem }, /\(mysql\.tls\.cert\) contains no PEM certificate/],
+      [{ KEY: noPem }, /\(mysql\.tls\.key\) contains no PEM private key/],
     ] as const) {
       expect(await connect({ tls: { CA: ca.file, CERT, KEY, ...changes } })).toMatchObject({
         ...{ exitCode: 2, code: 'ERR_TLS_FILE_INVALID' },

@@ -160,9 +160,9 @@ describe('the client certificate for Redis', () => {
     writeFileSync(noPem, 'no PEM\n');
     for (const [changes, named] of [
       [{ KEY: clientOf(ca).KEY }, /does not match.*redis\.tls\.cert/],
-      [{ CA: noPem }, /\(redis\.tls\.ca\) holds no PEM certificate/],
-      [{ CERT: noPem }, /\(redis\.tls\.cert\) holds no PEM certificate/],
-      [{ KEY: noPem }, /\(redis\.tls\.key\) holds no PEM private key/],
+      [{ CA: noPem }, /\(redis\.tls\.ca\) contains no PEM certificate/],
+      [{ CERT: noPem }, /\(redis\.tls\.cert\) contains no PEM certificate/],
+      [{ KEY: noPem }, /\(redis\.tls\.key\) contains no PEM private key/],
     ] as const) {
       expect(await connectTo({ CA: ca.file, CERT, KEY, ...changes })).toMatchObject({
         ...{ exitCode: 2, code: 'ERR_TLS_FILE_INVALID' },
