@@ -9,15 +9,15 @@ import {
 } from '../fleet/running-verifiers.js';
 import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { Heartbeat } from '../ports/index.js';
+import type { Heartbeat, KeySnapshot } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { changeKeys } from './apply-change.js';
-import { keyStoreChanged, requireKeyAmong } from './find-key.js';
+import { requireKeyAmong } from './find-key.js';
 import { asPending, makeSealedKey } from './generate.js';
 import { assertOpens } from './open-pending.js';
 import type { RotationPorts } from './rotate.js';
 import { demote, promote } from './rotation-plan.js';
+import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
 export interface ActivationInput {
   kid: string;
@@ -43,54 +43,54 @@ export interface Activation {
 }
 
 /**
- * Lets a pending key sign from now on, in place of the active one, and publishes the next one where none is pending any
- * more: a later rotation, or the end of a leaked key, is to find one that verifiers know. The active key stays as it is.
+ * Lets a pending key sign from now on in place of the active one. Publishes a new key if no other one is pending, because a
+ * later rotation or compromise needs a key that verifiers know. An active key stays as it is.
  *
- * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`; what {@link assertOpens}
- * throws, and what keeps a key from being made
+ * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`; errors of
+ * {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
  */
 export async function activateKey(ports: RotationPorts, input: ActivationInput): Promise<Activation> {
-  const { database, clock, actor } = ports;
-  const { keys } = await database.keys.snapshot();
-  const key = requireKeyAmong(keys, input.kid);
-  if (key.state === 'active') return asItIs(key);
-  assertActivatable(key, input, clock.now());
-  const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
-  assertLoaded(key, fleet, input);
-  const isNotPrePublished = isNew(key, input, clock.now());
-  if (input.dryRun) return { ...asItIs({ ...key, state: 'active' }, fleet), isNotPrePublished };
-  await assertOpens(ports, key).catch(async (error) => {
-    // What has become of it since is told by the transaction.
-    if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
-  });
-  const next = hasOtherPending(keys, key)
-    ? null
-    : await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys);
-
-  return database.transaction(async (stores) => {
-    const now = clock.now();
-    const { revision, keys: current } = await stores.keys.snapshot();
-    const found = current.find(({ kid }) => kid === key.kid);
-    if (found?.state === 'active') return asItIs(found);
-    if (found === undefined) throw keyStoreChanged(key.kid);
-    assertActivatable(found, input, now);
-    const active = current.find(({ state }) => state === 'active');
-    const transitions = [
-      ...(active === undefined ? [] : [demote(active, input.policy, now)]),
-      promote(found, input.policy, now),
-    ];
-    const added = next === null || hasOtherPending(current, key) ? [] : [asPending(next, now)];
-    const row = { at: now, actor, action: 'keys.activate', reason: input.now ? 'forced' : null };
-    if (!(await changeKeys(stores, { revision, transitions, added }, row))) throw keyStoreChanged(key.kid);
+  const { database, clock } = ports;
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Activation> | null> => {
+    const key = requireKeyAmong(keys, input.kid);
+    if (key.state === 'active') return { outcome: unchanged(key) };
+    assertActivatable(key, input, clock.now());
+    const fleet = await (input.now ? askFleet(ports) : askWholeFleet(ports, key.kid));
+    assertLoaded(key, fleet, input);
+    if (input.dryRun) {
+      const outcome = unchanged({ ...key, state: 'active' }, fleet);
+      return { outcome: { ...outcome, isNotPrePublished: isNew(key, input, clock.now()) } };
+    }
+    try {
+      await assertOpens(ports, key);
+    } catch (error) {
+      // Another host, which can open the key, may have activated it.
+      if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
+      return null;
+    }
+    const isNextNeeded = !keys.some(({ state, kid }) => state === 'pending' && kid !== key.kid);
+    const next = isNextNeeded ? await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys) : null;
+    const active = keys.find(({ state }) => state === 'active');
     return {
-      ...asItIs((await stores.keys.find(key.kid)) as SigningKey, fleet),
-      isNotPrePublished: isNew(found, input, now),
-      published: added[0]?.kid ?? null,
+      changeAt: (now) => ({
+        transitions: [
+          ...(active === undefined ? [] : [demote(active, input.policy, now)]),
+          promote(key, input.policy, now),
+        ],
+        added: next === null ? [] : [asPending(next, now)],
+        reason: input.now ? 'forced' : null,
+        finish: async (stores) => ({
+          ...unchanged(await readBack(stores, key.kid), fleet),
+          isNotPrePublished: isNew(key, input, now),
+          published: next?.kid ?? null,
+        }),
+      }),
     };
-  });
+  };
+  return updateKeys(ports, plan, 'keys.activate');
 }
 
-function asItIs(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
+function unchanged(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
   const stragglers = withoutKey(fleet, key.kid);
   return {
     key,
@@ -99,10 +99,6 @@ function asItIs(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
     stragglers,
     fleetUnavailableReason: fleet.unavailableReason,
   };
-}
-
-function hasOtherPending(keys: readonly SigningKey[], { kid }: SigningKey): boolean {
-  return keys.some((other) => other.state === 'pending' && other.kid !== kid);
 }
 
 function isNew(key: SigningKey, { policy }: ActivationInput, now: number): boolean {

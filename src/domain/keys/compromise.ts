@@ -6,13 +6,11 @@ import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key
 import type { WalkControl } from '../registry/walk-options.js';
 import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
-import { changeKeys } from './apply-change.js';
 import { requireKeyAmong } from './find-key.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { openPrivateKey } from './open-pending.js';
 import { byAge, promote } from './rotation-plan.js';
-
-const ATTEMPTS = 20;
+import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
 export interface CompromisePolicy extends LifetimePolicy {
   publishLeadSeconds: number;
@@ -123,23 +121,40 @@ export function planCompromise(
 }
 
 async function markCompromised(ports: CompromisePorts, input: CompromiseInput): Promise<Compromise> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const snapshot = await ports.database.keys.snapshot();
-    const key = requireKeyAmong(snapshot.keys, input.kid);
-    const plan = planCompromise(snapshot.keys, key, input.policy, ports.clock.now());
-    if (input.dryRun) {
-      return { ...plan, key, wasCompromised: key.state === 'compromised', unmade: null, eventId: null };
-    }
-    const signer = plan.activatesNewKey ? await tryToMake(ports, input, snapshot.keys) : NOTHING_TO_MAKE;
+  const { kid, policy, reason } = input;
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Compromise>> => {
+    const key = requireKeyAmong(keys, kid);
+    const wasCompromised = key.state === 'compromised';
+    const foreseen = planCompromise(keys, key, policy, ports.clock.now());
+    if (input.dryRun) return { outcome: { ...foreseen, key, wasCompromised, unmade: null, eventId: null } };
+    // Made before the transaction, so that there is no moment without a key that signs.
+    const { made, unmade } = foreseen.activatesNewKey ? await tryToMake(ports, input, keys) : NOTHING_TO_MAKE;
     if (input.signal?.aborted) throw interrupted(key);
-    const compromise = await commit(ports, input, snapshot, key, signer);
-    if (compromise !== null) return compromise;
-  }
-  throw new JwtctlError(
-    'ERR_DATABASE_CONFLICT',
-    `The key store kept changing while key ${input.kid} was to be marked as compromised.`,
-    { hint: 'Run the same command again.' },
-  );
+    return {
+      changeAt: (at) => {
+        const { transitions, active, pending, isNotPrePublished } = planCompromise(keys, key, policy, at);
+        // An issuer may sign with the key for as long as it holds it.
+        const expiresAt = eventExpiry(keys, policy, at + ISSUER_KEY_HOLD_SECONDS);
+        return {
+          transitions,
+          added: made === null ? [] : [asActive(made, policy.maxTtlSeconds, at)],
+          reason,
+          finish: async (stores) => ({
+            key: await readBack(stores, kid),
+            wasCompromised,
+            unmade,
+            active: active ?? made?.kid ?? null,
+            pending,
+            isNotPrePublished,
+            eventId: wasCompromised
+              ? await eventIdOf(stores, kid)
+              : await stores.securityLog.append({ type: 'key_compromised', kid, reason, at, expiresAt }),
+          }),
+        };
+      },
+    };
+  };
+  return updateKeys(ports, plan, 'keys.compromise');
 }
 
 /** A pair, or why there is none. */
@@ -163,68 +178,33 @@ async function tryToMake(
   }
 }
 
-/** Null, and nothing written, where the key store has changed meanwhile. */
-async function commit(
-  ports: KeyGenerationPorts,
-  { kid, reason, policy }: CompromiseInput,
-  { revision, keys: known }: KeySnapshot,
-  found: SigningKey,
-  { made, unmade }: Making,
-): Promise<Compromise | null> {
-  return ports.database.transaction(async (stores) => {
-    const now = ports.clock.now();
-    const plan = planCompromise(known, found, policy, now);
-    const added = made === null ? [] : [asActive(made, policy.maxTtlSeconds, now)];
-    const wasCompromised = found.state === 'compromised';
-    if (plan.transitions.length > 0 || added.length > 0) {
-      const row = { at: now, actor: ports.actor, action: 'keys.compromise', reason };
-      const change = { revision, transitions: plan.transitions, added };
-      if (!(await changeKeys(stores, change, row))) return null;
-    }
-    // An issuer may sign with it for as long as it holds it.
-    const expiresAt = eventExpiry(known, policy, now + ISSUER_KEY_HOLD_SECONDS);
-    const eventId = wasCompromised
-      ? await eventIdOf(stores, kid)
-      : await stores.securityLog.append({ type: 'key_compromised', kid, reason, at: now, expiresAt });
-    return {
-      key: (await stores.keys.find(kid)) ?? found,
-      wasCompromised,
-      unmade,
-      active: plan.active ?? made?.kid ?? null,
-      pending: plan.pending,
-      isNotPrePublished: plan.isNotPrePublished,
-      eventId,
-    };
-  });
-}
-
 async function eventIdOf({ securityLog }: Stores, kid: string): Promise<number | null> {
   const events = await securityLog.findGlobal();
   return events.find((event) => event.type === 'key_compromised' && event.kid === kid)?.id ?? null;
 }
 
-/** Without an active key that is what is missing, and not the one after it. */
+/** Publishes the key that signs next. Without an active key, that one is missing, and not the next. */
 async function publishNext(
   ports: KeyGenerationPorts,
-  input: CompromiseInput,
+  { alg, bits, reason, signal }: CompromiseInput,
   { active, unmade }: Compromise,
 ): Promise<Pick<Compromise, 'pending' | 'unmade'>> {
   if (active === null) return { pending: null, unmade };
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Pick<Compromise, 'pending' | 'unmade'>>> => {
+    const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
+    if (next !== undefined) return { outcome: { pending: next.kid, unmade: null } };
+    if (signal?.aborted) return { outcome: { pending: null, unmade: INTERRUPTED } };
+    const made = await makeSealedKey(ports, { alg, bits }, keys);
+    return {
+      changeAt: (now) => ({
+        added: [asPending(made, now)],
+        reason,
+        finish: () => ({ pending: made.kid, unmade: null }),
+      }),
+    };
+  };
   try {
-    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-      const { revision, keys } = await ports.database.keys.snapshot();
-      const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
-      if (next !== undefined) return { pending: next.kid, unmade: null };
-      if (input.signal?.aborted) return { pending: null, unmade: INTERRUPTED };
-      const made = await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, keys);
-      const isPublished = await ports.database.transaction((stores) => {
-        const at = ports.clock.now();
-        const row = { at, actor: ports.actor, action: 'keys.compromise', reason: input.reason };
-        return changeKeys(stores, { revision, transitions: [], added: [asPending(made, at)] }, row);
-      });
-      if (isPublished) return { pending: made.kid, unmade: null };
-    }
-    return { pending: null, unmade: 'the key store kept changing' };
+    return await updateKeys(ports, plan, 'keys.compromise');
   } catch (error) {
     return { pending: null, unmade: failureText(error) };
   }

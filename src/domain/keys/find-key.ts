@@ -20,15 +20,6 @@ function known(key: SigningKey | null, kid: string): SigningKey {
   });
 }
 
-/** Another run changed the key store between what this one read and what it was to write. Nothing was written. */
-export function keyStoreChanged(kid: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_DATABASE_CONFLICT',
-    `The key store changed while key ${kid} was to be changed.`,
-    { hint: 'Run the command again.' },
-  );
-}
-
 /** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */
 export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<SigningKey> {
   return (await readActiveKey(database)).key;

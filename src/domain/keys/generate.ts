@@ -1,14 +1,12 @@
 import { keyId } from '../model/key-id.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { Clock, Database, KeyPairGenerator, NewSigningKey, Sealer } from '../ports/index.js';
+import type { Database, KeyPairGenerator, KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
+import { type KeyPlan, type KeyUpdatePorts, readBack, updateKeys } from './update-keys.js';
 
-export interface KeyGenerationPorts {
-  database: Database;
+export interface KeyGenerationPorts extends KeyUpdatePorts {
   sealer: Sealer;
   generator: KeyPairGenerator;
-  clock: Clock;
-  actor: string;
 }
 
 export interface KeyGenerationInput {
@@ -33,10 +31,7 @@ export async function generateKeys(
   input: KeyGenerationInput,
 ): Promise<SigningKey[]> {
   const keys: SigningKey[] = [];
-  while (keys.length < input.count && !input.signal?.aborted) {
-    const key = await add(ports, await makeSealedKey(ports, input), input.maxTtlSeconds);
-    if (key !== null) keys.push(key);
-  }
+  while (keys.length < input.count && !input.signal?.aborted) keys.push(await generateKey(ports, input));
   return keys;
 }
 
@@ -100,30 +95,26 @@ export function asActive(key: SealedKey, maxTtlSeconds: number, now: number): Ne
   return { ...key, state: 'active', maxTtlSeconds, createdAt: now, activatedAt: now };
 }
 
-/** Returns null and adds nothing if another key has the same id. */
-async function add(
-  ports: KeyGenerationPorts,
-  key: SealedKey,
-  maxTtlSeconds: number,
-): Promise<SigningKey | null> {
-  const { database, clock, actor } = ports;
-  return database.transaction(async ({ keys, auditLog }) => {
-    const now = clock.now();
-    let outcome = await keys.insert(asActive(key, maxTtlSeconds, now));
-    if (outcome === 'active_exists') outcome = await keys.insert(asPending(key, now));
-    if (outcome === 'id_exists') return null;
-    if (outcome !== 'inserted') throw kidExists(key.kid);
-    const added = (await keys.find(key.kid)) as SigningKey;
-    await auditLog.append({
-      at: now,
-      actor,
-      action: 'keys.generate',
-      target: key.kid,
-      outcome: added.state,
-      reason: null,
-    });
-    return added;
-  });
+async function generateKey(ports: KeyGenerationPorts, input: KeyGenerationInput): Promise<SigningKey> {
+  let made: SealedKey | undefined;
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<SigningKey>> => {
+    const kid = input.kid ?? made?.kid;
+    if (keys.some((key) => key.kid === kid)) throw kidExists(String(kid));
+    // If another command changed the keys, the pair is still good.
+    if (made === undefined || keys.some(({ id }) => id === made?.id)) {
+      made = await makeSealedKey(ports, input, keys);
+    }
+    const key = made;
+    const isFirst = keys.every(({ state }) => state !== 'active');
+    return {
+      changeAt: (now) => ({
+        added: [isFirst ? asActive(key, input.maxTtlSeconds, now) : asPending(key, now)],
+        reason: null,
+        finish: (stores) => readBack(stores, key.kid),
+      }),
+    };
+  };
+  return updateKeys(ports, plan, 'keys.generate');
 }
 
 function kidExists(kid: string): JwtctlError {

@@ -5,11 +5,9 @@ import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { changeKeys } from './apply-change.js';
 import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
 import { type KeyInFile, keyRefused } from './private-key.js';
-
-const ATTEMPTS = 20;
+import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
 export type KeyImportPorts = Pick<KeyGenerationPorts, 'database' | 'sealer' | 'clock' | 'actor'>;
 
@@ -78,23 +76,33 @@ export function nameKeys(
  * another key has its id. `ERR_DATABASE_CONFLICT` (unavailable)
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
+  const { maxTtlSeconds } = input;
   const sealed = new Map<string, SealedKey>();
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const snapshot = await ports.database.keys.snapshot();
-    const plan = planImport(snapshot.keys, input.keys);
-    if (input.dryRun) return outcomeOf(plan, foreseen(plan, input.maxTtlSeconds, ports.clock.now()));
-    // Before the transaction: the command that prints the master key may take its time, or fail.
-    for (const { key, found } of plan) {
-      if (found === null && !sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<KeyImportOutcome>> => {
+    const placements = planImport(keys, input.keys);
+    const missing = placements.filter(({ found }) => found === null);
+    if (input.dryRun || missing.length === 0) {
+      return { outcome: outcomeOf(placements, foreseen(placements, maxTtlSeconds, ports.clock.now())) };
     }
-    const rows = await commit(ports, snapshot, plan, sealed, input.maxTtlSeconds);
-    if (rows !== null) return outcomeOf(plan, rows);
-  }
-  throw new JwtctlError(
-    'ERR_DATABASE_CONFLICT',
-    'The key store kept changing while keys were to be imported.',
-    { hint: 'Run the command again.' },
-  );
+    // Before the transaction, because the command that prints the master key may be slow, or fail.
+    for (const { key } of missing) {
+      if (!sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
+    }
+    return {
+      changeAt: (now) => ({
+        added: missing.map(({ key, state }) =>
+          asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now),
+        ),
+        reason: null,
+        finish: async (stores) => {
+          const rows: SigningKey[] = [];
+          for (const { key } of placements) rows.push(await readBack(stores, key.kid));
+          return outcomeOf(placements, rows);
+        },
+      }),
+    };
+  };
+  return updateKeys(ports, plan, 'keys.import');
 }
 
 interface Placement {
@@ -119,29 +127,6 @@ function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Pl
     const state = found === null && isActiveWanted ? 'active' : 'pending';
     if (state === 'active') isActiveWanted = false;
     return { key, found, state };
-  });
-}
-
-/** @returns the rows of all keys; null, and nothing written, where the key store has changed since the snapshot */
-async function commit(
-  ports: KeyImportPorts,
-  { revision }: KeySnapshot,
-  plan: readonly Placement[],
-  sealed: ReadonlyMap<string, SealedKey>,
-  maxTtlSeconds: number,
-): Promise<SigningKey[] | null> {
-  const present = plan.flatMap(({ found }) => found ?? []);
-  if (present.length === plan.length) return present;
-  return ports.database.transaction(async (stores) => {
-    const now = ports.clock.now();
-    const added = plan
-      .filter(({ found }) => found === null)
-      .map(({ key, state }) => asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now));
-    const row = { at: now, actor: ports.actor, action: 'keys.import', reason: null };
-    if (!(await changeKeys(stores, { revision, transitions: [], added }, row))) return null;
-    const rows: SigningKey[] = [];
-    for (const { key } of plan) rows.push((await stores.keys.find(key.kid)) as SigningKey);
-    return rows;
   });
 }
 

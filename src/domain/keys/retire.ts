@@ -1,12 +1,12 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { Administration, KeyTransition } from '../ports/index.js';
+import type { Administration, KeySnapshot } from '../ports/index.js';
 import type { WalkControl } from '../registry/walk-options.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asSentence } from '../shared/text.js';
-import { changeKeys } from './apply-change.js';
-import { keyStoreChanged, requireKey } from './find-key.js';
+import { requireKeyAmong } from './find-key.js';
+import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 import { countKeyUsage, type KeyUsage } from './usage.js';
 
 export interface RetirementInput extends WalkControl {
@@ -18,48 +18,45 @@ export interface RetirementInput extends WalkControl {
 }
 
 /**
- * Ends a key: it verifies nothing any more, and its private key is wiped. A key that is retired already stays as it is.
+ * Ends a key: it verifies nothing any more, and its private key is wiped. A retired key stays as it is.
  *
- * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; `ERR_KEY_IN_USE` without `force`, naming how many
- * tokens of how many subjects live and when the last one ends; `ERR_KEY_RECENTLY_ACTIVE` without `force` while issuers may still sign
+ * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; without `force`, `ERR_KEY_IN_USE` with the number of
+ * live tokens and subjects and the last expiry, and `ERR_KEY_RECENTLY_ACTIVE` while issuers may still sign with the key
  */
 export async function retireKey(ports: Administration, input: RetirementInput): Promise<SigningKey> {
-  const key = await requireKey(ports.database, input.kid);
-  if (key.state === 'retired') return key;
-  assertRetirable(key);
-  if (key.state === 'retiring' && !input.force) await assertUnused(ports, key, input);
-  if (input.dryRun) return { ...key, state: 'retired' };
-
-  return ports.database.transaction(async (stores) => {
-    const now = ports.clock.now();
-    const { revision, keys: current } = await stores.keys.snapshot();
-    const found = current.find(({ kid }) => kid === key.kid);
-    if (found?.state === 'retired') return found;
-    // A key that moved on since it was looked at has to be looked at again: a pending one may have signed meanwhile.
-    if (found?.state !== key.state) throw keyStoreChanged(key.kid);
-    const transition: KeyTransition = {
-      kid: key.kid,
-      from: key.state === 'pending' ? 'pending' : 'retiring',
-      to: 'retired',
-      at: now,
+  let isUnused = input.force;
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<SigningKey>> => {
+    const key = requireKeyAmong(keys, input.kid);
+    const from = retirableState(key);
+    if (from === 'retired') return { outcome: key };
+    if (from === 'retiring' && !isUnused) {
+      await assertUnused(ports, key, input);
+      // A retiring key signs no new tokens, so one walk through the registry is enough.
+      isUnused = true;
+    }
+    if (input.dryRun) return { outcome: { ...key, state: 'retired' } };
+    return {
+      changeAt: (at) => ({
+        transitions: [{ kid: key.kid, from, to: 'retired', at }],
+        reason: input.force ? 'forced' : null,
+        finish: (stores) => readBack(stores, key.kid),
+      }),
     };
-    const change = { revision, transitions: [transition], added: [] };
-    const row = { at: now, actor: ports.actor, action: 'keys.retire', reason: input.force ? 'forced' : null };
-    if (!(await changeKeys(stores, change, row))) throw keyStoreChanged(key.kid);
-    return (await stores.keys.find(key.kid)) as SigningKey;
-  });
+  };
+  return updateKeys(ports, plan, 'keys.retire');
 }
 
-/** A pending key has signed nothing, a retiring one signs nothing any more. */
-function assertRetirable(key: SigningKey): void {
-  if (key.state === 'active') {
-    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${key.kid} is active: without it nothing would sign.`, {
+/** A pending key has signed nothing yet, and a retiring one signs nothing any more. */
+function retirableState({ kid, state }: SigningKey): 'pending' | 'retiring' | 'retired' {
+  if (state === 'active') {
+    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${kid} is active: without it nothing would sign.`, {
       hint: 'Run `jwtctl keys rotate --now` first; a leaked key is ended with `jwtctl keys compromise`.',
     });
   }
-  if (key.state === 'compromised') {
-    throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${key.kid} is compromised, and refused already.`);
+  if (state === 'compromised') {
+    throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${kid} is compromised, and refused already.`);
   }
+  return state;
 }
 
 async function assertUnused(ports: Administration, key: SigningKey, input: RetirementInput): Promise<void> {

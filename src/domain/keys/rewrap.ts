@@ -1,14 +1,10 @@
 import { isTrusted } from '../model/signing-key.js';
-import type { AuditEntry, Clock, Database, Sealer } from '../ports/index.js';
+import type { Sealer } from '../ports/index.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
+import { type KeyUpdatePorts, untilUndisturbed } from './update-keys.js';
 
-const ATTEMPTS = 5;
-
-export interface RewrappingPorts {
-  database: Database;
+export interface RewrappingPorts extends KeyUpdatePorts {
   sealer: Sealer;
-  clock: Clock;
-  actor: string;
 }
 
 export interface RewrapReport {
@@ -62,31 +58,20 @@ async function rewrapKey(
   masterKeyId: string,
   dryRun: boolean,
 ): Promise<'rewrapped' | 'unchanged' | 'none'> {
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+  return untilUndisturbed(async () => {
     const sealed = await database.keys.findSealed(kid);
-    if (sealed === null) return 'none';
-    // What the JWE itself names counts: the column beside it is for people.
+    if (sealed === null) return { outcome: 'none' };
+    // The JWE counts, not the column beside it.
     const from = sealer.openingKeyId(kid, sealed);
-    if (from === masterKeyId) return 'unchanged';
+    if (from === masterKeyId) return { outcome: 'unchanged' };
     const by = await sealer.seal(kid, await sealer.open(kid, sealed));
-    if (dryRun) return 'rewrapped';
-    const isDone = await database.transaction(async ({ keys, auditLog }) => {
-      if (!(await keys.reseal(kid, sealed, by))) return false;
-      const row: Omit<AuditEntry, 'at'> = {
-        actor,
-        action: 'keys.rewrap',
-        target: kid,
-        outcome: 'done',
-        reason: `from ${from} to ${by.masterKeyId}`,
-      };
+    if (dryRun) return { outcome: 'rewrapped' };
+    return database.transaction(async ({ keys, auditLog }) => {
+      if (!(await keys.reseal(kid, sealed, by))) return null;
+      const reason = `from ${from} to ${by.masterKeyId}`;
+      const row = { actor, action: 'keys.rewrap', target: kid, outcome: 'done', reason };
       await auditLog.append({ ...row, at: clock.now() });
-      return true;
+      return { outcome: 'rewrapped' };
     });
-    if (isDone) return 'rewrapped';
-  }
-  throw new JwtctlError(
-    'ERR_DATABASE_CONFLICT',
-    `The private key of key ${kid} kept changing while it was to be sealed anew.`,
-    { hint: 'Run `jwtctl keys rewrap` again.' },
-  );
+  });
 }

@@ -3,7 +3,6 @@ import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-ke
 import type { Heartbeat, KeySnapshot, TokenRegistry } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { changeKeys } from './apply-change.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-pending.js';
 import {
@@ -13,8 +12,7 @@ import {
   type RotationReason,
   waitsForFleet,
 } from './rotation-plan.js';
-
-const ATTEMPTS = 20;
+import { type KeyPlan, updateKeys } from './update-keys.js';
 
 export interface RotationOutcome {
   /** Whether this run gave signing to another key. */
@@ -89,59 +87,65 @@ export async function rotateAfterLead(
 }
 
 /**
- * Advances what is due, once, however many run at the same time: one of them does it and the others find it done. A
- * pending key comes to sign only if its private key opens here; else nothing moves.
+ * Advances what is due, once. Of many runs at the same time, one does it and the others find it done. A pending key becomes
+ * active only if its private key opens here; otherwise nothing changes.
  *
- * @param expectedActive the kid that has to be the active one for there to be anything to do; default: whichever is
- * @throws JwtctlError `ERR_NO_KEYS` (state) where there is no key at all; what {@link assertOpens} and
- * {@link assertKeyringFits} throw
+ * @param expectedActive does nothing if another key is active by now. Default: the key that is active first
+ * @throws JwtctlError `ERR_NO_KEYS` (state) if there are no keys; errors of {@link assertOpens}, {@link assertKeyringFits},
+ * and {@link updateKeys}
  */
 export async function rotateKeys(
   ports: RotationPorts,
   input: RotationInput,
   expectedActive?: string | null,
 ): Promise<RotationOutcome> {
+  const { policy } = input;
   let firstActive = expectedActive;
   const assertOpensOnce = openingOnce(ports);
-  for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    const { revision, keys } = await ports.database.keys.snapshot();
-    if (keys.length === 0) {
-      throw new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.', {
-        hint: 'Run `jwtctl keys generate`.',
-      });
-    }
-    const signing = keys.find((key) => key.state === 'active')?.kid ?? null;
-    // Not `??=`: that no key was active is something to remember too.
+  const plan = async ({ revision, keys }: KeySnapshot): Promise<KeyPlan<RotationOutcome> | null> => {
+    if (keys.length === 0) throw noKeys();
+    const active = keys.find(({ state }) => state === 'active');
+    const signing = active?.kid ?? null;
+    // Not `??=`: null means that no key was active.
     if (firstActive === undefined) firstActive = signing;
-    // Another run rotated while this one was at it. Due or forced, it has been done; unless nothing signs by now.
-    if (firstActive !== signing && signing !== null) return lostRace(keys, input.policy, ports.clock.now());
-
-    const { plan, fleet } = await planWithFleet(ports, keys, input.policy);
-    if (input.dryRun) return outcomeOf(plan, [], fleet);
-    if (plan.transitions.length === 0 && pairsWanted(plan) === 0) return outcomeOf(plan, [], fleet);
-    const promoted = promotedBy(plan, keys);
+    // Another run rotated in the meantime. Due or forced, it is done; unless no key signs now.
+    if (firstActive !== signing && signing !== null) {
+      return { outcome: lostRace(keys, policy, ports.clock.now()) };
+    }
+    const { plan: foreseen, fleet } = await planWithFleet(ports, keys, policy);
+    const isNothingDue = foreseen.transitions.length === 0 && pairsWanted(foreseen) === 0;
+    if (input.dryRun || isNothingDue) return { outcome: outcomeOf(foreseen, [], fleet) };
+    const promoted = promotedBy(foreseen, keys);
     try {
       if (promoted !== undefined) await assertOpensOnce(promoted);
     } catch (error) {
-      // What this host cannot open another one may have let sign meanwhile.
+      // Another host, which can open the key, may have activated it.
       if ((await ports.database.keys.snapshot()).revision === revision) throw error;
-      continue;
+      return null;
     }
-    const active = keys.find((key) => key.state === 'active');
-    // Where a pending key has just opened, or a person says so, it goes on.
-    if (active !== undefined && promoted === undefined && pairsWanted(plan) > 0 && !input.policy.isForced)
-      await assertKeyringFits(ports, active);
-    const made = await makeKeys(ports, input, plan, keys);
-    const outcome = await commit(ports, { revision, keys }, { made, promoted, fleet }, input.policy);
-    if (outcome !== null) return outcome;
-  }
-  throw new JwtctlError(
-    'ERR_DATABASE_CONFLICT',
-    'The key store kept changing while the keys were to be rotated.',
-    {
-      hint: 'Run `jwtctl keys rotate` again.',
-    },
-  );
+    // If a pending key has just opened, the keyring fits; a forced run does not need it to.
+    const isKeyringUnproven = promoted === undefined && pairsWanted(foreseen) > 0 && !policy.isForced;
+    if (active !== undefined && isKeyringUnproven) await assertKeyringFits(ports, active);
+    const made = await makeKeys(ports, input, foreseen, keys);
+    return {
+      changeAt: (now) => {
+        // Planned again: `verifyUntil` counts from the moment at which a key really stops signing.
+        const current = planRotation(keys, policy, now, fleet);
+        if (pairsWanted(current) !== made.length || promotedBy(current, keys) !== promoted) return null;
+        return {
+          transitions: current.transitions,
+          added: made.map((key, index) =>
+            current.activatesNewKey && index === 0
+              ? asActive(key, policy.maxTtlSeconds, now)
+              : asPending(key, now),
+          ),
+          reason: current.reason,
+          finish: () => outcomeOf(current, made, fleet),
+        };
+      },
+    };
+  };
+  return updateKeys(ports, plan, 'keys.rotate');
 }
 
 /** The fleet is asked only where another key would sign: most runs find nothing due. */
@@ -171,6 +175,12 @@ function fleetUnknown(seconds: number, why: string): JwtctlError {
       hint: 'Run the same command again when the registry answers, or with --force to go on without asking.',
     },
   );
+}
+
+function noKeys(): JwtctlError {
+  return new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.', {
+    hint: 'Run `jwtctl keys generate`.',
+  });
 }
 
 function isAbort(error: unknown): boolean {
@@ -206,29 +216,6 @@ async function makeKeys(
   while (made.length < pairsWanted(plan))
     made.push(await makeSealedKey(ports, { alg: input.alg, bits: input.bits }, [...known, ...made]));
   return made;
-}
-
-/**
- * Plans anew, for making pairs and getting the transaction take time, and `verifyUntil` is reckoned from the moment at
- * which a key really steps down. Null, and nothing written, where the key store or what is due has changed meanwhile.
- */
-async function commit(
-  ports: KeyGenerationPorts,
-  { revision, keys: known }: Omit<KeySnapshot, 'recoveredAt'>,
-  { made, promoted, fleet }: { made: readonly SealedKey[]; promoted: SigningKey | undefined; fleet: Fleet },
-  policy: RotationPolicy,
-): Promise<RotationOutcome | null> {
-  return ports.database.transaction(async (stores) => {
-    const now = ports.clock.now();
-    const plan = planRotation(known, policy, now, fleet);
-    if (pairsWanted(plan) !== made.length || promotedBy(plan, known) !== promoted) return null;
-    const added = made.map((key, index) =>
-      plan.activatesNewKey && index === 0 ? asActive(key, policy.maxTtlSeconds, now) : asPending(key, now),
-    );
-    const change = { revision, transitions: plan.transitions, added };
-    const row = { at: now, actor: ports.actor, action: 'keys.rotate', reason: plan.reason };
-    return (await changeKeys(stores, change, row)) ? outcomeOf(plan, made, fleet) : null;
-  });
 }
 
 /** The pending key that signs from then on. */
