@@ -1,5 +1,5 @@
-import { createPublicKey } from 'node:crypto';
-import { isTrusted, type SigningKey } from '../model/signing-key.js';
+import { createPublicKey, type KeyObject } from 'node:crypto';
+import { invalidKeyRow, isTrusted, type SigningKey } from '../model/signing-key.js';
 
 /** The public key of one of our keys (RFC 7517 §4, RFC 7518 §6.3.1). */
 export interface PublicJwk {
@@ -18,6 +18,18 @@ export function jwkSet(keys: readonly SigningKey[]): { keys: PublicJwk[] } {
 
 /** Built member by member, so that nothing else of a key can get into it. */
 export function publicJwk(key: Pick<SigningKey, 'kid' | 'alg' | 'publicKey'>): PublicJwk {
-  const { n, e } = createPublicKey(key.publicKey).export({ format: 'jwk' });
+  const { n, e } = toPublicKey(key).export({ format: 'jwk' });
   return { kty: 'RSA', kid: key.kid, use: 'sig', alg: key.alg, n: n ?? '', e: e ?? '' };
+}
+
+/** @throws JwtctlError `ERR_KEY_ROW_INVALID` (state) if the row does not hold the PEM of an RSA public key */
+export function toPublicKey(key: Pick<SigningKey, 'kid' | 'publicKey'>): KeyObject {
+  let publicKey: KeyObject | null = null;
+  try {
+    publicKey = createPublicKey(key.publicKey);
+  } catch {
+    // The reason may quote the column.
+  }
+  if (publicKey?.asymmetricKeyType !== 'rsa') throw invalidKeyRow(key.kid, 'public_key');
+  return publicKey;
 }

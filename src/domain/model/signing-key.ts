@@ -1,3 +1,5 @@
+import { JwtctlError } from '../shared/errors.js';
+
 /** The signature algorithms (RFC 7518 §3.1) that a key of ours can be made for; all of them use an RSA key pair. */
 export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
@@ -46,4 +48,16 @@ export interface SigningKey {
 /** Whether tokens under a key in this state can be accepted, which is also whether the JWK Set publishes it. */
 export function isTrusted(state: KeyState): boolean {
   return state === 'pending' || state === 'active' || state === 'retiring';
+}
+
+/** @param column the column that holds something else than jwtctl writes */
+export function invalidKeyRow(kid: string, column: 'alg' | 'public_key' | 'state'): JwtctlError {
+  return new JwtctlError(
+    'ERR_KEY_ROW_INVALID',
+    `The column ${column} of key ${kid} in the table keystore holds a value that jwtctl does not write.`,
+    {
+      hint: 'Another program changed the row. Restore the column from a backup of the database, and find out who changed it.',
+      details: { kid, column },
+    },
+  );
 }

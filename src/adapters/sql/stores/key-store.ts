@@ -1,5 +1,10 @@
 import type { Selectable, Updateable } from 'kysely';
-import type { SigningKey } from '../../../domain/model/signing-key.js';
+import {
+  invalidKeyRow,
+  isKeyState,
+  isSigningAlgorithm,
+  type SigningKey,
+} from '../../../domain/model/signing-key.js';
 import type {
   KeySnapshot,
   KeyStore,
@@ -194,6 +199,8 @@ function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
 }
 
 function toSigningKey(row: Pick<Selectable<KeystoreTable>, (typeof COLUMNS)[number]>): SigningKey {
+  if (!isKeyState(row.state)) throw invalidKeyRow(row.kid, 'state');
+  if (!isSigningAlgorithm(row.alg)) throw invalidKeyRow(row.kid, 'alg');
   return {
     id: row.id,
     kid: row.kid,

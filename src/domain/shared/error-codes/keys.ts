@@ -112,6 +112,12 @@ export const KEYS_ERRORS = {
     meaning: 'The key is retired, and this state is final.',
     remedy: 'Generate a new key with `jwtctl keys generate`.',
   },
+  ERR_KEY_ROW_INVALID: {
+    kind: 'state',
+    meaning:
+      'A row of the key store holds a state, an algorithm, or a public key that jwtctl does not write, because another program changed the row.',
+    remedy: 'Restore the column from a backup of the database, and find out who changed it.',
+  },
   ERR_KEY_SIZE: {
     kind: 'usage',
     meaning: 'The RSA key is too short or too long.',

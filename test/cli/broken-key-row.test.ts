@@ -1,0 +1,33 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { BACKENDS, openStores, type Stores } from '../support/stores.js';
+
+describe.each(BACKENDS)('a row of the key store that another program changed, on %s', (backend) => {
+  let stores: Stores;
+  let token: string;
+  beforeEach(async () => {
+    stores = await openStores(backend);
+    await stores.json('keys', 'generate', '--kid', 'broken');
+    ({ token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user'));
+  });
+  afterEach(() => stores?.close());
+
+  test.each([
+    ['state', 'paused'],
+    ['alg', 'RS1'],
+    ['public_key', 'no PEM'],
+  ])('is named with its column: %s', async (column, value) => {
+    await stores.query(`UPDATE keystore SET ${column} = ?`, [value]);
+    for (const words of [
+      ['keys', 'show', 'broken'],
+      ['keys', 'export', '--jwks'],
+      ['token', 'issue', '--sub', 'alice'],
+      ['token', 'verify', token],
+    ]) {
+      const result = await stores.run(...words, '--json');
+      expect(result, words.join(' ')).toMatchObject({ exitCode: 3, stdout: '' });
+      const { code, message } = result.error();
+      expect(code).toBe('ERR_KEY_ROW_INVALID');
+      expect(message).toContain(`The column ${column} of key broken`);
+    }
+  });
+});
