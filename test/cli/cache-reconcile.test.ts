@@ -306,24 +306,6 @@ describe('cache reconcile in a Redis Cluster', () => {
     await redis.client.unlink(service);
   });
 
-  test('labels without their set are told by an inspection, and dropped', async () => {
-    const { client, prefix } = redis;
-    const labels = [`${prefix}:{orphan}:labels`, `${prefix}:{crowd}:labels`];
-    await client.hset(labels[0] as string, `1.${living.iat.toString(36)}.lost`, 'phone', 'theirs', 'kept');
-    const many = Array.from({ length: 3_000 }, (_, index) => [`1.1.lost-${index}`, 'phone']).flat();
-    await client.hset(labels[1] as string, ...many);
-    await client.expire(labels[1] as string, 600);
-    expect((await stores.json('cache', 'inspect', '--deep')).anomalies).toMatchObject({
-      ...{ noTtl: 1, ttlMismatch: 1 },
-    });
-    expect(await stores.json('cache', 'inspect')).toMatchObject({ entries: 1, subjects: 1 });
-    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, leftovers: 2, entries: 1 });
-    expect(await client.hgetall(labels[0] as string)).toEqual({ theirs: 'kept' });
-    expect(await client.exists(labels[1] as string)).toBe(0);
-    expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, entries: 1 });
-    await client.del(labels[0] as string);
-  });
-
   test('what looks alike and is not ours is neither counted nor touched', async () => {
     const { client, prefix } = redis;
     const [key] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [living.kid]);

@@ -36,8 +36,6 @@ export interface Keyspace {
   subjectOf(key: string): string | null;
   /** The same with its keys. @param slot of the key, where it is known */
   locate(key: string, slot?: number): LocatedSubject | null;
-  /** The same by the name of either key. */
-  locateByAny(key: string, slot?: number): LocatedSubject | null;
 }
 
 export interface SubjectKeys {
@@ -75,7 +73,6 @@ export function keyspace(prefix: string): Keyspace {
     eventShards: Array.from({ length: EVENT_SHARDS }, (_, shard) => named(`${prefix}:events:${shard}`)),
     subjectOf,
     locate,
-    locateByAny: (key, slot) => locate(key.endsWith(LABELS) ? key.slice(0, -LABELS.length) : key, slot),
   };
 }
 
@@ -153,11 +150,6 @@ export function parseEntryIn(
 export interface MemberText {
   text: string;
   data: Uint8Array;
-}
-
-/** Whether a member can be that of an entry, and so a field its label's. */
-export function isEntryMember(member: string): boolean {
-  return parseEntry(member, '1') !== null;
 }
 
 /** `end` where there is none. */

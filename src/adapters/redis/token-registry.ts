@@ -40,7 +40,7 @@ import { SET_STATUS } from './scripts/index.js';
 import type { WholeRegistry } from './session.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register.js';
-import { removeEntries, removeMembers } from './subject/remove-exact.js';
+import { removeEntries } from './subject/remove-exact.js';
 import { readScores } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
 import { countEverywhere } from './walk/count.js';
@@ -144,14 +144,12 @@ export class RedisTokenRegistry implements TokenRegistry {
     now: number,
     replaces: number | null = null,
   ): Promise<number | null> {
-    const keys = this.#keyspace.keysOf(sub);
-    const { entries, labels, slot } = keys;
+    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
     const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
     const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
     if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
-    const [, areLabelsLeft, above] = replies[0] as [number, number, string];
-    if (areLabelsLeft === 1) await removeMembers(this.#whole(), keys, [], this.#timed(now, []));
-    return Number(above) > 0 ? Number(above) : null;
+    const [, kept] = replies[0] as [number, string];
+    return Number(kept) > 0 ? Number(kept) : null;
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {

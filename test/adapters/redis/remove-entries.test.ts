@@ -83,18 +83,6 @@ describe('removeEntries', () => {
     expect(await client.exists(keys.labels)).toBe(0);
   });
 
-  test('leaves a field that is no label of ours with the last entry', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
-    await registry.register('alice', entryAt(now, 'b'), { now, label: 'car' });
-    await client.hset(keys.labels, 'theirs', 'kept', `${'1'.repeat(3)}.1.stale`, 'gone');
-    await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
-    expect(Object.values(await client.hgetall(keys.labels)).sort()).toEqual(['car', 'gone', 'kept']);
-    await registry.remove('alice', {}, now);
-    expect(await client.exists(keys.entries)).toBe(0);
-    expect(await client.hgetall(keys.labels)).toEqual({ theirs: 'kept' });
-    await client.del(keys.labels);
-  });
-
   test('leaves no set where there is nothing but what is ours', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });

@@ -1,24 +1,13 @@
-import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
-import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { startRedisCluster } from '../../support/servers.js';
-import {
-  CLOCK_TOLERANCE_SECONDS,
-  crowd,
-  entryAt,
-  openRegistry,
-  parseNode,
-  realNow,
-  redisCli,
-} from './registry-under-test.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
 // A cluster of its own: the servers count what everybody asks.
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 let nodes: string[];
 let registry: RedisTokenRegistry;
-let prefix: string;
+
 let close: () => Promise<void>;
 let now: number;
 
@@ -28,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 beforeEach(() => {
-  ({ registry, prefix, close } = openRegistry(nodes));
+  ({ registry, close } = openRegistry(nodes));
   now = realNow();
 });
 afterEach(() => close());
@@ -95,28 +84,4 @@ test('a thousand verifications in one turn share a handful of round trips', asyn
   expect(after.commands - before.commands).toBeGreaterThanOrEqual(1000);
   // Three pipelines of some 20 kB each, which a server may read in two or three pieces; the rest is this count itself.
   expect(after.reads - before.reads).toBeLessThan(100);
-});
-
-test('subjects of which only labels are left do not take a round trip each', async () => {
-  const mine = keyspace(prefix);
-  const subs = crowd(1000);
-  await registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now, label: 'phone' })));
-  const seen: ScannedSubject[] = [];
-  const scan = async () => {
-    seen.length = 0;
-    const before = await reads();
-    const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion);
-    expect((await registry.scan(take, { now, withDetails: true })).complete).toBe(true);
-    return (await reads()) - before;
-  };
-  await scan();
-  const withEntries = await scan();
-  const client = new Cluster(nodes.map(parseNode));
-  await Promise.all(subs.map((sub) => client.unlink(mine.keysOf(sub).entries)));
-  client.disconnect();
-  const withoutEntries = await scan();
-  expect(seen.map(({ sub }) => sub).sort()).toEqual([...subs].sort());
-  expect(seen.every(({ details }) => details?.expiresAt === now + 3600 + CLOCK_TOLERANCE_SECONDS)).toBe(true);
-  // One more with each portion of the walk, and not with each subject.
-  expect(withoutEntries - withEntries).toBeLessThan(600);
 });

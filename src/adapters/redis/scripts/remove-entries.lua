@@ -1,15 +1,14 @@
 -- Removes these entries and what has expired, and lets both keys expire with the last entry that stays. At most a thousand
 -- members are given, and at most a thousand expired ones go.
 --
--- KEYS: set, labels. ARGV: horizon, tolerance, a cursor of the labels ('0': the first), members. Returns 1; how many of these
--- entries lived; whether anything was there; whether there may be more expired members; and from which cursor on labels may
--- be left ('0': there are none).
-if set_type == 'none' and redis.call('TYPE', labels).ok ~= 'hash' then return {1, 0, 0, 0, '0'} end
+-- KEYS: set, labels. ARGV: horizon, tolerance, members. Returns 1, how many of these entries lived, and whether there may be
+-- more expired members (1 or 0).
+if set_type == 'none' then return {1, 0, 0} end
 local dropped, looked_at = expired_entries(set)
 -- Where all of them are strangers, there is nothing that another call could drop.
 local is_full = looked_at == MEMBERS_PER_CALL and #dropped > 0
 local going, removed = {}, 0
-for i = 4, #ARGV do
+for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])
   if score and tonumber(score) > horizon and not going[ARGV[i]] then
     dropped[#dropped + 1] = ARGV[i]
@@ -17,5 +16,5 @@ for i = 4, #ARGV do
     removed = removed + 1
   end
 end
-local rest = finish(set, labels, dropped, last_exp(set, going), ARGV[3])
-return {1, removed, 1, is_full and 1 or 0, rest}
+finish(set, labels, dropped, last_exp(set, going))
+return {1, removed, is_full and 1 or 0}

@@ -3,9 +3,9 @@
 --
 -- KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base 36
 -- ('': any), issuedBefore ('': any). Returns how many members were looked at; how many sets are left, and the index of each
--- subject, from 0; the same for subjects without an entry of which labels may be left, for remove-entries; how many entries
--- matched, and in how many subjects; the largest iat among these (-1: none), and key id and count of each key among them.
-local seen, matched, subjects, large, labelled = 0, 0, 0, {}, {}
+-- subject, from 0; how many entries matched, and in how many subjects; the largest iat among these (-1: none), and key id
+-- and count of each key among them.
+local seen, matched, subjects, large = 0, 0, 0, {}
 for i = 1, #KEYS, 2 do
   local set, labels = KEYS[i], KEYS[i + 1]
   local live = seen >= MEMBERS_PER_CALL and {} or redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, string.format('(%.0f', TOO_LARGE), 'LIMIT', 0, MEMBERS_PER_CALL + 1)
@@ -21,18 +21,12 @@ for i = 1, #KEYS, 2 do
       matched = matched + count
       subjects = subjects + 1
     end
-    -- Where nothing goes nothing is written: a removal everywhere passes by every subject.
-    if count > 0 or #live == 0 then
-      local looked_at, is_labelled = remove(set, labels, going, #live)
-      seen = seen + looked_at
-      if is_labelled then labelled[#labelled + 1] = (i - 1) / 2 end
-    end
+    -- A removal everywhere visits every subject, and must not write where nothing goes.
+    if count > 0 or #live == 0 then seen = seen + remove(set, labels, going, #live) end
   end
 end
 local answer = {seen, #large}
-for _, place in ipairs(large) do answer[#answer + 1] = place end
-answer[#answer + 1] = #labelled
-for _, place in ipairs(labelled) do answer[#answer + 1] = place end
+for _, index in ipairs(large) do answer[#answer + 1] = index end
 answer[#answer + 1] = matched
 answer[#answer + 1] = subjects
 return add_counts(answer)

@@ -3,7 +3,6 @@ import type { Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import {
   cachedStatus,
-  isEntryMember,
   type LocatedSubject,
   STATUS_MEMBER,
   type SubjectKeys,
@@ -24,7 +23,7 @@ import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import { foreignKey, replyCode } from '../wire/errors.js';
 import type { Command } from '../wire/pipeline.js';
 import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
-import { isPartial, labelsIn, type Members, membersIn } from './members.js';
+import { isPartial, labelsIn, membersIn } from './members.js';
 
 export interface ReadOptions {
   /** What expires later is live. */
@@ -39,13 +38,6 @@ export interface ReadOptions {
 export interface LargeSubject {
   located: LocatedSubject;
   node: RedisNode | null;
-  bytes: number | null;
-}
-
-/** A subject of which nothing is left but labels: they say when that expires. */
-interface LabelsAlone extends Pick<Members, 'expired' | 'malformed' | 'user'> {
-  located: LocatedSubject;
-  node: string;
   bytes: number | null;
 }
 
@@ -78,7 +70,6 @@ export class SubjectReader {
     if (isSampled !== null) await this.#measureLarge(node, subjects, reads.each, replies, bytesOf);
     const shown: ScannedSubject[] = [];
     const large: LargeSubject[] = [];
-    const labelsAlone: LabelsAlone[] = [];
     let size = 0;
     for (let index = 0; index < subjects.length; index++) {
       const located = subjects[index] as LocatedSubject;
@@ -93,13 +84,7 @@ export class SubjectReader {
       }
       const labels = labelsIn(hash);
       const { entries, malformed, expired, ours, user } = membersIn(set, horizon, labels);
-      const name = nodeOf(first);
-      if (withDetails && ours === 0) {
-        if (labels !== null && [...labels.keys()].some(isEntryMember)) {
-          labelsAlone.push({ located, node: name, bytes, malformed, expired, user });
-        }
-        continue;
-      }
+      if (withDetails && ours === 0) continue;
       if (isPartial(hash)) {
         large.push({ located, node, bytes });
         continue;
@@ -110,7 +95,7 @@ export class SubjectReader {
       const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;
       shown.push({
         sub: located.sub,
-        node: name,
+        node: nodeOf(first),
         isFirst: true,
         isLast: true,
         entries,
@@ -119,7 +104,6 @@ export class SubjectReader {
         details,
       });
     }
-    if (labelsAlone.length > 0) shown.push(...(await this.#showLabels(node, labelsAlone)));
     return { shown, large, size };
   }
 
@@ -211,22 +195,6 @@ export class SubjectReader {
     const scores = this.#bulkStringsOf(keys.entries, replies[0]);
     const user = cachedStatus(numberOrNullAt(scores, 0), numberOrNullAt(scores, 1));
     return { expiresAt: this.#expiryIn(replies[1]), expired, user };
-  }
-
-  async #showLabels(node: RedisNode | null, subjects: readonly LabelsAlone[]): Promise<ScannedSubject[]> {
-    const { replies } = await readMany(this.#whole, node, {
-      commands: subjects.map(({ located }) => ['expiretime', located.labels]),
-      slots: subjects.map(({ located }) => located.slot),
-    });
-    const shown = subjects.map(({ located: { sub }, node: name, bytes, malformed, expired, user }, index) =>
-      replies[index] === GONE
-        ? null
-        : {
-            ...{ sub, node: name, isFirst: true, isLast: true, entries: [], malformed, bytes },
-            details: { expiresAt: this.#expiryIn(replies[index]), expired, user },
-          },
-    );
-    return shown.filter((subject) => subject !== null);
   }
 
   /** Asks for the memory of those with more members than a compact set has. */

@@ -4,7 +4,7 @@ import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
-import { MEMBERS_PER_CALL, NOT_OURS, REMOVE_ENTRIES } from '../scripts/index.js';
+import { MEMBERS_PER_CALL, REMOVE_ENTRIES } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
 import { unwrap } from '../wire/pipeline.js';
 
@@ -84,16 +84,14 @@ export async function removeMembers(
   timed: ReadonlyArray<string | number>,
   count: (removed: number, answer: Answer) => void = () => {},
 ): Promise<void> {
-  let cursor = '0';
   let isMore = true;
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
-    const args = [...timed, cursor, ...members.slice(next, next + MEMBERS_PER_CALL)];
+    const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
     const answer = await batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
-    const [state, removed, isWritten, isFull, rest] = read(connection, answer);
-    const isOurs = state !== NOT_OURS && isWritten === 1;
-    if (isOurs || answer.isRepeated) count(isOurs ? Number(removed) : 0, answer);
-    cursor = isOurs ? String(rest) : '0';
-    isMore = isOurs && (isFull === 1 || cursor !== '0');
+    // A set that is not ours answers with its state alone.
+    const [, removed = 0, isFull = 0] = read(connection, answer) as number[];
+    if (removed > 0 || answer.isRepeated) count(removed, answer);
+    isMore = isFull === 1;
   }
 }
 

@@ -3,10 +3,9 @@ import type { GlobalRemoval, Removal } from '../../../domain/ports/index.js';
 import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import { confirmAll } from '../cluster/wait-replicas.js';
-import type { LocatedSubject, SubjectKeys } from '../keyspace.js';
+import type { LocatedSubject } from '../keyspace.js';
 import { MEMBERS_PER_CALL, NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
 import type { WholeRegistry } from '../session.js';
-import { removeMembers } from '../subject/remove-exact.js';
 import { replyCode, UncountedError } from '../wire/errors.js';
 import { unwrap } from '../wire/pipeline.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
@@ -128,13 +127,12 @@ class Remover {
       signal?.throwIfAborted();
       const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
       const answer = await this.#whole.batcher.send({ ...request, args });
-      const [state, areLabelsLeft, matched = 0, ...counts] = this.#unwrap(answer) as number[];
+      const [state, matched = 0, ...counts] = this.#unwrap(answer) as number[];
       if (state === NOT_OURS) return isUncounted;
       cursor = counts.pop();
       this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
       before += matched;
       isUncounted ||= answer.isRepeated;
-      if (areLabelsLeft === 1) await this.#dropLabels({ entries, labels, slot });
     } while (cursor !== '');
     return isUncounted;
   }
@@ -164,7 +162,7 @@ class Remover {
     const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
     const [reply] = answer.replies;
     if (!(reply instanceof Error)) {
-      return { ...(await this.#addGroup(answer, group, walked)), isUncounted: answer.isRepeated };
+      return { ...this.#addGroup(answer, group, walked), isUncounted: answer.isRepeated };
     }
     const isLost = replyCode(reply) === null;
     if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
@@ -175,27 +173,18 @@ class Remover {
       group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);
         const own = await this.#whole.batcher.send({ ...request, keys });
-        const found = await this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
+        const found = this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
         return { ...found, isUncounted: isLost || own.isRepeated };
       }),
     );
   }
 
-  async #addGroup(answer: Answer, group: Group, walked: string): Promise<Omit<Found, 'isUncounted'>> {
+  #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
     const [seen = 0, ...rest] = this.#unwrap(answer) as number[];
-    const takePlaces = () => rest.splice(0, rest.shift()).flatMap((place) => group.subjects[place] ?? []);
-    const large = takePlaces();
-    const labelled = takePlaces();
+    const large = rest.splice(0, rest.shift()).flatMap((index) => group.subjects[index] ?? []);
     const [matched = 0, subjects = 0, ...counts] = rest;
     this.#add(answer, group.slot, walked, { matched, subjects, counts });
-    await Promise.all(labelled.map((subject) => this.#dropLabels(subject)));
     return { seen, large };
-  }
-
-  /** Labels beside which there is no entry any more. */
-  #dropLabels(keys: SubjectKeys): Promise<void> {
-    const [horizon = 0, tolerance = 0] = this.#args;
-    return removeMembers(this.#whole, keys, [], [horizon, tolerance]);
   }
 
   /** @param found.counts the largest iat, then key id and count of each key */

@@ -99,10 +99,7 @@ export async function readEverywhere(
     });
     return { missed, masters: [{ node, slots: null }] };
   }
-  const outcome = await walkSubjects(whole, takeSubjects, {
-    ...options,
-    ...{ signal: stop, withLabels: withDetails },
-  });
+  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
   return outcome;
 }

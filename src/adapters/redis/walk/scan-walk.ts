@@ -21,7 +21,7 @@ export async function scanServer(
   const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
   let done = 0;
   try {
-    for await (const subjects of scanSubjects(whole, node, steering, () => true)) {
+    for await (const subjects of scanSubjects(whole, node, () => true)) {
       if (signal?.aborted) return missed(INTERRUPTED);
       await take(node, subjects);
       done += subjects.length;
@@ -43,7 +43,6 @@ export async function scanServer(
 export async function* scanSubjects(
   { connection, keyspace }: WholeRegistry,
   node: RedisNode,
-  { withLabels = false }: WalkSteering,
   isWanted: (slot: number) => boolean,
 ): AsyncGenerator<LocatedSubject[]> {
   const { timeoutMs } = connection;
@@ -62,7 +61,7 @@ export async function* scanSubjects(
       const subjects: LocatedSubject[] = [];
       for (let index = 1; index < found.count; index++) {
         const key = stringAt(found, index);
-        const subject = withLabels ? keyspace.locateByAny(key) : keyspace.locate(key);
+        const subject = keyspace.locate(key);
         if (subject === null || spread(subject.sub) % passes !== pass || seen.has(subject.sub)) continue;
         seen.add(ownCopy(subject.sub));
         if (isWanted(subject.slot)) subjects.push(subject);

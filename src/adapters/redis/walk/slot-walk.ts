@@ -234,7 +234,7 @@ export class SlotWalk {
     const { connection } = this.#whole;
     const wanted = new Set(slots.filter((slot) => this.#slots.isPending(slot)));
     try {
-      for await (const found of scanSubjects(this.#whole, node, this.#steering, (slot) => wanted.has(slot))) {
+      for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
         const begun = new Set(found.map(({ slot }) => slot));
@@ -277,13 +277,9 @@ export class SlotWalk {
 
   #addSubjects(subjects: LocatedSubject[], slot: number, keys: BulkStrings): void {
     const { keyspace } = this.#whole;
-    const seen = this.#steering.withLabels ? new Set<string>() : null;
     for (let index = 0; index < keys.count; index++) {
-      const key = stringAt(keys, index);
-      const subject = seen === null ? keyspace.locate(key, slot) : keyspace.locateByAny(key, slot);
-      if (subject === null || seen?.has(subject.sub)) continue;
-      seen?.add(subject.sub);
-      subjects.push(subject);
+      const subject = keyspace.locate(stringAt(keys, index), slot);
+      if (subject !== null) subjects.push(subject);
     }
   }
 

@@ -2,10 +2,7 @@ import type { WalkOptions } from '../../../domain/ports/index.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
 
-export interface WalkSteering extends Pick<WalkOptions, 'signal' | 'onProgress'> {
-  /** Also subjects of which nothing is there but labels. */
-  withLabels?: boolean;
-}
+export type WalkSteering = Pick<WalkOptions, 'signal' | 'onProgress'>;
 
 /** Takes subjects in, some hundreds at a time, and from several places at once. Where it rejects, they count as missed. */
 export type TakeSubjects = (node: RedisNode, subjects: readonly LocatedSubject[]) => Promise<void>;

@@ -42,23 +42,11 @@ local function drop(set, labels, dropped)
   call_in_portions('ZREM', set, dropped)
 end
 
--- Those of these members, and of some thousand fields behind a cursor those of ours: a field that no entry could have is
--- somebody else's. The next cursor; '0' where it has been through all of them.
-local function drop_labels(labels, members, cursor)
-  local scanned = redis.call('HSCAN', labels, cursor, 'COUNT', MEMBERS_PER_CALL)
-  local fields = { unpack(members) }
-  for i = 1, #scanned[2], 2 do
-    if parse(scanned[2][i], 1) then fields[#fields + 1] = scanned[2][i] end
-  end
-  if #fields > 0 then redis.call('HDEL', labels, unpack(fields)) end
-  return scanned[1]
-end
-
--- With no entry left all labels go: from which cursor on there may be more of them, '0' where there are none.
-local function finish(set, labels, dropped, exp, cursor)
-  local labelled = redis.call('TYPE', labels).ok == 'hash'
+-- Labels go with the last entry.
+local function finish(set, labels, dropped, exp)
+  local has_labels = redis.call('TYPE', labels).ok == 'hash'
   if exp == nil then
-    local rest = labelled and drop_labels(labels, dropped, cursor or '0') or '0'
+    if has_labels then redis.call('UNLINK', labels) end
     local noted = redis.call('ZMSCORE', set, STATUS_MEMBER, VERSION_MEMBER)
     if noted[1] then dropped[#dropped + 1] = STATUS_MEMBER end
     if noted[2] then dropped[#dropped + 1] = VERSION_MEMBER end
@@ -67,11 +55,10 @@ local function finish(set, labels, dropped, exp, cursor)
     else
       call_in_portions('ZREM', set, dropped)
     end
-    return rest
+    return
   end
   local at = string.format('%.0f', exp + tolerance)
-  if labelled then redis.call('EXPIREAT', labels, at) end
+  if has_labels then redis.call('EXPIREAT', labels, at) end
   redis.call('EXPIREAT', set, at)
   drop(set, labels, dropped)
-  return '0'
 end

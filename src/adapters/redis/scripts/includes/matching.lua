@@ -24,13 +24,14 @@ local function sift(members)
   return going, count
 end
 
--- What has expired goes with it: how many members were looked at for that, and whether there may be labels left.
+-- Removes what has expired too, and returns how many members were looked at for that.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
   local expired, looked_at = expired_entries(set)
   for _, member in ipairs(expired) do going[#going + 1] = member end
-  return looked_at, finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil) ~= '0'
+  finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
+  return looked_at
 end
 
 local function add_counts(answer)
