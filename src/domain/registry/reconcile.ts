@@ -42,8 +42,6 @@ export interface ReconciliationReport {
   statusesCached: number;
   expiriesSet: number;
   leftovers: number;
-  /** Members that are none of ours, and were left alone. */
-  malformed: number;
   byNode: Array<{ node: string; dropped: number }>;
 }
 
@@ -97,7 +95,6 @@ class Run {
     statusesCached: 0,
     expiriesSet: 0,
     leftovers: 0,
-    malformed: 0,
   };
   #hasBegun = false;
   #hasSeenUser = false;
@@ -173,7 +170,6 @@ class Run {
       else this.#unfinished.set(sub, plan.seen);
       this.#report.subjects += part.isLast ? 1 : 0;
       this.#report.entries += part.entries.length;
-      this.#report.malformed += part.malformed;
       return { sub, node, ...plan };
     });
   }

@@ -233,22 +233,28 @@ describe('what is not ours', () => {
     expect(await raw('GET', key)).toBe('theirs');
   });
 
-  test('members that are no entries are counted as malformed, give nobody standing and stay', async () => {
+  test('foreign members are counted as malformed, lengthen no life, and go with the set', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
     const { subjects } = await surveyAll(registry);
     expect(subjects).toMatchObject([{ sub: 'alice', entries: [{ jti: 'a' }], malformed: 3 }]);
     await registry.register('alice', entryAt(now, 'b'), { now });
     expect(Number(await raw('EXPIRETIME', `${prefix}:{alice}`))).toBe(now + 3600 + CLOCK_TOLERANCE_SECONDS);
-    const user = { status: 'enabled', version: 1, until: now - 60 } as const;
-    await registry.setUserStatus('alice', user, now);
+    await registry.remove('alice', { jti: 'a' }, now);
+    expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
     await registry.removeEverywhere({}, { now });
-    const theirs = async () => (await raw('ZRANGE', `${prefix}:{alice}`, 0, -1)).split('\n').sort();
-    expect(await theirs()).toEqual(['01.1.x', '1.1.inf', 'nonsense']);
+    expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
+  });
+
+  test('a set with nothing but foreign members stays', async () => {
+    await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
+    const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.remove('alice', {}, now);
     await registry.removeEverywhere({}, { now });
+    await registry.removeEntries([{ sub: 'alice', entries: [] }], now);
     await registry.setUserStatus('alice', user, now);
-    expect(await theirs()).toEqual(['01.1.x', '1.1.inf', 'nonsense']);
+    expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('3');
+    await raw('DEL', `${prefix}:{alice}`);
   });
 });
 

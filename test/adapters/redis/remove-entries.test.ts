@@ -15,7 +15,7 @@ import {
 } from './registry-under-test.js';
 
 /** Members that are not ours, each close to one that is. Lived ones and, by their scores, expired ones. */
-const STRANGERS = ['garbage', '1.2', '01.2.x', '1.02.x', '.1.x', 'A.1.x', '1.zzzzzzzzzzz.x', '!t', ''];
+const FOREIGN_MEMBERS = ['garbage', '1.2', '01.2.x', '1.02.x', '.1.x', 'A.1.x', '1.zzzzzzzzzzz.x', '!t', ''];
 
 describe('removeEntries', () => {
   let client: Cluster;
@@ -36,8 +36,8 @@ describe('removeEntries', () => {
   });
   afterEach(() => close());
 
-  async function plantStrangers(): Promise<string[]> {
-    await client.zadd(keys.entries, ...STRANGERS.flatMap((member) => [now + 9_999, member]));
+  async function plantForeignMembers(): Promise<string[]> {
+    await client.zadd(keys.entries, ...FOREIGN_MEMBERS.flatMap((member) => [now + 9_999, member]));
     await client.zadd(
       keys.entries,
       5,
@@ -49,11 +49,11 @@ describe('removeEntries', () => {
       'inf',
       '1.2.inf',
     );
-    return [...STRANGERS, 'old', '1.2.fraction', '1.2.negative', '1.2.inf'].sort();
+    return [...FOREIGN_MEMBERS, 'old', '1.2.fraction', '1.2.negative', '1.2.inf'].sort();
   }
 
-  test('leaves members of strangers where they are, beside entries that stay', async () => {
-    const foreignMembers = await plantStrangers();
+  test('leaves foreign members beside entries that stay', async () => {
+    const foreignMembers = await plantForeignMembers();
     await registry.register('alice', entryAt(now, 'a'), { now });
     await registry.register('alice', entryAt(now, 'b', { exp: now + 60 }), { now });
     // Registering drops what its score calls expired.
@@ -71,22 +71,11 @@ describe('removeEntries', () => {
     expect(seen).toMatchObject({ malformed: foreignMembers.length });
   });
 
-  test('leaves them where nothing of ours stays, and nothing of ours with them', async () => {
-    const foreignMembers = await plantStrangers();
-    const user = { status: 'disabled', version: 1, until: now + 60 } as const;
-    await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
-    await client.zadd(keys.entries, 5, 'old');
-
-    await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
-
-    expect((await client.zrange(keys.entries, '0', '-1')).sort()).toEqual(foreignMembers);
-    expect(await client.exists(keys.labels)).toBe(0);
-  });
-
-  test('leaves no set where there is nothing but what is ours', async () => {
+  test('removes the set with the last entry, foreign members included', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
     await client.zadd(keys.entries, now - 9, '1.2.expired');
+    await plantForeignMembers();
 
     await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
 

@@ -33,7 +33,6 @@ const NOTHING = {
   statusesCached: 0,
   expiriesSet: 0,
   leftovers: 0,
-  malformed: 0,
 };
 
 let service: EmbeddedService;

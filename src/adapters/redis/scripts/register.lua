@@ -83,6 +83,6 @@ end
 
 local last = last_exp(set, gone)
 -- Only now, for what has just been renewed is not among them.
-for _, member in ipairs((expired_entries(set))) do dropped[#dropped + 1] = member end
+for _, member in ipairs(expired_entries(set)) do dropped[#dropped + 1] = member end
 finish(set, labels, dropped, last)
 return answer

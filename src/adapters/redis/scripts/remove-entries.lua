@@ -4,9 +4,8 @@
 -- KEYS: set, labels. ARGV: horizon, tolerance, members. Returns 1, how many of these entries lived, and whether there may be
 -- more expired members (1 or 0).
 if set_type == 'none' then return {1, 0, 0} end
-local dropped, looked_at = expired_entries(set)
--- Where all of them are strangers, there is nothing that another call could drop.
-local is_full = looked_at == MEMBERS_PER_CALL and #dropped > 0
+local dropped = expired_entries(set)
+local is_full = #dropped == MEMBERS_PER_CALL
 local going, removed = {}, 0
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])

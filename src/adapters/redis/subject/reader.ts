@@ -84,12 +84,11 @@ export class SubjectReader {
       }
       const labels = labelsIn(hash);
       const { entries, malformed, expired, ours, user } = membersIn(set, horizon, labels);
-      if (withDetails && ours === 0) continue;
+      if (ours === 0 || (!withDetails && entries.length + malformed === 0)) continue;
       if (isPartial(hash)) {
         large.push({ located, node, bytes });
         continue;
       }
-      if (!withDetails && entries.length === 0 && (malformed === 0 || ours === 0)) continue;
       // It was there a moment ago: whoever removed it did so while it was read.
       if (withDetails && replies[first + 2] === GONE) continue;
       const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;

@@ -10,7 +10,7 @@ const DROPPED: Record<DropReason, string> = {
 };
 
 export function reconciliationReport(report: ReconciliationReport, dryRun: boolean): View {
-  const { dropped, statusesCached, expiriesSet, leftovers, malformed } = report;
+  const { dropped, statusesCached, expiriesSet, leftovers } = report;
   return {
     shape: 'report',
     id: String(countChanges(report)),
@@ -27,17 +27,11 @@ export function reconciliationReport(report: ReconciliationReport, dryRun: boole
       statusesCached,
       expiriesSet,
       leftovers,
-      malformed,
       byNode: report.byNode.map((row) => ({ node: row.node, dropped: row.dropped })),
       missed: [...report.missed],
     },
     sections: [
       changes(report, dryRun),
-      {
-        title: 'Left alone',
-        columns: ['what', 'count'],
-        rows: malformed === 0 ? [] : [['members that are none of ours', String(malformed)]],
-      },
       {
         title: dryRun ? 'Entries to drop, by node' : 'Entries dropped, by node',
         columns: ['node', 'dropped'],

@@ -181,7 +181,7 @@ const ANOMALIES: ReadonlyArray<readonly [keyof Anomalies, string]> = [
   ['ttlMismatch', 'subjects of which something does not expire with the last token'],
   ['unknownKid', 'tokens under a key that the key store does not have'],
   ['unknownUser', 'subjects with tokens that are no users'],
-  ['malformed', 'members among the tokens that are none'],
+  ['malformed', 'set members that are not tokens'],
 ];
 
 function anomalies(found: Anomalies): Section {

@@ -1,20 +1,21 @@
--- How each write ends: the keys expire with the last entry that stays; without entries nothing of ours is left. (EXPIRE GT
--- leaves a key without an expiry as it is, Redis 7.0.) A member that is not an entry is foreign: it stays, and keeps the set.
+-- How each write ends: the keys expire with the last entry that stays, or go with it. (EXPIRE GT leaves a key without an expiry
+-- as it is, Redis 7.0.) A foreign member, one that is not an entry, changes nothing: it goes with the set. A set that holds
+-- nothing else is left alone.
 --
 -- The order in `finish` matters. A key that a removal empties is gone, and where its slot is moving away, touching a missing
 -- key breaks the script off halfway (Redis 7.0: "non local key"). So what may empty a key is the last to touch it.
 
--- Expired entries, and how many members were looked at for them: of those that expired first a thousand at most.
+-- The expired entries among the members that expired first: at most a thousand.
 local function expired_entries(set)
   local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES', 'LIMIT', 0, MEMBERS_PER_CALL)
   local members = {}
   for i = 1, #found, 2 do
     if parse(found[i], tonumber(found[i + 1])) then members[#members + 1] = found[i] end
   end
-  return members, #found / 2
+  return members
 end
 
--- Of the live entries but those that are going, without reading all of them; nil where there are none.
+-- The last exp of the live entries, without those that are going; nil if there are none.
 local function last_exp(set, going)
   local from, count = 0, 8
   while true do
@@ -24,7 +25,7 @@ local function last_exp(set, going)
       local exp = tonumber(top[i + 1])
       if not (going and going[top[i]]) and parse(top[i], exp) then return exp end
     end
-    -- Members that are none of ours may lie above: twice as many each time, for each call counts its way down from the top.
+    -- Each call counts its way down from the top, so read twice as many each time.
     from, count = from + count, 2 * count
   end
 end
@@ -42,19 +43,13 @@ local function drop(set, labels, dropped)
   call_in_portions('ZREM', set, dropped)
 end
 
--- Labels go with the last entry.
 local function finish(set, labels, dropped, exp)
   local has_labels = redis.call('TYPE', labels).ok == 'hash'
   if exp == nil then
+    local status = redis.call('ZMSCORE', set, STATUS_MEMBER, VERSION_MEMBER)
+    if #dropped == 0 and not (status[1] or status[2]) then return end
     if has_labels then redis.call('UNLINK', labels) end
-    local noted = redis.call('ZMSCORE', set, STATUS_MEMBER, VERSION_MEMBER)
-    if noted[1] then dropped[#dropped + 1] = STATUS_MEMBER end
-    if noted[2] then dropped[#dropped + 1] = VERSION_MEMBER end
-    if redis.call('ZCARD', set) == #dropped then
-      redis.call('UNLINK', set)
-    else
-      call_in_portions('ZREM', set, dropped)
-    end
+    redis.call('UNLINK', set)
     return
   end
   local at = string.format('%.0f', exp + tolerance)

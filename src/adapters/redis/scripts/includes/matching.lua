@@ -24,14 +24,14 @@ local function sift(members)
   return going, count
 end
 
--- Removes what has expired too, and returns how many members were looked at for that.
+-- Removes what has expired too, and returns how much that was.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end
-  local expired, looked_at = expired_entries(set)
+  local expired = expired_entries(set)
   for _, member in ipairs(expired) do going[#going + 1] = member end
   finish(set, labels, going, count ~= live_count and last_exp(set, gone) or nil)
-  return looked_at
+  return #expired
 end
 
 local function add_counts(answer)
