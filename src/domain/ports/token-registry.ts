@@ -10,7 +10,10 @@ export interface RegistrationOptions {
   /** Cached with the entries, unless a higher version is cached. */
   user?: KnownUserStatus | undefined;
   label?: string;
-  /** The oldest entries (by `iat`) beyond it make room. */
+  /**
+   * How many live entries the subject may have with this one. The oldest others beyond it are removed: by `iat`, then by the
+   * bytes of the `jti`, then by key id. The entry itself stays, even if it is the oldest.
+   */
   maxPerSubject?: number;
 }
 

@@ -258,62 +258,6 @@ describe('what is not ours', () => {
   });
 });
 
-describe('thousands of members that are none of ours', () => {
-  const STRANGERS = 2500;
-
-  async function plantStrangers(exp: number): Promise<void> {
-    const script = `for i = 1, ${STRANGERS} do redis.call('ZADD', KEYS[1], ARGV[1], 'theirs-' .. i) end`;
-    await raw('EVAL', script, 1, `${prefix}:{alice}`, exp);
-  }
-  const ours = (count: number) =>
-    Array.from({ length: count }, (_, index) => entryAt(now, `j${index}`, { iat: now - 9999 + index }));
-  const living = async () => (await registry.list('alice', now)).map(({ jti }) => jti);
-  const lastOf = (count: number, total: number) =>
-    Array.from({ length: count }, (_, index) => `j${total - count + index}`);
-
-  test.each([
-    { where: 'before', exp: 50 },
-    { where: 'among', exp: 3600 },
-    { where: 'behind', exp: 9999 },
-  ])('$where the entries take up no room, and the cap holds', async ({ exp }) => {
-    for (const [maximum, count] of [
-      [5, 20],
-      [700, 900],
-      [5, 1500],
-    ] as const) {
-      const registrations = ours(count).map((entry) => ({ sub: 'alice', entry, now }));
-      await registry.registerMany(registrations);
-      await plantStrangers(now + exp);
-      const options = { now, maxPerSubject: maximum };
-      const gone = await registry.register('alice', entryAt(now, 'new', { iat: now }), options);
-      const left = maximum - 1;
-      expect(gone.map(({ jti }) => jti).sort()).toEqual(
-        lastOf(count, count)
-          .slice(0, count - left)
-          .sort(),
-      );
-      expect(await living()).toEqual([...lastOf(left, count), 'new']);
-
-      const again = await registry.register('alice', entryAt(now, 'newer', { iat: now + 1 }), options);
-      expect(again).toMatchObject([{ jti: `j${count - left}` }]);
-      const many = ours(60).map((entry) => ({ sub: 'alice', entry: { ...entry, iat: now + 2 }, ...options }));
-      await registry.registerMany(many);
-      expect(await living()).toHaveLength(maximum);
-      expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe(`${STRANGERS + maximum}`);
-      await raw('DEL', `${prefix}:{alice}`);
-    }
-  });
-
-  test('have nothing go from a subject that is below its cap', async () => {
-    await registry.registerMany(ours(600).map((entry) => ({ sub: 'alice', entry, now })));
-    await plantStrangers(now + 9999);
-    const options = { now, maxPerSubject: 700 };
-    expect(await registry.register('alice', entryAt(now, 'new', { iat: now }), options)).toEqual([]);
-    expect(await living()).toHaveLength(601);
-    await raw('DEL', `${prefix}:{alice}`);
-  });
-});
-
 test('a set without any entry is shown where something in it is ours, for its malformed members too', async () => {
   const expired = `1.1.${'x'.repeat(9)}`;
   await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', 5, '01.1.x', 7, expired);

@@ -77,7 +77,7 @@ const SUBJECTS_AT_ONCE = 100;
  * @param count hears of each call how many of these members lived
  * @throws JwtctlError
  */
-export async function removeMembers(
+async function removeMembers(
   { connection, batcher }: WholeRegistry,
   { entries: set, labels, slot }: SubjectKeys,
   members: readonly string[],

@@ -51,7 +51,7 @@ export async function cacheStatus(
   return null;
 }
 
-/** Never the entry that they make room for, even if it is the oldest. */
+/** Finds the entries that make room, as {@link Registration} defines them. */
 async function oldestOthersBeyond(
   db: SqlExecutor,
   sub: string,
