@@ -111,6 +111,33 @@ describe.each([{ nearCache: false }, { nearCache: true }])('a verifier, %o', ({ 
   });
 });
 
+test('a verifier warns once when the tracking table of Redis is full, and once when it no longer is', async () => {
+  const server = await startRedis();
+  closers.push(server.stop);
+  const { node } = server;
+  await openWith({ JWTCTL_REDIS_NODES: node, JWTCTL_REDIS_MODE: 'standalone' });
+  const tokens: string[] = [];
+  for (const sub of ['alice', 'bob', 'carol', 'dave']) tokens.push(await issue(sub));
+  await redisCli(node, 'CONFIG', 'SET', 'tracking-table-max-keys', 2);
+  await openVerifier(true);
+  const warningsAfterReads = async () => {
+    for (const token of tokens) expect(await verdict(token)).toBe('active');
+    await pass(1);
+    return verifier.health().masters[0]?.warnings;
+  };
+  await expect.poll(warningsAfterReads, { timeout: 15_000 }).toEqual(['tracking_table_full']);
+  await redisCli(node, 'CONFIG', 'SET', 'tracking-table-max-keys', 1000);
+  await expect.poll(warningsAfterReads, { timeout: 15_000 }).toEqual([]);
+  await pass(1);
+
+  const fields = { store: 'registry', node, warning: 'tracking_table_full' };
+  expect(changes).toMatchObject([
+    { level: 'warn', fields: { ...fields, isSet: true } },
+    { level: 'info', fields: { ...fields, isSet: false } },
+  ]);
+  expect(changes[0]?.text).toContain('tracking-table-max-keys');
+}, 60_000);
+
 describe('a verifier over a Redis Cluster', () => {
   let nodes: string[];
 

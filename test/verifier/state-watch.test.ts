@@ -45,3 +45,18 @@ test('does not report a database that lacks changes as not answering', async () 
   expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual(['The database answers again.']);
   expect(await becomes('up', null)).toEqual([]);
 });
+
+test('reports the grace period as a warning, and its end as an error', async () => {
+  await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
+  expect(changes).toMatchObject([
+    { level: 'warn', fields: { store: 'database', state: 'degraded', code: 'ERR_MYSQL_UNREACHABLE' } },
+  ]);
+  expect(changes[0]?.text).toContain('for up to 5m (verifier.grace)');
+  await becomes('down', 'ERR_MYSQL_UNREACHABLE');
+  expect(changes).toMatchObject([
+    { level: 'error', fields: { store: 'database', state: 'down', code: 'ERR_MYSQL_UNREACHABLE' } },
+  ]);
+  expect(changes[0]?.text).toContain('No tokens are accepted');
+  await becomes('up', null);
+  expect(changes).toMatchObject([{ level: 'info', fields: { store: 'database', state: 'up', code: null } }]);
+});
