@@ -24,18 +24,18 @@ export interface Globals {
 export type GlobalValues = Record<string, unknown>;
 
 export const GLOBAL_OPTIONS: readonly Option[] = [
-  new Option('--config <file>', 'read this configuration file and no other'),
-  new Option('--profile <name>', 'use this profile of the configuration file'),
-  new Option('-o, --output <format>', 'how to print').choices(['table', 'json', 'ndjson']),
-  new Option('--json', 'short for -o json'),
-  new Option('-q, --quiet', 'print ids alone, one a line'),
-  new Option('-y, --yes', 'take confirmations as given'),
-  new Option('-n, --dry-run', 'show what would happen, change nothing'),
-  new Option('--no-input', 'never ask anything'),
-  new Option('--no-color', 'no colors'),
-  new Option('--actor <name>', 'who is at it, for the audit log (default: user@host)'),
-  new Option('--timeout <duration>', 'for connecting and for each call of a store (default: 5s)'),
-  new Option('-v, --verbose', 'say more on stderr'),
+  new Option('--config <file>', 'read only this configuration file'),
+  new Option('--profile <name>', 'use this profile from the configuration files'),
+  new Option('-o, --output <format>', 'output format').choices(['table', 'json', 'ndjson']),
+  new Option('--json', 'same as -o json'),
+  new Option('-q, --quiet', 'print IDs only, one per line'),
+  new Option('-y, --yes', 'skip confirmations'),
+  new Option('-n, --dry-run', 'show what would happen without changing anything'),
+  new Option('--no-input', 'never prompt'),
+  new Option('--no-color', 'print without colors'),
+  new Option('--actor <name>', 'name recorded in the audit log (default: user@host)'),
+  new Option('--timeout <duration>', 'limit for connecting and for each store call (default: 5s)'),
+  new Option('-v, --verbose', 'print more details on stderr'),
 ];
 
 /** Every setting that is neither secret nor command has a flag; `jwtctl config show` lists them, help does not. */

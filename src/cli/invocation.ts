@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { systemClock } from '../app/clock.js';
 import { type Context, createContext } from '../app/context.js';
 import { createPrivateFile } from '../app/private-file.js';
@@ -6,6 +5,7 @@ import type { Config, ConfigSources } from '../config/load.js';
 import type { PrivateFile, WalkProgress } from '../domain/ports/index.js';
 import type { JwtctlError } from '../domain/shared/errors.js';
 import { printable, printableLines } from '../domain/shared/text.js';
+import type { CliCommand } from './command.js';
 import { ask, notConfirmed, passphraseNeeded } from './confirmation.js';
 import {
   actorOf,
@@ -97,8 +97,8 @@ export type Run = <Flags, Args extends unknown[] = []>(
   action: Action<Flags, Args>,
 ) => (...args: unknown[]) => Promise<void>;
 
-/** Adds a verb to the command of its group. */
-export type DefineCommand = (group: Command, run: Run) => void;
+/** Adds a verb to the command of its group, or defines a command that has no verbs. */
+export type DefineCommand = (group: CliCommand, run: Run) => void;
 
 /** @returns the invocation, and what closes everything that it opened */
 export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {

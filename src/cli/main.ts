@@ -58,9 +58,9 @@ export async function main(
     };
   const help = {
     out: (text: string) => io.stdout.write(text),
-    // Beside an error that is one JSON document there is nothing else.
+    // Commander writes help here if a group is called without a verb. With JSON output that is an error.
     err: (text: string) => {
-      if (readGlobals(values, io).format === 'table') io.stderr.write(text);
+      if (!wantsJson(values, io)) io.stdout.write(text);
     },
   };
 
@@ -100,7 +100,7 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
   // The reader went away (`| head`): there is nobody left to tell anything.
   if (hasCode(error, 'EPIPE')) return EXIT.done;
   const shown = isCommanderError(error)
-    ? usageError(error)
+    ? usageError(error, wantsJson(values, io))
     : signal.aborted && isAbort(error)
       ? interrupted()
       : error;
@@ -111,12 +111,13 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
   return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
 }
 
-/** Commander's own complaints; null where it only showed help that was asked for. */
-function usageError(error: Error & { code: string; exitCode: number }): JwtctlError | null {
+/** Translates an error of commander; null if it only showed help. */
+function usageError(error: Error & { code: string; exitCode: number }, isJson: boolean): JwtctlError | null {
   if (error.exitCode === 0) return null;
   if (error.code === 'commander.help') {
+    if (!isJson) return null;
     return new JwtctlError('ERR_USAGE', 'A command is missing.', {
-      hint: 'Run it with --help to see which there are.',
+      hint: 'Run it with --help to list the commands.',
     });
   }
   return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
@@ -144,6 +145,10 @@ function oneSentence(text: string): string {
 
 function interrupted(): JwtctlError {
   return new JwtctlError('ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
+}
+
+function wantsJson(values: GlobalValues, io: Io): boolean {
+  return ['json', 'ndjson'].includes(readGlobals(values, io).format);
 }
 
 function isCommanderError(error: unknown): error is Error & { code: string; exitCode: number } {

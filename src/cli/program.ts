@@ -1,13 +1,14 @@
-import { Command, Help, type Option } from 'commander';
+import type { Command, Option } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
+import { CliCommand } from './command.js';
 import { GLOBAL_OPTIONS, SETTING_OPTIONS } from './globals.js';
 import type { DefineCommand, Run } from './invocation.js';
 
-/** A group of verbs, or a command that stands by itself. */
+/** A group of verbs, or a command without verbs. */
 interface Group {
   name: string;
   aliases: readonly string[];
-  summary: string;
+  description: string;
   /** Loads the group's verbs: only for the group that is called. */
   load(): Promise<readonly DefineCommand[]>;
 }
@@ -16,84 +17,78 @@ const GROUPS: readonly Group[] = [
   {
     name: 'keys',
     aliases: ['key'],
-    summary: 'signing keys: make, import, rotate, retire, compromise, export',
+    description: 'Manage signing keys.',
     load: async () => (await import('./commands/keys/index.js')).verbs,
   },
   {
     name: 'users',
     aliases: ['user'],
-    summary: 'users: add, import, disable, enable, remove',
+    description: 'Manage users.',
     load: async () => (await import('./commands/users/index.js')).verbs,
   },
   {
     name: 'token',
     aliases: ['tokens'],
-    summary: 'tokens: issue, register, decode, verify, list, revoke',
+    description: 'Issue, verify, and revoke tokens.',
     load: async () => (await import('./commands/token/index.js')).verbs,
   },
   {
     name: 'cache',
     aliases: [],
-    summary: 'the registry of live tokens: inspect, flush, nodes',
+    description: 'Inspect and maintain the registry of live tokens.',
     load: async () => (await import('./commands/cache/index.js')).verbs,
   },
   {
     name: 'db',
     aliases: [],
-    summary: 'the database schema: migrate, status',
+    description: 'Migrate the database schema, and recover from a restored backup.',
     load: async () => (await import('./commands/db/index.js')).verbs,
   },
   {
     name: 'config',
     aliases: [],
-    summary: 'the configuration: show, path, validate',
+    description: 'Show and check the configuration.',
     load: async () => (await import('./commands/config/index.js')).verbs,
   },
   {
     name: 'serve',
     aliases: [],
-    summary: 'answer proxies and services over HTTP: verify, introspect, JWK Set, metrics',
+    description:
+      'Serve verification, introspection, the JWK Set, and metrics over HTTP.\n\nRuns until SIGINT or SIGTERM.',
     load: async () => [(await import('./commands/serve.js')).defineServe],
   },
   {
     name: 'help',
     aliases: [],
-    summary: 'explain a command or an error code',
+    description: 'Explain a command or an error code.',
     load: async () => [(await import('./commands/help.js')).defineHelp],
   },
 ];
 
-/** The command line as commander knows it. Of the groups only the one that `argv` calls is loaded. */
-export async function buildProgram(argv: readonly string[], run: Run, write: WriteHelp): Promise<Command> {
-  const program = new Command('jwtctl')
-    .description('Operates JWT authentication: signing keys, users, tokens and the registry of live tokens.')
+/** Builds the command line for commander. Loads only the groups that `argv` calls. */
+export async function buildProgram(argv: readonly string[], run: Run, write: WriteHelp): Promise<CliCommand> {
+  const program = new CliCommand('jwtctl')
+    .description('Operate JWT authentication: signing keys, users, tokens, and the registry of live tokens.')
     .exitOverride()
     .configureOutput({ writeOut: write.out, writeErr: write.err, outputError: () => {} })
-    .configureHelp({ optionDescription: describeOption, showGlobalOptions: true })
     .helpOption('-h, --help', 'show help')
     .option('--version', 'print the version')
     .addHelpText(
       'after',
-      '\nEvery setting has a variable, and most have a flag: see `jwtctl config show --json`.\n',
+      '\nRun `jwtctl help <command>` to see the flags of a command.\nRun `jwtctl config show` to see all settings.\n',
     );
   for (const option of [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]) program.addOption(option);
 
   const called = calledGroups(argv);
   for (const group of GROUPS) {
-    const command = program.command(group.name).aliases(group.aliases).description(group.summary);
+    const command = program.command(group.name).aliases(group.aliases).description(group.description);
     if (called.includes(group)) for (const define of await group.load()) define(command, run);
   }
   refuseRepetition(program);
   return program;
 }
 
-/** Commander does not say which options a command cannot do without. */
-function describeOption(option: Option): string {
-  const description = Help.prototype.optionDescription(option);
-  return option.mandatory ? `${description} (required)` : description;
-}
-
-/** Of a value that is given twice commander takes the last: who revokes `--sub a --sub b` would believe that a is cut off. */
+/** Commander takes the last of repeated values: `token revoke --sub a --sub b` would revoke only the tokens of b. */
 function refuseRepetition(command: Command): void {
   for (const option of command.options) {
     const takesOneValue = (option.required || option.optional) && !addsUp(option);
@@ -107,7 +102,7 @@ function refuseRepetition(command: Command): void {
   for (const subcommand of command.commands) refuseRepetition(subcommand);
 }
 
-/** Its parser takes what came before as well. */
+/** Whether its parser also takes the earlier value. */
 function addsUp({ parseArg }: Option): boolean {
   return parseArg !== undefined && parseArg.length > 1;
 }

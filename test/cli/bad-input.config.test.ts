@@ -159,7 +159,7 @@ test('config validate says what it did not check, and what to do beside what it 
   expect(text).toMatch(/redis\.nodes \(JWTCTL_REDIS_NODES\) is not\. Set redis\.nodes or JWTCTL_REDIS_NODES/);
   expect((await cli().run('config', 'validate')).stdout.replace(/\s+/g, ' ')).toContain('Not checked:');
   const help = (await shell.run('config', 'validate', '--help')).stdout.replace(/\s+/g, ' ');
-  expect(help).toContain('connects to nothing');
+  expect(help).toContain('Does not connect to MySQL or Redis');
 });
 
 describe('configuration files', () => {

@@ -40,9 +40,9 @@ test.each([
 
 test('help shows the program, a group, and a command of it', async () => {
   for (const [topic, usage] of [
-    [[], 'Usage: jwtctl [options] [command]'],
-    [['token'], 'Usage: jwtctl token|tokens [options] [command]'],
-    [['tokens', 'revoke'], 'Usage: jwtctl token revoke [options] [token]'],
+    [[], 'Usage: jwtctl <command> [flags]'],
+    [['token'], 'Usage: jwtctl token <command> [flags]'],
+    [['tokens', 'revoke'], 'Usage: jwtctl token revoke [token] [flags]'],
   ] as const) {
     const { exitCode, stdout } = await run('help', ...topic);
     expect({ exitCode, usage: stdout.split('\n')[0] }).toEqual({ exitCode: 0, usage });

@@ -141,12 +141,13 @@ describe('in a shell', () => {
       'help keys',
       'keys help rotate',
       'keys rotate -h',
+      '',
+      'keys',
     ]) {
       const { exitCode, stdout, stderr } = await shell(`jwtctl ${words}`);
       expect({ words, exitCode, stderr }).toEqual({ words, exitCode: 0, stderr: '' });
       expect(stdout).toContain('Usage: jwtctl');
     }
-    expect((await shell('jwtctl')).exitCode).toBe(2);
   });
 });
 

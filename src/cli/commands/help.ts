@@ -5,7 +5,6 @@ import { nearest } from '../../domain/shared/nearest.js';
 import type { Action, DefineCommand } from '../invocation.js';
 import { exitCodeOfKind } from '../output/exit-code.js';
 import type { View } from '../output/view.js';
-import { examples } from './shared/examples.js';
 
 const CODES = Object.keys(ERROR_CODES) as ErrorCode[];
 const MOST_SUGGESTIONS = 5;
@@ -19,7 +18,7 @@ export const defineHelp: DefineCommand = (command, run) => {
   };
   command
     .argument('[topic...]', 'a command, or an error code with or without ERR_')
-    .addHelpText('after', examples('jwtctl help keys rotate', 'jwtctl help ERR_TOKEN_REVOKED'))
+    .examples('jwtctl help keys rotate', 'jwtctl help ERR_TOKEN_REVOKED')
     .action(run(help));
 };
 

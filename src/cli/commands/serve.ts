@@ -1,6 +1,5 @@
 import type { Settings } from '../../config/settings.js';
 import type { Action, DefineCommand } from '../invocation.js';
-import { examples } from './shared/examples.js';
 import { integerFlag } from './shared/flags.js';
 
 interface ServeFlags {
@@ -11,18 +10,18 @@ interface ServeFlags {
 
 export const defineServe: DefineCommand = (command, run) => {
   command
-    .option('--host <address>', 'the address to listen on (default: serve.host, 127.0.0.1)')
+    .option('--host <address>', 'address to listen on (default: serve.host, 127.0.0.1)')
     .option(
       '--port <number>',
-      'the port to listen on; 0 takes a free one (default: serve.port, 8787)',
+      'port to listen on; 0 picks a free one (default: serve.port, 8787)',
       integerFlag('--port', 0, 65_535),
     )
     .option(
       '--workers <number>',
-      'how many processes share the port (default: serve.workers, 1)',
+      'number of processes that share the port (default: serve.workers, 1)',
       integerFlag('--workers', 1, 256),
     )
-    .addHelpText('after', examples('jwtctl serve', 'jwtctl serve --host 0.0.0.0 --port 8080 --workers 4'))
+    .examples('jwtctl serve', 'jwtctl serve --host 0.0.0.0 --port 8080 --workers 4')
     .action(run(serve));
 };
 

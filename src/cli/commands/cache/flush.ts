@@ -11,31 +11,27 @@ import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
 import { flushReport } from '../../output/views/cache.js';
-import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
 import { newBackup } from './new-backup.js';
 
 export const defineFlush: DefineCommand = (group, run) => {
   group
     .command('flush')
-    .option('--all', 'every entry under the prefix')
-    .option('--sub <sub>', 'the entries of one subject')
-    .option('--kid <kid>', 'the entries under one key', parseKid)
+    .description(
+      'Remove entries from the registry.\n\nTheir tokens are refused until the entries are restored. --sub, --kid, and --issued-before can be combined.',
+    )
+    .option('--all', 'all entries under the prefix')
+    .option('--sub <sub>', 'entries of this subject')
+    .option('--kid <kid>', 'entries of this key', parseKid)
     .option(
       '--issued-before <time>',
-      'entries issued then or earlier (NumericDate or ISO 8601)',
+      'entries issued at this time or earlier (NumericDate or ISO 8601)',
       momentFlag('--issued-before'),
     )
-    .option('--backup <file>', 'write what goes into this new file first, sealed: `cache restore` reads it')
-    .description(
-      'remove entries from the registry: their tokens are refused until something brings the entries back',
-    )
-    .addHelpText(
-      'after',
-      examples(
-        'jwtctl cache flush --all --dry-run',
-        'jwtctl cache flush --kid 2026-q1 --issued-before 2026-01-31 --backup flushed',
-      ),
+    .option('--backup <file>', 'first write the entries to this new, encrypted file for `cache restore`')
+    .examples(
+      'jwtctl cache flush --all --dry-run',
+      'jwtctl cache flush --kid 2026-q1 --issued-before 2026-01-31 --backup flushed',
     )
     .action(run(flushEntries));
 };

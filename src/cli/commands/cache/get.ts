@@ -4,23 +4,23 @@ import { parseSubject } from '../../../domain/model/subject.js';
 import { findEntry } from '../../../domain/registry/find-entry.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { registryEntry } from '../../output/views/registry-entry.js';
-import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
 
 export const defineGet: DefineCommand = (group, run) => {
   group
     .command('get')
-    .requiredOption('--sub <sub>', 'whose token it is')
-    .requiredOption('--jti <jti>', 'its id')
-    .option('--kid <kid>', 'the key that signed it, where several tokens have this id', parseKid)
-    .option('--iat <time>', 'when it was issued, where that is not enough', momentFlag('--iat'))
-    .description('show one entry, and what is known of its key and its user')
-    .addHelpText(
-      'after',
-      examples(
-        'jwtctl cache get --sub alice --jti 8f14e45f',
-        'jwtctl cache get --sub alice --jti 8f14e45f --json',
-      ),
+    .description('Show one registry entry with its key and its user.')
+    .requiredOption('--sub <sub>', 'subject')
+    .requiredOption('--jti <jti>', 'token ID')
+    .option('--kid <kid>', 'signing key, if several tokens have this ID', parseKid)
+    .option(
+      '--iat <time>',
+      'time of issue, if --kid is not enough (NumericDate or ISO 8601)',
+      momentFlag('--iat'),
+    )
+    .examples(
+      'jwtctl cache get --sub alice --jti 8f14e45f',
+      'jwtctl cache get --sub alice --jti 8f14e45f --json',
     )
     .action(run(get));
 };

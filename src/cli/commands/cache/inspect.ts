@@ -11,27 +11,26 @@ import type { Action, DefineCommand, Invocation, ReportProgress } from '../../in
 import { EXIT } from '../../output/exit-code.js';
 import { inspection } from '../../output/views/inspection.js';
 import { watch } from '../../output/views/watch.js';
-import { examples } from '../shared/examples.js';
 import { durationFlag, integerFlag } from '../shared/flags.js';
 
 export const defineInspect: DefineCommand = (group, run) => {
   group
     .command('inspect')
-    .option('--sub <sub>', 'only this subject, from its own key')
-    .option('--kid <kid>', 'only tokens under this key', parseKid)
+    .description('Count the live tokens by subject, key, node, and remaining lifetime.')
+    .option('--sub <sub>', 'inspect only this subject')
+    .option('--kid <kid>', 'count only tokens signed with this key', parseKid)
     .option(
       '--top <n>',
-      'how many subjects with the most tokens to name (default: 10, at most 1000)',
+      'how many of the subjects with the most tokens to list, from 0 to 1000 (default: 10)',
       integerFlag('--top', 0, 1000),
     )
-    .option('--deep', 'also what takes a look-up for each subject: does it expire in time, is it a user')
+    .option('--deep', 'also check each subject: does its set expire in time, and does the user exist')
     .option(
       '--watch [interval]',
-      'look again and again until Ctrl-C, and show what changes (default: every 2s)',
+      'repeat until Ctrl-C, and show what changes (default: every 2s)',
       durationFlag,
     )
-    .description('look at the live tokens: how many, of whom, under which key, on which node, for how long')
-    .addHelpText('after', examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3'))
+    .examples('jwtctl cache inspect --deep', 'jwtctl cache inspect --watch 5s --top 3')
     .action(run(inspect));
 };
 

@@ -1,13 +1,12 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
-import { examples } from '../shared/examples.js';
 
 export const defineNodes: DefineCommand = (group, run) => {
   group
     .command('nodes')
-    .description('list the servers behind the registry, and what is wrong with them')
-    .addHelpText('after', examples('jwtctl cache nodes', 'jwtctl cache nodes --json'))
+    .description('List the servers behind the registry, and their problems.')
+    .examples('jwtctl cache nodes', 'jwtctl cache nodes --json')
     .action(run(nodes));
 };
 

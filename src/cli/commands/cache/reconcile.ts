@@ -4,15 +4,14 @@ import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { reconciliationReport } from '../../output/views/cache-reconcile.js';
-import { examples } from '../shared/examples.js';
 
 export const defineReconcile: DefineCommand = (group, run) => {
   group
     .command('reconcile')
     .description(
-      'mend the registry after the durable stores: drop what is revoked or has no key or user any more, note users’ statuses, drop leftovers; safe to run every hour',
+      'Bring the registry in line with the database.\n\nRemoves entries that are revoked or whose key or user no longer exists, updates the cached user statuses, and removes leftovers. Safe to run every hour.',
     )
-    .addHelpText('after', examples('jwtctl cache reconcile', 'jwtctl cache reconcile --dry-run --json'))
+    .examples('jwtctl cache reconcile', 'jwtctl cache reconcile --dry-run --json')
     .action(run(reconcile));
 };
 

@@ -3,19 +3,15 @@ import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { restorationReport } from '../../output/views/cache-backup.js';
-import { examples } from '../shared/examples.js';
 
 export const defineRestore: DefineCommand = (group, run) => {
   group
     .command('restore')
-    .argument('<file>', 'a backup of `cache snapshot` or `cache flush --backup`, or - for standard input')
+    .argument('<file>', 'backup file of `cache snapshot` or `cache flush --backup`; - reads standard input')
     .description(
-      'bring the entries of a backup back, but none that is expired, revoked, of a key that verifies no more, or of a user who is gone or disabled',
+      'Restore entries from a backup file.\n\nSkips entries that are expired or revoked, whose key no longer verifies, or whose user is disabled or does not exist.',
     )
-    .addHelpText(
-      'after',
-      examples('jwtctl cache restore before-upgrade --dry-run', 'jwtctl cache restore - < before-upgrade'),
-    )
+    .examples('jwtctl cache restore before-upgrade --dry-run', 'jwtctl cache restore - < before-upgrade')
     .action(run(restoreBackup));
 };
 

@@ -3,18 +3,14 @@ import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { snapshotReport } from '../../output/views/cache-backup.js';
-import { examples } from '../shared/examples.js';
 import { newBackup } from './new-backup.js';
 
 export const defineSnapshot: DefineCommand = (group, run) => {
   group
     .command('snapshot')
-    .argument('<file>', 'a new file that only its owner may read')
-    .description('write every live entry into a sealed backup, and remove nothing')
-    .addHelpText(
-      'after',
-      examples('jwtctl cache snapshot before-upgrade', 'jwtctl cache snapshot before-upgrade --json'),
-    )
+    .argument('<file>', 'new file that only its owner can read')
+    .description('Write all live entries to an encrypted backup file.')
+    .examples('jwtctl cache snapshot before-upgrade', 'jwtctl cache snapshot before-upgrade --json')
     .action(run(snapshot));
 };
 

@@ -1,12 +1,11 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { configFileList } from '../../output/views/config.js';
-import { examples } from '../shared/examples.js';
 
 export const definePath: DefineCommand = (group, run) => {
   group
     .command('path')
-    .description('list the files that are looked for, the strongest first')
-    .addHelpText('after', examples('jwtctl config path', 'jwtctl config path -q'))
+    .description('List the configuration files, highest precedence first.')
+    .examples('jwtctl config path', 'jwtctl config path -q')
     .action(run(path));
 };
 

@@ -1,12 +1,11 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { settingList } from '../../output/views/config.js';
-import { examples } from '../shared/examples.js';
 
 export const defineShow: DefineCommand = (group, run) => {
   group
     .command('show')
-    .description('show every setting with its value and where that comes from; secrets are masked')
-    .addHelpText('after', examples('jwtctl config show', 'jwtctl config show --profile staging --json'))
+    .description('Show every setting with its value and source.\n\nSecrets are masked.')
+    .examples('jwtctl config show', 'jwtctl config show --profile staging --json')
     .action(run(show));
 };
 

@@ -1,15 +1,14 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { configVerdict } from '../../output/views/config.js';
-import { examples } from '../shared/examples.js';
 
 export const defineValidate: DefineCommand = (group, run) => {
   group
     .command('validate')
     .description(
-      'check the settings, and that the files they name can be read; connects to nothing; exits 2 where something is wrong',
+      'Check the settings and the files that they name.\n\nDoes not connect to MySQL or Redis. Exits with 2 if something is wrong.',
     )
-    .addHelpText('after', examples('jwtctl config validate', 'jwtctl config validate --json'))
+    .examples('jwtctl config validate', 'jwtctl config validate --json')
     .action(run(validate));
 };
 

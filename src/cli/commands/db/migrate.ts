@@ -1,15 +1,12 @@
 import type { Context } from '../../../app/context.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { migrationReport } from '../../output/views/database.js';
-import { examples } from '../shared/examples.js';
 
 export const defineMigrate: DefineCommand = (group, run) => {
   group
     .command('migrate')
-    .description(
-      'bring the schema of the database up to date; safe to run again, and by several hosts at once',
-    )
-    .addHelpText('after', examples('jwtctl db migrate', 'jwtctl db migrate --dry-run'))
+    .description('Apply pending schema migrations.\n\nSafe to run again, and from several hosts at once.')
+    .examples('jwtctl db migrate', 'jwtctl db migrate --dry-run')
     .action(run(migrate));
 };
 

@@ -6,18 +6,17 @@ import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
-import { examples } from '../shared/examples.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRecover: DefineCommand = (group, run) => {
   group
     .command('recover')
-    .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
-    .option('--accept', 'accept the older state: revocations since the backup are lost for good')
     .description(
-      'after the database was restored from a backup: show the changes that it lost, re-apply them, or accept the older state; exits 3 if changes are missing',
+      'Recover changes lost when the database was restored from a backup.\n\nWithout flags, shows the lost changes, and exits with 3 if there are any.',
     )
-    .addHelpText('after', examples('jwtctl db recover', 'jwtctl db recover --reapply --yes'))
+    .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
+    .option('--accept', 'accept the older state; revocations since the backup are lost for good')
+    .examples('jwtctl db recover', 'jwtctl db recover --reapply --yes')
     .action(run(recover));
 };
 

@@ -1,13 +1,12 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { schemaStatus } from '../../output/views/database.js';
-import { examples } from '../shared/examples.js';
 
 export const defineStatus: DefineCommand = (group, run) => {
   group
     .command('status')
-    .description('show which migrations are applied; exits 3 where some are missing')
-    .addHelpText('after', examples('jwtctl db status', 'jwtctl db status --json'))
+    .description('Show which schema migrations are applied.\n\nExits with 3 if the schema is not up to date.')
+    .examples('jwtctl db status', 'jwtctl db status --json')
     .action(run(status));
 };
 

@@ -1,19 +1,20 @@
 import { activateKey } from '../../../domain/keys/activate.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineActivate: DefineCommand = (group, run) => {
   group
     .command('activate')
-    .argument('<kid>')
+    .argument('<kid>', 'key ID')
+    .description(
+      'Make a pending key the active one.\n\nThe previous key no longer signs, but keeps verifying its tokens until they expire.',
+    )
     .option(
       '--now',
-      'even if the key has not been published for keys.publishLead, or a verifier that runs has not loaded it',
+      'activate the key even if it has not been published for keys.publishLead, or running verifiers have not loaded it',
     )
-    .description('let a pending key sign in place of the active one')
-    .addHelpText('after', examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run'))
+    .examples('jwtctl keys activate 2026-q2', 'jwtctl keys activate 2026-q2 --dry-run')
     .action(run(activate));
 };
 

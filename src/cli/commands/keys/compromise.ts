@@ -4,25 +4,25 @@ import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { compromiseReport, isComplete, whatIsMissing } from '../../output/views/key-compromise.js';
 import { NOT_PRE_PUBLISHED } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineCompromise: DefineCommand = (group, run) => {
   group
     .command('compromise')
-    .argument('<kid>')
-    .requiredOption('--reason <text>', 'what happened, for the security log and the audit log', parseReason)
-    .addOption(waitFleetOption())
+    .argument('<kid>', 'key ID')
     .description(
-      'end a leaked key: it is refused at once, another one signs, every token under it is removed, and it is shown that none is left',
+      'End a leaked key and every token signed with it.\n\nThe key is refused at once, another key becomes active, and all tokens of the key are removed from the registry. The registry is then counted to confirm that none is left.',
     )
-    .addHelpText(
-      'after',
-      examples(
-        "jwtctl keys compromise 2026-q1 --reason 'found in a public repository'",
-        'jwtctl keys compromise 2026-q1 --reason leaked --dry-run',
-      ),
+    .requiredOption(
+      '--reason <text>',
+      'what happened; recorded in the security log and the audit log',
+      parseReason,
+    )
+    .addOption(waitFleetOption())
+    .examples(
+      "jwtctl keys compromise 2026-q1 --reason 'found in a public repository'",
+      'jwtctl keys compromise 2026-q1 --reason leaked --dry-run',
     )
     .action(run(compromise));
 };

@@ -7,22 +7,18 @@ import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { privateExport } from '../../output/views/key-material.js';
 import { jwkSetText, publicKeyPem } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
 
 export const defineExport: DefineCommand = (group, run) => {
   group
     .command('export')
-    .description('print the public keys that verifiers need, or write private ones into a file')
-    .option('--jwks', 'the JWK Set of all pending, active and retiring keys (the default)')
-    .option('--pem', 'one key as an SPKI PEM, with --private as a PKCS#8 PEM; needs --kid')
-    .option('--kid <kid>', 'which key', parseKid)
-    .option('--private', 'the private keys, unsealed, into a new file that only its owner may read')
-    .option('--out <file>', 'that file (default: <kid>.private.pem, jwks.private.json)')
-    .addHelpText(
-      'after',
-      examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem --private'),
-    )
+    .description('Export public keys, or write private keys to a file.')
+    .option('--jwks', 'export the JWK Set of all pending, active, and retiring keys (default)')
+    .option('--pem', 'export one key in PEM format: SPKI, or PKCS#8 with --private; requires --kid')
+    .option('--kid <kid>', 'key ID', parseKid)
+    .option('--private', 'write unencrypted private keys to a new file that only its owner can read')
+    .option('--out <file>', 'name of that file (default: <kid>.private.pem or jwks.private.json)')
+    .examples('jwtctl keys export --jwks > jwks.json', 'jwtctl keys export --kid 2026-q1 --pem --private')
     .action(run(exportKeys));
 };
 
@@ -43,7 +39,7 @@ const exportKeys: Action<ExportFlags, []> = async (invocation, flags) => {
 };
 
 function assertExportFlags(flags: ExportFlags): void {
-  if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks }, 'keys export');
+  if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks });
   if (flags.pem && flags.kid === undefined) {
     throw contradiction('--pem prints one key: --kid is needed.', 'Run `jwtctl keys list` to see the kids.');
   }

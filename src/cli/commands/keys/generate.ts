@@ -5,24 +5,25 @@ import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { generationPlan, keyList, keyRecord } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { integerFlag } from '../shared/flags.js';
 
 export const defineGenerate: DefineCommand = (group, run) => {
   group
     .command('generate')
-    .description('make a key pair: the first of a store signs at once, later ones are pending')
-    .option('--kid <kid>', 'name of the key (default: its RFC 7638 thumbprint)', parseKid)
+    .description(
+      'Generate a signing key.\n\nThe first key of a store signs at once. Later keys are pending: `keys rotate` or `keys activate` makes them active.',
+    )
+    .option('--kid <kid>', 'key ID (default: the RFC 7638 thumbprint of the key)', parseKid)
     .addOption(
       new Option('--alg <alg>', 'signature algorithm (default: keys.algorithm)').choices(SIGNING_ALGORITHMS),
     )
     .option(
       '--bits <n>',
-      'modulus length, 2048 to 8192 (default: keys.bits)',
+      'modulus length, from 2048 to 8192 (default: keys.bits)',
       integerFlag('--bits', 2048, 8192),
     )
-    .option('--count <n>', 'how many, 1 to 100', integerFlag('--count', 1, 100))
-    .addHelpText('after', examples('jwtctl keys generate', 'jwtctl keys generate --kid 2026-q1 --alg PS256'))
+    .option('--count <n>', 'number of keys, from 1 to 100 (default: 1)', integerFlag('--count', 1, 100))
+    .examples('jwtctl keys generate', 'jwtctl keys generate --kid 2026-q1 --alg PS256')
     .action(run(generate));
 };
 

@@ -7,31 +7,37 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { importedKeys } from '../../output/views/key-material.js';
-import { examples } from '../shared/examples.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
 
 export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
     .description(
-      'add a key pair that was made elsewhere: the first of a store signs at once, later ones are pending',
+      'Import private keys.\n\nThe first key of a store signs at once. Later keys are pending: `keys rotate` or `keys activate` makes them active.',
     )
-    .option('--pem <file>', 'a private key as PKCS#8 or PKCS#1 PEM, encrypted or not; - reads standard input')
-    .option('--jwk <file>', 'a private JWK, or a JWK Set: all of its keys or none; - reads standard input')
-    .option('--kid <kid>', "name of a single key (default: the JWK's, or its RFC 7638 thumbprint)", parseKid)
+    .option(
+      '--pem <file>',
+      'PKCS#8 or PKCS#1 private key in PEM format, encrypted or not; - reads standard input',
+    )
+    .option(
+      '--jwk <file>',
+      'private JWK or JWK Set; a set is imported completely or not at all; - reads standard input',
+    )
+    .option(
+      '--kid <kid>',
+      "key ID of a single key (default: the JWK's kid, or the RFC 7638 thumbprint)",
+      parseKid,
+    )
     .addOption(
-      new Option('--alg <alg>', "signature algorithm (default: the JWK's, or keys.algorithm)").choices(
+      new Option('--alg <alg>', "signature algorithm (default: the JWK's alg, or keys.algorithm)").choices(
         SIGNING_ALGORITHMS,
       ),
     )
-    .option('--passphrase-file <file>', 'what opens an encrypted PEM; one trailing newline is dropped')
-    .addHelpText(
-      'after',
-      examples(
-        'jwtctl keys import --pem key.pem --kid 2026-q1',
-        'jwtctl keys import --jwk jwks.private.json',
-      ),
+    .option(
+      '--passphrase-file <file>',
+      'passphrase of an encrypted PEM file; one trailing newline is dropped; - reads standard input',
     )
+    .examples('jwtctl keys import --pem key.pem --kid 2026-q1', 'jwtctl keys import --jwk jwks.private.json')
     .action(run(importFile));
 };
 
@@ -73,7 +79,7 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
 };
 
 function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
-  exactlyOne({ '--pem': pem, '--jwk': jwk }, 'keys import');
+  exactlyOne({ '--pem': pem, '--jwk': jwk });
   if (jwk !== undefined && passphraseFile !== undefined) {
     throw contradiction('A JWK is not encrypted: --passphrase-file goes with --pem.');
   }

@@ -3,14 +3,13 @@ import { askFleetWithin, NO_VERIFIERS } from '../../../domain/fleet/running-veri
 import { KEY_STATES, type KeyState } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { keyListWithFleet } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
-    .description('list all keys, oldest first')
-    .addOption(new Option('--state <state>', 'only keys in this state').choices(KEY_STATES))
-    .addHelpText('after', examples('jwtctl keys list', 'jwtctl keys list --state active -q'))
+    .description('List the keys, oldest first.')
+    .addOption(new Option('--state <state>', 'list only keys in this state').choices(KEY_STATES))
+    .examples('jwtctl keys list', 'jwtctl keys list --state active -q')
     .action(run(list));
 };
 

@@ -2,22 +2,21 @@ import { findPurgeable, purgeKeys } from '../../../domain/keys/purge.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 import { purgeReport } from '../../output/views/key-custody.js';
-import { examples } from '../shared/examples.js';
 import { durationFlag } from '../shared/flags.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const definePurge: DefineCommand = (group, run) => {
   group
     .command('purge')
+    .description(
+      'Delete retired keys from the database.\n\nTheir key IDs and key pairs can then be imported again. Compromised keys stay on record. Asks for confirmation unless --older-than is given.',
+    )
     .option(
       '--older-than <duration>',
-      'only keys that were retired so long ago; without it all of them, and it asks first',
+      'delete only keys that were retired at least this long ago',
       durationFlag,
     )
-    .description(
-      'remove the rows of retired keys, whose kids and material can then be imported again; compromised ones stay on record',
-    )
-    .addHelpText('after', examples('jwtctl keys purge --older-than 365d', 'jwtctl keys purge --dry-run'))
+    .examples('jwtctl keys purge --older-than 365d', 'jwtctl keys purge --dry-run')
     .action(run(purge));
 };
 

@@ -1,18 +1,17 @@
 import { retireKey } from '../../../domain/keys/retire.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { keyRecord } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRetire: DefineCommand = (group, run) => {
   group
     .command('retire')
-    .argument('<kid>')
-    .option('--force', 'although tokens live under the key: they are refused from then on')
+    .argument('<kid>', 'key ID')
     .description(
-      'end a key that signs no more: it verifies nothing from then on, and its private key is wiped',
+      'Retire a key that no longer signs.\n\nThe key verifies no more tokens, and its private key is erased. Fails if live tokens use the key, unless --force is given.',
     )
-    .addHelpText('after', examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force'))
+    .option('--force', 'retire the key even if live tokens use it; they are refused from then on')
+    .examples('jwtctl keys retire 2026-q1', 'jwtctl keys retire 2026-q1 --force')
     .action(run(retire));
 };
 

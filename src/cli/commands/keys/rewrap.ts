@@ -2,15 +2,14 @@ import { type RewrapReport, rewrapKeys } from '../../../domain/keys/rewrap.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { rewrapReport } from '../../output/views/key-custody.js';
-import { examples } from '../shared/examples.js';
 
 export const defineRewrap: DefineCommand = (group, run) => {
   group
     .command('rewrap')
     .description(
-      "seal every private key under the keyring's first master key; safe to cut off and to run again",
+      'Encrypt all private keys with the first master key of the keyring.\n\nSafe to interrupt and to run again.',
     )
-    .addHelpText('after', examples('jwtctl keys rewrap', 'jwtctl keys rewrap --dry-run'))
+    .examples('jwtctl keys rewrap', 'jwtctl keys rewrap --dry-run')
     .action(run(rewrap));
 };
 

@@ -9,7 +9,6 @@ import {
   rotationReport,
   stragglerWarnings,
 } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 import { durationFlag } from '../shared/flags.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
@@ -17,21 +16,24 @@ export const defineRotate: DefineCommand = (group, run) => {
   group
     .command('rotate')
     .description(
-      'do what is due: publish the next key, let it sign, retire what no token needs; safe to run every hour',
+      'Rotate the signing keys if due.\n\nPublishes the next key, makes it active after keys.publishLead, and retires keys that no live token can use. Safe to run every hour and from several hosts.',
     )
     .option(
       '--if-older-than <duration>',
-      'age at which the active key is due (default: keys.rotateAfter)',
+      'age at which the active key is due for rotation (default: keys.rotateAfter)',
       durationFlag,
     )
-    .option('--now', 'rotate whether due or not, even to a key that has not been published for long enough')
+    .option(
+      '--now',
+      'rotate even if not due, and even if the next key has not been published for keys.publishLead',
+    )
     .option(
       '--wait [duration]',
-      'wait for what is missing of keys.publishLead, and then so long at most (default: keys.publishLead) for verifiers to load the next key; with --now too',
+      'wait for the publish lead, then up to this long for verifiers to load the new key (default: keys.publishLead); also with --now',
       durationFlag,
     )
-    .option('--force', 'go on without verifiers that run and have not loaded the next key')
-    .addHelpText('after', examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run'))
+    .option('--force', 'rotate even if running verifiers have not loaded the new key')
+    .examples('jwtctl keys rotate', 'jwtctl keys rotate --if-older-than 7d --dry-run')
     .action(run(rotate));
 };
 

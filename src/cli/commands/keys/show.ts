@@ -1,14 +1,13 @@
 import { requireKey } from '../../../domain/keys/find-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { keyRecordWithJwk } from '../../output/views/keys.js';
-import { examples } from '../shared/examples.js';
 
 export const defineShow: DefineCommand = (group, run) => {
   group
     .command('show')
-    .argument('<kid>')
-    .description('show one key; with --json its public key as a JWK')
-    .addHelpText('after', examples('jwtctl keys show 2026-q1', 'jwtctl keys show 2026-q1 --json'))
+    .argument('<kid>', 'key ID')
+    .description('Show one key.\n\nWith --json, the output contains the public key as a JWK.')
+    .examples('jwtctl keys show 2026-q1', 'jwtctl keys show 2026-q1 --json')
     .action(run(show));
 };
 

@@ -5,15 +5,14 @@ import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { keyUsageReport } from '../../output/views/key-usage.js';
-import { examples } from '../shared/examples.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineUsage: DefineCommand = (group, run) => {
   group
     .command('usage')
-    .option('--kid <kid>', 'only this key', parseKid)
-    .description('count the live tokens under each key, over the whole registry')
-    .addHelpText('after', examples('jwtctl keys usage', 'jwtctl keys usage --kid 2026-q1 --json'))
+    .description('Count the live tokens of each key.\n\nReads the whole registry.')
+    .option('--kid <kid>', 'count only the tokens of this key', parseKid)
+    .examples('jwtctl keys usage', 'jwtctl keys usage --kid 2026-q1 --json')
     .action(run(usage));
 };
 

@@ -42,16 +42,11 @@ function isCalendarDay(day: string): boolean {
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
-/** A flag that stands alone among these, or a usage error that says so. */
-export function exactlyOne(given: Record<string, unknown>, what: string): void {
-  const names = Object.keys(given).filter((name) => given[name] !== undefined && given[name] !== false);
-  if (names.length === 1) return;
-  const all = Object.keys(given).join(', ');
-  const message =
-    names.length === 0
-      ? `${what}: one of ${all} is needed.`
-      : `${names.join(' and ')} cannot be used together.`;
-  throw new JwtctlError('ERR_FLAG_COMBINATION', message, { hint: `Give exactly one of ${all}.` });
+/** @throws JwtctlError `ERR_FLAG_COMBINATION` (usage) unless exactly one of these is given */
+export function exactlyOne(given: Record<string, unknown>): void {
+  const all = Object.keys(given);
+  if (all.filter((name) => given[name] !== undefined && given[name] !== false).length === 1) return;
+  throw contradiction(`Specify exactly one of ${all.join(' or ')}.`);
 }
 
 export function contradiction(message: string, hint?: string): JwtctlError {

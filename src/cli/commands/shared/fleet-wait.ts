@@ -18,7 +18,7 @@ export interface FleetFlags {
 export function waitFleetOption(): Option {
   return new Option(
     '--wait-fleet [duration]',
-    'wait so long at most until every verifier that runs has read it, and name those that have not',
+    'wait up to this long for running verifiers to read the change, and list those that have not (default: 10s)',
   )
     .preset('10s')
     .argParser(durationFlag);

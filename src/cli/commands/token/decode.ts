@@ -2,14 +2,13 @@ import { decodeToken } from '../../../domain/jose/jws.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { decodedToken } from '../../output/views/tokens.js';
-import { examples } from '../shared/examples.js';
 
 export const defineDecode: DefineCommand = (group, run) => {
   group
     .command('decode')
-    .argument('<token>', 'the token, - for standard input, or @file')
-    .description('read a token without checking anything')
-    .addHelpText('after', examples('jwtctl token decode -', 'jwtctl token decode @token.txt --json'))
+    .argument('<token>', 'token; - reads standard input, @file reads a file')
+    .description('Show what a token contains, without verifying it.')
+    .examples('jwtctl token decode -', 'jwtctl token decode @token.txt --json')
     .action(run(decode));
 };
 

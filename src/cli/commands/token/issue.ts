@@ -5,42 +5,47 @@ import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import { openStoreIssuer } from '../../../issuer/store-issuer.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { issuancePlan, issuedToken } from '../../output/views/tokens.js';
-import { examples } from '../shared/examples.js';
 import { durationFlag, exactlyOne, repeatedFlag } from '../shared/flags.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
 export const defineIssue: DefineCommand = (group, run) => {
   group
     .command('issue')
-    .option('--sub <sub>', 'the subject: an enabled user')
-    .option('--sub-file <file>', 'many: a subject a line, - for standard input; prints an object a line')
-    .addOption(
-      new Option(
-        '--format <format>',
-        'of --sub-file (default: text); ndjson: objects with sub and aud, ttl …',
-      ).choices(['text', 'ndjson']),
+    .description(
+      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject or, with --format ndjson, an object with sub and, optionally, aud, ttl, notBefore, claims, and label. The flags apply to every line that does not set the value itself.',
     )
-    .option('--aud <aud>', 'audience; may be repeated (default: token.audience)', repeatedFlag)
-    .option('--ttl <duration>', 'lifetime (default: token.ttl; at most token.maxTtl)', durationFlag)
-    .option('--not-before <duration>', 'how long after now the token begins to be valid', durationFlag)
-    .option('--claim <name=value>', 'a further claim, as JSON or else as text; may be repeated', repeatedFlag)
-    .option('--claims <file>', 'further claims: a JSON object in a file, or - for standard input')
+    .option('--sub <sub>', 'subject: an enabled user')
+    .option(
+      '--sub-file <file>',
+      'issue a token for each line of this file, and print one JSON object per line; - reads standard input',
+    )
+    .addOption(
+      new Option('--format <format>', 'line format of --sub-file (default: text)').choices([
+        'text',
+        'ndjson',
+      ]),
+    )
+    .option('--aud <aud>', 'audience; can be repeated (default: token.audience)', repeatedFlag)
+    .option('--ttl <duration>', 'lifetime, at most token.maxTtl (default: token.ttl)', durationFlag)
+    .option('--not-before <duration>', 'delay until the token becomes valid', durationFlag)
+    .option(
+      '--claim <name=value>',
+      'additional claim; a value that is not JSON is taken as text; can be repeated',
+      repeatedFlag,
+    )
+    .option('--claims <file>', 'additional claims: a file with a JSON object; - reads standard input')
     .option('--label <text>', 'device or address, shown by `token list`; at most 128 bytes')
-    .option('--create-user', 'add the user if there is none')
-    .description('sign a token, register it and print it')
-    .addHelpText(
-      'after',
-      examples(
-        'jwtctl token issue --sub alice',
-        'jwtctl token issue --sub alice --ttl 15m --claim role=admin',
-        'jwtctl token issue --sub-file users.txt > tokens.ndjson',
-      ),
+    .option('--create-user', 'add the user if it does not exist')
+    .examples(
+      'jwtctl token issue --sub alice',
+      'jwtctl token issue --sub alice --ttl 15m --claim role=admin',
+      'jwtctl token issue --sub-file users.txt > tokens.ndjson',
     )
     .action(run(issue));
 };
 
 const issue: Action<IssueFlags, []> = async (invocation, flags) => {
-  exactlyOne({ '--sub': flags.sub, '--sub-file': flags.subFile }, 'Whose token is it');
+  exactlyOne({ '--sub': flags.sub, '--sub-file': flags.subFile });
   if (flags.subFile !== undefined) {
     const { issueMany } = await import('./issue-bulk.js');
     return issueMany(invocation, flags, flags.subFile);

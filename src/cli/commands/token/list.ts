@@ -1,14 +1,13 @@
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { tokenList } from '../../output/views/tokens.js';
-import { examples } from '../shared/examples.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
-    .requiredOption('--sub <sub>', 'the subject')
-    .description('list the live tokens of a subject')
-    .addHelpText('after', examples('jwtctl token list --sub alice', 'jwtctl token list --sub alice -q'))
+    .description('List the live tokens of a subject.')
+    .requiredOption('--sub <sub>', 'subject')
+    .examples('jwtctl token list --sub alice', 'jwtctl token list --sub alice -q')
     .action(run(list));
 };
 

@@ -12,25 +12,21 @@ import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
-import { examples } from '../shared/examples.js';
 import { exactlyOne } from '../shared/flags.js';
 
 export const defineRegister: DefineCommand = (group, run) => {
   group
     .command('register')
-    .argument('[token]', 'a token that was signed elsewhere, - for standard input, or @file')
+    .argument('[token]', 'token; - reads standard input, @file reads a file')
+    .description(
+      'Register a token that was signed elsewhere.\n\nThe token must be signed with a key in this store. Exits with 1 if the token is refused.',
+    )
     .option(
       '--token-file <file>',
-      'many: a token a line, or NDJSON objects with `token`; - for standard input; prints an object a line',
+      'register each token of this file, and print one JSON object per line; a line is a token or an NDJSON object with `token`; - reads standard input',
     )
-    .option('--aud <aud>', 'the audience to expect (default: token.audience)')
-    .description(
-      'adopt a token that was issued elsewhere with a key that is here; exits 1 where it does not hold',
-    )
-    .addHelpText(
-      'after',
-      examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson'),
-    )
+    .option('--aud <aud>', 'expected audience (default: token.audience)')
+    .examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson')
     .action(run(register));
 };
 
@@ -40,7 +36,7 @@ interface RegisterFlags {
 }
 
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
-  exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile }, 'Which token is it');
+  exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile });
   return flags.tokenFile === undefined
     ? registerOne(invocation, flags, String(token))
     : registerMany(invocation, flags, flags.tokenFile);

@@ -5,7 +5,6 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import type { Administration } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { parseReason } from '../../../domain/shared/text.js';
 import {
   countGlobal,
   type RevocationOutcome,
@@ -19,31 +18,30 @@ import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { revocation } from '../../output/views/tokens.js';
-import { examples } from '../shared/examples.js';
 import { momentFlag } from '../shared/flags.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
+import { reasonOption } from '../shared/reason-option.js';
 
 export const defineRevoke: DefineCommand = (group, run) => {
   group
     .command('revoke')
-    .argument('[token]', 'the token, - for standard input, or @file')
-    .option('--sub <sub>', 'the subject whose tokens are meant; with --jti, --all or --issued-before')
+    .argument('[token]', 'token; - reads standard input, @file reads a file')
+    .description(
+      'Revoke tokens permanently.\n\nSelect one token, or tokens by --sub with --jti, --all, or --issued-before; by --kid; by --issued-before; or by --kid with --issued-before.',
+    )
+    .option('--sub <sub>', 'subject; requires --jti, --all, or --issued-before')
     .option('--jti <jti>', 'one token of the subject', parseJti)
     .option('--all', 'all tokens of the subject')
-    .option('--kid <kid>', 'all tokens under a key', parseKid)
+    .option('--kid <kid>', 'all tokens signed with this key', parseKid)
     .option(
       '--issued-before <time>',
-      'all tokens issued then or earlier (NumericDate or ISO 8601); of the subject alone with --sub',
+      'tokens issued at this time or earlier (NumericDate or ISO 8601)',
       momentFlag('--issued-before'),
     )
-    .option('--reason <text>', 'why, for the security log and the audit log', parseReason)
+    .addOption(reasonOption())
     .addOption(waitFleetOption())
-    .description('end tokens for good, at once and everywhere')
-    .addHelpText(
-      'after',
-      examples('jwtctl token revoke --sub alice --all --wait-fleet', 'echo "$TOKEN" | jwtctl token revoke -'),
-    )
+    .examples('jwtctl token revoke --sub alice --all --wait-fleet', 'echo "$TOKEN" | jwtctl token revoke -')
     .action(run(revoke));
 };
 

@@ -3,20 +3,16 @@ import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { verification } from '../../output/views/tokens.js';
-import { examples } from '../shared/examples.js';
 
 export const defineVerify: DefineCommand = (group, run) => {
   group
     .command('verify')
-    .argument('<token>', 'the token, - for standard input, or @file')
-    .option('--aud <aud>', 'the audience to expect (default: token.audience)')
+    .argument('<token>', 'token; - reads standard input, @file reads a file')
     .description(
-      'make the four checks: signature, claims, registry, user; exits 1 where the token does not hold',
+      'Verify a token: signature, claims, registry, and user.\n\nExits with 1 if the token is refused.',
     )
-    .addHelpText(
-      'after',
-      examples('echo "$TOKEN" | jwtctl token verify -', 'jwtctl token verify @token.txt --aud api'),
-    )
+    .option('--aud <aud>', 'expected audience (default: token.audience)')
+    .examples('echo "$TOKEN" | jwtctl token verify -', 'jwtctl token verify @token.txt --aud api')
     .action(run(verify));
 };
 

@@ -3,16 +3,15 @@ import { parseUserName } from '../../../domain/shared/text.js';
 import { addUser } from '../../../domain/users/manage.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userRecord } from '../../output/views/users.js';
-import { examples } from '../shared/examples.js';
 import { assertManaged } from '../shared/managed-users.js';
 
 export const defineAdd: DefineCommand = (group, run) => {
   group
     .command('add')
-    .argument('<sub>', 'the subject: 1 to 255 bytes, compared byte for byte')
-    .option('--name <text>', 'a name for people', parseUserName)
-    .description('add an enabled user')
-    .addHelpText('after', examples('jwtctl users add alice', "jwtctl users add 4711 --name 'Alice Doe'"))
+    .argument('<sub>', 'subject: 1 to 255 bytes of UTF-8, compared byte for byte')
+    .description('Add an enabled user.')
+    .option('--name <text>', 'display name', parseUserName)
+    .examples('jwtctl users add alice', "jwtctl users add 4711 --name 'Alice Doe'")
     .action(run(add));
 };
 

@@ -1,14 +1,13 @@
 import type { DefineCommand } from '../../invocation.js';
-import { examples } from '../shared/examples.js';
 import { reasonOption } from '../shared/reason-option.js';
 import { changeStatus } from './change-status.js';
 
 export const defineEnable: DefineCommand = (group, run) => {
   group
     .command('enable')
-    .argument('<sub>')
+    .argument('<sub>', 'subject')
+    .description("Accept the user's tokens again, except revoked ones.")
     .addOption(reasonOption())
-    .description('accept the tokens of a user again, but those that were revoked')
-    .addHelpText('after', examples('jwtctl users enable alice', 'jwtctl users enable alice --json'))
+    .examples('jwtctl users enable alice', 'jwtctl users enable alice --json')
     .action(run(changeStatus('enabled')));
 };

@@ -7,21 +7,22 @@ import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userImport } from '../../output/views/users.js';
 import { workThrough } from '../shared/bulk.js';
-import { examples } from '../shared/examples.js';
 import { assertManaged } from '../shared/managed-users.js';
 
 export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
-    .argument('<file>', 'CSV with the columns sub and optionally name, or NDJSON; - for standard input')
-    .addOption(
-      new Option('--format <format>', 'default: by the name of the file, else by how it begins').choices([
-        'csv',
-        'ndjson',
-      ]),
+    .argument('<file>', 'CSV with the columns sub and, optionally, name; or NDJSON; - reads standard input')
+    .description(
+      'Add users from a file.\n\nUsers that already exist are not changed, so it is safe to import a file again.',
     )
-    .description('add many users; those that exist stay as they are')
-    .addHelpText('after', examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson'))
+    .addOption(
+      new Option(
+        '--format <format>',
+        'file format (default: judged by the file name, else by the content)',
+      ).choices(['csv', 'ndjson']),
+    )
+    .examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson')
     .action(run(importUsers));
 };
 

@@ -1,12 +1,11 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userList } from '../../output/views/users.js';
-import { examples } from '../shared/examples.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
-    .description('list all users')
-    .addHelpText('after', examples('jwtctl users list', 'jwtctl users list -o ndjson'))
+    .description('List all users.')
+    .examples('jwtctl users list', 'jwtctl users list -o ndjson')
     .action(run(list));
 };
 

@@ -3,7 +3,6 @@ import { removeUser } from '../../../domain/users/manage.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 import { removedUser } from '../../output/views/users.js';
-import { examples } from '../shared/examples.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { userPolicy } from '../shared/lifetime-policy.js';
 import { assertManaged } from '../shared/managed-users.js';
@@ -12,14 +11,11 @@ import { reasonOption } from '../shared/reason-option.js';
 export const defineRemove: DefineCommand = (group, run) => {
   group
     .command('remove')
-    .argument('<sub>')
+    .argument('<sub>', 'subject')
+    .description("Remove a user and revoke the user's tokens.")
     .addOption(reasonOption())
     .addOption(waitFleetOption())
-    .description('remove a user and revoke all of their tokens')
-    .addHelpText(
-      'after',
-      examples('jwtctl users remove alice --wait-fleet', 'jwtctl users remove alice --dry-run'),
-    )
+    .examples('jwtctl users remove alice --wait-fleet', 'jwtctl users remove alice --dry-run')
     .action(run(remove));
 };
 

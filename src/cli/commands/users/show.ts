@@ -2,14 +2,13 @@ import { parseSubject } from '../../../domain/model/subject.js';
 import { found } from '../../../domain/users/manage.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { userRecord } from '../../output/views/users.js';
-import { examples } from '../shared/examples.js';
 
 export const defineShow: DefineCommand = (group, run) => {
   group
     .command('show')
-    .argument('<sub>')
-    .description('show one user')
-    .addHelpText('after', examples('jwtctl users show alice', 'jwtctl users show alice --json'))
+    .argument('<sub>', 'subject')
+    .description('Show one user.')
+    .examples('jwtctl users show alice', 'jwtctl users show alice --json')
     .action(run(show));
 };
 
