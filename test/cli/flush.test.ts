@@ -88,9 +88,9 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
 
   test('of nothing into a backup says that it holds nothing', async () => {
     const words = ['cache', 'flush', '--sub', 'nobody', '--yes', '--backup', 'empty'];
-    expect((await stores.run(...words)).stdout).toMatch(
-      /Nothing was to go: the backup .*empty holds no entries/,
-    );
+    const { stdout } = await stores.run(...words);
+    // Where the line breaks depends on the length of the path.
+    expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/Nothing was to go: the backup .*empty holds no entries/);
   });
 
   test('walks the registry once where nobody is asked, and not at all where nobody can be', async () => {
