@@ -90,11 +90,9 @@ async function listen(app: FastifyInstance, { host, port }: Endpoint): Promise<n
     const { code } = error as NodeJS.ErrnoException;
     throw code === 'EADDRINUSE'
       ? new JwtctlError('ERR_PORT_IN_USE', `Port ${port} of ${host} is taken.`, {
-          hint: 'Pass another one with --port, or end what listens there.',
           cause: error,
         })
       : new JwtctlError('ERR_CANNOT_LISTEN', `Nothing can listen on ${host}, port ${port} (${code}).`, {
-          hint: 'Pass an address of this host with --host, and a port that this account may use with --port.',
           cause: error,
         });
   }

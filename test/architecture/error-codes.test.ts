@@ -8,15 +8,14 @@ import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
 const SRC = join(ROOT, 'src');
 const DECLARATIONS = join('domain', 'shared', 'error-codes');
 
+/** The lines of code of every file below `src`, without comments and declarations of codes. */
 const source = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.ts') && !path.startsWith(DECLARATIONS))
-  .map((path) => readFileSync(join(SRC, path), 'utf8'))
-  .join('\n');
-const used = new Set([...source.matchAll(/^(?!\s*(?:\/\/|\*|\/\*)).*$/gm)].flatMap(codesIn));
-
-function codesIn([line]: readonly string[]): string[] {
-  return line?.match(/\bERR_[A-Z0-9_]+\b/g) ?? [];
-}
+  .map((path) => ({
+    path,
+    text: readFileSync(join(SRC, path), 'utf8').replace(/^\s*(?:\/\/|\*|\/\*).*$/gm, ''),
+  }));
+const used = new Set(source.flatMap(({ text }) => text.match(/\bERR_[A-Z0-9_]+\b/g) ?? []));
 
 test.each(Object.entries(ERROR_CODES))('%s is used, and says what happened and what to do', (code, entry) => {
   expect(used).toContain(code);
@@ -47,4 +46,11 @@ test('the generated documents are up to date', () => {
     encoding: 'utf8',
   });
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+});
+
+test('the rules and the adapters name no flag: the command line adds the remedy', () => {
+  const naming = source
+    .filter(({ path }) => /^(domain|adapters)\//.test(path))
+    .filter(({ text }) => /[\s'"`(]--[a-z]/.test(text.replace(/`(jwtctl|openssl|ssh-keygen) [^`]*`/g, '')));
+  expect(naming.map(({ path }) => path)).toEqual([]);
 });

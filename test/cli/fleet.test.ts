@@ -129,7 +129,8 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
         ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
       });
       expect(refused.error().message).toContain('api-2 (pid 17)');
-      expect(refused.error().hint).toContain('killed counts until 15s after');
+      expect(refused.error().message).toContain('killed counts until 15s after');
+      expect(refused.error().hint).toContain('`--now`');
       expect(await states()).toEqual(['first active', 'next pending']);
       const { exitCode, stderr } = await stores.run('keys', 'activate', 'next', '--now');
       expect(exitCode).toBe(0);

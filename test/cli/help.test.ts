@@ -48,3 +48,12 @@ test('help shows the program, a group, and a command of it', async () => {
     expect({ exitCode, usage: stdout.split('\n')[0] }).toEqual({ exitCode: 0, usage });
   }
 });
+
+test('an error without a hint of its own is shown with the remedy of its code', async () => {
+  await run('keys', 'generate', '--kid', 'k1');
+  const { error } = await run('keys', 'generate', '--kid', 'k1', '--json');
+  const { remedy } = await json('help', 'ERR_KID_EXISTS');
+
+  expect(error()).toMatchObject({ code: 'ERR_KID_EXISTS', hint: remedy });
+  expect(remedy).toContain('`--kid`');
+});

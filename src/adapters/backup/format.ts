@@ -100,9 +100,7 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function notABackup(name: string): JwtctlError {
-  return new JwtctlError('ERR_BACKUP_INVALID', `There is no backup in ${excerpt(name)}.`, {
-    hint: 'A backup is what `jwtctl cache snapshot` and `jwtctl cache flush --backup` write.',
-  });
+  return new JwtctlError('ERR_BACKUP_INVALID', `There is no backup in ${excerpt(name)}.`);
 }
 
 function otherVersion(name: string, version: unknown): JwtctlError {

@@ -1,3 +1,4 @@
+import { ERROR_CODES } from '../../domain/shared/error-codes/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
 import type { OutputFormat } from './render.js';
@@ -5,13 +6,19 @@ import type { OutputFormat } from './render.js';
 /** An error as stderr shows it: one JSON document, or a line and its hint. Never a stack trace, unless it is a bug. */
 export function describeError(error: unknown, format: OutputFormat): string {
   const shown = error instanceof JwtctlError ? error : bug(error);
+  const hint = hintOf(shown);
   if (format === 'json' || format === 'ndjson') {
-    const { code, message, hint, details } = shown;
+    const { code, message, details } = shown;
     const extra = Object.keys(details).length === 0 ? {} : { details };
     const error = { code, message, ...(hint === undefined ? {} : { hint }), ...extra };
     return `${printableJson(JSON.stringify({ error }))}\n`;
   }
-  return printableLines(`jwtctl: ${shown.message}\n${shown.hint === undefined ? '' : `  ${shown.hint}\n`}`);
+  return printableLines(`jwtctl: ${shown.message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
+}
+
+/** Returns the error's own hint, or the remedy that is declared for its code. Flags are named only there. */
+function hintOf({ code, kind, hint }: JwtctlError): string | undefined {
+  return hint ?? (kind === 'interrupted' ? undefined : ERROR_CODES[code].remedy);
 }
 
 /** Lines of an input that failed, by their numbers: one line, or one JSON object a line. */

@@ -116,7 +116,7 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
     throw new JwtctlError(
       'ERR_KEY_NOT_PUBLISHED',
       `Key ${key.kid} may sign in ${formatDuration(publishedFrom - now)}, when verifiers can be expected to know it.`,
-      { hint: 'Wait for it, or use --now.', details: { signsFrom: publishedFrom } },
+      { details: { signsFrom: publishedFrom } },
     );
   }
 }
@@ -126,7 +126,6 @@ function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: Activa
   if (now || stragglers.length === 0) return;
   throw new JwtctlError(
     'ERR_KEY_NOT_LOADED',
-    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}.`,
-    { hint: `Look after them, or go on without them with --now. ${stoppedOnesCount(policy)}` },
+    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}. ${stoppedOnesCount(policy)}`,
   );
 }

@@ -118,7 +118,5 @@ async function generateKey(ports: KeyGenerationPorts, input: KeyGenerationInput)
 }
 
 function kidExists(kid: string): JwtctlError {
-  return new JwtctlError('ERR_KID_EXISTS', `There is a key ${kid} already.`, {
-    hint: 'Run `jwtctl keys list`; leave --kid out to have the thumbprint as kid.',
-  });
+  return new JwtctlError('ERR_KID_EXISTS', `There is a key ${kid} already.`);
 }

@@ -3,7 +3,7 @@ import { keyId } from '../model/key-id.js';
 import { isKid } from '../model/kid.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
-import { type ErrorCode, JwtctlError } from '../shared/errors.js';
+import type { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
 import { type KeyInFile, keyRefused } from './private-key.js';
@@ -51,8 +51,7 @@ export function nameKeys(
     if (given.alg !== undefined && key.alg !== null && key.alg !== given.alg) {
       throw keyRefused(
         'ERR_KEY_ALG_MISMATCH',
-        `${key.what} is for ${key.alg}, and --alg says ${given.alg}.`,
-        'A key has one alg (RFC 7517 §4.4): leave --alg out.',
+        `${key.what} is for ${key.alg}, not for ${given.alg}. A key has one alg (RFC 7517 §4.4).`,
       );
     }
     const alg = given.alg ?? key.alg;
@@ -168,31 +167,30 @@ function asNew(
 function assertSame(found: SigningKey, key: NamedKey): void {
   const [there, here] = [publicJwk(found), publicJwk(key)];
   if (there.n !== here.n || there.e !== here.e) {
-    throw refusedByState(
+    throw keyRefused(
       'ERR_KID_EXISTS',
       `There is a key ${key.kid} already, with other material. ${key.what} was not imported.`,
-      'Import it under another name with --kid.',
     );
   }
   if (found.state === 'retired' || found.state === 'compromised') {
-    throw refusedByState(
+    throw keyRefused(
       found.state === 'retired' ? 'ERR_KEY_RETIRED' : 'ERR_KEY_COMPROMISED',
       `Key ${key.kid} is ${found.state}, and does not come back.`,
       'Run `jwtctl keys generate` for a new one.',
     );
   }
   if (key.isAlgGiven && found.alg !== key.alg) {
-    throw refusedByState(
+    throw keyRefused(
       'ERR_KID_EXISTS',
       `There is a key ${key.kid} already, which is for ${found.alg} and not for ${key.alg}.`,
-      'A key has one alg. Run `jwtctl keys generate --alg` for another one.',
+      'Run `jwtctl keys generate` for a key of another alg.',
     );
   }
 }
 
 /** Of two names for one key, ending one would leave the other. */
 function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
-  return refusedByState(
+  return keyRefused(
     'ERR_KEY_MATERIAL_EXISTS',
     `${key.what} is there already: it is key ${twin.kid}, which is ${twin.state}.`,
     `Run \`jwtctl keys show ${twin.kid}\`.`,
@@ -205,7 +203,7 @@ function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   const other = ids.get(id);
   ids.set(id, key.kid);
   if (other === undefined) return;
-  throw refusedByState(
+  throw keyRefused(
     'ERR_KEY_THUMBPRINT_COLLISION',
     `${key.what} was not imported: its thumbprint begins with the same bits as that of key ${other}.`,
     `Use another key, or run \`jwtctl keys purge\` once key ${other} is retired.`,
@@ -220,7 +218,6 @@ function usableKid({ kid, thumbprint, what }: KeyInFile): string {
     kid === null
       ? `${what} has no kid, and its thumbprint ${thumbprint} cannot be one.`
       : `The kid '${excerpt(kid)}' of a key cannot be a kid here. ${what} was not imported.`,
-    'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit: give a single key one with --kid.',
   );
 }
 
@@ -237,8 +234,4 @@ function assertDistinct(keys: readonly NamedKey[]): void {
     }
     seen.add(`kid ${key.kid}`).add(`n ${n}`);
   }
-}
-
-function refusedByState(code: ErrorCode, message: string, hint: string): JwtctlError {
-  return new JwtctlError(code, message, { hint });
 }

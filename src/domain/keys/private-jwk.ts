@@ -27,8 +27,7 @@ export async function readPrivateJwks(
   const name = printable(file);
   const document = parseJsonObject(Buffer.from(text));
   if (document === null) {
-    const hint = text.includes('-----BEGIN ') ? 'A PEM file is imported with --pem.' : undefined;
-    throw keyRefused('ERR_JWK_INVALID', `There is no JSON object in ${name}.`, hint);
+    throw keyRefused('ERR_JWK_INVALID', `There is no JSON object in ${name}.`);
   }
   if (!Object.hasOwn(document, 'keys')) {
     return { isSet: false, keys: [await readJwk(document, `The key in ${name}`)] };

@@ -50,13 +50,7 @@ function onlyPrivateBlock(text: string, file: string): { label: string; pem: str
     );
   }
   if (count === 0) {
-    throw keyRefused(
-      'ERR_PEM_INVALID',
-      `There is no PEM block with a private key in ${file}.`,
-      /^\s*\{/.test(text)
-        ? 'A JWK is imported with --jwk.'
-        : 'A DER file becomes a PEM with `openssl pkey -inform DER -in FILE`.',
-    );
+    throw keyRefused('ERR_PEM_INVALID', `There is no PEM block with a private key in ${file}.`);
   }
   const [pem, label] = BLOCK.exec(text) ?? [];
   if (pem === undefined || label === undefined) {

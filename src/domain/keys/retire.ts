@@ -67,7 +67,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
     throw new JwtctlError(
       'ERR_KEY_RECENTLY_ACTIVE',
       `Key ${key.kid} stepped down a moment ago: for another ${formatDuration(heldUntil - now)} an issuer may still sign with it.`,
-      { hint: 'Try again then, or use --force.', details: { heldUntil } },
+      { details: { heldUntil } },
     );
   }
   const report = await countKeyUsage(ports, [key], input, input);
@@ -79,7 +79,6 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
       asSentence(
         `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}`,
       ),
-      { hint: 'Try again when the whole registry answers, or use --force.' },
     );
   }
 }
@@ -92,7 +91,6 @@ function inUse(usage: KeyUsage, now: number): JwtctlError {
       ? '1 token lives'
       : `${tokens} tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`} live`;
   return new JwtctlError('ERR_KEY_IN_USE', `Under key ${kid} ${live}; the last one ends in ${rest}.`, {
-    hint: '`jwtctl keys rotate` retires it by itself when the time has come; --force refuses those tokens now.',
     details: { kid, tokens, subjects, lastExp },
   });
 }

@@ -171,9 +171,6 @@ function fleetUnknown(seconds: number, why: string): JwtctlError {
   return new JwtctlError(
     'ERR_FLEET_UNAVAILABLE',
     `No other key signs: which verifiers run could not be asked for ${formatDuration(seconds)}: ${why}`,
-    {
-      hint: 'Run the same command again when the registry answers, or with --force to go on without asking.',
-    },
   );
 }
 

@@ -130,8 +130,5 @@ function behind(): JwtctlError {
   return new JwtctlError(
     'ERR_DATABASE_BEHIND',
     'The database lacks earlier changes: it was restored from a backup, or it is an old primary.',
-    {
-      hint: 'Run `jwtctl db recover` to list the missing changes, then run it again with --reapply or --accept.',
-    },
   );
 }

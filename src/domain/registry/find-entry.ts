@@ -83,7 +83,6 @@ function notFound(sub: string, jti: string): JwtctlError {
   return new JwtctlError(
     'ERR_ENTRY_NOT_FOUND',
     `There is no live entry ${excerpt(jti)} of subject ${excerpt(sub)}: such a token is refused.`,
-    { hint: 'Run `jwtctl token list --sub …` to see which there are.' },
   );
 }
 
@@ -98,6 +97,6 @@ function ambiguous(
   return new JwtctlError(
     'ERR_ENTRY_AMBIGUOUS',
     `Subject ${excerpt(sub)} has ${entries.length} live entries ${excerpt(jti)}: ${names}.`,
-    { hint: 'Say which one with --kid, and --iat where the key is the same.', details: { entries: shown } },
+    { details: { entries: shown } },
   );
 }

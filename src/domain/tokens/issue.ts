@@ -296,9 +296,7 @@ function subjectsOf(drafts: readonly Draft[]): string[] {
 
 function requireEnabled(user: User | undefined, sub: string): User {
   if (user === undefined) {
-    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
-      hint: 'Run `jwtctl users add`, or issue with --create-user; with a table of your own, add the row there.',
-    });
+    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
   }
   if (user.status === 'enabled') return user;
   throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {

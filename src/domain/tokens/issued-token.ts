@@ -25,6 +25,5 @@ export function tokenOfLine(line: string): string {
   throw new JwtctlError(
     'ERR_LINE_NO_TOKEN',
     'The line is neither a token nor a JSON object with the text `token`.',
-    { hint: 'Give a token a line, or NDJSON as `jwtctl token issue --sub-file … -o ndjson` prints it.' },
   );
 }

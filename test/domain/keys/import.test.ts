@@ -70,11 +70,7 @@ describe('the name of a key', () => {
   test.each([/^-/, /^_/])('is never a thumbprint like %s, which would read as a flag', async (begin) => {
     const keys = await filed(jwkWithThumbprint(begin));
     expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
-      expect.objectContaining({
-        kind: 'usage',
-        code: 'ERR_KID_INVALID',
-        hint: expect.stringContaining('--kid'),
-      }),
+      expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
     );
     expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
   });

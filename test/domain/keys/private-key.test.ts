@@ -273,9 +273,8 @@ describe('a JWK', () => {
     }
   });
 
-  test('that is a PEM file is sent to --pem', async () => {
-    const { hint } = await refusal(readPrivateJwks(pkcs8Of(keyOf(jwk)), 'jwks.json'));
-    expect(hint).toContain('--pem');
+  test('that is a PEM file is refused', async () => {
+    expect(await codeOf(readPrivateJwks(pkcs8Of(keyOf(jwk)), 'jwks.json'))).toBe('ERR_JWK_INVALID');
   });
 
   test.each([

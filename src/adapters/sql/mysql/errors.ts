@@ -158,7 +158,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_UNREACHABLE',
       `${server} cannot be reached or does not answer (${code}).`,
-      'Check host and port in `mysql.url` and that the server runs. `--timeout` sets how long is waited.',
+      'Check the host and port in `mysql.url`, and check that the server runs.',
     );
   }
   return error;

@@ -143,12 +143,14 @@ export const KEYS_ERRORS = {
   ERR_KID_EXISTS: {
     kind: 'state',
     meaning: 'The key store already has a different key with this `kid`.',
-    remedy: 'Choose another `kid` with `--kid`, or run `jwtctl keys list` to see the existing keys.',
+    remedy:
+      'Choose another `kid` with `--kid`, or leave the flag out. `jwtctl keys list` shows the existing keys.',
   },
   ERR_KID_INVALID: {
     kind: 'usage',
     meaning: 'The text cannot be a `kid`.',
-    remedy: 'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit.',
+    remedy:
+      'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit. `--kid` sets the `kid` of a single imported key.',
   },
   ERR_MASTER_KEY_COMMAND_FAILED: {
     kind: 'unavailable',

@@ -165,6 +165,6 @@ export const TOKENS_ERRORS = {
     meaning:
       'A command names a user that does not exist, or a token is refused because its user does not exist.',
     remedy:
-      'Run `jwtctl users list`, or add the user with `jwtctl users add`. Subjects are compared byte for byte.',
+      'Run `jwtctl users list` to see the users. Add the user with `jwtctl users add`, with `--create-user`, or in your own table.',
   },
 } as const satisfies Record<string, ErrorEntry>;
