@@ -18,6 +18,7 @@ import { bytes } from './bytes.mjs';
 import { flush } from './flush.mjs';
 import { inspect } from './inspect.mjs';
 import { issue } from './issue.mjs';
+import { lists } from './lists.mjs';
 import { memory } from './memory.mjs';
 import { pause } from './pause.mjs';
 import { revocation } from './revocation.mjs';
@@ -27,7 +28,20 @@ import { count, render } from './support/report.mjs';
 import { openStores } from './support/stores.mjs';
 import { first, near, verify } from './verify.mjs';
 
-const BENCHMARKS = [inspect, flush, pause, bytes, issue, memory, verify, first, near, revocation, serve];
+const BENCHMARKS = [
+  inspect,
+  flush,
+  pause,
+  bytes,
+  issue,
+  memory,
+  verify,
+  first,
+  near,
+  revocation,
+  serve,
+  lists,
+];
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 const { names, sizes, isList } = readArguments();

@@ -1,6 +1,8 @@
 import type { Clock, KnownUserStatus } from '../domain/ports/index.js';
 import {
   isOvertaken,
+  isStillTold,
+  provenStatus,
   type StatusPolicy,
   statusMeanwhile,
 } from '../domain/security-log/cached-user-status.js';
@@ -12,7 +14,7 @@ import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 import type { UserStates } from './user-states.js';
 
-export interface UserLookupPorts {
+export interface UserJudgePorts {
   states: UserStates;
   tail: SecurityLogTail;
   watch: DatabaseWatch;
@@ -20,20 +22,30 @@ export interface UserLookupPorts {
   databaseState: StoreState;
 }
 
-/** Asks the user directory about a token's user, and decides what to use while it does not answer. */
-export class UserLookup {
-  readonly #ports: UserLookupPorts;
+/** Tells whether a token's user is enabled: by the security log, the registry, the directory, and what that told before. */
+export class UserJudge {
+  readonly #ports: UserJudgePorts;
   readonly #policy: StatusPolicy & { graceSeconds: number };
 
-  constructor(ports: UserLookupPorts, policy: StatusPolicy & { graceSeconds: number }) {
+  constructor(ports: UserJudgePorts, policy: StatusPolicy & { graceSeconds: number }) {
     this.#ports = ports;
     this.#policy = policy;
   }
 
+  /** Returns a user's status without asking the directory: from the registry's cache, or from the directory's last answer. */
+  known(sub: string, cached: KnownUserStatus | null, now: number): KnownUserStatus | null {
+    const change = this.#ports.tail.events.changeOf(sub);
+    const told = this.#ports.states.told(sub);
+    const proven = provenStatus(cached, change, now, this.#policy);
+    // If the last answer was "disabled", the log may not have that change yet.
+    if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
+    return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
+  }
+
   /**
-   * Returns the directory's answer, or the status to use while it does not answer.
+   * What the directory says, or what may be said of the user while it does not answer.
    *
-   * @throws JwtctlError kind `unavailable` if there is no such status
+   * @throws JwtctlError kind `unavailable` where nothing may be said
    */
   async ask(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { tail, states, clock, databaseState } = this.#ports;
@@ -43,7 +55,7 @@ export class UserLookup {
         clock.now(),
         this.#policy,
       );
-    // Do not wait again for a database that is known to be down.
+    // Nobody waits again and again for a database that is known to be away.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;
     try {
@@ -57,7 +69,8 @@ export class UserLookup {
   }
 
   /**
-   * Asks again if the log has a newer change than the answer, because the directory may have been read before the change.
+   * What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as
+   * the log.
    */
   async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { states, tail, clock, watch } = this.#ports;
