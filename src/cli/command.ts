@@ -90,7 +90,7 @@ type Row = [term: string, description: string];
 const FALLBACK_WIDTH = 80;
 
 /** The first paragraph of a description is one sentence, which stands in lists. */
-export function summaryOf(command: Command): string {
+function summaryOf(command: Command): string {
   return (command.description().split('\n\n')[0] ?? '').replace(/\.$/, '');
 }
 

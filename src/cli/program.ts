@@ -23,7 +23,8 @@ const GROUPS: readonly Group[] = [
   {
     name: 'users',
     aliases: ['user'],
-    description: 'Manage users.',
+    description:
+      'Manage users.\n\nThe commands that change users require users.source managed: jwtctl keeps the users.',
     load: async () => (await import('./commands/users/index.js')).verbs,
   },
   {
@@ -35,7 +36,8 @@ const GROUPS: readonly Group[] = [
   {
     name: 'cache',
     aliases: [],
-    description: 'Inspect and maintain the registry of live tokens.',
+    description:
+      'Inspect and maintain the registry of live tokens.\n\nThe registry is in Redis or, without Redis, in the embedded store.',
     load: async () => (await import('./commands/cache/index.js')).verbs,
   },
   {

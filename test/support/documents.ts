@@ -40,7 +40,7 @@ export function consoleCommands(block: string): ShellCommand[] {
 export function jwtctlCalls(shell: string): string[][] {
   const lines = shell.replaceAll('\\\n', ' ').split('\n');
   const pieces = lines.flatMap((line) => {
-    const bare = line.replace(/(^|\s)#.*/, '').replace(/\d?>+\s*\S+/g, '');
+    const bare = line.replace(/(^|\s)#.*/, '').replace(/\d?(?:>+|<(?!\())\s*\S+/g, '');
     const words = bare.match(/\$\(|[|;&()`]+|(?:"[^"]*"|'[^']*'|[^\s"'|;&()`$]|\$(?!\())+/g) ?? [];
     return [...words, ';'];
   });

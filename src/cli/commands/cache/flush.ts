@@ -18,7 +18,7 @@ export const defineFlush: DefineCommand = (group, run) => {
   group
     .command('flush')
     .description(
-      'Remove entries from the registry.\n\nTheir tokens are refused until the entries are restored. --sub, --kid, and --issued-before can be combined.',
+      'Remove entries from the registry.\n\nTheir tokens are refused until the entries are restored. To end tokens permanently, revoke them instead. --sub, --kid, and --issued-before can be combined.',
     )
     .option('--all', 'all entries under the prefix')
     .option('--sub <sub>', 'entries of this subject')

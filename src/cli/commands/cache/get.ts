@@ -9,7 +9,7 @@ import { momentFlag } from '../shared/flags.js';
 export const defineGet: DefineCommand = (group, run) => {
   group
     .command('get')
-    .description('Show one registry entry with its key and its user.')
+    .description('Show one registry entry with its key, user, and node.')
     .requiredOption('--sub <sub>', 'subject')
     .requiredOption('--jti <jti>', 'token ID')
     .option('--kid <kid>', 'signing key, if several tokens have this ID', parseKid)

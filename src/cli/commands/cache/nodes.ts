@@ -5,7 +5,9 @@ import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
 export const defineNodes: DefineCommand = (group, run) => {
   group
     .command('nodes')
-    .description('List the servers behind the registry, and their problems.')
+    .description(
+      'List the servers behind the registry, and their problems.\n\nWarns of eviction, missing replicas, and full memory.',
+    )
     .examples('jwtctl cache nodes', 'jwtctl cache nodes --json')
     .action(run(nodes));
 };

@@ -7,7 +7,9 @@ import { keyListWithFleet } from '../../output/views/keys.js';
 export const defineList: DefineCommand = (group, run) => {
   group
     .command('list')
-    .description('List the keys, oldest first.')
+    .description(
+      'List the keys, oldest first.\n\nIf verifiers are running, shows how many of them have loaded each key.',
+    )
     .addOption(new Option('--state <state>', 'list only keys in this state').choices(KEY_STATES))
     .examples('jwtctl keys list', 'jwtctl keys list --state active -q')
     .action(run(list));

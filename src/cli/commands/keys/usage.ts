@@ -10,7 +10,9 @@ import { lifetimePolicy } from '../shared/lifetime-policy.js';
 export const defineUsage: DefineCommand = (group, run) => {
   group
     .command('usage')
-    .description('Count the live tokens of each key.\n\nReads the whole registry.')
+    .description(
+      'Count the live tokens of each key.\n\nReads the whole registry, and shows when each key can be retired.',
+    )
     .option('--kid <kid>', 'count only the tokens of this key', parseKid)
     .examples('jwtctl keys usage', 'jwtctl keys usage --kid 2026-q1 --json')
     .action(run(usage));

@@ -1,0 +1,90 @@
+// @ts-check
+import { cell, code, exitCodeTable, GENERATED, table } from './markdown.mjs';
+
+/** Usage, description, flags, and examples of every command, as the program declares them. */
+export async function commandsDocument(/** @type {(source: string) => Promise<any>} */ load) {
+  const { buildProgram } = await load('src/cli/program.ts');
+  const programOf = (/** @type {string[]} */ ...argv) =>
+    buildProgram(argv, () => async () => {}, { out() {}, err() {} });
+  const program = await programOf();
+  const sections = [];
+  for (const { _name: name } of program.commands) {
+    const loaded = await programOf(name);
+    sections.push(groupSection(loaded.commands.find((/** @type {any} */ one) => one.name() === name)));
+  }
+  const help = program.createHelp();
+  return `# Commands
+
+${GENERATED}
+
+\`jwtctl help <command>\` shows the same text in a terminal. \`key\`, \`user\`, and \`tokens\` work as aliases of the groups.
+See [what \`keys rotate\` does](getting-started.md#what-keys-rotate-does), [server](server.md) for \`serve\`, and
+[operations](operations.md) for the tasks that these commands are for.
+
+${sections.join('\n')}
+## Global flags
+
+Global flags can stand before or after the command. Most [settings](configuration.md#settings) have a flag, too.
+
+${flagTable(help, help.flagsOf(program).global)}
+
+- \`-q\` does not hide warnings about work that was not done or data that was not read. They remain on stderr.
+- A token or a file can be \`-\` for standard input, or \`@file\`. A secret is never needed on the command line.
+- To pass a value that starts with a dash, write \`--sub=-x\`, or put it after \`--\`.
+- A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
+- A command that affects more than what you named one by one asks first: \`cache flush\`, \`token revoke\` with \`--kid\` or
+  \`--issued-before\`, and \`keys purge\` without an age. Without a terminal, it needs \`--yes\`; otherwise it exits with 2.
+
+## Output
+
+- Data goes to stdout, and everything else to stderr.
+- Tables are for people: they fit the terminal and shorten long IDs. A pipe gets whole values.
+- With \`--json\`, stdout is one JSON document, or empty if the command fails. An error is one JSON document on stderr:
+  \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. [Errors](errors.md) lists the codes.
+- With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is known.
+- JSON has full IDs, and times as NumericDate seconds.
+- \`NO_COLOR\` and \`TERM=dumb\` turn colors off.
+
+## Exit codes
+
+${exitCodeTable()}
+`;
+}
+
+/** @param {any} group a group of verbs, or a command without verbs */
+function groupSection(group) {
+  const verbs = group.createHelp().visibleCommands(group);
+  if (verbs.length === 0) return `## ${group.name()}\n\n${commandText(group)}`;
+  const texts = verbs.map(
+    (/** @type {any} */ verb) => `### ${group.name()} ${verb.name()}\n\n${commandText(verb)}`,
+  );
+  return `## ${group.name()}\n\n${group.description()}\n\n${texts.join('\n')}`;
+}
+
+/** @param {any} command */
+function commandText(command) {
+  const help = command.createHelp();
+  const { own } = help.flagsOf(command);
+  const args = command.registeredArguments.map((/** @type {any} */ one) => [
+    code(one.name()),
+    cell(one.description),
+  ]);
+  return `${[
+    `\`\`\`text\n${help.commandUsage(command)}\n\`\`\``,
+    command.description().replaceAll('<', '\\<'),
+    ...(args.length === 0 ? [] : [table(['argument', 'meaning'], args)]),
+    ...(own.length === 0 ? [] : [flagTable(help, own)]),
+    `\`\`\`sh\n${command.exampleLines.join('\n')}\n\`\`\``,
+  ].join('\n\n')}\n`;
+}
+
+/**
+ * @param {any} help
+ * @param {any[]} options
+ */
+function flagTable(help, options) {
+  return table(
+    ['flag', 'meaning'],
+    options.map((option) => [code(help.optionTerm(option)), cell(help.optionDescription(option))]),
+  );
+}

@@ -1,0 +1,90 @@
+// @ts-check
+import { cell, code, GENERATED, table } from './markdown.mjs';
+
+/** Where settings come from, and every setting as `src/config/settings.ts` declares it. */
+export async function configurationDocument(/** @type {(source: string) => Promise<any>} */ load) {
+  /** @type {{ SETTINGS: Array<Record<'path' | 'variable' | 'doc', string> & Record<'flag' | 'fallback', string | null> & { inProjectFile: boolean }> }} */
+  const { SETTINGS } = await load('src/config/settings.ts');
+  const rows = SETTINGS.map(({ path, variable, flag, fallback, doc }) => [
+    ...[path, variable, flag ?? '', fallback ?? ''].map(code),
+    cell(doc),
+  ]);
+  const inProjectFile = SETTINGS.filter((setting) => setting.inProjectFile).map(({ path }) => code(path));
+  return `# Configuration
+
+${GENERATED}
+
+## Where settings come from
+
+A setting comes from the first of these places that has it:
+
+1. a flag: \`--token-max-ttl\`
+2. a variable: \`JWTCTL_TOKEN_MAX_TTL\`
+3. the project file: the nearest \`jwtctl.yaml\` or \`jwtctl.json\`, from the working directory up to the root of the repository or
+   the home folder. Outside both, only the working directory is searched
+4. the user file: \`$XDG_CONFIG_HOME/jwtctl/config.yaml\`
+5. the system file: \`/etc/jwtctl/config.yaml\`
+6. the default
+
+\`--config FILE\` (or \`JWTCTL_CONFIG\`) reads that file and no other. \`--profile NAME\` (or \`JWTCTL_PROFILE\`) selects a profile. An unknown
+key, an unknown variable, and a bad value are errors that name the place. \`jwtctl config show\` prints every value with its origin.
+
+\`\`\`yaml
+# /etc/jwtctl/config.yaml
+mysql:
+  url: mysql://jwtctl@db.example.com/jwtctl
+  passwordFile: /run/secrets/jwtctl-mysql
+redis:
+  nodes: [10.0.0.1:6379, 10.0.0.2:6379, 10.0.0.3:6379]
+masterKey:
+  file: /etc/jwtctl/master.key
+profiles:
+  staging:
+    mysql: { url: mysql://jwtctl@db.example.com/jwtctl_staging }
+    redis: { prefix: jwt-staging }
+\`\`\`
+
+MySQL and Redis go together: one of the two alone is an error. A configured store that does not answer is never replaced by the
+embedded one.
+
+## Settings
+
+${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
+
+- A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
+- Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
+- The Redis account needs [these rights](redis-acl.md).
+- A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations.
+
+## The project file
+
+A project file may set only ${inProjectFile.join(', ')}, and profiles of these. \`mysql.url\` must have no password there. If a
+project file sets the address of a store, a line on stderr says so.
+
+jwtctl does not send a password or a client certificate from another place to a store whose address is in a project file: it
+exits with 2. To trust a project file, name it with \`--config\`; jwtctl then reads no other file. The library reads a project file only
+with \`projectFile: true\`.
+
+## File permissions
+
+jwtctl refuses a file that another user could change. The account that runs jwtctl or root must own the file, its folders, and
+every link in its path. No other user may have write access to the file or a folder. Sticky folders such as \`/tmp\` and Kubernetes
+mounts are fine. This applies to
+
+- configuration files and the embedded store;
+- secret files: \`*.passwordFile\`, \`*.tls.key\`, \`masterKey.file\`, \`serve.introspection.secretFile\`, \`--passphrase-file\`, and the
+  \`--pem\` and \`--jwk\` files of \`keys import\`;
+- the files of \`*.tls.ca\` and \`*.tls.cert\`.
+
+If other users can read a secret, jwtctl warns. A password file is a regular file with one line of at most 4,096 bytes.
+
+## TLS
+
+Without TLS, any server at the address of MySQL or Redis can get the password: with \`caching_sha2_password\`, MySQL clients send it to
+any server that asks. Use \`mysql.tls\` and \`redis.tls\`, except on loopback or a network that only you control. \`jwtctl config validate\`
+warns if a store outside loopback is reached without TLS. The server's certificate must match the host name or IP address.
+
+The files of \`*.tls\` are read again for each connection. To rotate passwords and certificates without a restart, see
+[operations](operations.md#rotate-passwords-and-certificates).
+`;
+}
