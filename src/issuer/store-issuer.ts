@@ -14,7 +14,7 @@ import { ensureUser } from '../domain/users/manage.js';
 export async function openStoreIssuer(context: Context, { createUsers = false } = {}): Promise<Issuer> {
   const ports = await storePorts(context);
   const ensureUsers = async (subs: readonly string[]) => {
-    for (const sub of subs) await ensureUser({ ...ports, actor: context.actor }, sub);
+    for (const sub of subs) await ensureUser(ports, sub);
   };
   return new Issuer(
     { ...ports, sign: createSignatures, addUsers: createUsers ? ensureUsers : undefined },
@@ -57,7 +57,8 @@ async function storePorts(context: Context) {
     context.sealer(),
     context.guard(),
   ]);
-  return { database, registry, users, sealer, guard, clock: context.clock } satisfies Partial<IssuerPorts>;
+  const { clock, actor } = context;
+  return { database, registry, users, sealer, guard, clock, actor } satisfies Partial<IssuerPorts>;
 }
 
 function policyOf({ settings }: Context): IssuerPolicy {

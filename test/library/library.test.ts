@@ -57,7 +57,9 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     const opened = await openIssuer(options);
     const issuing = opened.issue({ sub: 'alice' });
     await opened.close();
-    const { token } = await issuing;
+    const { token, jti } = await issuing;
+    const [row] = await stores.query('SELECT * FROM audit_log ORDER BY seq DESC LIMIT 1');
+    expect(row).toMatchObject({ actor: 'library', action: 'token.issue', target: `alice ${jti}` });
     await expect(opened.issue({ sub: 'alice' })).rejects.toMatchObject({ kind: 'state', code: 'ERR_CLOSED' });
 
     const checking = await openVerifier(options);

@@ -1,4 +1,5 @@
 import type { KeyObject } from 'node:crypto';
+import { AuditWriter } from '../audit-log/audit-writer.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
@@ -30,6 +31,8 @@ export interface IssuerPorts extends SignerPorts {
   registry: TokenRegistry;
   users: UserDirectory;
   guard: Pick<DatabaseGuard, 'assertCurrent'>;
+  /** For the audit log. */
+  actor: string;
   /** Returns the JWS Signature over each of `inputs`, in base64url. */
   sign(alg: SigningAlgorithm, key: KeyObject, inputs: readonly string[]): Promise<string[]>;
   /** Adds those of the subjects that are not users yet. Default: a token for an unknown user is refused. */
@@ -47,11 +50,13 @@ export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
   readonly #signer: HeldSigner;
+  readonly #audit: AuditWriter;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
     this.#signer = new HeldSigner(ports, policy.maxTtlSeconds);
+    this.#audit = new AuditWriter(ports.database);
   }
 
   /** Throws a JwtctlError (usage) for a request that can never be issued. Asks no store. */
@@ -65,17 +70,22 @@ export class Issuer {
   }
 
   /**
-   * Issues one token: a batch of one.
+   * Issues one token, as a batch of one, and writes its audit row. Without the row, no token is returned.
    *
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
    * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_RESERVED`, and similar ones (usage); errors of the stores and the sealer
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
-    return onlyOutcome(await this.issueMany([request]));
+    const issued = onlyOutcome(await this.issueMany([request]));
+    const target = `${issued.sub} ${issued.jti}`;
+    const row = { actor: this.#ports.actor, action: 'token.issue', target, outcome: 'done', reason: null };
+    await this.#audit.append({ ...row, at: issued.iat });
+    return issued;
   }
 
   /**
-   * Issues a batch of tokens. Its number of queries does not depend on the number of tokens.
+   * Issues a batch of tokens. Its number of queries does not depend on the number of tokens. It writes no audit row: a bulk
+   * command writes one for all of its batches.
    *
    * @returns for each request, in the same order, a signed and registered token, or the reason why there is none
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); errors of the stores and the sealer. No token is returned then, but

@@ -91,6 +91,28 @@ export async function registerTokens(
   return { outcomes, raised };
 }
 
+/**
+ * Registers one token, as a batch of one, and writes its audit row.
+ *
+ * @throws JwtctlError the reason why it was not registered; errors of the stores
+ */
+export async function registerToken(
+  ports: RegisterPorts & { actor: string },
+  policy: RegisterPolicy,
+  token: string,
+  options: { dryRun: boolean },
+): Promise<{ registered: RegisteredToken; raised: RegisterReport['raised'] }> {
+  const { outcomes, raised } = await registerTokens(ports, policy, [token], options);
+  const [registered] = outcomes as [RegisteredToken | JwtctlError];
+  if (registered instanceof JwtctlError) throw registered;
+  if (!options.dryRun) {
+    const target = `${registered.sub} ${registered.jti}`;
+    const row = { actor: ports.actor, action: 'token.register', target, outcome: 'done', reason: null };
+    await ports.database.transaction(({ auditLog }) => auditLog.append({ ...row, at: ports.clock.now() }));
+  }
+  return { registered, raised };
+}
+
 interface Candidate {
   place: number;
   key: SigningKey;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { decodeToken } from '../../../src/domain/jose/jws.js';
-import type { NewSecurityEvent, Sealer } from '../../../src/domain/ports/index.js';
+import type { Database, NewSecurityEvent, Sealer } from '../../../src/domain/ports/index.js';
 import { Issuer } from '../../../src/domain/tokens/issue.js';
 import { revokeSubject, revokeToken } from '../../../src/domain/tokens/revoke.js';
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
@@ -88,6 +88,35 @@ describe('a token', () => {
     const claims = JSON.parse('{"__proto__":{"sub":"root"}}') as Record<string, unknown>;
     const { token } = await service.issuer().issue({ sub: 'alice', claims });
     expect(await service.verify(token)).toMatchObject({ active: true, payload: { sub: 'alice' } });
+  });
+});
+
+describe('the audit log', () => {
+  const issuedRows = async () =>
+    (await service.db.selectFrom('audit_log').selectAll().orderBy('seq').execute()).filter(
+      ({ action }) => action === 'token.issue',
+    );
+
+  test('has a row for each token', async () => {
+    const { jti, iat } = await service.issuer().issue({ sub: 'alice' });
+    const row = { actor: 'test', target: `alice ${jti}`, at: iat, outcome: 'done', reason: null };
+    expect(await issuedRows()).toMatchObject([row]);
+  });
+
+  test('that cannot be written to returns no token, and the next one tries again', async () => {
+    const failure = new Error('the database is away');
+    let isAway = true;
+    const database: Database = {
+      ...service.database,
+      transaction: (work) => (isAway ? Promise.reject(failure) : service.database.transaction(work)),
+    };
+    const ports = { ...service.ports, database, users: service.database.users, ...SIGNING };
+    await service.issuer().issue({ sub: 'alice' });
+    const issuer = new Issuer(ports, POLICY);
+    await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
+    isAway = false;
+    await issuer.issue({ sub: 'alice' });
+    expect(await issuedRows()).toHaveLength(2);
   });
 });
 

@@ -1,11 +1,11 @@
 import type { Context } from '../../../app/context.js';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
-import { JwtctlError } from '../../../domain/shared/errors.js';
 import { tokenOfLine } from '../../../domain/tokens/issued-token.js';
 import {
-  type RegisteredToken,
+  type RegisterPolicy,
   type RegisterReport,
+  registerToken,
   registerTokens,
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
@@ -46,10 +46,8 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const text = await invocation.readText(token);
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
-  const { outcomes, raised } = await registeringWith(context, flags)([text], { dryRun });
-  const [registered] = outcomes as [RegisteredToken | JwtctlError];
-  if (registered instanceof JwtctlError) throw registered;
-  if (!dryRun) await record(context, registered);
+  const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
+  const { registered, raised } = await registerToken(ports, policy, text, { dryRun });
   return { view: registeredToken(registered, context.clock.now(), dryRun), notes: raised.map(raisedNote) };
 }
 
@@ -57,8 +55,8 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   const { dryRun } = invocation.globals;
   const context = await invocation.context();
   const input = await invocation.openInput(file);
-  const registerOne = registeringWith(context, flags);
-  // Opened before the first line is read: a store that is not there is no fault of a line.
+  const policy = policyOf(context, flags);
+  // Opened before the first line is read, because a missing store is not the fault of a line.
   await Promise.all([context.database(), context.registry(), context.users()]);
   const raised = new Map<string, number>();
   return streamThrough(invocation, context, {
@@ -68,7 +66,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     input,
     source: mapLines(input.lines(), tokenOfLine),
     work: async (tokens) => {
-      const report = await registerOne(tokens, { dryRun });
+      const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, { dryRun });
       for (const { kid, maxTtlSeconds } of report.raised) {
         raised.set(kid, Math.max(raised.get(kid) ?? 0, maxTtlSeconds));
       }
@@ -82,12 +80,9 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   });
 }
 
-function registeringWith(
-  context: Context,
-  { aud }: RegisterFlags,
-): (tokens: readonly string[], options: { dryRun: boolean }) => Promise<RegisterReport> {
-  const { token, users, registry } = context.settings;
-  const policy = {
+function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy {
+  const { token, users, registry } = settings;
+  return {
     issuer: token.issuer,
     audience: aud ?? token.audience,
     clockToleranceSeconds: token.clockTolerance,
@@ -95,29 +90,17 @@ function registeringWith(
     statusTtlSeconds: users.statusTtl,
     ...(registry.maxPerSubject === null ? {} : { maxPerSubject: registry.maxPerSubject }),
   };
-  return async (tokens, options) => {
-    const [ports, directory, guard] = await Promise.all([
-      context.administration(),
-      context.users(),
-      context.guard(),
-    ]);
-    if (!options.dryRun) await guard.assertCurrent();
-    return registerTokens({ ...ports, users: directory }, policy, tokens, options);
-  };
 }
 
-async function record(context: Context, { sub, jti }: RegisteredToken): Promise<void> {
-  const { database, clock, actor } = await context.administration();
-  await database.transaction(({ auditLog }) =>
-    auditLog.append({
-      at: clock.now(),
-      actor,
-      action: 'token.register',
-      target: `${sub} ${jti}`,
-      outcome: 'done',
-      reason: null,
-    }),
-  );
+/** Fails if the database lacks later revocations, because registering grants access. */
+async function openPorts(context: Context, dryRun: boolean) {
+  const [ports, users, guard] = await Promise.all([
+    context.administration(),
+    context.users(),
+    context.guard(),
+  ]);
+  if (!dryRun) await guard.assertCurrent();
+  return { ...ports, users };
 }
 
 function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {
