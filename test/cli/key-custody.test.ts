@@ -85,7 +85,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
       left: [],
       failed: [{ kid: 'fourth', code: 'ERR_MASTER_KEY_UNKNOWN' }],
     });
-    expect(stderr).toMatch(/Add the missing one/);
+    expect(stderr).toMatch(/Add the missing key/);
     const quiet = await stores.run('keys', 'rewrap', '-q');
     expect([quiet.exitCode, quiet.stdout, quiet.stderr]).toEqual([5, '', stderr]);
     writeFileSync(keyring, `${newLine}\n${fourth}`);

@@ -3,27 +3,27 @@ import type { BackupEntry, BackupFacts } from '../../domain/ports/backup-file.js
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
 
-/*
- * A backup is a text file. Each of its lines ends with a newline.
+/**
+ * A backup is a text file. Each line ends with a newline.
  *
- * The first line is a JSON object: `format` (a name), `version`, `createdAt` (NumericDate seconds), `backend` and `prefix`
- * of the registry, and `key`: 256 random bits, the content key of this file, as the keyring's first master key seals them.
- * It is bound to all that stands before it on the line.
+ * The first line is a JSON object: `format` (a name), `version`, `createdAt` (NumericDate seconds), `backend`
+ * and `prefix` of the registry, and `key`: the content key of this file (256 random bits), sealed under the
+ * keyring's first master key. The seal covers the other members of the line.
  *
- * Each further line is a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM, `zip` DEF) under the content key.
- * `chunk` in its protected header counts these lines from 1, so that none can be moved, left out, repeated or taken from
- * another file unseen. What is encrypted is a JSON object a line for each entry: `sub`, `kid`, `jti`, `iat`, `exp`, and
- * `label` where there is one.
+ * Each following line is a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM, `zip` DEF) under the
+ * content key. `chunk` in its protected header numbers these lines from 1, so a moved, missing, repeated, or
+ * foreign line is detected. The plaintext has one JSON object per line and entry: `sub`, `kid`, `jti`, `iat`,
+ * `exp`, and an optional `label`.
  *
- * The last line is like them, with `"last":true` in its protected header beside the number, which tells how many there
- * were. It holds `{"whole":true}`, or false where the run that wrote the file did not come to its end.
+ * The last line has `"last":true` in its protected header. Its plaintext is `{"whole":true}`, or false if the
+ * run that wrote the file did not finish.
  */
 const FORMAT = 'jwtctl backup';
 const VERSION = 1;
 
 const BACKENDS: readonly BackupFacts['backend'][] = ['redis-cluster', 'redis', 'sqlite'];
 
-/** What the content key is bound to. */
+/** Returns the name that the content key is sealed under. */
 export function fileName(facts: BackupFacts): string {
   const digest = createHash('sha256')
     .update(JSON.stringify(headOf(facts)))
@@ -59,7 +59,7 @@ export function formatEntries(entries: readonly BackupEntry[]): string {
     .join('\n');
 }
 
-/** Null where something else stands there. */
+/** Returns null if a line is not an entry. */
 export function parseEntries(text: string): BackupEntry[] | null {
   const entries = text.split('\n').map((line) => parseEntry(parseObject(line)));
   return entries.every((entry) => entry !== null) ? entries : null;
@@ -77,7 +77,7 @@ export function formatTrailer(isWhole: boolean): string {
   return JSON.stringify({ whole: isWhole });
 }
 
-/** Whether it says that the run came to its end. */
+/** Returns whether the run that wrote the file finished. */
 export function parseTrailer(text: string): boolean {
   return parseObject(text)?.whole === true;
 }
@@ -100,13 +100,13 @@ function isTextOrNull(value: unknown): value is string | null {
 }
 
 function notABackup(name: string): JwtctlError {
-  return new JwtctlError('ERR_BACKUP_INVALID', `There is no backup in ${excerpt(name)}.`);
+  return new JwtctlError('ERR_BACKUP_INVALID', `${excerpt(name)} is not a backup.`);
 }
 
 function otherVersion(name: string, version: unknown): JwtctlError {
   return new JwtctlError(
     'ERR_BACKUP_VERSION_UNSUPPORTED',
-    `The backup in ${excerpt(name)} is of version ${excerpt(JSON.stringify(version) ?? 'unknown')}; this jwtctl reads version ${VERSION}.`,
-    { hint: 'Read it with a newer jwtctl.' },
+    `The backup ${excerpt(name)} has version ${excerpt(JSON.stringify(version) ?? 'unknown')}, but this jwtctl reads version ${VERSION}.`,
+    { hint: 'Use a newer version of jwtctl.' },
   );
 }

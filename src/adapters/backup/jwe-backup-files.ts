@@ -21,11 +21,11 @@ import {
 import { linesOf } from './lines.js';
 
 const CONTENT_KEY_BYTES = 32;
-/** Several times what a full chunk of the longest subjects and labels takes. */
+/** Several times the size of a full chunk with the longest subjects and labels. */
 const MAX_LINE_BYTES = 33_554_432;
 const MAX_CHUNK_BYTES = 67_108_864;
 
-/** Backups as `format.ts` describes them. */
+/** Writes and reads backups in the format of `format.ts`. */
 export class JweBackupFiles implements BackupFiles {
   readonly #sealer: ContentKeySealer;
 
@@ -50,13 +50,13 @@ export class JweBackupFiles implements BackupFiles {
     const lines = linesOf(bytes, MAX_LINE_BYTES);
     try {
       const first = await lines.next();
-      // An input that was cut off is no backup either.
+      // An aborted input is not a backup either.
       signal?.throwIfAborted();
       const { facts, key } = parseHeader(first.done ? '' : first.value.text, name);
       const contentKey = await this.#sealer.openContentKey(fileName(facts), key);
       return { facts, parts: () => readParts(lines, contentKey) };
     } catch (error) {
-      // Whoever gives the bytes learns that no more are wanted.
+      // Tells the source to stop.
       await lines.return(undefined);
       throw error;
     }
@@ -110,31 +110,31 @@ class Writer implements BackupWriter {
 type Line = { text: string; isEnded: boolean };
 
 /**
- * Each line has to be the next one. One that is not, or does not open, is lost and said to be; the others stand for
- * themselves, so that a damaged block of a disk costs one chunk.
+ * Reports each line that does not open or is out of order as lost, and continues with the next one. So a
+ * damaged disk block costs one chunk.
  */
 async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<BackupPart> {
   let next = 1;
-  /** What the last line says; null before it. */
+  /** Null before the last line. */
   let isWhole: boolean | null = null;
   for await (const line of lines) {
     if (isWhole !== null) {
-      yield lost('There is something behind its last line.');
+      yield lost('The file continues after its last line.');
       return;
     }
     const chunk = await openLine(line.text, contentKey);
     if (chunk === null) {
-      // What a run that died was about to write: nothing of it has been removed.
+      // An incomplete last line: the run died before it removed these entries.
       if (!line.isEnded) break;
-      yield lost(`Chunk ${next} does not open: it was changed or damaged.`);
+      yield lost(`Chunk ${next} cannot be decrypted: it was changed or damaged.`);
       next += 1;
       continue;
     }
     if (chunk.number < next) {
-      yield lost(`Chunk ${chunk.number} stands out of its place, and is not read.`);
+      yield lost(`Chunk ${chunk.number} is out of order and was skipped.`);
       continue;
     }
-    if (chunk.number > next) yield lost(`${chunksBetween(next, chunk.number - 1)} not there.`);
+    if (chunk.number > next) yield lost(`${chunksBetween(next, chunk.number - 1)} missing.`);
     next = chunk.number + 1;
     if (chunk.isLast) {
       isWhole = parseTrailer(chunk.text);
@@ -142,12 +142,12 @@ async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): A
     }
     const entries = parseEntries(chunk.text);
     yield entries === null
-      ? lost(`Chunk ${chunk.number} holds something else than entries.`)
+      ? lost(`Chunk ${chunk.number} contains something other than entries.`)
       : { kind: 'entries', entries };
   }
   if (isWhole === null)
-    yield lost(`It ends after chunk ${next - 1}, without its last line: what followed is not there.`);
-  else if (!isWhole) yield lost('The run that wrote it did not come to its end.');
+    yield lost(`The file ends after chunk ${next - 1}, without its last line. Later entries are missing.`);
+  else if (!isWhole) yield lost('The run that wrote the file did not finish.');
 }
 
 interface Chunk {

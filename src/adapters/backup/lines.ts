@@ -1,7 +1,7 @@
 /**
- * The lines of a text, without their newlines, as they come. `isEnded` is false for a last one that has none.
+ * Yields the lines of a text without their newlines. `isEnded` is false for a last line without one.
  *
- * A line of more than `maxBytes` is given as an empty one: it is nothing that could be read, and is not held in memory.
+ * Yields a line of more than `maxBytes` as an empty one, to limit the memory.
  */
 export async function* linesOf(
   source: AsyncIterable<Uint8Array>,

@@ -1,7 +1,7 @@
 import inquirer from 'inquirer';
 import type { Prompt } from '../../domain/ports/index.js';
 
-/** Asks on the terminal. Questions go to stderr: stdout is data. */
+/** Asks on the terminal. Questions go to stderr, because stdout is for data. */
 export const inquirerPrompt: Prompt = {
   confirm: async (message, signal) =>
     (await ask({ type: 'confirm', message, default: false }, signal)) === true,
@@ -20,7 +20,8 @@ type Questions = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];
 async function ask(question: object, signal: AbortSignal): Promise<unknown> {
   const { stdin } = process;
   if (signal.aborted || stdin.readableEnded) return null;
-  // At the end of input, inquirer closes its readline but never settles. The close pauses or ends the stream, so watch that.
+  // At the end of input, inquirer closes its readline but never settles. Closing it pauses or ends stdin, so
+  // watch that.
   const ended = new AbortController();
   const end = () => ended.abort();
   const events = ['pause', 'end', 'error'] as const;
@@ -39,5 +40,4 @@ async function ask(question: object, signal: AbortSignal): Promise<unknown> {
   }
 }
 
-/** The names of inquirer's errors after Ctrl-C and after an abort. */
 const ENDINGS = new Set(['ExitPromptError', 'AbortPromptError']);

@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { KeyPairGenerator } from '../../domain/ports/index.js';
 
-/** RSA pairs from OpenSSL, made off the main thread; the exponent is 65537. */
+/** Generates RSA key pairs with exponent 65537, off the main thread. */
 export const rsaKeyPairGenerator: KeyPairGenerator = {
   async generate(bits) {
     const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', {

@@ -6,10 +6,10 @@ import type { MasterKey } from './keyring.js';
 import type { Keyring, MasterKeys } from './master-keys.js';
 
 /**
- * Seals a private key as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). Its protected header names the
- * master key as `kid` and, in a parameter of its own, the key that is sealed: a JWE that was moved to another row does
- * not open there, and neither name can be changed without the tag failing. The content key of a file is sealed likewise,
- * under a name that can be no kid.
+ * Seals a private key as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). The protected header
+ * names the master key as `kid`, and the sealed key as `seals`. A JWE that was moved to another row does not
+ * open, and changing a name breaks the tag. The content key of a backup is sealed the same way, under a name
+ * that no kid can have.
  */
 export class JweSealer implements Sealer, ContentKeySealer {
   readonly #masterKeys: MasterKeys;
@@ -54,7 +54,7 @@ export class JweSealer implements Sealer, ContentKeySealer {
   async #open(what: Sealable, sealed: string): Promise<Uint8Array> {
     const header = protectedHeader(what, sealed);
     const master = await this.#masterKey(header.kid, what);
-    if (header.seals !== what.seals) throw broken(what, master.id, 'was sealed for another one');
+    if (header.seals !== what.seals) throw broken(what, master.id, 'was sealed for another key');
     try {
       const { plaintext } = await compactDecrypt(sealed, master.secret, {
         keyManagementAlgorithms: ['dir'],
@@ -72,17 +72,17 @@ export class JweSealer implements Sealer, ContentKeySealer {
       if (master === undefined) throw unknownMasterKey(await this.#masterKeys.keyring());
       return master;
     } catch (error) {
-      throw naming(error, what, id);
+      throw withMasterKeyId(error, what, id);
     }
   }
 }
 
 interface Sealable {
-  /** How the protected header names it. */
+  /** The name in the protected header. */
   seals: string;
-  /** How a message does. */
+  /** The name in messages. */
   name: string;
-  /** What it means that it does not open, and what to do then. */
+  /** Explains a failure, with a hint for what to do. */
   changed: string;
   hint: string;
 }
@@ -91,29 +91,29 @@ function toPrivateKey(kid: string): Sealable {
   return {
     seals: kid,
     name: `The private key of key ${kid}`,
-    changed: 'the row was changed by other means than jwtctl',
-    hint: 'Restore the row from a backup, or rotate to a new key and look into the audit log.',
+    changed: 'another program changed the row',
+    hint: 'Restore the row from a backup, or rotate to a new key. Check the audit log.',
   };
 }
 
-/** A kid has no spaces. */
+/** The name contains spaces, so it cannot be a kid. */
 function contentKey(file: string): Sealable {
   return {
     seals: `content key of ${file}`,
     name: 'The content key of this file',
     changed: 'the file was changed or damaged',
-    hint: 'Fetch another copy of the file.',
+    hint: 'Use another copy of the file.',
   };
 }
 
 function unknownMasterKey(keyring: Keyring): JwtctlError {
-  return new JwtctlError('ERR_MASTER_KEY_UNKNOWN', 'The keyring does not hold it.', {
-    hint: `The keyring holds ${keyring.map((key) => key.id).join(', ')}. Add the missing one as a further line.`,
+  return new JwtctlError('ERR_MASTER_KEY_UNKNOWN', 'The keyring does not contain it.', {
+    hint: `The keyring contains ${keyring.map((key) => key.id).join(', ')}. Add the missing key on a new line.`,
   });
 }
 
-/** Which master key it takes, beside why there is none to try. The id is what the row says, whoever wrote that. */
-function naming(error: unknown, { name }: Sealable, masterKeyId: string): unknown {
+/** Adds the required master key to the error. Anyone with access to the row may have written this id. */
+function withMasterKeyId(error: unknown, { name }: Sealable, masterKeyId: string): unknown {
   if (!(error instanceof JwtctlError)) return error;
   const message = `${name} is sealed under master key ${excerpt(masterKeyId)}. ${error.message}`;
   return new JwtctlError(error.code, message, { kind: error.kind, hint: error.hint, cause: error });

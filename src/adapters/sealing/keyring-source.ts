@@ -10,7 +10,10 @@ export type KeyringSource =
   | { kind: 'value'; text: string }
   | { kind: 'file'; file: string; read: ReadKeyringFile }
   | { kind: 'command'; command: string; timeoutMs: number }
-  /** Where nothing is configured: a file that is made with one new master key when there is none and `mayCreate` says so. */
+  /**
+   * If no keyring is configured: a file that is created with one new master key if it is missing and
+   * `mayCreate` allows it.
+   */
   | {
       kind: 'embedded';
       file: string;
@@ -24,7 +27,6 @@ export type ReadKeyringFile = (file: string) => Promise<string>;
 
 const MAX_OUTPUT_BYTES = 65_536;
 
-/** Fetches the keyring from where it is kept. */
 export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ...MasterKey[]]> {
   switch (source.kind) {
     case 'value':
@@ -37,16 +39,16 @@ export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ..
         'the output of `masterKey.command`',
       );
     case 'embedded':
-      return parseKeyring(await readOrCreate(source), source.file);
+      return parseKeyring(await readOrCreateFile(source), source.file);
   }
 }
 
-/** Whether a keyring exists. For the embedded store, there is none until the first use creates it. */
+/** Returns whether a keyring exists. For the embedded store, the first use creates it. */
 export async function isConfigured(source: KeyringSource): Promise<boolean> {
   return source.kind !== 'embedded' || (await exists(source.file));
 }
 
-async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
+async function readOrCreateFile(source: Extract<KeyringSource, { kind: 'embedded' }>): Promise<string> {
   const { file } = source;
   if (!(await exists(file))) {
     if (!(await source.mayCreate())) throw notConfigured(file);
@@ -55,22 +57,22 @@ async function readOrCreate(source: Extract<KeyringSource, { kind: 'embedded' }>
   return source.read(file);
 }
 
-/** Nobody has named this file: that it is missing says that a setting is, on a host that is new or under another account. */
+/** No setting names this file. On a new host or under another account, a setting is probably missing. */
 function notConfigured(file: string): JwtctlError {
   return new JwtctlError(
     'ERR_MASTER_KEY_MISSING',
-    `No master key is configured, and where one is kept without that, in ${fileNameShown(file)}, there is none.`,
+    `No master key is configured, and the default file ${fileNameShown(file)} does not exist.`,
     {
-      hint: 'Set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy of the keyring that the other hosts use, or masterKey.command to what prints it. A file that was there and is lost has to come back from where it is kept safe.',
+      hint: 'Set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy of the keyring that the other hosts use, or masterKey.command to a command that prints it. If the file was lost, restore it from your copy.',
     },
   );
 }
 
 /**
- * The file appears with its content or not at all: it is written under another name and linked, which fails where one
- * is there already. So of many first uses at once all end up with the same master key.
+ * Writes a temporary file and links it to the final name, so the file never exists without its content.
+ * Linking fails if the file exists, so concurrent first uses share one master key.
  *
- * @returns false where another run was first
+ * @returns false if another process created the file first
  */
 async function makeKeyringFile(file: string): Promise<boolean> {
   const draft = `${file}.${randomBytes(6).toString('hex')}`;
@@ -88,14 +90,13 @@ async function makeKeyringFile(file: string): Promise<boolean> {
     if (code === 'EEXIST' && (await exists(file))) return false;
     throw new JwtctlError(
       'ERR_MASTER_KEY_UNWRITABLE',
-      `The master key file ${file} cannot be made (${code}).`,
+      `The master key file ${file} cannot be created (${code}).`,
       {
-        hint: 'Set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to a file that exists; `openssl rand -base64 32` makes its content.',
+        hint: 'Create a file with `openssl rand -base64 32`, and set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to it.',
         cause: error,
       },
     );
   } finally {
-    // What went wrong is said above; a draft that was not written is not there.
     await unlink(draft).catch(() => {});
   }
 }
@@ -108,8 +109,8 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /**
- * Runs the command in its own process group. If it does not finish in time, the whole group is killed.
- * The command line and its output are never shown, because both may contain secrets.
+ * Runs the command in its own process group, and kills the group after the timeout. Never shows the command
+ * line or its output, because both may contain secrets.
  */
 function outputOf(command: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export interface MasterKey {
-  /** Derived from the key, and tells nothing of it: what a sealed private key names as its opener. */
+  /** Derived from the key without revealing it. Sealed private keys name their master key by this id. */
   id: string;
   secret: Uint8Array;
 }
@@ -11,11 +11,11 @@ const SECRET_BYTES = 32;
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
 
 /**
- * Reads a keyring: a base64 (or base64url) 256-bit key a line, the first seals, all open. Empty lines and lines that
- * begin with # are skipped.
+ * Parses a keyring: one base64 (or base64url) 256-bit key per line. The first key seals, all open. Empty
+ * lines and lines that start with # are skipped.
  *
- * @param origin what the text came from, for messages
- * @throws JwtctlError `ERR_MASTER_KEY_INVALID` (usage) naming the line, never what stands on it
+ * @param origin the source of the text, for messages
+ * @throws JwtctlError `ERR_MASTER_KEY_INVALID` (usage) naming the line, never its content
  */
 export function parseKeyring(text: string, origin: string): [MasterKey, ...MasterKey[]] {
   const keys: MasterKey[] = [];
@@ -25,7 +25,7 @@ export function parseKeyring(text: string, origin: string): [MasterKey, ...Maste
     const secret = Buffer.from(encoded, 'base64');
     if (!BASE64.test(encoded) || secret.length !== SECRET_BYTES) {
       throw new JwtctlError('ERR_MASTER_KEY_INVALID', `Line ${index + 1} of ${origin} is not a master key.`, {
-        hint: 'A master key is 32 random bytes in base64, one a line. Make one with `openssl rand -base64 32`.',
+        hint: 'A master key is 32 random bytes in base64, one key per line. Generate one with `openssl rand -base64 32`.',
       });
     }
     keys.push({ id: masterKeyId(secret), secret });
@@ -33,7 +33,7 @@ export function parseKeyring(text: string, origin: string): [MasterKey, ...Maste
   const [first, ...rest] = keys;
   if (first === undefined) {
     throw new JwtctlError('ERR_MASTER_KEY_INVALID', `There is no master key in ${origin}.`, {
-      hint: 'Bring it back from where it is kept safe. Only where no key is sealed yet a new one will do: `openssl rand -base64 32`.',
+      hint: 'Restore it from your copy. If no key is sealed yet, generate one with `openssl rand -base64 32`.',
     });
   }
   return [first, ...rest];

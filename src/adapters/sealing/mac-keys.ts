@@ -4,18 +4,15 @@ import { deriveKey } from './derived-key.js';
 import type { MasterKey } from './keyring.js';
 import type { MasterKeys } from './master-keys.js';
 
-/** How long to wait before fetching the keyring again after a failure, in seconds. */
 const COOL_DOWN_SECONDS = 60;
 
 export interface MacKeysOptions {
-  /** As in {@link deriveKey}. */
   purpose: string;
   clock: Pick<Clock, 'now'>;
-  /** Called when the keyring cannot be fetched. */
   onFailure(error: JwtctlError): void;
 }
 
-/** The MAC keys for one purpose, each derived from a master key and identified by its id. */
+/** Provides the MAC keys for one purpose. Each is derived from a master key and has its id. */
 export class MacKeys {
   readonly #masterKeys: MasterKeys;
   readonly #options: MacKeysOptions;
@@ -28,8 +25,8 @@ export class MacKeys {
   }
 
   /**
-   * Returns the key to make MACs with, derived from the first master key. Returns null if this host has no keyring or cannot
-   * fetch it, because revoking must work without one.
+   * Returns the key to make MACs with, derived from the first master key; null if this host has no keyring or
+   * cannot fetch it, because revoking must work without one.
    */
   async current(): Promise<MacKey | null> {
     const now = this.#options.clock.now();

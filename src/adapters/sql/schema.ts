@@ -2,7 +2,7 @@ import type { Generated, Kysely, Transaction } from 'kysely';
 import type { KeyState, SigningAlgorithm } from '../../domain/model/signing-key.js';
 import type { SecurityEventType, UserStatus } from '../../domain/ports/index.js';
 
-/** The tables as the queries see them: the same on MySQL, MariaDB and SQLite. All times are NumericDate seconds. */
+/** The tables, the same on MySQL, MariaDB, and SQLite. All times are NumericDate seconds. */
 export interface Schema {
   keystore: KeystoreTable;
   keystore_revision: { id: number; revision: number; recovered_at: number };
@@ -10,15 +10,14 @@ export interface Schema {
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;
   audit_head: { id: number; seq: number; hash: string };
-  /** SQLite only: the embedded token registry. */
+  /** SQLite only. */
   registry_entries: RegistryEntriesTable;
-  /** SQLite only: the embedded token registry's knowledge of users. */
+  /** SQLite only: cached user statuses. */
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
-  /** SQLite only: what running verifiers tell of themselves, as JSON. */
+  /** SQLite only: heartbeats of running verifiers, as JSON. */
   registry_fleet: { id: string; heartbeat: string; until: number };
 }
 
-/** A connection, or a transaction on one: what a store runs its queries on. */
 export type SqlExecutor = Kysely<Schema> | Transaction<Schema>;
 
 export interface KeystoreTable {

@@ -155,7 +155,7 @@ describe('a backup that is not whole', () => {
   test('because its run was cut off says so', async () => {
     const parts = await read((await written(THREE, { end: false })).text);
     expect(entriesIn(parts)).toHaveLength(3);
-    expect(lostIn(parts)).toEqual([expect.stringContaining('did not come to its end')]);
+    expect(lostIn(parts)).toEqual([expect.stringContaining('did not finish')]);
     expect(lostIn(await read((await written(THREE, { end: null })).text))).toEqual([
       expect.stringContaining('ends after chunk 3'),
     ]);
@@ -171,7 +171,7 @@ describe('a backup that is not whole', () => {
       const changed = parts.with(part, bytes.toString('base64url')).join('.');
       const read_ = await read(lines.with(2, changed).join('\n'));
       expect(entriesIn(read_).map(({ jti }) => jti)).toEqual(['a', 'c']);
-      expect(lostIn(read_)).toEqual([expect.stringContaining('Chunk 2 does not open')]);
+      expect(lostIn(read_)).toEqual([expect.stringContaining('Chunk 2 cannot be decrypted')]);
     }
   });
 
@@ -188,18 +188,18 @@ describe('a backup that is not whole', () => {
     };
     expect(await told(one, three, two, end)).toEqual([
       'a,c',
-      expect.stringContaining('Chunk 2 is not there'),
-      expect.stringContaining('Chunk 2 stands out of its place'),
+      expect.stringContaining('Chunk 2 is missing'),
+      expect.stringContaining('Chunk 2 is out of order'),
     ]);
     expect(await told(one, one, two, three, end)).toEqual([
       'a,b,c',
-      expect.stringContaining('Chunk 1 stands out of its place'),
+      expect.stringContaining('Chunk 1 is out of order'),
     ]);
-    expect(await told(three, end)).toEqual(['c', expect.stringContaining('Chunks 1 to 2 are not there')]);
-    expect(await told(one, two, end)).toEqual(['a,b', expect.stringContaining('Chunk 3 is not there')]);
+    expect(await told(three, end)).toEqual(['c', expect.stringContaining('Chunks 1 to 2 are missing')]);
+    expect(await told(one, two, end)).toEqual(['a,b', expect.stringContaining('Chunk 3 is missing')]);
     expect(await told(one, two, three, end, one)).toEqual([
       'a,b,c',
-      expect.stringContaining('behind its last line'),
+      expect.stringContaining('after its last line'),
     ]);
   });
 
@@ -208,7 +208,7 @@ describe('a backup that is not whole', () => {
     const lines = (await written(THREE)).text.split('\n');
     const parts = await read(lines.with(2, other[2] ?? '').join('\n'));
     expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'c']);
-    expect(lostIn(parts)).toEqual([expect.stringContaining('Chunk 2 does not open')]);
+    expect(lostIn(parts)).toEqual([expect.stringContaining('Chunk 2 cannot be decrypted')]);
   });
 
   test('because there is something that jwtctl does not write', async () => {
@@ -248,11 +248,11 @@ describe('a backup that is not whole', () => {
     for await (const part of reader.parts()) parts.push(part);
     expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'e', 'g']);
     expect(lostIn(parts)).toEqual([
-      expect.stringContaining('Chunk 2 holds something else'),
-      expect.stringContaining('Chunk 3 holds something else'),
-      expect.stringContaining('Chunk 4 does not open'),
-      expect.stringContaining('Chunk 6 does not open'),
-      expect.stringContaining('did not come to its end'),
+      expect.stringContaining('Chunk 2 contains something'),
+      expect.stringContaining('Chunk 3 contains something'),
+      expect.stringContaining('Chunk 4 cannot be decrypted'),
+      expect.stringContaining('Chunk 6 cannot be decrypted'),
+      expect.stringContaining('did not finish'),
     ]);
   });
 });

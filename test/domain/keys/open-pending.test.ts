@@ -110,7 +110,7 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
     const { kind, code, message, hint } = await refusal();
     expect([kind, code]).toEqual(['state', 'ERR_MASTER_KEY_UNKNOWN']);
     expect(message).toMatch(/^Key k2 cannot be made to sign: .*master key/);
-    expect(hint).toMatch(/Add the missing one .*`jwtctl keys retire k2`/);
+    expect(hint).toMatch(/Add the missing key .*`jwtctl keys retire k2`/);
   });
 
   test('does not, where the vault is away', async () => {

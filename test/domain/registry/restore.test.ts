@@ -293,12 +293,12 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     const read: BackupReader = {
       ...backup([]),
       parts: async function* (): AsyncGenerator<BackupPart> {
-        yield { kind: 'lost', what: 'Chunk 1 does not open.' };
+        yield { kind: 'lost', what: 'Chunk 1 cannot be decrypted.' };
         yield { kind: 'entries', entries: [entry('b')] };
       },
     };
     expect(await restoring(read)).toMatchObject({
-      ...{ restored: 1, complete: false, missed: ['Chunk 1 does not open.'] },
+      ...{ restored: 1, complete: false, missed: ['Chunk 1 cannot be decrypted.'] },
     });
   });
 

@@ -4,8 +4,8 @@ import { type Engine, textColumn, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
 /**
- * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that is not in the
- * database, so changing or removing a row is detected.
+ * One row per command that changed something. `hash` covers the row and `previous_hash` under a key that is
+ * not in the database, so a changed or removed row is detected.
  */
 export const auditLog = {
   table: (engine: Engine): Migration => ({
@@ -26,7 +26,7 @@ export const auditLog = {
       ),
   }),
 
-  /** One row: the end of the chain, and the lock under which it grows. */
+  /** A single row: the end of the chain, and the lock for appending to it. */
   headTable: (engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {
       await createTable(db, 'audit_head', (table) =>

@@ -2,12 +2,12 @@ import type { CreateTableBuilder, Kysely } from 'kysely';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isDuplicateKey } from '../stores/conflicts.js';
 
-// biome-ignore lint/suspicious/noExplicitAny: the columns' names are what these functions are about
+// biome-ignore lint/suspicious/noExplicitAny: the column names differ from table to table
 type AnyTableBuilder = CreateTableBuilder<string, any>;
 
 /**
- * Creates a table, or accepts the one that an interrupted run of the same migration has left behind. A table of the same
- * name with other columns is somebody else's and is not touched.
+ * Creates a table, or accepts one left by an interrupted run of the same migration. Refuses a table of the
+ * same name with other columns, because another program owns it.
  */
 export async function createTable(
   db: Kysely<unknown>,
@@ -27,13 +27,12 @@ export async function createTable(
   // SQLite does not list generated columns.
   const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
   if (isMissing || [...found].some((name) => !wanted.has(name))) {
-    throw new JwtctlError('ERR_TABLE_EXISTS', `There is a table '${name}' that jwtctl did not make.`, {
-      hint: 'Give jwtctl a database of its own; `users.table` may name a table of another one (`app.users`).',
+    throw new JwtctlError('ERR_TABLE_EXISTS', `The table '${name}' exists, but jwtctl did not create it.`, {
+      hint: 'Use a separate database for jwtctl. `users.table` can name a table in another database (`app.users`).',
     });
   }
 }
 
-/** Inserts the one row that a table is about. */
 export async function insertOnce(
   db: Kysely<unknown>,
   table: string,

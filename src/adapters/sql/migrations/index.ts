@@ -9,10 +9,10 @@ import { users } from './users.js';
 export type { Engine } from './column-types.js';
 
 /**
- * The schema's history, in order. A released migration is never edited.
+ * Returns all migrations in order. A released migration is never edited.
  *
- * MySQL's DDL commits by itself, so each migration does one thing and can be run again after it was cut off between its
- * statement and the note that it ran.
+ * MySQL's DDL commits by itself. So each migration does one thing, and can run again if the process died
+ * between its statement and the record that it ran.
  */
 export function migrationsFor(engine: Engine): Record<string, Migration> {
   return {

@@ -2,7 +2,7 @@ import { type Kysely, type Migration, sql } from 'kysely';
 import { asciiText, bytes, type Engine, generatedId, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
-/** One row per signing key, for the record even after the key is retired. */
+/** One row per signing key. Rows of retired keys stay. */
 export const keystore = {
   table: (engine: Engine): Migration => ({
     up: (db: Kysely<unknown>) =>
@@ -24,7 +24,7 @@ export const keystore = {
           .addColumn('verify_until', 'bigint')
           .addColumn('retired_at', 'bigint')
           .addColumn('compromised_at', 'bigint')
-          // At most one active key, whoever writes: 1 collides with 1, NULL with nothing.
+          // Enforces at most one active key: 1 collides with 1, NULL with nothing.
           .addColumn('active_marker', 'integer', (column) =>
             column.generatedAlwaysAs(sql`case when state = 'active' then 1 else null end`).stored().unique(),
           ),
@@ -32,8 +32,8 @@ export const keystore = {
   }),
 
   /**
-   * One row. `revision` grows with every change to the key store, and guarded writes compare it. `recovered_at` is when
-   * `db recover` last re-applied or accepted changes.
+   * A single row. `revision` grows with every change to the key store, and guarded writes compare it.
+   * `recovered_at` is the time of the last `db recover` that re-applied or accepted changes.
    */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {

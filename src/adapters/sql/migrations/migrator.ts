@@ -8,7 +8,7 @@ import { type Engine, migrationsFor } from './index.js';
 const MIGRATION_TABLE = 'jwtctl_migration';
 const LOCK_TABLE = 'jwtctl_migration_lock';
 
-/** Applies what is missing, in order. Of several at once one works and the others wait for it. */
+/** Applies the pending migrations in order. If several run at once, one works and the others wait. */
 export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
   const migrator = new Migrator({
     db,
@@ -20,21 +20,21 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
   if (before.unknown.length > 0) throw newerSchema(before.unknown);
   assertInOrder(before);
   const { error, results } = await migrator.migrateToLatest();
-  if (error !== undefined) throw isDoneBesides(error) ? besideAnother(error) : error;
+  if (error !== undefined) throw isDoneByAnotherRun(error) ? migrationRunning(error) : error;
   return (results ?? [])
     .filter((result) => result.status === 'Success')
     .map((result) => result.migrationName);
 }
 
 /**
- * Whether another run has just made the change that this run attempted. A lock lets one run work at a time. If the session
- * with the lock is lost, the next run begins while the first one still works.
+ * Returns whether another run has just made the change that this run attempted. A lock serializes runs, but
+ * if the session with the lock is lost, the next run starts while the first one still works.
  */
-function isDoneBesides(error: unknown): boolean {
-  return isDuplicateKey(error) || DONE_BESIDES.has((error as { errno?: number }).errno ?? 0);
+function isDoneByAnotherRun(error: unknown): boolean {
+  return isDuplicateKey(error) || ALREADY_DONE.has((error as { errno?: number }).errno ?? 0);
 }
 
-const DONE_BESIDES = new Set([
+const ALREADY_DONE = new Set([
   1050, // ER_TABLE_EXISTS_ERROR
   1060, // ER_DUP_FIELDNAME
   1061, // ER_DUP_KEYNAME
@@ -43,11 +43,11 @@ const DONE_BESIDES = new Set([
   1684, // ER_WARN_I_S_SKIPPED_TABLE: its definition is being changed
 ]);
 
-function besideAnother(cause: unknown): JwtctlError {
+function migrationRunning(cause: unknown): JwtctlError {
   return new JwtctlError(
     'ERR_MIGRATION_RUNNING',
     'Another `jwtctl db migrate` is changing the tables of this database.',
-    { hint: 'Wait until it has finished, then run `jwtctl db migrate` again to apply the rest.', cause },
+    { hint: 'Wait until it has finished. Then run `jwtctl db migrate` again to apply the rest.', cause },
   );
 }
 
@@ -62,14 +62,17 @@ export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<
   };
 }
 
-/** @throws JwtctlError `ERR_SCHEMA_OUTDATED` or `ERR_SCHEMA_NEWER` (both state) where the queries of this version would not fit */
+/**
+ * @throws JwtctlError `ERR_SCHEMA_OUTDATED`, `ERR_SCHEMA_NEWER` (state) if this version's queries do not fit
+ * the schema
+ */
 export function assertCurrent(status: SchemaStatus): void {
   if (status.unknown.length > 0) throw newerSchema(status.unknown);
   if (status.pending.length > 0) {
     const what =
       status.applied.length === 0
         ? 'has no tables of jwtctl yet'
-        : `lacks ${status.pending.length} migration(s)`;
+        : `needs ${status.pending.length} migration(s)`;
     throw new JwtctlError('ERR_SCHEMA_OUTDATED', `The database ${what}.`, {
       hint: 'Run `jwtctl db migrate`.',
     });
@@ -83,7 +86,7 @@ function assertInOrder({ applied, pending }: SchemaStatus): void {
     'ERR_SCHEMA_DAMAGED',
     `The database has later migrations than ${next}, but not that one.`,
     {
-      hint: 'Rows of the table jwtctl_migration were changed by other means than jwtctl: restore them from a backup.',
+      hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.',
     },
   );
 }
@@ -106,7 +109,7 @@ async function appliedMigrations(db: Kysely<Schema>, engine: Engine): Promise<st
   }
 }
 
-/** SQLite has no code of its own for a missing table. */
+/** SQLite has no error code of its own for a missing table. */
 async function hasMigrationTable(db: Kysely<Schema>): Promise<boolean> {
   const found = sql`select 1 from sqlite_master where type = 'table' and name = ${MIGRATION_TABLE}`;
   return (await found.execute(db)).rows.length > 0;

@@ -1,7 +1,7 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import { createTable } from './create-table.js';
 
-/** The embedded token registry; in production it is Redis, and these tables are not made. */
+/** The tables of the embedded token registry. They exist only in SQLite. */
 export const registry = {
   entriesTable: (): Migration => ({
     up: async (db: Kysely<unknown>) => {

@@ -2,7 +2,7 @@ import type { Kysely, Migration } from 'kysely';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
-/** What took standing away, until the last token that it covers has expired. */
+/** Revocations, disabled users, and compromised keys, kept until the last affected token has expired. */
 export function securityLog(engine: Engine): Migration {
   return {
     up: async (db: Kysely<unknown>) => {
@@ -19,8 +19,8 @@ export function securityLog(engine: Engine): Migration {
           .addColumn('at', 'bigint', (column) => column.notNull())
           .addColumn('expires_at', 'bigint', (column) => column.notNull()),
       );
-      // Nothing reads by `at` yet. A verifier that follows the log by time will, and on a log that has grown an index costs
-      // a migration that locks the table or copies it; on an empty one it costs nothing.
+      // No query uses `at` yet. A later verifier may follow the log by time, and adding an index to a large
+      // log locks or copies the table.
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
         await createIndexOnce(db, engine, `security_log_${columns[0]}`, columns);
       }
@@ -28,7 +28,10 @@ export function securityLog(engine: Engine): Migration {
   };
 }
 
-/** The migration may have been cut off between two of them. MySQL has no CREATE INDEX IF NOT EXISTS, SQLite no code for one that exists. */
+/**
+ * The migration may have stopped between two indexes. MySQL has no CREATE INDEX IF NOT EXISTS, and SQLite has
+ * no error code for an existing index.
+ */
 async function createIndexOnce(
   db: Kysely<unknown>,
   engine: Engine,

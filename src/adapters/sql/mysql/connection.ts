@@ -4,9 +4,9 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './errors.js';
 
 export interface Limits {
-  /** How long the server waits for another session's lock. */
+  /** How long the server waits for a lock of another session. */
   lockWaitSeconds: number;
-  /** How long this side waits for an answer. */
+  /** How long the client waits for an answer. */
   queryMs: number;
 }
 
@@ -15,17 +15,19 @@ type QueryCallback = (error: unknown, result: unknown) => void;
 export interface ConnectionEvents {
   onReleased(): void;
   onLost(): void;
-  /** Called when the server rejects writes: after a switchover, open connections stay with the old primary. */
+  /**
+   * Called when the server rejects writes. After a switchover, open connections stay with the old primary.
+   */
   onReadOnly(): void;
 }
 
-/** One connection, on which every query ends within the time-out. */
+/** A connection on which every query ends within the timeout. */
 export class TimedConnection {
   readonly #connection: Connection;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
   readonly #events: ConnectionEvents;
-  /** Why the connection cannot be used any more. */
+  /** Set once the connection is unusable. */
   #failure: { error: unknown } | undefined;
 
   constructor(connection: Connection, server: MysqlServer, limits: Limits, events: ConnectionEvents) {
@@ -41,7 +43,7 @@ export class TimedConnection {
   query(sql: string, values: readonly unknown[]): never;
   query(sql: string, values: readonly unknown[], callback?: QueryCallback): void {
     if (callback === undefined) {
-      throw new JwtctlError('ERR_BUG', 'Results are read page by page, not streamed by the driver.');
+      throw new JwtctlError('ERR_BUG', 'Streaming is not supported. Read results page by page.');
     }
     if (this.#failure !== undefined) {
       callback(this.#failure.error, undefined);
@@ -55,7 +57,8 @@ export class TimedConnection {
       clearTimeout(timer);
       callback(error, result);
     };
-    // mysql2's own time-out begins when the server is sent the command (3.24.6): what waits behind a silent one has none.
+    // mysql2's timeout starts only when it sends the command (3.24.6), so it does not cover commands queued
+    // behind it.
     const timer = setTimeout(() => answer(this.#fail(noAnswer()), undefined), this.#limits.queryMs);
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);
@@ -75,14 +78,13 @@ export class TimedConnection {
     if (this.#failure === undefined) this.#events.onReleased();
   }
 
-  /** Closes with QUIT once the current queries are answered. */
   end(): void {
     this.#connection.end();
   }
 
   /**
-   * At once, and out of the pool. mysql2 closes its own half of the socket alone (3.24.6); a server that is silent never
-   * closes the other, and the process would not end.
+   * Closes the connection immediately and removes it from the pool. mysql2 closes only its own side of the
+   * socket (3.24.6). A silent server never closes the other side, so the process would not end.
    */
   destroy(): void {
     this.#connection.destroy();
@@ -91,15 +93,17 @@ export class TimedConnection {
   }
 
   /**
-   * Sets up the session before any query, because the driver's escaping relies on the SQL mode.
+   * Sets up the session before the first query:
+   * - READ COMMITTED, because a transaction that starts with a guarded update must then read what others have
+   *   committed
+   * - the SQL mode, because NO_BACKSLASH_ESCAPES breaks the driver's escaping, and a mode without STRICT
+   *   truncates overlong values silently
+   * - `autocommit`, because without it, statements outside transactions are never committed and keep their
+   *   locks
+   * - the same wait for locks on rows (`innodb_…`) and on tables
    *
-   * READ COMMITTED, because a transaction that begins with a guarded update must then read what others have committed.
-   * The SQL mode is set because a server with NO_BACKSLASH_ESCAPES would misread the driver's escaped values, and because
-   * a mode without STRICT cuts over-long values in silence. A server with `autocommit` off would never commit what is
-   * written outside of a transaction, and keep the tables locked that are read there. Both kinds of lock are waited for
-   * equally long: of rows (`innodb_…`) and of whole tables.
-   *
-   * @throws JwtctlError `ERR_MYSQL_SESSION_REFUSED` (unavailable) if the server refuses the settings, and the errors of a query
+   * @throws JwtctlError `ERR_MYSQL_SESSION_REFUSED` (unavailable) if the server refuses the settings, and the
+   * errors of a query
    */
   async prepare(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;
@@ -120,7 +124,7 @@ export class TimedConnection {
     return this.#fail(error);
   }
 
-  /** Nothing more is sent on this connection: an answer to what was asked before may still be on its way. */
+  /** Never reuses the connection, because the answer to an earlier query may still arrive. */
   #fail(error: Error): unknown {
     this.#failure ??= { error: translateMysqlError(error, this.#server) };
     this.destroy();

@@ -8,7 +8,10 @@ import { hostOf, type MysqlServer, translateConnectError } from './errors.js';
 export interface MysqlOptions {
   /** `mysql://user[:password]@host[:port]/database` */
   url: string;
-  /** Called for each connection. Its password overrides the one in the URL. Default: the password in the URL, without TLS. */
+  /**
+   * Called for each connection. Its password overrides the one in the URL. Default: the URL's password,
+   * without TLS
+   */
   credentials?: ReadCredentials;
   timeoutMs: number;
 }
@@ -16,9 +19,9 @@ export interface MysqlOptions {
 /**
  * Opens one connection and logs in.
  *
- * @param sockets holds the connection's socket until it is closed
- * @throws JwtctlError (unavailable; usage if the credentials cannot be read; not_found for a missing database). While
- * connecting, every error comes from the server or from a wrong setting.
+ * @param sockets contains the connection's socket until it is closed
+ * @throws JwtctlError (unavailable; usage if the credentials cannot be read; not_found for a missing
+ * database)
  */
 export async function dialMysql(
   options: MysqlOptions,
@@ -59,7 +62,7 @@ function logIn(
       const connection = mysql.createConnection({
         ...connectionOptions(url, password),
         stream: socket,
-        // Tells mysql2 to encrypt, and tells its plugins that they may send a password in the clear over TLS.
+        // With `ssl` set, mysql2 encrypts, and its plugins may send a password in the clear over TLS.
         ...(tls === undefined
           ? {}
           : { ssl: { ...tls, rejectUnauthorized: true, verifyIdentity: isIP(host) === 0 } }),
@@ -90,22 +93,24 @@ function connectionOptions(url: URL, password = decodeURIComponent(url.password)
     charset: 'utf8mb4',
     // Without this flag, a server could request any local file during a query (LOAD DATA LOCAL).
     flags: ['-LOCAL_FILES'],
-    // VARBINARY would arrive as a Buffer. All our binary columns hold UTF-8, and the user column of a table that is not ours is
-    // compared as UTF-8.
+    // VARBINARY would arrive as a Buffer. All binary columns contain UTF-8, and a user column of another
+    // program's table is compared as UTF-8.
     typeCast: (field, next) =>
       field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
   };
 }
 
-/** Missing from mysql2's types. mysql2 calls back once the certificate chain is verified, then logs in. */
+/**
+ * Missing from mysql2's types. mysql2 calls `onSecure` once the certificate chain is verified, then logs in.
+ */
 interface StartsTls {
   startTLS(onSecure: (error?: Error) => void): void;
   stream: TLSSocket;
 }
 
 /**
- * Checks the certificate's name before the login. For an IP address, mysql2 (3.24.6) passes Node no name, so the
- * certificate would have to be for `localhost`. It also reports every TLS failure with the same code.
+ * Checks the certificate's name before the login. For an IP address, mysql2 (3.24.6) passes Node no name, so
+ * only a certificate for `localhost` would match. It also reports every TLS failure with the same code.
  */
 function checkIdentity(connection: Connection, host: string): { isChecked: boolean } {
   const driver = connection as unknown as StartsTls;

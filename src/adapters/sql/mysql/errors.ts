@@ -17,7 +17,7 @@ const LOGIN_REFUSED = new Set([
   'ER_ACCOUNT_HAS_BEEN_LOCKED',
   'ER_USER_IS_BLOCKED',
   'ER_USER_ACCESS_DENIED_FOR_USER_ACCOUNT_BLOCKED_BY_PASSWORD_LOCK',
-  // Of accounts whose way to log in the server has no more: MySQL 9 is without mysql_native_password.
+  // The server no longer has the account's authentication plugin: MySQL 9 removed mysql_native_password.
   'ER_PLUGIN_IS_NOT_LOADED',
   'ER_USER_LOCK',
   'ER_SECURE_TRANSPORT_REQUIRED',
@@ -27,7 +27,7 @@ const FORBIDDEN = new Set([
   'ER_COLUMNACCESS_DENIED_ERROR',
   'ER_SPECIFIC_ACCESS_DENIED_ERROR',
 ]);
-/** A server that rejects writes: a replica, a demoted primary, or a node without its group. */
+/** Sent by a replica, a demoted primary, or a node without its group. */
 const READ_ONLY = new Set([
   1290, // ER_OPTION_PREVENTS_STATEMENT: read_only or super_read_only is set
   1792, // ER_CANT_EXECUTE_IN_READ_ONLY_TRANSACTION
@@ -35,14 +35,14 @@ const READ_ONLY = new Set([
   1874, // ER_INNODB_READ_ONLY
   3100, // ER_RUN_HOOK_ERROR: group replication refuses the commit
 ]);
-/** Where mysql2 (3.24.6) gives MySQL's name for the number, which is that of a statement that is none of ours. */
+/** mysql2 (3.24.6) gives these MariaDB errors the name of an unrelated MySQL error. */
 const MARIADB_NAMES = new Map([
   [4150, 'ER_USER_IS_BLOCKED'],
   [4151, 'ER_ACCOUNT_HAS_BEEN_LOCKED'],
 ]);
-// By number where mysql2 (3.24.6) has no name, or MySQL's for what is another error on MariaDB.
+// mysql2 (3.24.6) has no name for it, or the name of another MySQL error.
 const ER_CHECKREAD = 1020;
-/** A server that is going down, or that does not serve queries (yet). */
+/** Sent by a server that is going down or does not serve queries yet, or by a proxy. */
 const UNREACHABLE = new Set([
   1040, // ER_CON_COUNT_ERROR
   1047, // ER_UNKNOWN_COM_ERROR: what a Galera node says that has lost its cluster
@@ -63,7 +63,7 @@ const UNREACHABLE = new Set([
   9001, // ProxySQL: could not connect to a server in time
   9002, // ProxySQL: no server is left
 ]);
-/** A server that has run into a limit of its own. */
+/** Sent by a server that reached a limit. */
 const UNABLE = new Set([
   1021, // ER_DISK_FULL
   1037, // ER_OUTOFMEMORY
@@ -77,27 +77,26 @@ const UNABLE = new Set([
   3024, // ER_QUERY_TIMEOUT
 ]);
 
-/** mysql2's error: an answer of the server has a number, what the driver itself reports has a code alone. */
+/** An error from the server has a number. An error from the driver has only a code. */
 interface DriverError extends Error {
   code?: string | undefined;
   errno?: number | undefined;
-  /** Set where the connection is lost with it. */
+  /** Set if the connection is lost. */
   fatal?: boolean | undefined;
 }
 
 export interface MysqlServer {
-  /** Read for host, user and database only. */
+  /** Used only for host, user, and database. */
   url: URL;
-  /** How long work that met a conflict is begun again. */
+  /** How long to retry a transaction after a conflict. */
   retryForMs: number;
 }
 
 /**
- * mysql2's error as one of ours, by its code alone.
+ * Translates an error of mysql2 by its code.
  *
- * An answer that is not known here comes back as it is, which is to say as a defect of ours: the statements are ours, so
- * a syntax error or a value that does not fit can be mended by no retry and in no setting, and "try again later" would
- * hide it. Where a statement holds SQL of an adopter, `user-table.ts` tells whose mistake it is.
+ * Returns an unknown error unchanged, so that it is reported as a defect: jwtctl wrote the statement, so
+ * neither a retry nor a setting helps. `user-table.ts` handles SQL from settings.
  */
 export function translateMysqlError(error: DriverError, { url, retryForMs }: MysqlServer): unknown {
   if (error instanceof JwtctlError) return error;
@@ -121,14 +120,14 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return unavailable(
       'ERR_MYSQL_FORBIDDEN',
       `${server} does not let user '${decodeURIComponent(url.username)}' do this in database '${database}' (${code}).`,
-      'The account needs SELECT, INSERT, UPDATE and DELETE; for `jwtctl db migrate` also CREATE, ALTER and INDEX.',
+      'Grant the account SELECT, INSERT, UPDATE, and DELETE; for `jwtctl db migrate` also CREATE, ALTER, and INDEX.',
     );
   }
   if (isReadOnly(error)) {
     return unavailable(
       'ERR_MYSQL_READ_ONLY',
-      `${server} takes no writes now (${code}).`,
-      'It may be a replica, or failing over: point `mysql.url` to the primary, or try again.',
+      `${server} accepts no writes (${code}).`,
+      'It may be a replica, or a failover is running. Point `mysql.url` to the primary, or try again.',
     );
   }
   if (code === 'ER_BAD_DB_ERROR') {
@@ -142,7 +141,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
       'ERR_SCHEMA_MISMATCH',
       `A table or column is missing in database '${database}' (${code}).`,
       {
-        hint: 'Run `jwtctl db status`; for a user table of your own, check `users.table`, `users.column` and `users.enabledWhere`.',
+        hint: 'Run `jwtctl db status`; for a user table of your own, check `users.table`, `users.column`, and `users.enabledWhere`.',
         cause: error,
       },
     );
@@ -150,22 +149,22 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   if (UNABLE.has(errno)) {
     return unavailable(
       'ERR_MYSQL_LIMIT_REACHED',
-      `${server} cannot do this now (${code}).`,
-      'It has run into a limit of its own: room on its disk, connections, memory or the time of a query. Its log says more.',
+      `${server} reached a limit (${code}).`,
+      'The limit may be disk space, connections, memory, or query time. Check the log of the server.',
     );
   }
   if (UNREACHABLE.has(errno) || isConnectionLost(error)) {
     return unavailable(
       'ERR_MYSQL_UNREACHABLE',
       `${server} cannot be reached or does not answer (${code}).`,
-      'Check the host and port in `mysql.url`, and check that the server runs.',
+      'Check the host and port in `mysql.url`, and that the server is running.',
     );
   }
   return error;
 }
 
 /**
- * Translates an error while connecting. We have sent no statement yet, so every error, even an unknown one, comes from the
+ * Translates an error while connecting. No statement was sent yet, so even an unknown error comes from the
  * server or from a wrong setting.
  */
 export function translateConnectError(
@@ -192,38 +191,35 @@ export function translateConnectError(
   return refused(
     'ERR_MYSQL_REFUSED',
     `${where} refused the connection (${code || error.name}).`,
-    'Check that `mysql.url` points to a MySQL or MariaDB server, and look at the log of the server or of a proxy in front of it.',
+    'Check that `mysql.url` points to a MySQL or MariaDB server, and check the log of the server or of a proxy in front of it.',
   );
 }
 
 const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'PROTOCOL_CONNECTION_LOST']);
 
-/** Other errors come from statements: a conflict, a duplicate key, a missing table. */
 function isOfConnecting({ kind, code }: JwtctlError): boolean {
   if (code === 'ERR_DATABASE_CONFLICT') return false;
   return kind === 'unavailable' || kind === 'usage' || code === 'ERR_DATABASE_UNKNOWN';
 }
 
-/** Whether the server rejects writes. After a switchover, another server accepts them. */
 export function isReadOnly({ errno = 0 }: DriverError): boolean {
   return READ_ONLY.has(errno);
 }
 
-/** A session that is not set up as it has to be is not used. */
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
   const driverCode = driverCodeOf(error) || error.name;
   return new JwtctlError(
     'ERR_MYSQL_SESSION_REFUSED',
-    `${serverAt(url)} refuses the settings of a session (${driverCode}).`,
+    `${serverAt(url)} refuses the session settings of jwtctl (${driverCode}).`,
     {
-      hint: 'jwtctl sets the isolation level, sql_mode and the waits for locks. A proxy before the server has to pass them on.',
+      hint: 'jwtctl sets the isolation level, sql_mode, autocommit, and lock timeouts. Check that a proxy in front of the server passes them on.',
       details: { driverCode },
       cause: error,
     },
   );
 }
 
-/** Returns the host of a URL, without the brackets around IPv6 addresses. */
+/** Removes the brackets around IPv6 addresses. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }
@@ -232,15 +228,14 @@ function serverAt(url: URL): string {
   return `MySQL at ${url.hostname}:${url.port || 3306}`;
 }
 
-/** The driver's name for an error, or the server's number where it has none. */
 function driverCodeOf({ code, errno, fatal }: DriverError): string {
   const name = MARIADB_NAMES.get(errno ?? 0) ?? code;
   return name ?? (errno === undefined ? (fatal ? 'connection closed' : '') : String(errno));
 }
 
-/** Whatever the network or the driver's protocol reports, as opposed to an answer of the server. */
+/** Returns whether the error comes from the network or the driver, not from the server. */
 function isConnectionLost({ code = '', errno = 0, fatal }: DriverError): boolean {
   if (code.startsWith('ER_') || code.startsWith('ERR_')) return code === 'ER_SERVER_GONE_ERROR';
-  // The system's own errors have negative numbers.
+  // Errors of the system have negative numbers.
   return /^(E[A-Z_]+|PROTOCOL_.*|POOL_.*)$/.test(code) || (fatal === true && code === '' && errno <= 0);
 }

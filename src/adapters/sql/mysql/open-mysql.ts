@@ -10,8 +10,8 @@ const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
 
 /**
- * A pool that connects with the first query. Every query ends within the time-out, whether or not a byte comes from the
- * server, and so does closing; every error is a JwtctlError, but those that are defects of ours.
+ * Opens a pool that connects with the first query. Queries and closing end within the timeout, even if the
+ * server is silent. Every error is a JwtctlError, except for defects.
  */
 export function openMysql(options: MysqlOptions): OpenedMysql {
   const pool = new TimedPool(options);
@@ -21,12 +21,15 @@ export function openMysql(options: MysqlOptions): OpenedMysql {
 
 export interface OpenedMysql {
   db: Kysely<Schema>;
-  /** Stops using the open connections once their current queries end. The next query opens a new one. */
+  /** Stops using the open connections after their current queries. The next query opens a new one. */
   redial(): void;
   close(): Promise<void>;
 }
 
-/** The server gives up well before this side does: only then is a lock of another session told from a server that is silent. */
+/**
+ * The server gives up on a lock well before the client does, so the client can tell a lock from a silent
+ * server.
+ */
 function limitsOf(timeoutMs: number): Limits {
   const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
   return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
@@ -46,8 +49,9 @@ class PooledMysqlDialect extends MysqlDialect {
 }
 
 /**
- * Kysely locks migrations with GET_LOCK, which some clusters forbid. Here the lock is a row, held by an open transaction
- * on a connection of its own (DDL on the migrating connection would commit it): a killed process lets go of it.
+ * Kysely locks migrations with GET_LOCK, which some clusters forbid. This adapter locks a row in an open
+ * transaction. The transaction has its own connection, because DDL would commit it. If the process is killed,
+ * the lock is released.
  */
 class RowLockMysqlAdapter extends MysqlAdapter {
   readonly #pool: TimedPool;
@@ -83,8 +87,8 @@ class RowLockMysqlAdapter extends MysqlAdapter {
 }
 
 /**
- * Gives Kysely prepared connections, with a limit on their number and a timeout on every wait.
- * mysql2's own pool keeps the password and certificates that it started with.
+ * Gives Kysely connections with session settings, limits their number, and limits every wait. mysql2's own
+ * pool keeps the password and certificates that it started with.
  */
 class TimedPool {
   readonly #options: MysqlOptions;
@@ -94,9 +98,8 @@ class TimedPool {
   readonly #open = new Set<TimedConnection>();
   readonly #idle: TimedConnection[] = [];
   readonly #waiting: Waiting[] = [];
-  /** Connections that are open, are being opened, or may be opened by a caller that has that right. */
+  /** Connections that are open, being opened, or granted to a waiting caller. */
   #size = 0;
-  /** Connections from before the last {@link redial} that are still in use. */
   readonly #outdated = new WeakSet<TimedConnection>();
   #redials = 0;
   #isClosed = false;
@@ -115,10 +118,10 @@ class TimedPool {
     );
   }
 
-  /** Waits for a free connection, no longer than for a reply. */
+  /** Waits for a free connection, at most as long as for a reply. */
   connect(): Promise<TimedConnection> {
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { isGivenUp: false, take: () => {} };
+      const waiting: Waiting = { isGivenUp: false, accept: () => {} };
       const timer = setTimeout(() => {
         waiting.isGivenUp = true;
         reject(translateMysqlError(noAnswer(), this.#server));
@@ -136,8 +139,8 @@ class TimedPool {
   }
 
   /**
-   * A connection ends with QUIT, which comes after the queries that are under way, and with the server's hanging up. A
-   * silent server does neither, and its sockets would keep the process from ending.
+   * Closes each connection with QUIT after its current queries. A silent server never answers QUIT, and its
+   * sockets would keep the process running, so they are destroyed after the timeout.
    */
   end(callback: (error: unknown) => void): void {
     this.#isClosed = true;
@@ -162,7 +165,7 @@ class TimedPool {
       return this.#dial();
     }
     const handedOver = new Promise<TimedConnection | null>((resolve) => {
-      waiting.take = resolve;
+      waiting.accept = resolve;
     });
     this.#waiting.push(waiting);
     return (await handedOver) ?? this.#dial();
@@ -191,7 +194,7 @@ class TimedPool {
     if (this.#outdated.has(connection)) return void connection.destroy();
     const waiting = this.#nextWaiting();
     if (waiting === undefined) this.#idle.push(connection);
-    else waiting.take(connection);
+    else waiting.accept(connection);
   }
 
   #forget(connection: TimedConnection): void {
@@ -201,11 +204,10 @@ class TimedPool {
     this.#free();
   }
 
-  /** Counts one connection less, and lets the next waiting caller open a new one. */
   #free(): void {
     const waiting = this.#nextWaiting();
     if (waiting === undefined) this.#size -= 1;
-    else waiting.take(null);
+    else waiting.accept(null);
   }
 
   #nextWaiting(): Waiting | undefined {
@@ -217,6 +219,6 @@ class TimedPool {
 
 interface Waiting {
   isGivenUp: boolean;
-  /** Takes a connection, or null for the right to open one. */
-  take(connection: TimedConnection | null): void;
+  /** Accepts a connection, or null for permission to open one. */
+  accept(connection: TimedConnection | null): void;
 }

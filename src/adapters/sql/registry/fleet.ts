@@ -4,7 +4,10 @@ import type { FleetLook, Heartbeat } from '../../../domain/ports/index.js';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 
-/** What has been over for the tolerance goes with it: all who share the file share a clock. */
+/**
+ * Also removes heartbeats that ended more than the tolerance ago. All processes that share the file share its
+ * clock.
+ */
 export function report(db: Kysely<Schema>, heartbeat: Heartbeat, tolerance: number): Promise<void> {
   const { id, at, until } = heartbeat;
   const row = { heartbeat: JSON.stringify(heartbeat), until };
@@ -27,7 +30,7 @@ export async function deregister(db: Kysely<Schema>, id: string): Promise<void> 
   await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
 }
 
-/** Those whose time is not over at `horizon`. A file loses none of them. */
+/** Returns the verifiers whose heartbeat ends after `horizon`. A file loses no heartbeats. */
 export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<FleetLook> {
   const rows = await db
     .selectFrom('registry_fleet')

@@ -8,7 +8,7 @@ import type {
 } from '../../../domain/ports/index.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 
-/** @returns the entries that made room */
+/** @returns the evicted entries */
 export async function addEntry(
   db: SqlExecutor,
   { sub, entry, user, label, maxPerSubject }: Registration,
@@ -29,7 +29,7 @@ export async function addEntry(
   return evicted;
 }
 
-/** @returns the higher version that is kept; null if there is none */
+/** @returns the cached version if it is higher and stays; otherwise null */
 export async function cacheStatus(
   db: SqlExecutor,
   sub: string,
@@ -51,7 +51,7 @@ export async function cacheStatus(
   return null;
 }
 
-/** Finds the entries that make room, as {@link Registration} defines them. */
+/** Finds the entries to evict, as {@link Registration} defines them. */
 async function oldestOthersBeyond(
   db: SqlExecutor,
   sub: string,
@@ -87,7 +87,7 @@ export function isNamed(sub: string, { jti, keyId, iat }: EntryName) {
     column.and({ sub, jti, key_id: keyId, iat });
 }
 
-/** What is known of a user lives as long as the last of their entries. */
+/** A cached status lives as long as the user's last entry. */
 export async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> {
   await db
     .deleteFrom('registry_users')

@@ -13,7 +13,9 @@ interface Row {
   label: string | null;
 }
 
-/** The registry along its primary key, a page of rows at a time: subjects whole, or in parts where a page ends within one. */
+/**
+ * Yields the registry along its primary key, one page of rows at a time. A page may split the last subject.
+ */
 export async function* scanPages(
   db: SqlExecutor,
   node: string,
@@ -23,7 +25,7 @@ export async function* scanPages(
   const horizon = now - tolerance;
   let last: Row | undefined;
   for (;;) {
-    // One row more than is shown tells whether the last subject goes on.
+    // One extra row shows whether the last subject continues.
     const rows: Row[] = await rowsAfter(db, last, { horizon: withDetails ? null : horizon, sub });
     const shown = rows.slice(0, PAGE);
     const next = rows[PAGE];
@@ -47,7 +49,7 @@ export async function* scanPages(
   }
 }
 
-/** @param only rows of `sub`, and those that expire after `horizon`; null for all */
+/** @param only limits the rows to `sub`, and to those that expire after `horizon` (null: all) */
 function rowsAfter(
   db: SqlExecutor,
   last: Row | undefined,
@@ -122,7 +124,7 @@ function toEntry(row: Row, withLabel: boolean): ScannedEntry {
   return { jti, keyId, iat, exp, label: withLabel ? label : null };
 }
 
-/** A row's values, with some for its header and its place in the index. */
+/** Counts the row's values, its index entry, and some overhead. */
 function approximateBytes({ sub, jti, label }: Row): number {
   return 2 * (Buffer.byteLength(sub) + Buffer.byteLength(jti)) + Buffer.byteLength(label ?? '') + 40;
 }

@@ -9,7 +9,7 @@ import type {
 import { MasterState } from '../../../domain/registry/master-state.js';
 import type { SqlExecutor } from '../schema.js';
 
-/** The standings of the embedded registry: one query for each. A file tells nobody of its changes, and forgets nothing. */
+/** Reads token statuses with one query each. A file sends no invalidations and loses nothing. */
 export class SqliteStatusReader implements StatusReader {
   readonly #db: SqlExecutor;
   readonly #now: () => number;
@@ -30,9 +30,9 @@ export class SqliteStatusReader implements StatusReader {
     return {
       read: async () => {
         try {
-          const noted = await readStatus(this.#db, sub, entry);
+          const status = await readStatus(this.#db, sub, entry);
           this.#state.answered(this.#now());
-          return noted;
+          return status;
         } catch (error) {
           this.#state.failed(error, this.#now());
           throw error;
@@ -56,7 +56,7 @@ export class SqliteStatusReader implements StatusReader {
   close(): void {}
 }
 
-/** What is noted of one token and its user, live or not. */
+/** Returns the entry of one token and the cached status of its user, live or expired. */
 export async function readStatus(
   db: SqlExecutor,
   sub: string,

@@ -37,12 +37,12 @@ import { scanPages } from './scan.js';
 import { readStatus, SqliteStatusReader } from './status-reader.js';
 
 export interface SqliteRegistryOptions {
-  /** The file's name, shown where a cluster shows its nodes. */
+  /** The file's name, shown as the name of the node. */
   file: string;
   clockToleranceSeconds: number;
 }
 
-/** The token registry of the embedded default: rows of the same SQLite file that holds everything else. */
+/** The token registry of the embedded store: rows in the same SQLite file as everything else. */
 export class SqliteTokenRegistry implements TokenRegistry {
   readonly backend = 'sqlite';
   readonly prefix = '';
@@ -133,7 +133,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
     const work = async (db: SqlExecutor): Promise<GlobalRemoval> => {
       const matching = this.#live(now, db).where(matches(filter));
-      const pluralize = await matching
+      const counts = await matching
         .select((column) => [
           column.fn.countAll<number>().as('matched'),
           column.fn.count<number>('sub').distinct().as('subjects'),
@@ -148,13 +148,13 @@ export class SqliteTokenRegistry implements TokenRegistry {
         await db.deleteFrom('registry_entries').where(matches(filter)).execute();
         await forgetUsersWithoutEntries(db);
       }
-      const matched = Number(pluralize.matched);
+      const matched = Number(counts.matched);
       const removed = dryRun ? 0 : matched;
       return {
         matched,
         removed,
-        subjects: Number(pluralize.subjects),
-        largestIat: pluralize.largestIat ?? null,
+        subjects: Number(counts.subjects),
+        largestIat: counts.largestIat ?? null,
         byNode: [{ node: this.#file, matched, removed }],
         byKeyId: byKeyId.map((row) => ({ keyId: row.key_id, matched: Number(row.matched) })),
         replicasConfirmed: null,
@@ -162,11 +162,10 @@ export class SqliteTokenRegistry implements TokenRegistry {
         missed: [],
       };
     };
-    // Who only counts need not wait for who writes.
+    // Counting needs no write lock.
     return dryRun ? work(this.#db) : this.#write(now, work);
   }
 
-  /** One transaction for all of them: what has expired goes with every write. */
   removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
@@ -188,7 +187,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
   }
 
   async scan(
-    take: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
+    onSubjects: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
     options: WalkOptions & { withDetails?: boolean; sub?: string },
   ): Promise<ScanOutcome> {
     const nodes: ScanOutcome['nodes'] = [
@@ -197,7 +196,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     let done = 0;
     for await (const subjects of scanPages(this.#db, this.#file, this.#tolerance, options)) {
       if (options.signal?.aborted) return { complete: false, missed: [LEFT_BY_INTERRUPTION], nodes };
-      await take(subjects);
+      await onSubjects(subjects);
       done += subjects.filter(({ isLast }) => isLast).length;
       options.onProgress?.({ unit: 'subjects', done, total: null });
     }
@@ -256,7 +255,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     return db.selectFrom('registry_entries').where('exp', '>', now - this.#tolerance);
   }
 
-  /** One transaction that first drops what has expired: nothing has to be swept at some other time. */
+  /** Removes expired rows before each write, so no separate cleanup is needed. */
   #write<T>(now: number, work: (db: SqlExecutor) => Promise<T>): Promise<T> {
     return retryConflicts(() =>
       this.#db.transaction().execute(async (db) => {

@@ -19,12 +19,14 @@ export interface SqliteOptions {
   timeoutMs: number;
 }
 
-/** Opens the embedded store; a file that is not there yet is made, readable by its owner alone. `:memory:` makes none. */
+/**
+ * Opens the embedded store. Creates a missing file, readable only by its owner. `:memory:` creates no file.
+ */
 export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const connection = translated(options, () => {
     if (options.file !== ':memory:') makePrivate(options.file);
     const database = new Database(options.file, { timeout: options.timeoutMs });
-    // WAL: readers go on while one writes. FULL: a commit that was answered survives a power cut.
+    // WAL: readers continue while one connection writes. FULL: a committed transaction survives a power cut.
     database.pragma('journal_mode = WAL');
     database.pragma('synchronous = FULL');
     return database;
@@ -34,18 +36,17 @@ export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(
 }
 
 /**
- * SQLite would make it 0644; its -wal and -shm files take over the mode of this one.
+ * SQLite would create the file with mode 0644. Its -wal and -shm files get the mode of this file.
  *
- * A file that exists is not opened here: closing it would drop every lock that this process holds on it by way of SQLite
- * (POSIX advisory locks are a process's, not a descriptor's), and another process would take the log away from under
- * connections that are open.
+ * Never opens an existing file: closing it would release all SQLite locks of this process on it, because
+ * POSIX advisory locks belong to a process. Another process could then remove the log of open connections.
  */
 function makePrivate(file: string): void {
   try {
     closeSync(openSync(file, 'wx', 0o600));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    // libsql has one word for all that is wrong with it.
+    // libsql reports the same code for all these failures.
     accessSync(file, constants.R_OK | constants.W_OK);
     if (statSync(file).isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
   }
@@ -69,8 +70,8 @@ class EmbeddedDialect extends SqliteDialect {
 }
 
 /**
- * SQLite's DDL is transactional. Telling Kysely so makes all migrations one BEGIN IMMEDIATE, which is the lock that Kysely
- * does not take on SQLite: of many first uses at once one migrates and the others find it done.
+ * SQLite's DDL is transactional. With this flag, Kysely runs all migrations in one BEGIN IMMEDIATE
+ * transaction. It replaces the migration lock that Kysely does not take on SQLite.
  */
 class TransactionalDdlAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
@@ -78,14 +79,16 @@ class TransactionalDdlAdapter extends SqliteAdapter {
   }
 }
 
-/** A deferred BEGIN that reads and then writes fails at once beside another writer, whatever the busy time-out; this one waits. */
+/**
+ * A deferred BEGIN that reads and then writes fails at once next to another writer, regardless of the busy
+ * timeout.
+ */
 class ImmediateDriver extends SqliteDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
   }
 }
 
-/** The same database with every error translated. */
 function guarded(database: InstanceType<typeof Database>, options: SqliteOptions): SqliteDatabase {
   return {
     close: () => database.close(),
@@ -114,8 +117,8 @@ function translated<T>(options: SqliteOptions, call: () => T): T {
 }
 
 /**
- * libsql's error as one of ours, by its code alone. What is not known here is a defect: the statements are ours, but for
- * those of `user-table.ts`.
+ * Translates an error of libsql by its code. Unknown errors are defects, except for the statements of
+ * `user-table.ts`.
  */
 function translateSqliteError(error: Error & { code?: string }, { file, timeoutMs }: SqliteOptions): unknown {
   const code = error.code ?? '';
@@ -126,7 +129,7 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
   if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {
     return new JwtctlError(
       'ERR_DATA_FILE_INVALID',
-      `The file ${file} is not a sound SQLite database (${code}).`,
+      `The file ${file} is not a valid SQLite database (${code}).`,
       {
         hint: 'Point `data` (JWTCTL_DATA) to another file, or restore this one from a backup.',
         cause: error,
@@ -135,7 +138,7 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|FULL|IOERR|PERM|NOLFS)|E[A-Z]+$)/.test(code)) {
     return new JwtctlError('ERR_DATA_FILE_UNAVAILABLE', `The file ${file} cannot be used (${code}).`, {
-      hint: 'Check that its folder exists and may be written by you, and that the disk has room.',
+      hint: 'Check that its folder exists, that this account can write to it, and that the disk has free space.',
       cause: error,
     });
   }

@@ -3,14 +3,13 @@ import type { AuditHead } from '../../../domain/ports/audit-log.js';
 import type { AuditEntry, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 
-/** The author of new rows in the audit log. */
 export interface AuditAuthor {
   login: string;
   /** Null if the rows cannot be authenticated. */
   macKey(): Promise<MacKey | null>;
 }
 
-const ROWS_A_PAGE = 1_000;
+const PAGE = 1_000;
 
 export class SqlAuditLog implements AuditLog {
   readonly #db: SqlExecutor;
@@ -30,10 +29,10 @@ export class SqlAuditLog implements AuditLog {
     return row?.hash ?? null;
   }
 
-  /** Inside a transaction, so that the row stands or falls with what it tells of. */
+  /** Must run in the same transaction as the recorded change. */
   async append(entry: AuditEntry): Promise<void> {
     const key = await this.#author.macKey();
-    // The update comes first: it locks the end of the chain, so that the hash that is read next is the last one.
+    // The update comes first. It locks the end of the chain, so the hash read next is the last one.
     await this.#db
       .updateTable('audit_head')
       .set((row) => ({ seq: row('seq', '+', 1) }))
@@ -73,11 +72,11 @@ export class SqlAuditLog implements AuditLog {
         .selectAll()
         .where('seq', '>', after)
         .orderBy('seq')
-        .limit(ROWS_A_PAGE)
+        .limit(PAGE)
         .execute();
       yield* page.map(auditRow);
       const last = page.at(-1);
-      if (last === undefined || page.length < ROWS_A_PAGE) return;
+      if (last === undefined || page.length < PAGE) return;
       after = last.seq;
     }
   }

@@ -3,23 +3,26 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 
 const ATTEMPTS = 8;
 
-/** Two transactions stood in each other's way. The same work, done again, is expected to pass. */
+/** Two transactions conflicted. A retry is expected to succeed. */
 export class ConflictError extends JwtctlError {
-  /** After so long {@link retryConflicts} begins the work no more. */
+  /** {@link retryConflicts} starts no retry after this time. */
   readonly retryForMs: number;
 
   constructor(store: string, cause: unknown, retryForMs: number) {
     super('ERR_DATABASE_CONFLICT', `${store} is busy with other writers.`, {
-      hint: 'Try again; if it stays so, look for a long transaction or lock on the tables of jwtctl.',
+      hint: "Try again. If this continues, look for a long transaction or a lock on jwtctl's tables.",
       cause,
     });
     this.retryForMs = retryForMs;
   }
 }
 
-/** A unique index refuses a row. Which one is for the store to find out: drivers tell it in wording only. */
+/**
+ * A unique index refused a row. The store must find out which one: drivers name the index only in the message
+ * text.
+ */
 export function duplicateKeyError(cause: unknown): JwtctlError {
-  return new JwtctlError('ERR_DUPLICATE_KEY', 'A row with this key exists already.', { cause });
+  return new JwtctlError('ERR_DUPLICATE_KEY', 'A row with this key already exists.', { cause });
 }
 
 export function isDuplicateKey(error: unknown): boolean {
@@ -27,10 +30,10 @@ export function isDuplicateKey(error: unknown): boolean {
 }
 
 /**
- * Runs a transaction again where a concurrent engine gave it up (deadlock, lock wait, changed record, SQLITE_BUSY; at
- * COMMIT too). A connection that was lost is not in that number: its COMMIT may have happened.
+ * Retries a transaction after a conflict (deadlock, lock wait, changed record, SQLITE_BUSY), also one at
+ * COMMIT. Never retries after a lost connection, because its COMMIT may have succeeded.
  *
- * A deadlock is told at once, a lock after seconds: so attempts are counted, and time is too.
+ * Attempts and time are both limited: a deadlock is reported at once, a lock wait only after seconds.
  */
 export async function retryConflicts<T>(transaction: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();

@@ -1,13 +1,14 @@
 import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { SqlExecutor } from '../schema.js';
 
-/** Builds an SQL expression for NumericDate seconds by the database's clock. For SQLite, that is the host's clock. */
+/**
+ * Returns an SQL expression for NumericDate seconds by the database's clock. SQLite uses the host's clock.
+ */
 export function databaseTime(db: SqlExecutor): RawBuilder<number> {
   const isSqlite = db.getExecutor().adapter instanceof SqliteAdapter;
   return isSqlite ? sql<number>`unixepoch()` : sql<number>`unix_timestamp()`;
 }
 
-/** Returns NumericDate seconds by the database's clock. */
 export async function askDatabaseTime(db: SqlExecutor): Promise<number> {
   const { now } = await db.selectNoFrom(databaseTime(db).as('now')).executeTakeFirstOrThrow();
   return Number(now);

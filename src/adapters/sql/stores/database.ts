@@ -9,13 +9,13 @@ import { SqlSecurityLog } from './security-log.js';
 import { SqlUserStore } from './user-store.js';
 
 /**
- * The durable stores over one Kysely instance: the same queries on MySQL, MariaDB and SQLite.
+ * Creates the durable stores on one Kysely instance.
  *
  * @param redial for databases with a server: see {@link Database.redial}
  */
 export function sqlDatabase(
   db: Kysely<Schema>,
-  author: AuditAuthor = NO_VERIFIERS,
+  author: AuditAuthor = UNKNOWN_AUTHOR,
   redial?: () => void,
 ): Database {
   return {
@@ -23,7 +23,7 @@ export function sqlDatabase(
     server: async () => (redial === undefined ? null : readServer(db)),
     redial: () => redial?.(),
     transaction: async (work) => {
-      // Fetched before the transaction, which would otherwise hold its locks while a vault answers.
+      // Fetched first, so that the transaction holds no locks while a vault answers.
       await author.macKey();
       return retryConflicts(() =>
         db.transaction().execute((transaction) => work(storesOn(transaction, author))),
@@ -32,7 +32,7 @@ export function sqlDatabase(
   };
 }
 
-const NO_VERIFIERS: AuditAuthor = { login: 'unknown', macKey: async () => null };
+const UNKNOWN_AUTHOR: AuditAuthor = { login: 'unknown', macKey: async () => null };
 
 function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
   return {
@@ -55,8 +55,8 @@ async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
 }
 
 /**
- * Only MySQL reads the comment. `server_uuid` tells servers apart even if two have the same name and number. Since
- * MariaDB 12, `read_only` is a word.
+ * Only MySQL reads the comment. `server_uuid` distinguishes servers with the same name and number.
+ * `read_only` is a word since MariaDB 12.
  */
 async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
   const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`

@@ -16,7 +16,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { KeystoreTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 
-// Named one by one: the private key is not among them, and is read by `findSealed` alone.
+// Excludes the private key, which only `findSealed` reads.
 const COLUMNS = [
   'id',
   'kid',
@@ -42,8 +42,8 @@ export class SqlKeyStore implements KeyStore {
   }
 
   async snapshot(): Promise<KeySnapshot> {
-    // The revision first: a key that is added in between is then in the list under too old a revision, and a guarded
-    // write fails; the other way round it would pass without having seen the key.
+    // Reads the revision first. If a key is added in between, the revision is too old and a guarded write
+    // fails. In the other order, the write would succeed without having seen the key.
     const { revision, recoveredAt } = await this.#db
       .selectFrom('keystore_revision')
       .select(['revision', 'recovered_at as recoveredAt'])
@@ -139,7 +139,7 @@ export class SqlKeyStore implements KeyStore {
       .where('kid', '=', kid)
       .where('private_key', '=', sealed)
       .executeTakeFirst();
-    // The revision stays: neither who signs nor who verifies has changed, and a rotation that is under way need not plan anew.
+    // Keeps the revision, because no key changes its state and a running rotation need not plan again.
     return result.numUpdatedRows > 0n;
   }
 

@@ -1,7 +1,7 @@
-/** SQLite takes 32,766 parameters in a statement, and a server packets of some megabytes. */
+/** SQLite allows 32,766 parameters per statement, and MySQL limits the packet size. */
 const PORTION = 1_000;
 
-/** Asks for many by as few queries as the engines allow: one, where there are no more than a portion. */
+/** Queries many keys in portions. */
 export async function inPortions<Key, Row>(
   keys: readonly Key[],
   query: (portion: readonly Key[]) => Promise<readonly Row[]>,

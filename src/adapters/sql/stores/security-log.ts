@@ -16,7 +16,7 @@ const GLOBAL = [
   'key_compromised',
 ] as const satisfies readonly SecurityEventType[];
 
-/** How long an expired event is kept, in seconds, so that a wrong clock does not remove an event too early. */
+/** Expired events are kept for a week, so that a wrong clock does not remove an event too early. */
 const KEPT_SECONDS = 7 * 24 * 3600;
 
 export class SqlSecurityLog implements SecurityLog {
@@ -65,7 +65,7 @@ export class SqlSecurityLog implements SecurityLog {
 
   async findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]> {
     const log = this.#db.selectFrom('security_log').selectAll();
-    // Three indexed look-ups; MySQL would answer one OR over three columns with a scan.
+    // Three indexed lookups. MySQL would scan the table for one OR over three columns.
     const rows = await log
       .where('sub', '=', token.sub)
       .where((column) =>
@@ -86,7 +86,7 @@ export class SqlSecurityLog implements SecurityLog {
       log.where('sub', 'in', portion).where('jti', 'is', null).execute(),
     );
     const named = tokens.flatMap(({ sub, jti }) => (jti === null ? [] : [{ sub, jti }]));
-    // Subject by subject: two lists side by side would have an engine look up each jti under each subject.
+    // Grouped by subject. With two separate lists, an engine would look up each jti under each subject.
     const ofTokens = await inPortions(
       distinct(named),
       (portion) =>
@@ -126,14 +126,14 @@ export class SqlSecurityLog implements SecurityLog {
   }
 }
 
-/** SQLite nests what is joined by OR, at most a thousand deep. */
+/** SQLite nests OR expressions, at most 1,000 deep. */
 const TOKENS_AT_ONCE = 500;
 
 function jtisBySubject(tokens: readonly TokenName[]): Array<[sub: string, jtis: string[]]> {
   return [...groupBy(tokens, ({ sub }) => sub)].map(([sub, own]) => [sub, own.map(({ jti }) => jti)]);
 }
 
-/** What is asked for twice, in two portions, would be found twice. */
+/** Removes duplicates, which two portions would both find. */
 function distinct(tokens: readonly TokenName[]): TokenName[] {
   return jtisBySubject(tokens).flatMap(([sub, jtis]) => [...new Set(jtis)].map((jti) => ({ sub, jti })));
 }

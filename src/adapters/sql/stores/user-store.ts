@@ -6,7 +6,7 @@ import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
 
-/** `users.source: managed`. */
+/** The users of `users.source: managed`. */
 export class SqlUserStore implements UserStore {
   readonly #db: SqlExecutor;
 
@@ -27,7 +27,7 @@ export class SqlUserStore implements UserStore {
   }
 
   async *list(): AsyncIterable<User> {
-    // Page by page along the primary key: bounded memory, and no cursor that a slow reader holds open.
+    // Pages along the primary key: bounded memory, and no open cursor for a slow reader.
     let after: string | null = null;
     for (;;) {
       let query = this.#db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
@@ -46,7 +46,7 @@ export class SqlUserStore implements UserStore {
   async addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean> {
     const rows = users.map(({ sub, name }) => newRow(sub, name, at));
     try {
-      // One statement: what it has inserted before a row that exists is undone with it.
+      // One statement, so an existing row undoes the whole insert.
       await this.#db.insertInto('users').values(rows).execute();
       return true;
     } catch (error) {
@@ -82,7 +82,7 @@ export class SqlUserStore implements UserStore {
       .where('sub', '=', sub)
       .where('version', '=', user.version)
       .executeTakeFirst();
-    // Somebody changed it between the two statements: look again, so that the version that is returned is the last one.
+    // Another writer changed the row in between. Retry, to return the last version.
     return result.numDeletedRows > 0n ? user : this.remove(sub);
   }
 }

@@ -7,15 +7,15 @@ import { inPortions } from './portions.js';
 export interface UserTableOptions {
   /** `table` or `schema.table` */
   table: string;
-  /** The column that holds the `sub`. */
+  /** The column with the `sub`. */
   column: string;
-  /** An SQL condition on a row of the table; without one every row is an enabled user. */
+  /** An SQL condition for enabled users. Default: every row is an enabled user */
   enabledWhere?: string;
 }
 
 const PAGE = 1_000;
-/** How MySQL and MariaDB say that a text cannot be had in the character set of a column. */
-const UNFIT = new Set([
+/** MySQL's and MariaDB's errors for text that a column's character set cannot represent. */
+const UNREPRESENTABLE = new Set([
   'ER_CANT_AGGREGATE_2COLLATIONS',
   'ER_CANT_AGGREGATE_3COLLATIONS',
   'ER_CANT_AGGREGATE_NCOLLATIONS',
@@ -25,7 +25,7 @@ const UNFIT = new Set([
   'ER_IMPOSSIBLE_STRING_CONVERSION',
 ]);
 
-/** `users.source: table`: a table that the adopter already has, read and never written. */
+/** The users of `users.source: table`: an existing table of another program. Only read, never written. */
 export class SqlUserTable implements UserDirectory {
   readonly #db: SqlExecutor;
   readonly #options: UserTableOptions;
@@ -37,7 +37,7 @@ export class SqlUserTable implements UserDirectory {
 
   async find(sub: string): Promise<User | null> {
     const rows = await this.#rowsOfOne(sub);
-    // The adopter's collation may find `Alice` for `alice` or `alice` for `alice `; a subject is compared byte for byte.
+    // The column's collation may match `Alice` or `alice ` for `alice`. Subjects compare byte for byte.
     const exact = rows.filter((row) => row.sub === sub);
     return exact.length === 0 ? null : toUser(sub, exact);
   }
@@ -46,7 +46,6 @@ export class SqlUserTable implements UserDirectory {
     const asked = new Set(subs);
     const rowsOf = new Map<string, Row[]>();
     for (const row of await inPortions([...asked], (portion) => this.#rowsOf(portion))) {
-      // As above: only what was asked for to the byte.
       if (!asked.has(row.sub)) continue;
       const rows = rowsOf.get(row.sub);
       if (rows === undefined) rowsOf.set(row.sub, [row]);
@@ -55,14 +54,17 @@ export class SqlUserTable implements UserDirectory {
     return new Map([...rowsOf].map(([sub, rows]) => [sub, toUser(sub, rows)]));
   }
 
-  /** One subject that the column's character set lacks has the whole query refused: such ones are asked for one by one. */
+  /**
+   * If the column's character set cannot represent one subject, the whole query fails. Such subjects are
+   * queried one by one.
+   */
   async #rowsOf(subs: readonly string[]): Promise<Row[]> {
     const among = (some: readonly string[]) =>
       this.#rows(sql`where ${this.#column()} in (${sql.join(some)})`);
     try {
       return await among(subs);
     } catch (error) {
-      if (!subs.some((sub) => isUnfitFor(sub, error))) throw error;
+      if (!subs.some((sub) => isUnrepresentable(sub, error))) throw error;
     }
     const inAscii = subs.filter(isAscii);
     const rows = inAscii.length === 0 ? [] : await among(inAscii);
@@ -72,7 +74,7 @@ export class SqlUserTable implements UserDirectory {
 
   async #rowsOfOne(sub: string): Promise<Row[]> {
     return this.#rows(sql`where ${this.#column()} = ${sub}`).catch((error) => {
-      if (isUnfitFor(sub, error)) return [];
+      if (isUnrepresentable(sub, error)) return [];
       throw error;
     });
   }
@@ -100,7 +102,7 @@ export class SqlUserTable implements UserDirectory {
     const condition = this.#options.enabledWhere;
     const enabled =
       condition === undefined ? sql`1` : sql`case when (${sql.raw(condition)}) then 1 else 0 end`;
-    // As text: a driver reads numbers above 2^53 as others, and another subject might be taken for this one.
+    // Cast to text, because a driver rounds numbers above 2^53 and could confuse two subjects.
     return sql`select cast(${this.#column()} as char) as sub, ${enabled} as enabled from ${sql.table(this.#options.table)}`;
   }
 
@@ -114,7 +116,7 @@ interface Row {
   enabled: number;
 }
 
-/** Where a subject has several rows, one that is not enabled disables it. */
+/** If a subject has several rows, one disabled row disables it. */
 function toUser(sub: string, rows: Row[]): User {
   const isEnabled = rows.every((row) => Number(row.enabled) === 1);
   return {
@@ -128,8 +130,8 @@ function toUser(sub: string, rows: Row[]): User {
 }
 
 /**
- * An answer about the statement, which but for the settings is always the same one; as opposed to a server that cannot
- * be asked. What is translated already is left as it is, unless it says that something which the settings name is missing.
+ * Returns whether the SQL from the settings is wrong. Translated errors count only if a table, column, or
+ * database that the settings name is missing.
  */
 function isMistakeInStatement(error: unknown, table: string): error is Error {
   if (error instanceof JwtctlError) {
@@ -139,9 +141,11 @@ function isMistakeInStatement(error: unknown, table: string): error is Error {
   return error instanceof Error && /^(ER_|SQLITE_|\d)/.test(driverCodeOf(error));
 }
 
-/** A column's character set may lack characters of a subject: nobody of that name can be in it. ASCII is in all of them. */
-function isUnfitFor(sub: string, error: unknown): boolean {
-  return !isAscii(sub) && error instanceof JwtctlError && UNFIT.has(String(error.details.driverCode));
+/** Then no user of that name can be in the table. Every character set contains ASCII. */
+function isUnrepresentable(sub: string, error: unknown): boolean {
+  return (
+    !isAscii(sub) && error instanceof JwtctlError && UNREPRESENTABLE.has(String(error.details.driverCode))
+  );
 }
 
 function isAscii(text: string): boolean {
@@ -154,7 +158,7 @@ function unusableTable(table: string, cause: Error): JwtctlError {
     'ERR_USER_TABLE_UNREADABLE',
     `The user table ${table} cannot be read (${driverCode}).`,
     {
-      hint: 'Check `users.table`, `users.column` and `users.enabledWhere`: the SQL that they make up is refused.',
+      hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
       details: { driverCode },
       cause,
     },
