@@ -2,7 +2,7 @@ import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
 import { liveExp } from '../domain/model/registry-entry.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
-import { isCurrent, isOvertaken, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
+import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
@@ -233,7 +233,7 @@ class StoreVerifier implements LiveVerifier {
     if (verdict.revision === revision) return true;
     const { sub, jti, iat } = claims;
     if (events.covers({ sub, jti, iat, kid: key.kid })) return false;
-    if (this.#policy.logsUserChanges && isOvertaken(verdict.user, events.changeOf(sub))) return false;
+    if (this.#policy.logsUserChanges && isOutdated(verdict.user, events.changeOf(sub))) return false;
     verdict.revision = revision;
     return true;
   }

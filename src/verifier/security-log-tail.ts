@@ -1,5 +1,5 @@
 import type { Clock, LogProgress, SecurityEvent, SecurityLog } from '../domain/ports/index.js';
-import { EventMemory } from '../domain/security-log/revocation-index.js';
+import { RevocationIndex } from '../domain/security-log/revocation-index.js';
 import { SingleFlight } from './single-flight.js';
 
 /** How long a missing id may still turn up, in seconds: a transaction that took an id may commit after later ones. */
@@ -32,7 +32,7 @@ export class SecurityLogTail {
   readonly #clock: Clock;
   /** One at a time: a reload drops what it has not met itself, from names that all reloads share. */
   readonly #reads = new SingleFlight();
-  #events = new EventMemory();
+  #events = new RevocationIndex();
   /** Nothing is missing up to here. */
   #settled = 0;
   /** What stands at {@link #settled}; null where that is not known, or nothing does. */
@@ -56,7 +56,7 @@ export class SecurityLogTail {
     this.#clock = clock;
   }
 
-  get events(): EventMemory {
+  get events(): RevocationIndex {
     return this.#events;
   }
 
@@ -135,7 +135,7 @@ export class SecurityLogTail {
    * @param next that takes the place of {@link events} soon
    * @returns false where the log is not the one that was read before
    */
-  async #readNew(at: number, signal: AbortSignal | undefined, next?: EventMemory): Promise<boolean> {
+  async #readNew(at: number, signal: AbortSignal | undefined, next?: RevocationIndex): Promise<boolean> {
     // What has expired may be gone.
     let anchor = this.#anchor !== null && this.#anchor.expiresAt > at ? this.#anchor : null;
     const expected = next === undefined ? this.#expected(at) : new Map<number, SecurityEvent>();

@@ -1,7 +1,7 @@
 import type { Clock, KnownUserStatus } from '../domain/ports/index.js';
 import {
-  isOvertaken,
-  isStillTold,
+  isAnswerValid,
+  isOutdated,
   provenStatus,
   type StatusPolicy,
   statusMeanwhile,
@@ -39,7 +39,7 @@ export class UserJudge {
     const proven = provenStatus(cached, change, now, this.#policy);
     // If the last answer was "disabled", the log may not have that change yet.
     if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
-    return told !== null && isStillTold(told, { cached, change }, now, this.#policy) ? told : null;
+    return told !== null && isAnswerValid(told, { cached, change }, now, this.#policy) ? told : null;
   }
 
   /**
@@ -51,7 +51,7 @@ export class UserJudge {
     const { tail, states, clock, databaseState } = this.#ports;
     const meanwhile = () =>
       statusMeanwhile(
-        { cached, told: states.told(sub), change: tail.events.changeOf(sub) },
+        { cached, answer: states.told(sub), change: tail.events.changeOf(sub) },
         clock.now(),
         this.#policy,
       );
@@ -77,7 +77,7 @@ export class UserJudge {
     for (let seen: number | null = null; ; ) {
       const user = await states.find(sub, cached, clock.now());
       const change = tail.events.changeOf(sub);
-      if (change === null || !isOvertaken(user, change)) {
+      if (change === null || !isOutdated(user, change)) {
         if (user === null) watch.assertCertain();
         return user?.status ?? 'unknown';
       }

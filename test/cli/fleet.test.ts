@@ -55,7 +55,9 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           ...{ startedAt: expect.any(Number), heartbeatAt: expect.any(Number) },
         },
       ]);
-      expect(stderr).toMatch(/Key next waits for .*api-2 \(pid 17\).*killed counts until 15s after.*--force/);
+      expect(stderr).toMatch(
+        /Key next waits for .*api-2 \(pid 17\).*killed verifier stays listed for 15s.*--force/,
+      );
       expect((await stores.run(...due, '-q')).stderr).toContain('api-2 (pid 17)');
       expect((await stores.run(...due)).stdout).toContain('not every verifier that runs has loaded');
       expect(await states()).toEqual(['first active', 'next pending']);
@@ -129,7 +131,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
         ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
       });
       expect(refused.error().message).toContain('api-2 (pid 17)');
-      expect(refused.error().message).toContain('killed counts until 15s after');
+      expect(refused.error().message).toContain('killed verifier stays listed for 15s');
       expect(refused.error().hint).toContain('`--now`');
       expect(await states()).toEqual(['first active', 'next pending']);
       const { exitCode, stderr } = await stores.run('keys', 'activate', 'next', '--now');
@@ -254,7 +256,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(shown.exitCode).toBe(5);
       expect(shown.stdout).toMatch(/^read by +0 of 1 verifier$/m);
       expect(shown.stderr).toMatch(
-        /recorded, and not read within 3s by api-2.*killed counts until 15s after/,
+        /recorded, and not read within 3s by api-2.*killed verifier stays listed for 15s/,
       );
       const compromised = await stores.run('keys', 'compromise', 'first', '--reason', 'x', '--wait-fleet');
       expect({ exitCode: compromised.exitCode, stdout: compromised.stdout }).toMatchObject({

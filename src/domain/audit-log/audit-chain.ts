@@ -2,13 +2,12 @@ import { createHash, createHmac } from 'node:crypto';
 import type { AuditHead } from '../ports/audit-log.js';
 import type { AuditRow, MacKey } from '../ports/index.js';
 
-/** The end of the chain before the first row. */
+/** The head of an empty chain. */
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
 /**
- * Returns the hash of an audit row in hex: HMAC-SHA256, or SHA-256 without a key. It covers a JSON array of the previous
- * row's hash, the row's number, the key's id, and the other fields in this order. In a JSON array, no two different rows have
- * the same text.
+ * Returns the hash of an audit row in hex: HMAC-SHA256, or SHA-256 without a key. It covers a JSON array of
+ * the fields, because different rows never have the same JSON text.
  */
 export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): string {
   const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
@@ -17,34 +16,37 @@ export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): stri
   return digest.update(JSON.stringify(fields)).digest('hex');
 }
 
-/** A run of rows, both ends included. */
+/** A range of rows. Both ends are included. */
 export interface AuditFinding {
   finding:
     | 'changed'
     | 'removed'
     | 'inserted'
-    /** The keyring lacks the master key that the row names, so the row cannot be checked. */
+    /** The keyring lacks the row's master key, so the row cannot be checked. */
     | 'key_unknown'
-    /** The row's hash is a plain SHA-256, so any account that can write to the table may have written it. Not a fault in itself. */
+    /**
+     * The hash is a plain SHA-256, so any account with write access may have written the row. Not a fault in
+     * itself.
+     */
     | 'unauthenticated';
   firstSeq: number;
   lastSeq: number;
 }
 
 interface ChainToVerify {
-  /** In the order of `seq`. */
+  /** Ordered by `seq`. */
   rows: AsyncIterable<AuditRow> | Iterable<AuditRow>;
-  /** The row before the first of these rows. Default: the beginning of the log. */
+  /** The row before the first one. Default: the start of the log */
   start?: AuditHead;
-  /** The expected end of the rows. Only a head that was saved elsewhere reveals that rows were cut off at the end. */
+  /** The expected last row. Only a head saved elsewhere reveals that rows were removed at the end. */
   head: AuditHead;
-  /** Returns the HMAC key derived from the master key with this id; null if the keyring lacks it. */
+  /** Returns the HMAC key for a master key's id; null if the keyring lacks it. */
   findKey(id: string): Promise<MacKey | null>;
 }
 
 type RowState = 'authentic' | 'unauthenticated' | 'changed' | 'key_unknown';
 
-/** Checks the rows against their hashes, each other, and the head, and reports every row that fails. */
+/** Checks the rows against their hashes, each other, and the head. */
 export async function verifyAuditChain({
   rows,
   start = GENESIS,
@@ -68,7 +70,8 @@ export async function verifyAuditChain({
     let state = await stateOf(row, findKey);
     if (seq > previous.seq + 1) found('removed', previous.seq + 1, seq - 1);
     else if (row.previousHash !== previous.hash && state !== 'changed') {
-      // One of the two rows was replaced. Trust the one whose hash requires the key; if both or neither do, trust the later one.
+      // One of the two rows was replaced. Trusts the one whose hash needs the key; if both or neither do, the
+      // later one.
       const isBelieved = state === 'authentic' || previous.state !== 'authentic';
       if (isBelieved && previous.seq > start.seq) found('changed', previous.seq);
       else state = 'changed';

@@ -1,23 +1,22 @@
 import { JwtctlError } from '../shared/errors.js';
 
-/** A line of an input, by its number from 1 on: what it holds or what became of it, or why that is nothing. */
+/** A line of an input, numbered from 1, with its value or its error. */
 export type Line<T> = { number: number } & ({ value: T } | FailedLine);
 
 export interface FailedLine {
   error: JwtctlError;
-  /** Nobody can tell where the next line begins: what is behind it is not read. */
+  /** The start of the next line is unknown, so the rest is not read. */
   isCutOff?: true;
 }
 
-/** Lines as they come, for as long as they are asked for. */
 export interface LineSource<T> {
-  /** As many at a time as there are: none waits for lines that may come later. */
+  /** Yields the lines that are available, without waiting for more. */
   lines: AsyncIterable<ReadonlyArray<Line<T>>>;
-  /** Ends the reading, a wait for what is still to come too. */
+  /** Stops reading, even while waiting for more lines. */
   close(): void;
 }
 
-/** The same lines with what `read` makes of them; what it throws of ours is why a line fails. */
+/** Converts each value with `read`. A JwtctlError from `read` becomes the line's error. */
 export function mapLines<In, Out>(source: LineSource<In>, read: (value: In) => Out): LineSource<Out> {
   async function* mapped() {
     for await (const some of source.lines) yield some.map((line) => mapLine(line, read));
@@ -31,32 +30,32 @@ function mapLine<In, Out>(line: Line<In>, read: (value: In) => Out): Line<Out> {
   try {
     return { number, value: read(line.value) };
   } catch (error) {
-    return { number, error: ours(error) };
+    return { number, error: asJwtctlError(error) };
   }
 }
 
-/** Lines that are worked through together: few enough that their outcomes are soon there, many enough that a question to a store costs nothing beside them. */
+/** Small enough for early outcomes, large enough to make the cost of store requests negligible. */
 const BATCH_LINES = 256;
 
 export interface BulkOptions {
-  /** How many batches are under way at once, so that one is computed while others wait for a store. */
+  /** The number of concurrent batches, so that one computes while others wait for a store. */
   atOnce: number;
-  /** Once it is aborted no further batch is begun. */
+  /** Aborting it starts no further batch. */
   signal: AbortSignal;
 }
 
 /**
- * Works through the lines of an input, many at a time; memory holds no more than the batches that are under way.
+ * Processes the lines of an input in batches. Only the current batches are in memory.
  *
- * A line that fails is an outcome like any other. What fails a batch as a whole (a store that does not answer) is the
- * outcome of each of its lines: no further batch is begun then, and those that are under way are finished.
+ * An error of one line is its outcome. An error of a whole batch, such as a store that does not answer, is
+ * the outcome of each of its lines. No further batch starts then, and running batches finish.
  */
 export class BulkRun<In, Out> {
   readonly #work: (values: readonly In[]) => Promise<ReadonlyArray<Out | JwtctlError>>;
   readonly #options: BulkOptions;
   #brokenBy: JwtctlError | null = null;
 
-  /** @param work what becomes of each of the values, in their order */
+  /** @param work returns the results of the values, in their order */
   constructor(
     work: (values: readonly In[]) => Promise<ReadonlyArray<Out | JwtctlError>>,
     options: BulkOptions,
@@ -65,12 +64,12 @@ export class BulkRun<In, Out> {
     this.#options = options;
   }
 
-  /** What ended the run before all lines were begun; null where nothing but the signal did. */
+  /** The error that ended the run early; null otherwise, even if the signal ended it. */
   get brokenBy(): JwtctlError | null {
     return this.#brokenBy;
   }
 
-  /** The outcomes of all lines that were begun, in the order of the lines. */
+  /** Yields the outcomes of all lines that were started, in their order. */
   async *outcomes(source: LineSource<In>): AsyncGenerator<ReadonlyArray<Line<Out>>, void, void> {
     const batches = inBatches(source.lines);
     const running: Array<Promise<ReadonlyArray<Line<Out>>>> = [];
@@ -82,7 +81,7 @@ export class BulkRun<In, Out> {
           reading ??= this.#read(batches);
         const [first] = running;
         if (first === undefined && (reading === undefined || this.#isEnding)) return;
-        // Whichever is there first: a line that comes much later must not hold up the outcomes of those before it.
+        // A line that arrives much later must not delay the outcomes of earlier lines.
         const done = first?.then((outcomes) => ({ outcomes }));
         const read = this.#isEnding ? undefined : reading?.then((batch) => ({ batch }));
         const arrived = await Promise.race([done, read].filter((promise) => promise !== undefined));
@@ -96,7 +95,7 @@ export class BulkRun<In, Out> {
         if (arrived.batch !== null && !this.#isEnding) running.push(this.#begin(arrived.batch));
       }
     } finally {
-      // Nothing of it goes on once whoever asked has left.
+      // Finishes all work before the caller continues.
       source.close();
       await Promise.allSettled([...running, reading]);
     }
@@ -106,20 +105,20 @@ export class BulkRun<In, Out> {
     return this.#options.signal.aborted || this.#brokenBy !== null;
   }
 
-  /** Null at the end. What cannot be read any further ends the run. */
+  /** Returns null at the end. An error ends the run. */
   async #read(batches: AsyncIterator<ReadonlyArray<Line<In>>>): Promise<ReadonlyArray<Line<In>> | null> {
     try {
       const { done, value } = await batches.next();
       return done === true ? null : value;
     } catch (error) {
-      this.#brokenBy ??= ours(error);
+      this.#brokenBy ??= asJwtctlError(error);
       return null;
     }
   }
 
   #begin(batch: ReadonlyArray<Line<In>>): Promise<ReadonlyArray<Line<Out>>> {
     const outcomes = this.#outcomesOf(batch);
-    // A defect is thrown when its turn has come, not before.
+    // A defect is thrown later, in the order of the batches.
     outcomes.catch(() => {});
     return outcomes;
   }
@@ -141,7 +140,7 @@ export class BulkRun<In, Out> {
     try {
       return await this.#work(values);
     } catch (error) {
-      const shared = ours(error);
+      const shared = asJwtctlError(error);
       this.#brokenBy ??= shared;
       return values.map(() => shared);
     }
@@ -154,8 +153,8 @@ async function* inBatches<T>(lines: AsyncIterable<ReadonlyArray<T>>): AsyncGener
   }
 }
 
-/** A defect is thrown on. */
-function ours(error: unknown): JwtctlError {
+/** Rethrows defects. */
+function asJwtctlError(error: unknown): JwtctlError {
   if (error instanceof JwtctlError) return error;
   throw error;
 }

@@ -1,33 +1,33 @@
 import type { Heartbeat } from '../ports/index.js';
 
-/** For how long what a verifier tells of itself counts, in seconds. The clock tolerance comes on top. */
+/** How long a heartbeat is valid, in seconds, not including the clock tolerance. */
 export const HEARTBEAT_SECONDS = 10;
 
-/** Until then after its last word a verifier counts, in seconds; then it is gone. */
+/** Returns how long a verifier counts as running after its last heartbeat, in seconds. */
 export function heartbeatLifetime(clockToleranceSeconds: number): number {
   return HEARTBEAT_SECONDS + clockToleranceSeconds;
 }
 
-/** How often a verifier tells of itself where it has nothing new to tell, in seconds. */
+/** The interval between heartbeats without news, in seconds. */
 export const HEARTBEAT_INTERVAL_SECONDS = 2;
 
 /**
- * So long after a registry has lost what verifiers told, all that run have told it again, in seconds: it may be a second until
- * one sees that it is time, or tries again what failed, and clocks of whole seconds take up to another.
+ * Within this time after a registry lost its heartbeats, all running verifiers have reported again, in
+ * seconds. Noticing the interval or retrying may take a second, and whole-second clocks add another.
  */
 export const REPORTED_AGAIN_SECONDS = HEARTBEAT_INTERVAL_SECONDS + 2;
 
-/** No verifier's heartbeat is valid for longer than this, in seconds, even with the largest clock tolerance. */
+/** The longest validity of a heartbeat, in seconds, even with the largest clock tolerance. */
 export const LONGEST_HEARTBEAT_SECONDS = 3_600;
 
-/** The longest heartbeat that a verifier writes, in characters. */
+/** In characters. */
 export const MOST_HEARTBEAT_CHARACTERS = 32_768;
 
 export function oldestFirst(heartbeats: readonly Heartbeat[]): Heartbeat[] {
   return [...heartbeats].sort((a, b) => a.startedAt - b.startedAt || (a.id < b.id ? -1 : 1));
 }
 
-/** Parses a heartbeat from a store that other clients may write to; null if no verifier can have written it. */
+/** Parses a heartbeat; null if no verifier can have written it. Other clients can write to the store. */
 export function parseHeartbeat(text: string): Heartbeat | null {
   if (text.length > MOST_HEARTBEAT_CHARACTERS) return null;
   const parsed = parseJson(text);

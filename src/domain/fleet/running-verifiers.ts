@@ -5,45 +5,48 @@ import { failureText, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { heartbeatLifetime, REPORTED_AGAIN_SECONDS } from './heartbeat.js';
 
-/** The verifiers that run, as far as one can know. */
+/** The running verifiers, as far as known. */
 export interface Fleet {
   verifiers: readonly Heartbeat[];
-  /** Why it could not be asked; null where it was. Then `verifiers` is empty, which says nothing. */
+  /** Why the registry could not be read; otherwise null. If set, `verifiers` is empty. */
   unavailableReason: string | null;
-  /** How many heartbeats were ignored because no verifier can have written them. Default: 0. */
+  /** The number of ignored heartbeats, which no verifier can have written. Default: 0 */
   untrusted?: number | undefined;
 }
 
 export const NO_VERIFIERS: Fleet = { verifiers: [], unavailableReason: null };
 
-/** Those that the registry has now, for what is only shown: of a registry that has just lost them some may be missing. */
+/**
+ * Returns the verifiers in the registry, for display only. Some may be missing if the registry has just lost
+ * heartbeats.
+ */
 export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fleet> {
   try {
     const { verifiers, untrusted } = await (await openRegistry()).fleet(clock.now());
     return { verifiers, untrusted, unavailableReason: null };
   } catch (error) {
-    return notAsked(error);
+    return unavailableFleet(error);
   }
 }
 
-/** The same, and no answer by then is none. */
+/** Like {@link askFleet}, with a time limit. */
 export async function askFleetWithin(milliseconds: number, ports: FleetPorts): Promise<Fleet> {
   const lateness = new AbortController();
   const late = delay(milliseconds, undefined, { signal: lateness.signal }).then(
     (): Fleet => ({
       verifiers: [],
-      unavailableReason: `The registry has not answered within ${milliseconds} ms.`,
+      unavailableReason: `The registry did not answer within ${milliseconds} ms.`,
     }),
   );
-  // It is aborted where the other one is first.
+  // Rejects when `lateness` is aborted.
   late.catch(() => {});
   return Promise.race([askFleet(ports), late]).finally(() => lateness.abort());
 }
 
-/** How often the fleet is looked at, in milliseconds. */
+/** In milliseconds. */
 export const LOOK_EVERY_MS = 100;
 
-/** After so many seconds in which the registry has lost again and again what verifiers tell, it cannot be asked. */
+/** If the registry keeps losing heartbeats for this time, in seconds, the list is not complete. */
 const LOSING_SECONDS = 3 * REPORTED_AGAIN_SECONDS;
 
 export interface FleetPorts {
@@ -52,11 +55,11 @@ export interface FleetPorts {
 }
 
 /**
- * All verifiers that run, for what must not be done without one of them. It asks once where the registry has kept what
- * they tell for long enough, and where one of those that it has lacks the key already; else it looks for as long as they
- * need to tell it again.
+ * Returns all running verifiers, for actions that need every one of them. Returns after one look if the
+ * registry has kept its heartbeats long enough, or if a verifier lacks the key. Otherwise, looks again until
+ * all verifiers have reported.
  *
- * @param kid the key that all of them are to have
+ * @param kid the key that all of them need
  */
 export async function askWholeFleet({ openRegistry, clock }: FleetPorts, kid: string): Promise<Fleet> {
   const watch = new FleetWatch({ openRegistry, clock });
@@ -69,21 +72,19 @@ export async function askWholeFleet({ openRegistry, clock }: FleetPorts, kid: st
   }
 }
 
-/** Why nothing can be said of a fleet that may not be whole. */
 export const MAYBE_PARTIAL =
-  'Nobody had told the registry of a verifier a moment ago, or it has lost it, so that one which runs may be missing.';
+  'The list of running verifiers may be incomplete: Redis has no recent heartbeats, or lost them.';
 
 /**
- * Looks at the fleet time and again, and says whether it is all of it.
+ * Reads the fleet repeatedly and determines whether the list is complete.
  *
- * A registry that has lost what verifiers told, in a failover or a restart, has a part of them at first, or nobody: neither
- * who it has nor how many says which. What counts is for how long it has kept what it was told, by itself or, where it
- * cannot say so, by looks of ours: within {@link REPORTED_AGAIN_SECONDS} everybody who runs has told it. A look that fails, and
- * one that finds it has lost something meanwhile, begin anew.
+ * After a failover or restart, the registry may have lost heartbeats, and their number does not show this. So
+ * the list is complete only if the registry has kept its heartbeats for {@link REPORTED_AGAIN_SECONDS},
+ * according to the registry or to this process. A failed look, or another loss, starts the time again.
  */
 export class FleetWatch {
   readonly #ports: FleetPorts;
-  /** Since when it has been looked at without a failure or a loss; null before. */
+  /** The start of the time without a failure or loss; null before the first look. */
   #since: number | null = null;
   #keptSeconds = 0;
 
@@ -102,33 +103,32 @@ export class FleetWatch {
       return { verifiers, untrusted, unavailableReason: null, isWhole };
     } catch (error) {
       this.#since = null;
-      return { ...notAsked(error), isWhole: false };
+      return { ...unavailableFleet(error), isWhole: false };
     }
   }
 }
 
-/** What is only for the fleet's sake must not fail with it: a registry that cannot be asked is an answer, too. */
-function notAsked(error: unknown): Fleet {
+/** A registry that does not answer must not fail the caller. */
+function unavailableFleet(error: unknown): Fleet {
   if (!(error instanceof JwtctlError)) throw error;
   return { verifiers: [], unavailableReason: failureText(error) };
 }
 
-/** Those that would refuse a token under this key as unknown. */
+/** Returns the verifiers that do not know the key and would refuse its tokens. */
 export function withoutKey({ verifiers }: Fleet, kid: string): Heartbeat[] {
   return verifiers.filter(({ kids }) => !kids.includes(kid));
 }
 
-/** More are not named one by one. */
 const MOST_NAMED = 10;
 
-/** For a message: `api-1 (pid 4711), api-2 (pid 12)`. Their hosts have written it. */
+/** Returns text such as `api-1 (pid 4711), api-2 (pid 12)`. Any client can write these names. */
 export function nameVerifiers(verifiers: readonly Heartbeat[]): string {
   const named = verifiers.slice(0, MOST_NAMED).map(({ host, pid }) => `${excerpt(host)} (pid ${pid})`);
   const rest = verifiers.length - named.length;
   return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
 }
 
-/** For a message that names verifiers: one of them may have been killed, which nobody can tell. */
-export function stoppedOnesCount({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
-  return `One that was killed counts until ${formatDuration(heartbeatLifetime(clockToleranceSeconds))} after its last word.`;
+/** Returns a sentence for messages that list verifiers: a killed verifier stays listed for a while. */
+export function killedVerifiersNote({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
+  return `A killed verifier stays listed for ${formatDuration(heartbeatLifetime(clockToleranceSeconds))} after its last heartbeat.`;
 }

@@ -2,27 +2,26 @@ import type { Heartbeat, LogProgress } from '../ports/index.js';
 import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
 
 export interface FleetReport {
-  /** How many run. */
+  /** The number of running verifiers. */
   verifiers: number;
-  /** How many of them have read the event. */
+  /** The number of verifiers that have read the event. */
   acknowledged: number;
   stragglers: Heartbeat[];
 }
 
-/** What came of a wait, or why nothing could be seen of the fleet. */
 export type Acknowledgement = FleetReport | { unavailableReason: string };
 
 /**
- * Waits until every verifier that runs has read this event of the security log, or `timeoutSeconds` are over.
+ * Waits until every running verifier has read this event of the security log, for at most `timeoutSeconds`.
  *
- * Ids become visible in the order of commits, so a position alone proves nothing: each verifier tells which ids it lacks
- * below its own. One that is gone has nothing to read any more; one that has just begun announces itself before it reads
- * the log, so whoever does not see it here can rely on its reading the event. And a registry that has just lost what they
- * told may have some of them only: see {@link FleetWatch}.
+ * Ids become visible in commit order, so a position alone proves nothing: each verifier also reports the ids
+ * that it lacks below its position. A stopped verifier needs no event. A starting verifier reports before it
+ * reads the log, so one that is not listed yet will read the event. A registry that just lost heartbeats may
+ * list only some verifiers: see {@link FleetWatch}.
  *
- * @param eventId null where the event has expired already: nobody has to read it
- * @param options.signal once it is aborted there is no further wait
- * @returns what the last look saw, or why there was nothing to see
+ * @param eventId null if the event has expired, so no verifier needs it
+ * @param options.signal ends the wait
+ * @returns the result of the last look
  */
 export async function waitForVerifiers(
   { openRegistry, clock }: FleetPorts,
@@ -40,7 +39,7 @@ export async function waitForVerifiers(
       options.onLook?.(report);
       if (stragglers.length === 0 && (isWhole || eventId === null)) return report;
     }
-    // Of whole seconds the first may be almost over.
+    // The clock has whole seconds, and the first one may be almost over.
     if (clock.now() > giveUpAt || options.signal.aborted) {
       if (unavailableReason !== null) return { unavailableReason };
       return stragglers.length > 0 ? report : { unavailableReason: MAYBE_PARTIAL };

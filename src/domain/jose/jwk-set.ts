@@ -1,7 +1,7 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
 import { invalidKeyRow, isTrusted, type SigningKey } from '../model/signing-key.js';
 
-/** The public key of one of our keys (RFC 7517 §4, RFC 7518 §6.3.1). */
+/** A public key (RFC 7517 §4, RFC 7518 §6.3.1). */
 export interface PublicJwk {
   kty: 'RSA';
   kid: string;
@@ -11,12 +11,12 @@ export interface PublicJwk {
   e: string;
 }
 
-/** What verifiers fetch: every key under which a token can be valid, the one that signs next among them. */
+/** Returns every key that a token can be valid under, including the next signing key. */
 export function jwkSet(keys: readonly SigningKey[]): { keys: PublicJwk[] } {
   return { keys: keys.filter((key) => isTrusted(key.state)).map(publicJwk) };
 }
 
-/** Built member by member, so that nothing else of a key can get into it. */
+/** Copies each member by name, so that nothing else of a key is published. */
 export function publicJwk(key: Pick<SigningKey, 'kid' | 'alg' | 'publicKey'>): PublicJwk {
   const { n, e } = toPublicKey(key).export({ format: 'jwk' });
   return { kty: 'RSA', kid: key.kid, use: 'sig', alg: key.alg, n: n ?? '', e: e ?? '' };

@@ -1,23 +1,23 @@
 import { isUtf8 } from 'node:buffer';
 import { freeze } from '../shared/deep-freeze.js';
 
-/** JWS in Compact Serialization (RFC 7515 §7.1), read strictly and without trust. */
+/** A parsed JWS in Compact Serialization (RFC 7515 §7.1). Nothing is verified. */
 export interface CompactJws {
-  /** The JOSE Header; frozen, for tokens share it. */
+  /** The JOSE Header, frozen because tokens share it. */
   header: Record<string, unknown>;
   payload: Uint8Array;
-  /** ASCII of `header.payload` as it was sent: what the signature covers. */
+  /** ASCII of `header.payload`, which the signature covers. */
   signingInput: string;
   signature: Uint8Array;
 }
 
-// Far above any Claims Set that belongs in a request header, far below what costs memory.
+// Far above any Claims Set that fits a request header, and small enough for memory.
 export const MAX_TOKEN_CHARACTERS = 16_384;
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
 
-/** @returns the parts, or in words why `token` is no JWS in Compact Serialization */
+/** @returns the parts, or the reason why `token` is not a JWS in Compact Serialization */
 export function parseCompactJws(token: string): CompactJws | string {
-  // A caller in JavaScript hands on what its request did not have.
+  // A JavaScript caller may pass undefined.
   if (typeof token !== 'string') return 'it is not a string';
   if (token === '') return 'it is empty';
   if (token.length > MAX_TOKEN_CHARACTERS) return `it is longer than ${MAX_TOKEN_CHARACTERS} characters`;
@@ -31,12 +31,12 @@ export function parseCompactJws(token: string): CompactJws | string {
   if (typeof header === 'string') return header;
   if (payload === null) return 'its payload is not base64url';
   if (signature === null) return 'its signature is not base64url';
-  // A slice: joining the parts again would copy them once more.
+  // A slice avoids copying the parts again.
   const signingInput = token.slice(0, encodedHeader.length + 1 + encodedPayload.length);
   return { header, payload, signingInput, signature };
 }
 
-/** Those that were read, by their text: there are as many as keys, and a token for each would be read again and again. */
+/** Parsed headers by their text. There are about as many as keys. */
 const headers = new Map<string, Record<string, unknown>>();
 const MOST_HEADERS = 100;
 
@@ -45,14 +45,14 @@ function readHeader(encoded: string): Record<string, unknown> | string {
   if (bytes === null) return 'its JOSE Header is not base64url';
   const header = parseJsonObject(bytes);
   if (header === null) return 'its JOSE Header is not a JSON object';
-  // Whoever invents headers has others read again, and no more.
+  // Limits the memory if clients invent headers.
   if (headers.size >= MOST_HEADERS) headers.clear();
-  // A copy: the text may be a part of a token that is long forgotten otherwise.
+  // A slice would keep the whole token in memory.
   headers.set(Buffer.from(encoded).toString(), freeze(header));
   return header;
 }
 
-/** A JWT's parts as they are, nothing checked but the form; or in words why it has none. */
+/** Returns the parts of a JWT without verifying it, or the reason why it is malformed. */
 export function decodeToken(
   token: string,
 ): { header: Record<string, unknown>; payload: Record<string, unknown>; signature: string } | string {
@@ -66,7 +66,7 @@ export function decodeToken(
   return { header: jws.header, payload, signature: encodeBase64url(jws.signature) };
 }
 
-/** What a stranger nests deeper cannot be shown: JSON.stringify goes through it by recursion. */
+/** JSON.stringify is recursive and would fail on deeper nesting. */
 const MOST_LEVELS = 100;
 
 function isDeeper(value: unknown, levels: number): boolean {
@@ -74,7 +74,7 @@ function isDeeper(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
-/** The JSON object that `bytes` hold as UTF-8, or null where they hold anything else. */
+/** Returns the JSON object in `bytes`; null for anything else. */
 export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> | null {
   if (!isUtf8(bytes)) return null;
   try {
@@ -92,13 +92,13 @@ export function encodeBase64url(data: Uint8Array | string): string {
 }
 
 /**
- * Only the canonical form (RFC 4648 §3.5: unused bits are zero, no padding, no line breaks), so that one token has one
- * spelling: what is remembered or revoked by its text cannot return in another.
+ * Accepts only the canonical form (RFC 4648 §3.5: unused bits are zero, no padding, no line breaks). So a
+ * token has one spelling, and a remembered or revoked token cannot return in another one.
  */
 function decodeBase64url(text: string): Buffer | null {
   if (!BASE64URL.test(text) || !LAST_CHARACTERS[text.length % 4]?.test(text)) return null;
   return Buffer.from(text, 'base64url');
 }
 
-/** What the last character can be, by how many there are beyond whole fours: one alone is no byte, and unused bits are zero. */
+/** The allowed last characters by length modulo 4. A single one encodes no byte, and unused bits are zero. */
 const LAST_CHARACTERS = [/^/, /^(?!)/, /[AQgw]$/, /[AEIMQUYcgkosw048]$/];

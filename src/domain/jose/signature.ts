@@ -1,7 +1,7 @@
 import { constants, type KeyObject, sign, verify } from 'node:crypto';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 
-/** The JWS Signature over `signingInput` (RFC 7518 §3.3 and §3.5). Computed off the main thread. */
+/** Computes the JWS Signature over `signingInput` off the main thread (RFC 7518 §3.3, §3.5). */
 export function createSignature(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -15,7 +15,7 @@ export function createSignature(
   });
 }
 
-/** Returns the JWS Signature over each input, in base64url. For a few inputs; a signing pool is for many. */
+/** Returns the JWS Signature over each input, in base64url. For many inputs, use a signing pool. */
 export async function createSignatures(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -25,7 +25,7 @@ export async function createSignatures(
   return signatures.map((signature) => signature.toString('base64url'));
 }
 
-/** Whether `signature` is one over `signingInput` by the private key of `key`. Computed off the main thread. */
+/** Checks the signature off the main thread. */
 export function checkSignature(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -40,14 +40,14 @@ export function checkSignature(
   });
 }
 
-/** What node:crypto calls it. */
+/** Returns node:crypto's parameters for the algorithm. */
 export function schemeOf(alg: SigningAlgorithm): {
   hash: string;
   options: { padding: number; saltLength?: number };
 } {
   const hash = `sha${alg.slice(2)}`;
   return alg.startsWith('PS')
-    ? // The salt is as long as the hash (RFC 7518 §3.5).
+    ? // RFC 7518 §3.5: the salt is as long as the hash.
       {
         hash,
         options: { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST },

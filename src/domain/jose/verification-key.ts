@@ -2,7 +2,6 @@ import { createPublicKey, type KeyObject } from 'node:crypto';
 import { isSigningAlgorithm, type KeyState, type SigningAlgorithm } from '../model/signing-key.js';
 import { hasRocaFingerprint } from './roca.js';
 
-/** The key data that a verification needs. */
 export interface VerificationKey {
   kid: string;
   alg: SigningAlgorithm;
@@ -19,10 +18,10 @@ export interface RsaPublicJwk {
 }
 
 /**
- * Returns the public key of `key`, or the reason in words why it must not verify tokens.
+ * Returns the public key of `key`, or the reason why it must not verify tokens.
  *
- * `n` and `e` are checked once, and the result is cached by their value. All other members are checked each time, because the
- * caller may change them on the same object.
+ * Caches the check of `n` and `e` by their value. Checks all other members each time, because the caller may
+ * change them on the same object.
  */
 export function publicKeyOf(key: VerificationKey): KeyObject | string {
   if (!isSigningAlgorithm(key.alg)) return 'its alg is not one of RS256 to PS512';
@@ -37,7 +36,6 @@ export function publicKeyOf(key: VerificationKey): KeyObject | string {
   return materialOf(jwk.n, jwk.e);
 }
 
-/** Keyed by `n`, which is unique in practice. */
 const materials = new Map<unknown, { e: string; result: KeyObject | string }>();
 const MOST_MATERIALS = 1_000;
 
@@ -65,7 +63,7 @@ const MAX_BITS = 16_384;
 const MIN_EXPONENT = 65_537n;
 const MAX_EXPONENT = 2n ** 64n;
 
-/** Returns in words why signatures with this RSA key prove nothing; null if no fault is found. */
+/** Returns the reason why signatures with this RSA key prove nothing; null if no fault is found. */
 export function rsaKeyFault(n: bigint, e: bigint): string | null {
   const bits = n.toString(2).length;
   if (bits < MIN_BITS || bits > MAX_BITS) {
@@ -77,7 +75,7 @@ export function rsaKeyFault(n: bigint, e: bigint): string | null {
   return hasRocaFingerprint(n) ? 'its modulus has the ROCA fingerprint (CVE-2017-15361)' : null;
 }
 
-/** Values above 16,384 bits are not decoded. RFC 7518 §2 forbids padding. */
+/** Rejects values above 16,384 bits, and padding (RFC 7518 §2). */
 function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && value.length <= 2_800 && /^[A-Za-z0-9_-]+$/.test(value);
 }

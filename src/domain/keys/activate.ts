@@ -2,9 +2,9 @@ import {
   askFleet,
   askWholeFleet,
   type Fleet,
+  killedVerifiersNote,
   NO_VERIFIERS,
   nameVerifiers,
-  stoppedOnesCount,
   withoutKey,
 } from '../fleet/running-verifiers.js';
 import type { LifetimePolicy } from '../model/lifetime.js';
@@ -126,6 +126,6 @@ function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: Activa
   if (now || stragglers.length === 0) return;
   throw new JwtctlError(
     'ERR_KEY_NOT_LOADED',
-    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}. ${stoppedOnesCount(policy)}`,
+    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}. ${killedVerifiersNote(policy)}`,
   );
 }

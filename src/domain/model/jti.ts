@@ -1,12 +1,12 @@
 import { JwtctlError } from '../shared/errors.js';
 import { subjectFault } from './subject.js';
 
-/** Whether `value` can be a `jti` (RFC 7519 §4.1.7) here: 1 to 255 bytes of well-formed UTF-8 without control characters. */
+/** Accepts 1 to 255 bytes of well-formed UTF-8 without control characters (RFC 7519 §4.1.7). */
 export function isJti(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }
 
-/** @throws JwtctlError `ERR_JTI_INVALID` (usage) where {@link isJti} does not hold */
+/** @throws JwtctlError `ERR_JTI_INVALID` (usage) */
 export function parseJti(value: string): string {
   if (!isJti(value)) {
     throw new JwtctlError('ERR_JTI_INVALID', 'This cannot be a jti.', {

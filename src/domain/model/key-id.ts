@@ -4,8 +4,8 @@ import { createHash, createPublicKey } from 'node:crypto';
 const BITS = 30;
 
 /**
- * Returns the id of a key: the first 30 bits of its RFC 7638 SHA-256 thumbprint. Registry entries name their key by this id.
- * If the database loses a key and the key is imported again, it has the same id, and no other key gets that id meanwhile.
+ * Returns the id of a key for registry entries: the first 30 bits of its RFC 7638 SHA-256 thumbprint. A key
+ * that is lost and imported again gets the same id.
  *
  * @param publicKey SPKI PEM of an RSA key
  */

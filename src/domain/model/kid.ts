@@ -4,20 +4,20 @@ import { subjectFault } from './subject.js';
 
 const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
-/** Whether `value` is a `kid` that a key of ours can have: 1 to 128 of `A-Z a-z 0-9 . _ -`, the first a letter or digit. */
+/** Accepts the `kid` of a stored key: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit. */
 export function isKid(value: unknown): value is string {
   return typeof value === 'string' && SHAPE.test(value);
 }
 
 /**
- * Whether `value` can be the `kid` of a key from any source: 1 to 255 bytes of well-formed UTF-8 without control characters
+ * Accepts the `kid` of a key from any source: 1 to 255 bytes of well-formed UTF-8 without control characters
  * (RFC 7515 §4.1.4).
  */
 export function isForeignKid(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }
 
-/** @throws JwtctlError `ERR_KID_INVALID` (usage) where {@link isKid} does not hold */
+/** @throws JwtctlError `ERR_KID_INVALID` (usage) */
 export function parseKid(value: string): string {
   if (!isKid(value)) {
     throw new JwtctlError('ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {

@@ -1,12 +1,12 @@
-/** What has to be known of tokens, to know how long a key has to verify. */
+/** Determines how long a key must verify. */
 export interface LifetimePolicy {
-  /** The longest lifetime that issuers may give to a token. */
+  /** The longest lifetime of a token. */
   maxTtlSeconds: number;
   clockToleranceSeconds: number;
 }
 
 /**
- * How long an issuer may go on signing with a key after it read it as the active one, in seconds. Every issuer of ours
- * keeps to it, and `verifyUntil` allows for it.
+ * How long an issuer may sign with a key after reading it as the active one, in seconds. `verifyUntil`
+ * includes this time.
  */
 export const ISSUER_KEY_HOLD_SECONDS = 60;

@@ -1,4 +1,4 @@
-/** The three phrases that a refusal is folded into outwardly; the code goes to logs and to the CLI. */
+/** The phrase in HTTP responses. Only logs and the CLI show the code. */
 export type RefusalReason = 'Token Expired' | 'Invalid Token' | 'Authorization Failure';
 
 const REASONS = {
@@ -21,7 +21,7 @@ const REASONS = {
 
 export type RefusalCode = keyof typeof REASONS;
 
-/** Why a token does not hold. It holds nothing of the token but names that are safe to print. */
+/** A refusal of a token. Its message contains only names that are safe to print. */
 export interface Refusal {
   active: false;
   error: { code: RefusalCode; message: string };

@@ -1,20 +1,20 @@
-/** A live token as the registry knows it. */
+/** A live token in the registry. */
 export interface RegistryEntry {
   jti: string;
-  /** {@link SigningKey.id} of the key that signed it. */
+  /** {@link SigningKey.id} of the signing key. */
   keyId: number;
   iat: number;
   exp: number;
 }
 
-/** What tells an entry from all others of its subject. */
+/** Identifies an entry of a subject. */
 export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
-/** Which entries are meant; what is absent restricts nothing. */
+/** Selects entries. An absent member does not restrict. */
 export interface EntryFilter {
   jti?: string;
   keyId?: number;
-  /** Inclusive: entries with `iat <= issuedBefore`. */
+  /** Inclusive: `iat <= issuedBefore`. */
   issuedBefore?: number;
 }
 
@@ -26,7 +26,7 @@ export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFil
   );
 }
 
-/** What an entry's `exp` is worth at `now`: null where it has expired, and where there is none. */
+/** Returns null if the entry has expired or does not exist. */
 export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
   return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
 }

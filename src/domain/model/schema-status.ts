@@ -1,9 +1,9 @@
-/** How far a database's schema is, by the names of migrations in their order. */
+/** Migrations by name, in order. */
 export interface SchemaStatus {
   engine: 'mysql' | 'sqlite';
   applied: string[];
-  /** What `jwtctl db migrate` would apply. */
+  /** Applied by the next `jwtctl db migrate`. */
   pending: string[];
-  /** What a newer version of jwtctl has applied. */
+  /** Applied by a newer version of jwtctl. */
   unknown: string[];
 }

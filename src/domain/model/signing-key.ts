@@ -1,6 +1,6 @@
 import { JwtctlError } from '../shared/errors.js';
 
-/** The signature algorithms (RFC 7518 §3.1) that a key of ours can be made for; all of them use an RSA key pair. */
+/** The supported signature algorithms (RFC 7518 §3.1). All use an RSA key pair. */
 export const SIGNING_ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'] as const;
 export type SigningAlgorithm = (typeof SIGNING_ALGORITHMS)[number];
 
@@ -10,10 +10,10 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 
 /**
  * - `pending`: published in the JWK Set, does not sign yet
- * - `active`: signs; the database holds that there is one at most
- * - `retiring`: verifies until the last token that it can have signed has expired
- * - `retired`: verifies nothing; the public key is kept for the record, the private key is wiped
- * - `compromised`: refused at once, whatever it signed
+ * - `active`: signs; a database constraint allows only one
+ * - `retiring`: verifies until the last token that it may have signed has expired
+ * - `retired`: does not verify; the public key stays in the record, the private key is wiped
+ * - `compromised`: refused at once, even for earlier signatures
  */
 export const KEY_STATES = ['pending', 'active', 'retiring', 'retired', 'compromised'] as const;
 export type KeyState = (typeof KEY_STATES)[number];
@@ -24,7 +24,7 @@ export function isKeyState(value: unknown): value is KeyState {
 
 /** A row of the key store without its private key. Times are NumericDate seconds. */
 export interface SigningKey {
-  /** Computed from the public key (`keyId`). Registry entries use it instead of the `kid` to save space. */
+  /** Derived from the public key. Registry entries use it instead of the longer `kid`. */
   id: number;
   kid: string;
   alg: SigningAlgorithm;
@@ -32,20 +32,20 @@ export interface SigningKey {
   state: KeyState;
   /** SPKI PEM. */
   publicKey: string;
-  /** The id of the master key that seals the private key; null once that half is wiped. */
+  /** The id of the master key that seals the private key; null once the private key is wiped. */
   masterKeyId: string | null;
-  /** The longest lifetime that a token under this key can have been given, in seconds; null before the key signs. */
+  /** The longest lifetime of a token under this key, in seconds; null before the key signs. */
   maxTtlSeconds: number | null;
   createdAt: number;
   activatedAt: number | null;
   retiringAt: number | null;
-  /** From this moment no token under this key can be valid; null before the key retires. */
+  /** No token under this key is valid from this time on; null before the key retires. */
   verifyUntil: number | null;
   retiredAt: number | null;
   compromisedAt: number | null;
 }
 
-/** Whether tokens under a key in this state can be accepted, which is also whether the JWK Set publishes it. */
+/** Returns whether tokens under such a key are accepted. The JWK Set contains exactly these keys. */
 export function isTrusted(state: KeyState): boolean {
   return state === 'pending' || state === 'active' || state === 'retiring';
 }

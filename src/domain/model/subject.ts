@@ -3,16 +3,16 @@ import { hasControlCharacter } from '../shared/text.js';
 
 export const MAX_SUBJECT_BYTES = 255;
 /**
- * Why `value` cannot be a `sub` (RFC 7519 §4.1.2), or null where it can.
+ * Returns the reason why `value` is not a valid `sub` (RFC 7519 §4.1.2); null if it is valid.
  *
- * A subject is 1 to 255 bytes of well-formed UTF-8 without control characters, compared byte for byte: no case folding,
- * no normalization, no trimming. It is otherwise opaque: `*`, `a}b` and `--` are subjects like any other.
+ * A subject is 1 to 255 bytes of well-formed UTF-8 without control characters. It is compared byte for byte,
+ * without case folding, normalization, or trimming. `*`, `a}b`, and `--` are ordinary subjects.
  */
 export function subjectFault(value: string): string | null {
-  // A caller in JavaScript hands on what its request did not have.
+  // A JavaScript caller may pass undefined.
   if (typeof value !== 'string') return 'it is not a string';
   if (value === '') return 'it is empty';
-  // Node gives ill-formed bytes of a command line or a stream as U+FFFD.
+  // Node decodes malformed bytes of a command line or a stream as U+FFFD.
   if (!value.isWellFormed() || value.includes('\uFFFD')) return 'it is not well-formed UTF-8';
   if (hasControlCharacter(value)) return 'it holds a control character';
   const bytes = Buffer.byteLength(value);
@@ -21,7 +21,7 @@ export function subjectFault(value: string): string | null {
     : null;
 }
 
-/** @throws JwtctlError `ERR_SUBJECT_INVALID` (usage) where {@link subjectFault} finds one */
+/** @throws JwtctlError `ERR_SUBJECT_INVALID` (usage) */
 export function parseSubject(value: string): string {
   const fault = subjectFault(value);
   if (fault !== null) {

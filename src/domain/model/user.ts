@@ -1,6 +1,6 @@
 export type UserStatus = 'enabled' | 'disabled';
 
-/** Converts a stored status. Any value that is not exactly `enabled` means `disabled`. */
+/** Every value other than `enabled` means `disabled`. */
 export function toUserStatus(stored: unknown): UserStatus {
   return stored === 'enabled' ? 'enabled' : 'disabled';
 }
@@ -9,7 +9,7 @@ export interface User {
   sub: string;
   name: string | null;
   status: UserStatus;
-  /** Grows with every change of the status, across a removal too; 0 where the source keeps none. */
+  /** Grows with every status change, even across a removal; 0 if the source has no versions. */
   version: number;
   createdAt: number | null;
   updatedAt: number | null;

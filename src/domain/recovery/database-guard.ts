@@ -5,34 +5,34 @@ import { ifReachable } from '../shared/unavailable.js';
 import { type HighWaterMark, isBehind, parseMark, readAuthenticated, textOf } from './high-water-marks.js';
 import type { MacKeySource } from './record-marks.js';
 
-/** How long a server may take to show changes from another one, and how often it is asked, in milliseconds. */
+/** How long a server may take to show changes from another one, in milliseconds. */
 const PATIENCE_MS = 2_000;
 const LOOK_EVERY_MS = 250;
-/** How long a judgment of the database is valid, in seconds. Restoring a backup does not change the marks. */
+/** How long a judgment is valid, in seconds. Restoring a backup does not change the marks. */
 const JUDGED_FOR_SECONDS = 1;
-/** How often an unauthenticated hint may cause a reconnect to the database, in seconds. */
+/** An unauthenticated hint causes at most one reconnect per this time, in seconds. */
 const REDIAL_SECONDS = 10;
 
 export interface DatabaseGuardPorts {
   database: Pick<Database, 'heads' | 'auditLog' | 'redial'>;
-  /** Null if the registry is in the database file, because a backup then restores both. */
+  /** Null if the database file contains the registry, because a backup then restores both. */
   marks: MarkStore | null;
   prefix: string;
   macKeys: MacKeySource;
   clock: Pick<Clock, 'now' | 'pause'>;
 }
 
-/** The judgment of the database under these marks. Callers share one that is in progress. */
+/** Whether the database agrees with these marks. Concurrent callers share a judgment. */
 interface Judgment {
   stored: StoredMarks;
-  /** When it began; null while it is in progress. */
+  /** Null while in progress. */
   at: number | null;
   revision: Promise<number>;
 }
 
 /**
- * Blocks operations that grant access on a database that lacks later revocations: one restored from a backup, or an old
- * primary after a switchover.
+ * Blocks operations that grant access if the database lacks later revocations: it was restored from a backup,
+ * or is an old primary after a switchover.
  */
 export class DatabaseGuard {
   readonly #ports: DatabaseGuardPorts;
@@ -44,7 +44,8 @@ export class DatabaseGuard {
   }
 
   /**
-   * Takes one command to Redis. Reads the database if the marks have changed, and at most once per second otherwise.
+   * Reads the marks from Redis with one command. Reads the database if the marks have changed, otherwise at
+   * most once per second.
    *
    * @returns a revision that the key store has reached
    * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); errors of the stores
@@ -52,7 +53,7 @@ export class DatabaseGuard {
   async assertCurrent(): Promise<number> {
     const { marks, clock } = this.#ports;
     if (marks === null) return 0;
-    // One master may be down while the others serve. Without Redis, nothing can be compared, or registered.
+    // One master may be down while the others serve. Without any, nothing can be compared or registered.
     const stored = await ifReachable(() => marks.read(), null);
     const last = this.#judgment;
     if (stored === null) return (await last?.revision) ?? 0;
@@ -112,7 +113,7 @@ export class DatabaseGuard {
   }
 }
 
-/** Returns a revision that any client may have written: only a reason to look again. */
+/** Any client may have written the hint, so it only triggers another look. */
 function hintedRevision({ hint }: StoredMarks): number {
   return (hint === null ? null : parseMark(textOf(hint)))?.revision ?? 0;
 }

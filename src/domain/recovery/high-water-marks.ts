@@ -4,7 +4,7 @@ import type { Database, MacKey, NewSecurityEvent } from '../ports/index.js';
 import type { DatabaseHeads } from '../ports/mark-store.js';
 
 export interface HighWaterMark extends DatabaseHeads {
-  /** The last event of the security log. Meaningless once it has expired. */
+  /** The last event of the security log. Has no meaning once it has expired. */
   lastEvent: { id: number; expiresAt: number } | null;
 }
 
@@ -13,10 +13,9 @@ export interface KnownKeyState {
   state: KeyState;
 }
 
-/** An event of the security log, as recorded. */
 export type RecordedEvent = NewSecurityEvent & { id: number };
 
-/** Whether the database lacks or contradicts the state at the time of the mark. */
+/** Returns whether the database lacks or contradicts the state at the time of the mark. */
 export async function isBehind(
   database: Pick<Database, 'heads' | 'auditLog'>,
   mark: DatabaseHeads,
@@ -24,12 +23,12 @@ export async function isBehind(
   const heads = await database.heads();
   if (heads.recoveredAt !== mark.recoveredAt) return heads.recoveredAt < mark.recoveredAt;
   if (heads.revision < mark.revision || heads.audit.seq < mark.audit.seq) return true;
-  // After a restore, new writes put a different row there. A missing row was archived and deleted.
+  // After a restore, new writes put a different row here. A missing row was archived and deleted.
   const hash = await database.auditLog.hashAt(mark.audit.seq);
   return hash !== null && hash !== mark.audit.hash;
 }
 
-/** What a MAC covers besides the text, so that a text copied to another place does not verify. */
+/** Also covered by the MAC, so that a text copied to another place does not verify. */
 export interface MarkOrigin {
   prefix: string;
   kind: 'mark' | 'keys' | 'event';
@@ -41,7 +40,7 @@ export function authenticated(text: string, origin: MarkOrigin, key: MacKey | nu
 }
 
 /**
- * Parses a value that {@link authenticated} wrote. Accepts any other text too, as not authentic.
+ * Parses a value that {@link authenticated} wrote. Any other text is not authentic.
  *
  * @throws errors of `findKey`
  */
@@ -69,7 +68,7 @@ function partsOf(stored: string): { id: string; mac: string; text: string } {
   return { id, mac, text };
 }
 
-/** 128 bits cannot be guessed, and they keep the events small: there is one for each revoked token. */
+/** 128 bits cannot be guessed. Events stay small, because there is one for each revoked token. */
 const MAC_BYTES = 16;
 
 function macOf(text: string, { prefix, kind }: MarkOrigin, { secret }: MacKey): Buffer {
@@ -84,7 +83,6 @@ export function markText({ recoveredAt, revision, audit, lastEvent }: HighWaterM
   return JSON.stringify([recoveredAt, revision, audit.seq, audit.hash, ...event]);
 }
 
-/** Returns null if the text is not a mark. */
 export function parseMark(text: string): HighWaterMark | null {
   const parsed = parseList(text);
   const [recoveredAt, revision, seq, hash, id, expiresAt] = parsed ?? [];
@@ -100,7 +98,6 @@ export function parseMark(text: string): HighWaterMark | null {
   };
 }
 
-/** Returns the higher of two marks, field by field where they are comparable. */
 export function higherMark(one: HighWaterMark | null, other: HighWaterMark | null): HighWaterMark | null {
   if (one === null || other === null) return one ?? other;
   if (one.recoveredAt !== other.recoveredAt) return one.recoveredAt > other.recoveredAt ? one : other;
@@ -142,7 +139,6 @@ export function eventText(event: RecordedEvent): string {
   return JSON.stringify([id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt]);
 }
 
-/** Returns null if the text is not an event. */
 export function parseEvent(text: string): RecordedEvent | null {
   const parsed = parseList(text);
   if (parsed?.length !== 10) return null;

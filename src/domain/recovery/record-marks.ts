@@ -34,13 +34,13 @@ export interface MacKeySource {
 export interface Written {
   heads: DatabaseHeads;
   events: RecordedEvent[];
-  /** Null if no key has changed. */
+  /** Null if no key changed. */
   keys: KnownKeyState[] | null;
 }
 
 /**
- * Wraps the database so that it calls `onWritten` after each transaction that changed keys or appended to the security log.
- * Code that writes to the database need not know about the marks.
+ * Wraps the database so that it calls `onWritten` after each transaction that changed keys or appended to the
+ * security log. So other code need not know about the marks.
  */
 export function markedDatabase(database: Database, onWritten: (written: Written) => void): Database {
   return {
@@ -66,7 +66,7 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
 
 const KEY_WRITES = ['insert', 'apply', 'raiseMaxTtl', 'removeRetired', 'recover'] as const;
 
-/** Runs at the end of the transaction, so that all values are consistent. */
+/** Reads inside the transaction, so that all values are consistent. */
 async function writtenBy(
   stores: Stores,
   events: RecordedEvent[],
@@ -79,7 +79,6 @@ async function writtenBy(
   return { heads, events, keys: keys.map(({ kid, state }) => ({ kid, state })) };
 }
 
-/** Wraps the store so that `onCalled` runs after each successful call of these methods. */
 function overlaid<Store extends object>(
   store: Store,
   names: ReadonlyArray<keyof Store>,
@@ -101,9 +100,8 @@ function overlaid<Store extends object>(
 }
 
 /**
- * Updates the marks after a write, and keeps the written events.
- *
- * A database that is behind the marks does not update them, because that would hide that it is behind.
+ * Updates the marks after a write, and stores the written events. A database that is behind the marks does
+ * not update them, because that would hide that it is behind.
  *
  * @throws errors of the stores
  */
@@ -125,7 +123,7 @@ export async function recordMarks(ports: MarkRecordingPorts, written: Written): 
   }
 }
 
-/** @returns false if another process has written a mark meanwhile */
+/** @returns false if another process wrote a mark meanwhile */
 async function raise(
   { database, marks, prefix, macKeys }: MarkRecordingPorts,
   key: MacKey | null,
@@ -146,7 +144,7 @@ async function raise(
   const isLatest = next.revision === reached.revision && next.recoveredAt === reached.recoveredAt;
   return marks.replace(field, stored, {
     [field]: authenticated(text, origin, key),
-    // The database, and so the mark, now includes the change that the hint was about.
+    // The new mark includes the change that the hint announced.
     ...(key === null ? {} : { hint: '' }),
     ...(keys !== null && key !== null && isLatest
       ? { keys: authenticated(keyStatesText(keys), { prefix, kind: 'keys' }, key) }

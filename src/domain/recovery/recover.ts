@@ -23,13 +23,12 @@ export interface RecoveryPorts {
   actor: string;
 }
 
-/** The changes that Redis has recorded and the database lacks. */
 export interface Losses {
   isBehind: boolean;
   database: DatabaseHeads;
   /** Null if Redis has no mark that this keyring can verify. */
   mark: HighWaterMark | null;
-  /** Events that the database lacks, oldest first. */
+  /** Missing from the database, oldest first. */
   events: RecordedEvent[];
   /** Keys whose state differs from the recorded one. */
   keys: Array<KnownKeyState & { now: KeyState | null }>;
@@ -38,7 +37,7 @@ export interface Losses {
 }
 
 interface FoundLosses extends Losses {
-  /** The events that the database lacks, as Redis keeps them. */
+  /** The missing events in the form that Redis stores. */
   stored: { authentic: StoredEvent[]; unverified: StoredEvent[] };
 }
 
@@ -57,7 +56,7 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const known = keysRead?.isAuthentic ? parseKeyStates(keysRead.text) : [];
   const { read, unreadable } = await keptEvents(ports);
 
-  // Read the database after Redis. Otherwise, an event recorded in between would look lost.
+  // Reads the database after Redis. Otherwise, an event recorded in between would look lost.
   const heads = await database.heads();
   const isLost = mark !== null && (await isBehind(database, mark));
   const recorded = await identitiesOf(database);
@@ -139,10 +138,10 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
 }
 
 /**
- * Records the lost changes again, or accepts the older state, in one transaction, and then updates Redis. From then on,
+ * Records the lost changes again, or accepts the older state, in one transaction. Then updates Redis, and
  * verifiers rely on the database again.
  *
- * If the compromise of a key was lost, its event makes verifiers refuse the key; `compromiseKey` does the rest.
+ * A lost compromise event only makes verifiers refuse the key. `compromiseKey` must run for the rest.
  *
  * @throws JwtctlError `ERR_RECOVERY_CONFLICT` (state) if another process has recovered the database since
  */
@@ -168,8 +167,7 @@ export async function settle(
       ...{ at, actor, action: 'db.recover', target: `audit row ${heads.audit.seq}`, outcome: how, reason },
     });
   });
-  // Re-applied events stay until they expire, because their new records may not have reached Redis yet. Unverified ones may
-  // still be genuine.
+  // Re-applied events stay until they expire, because Redis may not have their new records yet.
   if (how === 'accepted') await marks.removeEvents([...losses.stored.authentic, ...losses.stored.unverified]);
 }
 
@@ -215,7 +213,7 @@ async function identitiesOf(database: Database): Promise<Set<string>> {
   }
 }
 
-/** Identifies an event by its contents, without its id. */
+/** Ignores the id, which changes when an event is recorded again. */
 function identityOf(event: RecordedEvent | SecurityEvent): string {
   const { type, sub = null, jti = null, kid = null, issuedBefore = null, userVersion = null, at } = event;
   return JSON.stringify([type, sub, jti, kid, issuedBefore, userVersion, at]);

@@ -7,7 +7,7 @@ import type {
   SubjectDetails,
   User,
 } from '../ports/index.js';
-import type { EventMemory } from '../security-log/revocation-index.js';
+import type { RevocationIndex } from '../security-log/revocation-index.js';
 
 /** Why an entry goes: the first reason for which a verifier refuses its token, in the order in which it looks. */
 export const DROP_REASONS = ['keyNotTrusted', 'revoked', 'userUnknown'] as const;
@@ -27,7 +27,7 @@ export interface ReconciliationRules {
 /** What the durable stores say of a subject, read after its entries. */
 export interface DurableKnowledge {
   /** Those that concern its entries. */
-  events: EventMemory;
+  events: RevocationIndex;
   user: User | null;
   keys: ReadonlyMap<number, SigningKey>;
 }

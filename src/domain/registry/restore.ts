@@ -6,7 +6,7 @@ import type { BackupEntry, BackupFacts, BackupReader } from '../ports/backup-fil
 import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/token-registry.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
-import { type EventMemory, readEvents } from '../security-log/revocation-index.js';
+import { type RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
 import { entriesBySubject } from './group-entries.js';
@@ -246,7 +246,7 @@ function judge(
   entry: BackupEntry,
   key: SigningKey | undefined,
   user: User | undefined,
-  events: EventMemory,
+  events: RevocationIndex,
 ): Restorable | SkipReason {
   if (key === undefined || !isTrusted(key.state)) return 'keyNotTrusted';
   if (events.covers({ ...entry, kid: key.kid })) return 'revoked';

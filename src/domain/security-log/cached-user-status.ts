@@ -2,23 +2,23 @@ import type { KnownUserStatus, TokenRegistry, User, UserDirectory, UserStatus } 
 import type { UserChange } from './revocation-index.js';
 
 export interface StatusPolicy {
-  /** How long a user's status may be used before the directory is asked again, in seconds. */
+  /** How long a user's status is used before the directory is asked again, in seconds. */
   statusTtlSeconds: number;
-  /** How far apart the clocks of two hosts may be, in seconds. */
   clockToleranceSeconds: number;
-  /** Whether the security log records every user change: only with `users.source: managed`. */
+  /** Whether the security log records every user change: true only with `users.source: managed`. */
   logsUserChanges: boolean;
 }
 
 /**
- * Returns the status that a cached user status proves; null if the directory must be asked.
+ * Returns the status that a cached entry proves; null if the directory must be asked.
  *
- * Any client that can write to Redis can forge a cached status, so it counts only if it cannot undo a change. If the security
- * log has a change of the user, the cached status must be the result of that change, with its version. If the log has none,
- * the user was not disabled during the lifetime of any of their tokens, so only "enabled" counts. If the log does not record
- * the directory's changes, a cached status proves nothing.
+ * Any client that can write to Redis can forge a cached status, so it counts only if it cannot undo a change:
+ * - If the security log has a change of the user, the cached status must have its result and version.
+ * - If the log has none, the user was never disabled while any of their tokens lived, so only "enabled"
+ *   counts.
+ * - If the log does not record the directory's changes, a cached status proves nothing.
  *
- * @returns a status with the version of `change`, or with version 0 without a change; any later change ends it
+ * @returns a status with the version of `change`, or version 0 without one; any later change ends it
  */
 export function provenStatus(
   cached: KnownUserStatus | null,
@@ -31,21 +31,24 @@ export function provenStatus(
 }
 
 /**
- * Whether the directory's last answer to this process may be used again: it has not expired, and neither the security log
- * nor the registry has a later version.
+ * Returns whether the directory's last answer to this process is still valid: it has not expired, and neither
+ * the security log nor the registry has a later version.
  */
-export function isStillTold(
-  told: KnownUserStatus,
+export function isAnswerValid(
+  answer: KnownUserStatus,
   { cached, change }: { cached: KnownUserStatus | null; change: UserChange | null },
   now: number,
   policy: StatusPolicy,
 ): boolean {
-  if (!isCurrent(told, now, policy)) return false;
+  if (!isCurrent(answer, now, policy)) return false;
   if (!policy.logsUserChanges) return true;
-  return !isOvertaken(told, change) && (cached === null || cached.version <= told.version);
+  return !isOutdated(answer, change) && (cached === null || cached.version <= answer.version);
 }
 
-/** Whether a status has not expired. One that lasts longer than possible does not count: some clock is or was wrong. */
+/**
+ * Returns whether a status has not expired. A status that lasts longer than possible comes from a wrong
+ * clock.
+ */
 export function isCurrent(
   { until }: KnownUserStatus,
   now: number,
@@ -73,22 +76,23 @@ const STATUS_AFTER = {
 } as const;
 
 /**
- * Returns the status to use while the directory does not answer: its last answer, or a cached status that contradicts no known
- * change, until `graceSeconds` after it expired. If the two differ, the result is "disabled". Returns null if neither counts.
+ * Returns the status to use while the directory does not answer: its last answer, or a cached status that
+ * contradicts no known change, until `graceSeconds` after it expired. If the two differ, the result is
+ * "disabled". Returns null if neither is usable.
  */
 export function statusMeanwhile(
   {
-    told,
+    answer,
     cached,
     change,
-  }: { told: KnownUserStatus | null; cached: KnownUserStatus | null; change: UserChange | null },
+  }: { answer: KnownUserStatus | null; cached: KnownUserStatus | null; change: UserChange | null },
   now: number,
   { graceSeconds, ...policy }: StatusPolicy & { graceSeconds: number },
 ): UserStatus | null {
   const inGrace = ({ until }: KnownUserStatus) =>
     now < until + graceSeconds && until <= longestUntil(now, policy);
   const counts = [
-    told !== null && inGrace(told) && !isOvertaken(told, change) ? told.status : null,
+    answer !== null && inGrace(answer) && !isOutdated(answer, change) ? answer.status : null,
     cached !== null &&
     policy.logsUserChanges &&
     inGrace(cached) &&
@@ -101,7 +105,7 @@ export function statusMeanwhile(
   return change?.type === 'user_disabled' ? 'disabled' : null;
 }
 
-/** Returns the status to cache with a user's entries; undefined for a directory without versions, where it would prove nothing. */
+/** Returns the status to cache; undefined for a directory without versions, where it would prove nothing. */
 export function knownStatus(
   user: { status: KnownUserStatus['status']; version: number },
   now: number,
@@ -111,7 +115,7 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-/** Whether the directory's answer about a user is already cached and has not expired. */
+/** Returns whether this status is already cached and has not expired. */
 export function isCached(
   user: { status: KnownUserStatus['status']; version: number },
   cached: KnownUserStatus | null,
@@ -125,8 +129,9 @@ export function isCached(
 /**
  * Caches a user's status with their entries, so that the next verification need not ask the directory.
  *
- * If the registry has a higher version, it stays at first, because the directory may have been read before a change. The
- * directory is asked again. A version that is still higher than its answer is forged, and is overwritten.
+ * A higher version in the registry stays at first, because the directory may have been read before a change.
+ * The directory is asked again. If the version is still higher than its answer, it is forged and is
+ * overwritten.
  */
 export async function cacheStatus(
   { registry, find }: { registry: Pick<TokenRegistry, 'setUserStatus'>; find: UserDirectory['find'] },
@@ -148,8 +153,8 @@ export async function cacheStatus(
 
 const CACHE_ATTEMPTS = 3;
 
-/** Whether the security log tells of a change that what the directory said does not know of yet. */
-export function isOvertaken(said: { version: number } | null, change: UserChange | null): boolean {
+/** Returns whether the security log has a later change than the directory's answer. */
+export function isOutdated(answer: { version: number } | null, change: UserChange | null): boolean {
   if (change === null) return false;
-  return said === null ? change.type !== 'user_removed' : !(said.version >= change.version);
+  return answer === null ? change.type !== 'user_removed' : !(answer.version >= change.version);
 }

@@ -2,14 +2,14 @@ import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import { JwtctlError } from '../shared/errors.js';
 
-// Beyond the last moment at which a covered token can be accepted, for clocks that were set back.
+// Extra time for clocks that were set back.
 const RETENTION_MARGIN_SECONDS = 3_600;
 
-const REPEAT = 'Run the same command again when the registry answers: it does what is left.';
+const REPEAT = 'Run the same command again when the registry answers. It completes the change.';
 
 /**
- * Returns the largest `iat` of a token that is accepted now: the current time, or the largest registered `iat` if that is later.
- * If a part of the registry was not read, a token there may be as far ahead as verifiers accept.
+ * Returns the largest `iat` of any accepted token: now, or the largest registered `iat` if that is later. If
+ * a part of the registry was not read, a token there may be as far ahead as verifiers accept.
  *
  * @param seen null if a part of the registry was not read
  */
@@ -21,7 +21,7 @@ export function latestIssued(
   return seen === null ? now + clockToleranceSeconds : Math.max(now, seen.latestIat);
 }
 
-/** From when on no token can exist that was issued at `issuedBefore` or earlier. */
+/** Returns the time when the last token issued at or before `issuedBefore` has expired. */
 export function eventExpiry(
   keys: readonly SigningKey[],
   policy: LifetimePolicy,
@@ -35,10 +35,10 @@ export function eventExpiry(
 }
 
 /**
- * Runs the registry's part of something that is durably recorded.
+ * Runs the change in the registry that follows a durable record.
  *
- * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable) where the registry fails: what was recorded holds already,
- * and the same command again does the rest
+ * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable) if the registry fails. The record is already
+ * effective, and running the command again completes it.
  */
 export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Promise<T> {
   try {
@@ -47,7 +47,7 @@ export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Pr
     if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
     throw new JwtctlError(
       'ERR_RECORDED_NOT_APPLIED',
-      `It is recorded in the security log and holds for every verifier that reads it; the registry could not be changed: ${error.message}`,
+      `The change is recorded in the security log, and verifiers apply it. But the registry could not be updated: ${error.message}`,
       { hint, cause: error },
     );
   }

@@ -1,25 +1,27 @@
 import { setImmediate } from 'node:timers/promises';
 import type { SecurityEvent, SecurityLog } from '../ports/index.js';
 
-/** The latest change of a user that the security log tells of. */
+/** The latest change of a user in the security log. */
 export interface UserChange {
   type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
   version: number;
 }
 
-/** Reads the events of the security log that may cover these tokens; a null `jti` stands for a token to be made. */
+/**
+ * Reads the security log's events that may cover these tokens. A null `jti` is for a token not yet issued.
+ */
 export async function readEvents(
   log: SecurityLog,
   tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
-): Promise<EventMemory> {
+): Promise<RevocationIndex> {
   const [own, global] = await Promise.all([log.findNaming(tokens), log.findGlobal()]);
-  return new EventMemory([...own, ...global]);
+  return new RevocationIndex([...own, ...global]);
 }
 
-/** Events of the security log by what they name, so that what they say of a token costs a few look-ups however many there are. */
-export class EventMemory {
+/** Indexes events of the security log, so that a check of a token takes a few lookups. */
+export class RevocationIndex {
   #tokens = new RenewedNames();
-  /** The latest `issuedBefore` by subject. */
+  /** The latest `issuedBefore` of each subject. */
   readonly #subjects = new Map<string, number>();
   readonly #kids = new Map<string, number>();
   readonly #compromisedKids = new Set<string>();
@@ -31,30 +33,33 @@ export class EventMemory {
     for (const event of events) this.add(event);
   }
 
-  /** Another number whenever something was added that was not known. */
+  /** Changes with each new event. */
   get revision(): number {
     return this.#revision;
   }
 
   /**
-   * An empty memory to take the place of this one, which goes on meanwhile. The names of tokens, of which there may be very
-   * many, are there once for both: {@link forgetOthers} ends that.
+   * Returns an empty index to replace this one, which stays usable meanwhile. Both share the token names, of
+   * which there may be millions, until {@link forgetOthers}.
    */
-  renewed(): EventMemory {
-    const memory = new EventMemory();
-    memory.#tokens = this.#tokens;
+  renewed(): RevocationIndex {
+    const index = new RevocationIndex();
+    index.#tokens = this.#tokens;
     this.#tokens.renew();
-    return memory;
+    return index;
   }
 
-  /** Forgets the tokens that were added to neither since {@link renewed}. In the meantime nothing may be renewed again. */
+  /**
+   * Forgets the tokens added to neither index since {@link renewed}. Do not call `renewed` again until this
+   * ends.
+   */
   forgetOthers(): Promise<void> {
     return this.#tokens.forgetOthers();
   }
 
-  /** To add an event again changes nothing. */
+  /** Adding an event again changes nothing. */
   add(event: SecurityEvent): void {
-    if (this.#note(event)) this.#revision += 1;
+    if (this.#insert(event)) this.#revision += 1;
   }
 
   /** Returns whether an event ends this token. */
@@ -64,7 +69,9 @@ export class EventMemory {
     );
   }
 
-  /** Returns the latest `iat` of a token of `sub` under `kid` that a revocation covers; -1 if none does. */
+  /**
+   * Returns the latest `iat` of a token of `sub` under `kid` that a revocation covers; -1 if there is none.
+   */
   coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);
   }
@@ -77,8 +84,8 @@ export class EventMemory {
     return this.#users.get(sub) ?? null;
   }
 
-  /** @returns whether it says anything new */
-  #note({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
+  /** @returns whether the event is new */
+  #insert({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {
       case 'token_revoked':
@@ -108,7 +115,7 @@ export class EventMemory {
 
 const PORTION = 10_000;
 
-/** Names, each with the round in which it was last added. */
+/** Names, each with the round when it was last added. */
 class RenewedNames {
   readonly #rounds = new Map<string, number>();
   #round = 0;
@@ -127,7 +134,7 @@ class RenewedNames {
     this.#round += 1;
   }
 
-  /** In portions: to walk a million names takes tens of ms, in which nobody else would have a turn. */
+  /** Works in portions, because walking a million names takes tens of milliseconds. */
   async forgetOthers(): Promise<void> {
     let walked = 0;
     for (const [name, round] of this.#rounds) {
@@ -138,10 +145,10 @@ class RenewedNames {
   }
 }
 
-/** Before any `iat`. */
+/** Lower than any `iat`. */
 const NEVER = -1;
 
-/** No subject holds a line feed. */
+/** A subject cannot contain a line feed. */
 function nameOf(sub: string, jti: string): string {
   return `${sub}\n${jti}`;
 }

@@ -2,24 +2,23 @@
 export interface TlsMaterial {
   /** CAs to trust instead of the system's. */
   readonly ca?: string;
-  /** The client certificate; needs `key`. */
   readonly cert?: string;
   readonly key?: string;
 }
 
-/** The credentials for a connection to a store. */
 export interface Credentials {
   readonly password?: string | undefined;
-  /** If present, even as an empty object, the connection uses TLS and checks the server's certificate. */
+  /** If present, even if empty, the connection uses TLS and checks the server's certificate. */
   readonly tls?: TlsMaterial | undefined;
 }
 
-/** Reads the credentials again on each call, because their files may have been replaced. */
+/** Reads the files again on each call, because they may have been replaced. */
 export type ReadCredentials = () => Promise<Credentials>;
 
 /**
- * Opens a connection with the current credentials. After a refusal, they are read once more, because a rotation may be in
- * progress. The same credentials are not tried twice, because servers lock accounts after repeated failures.
+ * Opens a connection with the current credentials. After a refusal, reads them once more, because a rotation
+ * may be in progress. Never tries the same credentials twice, because servers lock accounts after repeated
+ * failures.
  */
 export async function dialWith<Connection>(
   read: ReadCredentials,

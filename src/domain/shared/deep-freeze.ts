@@ -1,4 +1,4 @@
-/** Freezes all of it: whoever gets the same object later must find it as it was. Not by recursion, which deep nesting ends. */
+/** Freezes a value at every level. Not recursive, because deep nesting would overflow the stack. */
 export function freeze<T>(value: T): T {
   const left: unknown[] = [value];
   while (left.length > 0) {

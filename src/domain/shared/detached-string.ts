@@ -1,6 +1,6 @@
 /**
- * The same text, by itself: for what is kept of much that passes. As long as a part of a text is held V8 keeps all of it, of
- * a reply of 64 KB for an id of 22 characters.
+ * Returns a copy that does not share memory with `text`. V8 keeps the whole source string, such as a 64 KB
+ * reply, as long as a substring of it is in use.
  */
 export function ownCopy(text: string): string {
   return Buffer.from(text).toString();

@@ -4,16 +4,16 @@ import { excerpt } from './text.js';
 const SECONDS = { d: 86_400, h: 3_600, m: 60, s: 1 } as const;
 const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 
-/** What a duration looks like, for messages. */
 export const DURATION_FORM =
   'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
 
 /**
- * Reads a duration.
+ * Parses a duration.
  *
- * @param text `90s`, `15m`, `12h`, `30d`, `1h30m` (units once each, from large to small), or a whole number of seconds
+ * @param text `90s`, `15m`, `12h`, `30d`, `1h30m` (each unit once, largest first), or a whole number of
+ * seconds
  * @returns whole seconds, at least 1
- * @throws JwtctlError `ERR_DURATION_INVALID` (usage) for anything else: zero, negative, fractional, unknown units
+ * @throws JwtctlError `ERR_DURATION_INVALID` (usage) for anything else, including zero
  */
 export function parseDuration(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
@@ -26,7 +26,7 @@ export function parseDuration(text: string): number {
   return seconds;
 }
 
-/** The shortest text that {@link parseDuration} reads back as the same number: `5400` is `1h30m`. */
+/** Returns the shortest text that {@link parseDuration} reads as the same number: `1h30m` for 5400. */
 export function formatDuration(seconds: number): string {
   let rest = Math.max(0, Math.round(seconds));
   let text = '';

@@ -5,10 +5,12 @@ export type { ErrorCode, ErrorKind };
 export interface JwtctlErrorOptions {
   /** The next step, ideally a command to run. */
   hint?: string | undefined;
-  /** Facts for programs. They are printed as they are, so they must never hold a token, a private key, or a password. */
+  /**
+   * Facts for programs. They are printed, so they must never contain a token, a private key, or a password.
+   */
   details?: Record<string, unknown> | undefined;
   cause?: unknown;
-  /** Default: the kind that the code is declared with. */
+  /** Default: the declared kind of the code */
   kind?: ErrorKind | undefined;
 }
 
@@ -33,13 +35,16 @@ export class JwtctlError extends Error {
   }
 }
 
-/** What failed, for a report that goes on: of an error that is not ours only its name, for its wording may quote anything. */
+/**
+ * Describes a failure in a report. For a defect, gives only the error's name, because its message may contain
+ * secrets.
+ */
 export function failureText(error: unknown): string {
   if (error instanceof JwtctlError) return error.message;
   return `a bug in jwtctl (${error instanceof Error ? error.name : typeof error})`;
 }
 
-/** A defect: `value` has a shape that the types rule out. Closes a `switch` over a union, so that a new member breaks the build. */
+/** Closes a `switch` over a union, so that a new member breaks the build. */
 export function unreachable(value: never): never {
   throw new JwtctlError('ERR_BUG', `A value outside its type: ${JSON.stringify(value)}.`);
 }

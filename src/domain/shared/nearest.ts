@@ -1,12 +1,14 @@
 const FARTHEST = 2;
 
-/** The candidate that `name` is probably a slip of: the one with the fewest edits, at most two, whatever its case; null where there is none. */
+/**
+ * Returns the candidate with the fewest edits from `name`, at most two, ignoring case; null if there is none.
+ */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
   let least = FARTHEST + 1;
   for (const candidate of candidates) {
     const edits = distance(name.toLowerCase(), candidate.toLowerCase());
-    // Two edits make any short word of any other.
+    // Two edits can turn any short word into any other.
     if (edits < least && edits < candidate.length / 2) {
       best = candidate;
       least = edits;
@@ -15,7 +17,7 @@ export function nearest(name: string, candidates: Iterable<string>): string | nu
   return best;
 }
 
-/** Levenshtein's, one row at a time. */
+/** Levenshtein distance. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, index) => index);
   for (const [i, letter] of [...a].entries()) {

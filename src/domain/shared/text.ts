@@ -1,16 +1,16 @@
 import { JwtctlError } from './errors.js';
 
-/** Why something was done, for the logs: 1 to 1,000 characters on one line. */
+/** Accepts 1 to 1,000 characters on one line. */
 export function parseReason(text: string): string {
   return oneLine('reason', text, 1_000);
 }
 
-/** A user's name for people: 1 to 255 characters on one line. */
+/** Accepts 1 to 255 characters on one line. */
 export function parseUserName(text: string): string {
   return oneLine('name', text, 255);
 }
 
-/** Who is at it, for the audit log: 1 to 255 characters on one line. */
+/** Accepts 1 to 255 characters on one line. */
 export function parseActor(text: string): string {
   return oneLine('actor', text, 255);
 }
@@ -19,20 +19,20 @@ function oneLine(what: string, text: string, maxLength: number): string {
   if (text.trim() === '' || text.length > maxLength || hasControlCharacter(text) || !text.isWellFormed()) {
     throw new JwtctlError(
       'ERR_TEXT_INVALID',
-      `The ${what} cannot be used; expected 1 to ${maxLength} characters on one line.`,
+      `The ${what} is invalid: expected 1 to ${maxLength} characters on one line.`,
     );
   }
   return text;
 }
 
-/** With a full stop, where it does not end like a sentence already: a message within it brings its own. */
+/** Adds a period unless the text ends like a sentence. */
 export function asSentence(text: string): string {
   return /[.!?]\)?$/.test(text) ? text : `${text}.`;
 }
 
 /**
- * Makes untrusted text safe for a terminal. Letters, marks, numbers, punctuation, symbols, and plain spaces stay. All other
- * characters are escaped: they could control the terminal, reverse the text around them, or be invisible.
+ * Makes untrusted text safe for a terminal. Escapes everything except letters, marks, numbers, punctuation,
+ * symbols, and plain spaces: other characters could control the terminal, reverse text, or be invisible.
  */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
@@ -42,12 +42,11 @@ export function printable(text: string): string {
   });
 }
 
-/** Makes each line of a message {@link printable}. */
 export function printableLines(text: string): string {
   return text.split('\n').map(printable).join('\n');
 }
 
-/** Returns JSON of the same value with all characters escaped that are not {@link printable}. */
+/** Returns equivalent JSON with all characters escaped that are not {@link printable}. */
 export function printableJson(json: string): string {
   if (PLAIN.test(json)) return json;
   return json.replace(UNPRINTABLE, (character) =>
@@ -63,23 +62,23 @@ function escapeUnit(code: number): string {
 }
 
 /**
- * A file's name for a message. What was given in its place may be what the file should hold, a key or a passphrase: such is
- * not shown.
+ * Returns a file name for messages. Hides text that looks like a key or a passphrase, passed by mistake
+ * instead of a file name.
  */
 export function fileNameShown(name: string): string {
   const isLong = name.length > 200 || /[\r\n]/.test(name);
-  // The path in a setting is absolute: `/srv/<key>=`.
+  // A setting makes the path absolute: `/srv/<key>=`.
   const isMasterKey = /^[A-Za-z0-9+_-][A-Za-z0-9+/_-]{42}=?$|\/[A-Za-z0-9+/_-]{43}=$/.test(name);
-  return isLong || isMasterKey ? '(not shown: it looks like no name)' : printable(name);
+  return isLong || isMasterKey ? '(hidden: not a file name)' : printable(name);
 }
 
-/** The beginning of it, for a message. */
+/** Returns the first 60 characters, printable. */
 export function excerpt(text: string): string {
   const shown = printable(text.slice(0, 60));
   return text.length > 60 ? `${shown}…` : shown;
 }
 
-// C0, DEL and C1: they would move cursors in terminals, and SQLite cuts a bound text at NUL.
+// C0, DEL, and C1 characters move the cursor of a terminal, and SQLite cuts text at NUL.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;
 

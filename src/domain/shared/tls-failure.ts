@@ -1,7 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import type { TlsMaterial } from './credentials.js';
 
-/** The server that a TLS failure is about, and the settings for it. */
 export interface TlsPeer {
   /** Its name in messages: `MySQL at db.example.com:3306`. */
   readonly server: string;
@@ -9,7 +8,6 @@ export interface TlsPeer {
   readonly host: string;
   /** The group of settings, as in `mysql.tls.ca`. */
   readonly group: 'mysql' | 'redis';
-  /** The certificates used for the connection. */
   readonly tls: TlsMaterial;
 }
 
@@ -19,8 +17,8 @@ export interface TlsFailure {
 }
 
 /**
- * Explains why TLS failed, by the error code (Node's for a certificate, OpenSSL's for an alert). Returns null for an error
- * that is not about TLS.
+ * Explains a TLS failure by its code, from Node for a certificate or from OpenSSL for an alert. Returns null
+ * for other errors.
  */
 export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | null {
   const code = codeOf(error);
@@ -77,7 +75,10 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   return describeAlert(code, peer) ?? describeOther(code, peer);
 }
 
-/** Explains a connection that closed after the handshake: servers give no reason when they reject a client certificate. */
+/**
+ * Explains a connection that closed after the handshake. Servers give no reason when they reject a client
+ * certificate.
+ */
 export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsFailure | null {
   if (tls.cert === undefined) {
     return {
@@ -91,7 +92,10 @@ export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsF
   };
 }
 
-/** Compares suffixes: SSLV3_ALERT_BAD_CERTIFICATE in OpenSSL 3.0 is SSL/TLS_ALERT_BAD_CERTIFICATE in OpenSSL 3.2. */
+/**
+ * Compares suffixes, because SSLV3_ALERT_BAD_CERTIFICATE in OpenSSL 3.0 is SSL/TLS_ALERT_BAD_CERTIFICATE in
+ * 3.2.
+ */
 function describeAlert(code: string, { server, group, tls }: TlsPeer): TlsFailure | null {
   const alert = /^ERR_SSL_.*_ALERT_(.+)$/.exec(code)?.[1];
   if (alert === undefined) return null;
@@ -137,7 +141,7 @@ const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
   CERTIFICATE_UNKNOWN: 'it cannot be verified',
 };
 
-/** The X509_V_ERR_… codes as Node names them, without a common prefix. */
+/** Node's names of X509_V_ERR_… codes, which have no common prefix. */
 const OTHER_VERIFICATION_FAILURES = new Set([
   'PATH_LENGTH_EXCEEDED',
   'HOSTNAME_MISMATCH',
@@ -148,7 +152,7 @@ const OTHER_VERIFICATION_FAILURES = new Set([
   'ERROR_IN_CERT_NOT_AFTER_FIELD',
 ]);
 
-/** Returns the names, such as `10.0.0.1`. The common name counts only if there are no other names (RFC 6125 §6.4.4). */
+/** The common name counts only if there are no other names (RFC 6125 §6.4.4). */
 function namesIn(error: unknown): string[] {
   const { cert } = error as { cert?: { subjectaltname?: string; subject?: { CN?: string | string[] } } };
   const names = (cert?.subjectaltname ?? '').split(', ').filter((name) => /^(DNS|IP Address):/.test(name));

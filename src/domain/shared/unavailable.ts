@@ -1,8 +1,8 @@
 import { JwtctlError } from './errors.js';
 
 /**
- * What a store answers, or `otherwise` where it cannot be reached: only for what can be done without, such as a look at
- * the registry before a revocation is recorded, which a registry that is away must not prevent.
+ * Returns the store's answer, or `otherwise` if the store is unavailable. For optional reads only, such as a
+ * look at the registry before a revocation.
  */
 export async function ifReachable<T>(ask: () => Promise<T>, otherwise: T): Promise<T> {
   try {
@@ -13,13 +13,13 @@ export async function ifReachable<T>(ask: () => Promise<T>, otherwise: T): Promi
   }
 }
 
-/** A store that is away, a file that cannot be read or written any more: what was done until then is done all the same. */
+/** Returns whether a store or a file failed, as opposed to a defect. Completed work stays done. */
 export function isFailureOutside(error: unknown): error is JwtctlError {
   if (!(error instanceof JwtctlError)) return false;
   return error.kind === 'unavailable' || /^ERR_FILE_UN(READ|WRIT)ABLE$/.test(error.code);
 }
 
-/** Whether a store was waited for in vain, in full or nearly so: to ask it again would cost as much again. */
+/** Returns whether the store did not answer within the timeout. Asking again would take as long. */
 export function isSilence({ code, cause }: JwtctlError): boolean {
   return code === 'ERR_REDIS_CLUSTER_DOWN' || (cause as { code?: unknown } | undefined)?.code === 'ETIMEDOUT';
 }

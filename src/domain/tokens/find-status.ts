@@ -5,7 +5,7 @@ import {
   provenStatus,
   type StatusPolicy,
 } from '../security-log/cached-user-status.js';
-import { EventMemory } from '../security-log/revocation-index.js';
+import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
 import type { TokenStatus } from './verify.js';
 
@@ -31,7 +31,7 @@ export async function findStatus(
     ports.registry.tokenStatus(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
-  const events = new EventMemory(concerning);
+  const events = new RevocationIndex(concerning);
   const proven = provenStatus(registered.user, events.changeOf(token.sub), now, ports);
   return {
     entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },

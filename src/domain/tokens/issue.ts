@@ -9,7 +9,7 @@ import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeEntriesInBatches } from '../registry/remove-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
-import { EventMemory, readEvents } from '../security-log/revocation-index.js';
+import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { HeldSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './claims.js';
@@ -195,12 +195,12 @@ export class Issuer {
   }
 
   /** Reads one subject's events in one query, because two at once would open a second connection. */
-  async #findEvents(subs: readonly string[], kid: string): Promise<EventMemory> {
+  async #findEvents(subs: readonly string[], kid: string): Promise<RevocationIndex> {
     const { securityLog } = this.#ports.database;
     const tokens = subs.map((sub) => ({ sub, jti: null }));
     const [token] = tokens;
     if (token === undefined || tokens.length > 1) return readEvents(securityLog, tokens);
-    return new EventMemory(await securityLog.findConcerning({ ...token, kid }));
+    return new RevocationIndex(await securityLog.findConcerning({ ...token, kid }));
   }
 
   async #sign(
@@ -250,7 +250,7 @@ export class Issuer {
 
   async #isCompromised({ key }: Signer): Promise<boolean> {
     const events = await this.#ports.database.securityLog.findGlobal();
-    return new EventMemory(events).isCompromised(key.kid);
+    return new RevocationIndex(events).isCompromised(key.kid);
   }
 
   /** Removes entries under a compromised key. Its tokens are refused even if this fails: the security log has the key. */

@@ -11,8 +11,8 @@ export interface NewUser {
 export type UserImportOutcome = 'added' | 'existing';
 
 /**
- * Adds those of the users that there are not, in one transaction with one statement; those that exist stay as they are.
- * It leaves no row in the audit log: that is for the run that it is a part of.
+ * Adds the missing users in one transaction with one statement. Existing users stay unchanged. The caller
+ * writes the audit row for the whole import.
  */
 export async function addUsers(
   { database, clock }: Pick<Administration, 'database' | 'clock'>,
@@ -22,7 +22,7 @@ export async function addUsers(
   return outcomes(users, added);
 }
 
-/** What {@link addUsers} would do. */
+/** Returns what {@link addUsers} would do. */
 export async function planUsers(
   { database }: Pick<Administration, 'database'>,
   users: readonly NewUser[],
@@ -37,20 +37,20 @@ async function addMissing(
 ): Promise<Map<string, NewUser>> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const missing = await missingAmong(stores, users);
-    // In one order everywhere: two runs then wait for each other's rows and not in a circle.
+    // The same order in every run prevents deadlocks between two runs.
     const rows = [...missing.values()].sort((a, b) => Buffer.compare(Buffer.from(a.sub), Buffer.from(b.sub)));
-    // Another run may have added one since.
+    // False if another run has added one of them since.
     if (rows.length === 0 || (await stores.users.addMany(rows, at))) {
       await continueVersions(stores, [...missing.keys()]);
       return missing;
     }
   }
-  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Others kept adding the same users.', {
+  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Other processes kept adding the same users.', {
     hint: 'Run the same command again.',
   });
 }
 
-/** Of several rows for one subject the first counts. */
+/** If a subject has several rows, the first counts. */
 async function missingAmong(
   { users: directory }: Pick<Stores, 'users'>,
   users: readonly NewUser[],
@@ -62,8 +62,8 @@ async function missingAmong(
 }
 
 /**
- * Versions go on where a removed user of the same name left off, so that what is still known of that one is older. Asked
- * after the insert, which waits for a removal that has not ended yet.
+ * Continues the versions of removed users with the same names, so that a cached status of a removed user is
+ * older. Reads them after the insert, which waits for a running removal.
  */
 async function continueVersions({ users, securityLog }: Stores, subs: readonly string[]): Promise<void> {
   const subsOf = new Map<number, string[]>();

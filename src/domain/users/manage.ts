@@ -25,8 +25,8 @@ export async function addUser(
     const at = clock.now();
     const user = await stores.users.add({ sub: input.sub, name: input.name, at });
     if (user === null) throw userExists(input.sub);
-    // Versions go on where a removed user of the same name left off, so that what is still known of that one is older.
-    // Asked after the insert, which waits for a removal that is under way.
+    // Continues the versions of a removed user with the same name, so that a cached status of that user is
+    // older. Reads them after the insert, which waits for a running removal.
     const known = (await stores.securityLog.highestUserVersions([input.sub])).get(input.sub) ?? 0;
     const version = known + 1;
     if (version !== user.version) await stores.users.setVersion([input.sub], version);
@@ -35,7 +35,7 @@ export async function addUser(
   });
 }
 
-/** Adds the user where there is none. One that another run adds at the same moment is as good. */
+/** Adds the user if missing. Another run may add the same user at the same time. */
 export async function ensureUser(
   ports: Pick<Administration, 'database' | 'clock' | 'actor'>,
   sub: string,
@@ -48,11 +48,11 @@ export async function ensureUser(
 
 export interface StatusChange {
   user: User;
-  /** Of the security log, that gave the user this status; null for a dry run, and where it has expired. */
+  /** The event that set this status; null for a dry run, or if it has expired. */
   eventId: number | null;
 }
 
-/** Sets the status; where the user has it already, only the registry is told again. */
+/** Sets the status. If the user already has it, updates only the registry. */
 export async function setUserStatus(
   ports: Administration,
   policy: UserAdministrationPolicy,
@@ -89,13 +89,13 @@ async function lastEventId(stores: Stores, sub: string, type: SecurityEventType)
 
 export interface UserRemoval {
   user: User;
-  /** Entries that were removed, or with a dry run would be. */
+  /** The number of removed entries. For a dry run, entries that would be removed. */
   revoked: number;
-  /** Of the security log, that ends their tokens; null for a dry run. */
+  /** The event that ends the user's tokens; null for a dry run. */
   eventId: number | null;
 }
 
-/** Removes the user and revokes their tokens, so that a later user of the same name inherits nothing. */
+/** Removes the user and revokes their tokens, so that a later user with the same name inherits none. */
 export async function removeUser(
   ports: Administration,
   policy: UserAdministrationPolicy,
@@ -118,7 +118,7 @@ export async function removeUser(
     const expiresAt = eventExpiry(keys, policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
-    // Of the two the later one: both become visible at once, and are read in the order of their ids.
+    // The later of the two events. Both become visible together, and are read in the order of their ids.
     const eventId = await stores.securityLog.append({
       type: 'subject_revoked',
       ...{ sub, issuedBefore, reason, at, expiresAt },
@@ -128,7 +128,7 @@ export async function removeUser(
   });
   const { removed: revoked } = await afterRecord(
     () => registry.remove(sub, {}, clock.now()),
-    'Run `jwtctl token revoke --all` for this subject when the registry answers: it does what is left.',
+    'Run `jwtctl token revoke --all` for this subject when the registry answers. It completes the change.',
   );
   return { user, revoked, eventId };
 }
@@ -144,7 +144,7 @@ export function found<T>(user: T | null, sub: string): T {
 }
 
 function userExists(sub: string): JwtctlError {
-  return new JwtctlError('ERR_USER_EXISTS', `There is a user ${JSON.stringify(sub)} already.`, {
+  return new JwtctlError('ERR_USER_EXISTS', `User ${JSON.stringify(sub)} already exists.`, {
     hint: 'Run `jwtctl users show`.',
   });
 }

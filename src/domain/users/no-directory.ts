@@ -1,6 +1,6 @@
 import type { User, UserDirectory } from '../ports/index.js';
 
-/** `users.source: off`: whoever a token names exists and is enabled. */
+/** The directory for `users.source: off`: every subject exists and is enabled. */
 export const noDirectory: UserDirectory = {
   find: async (sub) => enabled(sub),
   findMany: async (subs) => new Map(subs.map((sub) => [sub, enabled(sub)])),

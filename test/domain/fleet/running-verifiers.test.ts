@@ -120,7 +120,7 @@ describe('waiting for an event to be read', () => {
   test('ends with nothing known where the registry loses them again and again', async () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
     expect(await acknowledgement(answering(...lossy))).toEqual({
-      report: { unavailableReason: expect.stringContaining('may be missing') },
+      report: { unavailableReason: expect.stringContaining('may be incomplete') },
       seconds: 11,
     });
   });
@@ -248,7 +248,7 @@ describe('all that run, for a key that is to sign', () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
     expect(await whole(answering(...lossy))).toEqual({
       ids: [],
-      unavailableReason: expect.stringContaining('may be missing'),
+      unavailableReason: expect.stringContaining('may be incomplete'),
       seconds: 12,
     });
   });

@@ -14,7 +14,7 @@ import {
   type Reconciliation,
   type ReconciliationRules,
 } from '../../../src/domain/registry/reconciliation-plan.js';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_000_000;
@@ -83,7 +83,7 @@ function plan(registry: Registry) {
   const rules: ReconciliationRules = { ...RULES, ownsUsers: registry.ownsUsers };
   const known: DurableKnowledge = {
     // What the security log gives for the subject: its own events and those of everybody.
-    events: new EventMemory(registry.events.filter(({ sub }) => sub === null || sub === 'alice')),
+    events: new RevocationIndex(registry.events.filter(({ sub }) => sub === null || sub === 'alice')),
     user: registry.user,
     keys: new Map(registry.keys.map((key) => [key.id, key])),
   };
@@ -140,7 +140,7 @@ function isAccepted(entry: RegistryEntry, { keys: known, events: log, user }: Re
 }
 
 function isCovered(entry: RegistryEntry, { kid }: SigningKey, log: readonly SecurityEvent[]): boolean {
-  return log.some((event) => new EventMemory([event]).covers({ sub: 'alice', kid, ...entry }));
+  return log.some((event) => new RevocationIndex([event]).covers({ sub: 'alice', kid, ...entry }));
 }
 
 function always(holds: (registry: Registry) => void): void {

@@ -11,7 +11,7 @@ import {
   planReconciliation,
   type ReconciliationRules,
 } from '../../../src/domain/registry/reconciliation-plan.js';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const NOW = 1_700_000_000;
@@ -55,7 +55,7 @@ function plan(
     {
       user: user('enabled', 1),
       ...known,
-      events: new EventMemory(events),
+      events: new RevocationIndex(events),
       keys: new Map(keys.map((key) => [key.id, key])),
     },
     { ...RULES, ...rules },

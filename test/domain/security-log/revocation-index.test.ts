@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { SecurityEvent, SecurityEventType } from '../../../src/domain/ports/index.js';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 
 const SUBS = ['alice', 'bob', 'Alice'];
 const JTIS = ['a', 'b', ' a'];
@@ -45,9 +45,9 @@ const token = fc.record({
 test('covers a token exactly where one of the events does, whatever their order and number', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 6 }), token, (events, one) => {
-      const memory = new EventMemory();
+      const memory = new RevocationIndex();
       for (const each of [...events, ...events]) memory.add(each);
-      expect(memory.covers(one)).toBe(events.some((each) => new EventMemory([each]).covers(one)));
+      expect(memory.covers(one)).toBe(events.some((each) => new RevocationIndex([each]).covers(one)));
     }),
     { numRuns: 2000 },
   );
@@ -56,7 +56,7 @@ test('covers a token exactly where one of the events does, whatever their order 
 test('of a user the change with the highest version counts, whenever it comes', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 8 }), (events) => {
-      const memory = new EventMemory();
+      const memory = new RevocationIndex();
       for (const each of events) memory.add(each);
       for (const sub of SUBS) {
         const versions = events
@@ -72,14 +72,14 @@ test('one that takes its place says what a new one would, and the old one goes o
   const some = fc.array(event, { maxLength: 6 });
   await fc.assert(
     fc.asyncProperty(some, some, some, token, async (gone, kept, late, one) => {
-      const before = new EventMemory([...gone, ...kept]);
+      const before = new RevocationIndex([...gone, ...kept]);
       const fresh = before.renewed();
       for (const each of kept) fresh.add(each);
-      expect(before.covers(one)).toBe(new EventMemory([...gone, ...kept]).covers(one));
+      expect(before.covers(one)).toBe(new RevocationIndex([...gone, ...kept]).covers(one));
       for (const each of late) before.add(each);
       for (const each of late) fresh.add(each);
       await fresh.forgetOthers();
-      const anew = new EventMemory([...kept, ...late]);
+      const anew = new RevocationIndex([...kept, ...late]);
       expect(fresh.covers(one)).toBe(anew.covers(one));
       expect(fresh.changeOf(one.sub)).toEqual(anew.changeOf(one.sub));
     }),
@@ -92,9 +92,9 @@ test('forgets very many tokens without keeping everybody else from their turn, a
     ...{ id: 1, type: 'token_revoked', sub: 'alice', jti, kid: null, issuedBefore: null },
     ...{ userVersion: null, reason: null, at: 0, expiresAt: 99 },
   });
-  const covers = (memory: EventMemory, jti: string) =>
+  const covers = (memory: RevocationIndex, jti: string) =>
     memory.covers({ sub: 'alice', jti, kid: 'k1', iat: 1 });
-  const before = new EventMemory();
+  const before = new RevocationIndex();
   for (let index = 0; index < 100_000; index++) before.add(revoked(`j${index}`));
   const fresh = before.renewed();
   fresh.add(revoked('j99999'));
@@ -117,7 +117,7 @@ test('forgets very many tokens without keeping everybody else from their turn, a
 test('its revision changes with what is new, and with nothing else', () => {
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 6 }), (events) => {
-      const memory = new EventMemory();
+      const memory = new RevocationIndex();
       for (const each of events) memory.add(each);
       expect(memory.revision).toBeGreaterThan(0);
       const { revision } = memory;

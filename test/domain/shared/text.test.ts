@@ -19,7 +19,7 @@ test.each([
   [`/srv/${'a'.repeat(20)}/${'+'.repeat(21)}B=`],
   [JSON.stringify({ kty: 'RSA', d: 'x'.repeat(300) })],
 ])('what was given in place of a file name is not shown: %#', (name) => {
-  expect(fileNameShown(name)).toBe('(not shown: it looks like no name)');
+  expect(fileNameShown(name)).toBe('(hidden: not a file name)');
 });
 
 test('a file name is shown, and steers no terminal', () => {

@@ -12,7 +12,7 @@ import {
   type StatusPolicy,
   statusMeanwhile,
 } from '../../../src/domain/security-log/cached-user-status.js';
-import { EventMemory } from '../../../src/domain/security-log/revocation-index.js';
+import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { findStatus } from '../../../src/domain/tokens/find-status.js';
 import { ManualClock } from '../../support/clock.js';
@@ -39,7 +39,7 @@ function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): Sec
 }
 
 describe('covers', () => {
-  const covers = (one: SecurityEvent, token: typeof TOKEN) => new EventMemory([one]).covers(token);
+  const covers = (one: SecurityEvent, token: typeof TOKEN) => new RevocationIndex([one]).covers(token);
 
   test('a revoked token is the one with its sub and jti', () => {
     const revoked = event('token_revoked', { sub: 'alice', jti: 'j1' });
@@ -266,7 +266,7 @@ describe('findStatus', () => {
           } as Parameters<typeof findStatus>[0],
           { ...TOKEN, keyId: 1 },
         );
-        const change = new EventMemory(concerning).changeOf('alice');
+        const change = new RevocationIndex(concerning).changeOf('alice');
         const proven = provenStatus(user, change, clock.now(), POLICY);
         expect({ isAsked, user: found.user }).toEqual({
           isAsked: proven === null,
@@ -390,13 +390,13 @@ describe('while the directory does not answer', () => {
       is: null,
     },
   ])('is $is if $what', ({ told, cached, change, is }) => {
-    expect(statusMeanwhile({ told, cached, change }, NOW, GRACE)).toBe(is);
+    expect(statusMeanwhile({ answer: told, cached, change }, NOW, GRACE)).toBe(is);
   });
 
   test('ignores cached statuses of a directory whose changes are not in the log', () => {
     const policy = { ...GRACE, logsUserChanges: false };
-    expect(statusMeanwhile({ told: null, cached: forged, change: null }, NOW, policy)).toBeNull();
+    expect(statusMeanwhile({ answer: null, cached: forged, change: null }, NOW, policy)).toBeNull();
     const told = known('disabled', 0);
-    expect(statusMeanwhile({ told, cached: forged, change: null }, NOW, policy)).toBe('disabled');
+    expect(statusMeanwhile({ answer: told, cached: forged, change: null }, NOW, policy)).toBe('disabled');
   });
 });

@@ -1,4 +1,4 @@
-import { nameVerifiers, stoppedOnesCount } from '../../../domain/fleet/running-verifiers.js';
+import { killedVerifiersNote, nameVerifiers } from '../../../domain/fleet/running-verifiers.js';
 import type { Acknowledgement } from '../../../domain/fleet/wait-for-verifiers.js';
 import type { Heartbeat } from '../../../domain/ports/index.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
@@ -54,6 +54,6 @@ export function acknowledgementWarnings(
   }
   if (acknowledgement.stragglers.length === 0) return [];
   return [
-    `It is recorded, and not read within ${formatDuration(policy.timeoutSeconds)} by ${nameVerifiers(acknowledgement.stragglers)}. Look whether they reach the database, or end them. ${stoppedOnesCount(policy)}`,
+    `It is recorded, and not read within ${formatDuration(policy.timeoutSeconds)} by ${nameVerifiers(acknowledgement.stragglers)}. Look whether they reach the database, or end them. ${killedVerifiersNote(policy)}`,
   ];
 }

@@ -1,7 +1,7 @@
 import {
   type Fleet,
+  killedVerifiersNote,
   nameVerifiers,
-  stoppedOnesCount,
   withoutKey,
 } from '../../../domain/fleet/running-verifiers.js';
 import { type PublicJwk, publicJwk } from '../../../domain/jose/jwk-set.js';
@@ -174,7 +174,7 @@ export function stragglerWarnings(
   const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
   return waiting !== null
     ? [
-        `Key ${kid} waits for ${who}. ${stoppedOnesCount(waiting)} Run the same command again later, or with --force to go on without them.`,
+        `Key ${kid} waits for ${who}. ${killedVerifiersNote(waiting)} Run the same command again later, or with --force to go on without them.`,
       ]
     : [
         `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
