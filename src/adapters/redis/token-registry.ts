@@ -7,12 +7,14 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
+  OnSubjects,
   Registration,
   RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
   RemovalOutcome,
+  ScanOptions,
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
@@ -43,9 +45,8 @@ import { byAge, registerInTurn } from './subject/register.js';
 import { removeEntries } from './subject/remove-exact.js';
 import { readScores } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
-import { countEverywhere } from './walk/count.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
-import { type OnSubjects, scan } from './walk/scan-subjects.js';
+import { scan } from './walk/scan-subjects.js';
 import { foreignKey } from './wire/errors.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
@@ -157,12 +158,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return removeFromSubject(this.#whole(), sub, args);
   }
 
-  async removeEverywhere(
-    filter: EntryFilter,
-    options: WalkOptions & { dryRun?: boolean },
-  ): Promise<GlobalRemoval> {
-    if (options.dryRun)
-      return countEverywhere(this.#whole(), filter, { ...options, tolerance: this.#tolerance });
+  removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval> {
     return removeEverywhere(this.#whole(), this.#timed(options.now, filterArguments(filter)), options);
   }
 
@@ -173,11 +169,8 @@ export class RedisTokenRegistry implements TokenRegistry {
     return removeEntries(this.#whole(), subjects, this.#timed(now, []));
   }
 
-  scan(
-    take: OnSubjects,
-    options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<ScanOutcome> {
-    return scan(this.#whole(), take, { ...options, tolerance: this.#tolerance });
+  scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome> {
+    return scan(this.#whole(), onSubjects, { ...options, tolerance: this.#tolerance });
   }
 
   nodes(): Promise<RegistryNode[]> {

@@ -1,6 +1,7 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
-import type { Clock, ScannedSubject, TokenRegistry } from '../ports/index.js';
+import type { Clock, TokenRegistry } from '../ports/index.js';
+import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
 /** What lives under one key. Times are NumericDate seconds; null where nothing lives. */
@@ -37,25 +38,22 @@ export async function countKeyUsage(
   const tallies = new Map(
     keys.map((key) => [key.id, { tokens: 0, subjects: 0, firstExp: Infinity, lastExp: 0 }]),
   );
-  // Which keys a subject was counted for, while more of its parts are to come.
-  const unfinished = new Map<string, Set<number>>();
-  const add = ({ sub, entries, isLast }: ScannedSubject) => {
-    const seen = unfinished.get(sub) ?? new Set<number>();
-    for (const { keyId, exp } of entries) {
+  const add = ({ part, state: countedKeys }: SubjectPart<Set<number>>) => {
+    for (const { keyId, exp } of part.entries) {
       const tally = tallies.get(keyId);
       if (tally === undefined) continue;
       tally.tokens += 1;
-      if (!seen.has(keyId)) tally.subjects += 1;
-      seen.add(keyId);
+      if (!countedKeys.has(keyId)) tally.subjects += 1;
+      countedKeys.add(keyId);
       tally.firstExp = Math.min(tally.firstExp, exp);
       tally.lastExp = Math.max(tally.lastExp, exp);
     }
-    if (isLast) unfinished.delete(sub);
-    else unfinished.set(sub, seen);
   };
-  const outcome = await ports.registry.scan(
-    (subjects) => {
-      for (const subject of subjects) add(subject);
+  const outcome = await scanSubjects(
+    ports.registry,
+    () => new Set<number>(),
+    (parts) => {
+      for (const part of parts) add(part);
     },
     { now: at, ...walkControl(control) },
   );

@@ -88,8 +88,8 @@ export interface TokenRegistry {
   /** Removes the matching entries of one subject. Without entries nothing of the subject is left. */
   remove(sub: string, filter: EntryFilter, now: number): Promise<Removal>;
 
-  /** Removes the matching entries of every subject. With `dryRun` it only counts. */
-  removeEverywhere(filter: EntryFilter, options: WalkOptions & { dryRun?: boolean }): Promise<GlobalRemoval>;
+  /** Removes the matching entries of every subject. */
+  removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval>;
 
   /**
    * Removes exactly these entries, and what has expired beside them, and has what is kept of these subjects expire with
@@ -103,17 +103,13 @@ export interface TokenRegistry {
   ): Promise<RemovalOutcome>;
 
   /**
-   * Shows `take` every subject that has live or malformed entries, and `withDetails` every other one of which something is
-   * kept, in no order: each once, or where it has very many entries in several parts, one after the other. The walk waits
-   * for `take`, so that no more is held in memory than it has in hand; where `take` rejects, the survey does too.
+   * Hands over every subject that has live entries or foreign members, in no order and some at a time. Each comes once; one
+   * with very many entries comes in several parts, one after the other: see `scanSubjects`. The scan waits for `onSubjects`,
+   * so that memory stays bounded, and rejects where that does.
    *
-   * With `sub` it is that subject alone, from its own key: nothing is walked, and a key that cannot be read, or holds
-   * something else (`ERR_REDIS_WRONG_TYPE`, state), is an error.
+   * @throws JwtctlError; with `sub` also `ERR_REDIS_WRONG_TYPE` (state) where the subject's key holds something else
    */
-  scan(
-    take: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
-    options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<ScanOutcome>;
+  scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome>;
 
   /** The servers behind the registry, masters before their replicas. */
   nodes(): Promise<RegistryNode[]>;
@@ -187,6 +183,16 @@ export interface WalkOptions {
   onProgress?: (progress: WalkProgress) => void;
 }
 
+/** Takes subjects in, some at a time. */
+export type OnSubjects = (subjects: readonly ScannedSubject[]) => void | Promise<void>;
+
+export interface ScanOptions extends WalkOptions {
+  /** Also what else is kept of a subject, and subjects of which nothing else is left. Default: false. */
+  withDetails?: boolean;
+  /** Reads this subject alone, from its own key. Default: all subjects. */
+  sub?: string;
+}
+
 /** In hash slots, of 16,384, in a cluster; elsewhere in subjects, of which nobody knows how many there are. */
 export interface WalkProgress {
   unit: 'slots' | 'subjects';
@@ -240,16 +246,15 @@ export interface ScannedSubject {
   sub: string;
   /** The master that holds it: `host:port`, or the file's name for SQLite. */
   node: string;
-  /** Whether it is the first part: the only one that has `bytes` and `details`. */
-  isFirst: boolean;
+  /** Whether no more parts of the subject follow. */
   isLast: boolean;
   /** Live ones. */
   entries: ScannedEntry[];
   /** Members of this part that are no entries of ours. */
   malformed: number;
-  /** Memory of all that is kept of the subject, in bytes; null where it was not sampled. */
+  /** Memory of all that is kept of the subject, in bytes; null where it was not sampled, and after the first part. */
   bytes: number | null;
-  /** Null without `withDetails`. */
+  /** Null without `withDetails`, and after the first part. */
   details: SubjectDetails | null;
 }
 

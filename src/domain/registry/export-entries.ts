@@ -1,18 +1,13 @@
 import { matches } from '../model/registry-entry.js';
 import { type BackupWriter, backupEntry, MAX_CHUNK_ENTRIES } from '../ports/backup-file.js';
-import type {
-  Administration,
-  EntryFilter,
-  ScannedEntry,
-  ScannedSubject,
-  ScanOutcome,
-} from '../ports/index.js';
+import type { Administration, EntryFilter, ScannedEntry, ScanOutcome } from '../ports/index.js';
 import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { isFailureOutside, isSilence } from '../shared/unavailable.js';
 import { entriesBySubject, groupBy } from './group-entries.js';
 import type { KeysById } from './key-names.js';
+import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
 export interface ExportInput extends WalkControl {
@@ -55,12 +50,17 @@ export async function exportEntries(
   /** Whether all that matches has been seen and filed, whatever came of its removal. */
   let isExported = false;
   try {
-    const outcome = await ports.registry.scan((subjects) => entryExport.take(subjects), {
-      now: ports.clock.now(),
-      withDetails: input.backup !== null,
-      ...(input.sub === undefined ? {} : { sub: input.sub }),
-      ...walkControl(input),
-    });
+    const outcome = await scanSubjects(
+      ports.registry,
+      () => ({ isCounted: false }),
+      (parts) => entryExport.take(parts),
+      {
+        now: ports.clock.now(),
+        withDetails: input.backup !== null,
+        ...(input.sub === undefined ? {} : { sub: input.sub }),
+        ...walkControl(input),
+      },
+    );
     await entryExport.settleRest();
     report = entryExport.report(outcome);
     isExported = outcome.complete && !entryExport.hasWaiting;
@@ -89,13 +89,16 @@ interface Waiting {
   isFirst: boolean;
 }
 
+/** Whether the subject has been counted. */
+interface CountedState {
+  isCounted: boolean;
+}
+
 class EntryExport {
   readonly #ports: Pick<Administration, 'registry' | 'clock'>;
   readonly #keys: KeysById;
   readonly #input: ExportInput;
   readonly #waiting: Waiting[] = [];
-  /** Subjects that count already, and of which more parts are to come. */
-  readonly #unfinished = new Set<string>();
   readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
   readonly #byKeyId = new Map<number, number>();
   /** What could not be removed, or not be counted. */
@@ -113,8 +116,8 @@ class EntryExport {
     this.#input = input;
   }
 
-  async take(subjects: readonly ScannedSubject[]): Promise<void> {
-    for (const subject of subjects) this.#collect(subject);
+  async take(parts: ReadonlyArray<SubjectPart<CountedState>>): Promise<void> {
+    for (const part of parts) this.#collect(part);
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
     }
@@ -154,17 +157,13 @@ class EntryExport {
     };
   }
 
-  #collect(subject: ScannedSubject): void {
-    const sub = ownCopy(subject.sub);
-    const { node } = subject;
-    let isFirst = !this.#unfinished.has(sub);
-    for (const entry of subject.entries) {
+  #collect({ part: { node, entries, ...part }, state }: SubjectPart<CountedState>): void {
+    const sub = ownCopy(part.sub);
+    for (const entry of entries) {
       if (!matches(entry, this.#input.filter)) continue;
-      this.#waiting.push({ sub, node, entry: ownEntry(entry), isFirst });
-      isFirst = false;
+      this.#waiting.push({ sub, node, entry: ownEntry(entry), isFirst: !state.isCounted });
+      state.isCounted = true;
     }
-    if (subject.isLast) this.#unfinished.delete(sub);
-    else if (!isFirst) this.#unfinished.add(sub);
   }
 
   async #settle(chunk: readonly Waiting[]): Promise<void> {

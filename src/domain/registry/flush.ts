@@ -1,5 +1,6 @@
 import type { BackupFiles } from '../ports/backup-file.js';
-import type { Administration, EntryFilter, PrivateFile } from '../ports/index.js';
+import type { Administration, EntryFilter, GlobalRemoval, PrivateFile, WalkOptions } from '../ports/index.js';
+import { countMatching } from './count-matching.js';
 import { type ExportReport, exportEntries } from './export-entries.js';
 import { type KeyCount, KeysById } from './key-names.js';
 import { type WalkControl, walkControl } from './walk-options.js';
@@ -23,7 +24,7 @@ export interface FlushReport extends Omit<ExportReport, 'byKeyId'> {
 export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   const keys = new KeysById(ports.database);
   const pluralize = await (input.sub === undefined
-    ? walkRegistry(ports, input, true)
+    ? walkRegistry(ports, input, (options) => countMatching(ports.registry, input.filter, options))
     : exportEntries(ports, keys, { ...input, backup: null, removes: false }));
   return reportOf(pluralize, keys, null);
 }
@@ -51,7 +52,7 @@ export async function flush(
   const keys = new KeysById(ports.database);
   const done =
     backup === null && input.sub === undefined
-      ? await walkRegistry(ports, input, false)
+      ? await walkRegistry(ports, input, (options) => ports.registry.removeEverywhere(input.filter, options))
       : await exportEntries(ports, keys, { ...input, backup, removes: true });
   const outcome = done.complete ? 'done' : 'partial';
   const what = [`${done.removed} entries removed`, ...(filed === null ? [] : [filed])];
@@ -68,15 +69,11 @@ async function makeBackup(
 }
 
 async function walkRegistry(
-  { registry, clock }: Administration,
-  input: FlushInput,
-  dryRun: boolean,
+  { clock }: Administration,
+  control: WalkControl,
+  walk: (options: WalkOptions) => Promise<GlobalRemoval>,
 ): Promise<ExportReport> {
-  const removal = await registry.removeEverywhere(input.filter, {
-    now: clock.now(),
-    dryRun,
-    ...walkControl(input),
-  });
+  const removal = await walk({ now: clock.now(), ...walkControl(control) });
   const byKeyId = removal.byKeyId.map(({ keyId, matched }) => ({ keyId, entries: matched }));
   return { ...removal, byKeyId };
 }

@@ -1,7 +1,10 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { ScannedSubject, SubjectDetails, TokenRegistry, UserDirectory } from '../ports/index.js';
+import type { SubjectDetails, TokenRegistry, UserDirectory } from '../ports/index.js';
 import type { Inspection, InspectionInput, SubjectInspection } from './inspection.js';
-import { InspectionTally } from './inspection-tally.js';
+import { beginSubject, InspectionTally } from './inspection-tally.js';
+import { type SubjectPart, scanSubjects } from './scan-subjects.js';
+
+type InspectedParts = ReadonlyArray<SubjectPart<ReturnType<typeof beginSubject>>>;
 
 /**
  * Reads the whole registry once and tells what is in it. What takes a look-up for each subject is told where `deep` gives
@@ -15,12 +18,12 @@ export async function inspectRegistry(
   const { now, signal, deep, onProgress } = input;
   const tally = new InspectionTally(keys, input);
   const unknownUsers = deep === undefined ? null : new UnknownUserCount(deep.users);
-  const take = (subjects: readonly ScannedSubject[]) => {
+  const onParts = (parts: InspectedParts) => {
     const alive: string[] = [];
-    for (const subject of subjects) if (tally.add(subject)) alive.push(subject.sub);
+    for (const subject of parts) if (tally.add(subject)) alive.push(subject.part.sub);
     return unknownUsers?.add(alive);
   };
-  const outcome = await registry.scan(take, {
+  const outcome = await scanSubjects(registry, beginSubject, onParts, {
     now,
     withDetails: deep !== undefined,
     onProgress: (progress) => onProgress?.({ ...progress, entries: tally.entries }),
@@ -38,14 +41,14 @@ export async function inspectSubject(
   const { sub, now } = input;
   const tally = new InspectionTally(keys, input);
   const details: SubjectDetails[] = [];
-  const take = (parts: readonly ScannedSubject[]) => {
-    for (const part of parts) {
-      tally.add(part);
-      if (part.details !== null) details.push(part.details);
+  const onParts = (parts: InspectedParts) => {
+    for (const subject of parts) {
+      tally.add(subject);
+      if (subject.part.details !== null) details.push(subject.part.details);
     }
   };
   const [outcome, user] = await Promise.all([
-    ports.registry.scan(take, { now, sub, withDetails: true }),
+    scanSubjects(ports.registry, beginSubject, onParts, { now, sub, withDetails: true }),
     ports.users.find(sub),
   ]);
   const report = tally.report(ports.registry, outcome, user === null && tally.entries > 0 ? 1 : 0);

@@ -3,11 +3,12 @@ import type { ScannedSubject, ScanOutcome, TokenRegistry } from '../ports/index.
 import { ownCopy } from '../shared/detached-string.js';
 import type { Inspection, InspectionInput } from './inspection.js';
 import { type KeyCount, keyCount } from './key-names.js';
+import type { SubjectPart } from './scan-subjects.js';
 
 /** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
 const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;
 
-/** What has been seen of a subject, while more of its parts may be to come. */
+/** What has been seen of a subject. */
 interface Seen {
   /** Entries that count, and all of them. */
   counted: number;
@@ -25,11 +26,15 @@ interface EntriesOfKey {
   entries: number;
 }
 
-/** Adds up what a survey shows. Memory does not grow with the subjects. */
+/** Begins the state of a subject. */
+export function beginSubject({ bytes, details }: ScannedSubject): Seen {
+  return { counted: 0, live: 0, lastExp: 0, lastSettledExp: 0, malformed: 0, bytes, details };
+}
+
+/** Adds up what a scan shows. Memory does not grow with the subjects. */
 export class InspectionTally {
   readonly #keys: Map<number, SigningKey>;
   readonly #input: InspectionInput;
-  readonly #unfinished = new Map<string, Seen>();
   readonly #byKeyId = new Map<number, EntriesOfKey>();
   /** Of the entry before: most have the key that signs now. */
   #lastKey: EntriesOfKey = { keyId: -1, entries: 0 };
@@ -55,12 +60,9 @@ export class InspectionTally {
   }
 
   /** @returns whether that was the last part of a subject that has entries which count */
-  add(part: ScannedSubject): boolean {
-    const seen = this.#seenOf(part);
-    this.#addEntries(part, seen);
-    if (!part.isLast) return false;
-    if (!part.isFirst) this.#unfinished.delete(part.sub);
-    return this.#finish(part.sub, seen);
+  add({ part, state }: SubjectPart<Seen>): boolean {
+    this.#addEntries(part, state);
+    return part.isLast && this.#finish(part.sub, state);
   }
 
   /** @param unknownUser null where only the entries were looked at */
@@ -92,22 +94,6 @@ export class InspectionTally {
         since: this.#input.since === undefined ? null : this.#beforeSince,
       },
     };
-  }
-
-  #seenOf({ sub, isFirst, isLast, bytes, details }: ScannedSubject): Seen {
-    const known = isFirst ? undefined : this.#unfinished.get(sub);
-    if (known !== undefined) return known;
-    const seen: Seen = {
-      counted: 0,
-      live: 0,
-      lastExp: 0,
-      lastSettledExp: 0,
-      malformed: 0,
-      bytes,
-      details,
-    };
-    if (!isLast) this.#unfinished.set(sub, seen);
-    return seen;
   }
 
   // For millions of entries: plain loops over local variables.

@@ -14,12 +14,14 @@ import { JwtctlError } from '../shared/errors.js';
 import {
   DROP_REASONS,
   type DropReason,
+  NOTHING_SEEN,
   planReconciliation,
   type Reconciliation,
   type ReconciliationRules,
   type SeenOfSubject,
 } from './reconciliation-plan.js';
 import { removeEntriesInBatches } from './remove-entries.js';
+import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 export interface ReconciliationPorts extends Administration {
   users: UserDirectory;
@@ -60,12 +62,17 @@ export async function reconcileRegistry(
 ): Promise<ReconciliationReport> {
   const { signal, onProgress } = input;
   const run = new Run(ports, input);
-  const outcome = await ports.registry.scan((portion) => run.take(portion), {
-    now: ports.clock.now(),
-    withDetails: true,
-    ...(signal === undefined ? {} : { signal }),
-    ...(onProgress === undefined ? {} : { onProgress }),
-  });
+  const outcome = await scanSubjects(
+    ports.registry,
+    () => ({ seen: NOTHING_SEEN }),
+    (parts) => run.take(parts),
+    {
+      now: ports.clock.now(),
+      withDetails: true,
+      ...(signal === undefined ? {} : { signal }),
+      ...(onProgress === undefined ? {} : { onProgress }),
+    },
+  );
   return run.finish(outcome);
 }
 
@@ -79,13 +86,15 @@ export function countChanges({
   return entries + statusesCached + expiriesSet + leftovers;
 }
 
+interface State {
+  seen: SeenOfSubject;
+}
+
 type Planned = Reconciliation & Pick<ScannedSubject, 'sub' | 'node'>;
 
 class Run {
   readonly #ports: ReconciliationPorts;
   readonly #input: ReconciliationInput;
-  /** What is held of subjects of which more parts are to come. */
-  readonly #unfinished = new Map<string, SeenOfSubject>();
   readonly #droppedByNode = new Map<string, number>();
   readonly #missed: string[] = [];
   readonly #report = {
@@ -104,7 +113,7 @@ class Run {
     this.#input = input;
   }
 
-  async take(portion: readonly ScannedSubject[]): Promise<void> {
+  async take(portion: ReadonlyArray<SubjectPart<State>>): Promise<void> {
     const planned = await this.#plan(portion);
     const wrong = planned.filter(isWrong);
     if (wrong.length === 0) return;
@@ -150,24 +159,23 @@ class Run {
   }
 
   /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
-  async #plan(portion: readonly ScannedSubject[]): Promise<Planned[]> {
+  async #plan(portion: ReadonlyArray<SubjectPart<State>>): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
-    const subs = portion.map(({ sub }) => sub);
-    const tokens = portion.flatMap(({ sub, entries }) => entries.map(({ jti }) => ({ sub, jti })));
+    const subs = portion.map(({ part }) => part.sub);
+    const tokens = portion.flatMap(({ part: { sub, entries } }) => entries.map(({ jti }) => ({ sub, jti })));
     const [{ keys }, events, found] = await Promise.all([
       database.keys.snapshot(),
       readEvents(database.securityLog, tokens),
       users.findMany(subs),
     ]);
-    if (keys.length === 0 && portion.some(({ entries }) => entries.length > 0)) throw keyStoreEmpty();
+    if (keys.length === 0 && portion.some(({ part }) => part.entries.length > 0)) throw keyStoreEmpty();
     const keyOf = new Map<number, SigningKey>(keys.map((key) => [key.id, key]));
     const rules = { ...this.#input, now: clock.now() };
-    return portion.map((part) => {
+    return portion.map(({ part, state }) => {
       const { sub, node } = part;
       const known = { events, user: found.get(sub) ?? null, keys: keyOf };
-      const plan = planReconciliation(part, known, rules, this.#unfinished.get(sub));
-      if (part.isLast) this.#unfinished.delete(sub);
-      else this.#unfinished.set(sub, plan.seen);
+      const plan = planReconciliation(part, known, rules, state.seen);
+      state.seen = plan.seen;
       this.#report.subjects += part.isLast ? 1 : 0;
       this.#report.entries += part.entries.length;
       return { sub, node, ...plan };

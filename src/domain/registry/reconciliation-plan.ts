@@ -52,7 +52,7 @@ export interface SeenOfSubject {
   lastExp: number;
 }
 
-const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0 };
+export const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0 };
 
 /**
  * What is wrong with a subject, or with a part of it: of the whole only the last part can tell.

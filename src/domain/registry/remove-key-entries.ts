@@ -1,6 +1,7 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, GlobalRemoval, TokenRegistry } from '../ports/index.js';
 import { failureText } from '../shared/errors.js';
+import { countMatching } from './count-matching.js';
 import { type WalkControl, walkControl } from './walk-options.js';
 
 // An issuer that had read the key before may still register what it signed while the first pass is on its way.
@@ -21,28 +22,25 @@ export interface RemovedKeyEntries {
   missed: string[];
 }
 
-/** Removes every entry under a key, and proves it by walking the whole registry again. With `dryRun` it only counts. */
+/** Removes every entry under a key, and proves it by scanning the whole registry again. With `dryRun` it only counts. */
 export async function removeKeyEntries(
   { openRegistry, clock }: { openRegistry(): Promise<TokenRegistry>; clock: Clock },
   key: Pick<SigningKey, 'id'>,
   { dryRun, ...control }: { dryRun: boolean } & WalkControl,
 ): Promise<RemovedKeyEntries> {
-  const walk = (options: { dryRun: boolean }) =>
-    orUnseen(async () =>
-      (await openRegistry()).removeEverywhere(
-        { keyId: key.id },
-        { now: clock.now(), ...options, ...walkControl(control) },
-      ),
-    );
-  if (dryRun) return reportOf([await walk({ dryRun })], null);
+  const filter = { keyId: key.id };
+  const options = () => ({ now: clock.now(), ...walkControl(control) });
+  const count = () => orUnseen(async () => countMatching(await openRegistry(), filter, options()));
+  const remove = () => orUnseen(async () => (await openRegistry()).removeEverywhere(filter, options()));
+  if (dryRun) return reportOf([await count()], null);
 
   const removals: GlobalRemoval[] = [];
   for (;;) {
-    const removal = await walk({ dryRun: false });
+    const removal = await remove();
     removals.push(removal);
     // The registry timed out, so do not wait for it again: no removal could be proven.
     if (removal.isUnseen) return reportOf(removals, removal);
-    const proof = await walk({ dryRun: true });
+    const proof = await count();
     const isSettled = proof.complete && proof.matched === 0;
     // What did not answer twice is away for longer than another pass takes.
     const isAway = !removal.complete && !proof.complete;

@@ -7,6 +7,7 @@ import type {
   GlobalRemoval,
   NewSecurityEvent,
 } from '../ports/index.js';
+import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
@@ -102,12 +103,7 @@ export async function countGlobal(
   control: WalkControl = {},
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
   const now = ports.clock.now();
-  const count = () =>
-    ports.registry.removeEverywhere(filterOf(selection), {
-      now,
-      dryRun: true,
-      ...walkControl(control),
-    });
+  const count = () => countMatching(ports.registry, filterOf(selection), { now, ...walkControl(control) });
   const unseen = {
     matched: 0,
     subjects: 0,

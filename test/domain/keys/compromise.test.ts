@@ -407,11 +407,21 @@ describe('the proof', () => {
   /** The walks in their order, removals and counts in turn. */
   const withWalks = (...walks: GlobalRemoval[]) => {
     const asked: boolean[] = [];
-    const removeEverywhere: TokenRegistry['removeEverywhere'] = async (_filter, { dryRun = false }) => {
-      asked.push(dryRun);
+    const next = (isCount: boolean): GlobalRemoval => {
+      asked.push(isCount);
       return walks[asked.length - 1] ?? walk({});
     };
-    return { asked, ports: service.withRegistry({ removeEverywhere }) };
+    const scan: TokenRegistry['scan'] = async (onSubjects) => {
+      const { matched: total, byNode, complete, missed } = next(true);
+      const { keys } = await service.database.keys.snapshot();
+      const keyId = keys.find(({ kid }) => kid === 'k1')?.id ?? 0;
+      const entry = { jti: 'j', keyId, iat: 1, exp: 2, label: null };
+      const facts = { isLast: true, malformed: 0, bytes: null, details: null };
+      for (const { node, matched } of total > 0 && byNode.length === 0 ? [on('a', total)] : byNode)
+        await onSubjects([{ sub: node, node, entries: Array(matched).fill(entry), ...facts }]);
+      return { complete, missed, nodes: [] };
+    };
+    return { asked, ports: service.withRegistry({ scan, removeEverywhere: async () => next(false) }) };
   };
 
   test('is a walk after the removal; what came in meanwhile is removed by another pass', async () => {

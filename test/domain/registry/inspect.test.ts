@@ -50,7 +50,7 @@ function showing(portions: ScannedSubject[][], nodes = ['a:1']): TokenRegistry {
 
 function surveyed(sub: string, parts: Partial<ScannedSubject> = {}): ScannedSubject {
   const entries = [{ ...entry('a'), label: null }];
-  const whole = { isFirst: true, isLast: true, malformed: 0, bytes: null, details: null };
+  const whole = { isLast: true, malformed: 0, bytes: null, details: null };
   return { sub, node: 'a:1', entries, ...whole, ...parts };
 }
 
@@ -257,8 +257,8 @@ describe('a deep inspection', () => {
     const { anomalies, subjects } = await deep([
       surveyed('alice', { isLast: false, details: details(now + 9_000 + CLOCK_TOLERANCE_SECONDS) }),
       surveyed('bob', { details: details(end()) }),
-      surveyed('alice', { isFirst: false, isLast: false, entries: [last] }),
-      surveyed('alice', { isFirst: false }),
+      surveyed('alice', { isLast: false, entries: [last] }),
+      surveyed('alice'),
     ]);
     expect(subjects).toBe(2);
     expect(anomalies).toMatchObject({ noTtl: 0, ttlMismatch: 0 });
@@ -268,7 +268,6 @@ describe('a deep inspection', () => {
     const { anomalies } = await deep([
       surveyed('alice', { isLast: false, details: details(end()) }),
       surveyed('alice', {
-        isFirst: false,
         entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), label: null }],
       }),
     ]);

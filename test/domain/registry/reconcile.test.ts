@@ -392,10 +392,9 @@ describe('a subject in parts', () => {
     return async (subjects) => {
       for (const { entries, details, ...subject } of subjects) {
         for (const [index, entry] of entries.entries()) {
-          const isFirst = index === 0;
           const part: ScannedSubject = {
-            ...{ ...subject, entries: [entry], isFirst, isLast: index === entries.length - 1 },
-            details: isFirst ? details : null,
+            ...{ ...subject, entries: [entry], isLast: index === entries.length - 1 },
+            details: index === 0 ? details : null,
           };
           await take([part]);
         }

@@ -105,7 +105,7 @@ function partsOf({ entries: all, cuts, ...rest }: Registry): ScannedSubject[] {
   return bounds.map((from, index): ScannedSubject => {
     const isFirst = index === 0;
     return {
-      ...{ sub: 'alice', node: 'n', bytes: null, isFirst, isLast: index === bounds.length - 1 },
+      ...{ sub: 'alice', node: 'n', bytes: null, isLast: index === bounds.length - 1 },
       entries: all.slice(from, bounds[index + 1]).map((entry) => ({ ...entry, label: null })),
       malformed: isFirst ? rest.malformed : 0,
       details: isFirst ? { expiresAt: rest.expiresAt, expired: rest.expired, user: rest.noted } : null,

@@ -23,7 +23,7 @@ function subject({
   ...parts
 }: Partial<Omit<ScannedSubject, 'details'>> & { details?: Partial<ScannedSubject['details']> } = {}) {
   return {
-    ...{ sub: 'alice', node: 'n', bytes: null, isFirst: true, isLast: true, malformed: 0, entries: [ENTRY] },
+    ...{ sub: 'alice', node: 'n', bytes: null, isLast: true, malformed: 0, entries: [ENTRY] },
     ...parts,
     details: { expiresAt: NOW + 605, expired: 0, user: null, ...details },
   };

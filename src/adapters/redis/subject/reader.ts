@@ -95,7 +95,6 @@ export class SubjectReader {
       shown.push({
         sub: located.sub,
         node: nodeOf(first),
-        isFirst: true,
         isLast: true,
         entries,
         malformed,
@@ -137,7 +136,7 @@ export class SubjectReader {
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
       if (details === GONE) return;
-      const part = { isFirst, isLast, entries, malformed: skipped.malformed, details };
+      const part = { isLast, entries, malformed: skipped.malformed, details };
       yield { sub: keys.sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
       isFirst = false;
       skipped.malformed = 0;

@@ -1,4 +1,4 @@
-import type { ScannedSubject, ScanOutcome, WalkOptions } from '../../../domain/ports/index.js';
+import type { OnSubjects, ScannedSubject, ScanOptions, ScanOutcome } from '../../../domain/ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
@@ -10,24 +10,13 @@ import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkOutcome } from './types.js';
 import { walkSubjects } from './walk.js';
 
-/** Takes subjects in, one portion after the other. */
-export type OnSubjects = (subjects: readonly ScannedSubject[]) => void | Promise<void>;
-
-export interface ScanOptions extends WalkOptions {
-  withDetails?: boolean;
-  /** This subject alone. */
-  sub?: string;
-  /** How long after its `exp` an entry still counts. */
-  tolerance: number;
-}
-
-/** Shows `take` every subject with live or malformed entries, and with details every other one too. */
+/** Scans as {@link RegistryScanner.scan} does. @param options.tolerance how long after its `exp` an entry still counts */
 export async function scan(
   whole: WholeRegistry,
-  take: OnSubjects,
-  options: ScanOptions,
+  onSubjects: OnSubjects,
+  options: ScanOptions & { tolerance: number },
 ): Promise<ScanOutcome> {
-  const { missed, masters } = await readEverywhere(whole, take, options);
+  const { missed, masters } = await readAll(whole, onSubjects, options);
   const nodes = await Promise.all(
     masters.map(async ({ node, slots }) => {
       const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
@@ -37,28 +26,27 @@ export async function scan(
   return { complete: missed.length === 0, missed, nodes };
 }
 
-/** The walk of a survey. */
-export async function readEverywhere(
+async function readAll(
   whole: WholeRegistry,
-  take: OnSubjects,
-  options: ScanOptions,
+  onSubjects: OnSubjects,
+  options: ScanOptions & { tolerance: number },
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
   const reader = new SubjectReader(whole, {
     ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
   });
   const batch = new AdaptiveBatch({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
-  // What `take` throws ends the survey and is the caller's; the walk would take it for a part that could not be seen.
+  // An error of `onSubjects` ends the scan; the walk alone would report it as a part that could not be read.
   const ended = new AbortController();
   const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
 
-  /** The last portion that was handed over. Masters are walked side by side, but `take` gets one at a time. */
+  /** The last portion that was handed over. Masters are walked in parallel, but `onSubjects` gets one portion at a time. */
   let taken = Promise.resolve();
   const handOver = (subjects: readonly ScannedSubject[]): Promise<void> => {
     const handed = taken.then(async () => {
       stop.throwIfAborted();
       try {
-        await take(subjects);
+        await onSubjects(subjects);
       } catch (error) {
         ended.abort(error);
         throw error;

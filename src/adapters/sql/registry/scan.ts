@@ -1,5 +1,5 @@
 import { toUserStatus } from '../../../domain/model/user.js';
-import type { ScannedEntry, ScannedSubject, WalkOptions } from '../../../domain/ports/index.js';
+import type { ScannedEntry, ScannedSubject, ScanOptions } from '../../../domain/ports/index.js';
 import type { SqlExecutor } from '../schema.js';
 
 const PAGE = 1_000;
@@ -20,7 +20,7 @@ export async function* scanPages(
   db: SqlExecutor,
   node: string,
   tolerance: number,
-  { now, withDetails = false, sub }: WalkOptions & { withDetails?: boolean; sub?: string },
+  { now, withDetails = false, sub }: ScanOptions,
 ): AsyncGenerator<ScannedSubject[]> {
   const horizon = now - tolerance;
   let last: Row | undefined;
@@ -34,7 +34,6 @@ export async function* scanPages(
       (group): ScannedSubject => ({
         sub: group.sub,
         node,
-        isFirst: group.sub !== before,
         isLast: group.sub !== next?.sub,
         entries: group.rows.filter(({ exp }) => exp > horizon).map((row) => toEntry(row, withDetails)),
         malformed: 0,
@@ -42,7 +41,8 @@ export async function* scanPages(
         details: null,
       }),
     );
-    if (withDetails) await addDetails(db, subjects, { horizon, tolerance });
+    const begun = subjects.filter((subject) => subject.sub !== before);
+    if (withDetails && begun.length > 0) await addDetails(db, begun, { horizon, tolerance });
     if (subjects.length > 0) yield subjects;
     if (next === undefined) return;
     last = shown.at(-1);
@@ -89,9 +89,7 @@ async function addDetails(
   subjects: readonly ScannedSubject[],
   { horizon, tolerance }: { horizon: number; tolerance: number },
 ): Promise<void> {
-  const first = subjects.filter(({ isFirst }) => isFirst);
-  if (first.length === 0) return;
-  const subs = first.map(({ sub }) => sub);
+  const subs = subjects.map(({ sub }) => sub);
   const ends = await db
     .selectFrom('registry_entries')
     .select((column) => [
@@ -105,7 +103,7 @@ async function addDetails(
   const users = await db.selectFrom('registry_users').selectAll().where('sub', 'in', subs).execute();
   const endOf = new Map(ends.map((row) => [row.sub, row]));
   const userOf = new Map(users.map((row) => [row.sub, row]));
-  for (const subject of first) {
+  for (const subject of subjects) {
     const end = endOf.get(subject.sub);
     const user = userOf.get(subject.sub);
     subject.details = {

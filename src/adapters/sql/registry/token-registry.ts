@@ -8,13 +8,14 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
+  OnSubjects,
   Registration,
   RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
   RemovalOutcome,
-  ScannedSubject,
+  ScanOptions,
   ScanOutcome,
   StatusReader,
   StatusReaderOptions,
@@ -126,12 +127,9 @@ export class SqliteTokenRegistry implements TokenRegistry {
     });
   }
 
-  removeEverywhere(
-    filter: EntryFilter,
-    { now, dryRun = false, signal }: WalkOptions & { dryRun?: boolean },
-  ): Promise<GlobalRemoval> {
+  removeEverywhere(filter: EntryFilter, { now, signal }: WalkOptions): Promise<GlobalRemoval> {
     if (signal?.aborted) return Promise.resolve(this.#nothingRemoved());
-    const work = async (db: SqlExecutor): Promise<GlobalRemoval> => {
+    return this.#write(now, async (db) => {
       const matching = this.#live(now, db).where(matches(filter));
       const counts = await matching
         .select((column) => [
@@ -144,26 +142,21 @@ export class SqliteTokenRegistry implements TokenRegistry {
         .select((column) => ['key_id', column.fn.countAll<number>().as('matched')])
         .groupBy('key_id')
         .execute();
-      if (!dryRun) {
-        await db.deleteFrom('registry_entries').where(matches(filter)).execute();
-        await forgetUsersWithoutEntries(db);
-      }
+      await db.deleteFrom('registry_entries').where(matches(filter)).execute();
+      await forgetUsersWithoutEntries(db);
       const matched = Number(counts.matched);
-      const removed = dryRun ? 0 : matched;
       return {
         matched,
-        removed,
+        removed: matched,
         subjects: Number(counts.subjects),
         largestIat: counts.largestIat ?? null,
-        byNode: [{ node: this.#file, matched, removed }],
+        byNode: [{ node: this.#file, matched, removed: matched }],
         byKeyId: byKeyId.map((row) => ({ keyId: row.key_id, matched: Number(row.matched) })),
         replicasConfirmed: null,
         complete: true,
         missed: [],
       };
-    };
-    // Counting needs no write lock.
-    return dryRun ? work(this.#db) : this.#write(now, work);
+    });
   }
 
   removeEntries(
@@ -186,10 +179,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     });
   }
 
-  async scan(
-    onSubjects: (subjects: readonly ScannedSubject[]) => void | Promise<void>,
-    options: WalkOptions & { withDetails?: boolean; sub?: string },
-  ): Promise<ScanOutcome> {
+  async scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome> {
     const nodes: ScanOutcome['nodes'] = [
       { node: this.#file, role: 'embedded', slots: null, usedMemoryBytes: null },
     ];
