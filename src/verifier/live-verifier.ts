@@ -1,6 +1,5 @@
 import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
-import { liveExp } from '../domain/model/registry-entry.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
 import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
@@ -8,6 +7,7 @@ import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
 import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
+import { judgeToken } from '../domain/tokens/judge.js';
 import {
   checkJws,
   checkStatus,
@@ -25,7 +25,7 @@ import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
 import { type KnownToken, TokenMemory } from './token-cache.js';
-import { UserJudge } from './user-judge.js';
+import { UserLookup } from './user-lookup.js';
 import { UserStates } from './user-states.js';
 import type { Verifier } from './verifier.js';
 
@@ -92,8 +92,8 @@ export async function openLiveVerifier(
   const epoch = await connecting;
   return new StoreVerifier(
     {
-      ...{ keys, tail, follower, watch, clock, databaseState, heartbeatState, statusReader, epoch },
-      users: new UserJudge({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
+      ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
+      users: new UserLookup({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
     {
       ...statusPolicy,
@@ -119,9 +119,10 @@ interface LiveVerifierPorts {
   follower: Follower;
   watch: DatabaseWatch;
   statusReader: StatusReader;
-  /** Of the standings, when the log was read. */
+  /** The registry's epoch when the log was read. */
   epoch: number;
-  users: UserJudge;
+  states: UserStates;
+  users: UserLookup;
   clock: Clock;
   databaseState: StoreState;
   /** Of the registry, as the verifier's heartbeats find it. */
@@ -274,39 +275,40 @@ class StoreVerifier implements LiveVerifier {
     return 'active' in checked ? checked : this.#verifyStatus(known);
   }
 
-  /** The last two checks, by what registry, security log and user directory say. */
+  /** Makes the last two checks: the registry and the user. */
   async #verifyStatus(known: KnownToken): Promise<VerificationResult> {
     this.#assertServing();
     this.#verdicts.misses += 1;
-    const { clock, tail, users } = this.#ports;
-    const noted = await known.query.read();
-    if (noted.epoch > this.#readEpoch) await this.#readLogAfter(noted.epoch);
+    const { clock, tail, states, users } = this.#ports;
+    const stored = await known.query.read();
+    if (stored.epoch > this.#readEpoch) await this.#readLogAfter(stored.epoch);
     const now = clock.now();
     const { claims, key } = known;
     const { sub, jti, iat } = claims;
-    const isRevoked = () => tail.events.covers({ sub, jti, iat, kid: key.kid });
+    const token = { sub, jti, iat, kid: key.kid };
+    const { exp, user: cached, lease } = stored;
     const { revision } = tail;
-    const exp = liveExp(noted.exp, now, this.#policy.clockToleranceSeconds);
-    const tokenStatus: TokenStatus = {
-      entry: exp === null ? null : { kid: key.kid, iat, exp },
-      revoked: isRevoked(),
-      user: 'unknown',
+    const judge = () => {
+      const { events } = tail;
+      return judgeToken(
+        { token, exp, cached, lastAnswer: states.told(sub), events, policy: this.#policy },
+        now,
+      );
     };
-    let user = users.known(sub, noted.user, now);
-    if (user !== null) tokenStatus.user = user.status;
-    else {
+    let judged = judge();
+    let user: TokenStatus['user'] | undefined = judged.user?.status;
+    if (user === undefined) {
       // If the token is refused anyway, its user need not be looked up.
-      const refusal = checkStatus({ ...tokenStatus, user: 'enabled' }, claims, key.kid);
+      const refusal = checkStatus({ ...judged, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
-      tokenStatus.user = await users.ask(sub, noted.user);
-      // The log may have told of it meanwhile.
-      tokenStatus.revoked = isRevoked();
-      user = users.known(sub, noted.user, now);
+      user = await users.ask(sub, cached);
+      // The log may have new events by now.
+      judged = judge();
     }
-    const refusal = checkStatus(tokenStatus, claims, key.kid);
+    const refusal = checkStatus({ ...judged, user }, claims, key.kid);
     if (refusal !== null) return refusal;
-    if (noted.lease !== null && user?.status === 'enabled')
-      known.verdict = { lease: noted.lease, user, revision };
+    if (lease !== null && judged.user?.status === 'enabled')
+      known.verdict = { lease, user: judged.user, revision };
     return known.acceptance;
   }
 

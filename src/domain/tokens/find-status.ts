@@ -1,12 +1,8 @@
 import type { Clock, KnownUserStatus, SecurityLog, TokenRegistry, UserDirectory } from '../ports/index.js';
-import {
-  cacheStatus,
-  isCached,
-  provenStatus,
-  type StatusPolicy,
-} from '../security-log/cached-user-status.js';
+import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached-user-status.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
+import { judgeToken } from './judge.js';
 import type { TokenStatus } from './verify.js';
 
 export interface StatusPorts extends StatusPolicy {
@@ -20,7 +16,7 @@ export interface StatusPorts extends StatusPolicy {
  * Finds a token's status: its entry, whether an event of the security log covers it, and its user's status.
  *
  * One read of the registry returns the entry and the cached user status. If that status proves nothing, the directory is
- * asked: see {@link provenStatus}.
+ * asked.
  */
 export async function findStatus(
   ports: StatusPorts,
@@ -31,16 +27,20 @@ export async function findStatus(
     ports.registry.tokenStatus(token.sub, token, now),
     ports.securityLog.findConcerning(token),
   ]);
-  const events = new RevocationIndex(concerning);
-  const proven = provenStatus(registered.user, events.changeOf(token.sub), now, ports);
+  const judged = judgeToken(
+    {
+      ...{ token, exp: registered.exp, cached: registered.user, lastAnswer: null },
+      ...{ events: new RevocationIndex(concerning), policy: ports },
+    },
+    now,
+  );
   return {
-    entry: registered.exp === null ? null : { kid: token.kid, iat: token.iat, exp: registered.exp },
-    revoked: events.covers(token),
-    user: proven?.status ?? (await askDirectory(ports, token.sub, registered.user, now)),
+    ...judged,
+    user: judged.user?.status ?? (await askDirectory(ports, token.sub, registered.user, now)),
   };
 }
 
-/** A registry that takes no writes now has given its answer all the same. */
+/** Asks the directory and caches its answer, unless the registry takes no writes now. */
 async function askDirectory(
   ports: StatusPorts,
   sub: string,

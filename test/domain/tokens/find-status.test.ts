@@ -7,14 +7,11 @@ import type {
   SecurityEventType,
   UserDirectory,
 } from '../../../src/domain/ports/index.js';
-import {
-  provenStatus,
-  type StatusPolicy,
-  statusMeanwhile,
-} from '../../../src/domain/security-log/cached-user-status.js';
+import { type StatusPolicy, statusMeanwhile } from '../../../src/domain/security-log/cached-user-status.js';
 import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { findStatus } from '../../../src/domain/tokens/find-status.js';
+import { judgeToken } from '../../../src/domain/tokens/judge.js';
 import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
 
@@ -74,6 +71,44 @@ describe('covers', () => {
       expect(covers(event(type, { sub: 'alice', issuedBefore: IAT + 9, userVersion: 2 }), TOKEN)).toBe(false);
     },
   );
+});
+
+describe('judgeToken', () => {
+  test('believes no cached user status that contradicts the log', () => {
+    const status = fc.constantFrom('enabled' as const, 'disabled' as const);
+    const until = fc.integer({ min: IAT - 2, max: IAT + 2 });
+    const known = fc.option(fc.record({ status, version: fc.nat(4), until }));
+    const type = fc.constantFrom('user_disabled' as const, 'user_enabled' as const, 'user_removed' as const);
+    const changes = fc.array(fc.record({ type, userVersion: fc.nat(4) }), { maxLength: 3 });
+    fc.assert(
+      fc.property(known, known, changes, (cached, lastAnswer, parts) => {
+        const events = new RevocationIndex(parts.map((part) => event(part.type, { sub: 'alice', ...part })));
+        const state = { token: TOKEN, exp: null, cached, lastAnswer, events, policy: POLICY };
+        const { user, ...others } = judgeToken(state, IAT);
+        expect(others).toEqual({ entry: null, revoked: false });
+        const change = events.changeOf('alice');
+        if (user === null || change === null) return;
+        expect(user.version).toBeGreaterThanOrEqual(change.version);
+        if (user.version === change.version && user.version !== lastAnswer?.version) {
+          expect(`user_${user.status}`).toBe(change.type);
+        }
+      }),
+    );
+  });
+
+  test('goes by the last answer "disabled" if the log has no change yet', () => {
+    const known = (status: 'enabled' | 'disabled') => ({ status, version: 1, until: IAT + 9 });
+    const judge = (lastAnswer: KnownUserStatus | null) =>
+      judgeToken(
+        {
+          ...{ token: TOKEN, exp: null, cached: known('enabled'), lastAnswer },
+          ...{ events: new RevocationIndex(), policy: POLICY },
+        },
+        IAT,
+      ).user?.status;
+    expect(judge(null)).toBe('enabled');
+    expect(judge(known('disabled'))).toBe('disabled');
+  });
 });
 
 describe('findStatus', () => {
@@ -230,56 +265,6 @@ describe('findStatus', () => {
       expect(asked).toEqual(['alice', 'alice', 'alice']);
     },
   );
-
-  test('goes by what is noted exactly where a verifier that runs would', async () => {
-    const status = fc.constantFrom('enabled' as const, 'disabled' as const);
-    const noted = fc.option(
-      fc.record({ status, version: fc.nat(4), until: fc.integer({ min: IAT + 8, max: IAT + 12 }) }),
-    );
-    const type = fc.constantFrom('user_disabled' as const, 'user_enabled' as const, 'user_removed' as const);
-    const events = fc.array(fc.record({ type, version: fc.nat(4) }), { maxLength: 3 });
-    await fc.assert(
-      fc.asyncProperty(noted, events, async (user, changes) => {
-        const concerning = changes.map(({ type, version }) =>
-          event(type, { sub: 'alice', userVersion: version }),
-        );
-        let isAsked = false;
-        const found = await findStatus(
-          {
-            ...{ clock, ...POLICY },
-            registry: {
-              ...stores.registry,
-              tokenStatus: async () => ({
-                exp: null,
-                user: user !== null && user.until > clock.now() ? user : null,
-              }),
-              setUserStatus: async () => null,
-            },
-            securityLog: { ...stores.database.securityLog, findConcerning: async () => concerning },
-            users: {
-              ...users,
-              find: async () => {
-                isAsked = true;
-                return null;
-              },
-            },
-          } as Parameters<typeof findStatus>[0],
-          { ...TOKEN, keyId: 1 },
-        );
-        const change = new RevocationIndex(concerning).changeOf('alice');
-        const proven = provenStatus(user, change, clock.now(), POLICY);
-        expect({ isAsked, user: found.user }).toEqual({
-          isAsked: proven === null,
-          user: proven?.status ?? 'unknown',
-        });
-        // No cached status undoes a change in the log.
-        if (change !== null && proven !== null) {
-          expect(`user_${proven.status}`).toBe(change.type);
-          expect(proven.version).toBe(change.version);
-        }
-      }),
-    );
-  });
 
   test('does not ask the directory for a revocation', async () => {
     await register('enabled');

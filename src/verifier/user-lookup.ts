@@ -1,11 +1,5 @@
 import type { Clock, KnownUserStatus } from '../domain/ports/index.js';
-import {
-  isAnswerValid,
-  isOutdated,
-  provenStatus,
-  type StatusPolicy,
-  statusMeanwhile,
-} from '../domain/security-log/cached-user-status.js';
+import { isOutdated, type StatusPolicy, statusMeanwhile } from '../domain/security-log/cached-user-status.js';
 import type { UserChange } from '../domain/security-log/revocation-index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { TokenStatus } from '../domain/tokens/verify.js';
@@ -14,7 +8,7 @@ import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 import type { UserStates } from './user-states.js';
 
-export interface UserJudgePorts {
+export interface UserLookupPorts {
   states: UserStates;
   tail: SecurityLogTail;
   watch: DatabaseWatch;
@@ -22,30 +16,20 @@ export interface UserJudgePorts {
   databaseState: StoreState;
 }
 
-/** Tells whether a token's user is enabled: by the security log, the registry, the directory, and what that told before. */
-export class UserJudge {
-  readonly #ports: UserJudgePorts;
+/** Asks the user directory about a token's user, and decides what to use while it does not answer. */
+export class UserLookup {
+  readonly #ports: UserLookupPorts;
   readonly #policy: StatusPolicy & { graceSeconds: number };
 
-  constructor(ports: UserJudgePorts, policy: StatusPolicy & { graceSeconds: number }) {
+  constructor(ports: UserLookupPorts, policy: StatusPolicy & { graceSeconds: number }) {
     this.#ports = ports;
     this.#policy = policy;
   }
 
-  /** Returns a user's status without asking the directory: from the registry's cache, or from the directory's last answer. */
-  known(sub: string, cached: KnownUserStatus | null, now: number): KnownUserStatus | null {
-    const change = this.#ports.tail.events.changeOf(sub);
-    const told = this.#ports.states.told(sub);
-    const proven = provenStatus(cached, change, now, this.#policy);
-    // If the last answer was "disabled", the log may not have that change yet.
-    if (proven !== null && (change !== null || told?.status !== 'disabled')) return proven;
-    return told !== null && isAnswerValid(told, { cached, change }, now, this.#policy) ? told : null;
-  }
-
   /**
-   * What the directory says, or what may be said of the user while it does not answer.
+   * Returns the directory's answer, or the status to use while it does not answer.
    *
-   * @throws JwtctlError kind `unavailable` where nothing may be said
+   * @throws JwtctlError kind `unavailable` if there is no such status
    */
   async ask(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { tail, states, clock, databaseState } = this.#ports;
@@ -55,7 +39,7 @@ export class UserJudge {
         clock.now(),
         this.#policy,
       );
-    // Nobody waits again and again for a database that is known to be away.
+    // Do not wait again for a database that is known to be down.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;
     try {
@@ -69,8 +53,7 @@ export class UserJudge {
   }
 
   /**
-   * What was asked for before a change may be answered after the log told of it. What is asked for after that is as late as
-   * the log.
+   * Asks again if the log has a newer change than the answer, because the directory may have been read before the change.
    */
   async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { states, tail, clock, watch } = this.#ports;
