@@ -89,7 +89,7 @@ type Row = [term: string, description: string];
 
 const FALLBACK_WIDTH = 80;
 
-/** The first paragraph of a description is one sentence, which stands in lists. */
+/** Returns the first paragraph of the description, which is one sentence. */
 function summaryOf(command: Command): string {
   return (command.description().split('\n\n')[0] ?? '').replace(/\.$/, '');
 }

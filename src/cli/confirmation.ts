@@ -3,7 +3,11 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { printable } from '../domain/shared/text.js';
 import type { Globals } from './globals.js';
 
-/** Returns once a person agreed. @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
+/**
+ * Asks for confirmation.
+ *
+ * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted)
+ */
 export async function ask(
   globals: Globals,
   context: Context,
@@ -12,8 +16,8 @@ export async function ask(
   typeBack: string | undefined,
 ): Promise<void> {
   if (!globals.canAsk) {
-    throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This needs a confirmation: ${question}`, {
-      hint: 'Pass --yes to confirm it, or --dry-run to see what would happen.',
+    throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This command needs confirmation: ${question}`, {
+      hint: 'Pass --yes to confirm, or --dry-run to see what would happen.',
     });
   }
   const prompt = await context.prompt();
@@ -30,7 +34,7 @@ export function notConfirmed(): JwtctlError {
 }
 
 export function passphraseNeeded(what: string): JwtctlError {
-  return new JwtctlError('ERR_PASSPHRASE_NEEDED', `${what} is needed, and nobody can be asked.`, {
+  return new JwtctlError('ERR_PASSPHRASE_NEEDED', `${what} is required, but this command cannot prompt.`, {
     hint: 'Pass --passphrase-file.',
   });
 }

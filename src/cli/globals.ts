@@ -6,21 +6,18 @@ import { parseActor } from '../domain/shared/text.js';
 import type { Io } from './io.js';
 import type { OutputFormat } from './output/render.js';
 
-/** The global flags, read. */
 export interface Globals {
   format: OutputFormat;
   isQuiet: boolean;
-  /** Whether confirmations are skipped. */
   yes: boolean;
-  /** Whether to show what would happen and change nothing. */
   dryRun: boolean;
-  /** Whether a person can be asked: stdin and stderr are terminals and `--no-input` is absent. */
+  /** Whether prompts are possible: stdin and stderr are terminals, and `--no-input` is absent. */
   canAsk: boolean;
   /** Whether standard output is a terminal that can be redrawn. */
   canRedraw: boolean;
 }
 
-/** The values of the global flags, as commander names them. */
+/** Flag values by commander's names. */
 export type GlobalValues = Record<string, unknown>;
 
 export const GLOBAL_OPTIONS: readonly Option[] = [
@@ -38,7 +35,7 @@ export const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('-v, --verbose', 'print more details on stderr'),
 ];
 
-/** Every setting that is neither secret nor command has a flag; `jwtctl config show` lists them, help does not. */
+/** Flags of settings. Secrets and commands have none. `jwtctl config show` lists these flags; help does not. */
 export const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
   flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
 );
@@ -56,7 +53,7 @@ export function readGlobals(values: GlobalValues, io: Io): Globals {
   };
 }
 
-/** Reads the output flags from `argv`, for an error that comes before commander has parsed it. */
+/** Reads the output flags from `argv`, for errors that occur before commander has parsed it. */
 export function foreseeGlobals(argv: readonly string[]): GlobalValues {
   const end = argv.indexOf('--');
   const words = (end === -1 ? argv : argv.slice(0, end)).join('\n');
@@ -69,7 +66,6 @@ export function mayColor(values: GlobalValues, io: Io, stream: { isTTY?: boolean
   return values.color !== false && stream.isTTY === true && !NO_COLOR && TERM !== 'dumb';
 }
 
-/** Progress is for people, on a terminal that can be redrawn. */
 export function mayDrawProgress({ format, isQuiet }: Globals, { stderr, env }: Io): boolean {
   return format === 'table' && !isQuiet && stderr.isTTY === true && env.TERM !== 'dumb';
 }
@@ -93,7 +89,7 @@ export function actorOf(values: GlobalValues): string {
   return values.actor === undefined ? login() : parseActor(String(values.actor));
 }
 
-/** `--token-max-ttl` is `tokenMaxTtl` to commander. */
+/** Returns commander's name of a flag: `tokenMaxTtl` for `--token-max-ttl`. */
 function attributeOf(flag: string): string {
   return flag.slice(2).replace(/-(\w)/g, (_match, letter: string) => letter.toUpperCase());
 }

@@ -21,60 +21,60 @@ import { describeLines } from './output/errors.js';
 import type { Progress } from './output/progress.js';
 import type { Outcome, View } from './output/view.js';
 
-/** One run of a command, as its action sees it. Loads and opens each thing when it is first used. */
+/** One run of a command. Loads and opens each thing when it is first used. */
 export interface Invocation extends Readers {
   readonly globals: Globals;
   readonly configSources: ConfigSources;
-  /** Warns the user on stderr about something to fix; not with `--json` or `-q`. */
+  /** Prints a warning on stderr, except with `--json` or `-q`. */
   caution(text: string): void;
   config(): Promise<Config>;
   context(): Promise<Context>;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
   /**
-   * Opens an input that is read piece by piece, however long it is. Names as in `readFile`.
+   * Opens an input to read in chunks. Names as in `readFile`.
    *
    * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
    */
   openInput(name: string): Promise<Input>;
-  /** Reports on stderr why lines `first` to `last` of an input failed: as text, or as a JSON object with JSON output. */
+  /** Reports on stderr why these lines of an input failed: as text or, with JSON output, as a JSON object. */
   reportLines(first: number, last: number, error: JwtctlError): void;
   /**
    * Shows progress on stderr if that is a terminal. The caller clears it at the end.
    *
-   * @param label what is under way: `issuing`
-   * @param whilePrinting whether results are printed meanwhile: then a terminal on stdout gets no progress
+   * @param label the operation: `issuing`
+   * @param whilePrinting whether the command prints results meanwhile; then a terminal on stdout gets no progress
    */
   progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
-  /** Shows on stderr what the next question is about. */
+  /** Prints a view on stderr, before a question or a wait. */
   present(view: View): Promise<void>;
   /**
-   * Returns once a person agreed, or at once with `--yes`.
+   * Asks for confirmation, unless `--yes` is given.
    *
-   * @param typeBack what the person has to type if a plain yes would be too quick
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) without a terminal, `ERR_NOT_CONFIRMED` (interrupted) for a no,
-   *   Ctrl-C, or Ctrl-D
+   * @param typeBack text that the user has to type instead of `y`
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) without a terminal; `ERR_NOT_CONFIRMED` (interrupted) after
+   *   a no, Ctrl-C, or Ctrl-D
    */
   confirm(question: string, typeBack?: string): Promise<void>;
   /**
-   * Returns at `time`, and shows the time left on stderr unless the output is for programs.
+   * Waits until `time`. With table output, shows the remaining time on stderr.
    *
-   * @param what the event waited for, to follow `until`
+   * @param what the condition, shown after `until`
    * @throws AbortError when {@link signal} is aborted
    */
   waitUntil(time: number, what: string): Promise<void>;
   /**
    * Runs a walk and shows its progress on stderr if that is a terminal.
    *
-   * @param label what is under way: `Reading`
+   * @param label the operation: `Reading`
    */
   withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
   /**
-   * Asks for a secret without showing what is typed.
+   * Asks for a secret without echoing it.
    *
-   * @param what is asked for: `The passphrase of the key in key.pem`
+   * @param what its name: `The passphrase of the key in key.pem`
    * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) without a terminal, `ERR_NOT_CONFIRMED` (interrupted) after Ctrl-C
    *   or Ctrl-D
    */
@@ -85,7 +85,7 @@ export type ReportProgress = (
   progress: Omit<WalkProgress, 'unit'> & { unit: string; entries?: number },
 ) => void;
 
-/** What a verb does: flags and arguments in, one outcome out. It does not print, exit, or catch. */
+/** Runs a verb. Returns its outcome, and does not print, exit, or catch errors. */
 export type Action<Flags, Args extends unknown[]> = (
   invocation: Invocation,
   flags: Flags,
@@ -100,7 +100,7 @@ export type Run = <Flags, Args extends unknown[] = []>(
 /** Adds a verb to the command of its group, or defines a command that has no verbs. */
 export type DefineCommand = (group: CliCommand, run: Run) => void;
 
-/** @returns the invocation, and what closes everything that it opened */
+/** @returns the invocation, and a function that closes everything it opened */
 export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);
@@ -123,7 +123,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   const closers: Array<() => void> = [];
 
   const config = () => {
-    loaded ??= loadAndWarn(configSources, { caution, noteStore: warnUnlessJson, trace });
+    loaded ??= loadAndWarn(configSources, { caution, noticeStore: warnUnlessJson, trace });
     return loaded;
   };
   const context = () => {
@@ -133,7 +133,7 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     return opened;
   };
   const progress: Invocation['progress'] = async (label, { whilePrinting = false } = {}) => {
-    if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return UNSEEN;
+    if (!mayDrawProgress(globals, io) || (whilePrinting && io.stdout.isTTY === true)) return NO_PROGRESS;
     const { openProgress } = await import('./output/progress.js');
     shown = openProgress(label, { stream: io.stderr });
     return shown;
@@ -165,7 +165,6 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
     confirm: async (question, typeBack) => {
       if (globals.yes) return;
       const opened = await context();
-      // After an interrupt, nothing is asked.
       signal.throwIfAborted();
       await ask(globals, opened, signal, printableLines(question), typeBack);
     },
@@ -202,16 +201,16 @@ export function createInvocation(values: GlobalValues, io: Io, signal: AbortSign
   return { invocation, dispose };
 }
 
-const UNSEEN: Progress = { update: () => {}, clear: () => {} };
+const NO_PROGRESS: Progress = { update: () => {}, clear: () => {} };
 
-/** @param noteStore called even with -q, because someone else may have written the file */
+/** @param noticeStore prints even with -q, because another user may have written the project file */
 async function loadAndWarn(
   sources: ConfigSources,
-  { caution, noteStore, trace }: Record<'caution' | 'noteStore' | 'trace', (text: string) => void>,
+  { caution, noticeStore, trace }: Record<'caution' | 'noticeStore' | 'trace', (text: string) => void>,
 ): Promise<Config> {
   const { loadConfig } = await import('../config/load.js');
   const config = await loadConfig(sources);
-  if (config.storeNotice !== null) noteStore(config.storeNotice);
+  if (config.storeNotice !== null) noticeStore(config.storeNotice);
   for (const warning of config.warnings) caution(warning);
   for (const file of config.files) if (file.exists) trace(`Read ${file.path}.`);
   return config;

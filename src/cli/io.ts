@@ -6,18 +6,17 @@ import type { Clock } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 
-/** What a run of the command line reads and writes. A test passes its own. */
+/** The streams, environment, and clock of a run. */
 export interface Io {
   stdin: Readable & { isTTY?: boolean };
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
   stderr: Writable & { isTTY?: boolean; columns?: number };
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
-  /** Default: the host's. */
+  /** Default: the clock of the host. */
   clock?: Clock;
 }
 
-/** The ways to read what a flag or an argument names. */
 export interface Readers {
   /** `-` reads standard input, `@file` a file, and anything else is the text itself. Drops one trailing newline. */
   readText(value: string): Promise<string>;
@@ -46,31 +45,31 @@ export interface Readers {
 
 /** An open input. It can be read once, in one of these ways. */
 export interface Input {
-  /** As it is shown: `standard input`, for example. */
+  /** The name for messages: `standard input`, for example. */
   readonly name: string;
-  /** Its bytes, up to its end or until the run is interrupted. */
+  /** Yields bytes until the end, or until the run is interrupted. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** The lines of a text, without empty ones. */
+  /** Yields lines of text, without empty ones. */
   lines(): LineSource<string>;
-  /** The objects of NDJSON. */
+  /** Yields the objects of NDJSON. */
   objects(): LineSource<Record<string, unknown>>;
   /**
-   * The rows of a CSV with a header, or the objects of NDJSON.
+   * Yields the rows of a CSV with a header, or the objects of NDJSON.
    *
-   * @param columns of the CSV; an unknown or missing one is a JwtctlError `ERR_CSV_HEADER_INVALID` (usage)
-   * @param format default: by the file's name, else by the first character
+   * @param format default: by the file name, else by the first character
+   * @throws JwtctlError `ERR_CSV_HEADER_INVALID` (usage) for an unknown or missing column
    */
   rows(
     columns: { required: readonly string[]; optional: readonly string[] },
     format?: 'csv' | 'ndjson',
   ): LineSource<Record<string, unknown>>;
-  /** How much of it has been read, from 0 to 1; null if its length is not known. */
+  /** Returns the fraction already read, from 0 to 1; null if the length is unknown. */
   fractionRead(): number | null;
 }
 
 /** @param warn gets warnings about files that other users can read */
 export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) => void): Readers {
-  /** Reads standard input or a file that the shell opened, which need no check; null for any other file. */
+  /** Reads standard input, or a file that the shell opened; returns null for other files, which need checks. */
   const readUnchecked = async (name: string, file: string, maxBytes: number) => {
     if (name === '-') return readStdin(io, signal, maxBytes);
     const { isInherited } = await import('../app/judged-file.js');
@@ -105,7 +104,6 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
 
 const MAX_SECRET_BYTES = 4096;
 
-/** Opens an input that is read piece by piece, however long it is. */
 export async function openInput(
   name: string,
   io: Io,
@@ -128,20 +126,18 @@ export async function openInput(
   return { input, close };
 }
 
-/** Some terminals report 0 for a size that they do not know. */
+/** Some terminals report 0 for an unknown size. */
 export function screenOf({ stdout }: Io): { columns: number | null; rows: number | null } {
   return { columns: columnsOf(stdout), rows: stdout.rows || null };
 }
 
 /** Returns null without a terminal, because a pipe gets the full width. */
 export function columnsOf({ isTTY, columns }: { isTTY?: boolean; columns?: number }): number | null {
-  return isTTY === true ? columns || USUAL_COLUMNS : null;
+  return isTTY === true ? columns || FALLBACK_COLUMNS : null;
 }
 
-/** The width of a terminal that does not report one. */
-const USUAL_COLUMNS = 80;
+const FALLBACK_COLUMNS = 80;
 
-/** An interrupt ends the wait for input. */
 function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
   return readAll(addAbortSignal(signal, io.stdin), 'Standard input', maxBytes);
 }

@@ -14,11 +14,11 @@ import { buildProgram } from './program.js';
 export type { Io } from './io.js';
 
 /**
- * Runs one command line.
+ * Runs one command line. Never throws.
  *
  * @param argv the words after the program's name
- * @param signal aborted where the user interrupts: no new work is begun from then on
- * @returns the exit code. It throws nothing: this is the one place where errors end.
+ * @param signal aborted when the user interrupts; no new work starts after that
+ * @returns the exit code
  */
 export async function main(
   argv: readonly string[],
@@ -58,7 +58,7 @@ export async function main(
     };
   const help = {
     out: (text: string) => io.stdout.write(text),
-    // Commander writes help here if a group is called without a verb. With JSON output that is an error.
+    // Commander writes help here for a group without a verb. With JSON output that is an error.
     err: (text: string) => {
       if (!wantsJson(values, io)) io.stdout.write(text);
     },
@@ -84,7 +84,7 @@ function diagnosticsOf(
   return isQuiet ? warnings : [...notes, ...furtherNotes, ...warnings];
 }
 
-/** In JSON a dry run is told by what stands in the document. */
+/** A JSON document says itself that it is of a dry run. */
 function dryRunNotes({ dryRun, format }: Globals): readonly string[] {
   return dryRun && format !== 'json' ? ['Dry run: nothing was changed.'] : [];
 }
@@ -97,7 +97,7 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
     await new Promise((resolve) => io.stdout.write(`${version}\n`, resolve));
     return EXIT.done;
   }
-  // The reader went away (`| head`): there is nobody left to tell anything.
+  // The reader has closed the pipe (`| head`).
   if (hasCode(error, 'EPIPE')) return EXIT.done;
   const shown = isCommanderError(error)
     ? usageError(error, wantsJson(values, io))
@@ -107,7 +107,6 @@ async function conclude(error: unknown, values: GlobalValues, io: Io, signal: Ab
   if (shown === null) return EXIT.done;
   io.stderr.write(describeError(shown, readGlobals(values, io).format));
   if (values.verbose === true) io.stderr.write(describeCauses(shown));
-  // Whatever the interruption made of it.
   return signal.aborted ? EXIT.interrupted : exitCodeOf(shown);
 }
 
@@ -123,14 +122,14 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
   return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
     hint:
       error.code === 'commander.unknownOption'
-        ? 'Run the command with --help to see its flags. A value that begins with a dash: --flag=-x, or after --.'
+        ? 'Run the command with --help to see its flags. Pass a value that begins with a dash as --flag=-x, or after --.'
         : 'Run the command with --help to see its flags.',
   });
 }
 
-/** What was typed may be a password behind a `=`, or a token where a verb was meant: only what looks like a name is shown. */
+/** Hides quoted words that do not look like names: they may be a password after `=`, or a token. */
 function withoutValues({ code, message }: { code: string; message: string }): string {
-  // An unknown word may hold quotes itself, and is the only one in its message.
+  // An unknown word may contain quotes, and is the only quoted word in its message.
   const isUnknownWord = code === 'commander.unknownOption' || code === 'commander.unknownCommand';
   return message.replace(isUnknownWord ? /'(.*)'/s : /'([^']*)'/g, (_quoted, word: string) => {
     const name = word.replace(/=.*$/s, '=…');
@@ -144,7 +143,7 @@ function oneSentence(text: string): string {
 }
 
 function interrupted(): JwtctlError {
-  return new JwtctlError('ERR_INTERRUPTED', 'Interrupted: no further work was begun.');
+  return new JwtctlError('ERR_INTERRUPTED', 'Interrupted: no new work was started.');
 }
 
 function wantsJson(values: GlobalValues, io: Io): boolean {

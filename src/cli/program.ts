@@ -9,7 +9,6 @@ interface Group {
   name: string;
   aliases: readonly string[];
   description: string;
-  /** Loads the group's verbs: only for the group that is called. */
   load(): Promise<readonly DefineCommand[]>;
 }
 
@@ -90,10 +89,10 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
   return program;
 }
 
-/** Commander takes the last of repeated values: `token revoke --sub a --sub b` would revoke only the tokens of b. */
+/** Without this, commander uses the last value: `token revoke --sub a --sub b` would revoke only the tokens of b. */
 function refuseRepetition(command: Command): void {
   for (const option of command.options) {
-    const takesOneValue = (option.required || option.optional) && !addsUp(option);
+    const takesOneValue = (option.required || option.optional) && !isRepeatable(option);
     if (!takesOneValue) continue;
     let isGiven = false;
     command.on(`option:${option.name()}`, () => {
@@ -104,13 +103,12 @@ function refuseRepetition(command: Command): void {
   for (const subcommand of command.commands) refuseRepetition(subcommand);
 }
 
-/** Whether its parser also takes the earlier value. */
-function addsUp({ parseArg }: Option): boolean {
+function isRepeatable({ parseArg }: Option): boolean {
   return parseArg !== undefined && parseArg.length > 1;
 }
 
 function givenTwice(option: Option): JwtctlError {
-  return new JwtctlError('ERR_FLAG_REPEATED', `${option.long} is given twice, and it takes one value.`, {
+  return new JwtctlError('ERR_FLAG_REPEATED', `${option.long} is given twice, but takes one value.`, {
     hint: 'Run the command once for each value.',
   });
 }
@@ -120,7 +118,7 @@ export interface WriteHelp {
   err(text: string): void;
 }
 
-/** The first word that is neither a flag nor a flag's value; if it is `help`, also the word that follows. */
+/** Finds the first word that is neither a flag nor a flag's value and, after `help`, also the next one. */
 function calledGroups(argv: readonly string[]): readonly Group[] {
   const withValue = new Set(
     [...GLOBAL_OPTIONS, ...SETTING_OPTIONS]

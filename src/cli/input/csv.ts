@@ -18,13 +18,13 @@ interface Row {
 }
 
 /**
- * The rows of a CSV with a header (RFC 4180), each by the line on which it ends, as an object of texts.
+ * Yields the rows of a CSV with a header (RFC 4180) as objects. A row's number is the line on which it ends.
  *
- * Where the quoting is broken nobody can tell where the next row begins: that row is the last, by the line on which it begins,
- * with an error that says so.
+ * A row with broken quoting is the last one, because the start of the next row is unknown. It is an error
+ * with the number of the line on which the row begins.
  *
- * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` where the header does not name the columns that are needed, or others;
- * `ERR_ROW_INVALID` where it cannot be read
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` for missing or unknown columns; `ERR_ROW_INVALID` for a
+ *   header that cannot be read
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,
@@ -45,13 +45,13 @@ export async function* readCsv(
   if (header === undefined) checkedHeader([], columns);
 }
 
-/** How far the rows that could be read go: the line on which the last ends, and how many empty ones came before that. */
+/** The line on which the last readable row ends, and the number of empty lines before that. */
 interface Place {
   line: number;
   emptyLines: number;
 }
 
-/** The rows that end in each chunk. A row that cannot be read comes after those before it, and is the last. */
+/** Yields the rows that end in each chunk. A broken row is the last one. */
 async function* parsedChunks(
   chunks: AsyncIterable<Buffer>,
 ): AsyncGenerator<{ rows: Row[]; broken: BrokenRow | null }> {
@@ -63,7 +63,7 @@ async function* parsedChunks(
     relax_column_count: true,
     skip_empty_lines: true,
     max_record_size: MAX_LINE_BYTES,
-    // Taken here: what the parser holds for a reader is lost where it meets an error (csv-parse 7.0).
+    // Collected here, because the parser drops its buffered rows after an error (csv-parse 7.0).
     on_record: (fields, { lines, empty_lines }) => {
       rows.push({ number: lines, fields });
       end = { line: lines, emptyLines: empty_lines };
@@ -82,7 +82,6 @@ async function* parsedChunks(
   yield { rows, broken: error === null ? null : brokenRow(error, end) };
 }
 
-/** What the parser has to say of the bytes that it is given. */
 async function feed(give: (done: (error?: Error | null) => void) => void): Promise<CsvError | null> {
   const error = await new Promise<Error | null>((resolve) => give((failed) => resolve(failed ?? null)));
   if (error !== null && !isCsvError(error)) throw error;
@@ -91,9 +90,12 @@ async function feed(give: (done: (error?: Error | null) => void) => void): Promi
 
 function toObject({ number, fields }: Row, header: readonly string[]): RowLine {
   if (fields.length !== header.length) {
-    return { number, error: invalid(`The row has ${fields.length} fields and the header ${header.length}.`) };
+    return {
+      number,
+      error: invalid(`Expected ${header.length} fields, as in the header, but found ${fields.length}.`),
+    };
   }
-  // csv-parse puts U+FFFD in the place of bytes that are no UTF-8.
+  // csv-parse replaces invalid UTF-8 with U+FFFD.
   if (fields.some((field) => field.includes('\uFFFD'))) {
     return { number, error: invalid('The row is not well-formed UTF-8.') };
   }
@@ -111,7 +113,7 @@ function checkedHeader(header: readonly string[], { required, optional }: CsvCol
   throw new JwtctlError(
     'ERR_CSV_HEADER_INVALID',
     `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
-    { hint: 'The first line of a CSV names its columns, separated by commas, in UTF-8.' },
+    { hint: 'Write the column names in the first line of the CSV, separated by commas, in UTF-8.' },
   );
 }
 
@@ -119,20 +121,19 @@ function isCsvError(error: unknown): error is CsvError {
   return error instanceof Error && /^(CSV_|INVALID_)/.test(String((error as Error & { code?: string }).code));
 }
 
-/** By the line on which it begins: the parser tells where it gave up, which may be at the end of the file. */
+/** The parser's own line number is where it gave up, which may be the end of the file. */
 function brokenRow(error: CsvError, end: Place): BrokenRow {
   const number = end.line + Number(error.empty_lines) - end.emptyLines + 1;
-  const what = whatIsBroken(error, number);
-  const message = `The CSV is broken: the row that begins at line ${number} ${what}. From there on nothing was read.`;
+  const message = `The row that begins at line ${number} ${faultOf(error, number)}. The rest of the CSV was not read.`;
   return { number, error: invalid(message), isCutOff: true };
 }
 
-function whatIsBroken({ code, lines }: CsvError, number: number): string {
-  if (code === 'CSV_QUOTE_NOT_CLOSED') return 'opens a quote and never closes it';
-  if (code !== 'CSV_MAX_RECORD_SIZE') return 'has a quote where none can be';
+function faultOf({ code, lines }: CsvError, number: number): string {
+  if (code === 'CSV_QUOTE_NOT_CLOSED') return 'has a quote that is not closed';
+  if (code !== 'CSV_MAX_RECORD_SIZE') return 'has a quote in the wrong place';
   const tooLong = `is longer than ${MAX_LINE_BYTES} bytes`;
-  // Only a quoted field goes on behind the end of a line. Whether it would have been closed nobody has read.
-  return Number(lines) > number ? `${tooLong}: perhaps a quote is not closed` : tooLong;
+  // Only a quoted field can span lines.
+  return Number(lines) > number ? `${tooLong}: a quote may not be closed` : tooLong;
 }
 
 function invalid(message: string): JwtctlError {

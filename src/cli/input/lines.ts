@@ -2,7 +2,6 @@ import { isUtf8 } from 'node:buffer';
 import type { Line } from '../../domain/batch/line-batches.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
-/** Far above any line that holds a token or what one is made of. */
 export const MAX_LINE_BYTES = 65_536;
 
 const NEWLINE = 0x0a;
@@ -11,8 +10,8 @@ const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 const NOTHING = Buffer.alloc(0);
 
 /**
- * The lines of a text, without the empty ones, as many at a time as a piece of it ends. CRLF and a byte order mark are
- * taken for what they are. A line that is too long or no UTF-8 is in its place with an error.
+ * Yields the lines of a text, as soon as they end. Skips empty lines, and drops CRLF and a byte order mark.
+ * A line that is too long or not UTF-8 is an error in its place.
  */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Array<Line<string>>> {
   const splitter = new LineSplitter();
@@ -22,7 +21,7 @@ export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<
 
 class LineSplitter {
   #number = 0;
-  /** What has come of a line whose end has not. */
+  /** The start of a line that has not ended. */
   #begun = NOTHING;
   #isTooLong = false;
 
@@ -38,16 +37,15 @@ class LineSplitter {
     return lines;
   }
 
-  /** A last line without a newline is one. */
   end(): Array<Line<string>> {
     return this.#begun.length > 0 || this.#isTooLong ? this.#finish() : [];
   }
 
   #extend(bytes: Buffer): void {
     if (this.#isTooLong) return;
-    // A copy: a chunk may be overwritten or kept alive for the sake of a few bytes.
+    // Copied, because the chunk may be overwritten, and a slice would keep all of it in memory.
     this.#begun = this.#begun.length === 0 ? Buffer.from(bytes) : Buffer.concat([this.#begun, bytes]);
-    // Two for a carriage return, and a mark may begin the first line.
+    // Allows for a carriage return and a byte order mark.
     this.#isTooLong = this.#begun.length > MAX_LINE_BYTES + 4;
   }
 

@@ -1,7 +1,7 @@
 import type { Line } from '../../domain/batch/line-batches.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
-/** Lines of NDJSON: the JSON object that each of them holds. */
+/** Parses lines of NDJSON. */
 export async function* readObjects(
   lines: AsyncIterable<ReadonlyArray<Line<string>>>,
 ): AsyncGenerator<Array<Line<Record<string, unknown>>>> {

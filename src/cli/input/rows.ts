@@ -6,13 +6,13 @@ import type { InputSource } from './source.js';
 
 export type RowFormat = 'csv' | 'ndjson';
 
-/** How much of an input may be blank before it is taken for an empty one. */
+/** An input with more blank bytes at its start counts as empty. */
 const MAX_BLANK_BYTES = 65_536;
 
 /**
- * The rows of a CSV or the lines of NDJSON, as objects.
+ * Yields the rows of a CSV or the lines of NDJSON as objects.
  *
- * @param format default: what the file's name ends with, else what the text begins with: `{` is NDJSON
+ * @param format default: by the ending of the file name, else by the first character; `{` means NDJSON
  */
 export async function* readRows(
   source: InputSource,
@@ -32,13 +32,13 @@ function formatOfName(name: string): RowFormat | undefined {
   return /\.(ndjson|jsonl)$/i.test(name) ? 'ndjson' : undefined;
 }
 
-/** Reads up to the first character that is not blank. An input without one has no rows in either form. */
+/** Reads up to the first character that is not blank. */
 async function peek(
   chunks: AsyncIterable<Buffer>,
 ): Promise<{ chunks: AsyncIterable<Buffer>; isCsv: boolean }> {
   const rest = chunks[Symbol.asyncIterator]();
   const seen: Buffer[] = [];
-  // It takes a byte order mark for what it is, and a character that two chunks share too.
+  // Drops a byte order mark, and joins a character that spans two chunks.
   const decoder = new TextDecoder();
   let text = '';
   for (let bytes = 0; text === '' && bytes < MAX_BLANK_BYTES; ) {

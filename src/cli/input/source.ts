@@ -4,20 +4,19 @@ import { addAbortSignal, type Readable } from 'node:stream';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { fileNameShown } from '../../domain/shared/text.js';
 
-/** A file, or standard input, that is read piece by piece. */
 export interface InputSource {
-  /** As it is shown. */
+  /** The name for messages. */
   readonly name: string;
-  /** Its bytes; they end where it does, and early once it is closed or the run is interrupted. */
+  /** Yields bytes until the end, or until the source is closed or the run is interrupted. */
   chunks(): AsyncIterable<Buffer>;
-  /** How much of it has been read, from 0 to 1; null where nobody knows how long it is. */
+  /** Returns the fraction already read, from 0 to 1; null if the length is unknown. */
   fractionRead(): number | null;
   close(): void;
 }
 
 /**
- * @param name `-` for standard input, else a file's name, with or without `@`
- * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage), then and while it is read
+ * @param name `-` for standard input, otherwise a file name, with or without `@`
+ * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage), on opening and on reading
  */
 export async function openSource(
   name: string,
@@ -39,7 +38,7 @@ function sourceOf(name: string, stream: Readable, size: number | null, signal: A
   let isClosed = false;
   let bytesRead = 0;
   addAbortSignal(signal, stream);
-  // Told by the loop that reads; without a listener it would end the process where nobody reads yet.
+  // The reading loop reports the error. Without a listener, an error before the first read would end the process.
   stream.on('error', () => {});
   return {
     name: fileNameShown(name),
@@ -62,10 +61,10 @@ function sourceOf(name: string, stream: Readable, size: number | null, signal: A
   };
 }
 
-/** Null for what has no length: a pipe, a device. */
+/** Returns null for a pipe or a device. */
 async function sizeOf(handle: FileHandle): Promise<number | null> {
   const stats = await handle.stat();
-  if (stats.isDirectory()) throw Object.assign(new Error('It is a folder.'), { code: 'EISDIR' });
+  if (stats.isDirectory()) throw Object.assign(new Error('is a folder'), { code: 'EISDIR' });
   return stats.isFile() ? stats.size : null;
 }
 

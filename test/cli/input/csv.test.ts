@@ -8,7 +8,7 @@ async function* inPieces(bytes: Buffer, size: number) {
   for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
 }
 
-/** The rows by number: their fields, or the reason of an error. However the bytes arrive, they are the same. */
+/** Returns each row's number with its fields or error message, and checks that the chunk size does not matter. */
 async function rowsOf(input: string | Buffer): Promise<Array<[number, unknown]>> {
   const bytes = Buffer.from(input as string);
   const whole = await readIn(bytes, bytes.length + 1);
@@ -36,32 +36,32 @@ describe('rows', () => {
     { name: 'with both', input: 'sub,name\r\nalice,Alice\nbob,\r\n' },
     { name: 'after a byte order mark', input: '\uFEFFsub,name\nalice,Alice\nbob,\n' },
     { name: 'in quotes', input: '"sub","name"\n"alice","Alice"\n"bob",""\n' },
-  ])('$name are what stands in them', async ({ input }) => {
+  ])('$name are read', async ({ input }) => {
     expect(await rowsOf(input)).toEqual(ALICE_AND_BOB);
   });
 
-  test('have their fields by the header, in any order, and one alone is enough', async () => {
+  test('follow the order of the header, which may lack optional columns', async () => {
     expect(await rowsOf('name,sub\nAlice,alice')).toEqual([[2, { sub: 'alice', name: 'Alice' }]]);
     expect(await rowsOf('sub\nalice\n')).toEqual([[2, { sub: 'alice' }]]);
     expect(await rowsOf('sub,name\n')).toEqual([]);
   });
 
-  test('may hold commas, quotes and line breaks in quotes, and are known by the line of their end', async () => {
+  test('may contain quoted commas, quotes, and line breaks, and have the number of their last line', async () => {
     expect(await rowsOf('sub,name\n"a,""b""","x\ny"\n\nbob, B \n')).toEqual([
       [3, { sub: 'a,"b"', name: 'x\ny' }],
       [5, { sub: 'bob', name: ' B ' }],
     ]);
   });
 
-  test('with more or fewer fields than the header are errors of their own', async () => {
+  test('with more or fewer fields than the header are errors, and later rows are read', async () => {
     expect(await rowsOf('sub,name\nalice\nbob,B,x\ncarol,C\n')).toEqual([
-      [2, 'The row has 1 fields and the header 2.'],
-      [3, 'The row has 3 fields and the header 2.'],
+      [2, 'Expected 2 fields, as in the header, but found 1.'],
+      [3, 'Expected 2 fields, as in the header, but found 3.'],
       [4, { sub: 'carol', name: 'C' }],
     ]);
   });
 
-  test('that are no UTF-8 are errors of their own', async () => {
+  test('that are not UTF-8 are errors, and later rows are read', async () => {
     const bytes = Buffer.concat([Buffer.from('sub,name\na,'), Buffer.from([0xe9]), Buffer.from('\nb,é\n')]);
     expect(await rowsOf(bytes)).toEqual([
       [2, 'The row is not well-formed UTF-8.'],
@@ -70,19 +70,19 @@ describe('rows', () => {
   });
 
   test.each([
-    { name: 'a quote in a field', row: 'bob,7" screen', why: 'has a quote where none can be' },
-    { name: 'text behind a quote', row: 'bob,"B"x', why: 'has a quote where none can be' },
-    { name: 'text behind a quote, lines later', row: 'bob,"B\n\n"x', why: 'has a quote where none can be' },
-    { name: 'a quote that is never closed', row: 'bob,"B', why: 'opens a quote and never closes it' },
+    { name: 'a quote in a field', row: 'bob,7" screen', why: 'has a quote in the wrong place' },
+    { name: 'text after a quote', row: 'bob,"B"x', why: 'has a quote in the wrong place' },
+    { name: 'text after a quote, lines later', row: 'bob,"B\n\n"x', why: 'has a quote in the wrong place' },
+    { name: 'a quote that is never closed', row: 'bob,"B', why: 'has a quote that is not closed' },
     {
-      name: 'a quote that is not closed for very long',
+      name: 'a quoted field over many lines',
       row: `bob,"B${'\nx,y'.repeat(MAX_LINE_BYTES / 4)}`,
-      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
+      why: 'is longer than 65536 bytes: a quote may not be closed',
     },
     {
-      name: 'a quote that is closed, and very long text after it',
+      name: 'a quoted field and a very long one',
       row: `"bo\nb",${'x'.repeat(MAX_LINE_BYTES + 1)}`,
-      why: 'is longer than 65536 bytes: perhaps a quote is not closed',
+      why: 'is longer than 65536 bytes: a quote may not be closed',
     },
     {
       name: 'a field without an end',
@@ -90,14 +90,11 @@ describe('rows', () => {
       why: 'is longer than 65536 bytes',
     },
   ])(
-    'after $name are not guessed at: those before it are there, it is an error by its first line, and the last',
+    'after $name are not read, and that row is an error with the number of its first line',
     async (broken) => {
       expect(await rowsOf(`sub,name\nalice,"A\n"\n\n\n${broken.row}\ncarol,C\n`)).toEqual([
         [3, { sub: 'alice', name: 'A\n' }],
-        [
-          6,
-          `The CSV is broken: the row that begins at line 6 ${broken.why}. From there on nothing was read.`,
-        ],
+        [6, `The row that begins at line 6 ${broken.why}. The rest of the CSV was not read.`],
       ]);
     },
   );
@@ -106,10 +103,10 @@ describe('rows', () => {
 describe('a header', () => {
   test.each([
     ['x'.repeat(2 * MAX_LINE_BYTES), 'is longer than 65536 bytes'],
-    ['"sub', 'opens a quote and never closes it'],
-    ['s"ub"', 'has a quote where none can be'],
-  ])('that cannot be read is refused for that', async (header, why) => {
-    const message = `The CSV is broken: the row that begins at line 1 ${why}. From there on nothing was read.`;
+    ['"sub', 'has a quote that is not closed'],
+    ['s"ub"', 'has a quote in the wrong place'],
+  ])('that cannot be read is an error of its row', async (header, why) => {
+    const message = `The row that begins at line 1 ${why}. The rest of the CSV was not read.`;
     await expect(rowsOf(`${header}\nalice\n`)).rejects.toMatchObject({ code: 'ERR_ROW_INVALID', message });
   });
 

@@ -7,7 +7,7 @@ async function* inPieces(bytes: Buffer, size: number) {
   for (let from = 0; from < bytes.length; from += size) yield bytes.subarray(from, from + size);
 }
 
-/** The lines by number: a text, or the code of an error. However the bytes arrive, they are the same. */
+/** Returns each line's number with its text or error code, and checks that the chunk size does not matter. */
 async function linesOf(input: string | Buffer): Promise<Array<[number, string]>> {
   const bytes = Buffer.from(input as string);
   const whole = await readIn(bytes, bytes.length + 1);
@@ -28,16 +28,16 @@ describe('lines', () => {
     { name: 'with a last newline', input: 'alice\nbob\n' },
     { name: 'without a last newline', input: 'alice\nbob' },
     { name: 'with CRLF', input: 'alice\r\nbob\r\n' },
-    { name: 'with CRLF but for the last', input: 'alice\r\nbob\r' },
+    { name: 'with CRLF except on the last', input: 'alice\r\nbob\r' },
     { name: 'after a byte order mark', input: '\uFEFFalice\nbob' },
-  ])('$name are what stands in them', async ({ input }) => {
+  ])('$name are read', async ({ input }) => {
     expect(await linesOf(input)).toEqual([
       [1, 'alice'],
       [2, 'bob'],
     ]);
   });
 
-  test('that are empty are left out, and counted', async () => {
+  test('that are empty are skipped, but count for line numbers', async () => {
     expect(await linesOf('\n\r\nalice\n\n\n bob \n\n')).toEqual([
       [3, 'alice'],
       [6, ' bob '],
@@ -47,12 +47,12 @@ describe('lines', () => {
     expect(await linesOf('\n')).toEqual([]);
   });
 
-  test('keep every character, white space and marks too', async () => {
+  test('keep every character, including white space and marks', async () => {
     const odd = ['\talice ', 'a\rb', 'é😀\u0301', '\u2028', 'a\u0000b', '\uFFFD', 'x\uFEFF'];
     expect(await linesOf(odd.join('\n'))).toEqual(odd.map((line, index) => [index + 1, line]));
   });
 
-  test('that are no UTF-8 are in their place with an error', async () => {
+  test('that are not UTF-8 are errors in their place', async () => {
     const bytes = Buffer.concat(
       ['a\n', Buffer.from([0xff]), '\n', Buffer.from([0xc3]), '\nb\n', Buffer.from([0xed, 0xa0, 0x80])].map(
         (part) => Buffer.from(part as string),
@@ -67,7 +67,7 @@ describe('lines', () => {
     ]);
   });
 
-  test('may be as long as the limit in bytes, and longer ones are an error each', async () => {
+  test('may be as long as the limit in bytes, and longer ones are errors', async () => {
     const longest = 'é'.repeat(MAX_LINE_BYTES / 2);
     const input = ['a', longest, `${longest}x`, 'b', 'x'.repeat(10 * MAX_LINE_BYTES), `${longest}\r`].join(
       '\n',
@@ -84,7 +84,7 @@ describe('lines', () => {
     expect(await readIn(Buffer.from(input), 10_007)).toEqual(expected);
   });
 
-  test('are there as soon as they have ended', async () => {
+  test('are yielded as soon as they end', async () => {
     const seen: unknown[] = [];
     async function* chunks() {
       yield Buffer.from('ali');
@@ -102,7 +102,7 @@ describe('lines', () => {
     ]);
   });
 
-  test('without an end are not collected', async () => {
+  test('that never end do not fill the memory', async () => {
     async function* endless() {
       for (let count = 0; count < 2_000; count++) yield Buffer.alloc(65_536, 'x');
     }
@@ -114,7 +114,7 @@ describe('lines', () => {
   });
 });
 
-test('objects are those of JSON, one a line', async () => {
+test('reads one JSON object per line', async () => {
   const lines = ['{"sub":"alice"}', ' {"__proto__":1} ', '[]', 'null', '"x"', '{', 'alice', '{"a":1}{"b":2}'];
   const objects: Array<Line<Record<string, unknown>>> = [];
   for await (const some of readObjects(readLines(inPieces(Buffer.from(lines.join('\n')), 9))))

@@ -22,7 +22,7 @@ function draw(width: number, rows = ROWS, columns = COLUMNS): string[] {
 }
 
 describe('a table that fits', () => {
-  test('shows all where there is room, numbers at the right and bars as wide as they may be', () => {
+  test('shows every column if there is room, with numbers aligned right and bars at full width', () => {
     expect(draw(120)).toEqual([
       'KID                                          STATE           TOKENS',
       `${KID}  active       1,000,000  ${'█'.repeat(30)}`,
@@ -31,12 +31,12 @@ describe('a table that fits', () => {
     ]);
   });
 
-  test('takes from the bars first, and then from what may be shortened', () => {
+  test('makes bars narrower first, and then shortens text', () => {
     expect(draw(80)[1]).toBe(`${KID}  active       1,000,000  ${'█'.repeat(11)}`);
     expect(draw(60)[1]).toBe(`J5JbT7Qg9B76A…BvaDycUUj580  active       1,000,000  ${'█'.repeat(8)}`);
   });
 
-  test.each([200, 100, 80, 60, 50, 40, 30, 24])('is nowhere wider than %i columns', (width) => {
+  test.each([200, 100, 80, 60, 50, 40, 30, 24])('is at most %i columns wide', (width) => {
     const wide: Cell[][] = [
       ...ROWS,
       ['鍵'.repeat(40), 'active', '7', { bar: 0.5 }],
@@ -47,11 +47,11 @@ describe('a table that fits', () => {
     expect(lines).toHaveLength(wide.length + 1);
   });
 
-  test('leaves out what is at the right before it breaks a line', () => {
+  test('drops columns at the right rather than wrap a line', () => {
     expect(draw(24)[0]).toBe('KID          STATE');
   });
 
-  test('has bars in eighths, and one for whatever is not nothing', () => {
+  test('draws bars in eighths, and at least one for a value above zero', () => {
     const bars = draw(
       120,
       [0, 0.001, 0.5, 0.99, 1].map((bar) => [{ bar }]),
@@ -60,17 +60,17 @@ describe('a table that fits', () => {
     expect(bars).toEqual(['', '▏', '█'.repeat(15), `${'█'.repeat(29)}▊`, '█'.repeat(30)]);
   });
 
-  test('a table of plain columns is as wide as it is', () => {
+  test('keeps its full width if all columns are plain', () => {
     expect(draw(20, [['x'.repeat(50), 'y']], ['a', 'b'])[1]).toBe(`${'x'.repeat(50)}  y`);
   });
 
-  test('shows nothing that could steer a terminal, and measures what is shown', () => {
+  test('escapes control characters, and measures the escaped text', () => {
     const lines = draw(60, [['a\x1b[2Jb\n', 'active', '1', { bar: 1 }]]);
     expect(lines[1]).toBe(`a\\u001b[2Jb\\u000a  active       1  ${'█'.repeat(25)}`);
   });
 });
 
-describe('a table that is drawn in parts', () => {
+describe('a table drawn in parts', () => {
   const columns: Column[] = [{ name: 'sub', mayShorten: true }, { name: 'count', align: 'right' }, 'status'];
   const row = (sub: string, count = '1'): Cell[] => [sub, count, { text: 'enabled', tone: 'good' }];
 
@@ -84,7 +84,7 @@ describe('a table that is drawn in parts', () => {
     expect(lines.slice(FIRST_PART)).toEqual(lines.slice(0, FIRST_PART));
   });
 
-  test('keeps its columns, and widens them for a later part', () => {
+  test('widens its columns for a later part', () => {
     const draw = tableInParts(columns, { color: false, width: null });
     expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
     expect(draw([row('alice'), row('alice-and-bob')])).toBe(
@@ -92,7 +92,7 @@ describe('a table that is drawn in parts', () => {
     );
   });
 
-  test('fits the terminal and shows the same columns, whatever the later rows', () => {
+  test('fits the terminal and keeps its columns for later rows', () => {
     const draw = tableInParts(columns, { color: false, width: 24 });
     expect(draw([row('alice')])).toBe('SUB    COUNT  STATUS\nalice      1  enabled');
     expect(draw([row('a-very-long-subject')])).toBe('a-ve…ect      1  enabled');
@@ -126,7 +126,7 @@ test.each([
   expect(stringWidth(short)).toBeLessThanOrEqual(width);
 });
 
-test('a text is broken between words, and a word that is too long is shortened', () => {
+test('wraps text between words, and shortens a word that is too long', () => {
   expect(wrap('one two three', 7)).toEqual(['one two', 'three']);
   expect(wrap(`a ${'x'.repeat(30)} b`, 10)).toEqual(['a', 'xxxxx…xxxx', 'b']);
 });
@@ -134,16 +134,16 @@ test('a text is broken between words, and a word that is too long is shortened',
 describe('sections', () => {
   const empty = { columns: ['a'], rows: [] };
 
-  test('stand under their titles, an empty line between them; an empty table is left out unless it is the first', () => {
+  test('have a title and an empty line between them; an empty table is omitted unless it is the first', () => {
     const drawn = drawSections(
       [
         { title: 'First', ...empty },
-        { title: 'Not there', ...empty },
-        { title: 'Said alone', columns: [], rows: [] },
+        { title: 'Omitted', ...empty },
+        { title: 'Title only', columns: [], rows: [] },
         { title: 'Last', lines: ['one', { text: 'two', tone: 'bad' }], columns: ['a'], rows: [['1']] },
       ],
       { color: false, width: 80 },
     );
-    expect(drawn).toBe('First\n\nSaid alone\n\nLast\none\ntwo\nA\n1\n');
+    expect(drawn).toBe('First\n\nTitle only\n\nLast\none\ntwo\nA\n1\n');
   });
 });

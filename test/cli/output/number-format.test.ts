@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { grouped, rate, share, signed, size } from '../../../src/cli/output/number-format.js';
 import { pluralize } from '../../../src/cli/output/pluralize.js';
 
-test('numbers are grouped by thousands', () => {
+test('groups numbers by thousands', () => {
   expect([0, 999, 1_000, 1_234_567, 12_345_678].map(grouped)).toEqual([
     ...['0', '999', '1,000', '1,234,567', '12,345,678'],
   ]);
@@ -30,6 +30,6 @@ test('sizes have units', () => {
   ]);
 });
 
-test('rates show tenths only where they matter', () => {
+test('shows tenths only for rates below 10', () => {
   expect([0, 0.25, 9.96, 12.4, 1_234.5].map(rate)).toEqual(['0', '0.3', '10.0', '12', '1,235']);
 });

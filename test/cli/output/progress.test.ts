@@ -2,7 +2,6 @@ import { Writable } from 'node:stream';
 import { expect, test } from 'vitest';
 import { openProgress } from '../../../src/cli/output/progress.js';
 
-/** A terminal of this width, and what is drawn on it. */
 function terminal(columns: number) {
   const drawn: string[] = [];
   const stream = new Writable({
@@ -12,12 +11,11 @@ function terminal(columns: number) {
     },
   });
   Object.assign(stream, { isTTY: true, columns });
-  /** The lines that were drawn, whole. */
   const lines = () => drawn.map((text) => text.replace('\r\x1b[K', '')).filter((text) => text !== '');
   return { stream, drawn, lines };
 }
 
-test('tells how much is done, how fast it goes and how long it still takes', () => {
+test('shows the progress, the rate, and the remaining time', () => {
   const { stream, lines } = terminal(80);
   let nowMs = 0;
   const progress = openProgress('Reading', { stream }, () => nowMs);
@@ -29,7 +27,7 @@ test('tells how much is done, how fast it goes and how long it still takes', () 
   );
 });
 
-test('without a total there is no bar and no end', () => {
+test('shows neither a bar nor the remaining time without a total', () => {
   const { stream, lines } = terminal(80);
   let nowMs = 0;
   const progress = openProgress('Issuing', { stream }, () => nowMs);
@@ -39,7 +37,7 @@ test('without a total there is no bar and no end', () => {
   expect(lines()[0]).toBe('Issuing 10,000 tokens, 2,500/s');
 });
 
-test('says behind the rest what else there is to say, and makes room for other lines', () => {
+test('appends extra text, and clears the line for other output', () => {
   const { stream, drawn, lines } = terminal(80);
   let nowMs = 0;
   const progress = openProgress('Issuing', { stream }, () => nowMs);
@@ -53,7 +51,7 @@ test('says behind the rest what else there is to say, and makes room for other l
   expect(lines()[0]).toMatch(/^Issuing █+░+ 500\/1,000, 500\/s, 1s left, 3 failed$/);
 });
 
-test('a second walk is not held against the first', () => {
+test('starts the rate and the remaining time over for a second walk', () => {
   const { stream, lines } = terminal(80);
   let nowMs = 0;
   const progress = openProgress('Removing', { stream }, () => nowMs);
@@ -77,7 +75,7 @@ test.each([20, 40, 60])('fits a terminal of %i columns', (columns) => {
   expect(lines()[0]?.length).toBeLessThan(columns);
 });
 
-test('what is over in a moment is not shown, and nothing has to be put right', () => {
+test('shows nothing for a short operation, and leaves the terminal as it was', () => {
   const { stream, drawn } = terminal(80);
   let nowMs = 0;
   const quick = openProgress('Reading', { stream }, () => nowMs);
@@ -90,7 +88,6 @@ test('what is over in a moment is not shown, and nothing has to be put right', (
   nowMs = 5_000;
   slow.update(1, 2, '', { unit: 'slots' });
   slow.clear();
-  // Neither the cursor nor the wrapping of lines was changed, and the line is cleared.
   expect(drawn.join('')).not.toContain('\x1b[?');
   expect(drawn.at(-1)).toBe('\r\x1b[K');
 });

@@ -6,7 +6,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-test('lays out only the first rows with cli-table3, whose time grows with the square of the rows', () => {
+test('uses cli-table3 only for the first rows, because its time grows with the square of their number', () => {
   const laidOut = vi.spyOn(Table.prototype, 'toString');
   const rows = Array.from({ length: 20_000 }, (_, number) => [`user-${number}`, 'enabled']);
   const lines = drawTable(['sub', 'status'], rows, { color: false, width: 80 }).split('\n');
