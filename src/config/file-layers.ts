@@ -34,7 +34,9 @@ export async function fileLayers(file: FileText, places: Places): Promise<FileLa
   const names = isMap(declared) ? Object.keys(declared) : [];
   if (!isMap(declared) || !names.every((name) => PROFILE_NAME.test(name))) {
     const origin = originIn(file, document, null)(['profiles']);
-    problems.push(invalid('profiles', origin, 'a map of names (1 to 64 of A-Z a-z 0-9 . _ -) to settings'));
+    problems.push(
+      invalid('profiles', origin, declared, 'a map of names (1 to 64 of A-Z a-z 0-9 . _ -) to settings'),
+    );
   } else {
     for (const name of names) {
       profiles.set(name, treeLayer(declared[name], originIn(file, document, name), where));

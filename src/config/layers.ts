@@ -1,3 +1,4 @@
+import { typeName } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { nearest } from '../domain/shared/nearest.js';
 import { holdsPassword } from './addresses.js';
@@ -84,13 +85,13 @@ export function treeLayer(
       const path = keys.join('.');
       const setting = settingOf(path);
       if (setting !== undefined) {
-        if (seen.has(path)) layer.problems.push(invalid(path, originOf(keys), 'set only once'));
+        if (seen.has(path)) layer.problems.push(badValue(path, originOf(keys), 'is set more than once'));
         else if (value !== null && value !== undefined) assign(layer, setting, value, originOf(keys), base);
         seen.add(path);
       } else if (GROUPS.has(path)) {
         if (isMap(value)) walk(value, keys);
         else if (value !== null && value !== undefined)
-          layer.problems.push(invalid(path, originOf(keys), mapOf(path)));
+          layer.problems.push(invalid(path, originOf(keys), value, mapOf(path)));
       } else if (above.length > 0 || !otherKeys.includes(key)) {
         layer.problems.push(unknownKey(path, originOf(keys), otherKeys));
       }
@@ -98,7 +99,7 @@ export function treeLayer(
   };
   if (isMap(tree)) walk(tree, []);
   else if (tree !== null && tree !== undefined) {
-    layer.problems.push(invalid('The top level', originOf([]), 'a map of settings'));
+    layer.problems.push(invalid('the whole document', originOf([]), tree, 'a map of settings'));
   }
   return layer;
 }
@@ -113,15 +114,21 @@ export function isMap(value: unknown): value is Readonly<Record<string, unknown>
 }
 
 /** The message omits the value, which may be a misplaced password. */
-export function invalid(path: string, origin: Origin, expected: string): JwtctlError {
-  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${path} must be ${expected}.`, {
+export function invalid(path: string, origin: Origin, value: unknown, expected: string): JwtctlError {
+  // Flags and variables are always strings, so the type says nothing of one.
+  const found = typeof value === 'string' ? 'cannot have this value' : `is ${typeName(value)}`;
+  return badValue(path, origin, `${found}; expected ${expected}`);
+}
+
+function badValue(path: string, origin: Origin, problem: string): JwtctlError {
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', `${originText(origin)}: ${path} ${problem}.`, {
     details: { setting: path, origin: originText(origin) },
   });
 }
 
 function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, base: LayerBase): void {
   const read = readValue(setting.kind, raw, base.directory, base.places);
-  if (read === null) layer.problems.push(invalid(setting.path, origin, expectedOf(setting.kind)));
+  if (read === null) layer.problems.push(invalid(setting.path, origin, raw, expectedOf(setting.kind)));
   else layer.assignments.push({ setting, value: read.value, origin });
 }
 

@@ -19,7 +19,7 @@ export function readValue(
   return result.success ? { value: result.data } : null;
 }
 
-/** Completes "must be …". */
+/** Completes "expected …". */
 export function expectedOf(kind: Kind): string {
   switch (kind.type) {
     case 'text':

@@ -1,3 +1,4 @@
+import { describeValue } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { ClaimsPolicy } from '../domain/tokens/claims.js';
 import {
@@ -51,13 +52,15 @@ const MAX_TOLERANCE_SECONDS = 86_400;
 export function createVerifier(options: VerifierOptions): Verifier {
   const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');
   for (const [name, callback] of Object.entries({ findKey, findStatus, now }))
-    if (typeof callback !== 'function') throw invalidOption(name, 'a function');
+    if (typeof callback !== 'function') throw invalidOption(name, callback, 'a function');
   const { issuer, audience, clockToleranceSeconds = DEFAULT_TOLERANCE_SECONDS } = objectOf(policy, 'policy');
   for (const [name, text] of Object.entries({ issuer, audience }))
-    if (typeof text !== 'string' || text === '') throw invalidOption(`policy.${name}`, 'a string');
+    if (typeof text !== 'string' || text === '')
+      throw invalidOption(`policy.${name}`, text, 'a string that is not empty');
   if (!isIntegerUpTo(MAX_TOLERANCE_SECONDS, clockToleranceSeconds))
     throw invalidOption(
       'policy.clockToleranceSeconds',
+      clockToleranceSeconds,
       `an integer from 0 to ${MAX_TOLERANCE_SECONDS} (seconds)`,
     );
   const ports: VerificationPorts = {
@@ -76,12 +79,12 @@ function systemNow(): number {
 
 function timeOf(value: unknown): number {
   if (isIntegerUpTo(Number.MAX_SAFE_INTEGER, value)) return value;
-  throw invalidCallback('now', 'NumericDate seconds, an integer');
+  throw invalidCallback('now', value, 'NumericDate seconds, an integer');
 }
 
 function statusOf(value: unknown): TokenStatus {
   if (typeof value === 'object' && value !== null) return value as TokenStatus;
-  throw invalidCallback('findStatus', 'an object with entry, user, and revoked');
+  throw invalidCallback('findStatus', value, 'an object with entry, user, and revoked');
 }
 
 function isIntegerUpTo(max: number, value: unknown): value is number {
@@ -90,16 +93,17 @@ function isIntegerUpTo(max: number, value: unknown): value is number {
 
 function objectOf<T extends object>(value: T, name: string): T {
   if (typeof value === 'object' && value !== null) return value;
-  throw invalidOption(name, 'an object');
+  throw invalidOption(name, value, 'an object');
 }
 
-function invalidOption(name: string, expected: string): JwtctlError {
-  return new JwtctlError('ERR_OPTION_INVALID', `createVerifier cannot use ${name}; expected ${expected}.`);
+function invalidOption(name: string, value: unknown, expected: string): JwtctlError {
+  const problem = `createVerifier cannot use ${name}: it is ${describeValue(value)}; expected ${expected}`;
+  return new JwtctlError('ERR_OPTION_INVALID', `${problem}.`);
 }
 
-function invalidCallback(name: string, expected: string): JwtctlError {
+function invalidCallback(name: string, value: unknown, expected: string): JwtctlError {
   return new JwtctlError(
     'ERR_CALLBACK_INVALID',
-    `The callback ${name} of createVerifier returned an unusable value; expected ${expected}.`,
+    `The callback ${name} of createVerifier returned ${value === undefined ? 'undefined' : describeValue(value)}; expected ${expected}.`,
   );
 }

@@ -171,13 +171,23 @@ describe('what nobody can have meant', () => {
     const space = new Workspace();
     const ofFlag = await space.refusal({ flags: { 'keys.bits': '1024' } });
     expect([ofFlag.kind, ofFlag.code]).toEqual(['usage', 'ERR_CONFIG_VALUE_INVALID']);
-    expect(ofFlag.message).toBe('--keys-bits: keys.bits must be a whole number from 2048 to 8192.');
+    expect(ofFlag.message).toBe(
+      '--keys-bits: keys.bits cannot have this value; expected a whole number from 2048 to 8192.',
+    );
     const ofVariable = await space.refusal({ env: { JWTCTL_REDIS_MODE: 'sentinel' } });
-    expect(ofVariable.message).toBe('JWTCTL_REDIS_MODE: redis.mode must be one of cluster, standalone.');
+    expect(ofVariable.message).toBe(
+      'JWTCTL_REDIS_MODE: redis.mode cannot have this value; expected one of cluster, standalone.',
+    );
     space.write(space.userFile, 'keys:\n  bits: many\n');
-    expect((await space.refusal()).message).toContain(`${space.userFile}:2: keys.bits must be`);
+    expect((await space.refusal()).message).toContain(
+      `${space.userFile}:2: keys.bits cannot have this value; expected a`,
+    );
     space.write(space.userFile, 'keys: many\n');
-    expect((await space.refusal()).message).toContain(`${space.userFile}:1: keys must be a map`);
+    expect((await space.refusal()).message).toContain(
+      `${space.userFile}:1: keys cannot have this value; expected a map`,
+    );
+    space.write(space.userFile, 'keys:\n  bits: [2048]\n');
+    expect((await space.refusal()).message).toContain('keys.bits is an array; expected a whole number');
     space.write(space.userFile, '- keys\n');
     expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
   });

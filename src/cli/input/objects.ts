@@ -1,4 +1,5 @@
 import type { Line } from '../../domain/batch/line-batches.js';
+import { typeName } from '../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 /** Parses lines of NDJSON. */
@@ -10,22 +11,20 @@ export async function* readObjects(
 
 function parseObject(line: Line<string>): Line<Record<string, unknown>> {
   if ('error' in line) return line;
-  const value = jsonObject(line.value);
   const { number } = line;
-  return value === null ? { number, error: noObject() } : { number, value };
-}
-
-function jsonObject(text: string): Record<string, unknown> | null {
+  let value: unknown;
   try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : null;
+    value = JSON.parse(line.value);
   } catch {
-    return null;
+    return { number, error: noObject('not JSON') };
   }
+  const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
+  return isObject
+    ? { number, value: value as Record<string, unknown> }
+    : { number, error: noObject(typeName(value)) };
 }
 
-function noObject(): JwtctlError {
-  return new JwtctlError('ERR_LINE_NOT_JSON', 'The line is not a JSON object.');
+/** The value is not shown, because it may be a token. */
+function noObject(found: string): JwtctlError {
+  return new JwtctlError('ERR_LINE_NOT_JSON', `The line is ${found}; expected a JSON object.`);
 }

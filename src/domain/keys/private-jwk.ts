@@ -1,5 +1,6 @@
 import { parseJsonObject } from '../jose/jws.js';
 import { isSigningAlgorithm, SIGNING_ALGORITHMS } from '../model/signing-key.js';
+import { typeName } from '../shared/describe-value.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { excerpt, printable } from '../shared/text.js';
 import {
@@ -44,8 +45,9 @@ export async function readPrivateJwks(
 }
 
 async function readJwk(jwk: unknown, what: string): Promise<KeyInFile> {
-  if (!isObject(jwk)) throw keyRefused('ERR_JWK_INVALID', `${what} is not a JSON object.`);
-  if (typeof jwk.kty !== 'string') throw illTyped(what, 'kty', 'a string');
+  if (!isObject(jwk))
+    throw keyRefused('ERR_JWK_INVALID', `${what} is ${typeName(jwk)}; expected a JSON object.`);
+  if (typeof jwk.kty !== 'string') throw illTyped(what, 'kty', jwk.kty, 'a string');
   if (jwk.kty !== 'RSA') throw notRsa(what, excerpt(jwk.kty));
   assertForSigning(jwk, what);
   if (jwk.alg !== undefined && !isSigningAlgorithm(jwk.alg)) {
@@ -54,16 +56,16 @@ async function readJwk(jwk: unknown, what: string): Promise<KeyInFile> {
       `${what} is for another alg than those of tokens here: ${SIGNING_ALGORITHMS.join(', ')}.`,
     );
   }
-  if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw illTyped(what, 'kid', 'a string');
+  if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw illTyped(what, 'kid', jwk.kid, 'a string');
   const checked = await checkPrivateKey(membersOf(jwk, what), what);
   return { ...checked, what, kid: jwk.kid ?? null, alg: jwk.alg ?? null };
 }
 
 /** RFC 7517 §4.2 and §4.3: what its owner made a key for is what it is used for. */
 function assertForSigning({ use, key_ops: operations }: Record<string, unknown>, what: string): void {
-  if (use !== undefined && typeof use !== 'string') throw illTyped(what, 'use', 'a string');
+  if (use !== undefined && typeof use !== 'string') throw illTyped(what, 'use', use, 'a string');
   if (operations !== undefined && !isListOfStrings(operations)) {
-    throw illTyped(what, 'key_ops', 'an array of strings');
+    throw illTyped(what, 'key_ops', operations, 'an array of strings');
   }
   const isOtherUse = use !== undefined && use !== 'sig';
   if (!isOtherUse && (operations === undefined || operations.includes('sign'))) return;
@@ -91,7 +93,7 @@ function membersOf(jwk: Record<string, unknown>, what: string): RsaMembers {
     );
   }
   for (const name of RSA_MEMBERS) {
-    if (!isBase64url(jwk[name])) throw illTyped(what, name, 'base64url');
+    if (!isBase64url(jwk[name])) throw illTyped(what, name, jwk[name], 'a string in base64url');
   }
   return jwk as RsaMembers;
 }
@@ -112,6 +114,8 @@ function isBase64url(value: unknown): value is string {
   return typeof value === 'string' && /^[A-Za-z0-9_-]+$/.test(value) && value.length % 4 !== 1;
 }
 
-function illTyped(what: string, member: string, expected: string): JwtctlError {
-  return keyRefused('ERR_JWK_INVALID', `${what} is refused: its member ${member} is not ${expected}.`);
+/** The value is not shown, because it may be a part of a private key. */
+function illTyped(what: string, member: string, value: unknown, expected: string): JwtctlError {
+  const problem = `its member ${member} is ${typeName(value)}; expected ${expected}`;
+  return keyRefused('ERR_JWK_INVALID', `${what} is refused: ${problem}.`);
 }

@@ -1,3 +1,4 @@
+import { describeValue } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
 import { subjectFault } from './subject.js';
 
@@ -9,9 +10,8 @@ export function isJti(value: unknown): value is string {
 /** @throws JwtctlError `ERR_JTI_INVALID` (usage) */
 export function parseJti(value: string): string {
   if (!isJti(value)) {
-    throw new JwtctlError('ERR_JTI_INVALID', 'This cannot be a jti.', {
-      hint: 'A jti is 1 to 255 bytes of well-formed UTF-8 without control characters.',
-    });
+    const expected = '1 to 255 bytes of well-formed UTF-8 without control characters';
+    throw new JwtctlError('ERR_JTI_INVALID', `The jti is ${describeValue(value)}; expected ${expected}.`);
   }
   return value;
 }

@@ -1,5 +1,5 @@
+import { describeValue } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
-import { excerpt } from '../shared/text.js';
 import { subjectFault } from './subject.js';
 
 const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
@@ -20,9 +20,8 @@ export function isForeignKid(value: unknown): value is string {
 /** @throws JwtctlError `ERR_KID_INVALID` (usage) */
 export function parseKid(value: string): string {
   if (!isKid(value)) {
-    throw new JwtctlError('ERR_KID_INVALID', `'${excerpt(value)}' cannot be a kid.`, {
-      hint: 'A kid is 1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit.',
-    });
+    const expected = '1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit';
+    throw new JwtctlError('ERR_KID_INVALID', `The kid is ${describeValue(value)}; expected ${expected}.`);
   }
   return value;
 }

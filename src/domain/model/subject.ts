@@ -1,3 +1,4 @@
+import { describeValue } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
 import { hasControlCharacter } from '../shared/text.js';
 
@@ -10,7 +11,7 @@ export const MAX_SUBJECT_BYTES = 255;
  */
 export function subjectFault(value: string): string | null {
   // A JavaScript caller may pass undefined.
-  if (typeof value !== 'string') return 'it is not a string';
+  if (typeof value !== 'string') return `it is ${describeValue(value)}, not a string`;
   if (value === '') return 'it is empty';
   // Node decodes malformed bytes of a command line or a stream as U+FFFD.
   if (!value.isWellFormed() || value.includes('\uFFFD')) return 'it is not well-formed UTF-8';

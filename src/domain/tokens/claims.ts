@@ -1,6 +1,7 @@
 import { isJti } from '../model/jti.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import { subjectFault } from '../model/subject.js';
+import { describeClaim } from '../shared/describe-value.js';
 
 /** What a Claims Set is held against. */
 export interface ClaimsPolicy {
@@ -55,7 +56,7 @@ export function checkClaims(
   if (iss !== issuer) return refuse('ERR_ISSUER_MISMATCH', `The token's iss is not '${issuer}'.`);
   if (!isAudience(aud)) return invalid('aud', aud, 'a string or an array of strings');
   if (!(typeof aud === 'string' ? aud === audience : aud.includes(audience))) {
-    return refuse('ERR_AUDIENCE_MISMATCH', `The token's aud does not hold '${audience}'.`);
+    return refuse('ERR_AUDIENCE_MISMATCH', `The token's aud does not contain '${audience}'.`);
   }
 
   if (typeof sub !== 'string' || subjectFault(sub) !== null)
@@ -81,8 +82,10 @@ export function validity(
 }
 
 function invalid(claim: string, value: unknown, expected: string): Refusal {
-  const what = value === undefined ? `The token has no ${claim}` : `The token's ${claim} is not usable`;
-  return refuse('ERR_CLAIM_INVALID', `${what}; expected ${expected}.`);
+  return refuse(
+    'ERR_CLAIM_INVALID',
+    `The token's ${claim} is ${describeClaim(value)}; expected ${expected}.`,
+  );
 }
 
 function isNumericDate(value: unknown): value is number {

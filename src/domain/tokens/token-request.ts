@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { MAX_TOKEN_CHARACTERS } from '../jose/jws.js';
 import { parseSubject } from '../model/subject.js';
+import { describeValue } from '../shared/describe-value.js';
 import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 import { hasControlCharacter } from '../shared/text.js';
@@ -38,7 +39,10 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
   parseSubject(sub);
   if (!Number.isSafeInteger(ttlSeconds) || ttlSeconds < 1) {
-    throw unusable('ERR_TTL_INVALID', `A lifetime is a whole number of seconds above zero.`);
+    throw unusable(
+      'ERR_TTL_INVALID',
+      `The lifetime is ${describeValue(ttlSeconds)}; expected a whole number of seconds above zero.`,
+    );
   }
   if (ttlSeconds > policy.maxTtlSeconds) {
     const longest = formatDuration(policy.maxTtlSeconds);
@@ -51,11 +55,12 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   if (notBeforeSeconds >= ttlSeconds) {
     throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it begins to be valid.');
   }
-  if (
-    aud !== undefined &&
-    (aud.length === 0 || aud.some((audience) => typeof audience !== 'string' || audience === ''))
-  ) {
-    throw unusable('ERR_AUDIENCE_INVALID', 'An aud is a string that is not empty.');
+  if (aud?.length === 0)
+    throw unusable('ERR_AUDIENCE_INVALID', 'The aud is an empty array; expected a string in it.');
+  for (const audience of aud ?? []) {
+    if (typeof audience === 'string' && audience !== '') continue;
+    const what = describeValue(audience);
+    throw unusable('ERR_AUDIENCE_INVALID', `The aud is ${what}; expected a string that is not empty.`);
   }
   const registered = REGISTERED_CLAIMS.find((claim) => Object.hasOwn(claims, claim));
   if (registered !== undefined) {
@@ -68,7 +73,7 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
     throw unusable(
       'ERR_LABEL_INVALID',
-      `A label is at most ${MAX_LABEL_BYTES} bytes without control characters.`,
+      `The label is ${describeValue(label)}; expected at most ${MAX_LABEL_BYTES} bytes without control characters.`,
     );
   }
 }

@@ -3,8 +3,9 @@ import { checkSignature } from '../jose/signature.js';
 import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
 import { isForeignKid, isKid } from '../model/kid.js';
 import { type Refusal, refuse } from '../model/refusal.js';
-import { isKeyState, isSigningAlgorithm, isTrusted } from '../model/signing-key.js';
+import { isKeyState, isSigningAlgorithm, isTrusted, SIGNING_ALGORITHMS } from '../model/signing-key.js';
 import type { UserStatus } from '../model/user.js';
+import { describeClaim } from '../shared/describe-value.js';
 import { excerpt } from '../shared/text.js';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 
@@ -78,10 +79,19 @@ export async function checkJws<Key extends VerificationKey>(
   if (header.crit !== undefined)
     return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit that is not understood.');
   if (!isSigningAlgorithm(header.alg)) {
-    return refuse('ERR_ALG_NOT_ALLOWED', `The alg of the JOSE Header is not one that a key here can have.`);
+    return refuse(
+      'ERR_ALG_NOT_ALLOWED',
+      `The alg of the JOSE Header is ${describeClaim(header.alg)}; expected one of ${SIGNING_ALGORITHMS.join(', ')}.`,
+    );
   }
   const { kid } = header;
-  if (!isForeignKid(kid)) return refuse('ERR_KEY_UNKNOWN', 'The JOSE Header has no valid kid.');
+  if (!isForeignKid(kid)) {
+    const expected = 'a string of 1 to 255 bytes without control characters';
+    return refuse(
+      'ERR_KEY_UNKNOWN',
+      `The kid of the JOSE Header is ${describeClaim(kid)}; expected ${expected}.`,
+    );
+  }
 
   const key = await ports.findKey(kid);
   // Do not show the kid of a token without a key: the sender chose it.

@@ -1,4 +1,5 @@
 import { mapLines } from '../../../domain/batch/line-batches.js';
+import { describeValue } from '../../../domain/shared/describe-value.js';
 import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
@@ -60,12 +61,13 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
       `It has a member '${excerpt(unknown)}'; expected are sub, aud, ttl, notBefore, claims and label.`,
     );
   }
-  if (typeof sub !== 'string') throw unusable('It has no sub that is a string.');
+  if (typeof sub !== 'string') throw unusable(`Its sub is ${describeValue(sub)}; expected a string.`);
   const audiences = [aud ?? []].flat();
   if (!audiences.every((audience) => typeof audience === 'string')) {
-    throw unusable('Its aud is neither a string nor an array of strings.');
+    throw unusable(`Its aud is ${describeValue(aud)}; expected a string or an array of strings.`);
   }
-  if (label != null && typeof label !== 'string') throw unusable('Its label is not a string.');
+  if (label != null && typeof label !== 'string')
+    throw unusable(`Its label is ${describeValue(label)}; expected a string.`);
   return {
     ...shared,
     sub,
@@ -79,13 +81,15 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
 
 function secondsOf(value: unknown, member: string): number {
   if (typeof value === 'number' || typeof value === 'string') return parseDuration(String(value));
-  throw unusable(`Its ${member} is neither a number of seconds nor a duration such as "15m".`);
+  throw unusable(
+    `Its ${member} is ${describeValue(value)}; expected a number of seconds or a duration such as "15m".`,
+  );
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw unusable('Its claims are not an object.');
+  throw unusable(`Its claims member is ${describeValue(value)}; expected an object.`);
 }
 
 function unusable(message: string): JwtctlError {

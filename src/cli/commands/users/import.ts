@@ -1,6 +1,7 @@
 import { Option } from 'commander';
 import { mapLines } from '../../../domain/batch/line-batches.js';
 import { parseSubject } from '../../../domain/model/subject.js';
+import { describeValue } from '../../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt, parseUserName } from '../../../domain/shared/text.js';
 import { addUsers, type NewUser, planUsers } from '../../../domain/users/import.js';
@@ -56,8 +57,10 @@ function newUser(row: Record<string, unknown>): NewUser {
   const [unknown] = Object.keys(others);
   if (unknown !== undefined)
     throw unusable(`The row has a member '${excerpt(unknown)}'; expected are sub and name.`);
-  if (typeof sub !== 'string') throw unusable('The row has no sub that is a string.');
-  if (name !== null && typeof name !== 'string') throw unusable('The name of the row is not a string.');
+  if (typeof sub !== 'string')
+    throw unusable(`The sub of the row is ${describeValue(sub)}; expected a string.`);
+  if (name !== null && typeof name !== 'string')
+    throw unusable(`The name of the row is ${describeValue(name)}; expected a string.`);
   return { sub: parseSubject(sub), name: name === null || name === '' ? null : parseUserName(name) };
 }
 
