@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { HEARTBEAT_INTERVAL_SECONDS, HEARTBEAT_SECONDS } from '../domain/fleet/heartbeat.js';
-import type { Clock, Heartbeat, TokenRegistry } from '../domain/ports/index.js';
+import type { Clock, Heartbeat, VerifierRoster } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { failureText } from '../domain/shared/errors.js';
 import type { KeySet } from './key-set.js';
@@ -9,7 +9,7 @@ import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
 export interface HeartbeatSenderPorts {
-  registry: Pick<TokenRegistry, 'report' | 'deregister' | 'heartbeatLifetimeSeconds'>;
+  registry: VerifierRoster;
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;

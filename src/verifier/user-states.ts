@@ -1,4 +1,4 @@
-import type { KnownUserStatus, TokenRegistry, User, UserDirectory } from '../domain/ports/index.js';
+import type { KnownUserStatus, User, UserDirectory, UserStatusCache } from '../domain/ports/index.js';
 import { cacheStatus, isCached, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 
@@ -7,7 +7,7 @@ const MOST_WAITING = 10_000;
 
 export interface UserStatesPorts {
   users: Pick<UserDirectory, 'findMany'>;
-  registry: Pick<TokenRegistry, 'setUserStatus'>;
+  registry: UserStatusCache;
   policy: StatusPolicy;
   /** For how many users to remember the directory's answer. */
   rememberedUsers: number;

@@ -49,7 +49,12 @@ beforeEach(() => {
   );
   state = new StoreState(clock);
   const heartbeatSender = new HeartbeatSender({
-    registry: { heartbeatLifetimeSeconds: 15, report: async () => {}, deregister: async () => {} },
+    registry: {
+      heartbeatLifetimeSeconds: 15,
+      report: async () => {},
+      deregister: async () => {},
+      fleet: async () => ({ verifiers: [], keptSeconds: 0 }),
+    },
     ...{ keys, tail, clock, state: new StoreState(clock), warn: () => {} },
   });
   follower = new Follower({

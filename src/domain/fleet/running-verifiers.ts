@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Clock, Heartbeat, TokenRegistry } from '../ports/index.js';
+import type { Clock, Heartbeat, VerifierRoster } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
@@ -50,7 +50,7 @@ export const LOOK_EVERY_MS = 100;
 const LOSING_SECONDS = 3 * REPORTED_AGAIN_SECONDS;
 
 export interface FleetPorts {
-  openRegistry(): Promise<TokenRegistry>;
+  openRegistry(): Promise<VerifierRoster>;
   clock: Clock;
 }
 

@@ -1,7 +1,14 @@
 import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { KeySnapshot, KeyTransition, Stores, TokenRegistry } from '../ports/index.js';
-import { INTERRUPTED } from '../ports/token-registry.js';
+import type {
+  EntryStore,
+  KeySnapshot,
+  KeyTransition,
+  RegistryScanner,
+  Stores,
+  VerifierRoster,
+} from '../ports/index.js';
+import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key-entries.js';
 import type { WalkControl } from '../registry/walk-options.js';
 import { eventExpiry } from '../security-log/record.js';
@@ -62,7 +69,7 @@ export interface CompromiseReport extends Compromise {
 
 export interface CompromisePorts extends KeyGenerationPorts {
   /** Opened once the key is refused: whatever is wrong with the registry, or with how it is reached, comes after that. */
-  openRegistry(): Promise<TokenRegistry>;
+  openRegistry(): Promise<EntryStore & RegistryScanner & VerifierRoster>;
 }
 
 /**

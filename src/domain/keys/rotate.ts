@@ -1,6 +1,6 @@
 import { askFleet, askWholeFleet, type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { Heartbeat, KeySnapshot, TokenRegistry } from '../ports/index.js';
+import type { Heartbeat, KeySnapshot, VerifierRoster } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
@@ -39,7 +39,7 @@ export interface RotationOutcome {
 
 export interface RotationPorts extends KeyGenerationPorts {
   /** Opened where another key is to sign: that a registry is away must not keep a key from being published or retired. */
-  openRegistry(): Promise<TokenRegistry>;
+  openRegistry(): Promise<VerifierRoster>;
 }
 
 export interface RotationInput {

@@ -1,6 +1,6 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
-import type { Clock, TokenRegistry } from '../ports/index.js';
+import type { Clock, RegistryScanner } from '../ports/index.js';
 import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
@@ -29,7 +29,7 @@ export interface UsageReport {
 
 /** Counts the live tokens under each key, over the whole registry. */
 export async function countKeyUsage(
-  ports: { registry: TokenRegistry; clock: Clock },
+  ports: { registry: RegistryScanner; clock: Clock },
   keys: readonly SigningKey[],
   policy: { clockToleranceSeconds: number },
   control: WalkControl = {},

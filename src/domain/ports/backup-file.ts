@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { PrivateFile, RegistryEntry, TokenRegistry } from './index.js';
+import type { PrivateFile, RegistryEntry, RegistryScanner } from './index.js';
 
 /** So many entries go into one chunk: what is encrypted, written to the disk and removed in one go. */
 export const MAX_CHUNK_ENTRIES = 4_096;
@@ -18,7 +18,7 @@ export interface BackupEntry {
 /** Which registry a backup is of, and since when. */
 export interface BackupFacts {
   createdAt: number;
-  backend: TokenRegistry['backend'];
+  backend: RegistryScanner['backend'];
   prefix: string;
 }
 

@@ -14,8 +14,11 @@ import type { TokenRegistry } from './token-registry.js';
 
 export type * from '../model/registry-entry.js';
 export type { User, UserStatus } from '../model/user.js';
+export type * from './entry-store.js';
+export type * from './registry-scanner.js';
 export type * from './token-registry.js';
 export type * from './token-status.js';
+export type * from './verifier-roster.js';
 
 export interface Clock {
   /** NumericDate seconds, whole. */

@@ -10,6 +10,23 @@ export interface KnownUserStatus {
   until: number;
 }
 
+/** Reads whether tokens are registered, and the cached status of their users. */
+export interface TokenStatusReader {
+  /**
+   * Reads the status of one token: one command on Redis.
+   *
+   * @returns the entry's `exp`, null if it is not registered; the cached `user`, null if none is cached or it has expired
+   */
+  tokenStatus(
+    sub: string,
+    entry: EntryName,
+    now: number,
+  ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
+
+  /** Opens a reader for a process that asks all the time. The caller closes it. */
+  openStatusReader(options: StatusReaderOptions): StatusReader;
+}
+
 export interface StatusReaderOptions {
   /** Whether what is read may come with a {@link Lease}. */
   nearCache: boolean;

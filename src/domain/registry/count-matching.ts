@@ -1,10 +1,10 @@
 import { matches } from '../model/registry-entry.js';
-import type { EntryFilter, GlobalRemoval, TokenRegistry, WalkOptions } from '../ports/index.js';
+import type { EntryFilter, GlobalRemoval, RegistryScanner, WalkOptions } from '../ports/index.js';
 import { scanSubjects } from './scan-subjects.js';
 
 /** Counts what {@link EntryStore.removeEverywhere} would remove, and removes nothing. @throws what a scan throws */
 export async function countMatching(
-  registry: Pick<TokenRegistry, 'scan'>,
+  registry: RegistryScanner,
   filter: EntryFilter,
   options: WalkOptions,
 ): Promise<GlobalRemoval> {

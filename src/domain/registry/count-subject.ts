@@ -1,4 +1,4 @@
-import type { RegistryEntry, TokenRegistry } from '../ports/index.js';
+import type { RegistryEntry, RegistryScanner } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 
 export interface SubjectTokens {
@@ -9,7 +9,7 @@ export interface SubjectTokens {
 
 /** Counts the live tokens of a subject, part by part: a million of them take no more memory than a few. */
 export async function countSubjectTokens(
-  registry: TokenRegistry,
+  registry: RegistryScanner,
   sub: string,
   now: number,
   isMeant: (entry: RegistryEntry) => boolean = () => true,

@@ -1,7 +1,8 @@
 import { matches } from '../model/registry-entry.js';
 import { type BackupWriter, backupEntry, MAX_CHUNK_ENTRIES } from '../ports/backup-file.js';
+import { MAYBE_REMOVED, UNCOUNTED } from '../ports/entry-store.js';
 import type { Administration, EntryFilter, ScannedEntry, ScanOutcome } from '../ports/index.js';
-import { LEFT_BY_INTERRUPTION, MAYBE_REMOVED, UNCOUNTED } from '../ports/token-registry.js';
+import { LEFT_BY_INTERRUPTION } from '../ports/registry-scanner.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { isFailureOutside, isSilence } from '../shared/unavailable.js';

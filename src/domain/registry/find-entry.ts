@@ -2,9 +2,9 @@ import type { KeyState, SigningKey } from '../model/signing-key.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
+  RegistryScanner,
   ScannedEntry,
   ScannedSubject,
-  TokenRegistry,
   UserDirectory,
   UserStatus,
 } from '../ports/index.js';
@@ -38,7 +38,7 @@ export interface FoundEntry {
  * @throws JwtctlError `ERR_ENTRY_NOT_FOUND` (not_found); `ERR_ENTRY_AMBIGUOUS` (state), which names them all
  */
 export async function findEntry(
-  ports: { registry: TokenRegistry; users: Pick<UserDirectory, 'find'> },
+  ports: { registry: RegistryScanner; users: Pick<UserDirectory, 'find'> },
   keys: readonly SigningKey[],
   { sub, now, ...wanted }: { sub: string; jti: string; key?: SigningKey; iat?: number; now: number },
 ): Promise<FoundEntry> {

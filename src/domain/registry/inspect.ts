@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { SubjectDetails, TokenRegistry, UserDirectory } from '../ports/index.js';
+import type { RegistryScanner, SubjectDetails, UserDirectory } from '../ports/index.js';
 import type { Inspection, InspectionInput, SubjectInspection } from './inspection.js';
 import { beginSubject, InspectionTally } from './inspection-tally.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
@@ -11,7 +11,7 @@ type InspectedParts = ReadonlyArray<SubjectPart<ReturnType<typeof beginSubject>>
  * the users: their expiry, and whether they are users.
  */
 export async function inspectRegistry(
-  registry: TokenRegistry,
+  registry: RegistryScanner,
   keys: readonly SigningKey[],
   input: InspectionInput & { deep?: { users: Pick<UserDirectory, 'findMany'> } },
 ): Promise<Inspection> {
@@ -34,7 +34,7 @@ export async function inspectRegistry(
 
 /** The same report of one subject, from that subject's own key, with all that can be told of it. */
 export async function inspectSubject(
-  ports: { registry: TokenRegistry; users: UserDirectory },
+  ports: { registry: RegistryScanner; users: UserDirectory },
   keys: readonly SigningKey[],
   input: InspectionInput & { sub: string },
 ): Promise<SubjectInspection> {

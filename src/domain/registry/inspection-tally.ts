@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { ScannedSubject, ScanOutcome, TokenRegistry } from '../ports/index.js';
+import type { RegistryScanner, ScannedSubject, ScanOutcome } from '../ports/index.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { Inspection, InspectionInput } from './inspection.js';
 import { type KeyCount, keyCount } from './key-names.js';
@@ -66,7 +66,7 @@ export class InspectionTally {
   }
 
   /** @param unknownUser null where only the entries were looked at */
-  report(registry: TokenRegistry, outcome: ScanOutcome, unknownUser: number | null): Inspection {
+  report(registry: RegistryScanner, outcome: ScanOutcome, unknownUser: number | null): Inspection {
     const byKid = [...this.#byKeyId.values()].map(({ keyId, entries }) =>
       keyCount(this.#keys.get(keyId), keyId, entries),
     );

@@ -1,8 +1,8 @@
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   KnownUserStatus,
+  RegistryScanner,
   ScanOutcome,
-  TokenRegistry,
   UserStatus,
   WalkProgress,
 } from '../ports/index.js';
@@ -27,7 +27,7 @@ export interface InspectionProgress extends WalkProgress {
 }
 
 export interface Inspection {
-  backend: TokenRegistry['backend'];
+  backend: RegistryScanner['backend'];
   prefix: string;
   complete: boolean;
   missed: string[];

@@ -1,4 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
+import { UNCOUNTED } from '../ports/entry-store.js';
 import type {
   Administration,
   EntryName,
@@ -7,7 +8,6 @@ import type {
   UserDirectory,
   WalkOptions,
 } from '../ports/index.js';
-import { UNCOUNTED } from '../ports/token-registry.js';
 import { cacheStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';

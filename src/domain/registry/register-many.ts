@@ -1,4 +1,4 @@
-import type { Registration, TokenRegistry } from '../ports/index.js';
+import type { EntryStore, Registration, TokenStatusReader } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 
 /**
@@ -8,11 +8,11 @@ import { JwtctlError } from '../shared/errors.js';
  * With a limit of tokens per subject, the second attempt only checks whether the entry exists. Registering again could bring
  * back an entry that has since been removed for the limit, and push out a newer one.
  *
- * @returns as {@link TokenRegistry.registerMany}
+ * @returns as {@link EntryStore.registerMany}
  * @throws JwtctlError (unavailable) if no entry could be registered
  */
 export async function registerMany(
-  registry: TokenRegistry,
+  registry: EntryStore & TokenStatusReader,
   registrations: readonly Registration[],
 ): Promise<Array<JwtctlError | null>> {
   const errors = await attempt(registry, registrations);
@@ -32,7 +32,7 @@ export async function registerMany(
 }
 
 async function attempt(
-  registry: TokenRegistry,
+  registry: EntryStore,
   registrations: readonly Registration[],
 ): Promise<Array<JwtctlError | null>> {
   try {
@@ -45,7 +45,7 @@ async function attempt(
 
 /** Returns null for each entry that exists, undefined for any other. */
 async function lookUp(
-  registry: TokenRegistry,
+  registry: TokenStatusReader,
   registrations: readonly Registration[],
 ): Promise<Array<null | undefined>> {
   // In one turn of the event loop, so that the registry sends them together.

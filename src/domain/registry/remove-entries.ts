@@ -1,9 +1,9 @@
 import type { EntryName } from '../model/registry-entry.js';
-import type { TokenRegistry } from '../ports/token-registry.js';
+import type { EntryStore } from '../ports/index.js';
 
 /** Removes exactly these entries, for whom a part of that is not enough. @throws JwtctlError where some of it could not be done */
 export async function removeEntriesInBatches(
-  registry: TokenRegistry,
+  registry: EntryStore,
   subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
   now: number,
 ): Promise<void> {

@@ -1,5 +1,5 @@
 import type { SigningKey } from '../model/signing-key.js';
-import type { Clock, GlobalRemoval, TokenRegistry } from '../ports/index.js';
+import type { Clock, EntryStore, GlobalRemoval, RegistryScanner } from '../ports/index.js';
 import { failureText } from '../shared/errors.js';
 import { countMatching } from './count-matching.js';
 import { type WalkControl, walkControl } from './walk-options.js';
@@ -24,7 +24,7 @@ export interface RemovedKeyEntries {
 
 /** Removes every entry under a key, and proves it by scanning the whole registry again. With `dryRun` it only counts. */
 export async function removeKeyEntries(
-  { openRegistry, clock }: { openRegistry(): Promise<TokenRegistry>; clock: Clock },
+  { openRegistry, clock }: { openRegistry(): Promise<EntryStore & RegistryScanner>; clock: Clock },
   key: Pick<SigningKey, 'id'>,
   { dryRun, ...control }: { dryRun: boolean } & WalkControl,
 ): Promise<RemovedKeyEntries> {

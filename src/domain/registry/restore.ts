@@ -4,7 +4,7 @@ import { isTrusted, type SigningKey } from '../model/signing-key.js';
 import { subjectFault } from '../model/subject.js';
 import type { BackupEntry, BackupFacts, BackupReader } from '../ports/backup-file.js';
 import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
-import { INTERRUPTED } from '../ports/token-registry.js';
+import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { type RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { excerpt } from '../shared/text.js';

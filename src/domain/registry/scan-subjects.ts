@@ -1,4 +1,4 @@
-import type { ScannedSubject, ScanOptions, ScanOutcome, TokenRegistry } from '../ports/index.js';
+import type { RegistryScanner, ScannedSubject, ScanOptions, ScanOutcome } from '../ports/index.js';
 
 /** A scanned subject, or a part of it, and the state that all parts of the subject share. */
 export interface SubjectPart<State> {
@@ -14,7 +14,7 @@ export interface SubjectPart<State> {
  * @throws what {@link RegistryScanner.scan} throws
  */
 export function scanSubjects<State>(
-  registry: Pick<TokenRegistry, 'scan'>,
+  registry: RegistryScanner,
   begin: (first: ScannedSubject) => State,
   onParts: (parts: ReadonlyArray<SubjectPart<State>>) => void | Promise<void>,
   options: ScanOptions,

@@ -1,4 +1,4 @@
-import type { KnownUserStatus, TokenRegistry, User, UserDirectory, UserStatus } from '../ports/index.js';
+import type { KnownUserStatus, User, UserDirectory, UserStatus, UserStatusCache } from '../ports/index.js';
 import type { UserChange } from './revocation-index.js';
 
 export interface StatusPolicy {
@@ -134,7 +134,7 @@ export function isCached(
  * overwritten.
  */
 export async function cacheStatus(
-  { registry, find }: { registry: Pick<TokenRegistry, 'setUserStatus'>; find: UserDirectory['find'] },
+  { registry, find }: { registry: UserStatusCache; find: UserDirectory['find'] },
   user: Pick<User, 'sub' | 'status' | 'version'>,
   now: number,
   statusTtlSeconds: number,

@@ -1,4 +1,11 @@
-import type { Clock, KnownUserStatus, SecurityLog, TokenRegistry, UserDirectory } from '../ports/index.js';
+import type {
+  Clock,
+  KnownUserStatus,
+  SecurityLog,
+  TokenStatusReader,
+  UserDirectory,
+  UserStatusCache,
+} from '../ports/index.js';
 import { cacheStatus, isCached, type StatusPolicy } from '../security-log/cached-user-status.js';
 import { RevocationIndex } from '../security-log/revocation-index.js';
 import { ifReachable } from '../shared/unavailable.js';
@@ -6,7 +13,7 @@ import { judgeToken } from './judge.js';
 import type { TokenStatus } from './verify.js';
 
 export interface StatusPorts extends StatusPolicy {
-  registry: TokenRegistry;
+  registry: TokenStatusReader & UserStatusCache;
   securityLog: SecurityLog;
   users: UserDirectory;
   clock: Clock;

@@ -3,7 +3,14 @@ import { AuditWriter } from '../audit-log/audit-writer.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
-import type { Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
+import type {
+  Database,
+  EntryStore,
+  Registration,
+  TokenStatusReader,
+  User,
+  UserDirectory,
+} from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
@@ -28,7 +35,7 @@ const SIGNER_ATTEMPTS = 5;
 
 export interface IssuerPorts extends SignerPorts {
   database: Pick<Database, 'keys' | 'securityLog' | 'transaction'>;
-  registry: TokenRegistry;
+  registry: EntryStore & TokenStatusReader;
   users: UserDirectory;
   guard: Pick<DatabaseGuard, 'assertCurrent'>;
   /** For the audit log. */

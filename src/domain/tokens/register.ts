@@ -2,7 +2,15 @@ import { publicJwk } from '../jose/jwk-set.js';
 import type { VerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { Clock, Database, Registration, TokenRegistry, User, UserDirectory } from '../ports/index.js';
+import type {
+  Clock,
+  Database,
+  EntryStore,
+  Registration,
+  TokenStatusReader,
+  User,
+  UserDirectory,
+} from '../ports/index.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeEntriesInBatches } from '../registry/remove-entries.js';
@@ -19,7 +27,7 @@ const LONGEST_LIFE_SECONDS = 100 * 365 * 86_400;
 
 export interface RegisterPorts {
   database: Database;
-  registry: TokenRegistry;
+  registry: EntryStore & TokenStatusReader;
   users: UserDirectory;
   clock: Clock;
 }
@@ -260,7 +268,7 @@ function registrationOf(
 }
 
 async function removeOthers(
-  registry: TokenRegistry,
+  registry: EntryStore & TokenStatusReader,
   registered: readonly Candidate[],
   held: readonly Candidate[],
   now: number,

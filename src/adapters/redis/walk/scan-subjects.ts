@@ -1,5 +1,5 @@
 import type { OnSubjects, ScannedSubject, ScanOptions, ScanOutcome } from '../../../domain/ports/index.js';
-import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
+import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
 import type { WholeRegistry } from '../session.js';

@@ -1,4 +1,4 @@
-import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
+import { INTERRUPTED } from '../../../domain/ports/registry-scanner.js';
 import { ownCopy } from '../../../domain/shared/detached-string.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';

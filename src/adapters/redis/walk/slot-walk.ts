@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { INTERRUPTED } from '../../../domain/ports/token-registry.js';
+import { INTERRUPTED } from '../../../domain/ports/registry-scanner.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';

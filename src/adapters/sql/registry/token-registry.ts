@@ -22,7 +22,7 @@ import type {
   TokenRegistry,
   WalkOptions,
 } from '../../../domain/ports/index.js';
-import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/token-registry.js';
+import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { deregister, readFleet, report } from './fleet.js';
