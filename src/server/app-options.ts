@@ -5,27 +5,24 @@ import type { RequestLog } from './request-log.js';
 export interface AppOptions {
   verifier: LiveVerifier;
   metrics: Metrics;
-  /** The text of `/metrics`: of this process, or of all that share the port. */
+  /** Returns the text of `/metrics`, for all processes that share the port. */
   metricsText(): Promise<string>;
   log: RequestLog;
   readiness: Readiness;
-  /** The cookie that a token may be in; null for none. */
+  /** The cookie that may contain the token; null for none. */
   cookie: string | null;
-  /** Who may introspect; null for nobody. */
+  /** The client that may introspect; null disables introspection. */
   client: Client | null;
-  /** NumericDate seconds. */
   now(): number;
-  /** How long a JWK Set may be kept, in seconds. */
+  /** How long clients may cache the JWK Set, in seconds. */
   jwkSetMaxAgeSeconds: number;
 }
 
-/** Whether the server still wants requests. */
 export interface Readiness {
-  /** True from when it was told to stop. */
+  /** True once the server was told to stop. */
   isStopping: boolean;
 }
 
-/** Who may ask. */
 export interface Client {
   id: string;
   secret: string;

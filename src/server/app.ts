@@ -7,23 +7,26 @@ import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
 
 const BODY_BYTES = 65_536;
-/** From the first byte of a request to its last: who sends slower is up to something. */
+/** The time limit for receiving a request. */
 const REQUEST_MS = 10_000;
-/** Longer than proxies keep idle connections (nginx 60 s, Go's and so Traefik's 90 s): they close them, and no request meets a closed one. */
+/**
+ * Longer than proxies keep idle connections (nginx 60 s, Go and Traefik 90 s). So the proxy closes them
+ * first, and no request arrives on a closed one.
+ */
 const KEEP_ALIVE_MS = 95_000;
-/** A connection on which nothing moves at all. */
+/** The limit for a connection without any traffic. */
 const IDLE_MS = 120_000;
 
-/** The server's routes; it listens to nothing yet. */
+/** Creates the server without listening. */
 export function createApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_BYTES,
     requestTimeout: REQUEST_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     connectionTimeout: IDLE_MS,
-    // Node looks for slow requests every 30 s by default.
+    // Node checks for slow requests only every 30 s by default.
     http: { headersTimeout: REQUEST_MS, connectionsCheckingInterval: REQUEST_MS / 4 },
-    // What arrives while it closes is what it stays open for.
+    // The server stays open while closing to serve these requests.
     return503OnClosing: false,
     rewriteUrl: forwardAuthUrl,
   });
@@ -52,13 +55,13 @@ export function createApp(options: AppOptions): FastifyInstance {
   return app;
 }
 
-/** Fastify's own (`FST_ERR_…`), ours, or that of a defect. */
+/** Returns Fastify's code (`FST_ERR_…`), a code of jwtctl, or ERR_BUG for a defect. */
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && /^(FST_)?ERR_\w+$/.test(code) ? code : 'ERR_BUG';
 }
 
-/** Once it stops, each connection ends with the answer that it is waiting for. */
+/** While stopping, closes each connection after its current response. */
 function closeConnectionsOf(app: FastifyInstance, readiness: Readiness): void {
   app.server.prependListener('request', (_request, response) => {
     if (readiness.isStopping) response.shouldKeepAlive = false;

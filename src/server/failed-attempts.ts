@@ -1,20 +1,19 @@
 import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 
-/** How many different wrong credentials are allowed per address within the window. */
+/** The limit of different wrong credentials per address within the window. */
 const MOST_FAILURES = 10;
-/** The length of the window, in seconds. */
 const WINDOW_SECONDS = 60;
-/** Above this limit, the oldest address is forgotten, so that attackers with many addresses cannot fill the memory. */
+/** Above this number, forgets the oldest address, so that many attacking addresses cannot fill the memory. */
 const MOST_ADDRESSES = 10_000;
 
 /**
- * Counts the different wrong credentials from each address. A repeated one counts once: a program that keeps using an old
- * secret is not guessing, and must not lock out other clients behind the same proxy.
+ * Counts the different wrong credentials from each address. A repeated one counts once: a client with an
+ * outdated secret is not guessing, and must not lock out others behind the same proxy.
  */
 export class FailedAttempts {
   readonly #now: () => number;
-  /** For each address, maps the digest of each wrong credential to the time when it was first seen. */
+  /** Per address, the time when the digest of each wrong credential was first seen. */
   readonly #failures = new Map<string, Map<string, number>>();
 
   /** @param now NumericDate seconds */
@@ -22,7 +21,7 @@ export class FailedAttempts {
     this.#now = now;
   }
 
-  /** Returns how many seconds the address must wait; null if its next credential may be checked. */
+  /** Returns how many seconds the address must wait; null if it need not wait. */
   waitSeconds(address: string): number | null {
     const failures = this.#recent(networkOf(address));
     if (failures.size < MOST_FAILURES) return null;
@@ -49,7 +48,10 @@ export class FailedAttempts {
   }
 }
 
-/** Returns an IPv4 address unchanged, and the first 64 bits of an IPv6 address, because one client usually has the whole /64. */
+/**
+ * Returns an IPv4 address, or the first 64 bits of an IPv6 address, because one client usually has the whole
+ * /64.
+ */
 function networkOf(address: string): string {
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

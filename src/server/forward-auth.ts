@@ -7,15 +7,15 @@ import type { AppOptions } from './app-options.js';
 const PATH = '/verify';
 
 /**
- * `/verify`: whether a request may pass, for a proxy that asks (nginx auth_request, Traefik ForwardAuth, Envoy ext_authz).
- * They ask with the method of the original request, and Envoy with its path and query behind ours.
+ * `/verify`, for a proxy's subrequest (nginx auth_request, Traefik ForwardAuth, Envoy ext_authz). The
+ * subrequest has the method of the original request. Envoy also appends the original path and query.
  */
 export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, metrics, log, cookie } = options;
   app.route({
     method: app.supportedMethods,
     url: PATH,
-    // Before anything is made of the body, or of what is said to be its type: both are the original request's.
+    // Runs before Fastify parses the body or its type, which belong to the original request.
     onRequest: async (request, reply) => {
       const startedAt = performance.now();
       const authentication = await authenticate(verifier, request.raw, cookie);
@@ -23,7 +23,7 @@ export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, don
       metrics.verdict(code, isAsked ? performance.now() - startedAt : null);
       const reason = authentication.accepted === null ? authentication.message : undefined;
       log(request, { status: answer.status, code, startedAt, reason });
-      // Past Fastify, whose handling of headers takes longer than all else here.
+      // Bypasses Fastify, whose handling of headers takes longer than everything else here.
       reply.hijack();
       writeAnswer(answer, reply.raw);
     },
@@ -32,7 +32,7 @@ export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, don
   done();
 };
 
-/** Whatever follows our path is the original request's, and is not looked at. */
+/** Ignores the original request's path and query after `/verify`. */
 export function forwardAuthUrl({ url = '/' }: Pick<IncomingMessage, 'url'>): string {
   const follows = url[PATH.length];
   return url.startsWith(PATH) && (follows === '/' || follows === '?') ? PATH : url;

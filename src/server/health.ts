@@ -2,7 +2,7 @@ import type { FastifyPluginCallback } from 'fastify';
 import type { StoreHealth } from '../verifier/health.js';
 import type { AppOptions } from './app-options.js';
 
-/** `/healthz`: the process answers. `/readyz`: it should be sent requests. `/metrics`: how it fares. */
+/** `/healthz`: liveness. `/readyz`: readiness. `/metrics`: metrics for Prometheus. */
 export const health: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, readiness, metrics, metricsText } = options;
   app.get('/healthz', (_request, reply) => {

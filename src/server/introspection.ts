@@ -7,8 +7,8 @@ import type { AppOptions, Client } from './app-options.js';
 import { FailedAttempts } from './failed-attempts.js';
 
 /**
- * `/introspect` (RFC 7662), for a client that names itself by HTTP Basic. Without one that may ask there is no such route:
- * whoever can introspect can try tokens and read what is in them.
+ * `/introspect` (RFC 7662), for a client that authenticates with HTTP Basic. The route does not exist without
+ * a configured client, because introspection reveals the contents of tokens.
  */
 export const introspection: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, metrics, log, client, now } = options;
@@ -28,10 +28,10 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
   app.post<{ Body: unknown }>(
     '/introspect',
     {
-      // Before the body is read: a stranger's is not.
+      // Runs before the body is read, so that unauthenticated bodies are never read.
       onRequest: async (request, reply) => {
         const { authorization } = request.headers;
-        // Not 401: the secret of this attempt has not been checked.
+        // Not 401, because this secret was not checked.
         const waitSeconds = attempts.waitSeconds(request.ip);
         if (waitSeconds !== null) {
           log(request, { status: 429, code: 'ERR_TOO_MANY_ATTEMPTS', reason: TOO_MANY_ATTEMPTS });
@@ -54,7 +54,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
     async (request, reply) => {
       const startedAt = performance.now();
       const tokens = request.body instanceof URLSearchParams ? request.body.getAll('token') : [];
-      // RFC 6749 §3.2: a parameter is not given more than once.
+      // RFC 6749 §3.2: a parameter must not be repeated.
       if (tokens.length !== 1) {
         log(request, { status: 400, code: 'ERR_TOKEN_MISSING', startedAt });
         return sendError(reply, 400, 'invalid_request');
@@ -80,7 +80,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
 const TOO_MANY_ATTEMPTS =
   'Too many wrong credentials from this address. Its requests are refused for up to a minute.';
 
-/** RFC 7662 §2.2: the members that it defines, and no claim beside them. */
+/** Returns only the members that RFC 7662 §2.2 defines. */
 function introspected(claims: Claims): Record<string, unknown> {
   const { scope, client_id, username, exp, iat, nbf, sub, aud, iss, jti } = claims;
   return {
@@ -97,7 +97,7 @@ function introspected(claims: Claims): Record<string, unknown> {
   };
 }
 
-/** Those that a token has as the RFC means them. */
+/** Keeps members that are strings, as the RFC requires. */
 function textMembers(members: Record<string, unknown>): Record<string, string> {
   const texts = Object.entries(members).filter(
     (member): member is [string, string] => typeof member[1] === 'string',
@@ -106,8 +106,8 @@ function textMembers(members: Record<string, unknown>): Record<string, string> {
 }
 
 /**
- * RFC 6749 §2.3.1: id and secret are form-urlencoded before they are put together. Not every client does so, and either
- * form is taken. Any that is wrong takes as long as any other.
+ * Accepts id and secret with and without form-urlencoding. RFC 6749 §2.3.1 requires it, but not every client
+ * does it. Every wrong credential takes the same time.
  */
 function isClient(authorization: string | undefined, { id, secret }: Client): boolean {
   const encoded = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1] ?? '';
@@ -119,7 +119,10 @@ function isClient(authorization: string | undefined, { id, secret }: Client): bo
   return colon !== -1 && (isPlain || isEncoded);
 }
 
-/** Not `&&`: that would leave out the second comparison where the first fails. */
+/**
+ * A function evaluates both comparisons, while `&&` would skip the second one and reveal that the first
+ * failed.
+ */
 function both(one: boolean, other: boolean): boolean {
   return one && other;
 }

@@ -4,7 +4,7 @@ import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions } from './app-options.js';
 
-/** `/.well-known/jwks.json`: the JWK Set (RFC 7517 §5), for whoever verifies by themselves. */
+/** `/.well-known/jwks.json`: the JWK Set (RFC 7517 §5), for other verifiers. */
 export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, log, jwkSetMaxAgeSeconds } = options;
   const cacheControl = `public, max-age=${jwkSetMaxAgeSeconds}`;
@@ -15,7 +15,8 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
       const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
       reply.header('etag', etag).header('cache-control', cacheControl);
       if (isMatch(request.headers['if-none-match'], etag)) return reply.code(304).send();
-      // As bytes: to a text Fastify would add a charset, which this media type has none of (RFC 7517 §8.5.2).
+      // Sent as bytes, because Fastify adds a charset to text, and this media type has none (RFC 7517
+      // §8.5.2).
       return reply.header('content-type', 'application/jwk-set+json').send(Buffer.from(body));
     } catch (error) {
       if (!isUnavailable(error)) throw error;
@@ -27,14 +28,14 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
 };
 
 /**
- * For how long the set may be kept: a verifier that fetched it a moment before a key was published has to see that key
- * before it signs, also where its fetch fails once.
+ * Returns how long clients may cache the set, in seconds. A client that fetched the set just before a key was
+ * published must see the key before it signs, even if one fetch fails.
  */
 export function jwkSetMaxAge(publishLeadSeconds: number): number {
   return Math.min(300, Math.floor(publishLeadSeconds / 2));
 }
 
-/** RFC 9110 §13.1.2, compared weakly. */
+/** Compares weakly (RFC 9110 §13.1.2). */
 function isMatch(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch.trim() === '*') return true;

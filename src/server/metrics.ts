@@ -5,23 +5,23 @@ import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {
   /**
-   * Counts a verdict: `active`, a refusal's code, or what a store failed with.
+   * Counts a verdict: `active`, or the code of a refusal or of a store's error.
    *
-   * @param ms how long it took; null where no verifier was asked, for there was no token, or more than one
+   * @param ms the duration; null if the request had no token or more than one
    */
   verdict(code: ErrorCode | 'active', ms: number | null): void;
   registry: Registry;
 }
 
-/** In seconds: a verdict of the process's own memory, one round trip, and a store that hardly answers. */
+/** In seconds: from a verdict in memory, through one round trip, to a store that hardly answers. */
 const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 5];
 const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<StoreHealth['state']>;
 
 /**
- * What `/metrics` shows. What is counted by request is counted in plain numbers; the rest is asked for when somebody
- * looks. Of several processes counters are added up, and a gauge is that of the one that is worst off.
+ * Creates the metrics for `/metrics`. Requests are counted as they happen; all other values are read on
+ * demand. With several processes, counters are added up, and a gauge shows the worst process.
  *
- * @param heartbeatLifetimeSeconds for how long a verifier counts after its last word
+ * @param heartbeatLifetimeSeconds how long a verifier counts as running after its last heartbeat
  */
 export function createMetrics(
   health: () => VerifierHealth,
@@ -35,7 +35,7 @@ export function createMetrics(
   const verdicts = new Map<string, number>();
   new Counter({
     name: 'jwtctl_verifications_total',
-    help: 'Requests that a token was looked for in, by verdict: active, or the code of the refusal or failure.',
+    help: 'Requests by verdict: active, or the code of the refusal or failure.',
     labelNames: ['code'],
     registers,
     collect() {
@@ -45,7 +45,7 @@ export function createMetrics(
   });
   const duration = new Histogram({
     name: 'jwtctl_verification_duration_seconds',
-    help: 'From a request with a token to its verdict.',
+    help: 'The time from a request with a token to its verdict.',
     buckets: BUCKETS,
     registers,
   });
@@ -76,46 +76,33 @@ export function createMetrics(
       },
     });
 
-  total(
-    'jwtctl_signature_memory_hits_total',
-    'Signatures that were remembered.',
-    (now) => now.signatures.hits,
-  );
+  total('jwtctl_signature_memory_hits_total', 'Signatures found in memory.', (now) => now.signatures.hits);
   total(
     'jwtctl_signature_memory_misses_total',
-    'Signatures that had to be checked.',
+    'Signatures not found in memory, and verified.',
     (now) => now.signatures.misses,
   );
-  gauge(
-    'jwtctl_signature_memory_entries',
-    'Signatures that are remembered now.',
-    'sum',
-    (now) => now.signatures.entries,
-  );
-  total(
-    'jwtctl_near_cache_hits_total',
-    'Verdicts that the process held itself.',
-    (now) => now.nearCache?.hits ?? 0,
-  );
+  gauge('jwtctl_signature_memory_entries', 'Signatures in memory.', 'sum', (now) => now.signatures.entries);
+  total('jwtctl_near_cache_hits_total', 'Verdicts from the near cache.', (now) => now.nearCache?.hits ?? 0);
   total(
     'jwtctl_near_cache_misses_total',
-    'Verdicts that the registry was asked for.',
+    'Verdicts that needed a request to the registry.',
     (now) => now.nearCache?.misses ?? 0,
   );
   gauge('jwtctl_keys_trusted', 'Keys that tokens are accepted under.', 'min', (now) => now.keys.trusted);
   gauge(
     'jwtctl_active_key_age_seconds',
-    'How long the active key has been signing; NaN where there is none.',
+    'How long the active key has been signing; NaN without an active key.',
     'max',
     (now) => (now.keys.active === null ? Number.NaN : clock.now() - now.keys.active.activatedAt),
   );
   gauge('jwtctl_ready', 'Whether this instance can verify.', 'min', (now) => Number(now.isReady));
-  gauge('jwtctl_announced', 'Whether commands that wait for all verifiers hear of this one.', 'min', (now) =>
+  gauge('jwtctl_announced', 'Whether commands that wait for all verifiers see this one.', 'min', (now) =>
     Number(clock.now() - (now.heartbeats.answeredAt ?? Number.NEGATIVE_INFINITY) < heartbeatLifetimeSeconds),
   );
   new Gauge({
     name: 'jwtctl_store_state',
-    help: 'How a store answered last: 1 for the state that it is in.',
+    help: 'The state of a store after its last answer: 1 for the current state.',
     labelNames: ['store', 'state'],
     aggregator: 'max',
     registers,

@@ -6,8 +6,9 @@ import { JwtctlError } from '../domain/shared/errors.js';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /**
- * JSON lines on stderr, or where a test wants them. A line is written whole, also where several processes write: a pipe
- * takes 4,096 bytes at once. A reader that falls behind costs lines, not memory and not the requests.
+ * Logs JSON lines to stderr. Each line is one write of at most 4,096 bytes, which a pipe takes whole, so
+ * lines of several processes do not mix. If the reader falls behind, lines are dropped, to save memory and
+ * not delay requests.
  */
 export function openLog(
   level: LogLevel,
@@ -24,29 +25,29 @@ export function openLog(
   );
 }
 
-/** Resolves when what was logged is written. */
+/** Resolves once all lines are written. */
 export function flushed(log: Logger): Promise<void> {
   return new Promise((resolve) => log.flush(() => resolve()));
 }
 
 export interface RequestOutcome {
   status: number;
-  /** Why; `active` for a token that holds. */
+  /** The verdict's code; `active` for a valid token. */
   code: string;
-  /** Of `performance.now()`. */
+  /** From `performance.now()`. */
   startedAt?: number;
-  /** An error, or a text that holds nothing of the request but what is safe to print. */
+  /** An error, or text without unsafe parts of the request. */
   reason?: unknown;
 }
 
 /**
- * Logs how a request was answered: what fails at error, what is refused at info, what is accepted at debug, for a line
- * costs as much as a verification.
+ * Logs the response to a request: failures at error, refusals at info, acceptances at debug, because writing
+ * a line costs as much as a verification.
  */
 export type RequestLog = (request: FastifyRequest, outcome: RequestOutcome) => void;
 
 export function requestLog(log: Logger): RequestLog {
-  const made = `${randomBytes(6).toString('base64url')}-`;
+  const idPrefix = `${randomBytes(6).toString('base64url')}-`;
   let count = 0;
   return (request, { status, code, startedAt, reason }) => {
     const level = status >= 500 ? 'error' : code === 'active' ? 'debug' : 'info';
@@ -54,9 +55,9 @@ export function requestLog(log: Logger): RequestLog {
     const given = request.headers['x-request-id'];
     log[level](
       {
-        requestId: isRequestId(given) ? given : `${made}${(++count).toString(36)}`,
+        requestId: isRequestId(given) ? given : `${idPrefix}${(++count).toString(36)}`,
         method: request.method,
-        // The route and not the URL: that may hold anything, a token too.
+        // The route, because the URL may contain a token.
         route: request.routeOptions.url ?? null,
         status,
         code,
@@ -78,7 +79,7 @@ function isRequestId(value: unknown): value is string {
   return typeof value === 'string' && /^[\w.:=+/@-]{1,128}$/.test(value);
 }
 
-/** What such an error says may quote anything: it is told by its name, and where it happened. */
+/** The message of a foreign error may quote anything, so only its name and frames are logged. */
 function isForeign(reason: unknown): reason is Error {
   return reason instanceof Error && !(reason instanceof JwtctlError);
 }

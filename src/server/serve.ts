@@ -13,21 +13,20 @@ import { flushed, openLog, requestLog } from './request-log.js';
 import { metricsOfAll } from './shared-metrics.js';
 import { aborted } from './stopping.js';
 
-/** Where the server listens. */
 export interface Endpoint {
   host: string;
   port: number;
 }
 
-/** So long may take what was under way when the port was closed; a store's time-out comes on top. */
+/** The time for running requests after the port closes, in addition to the stores' timeout. */
 const FINISH_MS = 10_000;
 
 /**
- * Serves in this process until told to stop: then it is not ready any more, goes on for `serve.drain`, closes the port,
- * finishes what is under way, and returns.
+ * Serves in this process until `stop` is aborted. Then reports "not ready", goes on serving for
+ * `serve.drain`, closes the port, finishes running requests, and returns.
  *
- * @param client who may introspect; null for nobody
- * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and as the stores do where it cannot begin
+ * @param client the client that may introspect; null disables introspection
+ * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and errors of the stores
  */
 export async function serve(
   context: Context,
@@ -64,14 +63,14 @@ export async function serve(
     const { isReady, database, registry } = verifier.health();
     if (!isReady) {
       const stores = { database: database.state, registry: registry.state };
-      log.warn(stores, 'not ready: where a store does not answer, requests get 503 until it does');
+      log.warn(stores, 'not ready: requests get 503 until every store answers');
     }
 
     await aborted(stop);
     readiness.isStopping = true;
     log.info(
       { drainSeconds: settings.drain },
-      'stopping: not ready, and taking requests until the port closes',
+      'stopping: reporting not ready, and serving requests until the port closes',
     );
     await delay(settings.drain * 1000);
     await close(app, FINISH_MS + timeout * 1000);
@@ -82,24 +81,24 @@ export async function serve(
   }
 }
 
-/** @returns the port, which is another than asked for where that was 0 */
+/** @returns the port; if `port` is 0, the system selects one */
 async function listen(app: FastifyInstance, { host, port }: Endpoint): Promise<number> {
   try {
     await app.listen({ host, port });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw code === 'EADDRINUSE'
-      ? new JwtctlError('ERR_PORT_IN_USE', `Port ${port} of ${host} is taken.`, {
+      ? new JwtctlError('ERR_PORT_IN_USE', `Port ${port} on ${host} is in use.`, {
           cause: error,
         })
-      : new JwtctlError('ERR_CANNOT_LISTEN', `Nothing can listen on ${host}, port ${port} (${code}).`, {
+      : new JwtctlError('ERR_CANNOT_LISTEN', `jwtctl cannot listen on ${host}, port ${port} (${code}).`, {
           cause: error,
         });
   }
   return (app.server.address() as AddressInfo).port;
 }
 
-/** Connections end with the answer that they wait for. A request that never comes to its end must not hold up the stop. */
+/** Destroys connections whose request does not finish in time. */
 async function close(app: FastifyInstance, finishMs: number): Promise<void> {
   const timer = setTimeout(() => app.server.closeAllConnections(), finishMs);
   await app.close();

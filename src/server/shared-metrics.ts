@@ -6,25 +6,27 @@ import {
   type Registry,
 } from 'prom-client';
 
-/** A worker that is too busy to answer counts with its last answer: what the others count is worth having. */
+/** How long to wait for workers. A busy worker counts with its last answer. */
 const ANSWER_MS = 1_000;
 
-/** Then the supervisor is stuck, and a worker tells its own: some figures say more than none. */
-const PATIENCE_MS = 5_000;
+/** After this time, the supervisor is stuck, and a worker returns only its own metrics. */
+const SUPERVISOR_MS = 5_000;
 
 export type Counted = Array<MetricObjectWithValues<MetricValue<string>>>;
 
-/** What workers and the process that supervises them say to each other. */
+/** Messages between workers and their supervisor. */
 type Message =
-  /** A worker: somebody asked me for the metrics of all. */
+  /** From a worker: send the metrics of all workers. */
   | { jwtctl: 'want'; id: number }
-  /** To each worker: what have you counted? */
+  /** To each worker: send your metrics. */
   | { jwtctl: 'count'; round: number }
   | { jwtctl: 'counted'; round: number; metrics: Counted }
-  /** To the worker that wanted it. */
+  /** To the worker that asked. */
   | { jwtctl: 'text'; id: number; text: string };
 
-/** A worker's `/metrics`: that of all workers. A server without workers tells its own. */
+/**
+ * Returns a function for the text of `/metrics`: of all workers, or of this process if it is not a worker.
+ */
 export function metricsOfAll(registry: Registry): () => Promise<string> {
   const { worker } = cluster;
   if (worker === undefined) return () => registry.metrics();
@@ -45,7 +47,7 @@ export function metricsOfAll(registry: Registry): () => Promise<string> {
       const alone = setTimeout(() => {
         waiting.delete(id);
         resolve(registry.metrics());
-      }, PATIENCE_MS);
+      }, SUPERVISOR_MS);
       waiting.set(id, (text) => {
         clearTimeout(alone);
         resolve(text);
@@ -54,7 +56,10 @@ export function metricsOfAll(registry: Registry): () => Promise<string> {
     });
 }
 
-/** For the process that supervises: answers workers that want the metrics of all. @param workers those that serve */
+/**
+ * Answers the workers that ask for the metrics of all. Runs in the supervisor. @param workers the serving
+ * workers
+ */
 export function gatherMetrics(workers: () => readonly Worker[]): void {
   const rounds = new Map<number, (worker: Worker) => void>();
   let lastRound = 0;
@@ -94,12 +99,12 @@ export function gatherMetrics(workers: () => readonly Worker[]): void {
 }
 
 /**
- * What each worker counted when it last answered. A counter must not go down, for whoever reads it takes that for a restart,
- * and all that is counted for new: so that of a silent worker stays, and that of one that ended too, but for its gauges.
+ * Keeps each worker's last answer. A counter must not decrease, because Prometheus takes that for a restart
+ * and counts everything again. So the counters of silent and ended workers stay.
  */
 export class Answers<Key extends object> {
   readonly #last = new Map<Key, Counted>();
-  /** Added up, so that a worker which ends again and again takes no more memory each time. */
+  /** The sum of ended workers, so that repeated restarts take no more memory. */
   #ended: Counted = [];
   readonly #gone = new WeakSet<Key>();
 
@@ -116,17 +121,17 @@ export class Answers<Key extends object> {
   }
 
   all(): Counted[] {
-    // Those that run first: what is said of a metric is said by the first that has it.
+    // Running workers first, because the first one determines the help text of a metric.
     return [...this.#last.values(), this.#ended];
   }
 }
 
-/** Whether it only ever grows. What prom-client's types leave out is there: the text. */
+/** Returns whether the metric never decreases. prom-client's types omit that `type` is text. */
 function isCounted({ type }: Counted[number]): boolean {
   return ['counter', 'histogram'].includes(String(type));
 }
 
-/** One that has just gone hears nothing any more. */
+/** A worker that has just ended gets no messages. */
 function send(worker: Worker, message: Message): void {
   if (worker.isConnected()) worker.send(message, () => {});
 }

@@ -1,12 +1,11 @@
-/** Aborted by SIGTERM, as service managers send it, or by what aborts `interruption`. */
+/** Returns a signal that SIGTERM or `interruption` aborts. */
 export function stopSignal(interruption: AbortSignal): AbortSignal {
   const terminated = new AbortController();
-  // It stays: told a second time, a server that is stopping goes on stopping.
+  // The listener stays, so that a second SIGTERM does not kill a stopping server.
   process.on('SIGTERM', () => terminated.abort());
   return AbortSignal.any([interruption, terminated.signal]);
 }
 
-/** Resolves once the signal is aborted. */
 export function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();

@@ -6,32 +6,31 @@ import { gatherMetrics } from './shared-metrics.js';
 import { aborted } from './stopping.js';
 
 export interface Supervision {
-  /** How many share the port. */
+  /** The number of processes that share the port. */
   workers: number;
-  /** How long one has to stop by itself, in milliseconds. */
+  /** How long a worker may take to stop, in milliseconds. */
   stopMs: number;
   logLevel: LogLevel;
 }
 
 const FIRST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 10_000;
-/** Who lived for so long had no trouble to begin with. */
+/** A worker that ran this long started successfully. */
 const SETTLED_MS = 30_000;
 
-/** Whether this process is one of several that share the port. */
 export const isWorker = cluster.isWorker;
 
-/** A worker has no more to do: what supervises it need not be listened to. */
+/** Disconnects the worker from its supervisor. */
 export function leave(): void {
   cluster.worker?.disconnect();
 }
 
 /**
- * Keeps so many processes of this program serving: each runs the same command line again. One that dies is replaced, at
- * once and then after ever longer pauses. Where the first cannot begin, none is tried again.
+ * Keeps `workers` processes serving, each with the same command line. Replaces a worker that ends, after
+ * growing pauses. If the first worker cannot start, tries no other.
  *
- * @returns the exit code: 0 where all stopped by themselves once told to, 5 where one had to be killed, and that of a first
- * worker that could not begin
+ * @returns the exit code: 0 if all workers stopped in time, 5 if one was killed, or that of a first worker
+ * that failed to start
  */
 export async function supervise(
   { workers, stopMs, logLevel }: Supervision,
@@ -40,7 +39,7 @@ export async function supervise(
   const log = openLog(logLevel);
   const serving = new Set<Worker>();
   const alive = new Set<Worker>();
-  // A metric that is NaN arrives as 0 where what workers say is made JSON.
+  // JSON would turn a NaN metric into null, which is then read as 0.
   cluster.setupPrimary({ serialization: 'advanced' });
   gatherMetrics(() => [...serving]);
 
@@ -48,7 +47,7 @@ export async function supervise(
     const worker = cluster.fork();
     alive.add(worker);
     worker.once('listening', () => serving.add(worker));
-    void endOf(worker).then(() => {
+    void exitOf(worker).then(() => {
       serving.delete(worker);
       alive.delete(worker);
     });
@@ -56,17 +55,17 @@ export async function supervise(
   };
 
   const keepServing = async (first: Worker): Promise<void> => {
-    let end = endOf(first);
+    let end = exitOf(first);
     let pauseMs = FIRST_PAUSE_MS;
     while (!stop.aborted) {
       const startedAt = performance.now();
       const how = await end;
       if (stop.aborted) return;
       if (performance.now() - startedAt > SETTLED_MS) pauseMs = FIRST_PAUSE_MS;
-      log.error({ ...how, pauseMs }, 'a worker ended and is replaced');
+      log.error({ ...how, pauseMs }, 'a worker ended and will be replaced');
       await delay(pauseMs, undefined, { signal: stop }).catch(() => {});
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
-      if (!stop.aborted) end = endOfNext(start);
+      if (!stop.aborted) end = exitOfNext(start);
     }
   };
 
@@ -87,35 +86,35 @@ export async function supervise(
   return isComplete ? 0 : 5;
 }
 
-interface End {
+interface WorkerExit {
   worker: number | undefined;
   exitCode?: number | null;
   signal?: string | null;
-  /** Why it never began: there are too many processes, or its program is just being replaced. */
+  /** Why the worker did not start: too many processes, or its program is being replaced. */
   error?: string;
 }
 
-function endOf(worker: Worker): Promise<End> {
+function exitOf(worker: Worker): Promise<WorkerExit> {
   const { pid } = worker.process;
   return new Promise((resolve) => {
     worker.once('exit', (exitCode, signal) => resolve({ worker: pid, exitCode, signal }));
-    // Also where a message or a signal did not reach it, which is no end.
+    // The event also reports undelivered messages and signals, which do not end the worker.
     worker.on('error', ({ message }) => pid === undefined && resolve({ worker: pid, error: message }));
   });
 }
 
-/** Of one that is still to be started, which may fail at once, too. */
-async function endOfNext(start: () => Worker): Promise<End> {
+/** Starting the worker may fail at once. */
+async function exitOfNext(start: () => Worker): Promise<WorkerExit> {
   try {
-    return await endOf(start());
+    return await exitOf(start());
   } catch (error) {
     return { worker: undefined, error: (error as Error).message };
   }
 }
 
-/** @returns whether all ended by themselves */
+/** @returns whether all workers stopped in time */
 async function stopAll(workers: readonly Worker[], stopMs: number): Promise<boolean> {
-  const ended = Promise.all(workers.map(endOf));
+  const ended = Promise.all(workers.map(exitOf));
   for (const worker of workers) worker.process.kill('SIGTERM');
   const timer = new AbortController();
   const isInTime = await Promise.race([
