@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { Workspace } from './workspace.js';
 
 describe('the project file', () => {
-  it('is the nearest one from the working directory upward, and the only one', async () => {
+  it('is the nearest one from the working directory upward; others are ignored', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: far, audience: far}\n');
     expect((await space.load()).settings.token.issuer).toBe('far');
@@ -18,13 +18,13 @@ describe('the project file', () => {
     ]);
   });
 
-  it('may be JSON, indented with tabs too', async () => {
+  it('may be JSON, even indented with tabs', async () => {
     const space = new Workspace();
     space.write(join(space.cwd, 'jwtctl.json'), '{\n\t"token": {\n\t\t"issuer": "json"\n\t}\n}\n');
     expect((await space.load()).settings.token.issuer).toBe('json');
   });
 
-  it('is warned of where another one lies beside it', async () => {
+  it('causes a warning if there is another one next to it', async () => {
     const space = new Workspace();
     space.write(join(space.cwd, 'jwtctl.json'), '{}');
     space.write(join(space.cwd, 'jwtctl.yaml'), 'token: {issuer: yaml}\n');
@@ -34,7 +34,7 @@ describe('the project file', () => {
     expect(warnings[0]).toContain('jwtctl.json');
   });
 
-  it('is no folder of that name', async () => {
+  it('is not a folder with that name', async () => {
     const space = new Workspace();
     mkdirSync(join(space.cwd, 'jwtctl.yaml'));
     space.write(space.projectFile, 'token: {issuer: file}\n');
@@ -48,7 +48,7 @@ describe('the project file', () => {
     ['redis.password', 'redis:\n  password: hunter2\n'],
     ['mysql.url', 'mysql:\n  url: mysql://app:hunter2@db/jwt\n'],
     ['redis.password', 'profiles: {unused:\n {redis: {password: hunter2}}}\n'],
-  ])('cannot set %s where that is a secret or a command', async (path, text) => {
+  ])('cannot set %s if it is a secret or a command', async (path, text) => {
     const space = new Workspace();
     space.write(space.projectFile, text);
     const error = await space.refusal();
@@ -97,7 +97,7 @@ describe('a file with a secret or a command', () => {
     'mysql: {url: mysql://a:hunter2@d/j}\n',
   ];
 
-  it.each(CONTENTS)('is refused where others may write it: %s', async (text) => {
+  it.each(CONTENTS)('is refused if other users can write to it: %s', async (text) => {
     const space = new Workspace();
     for (const mode of [0o620, 0o602, 0o666]) {
       space.write(space.userFile, text, mode);
@@ -121,7 +121,7 @@ describe('a file with a secret or a command', () => {
     expect((await space.load()).warnings).toEqual([]);
   });
 
-  it('is judged also where it stands in a profile that is not chosen', async () => {
+  it('is checked even if only an unused profile has the secret', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'profiles: {a: {redis: {password: hunter2}}}\n', 0o622);
     expect((await space.refusal()).code).toBe('ERR_CONFIG_FILE_UNSAFE');
@@ -129,7 +129,7 @@ describe('a file with a secret or a command', () => {
 });
 
 describe('--config', () => {
-  it('is read instead of all others, and is trusted like a user file', async () => {
+  it('is the only file read, and may set what a user file may set', async () => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: project}\n');
     space.write(space.userFile, 'token: {audience: user2}\n');
@@ -140,14 +140,14 @@ describe('--config', () => {
     expect(files).toEqual([{ kind: 'explicit', path, exists: true }]);
   });
 
-  it('may be given by its variable', async () => {
+  it('can also come from its variable', async () => {
     const space = new Workspace();
     space.write(join(space.home, 'own.yaml'), 'token: {issuer: own}\n');
     const { settings } = await space.load({ env: { JWTCTL_CONFIG: '~/own.yaml' } });
     expect(settings.token.issuer).toBe('own');
   });
 
-  it('has to name a file that exists and can be read', async () => {
+  it('must name an existing, readable file', async () => {
     const space = new Workspace();
     const missing = await space.refusal({ configFile: 'none.yaml' });
     expect([missing.kind, missing.code]).toEqual(['usage', 'ERR_CONFIG_FILE_MISSING']);
@@ -158,7 +158,7 @@ describe('--config', () => {
 });
 
 describe('a path in a file', () => {
-  it('is relative to that file, and in a variable, a flag or an argument to the working directory', async () => {
+  it('is relative to that file; in a variable, flag, or argument, to the working directory', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'mysql: {tls: {ca: tls/ca.pem}}\nredis: {passwordFile: ~/pw}\n');
     const { settings } = await space.load({
@@ -190,7 +190,7 @@ describe('YAML', () => {
     expect(error.message).toContain(`${space.userFile}:${at}:`);
   });
 
-  it('that expands without end is refused', async () => {
+  it('with exponentially expanding aliases is refused', async () => {
     const space = new Workspace();
     const bomb = ['a: &a [x, x, x, x, x, x, x, x, x]'];
     for (const [from, to] of ['ab', 'bc', 'cd', 'de', 'ef'])
@@ -206,7 +206,7 @@ describe('YAML', () => {
     expect((await space.load({ profile: 'b' })).settings.redis.prefix).toBe('a');
   });
 
-  it('gives lists and maps where a variable gives text', async () => {
+  it('accepts lists and maps where a variable has text', async () => {
     const space = new Workspace();
     space.write(
       space.userFile,
@@ -225,7 +225,7 @@ describe('a profile', () => {
   const BASE =
     'token: {issuer: base, audience: base}\nprofiles:\n  prod:\n    token: {issuer: prod}\n  empty:\n';
 
-  it("beats what stands outside of profiles in the same file, and not a stronger file's", async () => {
+  it('overrides the settings outside of profiles in its file, but not a stronger file', async () => {
     const space = new Workspace();
     space.write(space.userFile, BASE);
     const { settings, origins, profile } = await space.load({ profile: 'prod' });
@@ -237,7 +237,7 @@ describe('a profile', () => {
     expect((await space.load({ profile: 'prod' })).settings.token.issuer).toBe('project');
   });
 
-  it('may be chosen by its variable, may be empty, and the flag is stronger', async () => {
+  it('can be selected by a variable and can be empty; the flag overrides the variable', async () => {
     const space = new Workspace();
     space.write(space.userFile, BASE);
     const env = { JWTCTL_PROFILE: 'prod' };
@@ -245,7 +245,7 @@ describe('a profile', () => {
     expect((await space.load({ env, profile: 'empty' })).settings.token.issuer).toBe('base');
   });
 
-  it('that is in no file is refused, and those that exist are named', async () => {
+  it('that does not exist is refused with a list of existing ones', async () => {
     const space = new Workspace();
     expect((await space.refusal({ profile: 'prod' })).code).toBe('ERR_CONFIG_PROFILE_UNKNOWN');
     space.write(space.userFile, BASE);
@@ -254,7 +254,7 @@ describe('a profile', () => {
     expect(error.message).toContain('empty, prod');
   });
 
-  it('is checked even where it is not chosen', async () => {
+  it('is checked even if it is not selected', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'profiles: {prod: {token: {ttl: never}}}\n');
     expect((await space.refusal()).message).toContain('(profile prod): token.ttl');

@@ -22,7 +22,7 @@ describe('without any configuration', () => {
     expect([warnings, profile]).toEqual([[], null]);
   });
 
-  it('data follows XDG_DATA_HOME where that is absolute', async () => {
+  it('data is under XDG_DATA_HOME if that is absolute', async () => {
     const space = new Workspace();
     const absolute = await space.load({ env: { XDG_DATA_HOME: '/srv/data' } });
     expect(absolute.settings.data).toBe('/srv/data/jwtctl/jwtctl.db');
@@ -30,14 +30,14 @@ describe('without any configuration', () => {
     expect(relative.settings.data).toBe(join(space.home, '.local/share/jwtctl/jwtctl.db'));
   });
 
-  it("home is the account's where the environment is empty", async () => {
+  it("the home folder is the account's if the environment is empty", async () => {
     const { settings } = await new Workspace().load({ homeDir: undefined });
     expect(settings.data).toBe(join(homedir(), '.local/share/jwtctl/jwtctl.db'));
   });
 });
 
 describe('precedence', () => {
-  it('falls from argument over flag, variable, project, user and system file to the default', async () => {
+  it('is argument, flag, variable, project file, user file, system file, default', async () => {
     const space = new Workspace();
     space.write(space.systemFile, 'token: {issuer: system, audience: system}\nredis: {prefix: system}\n');
     space.write(space.userFile, 'token: {issuer: user, audience: user2}\n');
@@ -64,14 +64,14 @@ describe('precedence', () => {
     });
   });
 
-  it('takes an empty variable as one that is not set', async () => {
+  it('treats an empty variable as unset', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'token: {issuer: user}\n');
     const env = { JWTCTL_TOKEN_ISSUER: '', JWTCTL_PROFILE: '', JWTCTL_CONFIG: '', JWTCTL_NO_SUCH: '' };
     expect((await space.load({ env })).settings.token.issuer).toBe('user');
   });
 
-  it('takes null, in a file or an argument, as nothing said', async () => {
+  it('treats null in a file or an argument as unset', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'token:\n  issuer: ~\nredis:\n');
     const { settings } = await space.load({ argument: { token: { audience: undefined }, mysql: undefined } });
@@ -95,7 +95,7 @@ describe('precedence', () => {
     expect(error.message).not.toContain('hunter2');
   });
 
-  it('takes the password of MySQL from the stronger of its URL and its file', async () => {
+  it('takes the MySQL password from the stronger one of URL and file', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'mysql: {passwordFile: /run/pw}\n');
     const url = 'mysql://app:hunter2@db/jwt';
@@ -110,7 +110,7 @@ describe('precedence', () => {
     expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
   });
 
-  it('switches TLS on with a CA, unless it is said to be off', async () => {
+  it('enables TLS if a CA is set, unless TLS is set to off', async () => {
     const space = new Workspace();
     const withCa = await space.load({ argument: { redis: { tls: { ca: '/ca.pem' } } } });
     expect(withCa.settings.redis.tls.enabled).toBe(true);
@@ -123,21 +123,21 @@ describe('precedence', () => {
   });
 });
 
-describe('what nobody can have meant', () => {
-  it('an unknown variable is named, with the one that it resembles', async () => {
+describe('invalid configuration', () => {
+  it('names an unknown variable and suggests a similar one', async () => {
     const error = await new Workspace().refusal({ env: { JWTCTL_REDIS_NODE: 'a:1' } });
     expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_VARIABLE_UNKNOWN']);
     expect(error.message).toContain('JWTCTL_REDIS_NODE ');
     expect(error.message).toContain('did you mean JWTCTL_REDIS_NODES?');
   });
 
-  it('variables for tests and of others are none of ours', async () => {
+  it('ignores variables for tests and of other programs', async () => {
     await new Workspace().load({
       env: { JWTCTL_TEST_MYSQL_URL: 'x', jwtctl_token_ttl: 'x', MYJWTCTL_X: 'x' },
     });
   });
 
-  it('an unknown key is named with file and line, and with the one that it resembles', async () => {
+  it('names an unknown key with file and line, and suggests a similar one', async () => {
     const space = new Workspace();
     space.write(space.projectFile, '# ours\ntoken:\n  ttl: 1h\n  maxTl: 2h\n');
     const error = await space.refusal();
@@ -153,7 +153,7 @@ describe('what nobody can have meant', () => {
     ['token: {profiles: {}}', 'no setting token.profiles'],
     ['__proto__: {ttl: 1h}', 'no setting __proto__'],
     ['constructor: 1', 'no setting constructor'],
-  ])('an unknown key may be a group: %s', async (text, told) => {
+  ])('names an unknown group: %s', async (text, told) => {
     const space = new Workspace();
     space.write(space.projectFile, text);
     const error = await space.refusal();
@@ -161,13 +161,13 @@ describe('what nobody can have meant', () => {
     expect(error.message).toContain(told);
   });
 
-  it('an unknown option of a program is named', async () => {
+  it('names an unknown option of a program', async () => {
     const error = await new Workspace().refusal({ argument: { mysql: { host: 'db' } } as object });
     expect(error.code).toBe('ERR_CONFIG_SETTING_UNKNOWN');
     expect(error.message).toContain('mysql.host');
   });
 
-  it('a bad value is named with its source and what was expected', async () => {
+  it('names an invalid setting with its source and the expected form', async () => {
     const space = new Workspace();
     const ofFlag = await space.refusal({ flags: { 'keys.bits': '1024' } });
     expect([ofFlag.kind, ofFlag.code]).toEqual(['usage', 'ERR_CONFIG_VALUE_INVALID']);
@@ -192,7 +192,7 @@ describe('what nobody can have meant', () => {
     expect((await space.refusal()).code).toBe('ERR_CONFIG_VALUE_INVALID');
   });
 
-  it('a setting that a file gives twice is refused, nested and dotted keys being the same', async () => {
+  it('refuses a setting that a file sets twice, nested and dotted', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'token.maxTtl: 2h\n');
     expect((await space.load()).settings.token.maxTtl).toBe(7200);
@@ -243,7 +243,7 @@ describe('what nobody can have meant', () => {
     expect(error.message).toContain(named);
   });
 
-  it('one server without the other is incomplete, and loads all the same', async () => {
+  it('loads with only one of the two servers, but reports it as incomplete', async () => {
     const space = new Workspace();
     const missing = async (argument: object) => incompleteStores((await space.load({ argument })).settings);
     const mysql = { url: 'mysql://app@db/jwt' };
@@ -287,7 +287,7 @@ describe('a secret', () => {
     expect(JSON.stringify([error.message, error.hint, error.details])).not.toContain('hunter2');
   });
 
-  it('is refused in a flag, which others see among the processes', async () => {
+  it('is refused in a flag, which other users see in the process list', async () => {
     const space = new Workspace();
     const error = await space.refusal({ flags: { 'mysql.url': 'mysql://app:hunter2@db/jwt' } });
     expect([error.kind, error.code]).toEqual(['usage', 'ERR_CONFIG_SECRET_IN_FLAG']);
@@ -295,7 +295,7 @@ describe('a secret', () => {
     await space.load({ flags: { 'mysql.url': 'mysql://app@db/jwt' } });
   });
 
-  it('may be in a variable and in the options of a program', async () => {
+  it('is accepted in a variable and in the options of a program', async () => {
     const space = new Workspace();
     const url = 'mysql://app:hunter2@db/jwt';
     expect((await space.load({ env: { JWTCTL_MYSQL_URL: url } })).settings.mysql.url).toBe(url);

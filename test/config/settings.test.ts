@@ -6,7 +6,7 @@ import { readValue } from '../../src/config/values.js';
 import { nearest } from '../../src/domain/shared/nearest.js';
 
 describe('the settings', () => {
-  it('each have a doc line, a variable of their own and at most one flag of their own', () => {
+  it('each have a doc line, a unique variable, and at most one unique flag', () => {
     expect(SETTINGS.every(({ doc }) => doc.length > 20 && doc.endsWith('.'))).toBe(true);
     const variables = SETTINGS.map(({ variable }) => variable);
     expect(new Set(variables).size).toBe(SETTINGS.length);
@@ -16,7 +16,7 @@ describe('the settings', () => {
     expect(flags.every((flag) => /^--[a-z-]+$/.test(flag))).toBe(true);
   });
 
-  it('take variable and flag from their path', () => {
+  it('derive the variable and the flag from the path', () => {
     expect(settingOf('token.maxTtl')).toMatchObject({
       variable: 'JWTCTL_TOKEN_MAX_TTL',
       flag: '--token-max-ttl',
@@ -61,12 +61,12 @@ describe('the settings', () => {
 });
 
 describe('nearest', () => {
-  it('finds the candidate within two edits, whatever its case', () => {
+  it('finds the candidate within two edits, ignoring case', () => {
     expect(nearest('token.maxtl', ['token.ttl', 'token.maxTtl'])).toBe('token.maxTtl');
     expect(nearest('REDIS.NODE', ['redis.nodes', 'redis.mode'])).toBe('redis.nodes');
   });
 
-  it('finds nothing in a name that is farther away, or so short that any other would do', () => {
+  it('finds nothing for a distant or very short name', () => {
     expect(nearest('database', ['data', 'timeout'])).toBeNull();
     expect(nearest('to', ['data'])).toBeNull();
     expect(nearest('dxya', ['data'])).toBeNull();

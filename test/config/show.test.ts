@@ -51,7 +51,7 @@ describe('validating the configuration', () => {
   const codes = async (space: Workspace, more: object) =>
     (await validateConfig(space.sources(more))).problems.map(({ code }) => code);
 
-  it('finds nothing wrong with none', async () => {
+  it('accepts an empty configuration', async () => {
     expect(await validateConfig(new Workspace().sources())).toMatchObject({ problems: [], warnings: [] });
   });
 
@@ -76,12 +76,12 @@ describe('validating the configuration', () => {
     ]);
   });
 
-  it('looks for no contradiction in what could not be read', async () => {
+  it('reports no contradiction of settings that could not be read', async () => {
     const argument = { token: { ttl: '2d', maxTtl: 'never' } };
     expect(await codes(new Workspace(), { argument })).toEqual(['ERR_CONFIG_VALUE_INVALID']);
   });
 
-  it('finds files that are named and cannot be read', async () => {
+  it('reports named files that cannot be read', async () => {
     const space = new Workspace();
     const there = space.write(`${space.root}/there`, 'x');
     const argument = {
@@ -98,7 +98,7 @@ describe('validating the configuration', () => {
     ]);
   });
 
-  it('finds files with secrets that others may write, as whoever opens the stores does', async () => {
+  it('reports secret files that other users can write to, as opening the stores does', async () => {
     const space = new Workspace();
     const secret = space.write(`${space.root}/secret`, 'x');
     chmodSync(secret, 0o666);

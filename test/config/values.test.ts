@@ -54,7 +54,7 @@ describe('a duration', () => {
     expect(read(duration(), raw)).toBeUndefined();
   });
 
-  it('has a longest one: a timer that is set for longer than Node can count fires at once', () => {
+  it('has a maximum, because Node fires longer timers at once', () => {
     expect(readSetting('timeout', '1d')).toBe(86_400);
     expect(readSetting('timeout', '25d')).toBeUndefined();
     expect(readSetting('token.maxTtl', '36500d')).toBe(3_153_600_000);
@@ -63,7 +63,7 @@ describe('a duration', () => {
 });
 
 describe('whole numbers, booleans and text', () => {
-  it('are read from what a file says and from what a variable says', () => {
+  it('are read from a file and from a variable', () => {
     expect(read(integer(1, 9), 5)).toBe(5);
     expect(read(integer(1, 9), '5')).toBe(5);
     expect(read(boolean, true)).toBe(true);
@@ -71,7 +71,7 @@ describe('whole numbers, booleans and text', () => {
     expect(read(text, 'two\nlines')).toBe('two\nlines');
   });
 
-  it('are refused outside of their range and form', () => {
+  it('are refused outside of their range or form', () => {
     for (const raw of [0, 10, 5.5, '5.0', '', ' 5', '0x5', null])
       expect(read(integer(1, 9), raw)).toBeUndefined();
     for (const raw of ['yes', '', 1, 'TRUE']) expect(read(boolean, raw)).toBeUndefined();
@@ -105,7 +105,7 @@ describe('names', () => {
 });
 
 describe('a path', () => {
-  it('is relative to where it stands, or begins at home or where XDG keeps data', () => {
+  it('is relative to its source, or starts with ~ or $XDG_DATA_HOME', () => {
     expect(read(path, 'tls/ca.pem')).toBe('/srv/app/tls/ca.pem');
     expect(read(path, '../ca.pem')).toBe('/srv/ca.pem');
     expect(read(path, '/etc/ca.pem')).toBe('/etc/ca.pem');
@@ -113,13 +113,13 @@ describe('a path', () => {
     expect(read(path, '$XDG_DATA_HOME/x.db')).toBe('/home/ann/.local/share/x.db');
   });
 
-  it("is not another user's home, empty or cut by NUL", () => {
+  it("cannot be in another user's home, be empty, or contain NUL", () => {
     for (const raw of ['~bob/ca.pem', '', '/etc/\0']) expect(read(path, raw)).toBeUndefined();
   });
 });
 
 describe('a list of nodes', () => {
-  it('is text with commas or a list, the port 6379 where there is none', () => {
+  it('is comma-separated text or a list, with the default port 6379', () => {
     const expected = [
       { host: '10.0.0.1', port: 7000 },
       { host: 'redis_2', port: 6379 },
@@ -160,7 +160,7 @@ describe('a list of nodes', () => {
 });
 
 describe('a NAT map', () => {
-  it('is a map or text, keyed as the driver asks for it', () => {
+  it("is a map or text, with the driver's keys", () => {
     const expected = {
       '10.0.0.1:6379': { host: 'gw.example', port: 7000 },
       '::1:6379': { host: '::2', port: 7001 },
@@ -219,7 +219,7 @@ describe('a MySQL URL', () => {
     expect(read(mysqlUrl, raw)).toBeUndefined();
   });
 
-  it('shows all but its password', () => {
+  it('is shown without its password', () => {
     expect(maskedUrl('mysql://app:hunter2@db:3307/jwt')).toBe('mysql://app:********@db:3307/jwt');
     expect(maskedUrl('mysql://app@db/jwt')).toBe('mysql://app@db/jwt');
   });

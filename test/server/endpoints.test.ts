@@ -16,7 +16,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
 
   const serving = servingsOver(() => stores);
 
-  test('the JWK Set is what keys export says, may be kept, and changes its ETag with the keys', async () => {
+  test('the JWK Set equals `keys export`, is cacheable, and changes its ETag with the keys', async () => {
     const { app } = await serving();
     const url = '/.well-known/jwks.json';
     const first = await app.inject({ url });
@@ -44,7 +44,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     expect(later.body).not.toContain('"d"');
   });
 
-  test('a JWK Set that cannot be read is a 503', async () => {
+  test('the JWK Set gets 503 if the keys cannot be read', async () => {
     const { app, lines } = await serving({
       verifier: {
         jwkSet: async () => {
@@ -57,7 +57,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     expect(lines()).toMatchObject([{ level: 'error', code: 'ERR_MYSQL_UNREACHABLE' }]);
   });
 
-  test('the process is alive whatever its stores are, and ready as its verifier is until it stops', async () => {
+  test('reports alive always, and ready while the verifier is ready and the server is not stopping', async () => {
     const { app, verifier, readiness } = await serving();
     expect((await app.inject({ url: '/healthz' })).json()).toEqual({ status: 'ok' });
     const ready = await app.inject({ url: '/readyz' });
@@ -76,7 +76,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     expect((await app.inject({ url: '/healthz' })).statusCode).toBe(200);
   });
 
-  test('a verifier that is not ready says which store is down, here and in the metrics', async () => {
+  test('names the store that is down in /readyz and in the metrics', async () => {
     const down = { state: 'down', since: 5, code: 'ERR_REDIS_UNREACHABLE' } as const;
     const base = await serving();
     const { app } = await serving({
@@ -95,7 +95,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     );
   });
 
-  test('the metrics count verdicts by code, and tell what the verifier knows of itself', async () => {
+  test("the metrics count verdicts by code and show the verifier's state", async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     const base = await serving();
     let toldAt: number | null = null;
@@ -149,6 +149,6 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
   });
 });
 
-test('a JWK Set may be kept for half of what a key is published ahead, and five minutes at most', () => {
+test('the JWK Set may be cached for half of the publish lead, at most five minutes', () => {
   expect([1, 2, 59, 600, 86_400].map(jwkSetMaxAge)).toEqual([0, 1, 29, 300, 300]);
 });

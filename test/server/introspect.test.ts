@@ -43,7 +43,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
 
   const issue = (...claims: string[]) => stores.json('token', 'issue', '--sub', RFC_EXAMPLE.sub, ...claims);
 
-  test('an active token is told member by member as in the example of RFC 7662 §2.2, and nothing else of it', async () => {
+  test("returns an active token's members as in the example of RFC 7662 §2.2, and no others", async () => {
     const { client_id, username, scope, extension_field, sub, aud, iss } = RFC_EXAMPLE;
     const { token, exp, iat, jti } = await issue(
       ...['--claim', `client_id=${client_id}`, '--claim', `username=${username}`],
@@ -65,7 +65,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     }
   });
 
-  test('what a token does not have is not told, nor what it has in another shape; nbf is where it is', async () => {
+  test('omits members that are absent or not strings; returns nbf if present', async () => {
     const { ask } = await serving();
     const plain = await ask(`token=${(await issue('--claim', 'scope=["a"]')).token}`);
     expect(Object.keys(plain.json()).sort()).toEqual(
@@ -76,7 +76,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     expect(later.json()).toMatchObject({ active: true, nbf: now + 1 });
   });
 
-  test('any token that does not hold is inactive, and why is in the log only', async () => {
+  test('returns inactive for every refused token, and logs the reason', async () => {
     const { token } = await issue();
     await stores.json('token', 'revoke', token);
     const { ask, lines } = await serving();
@@ -97,7 +97,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     expect(JSON.stringify(lines())).not.toContain(token.slice(-20));
   });
 
-  test('only the client may ask, and its id and secret may be form-urlencoded (RFC 6749 §2.3.1)', async () => {
+  test('accepts only the client, also with form-urlencoded credentials (RFC 6749 §2.3.1)', async () => {
     const { ask, lines } = await serving();
     const { token } = await issue();
     const encoded = {
@@ -172,7 +172,7 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     });
   });
 
-  test('a request without a token, or with two, is invalid; and so is one that is no form', async () => {
+  test('refuses a request without a token, with two tokens, or without a form', async () => {
     const { ask } = await serving();
     for (const payload of ['', 'other=x', 'token=a&token=b']) {
       const answer = await ask(payload);
@@ -185,12 +185,12 @@ describe.each(BACKENDS)('/introspect on %s', (backend) => {
     expect((await ask(`token=${'x'.repeat(70_000)}`)).statusCode).toBe(413);
   });
 
-  test('until a client is configured there is no such route', async () => {
+  test('has no route without a configured client', async () => {
     const { ask } = await serving({ client: null });
     expect((await ask('token=x')).statusCode).toBe(404);
   });
 
-  test('a store that cannot answer is a 503', async () => {
+  test('returns 503 if a store does not answer', async () => {
     const { ask, lines } = await serving({
       verifier: {
         verify: async () => {

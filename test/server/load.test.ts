@@ -25,7 +25,7 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
     await stores?.close();
   });
 
-  test('memory stays flat under good, hostile and broken requests, and no socket is left', {
+  test('memory stays flat under valid, hostile, and broken requests, and no socket leaks', {
     timeout: (LOAD_SECONDS + 60) * 1000,
   }, async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');

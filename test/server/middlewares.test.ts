@@ -65,7 +65,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
   }
 
   describe.each(Object.entries(FAMILIES))('%s', (_name, open) => {
-    test('lets a token pass that holds, and hands on what it says', async () => {
+    test('accepts a valid token and passes on its header and payload', async () => {
       const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--claim', 'role=admin');
       const url = await open(serving.verifier);
       const expected = await stores.json('token', 'decode', token);
@@ -98,7 +98,7 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       }
     });
 
-    test('a store that cannot answer is a 503; a defect goes the way of the errors of the application', async () => {
+    test("answers 503 if a store does not answer; a defect goes to the application's error handler", async () => {
       const failing = (error: Error): Verifier => ({
         verify: async () => {
           throw error;
@@ -114,14 +114,14 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       expect([broken.status, await broken.json()]).toEqual([500, { error: 'caught' }]);
     });
 
-    test('guards what comes after it, or is within its scope, and nothing else', async () => {
+    test('guards only the handlers after it, or in its scope', async () => {
       const url = await open(serving.verifier);
       const response = await fetch(`${url}/open`);
       expect([response.status, await response.json()]).toEqual([200, null]);
     });
   });
 
-  test('Express: why a request is refused is told to the application only', async () => {
+  test('Express: reports the reason of a refusal only to the application', async () => {
     const told: object[] = [];
     const url = await expressApp(serving.verifier, { onRefusal: (refusal) => told.push(refusal) });
     await fetch(url, { headers: bearer('x') });

@@ -99,7 +99,7 @@ const told = ({ status, headers, body }: Answered) => ({
   body: JSON.parse(body),
 });
 
-test('nginx lets a token pass that holds, and says who it is, whatever the client says', async () => {
+test('nginx accepts a valid token and sets the subject, whatever headers the client sends', async () => {
   const { token, jti } = await issue();
   for (const headers of [
     { ...bearer(token), 'x-auth-subject': 'mallory' },
@@ -124,7 +124,7 @@ test('nginx lets a token pass that holds, and says who it is, whatever the clien
   expect(await posted.json()).toEqual({ method: 'POST', url: '/orders', sub: 'alice', jti, told: TOLD });
 });
 
-test('nginx refuses with the right phrase, and with the challenge', async () => {
+test('nginx refuses with the right phrase and the challenge', async () => {
   const revoked = (await issue()).token;
   await stores.json('token', 'revoke', revoked);
   const expired = (await issue('--ttl', '1')).token;
@@ -240,7 +240,7 @@ test('made-up kids at 400 per second take no connections from other clients', as
   expect([...answers].sort()).toEqual([401, 503]);
 }, 60_000);
 
-test('while Redis is stopped nginx answers 503, and lets the same token pass after it, without a restart', async () => {
+test('nginx answers 503 while Redis is stopped, and accepts the same token afterwards without a restart', async () => {
   const { token } = await issue();
   expect((await get(front, '/', bearer(token))).status).toBe(200);
 
@@ -265,7 +265,7 @@ test('while Redis is stopped nginx answers 503, and lets the same token pass aft
   expect(JSON.stringify(served.lines())).not.toContain(token.slice(-20));
 });
 
-test('while jwtctl itself is away nginx lets nobody pass', async () => {
+test('nginx refuses every request while jwtctl is stopped', async () => {
   const { token } = await issue();
   await served.kill();
   const { status, headers } = await get(front, '/', bearer(token));

@@ -98,7 +98,7 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     expect(pidsOf(served).filter(isAlive)).toEqual([]);
   });
 
-  test('the age of an active key is no number where there is none, by workers too', async () => {
+  test('the age of the active key is NaN without one, also with workers', async () => {
     const empty = await openStores(backend);
     try {
       await empty.json('keys', 'generate', '--kid', 'only');
@@ -116,37 +116,34 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     }
   });
 
-  test('workers do not outlive the process that supervises them', async () => {
+  test('workers end with their supervisor', async () => {
     const served = await start('--workers', '2');
     await served.logged('listening', 2);
     await served.kill();
     await vi.waitFor(() => expect(pidsOf(served).filter(isAlive)).toEqual([]), { timeout: 10_000 });
   });
 
-  test.each([[[]], [['--workers', '2']]])(
-    'what cannot begin ends, and is not tried again: %o',
-    async (flags) => {
-      const served = await start();
-      const taken = await spawnCli(['serve', '--port', String(served.port), '--json', ...flags], {
-        env: stores.env,
-      });
-      expect(taken.exitCode).toBe(3);
-      expect(taken.error().code).toBe('ERR_PORT_IN_USE');
-      const foreign = await spawnCli(['serve', '--host', '192.0.2.1', '--json', ...flags], {
-        env: stores.env,
-      });
-      expect([foreign.exitCode, foreign.error().code]).toEqual([2, 'ERR_CANNOT_LISTEN']);
+  test.each([[[]], [['--workers', '2']]])('exits without a retry if it cannot start: %o', async (flags) => {
+    const served = await start();
+    const taken = await spawnCli(['serve', '--port', String(served.port), '--json', ...flags], {
+      env: stores.env,
+    });
+    expect(taken.exitCode).toBe(3);
+    expect(taken.error().code).toBe('ERR_PORT_IN_USE');
+    const foreign = await spawnCli(['serve', '--host', '192.0.2.1', '--json', ...flags], {
+      env: stores.env,
+    });
+    expect([foreign.exitCode, foreign.error().code]).toEqual([2, 'ERR_CANNOT_LISTEN']);
 
-      const [mysql, redis] = await closedPorts(2);
-      const env = {
-        JWTCTL_MYSQL_URL: `mysql://u@127.0.0.1:${mysql}/db`,
-        JWTCTL_REDIS_NODES: `127.0.0.1:${redis}`,
-      };
-      expect((await spawnCli(['serve', '--port', '0', ...flags], { env })).exitCode).toBe(4);
-    },
-  );
+    const [mysql, redis] = await closedPorts(2);
+    const env = {
+      JWTCTL_MYSQL_URL: `mysql://u@127.0.0.1:${mysql}/db`,
+      JWTCTL_REDIS_NODES: `127.0.0.1:${redis}`,
+    };
+    expect((await spawnCli(['serve', '--port', '0', ...flags], { env })).exitCode).toBe(4);
+  });
 
-  test('introspection takes its secret from a file, and a client without one is no configuration', async () => {
+  test('introspection reads its secret from a file, and a client without a secret is refused', async () => {
     const incomplete = await spawnCli(['serve', '--json'], {
       env: { ...stores.env, JWTCTL_SERVE_INTROSPECTION_CLIENT_ID: 'api' },
     });
@@ -186,7 +183,7 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
   });
 });
 
-test('a registry that is away from the start is said to be so', async () => {
+test('logs a registry that is unavailable at the start', async () => {
   const stores = await openStores('MariaDB and a Redis Cluster');
   await stores.json('keys', 'generate');
   const [port] = await closedPorts(1);

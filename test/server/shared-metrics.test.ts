@@ -21,7 +21,7 @@ async function numbers(answers: Answers<object>): Promise<Record<string, number>
   return Object.fromEntries(lines.map((line) => [line.split(' ')[0], Number(line.split(' ')[1])]));
 }
 
-test('what a worker counted stays when it is silent, and when it ended, and what it held goes with it', async () => {
+test("a worker's counters stay after it is silent or ends, and its gauges end with it", async () => {
   const answers = new Answers<object>();
   const [first, second, third] = [{}, {}, {}];
   answers.take(first, await pluralize(5));

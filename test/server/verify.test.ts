@@ -20,7 +20,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
 
   const serving = servingsOver(() => stores);
 
-  test('a token that holds passes, and what stands behind learns who it is', async () => {
+  test('accepts a valid token and passes the subject to the back end', async () => {
     const { app } = await serving();
     const { statusCode, headers, body } = await app.inject({ url: '/verify', headers: bearer(token) });
 
@@ -36,7 +36,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(headers['content-type']).toBeUndefined();
   });
 
-  test('a subject that no header can carry is percent-encoded, so that it can be had back', async () => {
+  test('percent-encodes a subject that a header cannot contain', async () => {
     const { app } = await serving();
     for (const sub of ['é ü', '100%', ' a b ', '日本', 'a,b;c="d"', 'plain+tag@example.com']) {
       const issued = await stores.json('token', 'issue', '--create-user', `--sub=${sub}`);
@@ -51,7 +51,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     });
   });
 
-  test('each refusal is told by its phrase, and by its code in the log only', async () => {
+  test('answers each refusal with its phrase, and logs its code', async () => {
     const revoked = (await stores.json('token', 'issue', '--sub', 'alice')).token;
     await stores.json('token', 'revoke', revoked);
     const { app, lines } = await serving();
@@ -92,7 +92,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(logged).not.toContain('seen');
   });
 
-  test('without a token only the challenge is told (RFC 6750 §3.1)', async () => {
+  test('answers a request without a token with the bare challenge (RFC 6750 §3.1)', async () => {
     const { app, lines } = await serving();
     for (const headers of [{}, { authorization: 'Basic YTpi' }, { authorization: 'Bearerx y' }]) {
       const answer = await app.inject({ url: '/verify', headers });
@@ -103,7 +103,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(lines().map(({ code }) => code)).toEqual(Array(3).fill('ERR_TOKEN_MISSING'));
   });
 
-  test('the scheme is read whatever its case is', async () => {
+  test('ignores the case of the scheme', async () => {
     const { app } = await serving();
     for (const scheme of ['bearer', 'BEARER', 'Bearer ']) {
       const answer = await app.inject({ url: '/verify', headers: { authorization: `${scheme} ${token}` } });
@@ -111,7 +111,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     }
   });
 
-  test('a cookie holds a token only where one is named, and more than one token is none', async () => {
+  test('reads a cookie only if one is configured, and refuses more than one token', async () => {
     const without = await serving();
     const cookie = `theme=dark; session="${token}"; other=x`;
     expect((await without.app.inject({ url: '/verify', headers: { cookie } })).statusCode).toBe(401);
@@ -141,7 +141,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(lines().at(-1)).toMatchObject({ code: 'ERR_TOKEN_AMBIGUOUS', status: 400 });
   });
 
-  test('over a socket: two Authorization headers are more than one token, and a header has its limit', async () => {
+  test('over a socket: refuses two Authorization headers, and a header above the limit', async () => {
     const { app } = await serving();
     await app.listen({ host: '127.0.0.1', port: 0 });
     const { port } = app.server.address() as AddressInfo;
@@ -156,7 +156,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await ask('Authorization', `Bearer ${'x'.repeat(17_000)}`)).toBe(431);
   });
 
-  test('a proxy may ask with any method, with the path of the original request, and with its body', async () => {
+  test("accepts any method, and the original request's path and body", async () => {
     const { app } = await serving();
     const ask = async (method: string, url: string, more: object = {}) =>
       (await app.inject({ method: method as 'GET', url, headers: bearer(token), ...more })).statusCode;
@@ -175,7 +175,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(await ask('GET', '/')).toBe(404);
   });
 
-  test('a store that cannot answer is a 503 to be asked again, never a verdict', async () => {
+  test('answers 503 with Retry-After if a store does not answer', async () => {
     const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
     const { app, lines } = await serving({
       verifier: {
@@ -195,7 +195,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     ]);
   });
 
-  test('a defect is a 500 whose wording reaches neither answer nor log', async () => {
+  test('answers a defect with 500, and keeps its message out of answer and log', async () => {
     const { app, lines } = await serving({
       verifier: {
         verify: async (text) => {
@@ -212,7 +212,7 @@ describe.each(BACKENDS)('/verify on %s', (backend) => {
     expect(JSON.stringify(lines())).not.toContain(token);
   });
 
-  test('acceptances are logged at debug only, without subject or token', async () => {
+  test('logs acceptances only at debug, without subject or token', async () => {
     const quiet = await serving();
     await quiet.app.inject({ url: '/verify', headers: bearer(token) });
     expect(quiet.lines()).toEqual([]);

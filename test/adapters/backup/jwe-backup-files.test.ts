@@ -68,7 +68,7 @@ function lostIn(parts: readonly BackupPart[]): string[] {
 const THREE = [[entry('a')], [entry('b')], [entry('c')]];
 
 describe('a backup', () => {
-  test('gives back what was written, chunk by chunk, however its bytes come', async () => {
+  test('returns the entries chunk by chunk, from pieces of any size', async () => {
     const chunks = [
       [entry('a', { label: 'phone' }), entry('b', { kid: null })],
       [entry('c', { sub: 'bob' })],
@@ -79,11 +79,11 @@ describe('a backup', () => {
     }
   });
 
-  test('without entries is whole', async () => {
+  test('without entries is complete', async () => {
     expect(await read((await written([])).text)).toEqual([]);
   });
 
-  test('keeps any subject, jti and label as they are', async () => {
+  test('keeps every subject, jti, and label unchanged', async () => {
     const hostile = fc.oneof(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'grapheme' }));
     const time = fc.nat({ max: Number.MAX_SAFE_INTEGER });
     const anyEntry = fc.record({
@@ -104,7 +104,7 @@ describe('a backup', () => {
     );
   });
 
-  test('shows nothing of its entries, and only its owner may read it', async () => {
+  test('reveals nothing of its entries, and only its owner can read it', async () => {
     const secrets = {
       sub: 'mallory-subject',
       jti: 'mallory-jti',
@@ -121,7 +121,7 @@ describe('a backup', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  test('begins with what it is, and each of its lines is a JWE that says how', async () => {
+  test('starts with a header, followed by JWE lines that name their algorithms', async () => {
     const lines = (await written([[entry('a')]])).text.split('\n');
     expect(JSON.parse(lines[0] ?? '')).toEqual({
       ...{ format: 'jwtctl backup', version: 1, createdAt: 1_700_000_000 },
@@ -138,8 +138,8 @@ describe('a backup', () => {
   });
 });
 
-describe('a backup that is not whole', () => {
-  test('because it was cut off gives what it holds, wherever that was', async () => {
+describe('an incomplete backup', () => {
+  test('that was truncated anywhere returns its remaining entries', async () => {
     const { text } = await written(THREE);
     const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
     for (let length = ends[0] ?? 0; length < text.length - 1; length += 37) {
@@ -152,7 +152,7 @@ describe('a backup that is not whole', () => {
     expect(lostIn(await read(text.trimEnd()))).toEqual([]);
   });
 
-  test('because its run was cut off says so', async () => {
+  test('of an interrupted run is reported', async () => {
     const parts = await read((await written(THREE, { end: false })).text);
     expect(entriesIn(parts)).toHaveLength(3);
     expect(lostIn(parts)).toEqual([expect.stringContaining('did not finish')]);
@@ -161,7 +161,7 @@ describe('a backup that is not whole', () => {
     ]);
   });
 
-  test('because a chunk was changed names it, and gives the others', async () => {
+  test('with a changed chunk is reported, and returns the others', async () => {
     const { text } = await written(THREE);
     const lines = text.split('\n');
     for (const part of [0, 2, 3, 4]) {
@@ -175,7 +175,7 @@ describe('a backup that is not whole', () => {
     }
   });
 
-  test('because chunks were swapped, repeated or left out names them', async () => {
+  test('with swapped, repeated, or missing chunks is reported', async () => {
     const [head = '', one = '', two = '', three = '', end = ''] = (await written(THREE)).text.split('\n');
     const told = async (...lines: string[]) => {
       const parts = await read(`${[head, ...lines].join('\n')}\n`);
@@ -203,7 +203,7 @@ describe('a backup that is not whole', () => {
     ]);
   });
 
-  test('because a chunk is from another file does not read it', async () => {
+  test('with a chunk of another file does not return it', async () => {
     const other = (await written([[entry('x')], [entry('y')]])).text.split('\n');
     const lines = (await written(THREE)).text.split('\n');
     const parts = await read(lines.with(2, other[2] ?? '').join('\n'));
@@ -211,7 +211,7 @@ describe('a backup that is not whole', () => {
     expect(lostIn(parts)).toEqual([expect.stringContaining('Chunk 2 cannot be decrypted')]);
   });
 
-  test('because there is something that jwtctl does not write', async () => {
+  test('with contents that jwtctl never writes is reported', async () => {
     const keys: Uint8Array[] = [];
     const open: ContentKeySealer = {
       sealContentKey: async (_file, key) => {
@@ -257,7 +257,7 @@ describe('a backup that is not whole', () => {
   });
 });
 
-test('a line that is longer than any chunk is not held in memory', async () => {
+test('does not keep an overlong line in memory', async () => {
   async function* pieces() {
     yield* ['a\nlong', 'er than', ' ten\nb', '\n', '\nc'].map((text) => Buffer.from(text));
   }
@@ -274,7 +274,7 @@ test('a line that is longer than any chunk is not held in memory', async () => {
   ]);
 });
 
-describe('what is no backup that can be read here', () => {
+describe('input that is not a readable backup', () => {
   test.each(['', '\n', 'x', '{}', '[]', 'null', '{"format":"jwtctl backup","version":1}', '\0'.repeat(5000)])(
     'is refused: %j',
     async (text) => {
@@ -282,7 +282,7 @@ describe('what is no backup that can be read here', () => {
     },
   );
 
-  test('because it is of a newer version says which', async () => {
+  test('of a newer version is refused with the version', async () => {
     const text = (await written([])).text.replace('"version":1', '"version":2');
     await expect(read(text)).rejects.toMatchObject({
       ...{ kind: 'usage', code: 'ERR_BACKUP_VERSION_UNSUPPORTED' },
@@ -290,7 +290,7 @@ describe('what is no backup that can be read here', () => {
     });
   });
 
-  test('because its master key is not on the keyring names that', async () => {
+  test('under a master key that the keyring lacks is refused with its id', async () => {
     const { text } = await written(THREE);
     const other = randomBytes(32).toString('base64');
     await expect(read(text, { keyring: other })).rejects.toMatchObject({
@@ -304,14 +304,14 @@ describe('what is no backup that can be read here', () => {
     ['"createdAt":1700000000', '"createdAt":1700000001'],
     ['"backend":"redis-cluster"', '"backend":"sqlite"'],
     ['"prefix":"jwt"', '"prefix":"other"'],
-  ])('because of its head %s was changed', async (from, to) => {
+  ])('whose header member %s was changed is refused', async (from, to) => {
     const text = (await written(THREE)).text.replace(from, to);
     await expect(read(text)).rejects.toMatchObject({ kind: 'state', code: 'ERR_DECRYPTION_FAILED' });
   });
 });
 
 describe('writing a backup', () => {
-  test('over a file that is there is refused, and leaves it as it was', async () => {
+  test('refuses an existing file and leaves it unchanged', async () => {
     const { path, text } = await written(THREE);
     await expect(backupsUnder(KEYRING).create(createPrivateFile(path, '/'), FACTS)).rejects.toMatchObject({
       code: 'ERR_FILE_EXISTS',
@@ -319,7 +319,7 @@ describe('writing a backup', () => {
     expect(readFileSync(path, 'utf8')).toBe(text);
   });
 
-  test('without a master key leaves no file', async () => {
+  test('leaves no file without a master key', async () => {
     const file = join(folder.path, 'none');
     const read = (name: string) => readKeyringFile(name, { setting: 'masterKey.file' });
     const away = new JweBackupFiles(
@@ -331,14 +331,14 @@ describe('writing a backup', () => {
     expect(() => statSync(file)).toThrow('ENOENT');
   });
 
-  test('that is abandoned keeps the file only where it holds entries', async () => {
+  test('abandoned, keeps the file only if it has entries', async () => {
     const empty = createPrivateFile('empty', folder.path);
     await (await backupsUnder(KEYRING).create(empty, FACTS)).abandon();
     expect(() => statSync(empty.path)).toThrow('ENOENT');
     expect((await written([[entry('a')]], { end: null })).text.split('\n')).toHaveLength(3);
   });
 
-  test('ends with the last chunk that is on the disk, where the next one fails', async () => {
+  test('ends with the last written chunk if the next one fails', async () => {
     const real = createPrivateFile('full', folder.path);
     let appended = 0;
     const full = {

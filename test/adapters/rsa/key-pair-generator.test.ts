@@ -11,7 +11,7 @@ async function generate(bits = 2048) {
 }
 
 describe('an RSA pair', () => {
-  test.each([2048, 3072])('has as many bits as asked for (%i), and the exponent 65537', async (bits) => {
+  test.each([2048, 3072])('has the requested number of bits (%i) and the exponent 65537', async (bits) => {
     const pair = await generate(bits);
     const details = { modulusLength: bits, publicExponent: 65537n };
     expect(pair.privateKey.asymmetricKeyDetails).toMatchObject(details);
@@ -19,25 +19,25 @@ describe('an RSA pair', () => {
     expect(pair.public.asymmetricKeyType).toBe('rsa');
   });
 
-  test('has a public key in an SPKI PEM, with nothing of the private one', async () => {
+  test('has a public key in SPKI PEM, without private parts', async () => {
     const { publicKey, pkcs8 } = await generate();
     expect(publicKey).toMatch(/^-----BEGIN PUBLIC KEY-----\n[A-Za-z0-9+/=\n]+-----END PUBLIC KEY-----\n$/);
     expect(Buffer.from(publicKey.split('\n').slice(1, -2).join(''), 'base64').length).toBeLessThan(300);
     expect(pkcs8.length).toBeGreaterThan(1000);
   });
 
-  test('has halves that belong together', async () => {
+  test('has a matching public and private key', async () => {
     const { privateKey, public: publicKey } = await generate();
     expect(createPublicKey(privateKey).equals(publicKey)).toBe(true);
   });
 
-  test('is another one each time', async () => {
+  test('is different each time', async () => {
     const [first, second] = await Promise.all([generate(), generate()]);
     expect(first.thumbprint).not.toBe(second.thumbprint);
     expect(first.public.equals(second.public)).toBe(false);
   });
 
-  test('signs with every algorithm, each verified by that one alone', async () => {
+  test('signs with every algorithm, and verifies only with the same one', async () => {
     const { privateKey, public: publicKey } = await generate();
     for (const alg of SIGNING_ALGORITHMS) {
       const signature = await createSignature(alg, privateKey, 'header.payload');

@@ -59,7 +59,7 @@ async function errorOf(promise: Promise<unknown>): Promise<Error & { code?: stri
 }
 
 describe('sealing', () => {
-  test('what is sealed opens again, byte for byte', async () => {
+  test('opens what it sealed, byte for byte', async () => {
     const sealer = withKeyring(ONE);
     for (const pkcs8 of [PKCS8, randomBytes(2400), Buffer.from([0, 255, 0])]) {
       const { sealed } = await sealer.seal('k1', pkcs8);
@@ -67,7 +67,7 @@ describe('sealing', () => {
     }
   });
 
-  test('the header says how, under which master key and for which kid', async () => {
+  test('the header names the algorithms, the master key, and the kid', async () => {
     const { sealed, masterKeyId } = await withKeyring(ONE).seal('k1', PKCS8);
     expect(decodeProtectedHeader(sealed)).toEqual({
       alg: 'dir',
@@ -78,7 +78,7 @@ describe('sealing', () => {
     expect(masterKeyId).toBe(idOf(ONE));
   });
 
-  test('nothing of the private key or the master key is in it', async () => {
+  test('the JWE reveals neither the private key nor the master key', async () => {
     const { sealed, masterKeyId } = await withKeyring(ONE).seal('k1', PKCS8);
     const bytes = Buffer.concat(sealed.split('.').map((part) => Buffer.from(part, 'base64url')));
     expect(bytes.includes(PKCS8)).toBe(false);
@@ -87,13 +87,13 @@ describe('sealing', () => {
     expect(plainDigest).not.toContain(masterKeyId.replace('mk-', ''));
   });
 
-  test('the same private key is sealed differently each time', async () => {
+  test('seals the same private key differently each time', async () => {
     const sealer = withKeyring(ONE);
     const [first, second] = [await sealer.seal('k1', PKCS8), await sealer.seal('k1', PKCS8)];
     expect(first.sealed).not.toBe(second.sealed);
   });
 
-  test('a JWE that was moved to another row does not open there', async () => {
+  test('refuses a JWE that was moved to another row', async () => {
     const sealer = withKeyring(ONE);
     const { sealed } = await sealer.seal('k1', PKCS8);
     for (const kid of ['k2', 'K1', 'k1 ', '']) {
@@ -104,7 +104,7 @@ describe('sealing', () => {
     }
   });
 
-  test('the content key of a file opens for that file alone, and never as a private key', async () => {
+  test('opens a content key only for its file, and never as a private key', async () => {
     const sealer = withKeyring(ONE);
     const key = randomBytes(32);
     const sealed = await sealer.sealContentKey('backup 1', key);
@@ -123,7 +123,7 @@ describe('sealing', () => {
     expect(message).toContain(idOf(ONE));
   });
 
-  test('a JWE whose header was changed to suit another row does not open', async () => {
+  test('refuses a JWE whose header was changed to match another row', async () => {
     const sealer = withKeyring(ONE);
     const { sealed, masterKeyId } = await sealer.seal('k1', PKCS8);
     const [, ...rest] = sealed.split('.');
@@ -132,7 +132,7 @@ describe('sealing', () => {
     await expect(sealer.open('k2', forged)).rejects.toMatchObject({ code: 'ERR_DECRYPTION_FAILED' });
   });
 
-  test('a JWE of which any part was changed does not open', async () => {
+  test('refuses a JWE with any changed part', async () => {
     const sealer = withKeyring(ONE);
     const { sealed } = await sealer.seal('k1', PKCS8);
     const parts = sealed.split('.');
@@ -153,7 +153,7 @@ describe('sealing', () => {
     },
   );
 
-  test('a JWE in another form than ours does not open, though the master key fits', async () => {
+  test('refuses a JWE with other algorithms, even under the right master key', async () => {
     const secret = Buffer.from(ONE, 'base64');
     const header = { kid: idOf(ONE), seals: 'k1' };
     const wrapped = await new CompactEncrypt(PKCS8)
@@ -171,7 +171,7 @@ describe('sealing', () => {
 });
 
 describe('a keyring', () => {
-  test('of two: the first one seals, both open', async () => {
+  test('seals with the first key and opens with every key', async () => {
     const before = await withKeyring(ONE).seal('k1', PKCS8);
     const both = withKeyring(TWO, ONE);
     const after = await both.seal('k1', PKCS8);
@@ -180,7 +180,7 @@ describe('a keyring', () => {
     expect(Buffer.from(await both.open('k1', after.sealed))).toEqual(PKCS8);
   });
 
-  test('that lacks the master key names it, and the ones that there are', async () => {
+  test('without the master key is reported with the missing and the present ids', async () => {
     const { sealed } = await withKeyring(ONE).seal('k1', PKCS8);
     const error = await errorOf(withKeyring(TWO).open('k1', sealed));
     expect(error).toMatchObject({ kind: 'state', code: 'ERR_MASTER_KEY_UNKNOWN' });
@@ -189,7 +189,7 @@ describe('a keyring', () => {
     expect(error.hint).toContain(idOf(TWO));
   });
 
-  test('may have comments, empty lines, spaces around, CRLF, base64url and no padding', () => {
+  test('may have comments, empty lines, spaces, CRLF, base64url, and no padding', () => {
     const url = Buffer.from(TWO, 'base64').toString('base64url');
     const text = `# first\r\n\r\n  ${ONE}  \r\n# second\n${url}\n\n`;
     expect(parseKeyring(text, 'the test').map(({ id }) => id)).toEqual([idOf(ONE), idOf(TWO)]);
@@ -203,15 +203,18 @@ describe('a keyring', () => {
       randomBytes(32).toString('hex'),
     ],
   ];
-  test.each(BAD)('with a line that is none names the line and never what stands on it', async (line) => {
-    const error = await errorOf(withKeyring('# a comment', ONE, line).seal('k1', PKCS8));
-    expect(error).toMatchObject({ kind: 'usage', code: 'ERR_MASTER_KEY_INVALID' });
-    expect(error.message).toContain('Line 3 ');
-    for (const text of [error.message, error.hint, JSON.stringify(error)]) {
-      expect(text).not.toContain(line);
-      expect(text).not.toContain(ONE);
-    }
-  });
+  test.each(BAD)(
+    'with an invalid line is refused with the line number, without its content',
+    async (line) => {
+      const error = await errorOf(withKeyring('# a comment', ONE, line).seal('k1', PKCS8));
+      expect(error).toMatchObject({ kind: 'usage', code: 'ERR_MASTER_KEY_INVALID' });
+      expect(error.message).toContain('Line 3 ');
+      for (const text of [error.message, error.hint, JSON.stringify(error)]) {
+        expect(text).not.toContain(line);
+        expect(text).not.toContain(ONE);
+      }
+    },
+  );
 
   test.each(['', '\n\n', '# only a comment\n'])('without any master key is refused: %j', async (text) => {
     await expect(withKeyring(text).seal('k1', PKCS8)).rejects.toMatchObject({
@@ -221,7 +224,7 @@ describe('a keyring', () => {
   });
 });
 
-test('a master key id that a stranger wrote into the row cannot steer the terminal', async () => {
+test('escapes a forged master key id for the terminal', async () => {
   const sealed = await new CompactEncrypt(PKCS8)
     .setProtectedHeader({ alg: 'dir', enc: 'A256GCM', kid: '\u001b[2J', seals: 'k1' })
     .encrypt(Buffer.from(TWO, 'base64'));
@@ -231,7 +234,7 @@ test('a master key id that a stranger wrote into the row cannot steer the termin
 });
 
 describe('a keyring in a file', () => {
-  test('is read when it is first needed, and once', async () => {
+  test('is read once, at the first use', async () => {
     const file = join(folder.path, 'master.key');
     const sealer = inFile(file);
     await keyringFile(`${ONE}\n`);
@@ -240,7 +243,7 @@ describe('a keyring in a file', () => {
     expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
   });
 
-  test('is read once more for a master key that was added since, but not again and again', async () => {
+  test('is read again for a new master key, but not repeatedly', async () => {
     const clock = new ManualClock();
     const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     const { sealed } = await withKeyring(TWO).seal('k1', PKCS8);
@@ -256,7 +259,7 @@ describe('a keyring in a file', () => {
     expect(await sealer.sealingKeyId()).toBe(idOf(ONE));
   });
 
-  test('is read once more where the clock was set back, too', async () => {
+  test('is read again also if the clock was set back', async () => {
     const clock = new ManualClock();
     const sealer = inFile(await keyringFile(`${ONE}\n`), clock);
     await sealer.sealingKeyId();
@@ -266,7 +269,7 @@ describe('a keyring in a file', () => {
     expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
   });
 
-  test('that cannot be read once more says so, and opens what it opened before', async () => {
+  test('that becomes unreadable is reported, and known keys still open', async () => {
     const clock = new ManualClock();
     const file = await keyringFile(`${ONE}\n`);
     const sealer = inFile(file, clock);
@@ -277,7 +280,7 @@ describe('a keyring in a file', () => {
     expect(Buffer.from(await sealer.open('k1', known.sealed))).toEqual(PKCS8);
   });
 
-  test('that is missing names the file, the key and the master key that it takes', async () => {
+  test('that is missing is reported with the file, the key, and its master key', async () => {
     const { sealed } = await withKeyring(ONE).seal('k1', PKCS8);
     const file = join(folder.path, 'none.key');
     const error = await errorOf(inFile(file).open('k1', sealed));
@@ -285,7 +288,7 @@ describe('a keyring in a file', () => {
     for (const name of [file, 'k1', idOf(ONE)]) expect(error.message).toContain(name);
   });
 
-  test('is not made', async () => {
+  test('is never created', async () => {
     const file = join(folder.path, 'none.key');
     await expect(inFile(file).seal('k1', PKCS8)).rejects.toMatchObject({
       code: 'ERR_MASTER_KEY_MISSING',
@@ -293,7 +296,7 @@ describe('a keyring in a file', () => {
     expect(await readdir(folder.path)).toEqual([]);
   });
 
-  test.each([0o620, 0o602, 0o666])('that others may write is refused (mode %o)', async (mode) => {
+  test.each([0o620, 0o602, 0o666])('is refused if other users can write to it (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
     await expect(inFile(file).seal('k1', PKCS8)).rejects.toMatchObject({
       kind: 'usage',
@@ -301,7 +304,7 @@ describe('a keyring in a file', () => {
     });
   });
 
-  test.each([0o600, 0o400, 0o640])('that others may at most read is used (mode %o)', async (mode) => {
+  test.each([0o600, 0o400, 0o640])('is used if other users can at most read it (mode %o)', async (mode) => {
     const file = await keyringFile(`${ONE}\n`, mode);
     expect((await inFile(file).seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
   });
@@ -314,7 +317,7 @@ describe('a keyring in a file', () => {
     });
   });
 
-  test('with a bad line names the file', async () => {
+  test("with an invalid line is refused with the file's name", async () => {
     const file = await keyringFile('hunter2');
     const error = await errorOf(inFile(file).seal('k1', PKCS8));
     expect(error.message).toContain(file);
@@ -326,21 +329,21 @@ describe('a keyring from a command', () => {
   const from = (command: string, timeoutMs = 10_000) =>
     newSealer({ kind: 'command', command, timeoutMs }, systemClock);
 
-  test('is what the command prints', async () => {
+  test('is the output of the command', async () => {
     const sealer = from(`echo '${ONE}' | cat && echo '${TWO}'`);
     const { sealed, masterKeyId } = await sealer.seal('k1', PKCS8);
     expect(masterKeyId).toBe(idOf(ONE));
     expect(Buffer.from(await sealer.open('k1', sealed))).toEqual(PKCS8);
   });
 
-  test('is asked for once, for many at once too', async () => {
+  test('runs the command once, also for concurrent uses', async () => {
     const calls = join(folder.path, 'calls');
     const sealer = from(`echo call >> '${calls}'; echo '${ONE}'`);
     await Promise.all(Array.from({ length: 8 }, (_, index) => sealer.seal(`k${index}`, PKCS8)));
     expect(await readFile(calls, 'utf8')).toBe('call\n');
   });
 
-  test('that failed is asked for again with the next use', async () => {
+  test('runs the command again after a failure', async () => {
     const isUp = join(folder.path, 'is-up');
     const sealer = from(`test -e '${isUp}' && echo '${ONE}'`);
     await expect(sealer.seal('k1', PKCS8)).rejects.toMatchObject({ code: 'ERR_MASTER_KEY_COMMAND_FAILED' });
@@ -365,7 +368,7 @@ describe('a keyring from a command', () => {
       command: `yes ${SECRET} | head -c 70000`,
       says: 'more than 65536 bytes',
     },
-  ])('that $name is said to, without what it prints or how it is called', async ({ command, says }) => {
+  ])('that $name is reported without its command line or output', async ({ command, says }) => {
     const error = await errorOf(from(command, says === '200 ms' ? 200 : 10_000).seal('k1', PKCS8));
     expect(error).toMatchObject({ kind: 'unavailable', code: 'ERR_MASTER_KEY_COMMAND_FAILED' });
     expect(error.message).toContain(says);
@@ -403,13 +406,13 @@ describe('a keyring from a command', () => {
     await handle.close();
   });
 
-  test('that prints no keyring is refused without showing it', async () => {
+  test('with invalid output is refused without showing it', async () => {
     const error = await errorOf(from(`echo ${SECRET}`).seal('k1', PKCS8));
     expect(error).toMatchObject({ code: 'ERR_MASTER_KEY_INVALID' });
     expect([error.message, error.hint, error.stack].join()).not.toContain(SECRET);
   });
 
-  test('that waits for input gets none', async () => {
+  test('that reads its input gets none', async () => {
     expect((await from(`cat; echo '${ONE}'`).seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
   });
 });
@@ -431,7 +434,7 @@ describe('the embedded keyring', () => {
     return { sealer, file, created };
   }
 
-  test('is made with the first use, for its owner alone, and said to be', async () => {
+  test('is created at the first use, only for its owner, and reported', async () => {
     const { sealer, file, created } = embedded();
     await expect(stat(file)).rejects.toMatchObject({ code: 'ENOENT' });
     const { masterKeyId } = await sealer.seal('k1', PKCS8);
@@ -442,7 +445,7 @@ describe('the embedded keyring', () => {
     expect(await readdir(join(folder.path, 'data'))).toEqual(['jwtctl.db.master-key']);
   });
 
-  test('is used as it is where there is one', async () => {
+  test('is used unchanged if it exists', async () => {
     const file = await keyringFile(`${ONE}\n`);
     const { sealer, created } = embedded({ file });
     expect((await sealer.seal('k1', PKCS8)).masterKeyId).toBe(idOf(ONE));
@@ -450,7 +453,7 @@ describe('the embedded keyring', () => {
     expect(await readFile(file, 'utf8')).toBe(`${ONE}\n`);
   });
 
-  test('is not made where keys are sealed under another one already', async () => {
+  test('is not created if keys are sealed under another one', async () => {
     const { sealer, file, created } = embedded({ mayCreate: false });
     await expect(sealer.seal('k1', PKCS8)).rejects.toMatchObject({
       kind: 'state',
@@ -465,7 +468,7 @@ describe('the embedded keyring', () => {
     { name: 'whose folder is a file', place: ['a-file', 'master-key'], code: 'EEXIST' },
     { name: 'whose draft cannot be written', place: ['x'.repeat(250)], code: 'ENAMETOOLONG' },
     { name: 'in a folder that takes no files', place: ['/proc', 'master-key'], code: 'ENOENT' },
-  ])('$name names the file, and the setting that avoids it', async ({ place, code }) => {
+  ])('$name is reported with the file and a setting to use instead', async ({ place, code }) => {
     await writeFile(join(folder.path, 'a-file'), '');
     const file = place[0]?.startsWith('/') ? join(...place) : join(folder.path, ...place);
     const { sealer, created } = embedded({ file });
@@ -477,7 +480,7 @@ describe('the embedded keyring', () => {
     expect(await readdir(folder.path)).toEqual(['a-file']);
   });
 
-  test('of 16 first uses at once is one', async () => {
+  test('is the same for 16 concurrent first uses', async () => {
     const all = Array.from({ length: 16 }, () => embedded());
     const sealed = await Promise.all(all.map(({ sealer }) => sealer.seal('k1', PKCS8)));
     expect(new Set(sealed.map(({ masterKeyId }) => masterKeyId)).size).toBe(1);
@@ -488,7 +491,7 @@ describe('the embedded keyring', () => {
     expect(await readdir(join(folder.path, 'data'))).toEqual(['jwtctl.db.master-key']);
   });
 
-  test('of 8 processes that use it first at once is one', async () => {
+  test('is the same for 8 processes that first use it at once', async () => {
     const file = join(folder.path, 'data', 'master-key');
     const outputs = await runAtOnce(
       8,

@@ -52,7 +52,7 @@ function held() {
 const soon = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('outcomes', () => {
-  test('come in the order of the lines, whatever is done first', async () => {
+  test('come in the order of the lines, whichever batch ends first', async () => {
     const { begun, finish, work } = held();
     const outcomes = outcomesOf(runOf(work), source(numbered(1, 2), numbered(3, 1), numbered(4, 2)));
     await soon();
@@ -61,7 +61,7 @@ describe('outcomes', () => {
     expect(await outcomes).toEqual([1, 2, 3, 4, 5].map((number) => ({ number, value: `done ${number}` })));
   });
 
-  test('are those of each line: a value, what the work says is wrong, or what was wrong before', async () => {
+  test("are a value, an error from the work, or the line's own error", async () => {
     const run = runOf(async (values: readonly number[]) =>
       values.map((value) => (value === 2 ? WRONG : value * 10)),
     );
@@ -75,7 +75,7 @@ describe('outcomes', () => {
     expect(run.brokenBy).toBeNull();
   });
 
-  test('of lines that are there do not wait for those that come later', async () => {
+  test('of available lines do not wait for later ones', async () => {
     let release = () => {};
     const later = new Promise<void>((resolve) => {
       release = resolve;
@@ -95,7 +95,7 @@ describe('outcomes', () => {
     expect((await outcomes.next()).done).toBe(true);
   });
 
-  test('a piece of very many lines is worked on in batches of a bounded size', async () => {
+  test('split a large piece into batches', async () => {
     const sizes: number[] = [];
     const run = runOf(async (values: readonly number[]) => {
       sizes.push(values.length);
@@ -106,7 +106,7 @@ describe('outcomes', () => {
     expect(sizes.length).toBeLessThan(50);
   });
 
-  test('of a batch whose lines were all wrong ask for no work', async () => {
+  test('of a batch with only invalid lines need no work', async () => {
     const run = runOf(() => Promise.reject(new Error('asked')));
     expect(await outcomesOf(run, source<number>([{ number: 1, error: WRONG }]))).toEqual([
       { number: 1, error: WRONG },
@@ -114,7 +114,7 @@ describe('outcomes', () => {
   });
 });
 
-test('no more batches are under way at once than may be, and none is read ahead of what is taken', async () => {
+test('runs at most the allowed batches at once, and reads none ahead', async () => {
   const { begun, finish, work } = held();
   const pieces = Array.from({ length: 9 }, (_, index) => numbered(index + 1, 1));
   const outcomes = runOf(work, { atOnce: 2 }).outcomes(source(...pieces));
@@ -135,7 +135,7 @@ test('no more batches are under way at once than may be, and none is read ahead 
 });
 
 describe('a store that fails', () => {
-  test('is the outcome of each line of its batch; what is under way is finished, and nothing else begun', async () => {
+  test('is the outcome of each line of its batch; running batches finish, and no other starts', async () => {
     const begun: number[] = [];
     const run = runOf(
       async (values: readonly number[]) => {
@@ -158,7 +158,7 @@ describe('a store that fails', () => {
     expect(input.isClosed()).toBe(true);
   });
 
-  test('while the next line is still awaited ends the wait', async () => {
+  test('ends the wait for the next line', async () => {
     let close = () => {};
     const closed = new Promise<void>((resolve) => {
       close = resolve;
@@ -172,7 +172,7 @@ describe('a store that fails', () => {
   });
 });
 
-test('an input that cannot be read any further ends the run after what was read', async () => {
+test('ends after the lines that were read if the input fails', async () => {
   async function* lines() {
     yield numbered(1, 2);
     throw AWAY;
@@ -182,7 +182,7 @@ test('an input that cannot be read any further ends the run after what was read'
   expect(run.brokenBy).toBe(AWAY);
 });
 
-test('an interruption begins nothing more, and what is under way is finished', async () => {
+test('an interruption starts nothing more, and running batches finish', async () => {
   const interruption = new AbortController();
   const { begun, finish, work } = held();
   const input = source(numbered(1, 1), numbered(2, 1), numbered(3, 1), numbered(4, 1));
@@ -196,7 +196,7 @@ test('an interruption begins nothing more, and what is under way is finished', a
   expect({ brokenBy: run.brokenBy, isClosed: input.isClosed() }).toEqual({ brokenBy: null, isClosed: true });
 });
 
-test('whoever leaves early waits for what is under way, and the input is closed', async () => {
+test('leaving early waits for running batches and closes the input', async () => {
   const { finish, work } = held();
   const input = source(numbered(1, 1), numbered(2, 1), numbered(3, 1));
   const outcomes = runOf(work).outcomes(input);
@@ -215,7 +215,7 @@ test('whoever leaves early waits for what is under way, and the input is closed'
   expect(input.isClosed()).toBe(true);
 });
 
-test('a defect is thrown in its turn, after the outcomes before it', async () => {
+test('throws a defect after the outcomes before it', async () => {
   const defect = new TypeError('of ours');
   const run = runOf(async (values: readonly number[]) => {
     if (values[0] === 2) throw defect;
@@ -226,7 +226,7 @@ test('a defect is thrown in its turn, after the outcomes before it', async () =>
   await expect(outcomes.next()).rejects.toBe(defect);
 });
 
-test('mapLines makes of each line what it is told to, errors of ours too, and leaves those that were wrong', async () => {
+test('mapLines converts values, turns JwtctlErrors into failed lines, and keeps failed lines', async () => {
   const mapped = mapLines(source([...numbered(1, 2), { number: 3, error: AWAY }]), (value) => {
     if (value === 2) throw WRONG;
     return `<${value}>`;

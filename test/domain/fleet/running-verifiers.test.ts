@@ -59,7 +59,7 @@ function young(keptSeconds: number, ...verifiers: Heartbeat[]): FleetLook {
 }
 
 describe('waiting for an event to be read', () => {
-  test('ends at once where everybody has, and where nobody runs', async () => {
+  test('ends at once if every verifier has read it, or none is running', async () => {
     const report = { verifiers: 2, acknowledged: 2, stragglers: [] };
     expect(await acknowledgement(answering([has('a'), has('b')]))).toEqual({ report, seconds: 0 });
     expect(await acknowledgement(answering([]))).toMatchObject({
@@ -68,7 +68,7 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('goes on until the last one has: an id below its position may be missing', async () => {
+  test('continues while a verifier lacks an id below its position', async () => {
     const looks = [
       [has('a'), lacks('b')],
       [has('a'), lacks('b')],
@@ -80,7 +80,7 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('takes those that a registry has had for a moment for a part, until all have told it again', async () => {
+  test('treats the list of a fresh registry as incomplete until all have reported again', async () => {
     const both = { verifiers: 2, acknowledged: 2, stragglers: [] };
     expect(
       await acknowledgement(
@@ -100,7 +100,7 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('believes that nobody runs once it has looked for as long as that takes, without a loss meanwhile', async () => {
+  test('accepts an empty list after the reporting time without a loss', async () => {
     expect(await acknowledgement(answering(young(0)))).toMatchObject({
       report: { verifiers: 0 },
       seconds: 4,
@@ -117,7 +117,7 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('ends with nothing known where the registry loses them again and again', async () => {
+  test('ends without a result if the registry keeps losing heartbeats', async () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
     expect(await acknowledgement(answering(...lossy))).toEqual({
       report: { unavailableReason: expect.stringContaining('may be incomplete') },
@@ -125,12 +125,12 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('is given up in the end, and tells who has not', async () => {
+  test('gives up at the timeout and returns the stragglers', async () => {
     const report = { verifiers: 2, acknowledged: 1, stragglers: [lacks('b')] };
     expect(await acknowledgement(answering([has('a'), lacks('b')]))).toEqual({ report, seconds: 11 });
   });
 
-  test('does not count one that is gone, and counts one that came', async () => {
+  test('ignores a verifier that stopped, and counts one that started', async () => {
     expect(await acknowledgement(answering([lacks('a'), has('b')], [has('b')]))).toMatchObject({
       ...{ report: { verifiers: 1, acknowledged: 1, stragglers: [] }, seconds: 1 },
     });
@@ -141,7 +141,7 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('outlives a registry that fails for a moment, and says so where it stays away', async () => {
+  test('survives a short failure of the registry, and reports a longer one', async () => {
     expect(await acknowledgement(answering([lacks('a')], away, [has('a')]))).toMatchObject({
       ...{ report: { verifiers: 1, acknowledged: 1 }, seconds: 2 },
     });
@@ -151,14 +151,14 @@ describe('waiting for an event to be read', () => {
     });
   });
 
-  test('has nothing to wait for where the event has expired', async () => {
+  test('ends at once if the event has expired', async () => {
     expect(await acknowledgement(answering([lacks('a')]), null)).toMatchObject({
       report: { acknowledged: 1 },
       seconds: 0,
     });
   });
 
-  test('ends with what was seen where it is interrupted', async () => {
+  test('returns the last look when interrupted', async () => {
     const clock = new ManualClock(NOW);
     const interrupting = new AbortController();
     const options = { timeoutSeconds: 10, signal: interrupting.signal };
@@ -169,7 +169,7 @@ describe('waiting for an event to be read', () => {
   });
 });
 
-test('an id has been read up to the position, but those that are missing', () => {
+test('hasRead is true up to the position, except for missing ids', () => {
   const log = {
     position: 9,
     missing: [
@@ -182,14 +182,14 @@ test('an id has been read up to the position, but those that are missing', () =>
   ]);
 });
 
-test('those without a key', () => {
+test('withoutKey returns the verifiers without the key', () => {
   const verifiers = [announced('a', NOW, { kids: ['k1', 'k2'] }), announced('b', NOW, { kids: ['k1'] })];
   const fleet = { verifiers, unavailableReason: null };
   expect(withoutKey(fleet, 'k2').map(({ id }) => id)).toEqual(['b']);
   expect(withoutKey(fleet, 'k1')).toEqual([]);
 });
 
-test('a registry that cannot be asked, or opened, or does not answer in time, is told, and a defect is thrown', async () => {
+test('reports a registry that fails, does not open, or is late; throws a defect', async () => {
   const clock = new ManualClock(NOW);
   const failing = (error: Error) => () => Promise.reject(error);
   expect(await askFleet({ openRegistry: failing(away), clock })).toEqual({
@@ -212,7 +212,7 @@ test('a registry that cannot be asked, or opened, or does not answer in time, is
   });
 });
 
-describe('all that run, for a key that is to sign', () => {
+describe('all running verifiers, for a key to sign with', () => {
   const loaded = (id: string) => announced(id, NOW, { kids: ['k1'] });
   async function whole(registry: TokenRegistry) {
     const clock = new ManualClock(NOW);
@@ -228,7 +228,7 @@ describe('all that run, for a key that is to sign', () => {
     return { ids: verifiers.map(({ id }) => id), unavailableReason, seconds: clock.now() - NOW };
   }
 
-  test('are asked once where the registry has kept them, or one lacks the key already', async () => {
+  test('are read once if the registry has kept its heartbeats, or one lacks the key', async () => {
     expect(await whole(answering([loaded('a')]))).toEqual({
       ids: ['a'],
       unavailableReason: null,
@@ -238,13 +238,13 @@ describe('all that run, for a key that is to sign', () => {
     expect(await whole(answering(away))).toEqual({ ids: [], unavailableReason: 'It is away.', seconds: 0 });
   });
 
-  test('are waited for where it has lost them', async () => {
+  test('are waited for if the registry has lost heartbeats', async () => {
     const looks = [young(0), young(0, loaded('a')), young(2, loaded('a'), has('behind'))];
     expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unavailableReason: null });
     expect(await whole(answering(young(0)))).toEqual({ ids: [], unavailableReason: null, seconds: 4 });
   });
 
-  test('are not known where it loses them again and again', async () => {
+  test('are unknown if the registry keeps losing heartbeats', async () => {
     const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
     expect(await whole(answering(...lossy))).toEqual({
       ids: [],
@@ -254,16 +254,16 @@ describe('all that run, for a key that is to sign', () => {
   });
 });
 
-test('the names are those of a few, and steer no terminal', () => {
+test('names a few verifiers, safe for the terminal', () => {
   const many = Array.from({ length: 12 }, (_, index) => announced(`v${index}`, NOW));
   expect(nameVerifiers(many)).toMatch(/^host-v0 \(pid 4711\), .*host-v9 \(pid 4711\), 2 more$/);
   expect(nameVerifiers([announced('a', NOW, { host: '\x1b[2Jx' })])).toBe('\\u001b[2Jx (pid 4711)');
 });
 
-describe('what stands in a store', () => {
+describe('a stored heartbeat', () => {
   const whole = announced('a', NOW, { kids: ['k'], log: { position: 3, missing: [[1, 2]] } });
 
-  test('is read as it was told, without what does not belong to it', () => {
+  test('is parsed without unknown members', () => {
     expect(parseHeartbeat(JSON.stringify({ ...whole, more: 1 }))).toEqual(whole);
     expect(parseHeartbeat(JSON.stringify({ ...whole, readAt: null }))?.readAt).toBeNull();
   });
@@ -281,7 +281,7 @@ describe('what stands in a store', () => {
     JSON.stringify({ ...whole, readAt: 'x' }),
     JSON.stringify({ ...whole, log: { position: 3, missing: [[1, 2, 3]] } }),
     JSON.stringify({ ...whole, log: { position: 3, missing: ['1'] } }),
-  ])('is nobody where it is no heartbeat: %s', (text) => {
+  ])('is ignored if it is invalid: %s', (text) => {
     expect(parseHeartbeat(text)).toBeNull();
   });
 });

@@ -11,7 +11,7 @@ function isCanonical(text: string): boolean {
   return Buffer.from(text, 'base64url').toString('base64url') === text;
 }
 
-test('of each sequence of bytes one spelling in base64url is taken, and no other', () => {
+test('accepts exactly one base64url spelling of each byte sequence', () => {
   const characters = fc.constantFrom(...`${BASE64URL}+/= \n`);
   const nearly = fc.string({ unit: characters, maxLength: 9 });
   const right = fc.uint8Array({ maxLength: 9 }).map((bytes) => Buffer.from(bytes).toString('base64url'));
@@ -34,12 +34,12 @@ test('of each sequence of bytes one spelling in base64url is taken, and no other
   }
 });
 
-test('the signing input is what was sent, without the signature', () => {
+test('the signing input is the token without its signature', () => {
   const jws = parseCompactJws(`${HEADER}.e30.AAAA`);
   expect(jws).toMatchObject({ header: { alg: 'RS256' }, signingInput: `${HEADER}.e30` });
 });
 
-test('what is nested very deep is read to be verified, and not decoded: it could not be shown', () => {
+test('verifies deep nesting, but refuses to decode it for display', () => {
   for (const [open, inner, close] of [
     ['[', '', ']'],
     ['{"a":', '1', '}'],
@@ -55,7 +55,7 @@ test('what is nested very deep is read to be verified, and not decoded: it could
   }
 });
 
-test('everything is frozen, however deep', () => {
+test('freezes a value at every depth', () => {
   const deep: unknown = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
   let at = freeze(deep) as unknown[];
   expect(Object.isFrozen(at)).toBe(true);

@@ -10,7 +10,7 @@ import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support
 import { freshJwk } from '../../support/private-keys.js';
 import { RFC7638_3_1 } from '../../vectors/rfc-vectors.js';
 
-test('is the first 30 bits of the thumbprint (RFC 7638 §3.1), and six characters at most', () => {
+test('is the first 30 bits of the thumbprint (RFC 7638 §3.1), at most six characters', () => {
   const { jwk, thumbprint } = RFC7638_3_1;
   const publicKey = createPublicKey({ key: jwk, format: 'jwk' }).export({ type: 'spki', format: 'pem' });
   const bits = [...Buffer.from(thumbprint, 'base64url')]

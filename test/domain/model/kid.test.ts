@@ -36,12 +36,15 @@ describe('a kid', () => {
     expect(() => parseKid(text)).toThrow(expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }));
   });
 
-  test.each([null, undefined, 5, true, ['a'], { kid: 'a' }])('is a string and not %j', (value) => {
-    expect(isKid(value)).toBe(false);
-  });
+  test.each([null, undefined, 5, true, ['a'], { kid: 'a' }])(
+    'cannot be %j, which is not a string',
+    (value) => {
+      expect(isKid(value)).toBe(false);
+    },
+  );
 });
 
-test('a refusal shows what cannot be a kid without its control characters', () => {
+test('a refusal escapes the control characters of the kid', () => {
   expect(() => parseKid('\u001b[31m')).toThrow(
     expect.objectContaining({ message: expect.not.stringContaining('\u001b') }),
   );

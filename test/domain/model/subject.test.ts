@@ -37,7 +37,7 @@ describe('a subject', () => {
       '👨‍👩‍👧‍👦',
     ],
     ...['\u00a0', '\u200b', '\u202e', '\u2028', 'x'.repeat(255), 'é'.repeat(127), '😀'.repeat(63)],
-  ])('may be %j, and stays as it is', (text) => {
+  ])('may be %j, unchanged', (text) => {
     expect(parseSubject(text)).toBe(text);
   });
 
@@ -61,7 +61,7 @@ const anyText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 300 }),
 );
 
-test('whatever is accepted is as long in bytes as it may be, and comes back from UTF-8 unchanged', () => {
+test('an accepted subject is within the byte limit and survives UTF-8 unchanged', () => {
   fc.assert(
     fc.property(anyText, (text) => {
       if (!isAccepted(text)) return;

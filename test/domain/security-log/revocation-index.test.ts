@@ -42,7 +42,7 @@ const token = fc.record({
   iat: fc.integer({ min: 0, max: 10 }),
 });
 
-test('covers a token exactly where one of the events does, whatever their order and number', () => {
+test('covers a token if and only if one of its events does, in any order', () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 6 }), token, (events, one) => {
       const memory = new RevocationIndex();
@@ -53,7 +53,7 @@ test('covers a token exactly where one of the events does, whatever their order 
   );
 });
 
-test('of a user the change with the highest version counts, whenever it comes', () => {
+test("keeps the user's change with the highest version, in any order", () => {
   fc.assert(
     fc.property(fc.array(event, { maxLength: 8 }), (events) => {
       const memory = new RevocationIndex();
@@ -68,7 +68,7 @@ test('of a user the change with the highest version counts, whenever it comes', 
   );
 });
 
-test('one that takes its place says what a new one would, and the old one goes on meanwhile', async () => {
+test('a renewed index equals a new one, and the old one stays usable', async () => {
   const some = fc.array(event, { maxLength: 6 });
   await fc.assert(
     fc.asyncProperty(some, some, some, token, async (gone, kept, late, one) => {
@@ -87,7 +87,7 @@ test('one that takes its place says what a new one would, and the old one goes o
   );
 });
 
-test('forgets very many tokens without keeping everybody else from their turn, and what is added meanwhile stays', async () => {
+test('forgets a million tokens without blocking, and keeps tokens added meanwhile', async () => {
   const revoked = (jti: string): SecurityEvent => ({
     ...{ id: 1, type: 'token_revoked', sub: 'alice', jti, kid: null, issuedBefore: null },
     ...{ userVersion: null, reason: null, at: 0, expiresAt: 99 },
@@ -114,7 +114,7 @@ test('forgets very many tokens without keeping everybody else from their turn, a
   ]);
 });
 
-test('its revision changes with what is new, and with nothing else', () => {
+test('changes its revision only with a new event', () => {
   fc.assert(
     fc.property(fc.array(event, { minLength: 1, maxLength: 6 }), (events) => {
       const memory = new RevocationIndex();

@@ -76,7 +76,7 @@ describe('formatDuration', () => {
   });
 });
 
-test('what is written is read back as the same number', () => {
+test('parseDuration reads what formatDuration writes', () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }), (seconds) => {
       expect(parseDuration(formatDuration(seconds))).toBe(seconds);
@@ -84,7 +84,7 @@ test('what is written is read back as the same number', () => {
   );
 });
 
-test('nothing that is read is below a second or no whole number', () => {
+test('parseDuration returns whole seconds, at least 1', () => {
   const texts = fc.stringMatching(/^(\d{1,20}[dhms]?){1,5}$/);
   fc.assert(
     fc.property(texts, (text) => {

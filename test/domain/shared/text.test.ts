@@ -9,7 +9,7 @@ test.each([
   ["Unknown command 'rotat' (Did you mean rotate?)", "Unknown command 'rotat' (Did you mean rotate?)"],
   ['Really?', 'Really?'],
   ['Too many keys (3)', 'Too many keys (3).'],
-])('%s ends with one full stop', (text, sentence) => {
+])('%s ends with one period', (text, sentence) => {
   expect(asSentence(text)).toBe(sentence);
 });
 
@@ -18,16 +18,16 @@ test.each([
   [`${'a'.repeat(42)}B=`],
   [`/srv/${'a'.repeat(20)}/${'+'.repeat(21)}B=`],
   [JSON.stringify({ kty: 'RSA', d: 'x'.repeat(300) })],
-])('what was given in place of a file name is not shown: %#', (name) => {
+])('hides text that is not a file name: %#', (name) => {
   expect(fileNameShown(name)).toBe('(hidden: not a file name)');
 });
 
-test('a file name is shown, and steers no terminal', () => {
+test('shows a file name, safe for the terminal', () => {
   const long = `/var/lib/${'folder/'.repeat(10)}keyring`;
   expect([fileNameShown('key.pem'), fileNameShown(long)]).toEqual(['key.pem', long]);
   expect(fileNameShown('a\u001b[2J')).not.toContain('\u001b');
 });
 
-test('a reason is not blank', () => {
+test('refuses a blank reason', () => {
   expect(() => parseReason('   ')).toThrow(/reason/);
 });

@@ -22,7 +22,7 @@ async function versions(...subs: string[]): Promise<Array<number | undefined>> {
   return subs.map((sub) => found.get(sub)?.version);
 }
 
-test('adds those that are not there, and leaves the others as they are', async () => {
+test('adds the missing users, and leaves the others unchanged', async () => {
   const at = service.clock.now();
   await service.database.users.add({ sub: 'bob', name: 'Bob', at });
   await service.database.users.setStatus('bob', 'disabled', at);
@@ -40,7 +40,7 @@ test('adds those that are not there, and leaves the others as they are', async (
   ]);
 });
 
-test('of several rows for one subject the first counts', async () => {
+test('uses the first of several rows for one subject', async () => {
   const rows = [
     { sub: 'alice', name: 'first' },
     { sub: 'Alice', name: 'another' },
@@ -50,7 +50,7 @@ test('of several rows for one subject the first counts', async () => {
   expect(await service.database.users.find('alice')).toMatchObject({ name: 'first' });
 });
 
-test('again, and with nobody, it adds nobody', async () => {
+test('adds nobody the second time, or for an empty list', async () => {
   await addUsers(service.ports, named('alice', 'bob'));
   const before = await collect(service.database.users.list());
   expect(await addUsers(service.ports, named('alice', 'bob'))).toEqual(['existing', 'existing']);
@@ -58,7 +58,7 @@ test('again, and with nobody, it adds nobody', async () => {
   expect(await collect(service.database.users.list())).toEqual(before);
 });
 
-test('users of names that were removed go on with the version, each with its own', async () => {
+test('continues the versions of removed users with the same names', async () => {
   await addUsers(service.ports, named('alice', 'bob', 'carol'));
   await setUserStatus(service.ports, POLICY, { sub: 'bob', status: 'disabled', ...NO_REASON });
   for (const sub of ['alice', 'bob', 'carol']) {
@@ -68,14 +68,14 @@ test('users of names that were removed go on with the version, each with its own
   expect(await versions('alice', 'bob', 'carol', 'dave')).toEqual([3, 4, 3, 1]);
 });
 
-test('leaves no row in the audit log', async () => {
+test('writes no audit row', async () => {
   await addUsers(service.ports, named('alice'));
   const rows = await service.db.selectFrom('audit_log').select('action').execute();
   expect(rows.filter(({ action }) => action.startsWith('users.'))).toEqual([]);
 });
 
 describe('a plan', () => {
-  test('says what would be added, and adds nobody', async () => {
+  test('returns the outcomes and adds nobody', async () => {
     await addUsers(service.ports, named('bob'));
     expect(await planUsers(service.ports, named('alice', 'bob', 'alice'))).toEqual([
       'added',

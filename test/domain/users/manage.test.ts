@@ -47,7 +47,7 @@ async function forgetLastStatus(sub: string, version: number): Promise<void> {
 }
 
 describe('adding a user', () => {
-  test('makes an enabled one', async () => {
+  test('adds an enabled user', async () => {
     const at = service.clock.now();
     const user = await addUser(service.ports, { sub: 'alice', name: 'Alice', dryRun: false });
     expect(user).toEqual({
@@ -62,14 +62,14 @@ describe('adding a user', () => {
     expect(await audited()).toEqual(['users.add alice']);
   });
 
-  test('that exists is refused, as a dry run too', async () => {
+  test('refuses an existing user, also in a dry run', async () => {
     await add('alice');
     await expect(add('alice')).rejects.toMatchObject({ kind: 'state', code: 'ERR_USER_EXISTS' });
     await expect(add('alice', true)).rejects.toMatchObject({ kind: 'state', code: 'ERR_USER_EXISTS' });
     expect(await audited()).toEqual(['users.add alice']);
   });
 
-  test('as a dry run adds none', async () => {
+  test('adds nobody in a dry run', async () => {
     expect(await add('alice', true)).toMatchObject({ sub: 'alice', status: 'enabled' });
     expect(await service.database.users.find('alice')).toBeNull();
     expect(await audited()).toEqual([]);
@@ -88,7 +88,7 @@ describe('disabling a user', () => {
     expect(await service.verdict(alice.token)).toBe('active');
   });
 
-  test('is an event with the version of the change, and its reason', async () => {
+  test('records an event with the version and the reason', async () => {
     await service.issueTo('alice');
     await setStatus('alice', 'disabled');
     await setStatus('alice', 'enabled');
@@ -99,7 +99,7 @@ describe('disabling a user', () => {
     expect(await audited()).toEqual(['users.disable alice', 'users.enable alice']);
   });
 
-  test('tells which event it was, where it was an earlier one too, and none for a dry run', async () => {
+  test("returns the event's id, even of an earlier change, and null for a dry run", async () => {
     await service.issueTo('alice');
     const input = { sub: 'alice', status: 'disabled', reason: null } as const;
     const idOf = async (dryRun: boolean) =>
@@ -114,7 +114,7 @@ describe('disabling a user', () => {
     expect(await idOf(false)).toBe(again);
   });
 
-  test('who is disabled already is no event, and tells the registry again', async () => {
+  test('records no event if already disabled, and updates the registry again', async () => {
     const { token } = await service.issueTo('alice');
     await setStatus('alice', 'disabled');
     await service.db.deleteFrom('registry_users').execute();
@@ -127,7 +127,7 @@ describe('disabling a user', () => {
     expect(await service.verdict(token)).toBe('ERR_USER_DISABLED');
   });
 
-  test('holds though the registry lost it in a failover', async () => {
+  test('stays effective after the registry lost it in a failover', async () => {
     const { token } = await service.issueTo('alice');
     await setStatus('alice', 'disabled');
     await forgetLastStatus('alice', 1);
@@ -163,7 +163,7 @@ describe('disabling a user', () => {
     expect(await events()).toEqual([]);
   });
 
-  test('and enabling them back and forth at once ends with what the directory says', async () => {
+  test("and enabling concurrently leaves the directory's status", async () => {
     const { token } = await service.issueTo('alice');
     await Promise.all(
       Array.from({ length: 9 }, (_, index) => setStatus('alice', index % 2 === 0 ? 'disabled' : 'enabled')),
@@ -176,7 +176,7 @@ describe('disabling a user', () => {
 });
 
 describe('removing a user', () => {
-  test('ends all of their tokens, and takes their entries out', async () => {
+  test("revokes the user's tokens and removes their entries", async () => {
     const alice = await service.issueTo('alice');
     const bob = await service.issueTo('bob');
     expect(await remove('alice')).toMatchObject({ user: { sub: 'alice', version: 1 } });
@@ -191,7 +191,7 @@ describe('removing a user', () => {
     expect(await audited()).toEqual(['users.remove alice']);
   });
 
-  test('a later user of the same name has a higher version and inherits no token', async () => {
+  test('a later user with the same name has a higher version and no old token', async () => {
     const old = await service.issueTo('alice');
     await setStatus('alice', 'disabled');
     const removed = await remove('alice');
@@ -207,7 +207,7 @@ describe('removing a user', () => {
     expect(await service.verdict(old.token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('many times over, the version never falls', async () => {
+  test('never lowers the version when repeated', async () => {
     const versions: number[] = [];
     for (let round = 0; round < 4; round++) {
       versions.push((await add('alice')).version);
@@ -218,7 +218,7 @@ describe('removing a user', () => {
     expect(new Set(versions).size).toBe(versions.length);
   });
 
-  test('ends a token of a host whose clock is ahead as well', async () => {
+  test('also revokes a token from a host whose clock is ahead', async () => {
     await add('alice');
     const now = service.clock.now();
     await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 4, exp: now + 60 }, { now });
@@ -251,7 +251,7 @@ describe('removing a user', () => {
     expect(await events()).toEqual([]);
   });
 
-  test('and adding the same one 8 times at once leaves one user, newer than all that was known', async () => {
+  test('and adding the same user 8 times concurrently leaves one user with the highest version', async () => {
     await add('alice');
     const outcomes = await Promise.allSettled(
       Array.from({ length: 8 }, (_, index) => (index % 2 === 0 ? remove('alice') : add('alice'))),

@@ -16,7 +16,7 @@ function answer(errno: number, code?: string) {
   return Object.assign(new Error(STATEMENT), { errno, code, sql: STATEMENT, sqlMessage: STATEMENT });
 }
 
-describe('what the server answers', () => {
+describe("the server's errors", () => {
   test.each([
     [1021, 'ER_DISK_FULL'],
     [1037, 'ER_OUTOFMEMORY'],
@@ -37,7 +37,7 @@ describe('what the server answers', () => {
     [3032, 'ER_SERVER_OFFLINE_MODE'],
     [3168, 'ER_SERVER_ISNT_AVAILABLE'],
     [4031, 'ER_CLIENT_INTERACTION_TIMEOUT'],
-  ])('%i %s is a server that cannot, named with the number or name of it', (errno, code) => {
+  ])('%i %s is reported as unavailable, with its name or number', (errno, code) => {
     const error = translateMysqlError(answer(errno, code), SERVER);
     expect(error).toBeInstanceOf(JwtctlError);
     const { kind, message, hint, details } = error as JwtctlError;
@@ -60,7 +60,7 @@ describe('what the server answers', () => {
       name: 'ER_USER_IS_BLOCKED',
     },
     { errno: 4151, code: 'ER_BULK_PARSER_INCOMPLETE_ESCAPE_SEQUENCE', name: 'ER_ACCOUNT_HAS_BEEN_LOCKED' },
-  ])('$errno $code is a login that is refused', ({ errno, code, name }) => {
+  ])('$errno $code is reported as a refused login', ({ errno, code, name }) => {
     expect(translateMysqlError(answer(errno, code), SERVER)).toMatchObject({
       kind: 'unavailable',
       code: 'ERR_MYSQL_AUTH',
@@ -75,12 +75,12 @@ describe('what the server answers', () => {
     [1305, 'ER_SP_DOES_NOT_EXIST'],
     [1366, 'ER_TRUNCATED_WRONG_VALUE_FOR_FIELD'],
     [9999, undefined],
-  ])('%i %s to a statement of ours stays a defect', (errno, code) => {
+  ])('%i %s stays a defect', (errno, code) => {
     const error = answer(errno, code);
     expect(translateMysqlError(error, SERVER)).toBe(error);
   });
 
-  test('of a connection that the driver has given up is no defect', () => {
+  test('for a connection that the driver closed are not reported as a bug', () => {
     const closed = Object.assign(new Error("Can't add new command when connection is in closed state"), {
       fatal: true,
     });
@@ -155,7 +155,7 @@ describe('A server', () => {
     expect([1148, 3948, 4166]).toContain(errno);
   });
 
-  test('that ends a statement at a limit of its own cannot do it now', async () => {
+  test('that stops a statement at a time limit is reported as unavailable', async () => {
     // MariaDB runs the first comment, MySQL heeds the second; neither makes an error of every function that it ends.
     const slow = sql`
       /*M! set statement max_statement_time = 0.05 for */

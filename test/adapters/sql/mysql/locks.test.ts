@@ -42,7 +42,7 @@ describe('a lock of another session', () => {
   test.each([
     { what: 'a row', statements: ['begin', 'select * from audit_head for update'] },
     { what: 'a table', statements: ['lock tables audit_head write'] },
-  ])('on $what is said to be one, in about the time-out', async ({ statements }) => {
+  ])('on $what is reported as a conflict in about the timeout', async ({ statements }) => {
     await lease(...statements);
     for (const timeoutMs of [1_000, 2_000, 5_000]) {
       const startedAt = performance.now();
@@ -51,7 +51,7 @@ describe('a lock of another session', () => {
     }
   });
 
-  test('that is let go in time is waited for', async () => {
+  test('that is released in time is waited for', async () => {
     const release = await lease('begin', 'select * from audit_head for update');
     const work = appendTo(connect(4_000));
     // Past the first wait of the server, which is half of that.
@@ -60,7 +60,7 @@ describe('a lock of another session', () => {
     expect(await opened.db.selectFrom('audit_log').selectAll().execute()).toHaveLength(1);
   });
 
-  test('on the migrations is waited for, and said to be one', async () => {
+  test('on the migrations is waited for, then reported as a conflict', async () => {
     const release = await lease('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
     await expect(migrate(connect(2_000), 'mysql')).rejects.toMatchObject(BUSY);
     const work = migrate(connect(4_000), 'mysql');

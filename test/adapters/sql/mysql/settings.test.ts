@@ -38,17 +38,17 @@ function connect(account: { name?: string; password?: string } = {}) {
 }
 
 /** Settings of a whole server, so it is one of these tests' own. */
-describe('where the server commits nothing by itself', () => {
+describe('a server with autocommit off', () => {
   beforeAll(() => administer('SET GLOBAL autocommit = 0'));
   afterAll(() => administer('SET GLOBAL autocommit = 1'));
 
-  test('the schema is made, and what is written outside of a transaction is there for the others', async () => {
+  test('migrates, and commits writes outside of a transaction', async () => {
     await migrate(connect(), 'mysql');
     await sqlDatabase(connect()).users.add({ sub: 'alice', name: null, at: 1 });
     expect(await sqlDatabase(connect()).users.find('alice')).toMatchObject({ sub: 'alice' });
   });
 
-  test('who has read keeps no table locked', async () => {
+  test('leaves no table locked after a read', async () => {
     await migrate(connect(), 'mysql');
     await connect().selectFrom('users').selectAll().execute();
     await sql`alter table users add column note int`.execute(connect());
@@ -75,17 +75,17 @@ describe('a login', () => {
     return expect(query).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_MYSQL_AUTH' });
   }
 
-  test('of a locked account is refused, and no defect', async () => {
+  test('to a locked account is refused, not reported as a bug', async () => {
     await createAccount('ACCOUNT LOCK');
     await isRefused(password);
   });
 
-  test('with an expired password is refused, and no defect', async () => {
+  test('with an expired password is refused, not reported as a bug', async () => {
     await createAccount('PASSWORD EXPIRE');
     await isRefused(password);
   });
 
-  test('after too many wrong passwords is refused, and no defect', async () => {
+  test('after too many wrong passwords is refused, not reported as a bug', async () => {
     await createAccount('/*!80019 FAILED_LOGIN_ATTEMPTS 1 PASSWORD_LOCK_TIME 1 */');
     await isRefused('wrong');
     await isRefused(password);

@@ -58,19 +58,19 @@ describe('a MySQL server that falls silent', () => {
     },
   );
 
-  test('ends what was asked at once in time, however much it is', async () => {
+  test('fails many concurrent queries within the timeout', async () => {
     proxy.fallSilentAt('select 1');
     await Promise.all(Array.from({ length: 40 }, () => expectUnreachable(ping(client.db))));
   });
 
-  test('is asked again on a new connection when it is back', async () => {
+  test('gets the next query on a new connection once it is back', async () => {
     proxy.fallSilentAt('select 1');
     await expectUnreachable(ping(client.db));
     proxy.fallSilentAt('select 2');
     await ping(client.db);
   });
 
-  test('does not keep its client from closing, whether idle or in the middle of a query', async () => {
+  test('does not prevent closing, idle or during a query', async () => {
     await ping(client.db);
     const query = sql`select sleep(0.5)`.execute(client.db).catch((error) => error);
     await ping(client.db);
@@ -89,7 +89,7 @@ describe('a MySQL connection', () => {
   });
   afterEach(() => opened.close());
 
-  test('that is killed in the middle of a transaction is a server that cannot be reached', async () => {
+  test('killed during a transaction is reported as an unreachable server', async () => {
     const work = opened.db.transaction().execute(async (transaction) => {
       const { rows } = await sql<{ id: number }>`select connection_id() as id`.execute(transaction);
       await sql`kill ${sql.lit(Number(rows[0]?.id))}`.execute(opened.connect());
@@ -98,7 +98,7 @@ describe('a MySQL connection', () => {
     await expect(work).rejects.toMatchObject({ kind: 'unavailable' });
   });
 
-  test('whose session could not be set up runs no query', async () => {
+  test('runs no query if its session settings failed', async () => {
     const misheard = { text: 'STRICT_ALL_TABLES', as: 'STRICT_NO_TABLES_' };
     const proxy = await startSilencingProxy(opened.address, misheard);
     const client = openMysql({ url: proxy.url, timeoutMs: TIMEOUT_MS });

@@ -15,7 +15,7 @@ const VISIT = `
   await close();
 `;
 
-test('a second connection of one process leaves the first its place among the users of the file', async () => {
+test('closing a second connection of a process keeps the locks of the first one', async () => {
   const file = join(temporaryFolder(), 'jwtctl.db');
   const first = openSqlite({ file, timeoutMs: 5_000 });
   await sql`create table visits (n integer)`.execute(first.db);
