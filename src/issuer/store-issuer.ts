@@ -7,7 +7,7 @@ import { addUsers } from '../domain/users/import.js';
 import { ensureUser } from '../domain/users/manage.js';
 
 /**
- * Opens the issuer over jwtctl's own stores, for the CLI and the library. It signs in this process.
+ * Opens the issuer over jwtctl's own stores, for the CLI and the library. It signs in the main thread.
  *
  * @param options.createUsers whether to add a user for a subject without one. Default: false
  */
@@ -23,9 +23,7 @@ export async function openStoreIssuer(context: Context, { createUsers = false } 
 }
 
 /**
- * Opens an issuer for many tokens, which signs in threads of its own.
- *
- * @returns the issuer, and a function that ends the threads
+ * Opens an issuer for many tokens, which signs in worker threads. `close` ends the threads.
  */
 export async function openStoreBulkIssuer(
   context: Context,

@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Heartbeat } from '../../src/domain/ports/index.js';
 import { cli } from '../support/cli.js';
-import { announced } from '../support/heartbeats.js';
+import { heartbeatOf } from '../support/heartbeats.js';
 import { closedPorts } from '../support/silent-server.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { type Verifiers, verifiersOver } from '../support/verifiers.js';
@@ -25,7 +25,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
   /** Reports a verifier once; the heartbeat is valid for nearly an hour. */
   async function report(id: string, parts: Partial<Heartbeat> = {}): Promise<void> {
     const now = stores.clock.now();
-    await verifiers.registry.report(announced(id, now, { until: now + HOUR - 60, ...parts }));
+    await verifiers.registry.report(heartbeatOf(id, now, { until: now + HOUR - 60, ...parts }));
   }
 
   async function states(): Promise<string[]> {
@@ -90,7 +90,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     test('rotate ignores heartbeats that no verifier can have written, and warns', async () => {
       await verifiers.registry.deregister('behind');
       const now = stores.clock.now();
-      await verifiers.registry.report(announced('forged', now, { kids: [], until: now + 99_999 }));
+      await verifiers.registry.report(heartbeatOf('forged', now, { kids: [], until: now + 99_999 }));
       const { json, stderr } = await stores.run(...due, '--json');
       expect(json()).toMatchObject({ rotated: true, reason: 'due', active: 'next' });
       expect(stderr).toContain('1 invalid heartbeat in Redis was ignored');

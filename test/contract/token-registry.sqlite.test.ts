@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
-import { announced } from '../support/heartbeats.js';
+import { heartbeatOf } from '../support/heartbeats.js';
 import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
 
@@ -15,7 +15,7 @@ async function open(): Promise<OpenedRegistry> {
 
 test('a heartbeat in the file is over by the clock that all who share it have', async () => {
   const { registry, now, clockToleranceSeconds, close } = await open();
-  await registry.report(announced('a', now()));
+  await registry.report(heartbeatOf('a', now()));
   const ids = async (at: number) => (await registry.fleet(at)).verifiers.map(({ id }) => id);
   const end = now() + 10 + clockToleranceSeconds;
   expect(await ids(end - 1)).toEqual(['a']);

@@ -22,9 +22,8 @@ import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 export interface ActivationInput {
   kid: string;
   policy: LifetimePolicy & { publishLeadSeconds: number };
-  /** Let it sign although it has not been published for the lead, or a verifier that runs has not loaded it. */
+  /** Skips the publish lead, and does not wait for verifiers to load the key. */
   now: boolean;
-  /** What a new key is made for. */
   alg: SigningAlgorithm;
   bits: number;
   dryRun: boolean;
@@ -32,22 +31,17 @@ export interface ActivationInput {
 
 export interface Activation {
   key: SigningKey;
-  /** Whether it was not published for the lead: a verifier may not know it yet. */
   isNotPrePublished: boolean;
-  /** The kid of the key that was made to sign next; null where another one is pending already. */
   published: string | null;
-  /** Verifiers that run and have not loaded it. */
   stragglers: Heartbeat[];
-  /** Why the fleet could not be asked; null where it was. Then the lead has to do. */
   fleetUnavailableReason: string | null;
 }
 
 /**
- * Lets a pending key sign from now on in place of the active one. Publishes a new key if no other one is pending, because a
- * later rotation or compromise needs a key that verifiers know. An active key stays as it is.
- *
- * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`; errors of
- * {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
+ * Makes a pending key the active one. Leaves an active key unchanged. Publishes a new key if no other one is pending,
+ * because a later rotation or compromise needs a key that verifiers know.
+ * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`;
+ * errors of {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
  */
 export async function activateKey(ports: RotationPorts, input: ActivationInput): Promise<Activation> {
   const { database, clock } = ports;
@@ -64,7 +58,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
     try {
       await assertOpens(ports, key);
     } catch (error) {
-      // Another host, which can open the key, may have activated it.
+      // Another host may hold the right keyring and have activated the key.
       if ((await database.keys.find(key.kid))?.state === 'pending') throw error;
       return null;
     }
@@ -115,7 +109,7 @@ function assertActivatable(key: SigningKey, input: ActivationInput, now: number)
   if (!input.now && now < publishedFrom) {
     throw new JwtctlError(
       'ERR_KEY_NOT_PUBLISHED',
-      `Key ${key.kid} may sign in ${formatDuration(publishedFrom - now)}, when verifiers can be expected to know it.`,
+      `Key ${key.kid} may sign in ${formatDuration(publishedFrom - now)}, when verifiers should know it.`,
       { details: { signsFrom: publishedFrom } },
     );
   }
@@ -126,6 +120,6 @@ function assertLoaded({ kid }: SigningKey, fleet: Fleet, { now, policy }: Activa
   if (now || stragglers.length === 0) return;
   throw new JwtctlError(
     'ERR_KEY_NOT_LOADED',
-    `Key ${kid} may sign once every verifier that runs has loaded it; these have not: ${nameVerifiers(stragglers)}. ${killedVerifiersNote(policy)}`,
+    `Key ${kid} cannot sign before every running verifier has loaded it. Still missing: ${nameVerifiers(stragglers)}. ${killedVerifiersNote(policy)}`,
   );
 }

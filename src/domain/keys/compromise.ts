@@ -25,10 +25,8 @@ export interface CompromisePolicy extends LifetimePolicy {
 
 export interface CompromiseInput extends WalkControl {
   kid: string;
-  /** Why, for the security log and the audit log. */
   reason: string;
   policy: CompromisePolicy;
-  /** What a new key is made for. */
   alg: SigningAlgorithm;
   bits: number;
   dryRun: boolean;
@@ -36,55 +34,45 @@ export interface CompromiseInput extends WalkControl {
 
 export interface CompromisePlan {
   transitions: KeyTransition[];
-  /** Whether a new key has to be made that signs at once: the compromised one signed, and none is pending. */
+  /** Whether a new key has to sign at once: the compromised key was active, and no key is pending. */
   activatesNewKey: boolean;
-  /** Whether a new key has to be made and published: none is pending (any more). */
   publishesNewKey: boolean;
-  /** The kid that signs afterwards; null for a key that is still to be made. */
   active: string | null;
-  /** The kid that signs next; null for none, or for one that is still to be made. */
   pending: string | null;
-  /** Whether the key that signs from now on was not published for the lead: a verifier may not know it yet. */
   isNotPrePublished: boolean;
 }
 
-/** What became of the keys. */
 export interface Compromise extends Pick<CompromisePlan, 'active' | 'pending' | 'isNotPrePublished'> {
   key: SigningKey;
-  /** Whether an earlier run had marked the key. */
   wasCompromised: boolean;
-  /** Why a key that is wanted in its place could not be made; null where none is missing. */
-  unmade: string | null;
-  /** Of the security log; null for a dry run, and where it has expired. */
+  /** Why a replacement key could not be generated; null if generation succeeded or was not needed. */
+  generationFailure: string | null;
+  /** The id in the security log; null for a dry run, or if the event has expired. */
   eventId: number | null;
 }
 
 export interface CompromiseReport extends Compromise {
   entries: RemovedKeyEntries;
-  /** Why the key that signs now does not open, so that no token can be issued; null where it does, or nobody could tell. */
-  unopened: string | null;
-  /** Why the audit log tells nothing of the entries; null where it does, or there is nothing to tell. */
-  unrecorded: string | null;
+  /** Why the active key does not open, which blocks issuing; null also if that could not be checked. */
+  openFailure: string | null;
+  auditFailure: string | null;
 }
 
 export interface CompromisePorts extends KeyGenerationPorts {
-  /** Opened once the key is refused: whatever is wrong with the registry, or with how it is reached, comes after that. */
+  /** Called after the key is refused, so that a faulty registry cannot delay that. */
   openRegistry(): Promise<EntryStore & RegistryScanner & VerifierRoster>;
 }
 
 /**
- * Ends a key that somebody else may have, and everything under it. First one transaction, in which the key store refuses
- * it, another key signs, and the security log covers whatever it signed; then its entries are removed from the registry,
- * and the whole registry is walked again to show that none is left; last the key is published that is to sign next. Run
- * again, it does what is left.
+ * Refuses a leaked key and every token signed with it.
  *
- * A pending key signs without further ado. Only where there is none a pair is made before the transaction, so that there
- * is no moment without a key that signs.
- *
- * From the transaction on nothing is thrown: what fails stands in the report, for the key is refused all the same.
- *
- * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED` (interrupted), what the database throws: then
- * nothing was done
+ * 1. One transaction marks the key as compromised, activates another key, and records a security event.
+ * 2. The key's entries are removed from the registry. A second walk confirms that none is left.
+ * 3. A new pending key is published.
+ * A later run continues where this one stopped. After step 1, failures are in the report and nothing is thrown, because
+ * the key is refused in any case.
+ * @throws JwtctlError if nothing was changed: `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED` (interrupted), errors of
+ * the database
  */
 export async function compromiseKey(
   ports: CompromisePorts,
@@ -93,14 +81,14 @@ export async function compromiseKey(
   const compromise = await markCompromised(ports, input);
   const { key } = compromise;
   const entries = await removeKeyEntries(ports, key, input);
-  if (input.dryRun) return { ...compromise, entries, unopened: null, unrecorded: null };
-  const isWorthARow = entries.removed > 0 || !compromise.wasCompromised;
-  const unrecorded = isWorthARow ? await recordEntries(ports, input, entries) : null;
+  if (input.dryRun) return { ...compromise, entries, openFailure: null, auditFailure: null };
+  const needsAuditRow = entries.removed > 0 || !compromise.wasCompromised;
+  const auditFailure = needsAuditRow ? await recordEntries(ports, input, entries) : null;
   const next = await publishNext(ports, input, compromise);
-  return { ...compromise, ...next, entries, unopened: await whyUnopened(ports, compromise), unrecorded };
+  const openFailure = await findOpenFailure(ports, compromise);
+  return { ...compromise, ...next, entries, openFailure, auditFailure };
 }
 
-/** Decides what happens to the keys. Pure; for a key that is compromised already, what an earlier run could not do. */
 export function planCompromise(
   keys: readonly SigningKey[],
   key: SigningKey,
@@ -118,7 +106,6 @@ export function planCompromise(
       ...(next === undefined ? [] : [promote(next, policy, now)]),
     ],
     activatesNewKey: active === undefined && next === undefined,
-    // The next rotation is to find one that verifiers know.
     publishesNewKey: pending.length === 0,
     active: (active ?? next)?.kid ?? null,
     pending: pending[0]?.kid ?? null,
@@ -132,15 +119,19 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Compromise>> => {
     const key = requireKeyAmong(keys, kid);
     const wasCompromised = key.state === 'compromised';
-    const foreseen = planCompromise(keys, key, policy, ports.clock.now());
-    if (input.dryRun) return { outcome: { ...foreseen, key, wasCompromised, unmade: null, eventId: null } };
-    // Made before the transaction, so that there is no moment without a key that signs.
-    const { made, unmade } = foreseen.activatesNewKey ? await tryToMake(ports, input, keys) : NOTHING_TO_MAKE;
+    const expected = planCompromise(keys, key, policy, ports.clock.now());
+    if (input.dryRun) {
+      return { outcome: { ...expected, key, wasCompromised, generationFailure: null, eventId: null } };
+    }
+    // Before the transaction, so that an active key exists at every moment.
+    const { made, generationFailure } = expected.activatesNewKey
+      ? await tryToGenerate(ports, input, keys)
+      : NO_NEW_KEY;
     if (input.signal?.aborted) throw interrupted(key);
     return {
       changeAt: (at) => {
         const { transitions, active, pending, isNotPrePublished } = planCompromise(keys, key, policy, at);
-        // An issuer may sign with the key for as long as it holds it.
+        // An issuer may sign with a cached key for this long.
         const expiresAt = eventExpiry(keys, policy, at + ISSUER_KEY_HOLD_SECONDS);
         return {
           transitions,
@@ -149,7 +140,7 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
           finish: async (stores) => ({
             key: await readBack(stores, kid),
             wasCompromised,
-            unmade,
+            generationFailure,
             active: active ?? made?.kid ?? null,
             pending,
             isNotPrePublished,
@@ -164,24 +155,23 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
   return updateKeys(ports, plan, 'keys.compromise');
 }
 
-/** A pair, or why there is none. */
-interface Making {
+interface Generation {
   made: SealedKey | null;
-  unmade: string | null;
+  generationFailure: string | null;
 }
 
-const NOTHING_TO_MAKE: Making = { made: null, unmade: null };
+const NO_NEW_KEY: Generation = { made: null, generationFailure: null };
 
-/** A vault that is away, or whatever else keeps a new key from being made, must not keep a leaked one trusted. */
-async function tryToMake(
+/** Does not throw: an unreachable vault must not keep a leaked key trusted. */
+async function tryToGenerate(
   ports: KeyGenerationPorts,
   { alg, bits }: CompromiseInput,
   known: readonly SigningKey[],
-): Promise<Making> {
+): Promise<Generation> {
   try {
-    return { made: await makeSealedKey(ports, { alg, bits }, known), unmade: null };
+    return { made: await makeSealedKey(ports, { alg, bits }, known), generationFailure: null };
   } catch (error) {
-    return { made: null, unmade: failureText(error) };
+    return { made: null, generationFailure: failureText(error) };
   }
 }
 
@@ -190,35 +180,37 @@ async function eventIdOf({ securityLog }: Stores, kid: string): Promise<number |
   return events.find((event) => event.type === 'key_compromised' && event.kid === kid)?.id ?? null;
 }
 
-/** Publishes the key that signs next. Without an active key, that one is missing, and not the next. */
+/** Without an active key it does nothing, because a new key would have to be active. */
 async function publishNext(
   ports: KeyGenerationPorts,
   { alg, bits, reason, signal }: CompromiseInput,
-  { active, unmade }: Compromise,
-): Promise<Pick<Compromise, 'pending' | 'unmade'>> {
-  if (active === null) return { pending: null, unmade };
-  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Pick<Compromise, 'pending' | 'unmade'>>> => {
+  { active, generationFailure }: Compromise,
+): Promise<PublishOutcome> {
+  if (active === null) return { pending: null, generationFailure };
+  const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<PublishOutcome>> => {
     const next = keys.filter(({ state }) => state === 'pending').sort(byAge)[0];
-    if (next !== undefined) return { outcome: { pending: next.kid, unmade: null } };
-    if (signal?.aborted) return { outcome: { pending: null, unmade: INTERRUPTED } };
+    if (next !== undefined) return { outcome: { pending: next.kid, generationFailure: null } };
+    if (signal?.aborted) return { outcome: { pending: null, generationFailure: INTERRUPTED } };
     const made = await makeSealedKey(ports, { alg, bits }, keys);
     return {
       changeAt: (now) => ({
         added: [asPending(made, now)],
         reason,
-        finish: () => ({ pending: made.kid, unmade: null }),
+        finish: () => ({ pending: made.kid, generationFailure: null }),
       }),
     };
   };
   try {
     return await updateKeys(ports, plan, 'keys.compromise');
   } catch (error) {
-    return { pending: null, unmade: failureText(error) };
+    return { pending: null, generationFailure: failureText(error) };
   }
 }
 
-/** Told afterwards: a key that signs nothing is better than one that anybody signs with. */
-async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
+type PublishOutcome = Pick<Compromise, 'pending' | 'generationFailure'>;
+
+/** Checked last: an active key that does not open is better than a leaked one that signs. */
+async function findOpenFailure(ports: KeyGenerationPorts, { active }: Compromise): Promise<string | null> {
   try {
     const key = active === null ? null : await ports.database.keys.find(active);
     if (key !== null) await openPrivateKey(ports, key);
@@ -228,7 +220,6 @@ async function whyUnopened(ports: KeyGenerationPorts, { active }: Compromise): P
   }
 }
 
-/** @returns why it could not be recorded, or null */
 async function recordEntries(
   { database, clock, actor }: KeyGenerationPorts,
   { kid, reason }: CompromiseInput,
@@ -245,7 +236,7 @@ async function recordEntries(
 }
 
 function interrupted({ kid, state }: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_INTERRUPTED', `Interrupted: key ${kid} is ${state}, as before.`, {
-    hint: 'Run the same command again to end it.',
+  return new JwtctlError('ERR_INTERRUPTED', `Interrupted: key ${kid} is still ${state}.`, {
+    hint: 'Run the same command again.',
   });
 }

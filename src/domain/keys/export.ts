@@ -15,15 +15,10 @@ export interface KeyExportPorts {
 
 export type PrivateExportFormat = 'pem' | 'jwks';
 
-/** A JWK Set has no order of its own (RFC 7517 §5); where it is imported, the first key is the one that comes to sign. */
+// RFC 7517 §5 gives the order no meaning, but `keys import` activates the first key of a set.
 const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
 
-/**
- * The keys whose private key can be exported: the one that is named, or all.
- *
- * @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found); (state) `ERR_PRIVATE_KEY_MISSING` for a key that has ended,
- * `ERR_NO_KEYS`
- */
+/** @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found); `ERR_PRIVATE_KEY_MISSING`, `ERR_NO_KEYS` (state) */
 export async function findExportable(
   database: Pick<Database, 'keys'>,
   kid: string | undefined,
@@ -42,13 +37,9 @@ export async function findExportable(
 }
 
 /**
- * Writes private keys into a new file: one as a PKCS#8 PEM, or all as a JWK Set.
- *
- * The audit log tells of it before the first secret byte reaches the disk: what may have got out is known, even if
- * jwtctl or the host ends in between. Where anything fails there is no file.
- *
- * @throws JwtctlError `ERR_PRIVATE_KEY_MISSING` (state) for a key that ended meanwhile, and what the sealer, the stores
- * and `file` throw
+ * Writes private keys into a new file, as PKCS#8 PEM or a JWK Set. The audit log records the export before the first
+ * secret byte reaches the disk, so that a crash cannot hide a leak. Removes the file if anything fails.
+ * @throws JwtctlError `ERR_PRIVATE_KEY_MISSING` (state); errors of the sealer, the stores, and `file`
  */
 export async function exportPrivateKeys(
   ports: KeyExportPorts,
@@ -112,14 +103,13 @@ function jwkSetOf(opened: readonly OpenedKey[]): string {
   return `${JSON.stringify({ keys }, null, 2)}\n`;
 }
 
-/** RFC 7518 §6.3.2. */
 function privateJwk(jwk: PublicJwk, privateKey: KeyObject): JsonWebKey {
   const { d, p, q, dp, dq, qi } = privateKey.export({ format: 'jwk' }) as Required<JsonWebKey>;
   return { ...jwk, d, p, q, dp, dq, qi };
 }
 
 function privateKeyMissing(kid: string): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private key any more.`, {
-    hint: 'A key that is retired or compromised has lost it; `jwtctl keys list` shows those that have one.',
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} no longer has a private key.`, {
+    hint: 'Retired and compromised keys lose it. Run `jwtctl keys list` to find a key that has one.',
   });
 }

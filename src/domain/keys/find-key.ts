@@ -25,7 +25,6 @@ export async function findActiveKey(database: Pick<Database, 'keys'>): Promise<S
   return (await readActiveKey(database)).key;
 }
 
-/** Reads the active key together with the revision of the key store. */
 export async function readActiveKey(
   database: Pick<Database, 'keys'>,
 ): Promise<{ key: SigningKey; revision: number }> {

@@ -10,22 +10,16 @@ export interface KeyGenerationPorts extends KeyUpdatePorts {
 }
 
 export interface KeyGenerationInput {
-  /** Default: the RFC 7638 SHA-256 thumbprint. */
+  /** Default: the RFC 7638 thumbprint. */
   kid?: string;
   alg: SigningAlgorithm;
   bits: number;
   count: number;
-  /** The longest lifetime that tokens are given, in seconds. */
   maxTtlSeconds: number;
-  /** Once it is aborted no further key is begun. */
   signal?: AbortSignal;
 }
 
-/**
- * Makes key pairs and adds them: `active` where no key is active yet, else `pending`.
- *
- * @throws JwtctlError `ERR_KID_EXISTS` (state)
- */
+/** Adds new key pairs as `pending`; the first one becomes `active` if no key is. Throws `ERR_KID_EXISTS` (state). */
 export async function generateKeys(
   ports: KeyGenerationPorts,
   input: KeyGenerationInput,
@@ -35,7 +29,6 @@ export async function generateKeys(
   return keys;
 }
 
-/** What {@link generateKeys} would do. */
 export async function planGeneration(
   database: Database,
   input: KeyGenerationInput,
@@ -52,11 +45,7 @@ export async function planGeneration(
   return { kid: input.kid ?? null, alg: input.alg, bits: input.bits, count: input.count, firstState };
 }
 
-/**
- * Generates and seals a key pair before the transaction, because RSA generation would hold row locks for too long.
- *
- * @param known keys whose ids are in use
- */
+/** Call it outside a transaction, because RSA generation would hold row locks for too long. */
 export async function makeSealedKey(
   ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
   input: { kid?: string; alg: SigningAlgorithm; bits: number },
@@ -100,7 +89,6 @@ async function generateKey(ports: KeyGenerationPorts, input: KeyGenerationInput)
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<SigningKey>> => {
     const kid = input.kid ?? made?.kid;
     if (keys.some((key) => key.kid === kid)) throw kidExists(String(kid));
-    // If another command changed the keys, the pair is still good.
     if (made === undefined || keys.some(({ id }) => id === made?.id)) {
       made = await makeSealedKey(ports, input, keys);
     }
@@ -118,5 +106,5 @@ async function generateKey(ports: KeyGenerationPorts, input: KeyGenerationInput)
 }
 
 function kidExists(kid: string): JwtctlError {
-  return new JwtctlError('ERR_KID_EXISTS', `There is a key ${kid} already.`);
+  return new JwtctlError('ERR_KID_EXISTS', `Key ${kid} already exists.`);
 }

@@ -12,36 +12,29 @@ import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 export type KeyImportPorts = Pick<KeyGenerationPorts, 'database' | 'sealer' | 'clock' | 'actor'>;
 
 export interface KeyImportInput {
-  /** Of all of them or of none. */
   keys: readonly NamedKey[];
-  /** The longest lifetime that tokens are given, in seconds. */
   maxTtlSeconds: number;
   dryRun: boolean;
 }
 
-/** A key as it is to stand in the key store. */
 export interface NamedKey extends KeyInFile {
   kid: string;
   alg: SigningAlgorithm;
-  /** Whether somebody asked for this `alg`: the file, or who imports it. */
+  /** False if `alg` is the default: neither the file nor the caller gave one. */
   isAlgGiven: boolean;
 }
 
 export interface KeyImportOutcome {
-  /** In the order of the file. */
   keys: SigningKey[];
-  /** The kids of those that were there before, with the same material: nothing was done about them. */
+  /** The kids of keys that the store had before. */
   alreadyThere: string[];
-  /** The kid that signs from now on, because no key was active; null for none. */
   activated: string | null;
 }
 
 /**
- * Gives each key of a file its `kid` and its `alg`.
- *
- * @param given what was asked for beside the file; a kid only for a single key
- * @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`; `ERR_JWK_SET_DUPLICATE` where two keys have one
- * kid or one modulus
+ * Gives each key of a file its `kid` and `alg`.
+ * @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`; `ERR_JWK_SET_DUPLICATE` for two keys with the
+ * same kid or modulus
  */
 export function nameKeys(
   keys: readonly KeyInFile[],
@@ -67,12 +60,10 @@ export function nameKeys(
 }
 
 /**
- * Adds pairs that were made elsewhere: `active` where no key is active yet, else `pending`. A key that is there with the
- * same `kid` and the same material, and is neither retired nor compromised, stays as it is.
- *
- * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` where
- * it is there under another kid: with two names for one key, ending one would leave the other; `ERR_KEY_THUMBPRINT_COLLISION` where
- * another key has its id. `ERR_DATABASE_CONFLICT` (unavailable)
+ * Adds all keys of a file as `pending`, or none. The first one becomes `active` if no key is. Leaves a key unchanged if
+ * the store has it under the same `kid`.
+ * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` if
+ * the store has the key under another kid; `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
   const { maxTtlSeconds } = input;
@@ -81,9 +72,9 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
     const placements = planImport(keys, input.keys);
     const missing = placements.filter(({ found }) => found === null);
     if (input.dryRun || missing.length === 0) {
-      return { outcome: outcomeOf(placements, foreseen(placements, maxTtlSeconds, ports.clock.now())) };
+      return { outcome: outcomeOf(placements, expectedRows(placements, maxTtlSeconds, ports.clock.now())) };
     }
-    // Before the transaction, because the command that prints the master key may be slow, or fail.
+    // Before the transaction, because the command that prints the master key may be slow or fail.
     for (const { key } of missing) {
       if (!sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
     }
@@ -106,9 +97,7 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
 
 interface Placement {
   key: NamedKey;
-  /** The row that is there already. */
   found: SigningKey | null;
-  /** What the key comes to where there is none. */
   state: 'pending' | 'active';
 }
 
@@ -116,28 +105,27 @@ function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Pl
   const byKid = new Map(known.map((key) => [key.kid, key]));
   const byModulus = new Map(known.map((key) => [publicJwk(key).n, key]));
   const ids = new Map(known.map((key) => [key.id, key.kid]));
-  let isActiveWanted = known.every(({ state }) => state !== 'active');
+  let needsActive = known.every(({ state }) => state !== 'active');
   return keys.map((key) => {
     const found = byKid.get(key.kid) ?? null;
     const twin = byModulus.get(publicJwk(key).n);
     if (found !== null) assertSame(found, key);
     else if (twin !== undefined) throw underAnotherKid(twin, key);
     else assertIdFree(ids, key);
-    const state = found === null && isActiveWanted ? 'active' : 'pending';
-    if (state === 'active') isActiveWanted = false;
+    const state = found === null && needsActive ? 'active' : 'pending';
+    if (state === 'active') needsActive = false;
     return { key, found, state };
   });
 }
 
-/** The rows as they would be. Nothing is sealed, so there is no master key to name. */
-function foreseen(plan: readonly Placement[], maxTtlSeconds: number, now: number): SigningKey[] {
-  const lacking = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
+function expectedRows(plan: readonly Placement[], maxTtlSeconds: number, now: number): SigningKey[] {
+  const unset = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
   return plan.map(({ key, found, state }) => {
     if (found !== null) return found;
     const { kid, alg, bits, publicKey } = key;
     const id = keyId(publicKey);
     const sealed = { id, kid, alg, bits, publicKey, sealedPrivateKey: '', masterKeyId: '' };
-    return { ...asNew(sealed, state, maxTtlSeconds, now), ...lacking, masterKeyId: null };
+    return { ...asNew(sealed, state, maxTtlSeconds, now), ...unset, masterKeyId: null };
   });
 }
 
@@ -163,41 +151,40 @@ function asNew(
   return state === 'active' ? asActive(key, maxTtlSeconds, now) : asPending(key, now);
 }
 
-/** A key that has ended does not come back: whoever was told so goes by it. */
 function assertSame(found: SigningKey, key: NamedKey): void {
   const [there, here] = [publicJwk(found), publicJwk(key)];
   if (there.n !== here.n || there.e !== here.e) {
     throw keyRefused(
       'ERR_KID_EXISTS',
-      `There is a key ${key.kid} already, with other material. ${key.what} was not imported.`,
+      `A different key ${key.kid} already exists. ${key.what} was not imported.`,
     );
   }
   if (found.state === 'retired' || found.state === 'compromised') {
     throw keyRefused(
       found.state === 'retired' ? 'ERR_KEY_RETIRED' : 'ERR_KEY_COMPROMISED',
-      `Key ${key.kid} is ${found.state}, and does not come back.`,
-      'Run `jwtctl keys generate` for a new one.',
+      `Key ${key.kid} is ${found.state} and cannot be imported again.`,
+      'Run `jwtctl keys generate` for a new key.',
     );
   }
   if (key.isAlgGiven && found.alg !== key.alg) {
     throw keyRefused(
       'ERR_KID_EXISTS',
-      `There is a key ${key.kid} already, which is for ${found.alg} and not for ${key.alg}.`,
+      `Key ${key.kid} already exists with alg ${found.alg}, not ${key.alg}.`,
       'Run `jwtctl keys generate` for a key of another alg.',
     );
   }
 }
 
-/** Of two names for one key, ending one would leave the other. */
+/** With two kids for one key, retiring one would leave the other trusted. */
 function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
   return keyRefused(
     'ERR_KEY_MATERIAL_EXISTS',
-    `${key.what} is there already: it is key ${twin.kid}, which is ${twin.state}.`,
+    `${key.what} already exists as key ${twin.kid}, which is ${twin.state}.`,
     `Run \`jwtctl keys show ${twin.kid}\`.`,
   );
 }
 
-/** Registry entries could not tell the two keys apart. Among a hundred keys, the chance of such a collision is about 1 in 200,000. */
+/** Registry entries refer to a key by its id. Among 100 keys, a collision has a chance of 1 in 200,000. */
 function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
   const id = keyId(key.publicKey);
   const other = ids.get(id);
@@ -216,8 +203,8 @@ function usableKid({ kid, thumbprint, what }: KeyInFile): string {
   throw keyRefused(
     'ERR_KID_INVALID',
     kid === null
-      ? `${what} has no kid, and its thumbprint ${thumbprint} cannot be one.`
-      : `The kid '${excerpt(kid)}' of a key cannot be a kid here. ${what} was not imported.`,
+      ? `${what} has no kid, and its thumbprint ${thumbprint} is not a valid kid.`
+      : `'${excerpt(kid)}' is not a valid kid. ${what} was not imported.`,
   );
 }
 
@@ -228,8 +215,8 @@ function assertDistinct(keys: readonly NamedKey[]): void {
     if (seen.has(`kid ${key.kid}`) || seen.has(`n ${n}`)) {
       throw keyRefused(
         'ERR_JWK_SET_DUPLICATE',
-        `${key.what} has the kid or the modulus of a key before it.`,
-        'Leave one of the two out.',
+        `${key.what} has the same kid or modulus as an earlier key.`,
+        'Remove one of the two.',
       );
     }
     seen.add(`kid ${key.kid}`).add(`n ${n}`);

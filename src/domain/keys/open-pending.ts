@@ -9,11 +9,9 @@ export interface PromotionPorts {
 }
 
 /**
- * Opens the private key of a pending key that is to sign from now on. One that does not open must not take the place of
- * one that does: no token could be issued any more. Not for a transaction: a vault may take its time.
- *
- * @throws JwtctlError what the sealer throws; (state) `ERR_PRIVATE_KEY_MISSING`, also where the key is not pending any
- * more, `ERR_KEY_PAIR_MISMATCH`
+ * Checks before a promotion that the private key opens: with a key that does not, no token could be issued. Call it
+ * outside a transaction, because a vault may be slow.
+ * @throws JwtctlError (state) `ERR_PRIVATE_KEY_MISSING`, `ERR_KEY_PAIR_MISMATCH`; errors of the sealer
  */
 export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promise<void> {
   try {
@@ -24,10 +22,8 @@ export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promi
 }
 
 /**
- * A key that is made where the active one does not open would be sealed under a keyring of another kind: no host that signs
- * today could sign with it.
- *
- * @throws JwtctlError what {@link openPrivateKey} throws
+ * Checks that this host's keyring opens the active key. The hosts that sign today could not open a new key sealed under
+ * another keyring.
  */
 export async function assertKeyringFits(ports: PromotionPorts, active: SigningKey): Promise<void> {
   try {
@@ -35,15 +31,18 @@ export async function assertKeyringFits(ports: PromotionPorts, active: SigningKe
   } catch (error) {
     if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
     const { kind, code, message, hint } = error;
-    throw new JwtctlError(code, `No key is made here, for the active one does not open: ${message}`, {
-      hint: `${hint === undefined ? '' : `${hint} `}If nobody can open it any more, run \`jwtctl keys rotate --now\`.`,
-      kind,
-      cause: error,
-    });
+    throw new JwtctlError(
+      code,
+      `No key was generated, because the active key does not open here: ${message}`,
+      {
+        hint: `${hint === undefined ? '' : `${hint} `}If no host can open it, run \`jwtctl keys rotate --now\`.`,
+        kind,
+        cause: error,
+      },
+    );
   }
 }
 
-/** @throws JwtctlError as {@link assertOpens}, and says nothing of what the key is for */
 export async function openPrivateKey({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
   const sealed = await database.keys.findSealed(key.kid);
   if (sealed === null) throw privateKeyMissing(key);
@@ -52,8 +51,8 @@ export async function openPrivateKey({ database, sealer }: PromotionPorts, key: 
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
   const { kind, code, message, hint, details } = error;
-  const next = `Who signs has not changed: run the command again once the key opens, or give it up with \`jwtctl keys retire ${kid}\` and rotate to another one.`;
-  return new JwtctlError(code, `Key ${kid} cannot be made to sign: ${message}`, {
+  const next = `The active key has not changed. Run the command again once the key opens, or run \`jwtctl keys retire ${kid}\` and rotate to another key.`;
+  return new JwtctlError(code, `Key ${kid} cannot become active: ${message}`, {
     hint: hint === undefined ? next : `${hint} ${next}`,
     details,
     kind,
@@ -62,7 +61,7 @@ function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
 }
 
 function privateKeyMissing({ kid }: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Its private key is not there.`, {
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', 'Its private key is missing.', {
     hint: `Restore the row of key ${kid} from a backup.`,
   });
 }

@@ -16,9 +16,8 @@ import {
 
 /**
  * Reads a private JWK, or every key of a JWK Set (RFC 7517 §4, §5; RFC 7518 §6.3).
- *
  * @throws JwtctlError (usage) `ERR_JWK_INVALID`, `ERR_JWK_INCOMPLETE`, `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`,
- * `ERR_KEY_NOT_FOR_SIGNING`, and what {@link checkPrivateKey} throws; of a set for the first key that is refused
+ * `ERR_KEY_NOT_FOR_SIGNING`; errors of {@link checkPrivateKey}
  */
 export async function readPrivateJwks(
   text: string,
@@ -28,13 +27,13 @@ export async function readPrivateJwks(
   const name = printable(file);
   const document = parseJsonObject(Buffer.from(text));
   if (document === null) {
-    throw keyRefused('ERR_JWK_INVALID', `There is no JSON object in ${name}.`);
+    throw keyRefused('ERR_JWK_INVALID', `${name} does not contain a JSON object.`);
   }
   if (!Object.hasOwn(document, 'keys')) {
     return { isSet: false, keys: [await readJwk(document, `The key in ${name}`)] };
   }
   if (!Array.isArray(document.keys) || document.keys.length === 0) {
-    throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${name} holds no keys.`);
+    throw keyRefused('ERR_JWK_INVALID', `The JWK Set in ${name} has no keys.`);
   }
   const keys: KeyInFile[] = [];
   for (const [index, jwk] of document.keys.entries()) {
@@ -53,7 +52,7 @@ async function readJwk(jwk: unknown, what: string): Promise<KeyInFile> {
   if (jwk.alg !== undefined && !isSigningAlgorithm(jwk.alg)) {
     throw keyRefused(
       'ERR_KEY_NOT_FOR_SIGNING',
-      `${what} is for another alg than those of tokens here: ${SIGNING_ALGORITHMS.join(', ')}.`,
+      `${what} has an unsupported alg; supported: ${SIGNING_ALGORITHMS.join(', ')}.`,
     );
   }
   if (jwk.kid !== undefined && typeof jwk.kid !== 'string') throw illTyped(what, 'kid', jwk.kid, 'a string');
@@ -61,7 +60,7 @@ async function readJwk(jwk: unknown, what: string): Promise<KeyInFile> {
   return { ...checked, what, kid: jwk.kid ?? null, alg: jwk.alg ?? null };
 }
 
-/** RFC 7517 §4.2 and §4.3: what its owner made a key for is what it is used for. */
+/** RFC 7517 §4.2 and §4.3. */
 function assertForSigning({ use, key_ops: operations }: Record<string, unknown>, what: string): void {
   if (use !== undefined && typeof use !== 'string') throw illTyped(what, 'use', use, 'a string');
   if (operations !== undefined && !isListOfStrings(operations)) {
@@ -78,18 +77,14 @@ function assertForSigning({ use, key_ops: operations }: Record<string, unknown>,
 function membersOf(jwk: Record<string, unknown>, what: string): RsaMembers {
   const missing = RSA_MEMBERS.filter((name) => jwk[name] === undefined);
   if (PRIVATE_MEMBERS.every((name) => jwk[name] === undefined)) {
-    throw keyRefused(
-      'ERR_KEY_NOT_PRIVATE',
-      `${what} is a public key.`,
-      'A signing key is imported with its private key.',
-    );
+    throw keyRefused('ERR_KEY_NOT_PRIVATE', `${what} is a public key.`, 'Import the private key.');
   }
   if (jwk.oth !== undefined) throw withMorePrimes(what);
   if (missing.length > 0) {
     throw keyRefused(
       'ERR_JWK_INCOMPLETE',
       `${what} lacks ${missing.join(', ')} (RFC 7518 §6.3.2).`,
-      'Export it anew from where it was made, with all members.',
+      'Export it again from its source, with all members.',
     );
   }
   for (const name of RSA_MEMBERS) {

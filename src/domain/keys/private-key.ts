@@ -4,50 +4,40 @@ import { hasRocaFingerprint } from '../jose/roca.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 
-/** The members that an RSA private key of two primes has beside those of the public one (RFC 7518 §6.3.2). */
+/** RFC 7518 §6.3.2. */
 export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;
 export const RSA_MEMBERS = ['n', 'e', ...PRIVATE_MEMBERS] as const;
 type RsaMember = (typeof RSA_MEMBERS)[number];
-/** Each a Base64urlUInt (RFC 7518 §2). */
 export type RsaMembers = Record<RsaMember, string>;
 
-/** An RSA pair whose numbers have been checked. */
 export interface PrivateKey {
-  /** DER. */
   pkcs8: Uint8Array;
-  /** SPKI PEM. */
   publicKey: string;
   bits: number;
-  /** RFC 7638, SHA-256. */
   thumbprint: string;
 }
 
-/** A private key as a file has it: its material, checked, and what the file says of it. */
 export interface KeyInFile extends PrivateKey {
-  /** Its name in a message: `The key in key.pem`, `Key 2 of the set (kid k2) in jwks.json`. */
+  /** The key's name in messages: `The key in key.pem`, `Key 2 of the set (kid k2) in jwks.json`. */
   what: string;
-  /** As the file has it, which need not be a kid that a key of ours can have. */
+  /** From the file, unchecked. */
   kid: string | null;
   alg: SigningAlgorithm | null;
 }
 
-/** The longest file that is read: far above a set of a hundred keys, far below what costs memory. */
 export const MAX_KEY_FILE_BYTES = 1_000_000;
 
 const MIN_BITS = 2048;
 const MAX_BITS = 8192;
 const MIN_EXPONENT = 65_537n;
-// With a longer one and a modulus of more than 3072 bits, OpenSSL refuses to verify.
+// OpenSSL refuses to verify with a longer exponent and a modulus of more than 3072 bits.
 const MAX_EXPONENT = 2n ** 64n;
 
 /**
- * Makes a pair of these numbers, if they are one. OpenSSL takes any: a key whose halves do not belong together would
- * sign tokens that nobody can verify, and with a wrong `dp`, `dq` or `qi` one signature gives the primes away.
- *
- * @param what the key's name in a message: `The key in key.pem`
+ * Checks the numbers of an RSA key. OpenSSL does not: with an inconsistent key every signature is invalid, and with a
+ * wrong `dp`, `dq`, or `qi` one signature reveals the primes. Other weaknesses than those below are not detected.
  * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
- * `ERR_KEY_WEAK_PRIMES` for primes that can be found from the public key: not each half the modulus's length, rounded down; not
- * more than 2^(half - 100) apart (FIPS 186-5 A.1.3); or with the ROCA fingerprint. Other weaknesses are not detected.
+ * `ERR_KEY_WEAK_PRIMES` for primes that are too short, too close (FIPS 186-5 A.1.3), or have the ROCA fingerprint
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
   const numbers = toNumbers(members);
@@ -55,14 +45,13 @@ export async function checkPrivateKey(members: RsaMembers, what: string): Promis
   assertSize(bits, what);
   assertExponent(numbers.e, what);
   assertTwoPrimes(numbers, what);
-  if (!belongTogether(numbers)) throw inconsistent(what);
-  // Before the primality, which takes long for a prime that is far too long.
-  assertHiddenPrimes(numbers, bits, what);
+  if (!isConsistent(numbers)) throw inconsistent(what);
+  // Before the primality test, which is slow for a prime that is far too long.
+  assertStrongPrimes(numbers, bits, what);
   if (!(await arePrime(numbers))) throw inconsistent(what);
-  // From the numbers and not from the file: leading zeros and signs of an encoding do not get any further.
   const jwk = { kty: 'RSA', ...toMembers(numbers) };
   const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
-  // Here, so that the help of a command loads nothing of it.
+  // Imported here to keep the cold start short.
   const { calculateJwkThumbprint } = await import('jose');
   return {
     pkcs8: privateKey.export({ type: 'pkcs8', format: 'der' }),
@@ -72,7 +61,7 @@ export async function checkPrivateKey(members: RsaMembers, what: string): Promis
   };
 }
 
-/** RFC 7518 §3.3 and §3.5 ask for 2048 bits at least; above 8192 one signature takes seconds. */
+/** RFC 7518 §3.3 and §3.5 require 2048 bits. Above 8192 bits, one signature takes seconds. */
 function assertSize(bits: number, what: string): void {
   if (bits >= MIN_BITS && bits <= MAX_BITS) return;
   throw keyRefused('ERR_KEY_SIZE', `${what} has ${bits} bits; expected ${MIN_BITS} to ${MAX_BITS}.`);
@@ -82,19 +71,19 @@ function assertExponent(e: bigint, what: string): void {
   if (e >= MIN_EXPONENT && e < MAX_EXPONENT && e % 2n === 1n) return;
   throw keyRefused(
     'ERR_KEY_EXPONENT',
-    `${what} has a public exponent that is not used here; expected an odd number from ${MIN_EXPONENT} to 2^64.`,
+    `${what} has an unsupported public exponent; expected an odd number from ${MIN_EXPONENT} to 2^64.`,
   );
 }
 
-/** A file with more primes tells of the first two only by its number `n`, which they do not make up. */
+/** If `p * q` is a proper divisor of `n`, the key has more primes. */
 function assertTwoPrimes({ n, p, q }: RsaNumbers, what: string): void {
   const product = p > 1n && q > 1n && p < n && q < n ? p * q : 0n;
   if (product === 0n || product >= n || n % product !== 0n) return;
   throw withMorePrimes(what);
 }
 
-/** A short prime is found by the elliptic curve method, and two close ones by Fermat's. */
-function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string): void {
+/** The elliptic curve method finds a short prime, and Fermat's method finds two close ones. */
+function assertStrongPrimes({ n, p, q }: RsaNumbers, bits: number, what: string): void {
   if (hasRocaFingerprint(n)) {
     throw keyRefused(
       'ERR_KEY_WEAK_PRIMES',
@@ -109,7 +98,7 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
   const fault = isShort ? 'one of them is too short' : 'they are too close to each other';
   throw keyRefused(
     'ERR_KEY_WEAK_PRIMES',
-    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so that its private key may be found from the public one.`,
+    `${what} has weak primes: ${fault} (FIPS 186-5 A.1.3), so its private key may be computed from its public key.`,
     'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
   );
 }
@@ -117,26 +106,23 @@ function assertHiddenPrimes({ n, p, q }: RsaNumbers, bits: number, what: string)
 function inconsistent(what: string): JwtctlError {
   return keyRefused(
     'ERR_KEY_INCONSISTENT',
-    `${what} is no RSA pair: its numbers do not belong together.`,
-    'It is damaged, or was put together from two keys. Take it from where it was made.',
+    `${what} is inconsistent: its numbers do not form an RSA key pair.`,
+    'The file is damaged or mixes two keys. Export the key again from its source.',
   );
 }
 
 export function notRsa(what: string, kind: string): JwtctlError {
-  return keyRefused('ERR_KEY_NOT_RSA', `${what} is of type ${kind}; tokens are signed with RSA keys here.`);
+  return keyRefused('ERR_KEY_NOT_RSA', `${what} is of type ${kind}; jwtctl signs with RSA keys.`);
 }
 
 export function withMorePrimes(what: string): JwtctlError {
-  return keyRefused(
-    'ERR_KEY_MULTI_PRIME',
-    `${what} has more than two primes; only pairs of two are used here.`,
-  );
+  return keyRefused('ERR_KEY_MULTI_PRIME', `${what} has more than two primes; only two are supported.`);
 }
 
 type RsaNumbers = Record<RsaMember, bigint>;
 
-/** RFC 8017 §3.2. Each number is bounded before it is multiplied, so that none can make this slow. */
-function belongTogether({ n, e, d, p, q, dp, dq, qi }: RsaNumbers): boolean {
+/** RFC 8017 §3.2. Checks each number's range first, so that a huge one cannot make this slow. */
+function isConsistent({ n, e, d, p, q, dp, dq, qi }: RsaNumbers): boolean {
   const areInRange = p > 2n && q > 2n && p < n && q < n && d < n && dp < p && dq < q && qi < p;
   return (
     areInRange &&
@@ -181,7 +167,7 @@ function mapMembers<From, To>(
   return Object.fromEntries(entries) as Record<RsaMember, To>;
 }
 
-/** A file can be given again when it is another one: a usage error. It never tells of what a member or a block holds. */
+/** Callers must not put the value of a member or block into the message. */
 export function keyRefused(code: ErrorCode, message: string, hint?: string): JwtctlError {
   return new JwtctlError(code, message, { hint });
 }

@@ -6,13 +6,10 @@ const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
 
 /**
- * Reads the one private key of a PEM file: PKCS#8 or PKCS#1, encrypted or not.
- *
- * @param file its name, for messages
- * @param askPassphrase called only where the key is encrypted
+ * Reads the private key of a PEM file: PKCS#8 or PKCS#1, encrypted or not. Errors have no cause, because a message of
+ * OpenSSL may contain decrypted bytes.
  * @throws JwtctlError (usage) `ERR_PEM_INVALID`, `ERR_PEM_MANY_KEYS`, `ERR_PEM_UNSUPPORTED`, `ERR_KEY_NOT_PRIVATE`,
- * `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`, and what {@link checkPrivateKey} throws. No error has what OpenSSL says as
- * its cause: that may be of what it has decrypted.
+ * `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
  */
 export async function readPrivatePem(
   text: string,
@@ -38,26 +35,23 @@ function onlyPrivateBlock(text: string, file: string): { label: string; pem: str
   if (count > 1) {
     throw keyRefused(
       'ERR_PEM_MANY_KEYS',
-      `There are ${count} private keys in ${file}; a PEM file is imported with one.`,
-      'Import them one by one.',
+      `${file} contains ${count} private keys; expected one.`,
+      'Import each key from its own file.',
     );
   }
   if (count === 0 && labels[0] !== undefined) {
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
-      `There is no private key in ${file}, only ${labels[0]}.`,
-      'A signing key is imported with its private key.',
+      `${file} contains no private key, only ${labels[0]}.`,
+      'Import the private key.',
     );
   }
   if (count === 0) {
-    throw keyRefused('ERR_PEM_INVALID', `There is no PEM block with a private key in ${file}.`);
+    throw keyRefused('ERR_PEM_INVALID', `${file} contains no PEM block with a private key.`);
   }
   const [pem, label] = BLOCK.exec(text) ?? [];
   if (pem === undefined || label === undefined) {
-    throw keyRefused(
-      'ERR_PEM_INVALID',
-      `The private key in ${file} is cut off: the line that ends it is not there.`,
-    );
+    throw keyRefused('ERR_PEM_INVALID', `The private key in ${file} is cut off: its END line is missing.`);
   }
   return { label, pem };
 }
@@ -71,8 +65,8 @@ function assertReadableLabel(label: string, what: string): void {
     case 'OPENSSH PRIVATE KEY':
       throw keyRefused(
         'ERR_PEM_UNSUPPORTED',
-        `${what} is in the format of OpenSSH.`,
-        '`ssh-keygen -p -m PKCS8 -f COPY` turns a copy of it into PKCS#8.',
+        `${what} is in OpenSSH format, which is not supported.`,
+        'Copy the file and run `ssh-keygen -p -m PKCS8 -f COPY`, which converts the copy to PKCS#8.',
       );
     default:
       throw notRsa(what, label.replace(/ ?PRIVATE KEY$/, ''));
@@ -83,10 +77,7 @@ function openPem(pem: string, what: string): KeyObject {
   try {
     return createPrivateKey({ key: pem, format: 'pem' });
   } catch {
-    throw keyRefused(
-      'ERR_PEM_INVALID',
-      `${what} cannot be read: it is damaged, or of a kind that is unknown.`,
-    );
+    throw keyRefused('ERR_PEM_INVALID', `${what} cannot be read: it is damaged or of an unknown type.`);
   }
 }
 
@@ -97,15 +88,15 @@ function decryptPem(pem: string, passphrase: string, what: string): KeyObject {
     if ((error as NodeJS.ErrnoException).code === 'ERR_OSSL_EVP_UNSUPPORTED') {
       throw keyRefused(
         'ERR_PEM_UNSUPPORTED',
-        `${what} is encrypted with a cipher that is too old.`,
-        '`openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -provider legacy -provider default` encrypts it anew.',
+        `${what} is encrypted with an outdated cipher.`,
+        'Encrypt it again with `openssl pkcs8 -topk8 -v2 aes-256-cbc -in FILE -provider legacy -provider default`.',
       );
     }
-    // A wrong passphrase shows as padding that is wrong or, now and then, as a key that is none.
+    // OpenSSL reports a wrong passphrase as wrong padding or, rarely, as an invalid key.
     throw keyRefused(
       'ERR_PASSPHRASE_WRONG',
       `${what} does not open with this passphrase.`,
-      'Where the passphrase is right, the file is damaged.',
+      'Check the passphrase. If it is right, the file is damaged.',
     );
   }
 }

@@ -3,11 +3,7 @@ import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, Stores } from '../ports/index.js';
 import { eventExpiry } from '../security-log/record.js';
 
-/**
- * The retired keys whose rows can go. What is compromised stays on record: its kid and its material must never come back.
- *
- * @param olderThanSeconds only keys that were retired at least so long ago
- */
+// Compromised keys are kept, so that their kids and material cannot be imported again.
 export async function findPurgeable(
   { database, clock }: { database: Database; clock: Clock },
   olderThanSeconds = 0,
@@ -20,10 +16,8 @@ export async function findPurgeable(
 }
 
 /**
- * Removes the rows of these keys if they are retired. Their kids and material can be used again, but tokens signed before stay
- * invalid: if one may still be valid, the security log revokes all tokens under the kid.
- *
- * @returns the keys whose rows this run removed
+ * Removes the rows of retired keys and returns the keys removed by this run. Their kids can be used again. If a token
+ * signed before may be unexpired, the security log revokes all tokens under the kid.
  */
 export async function purgeKeys(
   { database, clock, actor }: { database: Database; clock: Clock; actor: string },
@@ -34,7 +28,6 @@ export async function purgeKeys(
   for (const key of purgeable) {
     const isPurged = await database.transaction(async (stores) => {
       const at = clock.now();
-      // Another run was first.
       if (!(await stores.keys.removeRetired(key.kid))) return false;
       if (!hasOutlivedItsTokens(key, at)) await revokeUnder(key, stores, policy, at);
       const row = { actor, action: 'keys.purge', target: key.kid, outcome: 'removed', reason: null };
@@ -46,7 +39,7 @@ export async function purgeKeys(
   return purged;
 }
 
-/** False for a key that was retired by force or was pending: external tokens may have been registered under it. */
+/** False for a pending key or one retired by force: its external tokens may be unexpired. */
 function hasOutlivedItsTokens({ verifyUntil }: SigningKey, now: number): boolean {
   return verifyUntil !== null && verifyUntil <= now;
 }

@@ -11,17 +11,15 @@ import { countKeyUsage, type KeyUsage } from './usage.js';
 
 export interface RetirementInput extends WalkControl {
   kid: string;
-  /** Retire although tokens live under the key: they are refused from then on. */
   force: boolean;
   dryRun: boolean;
   clockToleranceSeconds: number;
 }
 
 /**
- * Ends a key: it verifies nothing any more, and its private key is wiped. A retired key stays as it is.
- *
- * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; without `force`, `ERR_KEY_IN_USE` with the number of
- * live tokens and subjects and the last expiry, and `ERR_KEY_RECENTLY_ACTIVE` while issuers may still sign with the key
+ * Ends a key's signing and verifying, and wipes its private key. Leaves a retired key unchanged.
+ * @throws JwtctlError (state) `ERR_KEY_ACTIVE`, `ERR_KEY_COMPROMISED`; without `force` also `ERR_KEY_IN_USE`,
+ * `ERR_KEY_RECENTLY_ACTIVE` while issuers may still sign with the key, and `ERR_COUNT_INCOMPLETE`
  */
 export async function retireKey(ports: Administration, input: RetirementInput): Promise<SigningKey> {
   let isUnused = input.force;
@@ -46,15 +44,14 @@ export async function retireKey(ports: Administration, input: RetirementInput): 
   return updateKeys(ports, plan, 'keys.retire');
 }
 
-/** A pending key has signed nothing yet, and a retiring one signs nothing any more. */
 function retirableState({ kid, state }: SigningKey): 'pending' | 'retiring' | 'retired' {
   if (state === 'active') {
-    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${kid} is active: without it nothing would sign.`, {
-      hint: 'Run `jwtctl keys rotate --now` first; a leaked key is ended with `jwtctl keys compromise`.',
+    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${kid} is active and cannot be retired.`, {
+      hint: 'Run `jwtctl keys rotate --now` first. For a leaked key, run `jwtctl keys compromise`.',
     });
   }
   if (state === 'compromised') {
-    throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${kid} is compromised, and refused already.`);
+    throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${kid} is compromised and already refused.`);
   }
   return state;
 }
@@ -66,7 +63,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
   if (now < heldUntil) {
     throw new JwtctlError(
       'ERR_KEY_RECENTLY_ACTIVE',
-      `Key ${key.kid} stepped down a moment ago: for another ${formatDuration(heldUntil - now)} an issuer may still sign with it.`,
+      `Key ${key.kid} was active a moment ago: issuers may sign with it for another ${formatDuration(heldUntil - now)}.`,
       { details: { heldUntil } },
     );
   }
@@ -77,7 +74,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
     throw new JwtctlError(
       'ERR_COUNT_INCOMPLETE',
       asSentence(
-        `It cannot be said that no token lives under key ${key.kid}: not seen were ${report.missed.join('; ')}`,
+        `Key ${key.kid} may have live tokens, because the count is incomplete: ${report.missed.join('; ')}`,
       ),
     );
   }
@@ -88,9 +85,9 @@ function inUse(usage: KeyUsage, now: number): JwtctlError {
   const rest = formatDuration((lastExp ?? now) - now);
   const live =
     tokens === 1
-      ? '1 token lives'
-      : `${tokens} tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`} live`;
-  return new JwtctlError('ERR_KEY_IN_USE', `Under key ${kid} ${live}; the last one ends in ${rest}.`, {
+      ? '1 live token'
+      : `${tokens} live tokens of ${subjects === 1 ? 'one subject' : `${subjects} subjects`}`;
+  return new JwtctlError('ERR_KEY_IN_USE', `Key ${kid} has ${live}; the last one expires in ${rest}.`, {
     details: { kid, tokens, subjects, lastExp },
   });
 }

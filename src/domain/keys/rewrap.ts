@@ -8,24 +8,15 @@ export interface RewrappingPorts extends KeyUpdatePorts {
 }
 
 export interface RewrapReport {
-  /** The id of the master key that seals: the keyring's first. */
   masterKeyId: string;
-  /** The kids whose private keys this run moved under it. */
   rewrapped: string[];
-  /** The kids whose private keys were under it already. */
   unchanged: string[];
-  /** What could not be opened, and is left as it was. */
   failed: Array<{ kid: string; code: ErrorCode; message: string; hint: string | undefined }>;
-  /** The kids that an interruption left as they were. */
+  /** Kids not reached because of an interruption. */
   left: string[];
 }
 
-/**
- * Moves every private key under the keyring's first master key: one at a time, each sealed anew in one guarded write
- * or not at all. Cut off anywhere, the next run goes on with what is left.
- *
- * @throws JwtctlError what the keyring and the database throw
- */
+/** Seals every private key under the keyring's first master key, each in one guarded write. Safe to repeat. */
 export async function rewrapKeys(
   ports: RewrappingPorts,
   { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },
@@ -42,7 +33,7 @@ export async function rewrapKeys(
       const outcome = await rewrapKey(ports, kid, masterKeyId, dryRun);
       if (outcome !== 'none') report[outcome].push(kid);
     } catch (error) {
-      // One that does not open says nothing of the others. A store or a vault that is away does.
+      // A key that does not open does not affect the others; an unreachable store or vault does.
       if (!(error instanceof JwtctlError) || error.kind !== 'state') throw error;
       const { code, message, hint } = error;
       report.failed.push({ kid, code, message, hint });
@@ -51,7 +42,6 @@ export async function rewrapKeys(
   return report;
 }
 
-/** `none` for a key without a private key. */
 async function rewrapKey(
   { database, sealer, clock, actor }: RewrappingPorts,
   kid: string,
@@ -61,7 +51,7 @@ async function rewrapKey(
   return untilUndisturbed(async () => {
     const sealed = await database.keys.findSealed(kid);
     if (sealed === null) return { outcome: 'none' };
-    // The JWE counts, not the column beside it.
+    // Read from the JWE: the column beside it may be wrong.
     const from = sealer.openingKeyId(kid, sealed);
     if (from === masterKeyId) return { outcome: 'unchanged' };
     const by = await sealer.seal(kid, await sealer.open(kid, sealed));

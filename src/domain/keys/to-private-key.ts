@@ -3,12 +3,12 @@ import { toPublicKey } from '../jose/jwk-set.js';
 import type { SigningKey } from '../model/signing-key.js';
 import { JwtctlError } from '../shared/errors.js';
 
-/** A row whose public key was exchanged would have verifiers trust another key than the one that signs. */
+/** Checks the pair, because a changed public key in the row would make verifiers refuse every token. */
 export function toPrivateKey(key: SigningKey, pkcs8: Uint8Array): KeyObject {
   const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
   if (!createPublicKey(privateKey).equals(toPublicKey(key))) {
-    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The halves of key ${key.kid} do not belong together.`, {
-      hint: 'The row was changed by other means than jwtctl. Rotate to a new key, and look into the audit log.',
+    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The private and public key of ${key.kid} do not match.`, {
+      hint: 'Another program changed the row. Rotate to a new key, and check the audit log.',
     });
   }
   return privateKey;

@@ -10,27 +10,21 @@ export interface KeyUpdatePorts {
   actor: string;
 }
 
-/** What to write, and what comes of it. */
 export interface KeyChange<T> {
   transitions?: readonly KeyTransition[];
   added?: readonly NewSigningKey[];
-  /** For the audit log. */
   reason: string | null;
   /** Runs in the same transaction, after the write, and returns the outcome. */
   finish(stores: Stores): Promise<T> | T;
 }
 
-/** Made from one snapshot: an outcome that needs no change, or the change at the time of the transaction. */
 export type KeyPlan<T> = { outcome: T } | { changeAt(now: number): KeyChange<T> | null };
 
 /**
- * Plans a change of the keys and writes it, with a row in the audit log for each key and its new state. If another command
- * changes the keys in between, nothing is written and `plan` runs again.
- *
- * @param plan makes the plan outside the transaction, where it may generate keys and ask other stores. It returns null, as
- * `changeAt` does, to be run again
- * @param action for the audit log: `keys.rotate`
- * @throws JwtctlError `ERR_DATABASE_CONFLICT` (unavailable) if the keys change each time; errors of `plan` and the database
+ * Plans a change of the keys and writes it, with a row in the audit log for each key. If another command changes the
+ * keys in between, writes nothing and runs `plan` again.
+ * @param plan may generate keys and ask other stores. It returns null, as does `changeAt`, to be run again
+ * @throws JwtctlError `ERR_DATABASE_CONFLICT` (unavailable) if the keys change each time; errors of the database
  */
 export async function updateKeys<T>(
   { database, clock, actor }: KeyUpdatePorts,
@@ -59,7 +53,7 @@ export async function updateKeys<T>(
   });
 }
 
-/** Repeats an attempt to change the keys until it returns an outcome; null means that another command was faster. */
+/** Repeats an attempt until it returns an outcome. Null means that another command changed the keys first. */
 export async function untilUndisturbed<T>(attempt: () => Promise<{ outcome: T } | null>): Promise<T> {
   for (let count = 1; count <= ATTEMPTS; count++) {
     const done = await attempt();
@@ -70,7 +64,6 @@ export async function untilUndisturbed<T>(attempt: () => Promise<{ outcome: T } 
   });
 }
 
-/** Reads a key that this transaction has just written. */
 export async function readBack({ keys }: Pick<Stores, 'keys'>, kid: string): Promise<SigningKey> {
   return (await keys.find(kid)) as SigningKey;
 }

@@ -4,7 +4,7 @@ import type { Clock, RegistryScanner } from '../ports/index.js';
 import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
 import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
-/** What lives under one key. Times are NumericDate seconds; null where nothing lives. */
+/** Times are NumericDate seconds; null without live tokens. */
 export interface KeyUsage {
   kid: string;
   state: KeyState;
@@ -12,22 +12,19 @@ export interface KeyUsage {
   subjects: number;
   firstExp: number | null;
   lastExp: number | null;
-  /** From when on the key can be retired without refusing a token; null while it signs or may sign. */
+  /** The earliest time at which retiring the key refuses no token; null while it signs or may sign. */
   retirableAt: number | null;
-  /** Until when it verifies unless somebody retires it before: reckoned when it stepped down, without looking at tokens. */
+  /** When `keys rotate` retires the key; null unless it is retiring. */
   verifyUntil: number | null;
 }
 
 export interface UsageReport {
-  /** When the count began. */
   at: number;
-  /** False where a part of the registry could not be seen; `missed` says which. */
   complete: boolean;
   missed: string[];
   keys: KeyUsage[];
 }
 
-/** Counts the live tokens under each key, over the whole registry. */
 export async function countKeyUsage(
   ports: { registry: RegistryScanner; clock: Clock },
   keys: readonly SigningKey[],
@@ -57,27 +54,27 @@ export async function countKeyUsage(
     },
     { now: at, ...walkControl(control) },
   );
-  const pluralize = keys.map((key): KeyUsage => {
+  const usages = keys.map((key): KeyUsage => {
     const tally = tallies.get(key.id);
-    const lives = tally !== undefined && tally.tokens > 0;
-    const lastExp = lives ? tally.lastExp : null;
+    const hasTokens = tally !== undefined && tally.tokens > 0;
+    const lastExp = hasTokens ? tally.lastExp : null;
     return {
       kid: key.kid,
       state: key.state,
       tokens: tally?.tokens ?? 0,
       subjects: tally?.subjects ?? 0,
-      firstExp: lives ? tally.firstExp : null,
+      firstExp: hasTokens ? tally.firstExp : null,
       lastExp,
       retirableAt: retirableAt(key, lastExp, outcome.complete, policy.clockToleranceSeconds),
       verifyUntil: key.state === 'retiring' ? key.verifyUntil : null,
     };
   });
-  return { at, complete: outcome.complete, missed: outcome.missed, keys: pluralize };
+  return { at, complete: outcome.complete, missed: outcome.missed, keys: usages };
 }
 
 /**
- * `verifyUntil` is what can be said without looking. A complete count may say less, but only of a moment at which no
- * issuer could still sign with the key: what is registered after the count would not be in it.
+ * Returns `verifyUntil`, or an earlier time if a complete count proves it safe. That time is never before issuers stop
+ * signing with the key, because the count misses tokens registered after it.
  */
 function retirableAt(
   key: SigningKey,
@@ -87,7 +84,8 @@ function retirableAt(
 ): number | null {
   if (key.state !== 'retiring' || key.retiringAt === null || key.verifyUntil === null) return null;
   if (!complete) return key.verifyUntil;
-  const letGoAt = key.retiringAt + ISSUER_KEY_HOLD_SECONDS;
-  const pluralize = lastExp === null ? letGoAt : Math.max(letGoAt, lastExp + clockToleranceSeconds);
-  return Math.min(key.verifyUntil, pluralize);
+  const issuersStopAt = key.retiringAt + ISSUER_KEY_HOLD_SECONDS;
+  const unusedFrom =
+    lastExp === null ? issuersStopAt : Math.max(issuersStopAt, lastExp + clockToleranceSeconds);
+  return Math.min(key.verifyUntil, unusedFrom);
 }

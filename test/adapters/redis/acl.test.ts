@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { systemClock } from '../../../src/app/clock.js';
 import type { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { openLiveVerifier } from '../../../src/verifier/live-verifier.js';
-import { announced } from '../../support/heartbeats.js';
+import { heartbeatOf } from '../../support/heartbeats.js';
 import { openContext } from '../../support/opened-context.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { openStores, type Stores } from '../../support/stores.js';
@@ -129,7 +129,7 @@ async function fillOneSubject() {
   try {
     const registry = await context.registry();
     const now = context.clock.now();
-    await registry.report(announced(`verifier-${run}`, now));
+    await registry.report(heartbeatOf(`verifier-${run}`, now));
     await registry.deregister(`verifier-${run}`);
     const entries = Array.from({ length: 2_100 }, (_, index) => entryAt(now, `jti-${index}`));
     const errors = await registry.registerMany(

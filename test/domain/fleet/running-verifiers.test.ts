@@ -11,17 +11,17 @@ import { hasRead, waitForVerifiers } from '../../../src/domain/fleet/wait-for-ve
 import type { FleetLook, Heartbeat, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { ManualClock } from '../../support/clock.js';
-import { announced } from '../../support/heartbeats.js';
+import { heartbeatOf } from '../../support/heartbeats.js';
 
 const NOW = 1_700_000_000;
 const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
 const signal = new AbortController().signal;
 
 function has(id: string): Heartbeat {
-  return announced(id, NOW, { log: { position: 7, missing: [] } });
+  return heartbeatOf(id, NOW, { log: { position: 7, missing: [] } });
 }
 function lacks(id: string): Heartbeat {
-  return announced(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
+  return heartbeatOf(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
 }
 
 /** A registry that answers with one of these after the other, and the last of them from then on; it has lost none of what is a mere list. */
@@ -183,7 +183,7 @@ test('hasRead is true up to the position, except for missing ids', () => {
 });
 
 test('withoutKey returns the verifiers without the key', () => {
-  const verifiers = [announced('a', NOW, { kids: ['k1', 'k2'] }), announced('b', NOW, { kids: ['k1'] })];
+  const verifiers = [heartbeatOf('a', NOW, { kids: ['k1', 'k2'] }), heartbeatOf('b', NOW, { kids: ['k1'] })];
   const fleet = { verifiers, unavailableReason: null };
   expect(withoutKey(fleet, 'k2').map(({ id }) => id)).toEqual(['b']);
   expect(withoutKey(fleet, 'k1')).toEqual([]);
@@ -213,7 +213,7 @@ test('reports a registry that fails, does not open, or is late; throws a defect'
 });
 
 describe('all running verifiers, for a key to sign with', () => {
-  const loaded = (id: string) => announced(id, NOW, { kids: ['k1'] });
+  const loaded = (id: string) => heartbeatOf(id, NOW, { kids: ['k1'] });
   async function whole(registry: TokenRegistry) {
     const clock = new ManualClock(NOW);
     let isOver = false;
@@ -255,13 +255,13 @@ describe('all running verifiers, for a key to sign with', () => {
 });
 
 test('names a few verifiers, safe for the terminal', () => {
-  const many = Array.from({ length: 12 }, (_, index) => announced(`v${index}`, NOW));
+  const many = Array.from({ length: 12 }, (_, index) => heartbeatOf(`v${index}`, NOW));
   expect(nameVerifiers(many)).toMatch(/^host-v0 \(pid 4711\), .*host-v9 \(pid 4711\), 2 more$/);
-  expect(nameVerifiers([announced('a', NOW, { host: '\x1b[2Jx' })])).toBe('\\u001b[2Jx (pid 4711)');
+  expect(nameVerifiers([heartbeatOf('a', NOW, { host: '\x1b[2Jx' })])).toBe('\\u001b[2Jx (pid 4711)');
 });
 
 describe('a stored heartbeat', () => {
-  const whole = announced('a', NOW, { kids: ['k'], log: { position: 3, missing: [[1, 2]] } });
+  const whole = heartbeatOf('a', NOW, { kids: ['k'], log: { position: 3, missing: [[1, 2]] } });
 
   test('is parsed without unknown members', () => {
     expect(parseHeartbeat(JSON.stringify({ ...whole, more: 1 }))).toEqual(whole);

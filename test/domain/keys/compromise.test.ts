@@ -50,8 +50,8 @@ async function rows(table: 'audit_log' | 'security_log') {
   return service.db.selectFrom(table).selectAll().execute() as Promise<Array<Record<string, unknown>>>;
 }
 
-describe('a compromised key', () => {
-  test('is refused with all that it signed, and has neither entries nor a private key', async () => {
+describe('compromiseKey', () => {
+  test('refuses the key and its tokens, removes its entries, and wipes its private key', async () => {
     await addPending('k2');
     const tokens = await Promise.all(['alice', 'bob', 'bob'].map((sub) => service.issueTo(sub)));
     const report = await compromise('k1');
@@ -60,7 +60,7 @@ describe('a compromised key', () => {
       key: { kid: 'k1', state: 'compromised', compromisedAt: service.clock.now(), masterKeyId: null },
       wasCompromised: false,
       active: 'k2',
-      unmade: null,
+      generationFailure: null,
       entries: { before: 3, removed: 3, after: 0, complete: true, missed: [] },
     });
     expect(report.entries.byNode).toEqual([{ node: expect.any(String), before: 3, removed: 3, after: 0 }]);
@@ -69,7 +69,7 @@ describe('a compromised key', () => {
     expect(await service.registry.list('bob', service.clock.now())).toEqual([]);
   });
 
-  test('makes way for the oldest pending key, and another one is published in its place', async () => {
+  test('activates the oldest pending key and publishes another one', async () => {
     await addPending('k2');
     service.clock.advance(LEAD);
     const report = await compromise('k1');
@@ -84,7 +84,7 @@ describe('a compromised key', () => {
     expect((await service.issueTo('alice')).kid).toBe(report.pending);
   });
 
-  test('makes way for a new key where none is pending, which verifiers may not know yet', async () => {
+  test('activates a new key that is not pre-published if none is pending', async () => {
     const report = await compromise('k1');
     expect(report.isNotPrePublished).toBe(true);
     expect(await states()).toEqual({
@@ -95,7 +95,7 @@ describe('a compromised key', () => {
     expect((await service.issueTo('alice')).kid).toBe(report.active);
   });
 
-  test('that was pending leaves the active one alone, and another one is published', async () => {
+  test('keeps the active key and publishes another one if the key was pending', async () => {
     await addPending('k2');
     const report = await compromise('k2');
     expect(report).toMatchObject({ active: 'k1', isNotPrePublished: false });
@@ -106,7 +106,7 @@ describe('a compromised key', () => {
     });
   });
 
-  test('that was retiring changes no other key', async () => {
+  test('changes no other key if the key was retiring', async () => {
     await addPending('k2');
     const old = await service.issueTo('alice');
     await rotateKeys(service.ports, {
@@ -126,24 +126,24 @@ describe('a compromised key', () => {
     expect(await service.verdict(old.token)).not.toBe('active');
   });
 
-  test('leaves tokens under other keys as they are', async () => {
+  test('keeps tokens of other keys valid', async () => {
     await addPending('k2');
     await compromise('k2');
     const { token } = await service.issueTo('alice');
     expect(await service.verdict(token)).toBe('active');
   });
 
-  test('stays refused by a verifier that still trusts it, whatever the registry has', async () => {
+  test('makes a verifier refuse the token even if its entry comes back', async () => {
     const { token, jti, iat, exp } = await service.issueTo('alice');
     const entry = { jti, iat, exp, keyId: (await service.database.keys.find('k1'))?.id as number };
     expect(await service.verdict(token)).toBe('active');
     await compromise('k1');
-    // What a failover may bring back.
+    // As a failover may do.
     await service.registry.register('alice', entry, { now: service.clock.now() });
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('signs nothing more, though an issuer holds it', async () => {
+  test('makes an issuer with the key in its cache sign with the next one', async () => {
     await addPending('k2');
     await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
     const issuer = service.issuer();
@@ -155,7 +155,7 @@ describe('a compromised key', () => {
   });
 });
 
-describe('an issuer that is at it while its key is compromised', () => {
+describe('an issuer whose key is compromised meanwhile', () => {
   beforeEach(async () => {
     await addPending('k2');
     await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
@@ -165,7 +165,7 @@ describe('an issuer that is at it while its key is compromised', () => {
     (await service.registry.list('alice', service.clock.now())).map(({ keyId }) => keyId);
   const idOf = async (kid: string) => (await service.database.keys.find(kid))?.id;
 
-  test('signs with the next key where it waited for a revocation', async () => {
+  test('signs with the next key if it waited for a revocation', async () => {
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, { reason: null, dryRun: false });
     const issuing = service.issuer().issue({ sub: 'alice' });
     await service.clock.awaited();
@@ -177,11 +177,11 @@ describe('an issuer that is at it while its key is compromised', () => {
     expect(await keyIds()).toEqual([await idOf('k2')]);
   });
 
-  test('hands out no token under it, and leaves none behind, where it was about to register one', async () => {
+  test('returns no token and leaves no entry under the key if it was about to register one', async () => {
     let compromised: Promise<unknown> | undefined;
     const { registry } = service.withRegistry({
       registerMany: async (...args) => {
-        // After the proof that nothing is left.
+        // After the last walk confirmed that no entry is left.
         compromised ??= compromise('k1');
         await compromised;
         return service.registry.registerMany(...args);
@@ -199,8 +199,8 @@ describe('an issuer that is at it while its key is compromised', () => {
   });
 });
 
-describe('what is on record', () => {
-  test('is an event that covers every token under the key, until the last of them has expired', async () => {
+describe('records', () => {
+  test('contain a security event that lasts until the last token under the key has expired', async () => {
     await compromise('k1');
     const now = service.clock.now();
     const [event, ...others] = await rows('security_log');
@@ -211,7 +211,7 @@ describe('what is on record', () => {
     );
   });
 
-  test('is a row for each key that moved, and one for the entries', async () => {
+  test('contain an audit row for each changed key, and one for the entries', async () => {
     await addPending('k2');
     await service.issueTo('alice');
     const { pending } = await compromise('k1');
@@ -224,7 +224,7 @@ describe('what is on record', () => {
     ]);
   });
 
-  test('is nothing where it cannot all be written', async () => {
+  test('contain nothing if one of them cannot be written', async () => {
     await addPending('k2');
     const before = await states();
     await service.db.schema.dropTable('audit_head').execute();
@@ -234,8 +234,8 @@ describe('what is on record', () => {
   });
 });
 
-describe('another run', () => {
-  test('finishes what an interrupted one has left, and records no second event', async () => {
+describe('a second run', () => {
+  test('completes an incomplete one, and records no second event', async () => {
     await service.issueTo('alice');
     const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.');
     const first = await compromiseKey(
@@ -261,7 +261,7 @@ describe('another run', () => {
     expect((await rows('security_log')).map(({ type }) => type)).toEqual(['key_compromised']);
   });
 
-  test('tells which event it was, where an earlier run recorded it too, and none for a dry run', async () => {
+  test('reports the id of the event of the first run, and none for a dry run', async () => {
     const dry = await compromise('k1', { dryRun: true });
     const first = await compromise('k1');
     const again = await compromise('k1');
@@ -269,14 +269,14 @@ describe('another run', () => {
     expect([dry.eventId, first.eventId, again.eventId]).toEqual([null, event?.id, event?.id]);
   });
 
-  test('with nothing left to do changes nothing, in the audit log neither', async () => {
+  test('changes nothing, and adds no audit row, if nothing is left to do', async () => {
     await compromise('k1');
     const before = [await states(), await rows('audit_log'), await rows('security_log')];
     expect(await compromise('k1')).toMatchObject({ wasCompromised: true, entries: { before: 0, after: 0 } });
     expect([await states(), await rows('audit_log'), await rows('security_log')]).toEqual(before);
   });
 
-  test('of 8 at once leaves one active key and one event', async () => {
+  test('leaves one active key and one event with 8 concurrent runs', async () => {
     await addPending('k2');
     await service.issueTo('alice');
     const reports = await Promise.all(Array.from({ length: 8 }, () => compromise('k1')));
@@ -287,7 +287,7 @@ describe('another run', () => {
   });
 });
 
-describe('a new key that cannot be made', () => {
+describe('a new key that cannot be generated', () => {
   const vaultAway = (): Promise<never> =>
     Promise.reject(new JwtctlError('ERR_MASTER_KEY_COMMAND_FAILED', 'The vault is away.'));
   const withoutVault = () => {
@@ -295,34 +295,34 @@ describe('a new key that cannot be made', () => {
     return { ...service.ports, sealer };
   };
 
-  test('keeps no leaked key alive: the pending one signs, and the next run publishes another', async () => {
+  test('does not keep a leaked key trusted: the pending key signs, and the next run publishes another', async () => {
     await addPending('k2');
     const { token } = await service.issueTo('alice');
     const report = await compromiseKey(withoutVault(), inputFor('k1'));
-    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'The vault is away.' });
+    expect(report).toMatchObject({ active: 'k2', pending: null, generationFailure: 'The vault is away.' });
     expect(await states()).toEqual({ k1: 'compromised', k2: 'active' });
     expect(await service.verdict(token)).not.toBe('active');
   });
 
-  test('leaves no key that signs where there was but one, and the next run makes it', async () => {
+  test('leaves no active key if there was only one, and the next run generates it', async () => {
     const report = await compromiseKey(withoutVault(), inputFor('k1'));
-    expect(report).toMatchObject({ active: null, pending: null, unmade: 'The vault is away.' });
+    expect(report).toMatchObject({ active: null, pending: null, generationFailure: 'The vault is away.' });
     await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       code: 'ERR_NO_ACTIVE_KEY',
     });
     const again = await compromise('k1');
-    expect(again).toMatchObject({ wasCompromised: true, unmade: null });
+    expect(again).toMatchObject({ wasCompromised: true, generationFailure: null });
     expect(await states()).toMatchObject({ k1: 'compromised', [again.active as string]: 'active' });
     expect((await service.issueTo('bob')).kid).toBe(again.active);
   });
 });
 
-describe('once the key is refused', () => {
+describe('after the key is refused', () => {
   const REFUSED = { k1: 'compromised', k2: 'active' };
   beforeEach(() => addPending('k2'));
 
-  test('a registry that cannot even be opened is told of', async () => {
+  test('reports a registry that cannot be opened', async () => {
     const unusable = new JwtctlError('ERR_CONFIG_FILE_MISSING', 'The file redis.password is not there.');
     const report = await compromiseKey(
       { ...service.ports, openRegistry: () => Promise.reject(unusable) },
@@ -332,7 +332,7 @@ describe('once the key is refused', () => {
     expect(await states()).toMatchObject(REFUSED);
   });
 
-  test('a slow vault holds up nothing but the key that is to sign next', async () => {
+  test('a slow vault delays only the next pending key', async () => {
     const statesAtSealing: unknown[] = [];
     const sealer: Sealer = {
       ...service.ports.sealer,
@@ -346,20 +346,24 @@ describe('once the key is refused', () => {
     expect(await states()).toEqual({ ...REFUSED, [report.pending as string]: 'pending' });
   });
 
-  test('a bug where a key is made is named, and not quoted', async () => {
+  test('reports a bug in key generation without its message', async () => {
     const generator = { generate: () => Promise.reject(new TypeError('s3cret')) };
     const report = await compromiseKey({ ...service.ports, generator }, inputFor('k1'));
-    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'a bug in jwtctl (TypeError)' });
+    expect(report).toMatchObject({
+      active: 'k2',
+      pending: null,
+      generationFailure: 'a bug in jwtctl (TypeError)',
+    });
     expect(await states()).toEqual(REFUSED);
   });
 
-  test('a key in its place that does not open is told of', async () => {
-    const stranger = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
-    const report = await compromiseKey({ ...service.ports, sealer: stranger }, inputFor('k1'));
-    expect(report).toMatchObject({ active: 'k2', unopened: expect.stringMatching(/k2 .* keyring/) });
+  test('reports an active key that does not open', async () => {
+    const otherSealer = newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
+    const report = await compromiseKey({ ...service.ports, sealer: otherSealer }, inputFor('k1'));
+    expect(report).toMatchObject({ active: 'k2', openFailure: expect.stringMatching(/k2 .* keyring/) });
   });
 
-  test('a row that cannot be written into the audit log is told of', async () => {
+  test('reports an audit row that cannot be written', async () => {
     const { database } = service;
     let transactions = 0;
     const away = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'MySQL is away.');
@@ -371,10 +375,10 @@ describe('once the key is refused', () => {
       },
     };
     const report = await compromiseKey({ ...service.ports, database: failing }, inputFor('k1'));
-    expect(report).toMatchObject({ unrecorded: 'MySQL is away.', pending: expect.any(String) });
+    expect(report).toMatchObject({ auditFailure: 'MySQL is away.', pending: expect.any(String) });
   });
 
-  test('an interruption leaves the rest to the next run', async () => {
+  test('leaves the rest to the next run after an interruption', async () => {
     const interruption = new AbortController();
     const ports = service.withRegistry({
       removeEverywhere: (...args) => {
@@ -383,13 +387,17 @@ describe('once the key is refused', () => {
       },
     });
     const report = await compromiseKey(ports, inputFor('k1', { signal: interruption.signal }));
-    expect(report).toMatchObject({ active: 'k2', pending: null, unmade: 'the run was interrupted' });
+    expect(report).toMatchObject({
+      active: 'k2',
+      pending: null,
+      generationFailure: 'the run was interrupted',
+    });
     expect(await states()).toEqual(REFUSED);
-    expect(await compromise('k1')).toMatchObject({ pending: expect.any(String), unmade: null });
+    expect(await compromise('k1')).toMatchObject({ pending: expect.any(String), generationFailure: null });
   });
 });
 
-describe('the proof', () => {
+describe('confirming the removal', () => {
   const walk = (parts: Partial<GlobalRemoval>): GlobalRemoval => ({
     matched: 0,
     removed: 0,
@@ -404,7 +412,7 @@ describe('the proof', () => {
   });
   const on = (node: string, matched: number, removed = 0) => ({ node, matched, removed });
 
-  /** The walks in their order, removals and counts in turn. */
+  /** Answers walks in this order, removals and counts in turn. */
   const withWalks = (...walks: GlobalRemoval[]) => {
     const asked: boolean[] = [];
     const next = (isCount: boolean): GlobalRemoval => {
@@ -424,7 +432,7 @@ describe('the proof', () => {
     return { asked, ports: service.withRegistry({ scan, removeEverywhere: async () => next(false) }) };
   };
 
-  test('is a walk after the removal; what came in meanwhile is removed by another pass', async () => {
+  test('walks again after the removal, and removes entries that were added meanwhile', async () => {
     const { asked, ports } = withWalks(
       walk({ matched: 2, removed: 2, byNode: [on('a', 2, 2), on('b', 0)], replicasConfirmed: 1 }),
       walk({ matched: 1, byNode: [on('a', 0), on('b', 1)] }),
@@ -447,7 +455,7 @@ describe('the proof', () => {
     });
   });
 
-  test('does not hold where the last walk did not see everything', async () => {
+  test('fails if the last walk was incomplete', async () => {
     const { asked, ports } = withWalks(
       walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 2, 2), on('b', 1, 1)] }),
       walk({ complete: false, missed: ['slots 0-99 (b)'], byNode: [on('a', 0)] }),
@@ -458,7 +466,7 @@ describe('the proof', () => {
     expect(asked).toEqual([false, true]);
   });
 
-  test('holds where what the removal had missed was seen and removed later', async () => {
+  test('succeeds if a later pass removes what the first one missed', async () => {
     const { ports } = withWalks(
       walk({ complete: false, missed: ['slots 0-99 (b)'], matched: 1, removed: 1 }),
       walk({ matched: 4 }),
@@ -469,14 +477,14 @@ describe('the proof', () => {
     expect(entries).toMatchObject({ before: 5, removed: 5, after: 0, complete: true, missed: [] });
   });
 
-  test('is given up where entries come in faster than they are removed', async () => {
+  test('gives up if entries are added faster than they are removed', async () => {
     const { asked, ports } = withWalks(...Array.from({ length: 6 }, () => walk({ matched: 1, removed: 1 })));
     expect((await compromiseKey(ports, inputFor('k1'))).entries).toMatchObject({ after: 1, complete: true });
     expect(asked).toHaveLength(6);
   });
 });
 
-test('as a dry run it counts, names the key that would sign, and changes nothing', async () => {
+test('a dry run counts, names the next active key, and changes nothing', async () => {
   await addPending('k2');
   await service.issueTo('alice');
   const before = [await states(), await rows('audit_log'), await rows('security_log')];
@@ -488,16 +496,16 @@ test('as a dry run it counts, names the key that would sign, and changes nothing
   expect([await states(), await rows('audit_log'), await rows('security_log')]).toEqual(before);
 });
 
-test('an interruption before anything is written leaves everything as it was', async () => {
+test('an interruption before the first write changes nothing', async () => {
   const before = await states();
   await expect(compromise('k1', { signal: AbortSignal.abort() })).rejects.toMatchObject({
     kind: 'interrupted',
     code: 'ERR_INTERRUPTED',
-    message: expect.stringMatching(/k1 is active/),
+    message: expect.stringMatching(/k1 is still active/),
   });
   expect(await states()).toEqual(before);
 });
 
-test('a kid that there is not is named', async () => {
+test('refuses an unknown kid', async () => {
   await expect(compromise('k9')).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_KEY_UNKNOWN' });
 });

@@ -15,8 +15,8 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-/** A file that notes what is done with it, and may fail at one of these steps. */
-function notingFile(failing?: 'create' | 'write'): PrivateFile {
+/** Creates a file that records its calls, and may fail at one of these steps. */
+function recordingFile(failing?: 'create' | 'write'): PrivateFile {
   const step = async (name: string) => {
     steps.push(`${name} with ${await rows()} rows`);
     if (name === failing) throw new Error(`The disk fails at ${name}.`);
@@ -64,47 +64,47 @@ async function exporting(
 }
 
 test('the audit log has a row for each key before the first byte is written', async () => {
-  await exporting(notingFile());
+  await exporting(recordingFile());
   expect(steps).toEqual(['create with 0 rows', 'write with 2 rows']);
 });
 
-test('a file that cannot be made is neither written nor told of', async () => {
-  await expect(exporting(notingFile('create'))).rejects.toThrow('create');
+test('writes no audit row if the file cannot be created', async () => {
+  await expect(exporting(recordingFile('create'))).rejects.toThrow('create');
   expect(steps).toEqual(['create with 0 rows']);
 });
 
-test('a file that cannot be written is removed, and told of: some of it may have been read', async () => {
-  await expect(exporting(notingFile('write'))).rejects.toThrow('write');
+test('removes a file that cannot be written, but keeps the audit row', async () => {
+  await expect(exporting(recordingFile('write'))).rejects.toThrow('write');
   expect(steps).toEqual(['create with 0 rows', 'write with 2 rows', 'discard with 2 rows']);
 });
 
-test('what the audit log cannot tell of is not written', async () => {
+test('writes no key if the audit log cannot be written', async () => {
   const auditLog = {
     ...service.database.auditLog,
     append: () => Promise.reject(new Error('The audit log is away.')),
   };
-  await expect(exporting(notingFile(), { stores: { auditLog } })).rejects.toThrow('audit log');
+  await expect(exporting(recordingFile(), { stores: { auditLog } })).rejects.toThrow('audit log');
   expect(steps).toEqual(['create with 0 rows', 'discard with 0 rows']);
 });
 
-test('a key that ended while somebody was asked leaves no file', async () => {
+test('creates no file for a key that was retired meanwhile', async () => {
   const keys = await findExportable(service.database, undefined);
   await retireKey(service.ports, { kid: 'k2', force: true, dryRun: false, clockToleranceSeconds: 0 });
   await expect(
-    exportPrivateKeys(service.ports, { keys, format: 'jwks', file: notingFile() }),
+    exportPrivateKeys(service.ports, { keys, format: 'jwks', file: recordingFile() }),
   ).rejects.toMatchObject({ kind: 'state', code: 'ERR_PRIVATE_KEY_MISSING' });
   expect(steps).toEqual([]);
 });
 
-test('an interrupt before the file is made leaves none', async () => {
-  await expect(exporting(notingFile(), { signal: AbortSignal.abort() })).rejects.toThrow();
+test('creates no file after an interrupt', async () => {
+  await expect(exporting(recordingFile(), { signal: AbortSignal.abort() })).rejects.toThrow();
   expect(steps).toEqual([]);
 });
 
-test('a row whose public key was exchanged is not written under its kid', async () => {
+test('refuses a row whose public key was replaced', async () => {
   const { publicKey } = (await service.database.keys.find('k1')) ?? {};
   const changed = { public_key: String(publicKey) };
   await service.db.updateTable('keystore').set(changed).where('kid', '=', 'k2').execute();
-  await expect(exporting(notingFile())).rejects.toMatchObject({ code: 'ERR_KEY_PAIR_MISMATCH' });
+  await expect(exporting(recordingFile())).rejects.toMatchObject({ code: 'ERR_KEY_PAIR_MISMATCH' });
   expect(steps).toEqual([]);
 });

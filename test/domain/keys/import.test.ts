@@ -27,12 +27,12 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-async function filed(...jwks: object[]): Promise<KeyInFile[]> {
+async function readKeys(...jwks: object[]): Promise<KeyInFile[]> {
   return (await readPrivateJwks(JSON.stringify({ keys: jwks }), 'jwks.json')).keys;
 }
 
 const named = async (...jwks: object[]): Promise<NamedKey[]> =>
-  nameKeys(await filed(...jwks), { defaultAlg: 'RS256' });
+  nameKeys(await readKeys(...jwks), { defaultAlg: 'RS256' });
 
 async function importing(
   keys: readonly NamedKey[],
@@ -54,12 +54,12 @@ async function audited(): Promise<Array<[string, string, string | null]>> {
   return rows.map(({ target, outcome, reason }) => [target, outcome, reason]);
 }
 
-describe('the name of a key', () => {
-  test('is the one that is given, else that of the file, else the thumbprint', async () => {
-    const keys = await filed({ ...first, kid: 'filed' }, second);
+describe('nameKeys', () => {
+  test('prefers the given kid to the kid of the file, and that to the thumbprint', async () => {
+    const keys = await readKeys({ ...first, kid: 'from-file' }, second);
     const [one] = keys as [KeyInFile];
     expect(nameKeys(keys, { defaultAlg: 'PS256' })).toMatchObject([
-      { kid: 'filed', alg: 'PS256', isAlgGiven: false },
+      { kid: 'from-file', alg: 'PS256', isAlgGiven: false },
       { kid: thumbprintOf(second), alg: 'PS256' },
     ]);
     expect(nameKeys([one], { kid: 'given', alg: 'RS512', defaultAlg: 'PS256' })).toMatchObject([
@@ -67,23 +67,26 @@ describe('the name of a key', () => {
     ]);
   });
 
-  test.each([/^-/, /^_/])('is never a thumbprint like %s, which would read as a flag', async (begin) => {
-    const keys = await filed(jwkWithThumbprint(begin));
+  test.each([/^-/, /^_/])('refuses a thumbprint like %s, which would read as a flag', async (begin) => {
+    const keys = await readKeys(jwkWithThumbprint(begin));
     expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
       expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
     );
     expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
   });
 
-  test.each(['', '-x', 'a b', 'https://example.com/key', 'x'.repeat(129)])('cannot be %j', async (kid) => {
-    const keys = await filed({ ...first, kid });
-    expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
-      expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
-    );
-    expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
-  });
+  test.each(['', '-x', 'a b', 'https://example.com/key', 'x'.repeat(129)])(
+    'refuses the kid %j',
+    async (kid) => {
+      const keys = await readKeys({ ...first, kid });
+      expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
+        expect.objectContaining({ kind: 'usage', code: 'ERR_KID_INVALID' }),
+      );
+      expect(nameKeys(keys, { kid: 'k2', defaultAlg: 'RS256' })).toMatchObject([{ kid: 'k2' }]);
+    },
+  );
 
-  test('stands once in a set, and so does a modulus', async () => {
+  test('refuses a set with a kid or modulus twice', async () => {
     for (const jwks of [
       [
         { ...first, kid: 'k2' },
@@ -95,15 +98,15 @@ describe('the name of a key', () => {
       ],
       [first, first],
     ]) {
-      const keys = await filed(...jwks);
+      const keys = await readKeys(...jwks);
       expect(() => nameKeys(keys, { defaultAlg: 'RS256' })).toThrowError(
         expect.objectContaining({ kind: 'usage', code: 'ERR_JWK_SET_DUPLICATE' }),
       );
     }
   });
 
-  test('comes with one alg: not with that of the file and another', async () => {
-    const keys = await filed({ ...first, alg: 'PS512' });
+  test('refuses an alg other than the alg of the file', async () => {
+    const keys = await readKeys({ ...first, alg: 'PS512' });
     expect(nameKeys(keys, { alg: 'PS512', defaultAlg: 'RS256' })).toMatchObject([{ alg: 'PS512' }]);
     expect(() => nameKeys(keys, { alg: 'RS256', defaultAlg: 'RS256' })).toThrowError(
       expect.objectContaining({ kind: 'usage', code: 'ERR_KEY_ALG_MISMATCH' }),
@@ -111,7 +114,7 @@ describe('the name of a key', () => {
   });
 });
 
-describe('importing', () => {
+describe('importKeys', () => {
   test('adds a pending key beside an active one, with a row in the audit log', async () => {
     const { keys, alreadyThere } = await importing(await named({ ...first, kid: 'k2' }));
     expect(keys).toMatchObject([
@@ -121,7 +124,7 @@ describe('importing', () => {
     expect(await audited()).toEqual([['k2', 'pending', null]]);
   });
 
-  test('twice adds it once, in whatever state it is since then', async () => {
+  test('adds a key once, whatever its state is by now', async () => {
     const keys = await named({ ...first, kid: 'k2', alg: 'RS256' });
     await importing(keys);
     expect((await importing(keys)).alreadyThere).toEqual(['k2']);
@@ -141,7 +144,7 @@ describe('importing', () => {
     await expect(importing(renamed)).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
   });
 
-  test('does not bring back a compromised key, by this name or another', async () => {
+  test('refuses a compromised key, under any kid', async () => {
     const keys = await named({ ...first, kid: 'k2' });
     await importing(keys);
     const { revision } = await service.database.keys.snapshot();
@@ -157,7 +160,7 @@ describe('importing', () => {
     await expect(importing(await named(first))).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
   });
 
-  test('is refused where the kid has other material or another alg', async () => {
+  test('refuses a kid that has other material or another alg', async () => {
     await importing(await named({ ...first, kid: 'k2', alg: 'PS256' }));
     for (const jwk of [
       { ...second, kid: 'k2' },
@@ -168,23 +171,26 @@ describe('importing', () => {
         code: 'ERR_KID_EXISTS',
       });
     }
-    // Nobody asked for another alg: `keys.algorithm` is for new keys.
+    // `keys.algorithm` is only the default for new keys.
     expect((await importing(await named({ ...first, kid: 'k2' }))).keys).toMatchObject([{ alg: 'PS256' }]);
   });
 
-  test('tells a modulus with another exponent from the same key, and lets it stand once', async () => {
+  test('refuses a known modulus with another exponent', async () => {
     await importing(await named({ ...first, kid: 'k2' }));
-    // Who has one of the two private keys can reckon the other.
-    const twin = jwkWithExponent(first, 65_539n);
+    // The owner of one of the two private keys can compute the other.
+    const sameModulus = jwkWithExponent(first, 65_539n);
     for (const [kid, code] of [
       ['k2', 'ERR_KID_EXISTS'],
       ['k3', 'ERR_KEY_MATERIAL_EXISTS'],
     ] as const) {
-      await expect(importing(await named({ ...twin, kid }))).rejects.toMatchObject({ kind: 'state', code });
+      await expect(importing(await named({ ...sameModulus, kid }))).rejects.toMatchObject({
+        kind: 'state',
+        code,
+      });
     }
   });
 
-  test('of a set is of all of its keys or of none', async () => {
+  test('imports all keys of a set or none', async () => {
     await importing(await named({ ...first, kid: 'k2' }));
     const before = await stored();
     await expect(
@@ -199,7 +205,7 @@ describe('importing', () => {
     expect(alreadyThere).toEqual(['k2']);
   });
 
-  test('as a dry run judges all and neither seals nor stores', async () => {
+  test('checks everything in a dry run, and neither seals nor stores', async () => {
     const before = await service.database.keys.snapshot();
     const sealer = { ...service.ports.sealer, seal: () => Promise.reject(new Error('Sealed.')) };
     const ports = { ...service.ports, sealer };
@@ -214,7 +220,7 @@ describe('importing', () => {
     ).rejects.toMatchObject({ code: 'ERR_KEY_MATERIAL_EXISTS' });
   });
 
-  test('that fails to seal stores nothing', async () => {
+  test('stores nothing if sealing fails', async () => {
     const before = await service.database.keys.snapshot();
     let sealed = 0;
     const sealer = {
@@ -234,7 +240,7 @@ describe('importing', () => {
     expect(await service.database.keys.snapshot()).toEqual(before);
   });
 
-  test('by several at once adds a key once, and never under two kids', async () => {
+  test('adds a key once, under one kid, in concurrent runs', async () => {
     const same = await named({ ...first, kid: 'k2' });
     const ended = await Promise.all(Array.from({ length: 6 }, () => importing(same)));
     expect(ended.filter(({ alreadyThere }) => alreadyThere.length === 0)).toHaveLength(1);
@@ -247,7 +253,7 @@ describe('importing', () => {
     expect(await stored()).toHaveLength(3);
   });
 
-  test('plans anew where the key store changed under it', async () => {
+  test('plans again if the key store changed meanwhile', async () => {
     const keys = await named({ ...second, kid: 'k3' });
     const interrupting = await named({ ...second, kid: 'k2' });
     const { database } = service;

@@ -43,7 +43,7 @@ async function audited(action: string): Promise<Array<[string, string, string | 
 }
 
 describe('activate', () => {
-  test('lets a key sign that has been published for the lead, and the one before goes on verifying', async () => {
+  test('activates a key after the publish lead, and tokens of the previous key stay valid', async () => {
     const old = await service.issueTo('alice');
     service.clock.advance(LEAD);
     const { key, isNotPrePublished, published } = await activate('k2');
@@ -59,7 +59,7 @@ describe('activate', () => {
     ]);
   });
 
-  test('refuses a key that verifiers may not know yet, unless it is to be now', async () => {
+  test('refuses a key before the publish lead is over, unless `now` is set', async () => {
     service.clock.advance(LEAD - 1);
     await expect(activate('k2')).rejects.toMatchObject(refusal('ERR_KEY_NOT_PUBLISHED'));
     expect(await stateOf('k1')).toBe('active');
@@ -72,14 +72,14 @@ describe('activate', () => {
     ]);
   });
 
-  test('of the active key changes nothing, and of one that signs no more is refused', async () => {
+  test('leaves the active key unchanged, and refuses a retiring or unknown key', async () => {
     expect(await activate('k1')).toMatchObject({ key: { state: 'active' }, published: null });
     await activate('k2', { now: true });
     await expect(activate('k1', { now: true })).rejects.toMatchObject(refusal('ERR_KEY_NOT_PENDING'));
     await expect(activate('k3')).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_KEY_UNKNOWN' });
   });
 
-  test('as a dry run shows what would be and changes nothing', async () => {
+  test('shows the outcome in a dry run and changes nothing', async () => {
     const before = await service.database.keys.snapshot();
     expect(await activate('k2', { now: true, dryRun: true })).toMatchObject({
       ...{ key: { kid: 'k2', state: 'active' }, isNotPrePublished: true, published: null },
@@ -87,7 +87,7 @@ describe('activate', () => {
     expect(await service.database.keys.snapshot()).toEqual(before);
   });
 
-  test('by several at once leaves one active key', async () => {
+  test('leaves one active key after concurrent activations', async () => {
     const ended = await Promise.allSettled(Array.from({ length: 6 }, () => activate('k2', { now: true })));
     expect(ended.some(({ status }) => status === 'fulfilled')).toBe(true);
     const { keys } = await service.database.keys.snapshot();
@@ -98,7 +98,7 @@ describe('activate', () => {
     ]);
   });
 
-  test('publishes no further key where another one is pending', async () => {
+  test('publishes no key if another one is pending', async () => {
     const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
     await generateKeys(service.ports, { ...options, kid: 'k3' });
     expect((await activate('k2', { now: true })).published).toBeNull();
@@ -107,17 +107,17 @@ describe('activate', () => {
 });
 
 describe('retire', () => {
-  test('refuses the active key: nothing would sign', async () => {
+  test('refuses the active key', async () => {
     await expect(retire('k1', { force: true })).rejects.toMatchObject(refusal('ERR_KEY_ACTIVE'));
   });
 
-  test('ends a pending key, which has signed nothing', async () => {
+  test('retires a pending key', async () => {
     expect(await retire('k2')).toMatchObject({ state: 'retired', masterKeyId: null });
     expect(await service.database.keys.findSealed('k2')).toBeNull();
     expect(await audited('keys.retire')).toEqual([['k2', 'retired', null]]);
   });
 
-  test('refuses a key that an issuer may still hold', async () => {
+  test('refuses a key that an issuer may still sign with', async () => {
     await activate('k2', { now: true });
     service.clock.advance(HOLD - 1);
     await expect(retire('k1')).rejects.toMatchObject(refusal('ERR_KEY_RECENTLY_ACTIVE'));
@@ -125,15 +125,15 @@ describe('retire', () => {
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });
 
-  test('says of one token that it lives', async () => {
+  test('names a single live token in the singular', async () => {
     const message = async () => (await retire('k1').catch((error) => error)).message;
     await service.issueTo('alice');
     await activate('k2', { now: true });
     service.clock.advance(HOLD);
-    expect(await message()).toMatch(/^Under key k1 1 token lives; /);
+    expect(await message()).toMatch(/^Key k1 has 1 live token; /);
   });
 
-  test('refuses a key with live tokens, and says how many of whom and until when', async () => {
+  test('refuses a key with live tokens, and reports tokens, subjects, and last expiry', async () => {
     await service.issueTo('alice');
     await service.issueTo('alice');
     const last = await service.issueTo('bob');
@@ -146,14 +146,14 @@ describe('retire', () => {
     expect(await service.verdict(last.token)).toBe('active');
 
     expect(await retire('k1', { force: true })).toMatchObject({ state: 'retired' });
-    // By then a verifier that runs on has read its keys again.
+    // By then, a running verifier has read its keys again.
     service.clock.advance(30);
     expect(await service.verdict(last.token)).toBe('ERR_KEY_NOT_TRUSTED');
     expect(await audited('keys.retire')).toEqual([['k1', 'retired', 'forced']]);
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });
 
-  test('ends a key once the last of its tokens has expired, long before verifyUntil', async () => {
+  test('retires a key after its last token expired, before verifyUntil', async () => {
     const { exp } = await service.issueTo('alice');
     await activate('k2', { now: true });
     service.clock.advance(exp + POLICY.clockToleranceSeconds - service.clock.now());
@@ -162,7 +162,7 @@ describe('retire', () => {
     expect(await retire('k1')).toMatchObject({ state: 'retired' });
   });
 
-  test('does not take a part of the registry for the whole', async () => {
+  test('refuses if part of the registry could not be read', async () => {
     await activate('k2', { now: true });
     service.clock.advance(HOLD);
     const missed = ['slots 0-99', 'all else (It is away.)'];
@@ -171,7 +171,7 @@ describe('retire', () => {
     await expect(retireKey(service.withRegistry({ scan }), input)).rejects.toMatchObject({
       kind: 'partial',
       code: 'ERR_COUNT_INCOMPLETE',
-      message: expect.stringMatching(/: not seen were slots 0-99; all else \(It is away\.\)$/),
+      message: expect.stringMatching(/ the count is incomplete: slots 0-99; all else \(It is away\.\)$/),
     });
     expect(await stateOf('k1')).toBe('retiring');
   });
@@ -183,7 +183,7 @@ describe('usage', () => {
     return countKeyUsage(service.ports, keys, POLICY);
   };
 
-  test('counts tokens and subjects under each key, with the first and the last to end', async () => {
+  test('counts tokens and subjects under each key, with the first and last expiry', async () => {
     const first = await service.issueTo('alice');
     service.clock.advance(7);
     await service.issueTo('alice');
@@ -214,12 +214,12 @@ describe('usage', () => {
     });
   });
 
-  test('knows when a retiring key is over: at the end of its last token, but not while an issuer may hold it', async () => {
+  test('allows retiring after the last token expires, but not while an issuer may sign with the key', async () => {
     const { exp } = await service.issueTo('alice');
     await activate('k2', { now: true });
-    const steppedDown = service.clock.now();
+    const demotedAt = service.clock.now();
     expect((await usage()).keys[0]?.retirableAt).toBe(exp + POLICY.clockToleranceSeconds);
     await service.registry.remove('alice', {}, service.clock.now());
-    expect((await usage()).keys[0]?.retirableAt).toBe(steppedDown + HOLD);
+    expect((await usage()).keys[0]?.retirableAt).toBe(demotedAt + HOLD);
   });
 });

@@ -37,8 +37,9 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-/** Where a master key is known that no other host has. */
-const stranger = () => newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
+/** Returns a sealer with its own master key, as a host with another keyring has it. */
+const sealerOfOtherHost = () =>
+  newSealer({ kind: 'value', text: randomBytes(32).toString('base64') }, service.clock);
 
 async function publish(kid: string, sealer = service.ports.sealer): Promise<void> {
   const input = { ...MADE, kid, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds };
@@ -51,7 +52,7 @@ const rotation = (policy: Partial<RotationPolicy> = {}, dryRun = false) => ({
   policy: { ...ROTATION, ...policy },
 });
 
-/** What can make `k2` sign. */
+/** An operation that makes `k2` active. */
 type Promotion = (ports?: RotationPorts) => Promise<unknown>;
 const activate: Promotion = (ports = service.ports) =>
   activateKey(ports, { kid: 'k2', policy: ROTATION, now: true, dryRun: false, ...MADE });
@@ -62,7 +63,7 @@ const rotateDue: Promotion = (ports = service.ports) => {
 };
 const PROMOTIONS = { activate, rotateNow, rotateDue };
 
-/** The same service, where this happens before a private key is opened. */
+/** Returns the ports, with `work` called before a private key is opened. */
 function beforeOpening(work: (kid: string) => unknown, sealer: Sealer = service.ports.sealer): RotationPorts {
   const open: Sealer['open'] = async (kid, sealed) => {
     await work(kid);
@@ -73,7 +74,7 @@ function beforeOpening(work: (kid: string) => unknown, sealer: Sealer = service.
   return { ...service.ports, sealer: { seal, open, sealingKeyId, openingKeyId } };
 }
 
-function counting(): { ports: RotationPorts; opened: string[] } {
+function countOpenings(): { ports: RotationPorts; opened: string[] } {
   const opened: string[] = [];
   return { ports: beforeOpening((kid) => opened.push(kid)), opened };
 }
@@ -83,8 +84,8 @@ const states = async () =>
 const changeRow = (values: { private_key?: string | null; public_key?: string }) =>
   service.db.updateTable('keystore').set(values).where('kid', '=', 'k2').execute();
 
-describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s', (_name, promote) => {
-  /** Nothing has moved, and tokens are issued as before. */
+describe.each(Object.entries(PROMOTIONS))('promoting a pending key by %s', (_name, promote) => {
+  /** Expects an error, unchanged keys, and that tokens are still issued. */
   async function refusal(ports?: RotationPorts): Promise<JwtctlError> {
     const before = await service.database.keys.snapshot();
     const error = await promote(ports).then(
@@ -97,30 +98,30 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
     return error as JwtctlError;
   }
 
-  test('is opened once before it does', async () => {
+  test('opens it once before it signs', async () => {
     await publish('k2');
-    const { ports, opened } = counting();
+    const { ports, opened } = countOpenings();
     await promote(ports);
     expect(opened).toEqual(['k2']);
     expect((await states()).slice(0, 2)).toEqual(['k1 retiring', 'k2 active']);
   });
 
-  test('does not, where the keyring lacks its master key: the one before goes on, and it is said what to do', async () => {
-    await publish('k2', stranger());
+  test('fails with a hint if the keyring lacks its master key, and keeps the active key', async () => {
+    await publish('k2', sealerOfOtherHost());
     const { kind, code, message, hint } = await refusal();
     expect([kind, code]).toEqual(['state', 'ERR_MASTER_KEY_UNKNOWN']);
-    expect(message).toMatch(/^Key k2 cannot be made to sign: .*master key/);
+    expect(message).toMatch(/^Key k2 cannot become active: .*master key/);
     expect(hint).toMatch(/Add the missing key .*`jwtctl keys retire k2`/);
   });
 
-  test('does not, where the vault is away', async () => {
+  test('fails if the vault is unreachable', async () => {
     await publish('k2');
     const vault = newSealer({ kind: 'command', command: 'exit 3', timeoutMs: 5_000 }, service.clock);
     const { kind, code } = await refusal({ ...service.ports, sealer: vault });
     expect([kind, code]).toEqual(['unavailable', 'ERR_MASTER_KEY_COMMAND_FAILED']);
   });
 
-  test('does not, where its row was changed by other means', async () => {
+  test('fails if another program changed its row', async () => {
     await publish('k2');
     const { public_key, private_key } = await service.db
       .selectFrom('keystore')
@@ -139,10 +140,10 @@ describe.each(Object.entries(PROMOTIONS))('a pending key that is to sign, by %s'
   });
 });
 
-describe('a rotation', () => {
-  test('opens nothing where nothing comes to sign, nor as a dry run', async () => {
-    await publish('k2', stranger());
-    const { ports, opened } = counting();
+describe('rotate', () => {
+  test('opens no key if none is promoted, or in a dry run', async () => {
+    await publish('k2', sealerOfOtherHost());
+    const { ports, opened } = countOpenings();
     expect(await rotateKeys(ports, rotation())).toMatchObject({ reason: 'not_due' });
     expect(await rotateKeys(ports, rotation({ isForced: true }, true))).toMatchObject({ reason: 'forced' });
     const lead = rotation({ rotateAfterSeconds: 1, publishLeadSeconds: 40 * DAY });
@@ -151,9 +152,9 @@ describe('a rotation', () => {
     expect(opened).toEqual([]);
   });
 
-  test('that has to plan anew opens the key once', async () => {
+  test('opens the key once although it plans several times', async () => {
     await publish('k2');
-    const { ports, opened } = counting();
+    const { ports, opened } = countOpenings();
     let raises = 0;
     const generator: typeof ports.generator = {
       generate: async (bits) => {
@@ -163,13 +164,13 @@ describe('a rotation', () => {
       },
     };
     expect(await rotateNow({ ...ports, generator })).toMatchObject({ rotated: true, active: 'k2' });
-    // More than three where a thumbprint could not be a kid.
+    // More often if a generated thumbprint is not a valid kid.
     expect(raises).toBeGreaterThanOrEqual(3);
     expect(opened).toEqual(['k2']);
   });
 
-  test('that waits out the lead opens the key once, when it comes to sign', async () => {
-    const { ports, opened } = counting();
+  test('opens the key once, after the publish lead', async () => {
+    const { ports, opened } = countOpenings();
     const outcome = await rotateAfterLead(
       ports,
       rotation({ isForced: true, keepsLead: true }),
@@ -182,27 +183,27 @@ describe('a rotation', () => {
     expect(opened).toEqual([outcome.active]);
   });
 
-  test('that cannot open the key, which another run has let sign meanwhile, has lost the race', async () => {
+  test('reports a lost race if another host activated the key that does not open here', async () => {
     await publish('k2');
-    const outcome = await rotateNow(beforeOpening(() => rotateNow(), stranger()));
+    const outcome = await rotateNow(beforeOpening(() => rotateNow(), sealerOfOtherHost()));
     expect(outcome).toMatchObject({ rotated: false, reason: 'lost_race', active: 'k2' });
   });
 
-  test('that cannot open the key, which was given up meanwhile, takes another one', async () => {
-    await publish('k2', stranger());
-    const giveUp = () =>
+  test('takes another key if the one that does not open was retired meanwhile', async () => {
+    await publish('k2', sealerOfOtherHost());
+    const retireNext = () =>
       retireKey(service.ports, { kid: 'k2', force: false, dryRun: false, clockToleranceSeconds: 0 });
-    const outcome = (await rotateNow(beforeOpening(giveUp))) as RotationOutcome;
+    const outcome = (await rotateNow(beforeOpening(retireNext))) as RotationOutcome;
     expect(outcome).toMatchObject({ rotated: true, reason: 'forced', previous: 'k1' });
     expect(outcome.active).not.toBe('k2');
   });
 
-  test('does not let a key sign unopened that came to be due while it was at it', async () => {
+  test('opens a key that becomes due during the run before it signs', async () => {
     await publish('k2');
-    await publish('k3', stranger());
+    await publish('k3', sealerOfOtherHost());
     await publish('k4');
     await rotateNow();
-    // k1 can be retired, and k3 is due in the second after the plan was made; no pair is wanted for either.
+    // k1 can be retired, and k3 is due one second after the plan was made. Neither needs a new key.
     service.clock.advance(30 * DAY - 1);
     let reads = 0;
     const now = () => service.clock.now() + Number(++reads > 1);
@@ -212,37 +213,37 @@ describe('a rotation', () => {
   });
 });
 
-describe('a rotation on a host with another keyring', () => {
-  test('publishes no key that no other host could open, and changes nothing', async () => {
+describe('rotate on a host with another keyring', () => {
+  test('publishes no key and changes nothing', async () => {
     const before = await states();
-    const ports = { ...service.ports, sealer: stranger() };
+    const ports = { ...service.ports, sealer: sealerOfOtherHost() };
     await expect(rotateKeys(ports, rotation())).rejects.toMatchObject({
       kind: 'state',
       code: 'ERR_MASTER_KEY_UNKNOWN',
-      message: expect.stringMatching(/No key is made here/),
+      message: expect.stringMatching(/No key was generated/),
     });
     expect(await states()).toEqual(before);
   });
 
-  test('by force goes on: a master key may be lost for good', async () => {
-    const ports = { ...service.ports, sealer: stranger() };
+  test('rotates when forced, because the master key may be lost', async () => {
+    const ports = { ...service.ports, sealer: sealerOfOtherHost() };
     expect(await rotateKeys(ports, rotation({ isForced: true }))).toMatchObject({ rotated: true });
   });
 });
 
-describe('an activation', () => {
-  test('opens nothing of the active key, nor as a dry run', async () => {
-    await publish('k2', stranger());
-    const { ports, opened } = counting();
+describe('activate', () => {
+  test('opens no key for the active key, or in a dry run', async () => {
+    await publish('k2', sealerOfOtherHost());
+    const { ports, opened } = countOpenings();
     const input = { policy: ROTATION, now: true, ...MADE };
     await activateKey(ports, { ...input, kid: 'k1', dryRun: false });
     await activateKey(ports, { ...input, kid: 'k2', dryRun: true });
     expect(opened).toEqual([]);
   });
 
-  test('that cannot open the key, which another run has let sign meanwhile, finds it done', async () => {
+  test('succeeds if another host activated the key that does not open here', async () => {
     await publish('k2');
-    expect(await activate(beforeOpening(() => activate(), stranger()))).toMatchObject({
+    expect(await activate(beforeOpening(() => activate(), sealerOfOtherHost()))).toMatchObject({
       key: { kid: 'k2', state: 'active' },
     });
   });

@@ -42,7 +42,7 @@ import { RSA_8192 } from '../../vectors/rsa-8192.js';
 const PASSPHRASE = 'correct horse';
 const ask = async () => PASSPHRASE;
 const neverAsk = async (): Promise<string> => {
-  throw new Error('Nobody was to be asked.');
+  throw new Error('The passphrase must not be asked for.');
 };
 
 const readPem = (text: string, passphrase = neverAsk) => readPrivatePem(text, 'key.pem', passphrase);
@@ -57,7 +57,7 @@ beforeAll(() => {
   other = freshJwk();
 });
 
-/** The error of a refusal, which is a usage error and shows nothing of the key. */
+/** Expects a usage error without secrets, and returns it. */
 async function refusal(reading: Promise<unknown>): Promise<JwtctlError> {
   const error = await reading.then(
     () => new Error('Not refused.'),
@@ -76,8 +76,8 @@ async function refusal(reading: Promise<unknown>): Promise<JwtctlError> {
 
 const codeOf = async (reading: Promise<unknown>) => (await refusal(reading)).code;
 
-describe('a PEM file', () => {
-  test.each(['pkcs8', 'pkcs1'] as const)('is read as %s, encrypted or not', async (type) => {
+describe('reading a PEM file', () => {
+  test.each(['pkcs8', 'pkcs1'] as const)('accepts %s, encrypted or not', async (type) => {
     const plain = (type === 'pkcs8' ? pkcs8Of : pkcs1Of)(keyOf(jwk));
     const expected = {
       bits: 2048,
@@ -93,7 +93,7 @@ describe('a PEM file', () => {
     expect(await readPem(encryptedOf(keyOf(jwk), type, PASSPHRASE), ask)).toEqual(read);
   });
 
-  test('is read as the program of OpenSSL writes it', async () => {
+  test('accepts files written by the openssl program', async () => {
     const folder = temporaryFolder();
     writeKeyFile(folder, 'key.pem', pkcs8Of(keyOf(jwk)));
     const pass = ['-passout', `pass:${PASSPHRASE}`];
@@ -113,7 +113,7 @@ describe('a PEM file', () => {
     expect((await readPem(await openssl(folder, 'genrsa', '-traditional', '3072'))).bits).toBe(3072);
   });
 
-  test('may have other line ends, text and certificates around its key', async () => {
+  test('accepts other line endings, and text and certificates around the key', async () => {
     const plain = pkcs8Of(keyOf(jwk));
     const certificate = pemOf(randomBytes(90), 'CERTIFICATE');
     for (const text of [
@@ -125,7 +125,7 @@ describe('a PEM file', () => {
     }
   });
 
-  test('does not open with a wrong passphrase, which is not shown', async () => {
+  test('refuses a wrong passphrase without showing it', async () => {
     for (const type of ['pkcs8', 'pkcs1'] as const) {
       const text = encryptedOf(keyOf(jwk), type, 'another one');
       for (const passphrase of [PASSPHRASE, '', ' another one', 'x'.repeat(2_000)]) {
@@ -134,7 +134,7 @@ describe('a PEM file', () => {
     }
   });
 
-  test('that was encrypted with a cipher of old is told apart from a wrong passphrase', async () => {
+  test('distinguishes an outdated cipher from a wrong passphrase', async () => {
     const folder = temporaryFolder();
     writeKeyFile(folder, 'key.pem', pkcs8Of(keyOf(jwk)));
     const words = ['-v1', 'PBE-MD5-DES', '-in', 'key.pem', '-passout', `pass:${PASSPHRASE}`];
@@ -152,11 +152,11 @@ describe('a PEM file', () => {
     ['other bytes', pemOf(randomBytes(1_200), 'PRIVATE KEY'), 'ERR_PEM_INVALID'],
     ['another end', '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----', 'ERR_PEM_INVALID'],
     ['a certificate', pemOf(randomBytes(1_200), 'CERTIFICATE'), 'ERR_KEY_NOT_PRIVATE'],
-  ])('with %s is refused', async (_what, text, code) => {
+  ])('refuses %s', async (_what, text, code) => {
     expect(await codeOf(readPem(text))).toBe(code);
   });
 
-  test('with a public key is refused as that', async () => {
+  test('refuses a public key', async () => {
     const publicKey = createPublicKey(keyOf(jwk));
     for (const type of ['spki', 'pkcs1'] as const) {
       const text = publicKey.export({ type, format: 'pem' }).toString();
@@ -164,13 +164,13 @@ describe('a PEM file', () => {
     }
   });
 
-  test('with two private keys is refused', async () => {
+  test('refuses two private keys', async () => {
     const text = pkcs8Of(keyOf(jwk)) + pkcs1Of(keyOf(other));
     const { code, message } = await refusal(readPem(text));
     expect([code, message]).toEqual(['ERR_PEM_MANY_KEYS', expect.stringContaining('2 private keys')]);
   });
 
-  test('with a key that is not for RSA signatures of every kind is refused', async () => {
+  test('refuses a key that is not a general RSA key', async () => {
     const pkcs8 = { type: 'pkcs8', format: 'pem' } as const;
     const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
     const pss = generateKeyPairSync('rsa-pss', { modulusLength: 2048 }).privateKey;
@@ -187,19 +187,19 @@ describe('a PEM file', () => {
     expect(await codeOf(readPem(encrypted, ask))).toBe('ERR_KEY_NOT_RSA');
   });
 
-  test('in the format of OpenSSH is refused with the command that turns it into another', async () => {
+  test('refuses the OpenSSH format and shows the command to convert it', async () => {
     const { code, hint } = await refusal(readPem(pemOf(randomBytes(1_200), 'OPENSSH PRIVATE KEY')));
     expect([code, hint]).toEqual(['ERR_PEM_UNSUPPORTED', expect.stringContaining('ssh-keygen -p -m PKCS8')]);
   });
 
-  test('with more than two primes is refused', async () => {
+  test('refuses a key with more than two primes', async () => {
     const text = await openssl(temporaryFolder(), 'genrsa', '-primes', '3', '2048');
     expect(await codeOf(readPem(text))).toBe('ERR_KEY_MULTI_PRIME');
   });
 
-  // Both have the same exponent.
+  // Both keys have the same exponent.
   test.each(RSA_MEMBERS.filter((member) => member !== 'e'))(
-    'whose %s is that of another key is refused',
+    'refuses a key with the %s of another key',
     async (member) => {
       const integers = integersOf({ ...numbersOf(jwk), [member]: numbersOf(other)[member] });
       expect(await codeOf(readPem(pemOf(pkcs1Der(integers), 'RSA PRIVATE KEY')))).toBe(
@@ -208,7 +208,7 @@ describe('a PEM file', () => {
     },
   );
 
-  test('whose numbers are zero, negative or as long as a book is refused', async () => {
+  test('refuses numbers that are zero, negative, or huge', async () => {
     const absurd = [Buffer.alloc(0), Buffer.from([0]), Buffer.from([0xff]), Buffer.alloc(60_000, 0x7f)];
     for (let index = 1; index <= RSA_MEMBERS.length; index++) {
       for (const bytes of absurd) {
@@ -220,29 +220,29 @@ describe('a PEM file', () => {
   });
 });
 
-/** Version 0, and the eight numbers in the order of PKCS#1, which is that of the JWK's members. */
+/** Version 0 and the eight numbers in the order of PKCS#1, which is the order of the JWK's members. */
 function integersOf(numbers: ReturnType<typeof numbersOf>): Buffer[] {
   const positive = (number: bigint) =>
     Buffer.concat([Buffer.from([0]), Buffer.from(toMember(number), 'base64url')]);
   return [Buffer.from([0]), ...RSA_MEMBERS.map((name) => positive(numbers[name]))];
 }
 
-describe('a JWK', () => {
-  test('is read with the kid and the alg that it names', async () => {
+describe('reading a JWK', () => {
+  test('keeps its kid and alg', async () => {
     const read = await readJwk({ ...jwk, kid: 'k1', alg: 'PS384', use: 'sig', key_ops: ['sign'], ext: true });
     expect(read).toMatchObject({ kid: 'k1', alg: 'PS384', thumbprint: thumbprintOf(jwk), bits: 2048 });
     expect(Buffer.from(read?.pkcs8 ?? [])).toEqual(keyOf(jwk).export({ type: 'pkcs8', format: 'der' }));
     expect(await readJwk(jwk)).toMatchObject({ kid: null, alg: null });
   });
 
-  test('RFC 7515 A.2: that key makes the signature that is printed there', async () => {
+  test('makes the signature of RFC 7515 A.2 with the key printed there', async () => {
     const read = await readJwk(RFC7515_A2.privateJwk);
     const [header, payload, signature] = RFC7515_A2.jws.split('.');
     const key = { key: Buffer.from(read?.pkcs8 ?? []), format: 'der', type: 'pkcs8' } as const;
     expect(sign('sha256', Buffer.from(`${header}.${payload}`), key).toString('base64url')).toBe(signature);
   });
 
-  test('with leading zeros in a number is the same key', async () => {
+  test('ignores leading zeros in a number', async () => {
     const n = Buffer.concat([Buffer.alloc(3), Buffer.from(jwk.n, 'base64url')]).toString('base64url');
     expect(await readJwk({ ...jwk, n })).toMatchObject({ thumbprint: thumbprintOf(jwk), bits: 2048 });
   });
@@ -262,18 +262,18 @@ describe('a JWK', () => {
     ['{"keys":{}}', 'ERR_JWK_INVALID'],
     ['{"keys":null}', 'ERR_JWK_INVALID'],
     ['{"keys":[1]}', 'ERR_JWK_INVALID'],
-  ])('is not this: %s', async (text, code) => {
+  ])('refuses %s', async (text, code) => {
     expect(await codeOf(readPrivateJwks(text, 'jwks.json'))).toBe(code);
   });
 
-  test('is not an array in arrays, however deep', async () => {
+  test('refuses deeply nested arrays', async () => {
     const deep = `${'['.repeat(300_000)}${']'.repeat(300_000)}`;
     for (const text of [deep, deep.slice(0, 300_000), `{"keys":[${deep}]}`, `{"kty":"RSA","d":${deep}}`]) {
       expect(await codeOf(readPrivateJwks(text, 'jwks.json'))).toMatch(/^ERR_JWK_/);
     }
   });
 
-  test('that is a PEM file is refused', async () => {
+  test('refuses a PEM file', async () => {
     expect(await codeOf(readPrivateJwks(pkcs8Of(keyOf(jwk)), 'jwks.json'))).toBe('ERR_JWK_INVALID');
   });
 
@@ -310,11 +310,11 @@ describe('a JWK', () => {
       { d: undefined, p: undefined, q: undefined, dp: undefined, dq: undefined, qi: undefined },
       'ERR_KEY_NOT_PRIVATE',
     ],
-  ])('with %o is refused', async (members, code) => {
+  ])('refuses %o', async (members, code) => {
     expect(await codeOf(readJwk({ ...jwk, ...members }))).toBe(code);
   });
 
-  test('of a set is named where it is refused', async () => {
+  test('names the refused key of a set', async () => {
     const set = {
       keys: [
         { ...jwk, kid: 'good' },
@@ -326,29 +326,29 @@ describe('a JWK', () => {
     expect(message).toContain('Key 2 of the set (kid bad) in jwks.json');
   });
 
-  test('whose kid would steer a terminal is named without that', async () => {
+  test('escapes control characters of a kid', async () => {
     const { message } = await refusal(readJwks({ keys: [{ ...jwk, kid: '\u001b[31m\u0007', use: 'enc' }] }));
     // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
     expect(message).not.toMatch(/[\u0007\u001b]/);
   });
 });
 
-describe('the numbers of a key', () => {
+describe('checking the numbers of a key', () => {
   const readNumbers = (numbers: Parameters<typeof jwkFromNumbers>[0]) => readJwk(jwkFromNumbers(numbers));
 
-  test.each([1024, 2046])('of %i bits are too few', async (bits) => {
+  test.each([1024, 2046])('refuses %i bits', async (bits) => {
     expect(await codeOf(readJwk(freshJwk({ bits })))).toBe('ERR_KEY_SIZE');
     expect(await codeOf(readPem(pkcs8Of(freshPair({ bits }))))).toBe('ERR_KEY_SIZE');
   });
 
-  test('of more than 8192 bits are too many, and are not worked with', async () => {
+  test('refuses more than 8192 bits', async () => {
     for (const bytes of [1_025, 400_000]) {
       const n = Buffer.alloc(bytes, 0xff).toString('base64url');
       expect(await codeOf(readJwk({ ...jwk, n }))).toBe('ERR_KEY_SIZE');
     }
   });
 
-  test('however long, are refused at once', async () => {
+  test('refuses huge numbers quickly', async () => {
     const long = Buffer.alloc(90_000, 0xff).toString('base64url');
     const startedAt = performance.now();
     for (const member of RSA_MEMBERS) await refusal(readJwk({ ...jwk, [member]: long }));
@@ -357,7 +357,7 @@ describe('the numbers of a key', () => {
     expect(performance.now() - startedAt).toBeLessThan(5_000);
   });
 
-  test('have an exponent from 65537 on', async () => {
+  test('refuses exponents below 65537, even ones, and huge ones', async () => {
     expect(await codeOf(readPem(pkcs8Of(freshPair({ exponent: 3 }))))).toBe('ERR_KEY_EXPONENT');
     expect(await codeOf(readJwk(freshJwk({ exponent: 3 })))).toBe('ERR_KEY_EXPONENT');
     for (const e of [0n, 1n, 65_535n, 65_538n, 2n ** 64n + 1n]) {
@@ -367,7 +367,7 @@ describe('the numbers of a key', () => {
   });
 
   test.each(['n', 'd', 'p', 'q', 'dp', 'dq', 'qi'] as const)(
-    'belong together: not with the %s of another key, or another number',
+    'refuses the %s of another key, or another number',
     async (member) => {
       for (const value of [other[member], toMember(numbersOf(jwk)[member] + 2n), 'AA', 'AQ']) {
         const { code } = await refusal(readJwk({ ...jwk, [member]: value }));
@@ -377,13 +377,13 @@ describe('the numbers of a key', () => {
     },
   );
 
-  test('belong together: not one pair with the public key of another', async () => {
+  test('refuses the private numbers of one key with the modulus of another', async () => {
     expect(await codeOf(readJwk({ ...jwk, n: other.n }))).toBe('ERR_KEY_INCONSISTENT');
     const { d, p, q, dp, dq, qi } = other;
     expect(await codeOf(readJwk({ ...jwk, d, p, q, dp, dq, qi }))).toBe('ERR_KEY_INCONSISTENT');
   });
 
-  test('may have a d below the least common multiple, or one below the product', async () => {
+  test('accepts d reduced by either totient, and refuses a larger one', async () => {
     const numbers = numbersOf(jwk);
     const { e, p, q } = numbers;
     const least = inverse(e, ((p - 1n) * (q - 1n)) / 2n);
@@ -395,7 +395,7 @@ describe('the numbers of a key', () => {
     );
   });
 
-  test('are the least ones: not a dp, dq or qi that is right but for a turn around', async () => {
+  test('refuses a dp, dq, or qi that is not reduced', async () => {
     const numbers = numbersOf(jwk);
     const { p, q, dp, dq, qi } = numbers;
     for (const more of [{ dp: dp + p - 1n }, { dq: dq + q - 1n }, { qi: qi + p }]) {
@@ -403,7 +403,7 @@ describe('the numbers of a key', () => {
     }
   });
 
-  test('have two primes: not a product in the place of one, and not one twice', async () => {
+  test('refuses a composite p or q, a third prime, and the same prime twice', async () => {
     const { p, q } = numbersOf(jwk);
     const [first, second] = [numbersOf(other).p, numbersOf(other).q];
     expect(await codeOf(readNumbers(pairFrom(p * q, first * second, 65_537n)))).toBe('ERR_KEY_INCONSISTENT');
@@ -415,14 +415,14 @@ describe('the numbers of a key', () => {
   });
 });
 
-describe('the primes of a key', () => {
+describe('checking the primes of a key', () => {
   const E = 65_537n;
   const prime = (bits: number) => generatePrimeSync(bits, { bigint: true });
   const readPrimes = (p: bigint, q: bigint) => readJwk(jwkFromNumbers(pairFrom(p, q, E)));
   const areOfPair = (p: bigint, q: bigint, bits = 2048) =>
     (p * q).toString(2).length === bits && inverse(E, (p - 1n) * (q - 1n)) !== 0n;
 
-  /** Primes of these lengths that make up a modulus of 2048 bits. */
+  /** Returns primes of these lengths whose product has 2048 bits. */
   function primesOf(first: number, second: number): [bigint, bigint] {
     for (;;) {
       const [p, q] = [prime(first), prime(second)];
@@ -430,7 +430,7 @@ describe('the primes of a key', () => {
     }
   }
 
-  /** A prime of 1024 bits, and the next one that is more than `distance` above it. */
+  /** Returns a prime of 1024 bits, and the next one more than `distance` above it. */
   function primesApart(distance: bigint): [bigint, bigint] {
     for (;;) {
       const p = prime(1024);
@@ -444,7 +444,7 @@ describe('the primes of a key', () => {
     [1536, 512],
     [1100, 948],
     [1025, 1023],
-  ])('of %i and %i bits are of unequal length, and refused', async (first, second) => {
+  ])('refuses primes of %i and %i bits', async (first, second) => {
     const [p, q] = primesOf(first, second);
     expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_WEAK_PRIMES');
     expect(await codeOf(readPrimes(q, p))).toBe('ERR_KEY_WEAK_PRIMES');
@@ -452,7 +452,7 @@ describe('the primes of a key', () => {
     expect(await codeOf(readPem(pem))).toBe('ERR_KEY_WEAK_PRIMES');
   });
 
-  test('that are at most 2^924 apart in a modulus of 2048 bits are refused, and those just above are not', async () => {
+  test('refuses primes of a 2048-bit key that are at most 2^924 apart, and accepts a larger distance', async () => {
     for (const distance of [0n, 2n ** 500n, 2n ** 923n]) {
       const [p, q] = primesApart(distance);
       expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_WEAK_PRIMES');
@@ -463,14 +463,14 @@ describe('the primes of a key', () => {
     expect(await readPrimes(q, p)).toMatchObject({ bits: 2048 });
   });
 
-  test('from the generator of CVE-2017-15361 (ROCA) are refused', async () => {
+  test('refuses primes of the generator of CVE-2017-15361 (ROCA)', async () => {
     let [p, q] = [rocaPrime(), rocaPrime()];
     while (!areOfPair(p, q)) [p, q] = [rocaPrime(), rocaPrime()];
     expect(await codeOf(readPrimes(p, q))).toBe('ERR_KEY_WEAK_PRIMES');
   });
 
   test.each([2048, 2050, 3072, 4096])(
-    'as Node and OpenSSL make them for %i bits are taken',
+    'accepts keys of %i bits from Node and OpenSSL',
     async (bits) => {
       expect(await readJwk(freshJwk({ bits }))).toMatchObject({ bits });
       expect(await readPem(await openssl(temporaryFolder(), 'genrsa', String(bits)))).toMatchObject({ bits });
@@ -478,19 +478,19 @@ describe('the primes of a key', () => {
     60_000,
   );
 
-  test.each([2049, 3073])('of an odd size are taken: %i bits', async (bits) => {
-    // For a longer exponent OpenSSL 3 makes an even number of bits.
+  test.each([2049, 3073])('accepts an odd size: %i bits', async (bits) => {
+    // With a longer exponent, OpenSSL 3 rounds to an even number of bits.
     const odd = freshJwk({ bits, exponent: 3 });
     expect(await readJwk(jwkWithExponent(odd, E))).toMatchObject({ bits });
   });
 
-  test('of 8192 bits are taken', async () => {
+  test('accepts 8192 bits', async () => {
     expect(await readPrimes(toNumber(RSA_8192.p), toNumber(RSA_8192.q))).toMatchObject({ bits: 8192 });
   }, 60_000);
 });
 
-describe('whatever is in a file', () => {
-  test('is named with nothing that could steer a terminal', async () => {
+describe('any file', () => {
+  test('never puts control characters into a message', async () => {
     const file = '\u001b]0;pwned\u0007.json';
     const readings = [
       readPrivateJwks('', file),
@@ -507,7 +507,7 @@ describe('whatever is in a file', () => {
     }
   });
 
-  test('is read or refused, and never fails', async () => {
+  test('is accepted or refused with a JwtctlError', async () => {
     const random = sequence(7);
     const der = keyOf(jwk).export({ type: 'pkcs8', format: 'der' });
     const texts = [
@@ -548,7 +548,7 @@ describe('whatever is in a file', () => {
   }
 });
 
-/** Numbers from 0 to 1, the same ones in every run. */
+/** Numbers from 0 to 1, the same in every run. */
 function sequence(seed: number): () => number {
   let state = seed;
   return () => {

@@ -9,7 +9,7 @@ const DAY = 86_400;
 
 let service: EmbeddedService;
 
-/** Beside an active and a pending key: one that was retired a day ago, one retired now, and one compromised long ago. */
+/** An active and a pending key; one key retired a day ago, one retired now, and one compromised earlier. */
 beforeEach(async () => {
   service = await openEmbeddedService();
   const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
@@ -34,18 +34,18 @@ const purge = async (olderThanSeconds: number) => {
 const kids = async () => (await service.database.keys.snapshot()).keys.map(({ kid }) => kid);
 
 describe('purge', () => {
-  test('removes the rows of retired keys and of no other', async () => {
+  test('removes only the rows of retired keys', async () => {
     expect(await purge(0)).toEqual(['older', 'newer']);
     expect(await kids()).toEqual(['k1', 'leaked', 'next']);
   });
 
-  test('removes those that were retired so long ago, to the second', async () => {
+  test('respects olderThanSeconds to the second', async () => {
     expect(await purge(DAY + 1)).toEqual([]);
     expect(await purge(DAY)).toEqual(['older']);
     expect(await kids()).toEqual(['k1', 'leaked', 'newer', 'next']);
   });
 
-  test('leaves a row in the audit log for each', async () => {
+  test('adds an audit row for each key', async () => {
     await purge(DAY);
     const rows = await service.db.selectFrom('audit_log').selectAll().execute();
     const [row, ...others] = rows.filter(({ action }) => action === 'keys.purge');
@@ -58,14 +58,14 @@ describe('purge', () => {
     expect(others).toEqual([]);
   });
 
-  test('of several at once removes and records each key once', async () => {
+  test('removes and records each key once in concurrent runs', async () => {
     const purged = await Promise.all(Array.from({ length: 6 }, () => purge(0)));
     expect(purged.flat().sort()).toEqual(['newer', 'older']);
     const rows = await service.db.selectFrom('audit_log').selectAll().execute();
     expect(rows.filter(({ action }) => action === 'keys.purge')).toHaveLength(2);
   });
 
-  test('leaves what came back under the kid of a key that was purged meanwhile', async () => {
+  test('keeps a new key under the kid of a key that was purged meanwhile', async () => {
     const purgeable = await findPurgeable(service.ports);
     await purge(DAY);
     const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;

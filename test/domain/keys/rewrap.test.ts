@@ -20,7 +20,7 @@ const onlyNew = sealerOf(NEW);
 
 let service: EmbeddedService;
 
-/** Three keys under the old master key, and one whose master key nobody has any more. */
+/** Three keys under the old master key, and k1 under a lost one. */
 beforeEach(async () => {
   service = await openEmbeddedService();
   const options = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: POLICY.maxTtlSeconds } as const;
@@ -34,14 +34,14 @@ const portsWith = (sealer: Sealer): RewrappingPorts => ({ ...service.ports, seal
 const rewrap = (sealer: Sealer, input: { dryRun?: boolean; signal?: AbortSignal } = {}) =>
   rewrapKeys(portsWith(sealer), { dryRun: false, ...input });
 
-/** The kid of the master key that each JWE names, and the column beside it. */
+/** Returns by kid the master key ids in the JWE and in the column. */
 async function masterKeys(): Promise<Record<string, readonly [string, string | null]>> {
   const { keys } = await service.database.keys.snapshot();
-  const named = keys.map(async ({ kid, masterKeyId }) => {
+  const ids = keys.map(async ({ kid, masterKeyId }) => {
     const sealed = (await service.database.keys.findSealed(kid)) ?? '';
     return [kid, [sealed === '' ? '' : both.openingKeyId(kid, sealed), masterKeyId]] as const;
   });
-  return Object.fromEntries(await Promise.all(named));
+  return Object.fromEntries(await Promise.all(ids));
 }
 
 async function audited() {
@@ -52,15 +52,15 @@ async function audited() {
 }
 
 describe('rewrap', () => {
-  test('moves every private key under the first master key, so that the old one can go', async () => {
+  test('moves every private key under the first master key', async () => {
     const [from, to] = [await old.sealingKeyId(), await both.sealingKeyId()];
-    const halves = await Promise.all(
+    const privateKeys = await Promise.all(
       ['k2', 'k3', 'k4'].map(async (kid) => old.open(kid, await sealedOf(kid))),
     );
     const report = await rewrap(both);
     expect(report).toMatchObject({ masterKeyId: to, rewrapped: ['k2', 'k3', 'k4'], unchanged: [], left: [] });
     for (const [index, kid] of ['k2', 'k3', 'k4'].entries()) {
-      expect(await onlyNew.open(kid, await sealedOf(kid))).toEqual(halves[index]);
+      expect(await onlyNew.open(kid, await sealedOf(kid))).toEqual(privateKeys[index]);
       await expect(old.open(kid, await sealedOf(kid))).rejects.toMatchObject({
         code: 'ERR_MASTER_KEY_UNKNOWN',
       });
@@ -69,7 +69,7 @@ describe('rewrap', () => {
     expect(await audited()).toEqual(['k2', 'k3', 'k4'].map((kid) => [kid, 'done', `from ${from} to ${to}`]));
   });
 
-  test('names what does not open, leaves it as it was, and moves the others', async () => {
+  test('reports a key that does not open, and moves the others', async () => {
     const before = await sealedOf('k1');
     const report = await rewrap(both);
     expect(report.failed).toMatchObject([{ kid: 'k1', code: 'ERR_MASTER_KEY_UNKNOWN' }]);
@@ -77,7 +77,7 @@ describe('rewrap', () => {
     expect(await sealedOf('k1')).toBe(before);
   });
 
-  test('a second time changes nothing', async () => {
+  test('changes nothing the second time', async () => {
     await rewrap(both);
     const before = await service.db.selectFrom('keystore').selectAll().execute();
     const report = await rewrap(both);
@@ -86,14 +86,14 @@ describe('rewrap', () => {
     expect(await audited()).toHaveLength(3);
   });
 
-  test('goes by what the JWE names, whatever the column beside it says', async () => {
+  test('reads the master key id from the JWE, not from the column', async () => {
     const to = await both.sealingKeyId();
     await service.db.updateTable('keystore').set({ master_key_id: to }).where('kid', '=', 'k3').execute();
     expect((await rewrap(both)).rewrapped).toContain('k3');
     expect((await masterKeys()).k3).toEqual([to, to]);
   });
 
-  test('passes over a key whose private key is wiped', async () => {
+  test('skips a key without a private key', async () => {
     await compromiseKey(service.ports, {
       kid: 'k3',
       reason: 'leaked',
@@ -107,7 +107,7 @@ describe('rewrap', () => {
     expect(await service.database.keys.findSealed('k3')).toBeNull();
   });
 
-  test('does not bring back a private key that is wiped while it is sealed anew', async () => {
+  test('does not restore a private key that is wiped during the run', async () => {
     const wiping: Sealer = {
       open: (kid, sealed) => both.open(kid, sealed),
       openingKeyId: (kid, sealed) => both.openingKeyId(kid, sealed),
@@ -124,7 +124,7 @@ describe('rewrap', () => {
     expect(await audited()).toEqual([]);
   });
 
-  test('cut off by an interruption says what is left, and the next run does it', async () => {
+  test('lists the remaining keys after an interruption, and the next run moves them', async () => {
     const interrupt = new AbortController();
     const interrupting: Sealer = {
       open: (kid, sealed) => both.open(kid, sealed),
@@ -142,7 +142,7 @@ describe('rewrap', () => {
     expect(await rewrap(both)).toMatchObject({ rewrapped: ['k3', 'k4'], unchanged: ['k2'], left: [] });
   });
 
-  test('ends where the vault goes away, and what was moved is moved', async () => {
+  test('stops if the vault becomes unreachable, and keeps the keys already moved', async () => {
     let sealed = 0;
     const failing: Sealer = {
       open: (kid, jwe) => both.open(kid, jwe),
@@ -158,7 +158,7 @@ describe('rewrap', () => {
     expect((await rewrap(both)).unchanged).toEqual(['k2']);
   });
 
-  test('as a dry run opens what it would move, and changes nothing', async () => {
+  test('opens the keys in a dry run and changes nothing', async () => {
     const before = await masterKeys();
     const report = await rewrap(both, { dryRun: true });
     expect(report).toMatchObject({ rewrapped: ['k2', 'k3', 'k4'], failed: [{ kid: 'k1' }] });

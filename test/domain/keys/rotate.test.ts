@@ -5,7 +5,7 @@ import { type RotationInput, rotateAfterLead, rotateKeys } from '../../../src/do
 import type { RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
-import { announced } from '../../support/heartbeats.js';
+import { heartbeatOf } from '../../support/heartbeats.js';
 
 const DAY = 86_400;
 const ROTATION: RotationPolicy = {
@@ -39,7 +39,7 @@ async function kidsIn(...states: string[]): Promise<string[]> {
   return keys.filter(({ state }) => states.includes(state)).map(({ kid }) => kid);
 }
 
-/** `<state> <kid>: <reason>` of each key that a rotation moved. */
+/** Returns `<state> <kid>: <reason>` for each key that a rotation changed. */
 async function audited(): Promise<string[]> {
   const rows = await service.db.selectFrom('audit_log').selectAll().orderBy('seq').execute();
   return rows
@@ -47,14 +47,14 @@ async function audited(): Promise<string[]> {
     .map(({ outcome, target, reason }) => `${outcome} ${target}: ${reason}`);
 }
 
-/** A token that lasts as long as any may, by an issuer that has just read the active key. */
+/** Issues a token with the longest lifetime, from an issuer that has just read the active key. */
 async function longToken(): Promise<{ token: string; kid: string; exp: number }> {
   await service.database.users.add({ sub: 'alice', name: null, at: 0 });
   return service.issuer().issue({ sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds });
 }
 
-describe('the story of ten rotations', () => {
-  test('every token holds for as long as it says, under whichever key, and no key verifies for ever', async () => {
+describe('ten rotations', () => {
+  test('keep every token valid until it expires, and retire every old key', async () => {
     let outcome = await rotate();
     expect(outcome).toMatchObject({ rotated: false, reason: 'published', active: 'k1' });
     const tokens = [await longToken()];
@@ -75,7 +75,7 @@ describe('the story of ten rotations', () => {
       expect(await service.verdict(last.token)).toBe('active');
       expect(await service.verdict(first.token)).toBe('active');
 
-      // The last second of the last token under the key before, and the tolerance after it.
+      // The last second of the last token under the previous key, plus the tolerance.
       service.clock.advance(last.exp + POLICY.clockToleranceSeconds - 1 - service.clock.now());
       expect((await rotate()).retired).toEqual([]);
       expect(await service.verdict(last.token)).toBe('active');
@@ -96,7 +96,7 @@ describe('the story of ten rotations', () => {
     }
   }, 60_000);
 
-  /** Of each key in the order in which it was made, after so many rotations: does a token under it verify, does it sign, is it published. */
+  /** The keys whose tokens verify, the active key, and the published keys after each rotation. */
   const STORY: Array<[verifies: string, signs: string, published: string]> = [
     ['k1', 'k1', 'k1 k2'],
     ['k1 k2', 'k2', 'k1 k2 k3'],
@@ -111,7 +111,7 @@ describe('the story of ten rotations', () => {
     ['k10 k11', 'k11', 'k10 k11 k12'],
   ];
 
-  test('which keys verify, sign and are published after each is as the table says', async () => {
+  test('verify, sign, and publish the keys of the table', async () => {
     const tokens: string[] = [];
     const seen: typeof STORY = [];
     await rotate();
@@ -143,7 +143,7 @@ describe('the story of ten rotations', () => {
     expect(seen).toEqual(STORY);
   }, 60_000);
 
-  test('what an issuer signs with a key that it still holds is accepted to the end', async () => {
+  test('accept until its expiry a token signed with a cached key', async () => {
     await rotate();
     await service.database.users.add({ sub: 'alice', name: null, at: 0 });
     const issuer = service.issuer();
@@ -158,13 +158,13 @@ describe('the story of ten rotations', () => {
   });
 });
 
-describe('a run', () => {
-  test('without any key is refused', async () => {
+describe('rotate', () => {
+  test('refuses an empty key store', async () => {
     await service.db.deleteFrom('keystore').execute();
     await expect(rotate()).rejects.toMatchObject({ kind: 'state', code: 'ERR_NO_KEYS' });
   });
 
-  test('that is due waits for the published key, and says until when', async () => {
+  test('waits for the publish lead when due, and reports until when', async () => {
     service.clock.advance(30 * DAY);
     const publishedAt = service.clock.now();
     expect(await rotate()).toMatchObject({ reason: 'published', signsFrom: publishedAt + DAY });
@@ -174,7 +174,7 @@ describe('a run', () => {
     expect(await rotate()).toMatchObject({ rotated: true, reason: 'due' });
   });
 
-  test('with nothing to do writes nothing', async () => {
+  test('writes nothing if nothing is due', async () => {
     await rotate();
     const before = await service.database.keys.snapshot();
     const rows = await audited();
@@ -183,7 +183,7 @@ describe('a run', () => {
     expect(await audited()).toEqual(rows);
   });
 
-  test('is in the audit log with every key that it moved, and where to', async () => {
+  test('records each changed key and its new state in the audit log', async () => {
     const { pending } = await rotate();
     const { active, pending: next } = await rotate({ isForced: true });
     expect(active).toBe(pending);
@@ -195,7 +195,7 @@ describe('a run', () => {
     ]);
   });
 
-  test('reckons from the moment at which the key steps down, however long making a pair took', async () => {
+  test('counts from the moment of the demotion, however long key generation takes', async () => {
     const slow = {
       generate: async (bits: number) => {
         service.clock.advance(21);
@@ -217,7 +217,7 @@ describe('a run', () => {
     );
   });
 
-  test('retires any number of keys at once', async () => {
+  test('retires many keys in one run', async () => {
     const { keys } = service.database;
     const { publicKey } = await service.ports.generator.generate(2048);
     for (let index = 0; index < 30; index++) {
@@ -241,7 +241,7 @@ describe('a run', () => {
     expect(await kidsIn('retired')).toHaveLength(30);
   });
 
-  test('that loses the race says how things are, and claims nothing of what the winner did', async () => {
+  test('reports the current keys and no change of its own after a lost race', async () => {
     const outcomes = await Promise.all(Array.from({ length: 6 }, () => rotate({ isForced: true })));
     const [active] = await kidsIn('active');
     const losers = outcomes.filter(({ reason }) => reason === 'lost_race');
@@ -253,7 +253,7 @@ describe('a run', () => {
     expect(await kidsIn('pending')).toContain(losers.at(-1)?.pending);
   });
 
-  test('as a dry run shows the plan and changes nothing', async () => {
+  test('shows the plan in a dry run and changes nothing', async () => {
     const before = await service.database.keys.snapshot();
     expect(await rotate({ isForced: true }, { dryRun: true })).toMatchObject({
       rotated: true,
@@ -265,7 +265,7 @@ describe('a run', () => {
     expect(await audited()).toEqual([]);
   });
 
-  test('by force without a published key makes one that signs at once and one that signs next', async () => {
+  test('generates an active and a pending key when forced without a pending key', async () => {
     const outcome = await rotate({ isForced: true });
     expect(outcome).toMatchObject({ rotated: true, previous: 'k1', isNotPrePublished: true });
     expect(await kidsIn('active')).toEqual([outcome.active]);
@@ -274,14 +274,14 @@ describe('a run', () => {
     expect((await longToken()).kid).toBe(outcome.active);
   });
 
-  test('that finds no active key makes one sign', async () => {
+  test('activates a key if none is active', async () => {
     await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
     const outcome = await rotate();
     expect(outcome).toMatchObject({ rotated: true, reason: 'due', previous: null });
     expect(await kidsIn('active')).toEqual([outcome.active]);
   });
 
-  test('whose audit entry cannot be written changes no key', async () => {
+  test('changes no key if the audit row cannot be written', async () => {
     await service.db.schema.dropTable('audit_head').execute();
     const before = await service.database.keys.snapshot();
     await expect(rotate({ isForced: true })).rejects.toThrow();
@@ -289,10 +289,10 @@ describe('a run', () => {
   });
 });
 
-describe('a run that waits out the lead', () => {
+describe('rotateAfterLead', () => {
   const now = { isForced: true, keepsLead: true };
 
-  test('publishes a key, waits until it has been published for the lead, and lets it sign', async () => {
+  test('publishes a key, waits for the lead, and activates it', async () => {
     const waited: number[] = [];
     const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom, pending }) => {
       expect(await kidsIn('pending')).toEqual([pending]);
@@ -311,7 +311,7 @@ describe('a run that waits out the lead', () => {
     expect(await kidsIn('pending')).toEqual([outcome.pending]);
   });
 
-  test('waits again where the clock was set back meanwhile', async () => {
+  test('waits again if the clock was set back meanwhile', async () => {
     let waits = 0;
     await rotateAfterLead(service.ports, rotation(now), async () => {
       waits += 1;
@@ -320,7 +320,7 @@ describe('a run that waits out the lead', () => {
     expect(waits).toBe(2);
   });
 
-  test('makes a key sign where meanwhile both of them were compromised', async () => {
+  test('activates a new key if both keys were compromised meanwhile', async () => {
     const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom }) => {
       service.clock.advance(signsFrom - service.clock.now());
       await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
@@ -333,7 +333,7 @@ describe('a run that waits out the lead', () => {
     expect(await kidsIn('active')).toEqual([outcome.active]);
   });
 
-  test('does not rotate a second time where another run did it meanwhile', async () => {
+  test('does not rotate a second time after another run', async () => {
     const outcome = await rotateAfterLead(service.ports, rotation(now), async ({ signsFrom }) => {
       service.clock.advance(signsFrom - service.clock.now());
       await rotate({ isForced: true });
@@ -342,7 +342,7 @@ describe('a run that waits out the lead', () => {
     expect(await kidsIn('active', 'retiring')).toEqual(['k1', outcome.active]);
   });
 
-  test('tells of the keys that it retired before it waited', async () => {
+  test('reports the keys that it retired before it waited', async () => {
     await rotate({ isForced: true });
     service.clock.advance(POLICY.maxTtlSeconds + 100);
     const outcome = await rotateAfterLead(
@@ -353,7 +353,7 @@ describe('a run that waits out the lead', () => {
     expect(outcome).toMatchObject({ rotated: true, retired: ['k1'] });
   });
 
-  test('waits for nothing where the active key is not due, and as a dry run not at all', async () => {
+  test('does not wait if no rotation is due, or in a dry run', async () => {
     const never = () => Promise.reject(new Error('waited'));
     expect(await rotateAfterLead(service.ports, rotation({}), never)).toMatchObject({ reason: 'published' });
     const input = rotation(now, { dryRun: true });
@@ -361,13 +361,13 @@ describe('a run that waits out the lead', () => {
   });
 });
 
-describe('of 8 runs at once', () => {
+describe('8 concurrent runs', () => {
   const EIGHT = Array.from({ length: 8 });
 
   test.each([
     { name: 'that are forced', policy: { isForced: true }, wait: 0 },
     { name: 'that are due', policy: {}, wait: 30 * DAY },
-  ])('$name one rotates, and the others find it done', async ({ policy, wait }) => {
+  ])('$name: one run rotates, and the others report a lost race', async ({ policy, wait }) => {
     await rotate();
     service.clock.advance(wait);
     const outcomes = await Promise.all(EIGHT.map(() => rotate(policy)));
@@ -380,7 +380,7 @@ describe('of 8 runs at once', () => {
     expect(await kidsIn('retiring')).toEqual(['k1']);
   });
 
-  test.each([false, true])('that find no active key one makes a key sign (forced: %s)', async (isForced) => {
+  test.each([false, true])('activate one key if none is active (forced: %s)', async (isForced) => {
     await service.db.updateTable('keystore').set({ state: 'compromised' }).execute();
     const outcomes = await Promise.all(EIGHT.map(() => rotate({ isForced })));
     expect(outcomes.filter(({ rotated }) => rotated)).toHaveLength(1);
@@ -389,14 +389,14 @@ describe('of 8 runs at once', () => {
     expect(await kidsIn('retiring')).toEqual([]);
   });
 
-  test('that only publish one does, and the others find it published', async () => {
+  test('publish one key', async () => {
     const outcomes = await Promise.all(EIGHT.map(() => rotate()));
     expect(outcomes.filter(({ reason }) => reason === 'published')).toHaveLength(1);
     expect(outcomes.filter(({ reason }) => reason === 'not_due')).toHaveLength(7);
     expect(await kidsIn('pending')).toHaveLength(1);
   });
 
-  test('that make the first key of a store one makes it active, and the others are pending', async () => {
+  test('generate one active key in an empty store, and pending ones', async () => {
     await service.db.deleteFrom('keystore').execute();
     const input = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60 } as const;
     const made = await Promise.all(EIGHT.map(() => generateKeys(service.ports, input)));
@@ -406,15 +406,15 @@ describe('of 8 runs at once', () => {
   });
 });
 
-describe('a run with verifiers about', () => {
-  const behind = (kids: string[] = []) => announced('behind', service.clock.now(), { kids });
+describe('rotate with running verifiers', () => {
+  const behind = (kids: string[] = []) => heartbeatOf('behind', service.clock.now(), { kids });
 
   beforeEach(async () => {
     await rotate();
     service.clock.advance(30 * DAY);
   });
 
-  test('rotates once all of them have loaded the next key', async () => {
+  test('rotates after all of them have loaded the next key', async () => {
     const [next] = await kidsIn('pending');
     await service.registry.report(behind(['k1']));
     const waiting = { rotated: false, reason: 'waiting', active: 'k1', pending: next, awaitsFleet: true };
@@ -424,21 +424,21 @@ describe('a run with verifiers about', () => {
     expect(await rotate()).toMatchObject({ rotated: true, active: next, stragglers: [] });
   });
 
-  test('rotates once the one that had not is gone', async () => {
+  test('rotates after the heartbeat of a straggler expires', async () => {
     await service.registry.report(behind());
     expect(await rotate()).toMatchObject({ rotated: false, awaitsFleet: true });
     service.clock.advance(10 + POLICY.clockToleranceSeconds);
     expect(await rotate()).toMatchObject({ rotated: true, stragglers: [] });
   });
 
-  test('goes on without them with force, and names them', async () => {
+  test('rotates and names the stragglers if it leaves them', async () => {
     await service.registry.report(behind());
     expect(await rotate({ leavesStragglers: true })).toMatchObject({
       ...{ rotated: true, reason: 'due', stragglers: [{ id: 'behind' }], fleetUnavailableReason: null },
     });
   });
 
-  test('rotates where nobody can be asked, and says why', async () => {
+  test('rotates and reports why if the fleet cannot be asked', async () => {
     const ports = service.withRegistry({
       fleet: async () => {
         throw new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
@@ -448,14 +448,14 @@ describe('a run with verifiers about', () => {
     expect(outcome).toMatchObject({ rotated: true, stragglers: [], fleetUnavailableReason: 'It is away.' });
   });
 
-  test('asks nobody where no other key is to sign', async () => {
+  test('does not ask the fleet if no rotation is due', async () => {
     const openRegistry = () => Promise.reject(new Error('opened'));
     const ports = { ...service.ports, openRegistry };
     const outcome = await rotateKeys(ports, rotation({ rotateAfterSeconds: 60 * DAY }));
     expect(outcome).toMatchObject({ reason: 'not_due', fleetUnavailableReason: null });
   });
 
-  test('that waits looks again and again, until they have it', async () => {
+  test('asks again while it waits, until they have loaded the key', async () => {
     await service.registry.report(behind());
     const [next] = await kidsIn('pending');
     let looks = 0;
@@ -468,7 +468,7 @@ describe('a run with verifiers about', () => {
     expect({ looks, outcome }).toMatchObject({ looks: 3, outcome: { rotated: true, stragglers: [] } });
   });
 
-  test('that waits asks again where the registry fails for a moment, and does not take that for nobody', async () => {
+  test('asks again after a failure of the registry, and does not treat it as an empty fleet', async () => {
     const [next] = await kidsIn('pending');
     const looks: string[] = [];
     const ports = service.withRegistry({
@@ -493,27 +493,27 @@ describe('a run with verifiers about', () => {
     expect(looks).toHaveLength(4);
   });
 
-  test('that waits refuses where nobody can be asked until its limit, and has rotated nothing', async () => {
+  test('fails without rotating if the fleet cannot be asked until the limit', async () => {
     const ports = service.withRegistry({
       fleet: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.')),
     });
-    const begun = service.clock.now();
+    const startedAt = service.clock.now();
     const input = { ...rotation({ needsFleet: true }), fleetSeconds: 30 };
     const wait = rotateAfterLead(ports, input, async () => service.clock.advance(1));
     await expect(wait).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_FLEET_UNAVAILABLE' });
-    expect(service.clock.now() - begun).toBe(30);
+    expect(service.clock.now() - startedAt).toBe(30);
     expect(await kidsIn('active')).toEqual(['k1']);
   });
 
-  test('that waits gives up after the lead once more, and changes nothing', async () => {
-    const begun = service.clock.now();
+  test('stops waiting after the length of the lead, and changes nothing', async () => {
+    const startedAt = service.clock.now();
     await service.registry.report(behind());
     const outcome = await rotateAfterLead(service.ports, rotation({}), async () => {
       service.clock.advance(DAY / 4);
       await service.registry.report(behind());
     });
     expect(outcome).toMatchObject({ rotated: false, reason: 'waiting', stragglers: [{ id: 'behind' }] });
-    expect(service.clock.now() - begun).toBe(DAY);
+    expect(service.clock.now() - startedAt).toBe(DAY);
     expect(await kidsIn('active')).toEqual(['k1']);
   });
 });

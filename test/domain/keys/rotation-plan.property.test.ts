@@ -18,7 +18,7 @@ const policies = fc.record({
   clockToleranceSeconds: fc.integer({ min: 0, max: 60 }),
 });
 
-/** What happens to a key store: time passes, somebody rotates, an operator adds, ends or loses a key. */
+/** Time passes, a rotation runs, or an operator adds, retires, or compromises a key. */
 const steps = fc.array(
   fc.oneof(
     {
@@ -42,7 +42,7 @@ interface Rotation {
   now: number;
 }
 
-/** Runs the steps from a store with one active key, and returns every rotation on the way. */
+/** Runs the steps from a store with one active key, and returns all rotations. */
 function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : never): Rotation[] {
   let now = 1_000_000;
   let keys = [
@@ -54,7 +54,7 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
     if ('add' in step)
       keys = [...keys, signingKey({ kid: `k${keys.length}`, state: 'pending', createdAt: now })];
     if ('lose' in step) {
-      // By other means than ours: nothing signs afterwards.
+      // Another program removed the key, so no key may be active afterwards.
       keys = keys.map((key, index) => (index === step.lose ? { ...key, state: 'retired' } : key));
     }
     if ('compromise' in step) keys = afterCompromise(keys, step.compromise, step.policy, now);
@@ -82,7 +82,7 @@ function rotationsOf(history: typeof steps extends fc.Arbitrary<infer T> ? T : n
   return rotations;
 }
 
-/** Whatever was before, another key signs then, and running it again finds nothing to do. */
+/** Expects that another key is active afterwards, and that a second run has nothing to do. */
 function afterCompromise(
   before: SigningKey[],
   index: number,
@@ -102,7 +102,7 @@ function afterCompromise(
   return after;
 }
 
-/** What the key store makes of a plan, with its one rule: at no moment two active keys. */
+/** Applies a plan as the key store does. Expects at most one active key at every moment. */
 function carryOut(
   plan: Pick<RotationPlan, 'transitions' | 'activatesNewKey' | 'publishesNewKey'>,
   before: SigningKey[],
@@ -150,7 +150,7 @@ function always(holds: (rotation: Rotation) => void): void {
   );
 }
 
-test('after a rotation exactly one key signs, and at least one is published to sign next', () => {
+test('a rotation leaves one active key and at least one pending key', () => {
   always(({ after, plan }) => {
     expect(activeOf(after)).toHaveLength(1);
     if (plan.active !== null) expect(activeOf(after)[0]?.kid).toBe(plan.active);
@@ -158,7 +158,7 @@ test('after a rotation exactly one key signs, and at least one is published to s
   });
 });
 
-test('a key that was not published for the lead signs only by force or where nothing else does', () => {
+test('a key becomes active before its publish lead is over only by force or if no key is active', () => {
   always(({ before, after, plan, policy, now }) => {
     const signs = activeOf(after)[0] as SigningKey;
     const isSame = before.some((key) => key.kid === signs.kid && key.state === 'active');
@@ -169,7 +169,7 @@ test('a key that was not published for the lead signs only by force or where not
   });
 });
 
-test('no key steps down before it is due, but by force', () => {
+test('no key is demoted before it is due, unless forced', () => {
   always(({ before, after, policy, now }) => {
     const active = activeOf(before)[0];
     if (active === undefined || activeOf(after)[0]?.kid === active.kid || policy.isForced) return;
@@ -177,13 +177,13 @@ test('no key steps down before it is due, but by force', () => {
   });
 });
 
-test('no key is retired while a token that it can have signed may still be accepted', () => {
+test('no key is retired while one of its tokens may be valid', () => {
   always(({ before, after, plan, policy, now }) => {
     for (const { kid, to } of plan.transitions) {
       const key = after.find((other) => other.kid === kid) as SigningKey;
       if (to === 'retired') expect(key.verifyUntil ?? Infinity).toBeLessThanOrEqual(now);
       if (to !== 'retiring') continue;
-      // The last token is signed 60 s from now at the latest, and accepted until its exp and the tolerance are over.
+      // The last token is signed 60 s from now at the latest, and accepted until its exp plus the tolerance.
       const ownMaxTtl = before.find((other) => other.kid === kid)?.maxTtlSeconds ?? 0;
       const lastMoment = now + 60 + Math.max(ownMaxTtl, policy.maxTtlSeconds) + policy.clockToleranceSeconds;
       expect(key.verifyUntil).toBeGreaterThanOrEqual(lastMoment);
@@ -191,7 +191,7 @@ test('no key is retired while a token that it can have signed may still be accep
   });
 });
 
-test('planning again at once finds nothing to do', () => {
+test('planning again immediately finds nothing to do', () => {
   always(({ after, policy, now }) => {
     const again = planRotation(after, { ...policy, isForced: false }, now);
     expect(['not_due', 'waiting']).toContain(again.reason);
@@ -199,16 +199,16 @@ test('planning again at once finds nothing to do', () => {
   });
 });
 
-test('nothing is due before signsFrom, and something is then, unless it is forced again', () => {
+test('a rotation is due at signsFrom and not before, unless forced', () => {
   always(({ after, plan, policy }) => {
-    // A forced rotation that waits for the lead is still forced when that is over.
+    // A forced rotation that waits for the lead is still forced after the lead.
     const later = plan.awaitsLead ? policy : { ...policy, isForced: false };
     expect(['not_due', 'waiting']).toContain(planRotation(after, later, plan.signsFrom - 1).reason);
     expect(planRotation(after, later, plan.signsFrom).reason).toBe(later.isForced ? 'forced' : 'due');
   });
 });
 
-test('what is compromised or retired stays so', () => {
+test('compromised and retired keys keep their state', () => {
   always(({ before, after }) => {
     for (const key of before.filter(({ state }) => state === 'compromised' || state === 'retired')) {
       expect(after.find(({ kid }) => kid === key.kid)).toEqual(key);

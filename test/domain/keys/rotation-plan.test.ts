@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Fleet } from '../../../src/domain/fleet/running-verifiers.js';
 import { planRotation, type RotationPolicy } from '../../../src/domain/keys/rotation-plan.js';
-import { announced } from '../../support/heartbeats.js';
+import { heartbeatOf } from '../../support/heartbeats.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const DAY = 86_400;
@@ -19,7 +19,7 @@ const POLICY: RotationPolicy = {
 };
 const FORCED = { ...POLICY, isForced: true };
 
-/** When a key that steps down now has signed the last token that anyone still accepts. */
+/** Until when tokens of a key demoted now may be accepted. */
 const VERIFY_UNTIL = NOW + 60 + DAY + 5;
 
 const due = signingKey({
@@ -46,7 +46,7 @@ const demote = { kid: 'old', from: 'active', to: 'retiring', at: NOW, verifyUnti
 const promote = { kid: 'next', from: 'pending', to: 'active', at: NOW, maxTtlSeconds: DAY };
 
 describe('without force', () => {
-  test('a young key goes on signing', () => {
+  test('keeps a young key active', () => {
     expect(planRotation([young, published], POLICY, NOW)).toEqual({
       ...nothing,
       reason: 'not_due',
@@ -57,17 +57,17 @@ describe('without force', () => {
     });
   });
 
-  test('a key that was never noted as activated is as old as its row', () => {
-    const noted = { ...due, activatedAt: null };
-    expect(planRotation([{ ...noted, createdAt: NOW - 30 * DAY }, published], POLICY, NOW).reason).toBe(
-      'due',
-    );
-    expect(planRotation([{ ...noted, createdAt: NOW - 30 * DAY + 1 }, published], POLICY, NOW).reason).toBe(
-      'not_due',
-    );
+  test('uses the creation time of a key without an activation time', () => {
+    const neverActivated = { ...due, activatedAt: null };
+    expect(
+      planRotation([{ ...neverActivated, createdAt: NOW - 30 * DAY }, published], POLICY, NOW).reason,
+    ).toBe('due');
+    expect(
+      planRotation([{ ...neverActivated, createdAt: NOW - 30 * DAY + 1 }, published], POLICY, NOW).reason,
+    ).toBe('not_due');
   });
 
-  test('of a key that is due and a published one the first steps down and the second up, in that order', () => {
+  test('demotes the due key and then promotes the published one', () => {
     expect(planRotation([due, published], POLICY, NOW)).toEqual({
       reason: 'due',
       transitions: [demote, promote],
@@ -84,7 +84,7 @@ describe('without force', () => {
     });
   });
 
-  test('a key that is due waits for one that is not published for long enough', () => {
+  test('waits for the publish lead of the pending key', () => {
     expect(planRotation([due, waiting], POLICY, NOW)).toEqual({
       ...nothing,
       reason: 'waiting',
@@ -100,7 +100,7 @@ describe('without force', () => {
     { name: 'young', active: young, signsFrom: NOW + DAY, awaitsLead: false },
     { name: 'due', active: due, signsFrom: NOW + DAY, awaitsLead: true },
     { name: 'new', active: { ...due, activatedAt: NOW }, signsFrom: NOW + 30 * DAY, awaitsLead: false },
-  ])('where none is pending one is published, though the active key is $name', (wanted) => {
+  ])('publishes a key if none is pending and the active key is $name', (wanted) => {
     const { active, signsFrom, awaitsLead } = wanted;
     expect(planRotation([active], POLICY, NOW)).toEqual({
       ...nothing,
@@ -113,19 +113,19 @@ describe('without force', () => {
     });
   });
 
-  test('the oldest of several pending keys signs next, and another one is not made', () => {
+  test('promotes the oldest pending key, and publishes none if another is pending', () => {
     const older = { ...published, kid: 'older', createdAt: NOW - 9 * DAY };
     const plan = planRotation([due, published, older], POLICY, NOW);
     expect(plan).toMatchObject({ active: 'older', pending: 'next', publishesNewKey: false });
   });
 
-  test('of pending keys of one second the one that was added first signs next', () => {
+  test('promotes the key added first of pending keys created in the same second', () => {
     const first = signingKey({ id: 9, kid: 'z', state: 'pending', createdAt: NOW - DAY });
     const second = signingKey({ id: 8, kid: 'a', state: 'pending', createdAt: NOW - DAY });
     expect(planRotation([due, first, second], POLICY, NOW)).toMatchObject({ active: 'z', pending: 'a' });
   });
 
-  test('where nothing signs there is nothing to wait for', () => {
+  test('waits for nothing if no key is active', () => {
     expect(planRotation([waiting], POLICY, NOW)).toMatchObject({
       reason: 'due',
       transitions: [promote],
@@ -138,7 +138,7 @@ describe('without force', () => {
     expect(planRotation([published], POLICY, NOW).isNotPrePublished).toBe(false);
   });
 
-  test('where nothing signs and nothing is pending two keys are made', () => {
+  test('generates two keys if none is active or pending', () => {
     const retired = signingKey({ kid: 'r', state: 'retired' });
     expect(planRotation([retired], POLICY, NOW)).toMatchObject({
       reason: 'due',
@@ -153,7 +153,7 @@ describe('without force', () => {
 });
 
 describe('forced', () => {
-  test('a young key steps down for a published one', () => {
+  test('replaces a young key with the published one', () => {
     const plan = planRotation([young, published], FORCED, NOW);
     expect(plan).toMatchObject({
       reason: 'forced',
@@ -166,7 +166,7 @@ describe('forced', () => {
     });
   });
 
-  test('a key that is not published for long enough signs, and is said to be unannounced', () => {
+  test('activates a key before its publish lead is over, and reports it as not pre-published', () => {
     expect(planRotation([young, waiting], FORCED, NOW)).toMatchObject({
       reason: 'forced',
       active: 'next',
@@ -174,7 +174,7 @@ describe('forced', () => {
     });
   });
 
-  test('without a pending key one is made that signs at once, and one that signs next', () => {
+  test('generates an active and a pending key if none is pending', () => {
     expect(planRotation([young], FORCED, NOW)).toMatchObject({
       reason: 'forced',
       transitions: [{ ...demote, kid: 'young' }],
@@ -188,10 +188,10 @@ describe('forced', () => {
   });
 });
 
-describe('forced, but with the lead kept', () => {
+describe('forced, but keeping the publish lead', () => {
   const PATIENT = { ...FORCED, keepsLead: true };
 
-  test('a young key steps down for one that is published for long enough', () => {
+  test('replaces a young key with one published for the lead', () => {
     expect(planRotation([young, published], PATIENT, NOW)).toMatchObject({
       reason: 'forced',
       active: 'next',
@@ -199,7 +199,7 @@ describe('forced, but with the lead kept', () => {
     });
   });
 
-  test('it waits for one that is not, and nothing else is missing', () => {
+  test('waits only for the lead of a newer pending key', () => {
     expect(planRotation([young, waiting], PATIENT, NOW)).toMatchObject({
       reason: 'waiting',
       active: 'young',
@@ -209,7 +209,7 @@ describe('forced, but with the lead kept', () => {
     });
   });
 
-  test('without a pending key one is published, and waited for', () => {
+  test('publishes a key and waits for its lead if none is pending', () => {
     expect(planRotation([young], PATIENT, NOW)).toMatchObject({
       reason: 'published',
       publishesNewKey: true,
@@ -220,20 +220,20 @@ describe('forced, but with the lead kept', () => {
   });
 });
 
-describe('with verifiers that run', () => {
-  const knows = announced('knows', NOW, { kids: ['old', 'next'] });
-  const lacks = announced('lacks', NOW, { kids: ['old'] });
-  const everybody: Fleet = { verifiers: [knows], unavailableReason: null };
-  const most: Fleet = { verifiers: [knows, lacks], unavailableReason: null };
+describe('with running verifiers', () => {
+  const knows = heartbeatOf('knows', NOW, { kids: ['old', 'next'] });
+  const lacks = heartbeatOf('lacks', NOW, { kids: ['old'] });
+  const allLoaded: Fleet = { verifiers: [knows], unavailableReason: null };
+  const oneLacks: Fleet = { verifiers: [knows, lacks], unavailableReason: null };
 
-  test('a key signs that all of them have loaded', () => {
-    const plan = planRotation([due, published], POLICY, NOW, everybody);
+  test('rotates if all of them have loaded the key', () => {
+    const plan = planRotation([due, published], POLICY, NOW, allLoaded);
     expect(plan).toEqual(planRotation([due, published], POLICY, NOW));
     expect(plan).toMatchObject({ reason: 'due', active: 'next', stragglers: [] });
   });
 
-  test('a key waits for the one that has not, and who that is can be told', () => {
-    expect(planRotation([due, published], POLICY, NOW, most)).toEqual({
+  test('waits for a verifier that has not loaded the key, and names it', () => {
+    expect(planRotation([due, published], POLICY, NOW, oneLacks)).toEqual({
       ...nothing,
       reason: 'waiting',
       publishesNewKey: false,
@@ -245,11 +245,12 @@ describe('with verifiers that run', () => {
     });
   });
 
-  test('a key waits for a faked verifier for an hour or the lead at most', () => {
+  test('waits for a fake verifier at most an hour or the lead', () => {
     const dueAt = NOW;
     const active = { ...due, activatedAt: dueAt - POLICY.rotateAfterSeconds };
     const shortLead = { ...POLICY, publishLeadSeconds: 60 };
-    const plan = (now: number, policy = shortLead) => planRotation([active, published], policy, now, most);
+    const plan = (now: number, policy = shortLead) =>
+      planRotation([active, published], policy, now, oneLacks);
     expect(plan(dueAt + 3_600)).toMatchObject({ reason: 'waiting', awaitsFleet: true, stragglers: [lacks] });
     expect(plan(dueAt + 3_601)).toMatchObject({
       ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
@@ -260,51 +261,51 @@ describe('with verifiers that run', () => {
     expect(plan(dueAt + 3_601, byHand)).toMatchObject({ reason: 'waiting', awaitsFleet: true });
   });
 
-  test('meanwhile keys that nothing needs any more are retired', () => {
+  test('retires expired keys while it waits', () => {
     const over = signingKey({ kid: 'r', state: 'retiring', retiringAt: NOW - 9, verifyUntil: NOW });
-    const plan = planRotation([due, published, over], POLICY, NOW, most);
+    const plan = planRotation([due, published, over], POLICY, NOW, oneLacks);
     expect(plan.transitions).toEqual([{ kid: 'r', from: 'retiring', to: 'retired', at: NOW }]);
   });
 
-  test('with force it goes on without them, and still keeps the lead', () => {
+  test('skips them if it leaves stragglers, but keeps the lead', () => {
     const policy = { ...POLICY, leavesStragglers: true };
-    expect(planRotation([due, published], policy, NOW, most)).toMatchObject({
+    expect(planRotation([due, published], policy, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
     });
-    expect(planRotation([due, waiting], policy, NOW, most)).toMatchObject({
+    expect(planRotation([due, waiting], policy, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'waiting', awaitsLead: true, awaitsFleet: false, stragglers: [] },
     });
   });
 
-  test('in an emergency nobody is waited for, unless the lead is kept', () => {
-    expect(planRotation([young, waiting], FORCED, NOW, most)).toMatchObject({
+  test('does not wait for them when forced, unless the lead is kept', () => {
+    expect(planRotation([young, waiting], FORCED, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'forced', active: 'next', awaitsFleet: false, stragglers: [lacks] },
     });
-    expect(planRotation([young], FORCED, NOW, most)).toMatchObject({
+    expect(planRotation([young], FORCED, NOW, oneLacks)).toMatchObject({
       ...{ activatesNewKey: true, stragglers: [knows, lacks] },
     });
-    expect(planRotation([young, published], { ...FORCED, keepsLead: true }, NOW, most)).toMatchObject({
+    expect(planRotation([young, published], { ...FORCED, keepsLead: true }, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'waiting', awaitsLead: false, awaitsFleet: true, stragglers: [lacks] },
     });
   });
 
-  test('where no key signs nobody is waited for', () => {
-    expect(planRotation([published], POLICY, NOW, most)).toMatchObject({
+  test('does not wait for them if no key is active', () => {
+    expect(planRotation([published], POLICY, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'due', active: 'next', awaitsFleet: false, stragglers: [lacks] },
     });
   });
 
-  test('nobody is a straggler before the lead is over, or without anything due', () => {
-    expect(planRotation([due, waiting], POLICY, NOW, most)).toMatchObject({
+  test('reports no stragglers before the lead is over or a rotation is due', () => {
+    expect(planRotation([due, waiting], POLICY, NOW, oneLacks)).toMatchObject({
       awaitsLead: true,
       stragglers: [],
     });
-    expect(planRotation([young, published], POLICY, NOW, most)).toMatchObject({
+    expect(planRotation([young, published], POLICY, NOW, oneLacks)).toMatchObject({
       ...{ reason: 'not_due', awaitsFleet: false, stragglers: [] },
     });
   });
 
-  test('where they cannot be asked the lead has to do', () => {
+  test('needs only the lead if they cannot be asked', () => {
     const unavailableReason: Fleet = { verifiers: [], unavailableReason: 'It is away.' };
     expect(planRotation([due, published], POLICY, NOW, unavailableReason)).toMatchObject({
       reason: 'due',
@@ -312,7 +313,7 @@ describe('with verifiers that run', () => {
     });
   });
 
-  test('where they cannot be asked and have to be it waits, but not with force, nor where no key signs', () => {
+  test('waits if they must be asked and cannot, unless forced or no key is active', () => {
     const unavailableReason: Fleet = { verifiers: [], unavailableReason: 'It is away.' };
     const policy = { ...POLICY, needsFleet: true };
     expect(planRotation([due, published], policy, NOW, unavailableReason)).toMatchObject({
@@ -339,17 +340,17 @@ describe('verifyUntil', () => {
     return plan.transitions.find((transition) => transition.to === 'retiring')?.verifyUntil;
   };
 
-  test('is 60 s of holding, the longest lifetime and the clock tolerance from now', () => {
+  test('is 60 s for issuers, plus the longest lifetime and the clock tolerance', () => {
     expect(verifyUntilOf(DAY)).toBe(NOW + 60 + DAY + 5);
     expect(verifyUntilOf(DAY, { clockToleranceSeconds: 0 })).toBe(NOW + 60 + DAY);
   });
 
-  test("is reckoned from the key's own longest lifetime where that is above the policy's", () => {
+  test("uses the key's longest lifetime if it exceeds the policy's", () => {
     expect(verifyUntilOf(90 * DAY)).toBe(NOW + 60 + 90 * DAY + 5);
     expect(verifyUntilOf(DAY, { maxTtlSeconds: 3600 })).toBe(NOW + 60 + DAY + 5);
   });
 
-  test("is reckoned from the policy's where the key's own is below it or not known", () => {
+  test("uses the policy's if the key's is shorter or unknown", () => {
     expect(verifyUntilOf(60)).toBe(NOW + 60 + DAY + 5);
     expect(verifyUntilOf(null)).toBe(NOW + 60 + DAY + 5);
   });
@@ -359,12 +360,12 @@ describe('retiring keys', () => {
   const retiring = signingKey({ kid: 'r', state: 'retiring', retiringAt: NOW - 9, verifyUntil: NOW });
   const retire = { kid: 'r', from: 'retiring', to: 'retired', at: NOW };
 
-  test('are retired from verifyUntil on, and not a second before', () => {
+  test('are retired at verifyUntil, and not a second earlier', () => {
     expect(planRotation([young, published, retiring], POLICY, NOW).transitions).toEqual([retire]);
     expect(planRotation([young, published, retiring], POLICY, NOW - 1).transitions).toEqual([]);
   });
 
-  test('are retired whatever else happens', () => {
+  test('are retired in every kind of run', () => {
     expect(planRotation([due, published, retiring], POLICY, NOW).transitions).toEqual([
       retire,
       demote,
@@ -376,14 +377,14 @@ describe('retiring keys', () => {
     });
   });
 
-  test('without a verifyUntil are not', () => {
+  test('stay without a verifyUntil', () => {
     expect(
       planRotation([young, published, { ...retiring, verifyUntil: null }], POLICY, NOW).transitions,
     ).toEqual([]);
   });
 });
 
-test('keys in other states are left alone', () => {
+test('leave keys in other states unchanged', () => {
   const others = [
     signingKey({ kid: 'c', state: 'compromised', verifyUntil: NOW - 1 }),
     signingKey({ kid: 'd', state: 'retired', verifyUntil: NOW - 1 }),
@@ -392,7 +393,7 @@ test('keys in other states are left alone', () => {
   expect(kids).toEqual(['old', 'next']);
 });
 
-test('the keys that are given are not changed, nor is their order', () => {
+test('does not modify or reorder its input', () => {
   const older = { ...published, kid: 'older', createdAt: NOW - 9 * DAY };
   const keys = [published, due, older].map((key) => Object.freeze(key));
   planRotation(Object.freeze(keys), FORCED, NOW);

@@ -10,7 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-/** Demotes the active key after `disturb`, which stands for another command. */
+/** Demotes the active key after `disturb`, which acts as another command. */
 function demoting(disturb: () => Promise<unknown>) {
   const plans: number[] = [];
   const plan = async ({ revision }: KeySnapshot): Promise<KeyPlan<string>> => {

@@ -75,7 +75,7 @@ function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[]
   if (dryRun || missing.length === 0) return missing;
   return [
     ...missing,
-    ...(report.unopened === null
+    ...(report.openFailure === null
       ? []
       : ['Put its master key on the keyring, or run `jwtctl keys rotate --now` for a key that opens here.']),
     'The key is refused all the same. Run the same command again when all answers: it does what is left.',

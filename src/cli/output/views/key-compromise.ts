@@ -61,14 +61,19 @@ export function isComplete(report: CompromiseReport, dryRun: boolean): boolean {
 }
 
 /** What this run could not do or see, for a person. */
-export function whatIsMissing({ entries, unmade, unopened, unrecorded }: CompromiseReport): string[] {
+export function whatIsMissing({
+  entries,
+  generationFailure,
+  openFailure,
+  auditFailure,
+}: CompromiseReport): string[] {
   const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens came in anew`] : [];
   return [
     ...entries.missed,
     ...left,
-    ...(unmade === null ? [] : [`no new key could be made: ${unmade}`]),
-    ...(unopened === null ? [] : [`no token can be issued here: ${unopened}`]),
-    ...(unrecorded === null ? [] : [`the audit log does not tell of the entries: ${unrecorded}`]),
+    ...(generationFailure === null ? [] : [`no new key could be made: ${generationFailure}`]),
+    ...(openFailure === null ? [] : [`no token can be issued here: ${openFailure}`]),
+    ...(auditFailure === null ? [] : [`the audit log does not tell of the entries: ${auditFailure}`]),
   ];
 }
 
