@@ -144,13 +144,13 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await stores.json('users', 'disable', 'carol');
     await planted.plantStatus('carol', { status: 'enabled', version: 1, until });
     await mends({ statusesCached: 1 });
-    expect(await planted.noted('carol')).toBe('disabled 2');
+    expect(await planted.cachedStatus('carol')).toBe('disabled 2');
     expect(await verdict(token)).toBe('ERR_USER_DISABLED');
 
     await stores.json('users', 'enable', 'carol');
     await planted.plantStatus('carol', { status: 'disabled', version: 2, until });
     await mends({ statusesCached: 1 });
-    expect(await planted.noted('carol')).toBe('enabled 3');
+    expect(await planted.cachedStatus('carol')).toBe('enabled 3');
     expect(await verdict(token)).toBe('active');
     await stores.json('users', 'remove', 'carol');
   });
@@ -160,7 +160,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await stores.query('DELETE FROM users WHERE sub = ?', ['dave']);
     await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
     expect(await planted.jtis('dave')).toEqual([]);
-    expect(await planted.noted('dave')).toBeNull();
+    expect(await planted.cachedStatus('dave')).toBeNull();
   });
 
   test('users that somebody else keeps, or nobody, cost no entry', async () => {
@@ -189,7 +189,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await mends({ subjects: 2, entries: 1, leftovers: 2 });
     expect(await planted.jtis('alice')).toEqual([living.jti]);
     expect(await planted.jtis('bob')).toEqual([]);
-    expect(await planted.noted('bob')).toBeNull();
+    expect(await planted.cachedStatus('bob')).toBeNull();
   });
 
   test('of hostile subjects each loses its ghost and keeps its token', async () => {

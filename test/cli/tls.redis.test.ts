@@ -9,7 +9,7 @@ import {
   replaceCertificate,
 } from '../support/certificates.js';
 import { cli, temporaryFolder } from '../support/cli.js';
-import { openDoor } from '../support/door.js';
+import { openForwardingProxy } from '../support/forwarding-proxy.js';
 import { resolveNames } from '../support/names.js';
 import { startRedis } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
@@ -89,16 +89,16 @@ describe('the certificate of a Redis server', () => {
   });
 
   test('for an IPv6 address is accepted only for that address', async () => {
-    const door = await openDoor('::1', server);
+    const proxy = await openForwardingProxy('::1', server);
     try {
-      const reached = { host: '[::1]', port: door.port };
+      const reached = { host: '[::1]', port: proxy.port };
       await present(ca.issue({ names: 'IP:::1' }));
       expect(await connect(reached)).toMatchObject(isAccepted);
       expect(await connect()).toMatchObject(isRefused(/not for 127\.0\.0\.1/));
       await present(ca.issue({ names: 'DNS:localhost, IP:127.0.0.1' }));
       expect(await connect(reached)).toMatchObject(isRefused(/for localhost, 127\.0\.0\.1, not for ::1/));
     } finally {
-      await door.close();
+      await proxy.close();
     }
   });
 

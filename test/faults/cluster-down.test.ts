@@ -33,7 +33,7 @@ async function pidOf(node: string): Promise<number> {
   return Number(/process_id:(\d+)/.exec(await redisCli(node, 'INFO', 'server'))?.[1]);
 }
 
-/** Each master with its replica, so that no replica takes over. */
+/** Stops each master with its replica, so that no replica takes over. */
 function pairs(nodes: readonly string[], masters: readonly number[]): string[] {
   return masters.flatMap((master) => [nodes[master] as string, nodes[master + 3] as string]);
 }
@@ -80,7 +80,7 @@ describe.each([
   }, 120_000);
 });
 
-test('slots without a master are named as such, whatever the nodes still announce', async () => {
+test('slots without a master are named as such, whatever addresses the nodes report', async () => {
   const cluster = await startRedisCluster({ replicasPerMaster: 0 });
   closers.push(cluster.stop);
   const nodes = cluster.nodes.map(({ node }) => node);
@@ -96,7 +96,7 @@ test('slots without a master are named as such, whatever the nodes still announc
   });
 }, 60_000);
 
-test('two masters that hang, unnoticed by the cluster, cost an inspection two timeouts, and are named', async () => {
+test('an inspection names two masters that hang before the cluster notices, after two timeouts', async () => {
   const { stores, nodes } = await open(60_000);
   const hung = nodes.slice(0, 2);
   await sendAll('SIGSTOP', hung);

@@ -30,7 +30,7 @@ afterAll(async () => {
 
 let lastUser = 0;
 
-/** A token of a new user whose set one pair of nodes holds. */
+/** Issues a token for a new user whose set is on one pair of nodes. */
 async function issueIn(third: number) {
   let sub: string;
   do sub = `user-${++lastUser}`;
@@ -41,7 +41,7 @@ async function issueIn(third: number) {
   return { sub, set: `${prefix}:{${sub}}`, token, member };
 }
 
-/** What a running verifier says; while a failover is on it may have to say that a store is away. */
+/** Returns the verdict of a running verifier. During a failover, a store may be unavailable. */
 async function verdict(token: string): Promise<string> {
   for (;;) {
     try {
@@ -59,13 +59,13 @@ async function verdictOfCli(token: string): Promise<string> {
   return json().active ? 'accepted' : json().error.code;
 }
 
-/** As Redis itself has it: `!s` is what is noted of the user, negative where they are disabled. */
+/** Reads directly from Redis. `!s` is the cached user status, negative for a disabled user. */
 async function scoreAt({ client }: PairedNode, set: string, member: string): Promise<number | null> {
   const score = await client.zscore(set, member);
   return score === null ? null : Number(score);
 }
 
-test(`what a master took into its grave, of ${FAILOVERS} masters, is refused all the same, and mended`, async () => {
+test(`revocations that a failed master loses stay in effect and are repaired, ${FAILOVERS} times`, async () => {
   const told = { ghost: [] as string[], disabled: [] as string[] };
   for (let round = 0; round < FAILOVERS; round++) {
     const third = round % 3;
@@ -85,7 +85,7 @@ test(`what a master took into its grave, of ${FAILOVERS} masters, is refused all
     expect(await scoreAt(dying, disabled.set, '!s')).toBeLessThan(0);
     await cluster.failOver(third);
 
-    // The registry has heard of nothing: the entry is back, and both users are enabled.
+    // Redis lost all of it: the entry is back, and both users are enabled.
     const { master } = cluster.pair(third);
     expect(await scoreAt(master, ghost.set, ghost.member)).toBeGreaterThan(0);
     for (const { set } of [disabled, unseen]) {
@@ -94,7 +94,7 @@ test(`what a master took into its grave, of ${FAILOVERS} masters, is refused all
     told.ghost.push(await verdict(ghost.token), await verdictOfCli(ghost.token));
     told.disabled.push(await verdict(disabled.token), await verdictOfCli(disabled.token));
 
-    // Whoever asked for the one noted it; the other is left to this.
+    // A verification caches the status of one user; reconcile repairs the other.
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
       ...{ complete: true, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 0 }, statusesCached: 1 },
     });
@@ -108,7 +108,7 @@ test(`what a master took into its grave, of ${FAILOVERS} masters, is refused all
   });
 }, 180_000);
 
-test('what is left of a cluster is mended, and what is not is told', async () => {
+test('reconcile repairs the reachable part of a cluster and reports the rest', async () => {
   const [lost, ghost] = [await issueIn(0), await issueIn(1)];
   for (const { set, member, token } of [lost, ghost]) {
     await stores.json('token', 'revoke', token);

@@ -58,7 +58,7 @@ async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
   }
 }
 
-/** Collects all verdicts until the first of this kind. */
+/** Collects all verdicts until the first one of this kind. */
 async function verdictsUntil(wanted: string, verifier: LiveVerifier, token: string): Promise<string[]> {
   const verdicts = new Set<string>();
   const deadline = Date.now() + 15_000;
@@ -70,7 +70,7 @@ async function verdictsUntil(wanted: string, verifier: LiveVerifier, token: stri
   return [...verdicts];
 }
 
-/** Issues a token, and returns it with a function that brings its entry in Redis back. */
+/** Issues a token, and returns it with a function that restores its entry in Redis. */
 async function issue(sub: string) {
   const issued = await stores.json('token', 'issue', '--sub', sub, '--create-user');
   const set = keyspace(String(stores.env.JWTCTL_REDIS_PREFIX)).keysOf(sub).entries;

@@ -4,7 +4,7 @@ import { type FailingCluster, startFailingCluster } from '../support/failing-ove
 import { startProgram } from '../support/load.js';
 import { openStores, type Stores } from '../support/stores.js';
 
-/** `docs/library.md`, "Near cache": how long a verdict may outlive a revocation, whatever happens to a master. */
+/** `docs/library.md`, "Near cache": how long a verdict may outlive a revocation, even during a failover. */
 const BOUND_MS = 2000;
 const PROCESSES = 4;
 const USERS = 120;
@@ -40,20 +40,20 @@ afterAll(async () => {
   await cluster?.stop();
 });
 
-/** When the end of a token was begun, and when it was reported done; null where it was not. */
-const endings = new Map<string, { began: number; done: number | null }>();
+/** When the revocation of a token began, and when it was reported done; null if it was not. */
+const revocations = new Map<string, { began: number; done: number | null }>();
 
-async function end(tokens: readonly IssuedToken[], ...words: string[]): Promise<void> {
+async function revoke(tokens: readonly IssuedToken[], ...words: string[]): Promise<void> {
   const began = Date.now();
-  for (const { token } of tokens) endings.set(token, { began, done: null });
+  for (const { token } of tokens) revocations.set(token, { began, done: null });
   const { exitCode } = await stores.run(...words);
-  // 4: recorded, and a master that is away could not be told. The next run does that.
+  // 4 or 5: recorded, but a master was unreachable. The next run updates it.
   if (exitCode === 4 || exitCode === 5) return;
   expect(exitCode).toBe(0);
-  for (const { token } of tokens) endings.set(token, { began, done: Date.now() });
+  for (const { token } of tokens) revocations.set(token, { began, done: Date.now() });
 }
 
-test('verdicts that are kept in four processes never outlive their revocation by more than the bound, whatever masters do', async () => {
+test('cached verdicts in four processes never outlive a revocation by more than the bound, whatever happens to the masters', async () => {
   const users = Array.from({ length: USERS }, (_, index) => `user-${index}`);
   await stores.run('users', 'import', { stdin: `sub\n${users.join('\n')}\n` }, '-');
   const issued: IssuedToken[] = [];
@@ -75,23 +75,20 @@ test('verdicts that are kept in four processes never outlive their revocation by
     for (const { token } of issued) for (const { send } of verifiers) send(token);
 
     const tokensOf = (sub: string) => issued.filter((one) => one.sub === sub);
-    const doomed = [...users.keys()].slice(0, 3 * (USERS / 4)).map((index) => `user-${index}`);
-    /**
-     * Ends a few users' tokens, each in another way.
-     *
-     * @param isSettled whether no master is about to be replaced: what a flush forgets may come back with the next one
-     */
+    const usersToRevoke = [...users.keys()].slice(0, 3 * (USERS / 4)).map((index) => `user-${index}`);
+    /** Revokes tokens of a few users in four ways. A flush runs only if no failover is near, which could undo it. */
     const revokeSome = async ({ isSettled }: { isSettled: boolean }) => {
       for (const way of ['token', 'subject', 'user', 'flush'] as const) {
-        const sub = doomed.pop();
+        const sub = usersToRevoke.pop();
         if (sub === undefined) return;
         const tokens = tokensOf(sub);
         const [first] = tokens as [IssuedToken, ...IssuedToken[]];
-        if (way === 'token') await end([first], 'token', 'revoke', first.token, '--json');
-        if (way === 'subject') await end(tokens, 'token', 'revoke', '--sub', sub, '--all', '--yes', '--json');
-        if (way === 'user') await end(tokens, 'users', 'disable', sub, '--json');
+        if (way === 'token') await revoke([first], 'token', 'revoke', first.token, '--json');
+        if (way === 'subject')
+          await revoke(tokens, 'token', 'revoke', '--sub', sub, '--all', '--yes', '--json');
+        if (way === 'user') await revoke(tokens, 'users', 'disable', sub, '--json');
         if (way === 'flush' && isSettled)
-          await end(tokens, 'cache', 'flush', '--sub', sub, '--yes', '--json');
+          await revoke(tokens, 'cache', 'flush', '--sub', sub, '--yes', '--json');
       }
     };
     const rotate = async () => {
@@ -113,7 +110,7 @@ test('verdicts that are kept in four processes never outlive their revocation by
     const pid = Number(/process_id:(\d+)/.exec(await master.client.info('server'))?.[1]);
     process.kill(pid, 'SIGSTOP');
     try {
-      // Its replica takes over by itself; what is ended meanwhile is recorded, wherever it lives.
+      // The replica takes over by itself. Revocations are recorded meanwhile, wherever the tokens are.
       for (let round = 0; round < 3; round++) await revokeSome({ isSettled: false });
       await expect
         .poll(() => cluster.pair(0).replica.client.info('replication'), { timeout: 20_000 })
@@ -137,23 +134,24 @@ test('verdicts that are kept in four processes never outlive their revocation by
     const lags: number[] = [];
     for (const { tokens } of reports) {
       for (const [token, { lastAccepted, firstRefused, code }] of Object.entries(tokens)) {
-        const ended = endings.get(token);
-        const done = ended?.done ?? null;
+        const revocation = revocations.get(token);
+        const done = revocation?.done ?? null;
         if (done !== null && lastAccepted !== null) {
           lags.push(Math.max(0, lastAccepted - done));
           if (lastAccepted > done + BOUND_MS) tooLate.push({ afterMs: lastAccepted - done });
         }
-        if (firstRefused !== null && (ended === undefined || firstRefused < ended.began)) wrongly.push(code);
+        if (firstRefused !== null && (revocation === undefined || firstRefused < revocation.began))
+          wrongly.push(code);
       }
     }
     const sum = (pick: (report: Report) => number) => reports.reduce((total, one) => total + pick(one), 0);
     expect(tooLate).toEqual([]);
     expect(wrongly).toEqual([]);
     expect(reports.flatMap(({ other }) => other)).toEqual([]);
-    expect([...endings.values()].filter(({ done }) => done !== null).length).toBeGreaterThan(50);
+    expect([...revocations.values()].filter(({ done }) => done !== null).length).toBeGreaterThan(50);
     expect(sum(({ verifications }) => verifications)).toBeGreaterThan(100_000);
     expect(sum(({ nearCache }) => nearCache.hits)).toBeGreaterThan(50_000);
-    // What was not ended is accepted to the last.
+    // Tokens that were not revoked are accepted to the end.
     const accepted = reports.map(
       ({ tokens }) => Object.values(tokens).filter((one) => one.lastAccepted).length,
     );

@@ -29,7 +29,7 @@ interface Token {
   iat: number;
 }
 
-/** An event in a transaction that is still open. @returns the event's id, and what commits it */
+/** Records an event in an open transaction. Returns the event's id and a function that commits it. */
 async function begin(event: Record<string, unknown>): Promise<{ id: number; commit: () => Promise<void> }> {
   const connection = await createConnection(String(stores.env.JWTCTL_MYSQL_URL));
   connections.push(connection);
@@ -48,11 +48,11 @@ async function verdict({ token }: Token): Promise<string> {
   return result.active ? 'active' : result.error.code;
 }
 
-/** Once the verifier has read the log again, which it does every second. */
+/** Waits until the verifier has read the log again, which it does every second. */
 const verdicts = (...tokens: Token[]) =>
   expect.poll(() => Promise.all(tokens.map(verdict)), { timeout: 5000 });
 
-// The registry keeps both entries throughout: the log alone ends these tokens.
+// The registry keeps both entries, so only the log can revoke these tokens.
 test.each([
   { what: 'a token', event: ({ sub, jti }: Token) => ({ type: 'token_revoked', sub, jti }) },
   {
@@ -60,7 +60,7 @@ test.each([
     event: ({ sub, iat }: Token) => ({ type: 'subject_revoked', sub, issued_before: iat }),
   },
 ])(
-  'two revocations of $what that are committed in the reverse order of their ids both reach a running verifier',
+  'a running verifier sees two revocations of $what committed in reverse order of their ids',
   async ({ event }) => {
     const issue = (sub: string): Promise<Token> =>
       stores.json('token', 'issue', '--sub', sub, '--create-user');

@@ -16,7 +16,7 @@ const examples = ['README.md', 'docs/getting-started.md', 'docs/library.md'].fla
   })),
 );
 
-/** Appended to an example that listens: asks it without a token and with one, then stops it. */
+/** Appended to an example that starts a server: sends requests with and without a token, then stops the server. */
 const PROBE = `
 import { once } from 'node:events';
 if (!server.listening) await once(server, 'listening');

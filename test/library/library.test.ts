@@ -53,7 +53,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     return opened;
   }
 
-  test('what is under way at the end is finished, and what is asked after it is refused as closed', async () => {
+  test('close waits for running calls, and later calls fail as closed', async () => {
     const opened = await openIssuer(options);
     const issuing = opened.issue({ sub: 'alice' });
     await opened.close();
@@ -71,14 +71,14 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
   });
 
   test.each([{}, { sub: 1 }, { sub: 'alice', aud: 5 }, { sub: 'alice', aud: [] }])(
-    'a request that no type checker saw is refused as one, and nothing is registered: %o',
+    'a malformed request is refused and nothing is registered: %o',
     async (request) => {
       const opened = await issuer();
       await expect(opened.issue(request as never)).rejects.toMatchObject({ kind: 'usage' });
     },
   );
 
-  test('a verifier says what the command line says, of good tokens and of bad ones', async () => {
+  test('a verifier agrees with the command line on valid and invalid tokens', async () => {
     const { verify } = await verifier();
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     const revoked = (await stores.json('token', 'issue', '--sub', 'alice')).token;
@@ -89,12 +89,12 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
       const told = await stores.run('token', 'verify', '--json', '--', candidate);
       expect(await verify(candidate)).toEqual(told.json());
     }
-    // The log is read each second; until then the registry alone has it refused.
+    // A verifier reads the log every second. Until then, the registry alone makes it refuse the token.
     expect(await verify(revoked)).toMatchObject({ active: false, reason: 'Authorization Failure' });
     expect(await verify(token)).toMatchObject({ active: true, payload: { sub: 'alice' } });
   });
 
-  test('a running verifier sees what is revoked, disabled and rotated meanwhile', async () => {
+  test('a running verifier sees revocations, disabled users, and rotations', async () => {
     const { verify } = await verifier();
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     expect(await verify(token)).toMatchObject({ active: true });
@@ -110,7 +110,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     expect(await verify(later.token)).toMatchObject({ active: true, header: { kid: later.kid } });
   });
 
-  test('an issuer makes tokens that the command line verifies and lists', async () => {
+  test('the command line verifies and lists the tokens of an issuer', async () => {
     const { issue } = await issuer();
     const issued = await issue({
       sub: 'alice',
@@ -121,7 +121,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
 
     expect(Object.keys(issued)).toEqual(['token', 'jti', 'kid', 'sub', 'aud', 'iat', 'exp']);
     expect(issued).toMatchObject({ sub: 'alice', aud: ['user', 'api'], exp: issued.iat + 600 });
-    // The clock of the command line stands, and that of the issuer goes on.
+    // The clock of the command line is stopped; the issuer's is not.
     await stores.clock.until(issued.iat);
     expect(await stores.json('token', 'verify', issued.token)).toMatchObject({ payload: { role: 'admin' } });
     const listed = await stores.json('token', 'list', '--sub', 'alice');
@@ -130,7 +130,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
   });
 
   test.each([
-    { request: { sub: 'nobody' }, kind: 'not_found', code: 'ERR_USER_UNKNOWN' },
+    { request: { sub: 'unknown' }, kind: 'not_found', code: 'ERR_USER_UNKNOWN' },
     { request: { sub: '' }, kind: 'usage', code: 'ERR_SUBJECT_INVALID' },
     { request: { sub: 'alice', ttlSeconds: 86_401 }, kind: 'usage', code: 'ERR_TTL_TOO_LONG' },
     { request: { sub: 'alice', ttlSeconds: 0 }, kind: 'usage', code: 'ERR_TTL_INVALID' },
@@ -144,7 +144,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     expect(error).toMatchObject({ kind, code });
   });
 
-  test('a program that closes both comes to its end by itself', async () => {
+  test('a program exits by itself after closing both', async () => {
     const file = join(stores.home, 'program.mjs');
     writeFileSync(
       file,
@@ -166,7 +166,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     expect(ended.elapsedMs).toBeLessThan(5_000);
   });
 
-  test('opening without a store, or with a setting that there is not, rejects', async () => {
+  test('opening rejects without a store or with an unknown setting', async () => {
     const missing = openVerifier({ data: join(stores.home, 'none.db') });
     await expect(missing).rejects.toMatchObject({ kind: 'state', code: 'ERR_NO_STORE' });
     const alone = openVerifier({ redis: { nodes: '127.0.0.1:1' } });
@@ -175,7 +175,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     await expect(mistyped).rejects.toMatchObject({ kind: 'usage', code: 'ERR_CONFIG_SETTING_UNKNOWN' });
   });
 
-  test('a store that cannot be reached is no acceptance', async () => {
+  test('an unreachable store never leads to an acceptance', async () => {
     if (!stores.isCluster) return expect(backend).toBe('SQLite');
     const [port] = await closedPorts(1);
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
@@ -194,7 +194,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
     expect(String(error)).not.toContain('Secr3t');
   });
 
-  test('a verifier over stores of one’s own makes the same four checks', async () => {
+  test('a verifier over custom stores makes the same four checks', async () => {
     const { token, jti, kid, iat, exp } = await stores.json('token', 'issue', '--sub', 'alice');
     const { jwk } = await stores.json('keys', 'show', kid);
     let tokenStatus = {
@@ -236,7 +236,7 @@ describe.each(BACKENDS)('the library on %s', (backend) => {
   });
 });
 
-test('importing the library loads neither the command line nor a driver, until one is needed', async () => {
+test('importing the library loads neither the command line nor a driver', async () => {
   const home = temporaryFolder();
   mkdirSync(join(home, 'data'));
   const log = join(home, 'imports.log');

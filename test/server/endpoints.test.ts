@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { jwkSetMaxAge } from '../../src/server/jwk-set.js';
-import { ANNOUNCEMENT_COUNTS, bearer, servingsOver } from '../support/serving.js';
+import { bearer, HEARTBEAT_VALID_SECONDS, servingsOver } from '../support/serving.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
@@ -139,7 +139,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
     );
     // What it told last counts for its time, however often it could not tell since then.
     const told = async () => (await ask()).body.match(/^jwtctl_announced (.*)$/m)?.[1];
-    toldAt = stores.clock.now() - ANNOUNCEMENT_COUNTS + 1;
+    toldAt = stores.clock.now() - HEARTBEAT_VALID_SECONDS + 1;
     expect(await told()).toBe('1');
     toldAt -= 1;
     expect(await told()).toBe('0');

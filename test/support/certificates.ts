@@ -9,9 +9,9 @@ export interface CertificateFiles {
 }
 
 export interface CertificateAuthority {
-  /** PEM file. */
+  /** Name of the PEM file. */
   file: string;
-  /** @param names as openssl writes them: `DNS:localhost, IP:127.0.0.1`; none for a client */
+  /** @param names in openssl's syntax: `DNS:localhost, IP:127.0.0.1`; none for a client */
   issue(options?: { names?: string; from?: Date; until?: Date }): CertificateFiles;
 }
 

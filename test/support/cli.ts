@@ -6,13 +6,13 @@ import { afterAll } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import type { Clock } from '../../src/domain/ports/index.js';
 
-/** A clock that only the test moves. It begins at the host's time, because Redis expires by that one. */
+/** A clock that only the test moves. It starts at the host's time, because Redis uses that to expire keys. */
 export class MovableClock implements Clock {
   #now = Math.floor(Date.now() / 1000);
 
   readonly now = (): number => Math.floor(this.#now);
 
-  /** Nobody waits: time is what is moved. */
+  /** Does not wait: the test moves the clock. */
   readonly until = async (time: number): Promise<void> => {
     this.#now = Math.max(this.#now, time);
   };
@@ -28,40 +28,40 @@ export interface CliResult {
   exitCode: number;
   stdout: string;
   stderr: string;
-  /** The one JSON document on stdout. */
+  /** The only JSON document on stdout. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   json(): any;
-  /** The one JSON document on stderr: `{ error: { code, message, hint } }`, as its `error`. */
+  /** The `error` of the only JSON document on stderr. */
   error(): { code: string; message: string; hint?: string };
-  /** stdout by line, without the last newline. */
+  /** The lines of stdout, without the last newline. */
   lines(): string[];
 }
 
-/** Everything that was printed by any {@link cli} of this test file. */
+/** The output of every {@link cli} of this test file. */
 export const everythingPrinted: string[] = [];
 
 type Word = string | { stdin: string | Buffer | Readable };
 
 export interface Cli {
-  /** Runs one command line; one of the words may be `{ stdin }`. */
+  /** Runs one command line. One of the words may be `{ stdin }`. */
   run(...words: Word[]): Promise<CliResult>;
-  /** The same with `--json`, its document parsed; fails unless the exit code is 0. */
+  /** Runs it with `--json` and parses the document; fails unless the exit code is 0. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   json(...words: Word[]): Promise<any>;
   readonly clock: MovableClock;
   readonly env: Record<string, string>;
-  /** An empty folder: the working directory, HOME and what XDG names lead here. */
+  /** An empty folder, used as working directory, HOME, and XDG folders. */
   readonly home: string;
 }
 
-/** The command line in this process: `main` with streams that are caught, a clock that is moved and nothing of the real environment. */
+/** Runs `main` in this process, with captured streams, a manual clock, and an empty environment. */
 export function cli(
   options: {
     env?: Record<string, string>;
     clock?: MovableClock;
     home?: string;
     signal?: AbortSignal;
-    /** Called with each piece of standard output. */
+    /** Called with each chunk of standard output. */
     onStdout?: (text: string) => void;
   } = {},
 ): Cli {
@@ -109,7 +109,7 @@ afterAll(() => {
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A folder that is gone when the test file is done. */
+/** Creates a folder that is removed at the end of the test file. */
 export function temporaryFolder(): string {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-cli-')));
   folders.push(folder);

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/domain/ports/index.js';
 
-/** A clock that stands still until the test moves it. Whoever waits for a time waits for that. */
+/** A clock that only the test moves. */
 export class ManualClock implements Clock {
   #now: number;
   #waiting: Array<{ time: number; wake: () => void }> = [];
@@ -29,7 +29,7 @@ export class ManualClock implements Clock {
   readonly pause = (milliseconds: number, signal?: AbortSignal): Promise<void> =>
     this.until(this.#now + milliseconds / 1000, signal);
 
-  /** Resolves once somebody waits. @returns the times that are waited for */
+  /** Resolves once something waits. Returns the times at which the waits end. */
   async awaited(): Promise<number[]> {
     if (this.#waiting.length === 0) await new Promise<void>((tell) => this.#watching.push(tell));
     return this.#waiting.map(({ time }) => time);

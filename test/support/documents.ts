@@ -14,7 +14,7 @@ export function readDocument(document: string): string {
   return readFileSync(join(ROOT, document), 'utf8');
 }
 
-/** A line that a reader types, and what the document shows below it; only `console` blocks show output. */
+/** A line that a reader types, and the output that the document shows below it (only in `console` blocks). */
 export interface ShellCommand {
   command: string;
   output: string[];
@@ -36,7 +36,7 @@ export function consoleCommands(block: string): ShellCommand[] {
     .map(([command = '', ...output]) => ({ command, output }));
 }
 
-/** Returns the arguments of each call of jwtctl in a text of shell commands. Comments and redirections are left out. */
+/** Returns the arguments of each jwtctl call in a text of shell commands, without comments and redirections. */
 export function jwtctlCalls(shell: string): string[][] {
   const lines = shell.replaceAll('\\\n', ' ').split('\n');
   const pieces = lines.flatMap((line) => {

@@ -32,16 +32,16 @@ export const POLICY = {
 
 export interface EmbeddedService extends EmbeddedStores {
   clock: ManualClock;
-  /** What commands that change keys, users or tokens work with. */
+  /** The ports of commands that change keys, users, or tokens. */
   ports: EmbeddedPorts;
   issuer(policy?: Partial<IssuerPolicy>, users?: UserDirectory): Issuer;
   bulkIssuer(options?: BulkIssuerOptions): Issuer;
-  /** A token of a user who is added where there is none. */
+  /** Issues a token, and adds the user if needed. */
   issueTo(sub: string): Promise<{ token: string; jti: string; iat: number; exp: number; kid: string }>;
   verify(token: string): Promise<VerificationResult>;
-  /** The refusal code, or `active`. */
+  /** Verifies a token: the refusal code, or `active`. */
   verdict(token: string): Promise<string>;
-  /** The same service whose registry does this on these calls; everything else reaches the real one. */
+  /** Returns the service with these calls to the registry replaced. */
   withRegistry(overrides: Partial<TokenRegistry>): EmbeddedPorts;
 }
 
@@ -55,7 +55,7 @@ export interface BulkIssuerOptions {
   createUsers?: boolean;
 }
 
-/** All of jwtctl that a token goes through, over the embedded stores, with one active key. */
+/** The rules over embedded stores, with one active key. */
 export async function openEmbeddedService(): Promise<EmbeddedService> {
   const stores = await openEmbeddedStores();
   const { database, registry } = stores;
@@ -118,7 +118,7 @@ export const SIGNING = { guard: NO_MARKS, sign: createSignatures };
 
 let keyPair: ReturnType<KeyPairGenerator['generate']> | undefined;
 
-/** Making an RSA pair for each test would take longer than the tests. */
+/** Shared, because generating an RSA key pair for each test would take longer than the tests. */
 const oneKeyPair: KeyPairGenerator = {
   generate: (bits) => {
     keyPair ??= rsaKeyPairGenerator.generate(bits);

@@ -14,7 +14,7 @@ export interface EmbeddedStores {
   close(): Promise<void>;
 }
 
-/** The embedded stores, empty, in a file of their own. */
+/** Creates empty embedded stores in a new file. */
 export async function openEmbeddedStores(): Promise<EmbeddedStores> {
   const { db, close } = await createMigrated(sqlite);
   const registry = new SqliteTokenRegistry(db, {

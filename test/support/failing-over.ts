@@ -3,27 +3,27 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { openServerGroup, startRedisCluster } from './servers.js';
 
-/** One node of a pair, with a client of its own that follows no redirect and is not the code under test. */
+/** One node of a pair, with a client that is not the code under test and follows no redirects. */
 export interface PairedNode {
   /** `host:port` */
   node: string;
   client: Redis;
 }
 
-/** A Redis Cluster of three masters with a replica each, whose masters die and come back as replicas. */
+/** A Redis Cluster of three masters with a replica each. The test kills masters and starts them again as replicas. */
 export interface FailingCluster {
   nodes: string[];
   /** The master that serves a third of the slots, and its replica. */
   pair(third: number): { master: PairedNode; replica: PairedNode };
-  /** Resolves once the replica has all that its master has. */
+  /** Resolves once the replica has all data of its master. */
   replicated(third: number): Promise<void>;
-  /** Ends the replication: what the master is told from now on is lost with it. */
+  /** Stops the replication, so that later writes to the master are lost with it. */
   cut(third: number): Promise<void>;
-  /** SIGKILL for the master; then its replica takes over, and all others know. */
+  /** Kills the master with SIGKILL. Resolves once its replica has taken over and all other nodes know. */
   failOver(third: number): Promise<void>;
-  /** Starts the one that was killed; resolves once it is a replica that has all data, and all others know. */
+  /** Starts the killed node. Resolves once it is a replica with all data and all other nodes know. */
   rejoin(third: number): Promise<void>;
-  /** SIGKILL for both nodes of a pair. The others go on with what they serve. */
+  /** Kills both nodes of a pair with SIGKILL. The others keep serving their slots. */
   lose(third: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -35,7 +35,7 @@ export async function startFailingCluster(): Promise<FailingCluster> {
   const group = openServerGroup();
   const { nodes } = await startRedisCluster({ nodeTimeoutMs: 2_000 }, group);
   const running = nodes.map(({ node, stop }) => ({ node, stop, client: connect(node) }));
-  /** Which of the nodes is the master of each third. */
+  /** Maps each third to its current master. */
   const masters = [0, 1, 2];
   const indexes = (third: number) => {
     const master = masters[third] as number;
@@ -62,7 +62,7 @@ export async function startFailingCluster(): Promise<FailingCluster> {
       }),
     cut: async (third) => {
       const { master, replica } = pair(third);
-      // A password where none is asked for: it is refused, and the replica tries again for as long as it has it.
+      // A password that is not expected makes replication fail. The replica retries until the password is removed.
       await replica.client.config('SET', 'masterauth', 'cut');
       await master.client.call('CLIENT', 'KILL', 'TYPE', 'replica');
       await eventually('the replica is cut off', async () =>

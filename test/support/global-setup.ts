@@ -3,16 +3,16 @@ import { openServerGroup, startMysql, startRedisCluster } from '../../scripts/se
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    /** An account that may create databases, without a database: `mysql://user:password@host:port`. */
+    /** The URL of an account that may create databases, without a database: `mysql://user:password@host:port`. */
     mysqlUrl: string;
-    /** The PEM file of the CA behind the MySQL server's certificate; null for a server that was there before the run. */
+    /** The PEM file of the CA of the MySQL server's certificate; null for a server that was started before the run. */
     mysqlCa: string | null;
     /** `host:port` of each node of the Redis Cluster. */
     redisNodes: string[];
   }
 }
 
-/** Once per run, before the first test: finds or starts the servers, and shuts out the developer's own settings. */
+/** Finds or starts the servers, and hides the developer's own settings. Runs once, before the first test. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const givenMysqlUrl = process.env.JWTCTL_TEST_MYSQL_URL;
   const givenRedisNodes = process.env.JWTCTL_TEST_REDIS_NODES?.split(',').map((node) => node.trim());
@@ -33,7 +33,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }
 }
 
-/** Settings that the developer has exported, or keeps in their home folder, must not reach the code under test. */
+/** Removes settings in the developer's environment and home folder. */
 function isolateSettings(home: string): void {
   for (const name of Object.keys(process.env)) {
     if (/^JWTCTL_(?!TEST_)|^XDG_|^(NO|FORCE)_COLOR$/.test(name)) delete process.env[name];

@@ -1,5 +1,5 @@
 const FAMILY = '👨‍👩‍👧‍👦';
-/** Subjects that a shell, a glob, a hash tag, SQL, a URL, a path or JavaScript would take for something else. */
+/** Subjects that are special to a shell, a glob, a hash tag, SQL, a URL, a path, or JavaScript. */
 export const HOSTILE_SUBJECTS = [
   ...['*', '[a-z]', '?', '\\', '{}', '{', '}', 'a}b{c', 'a:b', 'a:b}', ':labels', '../../x', '/etc/passwd'],
   ...['o\'brien"; --', "' OR 1=1 --", '$(id)', '`id`', '%', '_', '%61lice', '%2A', '%', 'a%', FAMILY],

@@ -1,4 +1,4 @@
-// Issues tokens without a pause, tells its parent of each, and ends when the parent says so. The subjects are its arguments.
+// Issues tokens for the subjects in its arguments and sends each to its parent, until the parent sends a message.
 import { openIssuer } from '../../dist/index.js';
 
 const REOPENED_AFTER = 50;
@@ -9,9 +9,9 @@ process.once('message', () => {
   isOver = true;
 });
 
-// One holds the key that it has read for half a minute, as issuers do; the other one is opened again and again, as if
-// it were another host each time, and signs with the key that is active by then.
-const holding = await openIssuer();
+// `caching` signs with a cached key for up to half a minute. `fresh` is reopened often, as another host would be, and
+// signs with the key that is active by then.
+const caching = await openIssuer();
 let fresh = await openIssuer();
 for (let count = 0; !isOver; count++) {
   if (count % REOPENED_AFTER === REOPENED_AFTER - 1) {
@@ -19,9 +19,9 @@ for (let count = 0; !isOver; count++) {
     fresh = await openIssuer();
   }
   const sub = subjects[count % subjects.length];
-  const { token, kid, iat } = await (count % 4 === 0 ? holding : fresh).issue({ sub });
+  const { token, kid, iat } = await (count % 4 === 0 ? caching : fresh).issue({ sub });
   await new Promise((sent) => process.send({ token, kid, iat }, sent));
 }
 await fresh.close();
-await holding.close();
+await caching.close();
 process.disconnect();

@@ -4,25 +4,25 @@ import { type Ended, spawnCli } from './spawned.js';
 import type { Stores } from './stores.js';
 
 export interface Kill {
-  /** Which kill it was, for the message of an assertion. */
+  /** Names the kill in the message of an assertion. */
   readonly where: string;
-  /** False where the run had come to its end by itself. */
+  /** False if the run had ended by itself. */
   readonly isHit: boolean;
 }
 
-/** Runs of one command line that are killed, each at another moment. */
+/** Runs of one command line that are killed at different moments. */
 export interface Kills {
   readonly delaysMs: readonly number[];
-  /** Runs `words`, and kills the process after `delayMs`. Resolves when nothing of it goes on, in the servers neither. */
+  /** Runs `words` and kills the process after `delayMs`. Resolves when the servers have finished its work, too. */
   kill(words: readonly string[], delayMs: number): Promise<Kill>;
 }
 
-/** What `--verbose` says when the program is loaded and its work begins: a run that is killed before that has done nothing. */
+/** The line of `--verbose` that marks the start of the work. A run killed before it has done nothing. */
 const WORK_BEGINS = 'The master keyring comes from';
 
 /**
- * Chooses the moments by a run that is left alone: in each of as many equal parts of its working time one at random. All
- * together that is uniform, and a few of them do not fall on one spot.
+ * Chooses random moments: one in each of equal parts of the time that a complete run works. Together they are uniform
+ * and do not cluster.
  */
 export async function planKills(stores: Stores, words: readonly string[]): Promise<Kills> {
   const whole = await spawnCli([...words, '--verbose'], { env: stores.env, killFrom: WORK_BEGINS });
@@ -41,7 +41,7 @@ export async function planKills(stores: Stores, words: readonly string[]): Promi
       });
       const isHit = ended.signal === 'SIGKILL';
       if (!isHit) assertEnded(ended, where);
-      // What MariaDB had received it still carries out: a COMMIT that comes between two looks would make them differ.
+      // MariaDB completes what it has received: a COMMIT between two reads would make them differ.
       await vi.waitFor(async () => {
         const left = (await connections(stores)).filter((id) => !others.has(id));
         if (left.length > 0) throw new Error(`MariaDB still holds the connections ${left} of a killed run.`);

@@ -9,33 +9,32 @@ export interface IssuedUnderLoad {
   iat: number;
 }
 
-/** What one verifier has seen. */
 export interface VerifierReport {
   /** Tokens that it verified as soon as they were issued. */
   first: number;
   /** Verifications of tokens that it had seen before. */
   again: number;
   slowestFirstMs: number;
-  /** How often it verified a token, by kid. */
+  /** Verifications by kid. */
   verifications: Record<string, number>;
-  /** How often it refused one, by code and kid. */
+  /** Refusals by code and kid. */
   refusals: Record<string, number>;
 }
 
 export interface Load {
-  /** Every token so far, in the order in which they were issued. */
+  /** Every token so far, in the order of issue. */
   readonly issued: readonly IssuedUnderLoad[];
   /** Resolves once a token under this key has been issued. */
   used(kid: string): Promise<void>;
-  /** Ends the issuer, then the verifiers once they have verified every token. */
+  /** Ends the issuer, and then the verifiers after they have verified every token. */
   end(): Promise<VerifierReport[]>;
-  /** Ends whatever of it still runs. */
+  /** Ends all processes that still run. */
   kill(): void;
 }
 
 /**
- * One process that issues tokens without a pause, and as many others that verify each as soon as it is issued and go on
- * with the older ones: the built library, with the settings in `env`.
+ * Starts one process that issues tokens without a pause, and several that verify each token as soon as it is issued and
+ * keep verifying older ones. They use the built library with the settings in `env`.
  */
 export async function startLoad(
   env: Record<string, string>,
@@ -81,19 +80,18 @@ export function startProgram(name: string, argv: readonly string[], env: Record<
   const ended = once(child, 'close').then(([status, signal]) => {
     if (status !== 0) throw new Error(`${name} ended with ${status ?? signal}: ${stderr}`);
   });
-  // Whoever waits for anything of it is told.
+  // Avoids an unhandled rejection. Callers that wait for the program get the error.
   ended.catch(() => {});
   const tooEarly = ended.then(() => Promise.reject(new Error(`${name} ended without a word.`)));
   tooEarly.catch(() => {});
   return {
     ended,
-    /** The next one. */
     message: async (): Promise<unknown> => {
       const [message] = await Promise.race([once(child, 'message'), tooEarly]);
       return message;
     },
     onMessage: (listener: (message: unknown) => void) => child.on('message', listener),
-    // One that is gone is seen by how it ended.
+    // If the program is gone, its exit reports why.
     send: (message: object | string) => child.send(message, () => {}),
     kill: () => child.kill('SIGKILL'),
   };

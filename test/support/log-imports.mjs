@@ -1,4 +1,4 @@
-// For `node --import`: notes every module that is resolved in the file that IMPORT_LOG names.
+// For `node --import`: appends the URL of every resolved module to the file named by IMPORT_LOG.
 import { register } from 'node:module';
 
 const hooks = `

@@ -1,10 +1,10 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A server behind a line that breaks at the worst moment. */
+/** A proxy that loses answers. */
 export interface LosingProxy {
   node: string;
-  /** The next command with this text in it is carried out, and its connection breaks before the answer comes back. */
+  /** The server runs the next command with this text in it, but the connection breaks before the answer. */
   loseAnswerTo(text: string): void;
   /** How many answers were lost. */
   lost(): number;

@@ -1,7 +1,7 @@
 import dns from 'node:dns';
 import { vi } from 'vitest';
 
-/** Makes every name with this ending resolve to one address, because tests have no name server. */
+/** Resolves every name with this ending to one address, because tests have no name server. */
 export function resolveNames(end: string, address: string): () => void {
   const lookup = dns.lookup as unknown as (...words: unknown[]) => void;
   const spy = vi

@@ -4,7 +4,7 @@ import { loadConfig } from '../../src/config/load.js';
 import type { Clock } from '../../src/domain/ports/index.js';
 import type { Cli } from './cli.js';
 
-/** What a command line over these stores works with, for a test that steps in between. */
+/** Opens the context of a command line over these stores, for a test that calls its parts. */
 export async function openContext({
   env,
   home,
@@ -16,7 +16,7 @@ export async function openContext({
   return createContext({ settings, clock, actor: 'the test', ...diagnostics });
 }
 
-/** The time that the test moves, for what runs in the background: it waits for as long as that takes. */
+/** Returns a clock with the test's time whose waits take real time, for background work. */
 export function inBackground({ now }: Pick<Clock, 'now'>): Clock {
   const { pause } = systemClock;
   return { now, until: (time, signal) => pause(Math.max(0, time - now()) * 1000, signal), pause };

@@ -3,7 +3,7 @@ import type { Stores } from './stores.js';
 
 export interface PlantedEntry {
   jti: string;
-  /** The key's id. */
+  /** The id of the key. */
   keyId: number;
   iat: number;
   exp: number;
@@ -11,7 +11,7 @@ export interface PlantedEntry {
 
 const CLOCK_TOLERANCE_SECONDS = 5;
 
-/** Writes entries as they are stored, past everything that usually writes them: what expired long ago, too. */
+/** Writes entries directly, without the usual checks, so that expired ones are possible. */
 export async function plant(stores: Stores, sub: string, entries: readonly PlantedEntry[]): Promise<void> {
   if (stores.redis === null) {
     for (const { jti, keyId, iat, exp } of entries) {
@@ -29,12 +29,12 @@ export async function plant(stores: Stores, sub: string, entries: readonly Plant
   await client.expireat(key, Math.max(...entries.map(({ exp }) => exp)) + CLOCK_TOLERANCE_SECONDS);
 }
 
-/** The sorted set of a subject. */
+/** Returns the sorted set of a subject. */
 export function setOf({ redis }: Stores, sub: string): string {
   return keyspace(redis?.prefix ?? '').keysOf(sub).entries;
 }
 
-/** The id of each key, by its kid. */
+/** Maps each kid to the id of its key. */
 export async function keyIds(stores: Stores): Promise<Record<string, number>> {
   const rows = await stores.query('SELECT id, kid FROM keystore');
   return Object.fromEntries(rows.map(({ id, kid }) => [String(kid), Number(id)]));

@@ -1,11 +1,11 @@
 import type { Stores } from './stores.js';
 
-/** What a test puts into the registry and reads from it by other means than the code under test. */
+/** Reads and writes the registry without the code under test. */
 export interface Planting {
-  /** Every entry of a subject that is there, expired or not. */
+  /** Returns every entry of a subject, expired or not. */
   jtis(sub: string): Promise<string[]>;
-  /** `enabled` or `disabled` with the version; null where nothing is noted. */
-  noted(sub: string): Promise<string | null>;
+  /** Returns the cached user status and its version, as in `enabled 3`; null if there is none. */
+  cachedStatus(sub: string): Promise<string | null>;
   plantEntry(sub: string, entry: { keyId: number; iat: number; exp: number; jti: string }): Promise<void>;
   plantStatus(
     sub: string,
@@ -21,7 +21,7 @@ export function planting({ redis, query }: Stores): Planting {
       (await redis.client.zrange(setOf(sub), '0', '-1'))
         .filter((member) => !member.startsWith('!'))
         .map((member) => member.split('.').slice(2).join('.')),
-    noted: async (sub) => {
+    cachedStatus: async (sub) => {
       const [status, version] = await redis.client.zmscore(setOf(sub), '!s', '!v');
       if (status === null) return null;
       return `${Number(status) > 0 ? 'enabled' : 'disabled'} ${-Number(version)}`;
@@ -36,7 +36,7 @@ export function planting({ redis, query }: Stores): Planting {
   };
 }
 
-/** The subject as it stands in a key name, told once more: see `docs/storage.md`. */
+/** Encodes the subject as in a key name, independently of the code under test. See `docs/storage.md`. */
 function encoded(sub: string): string {
   return [...Buffer.from(sub)]
     .map((byte) => {
@@ -54,7 +54,7 @@ function inRows(query: Stores['query']): Planting {
       const rows = await query('SELECT jti FROM registry_entries WHERE sub = ?', [sub]);
       return rows.map(({ jti }) => String(jti));
     },
-    noted: async (sub) => {
+    cachedStatus: async (sub) => {
       const [row] = await query('SELECT status, version FROM registry_users WHERE sub = ?', [sub]);
       return row === undefined ? null : `${row.status} ${row.version}`;
     },

@@ -15,7 +15,7 @@ export type PrivateJwk = JsonWebKey & { kty: 'RSA' } & Record<RsaMember, string>
 
 export const RSA_MEMBERS: readonly RsaMember[] = ['n', 'e', 'd', 'p', 'q', 'dp', 'dq', 'qi'];
 
-/** A new pair, made by Node, whose thumbprint can be a kid: one in 32 begins with - or _. */
+/** Generates a key pair whose thumbprint is a valid kid. One in 32 starts with - or _. */
 export function freshPair(options: { bits?: number; exponent?: number } = {}): KeyObject {
   const { bits = 2048, exponent = 65_537 } = options;
   for (;;) {
@@ -44,7 +44,7 @@ export function pkcs1Of(privateKey: KeyObject): string {
   return privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
 }
 
-/** Both encrypted forms that PEM has. */
+/** Returns both encrypted PEM forms. */
 export function encryptedOf(privateKey: KeyObject, type: 'pkcs8' | 'pkcs1', passphrase: string): string {
   return privateKey.export({ type, format: 'pem', cipher: 'aes-256-cbc', passphrase }).toString();
 }
@@ -59,13 +59,13 @@ export function jwkFromNumbers(numbers: RsaNumbers): PrivateJwk {
   return { kty: 'RSA', ...Object.fromEntries(entries) } as PrivateJwk;
 }
 
-/** The pair of two primes and an exponent, reckoned here. `e` need not be one that a pair can have. */
+/** Computes the key of two primes and an exponent. `e` need not be a valid exponent for them. */
 export function pairFrom(p: bigint, q: bigint, e: bigint): RsaNumbers {
   const d = inverse(e, (p - 1n) * (q - 1n));
   return { n: p * q, e, d, p, q, dp: d % (p - 1n), dq: d % (q - 1n), qi: inverse(q, p) };
 }
 
-/** The same primes with another exponent: this one, or the next that they can have. */
+/** Returns a key with the same primes and this exponent, or the next possible one. */
 export function jwkWithExponent(jwk: PrivateJwk, atLeast: bigint): PrivateJwk {
   const { p, q } = numbersOf(jwk);
   for (let e = atLeast; ; e += 2n) {
@@ -73,14 +73,14 @@ export function jwkWithExponent(jwk: PrivateJwk, atLeast: bigint): PrivateJwk {
   }
 }
 
-/** A key whose thumbprint begins like this. */
+/** Returns a key whose thumbprint begins with this. */
 export function jwkWithThumbprint(begin: RegExp): PrivateJwk {
   let jwk = freshJwk();
   while (!begin.test(thumbprintOf(jwk))) jwk = jwkWithExponent(jwk, numbersOf(jwk).e + 2n);
   return jwk;
 }
 
-/** RFC 7638 §3, written down anew. */
+/** Computes the thumbprint of RFC 7638 §3, independently of the code under test. */
 export function thumbprintOf({ e, n }: { e?: string; n?: string }): string {
   return createHash('sha256').update(`{"e":"${e}","kty":"RSA","n":"${n}"}`).digest('base64url');
 }
@@ -94,7 +94,7 @@ export function toNumber(member: string): bigint {
   return BigInt(`0x0${Buffer.from(member, 'base64url').toString('hex')}`);
 }
 
-/** 0 where there is none. */
+/** Returns 0 if there is none. */
 export function inverse(value: bigint, modulus: bigint): bigint {
   let [previous, rest] = [modulus, ((value % modulus) + modulus) % modulus];
   let [before, factor] = [0n, 1n];
@@ -106,7 +106,7 @@ export function inverse(value: bigint, modulus: bigint): bigint {
   return previous === 1n ? ((before % modulus) + modulus) % modulus : 0n;
 }
 
-/** DER of a PKCS#1 RSAPrivateKey (RFC 8017 A.1.2) with these integers, each as its bytes. */
+/** Encodes a PKCS#1 RSAPrivateKey (RFC 8017 A.1.2) as DER from these integers, given as bytes. */
 export function pkcs1Der(integers: readonly Buffer[]): Buffer {
   return derItem(0x30, Buffer.concat(integers.map((bytes) => derItem(0x02, bytes))));
 }
@@ -124,7 +124,7 @@ export function pemOf(der: Buffer, label: string): string {
   return `-----BEGIN ${label}-----\n${lines}\n-----END ${label}-----\n`;
 }
 
-/** Runs the program of OpenSSL in a folder. @returns its stdout */
+/** Runs the openssl program in a folder and returns its stdout. */
 export async function openssl(folder: string, ...words: string[]): Promise<string> {
   const env = { PATH: String(process.env.PATH) };
   const { exitCode, stdout, stderr } = await spawnProgram('openssl', words, { cwd: folder, env });
@@ -132,14 +132,14 @@ export async function openssl(folder: string, ...words: string[]): Promise<strin
   return stdout;
 }
 
-/** @returns the name of a new file with this content */
+/** Writes a new file with this content and returns its name. */
 export function writeKeyFile(folder: string, name: string, content: string | Buffer): string {
   const file = join(folder, name);
   writeFileSync(file, content, { mode: 0o600 });
   return file;
 }
 
-/** What must not be seen of these keys: their private members, and the lines of their PEMs. */
+/** Returns the private members of these keys and the lines of their PEMs, none of which may be shown. */
 export function secretsOf(...jwks: readonly PrivateJwk[]): string[] {
   return jwks.flatMap((jwk) => [
     ...(['d', 'p', 'q', 'dp', 'dq', 'qi'] as const).map((name) => jwk[name].slice(0, 40)),

@@ -7,11 +7,11 @@ import { build } from 'esbuild';
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
 /**
- * Runs a TypeScript program in many processes that begin at once, for what one process cannot show: libsql waits for a
- * lock without letting anything else run.
+ * Runs a TypeScript program in many processes that start together, for effects that one process cannot show: libsql
+ * blocks the whole process while it waits for a lock.
  *
- * @param source an ES module; its imports start at the project's root (`./src/…`), its argument is `process.argv[2]`
- * @returns what each process wrote to standard output; rejects with its standard error where one fails
+ * @param source an ES module. It imports from the project's root (`./src/…`); its argument is `process.argv[2]`
+ * @returns standard output of each process; rejects with standard error if one fails
  */
 export async function runAtOnce(count: number, source: string, argument: string): Promise<string[]> {
   // Inside the project, so that packages are found.

@@ -14,11 +14,11 @@ export interface SealedKey {
 }
 
 /**
- * All keys, oldest first, after each private key has been opened, without the code under test, and found to belong to
- * the public one; also that exactly one key is active.
+ * Returns all keys, oldest first. Opens each private key without the code under test, and expects it to match the public
+ * key. Also expects exactly one active key.
  *
  * @param keyring the file with the master keys
- * @param where for the message of an assertion
+ * @param where names the situation in the message of an assertion
  */
 export async function openedKeys(stores: Stores, keyring: string, where: string): Promise<SealedKey[]> {
   const masterKeys = readFileSync(keyring, 'utf8').trim().split('\n');
@@ -39,8 +39,8 @@ export async function openedKeys(stores: Stores, keyring: string, where: string)
       ...{ kid, masterKeyId },
     });
     const { pkcs8, opener } = await open(String(sealed), secrets, `${where}: key ${kid}`);
-    const half = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
-    expect(createPublicKey(half).export({ type: 'spki', format: 'pem' }), where).toBe(publicKey);
+    const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+    expect(createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }), where).toBe(publicKey);
     keys.push({ ...key, masterKeyId: String(masterKeyId), isUnderFirst: opener === 0 });
   }
   expect(

@@ -4,19 +4,19 @@ import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import { vi } from 'vitest';
 import { BIN } from './spawned.js';
 
-/** `jwtctl serve` of the built command line, in a process of its own. */
+/** `jwtctl serve` of the built command line, in its own process. */
 export interface Served {
   port: number;
   pid: number;
-  /** What it has logged so far, of minutes under load only the beginning. */
+  /** The log so far; under long load, only its beginning. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   lines(): any[];
-  /** Resolves once it has logged this so often. */
+  /** Resolves once it has logged this that many times. */
   logged(message: string, count?: number): Promise<void>;
   signal(signal: NodeJS.Signals): void;
   /** Resolves with its end. */
   ended: Promise<{ exitCode: number | null; signal: NodeJS.Signals | null }>;
-  /** Ends it, whatever it is doing. */
+  /** Kills it. */
   kill(): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export async function startServed(env: Record<string, string>, ...flags: string[
   };
 }
 
-/** Characters. */
+/** In characters. */
 const LOG_KEPT = 4_000_000;
 
 export interface Answered {
@@ -94,18 +94,18 @@ export function get(
   });
 }
 
-/** Requests without a pause over connections that are kept, as a proxy makes them. */
+/** Requests without a pause over keep-alive connections, as a proxy makes them. */
 export interface Traffic {
-  /** How many were answered so far, by status. */
+  /** The number of answers so far, by status. */
   answers: ReadonlyMap<number, number>;
-  /** What became of those that were not. */
+  /** The errors of requests without an answer. */
   failures: readonly string[];
-  /** Resolves once every connection has been closed by an answer that said so, or after {@link stop}. */
+  /** Resolves once each connection was closed by an answer with `connection: close`, or after {@link stop}. */
   done: Promise<void>;
   stop(): void;
 }
 
-/** Each connection ends with the answer that closes it: a proxy that saw the server unready would send no more. */
+/** A connection ends with the answer that closes it, as behind a proxy that stops sending to an unready server. */
 export function startTraffic(
   port: number,
   connections: number,

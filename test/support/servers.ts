@@ -10,7 +10,7 @@ export {
   startRedisCluster,
 } from '../../scripts/servers.mjs';
 
-/** A new, empty database on the MySQL server of this test run. */
+/** Creates an empty database on the MySQL server of this test run. */
 export async function freshMysqlDatabase(): Promise<{ url: string; drop: () => Promise<void> }> {
   const name = `jwtctl_${randomBytes(6).toString('hex')}`;
   await administer(`CREATE DATABASE ${name}`);
@@ -19,22 +19,22 @@ export async function freshMysqlDatabase(): Promise<{ url: string; drop: () => P
   return { url: url.href, drop: () => administer(`DROP DATABASE IF EXISTS ${name}`) };
 }
 
-/** An account that may create databases, without a database: `mysql://user:password@host:port`. */
+/** Returns the URL of an account that may create databases, without a database. */
 export function mysqlUrl(): string {
   return inject('mysqlUrl');
 }
 
-/** The PEM file of the CA behind the MySQL server's certificate; null for a server that was there before the run. */
+/** Returns the PEM file of the CA of the MySQL server's certificate; null for a server that was started before the run. */
 export function mysqlCa(): string | null {
   return inject('mysqlCa');
 }
 
-/** `host:port` of each node of the Redis Cluster of this test run, which tests share: each uses a prefix of its own. */
+/** Returns `host:port` of each node of the Redis Cluster. Tests share it, and each uses its own prefix. */
 export function redisNodes(): string[] {
   return inject('redisNodes');
 }
 
-/** A registry prefix that no other test uses. */
+/** Returns a registry prefix that no other test uses. */
 export function freshPrefix(): string {
   return `t${randomBytes(4).toString('hex')}`;
 }

@@ -8,16 +8,15 @@ import { type LiveVerifier, openLiveVerifier } from '../../src/verifier/live-ver
 import { inBackground, openContext } from './opened-context.js';
 import type { Stores } from './stores.js';
 
-/** Seconds. */
-export const ANNOUNCEMENT_COUNTS = 15;
+export const HEARTBEAT_VALID_SECONDS = 15;
 export const CLIENT: Client = { id: 'api gateway', secret: 's3cret+/=:&%é of at least 32 characters' };
 
-/** The server's routes over real stores, asked without a socket. */
+/** The server's routes over real stores, called without a socket. */
 export interface Serving {
   app: FastifyInstance;
   verifier: LiveVerifier;
   readiness: { isStopping: boolean };
-  /** What was logged so far. */
+  /** The log so far. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   lines(): any[];
   close(): Promise<void>;
@@ -27,7 +26,7 @@ interface ServingOptions {
   cookie?: string;
   client?: Client | null;
   level?: 'debug' | 'info';
-  /** In place of what the stores say. */
+  /** Overrides of what the stores return. */
   verifier?: Partial<LiveVerifier>;
 }
 
@@ -49,7 +48,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
     },
   });
   const readiness = { isStopping: false };
-  const metrics = createMetrics(() => verifier.health(), context.clock, ANNOUNCEMENT_COUNTS);
+  const metrics = createMetrics(() => verifier.health(), context.clock, HEARTBEAT_VALID_SECONDS);
   const app = createApp({
     verifier,
     metrics,
@@ -76,7 +75,7 @@ export async function openServing(stores: Stores, options: ServingOptions = {}):
   };
 }
 
-/** Serves over these stores as often as a test asks for it; after each test what it has opened is closed. */
+/** Serves over these stores as often as a test asks. Closes everything after each test. */
 export function servingsOver(stores: () => Stores): (options?: ServingOptions) => Promise<Serving> {
   const opened: Serving[] = [];
   afterEach(async () => {

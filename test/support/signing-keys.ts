@@ -2,7 +2,7 @@ import type { SigningKey } from '../../src/domain/model/signing-key.js';
 
 let lastId = 0;
 
-/** A row of the key store for rules that look at states and times only: its public key is none. */
+/** Creates a row of the key store for rules that use only states and times. Its public key is not valid. */
 export function signingKey(parts: Partial<SigningKey> & Pick<SigningKey, 'kid' | 'state'>): SigningKey {
   lastId += 1;
   return {

@@ -19,13 +19,13 @@ export function verificationKey(
   return { alg: 'RS256', state: 'active', jwk: publicKey.export({ format: 'jwk' }) as JsonWebKey, ...parts };
 }
 
-/** A part of a JWS: objects as JSON, bytes and text as they are. */
+/** A part of a JWS: objects become JSON; bytes and text stay unchanged. */
 export function encodePart(part: unknown): string {
   const data = typeof part === 'string' || part instanceof Uint8Array ? part : JSON.stringify(part);
   return Buffer.from(data as string).toString('base64url');
 }
 
-/** A JWS over any header and payload, however wrong; the algorithm is that of the signature, whatever the header says. */
+/** Signs a JWS with any header and payload. The algorithm of the signature is independent of the header. */
 export async function signJws(
   { privateKey }: Pick<RsaPair, 'privateKey'>,
   header: unknown,

@@ -1,13 +1,13 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
-/** A server behind a line that goes dead. */
+/** A proxy whose connections can fall silent. */
 export interface SilencingProxy {
-  /** The URL that was given, through the proxy. */
+  /** The given URL, with the address of the proxy. */
   url: string;
-  /** From the next message on that has this text in it, nothing passes on its connection. */
+  /** Silences a connection from its next message with this text on. */
   fallSilentAt(trigger: string): void;
-  /** Nothing passes any more, on any connection. */
+  /** Silences all connections. */
   fallSilent(): void;
   /** How many connections have fallen silent. */
   silenced(): number;
@@ -15,9 +15,9 @@ export interface SilencingProxy {
 }
 
 /**
- * Passes everything on to the server of `url`, until it is to fall silent: then it neither answers nor hangs up.
+ * Forwards all data to the server of `url` until it is told to fall silent. Then it neither answers nor closes.
  *
- * @param misheard a text that the server hears as another one of the same length
+ * @param misheard a text that the proxy replaces with another one of the same length
  */
 export async function startSilencingProxy(
   url: string,
@@ -29,7 +29,7 @@ export async function startSilencingProxy(
   let trigger: string | undefined;
   let isSilent = false;
 
-  // Half-open: where the client hangs up, a dead line does not do so in return.
+  // Half-open: a dead line does not close when the client does.
   const server = createServer({ allowHalfOpen: true }, (client) => {
     const upstream = connect({
       host: target.hostname,

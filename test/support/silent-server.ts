@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 
-/** A server that accepts connections and never says a word, as one that hangs. */
+/** Starts a server that accepts connections and never sends data, as if it hung. */
 export async function startSilentServer(): Promise<{
   port: number;
   /** Resolves with the first connection. */
@@ -25,7 +25,7 @@ export async function startSilentServer(): Promise<{
   return { port: (server.address() as AddressInfo).port, visited, stop };
 }
 
-/** Ports of 127.0.0.1 that nothing listens on. */
+/** Returns ports of 127.0.0.1 without a listener. */
 export async function closedPorts(count: number): Promise<number[]> {
   const servers = await Promise.all(Array.from({ length: count }, startSilentServer));
   await Promise.all(servers.map((server) => server.stop()));

@@ -6,9 +6,9 @@ import { type CliResult, everythingPrinted, resultOf } from './cli.js';
 export const BIN = fileURLToPath(new URL('../../bin/jwtctl.js', import.meta.url));
 
 export interface Ended extends CliResult {
-  /** From `killFrom` to the end; null where that was not seen. */
+  /** The milliseconds from `killFrom` to the end; null if that text did not appear. */
   elapsedFromMs: number | null;
-  /** Set where a signal ended the process; `exitCode` is -1 then. */
+  /** Set if a signal ended the process; `exitCode` is -1 then. */
   signal: NodeJS.Signals | null;
   elapsedMs: number;
 }
@@ -17,13 +17,13 @@ export interface SpawnOptions {
   env?: Record<string, string>;
   cwd?: string;
   stdin?: string;
-  /** After so long the process is killed: a test sees it by its `signal`. Default 20,000. */
+  /** Kills the process after this many milliseconds, which a test sees by `signal`. Default: 20,000. */
   killAfterMs?: number;
-  /** That time is counted from when standard error has this text; default: from the start. */
+  /** Counts `killAfterMs` from when standard error contains this text. Default: from the start. */
   killFrom?: string;
 }
 
-/** Runs the built command line in a process of its own, in `options.env` and nothing else. */
+/** Runs the built command line in its own process, with only `options.env`. */
 export function spawnCli(argv: readonly string[], options: SpawnOptions = {}): Promise<Ended> {
   return spawnProgram(process.execPath, [BIN, ...argv], options);
 }
@@ -63,7 +63,7 @@ export function spawnProgram(
       const elapsedFromMs = from === null ? null : performance.now() - from;
       resolve({ ...resultOf(code ?? -1, stdout, stderr), signal, elapsedMs, elapsedFromMs });
     });
-    // A program that reads nothing may be gone before it is written to.
+    // A program that reads no input may be gone before the write.
     child.stdin.on('error', () => {});
     child.stdin.end(stdin);
   });

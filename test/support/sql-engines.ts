@@ -8,20 +8,20 @@ import { openSqlite } from '../../src/adapters/sql/sqlite/open-sqlite.js';
 import { freshMysqlDatabase } from './servers.js';
 import { temporaryFolder } from './temporary-folder.js';
 
-/** An SQL engine that the durable stores run on. */
+/** An SQL engine for the durable stores. */
 export interface SqlEngine {
   name: string;
   engine: Engine;
-  /** A new database without any table. */
+  /** Creates a database without tables. */
   create(): Promise<SqlDatabaseUnderTest>;
 }
 
 export interface SqlDatabaseUnderTest {
   engine: Engine;
-  /** A file name, or a `mysql://` URL. */
+  /** A file name or a `mysql://` URL. */
   address: string;
   db: Kysely<Schema>;
-  /** Another client of the same database, as another process would have it. */
+  /** Opens another client of the same database, as another process would. */
   connect(): Kysely<Schema>;
   close(): Promise<void>;
 }
@@ -47,7 +47,7 @@ export const mariadb: SqlEngine = {
   },
 };
 
-/** A new database with the tables of this version. */
+/** Creates a database with the tables of this version. */
 export async function createMigrated({ create, engine }: SqlEngine): Promise<SqlDatabaseUnderTest> {
   const database = await create();
   await migrate(database.db, engine);

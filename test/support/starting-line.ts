@@ -4,15 +4,14 @@ import { vi } from 'vitest';
 import { temporaryFolder } from './cli.js';
 
 export interface StartingLine {
-  /** The command of a keyring, `masterKey.command`, that waits to be released before it gives the keyring. */
+  /** A `masterKey.command` that waits for the release before it prints the keyring. */
   readonly command: string;
-  /** Resolves once so many wait, and lets them go on. */
+  /** Waits for `count` processes, and releases them. */
   release(count: number): Promise<void>;
 }
 
 /**
- * Holds processes back at the moment at which they seal the key that they have made: they have read the key store by
- * then, and have not written to it.
+ * Holds processes at the moment at which they seal a new key: they have read the key store and not written to it yet.
  *
  * @param keyring the file with the master key
  */

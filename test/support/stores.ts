@@ -7,24 +7,24 @@ import { createConnection } from 'mysql2/promise';
 import { type Cli, cli } from './cli.js';
 import { freshMysqlDatabase, freshPrefix, redisNodes } from './servers.js';
 
-/** The two pairs of stores that each story is told on. */
+/** The two pairs of stores that most tests of the command line run on. */
 export const BACKENDS = ['SQLite', 'MariaDB and a Redis Cluster'] as const;
 export type BackendName = (typeof BACKENDS)[number];
 
 type Row = Record<string, unknown>;
 
-/** A command line over empty stores of its own, and a way to look into them that is not the code under test. */
+/** A command line over its own empty stores, and access to them without the code under test. */
 export interface Stores extends Cli {
   readonly isCluster: boolean;
   query(sql: string, parameters?: readonly string[]): Promise<Row[]>;
-  /** All rows of all tables, and all keys in Redis: what a command that changes nothing leaves as it was. */
+  /** Returns all rows of all tables and all keys in Redis, to show that a command changes nothing. */
   content(): Promise<string>;
-  /** Where there is a cluster: a client of its own, the registry's prefix, and its keys by master. */
+  /** With a cluster: its client, the registry's prefix, and its keys by master. */
   readonly redis: { client: Cluster; prefix: string; keys(): Promise<Map<string, string[]>> } | null;
   close(): Promise<void>;
 }
 
-/** Empty stores whose schema is there. */
+/** Opens empty stores with their schema. */
 export function openStores(backend: BackendName, env: Record<string, string> = {}): Promise<Stores> {
   return backend === 'SQLite' ? openEmbedded(env) : openServers(env);
 }
@@ -69,7 +69,7 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
   }
   const connection = await createConnection({
     uri: database.url,
-    // VARBINARY comes as a Buffer otherwise.
+    // VARBINARY would be a Buffer.
     typeCast: (field, next) => (/STRING$/.test(field.type) ? field.string('utf8') : next()),
   });
   const client = connectCluster();
@@ -99,7 +99,7 @@ async function openServers(env: Record<string, string>): Promise<Stores> {
   return { ...shell, isCluster: true, query, content, redis: { client, prefix, keys }, close };
 }
 
-/** A keyring of one new master key. */
+/** Creates a keyring of one new master key. */
 export function writeMasterKey(folder: string, name = 'master.key'): string {
   const file = join(folder, name);
   writeFileSync(file, `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
@@ -111,7 +111,7 @@ function connectCluster(): Cluster {
   return new Cluster(nodes as Array<{ host: string; port: number }>);
 }
 
-/** The names that begin with `start`, by the master that holds them. */
+/** Returns the names that begin with `start`, by the master that holds them. */
 async function keysByMaster(client: Cluster, start: string): Promise<Map<string, string[]>> {
   if (client.status !== 'ready') await new Promise((resolve) => client.once('ready', resolve));
   const found = new Map<string, string[]>();

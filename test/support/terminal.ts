@@ -7,16 +7,16 @@ export interface Terminal {
   rows?: number;
   env?: Record<string, string>;
   signal?: AbortSignal;
-  /** Called with each piece that is written to standard output, which is not taken before it is done. */
+  /** Called with each chunk of standard output. The write completes when it resolves. */
   onOutput?: (text: string) => Promise<void> | void;
 }
 
-/** Runs one command line where a person sits: standard input and stderr are terminals. What they answer is the prompt's. */
+/** Runs one command line with standard input and stderr as terminals. The answers go to its prompts. */
 export function runAtTerminal(shell: Cli, ...words: string[]): Promise<CliResult> {
   return runAt({}, shell, ...words);
 }
 
-/** The same on a terminal of some size, whose output is watched. */
+/** Does the same on a terminal of a given size, and watches its output. */
 export async function runAt(terminal: Terminal, shell: Cli, ...words: string[]): Promise<CliResult> {
   const printed = { stdout: '', stderr: '' };
   const { columns, rows } = terminal;

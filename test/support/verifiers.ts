@@ -10,21 +10,21 @@ import type { Stores } from './stores.js';
 
 const LIBRARY = new URL('../../dist/index.js', import.meta.url).href;
 
-/** The host's clock, for a command line that waits for verifiers which live in the real time. */
+/** The host's clock, for a command line that waits for verifiers which use real time. */
 class HostClock extends MovableClock {
   override readonly now = systemClock.now;
   override readonly until = systemClock.until;
   override readonly pause = systemClock.pause;
 }
 
-/** Verifiers over the stores of a command line, in the real time. */
+/** Verifiers over the stores of a command line, in real time. */
 export interface Verifiers {
-  /** The command line, in the real time. */
+  /** The command line, in real time. */
   shell: Cli;
-  /** What the command line works with. */
+  /** The context of the command line. */
   registry: TokenRegistry;
   open(): Promise<LiveVerifier>;
-  /** One in a process of its own. */
+  /** Starts one in its own process. */
   spawn(): Promise<ChildProcess>;
   /** Ends all of them. */
   close(): Promise<void>;

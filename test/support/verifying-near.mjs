@@ -1,5 +1,5 @@
-// Verifies the tokens that its parent sends, without a pause, with a near cache. Told to end, it says of each token when it
-// was accepted for the last time and refused for the first, by the moments at which these verifications began and ended.
+// Verifies the tokens from its parent without a pause, with a near cache. On `end` it reports for each token when the
+// last accepted verification began and when the first refused one ended.
 import { setTimeout as delay } from 'node:timers/promises';
 import { openVerifier } from '../../dist/index.js';
 
@@ -31,7 +31,7 @@ async function verifyOn() {
   for (let turn = 0; !isOver; turn++) {
     const token = tokens[Math.floor(Math.random() * tokens.length)];
     if (token !== undefined) await verify(token);
-    // Others have to get a turn: what is held is answered without one.
+    // Yields to other work, because a cache hit does not wait for anything.
     if (turn % 50 === 0) await delay(1);
   }
 }
@@ -41,7 +41,7 @@ async function verify(token) {
   report.verifications++;
   const known = seen.get(token);
   try {
-    // As from a socket: a string of its own each time.
+    // A new string each time, as from a socket.
     const result = await verifier.verify(Buffer.from(token).latin1Slice());
     if (result.active) known.lastAccepted = Math.max(known.lastAccepted ?? 0, began);
     else if (known.firstRefused === null) {

@@ -1,5 +1,5 @@
-// Verifies each token that its parent sends as soon as it comes, and meanwhile the older ones without a pause. Told to
-// end, it says what it has seen.
+// Verifies each token from its parent as soon as it arrives, and verifies older ones without a pause. On `end` it reports
+// its counts.
 import { setImmediate as turn } from 'node:timers/promises';
 import { openVerifier } from '../../dist/index.js';
 
@@ -40,7 +40,7 @@ async function verifyFirst({ token, kid }) {
   report.slowestFirstMs = Math.max(report.slowestFirstMs, performance.now() - startedAt);
   const tokens = older.get(kid) ?? [];
   older.set(kid, tokens);
-  // Those that came first, and by and by whichever.
+  // Keeps the first tokens, and later replaces the newer half at random.
   if (tokens.length < KEPT_PER_KID) tokens.push(token);
   else tokens[Math.floor((KEPT_PER_KID / 2) * (1 + Math.random()))] = token;
 }

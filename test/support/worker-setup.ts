@@ -1,2 +1,2 @@
-// A worker whose vitest was killed would go on with its tests, and hold the servers that it has started.
+// Without this, a worker whose vitest was killed would keep running its tests and the servers that it started.
 process.once('disconnect', () => process.exit(1));

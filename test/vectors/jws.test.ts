@@ -5,7 +5,7 @@ import { checkSignature, createSignature } from '../../src/domain/jose/signature
 import { createVerifier } from '../../src/verifier/verifier.js';
 import { RFC7515_A2, RFC7520 } from './rfc-vectors.js';
 
-function halves(jwk: JsonWebKey) {
+function keyPairOf(jwk: JsonWebKey) {
   const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
   return { privateKey, publicKey: createPublicKey(privateKey) };
 }
@@ -22,16 +22,16 @@ function changed(signature: Uint8Array): Uint8Array {
 }
 
 describe('RFC 7515 A.2: RS256', () => {
-  const { publicKey, privateKey } = halves(RFC7515_A2.privateJwk);
+  const { publicKey, privateKey } = keyPairOf(RFC7515_A2.privateJwk);
 
-  test('is read as its header and its Claims Set', () => {
+  test('decodes to its header and its Claims Set', () => {
     expect(decodeToken(RFC7515_A2.jws)).toMatchObject({
       header: { alg: 'RS256' },
       payload: { iss: 'joe', exp: 1300819380, 'http://example.com/is_root': true },
     });
   });
 
-  test('has a valid signature, and no other', async () => {
+  test('has a valid signature, and refuses any change', async () => {
     const { signingInput, signature } = parse(RFC7515_A2.jws);
     expect(await checkSignature('RS256', publicKey, signingInput, signature)).toBe(true);
     expect(await checkSignature('RS256', publicKey, signingInput, changed(signature))).toBe(false);
@@ -40,13 +40,13 @@ describe('RFC 7515 A.2: RS256', () => {
     expect(await checkSignature('PS256', publicKey, signingInput, signature)).toBe(false);
   });
 
-  test('is what signing its input with its private key gives', async () => {
+  test('is reproduced by signing its input', async () => {
     const { signingInput } = parse(RFC7515_A2.jws);
     const signature = await createSignature('RS256', privateKey, signingInput);
     expect(`${signingInput}.${signature.toString('base64url')}`).toBe(RFC7515_A2.jws);
   });
 
-  test('is no token of ours: it names no kid', async () => {
+  test('is refused as a token, because it has no kid', async () => {
     const verifier = createVerifier({
       findKey: () => expect.unreachable(),
       findStatus: () => expect.unreachable(),
@@ -58,13 +58,13 @@ describe('RFC 7515 A.2: RS256', () => {
 });
 
 describe('RFC 7520', () => {
-  const { publicKey, privateKey } = halves(RFC7520.privateJwk);
+  const { publicKey, privateKey } = keyPairOf(RFC7520.privateJwk);
 
   test.each([
     { section: '§4.1', alg: 'RS256', jws: RFC7520.rs256 },
     { section: '§4.2', alg: 'PS384', jws: RFC7520.ps384 },
   ] as const)(
-    '$section is the text under $alg, with a valid signature and no other',
+    '$section has a valid $alg signature over the text, and refuses any change',
     async ({ alg, jws }) => {
       const { header, payload, signingInput, signature } = parse(jws);
       expect(header).toEqual({ alg, kid: RFC7520.kid });
@@ -75,20 +75,20 @@ describe('RFC 7520', () => {
     },
   );
 
-  test('§4.1 is what signing its input with its private key gives', async () => {
+  test('§4.1 is reproduced by signing its input', async () => {
     const { signingInput } = parse(RFC7520.rs256);
     const signature = await createSignature('RS256', privateKey, signingInput);
     expect(`${signingInput}.${signature.toString('base64url')}`).toBe(RFC7520.rs256);
   });
 
-  test('§4.2 is signed differently each time, and each time validly', async () => {
+  test('§4.2 has a different valid signature each time', async () => {
     const { signingInput, signature } = parse(RFC7520.ps384);
     const another = await createSignature('PS384', privateKey, signingInput);
     expect(another.equals(signature)).toBe(false);
     expect(await checkSignature('PS384', publicKey, signingInput, another)).toBe(true);
   });
 
-  test('§4.1 is no JWT: its payload is text', () => {
+  test('§4.1 is not a JWT, because its payload is text', () => {
     expect(decodeToken(RFC7520.rs256)).toBeTypeOf('string');
   });
 });

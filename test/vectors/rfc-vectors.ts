@@ -1,6 +1,6 @@
 import type { JsonWebKey } from 'node:crypto';
 
-/** RFC 7515 A.2: a JWS with RS256, and the pair that signed it. Its line breaks are for display only. */
+/** RFC 7515 A.2: a JWS with RS256 and its key pair. The RFC's line breaks are for display only. */
 export const RFC7515_A2 = {
   jws: [
     'eyJhbGciOiJSUzI1NiJ9',
@@ -58,7 +58,7 @@ const RFC7520_PAYLOAD =
   'b24ndCBrZWVwIHlvdXIgZmVldCwgdGhlcmXigJlzIG5vIGtub3dpbmcgd2hlcm' +
   'UgeW91IG1pZ2h0IGJlIHN3ZXB0IG9mZiB0by4';
 
-/** RFC 7520 §3.4, the pair, and §4.1 and §4.2: the same text signed with RS256 and with PS384. */
+/** RFC 7520 §3.4 (the key pair), §4.1, and §4.2: the same text signed with RS256 and with PS384. */
 export const RFC7520 = {
   kid: 'bilbo.baggins@hobbiton.example',
   text:
@@ -131,7 +131,7 @@ export const RFC7520 = {
   ].join('.'),
 };
 
-/** RFC 7638 §3.1: an RSA key with members that do not count, and its SHA-256 thumbprint. */
+/** RFC 7638 §3.1: an RSA key with extra members, and its SHA-256 thumbprint. */
 export const RFC7638_3_1 = {
   jwk: {
     kty: 'RSA',

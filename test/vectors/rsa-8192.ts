@@ -1,4 +1,4 @@
-/** The primes of a pair that OpenSSL 3.0 made (`openssl genrsa 8192`), for making one takes up to a minute. In base64url. */
+/** The primes of a key from `openssl genrsa 8192` (OpenSSL 3.0), as base64url. Generating one takes up to a minute. */
 export const RSA_8192 = {
   p:
     '1c-d3OrFmHWx9j4Mkll-' +

@@ -5,7 +5,7 @@ import { rsaKeyPairGenerator } from '../../src/adapters/rsa/key-pair-generator.j
 import { isKid } from '../../src/domain/model/kid.js';
 import { RFC7638_3_1 } from './rfc-vectors.js';
 
-test('RFC 7638 §3.1: the thumbprint is that of kty, n and e alone', async () => {
+test('RFC 7638 §3.1: the thumbprint covers only kty, n, and e', async () => {
   const { jwk, thumbprint } = RFC7638_3_1;
   expect(await calculateJwkThumbprint(jwk)).toBe(thumbprint);
   const exported = createPublicKey({ key: jwk, format: 'jwk' }).export({ format: 'jwk' });
@@ -13,7 +13,7 @@ test('RFC 7638 §3.1: the thumbprint is that of kty, n and e alone', async () =>
   expect(isKid(thumbprint)).toBe(true);
 });
 
-test('the thumbprint of a pair of ours is that of its public key', async () => {
+test('the thumbprint of a generated pair is that of its public key', async () => {
   const { publicKey, thumbprint } = await rsaKeyPairGenerator.generate(2048);
   const { n, e } = createPublicKey(publicKey).export({ format: 'jwk' });
   expect(thumbprint).toBe(await calculateJwkThumbprint({ kty: 'RSA', n: String(n), e: String(e) }));

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
 /** Opens another address for a server, and forwards all data both ways. */
-export async function openDoor(
+export async function openForwardingProxy(
   address: string,
   target: { host: string; port: number },
 ): Promise<{ port: number; close(): Promise<void> }> {
