@@ -224,7 +224,7 @@ const DECLARATIONS = {
   'registry.maxPerSubject': {
     // One atomic script looks at all of them when another is registered.
     kind: integer(1, 10_000),
-    doc: 'Number of live tokens that a subject can have. A new token removes the oldest.',
+    doc: 'Number of live tokens that a subject can have, at most 10,000. A new token removes the oldest.',
   },
   'serve.host': {
     kind: LINE,
