@@ -16,14 +16,9 @@ export type OpenOptions = SettingsInput & {
 };
 
 export interface OpenVerifier extends Verifier {
-  /**
-   * Returns the keys that a token can be valid under, as a JWK Set (RFC 7517 §5). @throws JwtctlError kind
-   * `unavailable`
-   */
+  /** The keys that a token can be valid under (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
   jwkSet(): Promise<{ keys: PublicJwk[] }>;
-  /**
-   * Returns the last known state of the stores and the verifier, for readiness and metrics. Sends no request.
-   */
+  /** Returns the last known state, for readiness and metrics. Sends no request. */
   health(): VerifierHealth;
   /** Waits for what is under way, then closes every connection. */
   close(): Promise<void>;
@@ -113,10 +108,7 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
   });
 }
 
-/**
- * Finishes running work before closing. Later calls fail with `ERR_CLOSED` (state) instead of a driver's
- * error.
- */
+/** Later calls fail with `ERR_CLOSED` (state) instead of a driver's error. */
 function lifecycleOf(context: Context) {
   const running = new Set<Promise<unknown>>();
   let isOver = false;

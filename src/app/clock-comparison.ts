@@ -4,13 +4,10 @@ import { formatDuration } from '../domain/shared/duration.js';
 export interface ClockComparerOptions {
   hostClock: Pick<Clock, 'now'>;
   toleranceSeconds: number;
-  /** Called if a store's clock differs by more than the tolerance. */
   caution(text: string): void;
 }
 
 /**
- * Compares the clock of a store with this host's. Both return whole seconds, so a difference of one second means nothing.
- *
  * @returns a function that resolves with the seconds that the store's clock is ahead; 0 within the tolerance
  */
 export function clockComparer({ hostClock, toleranceSeconds, caution }: ClockComparerOptions) {

@@ -3,8 +3,7 @@ import type { Clock } from '../domain/ports/index.js';
 
 export const systemClock: Clock = {
   now: () => Math.floor(Date.now() / 1000),
-  // Waits for a fixed time, so setting the clock back meanwhile does not prolong the wait. 2 ms more, because
-  // Node may fire a timer slightly early.
+  // A clock that is set back does not prolong the wait. 2 ms more, because Node may fire timers early.
   until: async (time, signal) => {
     const rest = time * 1000 - Date.now();
     // Node fires longer timers (over 24 days) at once.

@@ -30,31 +30,24 @@ import { type IfMissing, prepareStoreFile } from './embedded-store.js';
 import { login } from './login.js';
 import { once } from './once.js';
 
-/**
- * The dependencies of commands, verifier, and issuer. Each one is created on first use and shared afterwards.
- * `dispose` closes what was opened.
- */
+/** Each dependency is created on first use. `dispose` closes what was opened. */
 export interface Context {
   readonly settings: Settings;
   readonly clock: Clock;
   /**
-   * Returns the clock for the times of keys and revocations: the database's clock if this host's differs by
-   * more than the tolerance. All hosts share that time, so none retires a key too early or revokes tokens up
-   * to a wrong time. Only for commands, because the difference is measured once.
+   * The clock for the times of keys and revocations: the database's if this host's differs by more than the
+   * tolerance. All hosts share it. Only for commands, because the difference is measured once.
    */
   databaseClock(): Promise<Clock>;
   /** The name recorded in the audit log. */
   readonly actor: string;
-  /**
-   * Fails with `ERR_NO_STORE` (state) if no embedded store exists. `create` creates one. `pretend`, for dry
-   * runs, uses an empty store in memory.
-   */
+  /** @throws JwtctlError `ERR_NO_STORE` (state) without an embedded store, unless `ifMissing` is set */
   database(ifMissing?: IfMissing): Promise<Database>;
   users(): Promise<UserDirectory>;
   registry(): Promise<TokenRegistry>;
   /** Checked before every operation that grants access. */
   guard(): Promise<DatabaseGuard>;
-  /** The stores for `db recover`; null for an embedded store. */
+  /** Null for an embedded store. */
   recovery(): Promise<RecoveryPorts | null>;
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
@@ -68,7 +61,7 @@ export interface Context {
 export interface ContextOptions {
   settings: Settings;
   clock: Clock;
-  /** Compared with the clocks of the stores. Default: the host's clock */
+  /** Default: the host's clock */
   hostClock?: Pick<Clock, 'now'> | undefined;
   actor: string;
   /** Called with information for the user, such as which store is in use. */
@@ -174,10 +167,7 @@ export function createContext(options: ContextOptions): Context {
 
   const recordings = new Set<Promise<void>>();
 
-  /**
-   * Runs in the background. The database already has the state, and the next write also records a missed
-   * mark.
-   */
+  /** Failures are harmless: the database has the state, and the next write records a missed mark. */
   async function recordMarks(opened: Database, written: Written): Promise<void> {
     try {
       const { marks, prefix } = await registry();
@@ -242,7 +232,6 @@ export function createContext(options: ContextOptions): Context {
       prefix,
       clockToleranceSeconds,
       timeoutMs,
-      // No command waits for the comparison.
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
       isTls: isTlsConfigured(tls),
@@ -300,7 +289,7 @@ export function createContext(options: ContextOptions): Context {
       kind: 'embedded',
       file: embeddedKeyringFile(settings),
       read: readKeyring,
-      // A second master key beside keys that are sealed under another would be of no use, and hide that the first is missing.
+      // A new master key could not open keys sealed under a lost one, and would hide the loss.
       mayCreate: async () =>
         (await (await database()).keys.snapshot()).keys.every((key) => key.masterKeyId === null),
       onCreated: reportCreated,

@@ -8,13 +8,7 @@ import { judge } from './judged-file.js';
 /** If no embedded store exists, `create` creates one, and `pretend` uses an empty one in memory. */
 export type IfMissing = 'create' | 'pretend';
 
-/**
- * Creates the folder of a new embedded store, and checks the files of an existing one.
- *
- * @returns false if the caller must use a store in memory
- * @throws JwtctlError `ERR_NO_STORE` (state), `ERR_CONFIG_FILE_UNSAFE` (usage), `ERR_DATA_FILE_UNAVAILABLE`
- * (unavailable)
- */
+/** @returns false if the caller must use a store in memory */
 export async function prepareStoreFile(data: string, ifMissing?: IfMissing): Promise<boolean> {
   if (!existsSync(data)) {
     if (ifMissing === undefined) throw noStore(data);
@@ -35,10 +29,7 @@ function noStore(file: string): JwtctlError {
   );
 }
 
-/**
- * Refuses a store that a user other than the account and root could change, because it controls who may sign
- * in. SQLite also trusts its `-wal`, `-shm`, and `-journal` files, which are next to the target of a link.
- */
+/** The store controls who may sign in. SQLite also trusts its other files, next to the target of a link. */
 async function assertSafeStore(data: string): Promise<void> {
   const target = await realpath(data).catch(() => data);
   for (const file of [data, ...['-wal', '-shm', '-journal'].map((suffix) => `${target}${suffix}`)]) {

@@ -13,7 +13,6 @@ export interface FileFault {
 export interface JudgedFile {
   readonly bytes: Buffer;
   readonly isTooLarge: boolean;
-  /** Null if only the account and root can change the file. */
   readonly fault: FileFault | null;
   /** A command that keeps other users from reading the file; null if they cannot read it. */
   readonly readableByOthers: string | null;
@@ -49,12 +48,7 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
   return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
 }
 
-/**
- * Checks a file like {@link readJudged} without opening it, for files that other code opens by name. If the
- * file does not exist yet, checks only its folders.
- *
- * @param path absolute
- */
+/** Checks like {@link readJudged} without opening the file. If it is missing, checks only its folders. */
 export async function judge(path: string): Promise<FileFault | null> {
   const account = process.geteuid?.();
   if (account === undefined) return null;
@@ -73,7 +67,6 @@ interface Found {
   readonly fault: FileFault | null;
   /** A device, socket, or pipe: opening one can have side effects or block forever. */
   readonly isSpecial: boolean;
-  /** Null for a special or missing file. */
   readonly stats: Stats | null;
 }
 
@@ -191,10 +184,7 @@ function ownerFault(what: string, { uid }: Stats, account: number, remedy: strin
   return { reason: `${what} belongs to another user (uid ${uid}), who could change it`, remedy };
 }
 
-/**
- * A root-owned file may be readable through the account's own group. That group does not count as other
- * users.
- */
+/** The account's own group on a file of root does not count as other users. */
 function readersRemedy(path: string, { mode, uid, gid }: Stats, account: number): string | null {
   const isOwn = uid === account;
   const isOwnGroup = !isOwn && [process.getegid?.(), ...(process.getgroups?.() ?? [])].includes(gid);

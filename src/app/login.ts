@@ -1,6 +1,5 @@
 import { hostname, userInfo } from 'node:os';
 
-/** Returns the operating system's account and host names: `root@web-1`. */
 export function login(): string {
   return `${accountName()}@${hostname()}`;
 }

@@ -1,6 +1,4 @@
-/**
- * Runs `make` once, with the arguments of the first call, and shares its result. A failed call is not kept.
- */
+/** Shares the result of the first call. A failed call is not kept. */
 export function once<Argument extends unknown[], Result>(
   make: (...argument: Argument) => Promise<Result>,
 ): (...argument: Argument) => Promise<Result> {

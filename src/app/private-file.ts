@@ -7,10 +7,8 @@ import { excerpt, hasControlCharacter } from '../domain/shared/text.js';
 const MAX_PATH_CHARACTERS = 900;
 
 /**
- * Creates a file that only its owner can read. Fails if the name exists, even as a link, so no other user can
- * redirect the write or keep an older file open.
- *
- * @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) if the audit log cannot store the name
+ * Fails if the name exists, even as a link, so no other user can redirect the write or keep an older file
+ * open.
  */
 export function createPrivateFile(name: string, cwd: string): PrivateFile {
   const path = resolve(cwd, name);

@@ -4,9 +4,7 @@ import type { HostPort } from './kinds.js';
 const REDIS_PORT = 6379;
 const NAME = /^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,252})$/;
 
-/**
- * Reads `host`, `host:port`, `[ipv6]` or `[ipv6]:port`; returns null for anything else. Default port: 6379
- */
+/** Accepts `host`, `host:port`, `[ipv6]`, and `[ipv6]:port`. */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d{1,5}))?$/.exec(text);
   const [, address, name, digits] = match ?? [];
@@ -20,10 +18,7 @@ export function formatHostPort({ host, port }: HostPort): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/**
- * Checks for `mysql://user[:password]@host[:port]/database` (or `mariadb://…`), percent-encoded where needed.
- * Parameters are refused, because mysql2 would apply some of them without the checks made here.
- */
+/** Refuses parameters, because mysql2 would apply some of them without the checks made here. */
 export function isMysqlUrl(text: string): boolean {
   const url = parseUrl(text);
   if (url === null || !['mysql:', 'mariadb:'].includes(url.protocol)) return false;

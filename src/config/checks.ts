@@ -61,10 +61,7 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
   return problems;
 }
 
-/**
- * Returns an error if only one of MySQL and Redis is configured. Not part of {@link contradictions}, because
- * commands that open no store do not need both.
- */
+/** Separate from {@link contradictions}, because commands that open no store do not need both. */
 export function incompleteStores(settings: Settings): JwtctlError | null {
   if ((settings.mysql.url === null) === (settings.redis.nodes === null)) return null;
   return settings.mysql.url === null
@@ -72,7 +69,6 @@ export function incompleteStores(settings: Settings): JwtctlError | null {
     : incomplete('mysql.url', 'redis.nodes');
 }
 
-/** Reads the files named in settings and returns the errors that commands would get. */
 export async function namedFileFaults(
   settings: Settings,
   warn: (text: string) => void,
@@ -101,7 +97,6 @@ export async function namedFileFaults(
   return faults;
 }
 
-/** Returns null if another keyring is set, or if this one does not exist yet. */
 function embeddedKeyring({ data, masterKey }: Settings): string | null {
   const isSet = Object.values(masterKey).some((value) => value !== null);
   const file = embeddedKeyringFile({ data });

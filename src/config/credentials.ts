@@ -16,8 +16,8 @@ export interface CredentialSettings {
 }
 
 /**
- * Returns a function that reads a store's credential files again on each call. It throws JwtctlError for a
- * file that cannot be used: kind `unavailable` if an earlier call succeeded, otherwise `usage`.
+ * The returned function reads the files again on each call. Its errors are `unavailable` after a first
+ * success.
  */
 export function credentialsReader(
   group: 'mysql' | 'redis',

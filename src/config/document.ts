@@ -2,18 +2,12 @@ import type { Document, LineCounter, Node } from 'yaml';
 import { JwtctlError } from '../domain/shared/errors.js';
 
 export interface ConfigDocument {
-  /** Null if the file is empty. */
   readonly root: unknown;
   /** Returns the line of the last key in `keys` that the file contains; null if it contains none. */
   lineOf(keys: readonly string[]): number | null;
 }
 
-/**
- * Parses YAML, and JSON as a subset of it.
- *
- * Drops the parser's own messages: they quote the text, which may be a secret (`password: *hunter2` is an
- * alias).
- */
+/** Drops the parser's own messages, which quote the text: `password: *hunter2` is an alias. */
 export async function parseDocument(path: string, text: string): Promise<ConfigDocument | JwtctlError> {
   const yaml = await import('yaml');
   const lines = new yaml.LineCounter();
@@ -43,7 +37,6 @@ function syntaxError(path: string, code: string, at: { line: number; col: number
   );
 }
 
-/** Returns the offset of the first alias without an anchor before it. */
 function danglingAlias(yaml: typeof import('yaml'), document: Document): number | null {
   let offset: number | null = null;
   yaml.visit(document, {

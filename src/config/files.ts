@@ -29,9 +29,8 @@ export interface FileSearch {
 }
 
 export interface FoundFiles {
-  /** All candidates, highest precedence first. */
+  /** Highest precedence first. */
   readonly considered: ConfigFile[];
-  /** The files that exist and passed the ownership check. */
   readonly texts: FileText[];
   readonly problems: JwtctlError[];
   readonly warnings: string[];
@@ -66,9 +65,7 @@ async function addFile(found: FoundFiles, kind: FileKind, path: string): Promise
   return exists;
 }
 
-/**
- * Checks every file, whatever it contains, because a configuration file can choose where passwords are sent.
- */
+/** A configuration file can choose where passwords are sent, so every file is checked. */
 async function readText(
   kind: FileKind,
   path: string,
@@ -150,9 +147,7 @@ function withoutLinks(folder: string): string {
   }
 }
 
-/**
- * Returns false also if a parent folder is not accessible, as when an account starts in another user's home.
- */
+/** Returns false also if a parent folder is not accessible. */
 function isFile(path: string): boolean {
   try {
     return statSync(path).isFile();

@@ -1,7 +1,4 @@
-/**
- * The types of settings, as plain data. This file imports no schema library, so listing settings and flags
- * stays fast. `values.ts` reads and writes the values.
- */
+/** Plain data, so that listing settings and flags loads no schema library. */
 export type Kind =
   /** Not empty. Line breaks are allowed. */
   | { readonly type: 'text' }
@@ -18,7 +15,7 @@ export type Kind =
   | { readonly type: 'mysqlUrl' };
 
 export interface HostPort {
-  /** A name or an address, IPv6 without brackets. */
+  /** IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
 }

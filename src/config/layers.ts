@@ -13,7 +13,6 @@ export interface Assignment {
   readonly origin: Origin;
 }
 
-/** The settings from one source, and the errors in them. */
 export interface Layer {
   readonly assignments: Assignment[];
   readonly problems: JwtctlError[];
@@ -65,12 +64,7 @@ export function flagsLayer(flags: Readonly<Partial<Record<SettingPath, unknown>>
   return layer;
 }
 
-/**
- * Reads nested settings. A dotted key stands for nested ones (`token.maxTtl: 1h`). Null leaves a setting
- * unset.
- *
- * @param otherKeys top-level keys that are allowed but are not settings
- */
+/** @param otherKeys top-level keys that are allowed but are not settings */
 export function treeLayer(
   tree: unknown,
   originOf: (keys: readonly string[]) => Origin,
@@ -104,7 +98,6 @@ export function treeLayer(
   return layer;
 }
 
-/** Returns whether a value is a secret, a command, or a URL with a password. */
 export function isSensitive({ setting, value }: Pick<Assignment, 'setting' | 'value'>): boolean {
   return setting.class !== 'plain' || (setting.kind.type === 'mysqlUrl' && holdsPassword(String(value)));
 }

@@ -12,16 +12,14 @@ import type { SettingPath, Settings, SettingsInput } from './settings.js';
 export interface ConfigSources {
   /** Settings from a program that embeds jwtctl. They override every other source and may contain secrets. */
   readonly argument?: SettingsInput | undefined;
-  /** Keyed by setting: `{ 'token.ttl': '2h' }`. */
   readonly flags?: Readonly<Partial<Record<SettingPath, unknown>>> | undefined;
   /** `--config`. If set, no other file is read. Default: `JWTCTL_CONFIG` */
   readonly configFile?: string | undefined;
   /** `--profile`. Default: `JWTCTL_PROFILE` */
   readonly profile?: string | undefined;
   readonly env: Environment;
-  /** Absolute. The search for a project file goes from here upward. */
   readonly cwd: string;
-  /** Whether to look for a project file. Default: true */
+  /** Default: true */
   readonly projectFile?: boolean | undefined;
   /** Default: `$HOME`, or the account's home folder */
   readonly homeDir?: string | undefined;
@@ -32,18 +30,16 @@ export interface ConfigSources {
 export interface Config {
   readonly settings: Settings;
   readonly origins: Readonly<Record<SettingPath, Origin>>;
-  /** All candidates, highest precedence first. */
+  /** Highest precedence first. */
   readonly files: readonly ConfigFile[];
   readonly warnings: readonly string[];
-  /** A line for the user if a project file sets a store; otherwise null. */
   readonly storeNotice: string | null;
   readonly profile: string | null;
 }
 
 /**
- * Finds, reads, checks, and combines the configuration. Precedence, highest first: argument, flag, variable,
- * project file, user file, system file, default. In a file, the selected profile overrides the settings
- * outside of profiles.
+ * Precedence, highest first: argument, flag, variable, project file, user file, system file, default. In a
+ * file, the selected profile overrides the settings outside of profiles.
  *
  * @throws JwtctlError (usage) with one of the `ERR_CONFIG_…` codes
  */
@@ -54,10 +50,7 @@ export async function loadConfig(sources: ConfigSources): Promise<Config> {
   return config;
 }
 
-/**
- * Does what {@link loadConfig} does, but returns all errors instead of throwing the first. `config` omits
- * invalid settings. Contradictions are reported only if every setting is valid.
- */
+/** Returns all errors instead of throwing the first. `config` omits invalid settings. */
 export async function readConfig(
   sources: ConfigSources,
 ): Promise<{ config: Config; problems: JwtctlError[] }> {

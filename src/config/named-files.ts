@@ -3,7 +3,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 
 export interface NamedBy {
-  /** The setting or flag that names the file, used in messages. */
+  /** For messages. */
   readonly setting: string;
   /** Called if other users can read the file. */
   readonly warn?: ((text: string) => void) | undefined;
@@ -14,13 +14,9 @@ const MAX_TEXT_BYTES = 65_536;
 const MAX_CERTIFICATE_BYTES = 1_048_576;
 
 /**
- * Reads a password or another one-line secret, without its final newline.
+ * Reads a one-line secret of 1 to 4096 bytes, without its final newline.
  *
- * @param file absolute
- * @throws JwtctlError (usage)
- * - `ERR_CONFIG_FILE_MISSING`, `ERR_CONFIG_FILE_UNREADABLE`: the file is missing, or this account cannot read it
- * - `ERR_CONFIG_FILE_UNSAFE`: not a regular file, or a user other than the account and root could change it
- * - `ERR_CONFIG_FILE_INVALID`: the file is not one line of UTF-8 with 1 to 4096 bytes
+ * @throws JwtctlError (usage) `ERR_CONFIG_FILE_MISSING`, `…_UNREADABLE`, `…_UNSAFE`, or `…_INVALID`
  */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_SECRET_BYTES);
@@ -34,22 +30,12 @@ export async function readSecretFile(file: string, by: NamedBy): Promise<string>
 /** A shorter secret could be guessed over the network (RFC 6749 §10.10 requires at least 128 bits). */
 export const MIN_CLIENT_SECRET_CHARACTERS = 32;
 
-/**
- * Reads the secret of an introspection client.
- *
- * @throws JwtctlError as {@link readSecretFile}; `ERR_CONFIG_FILE_INVALID` for fewer than 32 characters
- */
 export async function readClientSecret(file: string, by: NamedBy): Promise<string> {
   const secret = await readSecretFile(file, by);
   if (secret.length >= MIN_CLIENT_SECRET_CHARACTERS) return secret;
   throw invalid(file, by, `a secret of at least ${MIN_CLIENT_SECRET_CHARACTERS} characters`);
 }
 
-/**
- * Reads a multi-line secret: a keyring or a PEM private key.
- *
- * @throws JwtctlError as {@link readSecretFile}; the limit is 65536 bytes
- */
 export async function readSecretText(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_TEXT_BYTES);
   const text = read.isTooLarge ? null : decoded(read.bytes);
@@ -57,12 +43,7 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
   return text;
 }
 
-/**
- * Reads a private key as PEM or JWK. Replaces bytes that are not UTF-8, because the text around a PEM block
- * may have any encoding.
- *
- * @throws JwtctlError as {@link readSecretFile}; the limit is `maxBytes`
- */
+/** Replaces bytes that are not UTF-8, because the text around a PEM block may have any encoding. */
 export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<string> {
   const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);
   if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`);
@@ -74,11 +55,7 @@ export function embeddedKeyringFile({ data }: { data: string }): string {
   return `${data}.master-key`;
 }
 
-/**
- * Reads the master keyring.
- *
- * @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if it cannot be read; otherwise as {@link readSecretText}
- */
+/** @throws JwtctlError `ERR_MASTER_KEY_MISSING` (state) if the keyring cannot be read */
 export async function readKeyringFile(file: string, by: NamedBy): Promise<string> {
   try {
     return await readSecretText(file, by);
@@ -96,10 +73,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
 }
 
 /**
- * Reads a certificate file. It is not secret, but its owner chooses which servers get the password, so the
- * same checks apply.
- *
- * @throws JwtctlError as {@link readSecretFile}; the limit is one megabyte
+ * A CA file is not secret, but its owner chooses which servers get the password, so the same checks apply.
  */
 export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
   const { bytes, isTooLarge } = await readSafe(file, { setting }, MAX_CERTIFICATE_BYTES);
@@ -127,7 +101,6 @@ async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: numb
   return read;
 }
 
-/** Returns null if the bytes are not UTF-8. */
 function decoded(bytes: Buffer): string | null {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -12,7 +12,6 @@ export type NestOptional<Flat> = {
 };
 
 type Head<Path> = Path extends `${infer First}.${string}` ? First : Path;
-/** The entries under `Group.`, without that prefix. */
 type Under<Flat, Group> = {
   [Path in keyof Flat as Path extends `${Group & string}.${infer Rest}` ? Rest : never]: Flat[Path];
 };

@@ -7,9 +7,7 @@ export interface Origin {
 
 export const DEFAULT_ORIGIN: Origin = { source: 'default', name: 'default', line: null, profile: null };
 
-/**
- * Returns text such as `--token-ttl`, `JWTCTL_TOKEN_TTL`, or `/etc/jwtctl/config.yaml:3 (profile staging)`.
- */
+/** Such as `--token-ttl` or `/etc/jwtctl/config.yaml:3 (profile staging)`. */
 export function originText({ name, line, profile }: Origin): string {
   return `${name}${line === null ? '' : `:${line}`}${profile === null ? '' : ` (profile ${profile})`}`;
 }

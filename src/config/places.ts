@@ -3,7 +3,6 @@ import { isAbsolute, join, resolve } from 'node:path';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The folders for `~/` and `$XDG_DATA_HOME/`, and the configuration files outside the project. */
 export interface Places {
   readonly homeDir: string;
   readonly dataHome: string;

@@ -3,10 +3,7 @@ import { formatHostPort } from './addresses.js';
 import { isTlsConfigured } from './credentials.js';
 import type { Settings } from './settings.js';
 
-/**
- * Returns warnings about passwords that could be read on the network: a store on another host is used without
- * TLS.
- */
+/** Returns a warning for each store on another host that gets a password without TLS. */
 export function plaintextWarnings({ mysql, redis }: Settings): string[] {
   const warnings: string[] = [];
   if (mysql.url !== null && !isTlsConfigured(mysql.tls)) {

@@ -10,10 +10,7 @@ const STORES: ReadonlyArray<{ group: string; addresses: readonly SettingPath[] }
   { group: 'redis.', addresses: ['redis.nodes', 'redis.mode'] },
 ];
 
-/**
- * Settings that reveal no secret to the server, so they may come from elsewhere if a project file sets the
- * store.
- */
+/** Settings that reveal no secret to the server. */
 const HARMLESS: ReadonlySet<SettingPath> = new Set([
   'mysql.tls.enabled',
   'mysql.tls.ca',
@@ -36,7 +33,6 @@ export function secretsForProjectStores(origins: Origins, files: readonly Config
   });
 }
 
-/** Returns a line that names the store settings from a project file; null if there are none. */
 export function projectStoreNotice(origins: Origins, files: readonly ConfigFile[]): string | null {
   const set = STORES.flatMap(({ addresses }) => addresses).filter((setting) =>
     isFromProjectFile(origins[setting], files),

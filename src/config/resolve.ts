@@ -14,12 +14,11 @@ export interface Resolved {
 interface Chosen {
   readonly value: unknown;
   readonly origin: Origin;
-  /** The index of its layer. Lower is stronger. */
+  /** Lower is stronger. */
   readonly rank: number;
 }
 type Choice = Map<SettingPath, Chosen>;
 
-/** Takes each setting from the strongest layer that sets it, or else its default. */
 export function resolveLayers(layers: readonly Layer[], base: LayerBase): Resolved {
   const choice: Choice = new Map();
   const problems: JwtctlError[] = [];
@@ -52,10 +51,7 @@ function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlEr
   );
 }
 
-/**
- * Treats the password in `mysql.url` as an alternative to `mysql.passwordFile`, although it is not a setting
- * of its own.
- */
+/** The password in `mysql.url` is an alternative too, although it is not a setting of its own. */
 function settleMysqlPassword(choice: Choice): JwtctlError[] {
   const url = choice.get('mysql.url');
   const file = choice.get('mysql.passwordFile');

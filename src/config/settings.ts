@@ -276,17 +276,13 @@ type Declarations = typeof DECLARATIONS;
 
 export type SettingPath = keyof Declarations;
 
-/**
- * The effective settings, nested: `settings.token.maxTtl`. Durations are whole seconds, and paths are
- * absolute. A setting that is not set and has no default is null.
- */
+/** Durations are whole seconds, and paths are absolute. Null: not set, without a default. */
 export type Settings = Nest<{
   readonly [Path in SettingPath]: Declarations[Path] extends { fallback: string }
     ? ValueOf<Declarations[Path]['kind']>
     : ValueOf<Declarations[Path]['kind']> | null;
 }>;
 
-/** Settings as a program passes them: all optional, durations as text or seconds. */
 export type SettingsInput = NestOptional<{
   readonly [Path in SettingPath]: InputOf<Declarations[Path]['kind']>;
 }>;

@@ -37,10 +37,7 @@ export interface ConfigVerdict {
   readonly files: readonly ConfigFile[];
 }
 
-/**
- * Loads the configuration, and checks also that both stores are configured and the files named in settings
- * are usable.
- */
+/** Also checks that both stores are configured and the files named in settings are usable. */
 export async function validateConfig(sources: ConfigSources): Promise<ConfigVerdict> {
   const { config, problems } = await readConfig(sources);
   const { settings, storeNotice, files } = config;

@@ -5,10 +5,7 @@ import { formatHostPort, isMysqlUrl, parseHostPort } from './addresses.js';
 import type { HostPort, Kind } from './kinds.js';
 import { absolutePath, type Places } from './places.js';
 
-/**
- * @param directory the base for relative paths
- * @returns the parsed value; null if `raw` is invalid
- */
+/** Returns null if `raw` is invalid. */
 export function readValue(
   kind: Kind,
   raw: unknown,
@@ -111,7 +108,6 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
   }
 }
 
-/** Builds a schema that converts the raw value with `read`, which returns null for an invalid one. */
 function readBy<Raw, Value>(raw: z.ZodMiniType<Raw>, read: (raw: Raw) => Value | null): z.ZodMiniType<Value> {
   return z.pipe(
     raw,

@@ -9,7 +9,6 @@ export interface Answer {
   body: string | null;
 }
 
-/** The methods shared by Node's response and those of frameworks. */
 export interface RawResponse {
   writeHead(status: number, headers: Readonly<Record<string, string>>): unknown;
   end(body: string | null): unknown;
@@ -38,10 +37,7 @@ const REALM = 'realm="jwtctl"';
 // A cached verdict would outlive a revocation.
 const NO_STORE = 'no-store';
 
-/**
- * Returns the headers for the service behind the proxy. Values are UTF-8. Space, `%`, and characters not
- * allowed in headers are percent-encoded, so `decodeURIComponent` restores every subject.
- */
+/** Percent-encodes space, `%`, and characters not allowed in headers; `decodeURIComponent` restores them. */
 export function acceptance({ payload }: Acceptance): Answer {
   const headers = {
     'cache-control': NO_STORE,

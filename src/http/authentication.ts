@@ -12,11 +12,7 @@ export type Authentication =
   /** `isAsked`: whether the request had a token to verify. */
   | { accepted: null; isAsked: boolean; code: ErrorCode; message: string; answer: Answer };
 
-/**
- * Verifies the token of a request. `code` and `message` are for the log only.
- *
- * @throws errors other than an unavailable store: a defect, or `ERR_CLOSED`
- */
+/** `code` and `message` are for the log only. @throws a defect, or `ERR_CLOSED` */
 export async function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   request: RequestHead,

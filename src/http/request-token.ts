@@ -1,4 +1,3 @@
-/** The members shared by the requests of Node, Express, and Fastify. */
 export interface RequestHead {
   headers: { authorization?: string | undefined; cookie?: string | undefined };
   /** Alternating names and values. */
@@ -8,11 +7,7 @@ export interface RequestHead {
 /** RFC 6750 §2 forbids more than one token in a request. */
 export const AMBIGUOUS = Symbol('more than one token');
 
-/**
- * Returns the token from `Authorization: Bearer`, or from the named cookie.
- *
- * @returns null without a token; other authorization schemes are ignored
- */
+/** Returns null without a token, also for other authorization schemes. */
 export function requestToken(
   request: RequestHead,
   cookieName: string | null,
@@ -47,8 +42,8 @@ function cookieValues(cookie: string, name: string): string[] {
 }
 
 /**
- * Removes only spaces and tabs (OWS, RFC 9110 §5.6.3). For a browser, a no-break space belongs to the
- * cookie's name, so `__Host-session` after a no-break space lacks the protection of its prefix.
+ * Removes only OWS (RFC 9110 §5.6.3). For a browser, a no-break space belongs to the cookie's name, so
+ * `__Host-session` after one lacks the protection of its prefix.
  */
 function trimOws(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');

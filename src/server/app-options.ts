@@ -14,7 +14,7 @@ export interface AppOptions {
   /** The client that may introspect; null disables introspection. */
   client: Client | null;
   now(): number;
-  /** How long clients may cache the JWK Set, in seconds. */
+  /** In seconds. */
   jwkSetMaxAgeSeconds: number;
 }
 

@@ -7,17 +7,11 @@ import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
 
 const BODY_BYTES = 65_536;
-/** The time limit for receiving a request. */
 const REQUEST_MS = 10_000;
-/**
- * Longer than proxies keep idle connections (nginx 60 s, Go and Traefik 90 s). So the proxy closes them
- * first, and no request arrives on a closed one.
- */
+/** Longer than nginx (60 s) and Traefik (90 s) keep idle connections, so that they close them first. */
 const KEEP_ALIVE_MS = 95_000;
-/** The limit for a connection without any traffic. */
 const IDLE_MS = 120_000;
 
-/** Creates the server without listening. */
 export function createApp(options: AppOptions): FastifyInstance {
   const app = fastify({
     bodyLimit: BODY_BYTES,

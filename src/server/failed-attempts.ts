@@ -1,22 +1,17 @@
 import { createHash } from 'node:crypto';
 import { isIPv6 } from 'node:net';
 
-/** The limit of different wrong credentials per address within the window. */
 const MOST_FAILURES = 10;
 const WINDOW_SECONDS = 60;
 /** Above this number, forgets the oldest address, so that many attacking addresses cannot fill the memory. */
 const MOST_ADDRESSES = 10_000;
 
-/**
- * Counts the different wrong credentials from each address. A repeated one counts once: a client with an
- * outdated secret is not guessing, and must not lock out others behind the same proxy.
- */
+/** A repeated credential counts once: an outdated client must not lock out others behind the same proxy. */
 export class FailedAttempts {
   readonly #now: () => number;
   /** Per address, the time when the digest of each wrong credential was first seen. */
   readonly #failures = new Map<string, Map<string, number>>();
 
-  /** @param now NumericDate seconds */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -48,10 +43,7 @@ export class FailedAttempts {
   }
 }
 
-/**
- * Returns an IPv4 address, or the first 64 bits of an IPv6 address, because one client usually has the whole
- * /64.
- */
+/** Returns the first 64 bits of an IPv6 address, because one client usually has the whole /64. */
 function networkOf(address: string): string {
   const mapped = /^::ffff:([\d.]+)$/i.exec(address)?.[1];
   if (mapped !== undefined) return mapped;

@@ -7,8 +7,8 @@ import type { AppOptions } from './app-options.js';
 const PATH = '/verify';
 
 /**
- * `/verify`, for a proxy's subrequest (nginx auth_request, Traefik ForwardAuth, Envoy ext_authz). The
- * subrequest has the method of the original request. Envoy also appends the original path and query.
+ * For nginx auth_request, Traefik ForwardAuth, and Envoy ext_authz. The subrequest has the original method,
+ * and with Envoy also the original path and query.
  */
 export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, metrics, log, cookie } = options;

@@ -6,10 +6,7 @@ import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions, Client } from './app-options.js';
 import { FailedAttempts } from './failed-attempts.js';
 
-/**
- * `/introspect` (RFC 7662), for a client that authenticates with HTTP Basic. The route does not exist without
- * a configured client, because introspection reveals the contents of tokens.
- */
+/** RFC 7662. Introspection reveals tokens' contents, so the route needs a configured client. */
 export const introspection: FastifyPluginCallback<AppOptions> = (app, options, done) => {
   const { verifier, metrics, log, client, now } = options;
   if (client === null) return done();
@@ -80,7 +77,7 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
 const TOO_MANY_ATTEMPTS =
   'Too many wrong credentials from this address. Its requests are refused for up to a minute.';
 
-/** Returns only the members that RFC 7662 §2.2 defines. */
+/** RFC 7662 §2.2. */
 function introspected(claims: Claims): Record<string, unknown> {
   const { scope, client_id, username, exp, iat, nbf, sub, aud, iss, jti } = claims;
   return {
@@ -105,10 +102,7 @@ function textMembers(members: Record<string, unknown>): Record<string, string> {
   return Object.fromEntries(texts);
 }
 
-/**
- * Accepts id and secret with and without form-urlencoding. RFC 6749 §2.3.1 requires it, but not every client
- * does it. Every wrong credential takes the same time.
- */
+/** RFC 6749 §2.3.1 requires form-urlencoding, but not every client does it. */
 function isClient(authorization: string | undefined, { id, secret }: Client): boolean {
   const encoded = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1] ?? '';
   const given = Buffer.from(encoded, 'base64').toString('utf8');
@@ -119,10 +113,7 @@ function isClient(authorization: string | undefined, { id, secret }: Client): bo
   return colon !== -1 && (isPlain || isEncoded);
 }
 
-/**
- * A function evaluates both comparisons, while `&&` would skip the second one and reveal that the first
- * failed.
- */
+/** Unlike `&&`, always evaluates both comparisons, so the time does not depend on the first one. */
 function both(one: boolean, other: boolean): boolean {
   return one && other;
 }

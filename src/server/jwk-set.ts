@@ -15,8 +15,7 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
       const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
       reply.header('etag', etag).header('cache-control', cacheControl);
       if (isMatch(request.headers['if-none-match'], etag)) return reply.code(304).send();
-      // Sent as bytes, because Fastify adds a charset to text, and this media type has none (RFC 7517
-      // §8.5.2).
+      // As bytes, because Fastify adds a charset to text, which RFC 7517 §8.5.2 does not have.
       return reply.header('content-type', 'application/jwk-set+json').send(Buffer.from(body));
     } catch (error) {
       if (!isUnavailable(error)) throw error;
@@ -27,10 +26,7 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
   done();
 };
 
-/**
- * Returns how long clients may cache the set, in seconds. A client that fetched the set just before a key was
- * published must see the key before it signs, even if one fetch fails.
- */
+/** Half of the lead, so that a client sees a new key before it signs, even if one fetch fails. */
 export function jwkSetMaxAge(publishLeadSeconds: number): number {
   return Math.min(300, Math.floor(publishLeadSeconds / 2));
 }

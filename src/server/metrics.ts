@@ -4,11 +4,7 @@ import type { ErrorCode } from '../domain/shared/errors.js';
 import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {
-  /**
-   * Counts a verdict: `active`, or the code of a refusal or of a store's error.
-   *
-   * @param ms the duration; null if the request had no token or more than one
-   */
+  /** @param ms the duration; null if the request had no token or more than one */
   verdict(code: ErrorCode | 'active', ms: number | null): void;
   registry: Registry;
 }
@@ -17,12 +13,7 @@ export interface Metrics {
 const BUCKETS = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 5];
 const STATES = ['up', 'degraded', 'down'] as const satisfies ReadonlyArray<StoreHealth['state']>;
 
-/**
- * Creates the metrics for `/metrics`. Requests are counted as they happen; all other values are read on
- * demand. With several processes, counters are added up, and a gauge shows the worst process.
- *
- * @param heartbeatLifetimeSeconds how long a verifier counts as running after its last heartbeat
- */
+/** With several processes, counters are added up, and a gauge shows the worst process. */
 export function createMetrics(
   health: () => VerifierHealth,
   clock: Clock,

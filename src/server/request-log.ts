@@ -6,9 +6,8 @@ import { JwtctlError } from '../domain/shared/errors.js';
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /**
- * Logs JSON lines to stderr. Each line is one write of at most 4,096 bytes, which a pipe takes whole, so
- * lines of several processes do not mix. If the reader falls behind, lines are dropped, to save memory and
- * not delay requests.
+ * One write per line, which a pipe takes whole, so lines of several processes do not mix. If the reader falls
+ * behind, lines are dropped, to save memory and not delay requests.
  */
 export function openLog(
   level: LogLevel,
@@ -25,14 +24,12 @@ export function openLog(
   );
 }
 
-/** Resolves once all lines are written. */
 export function flushed(log: Logger): Promise<void> {
   return new Promise((resolve) => log.flush(() => resolve()));
 }
 
 export interface RequestOutcome {
   status: number;
-  /** The verdict's code; `active` for a valid token. */
   code: string;
   /** From `performance.now()`. */
   startedAt?: number;
@@ -40,10 +37,7 @@ export interface RequestOutcome {
   reason?: unknown;
 }
 
-/**
- * Logs the response to a request: failures at error, refusals at info, acceptances at debug, because writing
- * a line costs as much as a verification.
- */
+/** Acceptances are logged at debug, because writing a line costs as much as a verification. */
 export type RequestLog = (request: FastifyRequest, outcome: RequestOutcome) => void;
 
 export function requestLog(log: Logger): RequestLog {

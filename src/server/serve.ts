@@ -22,10 +22,9 @@ export interface Endpoint {
 const FINISH_MS = 10_000;
 
 /**
- * Serves in this process until `stop` is aborted. Then reports "not ready", goes on serving for
- * `serve.drain`, closes the port, finishes running requests, and returns.
+ * After `stop`, reports "not ready", serves for `serve.drain`, closes the port, and finishes running
+ * requests.
  *
- * @param client the client that may introspect; null disables introspection
  * @throws JwtctlError `ERR_PORT_IN_USE` (state), `ERR_CANNOT_LISTEN` (usage), and errors of the stores
  */
 export async function serve(

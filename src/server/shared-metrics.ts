@@ -14,7 +14,6 @@ const SUPERVISOR_MS = 5_000;
 
 export type Counted = Array<MetricObjectWithValues<MetricValue<string>>>;
 
-/** Messages between workers and their supervisor. */
 type Message =
   /** From a worker: send the metrics of all workers. */
   | { jwtctl: 'want'; id: number }
@@ -24,9 +23,7 @@ type Message =
   /** To the worker that asked. */
   | { jwtctl: 'text'; id: number; text: string };
 
-/**
- * Returns a function for the text of `/metrics`: of all workers, or of this process if it is not a worker.
- */
+/** Returns the text for all workers, or for this process if it is not a worker. */
 export function metricsOfAll(registry: Registry): () => Promise<string> {
   const { worker } = cluster;
   if (worker === undefined) return () => registry.metrics();
@@ -56,10 +53,7 @@ export function metricsOfAll(registry: Registry): () => Promise<string> {
     });
 }
 
-/**
- * Answers the workers that ask for the metrics of all. Runs in the supervisor. @param workers the serving
- * workers
- */
+/** Runs in the supervisor. */
 export function gatherMetrics(workers: () => readonly Worker[]): void {
   const rounds = new Map<number, (worker: Worker) => void>();
   let lastRound = 0;
@@ -98,10 +92,7 @@ export function gatherMetrics(workers: () => readonly Worker[]): void {
   }
 }
 
-/**
- * Keeps each worker's last answer. A counter must not decrease, because Prometheus takes that for a restart
- * and counts everything again. So the counters of silent and ended workers stay.
- */
+/** Keeps counters of silent and ended workers, because Prometheus takes a decrease for a restart. */
 export class Answers<Key extends object> {
   readonly #last = new Map<Key, Counted>();
   /** The sum of ended workers, so that repeated restarts take no more memory. */

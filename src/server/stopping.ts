@@ -1,4 +1,3 @@
-/** Returns a signal that SIGTERM or `interruption` aborts. */
 export function stopSignal(interruption: AbortSignal): AbortSignal {
   const terminated = new AbortController();
   // The listener stays, so that a second SIGTERM does not kill a stopping server.

@@ -6,9 +6,7 @@ import { gatherMetrics } from './shared-metrics.js';
 import { aborted } from './stopping.js';
 
 export interface Supervision {
-  /** The number of processes that share the port. */
   workers: number;
-  /** How long a worker may take to stop, in milliseconds. */
   stopMs: number;
   logLevel: LogLevel;
 }
@@ -20,17 +18,14 @@ const SETTLED_MS = 30_000;
 
 export const isWorker = cluster.isWorker;
 
-/** Disconnects the worker from its supervisor. */
 export function leave(): void {
   cluster.worker?.disconnect();
 }
 
 /**
- * Keeps `workers` processes serving, each with the same command line. Replaces a worker that ends, after
- * growing pauses. If the first worker cannot start, tries no other.
+ * Replaces a worker that ends, after growing pauses. If the first worker cannot start, tries no other.
  *
- * @returns the exit code: 0 if all workers stopped in time, 5 if one was killed, or that of a first worker
- * that failed to start
+ * @returns the exit code: 0, 5 if a worker was killed, or that of a first worker that failed to start
  */
 export async function supervise(
   { workers, stopMs, logLevel }: Supervision,
@@ -112,7 +107,6 @@ async function exitOfNext(start: () => Worker): Promise<WorkerExit> {
   }
 }
 
-/** @returns whether all workers stopped in time */
 async function stopAll(workers: readonly Worker[], stopMs: number): Promise<boolean> {
   const ended = Promise.all(workers.map(exitOf));
   for (const worker of workers) worker.process.kill('SIGTERM');

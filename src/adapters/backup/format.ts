@@ -39,7 +39,6 @@ function headOf({ createdAt, backend, prefix }: BackupFacts) {
   return { format: FORMAT, version: VERSION, createdAt, backend, prefix };
 }
 
-/** @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION_UNSUPPORTED` (usage) */
 export function parseHeader(line: string, name: string): { facts: BackupFacts; key: string } {
   const header = parseObject(line);
   if (header?.format !== FORMAT) throw notABackup(name);
@@ -59,7 +58,6 @@ export function formatEntries(entries: readonly BackupEntry[]): string {
     .join('\n');
 }
 
-/** Returns null if a line is not an entry. */
 export function parseEntries(text: string): BackupEntry[] | null {
   const entries = text.split('\n').map((line) => parseEntry(parseObject(line)));
   return entries.every((entry) => entry !== null) ? entries : null;

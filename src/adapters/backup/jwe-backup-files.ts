@@ -25,7 +25,6 @@ const CONTENT_KEY_BYTES = 32;
 const MAX_LINE_BYTES = 33_554_432;
 const MAX_CHUNK_BYTES = 67_108_864;
 
-/** Writes and reads backups in the format of `format.ts`. */
 export class JweBackupFiles implements BackupFiles {
   readonly #sealer: ContentKeySealer;
 
@@ -109,13 +108,9 @@ class Writer implements BackupWriter {
 
 type Line = { text: string; isEnded: boolean };
 
-/**
- * Reports each line that does not open or is out of order as lost, and continues with the next one. So a
- * damaged disk block costs one chunk.
- */
+/** Skips and reports damaged or misplaced lines, so that a damaged disk block costs one chunk. */
 async function* readParts(lines: AsyncIterable<Line>, contentKey: Uint8Array): AsyncGenerator<BackupPart> {
   let next = 1;
-  /** Null before the last line. */
   let isWhole: boolean | null = null;
   for await (const line of lines) {
     if (isWhole !== null) {

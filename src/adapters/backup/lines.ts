@@ -1,8 +1,4 @@
-/**
- * Yields the lines of a text without their newlines. `isEnded` is false for a last line without one.
- *
- * Yields a line of more than `maxBytes` as an empty one, to limit the memory.
- */
+/** Yields lines without their newlines; a line of more than `maxBytes` is empty, to limit the memory. */
 export async function* linesOf(
   source: AsyncIterable<Uint8Array>,
   maxBytes: number,

@@ -1,7 +1,7 @@
 import inquirer from 'inquirer';
 import type { Prompt } from '../../domain/ports/index.js';
 
-/** Asks on the terminal. Questions go to stderr, because stdout is for data. */
+/** Questions go to stderr, because stdout is for data. */
 export const inquirerPrompt: Prompt = {
   confirm: async (message, signal) =>
     (await ask({ type: 'confirm', message, default: false }, signal)) === true,

@@ -3,7 +3,6 @@ import { promisify } from 'node:util';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import type { KeyPairGenerator } from '../../domain/ports/index.js';
 
-/** Generates RSA key pairs with exponent 65537, off the main thread. */
 export const rsaKeyPairGenerator: KeyPairGenerator = {
   async generate(bits) {
     const { publicKey, privateKey } = await promisify(generateKeyPair)('rsa', {

@@ -78,9 +78,7 @@ export class JweSealer implements Sealer, ContentKeySealer {
 }
 
 interface Sealable {
-  /** The name in the protected header. */
   seals: string;
-  /** The name in messages. */
   name: string;
   /** Explains a failure, with a hint for what to do. */
   changed: string;

@@ -10,10 +10,7 @@ export type KeyringSource =
   | { kind: 'value'; text: string }
   | { kind: 'file'; file: string; read: ReadKeyringFile }
   | { kind: 'command'; command: string; timeoutMs: number }
-  /**
-   * If no keyring is configured: a file that is created with one new master key if it is missing and
-   * `mayCreate` allows it.
-   */
+  /** Used if no keyring is configured. Created with one new master key if missing and allowed. */
   | {
       kind: 'embedded';
       file: string;
@@ -22,7 +19,6 @@ export type KeyringSource =
       onCreated(file: string): void;
     };
 
-/** @throws JwtctlError if the file cannot be read, or if another user could have changed it */
 export type ReadKeyringFile = (file: string) => Promise<string>;
 
 const MAX_OUTPUT_BYTES = 65_536;
@@ -108,19 +104,14 @@ async function exists(file: string): Promise<boolean> {
   );
 }
 
-/**
- * Runs the command in its own process group, and kills the group after the timeout. Never shows the command
- * line or its output, because both may contain secrets.
- */
+/** Never shows the command line or its output, because both may contain secrets. */
 function outputOf(command: string, timeoutMs: number): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn('/bin/sh', ['-c', command], { detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
     const killGroup = () => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
-      } catch {
-        // The whole group has already ended.
-      }
+      } catch {}
     };
     const settle = (end: () => void) => {
       clearTimeout(timer);

@@ -12,7 +12,6 @@ export interface MacKeysOptions {
   onFailure(error: JwtctlError): void;
 }
 
-/** Provides the MAC keys for one purpose. Each is derived from a master key and has its id. */
 export class MacKeys {
   readonly #masterKeys: MasterKeys;
   readonly #options: MacKeysOptions;
@@ -24,10 +23,7 @@ export class MacKeys {
     this.#options = options;
   }
 
-  /**
-   * Returns the key to make MACs with, derived from the first master key; null if this host has no keyring or
-   * cannot fetch it, because revoking must work without one.
-   */
+  /** Returns null if this host has no keyring or cannot fetch it, because revoking must work without one. */
   async current(): Promise<MacKey | null> {
     const now = this.#options.clock.now();
     // The first condition keeps a clock that was set back from extending the wait.
@@ -36,11 +32,7 @@ export class MacKeys {
     return this.#current;
   }
 
-  /**
-   * Returns the key to check a MAC with; null if the keyring lacks the master key.
-   *
-   * @throws JwtctlError if the keyring cannot be fetched
-   */
+  /** Returns null if the keyring lacks the master key. @throws JwtctlError if it cannot be fetched */
   async find(masterKeyId: string): Promise<MacKey | null> {
     const masterKey = await this.#masterKeys.find(masterKeyId);
     return masterKey === undefined ? null : this.#derived(masterKey);

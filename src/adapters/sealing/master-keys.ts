@@ -2,16 +2,12 @@ import type { Clock } from '../../domain/ports/index.js';
 import type { MasterKey } from './keyring.js';
 import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 
-/** The shortest time between two fetches of the keyring because of an unknown master key, in seconds. */
 const COOL_DOWN_SECONDS = 1;
 
 /** The first key seals; all keys open. */
 export type Keyring = [MasterKey, ...MasterKey[]];
 
-/**
- * The master keys of one process. The keyring is fetched once, and again when a master key is not in it. So an issuer that
- * runs for months finds lines that were added later.
- */
+/** Fetches the keyring again for an unknown master key, so that a long-running issuer finds added lines. */
 export class MasterKeys {
   readonly #source: KeyringSource;
   readonly #clock: Pick<Clock, 'now'>;
@@ -23,7 +19,7 @@ export class MasterKeys {
     this.#clock = clock;
   }
 
-  /** Returns the keyring. Creates one if none is configured and the source allows it. */
+  /** Creates a keyring if none is configured and the source allows it. */
   keyring(): Promise<Keyring> {
     if (this.#keyring === undefined) {
       this.#fetchedAt = this.#clock.now();
@@ -36,7 +32,6 @@ export class MasterKeys {
     return this.#keyring;
   }
 
-  /** Returns the keyring, or null if none is configured and none has been created. */
   async existing(): Promise<Keyring | null> {
     const isThere = this.#keyring !== undefined || (await isConfigured(this.#source));
     return isThere ? this.keyring() : null;
@@ -48,7 +43,7 @@ export class MasterKeys {
     return keyring.find(isWanted) ?? (await this.#fetchAgain(keyring)).find(isWanted);
   }
 
-  /** Fetches the keyring again, and keeps the known one if that fails. */
+  /** Keeps the known keyring if fetching fails. */
   async #fetchAgain(known: Keyring): Promise<Keyring> {
     const now = this.#clock.now();
     // The first condition keeps a clock that was set back from extending the wait.

@@ -12,9 +12,9 @@ export interface Schema {
   audit_head: { id: number; seq: number; hash: string };
   /** SQLite only. */
   registry_entries: RegistryEntriesTable;
-  /** SQLite only: cached user statuses. */
+  /** SQLite only. */
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
-  /** SQLite only: heartbeats of running verifiers, as JSON. */
+  /** SQLite only. */
   registry_fleet: { id: string; heartbeat: string; until: number };
 }
 

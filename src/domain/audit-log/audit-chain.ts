@@ -2,7 +2,6 @@ import { createHash, createHmac } from 'node:crypto';
 import type { AuditHead } from '../ports/audit-log.js';
 import type { AuditRow, MacKey } from '../ports/index.js';
 
-/** The head of an empty chain. */
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
 /**
@@ -16,7 +15,6 @@ export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): stri
   return digest.update(JSON.stringify(fields)).digest('hex');
 }
 
-/** A range of rows. Both ends are included. */
 export interface AuditFinding {
   finding:
     | 'changed'
@@ -24,10 +22,7 @@ export interface AuditFinding {
     | 'inserted'
     /** The keyring lacks the row's master key, so the row cannot be checked. */
     | 'key_unknown'
-    /**
-     * The hash is a plain SHA-256, so any account with write access may have written the row. Not a fault in
-     * itself.
-     */
+    /** A plain SHA-256: any account with write access may have written the row. Not a fault in itself. */
     | 'unauthenticated';
   firstSeq: number;
   lastSeq: number;
@@ -40,13 +35,11 @@ interface ChainToVerify {
   start?: AuditHead;
   /** The expected last row. Only a head saved elsewhere reveals that rows were removed at the end. */
   head: AuditHead;
-  /** Returns the HMAC key for a master key's id; null if the keyring lacks it. */
   findKey(id: string): Promise<MacKey | null>;
 }
 
 type RowState = 'authentic' | 'unauthenticated' | 'changed' | 'key_unknown';
 
-/** Checks the rows against their hashes, each other, and the head. */
 export async function verifyAuditChain({
   rows,
   start = GENESIS,

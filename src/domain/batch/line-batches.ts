@@ -1,6 +1,6 @@
 import { JwtctlError } from '../shared/errors.js';
 
-/** A line of an input, numbered from 1, with its value or its error. */
+/** Numbered from 1. */
 export type Line<T> = { number: number } & ({ value: T } | FailedLine);
 
 export interface FailedLine {
@@ -40,7 +40,6 @@ const BATCH_LINES = 256;
 export interface BulkOptions {
   /** The number of concurrent batches, so that one computes while others wait for a store. */
   atOnce: number;
-  /** Aborting it starts no further batch. */
   signal: AbortSignal;
 }
 
@@ -55,7 +54,6 @@ export class BulkRun<In, Out> {
   readonly #options: BulkOptions;
   #brokenBy: JwtctlError | null = null;
 
-  /** @param work returns the results of the values, in their order */
   constructor(
     work: (values: readonly In[]) => Promise<ReadonlyArray<Out | JwtctlError>>,
     options: BulkOptions,
@@ -69,7 +67,6 @@ export class BulkRun<In, Out> {
     return this.#brokenBy;
   }
 
-  /** Yields the outcomes of all lines that were started, in their order. */
   async *outcomes(source: LineSource<In>): AsyncGenerator<ReadonlyArray<Line<Out>>, void, void> {
     const batches = inBatches(source.lines);
     const running: Array<Promise<ReadonlyArray<Line<Out>>>> = [];
@@ -105,7 +102,6 @@ export class BulkRun<In, Out> {
     return this.#options.signal.aborted || this.#brokenBy !== null;
   }
 
-  /** Returns null at the end. An error ends the run. */
   async #read(batches: AsyncIterator<ReadonlyArray<Line<In>>>): Promise<ReadonlyArray<Line<In>> | null> {
     try {
       const { done, value } = await batches.next();

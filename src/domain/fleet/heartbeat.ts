@@ -8,19 +8,15 @@ export function heartbeatLifetime(clockToleranceSeconds: number): number {
   return HEARTBEAT_SECONDS + clockToleranceSeconds;
 }
 
-/** The interval between heartbeats without news, in seconds. */
+/** In seconds. */
 export const HEARTBEAT_INTERVAL_SECONDS = 2;
 
-/**
- * Within this time after a registry lost its heartbeats, all running verifiers have reported again, in
- * seconds. Noticing the interval or retrying may take a second, and whole-second clocks add another.
- */
+/** After a loss, all verifiers report again within this time. Retries and whole-second clocks add 2 s. */
 export const REPORTED_AGAIN_SECONDS = HEARTBEAT_INTERVAL_SECONDS + 2;
 
 /** The longest validity of a heartbeat, in seconds, even with the largest clock tolerance. */
 export const LONGEST_HEARTBEAT_SECONDS = 3_600;
 
-/** In characters. */
 export const MOST_HEARTBEAT_CHARACTERS = 32_768;
 
 export function oldestFirst(heartbeats: readonly Heartbeat[]): Heartbeat[] {

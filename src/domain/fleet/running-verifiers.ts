@@ -5,7 +5,6 @@ import { failureText, JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 import { heartbeatLifetime, REPORTED_AGAIN_SECONDS } from './heartbeat.js';
 
-/** The running verifiers, as far as known. */
 export interface Fleet {
   verifiers: readonly Heartbeat[];
   /** Why the registry could not be read; otherwise null. If set, `verifiers` is empty. */
@@ -16,10 +15,7 @@ export interface Fleet {
 
 export const NO_VERIFIERS: Fleet = { verifiers: [], unavailableReason: null };
 
-/**
- * Returns the verifiers in the registry, for display only. Some may be missing if the registry has just lost
- * heartbeats.
- */
+/** For display only: some may be missing if the registry has just lost heartbeats. */
 export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fleet> {
   try {
     const { verifiers, untrusted } = await (await openRegistry()).fleet(clock.now());
@@ -29,7 +25,6 @@ export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fle
   }
 }
 
-/** Like {@link askFleet}, with a time limit. */
 export async function askFleetWithin(milliseconds: number, ports: FleetPorts): Promise<Fleet> {
   const lateness = new AbortController();
   const late = delay(milliseconds, undefined, { signal: lateness.signal }).then(
@@ -43,7 +38,6 @@ export async function askFleetWithin(milliseconds: number, ports: FleetPorts): P
   return Promise.race([askFleet(ports), late]).finally(() => lateness.abort());
 }
 
-/** In milliseconds. */
 export const LOOK_EVERY_MS = 100;
 
 /** If the registry keeps losing heartbeats for this time, in seconds, the list is not complete. */
@@ -114,7 +108,6 @@ function unavailableFleet(error: unknown): Fleet {
   return { verifiers: [], unavailableReason: failureText(error) };
 }
 
-/** Returns the verifiers that do not know the key and would refuse its tokens. */
 export function withoutKey({ verifiers }: Fleet, kid: string): Heartbeat[] {
   return verifiers.filter(({ kids }) => !kids.includes(kid));
 }
@@ -128,7 +121,6 @@ export function nameVerifiers(verifiers: readonly Heartbeat[]): string {
   return [...named, ...(rest === 0 ? [] : [`${rest} more`])].join(', ');
 }
 
-/** Returns a sentence for messages that list verifiers: a killed verifier stays listed for a while. */
 export function killedVerifiersNote({ clockToleranceSeconds }: { clockToleranceSeconds: number }): string {
   return `A killed verifier stays listed for ${formatDuration(heartbeatLifetime(clockToleranceSeconds))} after its last heartbeat.`;
 }

@@ -2,9 +2,7 @@ import type { Heartbeat, LogProgress } from '../ports/index.js';
 import { type FleetPorts, FleetWatch, LOOK_EVERY_MS, MAYBE_PARTIAL } from './running-verifiers.js';
 
 export interface FleetReport {
-  /** The number of running verifiers. */
   verifiers: number;
-  /** The number of verifiers that have read the event. */
   acknowledged: number;
   stragglers: Heartbeat[];
 }
@@ -12,16 +10,13 @@ export interface FleetReport {
 export type Acknowledgement = FleetReport | { unavailableReason: string };
 
 /**
- * Waits until every running verifier has read this event of the security log, for at most `timeoutSeconds`.
+ * Waits until every running verifier has read this event of the security log.
  *
  * Ids become visible in commit order, so a position alone proves nothing: each verifier also reports the ids
- * that it lacks below its position. A stopped verifier needs no event. A starting verifier reports before it
- * reads the log, so one that is not listed yet will read the event. A registry that just lost heartbeats may
- * list only some verifiers: see {@link FleetWatch}.
+ * that it lacks below its position. A starting verifier reports before it reads the log, so one that is not
+ * listed yet will read the event.
  *
  * @param eventId null if the event has expired, so no verifier needs it
- * @param options.signal ends the wait
- * @returns the result of the last look
  */
 export async function waitForVerifiers(
   { openRegistry, clock }: FleetPorts,

@@ -1,9 +1,9 @@
 import { isUtf8 } from 'node:buffer';
 import { freeze } from '../shared/deep-freeze.js';
 
-/** A parsed JWS in Compact Serialization (RFC 7515 §7.1). Nothing is verified. */
+/** RFC 7515 §7.1. Nothing is verified. */
 export interface CompactJws {
-  /** The JOSE Header, frozen because tokens share it. */
+  /** Frozen, because tokens share it. */
   header: Record<string, unknown>;
   payload: Uint8Array;
   /** ASCII of `header.payload`, which the signature covers. */
@@ -15,7 +15,7 @@ export interface CompactJws {
 export const MAX_TOKEN_CHARACTERS = 16_384;
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
 
-/** @returns the parts, or the reason why `token` is not a JWS in Compact Serialization */
+/** Returns the reason if `token` is not a JWS in Compact Serialization. */
 export function parseCompactJws(token: string): CompactJws | string {
   // A JavaScript caller may pass undefined.
   if (typeof token !== 'string') return 'it is not a string';
@@ -52,7 +52,7 @@ function readHeader(encoded: string): Record<string, unknown> | string {
   return header;
 }
 
-/** Returns the parts of a JWT without verifying it, or the reason why it is malformed. */
+/** Returns the reason if the token is malformed. Verifies nothing. */
 export function decodeToken(
   token: string,
 ): { header: Record<string, unknown>; payload: Record<string, unknown>; signature: string } | string {
@@ -74,7 +74,6 @@ function isDeeper(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
-/** Returns the JSON object in `bytes`; null for anything else. */
 export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> | null {
   if (!isUtf8(bytes)) return null;
   try {
@@ -91,10 +90,7 @@ export function encodeBase64url(data: Uint8Array | string): string {
   return Buffer.from(data as Uint8Array).toString('base64url');
 }
 
-/**
- * Accepts only the canonical form (RFC 4648 §3.5: unused bits are zero, no padding, no line breaks). So a
- * token has one spelling, and a remembered or revoked token cannot return in another one.
- */
+/** Accepts only the canonical form (RFC 4648 §3.5), so a revoked token has no second spelling. */
 function decodeBase64url(text: string): Buffer | null {
   if (!BASE64URL.test(text) || !LAST_CHARACTERS[text.length % 4]?.test(text)) return null;
   return Buffer.from(text, 'base64url');

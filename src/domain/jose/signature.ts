@@ -1,7 +1,7 @@
 import { constants, type KeyObject, sign, verify } from 'node:crypto';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 
-/** Computes the JWS Signature over `signingInput` off the main thread (RFC 7518 §3.3, §3.5). */
+/** Runs off the main thread (RFC 7518 §3.3, §3.5). */
 export function createSignature(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -15,7 +15,7 @@ export function createSignature(
   });
 }
 
-/** Returns the JWS Signature over each input, in base64url. For many inputs, use a signing pool. */
+/** For a few inputs. For many, use a signing pool. */
 export async function createSignatures(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -25,7 +25,6 @@ export async function createSignatures(
   return signatures.map((signature) => signature.toString('base64url'));
 }
 
-/** Checks the signature off the main thread. */
 export function checkSignature(
   alg: SigningAlgorithm,
   key: KeyObject,
@@ -40,7 +39,6 @@ export function checkSignature(
   });
 }
 
-/** Returns node:crypto's parameters for the algorithm. */
 export function schemeOf(alg: SigningAlgorithm): {
   hash: string;
   options: { padding: number; saltLength?: number };

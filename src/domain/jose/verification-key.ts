@@ -18,10 +18,8 @@ export interface RsaPublicJwk {
 }
 
 /**
- * Returns the public key of `key`, or the reason why it must not verify tokens.
- *
- * Caches the check of `n` and `e` by their value. Checks all other members each time, because the caller may
- * change them on the same object.
+ * Returns the public key, or the reason why it must not verify tokens. Caches only the check of `n` and `e`,
+ * because the caller may change the other members of the same object.
  */
 export function publicKeyOf(key: VerificationKey): KeyObject | string {
   if (!isSigningAlgorithm(key.alg)) return 'its alg is not one of RS256 to PS512';
@@ -63,7 +61,6 @@ const MAX_BITS = 16_384;
 const MIN_EXPONENT = 65_537n;
 const MAX_EXPONENT = 2n ** 64n;
 
-/** Returns the reason why signatures with this RSA key prove nothing; null if no fault is found. */
 export function rsaKeyFault(n: bigint, e: bigint): string | null {
   const bits = n.toString(2).length;
   if (bits < MIN_BITS || bits > MAX_BITS) {

@@ -7,7 +7,6 @@ export function isJti(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }
 
-/** @throws JwtctlError `ERR_JTI_INVALID` (usage) */
 export function parseJti(value: string): string {
   if (!isJti(value)) {
     const expected = '1 to 255 bytes of well-formed UTF-8 without control characters';

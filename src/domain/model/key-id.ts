@@ -4,10 +4,8 @@ import { createHash, createPublicKey } from 'node:crypto';
 const BITS = 30;
 
 /**
- * Returns the id of a key for registry entries: the first 30 bits of its RFC 7638 SHA-256 thumbprint. A key
- * that is lost and imported again gets the same id.
- *
- * @param publicKey SPKI PEM of an RSA key
+ * Returns the first 30 bits of the RFC 7638 SHA-256 thumbprint of an SPKI PEM, so an imported key keeps its
+ * id.
  */
 export function keyId(publicKey: string): number {
   const { e, kty, n } = createPublicKey(publicKey).export({ format: 'jwk' });

@@ -9,15 +9,11 @@ export function isKid(value: unknown): value is string {
   return typeof value === 'string' && SHAPE.test(value);
 }
 
-/**
- * Accepts the `kid` of a key from any source: 1 to 255 bytes of well-formed UTF-8 without control characters
- * (RFC 7515 §4.1.4).
- */
+/** Accepts 1 to 255 bytes of well-formed UTF-8 without control characters (RFC 7515 §4.1.4). */
 export function isForeignKid(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }
 
-/** @throws JwtctlError `ERR_KID_INVALID` (usage) */
 export function parseKid(value: string): string {
   if (!isKid(value)) {
     const expected = '1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit';

@@ -21,7 +21,7 @@ const REASONS = {
 
 export type RefusalCode = keyof typeof REASONS;
 
-/** A refusal of a token. Its message contains only names that are safe to print. */
+/** The message contains only names that are safe to print. */
 export interface Refusal {
   active: false;
   error: { code: RefusalCode; message: string };

@@ -1,4 +1,3 @@
-/** A live token in the registry. */
 export interface RegistryEntry {
   jti: string;
   /** {@link SigningKey.id} of the signing key. */
@@ -7,7 +6,6 @@ export interface RegistryEntry {
   exp: number;
 }
 
-/** Identifies an entry of a subject. */
 export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
 /** Selects entries. An absent member does not restrict. */
@@ -26,7 +24,6 @@ export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFil
   );
 }
 
-/** Returns null if the entry has expired or does not exist. */
 export function liveExp(exp: number | null, now: number, clockToleranceSeconds: number): number | null {
   return exp !== null && exp > now - clockToleranceSeconds ? exp : null;
 }

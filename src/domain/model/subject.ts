@@ -4,10 +4,8 @@ import { hasControlCharacter } from '../shared/text.js';
 
 export const MAX_SUBJECT_BYTES = 255;
 /**
- * Returns the reason why `value` is not a valid `sub` (RFC 7519 §4.1.2); null if it is valid.
- *
- * A subject is 1 to 255 bytes of well-formed UTF-8 without control characters. It is compared byte for byte,
- * without case folding, normalization, or trimming. `*`, `a}b`, and `--` are ordinary subjects.
+ * Returns the reason why `value` is not a `sub` (RFC 7519 §4.1.2). Subjects compare byte for byte, without
+ * case folding, normalization, or trimming. `*`, `a}b`, and `--` are ordinary subjects.
  */
 export function subjectFault(value: string): string | null {
   // A JavaScript caller may pass undefined.
@@ -22,7 +20,6 @@ export function subjectFault(value: string): string | null {
     : null;
 }
 
-/** @throws JwtctlError `ERR_SUBJECT_INVALID` (usage) */
 export function parseSubject(value: string): string {
   const fault = subjectFault(value);
   if (fault !== null) {

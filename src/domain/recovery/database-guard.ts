@@ -22,18 +22,14 @@ export interface DatabaseGuardPorts {
   clock: Pick<Clock, 'now' | 'pause'>;
 }
 
-/** Whether the database agrees with these marks. Concurrent callers share a judgment. */
+/** Concurrent callers share a judgment. */
 interface Judgment {
   stored: StoredMarks;
-  /** Null while in progress. */
   at: number | null;
   revision: Promise<number>;
 }
 
-/**
- * Blocks operations that grant access if the database lacks later revocations: it was restored from a backup,
- * or is an old primary after a switchover.
- */
+/** Blocks granting access on a database that lacks revocations: a restored backup, or an old primary. */
 export class DatabaseGuard {
   readonly #ports: DatabaseGuardPorts;
   #judgment: Judgment | null = null;

@@ -39,11 +39,7 @@ export function authenticated(text: string, origin: MarkOrigin, key: MacKey | nu
   return key === null ? `- - ${text}` : `${key.id} ${macOf(text, origin, key).toString('base64url')} ${text}`;
 }
 
-/**
- * Parses a value that {@link authenticated} wrote. Any other text is not authentic.
- *
- * @throws errors of `findKey`
- */
+/** Any text that {@link authenticated} did not write is not authentic. @throws errors of `findKey` */
 export async function readAuthenticated(
   stored: string,
   origin: MarkOrigin,
@@ -58,7 +54,7 @@ export async function readAuthenticated(
   return { text, isAuthentic };
 }
 
-/** Returns the text without checking its MAC. */
+/** Does not check the MAC. */
 export function textOf(stored: string): string {
   return partsOf(stored).text;
 }

@@ -30,18 +30,13 @@ export interface MacKeySource {
   find(id: string): Promise<MacKey | null>;
 }
 
-/** The changes of one transaction that the marks must include. */
 export interface Written {
   heads: DatabaseHeads;
   events: RecordedEvent[];
-  /** Null if no key changed. */
   keys: KnownKeyState[] | null;
 }
 
-/**
- * Wraps the database so that it calls `onWritten` after each transaction that changed keys or appended to the
- * security log. So other code need not know about the marks.
- */
+/** Calls `onWritten` after each transaction that changed keys or appended to the security log. */
 export function markedDatabase(database: Database, onWritten: (written: Written) => void): Database {
   return {
     ...database,
@@ -99,12 +94,7 @@ function overlaid<Store extends object>(
   });
 }
 
-/**
- * Updates the marks after a write, and stores the written events. A database that is behind the marks does
- * not update them, because that would hide that it is behind.
- *
- * @throws errors of the stores
- */
+/** A database that is behind the marks does not update them, because that would hide that it is behind. */
 export async function recordMarks(ports: MarkRecordingPorts, written: Written): Promise<void> {
   const { marks, prefix, macKeys } = ports;
   const key = await macKeys.current();

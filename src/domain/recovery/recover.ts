@@ -43,7 +43,6 @@ interface FoundLosses extends Losses {
 
 const PAGE = 5_000;
 
-/** @throws JwtctlError of the stores and the keyring */
 export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const { database, marks, prefix, macKeys } = ports;
   if ((await macKeys.current()) === null) throw withoutKeyring();
@@ -93,7 +92,6 @@ interface KeptEvent {
   isAuthentic: boolean;
 }
 
-/** Returns the events in Redis, and the number of values that are not events. */
 async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
   const read: KeptEvent[] = [];
   let unreadable = 0;

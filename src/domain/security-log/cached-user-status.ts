@@ -30,10 +30,7 @@ export function provenStatus(
   return agrees(cached, change) ? { ...cached, version: change?.version ?? 0 } : null;
 }
 
-/**
- * Returns whether the directory's last answer to this process is still valid: it has not expired, and neither
- * the security log nor the registry has a later version.
- */
+/** Returns whether the last answer has not expired and nothing has a later version. */
 export function isAnswerValid(
   answer: KnownUserStatus,
   { cached, change }: { cached: KnownUserStatus | null; change: UserChange | null },
@@ -45,10 +42,7 @@ export function isAnswerValid(
   return !isOutdated(answer, change) && (cached === null || cached.version <= answer.version);
 }
 
-/**
- * Returns whether a status has not expired. A status that lasts longer than possible comes from a wrong
- * clock.
- */
+/** A status that lasts longer than possible comes from a wrong clock and does not count. */
 export function isCurrent(
   { until }: KnownUserStatus,
   now: number,
@@ -115,7 +109,6 @@ export function knownStatus(
   return { status: user.status, version: user.version, until: now + statusTtlSeconds };
 }
 
-/** Returns whether this status is already cached and has not expired. */
 export function isCached(
   user: { status: KnownUserStatus['status']; version: number },
   cached: KnownUserStatus | null,
@@ -153,7 +146,6 @@ export async function cacheStatus(
 
 const CACHE_ATTEMPTS = 3;
 
-/** Returns whether the security log has a later change than the directory's answer. */
 export function isOutdated(answer: { version: number } | null, change: UserChange | null): boolean {
   if (change === null) return false;
   return answer === null ? change.type !== 'user_removed' : !(answer.version >= change.version);

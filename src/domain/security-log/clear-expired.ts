@@ -5,8 +5,7 @@ const EVENTS_AT_ONCE = 1_000;
 const MOST_EVENTS = 100_000;
 
 /**
- * Removes a limited number of expired events from the security log. Failures are ignored: the command has
- * done its own work, and a later run removes the rest.
+ * Ignores failures, because a later run removes the rest.
  *
  * @returns a warning if the account may not delete; null otherwise
  */

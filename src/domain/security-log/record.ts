@@ -8,10 +8,9 @@ const RETENTION_MARGIN_SECONDS = 3_600;
 const REPEAT = 'Run the same command again when the registry answers. It completes the change.';
 
 /**
- * Returns the largest `iat` of any accepted token: now, or the largest registered `iat` if that is later. If
- * a part of the registry was not read, a token there may be as far ahead as verifiers accept.
+ * Returns the largest `iat` of any accepted token.
  *
- * @param seen null if a part of the registry was not read
+ * @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance
  */
 export function latestIssued(
   now: number,

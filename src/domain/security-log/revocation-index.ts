@@ -1,15 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import type { SecurityEvent, SecurityLog } from '../ports/index.js';
 
-/** The latest change of a user in the security log. */
 export interface UserChange {
   type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
   version: number;
 }
 
-/**
- * Reads the security log's events that may cover these tokens. A null `jti` is for a token not yet issued.
- */
+/** A null `jti` is for a token not yet issued. */
 export async function readEvents(
   log: SecurityLog,
   tokens: ReadonlyArray<{ sub: string; jti: string | null }>,
@@ -49,29 +46,22 @@ export class RevocationIndex {
     return index;
   }
 
-  /**
-   * Forgets the tokens added to neither index since {@link renewed}. Do not call `renewed` again until this
-   * ends.
-   */
+  /** Forgets the tokens added to neither index. Do not call `renewed` again until this ends. */
   forgetOthers(): Promise<void> {
     return this.#tokens.forgetOthers();
   }
 
-  /** Adding an event again changes nothing. */
   add(event: SecurityEvent): void {
     if (this.#insert(event)) this.#revision += 1;
   }
 
-  /** Returns whether an event ends this token. */
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
     return (
       iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.#tokens.has(nameOf(sub, jti))
     );
   }
 
-  /**
-   * Returns the latest `iat` of a token of `sub` under `kid` that a revocation covers; -1 if there is none.
-   */
+  /** Returns the latest `iat` that a revocation covers; -1 if there is none. */
   coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);
   }
@@ -84,7 +74,6 @@ export class RevocationIndex {
     return this.#users.get(sub) ?? null;
   }
 
-  /** @returns whether the event is new */
   #insert({ type, sub, jti, kid, issuedBefore, userVersion }: SecurityEvent): boolean {
     const until = issuedBefore ?? NEVER;
     switch (type) {

@@ -1,4 +1,3 @@
-/** PEM contents. */
 export interface TlsMaterial {
   /** CAs to trust instead of the system's. */
   readonly ca?: string;

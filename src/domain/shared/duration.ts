@@ -8,11 +8,8 @@ export const DURATION_FORM =
   'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
 
 /**
- * Parses a duration.
+ * Accepts `90s`, `15m`, `12h`, `30d`, `1h30m` (each unit once, largest first), or a whole number of seconds.
  *
- * @param text `90s`, `15m`, `12h`, `30d`, `1h30m` (each unit once, largest first), or a whole number of
- * seconds
- * @returns whole seconds, at least 1
  * @throws JwtctlError `ERR_DURATION_INVALID` (usage) for anything else, including zero
  */
 export function parseDuration(text: string): number {

@@ -5,9 +5,7 @@ export type { ErrorCode, ErrorKind };
 export interface JwtctlErrorOptions {
   /** The next step, ideally a command to run. */
   hint?: string | undefined;
-  /**
-   * Facts for programs. They are printed, so they must never contain a token, a private key, or a password.
-   */
+  /** Printed, so they must never contain a token, a private key, or a password. */
   details?: Record<string, unknown> | undefined;
   cause?: unknown;
   /** Default: the declared kind of the code */

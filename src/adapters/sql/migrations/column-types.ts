@@ -21,7 +21,6 @@ export function textColumn(engine: Engine, length: number): RawBuilder<string> {
   return engine === 'mysql' ? sql.raw(`varchar(${length}) character set utf8mb4`) : sql`text`;
 }
 
-/** For PEM and JWE: ASCII of a few kilobytes. */
 export function asciiText(engine: Engine): RawBuilder<string> {
   return engine === 'mysql' ? sql`text character set ascii collate ascii_bin` : sql`text`;
 }

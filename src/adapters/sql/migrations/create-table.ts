@@ -5,10 +5,7 @@ import { isDuplicateKey } from '../stores/conflicts.js';
 // biome-ignore lint/suspicious/noExplicitAny: the column names differ from table to table
 type AnyTableBuilder = CreateTableBuilder<string, any>;
 
-/**
- * Creates a table, or accepts one left by an interrupted run of the same migration. Refuses a table of the
- * same name with other columns, because another program owns it.
- */
+/** Accepts a table left by an interrupted run. Refuses one with other columns, which another program owns. */
 export async function createTable(
   db: Kysely<unknown>,
   name: string,

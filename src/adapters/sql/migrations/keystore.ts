@@ -2,7 +2,6 @@ import { type Kysely, type Migration, sql } from 'kysely';
 import { asciiText, bytes, type Engine, generatedId, word } from './column-types.js';
 import { createTable, insertOnce } from './create-table.js';
 
-/** One row per signing key. Rows of retired keys stay. */
 export const keystore = {
   table: (engine: Engine): Migration => ({
     up: (db: Kysely<unknown>) =>
@@ -31,10 +30,7 @@ export const keystore = {
       ),
   }),
 
-  /**
-   * A single row. `revision` grows with every change to the key store, and guarded writes compare it.
-   * `recovered_at` is the time of the last `db recover` that re-applied or accepted changes.
-   */
+  /** Guarded writes compare `revision`. `recovered_at` is the time of the last `db recover`. */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {
       await createTable(db, 'keystore_revision', (table) =>

@@ -8,7 +8,7 @@ import { type Engine, migrationsFor } from './index.js';
 const MIGRATION_TABLE = 'jwtctl_migration';
 const LOCK_TABLE = 'jwtctl_migration_lock';
 
-/** Applies the pending migrations in order. If several run at once, one works and the others wait. */
+/** If several run at once, one works and the others wait. */
 export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<string[]> {
   const migrator = new Migrator({
     db,
@@ -26,10 +26,7 @@ export async function migrate(db: Kysely<Schema>, engine: Engine): Promise<strin
     .map((result) => result.migrationName);
 }
 
-/**
- * Returns whether another run has just made the change that this run attempted. A lock serializes runs, but
- * if the session with the lock is lost, the next run starts while the first one still works.
- */
+/** If the session with the migration lock is lost, the next run starts while the first one still works. */
 function isDoneByAnotherRun(error: unknown): boolean {
   return isDuplicateKey(error) || ALREADY_DONE.has((error as { errno?: number }).errno ?? 0);
 }
@@ -62,10 +59,6 @@ export async function schemaStatus(db: Kysely<Schema>, engine: Engine): Promise<
   };
 }
 
-/**
- * @throws JwtctlError `ERR_SCHEMA_OUTDATED`, `ERR_SCHEMA_NEWER` (state) if this version's queries do not fit
- * the schema
- */
 export function assertCurrent(status: SchemaStatus): void {
   if (status.unknown.length > 0) throw newerSchema(status.unknown);
   if (status.pending.length > 0) {

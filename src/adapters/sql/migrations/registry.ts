@@ -1,7 +1,7 @@
 import { type Kysely, type Migration, sql } from 'kysely';
 import { createTable } from './create-table.js';
 
-/** The tables of the embedded token registry. They exist only in SQLite. */
+/** Only in SQLite. */
 export const registry = {
   entriesTable: (): Migration => ({
     up: async (db: Kysely<unknown>) => {

@@ -2,7 +2,7 @@ import type { Kysely, Migration } from 'kysely';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
-/** Revocations, disabled users, and compromised keys, kept until the last affected token has expired. */
+/** Events stay until the last affected token has expired. */
 export function securityLog(engine: Engine): Migration {
   return {
     up: async (db: Kysely<unknown>) => {
@@ -19,8 +19,7 @@ export function securityLog(engine: Engine): Migration {
           .addColumn('at', 'bigint', (column) => column.notNull())
           .addColumn('expires_at', 'bigint', (column) => column.notNull()),
       );
-      // No query uses `at` yet. A later verifier may follow the log by time, and adding an index to a large
-      // log locks or copies the table.
+      // No query uses `at` yet, but adding an index to a large log later locks or copies the table.
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
         await createIndexOnce(db, engine, `security_log_${columns[0]}`, columns);
       }
@@ -28,10 +27,7 @@ export function securityLog(engine: Engine): Migration {
   };
 }
 
-/**
- * The migration may have stopped between two indexes. MySQL has no CREATE INDEX IF NOT EXISTS, and SQLite has
- * no error code for an existing index.
- */
+/** MySQL has no CREATE INDEX IF NOT EXISTS, and SQLite no error code for an existing index. */
 async function createIndexOnce(
   db: Kysely<unknown>,
   engine: Engine,

@@ -2,7 +2,6 @@ import type { Kysely, Migration } from 'kysely';
 import { bytes, type Engine, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
-/** The users of `users.source: managed`. */
 export function users(engine: Engine): Migration {
   return {
     up: (db: Kysely<unknown>) =>

@@ -4,9 +4,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './errors.js';
 
 export interface Limits {
-  /** How long the server waits for a lock of another session. */
   lockWaitSeconds: number;
-  /** How long the client waits for an answer. */
   queryMs: number;
 }
 
@@ -15,19 +13,15 @@ type QueryCallback = (error: unknown, result: unknown) => void;
 export interface ConnectionEvents {
   onReleased(): void;
   onLost(): void;
-  /**
-   * Called when the server rejects writes. After a switchover, open connections stay with the old primary.
-   */
+  /** After a switchover, open connections stay with the old primary, which rejects writes. */
   onReadOnly(): void;
 }
 
-/** A connection on which every query ends within the timeout. */
 export class TimedConnection {
   readonly #connection: Connection;
   readonly #server: MysqlServer;
   readonly #limits: Limits;
   readonly #events: ConnectionEvents;
-  /** Set once the connection is unusable. */
   #failure: { error: unknown } | undefined;
 
   constructor(connection: Connection, server: MysqlServer, limits: Limits, events: ConnectionEvents) {
@@ -57,8 +51,7 @@ export class TimedConnection {
       clearTimeout(timer);
       callback(error, result);
     };
-    // mysql2's timeout starts only when it sends the command (3.24.6), so it does not cover commands queued
-    // behind it.
+    // mysql2's timeout (3.24.6) does not cover commands queued behind a silent one.
     const timer = setTimeout(() => answer(this.#fail(noAnswer()), undefined), this.#limits.queryMs);
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);
@@ -82,10 +75,7 @@ export class TimedConnection {
     this.#connection.end();
   }
 
-  /**
-   * Closes the connection immediately and removes it from the pool. mysql2 closes only its own side of the
-   * socket (3.24.6). A silent server never closes the other side, so the process would not end.
-   */
+  /** mysql2 closes only its side of the socket (3.24.6). A silent server would keep the process running. */
   destroy(): void {
     this.#connection.destroy();
     (this.#connection as unknown as { stream: Socket }).stream.destroy();

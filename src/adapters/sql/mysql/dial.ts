@@ -8,21 +8,12 @@ import { hostOf, type MysqlServer, translateConnectError } from './errors.js';
 export interface MysqlOptions {
   /** `mysql://user[:password]@host[:port]/database` */
   url: string;
-  /**
-   * Called for each connection. Its password overrides the one in the URL. Default: the URL's password,
-   * without TLS
-   */
+  /** Called for each connection. Its password overrides the one in the URL. */
   credentials?: ReadCredentials;
   timeoutMs: number;
 }
 
-/**
- * Opens one connection and logs in.
- *
- * @param sockets contains the connection's socket until it is closed
- * @throws JwtctlError (unavailable; usage if the credentials cannot be read; not_found for a missing
- * database)
- */
+/** @param sockets contains the connection's socket until it is closed */
 export async function dialMysql(
   options: MysqlOptions,
   server: MysqlServer,
@@ -93,16 +84,13 @@ function connectionOptions(url: URL, password = decodeURIComponent(url.password)
     charset: 'utf8mb4',
     // Without this flag, a server could request any local file during a query (LOAD DATA LOCAL).
     flags: ['-LOCAL_FILES'],
-    // VARBINARY would arrive as a Buffer. All binary columns contain UTF-8, and a user column of another
-    // program's table is compared as UTF-8.
+    // VARBINARY would arrive as a Buffer. All binary columns contain UTF-8.
     typeCast: (field, next) =>
       field.type === 'VAR_STRING' || field.type === 'STRING' ? field.string('utf8') : next(),
   };
 }
 
-/**
- * Missing from mysql2's types. mysql2 calls `onSecure` once the certificate chain is verified, then logs in.
- */
+/** mysql2 calls `onSecure` once the certificate chain is verified, then logs in. Not in its types. */
 interface StartsTls {
   startTLS(onSecure: (error?: Error) => void): void;
   stream: TLSSocket;

@@ -63,7 +63,6 @@ const UNREACHABLE = new Set([
   9001, // ProxySQL: could not connect to a server in time
   9002, // ProxySQL: no server is left
 ]);
-/** Sent by a server that reached a limit. */
 const UNABLE = new Set([
   1021, // ER_DISK_FULL
   1037, // ER_OUTOFMEMORY
@@ -81,14 +80,11 @@ const UNABLE = new Set([
 interface DriverError extends Error {
   code?: string | undefined;
   errno?: number | undefined;
-  /** Set if the connection is lost. */
   fatal?: boolean | undefined;
 }
 
 export interface MysqlServer {
-  /** Used only for host, user, and database. */
   url: URL;
-  /** How long to retry a transaction after a conflict. */
   retryForMs: number;
 }
 
@@ -163,10 +159,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
   return error;
 }
 
-/**
- * Translates an error while connecting. No statement was sent yet, so even an unknown error comes from the
- * server or from a wrong setting.
- */
+/** No statement was sent yet, so even an unknown error comes from the server or from a setting. */
 export function translateConnectError(
   error: DriverError,
   server: MysqlServer,
@@ -219,7 +212,6 @@ export function sessionRefused(error: DriverError, { url }: MysqlServer): Jwtctl
   );
 }
 
-/** Removes the brackets around IPv6 addresses. */
 export function hostOf({ hostname }: URL): string {
   return hostname.replace(/^\[|\]$/g, '');
 }

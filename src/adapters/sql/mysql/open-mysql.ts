@@ -9,10 +9,7 @@ import { type MysqlServer, translateMysqlError } from './errors.js';
 const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';
 
-/**
- * Opens a pool that connects with the first query. Queries and closing end within the timeout, even if the
- * server is silent. Every error is a JwtctlError, except for defects.
- */
+/** Queries and closing end within the timeout. Every error is a JwtctlError, except for defects. */
 export function openMysql(options: MysqlOptions): OpenedMysql {
   const pool = new TimedPool(options);
   const db = new KyselyDatabase<Schema>({ dialect: new PooledMysqlDialect(pool) });
@@ -26,10 +23,7 @@ export interface OpenedMysql {
   close(): Promise<void>;
 }
 
-/**
- * The server gives up on a lock well before the client does, so the client can tell a lock from a silent
- * server.
- */
+/** The server gives up on a lock before the client does, so a lock differs from a silent server. */
 function limitsOf(timeoutMs: number): Limits {
   const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
   return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
@@ -86,10 +80,7 @@ class RowLockMysqlAdapter extends MysqlAdapter {
   }
 }
 
-/**
- * Gives Kysely connections with session settings, limits their number, and limits every wait. mysql2's own
- * pool keeps the password and certificates that it started with.
- */
+/** mysql2's own pool keeps the password and certificates that it started with. */
 class TimedPool {
   readonly #options: MysqlOptions;
   readonly #server: MysqlServer;
@@ -118,7 +109,6 @@ class TimedPool {
     );
   }
 
-  /** Waits for a free connection, at most as long as for a reply. */
   connect(): Promise<TimedConnection> {
     return new Promise((resolve, reject) => {
       const waiting: Waiting = { isGivenUp: false, accept: () => {} };
@@ -138,10 +128,7 @@ class TimedPool {
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
-  /**
-   * Closes each connection with QUIT after its current queries. A silent server never answers QUIT, and its
-   * sockets would keep the process running, so they are destroyed after the timeout.
-   */
+  /** A silent server never answers QUIT, and its sockets would keep the process running. */
   end(callback: (error: unknown) => void): void {
     this.#isClosed = true;
     const timer = setTimeout(() => {
@@ -219,6 +206,6 @@ class TimedPool {
 
 interface Waiting {
   isGivenUp: boolean;
-  /** Accepts a connection, or null for permission to open one. */
+  /** Null is the permission to open a connection. */
   accept(connection: TimedConnection | null): void;
 }

@@ -4,10 +4,7 @@ import type { FleetLook, Heartbeat } from '../../../domain/ports/index.js';
 import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 
-/**
- * Also removes heartbeats that ended more than the tolerance ago. All processes that share the file share its
- * clock.
- */
+/** All processes that share the file share its clock. */
 export function report(db: Kysely<Schema>, heartbeat: Heartbeat, tolerance: number): Promise<void> {
   const { id, at, until } = heartbeat;
   const row = { heartbeat: JSON.stringify(heartbeat), until };
@@ -30,7 +27,6 @@ export async function deregister(db: Kysely<Schema>, id: string): Promise<void> 
   await retryConflicts(() => db.deleteFrom('registry_fleet').where('id', '=', id).execute());
 }
 
-/** Returns the verifiers whose heartbeat ends after `horizon`. A file loses no heartbeats. */
 export async function readFleet(db: Kysely<Schema>, horizon: number): Promise<FleetLook> {
   const rows = await db
     .selectFrom('registry_fleet')

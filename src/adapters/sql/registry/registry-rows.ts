@@ -51,7 +51,6 @@ export async function cacheStatus(
   return null;
 }
 
-/** Finds the entries to evict, as {@link Registration} defines them. */
 async function oldestOthersBeyond(
   db: SqlExecutor,
   sub: string,

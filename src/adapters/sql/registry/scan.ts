@@ -13,9 +13,7 @@ interface Row {
   label: string | null;
 }
 
-/**
- * Yields the registry along its primary key, one page of rows at a time. A page may split the last subject.
- */
+/** Yields one page of rows at a time. A page may split the last subject. */
 export async function* scanPages(
   db: SqlExecutor,
   node: string,
@@ -49,7 +47,6 @@ export async function* scanPages(
   }
 }
 
-/** @param only limits the rows to `sub`, and to those that expire after `horizon` (null: all) */
 function rowsAfter(
   db: SqlExecutor,
   last: Row | undefined,

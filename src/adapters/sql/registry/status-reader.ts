@@ -15,7 +15,6 @@ export class SqliteStatusReader implements StatusReader {
   readonly #now: () => number;
   readonly #state: MasterState;
 
-  /** @param options.now NumericDate seconds */
   constructor(db: SqlExecutor, { file, now }: { file: string; now(): number }) {
     this.#db = db;
     this.#now = now;
@@ -56,7 +55,6 @@ export class SqliteStatusReader implements StatusReader {
   close(): void {}
 }
 
-/** Returns the entry of one token and the cached status of its user, live or expired. */
 export async function readStatus(
   db: SqlExecutor,
   sub: string,

@@ -43,7 +43,6 @@ export interface SqliteRegistryOptions {
   clockToleranceSeconds: number;
 }
 
-/** The token registry of the embedded store: rows in the same SQLite file as everything else. */
 export class SqliteTokenRegistry implements TokenRegistry {
   readonly backend = 'sqlite';
   readonly prefix = '';

@@ -19,9 +19,7 @@ export interface SqliteOptions {
   timeoutMs: number;
 }
 
-/**
- * Opens the embedded store. Creates a missing file, readable only by its owner. `:memory:` creates no file.
- */
+/** Creates a missing file, readable only by its owner. */
 export function openSqlite(options: SqliteOptions): { db: Kysely<Schema>; close(): Promise<void> } {
   const connection = translated(options, () => {
     if (options.file !== ':memory:') makePrivate(options.file);
@@ -69,20 +67,14 @@ class EmbeddedDialect extends SqliteDialect {
   }
 }
 
-/**
- * SQLite's DDL is transactional. With this flag, Kysely runs all migrations in one BEGIN IMMEDIATE
- * transaction. It replaces the migration lock that Kysely does not take on SQLite.
- */
+/** Makes Kysely run all migrations in one BEGIN IMMEDIATE, in place of the lock that it lacks on SQLite. */
 class TransactionalDdlAdapter extends SqliteAdapter {
   override get supportsTransactionalDdl(): boolean {
     return true;
   }
 }
 
-/**
- * A deferred BEGIN that reads and then writes fails at once next to another writer, regardless of the busy
- * timeout.
- */
+/** A deferred BEGIN that reads and then writes fails at once next to another writer. */
 class ImmediateDriver extends SqliteDriver {
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'));
@@ -116,10 +108,7 @@ function translated<T>(options: SqliteOptions, call: () => T): T {
   }
 }
 
-/**
- * Translates an error of libsql by its code. Unknown errors are defects, except for the statements of
- * `user-table.ts`.
- */
+/** Unknown errors are defects, except for the SQL of `user-table.ts`. */
 function translateSqliteError(error: Error & { code?: string }, { file, timeoutMs }: SqliteOptions): unknown {
   const code = error.code ?? '';
   if (code.startsWith('SQLITE_BUSY') || code.startsWith('SQLITE_LOCKED'))

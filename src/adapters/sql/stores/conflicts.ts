@@ -5,7 +5,6 @@ const ATTEMPTS = 8;
 
 /** Two transactions conflicted. A retry is expected to succeed. */
 export class ConflictError extends JwtctlError {
-  /** {@link retryConflicts} starts no retry after this time. */
   readonly retryForMs: number;
 
   constructor(store: string, cause: unknown, retryForMs: number) {
@@ -17,10 +16,7 @@ export class ConflictError extends JwtctlError {
   }
 }
 
-/**
- * A unique index refused a row. The store must find out which one: drivers name the index only in the message
- * text.
- */
+/** Drivers name the index only in the message text, so the store must find out which one it was. */
 export function duplicateKeyError(cause: unknown): JwtctlError {
   return new JwtctlError('ERR_DUPLICATE_KEY', 'A row with this key already exists.', { cause });
 }
@@ -30,10 +26,8 @@ export function isDuplicateKey(error: unknown): boolean {
 }
 
 /**
- * Retries a transaction after a conflict (deadlock, lock wait, changed record, SQLITE_BUSY), also one at
- * COMMIT. Never retries after a lost connection, because its COMMIT may have succeeded.
- *
- * Attempts and time are both limited: a deadlock is reported at once, a lock wait only after seconds.
+ * Retries after a conflict, also at COMMIT, but never after a lost connection: COMMIT may have succeeded.
+ * Limits attempts and time, because a deadlock is reported at once, a lock wait only after seconds.
  */
 export async function retryConflicts<T>(transaction: () => Promise<T>): Promise<T> {
   const startedAt = performance.now();

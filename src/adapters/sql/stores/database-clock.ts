@@ -1,9 +1,7 @@
 import { type RawBuilder, SqliteAdapter, sql } from 'kysely';
 import type { SqlExecutor } from '../schema.js';
 
-/**
- * Returns an SQL expression for NumericDate seconds by the database's clock. SQLite uses the host's clock.
- */
+/** NumericDate seconds. SQLite uses the host's clock. */
 export function databaseTime(db: SqlExecutor): RawBuilder<number> {
   const isSqlite = db.getExecutor().adapter instanceof SqliteAdapter;
   return isSqlite ? sql<number>`unixepoch()` : sql<number>`unix_timestamp()`;

@@ -8,11 +8,7 @@ import { SqlKeyStore } from './key-store.js';
 import { SqlSecurityLog } from './security-log.js';
 import { SqlUserStore } from './user-store.js';
 
-/**
- * Creates the durable stores on one Kysely instance.
- *
- * @param redial for databases with a server: see {@link Database.redial}
- */
+/** @param redial for databases with a server: see {@link Database.redial} */
 export function sqlDatabase(
   db: Kysely<Schema>,
   author: AuditAuthor = UNKNOWN_AUTHOR,
@@ -54,10 +50,7 @@ async function readHeads(db: SqlExecutor): Promise<DatabaseHeads> {
   return { ...heads, audit: { seq, hash } };
 }
 
-/**
- * Only MySQL reads the comment. `server_uuid` distinguishes servers with the same name and number.
- * `read_only` is a word since MariaDB 12.
- */
+/** `server_uuid` exists only in MySQL, which reads the comment. `read_only` is a word since MariaDB 12. */
 async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
   const query = sql<{ id: string; readOnly: string; engineReadOnly: string }>`
     select concat_ws('/', @@server_id, @@hostname, @@port /*!80000 , @@server_uuid */) as id,

@@ -1,7 +1,6 @@
 /** SQLite allows 32,766 parameters per statement, and MySQL limits the packet size. */
 const PORTION = 1_000;
 
-/** Queries many keys in portions. */
 export async function inPortions<Key, Row>(
   keys: readonly Key[],
   query: (portion: readonly Key[]) => Promise<readonly Row[]>,

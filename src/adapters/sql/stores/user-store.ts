@@ -6,7 +6,6 @@ import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
 
-/** The users of `users.source: managed`. */
 export class SqlUserStore implements UserStore {
   readonly #db: SqlExecutor;
 

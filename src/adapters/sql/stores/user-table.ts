@@ -7,7 +7,6 @@ import { inPortions } from './portions.js';
 export interface UserTableOptions {
   /** `table` or `schema.table` */
   table: string;
-  /** The column with the `sub`. */
   column: string;
   /** An SQL condition for enabled users. Default: every row is an enabled user */
   enabledWhere?: string;
@@ -54,10 +53,7 @@ export class SqlUserTable implements UserDirectory {
     return new Map([...rowsOf].map(([sub, rows]) => [sub, toUser(sub, rows)]));
   }
 
-  /**
-   * If the column's character set cannot represent one subject, the whole query fails. Such subjects are
-   * queried one by one.
-   */
+  /** One subject that the column's character set cannot represent makes the whole query fail. */
   async #rowsOf(subs: readonly string[]): Promise<Row[]> {
     const among = (some: readonly string[]) =>
       this.#rows(sql`where ${this.#column()} in (${sql.join(some)})`);
@@ -129,10 +125,7 @@ function toUser(sub: string, rows: Row[]): User {
   };
 }
 
-/**
- * Returns whether the SQL from the settings is wrong. Translated errors count only if a table, column, or
- * database that the settings name is missing.
- */
+/** Translated errors count only if something that the settings name is missing. */
 function isMistakeInStatement(error: unknown, table: string): error is Error {
   if (error instanceof JwtctlError) {
     const namesSchema = table.includes('.');
