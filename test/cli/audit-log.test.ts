@@ -13,7 +13,7 @@ import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/st
 
 const LOGIN = `${userInfo().username}@${hostname()}`;
 
-/** The rows from `seq` on. */
+/** Returns the rows from `seq` on. */
 async function rowsOf(stores: Stores, seq = 1): Promise<AuditRow[]> {
   const rows = await stores.query('SELECT * FROM audit_log ORDER BY seq');
   return rows
@@ -49,7 +49,7 @@ describe.each(BACKENDS)('the audit log, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  /** The same stores on a host with a different master key setting. */
+  /** Runs a command on the same stores, on a host with a different master key setting. */
   function hostWith(setting: Record<string, string>) {
     const env = { ...stores.env, ...setting };
     if (setting.JWTCTL_MASTER_KEY_FILE === '') delete (env as Record<string, string>).JWTCTL_MASTER_KEY_FILE;

@@ -10,11 +10,11 @@ import { KILLS } from '../support/repetitions.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const SUBJECTS = 3_000;
-/** Some chunks. */
+/** A few chunks. */
 const ENTRIES = 20_000;
 
 describe.each(BACKENDS)(
-  'a flush into a backup that is killed at any moment, on %s',
+  'cache flush --backup, killed at any moment, on %s',
   { timeout: 120_000 + KILLS * 20_000 },
   (backend) => {
     let stores: Stores;
@@ -39,7 +39,7 @@ describe.each(BACKENDS)(
       await stores?.close();
     });
 
-    test('has lost nothing: what is gone is in the file', async ({ annotate }) => {
+    test('loses nothing: removed entries are in the file', async ({ annotate }) => {
       const registry = await context.registry();
       const words = (name: string) => [
         'cache',
@@ -50,7 +50,7 @@ describe.each(BACKENDS)(
         join(stores.home, name),
       ];
       const kills = await planKills(stores, words('whole'));
-      expect((await filed('whole')).jtis).toHaveLength(ENTRIES);
+      expect((await readBackup('whole')).jtis).toHaveLength(ENTRIES);
       const tally: string[] = [];
       let hits = 0;
       let midway = 0;
@@ -60,29 +60,29 @@ describe.each(BACKENDS)(
 
         const left = await living(registry);
         const { jtis, isWhole } = existsSync(join(stores.home, `m${index}`))
-          ? await filed(`m${index}`)
+          ? await readBackup(`m${index}`)
           : { jtis: [], isWhole: false };
         const known = new Set([...left, ...jtis]);
         expect(known.size, where).toBe(ENTRIES);
         if (left.length > 0) expect(isWhole, where).toBe(false);
         if (isHit) hits += 1;
         if (isHit && left.length > 0 && left.length < ENTRIES) midway += 1;
-        tally.push(`${left.length} left and ${jtis.length} filed`);
+        tally.push(`${left.length} left and ${jtis.length} in the backup`);
 
-        // Run again it finishes, and both files together bring all of them back.
+        // The next run removes the rest. Together, both files contain all entries.
         const again = `again${index}`;
         const next = await stores.run(...words(again), '--json');
         expect([next.exitCode, next.json().removed], where).toEqual([0, left.length]);
         expect(await living(registry), where).toEqual([]);
-        expect(new Set([...jtis, ...(await filed(again)).jtis]).size, where).toBe(ENTRIES);
+        expect(new Set([...jtis, ...(await readBackup(again)).jtis]).size, where).toBe(ENTRIES);
       }
       expect(hits).toBeGreaterThan(0);
       await annotate(`${hits} of ${kills.delaysMs.length} killed, ${midway} midway: ${tally.join('; ')}`);
     });
 
-    async function filed(name: string): Promise<{ jtis: string[]; isWhole: boolean }> {
+    async function readBackup(name: string): Promise<{ jtis: string[]; isWhole: boolean }> {
       const bytes = readFileSync(join(stores.home, name));
-      // Before its first line is on the disk nothing has been removed.
+      // No entry is removed before the first line is on the disk.
       if (!bytes.includes('\n')) return { jtis: [], isWhole: false };
       const reader = await (await context.backups()).open(
         (async function* () {

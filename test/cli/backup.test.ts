@@ -12,7 +12,7 @@ interface Issued {
   exp: number;
 }
 
-describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_000 }, (backend) => {
+describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backend) => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openStores(backend);
@@ -33,7 +33,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     return stores.json('token', 'list', `--sub=${sub}`);
   }
 
-  /** What an attacker, or an accident, does to all masters at once. */
+  /** Removes all data of the registry, as an attacker or an accident could. */
   async function wipe(): Promise<void> {
     if (stores.redis === null) {
       await stores.query('DELETE FROM registry_entries');
@@ -44,12 +44,12 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const name of [...(await keys()).values()].flat()) await client.unlink(name);
   }
 
-  /** Another key signs from now on, and this one is still trusted. */
+  /** Activates another key. The previous one stays trusted. */
   async function rotate(): Promise<string> {
     return (await stores.json('keys', 'rotate', '--now')).active;
   }
 
-  test('after a flush all are accepted again, until the same moment and with their labels', async () => {
+  test('restore makes all flushed tokens valid again, with the same expiry and labels', async () => {
     const tokens = [
       await issue('alice', '--label', 'phone'),
       await issue('alice', '--ttl', '2h'),
@@ -90,7 +90,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     });
   });
 
-  test('after a snapshot and the loss of all that was in the registry nobody is logged out', async () => {
+  test('a snapshot restores all tokens after the registry lost its data', async () => {
     const tokens: Issued[] = [];
     for (const sub of ['alice', 'alice', 'bob', 'carol']) tokens.push(await issue(sub));
     const content = await stores.content();
@@ -108,7 +108,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     for (const token of tokens) expect(await refusal(token)).toBeNull();
   });
 
-  test('what no longer holds does not come back, and each is told by its reason', async () => {
+  test('restore skips tokens that are no longer valid, and reports each reason', async () => {
     const tokens = {
       short: await issue('alice', '--ttl', '30s'),
       alone: await issue('alice'),
@@ -140,7 +140,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
       ...{ entries: 10, restored: 2, complete: true },
       skipped: {
         ...{ malformed: 0, expired: 1, keyNotTrusted: 2 },
-        // A user who was removed takes their tokens along, and a later one of the name inherits none.
+        // Removing a user revokes the user's tokens, also for a later user of the same name.
         ...{ revoked: 4, userUnknown: 0, userDisabled: 1 },
       },
     };
@@ -158,7 +158,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect((await stores.json('cache', 'inspect')).entries).toBe(2);
   });
 
-  test('a user of whom nobody is left is told as unknown', async () => {
+  test('restore reports a user whose row is gone as unknown', async () => {
     await issue('alice');
     await stores.json('cache', 'snapshot', 's');
     await stores.query("DELETE FROM users WHERE sub = 'alice'");
@@ -167,7 +167,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     });
   });
 
-  test('selections narrow each other, and what they leave stays', async () => {
+  test('flush combines its selections, and keeps all other entries', async () => {
     const old = await issue('alice');
     const [, ofBob] = [stores.clock.advance(10), await issue('bob')];
     const k2 = await rotate();
@@ -184,8 +184,8 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
       [['--issued-before', String(young.iat)], 3],
       [['--all'], 3],
     ] as const) {
-      const pluralize = await stores.json('cache', 'flush', ...words, '-n');
-      expect({ words, matched: pluralize.matched, removed: pluralize.removed }).toEqual({
+      const counted = await stores.json('cache', 'flush', ...words, '-n');
+      expect({ words, matched: counted.matched, removed: counted.removed }).toEqual({
         words,
         matched,
         removed: 0,
@@ -207,7 +207,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect(await refusal(young)).toBeNull();
   });
 
-  test('an old token that comes back pushes out no newer one; the next that is issued does, oldest first', async () => {
+  test('restoring an old token removes no newer one; issuing the next token removes the oldest', async () => {
     stores.env.JWTCTL_REGISTRY_MAX_PER_SUBJECT = '2';
     const first = [await issue('alice'), await issue('alice')];
     await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
@@ -223,7 +223,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     ]);
   });
 
-  test('an entry under a key whose row is gone is in the backup, and does not come back', async () => {
+  test('backs up an entry whose key row is gone, and does not restore it', async () => {
     const { k1 = 0 } = await keyIds(stores);
     const now = stores.clock.now();
     await issue('bob');
@@ -237,7 +237,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     });
   });
 
-  test('an entry that no token can have is filed, and does not come back', async () => {
+  test('backs up a malformed entry, and does not restore it', async () => {
     const { k1 = 0 } = await keyIds(stores);
     const now = stores.clock.now();
     await stores.json('users', 'add', 'alice');
@@ -248,7 +248,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     });
   });
 
-  test('nothing of the entries can be read in the file, and only its owner may read it', async () => {
+  test('encrypts the file, and makes it readable only for its owner', async () => {
     const { jti } = await issue('mallory', '--label', 'kitchen');
     await stores.json('cache', 'snapshot', 's');
     const file = join(stores.home, 's');
@@ -260,7 +260,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     }
   });
 
-  test('a file that is there is refused before anything is removed', async () => {
+  test('refuses an existing file before it removes an entry', async () => {
     const token = await issue('alice');
     writeFileSync(join(stores.home, 'there'), 'kept');
     const before = await stores.content();
@@ -295,7 +295,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect(await refusal(token)).toBeNull();
   });
 
-  test('without its master key there is no backup, and none is removed without one', async () => {
+  test('refuses to back up or restore without the master key, and removes nothing', async () => {
     const token = await issue('alice');
     const away = join(stores.home, 'away.key');
     const before = await stores.content();
@@ -313,7 +313,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect([refused.exitCode, refused.error().code]).toEqual([3, 'ERR_MASTER_KEY_UNKNOWN']);
   });
 
-  test('a backup that is damaged gives what it still holds, and says what not', async () => {
+  test('restores the intact part of a damaged backup, and reports the rest', async () => {
     const tokens = [await issue('alice'), await issue('bob')];
     await stores.json('cache', 'snapshot', 's');
     await wipe();
@@ -352,7 +352,7 @@ describe.each(BACKENDS)('entries that go and come back, on %s', { timeout: 60_00
     expect([absent.exitCode, absent.error().code]).toEqual([2, 'ERR_FILE_UNREADABLE']);
   });
 
-  test('the audit log tells of each that changed something, before and after', async () => {
+  test('records each changing command in the audit log, before and after', async () => {
     await issue('alice');
     await stores.json('cache', 'flush', '--sub', 'alice', '--kid', 'k1', '--backup', 'm', '--yes');
     await stores.json('cache', 'restore', 'm');

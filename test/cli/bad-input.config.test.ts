@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
 import { spawnProgram } from '../support/spawned.js';
 
-/** Exits 2 with one JSON document that names all of `names`, and opens no store. */
+/** Expects exit code 2, one JSON document that contains all of `names`, and no opened store. */
 async function expectConfigError(shell: Cli, names: string[], ...words: string[]) {
   const result = await shell.run(...(words.length === 0 ? ['keys', 'generate'] : words), '--json');
   expect({ exitCode: result.exitCode, stdout: result.stdout }).toEqual({ exitCode: 2, stdout: '' });
@@ -38,22 +38,22 @@ describe('the environment', () => {
     { JWTCTL_USERS_SOURCE: 'ldap' },
     { JWTCTL_USERS_TABLE: 'users; DROP TABLE users' },
     { JWTCTL_REGISTRY_MAX_PER_SUBJECT: '0' },
-  ])('$0 is refused by name', async (env) => {
+  ])('an invalid $0 is refused by name', async (env) => {
     const [name = '', value = ''] = Object.entries(env)[0] ?? [];
     await expectConfigError(cli({ env: { [name]: value } }), [name]);
   });
 
-  test('a variable that there is not is refused, with the one that may be meant', async () => {
+  test('an unknown variable is refused, with a suggestion', async () => {
     const shell = cli({ env: { JWTCTL_REDIS_NODE: '127.0.0.1:7000' } });
     await expectConfigError(shell, ['JWTCTL_REDIS_NODE', 'JWTCTL_REDIS_NODES']);
   });
 
-  test('variables of the test suite are none of jwtctl', async () => {
+  test('variables of the test suite are ignored', async () => {
     const { exitCode } = await cli({ env: { JWTCTL_TEST_MYSQL_URL: 'x' } }).run('keys', 'generate');
     expect(exitCode).toBe(0);
   });
 
-  test('one of the two servers alone is refused, naming the other', async () => {
+  test('setting only one of the two servers is refused, and names the other', async () => {
     const mysql = cli({ env: { JWTCTL_MYSQL_URL: 'mysql://user@127.0.0.1:1/db' } });
     const redis = cli({ env: { JWTCTL_REDIS_NODES: '127.0.0.1:1' } });
     for (const words of [
@@ -67,12 +67,12 @@ describe('the environment', () => {
     }
   });
 
-  test('a lifetime that is longer than the longest is refused', async () => {
+  test('a lifetime above the maximum is refused', async () => {
     await expectConfigError(cli({ env: { JWTCTL_TOKEN_TTL: '48h' } }), ['token.ttl', 'token.maxTtl']);
   });
 });
 
-describe('without any store', () => {
+describe('without a configured store', () => {
   const COMMANDS = [
     ...[
       ['keys', 'list'],
@@ -106,7 +106,7 @@ describe('without any store', () => {
     ],
   ];
 
-  test.each(COMMANDS)('%s %s works on no empty store in silence', async (...argv) => {
+  test.each(COMMANDS)('%s %s does not silently use an empty store', async (...argv) => {
     const shell = cli();
     const words = argv.filter((word): word is string => word !== undefined);
     const { exitCode, stdout, error } = await shell.run(...words, '--json');
@@ -121,10 +121,10 @@ describe('without any store', () => {
     expect(existsSync(join(shell.home, 'data'))).toBe(false);
   });
 
-  test('a cron job with an empty environment is told what is missing', async () => {
+  test('an empty environment, as in a cron job, gives an error that names the missing settings', async () => {
     const shell = cli();
     const bin = new URL('../../bin/jwtctl.js', import.meta.url).pathname;
-    // --data, because a person who runs this test may have a store in their home folder.
+    // --data, because the developer may have a store in the home folder.
     const words = [bin, 'keys', 'rotate', '--data', join(shell.home, 'none.db')];
     const ended = await spawnProgram('/usr/bin/env', ['-i', process.execPath, ...words]);
 
@@ -134,7 +134,7 @@ describe('without any store', () => {
     expect(ended.stderr).not.toMatch(/^\s+at /m);
   });
 
-  test('what needs no store works without one', async () => {
+  test('commands that need no store work without one', async () => {
     const shell = cli();
     for (const words of [
       ['config', 'show'],
@@ -150,7 +150,7 @@ describe('without any store', () => {
   });
 });
 
-test('config validate says what it did not check, and what to do beside what it is for', async () => {
+test('config validate reports its skipped checks and the next steps', async () => {
   const shell = cli({ env: { JWTCTL_MYSQL_URL: 'mysql://jwtctl@127.0.0.1:1/jwtctl' } });
   const { exitCode, stdout } = await shell.run('config', 'validate');
   expect(exitCode).toBe(2);
@@ -171,25 +171,25 @@ describe('configuration files', () => {
     return { shell, file };
   }
 
-  test('a key with a typo is named with its file, and what may be meant', async () => {
+  test('an unknown key is named with its file and a suggestion', async () => {
     const { shell, file } = withFile('token:\n  maxTTL: 1h\n');
     await expectConfigError(shell, [file, 'maxTTL', 'maxTtl']);
   });
 
-  test('a value with a typo is named with its file and key', async () => {
+  test('an invalid value is named with its file and key', async () => {
     const { shell, file } = withFile('token:\n  ttl: soon\n');
     await expectConfigError(shell, [file, 'token.ttl']);
   });
 
   test.each(['token:\n\tttl: 1h\n', 'token: {ttl: 1h', 'a: b: c', '- x\n', '"'])(
-    '%j is no configuration',
+    '%j is refused as a configuration',
     async (text) => {
       const { shell, file } = withFile(text);
       await expectConfigError(shell, [file]);
     },
   );
 
-  test('JSON with a fault is named as well', async () => {
+  test('invalid JSON is named, too', async () => {
     const { shell, file } = withFile('{"token": {"ttl": "1h",}', 'jwtctl.json');
     await expectConfigError(shell, [file]);
   });
@@ -202,12 +202,12 @@ describe('configuration files', () => {
     expect((await second.shell.run('keys', 'list')).stderr).not.toContain('Sup3rSecret-File');
   });
 
-  test('a file or a profile that was named and is not there is refused', async () => {
+  test('a missing file or profile is refused', async () => {
     await expectConfigError(cli(), ['/no/such/file.yaml'], 'keys', 'list', '--config', '/no/such/file.yaml');
     await expectConfigError(cli(), ['staging'], '--profile', 'staging', 'keys', 'list');
   });
 
-  test('a user file counts, a profile beats it, a variable beats both, and a flag beats all', async () => {
+  test('a flag overrides a variable, which overrides a profile, which overrides the user file', async () => {
     const { shell } = withFile(
       'token:\n  ttl: 2h\nprofiles:\n  short:\n    token:\n      ttl: 3m\n',
       'jwtctl/config.yaml',

@@ -20,7 +20,7 @@ const BAD_DURATIONS = [
 ];
 const HUGE = ['99999999999999999999', `${'9'.repeat(20)}d`, 'Infinity', 'NaN', '0x10'];
 
-describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
+describe.each(BACKENDS)('invalid arguments, on %s', (backend) => {
   let stores: Stores;
   let kid = '';
   let token = '';
@@ -32,7 +32,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  /** Exits 2 with one JSON document on stderr, nothing on stdout and no stack trace; and as text as well. */
+  /** Expects exit code 2, one JSON document on stderr, empty stdout, and no stack trace; also in text form. */
   async function expectUsageError(words: string[], code?: string) {
     const before = await stores.content();
     const result = await stores.run(...words, '--json');
@@ -57,30 +57,27 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
     return result;
   }
 
-  test.each([...BAD_DURATIONS, ...HUGE])(
-    'a duration of %j is refused wherever there is one',
-    async (duration) => {
-      for (const words of [
-        ['token', 'issue', '--sub', 'alice', `--ttl=${duration}`],
-        ['token', 'issue', '--sub', 'alice', `--not-before=${duration}`],
-        ['keys', 'rotate', `--if-older-than=${duration}`],
-      ]) {
-        await expectUsageError(words, 'ERR_DURATION_INVALID');
-      }
-      for (const flag of ['--timeout', '--token-ttl', '--keys-rotate-after', '--users-status-ttl']) {
-        await expectUsageError(['keys', 'list', `${flag}=${duration}`]);
-      }
-    },
-  );
+  test.each([...BAD_DURATIONS, ...HUGE])('the duration %j is refused by every flag', async (duration) => {
+    for (const words of [
+      ['token', 'issue', '--sub', 'alice', `--ttl=${duration}`],
+      ['token', 'issue', '--sub', 'alice', `--not-before=${duration}`],
+      ['keys', 'rotate', `--if-older-than=${duration}`],
+    ]) {
+      await expectUsageError(words, 'ERR_DURATION_INVALID');
+    }
+    for (const flag of ['--timeout', '--token-ttl', '--keys-rotate-after', '--users-status-ttl']) {
+      await expectUsageError(['keys', 'list', `${flag}=${duration}`]);
+    }
+  });
 
-  // The last would be taken, and whoever revoked two would believe that both are cut off.
+  // The last value would win, and the user would believe that both were revoked.
   test.each([
     ['token', 'revoke', '--sub', 'alice', '--sub', 'bob', '--all'],
     ['cache', 'flush', '--sub', 'alice', '--sub=bob', '--yes'],
     ['token', 'issue', '--sub', 'alice', '--ttl', '5m', '--ttl', '10m'],
     ['keys', 'list', '--timeout', '5s', '--timeout', '6s'],
     ['--timeout', '5s', 'keys', 'list', '--timeout', '6s'],
-  ])('a value that is given twice is refused: %s %s %s %s %s %s %s', async (...words) => {
+  ])('a repeated flag is refused: %s %s %s %s %s %s %s', async (...words) => {
     await expectUsageError(words, 'ERR_FLAG_REPEATED');
   });
 
@@ -129,7 +126,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
   );
 
   test.each(['', '-x', '_x', '.x', 'a b', 'a/b', 'é', 'x'.repeat(129), 'a\n', '*'])(
-    'a kid of %j is refused',
+    'the kid %j is refused',
     async (kid) => {
       await expectUsageError(['keys', 'generate', `--kid=${kid}`], 'ERR_KID_INVALID');
       await expectUsageError(['token', 'revoke', `--kid=${kid}`, '--yes'], 'ERR_KID_INVALID');
@@ -137,7 +134,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
     },
   );
 
-  test('flags that contradict each other are refused', async () => {
+  test('contradictory flags are refused', async () => {
     for (const words of [
       ...[
         ['token', 'revoke'],
@@ -179,19 +176,19 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
   });
 
   test.each(['yesterday', '1.5', '-1', '', '2026-13-01', '2026-01-01T00:00:00', '99999999999999'])(
-    'a moment of %j is refused',
+    'the time %j is refused',
     async (moment) => {
       await expectUsageError(['cache', 'flush', `--issued-before=${moment}`, '--yes'], 'ERR_FLAG_INVALID');
       await expectUsageError(['token', 'revoke', `--issued-before=${moment}`, '--yes'], 'ERR_FLAG_INVALID');
     },
   );
 
-  test('tokens of the future are not revoked', async () => {
+  test('a revocation of future tokens is refused', async () => {
     const later = String(stores.clock.now() + 60);
     await expectUsageError(['token', 'revoke', '--issued-before', later, '--yes']);
   });
 
-  test('a file that is not there is named', async () => {
+  test('a missing file is named', async () => {
     for (const words of [
       ...[
         ['token', 'decode'],
@@ -212,7 +209,7 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
     expect(stderr).toContain('table');
   });
 
-  test('every spelling of JSON holds for errors that come before the command', async () => {
+  test('every spelling of the JSON flag applies to errors before the command runs', async () => {
     for (const words of [
       ['-o', 'json'],
       ['--output', 'json'],
@@ -232,17 +229,17 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
     }
   });
 
-  test('what does not exist exits 3 and is named', async () => {
+  test('an unknown key or user exits 3 and is named', async () => {
     for (const { words, code } of [
       { words: ['keys', 'show', 'no-such-key'], code: 'ERR_KEY_UNKNOWN' },
       { words: ['keys', 'export', '--pem', '--kid', 'no-such-key'], code: 'ERR_KEY_UNKNOWN' },
       { words: ['cache', 'flush', '--kid', 'no-such-key', '--yes'], code: 'ERR_KEY_UNKNOWN' },
       { words: ['token', 'revoke', '--kid', 'no-such-key', '--yes'], code: 'ERR_KEY_UNKNOWN' },
-      { words: ['users', 'show', 'nobody'], code: 'ERR_USER_UNKNOWN' },
-      { words: ['users', 'disable', 'nobody'], code: 'ERR_USER_UNKNOWN' },
-      { words: ['users', 'enable', 'nobody'], code: 'ERR_USER_UNKNOWN' },
-      { words: ['users', 'remove', 'nobody', '--yes'], code: 'ERR_USER_UNKNOWN' },
-      { words: ['token', 'issue', '--sub', 'nobody'], code: 'ERR_USER_UNKNOWN' },
+      { words: ['users', 'show', 'zoe'], code: 'ERR_USER_UNKNOWN' },
+      { words: ['users', 'disable', 'zoe'], code: 'ERR_USER_UNKNOWN' },
+      { words: ['users', 'enable', 'zoe'], code: 'ERR_USER_UNKNOWN' },
+      { words: ['users', 'remove', 'zoe', '--yes'], code: 'ERR_USER_UNKNOWN' },
+      { words: ['token', 'issue', '--sub', 'zoe'], code: 'ERR_USER_UNKNOWN' },
       { words: ['keys', 'generate', '--kid', kid], code: 'ERR_KID_EXISTS' },
     ]) {
       const { exitCode, stdout, error } = await stores.run(...words, '--json');
@@ -252,11 +249,11 @@ describe.each(BACKENDS)('words that cannot be right, on %s', (backend) => {
         stdout: '',
         code,
       });
-      expect(error().message).toContain(words.find((word) => /no-such|nobody/.test(word)) ?? kid);
+      expect(error().message).toContain(words.find((word) => /no-such|zoe/.test(word)) ?? kid);
     }
   });
 
-  test('a token that cannot be read is refused with exit 1, not shown as a failure', async () => {
+  test('an unreadable token is refused with exit code 1, not reported as a failure', async () => {
     for (const verb of ['decode', 'revoke']) {
       const { exitCode, stdout, error } = await stores.run('token', verb, '-', '--json', { stdin: '' });
       expect({ verb, exitCode, stdout, code: error().code }).toEqual({

@@ -14,7 +14,7 @@ import { freshMysqlDatabase, redisNodes } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
 describe('a database without a schema', () => {
-  test('every command but those of db refuses, and says what to run', async () => {
+  test('every command except those of db is refused with the command to run', async () => {
     const { url, drop } = await freshMysqlDatabase();
     const shell = cli({ env: { JWTCTL_MYSQL_URL: url, JWTCTL_REDIS_NODES: redisNodes().join(',') } });
     shell.env.JWTCTL_MASTER_KEY_FILE = writeMasterKey(shell.home);
@@ -74,13 +74,13 @@ describe.each(BACKENDS)('the master key on %s', (backend) => {
     return { exitCode, stdout, message: error().message };
   }
 
-  test('a wrong one is refused, and the one that is needed is named', async () => {
+  test('a wrong one is refused, and the required one is named', async () => {
     const wrong = await issuingWith(writeMasterKey(stores.home, 'other.key'));
     expect(wrong).toMatchObject({ exitCode: 3, stdout: '' });
     expect(wrong.message).toContain(masterKeyId);
   });
 
-  test('a missing one is refused, and the one that is needed is named', async () => {
+  test('a missing one is refused, and the required one is named', async () => {
     const missing = await issuingWith(join(stores.home, 'missing.key'));
     expect(missing).toMatchObject({ exitCode: 3, stdout: '' });
     expect(missing.message).toContain('missing.key');
@@ -89,7 +89,7 @@ describe.each(BACKENDS)('the master key on %s', (backend) => {
   });
 
   test.each(['', 'x', 'A'.repeat(44), Buffer.alloc(16).toString('base64')])(
-    'a file with %j is no keyring',
+    'a file with %j is refused as a keyring',
     async (text) => {
       const file = join(stores.home, 'broken.key');
       writeFileSync(file, text, { mode: 0o600 });
@@ -102,13 +102,13 @@ describe.each(BACKENDS)('the master key on %s', (backend) => {
     },
   );
 
-  test('one that others may write is refused', async () => {
+  test('a file that others can write to is refused', async () => {
     const file = writeMasterKey(stores.home, 'open.key');
     chmodSync(file, 0o666);
     expect(await issuingWith(file)).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
-  test('a ring with the right one on its second line opens, and seals under the first', async () => {
+  test('a keyring with the required key on its second line opens, and seals under the first', async () => {
     const right = readFileSync(
       stores.env.JWTCTL_MASTER_KEY_FILE ?? join(stores.home, 'data', 'jwtctl', 'jwtctl.db.master-key'),
       'utf8',
@@ -123,7 +123,7 @@ describe.each(BACKENDS)('the master key on %s', (backend) => {
 });
 
 describe('the embedded file', () => {
-  test('a master key that was lost is not silently replaced', async () => {
+  test('a lost master key is not silently replaced', async () => {
     const shell = cli();
     const { masterKeyId } = await shell.json('keys', 'generate');
     const file = join(shell.home, 'data', 'jwtctl', 'jwtctl.db.master-key');
@@ -138,7 +138,7 @@ describe('the embedded file', () => {
     expect(await shell.json('keys', 'list')).toHaveLength(1);
   });
 
-  test('a file that is no SQLite database is refused and left as it is', async () => {
+  test('a file that is not an SQLite database is refused and not changed', async () => {
     const shell = cli();
     const file = join(shell.home, 'notes.txt');
     const text = 'Not a database, but somebody needs it.\n'.repeat(100);
@@ -157,12 +157,12 @@ describe('the embedded file', () => {
     expect(readdirSync(shell.home).sort()).toEqual(['notes.txt']);
   });
 
-  test('a folder in which no file can be made is named', async () => {
+  test('a folder without write access is named', async () => {
     const shell = cli();
     const file = join(shell.home, 'file');
     writeFileSync(file, '');
     mkdirSync(join(shell.home, 'folder'));
-    // Also root cannot make anything below a file, or open a folder as a file.
+    // Even root cannot create a file below a file, or open a folder as a file.
     for (const data of [join(file, 'below', 'jwtctl.db'), join(shell.home, 'folder')]) {
       const { exitCode, stdout, error } = await shell.run('keys', 'generate', '--data', data, '--json');
       expect({ data, exitCode, stdout }).toEqual({ data, exitCode: 4, stdout: '' });

@@ -5,7 +5,7 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 const GHOSTS = 20;
 
-describe.each(BACKENDS)('many at once on %s', (backend) => {
+describe.each(BACKENDS)('concurrent reconciles on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -31,7 +31,7 @@ describe.each(BACKENDS)('many at once on %s', (backend) => {
     return json();
   }
 
-  test('reconciles cost no token that is issued beside them, and each ghost goes once', async () => {
+  test('keep tokens issued meanwhile, and remove each invalid entry once', async () => {
     const issuing = Array.from({ length: 6 }, (_, index) =>
       run('token', 'issue', '--sub', `new-${index}`, '--create-user'),
     );

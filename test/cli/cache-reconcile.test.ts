@@ -22,7 +22,7 @@ interface Issued {
   exp: number;
 }
 
-/** Ghosts of every kind, one after the other in the same registry, which is in order again after each. */
+/** Each test plants one kind of invalid entry in the same registry and removes it. */
 describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
   let stores: Stores;
   let planted: Planting;
@@ -41,8 +41,8 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     return stores.json('token', 'issue', `--sub=${sub}`, '--create-user', ...more);
   }
 
-  /** The entry as it was, which is what a failover brings back. */
-  async function haunt(sub: string, { jti, kid, iat, exp }: Issued): Promise<void> {
+  /** Writes an entry again, as a failover can. */
+  async function plantAgain(sub: string, { jti, kid, iat, exp }: Issued): Promise<void> {
     await planted.plantEntry(sub, { keyId: await idOf(kid), jti, iat, exp });
   }
 
@@ -56,8 +56,8 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     return json().active ? 'active' : json().error.code;
   }
 
-  /** Tried, done, and found done; the audit log tells of the second alone. */
-  async function mends(expected: Record<string, unknown>) {
+  /** Expects the same report from a dry run and a real one, nothing to do afterwards, and one pair of audit rows. */
+  async function expectRepair(expected: Record<string, unknown>) {
     const before = await stores.content();
     const tried = await stores.json('cache', 'reconcile', '--dry-run');
     expect(Object.keys(tried)).toEqual(FIELDS);
@@ -79,7 +79,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     return done;
   }
 
-  test('a registry in order is left as it is', async () => {
+  test('changes nothing in a consistent registry', async () => {
     const before = await stores.content();
     expect(await stores.json('cache', 'reconcile')).toMatchObject({ ...NOTHING, subjects: 1, entries: 1 });
     expect((await stores.run('cache', 'reconcile', '-q')).stdout).toBe('0\n');
@@ -91,11 +91,11 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('the ghost of a revoked token goes, wherever it lives', async () => {
+  test('removes the entry of a revoked token on any node', async () => {
     const ghost = await issue('alice');
     await stores.json('token', 'revoke', ghost.token);
-    await haunt('alice', ghost);
-    const { byNode } = await mends({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
+    await plantAgain('alice', ghost);
+    const { byNode } = await expectRepair({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
     expect(await planted.jtis('alice')).toEqual([living.jti]);
     expect(await verdict(ghost)).toBe('ERR_TOKEN_REVOKED');
     expect(byNode).toHaveLength(stores.isCluster ? 3 : 1);
@@ -107,10 +107,10 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     ).toBe(1);
   });
 
-  test('the ghosts of a revoked subject go, and the table says what was done', async () => {
+  test('removes the entries of a revoked subject, and shows it in the table', async () => {
     const ghosts = [await issue('bob'), await issue('bob')];
     await stores.json('token', 'revoke', '--sub', 'bob', '--all');
-    for (const ghost of ghosts) await haunt('bob', ghost);
+    for (const ghost of ghosts) await plantAgain('bob', ghost);
     const tried = await stores.run('cache', 'reconcile', '-n');
     expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to mend');
     expect(tried.stderr).toContain('Dry run');
@@ -120,50 +120,50 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     expect(await planted.jtis('bob')).toEqual([]);
   });
 
-  test('entries under keys that are retired, purged or compromised go', async () => {
+  test('removes entries under retired, purged, and compromised keys', async () => {
     const ghost = { ...living, jti: 'under-a-retired-key' };
     const { kid } = await stores.json('keys', 'generate');
     const keyId = await idOf(kid);
     await stores.json('keys', 'retire', kid);
-    await haunt('alice', { ...ghost, kid });
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+    await plantAgain('alice', { ...ghost, kid });
+    await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
     await stores.json('keys', 'purge', '--yes');
     await planted.plantEntry('alice', { ...ghost, keyId });
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+    await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
     const leaked = (await stores.json('keys', 'generate')).kid;
     await stores.json('keys', 'compromise', leaked, '--reason', 'leaked', '--yes');
-    await haunt('alice', { ...ghost, kid: leaked });
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+    await plantAgain('alice', { ...ghost, kid: leaked });
+    await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
   });
 
-  test('a disabled user who is noted as enabled is noted, and an enabled one as well', async () => {
+  test('corrects the cached status of a disabled and of an enabled user', async () => {
     const token = await issue('carol');
     const until = stores.clock.now() + 60;
     await stores.json('users', 'disable', 'carol');
     await planted.plantStatus('carol', { status: 'enabled', version: 1, until });
-    await mends({ statusesCached: 1 });
+    await expectRepair({ statusesCached: 1 });
     expect(await planted.cachedStatus('carol')).toBe('disabled 2');
     expect(await verdict(token)).toBe('ERR_USER_DISABLED');
 
     await stores.json('users', 'enable', 'carol');
     await planted.plantStatus('carol', { status: 'disabled', version: 2, until });
-    await mends({ statusesCached: 1 });
+    await expectRepair({ statusesCached: 1 });
     expect(await planted.cachedStatus('carol')).toBe('enabled 3');
     expect(await verdict(token)).toBe('active');
     await stores.json('users', 'remove', 'carol');
   });
 
-  test('the entries of a user who was removed by other means go', async () => {
+  test('removes the entries of a user whose row another program removed', async () => {
     await issue('dave');
     await stores.query('DELETE FROM users WHERE sub = ?', ['dave']);
-    await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
+    await expectRepair({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
     expect(await planted.jtis('dave')).toEqual([]);
     expect(await planted.cachedStatus('dave')).toBeNull();
   });
 
-  test('users that somebody else keeps, or nobody, cost no entry', async () => {
+  test('keeps entries with users in an external table or without users', async () => {
     const now = stores.clock.now();
     await stores.query('CREATE TABLE accounts (login varchar(64))');
     await planted.plantEntry('erin', { keyId: await idOf(living.kid), jti: 'e', iat: now, exp: now + HOUR });
@@ -177,22 +177,22 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
       expect((await shell.json('cache', 'reconcile')).dropped).toEqual(NOTHING.dropped);
     }
     expect(await planted.jtis('erin')).toEqual(['e']);
-    await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
+    await expectRepair({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
   });
 
-  test('what has expired goes, and what is noted of a subject of which nothing else is left', async () => {
+  test('removes expired entries, and the cached status of a subject without entries', async () => {
     const now = stores.clock.now();
     const keyId = await idOf(living.kid);
     await planted.plantEntry('alice', { keyId, jti: 'old', iat: now - HOUR, exp: now - 60 });
     await planted.plantEntry('bob', { keyId, jti: 'old', iat: now - HOUR, exp: now - 60 });
     await planted.plantStatus('bob', { status: 'enabled', version: 1, until: now + 60 });
-    await mends({ subjects: 2, entries: 1, leftovers: 2 });
+    await expectRepair({ subjects: 2, entries: 1, leftovers: 2 });
     expect(await planted.jtis('alice')).toEqual([living.jti]);
     expect(await planted.jtis('bob')).toEqual([]);
     expect(await planted.cachedStatus('bob')).toBeNull();
   });
 
-  test('of hostile subjects each loses its ghost and keeps its token', async () => {
+  test('removes the invalid entry and keeps the valid one of each hostile subject', async () => {
     const keyId = await idOf(living.kid);
     const { iat, exp } = living;
     const subs = HOSTILE_SUBJECTS.filter((sub) => sub !== 'alice');
@@ -207,13 +207,13 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
       );
       for (const jti of ['ghost', 'token']) await planted.plantEntry(sub, { keyId, iat, exp, jti });
     }
-    await mends({
+    await expectRepair({
       ...{
         subjects: subs.length + 1,
         entries: 2 * subs.length + 1,
         dropped: { ...NOTHING.dropped, revoked: subs.length },
       },
-      // What was planted never expires, and dropping the ghost mends that.
+      // The planted set never expires. Removing the invalid entry corrects that.
       expiriesSet: stores.isCluster ? subs.length : 0,
     });
     for (const sub of subs) expect({ sub, jtis: await planted.jtis(sub) }).toEqual({ sub, jtis: ['token'] });
@@ -235,7 +235,7 @@ describe('cache reconcile in a Redis Cluster', () => {
   });
   afterAll(() => stores?.close());
 
-  test('a set that never expires, or at the wrong time, expires with its last entry', async () => {
+  test('corrects the expiry of a set that is missing or wrong', async () => {
     const right = living.exp + 5;
     for (const wrong of [null, right - 60, right + 60]) {
       if (wrong === null) await redis.client.persist(alice);
@@ -254,7 +254,7 @@ describe('cache reconcile in a Redis Cluster', () => {
     expect((await stores.json('token', 'list', '--sub', 'alice'))[0].label).toBe('phone');
   });
 
-  test('a set with nothing but a status and labels goes', async () => {
+  test('removes a set with only a status and labels', async () => {
     const bob = `${redis.prefix}:{bob}`;
     await redis.client.zadd(bob, -9, '!s', -3, '!v');
     await redis.client.hset(`${bob}:labels`, '1.1.gone', 'phone');
@@ -264,7 +264,7 @@ describe('cache reconcile in a Redis Cluster', () => {
     expect(await stores.json('cache', 'reconcile')).toMatchObject(NOTHING);
   });
 
-  test('of a subject with thousands of tokens the revoked half goes, while it is read in parts', async () => {
+  test('removes the revoked tokens of a subject that is read in parts', async () => {
     await stores.json('users', 'add', 'service');
     const [key] = await stores.query('SELECT id FROM keystore');
     const names = Array.from({ length: 5_000 }, (_, index) => `j${index}`);
@@ -306,25 +306,25 @@ describe('cache reconcile in a Redis Cluster', () => {
     await redis.client.unlink(service);
   });
 
-  test('what looks alike and is not ours is neither counted nor touched', async () => {
+  test('ignores foreign keys and members with similar names', async () => {
     const { client, prefix } = redis;
     const [key] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [living.kid]);
     const member = `${Number(key?.id).toString(36)}.${living.iat.toString(36)}.ghost`;
-    const near = [
+    const similarNames = [
       ...[`${prefix}`, `${prefix}:`, `${prefix}x:{alice}`, `x${prefix}:{alice}`, `${prefix}:alice`],
       ...[`${prefix}:{}`, `${prefix}:{alice}x`, `${prefix}:{alice`, `${prefix}:{%61lice}`, `${prefix}:{%zz}`],
       ...[`${prefix}:{a b}`, `${prefix}:{%ff}`, `${prefix}:{alice}:label`, `{${prefix}}:{alice}`],
     ];
-    for (const name of near) await client.zadd(name, living.exp, member, 5, 'old');
+    for (const name of similarNames) await client.zadd(name, living.exp, member, 5, 'old');
     await client.set(`${prefix}:{text}`, 'x');
     await client.set(`${prefix}:{text}:labels`, 'x');
     await client.hset(`${prefix}:{other}:labels`, 'theirs', 'x', 'A.b.c', 'y');
     await client.hset(`${prefix}:{hash}`, member, '1');
     await client.sadd(`${prefix}:{set}`, member);
     await client.rpush(`${prefix}:{list}`, member);
-    await client.zadd(`${prefix}:{strangers}`, 5, 'old', living.exp, 'young', 7, 'A.b.c');
-    const types = ['text', 'hash', 'set', 'list', 'strangers'].map((sub) => `${prefix}:{${sub}}`);
-    const names = [...near, ...types, `${prefix}:{text}:labels`, `${prefix}:{other}:labels`];
+    await client.zadd(`${prefix}:{foreign}`, 5, 'old', living.exp, 'young', 7, 'A.b.c');
+    const types = ['text', 'hash', 'set', 'list', 'foreign'].map((sub) => `${prefix}:{${sub}}`);
+    const names = [...similarNames, ...types, `${prefix}:{text}:labels`, `${prefix}:{other}:labels`];
     const dumps = () => Promise.all(names.map((name) => client.dumpBuffer(name)));
     const before = await dumps();
     expect(before.every((dump) => dump !== null)).toBe(true);
@@ -335,19 +335,19 @@ describe('cache reconcile in a Redis Cluster', () => {
     }
     expect(await dumps()).toEqual(before);
 
-    // Foreign members stay beside an entry that stays, and go with the set.
-    await client.zadd(`${prefix}:{strangers}`, living.exp, member);
-    await client.zadd(alice, living.exp, 'stranger', 5, 'old');
+    // Foreign members stay in a set with a valid entry, and are removed with the set otherwise.
+    await client.zadd(`${prefix}:{foreign}`, living.exp, member);
+    await client.zadd(alice, living.exp, 'foreign', 5, 'old');
     await stores.json('token', 'revoke', '--sub', 'alice', '--jti', 'ghost');
     await client.zadd(alice, living.exp, member);
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
       ...{ dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 1 } },
     });
-    expect(await client.exists(`${prefix}:{strangers}`)).toBe(0);
+    expect(await client.exists(`${prefix}:{foreign}`)).toBe(0);
     expect(await client.zscore(alice, member)).toBeNull();
-    expect(await client.zscore(alice, 'stranger')).toBe(String(living.exp));
+    expect(await client.zscore(alice, 'foreign')).toBe(String(living.exp));
     expect(await client.zscore(alice, 'old')).toBe('5');
     for (const name of names) await client.unlink(name);
-    await client.zrem(alice, 'stranger', 'old');
+    await client.zrem(alice, 'foreign', 'old');
   });
 });

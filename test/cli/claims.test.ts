@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
+describe.each(BACKENDS)('claims and labels, on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -15,7 +15,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
 
   type Word = string | { stdin: string };
 
-  /** The Claims Set of a token that was issued with these flags, without what every token has. */
+  /** Issues a token with these flags. Returns its Claims Set without the claims that every token has. */
   async function claimsOf(...words: Word[]): Promise<Record<string, unknown>> {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', ...words);
     const { payload } = await stores.json('token', 'verify', token);
@@ -42,7 +42,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
     return { exitCode, stdout, code: error().code };
   }
 
-  test('a claim is JSON where it is JSON, and text otherwise', async () => {
+  test('a claim value is parsed as JSON if possible, and is text otherwise', async () => {
     const flags = [
       'a=b=c',
       'n=1',
@@ -59,7 +59,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
     expect(await claimsOf('--claim', 'role=user', '--claim', 'role=admin')).toEqual({ role: 'admin' });
   });
 
-  test('a claim named __proto__ is a claim like any other', async () => {
+  test('a claim named __proto__ is an ordinary claim', async () => {
     const claims = await claimsOf('--claim', '__proto__=1', '--claim', 'constructor={"x":1}');
     expect(Object.entries(claims)).toEqual([
       ['__proto__', 1],
@@ -70,7 +70,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
     ).toEqual([['__proto__', { admin: true }]]);
   });
 
-  test('claims come from standard input or a file, and a --claim beats them', async () => {
+  test('--claim overrides claims from standard input or a file', async () => {
     const file = join(stores.home, 'claims.json');
     writeFileSync(file, '{"role":"user","tenant":"t1"}\n');
     expect(await claimsOf('--claims', '-', { stdin: '{"role":"admin"}\n' })).toEqual({ role: 'admin' });
@@ -91,21 +91,21 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
   );
 
   test.each(['[1]', '"x"', '1', 'null', '', '{', '{"a":1} x', 'role=admin'])(
-    'claims of %s are refused',
+    'the claims %s are refused',
     async (text) => {
       expect(await refusalOf('--claims', '-', { stdin: text })).toMatchObject({ exitCode: 2, stdout: '' });
     },
   );
 
-  test.each(['x', '=x', ''])('a claim flag of %j is refused', async (flag) => {
+  test.each(['x', '=x', ''])('the flag --claim %j is refused', async (flag) => {
     expect(await refusalOf(`--claim=${flag}`)).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
-  test('a claims file that is not there is refused', async () => {
+  test('a missing claims file is refused', async () => {
     expect(await refusalOf('--claims', '@no-such-file')).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
-  test('a label has at most 128 bytes', async () => {
+  test('a label of more than 128 bytes is refused', async () => {
     const label = `${'é'.repeat(63)}ab`;
     await stores.json('token', 'issue', '--sub', 'alice', '--label', label);
     const labels = (await stores.json('token', 'list', '--sub', 'alice')).map(
@@ -121,7 +121,7 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
     }
   });
 
-  test('a lifetime ends at token.maxTtl', async () => {
+  test('a lifetime above token.maxTtl is refused', async () => {
     const { iat, exp } = await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '24h');
     expect(exp - iat).toBe(86_400);
     expect(await refusalOf('--ttl', '86401')).toEqual({ exitCode: 2, stdout: '', code: 'ERR_TTL_TOO_LONG' });
@@ -129,14 +129,14 @@ describe.each(BACKENDS)('what is put into a token, on %s', (backend) => {
     expect(await refusalOf('--aud', '')).toMatchObject({ exitCode: 2, stdout: '' });
   });
 
-  test('nothing that was refused has been registered', async () => {
+  test('no refused request registers a token', async () => {
     const before = (await stores.json('cache', 'inspect')).entries;
     await refusalOf('--ttl', '25h');
     await refusalOf('--claim', 'sub=x');
     expect((await stores.json('cache', 'inspect')).entries).toBe(before);
   });
 
-  test('a user is made on the way where that is asked for, and not for a request that is refused', async () => {
+  test('--create-user adds the user, but not for a refused request', async () => {
     expect(
       (await stores.run('token', 'issue', '--sub', 'new', '--create-user', '--ttl', '25h')).exitCode,
     ).toBe(2);

@@ -84,9 +84,9 @@ describe('keys get their times from the clock of the database', () => {
   test('with a host that is behind, a key verifies for the lifetime of its tokens', async () => {
     const [active] = (await keys()).filter(({ state }) => state === 'active');
     await runApart(-26 * HOUR, ['keys', 'rotate', '--now']);
-    const stepped = (await keys()).find(({ kid }) => kid === active?.kid);
-    expect(stepped?.state).toBe('retiring');
-    expect(Number(stepped?.verify_until)).toBeGreaterThan(realNow() + 23 * HOUR);
+    const retiring = (await keys()).find(({ kid }) => kid === active?.kid);
+    expect(retiring?.state).toBe('retiring');
+    expect(Number(retiring?.verify_until)).toBeGreaterThan(realNow() + 23 * HOUR);
   }, 60_000);
 
   test('cache reconcile on a host that is ahead finds nothing to repair', async () => {

@@ -18,7 +18,7 @@ import { openStores, type Stores } from '../support/stores.js';
 let stores: Stores;
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 const ca = makeCertificateAuthority('jwtctl test CA');
-/** Maps each announced address and port to the TLS port on `host`. */
+/** Maps each reported address and port to the TLS port on `host`. */
 const mapTo = (host: string) => [...tlsPorts].map(([node, port]) => `${node}=${host}:${port}`).join(',');
 const tlsPorts = new Map<string, number>();
 
@@ -49,12 +49,12 @@ function inspect(natMap: string) {
   return cli({ env }).run('cache', 'inspect', '--json');
 }
 
-test('redis.natMap maps the addresses that a TLS cluster announces to names', async () => {
+test('redis.natMap maps the addresses of a TLS cluster to names', async () => {
   const { exitCode, json } = await inspect(mapTo('localhost'));
   expect({ exitCode, complete: json().complete }).toEqual({ exitCode: 0, complete: true });
 });
 
-test('a TLS cluster whose announced addresses are not in its certificates is refused, and the error names one', async () => {
+test('a TLS cluster whose addresses are not in its certificates is refused, and the error names one', async () => {
   const result = await inspect(mapTo('127.0.0.1'));
   expect(result).toMatchObject({ exitCode: 4, stdout: '' });
   const { code, message, hint } = result.error();
@@ -65,7 +65,7 @@ test('a TLS cluster whose announced addresses are not in its certificates is ref
   expect(hint).toContain('redis.natMap');
 });
 
-test('no use of a cluster accepts announced addresses that are not in its certificates', async () => {
+test('no command accepts cluster addresses that are not in its certificates', async () => {
   const natMap = Object.fromEntries([...tlsPorts].map(([node, port]) => [node, { host: '127.0.0.1', port }]));
   const tls = { ca: readFileSync(ca.file, 'utf8') };
   const { codes, text } = await attempt([`localhost:${[...tlsPorts.values()][0]}`], { natMap, tls });
@@ -75,9 +75,9 @@ test('no use of a cluster accepts announced addresses that are not in its certif
 
 test.each([
   'unknown-endpoint',
-  // The nodes have no cluster-announce-hostname, and announce `?`.
+  // The nodes report `?`, because cluster-announce-hostname is not set.
   'hostname',
-])('a cluster that announces no endpoints is reached at the host of the seed node: %s', async (type) => {
+])('a cluster that reports no endpoints is reached at the host of the seed node: %s', async (type) => {
   for (const { node } of cluster.nodes)
     await redisCli(node, 'CONFIG', 'SET', 'cluster-preferred-endpoint-type', type);
   const [{ node: seed } = { node: '' }] = cluster.nodes;

@@ -4,7 +4,7 @@ import { runAtTerminal } from '../support/terminal.js';
 
 const ESCAPE = '\u001b';
 
-/** What is said at a terminal while the lead is waited out. */
+/** Returns what a terminal shows during the wait for the publish lead. */
 async function said(term: string, ...words: string[]): Promise<string> {
   const shell = cli({ env: { TERM: term, JWTCTL_KEYS_PUBLISH_LEAD: '10m' } });
   await shell.json('keys', 'generate');
@@ -14,13 +14,13 @@ async function said(term: string, ...words: string[]): Promise<string> {
   return stderr;
 }
 
-test('a terminal shows a bar while the lead is waited out', async () => {
+test('a terminal shows a bar during the publish lead', async () => {
   const stderr = await said('xterm');
   expect(stderr).toContain(ESCAPE);
   expect(stderr).toMatch(/10m until key .* has been published/);
 });
 
-test('one without escape sequences is told once', async () => {
+test('a terminal without escape sequences shows one line', async () => {
   const stderr = await said('dumb');
   expect(stderr).not.toContain(ESCAPE);
   expect(
@@ -29,7 +29,7 @@ test('one without escape sequences is told once', async () => {
 });
 
 test.each(['--json', '--output=ndjson', '-q'])(
-  'nothing is told where the output is for a program: %s',
+  'shows nothing if the output is for a program: %s',
   async (form) => {
     const stderr = await said('xterm', form);
     expect(stderr).not.toContain(ESCAPE);

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
+describe.each(BACKENDS)('dry runs, on %s', (backend) => {
   let stores: Stores;
   let kid = '';
   let token = '';
@@ -20,7 +20,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('a dry run of each changing command succeeds, says so and changes nothing', async () => {
+  test('each changing command succeeds, says that it is a dry run, and changes nothing', async () => {
     const moment = String(stores.clock.now());
     await stores.json('cache', 'snapshot', 'snapshot');
     const before = await stores.content();
@@ -79,7 +79,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
     }
   });
 
-  test('a dry run tells what the run would then do', async () => {
+  test('report what the real run does', async () => {
     expect(await stores.json('token', 'revoke', '--kid', kid, '-n')).toMatchObject({
       revoked: 0,
       wouldRevoke: 1,
@@ -97,15 +97,15 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
       sub: 'alice',
       status: 'disabled',
     });
-    const unknown = await stores.run('token', 'revoke', '--sub', 'alice', '--jti', 'nobody', '-n');
+    const unknown = await stores.run('token', 'revoke', '--sub', 'alice', '--jti', 'zoe', '-n');
     expect(unknown.stdout).not.toContain('replicas confirmed');
     expect(unknown.stderr).toContain('would tell of it all the same');
     expect((await stores.run('users', 'add', 'alice', '-n')).exitCode).toBe(3);
-    expect((await stores.run('users', 'remove', 'nobody', '-n')).exitCode).toBe(3);
+    expect((await stores.run('users', 'remove', 'zoe', '-n')).exitCode).toBe(3);
     expect((await stores.run('keys', 'generate', '--kid', kid, '-n')).exitCode).toBe(3);
   });
 
-  test('what needs a confirmation exits 2 where nobody can be asked, says what to pass and changes nothing', async () => {
+  test('a command that needs a confirmation exits 2 without a terminal, names the flag, and changes nothing', async () => {
     const moment = String(stores.clock.now());
     const before = await stores.content();
     for (const words of [
@@ -133,7 +133,7 @@ describe.each(BACKENDS)('looking before one leaps, on %s', (backend) => {
   });
 });
 
-test('a dry run on an empty home tells of the first key and user, and makes no file', async () => {
+test('report the first key and user on an empty home, and create no file', async () => {
   const shell = cli();
 
   expect(await shell.json('keys', 'generate', '-n')).toMatchObject({ dryRun: true, firstState: 'active' });

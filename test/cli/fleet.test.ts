@@ -9,7 +9,7 @@ import { type Verifiers, verifiersOver } from '../support/verifiers.js';
 
 const HOUR = 3_600;
 
-describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
+describe.each(BACKENDS)('running verifiers, on %s', (backend) => {
   let stores: Stores;
   let verifiers: Verifiers;
   beforeEach(async () => {
@@ -33,7 +33,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     return keys.map(({ kid, state }: { kid: string; state: string }) => `${kid} ${state}`);
   }
 
-  describe('and a key that is to sign', () => {
+  describe('and the next key', () => {
     beforeEach(async () => {
       await stores.json('keys', 'generate', '--kid', 'next');
       stores.clock.advance(3_600);
@@ -42,7 +42,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     });
     const due = ['keys', 'rotate', '--if-older-than', '1h'];
 
-    test('rotate waits for the one that has not loaded it, names it, and exits 0', async () => {
+    test('rotate waits for a verifier that has not loaded the key, names it, and exits 0', async () => {
       const { exitCode, json, stderr } = await stores.run(...due, '--json');
       expect(exitCode).toBe(0);
       expect(json()).toMatchObject({ rotated: false, reason: 'waiting', active: 'first', pending: 'next' });
@@ -68,7 +68,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(after.stderr).not.toContain('verifier');
     });
 
-    test('rotate goes on an hour after the key was due, and names the verifiers that it left behind', async () => {
+    test('rotate stops waiting an hour after the key was due, and names the stragglers', async () => {
       await stores.json(...due);
       stores.clock.advance(HOUR - 30);
       for (const id of ['ready', 'behind']) {
@@ -87,7 +87,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(stderr).toContain('leaves behind');
     });
 
-    test('rotate ignores heartbeats that no verifier can have written, and warns', async () => {
+    test('rotate ignores implausible heartbeats, and warns', async () => {
       await verifiers.registry.deregister('behind');
       const now = stores.clock.now();
       await verifiers.registry.report(heartbeatOf('forged', now, { kids: [], until: now + 99_999 }));
@@ -96,7 +96,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(stderr).toContain('1 invalid heartbeat in Redis was ignored');
     });
 
-    test('rotate --force goes on without it and says so; a dry run shows it', async () => {
+    test('rotate --force does not wait for stragglers and says so; a dry run shows it', async () => {
       const dry = await stores.run(...due, '--dry-run', '--json');
       expect(dry.json()).toMatchObject({ reason: 'waiting', wouldRotate: false, stragglers: [{ pid: 17 }] });
       const { exitCode, json, stderr } = await stores.run(...due, '--force', '--json');
@@ -105,13 +105,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(stderr).toMatch(/leaves behind .*api-2 \(pid 17\)/);
     });
 
-    test('rotate --now waits for nobody, and says whom it left behind', async () => {
+    test('rotate --now does not wait, and names the stragglers', async () => {
       const { json, stderr } = await stores.run('keys', 'rotate', '--now', '--json');
       expect(json()).toMatchObject({ rotated: true, reason: 'forced', stragglers: [{ host: 'api-2' }] });
       expect(stderr).toContain('api-2 (pid 17)');
     });
 
-    test('rotate --wait waits for it as long as the lead, and then says who has not', async () => {
+    test('rotate --wait waits as long as the lead, and then names the stragglers', async () => {
       const begun = stores.clock.now();
       const { exitCode, json, stderr } = await stores.run(...due, '--wait', '--json');
       expect(exitCode).toBe(0);
@@ -125,7 +125,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect((await stores.run(...due, '--wait', '0s')).exitCode).toBe(2);
     });
 
-    test('activate refuses until it has it, and goes on with --now', async () => {
+    test('activate refuses until the verifier has loaded the key, unless --now is set', async () => {
       const refused = await stores.run('keys', 'activate', 'next', '--json');
       expect({ exitCode: refused.exitCode, code: refused.error().code }).toEqual({
         ...{ exitCode: 3, code: 'ERR_KEY_NOT_LOADED' },
@@ -139,7 +139,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(stderr).toContain('api-2 (pid 17)');
     });
 
-    test('keys list tells how many know each key', async () => {
+    test('keys list counts the verifiers that have loaded each key', async () => {
       const keys = await stores.json('keys', 'list');
       expect(keys).toMatchObject([
         { kid: 'first', verifiers: 2 },
@@ -151,7 +151,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     });
   });
 
-  test('a verifier is one of them from when it is open until it is closed', async () => {
+  test('a verifier is listed from opening until closing', async () => {
     const known = async () => (await verifiers.shell.json('keys', 'list'))[0].verifiers;
     expect(await known()).toBe(0);
     const verifier = await verifiers.open();
@@ -165,7 +165,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     expect(new Set(fleet.map(({ host }) => host))).toEqual(new Set([hostname()]));
   });
 
-  test('a verifier loads a published key by itself, and then it signs', async () => {
+  test('a verifier loads a published key by itself, after which the key is activated', async () => {
     const { shell } = verifiers;
     await verifiers.open();
     await expect.poll(async () => (await shell.json('keys', 'list'))[0].verifiers).toBe(1);
@@ -178,7 +178,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
     });
   }, 40_000);
 
-  describe('and something that they have to know', () => {
+  describe('and --wait-fleet', () => {
     let sub: string;
     let token: string;
     beforeEach(async () => {
@@ -195,7 +195,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       ['a key', ['keys', 'compromise', 'first', '--reason', 'leaked']],
     ];
 
-    test('is told as done when all of them have read it', async () => {
+    test('succeeds when all of them have read the event', async () => {
       const { shell } = verifiers;
       await verifiers.open();
       await verifiers.open();
@@ -211,7 +211,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
           expect(log.position).toBe(Number(id));
         }
         if (what === 'a user for good') continue;
-        // Recorded before: it has been read long since, and is told at once.
+        // Recorded and read before, so it returns at once.
         expect((await shell.run(...words, '--json')).json().fleet).toBeUndefined();
       }
       const again = await shell.json(
@@ -226,7 +226,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(again.fleet).toMatchObject({ verifiers: 3, acknowledged: 3 });
     }, 40_000);
 
-    test('is told with who has not read it, and exits 5: one that is stopped, and no more once it is killed', async () => {
+    test('names a stopped verifier and exits 5, until the verifier is killed', async () => {
       const { shell } = verifiers;
       await verifiers.open();
       const child = await verifiers.spawn();
@@ -244,13 +244,13 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       });
       expect(stderr).toContain(`(pid ${child.pid})`);
       child.kill('SIGKILL');
-      // Its last word runs out while somebody waits for it.
+      // Its last heartbeat expires during the wait.
       expect((await shell.json('users', 'disable', sub, '--wait-fleet', '30s')).fleet).toEqual({
         ...{ verifiers: 1, acknowledged: 1, stragglers: [] },
       });
     }, 60_000);
 
-    test('is shown to eyes too, and is not waited for in a dry run', async () => {
+    test('is shown in the table, and skipped in a dry run', async () => {
       await report('behind', { host: 'api-2', log: { position: 0, missing: [] } });
       const shown = await stores.run('users', 'disable', sub, '--wait-fleet=3s');
       expect(shown.exitCode).toBe(5);
@@ -283,7 +283,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect(removed.stdout).toMatch(/^read by +0 of 1 verifier$/m);
     });
 
-    test('an id that is below its position can be one that it has not read', async () => {
+    test('detects an unread event below the position of a verifier', async () => {
       const [{ id } = { id: 0 }] = await stores.query('SELECT count(*) AS id FROM security_log');
       const log = {
         position: Number(id) + 50,
@@ -295,7 +295,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       expect((await stores.run('users', 'disable', sub, '--wait-fleet')).exitCode).toBe(0);
     });
 
-    test('is told as done to nobody while Redis has lost who runs, and is once they have told it again', async () => {
+    test('waits for new heartbeats if Redis lost the list of verifiers', async () => {
       const { shell } = verifiers;
       await verifiers.open();
       const child = await verifiers.spawn();
@@ -303,7 +303,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
       child.kill('SIGSTOP');
       await stores.redis?.client.unlink(`${stores.redis.prefix}:fleet`);
       const disabling = shell.run('users', 'disable', sub, '--wait-fleet=8s', '--json');
-      // One that is late with it: by then the other has told again, and has read the event.
+      // Resumes late: by then, the other verifier has reported again and has read the event.
       await new Promise((resolve) => setTimeout(resolve, stores.isCluster ? 2_500 : 0));
       child.kill('SIGCONT');
       const { exitCode, json } = await disabling;
@@ -319,7 +319,7 @@ describe.each(BACKENDS)('the verifiers that run, on %s', (backend) => {
   });
 });
 
-describe('with Redis away', () => {
+describe('with Redis unreachable', () => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openStores('MariaDB and a Redis Cluster', { JWTCTL_KEYS_PUBLISH_LEAD: '10m' });
@@ -335,7 +335,7 @@ describe('with Redis away', () => {
     return cli({ env, home: stores.home, clock: stores.clock });
   }
 
-  test('keys list lists the keys all the same, and soon', async () => {
+  test('keys list still lists the keys, without a long wait', async () => {
     const shell = await withoutRedis();
     const begun = performance.now();
     const { exitCode, json, stderr } = await shell.run('keys', 'list', '--json');
@@ -352,7 +352,7 @@ describe('with Redis away', () => {
     expect(performance.now() - begun).toBeLessThan(3_000);
   });
 
-  test('keys rotate rotates all the same, and says that nobody was asked', async () => {
+  test('keys rotate still rotates, and reports that it could not ask the fleet', async () => {
     const shell = await withoutRedis();
     const { exitCode, json, stderr } = await shell.run('keys', 'rotate', '--if-older-than', '1h', '--json');
     expect({ exitCode, rotation: json() }).toMatchObject({
@@ -362,7 +362,7 @@ describe('with Redis away', () => {
     expect(stderr).toContain('could not be asked');
   });
 
-  test('keys rotate --wait asks again until its limit, and then exits 4 with nothing rotated', async () => {
+  test('keys rotate --wait retries until its limit, and then exits 4 without rotating', async () => {
     const shell = await withoutRedis();
     const begun = stores.clock.now();
     const words = ['keys', 'rotate', '--if-older-than', '1h', '--wait', '3s', '--json'];
@@ -375,7 +375,7 @@ describe('with Redis away', () => {
     expect(await stores.json('keys', 'list')).toMatchObject([{ state: 'active' }, { state: 'pending' }]);
   });
 
-  test('keys compromise --wait-fleet cannot tell, and exits 5', async () => {
+  test('keys compromise --wait-fleet reports that it cannot ask the fleet, and exits 5', async () => {
     const shell = await withoutRedis();
     const words = ['keys', 'compromise', 'first', '--reason', 'leaked', '--wait-fleet=1s', '--json'];
     const { exitCode, json, stderr } = await shell.run(...words);

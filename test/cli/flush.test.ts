@@ -7,7 +7,7 @@ import { setOf } from '../support/planted-entries.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 
-/** Who sits at the terminal, and what they are asked. */
+/** Stands in for the prompts: the answers, and the questions that were asked. */
 const person = vi.hoisted(() => ({ agrees: false, types: '', wasAsked: [] as string[] }));
 vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   inquirerPrompt: {
@@ -22,7 +22,7 @@ vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   },
 }));
 
-describe.each(BACKENDS)('a flush, on %s', (backend) => {
+describe.each(BACKENDS)('cache flush, on %s', (backend) => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openStores(backend);
@@ -36,16 +36,16 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     await stores?.close();
   });
 
-  /** How often the whole registry is walked, through the real one. */
+  /** Counts the walks through the whole registry. */
   function walks() {
     const registry = backend === 'SQLite' ? SqliteTokenRegistry : RedisTokenRegistry;
     return {
       removing: vi.spyOn(registry.prototype, 'removeEverywhere'),
-      surveying: vi.spyOn(registry.prototype, 'scan'),
+      scanning: vi.spyOn(registry.prototype, 'scan'),
     };
   }
 
-  test('is counted before, by node and by key, for a person to say yes to', async () => {
+  test('shows the counts by node and key before it asks for confirmation', async () => {
     const before = await stores.content();
     const declined = await runAtTerminal(stores, 'cache', 'flush', '--kid', 'k1');
     expect(declined.exitCode).toBe(130);
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(agreed.stderr).toMatch(/k1 +active +3/);
   });
 
-  test('of all asks for the prefix', async () => {
+  test('asks for the prefix when flushing everything', async () => {
     for (const typed of ['', 'yes', `${stores.env.JWTCTL_REDIS_PREFIX ?? 'jwt'} `]) {
       person.types = typed;
       expect((await runAtTerminal(stores, 'cache', 'flush', '--all')).exitCode).toBe(130);
@@ -74,9 +74,9 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(person.wasAsked.at(-1)).toContain(`Type ${person.types} to confirm`);
   });
 
-  test('of nothing asks nobody, and makes no file', async () => {
+  test('does not ask and creates no file if nothing matches', async () => {
     const { exitCode, json } = await runAtTerminal(
-      ...[stores, 'cache', 'flush', '--sub', 'nobody', '--backup', 'm', '--json'],
+      ...[stores, 'cache', 'flush', '--sub', 'zoe', '--backup', 'm', '--json'],
     );
     expect([exitCode, json()]).toEqual([
       0,
@@ -86,16 +86,16 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(existsSync(join(stores.home, 'm'))).toBe(false);
   });
 
-  test('of nothing into a backup says that it holds nothing', async () => {
-    const words = ['cache', 'flush', '--sub', 'nobody', '--yes', '--backup', 'empty'];
+  test('says that the backup is empty if nothing matches', async () => {
+    const words = ['cache', 'flush', '--sub', 'zoe', '--yes', '--backup', 'empty'];
     const { stdout } = await stores.run(...words);
-    // Where the line breaks depends on the length of the path.
+    // The path's length decides where the line breaks.
     expect(stdout.replaceAll(/\s+/g, ' ')).toMatch(/Nothing was to go: the backup .*empty holds no entries/);
   });
 
-  test('walks the registry once where nobody is asked, and not at all where nobody can be', async () => {
-    const { removing, surveying } = walks();
-    const times = () => [removing.mock.calls.length, surveying.mock.calls.length];
+  test('walks the registry once without a question, and not at all if it cannot ask', async () => {
+    const { removing, scanning } = walks();
+    const times = () => [removing.mock.calls.length, scanning.mock.calls.length];
     expect((await stores.run('cache', 'flush', '--kid', 'k1')).exitCode).toBe(2);
     expect(times()).toEqual([0, 0]);
     await stores.json('cache', 'flush', '--kid', 'k1', '-n');
@@ -112,7 +112,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
     expect(times()).toEqual([1, 3]);
   });
 
-  test('that is named in no way, or in two that contradict, begins nothing', async () => {
+  test('refuses a missing or contradictory selection', async () => {
     for (const words of [
       [],
       ['--all', '--sub', 'alice'],
@@ -128,7 +128,7 @@ describe.each(BACKENDS)('a flush, on %s', (backend) => {
   });
 });
 
-test('what belongs to others in the same cluster is neither counted, nor filed, nor touched', async () => {
+test('a flush neither counts, backs up, nor changes foreign keys in the same cluster', async () => {
   const stores = await openStores('MariaDB and a Redis Cluster');
   const { redis } = stores;
   if (redis === null) throw new Error('These stores have no Redis.');
@@ -162,7 +162,7 @@ test('what belongs to others in the same cluster is neither counted, nor filed, 
     await set(`${prefix}:{list}`, (name) => client.rpush(name, member));
     await set(`${prefix}:{hash}`, (name) => client.hset(name, member, exp));
     await set(`${prefix}:{set}`, (name) => client.sadd(name, member));
-    // A set under a name of ours in which nothing is an entry.
+    // A set with one of our names, but without entries.
     await set(`${prefix}:{odd}`, (name) => client.zadd(name, exp, 'theirs'));
     const content = () =>
       Promise.all(foreign.map(async (key) => [key, await client.type(key), await client.dump(key)]));
@@ -170,8 +170,11 @@ test('what belongs to others in the same cluster is neither counted, nor filed, 
 
     expect(await stores.json('cache', 'flush', '--all', '-n')).toMatchObject({ matched: 1, subjects: 1 });
     expect(await stores.json('cache', 'snapshot', 's')).toMatchObject({ entries: 1, subjects: 1 });
-    const filed = ['--backup', 'm', '--yes'];
-    expect(await stores.json('cache', 'flush', '--all', ...filed)).toMatchObject({ matched: 1, removed: 1 });
+    const withBackup = ['--backup', 'm', '--yes'];
+    expect(await stores.json('cache', 'flush', '--all', ...withBackup)).toMatchObject({
+      matched: 1,
+      removed: 1,
+    });
     expect(await content()).toEqual(before);
     expect(await stores.json('cache', 'restore', 'm')).toMatchObject({ entries: 1, restored: 1 });
     expect(await stores.json('cache', 'flush', '--all', '--yes')).toMatchObject({ matched: 1, removed: 1 });
@@ -183,7 +186,7 @@ test('what belongs to others in the same cluster is neither counted, nor filed, 
   }
 });
 
-test('an entry whose subject has become the key of somebody else is not restored, and told of', async () => {
+test('restore skips and reports an entry whose set was replaced by a foreign key', async () => {
   const stores = await openStores('MariaDB and a Redis Cluster');
   const { redis } = stores;
   if (redis === null) throw new Error('These stores have no Redis.');

@@ -17,7 +17,7 @@ for (const group of groups) {
   verbs.push(...(names.length === 0 ? [[group]] : names.map((name) => [group, name])));
 }
 
-test('every command is found', () => {
+test('finds every command', () => {
   expect(verbs.length).toBeGreaterThan(35);
 });
 
@@ -54,7 +54,7 @@ describe('without a verb', () => {
     expect(stdout).toBe(await helpOf(...words));
   });
 
-  test('a group with --json is an error, because help is no JSON document', async () => {
+  test('a group with --json is an error, because help is not a JSON document', async () => {
     const { exitCode, stdout, error } = await run('keys', '--json');
 
     expect({ exitCode, stdout, code: error().code }).toEqual({ exitCode: 2, stdout: '', code: 'ERR_USAGE' });

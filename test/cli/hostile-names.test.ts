@@ -14,7 +14,7 @@ const UNUSABLE = [
   })),
 ];
 
-describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backend) => {
+describe.each(BACKENDS)('subjects with special characters, on %s', (backend) => {
   let stores: Stores;
   const tokens = new Map<string, { token: string; jti: string }[]>();
 
@@ -29,7 +29,7 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
   });
   afterAll(() => stores?.close());
 
-  // After `--` every word is an argument, so what is a flag stands before it.
+  // After `--` every word is an argument, so flags must come before it.
   async function addUser(sub: string) {
     const { exitCode, stdout, stderr } = await stores.run('users', 'add', '--json', '--', sub);
     expect({ sub, exitCode, stderr }).toEqual({ sub, exitCode: 0, stderr: '' });
@@ -46,7 +46,7 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     return entries.map((entry: { jti: string }) => entry.jti).sort();
   }
 
-  test('every user is another one', async () => {
+  test('are different users', async () => {
     const subs = (await stores.json('users', 'list')).map((user: { sub: string }) => user.sub);
     expect(subs.sort()).toEqual([...SUBJECTS].sort());
     for (const sub of SUBJECTS) {
@@ -55,11 +55,11 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     }
   });
 
-  test('each lists its own tokens and no other', async () => {
+  test('each list only their own tokens', async () => {
     for (const sub of SUBJECTS) expect({ sub, jtis: await listed(sub) }).toEqual({ sub, jtis: jtisOf(sub) });
   });
 
-  test('each of their tokens verifies, and names its own subject', async () => {
+  test('have tokens that verify and contain the right subject', async () => {
     for (const sub of SUBJECTS) {
       const { token } = tokens.get(sub)?.[0] ?? { token: '' };
       expect((await stores.json('token', 'verify', token)).payload.sub).toBe(sub);
@@ -67,14 +67,14 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     }
   });
 
-  test('the registry knows each of them by name', async () => {
+  test('appear under their names in the registry', async () => {
     const report = await stores.json('cache', 'inspect', '--top', '1000');
     const named = report.topSubjects.map((row: { sub: string }) => row.sub);
     expect(named.sort()).toEqual([...SUBJECTS].sort());
     expect(report).toMatchObject({ entries: 2 * SUBJECTS.length, anomalies: { malformed: 0 } });
   });
 
-  test('each comes back from a backup with its own tokens', async () => {
+  test('get their own tokens back from a backup', async () => {
     const flushed = await stores.json('cache', 'flush', '--all', '--backup', 'm', '--yes');
     expect(flushed).toMatchObject({ removed: 2 * SUBJECTS.length, subjects: SUBJECTS.length });
     expect((await stores.json('cache', 'inspect')).entries).toBe(0);
@@ -82,7 +82,7 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     for (const sub of SUBJECTS) expect({ sub, jtis: await listed(sub) }).toEqual({ sub, jtis: jtisOf(sub) });
   });
 
-  test('each disables only itself', async () => {
+  test('are disabled one by one', async () => {
     for (const sub of ['*', 'alice', '%', '__proto__', 'a}b{c', "' OR 1=1 --"]) {
       await stores.run('users', 'disable', '--', sub);
       const disabled = (await stores.json('users', 'list')).filter(
@@ -93,7 +93,7 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     }
   });
 
-  test('each flushes and revokes only its own', async () => {
+  test('flush and revoke only their own tokens', async () => {
     const remaining = new Set(SUBJECTS);
     for (const [index, sub] of SUBJECTS.entries()) {
       const [first] = tokens.get(sub) ?? [];
@@ -111,14 +111,14 @@ describe.each(BACKENDS)('subjects that mean something elsewhere, on %s', (backen
     }
   });
 
-  test('each removes only itself', async () => {
+  test('are removed one by one', async () => {
     for (const [index, sub] of SUBJECTS.entries()) {
       expect((await stores.run('users', 'remove', '--yes', '--', sub)).exitCode).toBe(0);
       expect(await stores.json('users', 'list')).toHaveLength(SUBJECTS.length - index - 1);
     }
   });
 
-  test.each(UNUSABLE)('a subject that is or holds $what is refused', async ({ sub }) => {
+  test.each(UNUSABLE)('a subject with $what is refused', async ({ sub }) => {
     for (const words of [
       ['users', 'add', '--json', '--', sub],
       ['users', 'show', '--json', '--', sub],

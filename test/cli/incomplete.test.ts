@@ -22,28 +22,34 @@ beforeAll(async () => {
 afterAll(() => stores?.close());
 
 test.each([
-  { words: ['keys', 'usage'], said: /^Not seen: slots .*\)\.$/m },
-  { words: ['cache', 'inspect'], said: /^Not seen: slots .*\)\.$/m },
-  { words: ['cache', 'nodes'], said: /^Not reached: the master .*\d\.$/m },
-  { words: ['cache', 'flush', '--kid', 'k1', '-n'], said: /^Not reached: slots .*\)\.$/m },
-  { words: ['token', 'revoke', '--kid', 'k1', '-n'], said: /^Not all of the registry could be seen/m },
-  { words: ['cache', 'flush', '--kid', 'k1', '--yes'], said: /^Not reached: slots .*\)\.$/m },
-  { words: ['token', 'revoke', '--kid', 'k1', '--yes'], said: /^The security log holds .* not every entry/m },
-])('what is incomplete says so where only ids are wanted, too: $words', async ({ words, said }) => {
+  { words: ['keys', 'usage'], message: /^Not seen: slots .*\)\.$/m },
+  { words: ['cache', 'inspect'], message: /^Not seen: slots .*\)\.$/m },
+  { words: ['cache', 'nodes'], message: /^Not reached: the master .*\d\.$/m },
+  { words: ['cache', 'flush', '--kid', 'k1', '-n'], message: /^Not reached: slots .*\)\.$/m },
+  { words: ['token', 'revoke', '--kid', 'k1', '-n'], message: /^Not all of the registry could be seen/m },
+  { words: ['cache', 'flush', '--kid', 'k1', '--yes'], message: /^Not reached: slots .*\)\.$/m },
+  {
+    words: ['token', 'revoke', '--kid', 'k1', '--yes'],
+    message: /^The security log holds .* not every entry/m,
+  },
+])('a quiet command reports an incomplete result: $words', async ({ words, message }) => {
   const { exitCode, stderr } = await withMasterAway.run(...words, '-q');
-  expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringMatching(said) });
+  expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringMatching(message) });
 });
 
-test.each(['--output=table', '--output=ndjson', '--json'])('and so it does with %s', async (form) => {
-  const { exitCode, stderr } = await withMasterAway.run('cache', 'nodes', form);
-  expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringMatching(/^Not reached: /m) });
-});
+test.each(['--output=table', '--output=ndjson', '--json'])(
+  'reports an incomplete result with %s',
+  async (form) => {
+    const { exitCode, stderr } = await withMasterAway.run('cache', 'nodes', form);
+    expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringMatching(/^Not reached: /m) });
+  },
+);
 
 test.each([
   ['keys', 'usage'],
   ['cache', 'nodes'],
   ['cache', 'flush', '--kid', 'k1', '-n'],
-  ['token', 'revoke', '--sub', 'nobody', '--all'],
-])('what is complete says nothing beside an id: %s %s', async (...words) => {
+  ['token', 'revoke', '--sub', 'zoe', '--all'],
+])('a quiet command prints nothing on stderr if the result is complete: %s %s', async (...words) => {
   expect(await stores.run(...words, '-q')).toMatchObject({ exitCode: 0, stderr: '' });
 });

@@ -5,7 +5,7 @@ import { openStores, type Stores } from '../support/stores.js';
 let stores: Stores;
 let foreign: string[] = [];
 let now = 0;
-/** What an entry of ours looks like. */
+/** A member that looks like an entry. */
 let member = '';
 
 beforeAll(async () => {
@@ -25,7 +25,7 @@ beforeAll(async () => {
   await client.persist(setOf(stores, 'never'));
   await client.expireat(setOf(stores, 'early'), now + 3_600);
   await client.expireat(setOf(stores, 'late'), now + 3_606);
-  // Nothing lives in these: one is somebody else's, of the other a user's version was left behind.
+  // Sets without entries: one is foreign, and one contains only the version of a user status.
   await client.zadd(setOf(stores, 'no-entries'), 1, 'nonsense');
   await client.zadd(setOf(stores, 'left-behind'), -3, '!v');
   await client.expireat(setOf(stores, 'left-behind'), now + 600);
@@ -53,14 +53,14 @@ function redis() {
   return stores.redis;
 }
 
-test('entries of ours are counted, and nothing that only looks like them', async () => {
+test('counts entries, and no foreign keys with similar names', async () => {
   expect(await stores.json('cache', 'inspect')).toMatchObject({
     ...{ complete: true, entries: 5, subjects: 5, byKid: [{ kid: 'k1', state: 'active', entries: 5 }] },
     anomalies: { noTtl: null, ttlMismatch: null, unknownKid: 0, unknownUser: null, malformed: 3 },
   });
 });
 
-test('a deep inspection finds each thing that is wrong, once', async () => {
+test('a deep inspection counts each anomaly once', async () => {
   const report = await stores.json('cache', 'inspect', '--deep');
   expect(report).toMatchObject({ entries: 5, subjects: 5 });
   expect(report.anomalies).toEqual({
@@ -71,7 +71,7 @@ test('a deep inspection finds each thing that is wrong, once', async () => {
     unknownKid: 0,
     // all but known
     unknownUser: 4,
-    // beside alice's entry; a set in which nothing is ours is somebody else's
+    // Only those in alice's set, because a set without entries is foreign.
     malformed: 3,
   });
 });
@@ -83,7 +83,7 @@ test.each([
   { sub: 'late', anomalies: { ttlMismatch: 1 }, left: 3_606 },
   { sub: 'no-entries', anomalies: { unknownUser: 0 }, expiresAt: null },
   { sub: 'left-behind', anomalies: { ttlMismatch: 1, unknownUser: 0 }, left: 600 },
-])('$sub alone has its own', async ({ sub, anomalies, left = 3_605, expiresAt = now + left }) => {
+])('counts only the anomalies of $sub', async ({ sub, anomalies, left = 3_605, expiresAt = now + left }) => {
   const report = await stores.json('cache', 'inspect', '--sub', sub);
   expect(report.anomalies).toEqual({
     ...{ noTtl: 0, ttlMismatch: 0, unknownKid: 0, unknownUser: 1, malformed: 0 },
@@ -97,21 +97,21 @@ test.each([
   ['cache', 'get', '--jti', 'j', '--sub'],
   ['cache', 'flush', '--yes', '--sub'],
   ['token', 'list', '--sub'],
-])('%s %s of a subject whose key is of a foreign type says so', async (...words) => {
+])('%s %s reports a key of the wrong type', async (...words) => {
   for (const sub of ['theirs', 'list', 'hash', 'set']) {
     const { exitCode, error } = await stores.run(...words, sub, '--json');
     expect([exitCode, error()?.code]).toEqual([3, 'ERR_REDIS_WRONG_TYPE']);
   }
 });
 
-test('a subject whose key is of a foreign type can be revoked all the same', async () => {
+test('a subject whose key has the wrong type can be revoked', async () => {
   const { revoked } = await stores.json('token', 'revoke', '--sub', 'theirs', '--all');
   expect(revoked).toBe(0);
   const [event] = await stores.query("SELECT type FROM security_log WHERE sub = 'theirs'");
   expect(event).toMatchObject({ type: 'subject_revoked' });
 });
 
-test('nothing of it is touched', async () => {
+test('inspecting changes no foreign key', async () => {
   const { client } = redis();
   const content = () =>
     Promise.all(foreign.map(async (key) => [key, await client.type(key), await client.dump(key)]));

@@ -4,12 +4,12 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAt } from '../support/terminal.js';
 
 const LONG = 'x'.repeat(255);
-/** No row of the key store has it. */
+/** The id of no row in the key store. */
 const ROW_THAT_IS_GONE = 4_242;
 
-/** For each subject the kid and the seconds left of each of its entries. */
+/** For each subject, the kid and the remaining seconds of each entry. */
 const KNOWN: Record<string, Array<[kid: string, left: number]>> = {
-  // The first is expired, and still accepted within the clock tolerance of 5 s; the last is gone.
+  // The first has expired but is within the clock tolerance of 5 s. The last is beyond it.
   alice: [
     ['this-year', -4],
     ['this-year', 60],
@@ -29,7 +29,7 @@ const KNOWN: Record<string, Array<[kid: string, left: number]>> = {
   ],
   '%61lice': [['this-year', 21_601]],
   [LONG]: [['this-year', 86_400]],
-  stranger: [
+  unknown: [
     ['this-year', 86_401],
     ['gone', 604_800],
   ],
@@ -37,7 +37,7 @@ const KNOWN: Record<string, Array<[kid: string, left: number]>> = {
 };
 const USERS = ['alice', 'bob', 'a}b{c', '%61lice', LONG];
 
-describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) => {
+describe.each(BACKENDS)('cache inspect, on %s', (backend) => {
   let stores: Stores;
   let now = 0;
 
@@ -64,7 +64,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
   });
   afterAll(() => stores?.close());
 
-  test('counts exactly what is there', async () => {
+  test('counts all entries by every criterion', async () => {
     const report = await stores.json('cache', 'inspect', '--top', '3');
 
     expect(report).toMatchObject({
@@ -102,7 +102,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     );
   });
 
-  test('asks with --deep whether each subject expires in time, and is a user', async () => {
+  test('checks the expiry and the user of each subject with --deep', async () => {
     const { anomalies, entries } = await stores.json('cache', 'inspect', '--deep');
 
     expect(entries).toBe(15);
@@ -111,7 +111,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     });
   });
 
-  test('shows on which master each subject lies, and what it takes', async () => {
+  test('shows the master and the memory of each subject', async () => {
     const { byNode, bytes } = await stores.json('cache', 'inspect');
     if (stores.redis === null) {
       expect(byNode).toMatchObject([{ role: 'embedded', slots: null, entries: 15 }]);
@@ -125,7 +125,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
       let count = 0;
       const sets = (held.get(node) ?? []).filter((key) => key.endsWith('}'));
       for (const key of sets) {
-        // Of alice one member has expired.
+        // One member of alice has expired.
         count += (await client.zcard(key)) - (key.includes('{alice}') ? 1 : 0);
         used += (await client.memory('USAGE', key)) ?? 0;
       }
@@ -134,11 +134,11 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
       expect(usedMemoryBytes).toBeGreaterThan(100_000);
     }
     expect(byNode).toHaveLength(3);
-    // Of so few subjects every one is measured.
+    // With so few subjects, every one is measured.
     expect(bytes).toBe(used);
   });
 
-  test('of one key counts what is under it, among the subjects that have some', async () => {
+  test('counts the entries and subjects of one key', async () => {
     const report = await stores.json('cache', 'inspect', '--kid', 'last-year', '--deep');
 
     expect(report).toMatchObject({
@@ -168,7 +168,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     { sub: 'bob', entries: 3, expired: 0, lastLeft: 3_600, userStatus: 'disabled' },
     { sub: 'a}b{c', entries: 2, expired: 0, lastLeft: 21_600, userStatus: 'enabled' },
     { sub: 'Alice', entries: 1, expired: 0, lastLeft: 604_801, userStatus: 'unknown' },
-  ])('of $sub alone tells all that there is', async ({ sub, entries, expired, lastLeft, userStatus }) => {
+  ])('shows everything about the subject $sub', async ({ sub, entries, expired, lastLeft, userStatus }) => {
     const report = await stores.json('cache', 'inspect', `--sub=${sub}`);
 
     expect(report).toMatchObject({
@@ -186,10 +186,10 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     }
   });
 
-  test('of a subject without tokens is all zeros', async () => {
-    expect(await stores.json('cache', 'inspect', '--sub', 'nobody')).toMatchObject({
+  test('shows zeros for a subject without tokens', async () => {
+    expect(await stores.json('cache', 'inspect', '--sub', 'zoe')).toMatchObject({
       ...{ complete: true, entries: 0, subjects: 0, bytes: 0 },
-      subject: { sub: 'nobody', expiresAt: null, expired: 0, userStatus: 'unknown' },
+      subject: { sub: 'zoe', expiresAt: null, expired: 0, userStatus: 'unknown' },
     });
   });
 
@@ -211,7 +211,7 @@ describe.each(BACKENDS)('an inspection of a known registry, on %s', (backend) =>
     expect((await stores.run(...words)).stdout).toMatch(/^x{255} +1 +6\.7% +█+/m);
   });
 
-  test('prints how many entries there are, and nothing else, when it is to be quiet', async () => {
+  test('prints only the number of entries with --quiet', async () => {
     expect((await stores.run('cache', 'inspect', '-q')).stdout).toBe('15\n');
   });
 

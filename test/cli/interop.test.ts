@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { spawnProgram } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-// The system's own, which Debian's python3-jwt is for; `npm test` names another one where there is none.
+// Debian's python3-jwt is for the system's Python. `npm test` sets another one if that is missing.
 const PYTHON = process.env.JWTCTL_TEST_PYTHON ?? '/usr/bin/python3';
 
-/** A verifier that was written without us: it has the JWK Set, the issuer and the audience, and nothing else. */
+/** An independent verifier, which knows only the JWK Set, the issuer, and the audience. */
 const PYJWT = `
 import json, sys, jwt
 keys = jwt.PyJWKSet.from_json(open(sys.argv[1]).read())
@@ -20,7 +20,7 @@ claims = jwt.decode(token, key.key, algorithms=algorithms, audience="user", issu
 print(json.dumps(claims))
 `;
 
-describe.each(BACKENDS)('tokens and keys from %s, seen by others', (backend) => {
+describe.each(BACKENDS)('tokens and keys from %s, verified by other programs', (backend) => {
   let stores: Stores;
   let activeKid = '';
   let retiringKid = '';
@@ -55,14 +55,14 @@ describe.each(BACKENDS)('tokens and keys from %s, seen by others', (backend) => 
     });
   }
 
-  test('PyJWT verifies a token with nothing but the exported JWK Set', async () => {
+  test('PyJWT verifies a token with the exported JWK Set', async () => {
     const { exitCode, stdout, stderr } = await pyjwt(token);
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(JSON.parse(stdout)).toMatchObject({ iss: 'jwtctl', sub: 'Zoë', aud: 'user', role: 'admin' });
     expect((await pyjwt(oldToken)).exitCode).toBe(0);
   });
 
-  test('PyJWT refuses what was changed', async () => {
+  test('PyJWT refuses a changed token', async () => {
     const [header, , signature] = token.split('.');
     const payload = Buffer.from(JSON.stringify({ sub: 'mallory' })).toString('base64url');
     const { exitCode, stderr } = await pyjwt(`${header}.${payload}.${signature}`);
@@ -78,7 +78,7 @@ describe.each(BACKENDS)('tokens and keys from %s, seen by others', (backend) => 
 
   test('PyJWT verifies a token under PS256', async () => {
     const { kid } = await stores.json('keys', 'generate', '--alg', 'PS256', '--kid', 'pss');
-    // What is pending steps up in turn, the oldest first.
+    // Rotations activate pending keys in turn, oldest first.
     let active = '';
     while (active !== kid) active = (await stores.json('keys', 'rotate', '--now')).active;
     const issued = await stores.json('token', 'issue', '--sub', 'Zoë');
@@ -86,7 +86,7 @@ describe.each(BACKENDS)('tokens and keys from %s, seen by others', (backend) => 
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
   });
 
-  test('the JWK Set holds public members of pending, active and retiring keys, and nothing more', async () => {
+  test('the JWK Set contains only public members of pending, active, and retiring keys', async () => {
     stores.clock.advance(26 * 3_600);
     await stores.json('keys', 'rotate', '--now');
     const states = new Map<string, string>(

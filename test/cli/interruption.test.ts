@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (backend) => {
+describe.each(BACKENDS)('an interruption during a walk through the registry, on %s', (backend) => {
   let stores: Stores;
   let kid = '';
   beforeAll(async () => {
@@ -21,12 +21,12 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
     return cli({ clock, home, env, signal: AbortSignal.abort() }).run(...words, '--json');
   }
 
-  test('ends an inspection, which says that it is not complete', async () => {
+  test('ends an inspection, which reports that it is incomplete', async () => {
     const { exitCode, json } = await interrupted('cache', 'inspect');
     expect({ exitCode, complete: json().complete }).toEqual({ exitCode: 130, complete: false });
   });
 
-  test('ends a restoration before its first chunk', async () => {
+  test('ends a restore before its first chunk', async () => {
     await stores.json('cache', 'snapshot', 'whole');
     const before = await stores.content();
     for (const words of [['whole'], ['whole', '--dry-run'], ['-']]) {
@@ -43,7 +43,7 @@ describe.each(BACKENDS)('an interruption while the registry is walked, on %s', (
     ['cache', 'flush', '--sub', 'alice', '--backup', 'm'],
     ['cache', 'snapshot', 'm'],
     ['token', 'revoke', '--kid', 'KID'],
-  ])('%s %s %s begins nothing, however much it was confirmed before', async (...words) => {
+  ])('%s %s %s changes nothing, even if confirmed before', async (...words) => {
     const before = await stores.content();
     const asked = words.map((word) => (word === 'KID' ? kid : word));
     const { exitCode, stdout, error } = await interrupted(...asked, '--yes');

@@ -10,7 +10,7 @@ interface Report {
   [member: string]: unknown;
 }
 
-/** A key with a token of each subject, and one that is to sign next. */
+/** Creates a key with a token for each subject, and a pending key. */
 async function openLeaked(backend: (typeof BACKENDS)[number]): Promise<Stores> {
   const stores = await openStores(backend, { JWTCTL_TIMEOUT: '2s' });
   await stores.json('keys', 'generate', '--kid', 'leaked');
@@ -21,14 +21,14 @@ async function openLeaked(backend: (typeof BACKENDS)[number]): Promise<Stores> {
 
 const COMPROMISE = ['keys', 'compromise', 'leaked', '--reason', 'found in a backup'];
 
-describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
+describe.each(BACKENDS)('keys compromise, on %s', (backend) => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openLeaked(backend);
   });
   afterEach(() => stores?.close());
 
-  test('is ended by one command, which proves on each node that nothing under it is left', async () => {
+  test('refuses the key and confirms for each node that no entry is left', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'user0');
     const { exitCode, json, stderr } = await stores.run(...COMPROMISE, '--json');
     expect({ exitCode, stderr }).toMatchObject({ exitCode: 0 });
@@ -61,7 +61,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     ]);
   });
 
-  test('is told of in a table, with what a verifier elsewhere may still do', async () => {
+  test('shows a table, with the time until which other verifiers may accept the key', async () => {
     const { stdout, stderr } = await stores.run(...COMPROMISE);
     expect(stdout).toMatch(/The key is compromised: nothing under it is left/);
     expect(stdout).toMatch(/all +6 +6 +0/);
@@ -69,7 +69,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     expect((await stores.run(...COMPROMISE, '-q')).stdout).toBe('leaked\n');
   });
 
-  test('is left as it is by a dry run, which counts what would go', async () => {
+  test('counts the entries in a dry run and changes nothing', async () => {
     const before = await stores.content();
     const report = await stores.json(...COMPROMISE, '--dry-run');
     expect(report).toMatchObject({
@@ -81,7 +81,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('needs a reason, and a kid that there is', async () => {
+  test('requires a reason and a known kid', async () => {
     const bare = await stores.run('keys', 'compromise', 'leaked', '--json');
     expect([bare.exitCode, bare.error().code]).toEqual([2, 'ERR_USAGE']);
     const unknown = await stores.run('keys', 'compromise', 'leakde', '--reason', 'x', '--json');
@@ -89,7 +89,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
     expect((await stores.run('keys', 'compromise', '--help')).stdout).toMatch(/--reason .*\(required\)/s);
   });
 
-  test('does not come back by rotation, activation or retirement', async () => {
+  test('is final: the key cannot be rotated to, activated, or retired', async () => {
     await stores.json(...COMPROMISE);
     for (const words of [
       ['activate', 'leaked', '--now'],
@@ -103,7 +103,7 @@ describe.each(BACKENDS)('a leaked key, on %s', (backend) => {
   });
 });
 
-describe('with a part of the registry away, a leaked key', () => {
+describe('keys compromise with unreachable stores', () => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openLeaked('MariaDB and a Redis Cluster');
@@ -117,7 +117,7 @@ describe('with a part of the registry away, a leaked key', () => {
     return (await stores.run('token', 'verify', token, '--json')).json().error.code;
   }
 
-  test('is refused all the same; what one master still has is named, and removed by the next run', async () => {
+  test('refuses the key, reports an unreachable master, and removes its entries in the next run', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'user0');
     const { byNode } = await stores.json('cache', 'inspect');
     const [{ node, entries }] = byNode;
@@ -146,7 +146,7 @@ describe('with a part of the registry away, a leaked key', () => {
     expect(await stores.query('SELECT type FROM security_log')).toEqual([{ type: 'key_compromised' }]);
   });
 
-  test('is refused with no Redis at all, and the command says how to finish', async () => {
+  test('refuses the key without Redis, and says how to complete the removal', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'user0');
     const [port] = await closedPorts(1);
     const { exitCode, json, stderr } = await withEnv({ JWTCTL_REDIS_NODES: `127.0.0.1:${port}` }).run(
@@ -163,7 +163,7 @@ describe('with a part of the registry away, a leaked key', () => {
     expect(await stores.json(...COMPROMISE)).toMatchObject({ entries: { before: 7, after: 0 } });
   });
 
-  test('is not said to be ended where MySQL is away', async () => {
+  test('fails without MySQL', async () => {
     const before = await stores.content();
     const [port] = await closedPorts(1);
     const { exitCode, stdout } = await withEnv({
@@ -173,7 +173,7 @@ describe('with a part of the registry away, a leaked key', () => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('is refused with no vault either: the pending key signs, and the next run publishes another', async () => {
+  test('refuses the key without a vault: the pending key signs, and the next run publishes another', async () => {
     const { JWTCTL_MASTER_KEY_FILE: _file, ...env } = stores.env;
     const vaultAway = cli({
       clock: stores.clock,

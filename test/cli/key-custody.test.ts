@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('the master keys, on %s', (backend) => {
+describe.each(BACKENDS)('keys rewrap, on %s', (backend) => {
   let stores: Stores;
   let keyring = '';
   const oldLine = randomBytes(32).toString('base64');
@@ -26,7 +26,7 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     return keys.map(({ kid, masterKeyId }: Record<string, string>) => [kid, masterKeyId]);
   }
 
-  test('change with a new first line: rewrap moves every private key, and the old line can go', async () => {
+  test('moves every private key under a new first line, and the old line can be removed', async () => {
     const [[, oldId]] = (await listed()) as [[string, string]];
     expect(await listed()).toEqual([
       ['first', oldId],
@@ -66,14 +66,14 @@ describe.each(BACKENDS)('the master keys, on %s', (backend) => {
     ]);
   });
 
-  test('are not moved once it is interrupted, and what is left is named', async () => {
+  test('stops after an interruption, and names the remaining keys', async () => {
     const { clock, home, env } = stores;
     const interrupted = cli({ clock, home, env, signal: AbortSignal.abort() });
     const { exitCode, stderr } = await interrupted.run('keys', 'rewrap', '-q');
     expect([exitCode, stderr]).toEqual([130, 'Not moved: first, second. Run the same command again.\n']);
   });
 
-  test('that are lost are named, beside what can be moved, with exit code 5', async () => {
+  test('names keys under a lost master key, moves the others, and exits 5', async () => {
     writeFileSync(keyring, `${randomBytes(32).toString('base64')}\n`);
     await stores.json('keys', 'generate', '--kid', 'fourth');
     const fourth = readFileSync(keyring, 'utf8');

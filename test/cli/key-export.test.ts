@@ -7,7 +7,7 @@ import { type PrivateJwk, secretsOf, writeKeyFile } from '../support/private-key
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 
-/** Who sits at the terminal, and what they are asked. */
+/** Stands in for the prompts: the answers, and the questions that were asked. */
 const person = vi.hoisted(() => ({ types: '', wasAsked: [] as string[] }));
 vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   inquirerPrompt: {
@@ -18,7 +18,7 @@ vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   },
 }));
 
-/** Every private key that a test here has seen in a file. */
+/** Every private key that a test in this file has exported. */
 const exported: PrivateJwk[] = [];
 
 const modeOf = (file: string) => statSync(file).mode & 0o777;
@@ -35,7 +35,7 @@ async function refusal(shell: Cli, ...words: string[]) {
   return { exitCode, code: error().code, text: `${error().message} ${error().hint}` };
 }
 
-describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
+describe.each(BACKENDS)('private export, from %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -55,7 +55,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
       )
     ).map(({ target, outcome, reason }) => [target, outcome, reason]);
 
-  test('are one as a PKCS#8 PEM, in a file that only its owner may read', async () => {
+  test('writes one key as PKCS#8 PEM, readable only for its owner', async () => {
     const file = join(stores.home, 'now.private.pem');
     const printed = await stores.json('keys', 'export', '--kid', 'now', '--pem', '--private', '--yes');
     expect(printed).toEqual({ file, format: 'pem', kids: ['now'] });
@@ -68,7 +68,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     expect(await auditRows()).toEqual([['now', 'private', `to ${file}`]]);
   });
 
-  test('are all that have a private key as a JWK Set, the one that signs before the others', async () => {
+  test('writes all private keys as a JWK Set, the active one first', async () => {
     const file = join(stores.home, 'out.json');
     const words = ['keys', 'export', '--private', '--out', 'out.json', '--yes'];
     const { exitCode, stdout, stderr } = await stores.run(...words, '--jwks');
@@ -86,7 +86,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     );
   });
 
-  test('come into another store as they were', async () => {
+  test('can be imported unchanged into another store', async () => {
     await stores.run('keys', 'export', '--private', '--out', 'move.json', '--yes');
     await stores.run('keys', 'export', '--private', '--kid', 'old', '--pem', '--out', 'old.pem', '--yes');
     readSet(join(stores.home, 'move.json'));
@@ -104,7 +104,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
       const issued = await there.json('token', 'issue', '--sub', 'alice', '--create-user');
       expect(issued.kid).toBe('now');
       expect(await there.json('token', 'verify', issued.token)).toMatchObject({ active: true });
-      // Its signature holds there; it was registered here.
+      // The token was registered here, and its signature is valid in the other store.
       const elsewhere = await there.run('token', 'verify', token, '--json');
       expect(elsewhere.json()).toMatchObject({ error: { code: 'ERR_TOKEN_NOT_REGISTERED' } });
     } finally {
@@ -112,21 +112,21 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     }
   });
 
-  test('without a private key are refused, before anybody is asked', async () => {
+  test('refuses a key without a private key before it asks', async () => {
     for (const words of [[], ['--yes'], ['--dry-run']]) {
       expect(await refusal(stores, '--kid', 'gone', '--pem', '--private', ...words)).toMatchObject({
         exitCode: 3,
         code: 'ERR_PRIVATE_KEY_MISSING',
       });
     }
-    expect(await refusal(stores, '--kid', 'nobody', '--pem', '--private', '--yes')).toMatchObject({
+    expect(await refusal(stores, '--kid', 'unknown', '--pem', '--private', '--yes')).toMatchObject({
       exitCode: 3,
       code: 'ERR_KEY_UNKNOWN',
     });
     expect(existsSync(join(stores.home, 'gone.private.pem'))).toBe(false);
   });
 
-  test('are not written as a dry run, nor where nobody can confirm it', async () => {
+  test('writes nothing in a dry run, or without a confirmation', async () => {
     const before = await stores.content();
     const files = readdirSync(stores.home);
     expect(await stores.json('keys', 'export', '--private', '-n')).toEqual({
@@ -151,7 +151,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('whose row was changed by others are not written, and leave no file', async () => {
+  test('creates no file for a key whose row another program changed', async () => {
     const { private_key: sealed } = (
       await stores.query("SELECT private_key FROM keystore WHERE kid = 'next'")
     )[0] as { private_key: string };
@@ -169,7 +169,7 @@ describe.each(BACKENDS)('keys that leave, from %s', (backend) => {
     await stores.query("UPDATE keystore SET private_key = ? WHERE kid = 'next'", [sealed]);
   });
 
-  test('leave no file where the audit log cannot tell of it', async () => {
+  test('creates no file if the audit log cannot be written', async () => {
     await stores.query('ALTER TABLE audit_head RENAME TO audit_head_away');
     try {
       const { exitCode } = await stores.run('keys', 'export', '--private', '--yes', '--json');
@@ -190,7 +190,7 @@ describe('keys export --private', () => {
     person.wasAsked.length = 0;
   });
 
-  test('writes over nothing: no file, no folder, no link, wherever it leads', async () => {
+  test('overwrites no file, folder, or link', async () => {
     writeKeyFile(shell.home, 'file', 'kept');
     mkdirSync(join(shell.home, 'folder'));
     symlinkSync(join(shell.home, 'nowhere'), join(shell.home, 'link'));
@@ -210,14 +210,14 @@ describe('keys export --private', () => {
     expect(await refusal(shell, '--private', '--yes')).toMatchObject({ code: 'ERR_FILE_EXISTS' });
   });
 
-  test('of two at once writes one whole file', async () => {
+  test('writes one complete file with two concurrent exports', async () => {
     const words = ['keys', 'export', '--private', '--yes', '--json'];
     const ended = await Promise.all([shell.run(...words), shell.run(...words)]);
     expect(ended.map(({ exitCode }) => exitCode).sort()).toEqual([0, 2]);
     expect(readSet(join(shell.home, 'jwks.private.json'))).toHaveLength(1);
   });
 
-  test('names a file that cannot be made', async () => {
+  test('names a file that cannot be created', async () => {
     expect(await refusal(shell, '--private', '--yes', '--out', 'absent/keys.json')).toMatchObject({
       exitCode: 2,
       code: 'ERR_FILE_UNWRITABLE',
@@ -239,7 +239,7 @@ describe('keys export --private', () => {
     [['--private', '--pem']],
     [['--private', '--kid', 'k1']],
     [['--private', '--pem', '--jwks', '--kid', 'k1']],
-  ])('with %j is a contradiction', async (words) => {
+  ])('refuses the contradictory flags %j', async (words) => {
     expect(await refusal(shell, ...words, '--yes')).toMatchObject({
       exitCode: 2,
       code: 'ERR_FLAG_COMBINATION',
@@ -247,7 +247,7 @@ describe('keys export --private', () => {
     expect(existsSync(join(shell.home, 'x'))).toBe(false);
   });
 
-  test('asks a person to type the kid of a key, and `private` for all of them', async () => {
+  test('asks the user to type the kid of a key, or `private` for all keys', async () => {
     const pem = ['keys', 'export', '--kid', 'k1', '--pem', '--private'];
     const set = ['keys', 'export', '--private'];
     for (const types of ['', 'y', 'yes', 'K1', 'private']) {
@@ -273,7 +273,7 @@ describe('keys export --private', () => {
     expect(person.wasAsked.at(-1)).toContain('Type private');
   });
 
-  test('has no keys to write where there are none', async () => {
+  test('refuses an empty key store', async () => {
     const empty = cli();
     expect(await refusal(empty, '--private', '--yes')).toMatchObject({ exitCode: 3, code: 'ERR_NO_STORE' });
     await empty.json('users', 'add', 'alice');
@@ -281,7 +281,7 @@ describe('keys export --private', () => {
   });
 });
 
-test('nothing private of a key was printed', () => {
+test('never prints a private key', () => {
   const printed = everythingPrinted.join('\n');
   expect(exported.length).toBeGreaterThan(8);
   for (const secret of secretsOf(...exported)) expect(printed).not.toContain(secret);

@@ -23,7 +23,7 @@ import { runAtTerminal } from '../support/terminal.js';
 
 const PASSPHRASE = 'correct horse battery';
 
-/** Who sits at the terminal, and what they are asked. */
+/** Stands in for the prompts: the answers, and the questions that were asked. */
 const person = vi.hoisted(() => ({ types: '', wasAsked: [] as string[] }));
 vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   inquirerPrompt: {
@@ -49,7 +49,7 @@ async function refusal(shell: Cli, ...words: Array<string | { stdin: string }>) 
   return { exitCode, code: error().code, text: `${error().message} ${error().hint}` };
 }
 
-describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
+describe.each(BACKENDS)('an imported key, on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -57,7 +57,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('signs at once where none does, and else once it is activated', async () => {
+  test('becomes active if no key is, and pending otherwise', async () => {
     const file = writeKeyFile(stores.home, 'one.pem', pem(0));
     const one = await stores.json('keys', 'import', '--pem', file, '--kid', 'one');
     expect(one).toMatchObject({ kid: 'one', alg: 'RS256', bits: 2048, state: 'active' });
@@ -79,7 +79,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     expect(published).toEqual({ kty: 'RSA', use: 'sig', kid: 'two', alg: 'PS256', n, e });
   });
 
-  test('is stored sealed, and its coming is in the audit log', async () => {
+  test('is stored sealed and recorded in the audit log', async () => {
     const rows = await stores.query('SELECT private_key FROM keystore');
     for (const row of rows) expect(String(row.private_key).split('.')).toHaveLength(5);
     const everything = await stores.content();
@@ -93,7 +93,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     ]);
   });
 
-  test('a second time is there already: nothing is done, and that is said', async () => {
+  test('is reported as existing the second time, and not changed', async () => {
     const before = await stores.content();
     const { exitCode, stdout, stderr } = await stores.run('keys', 'import', '--jwk', 'two.json');
     expect(exitCode).toBe(0);
@@ -102,7 +102,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('is refused where it is in the way of another, or another of it', async () => {
+  test('is refused if its kid or its material is in use', async () => {
     const before = await stores.content();
     const fromStdin = { stdin: pem(2) };
     expect(await refusal(stores, 'keys', 'import', '--pem', '-', '--kid', 'one', fromStdin)).toMatchObject({
@@ -115,7 +115,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('does not come back once it is retired', async () => {
+  test('cannot be imported again after it is retired', async () => {
     writeKeyFile(stores.home, 'gone.pem', pem(2));
     await stores.json('keys', 'import', '--pem', 'gone.pem', '--kid', 'gone');
     await stores.json('keys', 'retire', 'gone');
@@ -130,7 +130,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     }
   });
 
-  test('with others in a JWK Set comes with all of them, or none does', async () => {
+  test('is added with all keys of its JWK Set, or none is', async () => {
     const before = await stores.content();
     const spoiled = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'four', n: jwk(5).n }));
     const refused = await refusal(stores, 'keys', 'import', '--jwk', '-', { stdin: spoiled });
@@ -155,7 +155,7 @@ describe.each(BACKENDS)('a key that comes from elsewhere, on %s', (backend) => {
     expect(keys[0]).not.toHaveProperty('dryRun');
   });
 
-  test('by several at once comes once', async () => {
+  test('is added once by concurrent imports', async () => {
     writeKeyFile(stores.home, 'race.pem', pem(5));
     const ended = await Promise.all(
       ['race', 'race', 'race', 'rival'].map((kid) =>
@@ -177,7 +177,7 @@ describe('keys import', () => {
     shell = cli();
   });
 
-  test('makes the embedded store, but not for a dry run or a file that is refused', async () => {
+  test('creates the embedded store, but not in a dry run or for a refused file', async () => {
     const data = join(shell.home, 'data');
     writeKeyFile(shell.home, 'key.pem', pem(0));
     expect(await shell.json('keys', 'import', '--pem', 'key.pem', '--kid', 'k1', '-n')).toMatchObject({
@@ -194,7 +194,7 @@ describe('keys import', () => {
     expect(existsSync(data)).toBe(true);
   });
 
-  test('of a set lets its first key sign where none does', async () => {
+  test('activates the first key of a set if no key is active', async () => {
     const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
     expect(await shell.json('keys', 'import', '--jwk', '-', { stdin })).toMatchObject([
       { kid: 'a', state: 'active' },
@@ -203,7 +203,7 @@ describe('keys import', () => {
     expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['a', 'b']);
   });
 
-  test('says which key signs from now on where none did, and in a dry run that it would', async () => {
+  test('names the key that becomes active, also in a dry run', async () => {
     const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
     const words = ['keys', 'import', '--jwk', '-'];
     const planned = await shell.run(...words, '--dry-run', { stdin });
@@ -219,7 +219,7 @@ describe('keys import', () => {
     }
   });
 
-  test('takes --kid for the only key of a set, and prints an array of it', async () => {
+  test('accepts --kid for the only key of a set, and prints an array', async () => {
     const stdin = set(jwk(0, { kid: 'not a kid' }));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', { stdin })).toMatchObject({
       exitCode: 2,
@@ -231,7 +231,7 @@ describe('keys import', () => {
     ]);
   });
 
-  test('takes the alg of --alg, else of the file, else of the settings', async () => {
+  test('prefers --alg to the alg of the file, and that to the settings', async () => {
     const importing = (index: number, members: object, ...words: string[]) =>
       shell.json('keys', 'import', '--jwk', '-', ...words, { stdin: JSON.stringify(jwk(index, members)) });
     expect(await importing(0, { kid: 'a' }, '--alg', 'PS512')).toMatchObject({ alg: 'PS512' });
@@ -276,7 +276,7 @@ describe('keys import', () => {
     expect((await shell.run(...words, '--passphrase-file', files.right)).exitCode).toBe(0);
   });
 
-  test('takes the passphrase from a pipe of the shell', async () => {
+  test('reads the passphrase from a pipe of the shell', async () => {
     const key = writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), 'pkcs8', PASSPHRASE));
     const command = `echo '${PASSPHRASE}' | "$@" --passphrase-file /dev/stdin`;
     const words = [process.execPath, BIN, 'keys', 'import', '--pem', key, '--kid', 'k1', '--json'];
@@ -285,7 +285,7 @@ describe('keys import', () => {
     expect(ended.json()).toMatchObject({ kid: 'k1' });
   });
 
-  test('asks a person for the passphrase, and only where one is needed', async () => {
+  test('asks for the passphrase only if the file is encrypted', async () => {
     writeKeyFile(shell.home, 'key.pem', encryptedOf(keyOf(jwk(0)), 'pkcs8', PASSPHRASE));
     writeKeyFile(shell.home, 'plain.pem', pem(1));
     const words = ['keys', 'import', '--kid', 'k1', '--pem'];
@@ -304,7 +304,7 @@ describe('keys import', () => {
     expect([plain.exitCode, person.wasAsked.length]).toEqual([0, 2]);
   });
 
-  test('takes what the program of OpenSSL makes', async () => {
+  test('accepts files written by the openssl program', async () => {
     await openssl(shell.home, 'genrsa', '-traditional', '-out', 'one.pem', '2048');
     const pass = ['-passout', `pass:${PASSPHRASE}`];
     const encrypting = ['pkcs8', '-topk8', '-v2', 'aes-256-cbc', '-in', 'one.pem', '-out', 'two.pem'];
@@ -338,14 +338,14 @@ describe('keys import', () => {
     [['--pem', 'a', '--jwk', 'b']],
     [['--jwk', 'a', '--passphrase-file', 'b']],
     [['--pem', '-', '--passphrase-file', '-']],
-  ])('with %j is a contradiction', async (words) => {
+  ])('refuses the contradictory flags %j', async (words) => {
     expect(await refusal(shell, 'keys', 'import', ...words)).toMatchObject({
       exitCode: 2,
       code: 'ERR_FLAG_COMBINATION',
     });
   });
 
-  test('does not name several keys by one --kid', async () => {
+  test('refuses --kid for several keys', async () => {
     const stdin = set(jwk(0), jwk(1));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', '--kid', 'k1', { stdin })).toMatchObject({
       exitCode: 2,
@@ -361,7 +361,7 @@ describe('keys import', () => {
     }
   });
 
-  test('refuses with exit 2 and its reason what a file should not hold', async () => {
+  test('refuses an invalid file with exit code 2 and the reason', async () => {
     const { n, e } = jwk(0);
     const publicPem = createPublicKey(keyOf(jwk(0)))
       .export({ type: 'spki', format: 'pem' })
@@ -399,7 +399,7 @@ describe('keys import', () => {
     expect(existsSync(join(shell.home, 'data'))).toBe(false);
   });
 
-  test('reads no file that is larger than keys can be, and none that is not there', async () => {
+  test('refuses a file that is too large or missing', async () => {
     const large = writeKeyFile(shell.home, 'large', Buffer.alloc(10_000_000, 0x41));
     for (const flag of ['--pem', '--jwk']) {
       expect(await refusal(shell, 'keys', 'import', flag, large)).toMatchObject({
@@ -426,7 +426,7 @@ describe('keys import', () => {
     }
   });
 
-  test('refuses a key file that other users can write to, and warns about one that they can read', async () => {
+  test('refuses a key file that others can write to, and warns about one that they can read', async () => {
     const files = [
       ['--pem', writeKeyFile(shell.home, 'key.pem', pem(0))],
       ['--jwk', writeKeyFile(shell.home, 'key.jwk', JSON.stringify(jwk(1)))],
@@ -447,7 +447,7 @@ describe('keys import', () => {
     expect(await shell.json('keys', 'list')).toHaveLength(2);
   });
 
-  test('takes a key from a pipe of the shell', async () => {
+  test('reads a key from a pipe of the shell', async () => {
     const command = `printf %s "$KEY" | "$@" --pem /dev/stdin`;
     const words = [process.execPath, BIN, 'keys', 'import', '--kid', 'k1', '--json'];
     const ended = await spawnProgram('/bin/sh', ['-c', command, 'sh', ...words], {
@@ -458,7 +458,7 @@ describe('keys import', () => {
   });
 });
 
-test('nothing private of a key, no passphrase and nothing of OpenSSL was printed', () => {
+test('never prints a private key, a passphrase, or an OpenSSL error', () => {
   const printed = everythingPrinted.join('\n');
   expect(printed.length).toBeGreaterThan(1_000);
   for (const secret of [PASSPHRASE, ...secretsOf(...jwks)]) expect(printed).not.toContain(secret);

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('the life of a key, on %s', (backend) => {
+describe.each(BACKENDS)('the life cycle of a key, on %s', (backend) => {
   let stores: Stores;
 
   beforeAll(async () => {
@@ -14,7 +14,7 @@ describe.each(BACKENDS)('the life of a key, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('is told by usage, refused while tokens live, and ended by force', async () => {
+  test('usage counts its tokens, retire refuses it meanwhile, and --force retires it', async () => {
     const early = await stores.run('keys', 'activate', 'second', '--json');
     expect([early.exitCode, early.error().code]).toEqual([3, 'ERR_KEY_NOT_PUBLISHED']);
     expect(await stores.json('keys', 'activate', 'second', '--now', '--dry-run')).toMatchObject({
@@ -58,12 +58,12 @@ describe.each(BACKENDS)('the life of a key, on %s', (backend) => {
     const unknown = await stores.run('keys', 'retire', 'third', '--json');
     expect([unknown.exitCode, unknown.error().code]).toEqual([3, 'ERR_KEY_UNKNOWN']);
     const { keys } = JSON.parse((await stores.run('keys', 'export', '--jwks')).stdout);
-    // The one that signs, and the next one, which was published when it began to.
+    // The active key, and the pending one published by the rotation.
     expect(keys.map((key: { kid: string }) => key.kid)).toEqual(['second', expect.any(String)]);
   });
 });
 
-describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) => {
+describe.each(BACKENDS)('keys rotate --wait, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend, { JWTCTL_KEYS_PUBLISH_LEAD: '10m' });
@@ -71,7 +71,7 @@ describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) =
   });
   afterAll(() => stores?.close());
 
-  test('says how long and for what, and no token is signed by a key that was not published for so long', async () => {
+  test('reports the wait and its reason, and activates the key only after the publish lead', async () => {
     const begun = stores.clock.now();
     const { exitCode, json, stderr } = await stores.run('keys', 'rotate', '--now', '--wait', '--json');
     expect({ exitCode, stderr, ...json() }).toMatchObject({
@@ -84,7 +84,7 @@ describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) =
       ...{ state: 'active', createdAt: begun, activatedAt: signsFrom },
     });
 
-    // The next key is published for half of the lead by now.
+    // Half of the next key's publish lead is over.
     stores.clock.advance(300);
     const again = await stores.run('keys', 'rotate', '--if-older-than', '1s', '--wait', '-q');
     expect([again.exitCode, again.stderr]).toEqual([0, '']);
@@ -97,13 +97,13 @@ describe.each(BACKENDS)('a rotation that waits out the lead, on %s', (backend) =
     expect(told.stderr).not.toMatch(/was not published/);
   });
 
-  /** In a cluster some seconds more: nobody runs, and those who do may have to tell it again. */
+  /** A cluster needs a few more seconds, because running verifiers may have to report again. */
   function expectLead(seconds: number): void {
     expect(seconds).toBeGreaterThanOrEqual(600);
     expect(seconds).toBeLessThanOrEqual(backend === 'SQLite' ? 600 : 604);
   }
 
-  test('waits for nothing where the active key is not due, nor as a dry run', async () => {
+  test('does not wait if no rotation is due, or in a dry run', async () => {
     const before = stores.clock.now();
     expect(await stores.json('keys', 'rotate', '--wait')).toMatchObject({ reason: 'not_due' });
     expect(await stores.json('keys', 'rotate', '--now', '--wait', '-n')).toMatchObject({

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
+describe.each(BACKENDS)('a key lost by the database, on %s', (backend) => {
   let stores: Stores;
   let token = '';
 
@@ -55,7 +55,7 @@ describe.each(BACKENDS)('a key that the database lost, on %s', (backend) => {
   });
 });
 
-test.each(BACKENDS)('importing a purged key brings back none of its tokens, on %s', async (backend) => {
+test.each(BACKENDS)('importing a purged key makes none of its tokens valid, on %s', async (backend) => {
   const stores = await openStores(backend);
   try {
     await stores.json('keys', 'generate', '--kid', 'old');

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Cli, cli } from '../support/cli.js';
 import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/stores.js';
 
-/** A host whose keyring lacks the master key under which another one has sealed the next key. */
+/** The host's keyring lacks the master key under which another host sealed the next key. */
 describe.each(BACKENDS)('a host that cannot open the next key, on %s', (backend) => {
   let stores: Stores;
   let other: Cli;
@@ -23,7 +23,7 @@ describe.each(BACKENDS)('a host that cannot open the next key, on %s', (backend)
     ['keys', 'rotate', '--if-older-than', '1h'],
     ['keys', 'rotate', '--now'],
     ['keys', 'activate', 'next'],
-  ])('lets the old one go on: %s %s %s', async (...words) => {
+  ])('keeps the old key active: %s %s %s', async (...words) => {
     expect((await stores.run(...words, '--dry-run')).exitCode).toBe(0);
     const before = await stores.content();
     const { exitCode, stdout, error } = await stores.run(...words, '--json');
@@ -39,7 +39,7 @@ describe.each(BACKENDS)('a host that cannot open the next key, on %s', (backend)
     expect((await stores.json('token', 'issue', '--sub', 'alice')).kid).toBe('next');
   });
 
-  test('rotates to another one once that one is given up', async () => {
+  test('rotates to another key after that one is retired', async () => {
     await stores.json('keys', 'retire', 'next');
     const { active } = await stores.json('keys', 'rotate', '--now');
     expect((await stores.json('token', 'issue', '--sub', 'alice')).kid).toBe(active);

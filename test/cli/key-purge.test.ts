@@ -3,7 +3,7 @@ import { freshPair, pkcs8Of } from '../support/private-keys.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
 
-/** Who sits at the terminal, and what they are asked. */
+/** Stands in for the prompts: the answers, and the questions that were asked. */
 const person = vi.hoisted(() => ({ agrees: false, wasAsked: [] as string[] }));
 vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
   inquirerPrompt: {
@@ -17,8 +17,8 @@ vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
 const privateKey = pkcs8Of(freshPair());
 const IMPORT = ['keys', 'import', '--pem', '-', '--kid', 'second'];
 
-/** Beside an active key, one that was retired an hour ago and one that was retired now. */
-describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
+/** An active key, a key retired an hour ago, and one retired now. */
+describe.each(BACKENDS)('keys purge, on %s', (backend) => {
   let stores: Stores;
   beforeEach(async () => {
     stores = await openStores(backend);
@@ -31,7 +31,7 @@ describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
   });
   afterEach(() => stores?.close());
 
-  test('go when they are old enough, are shown before, and nobody is asked', async () => {
+  test('lists and removes old rows without asking with --older-than', async () => {
     expect(await stores.json('keys', 'purge', '--older-than', '1h', '-n')).toEqual({
       ...{ dryRun: true, purged: [], wouldPurge: ['second'] },
     });
@@ -41,7 +41,7 @@ describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
     expect([wrong.exitCode, wrong.error().code]).toEqual([2, 'ERR_DURATION_INVALID']);
   });
 
-  test('do not all go without a yes', async () => {
+  test('asks before it removes all rows', async () => {
     const before = await stores.content();
     for (const more of [[], ['--no-input']]) {
       const { exitCode, stdout, error } = await stores.run('keys', 'purge', ...more, '--json');
@@ -60,7 +60,7 @@ describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
     expect([agreed.exitCode, agreed.lines().sort()]).toEqual([0, ['second', 'third']]);
   });
 
-  test('all go with --yes, and where there are none nobody is asked', async () => {
+  test('removes all rows with --yes, and does not ask if there are none', async () => {
     const planned = await stores.json('keys', 'purge', '-n');
     expect({ ...planned, wouldPurge: planned.wouldPurge.sort() }).toEqual({
       ...{ dryRun: true, purged: [], wouldPurge: ['second', 'third'] },
@@ -71,7 +71,7 @@ describe.each(BACKENDS)('the rows of retired keys, on %s', (backend) => {
     expect(person.wasAsked).toEqual([]);
   });
 
-  test('leave kid and material free to come back, as the help says', async () => {
+  test('allows the kid and the material to be used again', async () => {
     const refused = await stores.run(...IMPORT, '--json', { stdin: privateKey });
     expect([refused.exitCode, refused.error().code]).toEqual([3, 'ERR_KEY_RETIRED']);
     await stores.json('keys', 'purge', '--older-than', '1h');

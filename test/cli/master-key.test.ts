@@ -11,7 +11,7 @@ import { BIN } from '../support/spawned.js';
 const FORMS = ['--output=table', '--output=ndjson', '--json', '-q'];
 
 test.each(FORMS)(
-  'beside an embedded store it is made, and said in tables and lines only: %s',
+  'creates the key of an embedded store, and reports it only in text output: %s',
   async (form) => {
     const shell = cli();
     const { exitCode, stderr } = await shell.run('keys', 'generate', form);
@@ -30,7 +30,7 @@ test('a second Ctrl-C also ends the processes of masterKey.command', async () =>
     stdio: 'ignore',
   });
   const ended = once(child, 'exit');
-  // The pipe ends once the last process that has it open is gone.
+  // The pipe ends when the last process that has it open ends.
   const handle = await open(pipe, 'r');
   child.kill('SIGINT');
   const again = setInterval(() => child.kill('SIGINT'), 100);
@@ -59,7 +59,7 @@ describe('with servers and no master key configured', () => {
   });
   afterAll(() => database?.drop());
 
-  test('the first host makes one and says so whatever the output; another host is told which one it lacks', async () => {
+  test('the first host creates one and reports it in every format; another host gets an error that names the missing one', async () => {
     const first = serverShell();
     await first.run('db', 'migrate');
     const made = await first.run('keys', 'generate', '-q');

@@ -7,7 +7,7 @@ import { runAt } from '../support/terminal.js';
 
 type Row = Record<string, unknown>;
 
-describe.each(BACKENDS)('the nodes, on %s', (backend) => {
+describe.each(BACKENDS)('cache nodes, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend);
@@ -15,7 +15,7 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('are listed with what each of them holds', async () => {
+  test('lists each node and its data', async () => {
     const nodes: Row[] = await stores.json('cache', 'nodes');
     if (!stores.isCluster) {
       expect(nodes).toMatchObject([{ role: 'embedded', master: null, slots: null, reachable: true }]);
@@ -36,7 +36,7 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
     }
   });
 
-  test('stand in a table that fits, replicas below their masters', async () => {
+  test('shows a table that fits the terminal, with replicas below their masters', async () => {
     const { stdout, stderr } = await runAt({ columns: 80 }, stores, 'cache', 'nodes', '-q', '-o', 'table');
     expect(stderr).toBe('');
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);
@@ -45,7 +45,7 @@ describe.each(BACKENDS)('the nodes, on %s', (backend) => {
   });
 });
 
-test('a full or nearly full master is marked, with a warning', async () => {
+test('marks a full or nearly full master, with a warning', async () => {
   const cluster = await startRedisCluster({
     ...{ masters: 3, replicasPerMaster: 1, nodeTimeoutMs: 60_000 },
     config: ['maxmemory 100mb'],
@@ -72,7 +72,7 @@ test('a full or nearly full master is marked, with a warning', async () => {
   }
 }, 60_000);
 
-/** Puts 20 MB into the first key that this master serves. */
+/** Writes 20 MB into the first key that this master serves. */
 async function fill(node: string): Promise<void> {
   for (let number = 0; number < 100; number++) {
     const isServed = await redisCli(node, 'SETRANGE', `ballast-${number}`, 20_000_000, 'x').catch(() => null);
@@ -81,7 +81,7 @@ async function fill(node: string): Promise<void> {
   throw new Error(`${node} serves none of a hundred keys.`);
 }
 
-test('what may lose tokens is marked, and said', async () => {
+test('marks settings that may lose tokens, and warns', async () => {
   const cluster = await startRedisCluster({
     ...{ masters: 3, replicasPerMaster: 0, nodeTimeoutMs: 60_000 },
     config: ['maxmemory 100mb', 'maxmemory-policy allkeys-lru'],

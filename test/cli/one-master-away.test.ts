@@ -8,7 +8,7 @@ const SUBS = Array.from({ length: 30 }, (_, index) => `user-${index}`);
 const LINES = SUBS.map((sub) => `${sub}\n`).join('');
 
 let stores: Stores;
-/** The same CLI on a host that cannot reach one of three masters. */
+/** The same command line on a host that cannot reach one of three masters. */
 let withMasterAway: Cli;
 /** The subjects on that master. */
 let unreachable: string[];

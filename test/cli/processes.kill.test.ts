@@ -12,7 +12,7 @@ import { BACKENDS, openStores, type Stores, writeMasterKey } from '../support/st
 const SUBJECTS = ['alice', 'bob', 'carol', 'dave'];
 const TIMEOUT_MS = 60_000 + KILLS * 10_000;
 
-describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: TIMEOUT_MS }, (backend) => {
+describe.each(BACKENDS)('a command killed at any moment, on %s', { timeout: TIMEOUT_MS }, (backend) => {
   let keyring: string;
   let stores: Stores;
   let settings: SettingsInput;
@@ -25,7 +25,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
   });
   afterEach(() => stores?.close());
 
-  test('of keys rotate has rotated or not, and the next one rotates', async ({ annotate }) => {
+  test('keys rotate has rotated completely or not at all, and the next run rotates', async ({ annotate }) => {
     await json('keys', 'generate', '--count', '2');
     const words = ['keys', 'rotate', '--now'];
     const kills = await planKills(stores, words);
@@ -41,7 +41,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
       const after = await keysNow(where);
       const isRotated = activeIn(after) !== activeIn(before);
       tally.add(kill, isRotated ? 'after the rotation' : 'before the rotation');
-      // In the order of age each takes over the state of the next one, and the youngest is pending: all of it, or nothing.
+      // Each key has the next one's state or its own, in the order of age: a rotation is complete or has not happened.
       expect(statesOf(after), where).toEqual([...(isRotated ? ['retiring'] : []), ...statesOf(before)]);
       expect((await auditRows('keys.rotate', 'active')) - rotations, where).toBe(isRotated ? 1 : 0);
       expect(await refusals(tokens), where).toEqual([]);
@@ -55,9 +55,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     await annotate(`${tally}; none of ${tokens.length} tokens refused`);
   });
 
-  test('of keys rewrap has moved some private keys, and the next one moves the others', async ({
-    annotate,
-  }) => {
+  test('keys rewrap has moved some private keys, and the next run moves the others', async ({ annotate }) => {
     const count = 8;
     await json('keys', 'generate', '--count', String(count));
     const tokens = await issue(SUBJECTS);
@@ -97,7 +95,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     await annotate(`${tally}; none of ${tokens.length} tokens refused`);
   });
 
-  test('of keys compromise has ended all tokens under the key or none, and the next one leaves nothing of it', async ({
+  test('keys compromise has revoked all tokens of the key or none, and the next run removes every entry', async ({
     annotate,
   }) => {
     await json('keys', 'generate', '--count', '2');
@@ -109,7 +107,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     for (const delayMs of kills.delaysMs) {
       const leaked = activeIn(await keysNow('before'));
       const tokens = await issue([...SUBJECTS, ...SUBJECTS, ...SUBJECTS]);
-      // One that runs on holds the key as it was, and has to hear of it all the same.
+      // A running verifier has the key in its cache and must learn of the change.
       const running = await openVerifier(settings);
       expect(await refusals(tokens, running)).toEqual([]);
       const kill = await kills.kill(words(leaked), delayMs);
@@ -120,7 +118,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
       expect(await events(leaked), where).toBe(isRecorded ? 1 : 0);
       expect(activeIn(after) === leaked, where).toBe(!isRecorded);
       const refused = tokens.map(() => expect.stringMatching(/^ERR_(KEY_NOT_TRUSTED|TOKEN_REVOKED)$/));
-      // It reads the log each second; until then what is left in the registry may still hold.
+      // It reads the log every second. Until then, entries left in the registry may be accepted.
       await expect
         .poll(() => refusals(tokens, running), { message: where, timeout: 5000 })
         .toEqual(isRecorded ? refused : []);
@@ -133,10 +131,10 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
       const left = next.entries.before === 0 ? 'with none of its entries left' : 'with entries left';
       tally.add(kill, isRecorded ? `after the record, ${left}` : 'before the record');
       expect(await events(leaked), where).toBe(1);
-      const seen = await json('cache', 'inspect', '--kid', leaked);
-      expect(seen, where).toMatchObject({ complete: true, entries: 0 });
+      const inspected = await json('cache', 'inspect', '--kid', leaked);
+      expect(inspected, where).toMatchObject({ complete: true, entries: 0 });
       expect(await refusals(tokens), where).toEqual(refused);
-      // None is accepted from now on; why, the one that runs on knows when it has read the log again.
+      // All are refused from now on. The running verifier knows the reason after it reads the log again.
       expect(await refusals(tokens, running), where).toHaveLength(tokens.length);
       await expect.poll(() => refusals(tokens, running), { message: where, timeout: 5000 }).toEqual(refused);
       await running.close();
@@ -148,7 +146,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     await annotate(String(tally));
   });
 
-  /** One command line in this process, at the host's time, which the killed one went by. */
+  /** Runs one command in this process at the host's time, which the killed command used, too. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   async function json(...words: string[]): Promise<any> {
     await stores.clock.until(Math.floor(Date.now() / 1000));
@@ -164,7 +162,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
     }
   }
 
-  /** Why these tokens are refused, by a verifier that has just begun or by this one; nothing for those that are accepted. */
+  /** Returns the codes of the refused tokens, from this verifier or a new one. */
   async function refusals(tokens: readonly string[], running?: OpenVerifier): Promise<string[]> {
     const verifier = running ?? (await openVerifier(settings));
     try {
@@ -205,7 +203,7 @@ describe.each(BACKENDS)('a run that is killed at any moment, on %s', { timeout: 
   }
 });
 
-/** Where the kills fell. */
+/** Counts the moments of the kills. */
 class Tally {
   readonly #counts = new Map<string, number>();
   hits = 0;

@@ -18,12 +18,12 @@ describe.each(BACKENDS)('while keys rotate on %s', (backend) => {
   afterEach(() => stores?.close());
 
   test(
-    'verifiers in other processes refuse no token, and no key signs before it was published for the lead',
+    'verifiers in other processes refuse no token, and no key signs before its publish lead is over',
     async ({ annotate }) => {
-      // Above the second that a verifier lets pass between two reads for a kid that it does not know: what it read last is
-      // older than that when the next key begins to sign, and its first token does not have to wait.
+      // Longer than the second that a verifier waits between two reads for an unknown kid. So its last read is older when the
+      // next key begins to sign, and the first token does not have to wait.
       const leadSeconds = 2;
-      // The first key has nobody to whom it would have to be published, and counts as published.
+      // The first key was never published, and counts as published.
       await publishEarlier();
       const load = await startLoad(stores.env, { subjects: SUBJECTS, verifiers: 2 });
       const active: string[] = [];
@@ -62,7 +62,7 @@ describe.each(BACKENDS)('while keys rotate on %s', (backend) => {
     60_000 + ROTATIONS * 20_000,
   );
 
-  test('a foreign verifier accepts what a key signs that its JWK Set held before', async () => {
+  test('another program accepts tokens of a key that its JWK Set contained before', async () => {
     await stores.json('keys', 'rotate');
     for (let rotation = 1; rotation <= 3; rotation++) {
       const jwks = createLocalJWKSet(await stores.json('keys', 'export', '--jwks'));
@@ -79,14 +79,14 @@ describe.each(BACKENDS)('while keys rotate on %s', (backend) => {
     }
   });
 
-  test('a foreign verifier refuses what a key signs that was not published before', async () => {
+  test('another program refuses tokens of a key that was not published before', async () => {
     const jwks = createLocalJWKSet(await stores.json('keys', 'export', '--jwks'));
     expect(await json('keys', 'rotate', '--now')).toMatchObject({ rotated: true });
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     await expect(jwtVerify(token, jwks)).rejects.toMatchObject({ code: 'ERR_JWKS_NO_MATCHING_KEY' });
   });
 
-  /** A command line in a process of its own. */
+  /** Runs one command in its own process. */
   // biome-ignore lint/suspicious/noExplicitAny: a test states the shape that it expects
   async function json(...words: string[]): Promise<any> {
     const { env } = stores;
@@ -95,7 +95,7 @@ describe.each(BACKENDS)('while keys rotate on %s', (backend) => {
     return json();
   }
 
-  /** As if every key had been published an hour earlier. */
+  /** Makes every key look published an hour earlier. */
   async function publishEarlier(): Promise<void> {
     await stores.query('UPDATE keystore SET created_at = created_at - ?', [String(HOUR)]);
   }

@@ -12,7 +12,7 @@ interface Report {
   previous: string | null;
 }
 
-describe.each(BACKENDS)('rotations at once on %s', (backend) => {
+describe.each(BACKENDS)('concurrent rotations on %s', (backend) => {
   const masterKey = writeMasterKey(temporaryFolder());
   let stores: Stores;
 
@@ -24,7 +24,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
 
   async function rotateAtOnce(count: number, flags: string[], env = stores.env): Promise<Report[]> {
     const words = ['keys', 'rotate', ...flags, '--json'];
-    // Together they need the processor for longer than one alone may take.
+    // Together, they need the processor for longer than the limit of a single command.
     const runs = Array.from({ length: count }, () => spawnCli(words, { env, killAfterMs: 120_000 }));
     const ended = await Promise.all(runs);
     for (const { exitCode, signal, stderr } of ended)
@@ -32,7 +32,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
     return ended.map(({ json }) => json());
   }
 
-  /** As if `minutes` had passed. */
+  /** Moves all times back by `minutes`. */
   async function age(minutes: number): Promise<void> {
     const seconds = String(minutes * 60);
     await stores.query('UPDATE keystore SET created_at = created_at - ?, activated_at = activated_at - ?', [
@@ -41,7 +41,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
     ]);
   }
 
-  /** The kids that signed, the last one first. */
+  /** Returns the kids that have signed, latest first. */
   async function audited(): Promise<string[]> {
     const rows = await stores.query(
       "SELECT target FROM audit_log WHERE action = 'keys.rotate' AND outcome = 'active' ORDER BY seq DESC",
@@ -58,7 +58,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
     return (await states()).filter((key) => key.state === state).map(({ kid }) => kid);
   }
 
-  /** One of them gave signing to the key that was pending, and all others say that it signs. */
+  /** Expects that one run activated the pending key, and that all others report it as active. */
   async function assertOneRotated(reports: Report[], before: { pending: string[]; audited: string[] }) {
     const winners = reports.filter(({ rotated }) => rotated);
     expect(winners).toHaveLength(1);
@@ -72,11 +72,11 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
   }
 
   test.each(Array.from({ length: RACES }, (_, index) => index + 1))(
-    'of thirty-two that find the active key due one rotates, and the others are polite: race %i',
+    'one of 32 due rotations rotates, and the others exit 0: race %i',
     async () => {
       await age(12);
       const before = { pending: await kidsIn('pending'), audited: await audited() };
-      // Minutes and not seconds: on a busy machine the last one may begin when the first one's key is ten seconds old.
+      // Minutes, because on a busy machine the last run may begin when the first one's key is ten seconds old.
       const reports = await rotateAtOnce(32, ['--if-older-than', '10m', '--keys-publish-lead', '1m']);
 
       await assertOneRotated(reports, before);
@@ -88,15 +88,15 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
     180_000,
   );
 
-  test('of eight that are to rotate now, and have all read the same keys, one does', async () => {
+  test('one of eight forced rotations that read the same keys rotates', async () => {
     await age(12);
     const before = { pending: await kidsIn('pending'), audited: await audited() };
     const line = openStartingLine(masterKey);
     const { JWTCTL_MASTER_KEY_FILE: _file, ...env } = stores.env;
-    // The time-out is also that of the command, which the first one runs until the last one is there.
+    // Also the time limit of the command, which the first run executes until the last run is there.
     const waiting = { ...env, JWTCTL_MASTER_KEY_COMMAND: line.command, JWTCTL_TIMEOUT: '60s' };
     const rotating = rotateAtOnce(8, ['--now'], waiting);
-    // One that fails instead of waiting says why.
+    // A run that fails instead of waiting reports why.
     await Promise.race([line.release(8), rotating]);
     const reports = await rotating;
 
@@ -104,7 +104,7 @@ describe.each(BACKENDS)('rotations at once on %s', (backend) => {
     expect(reports.map(({ reason }) => reason).sort()).toEqual(['forced', ...Array(7).fill('lost_race')]);
   }, 180_000);
 
-  test('of four that are not due none changes anything', async () => {
+  test('four rotations that are not due change nothing', async () => {
     const before = await states();
     const reports = await rotateAtOnce(4, []);
     expect(reports.map(({ reason }) => reason)).toEqual(Array(4).fill('not_due'));

@@ -8,7 +8,7 @@ import { temporaryFolder } from '../support/cli.js';
 import { startSilentServer } from '../support/silent-server.js';
 import { BIN, spawnCli, spawnProgram } from '../support/spawned.js';
 
-/** An empty home, as the environment of a process. */
+/** Creates an empty home, and returns the environment of a process in it. */
 function emptyHome() {
   const home = temporaryFolder();
   const env = { HOME: home, XDG_DATA_HOME: join(home, 'data'), PATH: String(process.env.PATH) };
@@ -19,7 +19,7 @@ function emptyHome() {
     expect({ words, exitCode, stderr }).toEqual({ words, exitCode: 0, stderr: '' });
     return json();
   };
-  /** A script of a shell in which `jwtctl` is the built command line. */
+  /** Runs a shell script in which `jwtctl` is the built command line. */
   const shell = (script: string, program = '/bin/sh') => {
     const definition = `jwtctl() { '${process.execPath}' '${BIN}' "$@"; }`;
     return spawnProgram(program, ['-c', `${definition}\n${script}`], { env });
@@ -31,8 +31,8 @@ function times<T>(count: number, work: (index: number) => Promise<T>): Promise<T
   return Promise.all(Array.from({ length: count }, (_, index) => work(index)));
 }
 
-describe('many at once', () => {
-  test('sixteen first uses on an empty home make one master key and one active key', async () => {
+describe('many processes at once', () => {
+  test('16 first uses of an empty home create one master key and one active key', async () => {
     const { env, file, json } = emptyHome();
     const ended = await times(16, () => spawnCli(['keys', 'generate', '--json'], { env }));
 
@@ -49,7 +49,7 @@ describe('many at once', () => {
     for (const suffix of ['', '.master-key']) expect(statSync(`${file}${suffix}`).mode & 0o777).toBe(0o600);
   }, 60_000);
 
-  test('of sixteen tokens that are issued at once none is lost', async () => {
+  test('16 concurrently issued tokens are all registered', async () => {
     const { env, json } = emptyHome();
     await json('keys', 'generate');
     const words = ['token', 'issue', '--sub', 'alice', '--create-user', '--json'];
@@ -65,7 +65,7 @@ describe('many at once', () => {
 });
 
 describe('in a shell', () => {
-  test('a token goes from one command to the next through a variable and a pipe', async () => {
+  test('a token can be passed by a variable and a pipe', async () => {
     const { json, shell } = emptyHome();
     await json('keys', 'generate');
     await json('users', 'add', 'alice');
@@ -82,7 +82,7 @@ describe('in a shell', () => {
     expect(JSON.parse(stdout)).toMatchObject({ active: true, payload: { sub: 'alice' } });
   });
 
-  test('a reader that goes away ends the command quietly', async () => {
+  test('the command ends without an error if its reader goes away', async () => {
     const { json, shell } = emptyHome();
     await json('keys', 'generate', '--count', '3');
     for (const script of [
@@ -96,7 +96,7 @@ describe('in a shell', () => {
     }
   });
 
-  test('the head of a long list comes without the rest, and quietly', async () => {
+  test('the head of a long list is printed without the rest and without an error', async () => {
     const { file, json, shell } = emptyHome();
     await json('users', 'add', '!first');
     const { default: Database } = await import('libsql');
@@ -120,7 +120,7 @@ describe('in a shell', () => {
     expect(Number(all.stdout)).toBe(30_001);
   });
 
-  test('a disk that is full is said to be, and is no bug', async () => {
+  test('a full disk is reported as such, not as a bug', async () => {
     const { json, shell } = emptyHome();
     await json('keys', 'generate');
     const { exitCode, error } = await shell('jwtctl keys list --json > /dev/full');
@@ -129,7 +129,7 @@ describe('in a shell', () => {
     expect((await shell('jwtctl keys list --json >&-')).stderr).toBe('');
   });
 
-  test('version and help say what they are asked for', async () => {
+  test('prints version and help', async () => {
     const { shell } = emptyHome();
     const version = await shell('jwtctl --version');
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
@@ -152,7 +152,7 @@ describe('in a shell', () => {
 });
 
 describe('an interruption', () => {
-  /** A command that waits for a server that hangs, and is interrupted meanwhile. */
+  /** Interrupts a command that waits for a server that hangs. */
   async function interrupted(times: number) {
     const { port, visited, stop } = await startSilentServer();
     const env = {
@@ -177,13 +177,13 @@ describe('an interruption', () => {
     }
   }
 
-  test('exits 130, at the latest when the time-out has passed', async () => {
+  test('exits 130 at the latest after the timeout', async () => {
     const { exitCode, signal, elapsedMs } = await interrupted(1);
     expect({ exitCode, signal }).toEqual({ exitCode: 130, signal: null });
     expect(elapsedMs).toBeLessThan(3_000 + 2_500);
   });
 
-  test('exits 130 at once when it is repeated', async () => {
+  test('exits 130 at once if repeated', async () => {
     const { exitCode, signal, elapsedMs } = await interrupted(2);
     expect({ exitCode, signal }).toEqual({ exitCode: 130, signal: null });
     expect(elapsedMs).toBeLessThan(2_000);

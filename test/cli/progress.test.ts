@@ -2,12 +2,12 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vit
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAt } from '../support/terminal.js';
 
-/** What was told of how far things are: whether it is drawn in time is none of these tests' concern. */
-const told: Array<{ label: string; updates: unknown[]; isStopped: boolean }> = [];
+/** Records what is reported. When it is drawn is tested elsewhere. */
+const reported: Array<{ label: string; updates: unknown[]; isStopped: boolean }> = [];
 vi.mock('../../src/cli/output/progress.js', () => ({
   openProgress: (label: string) => {
     const one = { label, updates: [] as unknown[], isStopped: false };
-    told.push(one);
+    reported.push(one);
     return {
       update: (...update: unknown[]) => one.updates.push(update),
       stop: () => {
@@ -17,7 +17,7 @@ vi.mock('../../src/cli/output/progress.js', () => ({
   },
 }));
 
-describe.each(BACKENDS)('how far a walk is, on %s', (backend) => {
+describe.each(BACKENDS)('the progress of a walk, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend);
@@ -26,13 +26,13 @@ describe.each(BACKENDS)('how far a walk is, on %s', (backend) => {
     await stores.json('token', 'issue', '--sub', 'alice');
   });
   afterAll(() => stores?.close());
-  beforeEach(() => void told.splice(0));
+  beforeEach(() => void reported.splice(0));
 
-  test('is told in slots or subjects, with the tokens so far', async () => {
+  test('is reported in slots or subjects, with the number of tokens', async () => {
     await runAt({}, stores, 'cache', 'inspect');
-    expect(told).toMatchObject([{ label: 'Reading', isStopped: true }]);
+    expect(reported).toMatchObject([{ label: 'Reading', isStopped: true }]);
     const extra = { yield: { count: 2, unit: 'tokens' } };
-    expect(told[0]?.updates.at(-1)).toEqual(
+    expect(reported[0]?.updates.at(-1)).toEqual(
       stores.isCluster
         ? [16_384, 16_384, '', { unit: 'slots', ...extra }]
         : [1, null, '', { unit: 'subjects', ...extra }],
@@ -44,14 +44,14 @@ describe.each(BACKENDS)('how far a walk is, on %s', (backend) => {
     { words: ['token', 'revoke', '--issued-before', '1000', '--yes'], labels: ['Counting', 'Removing'] },
     { words: ['keys', 'compromise', 'k2', '--reason', 'test', '-n'], labels: ['Counting'] },
     { words: ['keys', 'compromise', 'k2', '--reason', 'test'], labels: ['Removing, then counting'] },
-  ])('is told by $words', async ({ words, labels }) => {
+  ])('is reported by $words', async ({ words, labels }) => {
     expect((await runAt({}, stores, ...words)).exitCode).toBe(0);
-    expect(told.map(({ label }) => label)).toEqual(labels);
-    expect(told.every(({ isStopped }) => isStopped)).toBe(true);
-    if (stores.isCluster) expect(told.every(({ updates }) => updates.length > 0)).toBe(true);
+    expect(reported.map(({ label }) => label)).toEqual(labels);
+    expect(reported.every(({ isStopped }) => isStopped)).toBe(true);
+    if (stores.isCluster) expect(reported.every(({ updates }) => updates.length > 0)).toBe(true);
   });
 
-  test('is not told to programs, nor where nobody could see it', async () => {
+  test('is not reported to programs or without a terminal', async () => {
     const words = ['cache', 'inspect'];
     for (const flags of [['--json'], ['-o', 'ndjson'], ['-q'], ['-q', '-o', 'table']]) {
       await runAt({}, stores, ...words, ...flags);
@@ -59,6 +59,6 @@ describe.each(BACKENDS)('how far a walk is, on %s', (backend) => {
     await runAt({ env: { TERM: 'dumb' } }, stores, ...words);
     await stores.run(...words);
     await runAt({ signal: AbortSignal.abort() }, stores, ...words, '--watch');
-    expect(told).toEqual([]);
+    expect(reported).toEqual([]);
   });
 });

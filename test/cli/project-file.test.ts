@@ -11,31 +11,31 @@ const SECRET = 'Secr3t-of-the-administrator';
 const NO_VERIFIERS = 65_534;
 const isRoot = process.geteuid?.() === 0;
 
-/** A stranger's server, which accepts all data and never answers. */
-const stranger = { port: 0, connections: 0, received: '' };
+/** A foreign server, which accepts all data and never answers. */
+const foreignServer = { port: 0, connections: 0, received: '' };
 const sockets = new Set<Socket>();
 const server = createServer((socket) => {
   sockets.add(socket);
-  stranger.connections += 1;
+  foreignServer.connections += 1;
   socket
     .on('error', () => {})
     .on('data', (bytes) => {
-      stranger.received += bytes.toString('latin1');
+      foreignServer.received += bytes.toString('latin1');
     });
 });
 beforeAll(async () => {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  stranger.port = (server.address() as AddressInfo).port;
+  foreignServer.port = (server.address() as AddressInfo).port;
 });
-beforeEach(() => Object.assign(stranger, { connections: 0, received: '' }));
+beforeEach(() => Object.assign(foreignServer, { connections: 0, received: '' }));
 afterAll(() => {
   for (const socket of sockets) socket.destroy();
   server.close();
 });
 
 const leadingAway = (more = '') =>
-  `redis: {nodes: '127.0.0.1:${stranger.port}'${more}}\nmysql: {url: mysql://app@127.0.0.1:${stranger.port}/jwt}\n`;
+  `redis: {nodes: '127.0.0.1:${foreignServer.port}'${more}}\nmysql: {url: mysql://app@127.0.0.1:${foreignServer.port}/jwt}\n`;
 
 function shellBeside(text: string, env: Record<string, string> = {}) {
   const shell = cli({ env: { JWTCTL_TIMEOUT: '1s', ...env } });
@@ -46,7 +46,7 @@ function shellBeside(text: string, env: Record<string, string> = {}) {
   return { shell, file, secret };
 }
 
-describe("a project file that leads to a stranger's server", () => {
+describe('a project file that points to a foreign server', () => {
   test.each([
     ", mode: standalone, passwordFile: 'secret'",
     ", mode: standalone, passwordFile: '/proc/self/environ'",
@@ -65,7 +65,7 @@ describe("a project file that leads to a stranger's server", () => {
       expect(stdout + stderr).toContain(file);
       expect(stdout + stderr).not.toContain(SECRET);
     }
-    expect(stranger).toMatchObject({ connections: 0, received: '' });
+    expect(foreignServer).toMatchObject({ connections: 0, received: '' });
   });
 
   test.each([
@@ -82,11 +82,11 @@ describe("a project file that leads to a stranger's server", () => {
     const validated = await shell.json('config', 'validate').catch((error) => String(error));
     expect(validated).toContain('Exit 2');
     expect((await shell.run('config', 'show')).exitCode).toBe(2);
-    expect(stranger).toMatchObject({ connections: 0, received: '' });
+    expect(foreignServer).toMatchObject({ connections: 0, received: '' });
 
     // Naming the file means trusting it.
     await shell.run(...words, '--config', file);
-    expect(stranger.connections).toBeGreaterThan(0);
+    expect(foreignServer.connections).toBeGreaterThan(0);
   });
 
   test('is reported on stderr in one line, even with -q, but not with JSON output', async () => {
@@ -98,7 +98,7 @@ describe("a project file that leads to a stranger's server", () => {
       expect(lines).toEqual([`The project file ${file} sets mysql.url and redis.nodes.`]);
     }
     expect((await shell.run('cache', 'nodes', '--json')).error().code).toMatch(/^ERR_/);
-    expect(stranger.received).not.toContain('AUTH');
+    expect(foreignServer.received).not.toContain('AUTH');
   });
 
   test('is refused if other users can write to it or its folder', async () => {
@@ -108,7 +108,7 @@ describe("a project file that leads to a stranger's server", () => {
     chmodSync(file, 0o600);
     chmodSync(shell.home, 0o777);
     expect((await shell.run('cache', 'nodes', '--json')).error().code).toBe('ERR_CONFIG_FILE_UNSAFE');
-    expect(stranger.connections).toBe(0);
+    expect(foreignServer.connections).toBe(0);
   });
 
   test.skipIf(!isRoot)('is refused if another user owns it', async () => {
@@ -116,7 +116,7 @@ describe("a project file that leads to a stranger's server", () => {
     chownSync(file, NO_VERIFIERS, NO_VERIFIERS);
     const { exitCode, error } = await shell.run('token', 'revoke', '--sub', 'alice', '--all', '--json');
     expect([exitCode, error().code]).toEqual([2, 'ERR_CONFIG_FILE_UNSAFE']);
-    expect(stranger.connections).toBe(0);
+    expect(foreignServer.connections).toBe(0);
   });
 });
 
@@ -165,14 +165,14 @@ describe('the library', () => {
     'openIssuer({ projectFile: 1 })',
   ])('reads no project file unless asked to: %s', async (call) => {
     expect(await opened(call, leadingAway())).toEqual({ code: 'ERR_NO_STORE', stderr: '' });
-    expect(stranger.connections).toBe(0);
+    expect(foreignServer.connections).toBe(0);
   });
 
   test.each(['openVerifier', 'openIssuer'])('%s reads it when asked to, with a notice', async (open) => {
     const { code, stderr } = await opened(`${open}({ projectFile: true })`, leadingAway());
     expect(code).toMatch(/^ERR_MYSQL/);
     expect(stderr).toContain('sets mysql.url and redis.nodes.');
-    expect(stranger.connections).toBeGreaterThan(0);
+    expect(foreignServer.connections).toBeGreaterThan(0);
     const secret = await opened(
       `${open}({ projectFile: true, redis: { password: '${SECRET}' } })`,
       leadingAway(),

@@ -23,7 +23,7 @@ const QUESTIONS = [
   { what: 'a passphrase', words: ['keys', 'import', '--pem', 'encrypted.pem'], question: 'masked]' },
 ];
 
-describe.each(BACKENDS)('a question that is not answered, on %s', (backend) => {
+describe.each(BACKENDS)('an unanswered question, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend);

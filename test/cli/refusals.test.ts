@@ -5,7 +5,7 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
 type Json = Record<string, unknown>;
 
-describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
+describe.each(BACKENDS)('token verify on %s refuses', (backend) => {
   let stores: Stores;
   let kid = '';
   let token = '';
@@ -32,7 +32,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     if (candidate.length > 40) expect(result.stdout + result.stderr).not.toContain(candidate);
   }
 
-  test('a token that has run out', async () => {
+  test('an expired token', async () => {
     stores.clock.advance(3_600 + 4);
     expect(await stores.json('token', 'verify', token)).toMatchObject({ active: true });
     stores.clock.advance(1);
@@ -66,7 +66,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     );
   });
 
-  test('a token under a key that nobody knows, and one by another key under a known kid', async () => {
+  test('a token with an unknown kid, and one signed by another key with a known kid', async () => {
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     const claims = decode(payload);
 
@@ -79,7 +79,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     await expectRefusal(signed(privateKey, withItsKey, claims), 'ERR_SIGNATURE_INVALID', 'Invalid Token');
   });
 
-  test('an alg that is not the one of the key', async () => {
+  test('an alg other than that of the key', async () => {
     for (const alg of ['none', 'None', 'NONE', 'HS256', 'ES256', 'RS512', 'PS256', '']) {
       const choosing = `${encode({ alg, typ: 'JWT', kid })}.${payload}.${alg === 'none' ? '' : signature}`;
       await expectRefusal(choosing, 'ERR_ALG_NOT_ALLOWED', 'Invalid Token');
@@ -107,7 +107,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     await expectRefusal(`${critical}.${payload}.${signature}`, 'ERR_TOKEN_MALFORMED', 'Invalid Token');
   });
 
-  test('what is no token, or a token with something behind it', async () => {
+  test('text that is not a token, and a token followed by text', async () => {
     for (const text of [
       ...[
         '',
@@ -132,8 +132,8 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     expectRefused(nothing, 'ERR_TOKEN_MALFORMED', 'Invalid Token');
   });
 
-  test('a second spelling of the same bytes in base64url', async () => {
-    // 256 bytes leave four bits of the last character unused; here they are set.
+  test('a non-canonical base64url encoding', async () => {
+    // 256 bytes leave four bits of the last character unused. This test sets them.
     const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
     const last = alphabet.indexOf(signature.slice(-1));
     const spelled = `${signature.slice(0, -1)}${alphabet[last + 1]}`;
@@ -143,12 +143,12 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     await expectRefusal(`${header}.${payload}.${standard}`, 'ERR_TOKEN_MALFORMED', 'Invalid Token');
   });
 
-  test('a token that the registry has forgotten', async () => {
+  test('a token without a registry entry', async () => {
     await stores.json('cache', 'flush', '--sub', 'alice', '--yes');
     await expectRefusal(token, 'ERR_TOKEN_NOT_REGISTERED', 'Authorization Failure');
   });
 
-  test('a token that the registry knows with another exp', async () => {
+  test('a token whose registry entry has another exp', async () => {
     if (stores.redis === null)
       await stores.query('UPDATE registry_entries SET exp = exp + 1 WHERE jti = ?', [jti]);
     else {
@@ -159,7 +159,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     await expectRefusal(token, 'ERR_REGISTRATION_MISMATCH', 'Authorization Failure');
   });
 
-  test('a revoked token, by each of the ways to name it', async () => {
+  test('a token revoked in each possible way', async () => {
     for (const words of [
       [token],
       ['--sub', 'alice', '--jti', jti],
@@ -179,7 +179,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     expect(await stores.json('token', 'list', '--sub', 'alice')).toEqual([]);
   });
 
-  test('the token of a disabled user at once, and enabling brings back no revoked one', async () => {
+  test('the token of a disabled user at once, and a revoked one even after the user is enabled', async () => {
     const other = await stores.json('token', 'issue', '--sub', 'alice');
     await stores.json('token', 'revoke', other.token);
     await stores.json('users', 'disable', 'alice', '--reason', 'on leave');
@@ -191,7 +191,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     await expectRefusal(other.token, 'ERR_TOKEN_REVOKED', 'Authorization Failure');
   });
 
-  test('the token of a removed user, and a later user of the same name inherits nothing', async () => {
+  test('the token of a removed user, even if a user of the same name is added', async () => {
     await stores.json('users', 'add', 'carol');
     const issued = await stores.json('token', 'issue', '--sub', 'carol');
     await stores.json('users', 'remove', 'carol', '--yes');
@@ -202,7 +202,7 @@ describe.each(BACKENDS)('the refusals of token verify on %s', (backend) => {
     expect(await stores.json('token', 'verify', later.token)).toMatchObject({ active: true });
   });
 
-  test('a key that is retired for good', async () => {
+  test('a token of a retired key', async () => {
     await stores.json('keys', 'rotate', '--now');
     expect(await stores.json('token', 'verify', token)).toMatchObject({ active: true });
     stores.clock.advance(25 * 3_600);

@@ -18,12 +18,12 @@ afterAll(() => stores?.close());
 test.each([
   ['users', 'remove', 'alice'],
   ['token', 'revoke', '--sub', 'alice', '--all'],
-])('a dry run that cannot count says so, and gives no number: %s %s', async (...words) => {
+])('a dry run that cannot count says so and prints no number: %s %s', async (...words) => {
   const { exitCode, stdout } = await away.run(...words, '--dry-run');
   expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
 });
 
-test('a dry run that sees no part of the registry does not speak of what was recorded', async () => {
+test('a dry run without the registry does not claim that something was recorded', async () => {
   const { exitCode, stderr } = await away.run(
     'token',
     'revoke',
@@ -35,7 +35,7 @@ test('a dry run that sees no part of the registry does not speak of what was rec
   expect(stderr).not.toContain('security log');
 });
 
-test('tokens of a subject that are too young for a revocation are not said to be none', async () => {
+test('a revocation does not report zero tokens for a subject with newer tokens', async () => {
   const words = ['token', 'revoke', '--sub', 'alice', '--issued-before', '2026-01-01'];
   const { exitCode, stderr } = await stores.run(...words, '--dry-run');
   expect(exitCode).toBe(0);

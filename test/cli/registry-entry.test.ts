@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { keyIds, plant } from '../support/planted-entries.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('one entry, on %s', (backend) => {
+describe.each(BACKENDS)('cache get, on %s', (backend) => {
   let stores: Stores;
   let issued: { jti: string; iat: number; exp: number };
   let now = 0;
@@ -27,7 +27,7 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
   const get = (sub: string, jti: string, ...words: string[]) =>
     stores.run('cache', 'get', '--sub', sub, '--jti', jti, ...words, '--json');
 
-  test('is shown with its key, its user and its place', async () => {
+  test('shows an entry with its key, user, and node', async () => {
     const { json } = await get('alice', issued.jti);
     const [holder] =
       stores.redis === null
@@ -40,13 +40,13 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
     });
   });
 
-  test('of a key that is gone and a user who never was says so, and counts no time below zero', async () => {
+  test('shows an unknown key and user, and no negative time', async () => {
     expect((await get('bob', 'orphan')).json()).toMatchObject({
       ...{ kid: null, state: null, ttlSeconds: 0, label: null, userStatus: 'unknown', cachedUser: null },
     });
   });
 
-  test('is its jti when it is to be quiet, and a line of JSON with ndjson', async () => {
+  test('prints the jti with --quiet, and a line of JSON with ndjson', async () => {
     const words = ['cache', 'get', '--sub', 'alice', '--jti', issued.jti];
     expect((await stores.run(...words, '-q')).stdout).toBe(`${issued.jti}\n`);
     expect(JSON.parse((await stores.run(...words, '-o', 'ndjson')).stdout)).toMatchObject({ sub: 'alice' });
@@ -57,16 +57,16 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
 
   test.each([
     ['alice', 'nothing'],
-    ['nobody', 'twice'],
+    ['zoe', 'twice'],
     ['bob', ''],
-  ])('that is not there: %s %s', async (sub, jti) => {
+  ])('refuses an unknown entry: %s %s', async (sub, jti) => {
     const { exitCode, stdout, error } = await get(sub, jti);
     expect({ exitCode, stdout, code: error().code }).toEqual({
       ...{ exitCode: 3, stdout: '', code: 'ERR_ENTRY_NOT_FOUND' },
     });
   });
 
-  test('is never picked among several: key and time of issue tell them apart', async () => {
+  test('refuses an ambiguous jti, and lists the key and time of issue of each entry', async () => {
     const several = await get('bob', 'twice');
     expect({ exitCode: several.exitCode, stdout: several.stdout }).toEqual({ exitCode: 3, stdout: '' });
     expect(several.error()).toMatchObject({ code: 'ERR_ENTRY_AMBIGUOUS' });
@@ -84,7 +84,7 @@ describe.each(BACKENDS)('one entry, on %s', (backend) => {
     ['cache', 'get', '--jti', 'j'],
     ['cache', 'get', '--sub', '', '--jti', 'j'],
     ['cache', 'get', '--sub', 'alice', '--jti', 'j', '--iat', 'yesterday'],
-  ])('has to be named: %s %s %s', async (...words) => {
+  ])('requires a complete name: %s %s %s', async (...words) => {
     const { exitCode, stdout } = await stores.run(...words, '--json');
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
   });

@@ -12,8 +12,8 @@ const SECRETS = {
   key: 'U2VjcjN0LW1hc3Rlci1rZXktdGhhdC1pcy0zMmJ5dGU=',
 };
 
-/** All that these commands print, in every form, while nothing is configured well. */
-test('no password, master key or stack trace is printed, whatever fails', async () => {
+/** Everything that these commands print in every format, with an invalid configuration. */
+test('prints no password, master key, or stack trace, whatever fails', async () => {
   const home = temporaryFolder();
   const passwordFile = join(home, 'password');
   writeFileSync(passwordFile, `${SECRETS.file}\n`, { mode: 0o600 });
@@ -64,8 +64,8 @@ test('no password, master key or stack trace is printed, whatever fails', async 
   expect(printed).not.toContain('ERR_BUG');
 });
 
-describe.each(BACKENDS)('a normal day on %s', (backend) => {
-  test('prints no private key and no token but the one that was asked for', async () => {
+describe.each(BACKENDS)('normal use on %s', (backend) => {
+  test('prints no private key, and only the requested token', async () => {
     const stores = await openStores(backend);
     try {
       await stores.json('keys', 'generate');
@@ -93,7 +93,7 @@ describe.each(BACKENDS)('a normal day on %s', (backend) => {
           ['cache', 'inspect'],
           ['cache', 'nodes'],
           ['cache', 'reconcile'],
-          ['cache', 'flush', '--sub', 'nobody', '--yes'],
+          ['cache', 'flush', '--sub', 'zoe', '--yes'],
           ['cache', 'snapshot', 'entries'],
           ['cache', 'restore', 'entries'],
           ['db', 'status'],

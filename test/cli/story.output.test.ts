@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-describe.each(BACKENDS)('the forms of output on %s', (backend) => {
+describe.each(BACKENDS)('output formats on %s', (backend) => {
   let stores: Stores;
   let kid = '';
   let token = '';
@@ -17,7 +17,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('issuing prints the token alone', async () => {
+  test('issue prints only the token', async () => {
     const { stdout, exitCode } = await stores.run('token', 'issue', '--sub', 'bob');
 
     expect(exitCode).toBe(0);
@@ -31,29 +31,29 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     { words: ['users', 'list'], ids: () => ['alice', 'bob'] },
     { words: ['users', 'show', 'bob'], ids: () => ['bob'] },
     { words: ['token', 'list', '--sub', 'alice'], ids: () => [jti] },
-  ])('quiet $words prints ids only', async ({ words, ids }) => {
+  ])('$words --quiet prints only ids', async ({ words, ids }) => {
     const asked = words.map((word) => (word === 'KID' ? kid : word));
     const { lines, stderr, exitCode } = await stores.run('-q', ...asked);
 
     expect({ lines: lines(), stderr, exitCode }).toEqual({ lines: ids(), stderr: '', exitCode: 0 });
   });
 
-  test('a quiet generate prints the new kid', async () => {
+  test('generate --quiet prints the new kid', async () => {
     const { lines } = await stores.run('keys', 'generate', '-q');
 
     expect(await stores.json('keys', 'show', lines()[0] ?? '')).toMatchObject({ state: 'pending' });
   });
 
-  test('ndjson is one object a line', async () => {
+  test('ndjson prints one object per line', async () => {
     const listed = await stores.run('users', 'list', '-o', 'ndjson');
 
     expect(listed.lines().map((line) => JSON.parse(line).sub)).toEqual(['alice', 'bob']);
     const keys = await stores.run('--output', 'ndjson', 'keys', 'list');
     expect(keys.lines().map((line) => JSON.parse(line).kid)).toContain(kid);
-    expect((await stores.run('token', 'list', '--sub', 'nobody', '-o', 'ndjson')).stdout).toBe('');
+    expect((await stores.run('token', 'list', '--sub', 'zoe', '-o', 'ndjson')).stdout).toBe('');
   });
 
-  test('the long form and the short form of JSON are the same', async () => {
+  test('--output=json and --json are the same', async () => {
     const short = await stores.run('keys', 'list', '--json');
 
     for (const words of [['-o', 'json'], ['--output', 'json'], ['--output=json'], ['-ojson']]) {
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     expect(short.stderr).toBe('');
   });
 
-  test('one key is an object, and with --count it is an array', async () => {
+  test('generate prints an object, and an array with --count', async () => {
     const made = await stores.json('keys', 'generate', '--count', '2');
 
     expect(made.map((key: { state: string }) => key.state)).toEqual(['pending', 'pending']);
@@ -72,7 +72,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     expect(own).toMatchObject({ kid: '2026-q1', alg: 'PS256', bits: 3072 });
   });
 
-  test('a table mentions what it is about', async () => {
+  test('a table shows ids and states', async () => {
     expect((await stores.run('keys', 'list')).stdout).toMatch(new RegExp(`${kid}.*active.*RS256.*2048`));
     expect((await stores.run('users', 'list')).stdout).toMatch(/^alice.*enabled/m);
     expect((await stores.run('token', 'list', '--sub', 'alice')).stdout).toMatch(new RegExp(`${jti}.*Büro`));
@@ -82,7 +82,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     expect((await stores.run('cache', 'nodes')).exitCode).toBe(0);
   });
 
-  test('a refusal is shown with its phrase and its code in the table too', async () => {
+  test('a table shows the phrase and the code of a refusal', async () => {
     const { stdout, exitCode } = await stores.run('token', 'verify', `${token}x`);
 
     expect(exitCode).toBe(1);
@@ -90,7 +90,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     expect(stdout).toMatch(/ERR_[A-Z_]+/);
   });
 
-  test('the embedded store is named once on stderr, and not for programs', async () => {
+  test('a notice on stderr names the embedded store, except for programs', async () => {
     const notices = async (...words: string[]) =>
       (await stores.run(...words)).stderr.split('\n').filter((line) => line.includes('JWTCTL_REDIS_NODES'));
 
@@ -100,7 +100,7 @@ describe.each(BACKENDS)('the forms of output on %s', (backend) => {
     expect(await notices('keys', 'list', '-o', 'ndjson', '-q')).toEqual([]);
   });
 
-  test('the groups of a later version are not there', async () => {
+  test('commands of later versions do not exist', async () => {
     for (const words of [
       ...[['audit', 'list'], ['init'], ['doctor'], ['metrics'], ['completion', 'bash']],
       ['token', 'explain', token],

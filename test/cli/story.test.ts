@@ -7,7 +7,7 @@ const KEY_FIELDS = [
 ];
 const HOUR = 3_600;
 
-/** One life of a token service, told in order: each test goes on where the one before it ended. */
+/** The life of a token service. Each test continues after the one before it. */
 describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   let stores: Stores;
   let firstKid = '';
@@ -21,7 +21,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('the first key signs at once', async () => {
+  test('the first key is active at once', async () => {
     const key = await stores.json('keys', 'generate');
 
     expect(Object.keys(key)).toEqual(KEY_FIELDS);
@@ -48,7 +48,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(await stores.json('users', 'list')).toEqual([alice]);
   });
 
-  test('a user who is there already is not added again', async () => {
+  test('an existing user is not added again', async () => {
     const { exitCode, stdout, error } = await stores.run('users', 'add', 'alice', '--json');
 
     expect({ exitCode, stdout, code: error().code }).toEqual({
@@ -58,7 +58,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     });
   });
 
-  test('a token is issued, and everything that identifies it is told', async () => {
+  test('issuing prints the token and everything that identifies it', async () => {
     const issued = await stores.json(
       'token',
       'issue',
@@ -77,7 +77,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     oldJti = issued.jti;
   });
 
-  test('decoding shows header and payload, and says that nothing is verified', async () => {
+  test('decoding shows header and payload, and says that nothing was verified', async () => {
     const decoded = await stores.run('tokens', 'decode', '-', '--json', { stdin: `${oldToken}\n` });
 
     expect(decoded.json()).toEqual({
@@ -156,7 +156,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(again).toEqual({ ...first, reason: 'not_due' });
   });
 
-  test('the next key signs once it is due and has been published for the lead', async () => {
+  test('the next key becomes active when it is due and its publish lead is over', async () => {
     const waiting = await stores.json('keys', 'rotate', '--if-older-than', '1s');
     expect(waiting).toMatchObject({ rotated: false, active: firstKid });
     stores.clock.advance(11 * 60);
@@ -170,7 +170,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(rotated.retired).toEqual([]);
   });
 
-  test('the old token still verifies, and a new one is under the new key', async () => {
+  test('the old token still verifies, and a new one uses the new key', async () => {
     const issued = await stores.json('token', 'issue', '--sub', 'alice');
     newToken = issued.token;
 
@@ -184,7 +184,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(old.verifyUntil).toBeGreaterThanOrEqual(stores.clock.now() + 24 * HOUR);
   });
 
-  test('a revoked token is refused from now on, and revoking it again is no error', async () => {
+  test('a revoked token is refused, and revoking it again is no error', async () => {
     const words = ['token', 'revoke', oldToken, '--reason', 'lost phone', '--actor', 'ops@desk'];
     expect(await stores.json(...words)).toMatchObject({
       revoked: 1,
@@ -203,14 +203,14 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     expect(await stores.json('token', 'verify', newToken)).toMatchObject({ active: true });
   });
 
-  test('a flush that is only tried says what it would remove', async () => {
+  test('a dry run of a flush shows what it would remove', async () => {
     expect(await stores.json('cache', 'flush', '--sub', 'alice', '--dry-run')).toMatchObject({
       ...{ matched: 1, removed: 0, dryRun: true, complete: true, backup: null },
     });
     expect(await stores.json('token', 'verify', newToken)).toMatchObject({ active: true });
   });
 
-  test('a flush forgets every entry, and says on which node', async () => {
+  test('a flush removes every entry, and reports the node', async () => {
     const flushed = await stores.json('cache', 'flush', '--all', '--yes');
 
     expect(flushed).toMatchObject({ matched: 1, removed: 1, dryRun: false, complete: true, backup: null });
@@ -224,7 +224,7 @@ describe.each(BACKENDS)('the story of a token on %s', (backend) => {
     });
   });
 
-  test('a removed user is gone', async () => {
+  test('a removed user is unknown', async () => {
     expect(await stores.json('users', 'remove', 'alice', '--yes')).toMatchObject({ sub: 'alice' });
     expect((await stores.run('users', 'show', 'alice')).exitCode).toBe(3);
     expect(await stores.json('users', 'list')).toEqual([]);

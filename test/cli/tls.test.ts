@@ -20,7 +20,7 @@ async function outcomeOf(changes: Record<string, string>, ...words: string[]) {
   return { exitCode, code: stdout === '' ? JSON.parse(stderr).error.code : null };
 }
 
-// A server that was there before the run keeps its CA to itself; the report names what is skipped.
+// The CA of a server started before the run is not known. The test report names what is skipped.
 describe.skipIf(mysqlCa() === null)('MySQL over TLS', () => {
   const ca = String(mysqlCa());
 
@@ -34,7 +34,7 @@ describe.skipIf(mysqlCa() === null)('MySQL over TLS', () => {
     expect(await outcomeOf({ JWTCTL_MYSQL_TLS_ENABLED: 'true' }, 'keys', 'list')).toEqual(refused);
   });
 
-  test('a CA file that is not there is a mistake in the configuration', async () => {
+  test('a missing CA file is a configuration error', async () => {
     const missing = await outcomeOf({ JWTCTL_MYSQL_TLS_CA: '/no/such/ca.pem' }, 'keys', 'list');
     expect(missing).toEqual({ exitCode: 2, code: 'ERR_CONFIG_FILE_MISSING' });
   });
@@ -58,8 +58,8 @@ test('Redis over TLS is used with its CA and a client certificate, and refused o
     ]) {
       expect(await outcomeOf({ ...redis, ...changes }, ...inspect)).toMatchObject({ exitCode: 4 });
     }
-    const half = await outcomeOf({ ...redis, JWTCTL_REDIS_TLS_CERT: cert }, ...inspect);
-    expect(half).toMatchObject({ exitCode: 2 });
+    const withoutKey = await outcomeOf({ ...redis, JWTCTL_REDIS_TLS_CERT: cert }, ...inspect);
+    expect(withoutKey).toMatchObject({ exitCode: 2 });
   } finally {
     await server.stop();
   }

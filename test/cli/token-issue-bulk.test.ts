@@ -78,10 +78,10 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     return (await stores.json('cache', 'inspect')).entries;
   }
 
-  test('prints a token for each line that it can, in their order, and says which lines failed and why', async () => {
+  test('prints a token for each valid line, in order, and reports which lines failed and why', async () => {
     const lines = [
       '\uFEFFalice\r',
-      'nobody',
+      'zoe',
       '',
       'disabled\r',
       '*',
@@ -110,7 +110,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     }
     expect(await liveTokens()).toBe(before + 5);
     expect(stderr.split('\n').filter((line) => !line.startsWith('Using the embedded'))).toEqual([
-      'Line 2: There is no user "nobody".',
+      'Line 2: There is no user "zoe".',
       'Line 4: The user "disabled" is disabled.',
       'Line 6: The subject cannot be used: it holds a control character.',
       'Line 7: The subject cannot be used: it is 256 bytes long; at most 255 are allowed.',
@@ -120,25 +120,25 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     ]);
   });
 
-  test('as JSON is one array, as NDJSON an object a line, and with --quiet the tokens alone', async () => {
-    const path = file('formats', 'alice', 'nobody', 'bob');
+  test('prints one array as JSON, an object per line as NDJSON, and only tokens with --quiet', async () => {
+    const path = file('formats', 'alice', 'zoe', 'bob');
     const json = await stores.run('token', 'issue', '--sub-file', path, '--json');
     expect(json.json().map(({ sub }: { sub: string }) => sub)).toEqual(['alice', 'bob']);
     expect(objects(json.stderr)).toEqual([
-      { line: 2, error: { code: 'ERR_USER_UNKNOWN', message: 'There is no user "nobody".' } },
+      { line: 2, error: { code: 'ERR_USER_UNKNOWN', message: 'There is no user "zoe".' } },
       { summary: { issued: 2, failed: 1, lastLine: 3, complete: true } },
     ]);
     const ndjson = await stores.run('token', 'issue', '--sub-file', path, '-o', 'ndjson');
     expect(objects(ndjson.stdout).map(({ sub }) => sub)).toEqual(['alice', 'bob']);
     expect(failures(ndjson.stderr)).toEqual([[2, 'ERR_USER_UNKNOWN']]);
     const quiet = await stores.run('token', 'issue', '--sub-file', path, '-q');
-    expect(quiet.stderr).toBe('Line 2: There is no user "nobody".\n');
+    expect(quiet.stderr).toBe('Line 2: There is no user "zoe".\n');
     expect(await Promise.all(quiet.lines().map(verdict))).toEqual(['active', 'active']);
     const none = await stores.run('token', 'issue', '--sub-file', '-', '--json', { stdin: '' });
     expect({ exitCode: none.exitCode, json: none.json() }).toEqual({ exitCode: 0, json: [] });
   });
 
-  test('of many more than a batch keeps the order, and every token is registered', async () => {
+  test('keeps the order of more lines than a batch, and registers every token', async () => {
     const subs = Array.from({ length: 2 * MANY }, (_, index) => `u-${(index * 37) % MANY}`);
     const before = await liveTokens();
     const { exitCode, stdout, stderr } = await stores.run(
@@ -159,7 +159,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     }
   });
 
-  test('takes what a line says, and the flags for what it does not say', async () => {
+  test('prefers the members of a line to the flags', async () => {
     const path = file(
       'objects.ndjson',
       { sub: 'alice' },
@@ -195,7 +195,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(issued.map(({ jti }) => labels.get(jti))).toEqual(['all', 'own', 'all']);
   });
 
-  test('refuses what an object must not say, by the rules of the flags', async () => {
+  test('refuses invalid members of an object by the rules of the flags', async () => {
     const lines = [
       { sub: 'alice', audience: 'api' },
       { sub: 'alice', ttl: 0 },
@@ -234,7 +234,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     ]);
   });
 
-  test('adds users where that is asked for', async () => {
+  test('adds users with --create-user', async () => {
     const stdin = 'created-1\ncreated-2\ncreated-1\nalice\n';
     const without = await stores.run('token', 'issue', '--sub-file', '-', { stdin });
     expect(without.exitCode).toBe(5);
@@ -251,11 +251,11 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect({ exitCode: refused.exitCode, code: refused.error().code }).toEqual({
       ...{ exitCode: 3, code: 'ERR_USERS_NOT_MANAGED' },
     });
-    expect((await off.run('token', 'issue', '--sub-file', '-', { stdin: 'whoever\n' })).exitCode).toBe(0);
+    expect((await off.run('token', 'issue', '--sub-file', '-', { stdin: 'dave\n' })).exitCode).toBe(0);
   });
 
-  test('in a dry run says what would be signed, and changes nothing', async () => {
-    const path = file('dry', 'alice', 'nobody', 'bob');
+  test('shows what a dry run would sign, and changes nothing', async () => {
+    const path = file('dry', 'alice', 'zoe', 'bob');
     const before = await stores.content();
     const { exitCode, stdout, stderr } = await stores.run(
       'token',
@@ -281,8 +281,8 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('leaves one row in the audit log when it begins and one when it ends', async () => {
-    await stores.run('token', 'issue', '--sub-file', '-', { stdin: 'alice\nnobody\nbob\n' });
+  test('writes one audit row when it begins and one when it ends', async () => {
+    await stores.run('token', 'issue', '--sub-file', '-', { stdin: 'alice\nzoe\nbob\n' });
     const rows = await stores.query(
       "SELECT target, outcome, reason FROM audit_log WHERE action = 'token.issue' ORDER BY seq DESC LIMIT 2",
     );
@@ -335,7 +335,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('after a revocation of this second issues tokens that hold', async () => {
+  test('issues valid tokens after a revocation in the same second', async () => {
     await stores.json('token', 'revoke', '--sub', 'bob', '--all');
     const { exitCode, stdout } = await stores.run('token', 'issue', '--sub-file', '-', {
       stdin: 'alice\nbob\n',
@@ -344,12 +344,12 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     for (const { token } of objects(stdout)) expect(await verdict(token)).toBe('active');
   });
 
-  test('interrupted, it begins nothing more: what was begun is printed and holds', async () => {
+  test('starts no further line after an interruption, and prints the valid tokens of those started', async () => {
     const interruption = new AbortController();
     const { clock, home, env } = stores;
     const { answered, onStdout } = firstAnswer();
     async function* lines() {
-      yield 'alice\nnobody\nbob\n';
+      yield 'alice\nzoe\nbob\n';
       await answered;
       interruption.abort();
       yield 'alice\n';
@@ -378,7 +378,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     });
   });
 
-  test('interrupted while it waits for lines, it ends', async () => {
+  test('ends if interrupted while it waits for lines', async () => {
     const interruption = new AbortController();
     const { clock, home, env } = stores;
     const shell = cli({ clock, home, env, signal: interruption.signal });
@@ -388,7 +388,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect({ exitCode, stdout }).toEqual({ exitCode: 130, stdout: '' });
   });
 
-  test('whose reader goes away ends quietly', async () => {
+  test('ends without an error if its reader goes away', async () => {
     let stderr = '';
     const gone = Object.assign(new Error('write EPIPE'), { code: 'EPIPE' });
     const stdout = new Writable({ write: (_chunk, _encoding, done) => done(gone) }).on('error', () => {});
@@ -407,7 +407,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     expect(stderr).toBe('');
   });
 
-  test('prints outcomes as they come, and draws nothing beside them on the same terminal', async () => {
+  test('prints results at once, and draws no progress on the same terminal', async () => {
     const { exitCode, stdout, stderr } = await runAtTerminal(
       stores,
       'token',
@@ -420,7 +420,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
   });
 });
 
-test('a line is answered before the next one comes', async () => {
+test('answers a line before the next one arrives', async () => {
   const stores = await openStores('SQLite');
   await stores.json('keys', 'generate');
   await stores.json('users', 'add', 'alice');
@@ -438,7 +438,7 @@ test('a line is answered before the next one comes', async () => {
   expect({ exitCode, count: objects(stdout).length }).toEqual({ exitCode: 0, count: 2 });
 });
 
-test('without a key, and without a store, nothing is read', async () => {
+test('reads nothing without a key or a store', async () => {
   const bare = cli();
   const nowhere = await bare.run('token', 'issue', '--sub-file', '-', '--json', { stdin: 'alice\n' });
   expect({ exitCode: nowhere.exitCode, code: nowhere.error().code }).toEqual({
@@ -452,7 +452,7 @@ test('without a key, and without a store, nothing is read', async () => {
   expect({ exitCode, code: error().code }).toEqual({ exitCode: 3, code: 'ERR_NO_ACTIVE_KEY' });
 });
 
-test('a registry that is away ends the run: every line that was begun is reported, and exit code 4 says what it was', async () => {
+test('an unreachable registry ends the run with exit code 4, and every started line is reported', async () => {
   const stores = await openStores('MariaDB and a Redis Cluster');
   try {
     await stores.json('keys', 'generate');
@@ -462,7 +462,7 @@ test('a registry that is away ends the run: every line that was begun is reporte
     const env = { ...stores.env, JWTCTL_REDIS_NODES: `127.0.0.1:${port}`, JWTCTL_TIMEOUT: '1s' };
     const { exitCode, stdout, stderr } = await cli({ clock, home, env }).run(
       ...['token', 'issue', '--sub-file', '-', '-o', 'ndjson'],
-      { stdin: 'alice\nnobody\nbob\n' },
+      { stdin: 'alice\nzoe\nbob\n' },
     );
     expect({ exitCode, stdout }).toEqual({ exitCode: 4, stdout: '' });
     const [failed, summary, last] = objects(stderr);

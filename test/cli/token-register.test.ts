@@ -52,12 +52,12 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  /** Tokens, or objects that hold one, a line each. */
+  /** Registers tokens, or objects with a token, one per line. */
   function registerFile(stdin: string) {
     return stores.run('token', 'register', '--token-file', '-', '-o', 'ndjson', { stdin });
   }
 
-  /** As another issuer signs it, which has the same key. */
+  /** Signs a token as another issuer with the same key does. */
   function foreignToken(claims: Record<string, unknown> = {}, key = keyOf(jwk)): Promise<string> {
     const iat = stores.clock.now();
     serial += 1;
@@ -77,28 +77,28 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     return { exitCode, stdout, code: error().code };
   }
 
-  test('adopts a token that another issuer signed with a key of ours', async () => {
-    const token = await foreignToken({ jti: 'adopted' });
+  test('registers a token that another issuer signed with a known key', async () => {
+    const token = await foreignToken({ jti: 'external' });
     expect(await verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
     const iat = stores.clock.now();
-    const registered = { jti: 'adopted', kid: 'theirs', sub: 'alice', aud: 'user', iat, exp: iat + 600 };
+    const registered = { jti: 'external', kid: 'theirs', sub: 'alice', aud: 'user', iat, exp: iat + 600 };
     expect(await stores.json('token', 'register', '-', { stdin: `${token}\n` })).toEqual(registered);
     expect(await verdict(token)).toBe('active');
     expect(await stores.json('token', 'list', '--sub', 'alice')).toMatchObject([
-      { jti: 'adopted', kid: 'theirs' },
+      { jti: 'external', kid: 'theirs' },
     ]);
 
     expect(await stores.json('token', 'register', `@${file('token.txt', token)}`)).toEqual(registered);
     expect(await stores.json('token', 'list', '--sub', 'alice')).toHaveLength(1);
-    expect((await stores.run('token', 'register', token, '-q')).stdout).toBe('adopted\n');
+    expect((await stores.run('token', 'register', token, '-q')).stdout).toBe('external\n');
     const table = await stores.run('token', 'register', token);
     expect(table.stdout).toMatch(
-      /^jti +adopted\nkid +theirs\nsub +alice\naud +user\nissued +now\nexpires +in 10m\n$/,
+      /^jti +external\nkid +theirs\nsub +alice\naud +user\nissued +now\nexpires +in 10m\n$/,
     );
     expect(table.stdout).not.toContain(token.slice(0, 20));
   });
 
-  test('refuses what does not hold, with the code that says why, and does not show it', async () => {
+  test('refuses an invalid token with the reason, and does not print it', async () => {
     const now = stores.clock.now();
     const refused: Array<[string, string]> = [
       ['', 'ERR_TOKEN_MALFORMED'],
@@ -109,7 +109,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
       [await foreignToken({ aud: 'api' }), 'ERR_AUDIENCE_MISMATCH'],
       [await foreignToken({ jti: '' }), 'ERR_CLAIM_INVALID'],
       [await foreignToken({ jti: 'a\u001b[2J' }), 'ERR_CLAIM_INVALID'],
-      [await foreignToken({ sub: 'nobody' }), 'ERR_USER_UNKNOWN'],
+      [await foreignToken({ sub: 'zoe' }), 'ERR_USER_UNKNOWN'],
       [await foreignToken({ sub: 'disabled' }), 'ERR_USER_DISABLED'],
     ];
     for (const [token, code] of refused) {
@@ -119,14 +119,14 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(stderr).not.toContain(refused[3]?.[0].slice(0, 20));
   });
 
-  test('refuses what was revoked, also before it was ever registered', async () => {
+  test('refuses a revoked token, even if it was never registered', async () => {
     const token = await foreignToken({ jti: 'ended', sub: 'bob' });
     await stores.json('token', 'revoke', '-', { stdin: token });
     expect(await refusal(token)).toEqual({ exitCode: 1, stdout: '', code: 'ERR_TOKEN_REVOKED' });
     expect(await stores.json('token', 'list', '--sub', 'bob')).toEqual([]);
   });
 
-  test('takes another audience where it is told to', async () => {
+  test('accepts another audience with --aud', async () => {
     const token = await foreignToken({ aud: ['api'] });
     expect(await stores.json('token', 'register', '-', '--aud', 'api', { stdin: token })).toMatchObject({
       aud: ['api'],
@@ -134,7 +134,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect((await refusal(token, '--aud', 'other')).code).toBe('ERR_AUDIENCE_MISMATCH');
   });
 
-  test('brings back what a flush forgot', async () => {
+  test('registers a flushed token again', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'bob');
     await stores.json('cache', 'flush', '--sub', 'bob', '--yes');
     expect(await verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
@@ -142,7 +142,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(await verdict(token)).toBe('active');
   });
 
-  test('says what a long lifetime means for the key', async () => {
+  test('reports the effect of a long lifetime on the key', async () => {
     const token = await foreignToken({ exp: stores.clock.now() + 40 * DAY });
     const { exitCode, stderr } = await stores.run('token', 'register', '-', { stdin: token });
     expect(exitCode).toBe(0);
@@ -151,12 +151,12 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(again.stderr).not.toContain('Key theirs');
   });
 
-  test('takes many, a token a line, prints those that it took, and says which failed and why', async () => {
+  test('registers one token per line, prints those registered, and reports which failed and why', async () => {
     const good = await Promise.all(
       Array.from({ length: 300 }, (_, index) => foreignToken({ sub: `u-${index}`, jti: `many-${index}` })),
     );
     const bad = [
-      await foreignToken({ sub: 'nobody' }),
+      await foreignToken({ sub: 'zoe' }),
       'x.y.z',
       await foreignToken({ jti: 'ended', sub: 'bob' }),
     ];
@@ -201,7 +201,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect((await stores.json('cache', 'inspect')).entries).toBe(entries);
   });
 
-  test('takes what a bulk issue prints, and says of other JSON what it takes', async () => {
+  test('accepts the output of a bulk issue, and names the accepted formats for other JSON', async () => {
     const printed = await stores.run('token', 'issue', '--sub-file', '-', '-o', 'ndjson', {
       stdin: 'alice\nbob\n',
     });
@@ -220,7 +220,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(help).toContain('NDJSON');
   });
 
-  test('says once for many what their lifetimes mean for the key', async () => {
+  test('reports the effect of many lifetimes on the key once', async () => {
     const exp = stores.clock.now() + 50 * DAY;
     const tokens = [
       await foreignToken({ exp: exp - DAY }),
@@ -241,8 +241,8 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     });
   });
 
-  test('in a dry run checks, and changes nothing', async () => {
-    const tokens = [await foreignToken({ jti: 'dry' }), await foreignToken({ sub: 'nobody' })];
+  test('checks everything in a dry run, and changes nothing', async () => {
+    const tokens = [await foreignToken({ jti: 'dry' }), await foreignToken({ sub: 'zoe' })];
     const before = await stores.content();
     const one = await stores.json('token', 'register', '-', '-n', { stdin: tokens[0] ?? '' });
     expect(one).toMatchObject({ dryRun: true, jti: 'dry' });
@@ -254,8 +254,8 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('is in the audit log: one token by its jti, many by a row at both ends', async () => {
-    await stores.json('token', 'register', '-', { stdin: await foreignToken({ jti: 'noted' }) });
+  test('records one token by its jti in the audit log, and many by a row at both ends', async () => {
+    await stores.json('token', 'register', '-', { stdin: await foreignToken({ jti: 'recorded' }) });
     await stores.run('token', 'register', '--token-file', '-', { stdin: `${await foreignToken()}\nx\n` });
     const rows = await stores.query(
       "SELECT target, outcome, reason FROM audit_log WHERE action = 'token.register' ORDER BY seq DESC LIMIT 3",
@@ -263,7 +263,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(rows.map((row) => ({ ...row }))).toEqual([
       { target: 'lines of standard input', outcome: 'partial', reason: '1 token registered, 1 line failed' },
       { target: 'lines of standard input', outcome: 'begun', reason: null },
-      { target: 'alice noted', outcome: 'done', reason: null },
+      { target: 'alice recorded', outcome: 'done', reason: null },
     ]);
   });
 
@@ -282,7 +282,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect({ exitCode, stdout, code: error().code }).toEqual({ exitCode: 2, stdout: '', code });
   });
 
-  test('interrupted, it begins nothing more, and the same command again does the rest', async () => {
+  test('starts no further line after an interruption, and the same command does the rest', async () => {
     const interruption = new AbortController();
     const { clock, home, env } = stores;
     let answer = () => {};
@@ -308,7 +308,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     expect(await Promise.all(tokens.map(verdict))).toEqual(['active', 'active']);
   });
 
-  test('under a key that has stepped down takes what does not outlive it', async () => {
+  test('accepts a token of a retiring key only if the key outlives it', async () => {
     const now = stores.clock.now();
     const tokens = [await foreignToken({ exp: now + 49 * DAY }), await foreignToken({ exp: now + 51 * DAY })];
     await stores.json('keys', 'rotate', '--now');

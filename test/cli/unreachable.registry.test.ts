@@ -3,8 +3,8 @@ import { type Cli, cli } from '../support/cli.js';
 import { closedPorts } from '../support/silent-server.js';
 import { openStores, type Stores } from '../support/stores.js';
 
-/** One of the two stores is away: what is durable is kept, and nothing is accepted from a guess. */
-describe('with one of the two stores away', () => {
+/** Events stay durable, and nothing is accepted without a check. */
+describe('with one of the two stores unreachable', () => {
   let stores: Stores;
   let withoutRedis: Cli;
   let withoutMysql: Cli;
@@ -76,7 +76,7 @@ describe('with one of the two stores away', () => {
       event: () => ({ type: 'all_revoked', kid: null, sub: null }),
     },
   ])(
-    'a revocation by $form is recorded, exits 4, and holds whatever Redis still has',
+    'a revocation by $form is recorded, exits 4, and takes effect although Redis still has the entry',
     async ({ words, event }) => {
       await expectRecorded('token', 'revoke', ...words());
 
@@ -89,14 +89,14 @@ describe('with one of the two stores away', () => {
     },
   );
 
-  test('a user is disabled, which holds although Redis still calls them enabled', async () => {
+  test('disabling a user takes effect although Redis still says enabled', async () => {
     await expectRecorded('users', 'disable', 'alice');
 
     expect(await events()).toMatchObject([{ type: 'user_disabled', sub: 'alice', reason: 'lost' }]);
     expect(await refusalCode()).toBe('ERR_USER_DISABLED');
   });
 
-  test('a user is removed, which holds although Redis still has their tokens', async () => {
+  test('removing a user takes effect although Redis still has the tokens', async () => {
     await expectRecorded('users', 'remove', 'alice', '--yes');
 
     expect((await stores.run('users', 'show', 'alice')).exitCode).toBe(3);
@@ -105,7 +105,7 @@ describe('with one of the two stores away', () => {
     expect(await refusalCode()).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('no token is accepted and none is printed while either store is away', async () => {
+  test('no token is accepted or issued while either store is unreachable', async () => {
     const before = await stores.content();
     for (const [shell, culprit] of [[withoutRedis, redisNode] as const, [withoutMysql, mysqlHost] as const]) {
       for (const words of [
@@ -134,7 +134,7 @@ describe('with one of the two stores away', () => {
     }
   });
 
-  test('what needs no registry works without Redis', async () => {
+  test('commands that need no registry work without Redis', async () => {
     expect(await withoutRedis.json('keys', 'list')).toHaveLength(1);
     expect(await withoutRedis.json('users', 'add', 'dora')).toMatchObject({ sub: 'dora' });
     expect(await withoutRedis.json('keys', 'rotate')).toMatchObject({ rotated: false });

@@ -6,7 +6,7 @@ import { type Ended, spawnCli, spawnProgram } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const TIMEOUT_MS = 2_000;
-// For starting Node beside other tests, and for hanging up.
+// For starting Node beside other tests, and for closing.
 const LONGEST_MS = TIMEOUT_MS + 3_500;
 const LIBRARY = new URL('../../dist/index.js', import.meta.url).href;
 
@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => stores?.close());
 
-/** The process ends by itself, although no byte comes from the server any more. */
+/** The process ends by itself although the server sends no more data. */
 describe('MySQL that falls silent', () => {
   let proxy: SilencingProxy;
   beforeEach(async () => {
@@ -34,7 +34,7 @@ describe('MySQL that falls silent', () => {
   }
 
   test.each(['SET SESSION TRANSACTION', 'jwtctl_migration', 'insert into `users`', 'audit_head', 'commit'])(
-    'at %j is a store that cannot be reached',
+    'at %j is reported as unreachable',
     async (trigger) => {
       proxy.fallSilentAt(trigger);
       const ended = await spawnCli(['users', 'add', 'bob', '--timeout', '2s', '--json'], {
@@ -47,7 +47,7 @@ describe('MySQL that falls silent', () => {
   );
 
   test.each(['SET SESSION TRANSACTION', 'keystore', 'security_log'])(
-    'at %j makes a verifier of the library reject, and the program end',
+    'at %j makes a verifier of the library reject, and the program exits',
     async (trigger) => {
       proxy.fallSilentAt(trigger);
       const program = `
@@ -72,7 +72,7 @@ describe('MySQL that falls silent', () => {
 });
 
 describe('MySQL whose rows another session has locked', () => {
-  test('is busy, and said to be', async () => {
+  test('is reported as busy', async () => {
     const other = openMysql({ url: String(stores.env.JWTCTL_MYSQL_URL), timeoutMs: 10_000 });
     try {
       await other.db.transaction().execute(async (transaction) => {

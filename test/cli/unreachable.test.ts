@@ -7,7 +7,8 @@ import { type Ended, spawnCli } from '../support/spawned.js';
 import { openStores, type Stores } from '../support/stores.js';
 
 const TIMEOUT = ['--timeout', '2s'];
-// Twice the time-out, and as long again for starting Node beside other tests: waiting for each store, node, and retry in turn takes longer.
+// Twice the timeout, and as much again for starting Node beside other tests. Waiting in turn for every store, node, and
+// retry takes longer.
 const LONGEST_MS = 8_000;
 const PASSWORD = 'Gr4nd-Secr3t';
 
@@ -20,12 +21,12 @@ beforeAll(async () => {
 });
 afterAll(() => stores?.close());
 
-/** The built command line over the stores, but for `changes`. */
+/** Runs the built command line over the stores with these changes. */
 function run(changes: Record<string, string>, ...words: string[]): Promise<Ended> {
   return spawnCli([...words, ...TIMEOUT, '--json'], { env: { ...stores.env, ...changes }, cwd: stores.home });
 }
 
-/** The process ends by itself and in time, with one JSON document that names the culprit and no password. */
+/** Expects that the process ends by itself and in time, with one JSON document that names the cause and no password. */
 function expectFailure(ended: Ended, expected: { exitCode: number; code: string; names: string[] }) {
   const { exitCode, stdout, signal } = ended;
   expect({ exitCode, stdout, signal }).toEqual({ exitCode: expected.exitCode, stdout: '', signal: null });
@@ -50,7 +51,7 @@ describe('MySQL', () => {
     ['token', 'list', '--sub', 'alice'],
   ];
 
-  test('that is not there', async () => {
+  test('without a server', async () => {
     const [port = 0] = await closedPorts(1);
     for (const words of COMMANDS) {
       const ended = await run({ JWTCTL_MYSQL_URL: mysqlAt(port) }, ...words);
@@ -70,7 +71,7 @@ describe('MySQL', () => {
     }
   });
 
-  test('whose host has no address', async () => {
+  test('with an unknown host', async () => {
     const ended = await run(
       { JWTCTL_MYSQL_URL: `mysql://u:${PASSWORD}@no-such-host.invalid/db` },
       'keys',
@@ -83,7 +84,7 @@ describe('MySQL', () => {
     });
   });
 
-  test('that refuses the password, from the URL or from a file', async () => {
+  test('with a wrong password, from the URL or from a file', async () => {
     const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
     const names = [url.host, url.username];
     url.password = PASSWORD;
@@ -97,7 +98,7 @@ describe('MySQL', () => {
     expectFailure(await run(changes, 'keys', 'list'), { exitCode: 4, code: 'ERR_MYSQL_AUTH', names });
   });
 
-  test('that has no such database', async () => {
+  test('without the database', async () => {
     const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
     url.pathname = '/no_such_database';
     const ended = await run({ JWTCTL_MYSQL_URL: url.href }, 'keys', 'list');
@@ -108,7 +109,7 @@ describe('MySQL', () => {
     });
   });
 
-  test('whose password file is not there', async () => {
+  test('with a missing password file', async () => {
     const url = new URL(String(stores.env.JWTCTL_MYSQL_URL));
     url.password = '';
     const changes = { JWTCTL_MYSQL_URL: url.href, JWTCTL_MYSQL_PASSWORD_FILE: '/no/such/password' };
@@ -127,7 +128,7 @@ describe('Redis', () => {
     ['token', 'issue', '--sub', 'alice'],
   ];
 
-  test('that is not there', async () => {
+  test('without a server', async () => {
     const nodes = (await closedPorts(3)).map((port) => `127.0.0.1:${port}`);
     for (const words of COMMANDS) {
       const ended = await run({ JWTCTL_REDIS_NODES: nodes.join(',') }, ...words);
@@ -149,7 +150,7 @@ describe('Redis', () => {
     }
   });
 
-  test('that hangs on one node of three costs no more than a while', async () => {
+  test('that hangs on one of three nodes delays a command only briefly', async () => {
     const { port, stop } = await startSilentServer();
     try {
       const nodes = [`127.0.0.1:${port}`, ...redisNodes()].join(',');
@@ -161,7 +162,7 @@ describe('Redis', () => {
     }
   });
 
-  test('that is a node of a cluster and was called standalone', async () => {
+  test('that is a cluster node, configured as standalone', async () => {
     const [node = ''] = redisNodes();
     const ended = await run(
       { JWTCTL_REDIS_NODES: node, JWTCTL_REDIS_MODE: 'standalone' },
@@ -171,7 +172,7 @@ describe('Redis', () => {
     expectFailure(ended, { exitCode: 2, code: 'ERR_REDIS_MODE_MISMATCH', names: [node] });
   });
 
-  test('that is one server and was called a cluster, or wants another password', async () => {
+  test('that is a single server, configured as a cluster or with a wrong password', async () => {
     const server = await startRedis({ user: { name: 'jwtctl', password: 'the-right-one' } });
     const login = { JWTCTL_REDIS_NODES: server.node, JWTCTL_REDIS_USERNAME: 'jwtctl' };
     const standalone = { ...login, JWTCTL_REDIS_MODE: 'standalone' };

@@ -35,7 +35,7 @@ function around(...parts: Array<string | Buffer>): Buffer {
   return Buffer.concat(parts.map((part) => Buffer.from(part as string)));
 }
 
-/** The lines that failed, by number, with their codes. */
+/** Returns the failed lines by number, with their codes. */
 function failures(stderr: string): Array<[number, string]> {
   return stderr
     .split('\n')
@@ -57,7 +57,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     return (await stores.json('users', 'list')).map(({ sub }: { sub: string }) => sub);
   }
 
-  test('adds the users of a CSV, whatever is in their names, and reports each row that it cannot take', async () => {
+  test('adds the users of a CSV with any names, and reports each invalid row', async () => {
     const path = file(
       'mixed.csv',
       [
@@ -101,7 +101,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await stores.json('users', 'show', 'nameless')).toMatchObject({ name: null, status: 'enabled' });
   });
 
-  test('says in words which lines failed and why, without what could steer a terminal', async () => {
+  test('reports in text which lines failed and why, without control characters', async () => {
     const path = file('words.csv', 'sub,name\nfine,Fine\n\u001b[2J,x\n');
     const { exitCode, stdout, stderr } = await stores.run('users', 'import', path);
     expect(exitCode).toBe(5);
@@ -110,7 +110,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(stderr).not.toContain('\u001b');
   });
 
-  test('takes NDJSON from standard input, and what it does not know is no user', async () => {
+  test('accepts NDJSON from standard input, and refuses unknown members', async () => {
     const stdin = [
       '\uFEFF{"sub":"n1","name":"N"}',
       ' {"sub":"n2","name":null} ',
@@ -139,7 +139,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await subjects()).not.toContain('n3');
   });
 
-  test('keeps subjects as they are, byte for byte', async () => {
+  test('keeps subjects byte for byte', async () => {
     const stdin = HOSTILE.map((sub) => JSON.stringify({ sub })).join('\n');
     expect(await stores.json('users', 'import', '-', { stdin })).toMatchObject({
       added: HOSTILE.length,
@@ -148,7 +148,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await subjects()).toEqual(expect.arrayContaining(HOSTILE));
   });
 
-  test('is safe to repeat: those that exist stay as they are, and one that was removed goes on', async () => {
+  test('is safe to repeat: existing users stay unchanged, and a removed user is added again', async () => {
     const path = file('again.ndjson', '{"sub":"again-1","name":"First"}\n{"sub":"again-2"}\n');
     await stores.json('users', 'import', path);
     const { token } = await stores.json('token', 'issue', '--sub', 'again-2');
@@ -168,7 +168,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await stores.json('users', 'import', path)).toMatchObject({ added: 0, existing: 2 });
   });
 
-  test('takes many more than a batch', async () => {
+  test('accepts many more lines than a batch', async () => {
     const rows = Array.from({ length: 1_500 }, (_, index) => `many-${index},Name ${index}`);
     const path = file('many.csv', `sub,name\n${rows.join('\n')}\n`);
     expect(await stores.json('users', 'import', path)).toMatchObject({ added: 1_500, lastLine: 1_501 });
@@ -176,7 +176,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect((await stores.json('users', 'show', 'many-1499')).name).toBe('Name 1499');
   });
 
-  test('in a dry run counts the same, and changes nothing', async () => {
+  test('reports the same counts in a dry run, and changes nothing', async () => {
     const path = file('dry.csv', 'sub\ndry-1\n\u0001\nplain\n');
     const before = await stores.content();
     const { exitCode, json } = await stores.run('users', 'import', path, '-n', '--json');
@@ -190,7 +190,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await stores.content()).toBe(before);
   });
 
-  test('leaves one row in the audit log when it begins and one when it ends', async () => {
+  test('writes one audit row when it begins and one when it ends', async () => {
     const path = file('audited.csv', 'sub\naudited\n\u0001\nplain\n');
     await stores.run('users', 'import', path, '--actor', 'cron');
     const rows = await stores.query(
@@ -203,7 +203,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     ]);
   });
 
-  test('of a CSV whose quoting breaks takes what is before it, and says that it read no further', async () => {
+  test('adds the users before a broken quote, and reports that it read no further', async () => {
     const path = file('broken.csv', 'sub,name\nbefore,B\nbroken,7" screen\nbehind,B\n');
     const { exitCode, stderr, json } = await stores.run('users', 'import', path, '--json');
     expect(exitCode).toBe(5);
@@ -221,7 +221,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
       code: 'ERR_CSV_HEADER_INVALID',
     },
     { name: 'an empty CSV', content: '', code: 'ERR_CSV_HEADER_INVALID' },
-  ])('of $name takes nothing', async ({ content, code }) => {
+  ])('adds no user from $name', async ({ content, code }) => {
     const before = await subjects();
     const { exitCode, error } = await stores.run(
       'users',
@@ -235,7 +235,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await subjects()).toEqual(before);
   });
 
-  test('knows the format by the name of the file, by how it begins, or by what it is told', async () => {
+  test('detects the format by file name or content, or uses --format', async () => {
     const csv = 'sub,name\n{not json},x\n';
     expect(await stores.json('users', 'import', file('a.CSV', csv))).toMatchObject({ added: 1, failed: 0 });
     expect(await stores.json('users', 'import', file('b.txt', csv))).toMatchObject({
@@ -255,7 +255,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect((await stores.run('users', 'import', '-', '--format', 'xml')).exitCode).toBe(2);
   });
 
-  test('of what cannot be read takes nothing', async () => {
+  test('adds no user from an unreadable file', async () => {
     const folder = join(files, 'folder');
     mkdirSync(folder, { recursive: true });
     for (const name of [join(files, 'absent.csv'), folder]) {
@@ -269,7 +269,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
   test.each([
     { format: 'CSV', before: 'sub\n', line: (sub: Buffer) => sub },
     { format: 'NDJSON', before: '', line: (sub: Buffer) => around('{"sub":"', sub, '"}') },
-  ])('of $format that is no UTF-8 takes the lines that are', async ({ format, before, line }) => {
+  ])('accepts the valid UTF-8 lines of $format', async ({ format, before, line }) => {
     const subs = [Buffer.from(`utf-1 ${format}`), Buffer.from([0xe9]), Buffer.from(`utf-é ${format}`)];
     const stdin = around(before, ...subs.map((sub) => around('', line(sub), '\n')));
     const { exitCode, json } = await stores.run('users', 'import', '-', '--json', { stdin });
@@ -277,12 +277,12 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(await subjects()).toEqual(expect.arrayContaining([`utf-1 ${format}`, `utf-é ${format}`]));
   });
 
-  test('interrupted, it says how far it came, and the same command again does the rest', async () => {
+  test('reports its progress after an interruption, and the same command does the rest', async () => {
     const interruption = new AbortController();
     const { clock, home, env } = stores;
     async function* lines() {
       yield 'sub\ncut-1\ncut-2\n';
-      // By the time that more is asked for, what was read is being worked on.
+      // When more is requested, the lines read so far are being processed.
       interruption.abort();
       yield 'cut-3\n';
     }
@@ -296,7 +296,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
     expect(again.added + again.existing).toBe(3);
   });
 
-  test('needs users of its own', async () => {
+  test('requires users managed by jwtctl', async () => {
     const { clock, home, env } = stores;
     const shell = cli({ clock, home, env: { ...env, JWTCTL_USERS_SOURCE: 'off' } });
     const { exitCode, error } = await shell.run('users', 'import', '-', '--json', { stdin: 'sub\nx\n' });
@@ -304,7 +304,7 @@ describe.each(BACKENDS)('users import, on %s', (backend) => {
   });
 });
 
-test('it makes the embedded store where there is none, and a dry run does not', async () => {
+test('creates the embedded store, but not in a dry run', async () => {
   const shell = cli();
   const store = join(shell.home, 'data', 'jwtctl', 'jwtctl.db');
   const stdin = 'sub,name\nalice,Alice\n';

@@ -5,7 +5,7 @@ import { startRedis } from '../support/servers.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAt } from '../support/terminal.js';
 
-describe.each(BACKENDS)('a watch, on %s', (backend) => {
+describe.each(BACKENDS)('cache inspect --watch, on %s', (backend) => {
   let stores: Stores;
   beforeAll(async () => {
     stores = await openStores(backend);
@@ -22,7 +22,7 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
   const issue = (sub: string): Promise<{ jti: string }> =>
     stores.json('token', 'issue', '--sub', sub, '--create-user');
 
-  /** Watches on a terminal until these steps are through: one after each frame, before the time of the next. */
+  /** Watches on a terminal and runs one step after each frame, before the time of the next one. */
   async function watch(
     size: { columns: number; rows: number },
     steps: Array<() => Promise<unknown>>,
@@ -41,7 +41,7 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
     return { ...result, pieces };
   }
 
-  test('draws one frame over the other, and shows what has changed', async () => {
+  test('draws each frame over the previous one, and shows changes', async () => {
     const started = stores.clock.now();
     const { exitCode, stderr, pieces } = await watch({ columns: 100, rows: 40 }, [
       async () => {
@@ -59,14 +59,14 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
     expect(pieces).toHaveLength(4);
     expect(first.startsWith('\x1b[2J\x1b[H3 tokens of 3 subjects')).toBe(true);
     expect(first).not.toContain('CHANGE');
-    // Two have come and one has gone within two seconds.
+    // Two entries were added and one was removed within two seconds.
     expect(second.startsWith('\x1b[H4 tokens of 3 subjects')).toBe(true);
     expect(second).toMatch(/every 2s: \+1 since .*Z, 1\.0\/s new, 0\.5\/s gone/);
     expect(second).toMatch(/^k1 +active +4 +100% +\+1 /m);
     expect(third).toMatch(/every 2s: \+0 since .*Z, 0\/s new, 0\/s gone/);
     expect(end).toBe('\r\x1b[J');
     expect([first, second, third].map(timeOf)).toEqual([started, started + 2, started + 4]);
-    // The cursor is where it was, and as it was.
+    // The cursor is back in place and visible.
     expect(pieces.join('')).not.toContain('\x1b[?');
   });
 
@@ -74,7 +74,7 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
     { columns: 80, rows: 24 },
     { columns: 40, rows: 10 },
     { columns: 30, rows: 5 },
-  ])('is never wider than $columns columns nor taller than $rows rows', async (size) => {
+  ])('is at most $columns columns wide and $rows rows tall', async (size) => {
     const { pieces } = await watch(size, [() => issue(`x${'y'.repeat(200)}`)]);
     for (const piece of pieces) {
       const lines = piece.split('\n');
@@ -86,14 +86,14 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
     expect(/\d+ more lines/.test(pieces[1] ?? '')).toBe(size.rows < 20);
   });
 
-  test('waits as long as it is told, and looks at what it is told', async () => {
+  test('uses the given interval and selection', async () => {
     const started = stores.clock.now();
     const { pieces } = await watch({ columns: 100, rows: 40 }, [async () => {}], '30s', '--sub', 'alice');
     expect(pieces[1]?.startsWith('\x1b[H1 token of alice in')).toBe(true);
     expect(pieces.slice(0, 2).map(timeOf)).toEqual([started, started + 30]);
   });
 
-  test('writes a line for each look with ndjson, terminal or not', async () => {
+  test('writes one line per update with ndjson, with or without a terminal', async () => {
     const ending = new AbortController();
     const lines: Array<Record<string, unknown>> = [];
     const started = stores.clock.now();
@@ -127,13 +127,13 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
     { words: ['-q'], code: 'ERR_FLAG_COMBINATION' },
     { words: ['-o', 'json', '--deep'], code: 'ERR_FLAG_COMBINATION' },
     { words: [], code: 'ERR_TERMINAL_NEEDED' },
-  ])('is a usage error with $words where nobody watches', async ({ words, code }) => {
+  ])('$words is a usage error without a terminal', async ({ words, code }) => {
     const { exitCode, stdout, stderr } = await stores.run('cache', 'inspect', '--watch', ...words);
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(stderr).toContain(words.includes('--json') || words.includes('json') ? code : '--watch');
   });
 
-  test('is a usage error on a terminal that cannot be drawn on, and with an interval that is none', async () => {
+  test('is a usage error on a dumb terminal or with an invalid interval', async () => {
     const words = ['cache', 'inspect', '--watch'];
     expect((await runAt({ env: { TERM: 'dumb' } }, stores, ...words)).exitCode).toBe(2);
     for (const interval of ['0', '1.5', 'soon']) {
@@ -142,12 +142,12 @@ describe.each(BACKENDS)('a watch, on %s', (backend) => {
   });
 });
 
-/** When the look of a frame began. */
+/** Returns when the data of a frame was read. */
 function timeOf(frame: string): number {
   return Date.parse(/\d{4}-\S+Z/.exec(frame)?.[0] ?? '') / 1000;
 }
 
-test('a watch goes on while Redis is away, and says so', async () => {
+test('a watch continues while Redis is unreachable, and says so', async () => {
   const stores = await openStores('MariaDB and a Redis Cluster');
   const server = await startRedis();
   const redis = { JWTCTL_REDIS_NODES: server.node, JWTCTL_REDIS_MODE: 'standalone' };
@@ -170,7 +170,7 @@ test('a watch goes on while Redis is away, and says so', async () => {
       expect(piece).toContain('no answer for');
       expect(piece).toContain('1 token of 1 subject');
     }
-    // There is nothing to show where it was away from the beginning.
+    // There is nothing to show if Redis was unreachable from the start.
     expect((await runAt({}, shell, 'cache', 'inspect', '--watch')).exitCode).toBe(4);
   } finally {
     await server.stop();

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { main } from '../../src/cli/main.js';
 import { cli } from '../support/cli.js';
 
-describe('what was typed', () => {
+describe('invalid input', () => {
   test.each([
     ['keys', 'list', '--redis-password=hunter2-hunter2'],
     ['keys', 'list', '--redis-pasword', '--x=hunter2-hunter2'],
@@ -13,13 +13,13 @@ describe('what was typed', () => {
     ['keys', 'list', "--bogus=it's=hunter2-hunter2"],
     ['hunter2-hunter2'],
     [`hunter2-hunter2${'x'.repeat(60)}hunter2-hunter2`],
-  ])('is not repeated where it may be a secret: %s', async (...words) => {
+  ])('is not repeated in the message if it may be a secret: %s', async (...words) => {
     const { exitCode, stderr } = await cli().run(...words);
     expect(exitCode).toBe(2);
     expect(stderr).not.toContain('hunter2-hunter2');
   });
 
-  test.each(['x'.repeat(256), '', 'a\u0007b'])('as a jti has to be one', async (jti) => {
+  test.each(['x'.repeat(256), '', 'a\u0007b'])('is refused as a jti', async (jti) => {
     const shell = cli();
     await shell.json('keys', 'generate');
     const result = await shell.run('token', 'revoke', '--sub', 'alice', '--jti', jti, '--json');
@@ -28,7 +28,7 @@ describe('what was typed', () => {
   });
 
   test.each(['2026-02-31', '2026-02-30T10:00:00Z', '2026-13-01', '2026-1-1'])(
-    'as a day has to be in the calendar: %s',
+    'is refused as a date: %s',
     async (day) => {
       const shell = cli();
       await shell.json('keys', 'generate');
@@ -39,14 +39,14 @@ describe('what was typed', () => {
   );
 });
 
-test('a command that prints the master keyring is masked, for its words may hold a secret', async () => {
+test('the command in masterKey.command is masked, because it may contain a secret', async () => {
   const shell = cli({ env: { JWTCTL_MASTER_KEY_COMMAND: 'vault read -token=hunter2' } });
   for (const form of ['--output=table', '--json', '-q']) {
     expect((await shell.run('config', 'show', form)).stdout).not.toContain('hunter2');
   }
 });
 
-test('what an adopter keeps as a subject cannot steer the terminal', async () => {
+test('a subject with control characters is escaped', async () => {
   const shell = cli({
     env: { JWTCTL_USERS_SOURCE: 'table', JWTCTL_USERS_TABLE: 'people', JWTCTL_USERS_COLUMN: 'login' },
   });
@@ -63,7 +63,7 @@ test('what an adopter keeps as a subject cannot steer the terminal', async () =>
   }
 });
 
-test('ids are one a line, and none is no line', async () => {
+test('prints one id per line, and nothing for no ids', async () => {
   const shell = cli();
   expect((await shell.run('keys', 'generate', '-q')).lines()).toHaveLength(1);
   expect((await shell.run('keys', 'rotate', '--now', '-n', '-q')).stdout).toBe('');
