@@ -88,8 +88,14 @@ export function createMetrics(
     (now) => (now.keys.active === null ? Number.NaN : clock.now() - now.keys.active.activatedAt),
   );
   gauge('jwtctl_ready', 'Whether this instance can verify.', 'min', (now) => Number(now.isReady));
-  gauge('jwtctl_announced', 'Whether commands that wait for all verifiers see this one.', 'min', (now) =>
-    Number(clock.now() - (now.heartbeats.answeredAt ?? Number.NEGATIVE_INFINITY) < heartbeatLifetimeSeconds),
+  gauge(
+    'jwtctl_heartbeat_registered',
+    'Whether commands that wait for all verifiers see this one.',
+    'min',
+    (now) =>
+      Number(
+        clock.now() - (now.heartbeats.answeredAt ?? Number.NEGATIVE_INFINITY) < heartbeatLifetimeSeconds,
+      ),
   );
   new Gauge({
     name: 'jwtctl_store_state',

@@ -132,13 +132,13 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_near_cache_hits_total 70',
         'jwtctl_near_cache_misses_total 8',
         'jwtctl_keys_trusted 2',
-        'jwtctl_announced 0',
+        'jwtctl_heartbeat_registered 0',
         'jwtctl_active_key_age_seconds 90',
         'jwtctl_ready 1',
       ]),
     );
     // What it told last counts for its time, however often it could not tell since then.
-    const told = async () => (await ask()).body.match(/^jwtctl_announced (.*)$/m)?.[1];
+    const told = async () => (await ask()).body.match(/^jwtctl_heartbeat_registered (.*)$/m)?.[1];
     toldAt = stores.clock.now() - HEARTBEAT_VALID_SECONDS + 1;
     expect(await told()).toBe('1');
     toldAt -= 1;
