@@ -13,10 +13,10 @@ export interface ClockComparerOptions {
 export function clockComparer({ hostClock, toleranceSeconds, caution }: ClockComparerOptions) {
   return async (store: string, askTime: () => Promise<number>): Promise<number> => {
     const before = hostClock.now();
-    const there = await askTime();
+    const storeTime = await askTime();
     const after = hostClock.now();
-    const isAhead = there < before;
-    const seconds = isAhead ? before - there : there - after;
+    const isAhead = storeTime < before;
+    const seconds = isAhead ? before - storeTime : storeTime - after;
     if (seconds <= toleranceSeconds + 1) return 0;
     const difference = `${formatDuration(seconds)} ${isAhead ? 'ahead of' : 'behind'}`;
     caution(

@@ -313,8 +313,12 @@ export function createContext(options: ContextOptions): Context {
       return { database: opened, marks, prefix, macKeys, clock: await databaseClock(), actor };
     },
     administration: async () => {
-      const [opened, tokenRegistry, dating] = await Promise.all([database(), registry(), databaseClock()]);
-      return { database: opened, registry: tokenRegistry, clock: dating, actor };
+      const [opened, tokenRegistry, clockOfDatabase] = await Promise.all([
+        database(),
+        registry(),
+        databaseClock(),
+      ]);
+      return { database: opened, registry: tokenRegistry, clock: clockOfDatabase, actor };
     },
     backups: once(async () => {
       const { JweBackupFiles } = await import('../adapters/backup/jwe-backup-files.js');

@@ -88,12 +88,12 @@ async function find(path: string, account: number, mayBeMissing = false): Promis
     fault ??= folderFault(place, stats, account);
     const next = join(place, name);
     if (KERNEL_FOLDERS.has(next)) return { path: next, fault, isSpecial: true, stats: null };
-    const there = await lstat(next).catch((error) => {
+    const nextStats = await lstat(next).catch((error) => {
       if (mayBeMissing && error.code === 'ENOENT') return null;
       throw error;
     });
-    if (there === null) return { path: next, fault, isSpecial: false, stats: null };
-    stats = there;
+    if (nextStats === null) return { path: next, fault, isSpecial: false, stats: null };
+    stats = nextStats;
     if (!stats.isSymbolicLink()) {
       place = next;
       continue;

@@ -2,14 +2,14 @@
 export function once<Argument extends unknown[], Result>(
   make: (...argument: Argument) => Promise<Result>,
 ): (...argument: Argument) => Promise<Result> {
-  let made: Promise<Result> | undefined;
+  let result: Promise<Result> | undefined;
   return (...argument) => {
-    if (made === undefined) {
-      made = make(...argument);
-      made.catch(() => {
-        made = undefined;
+    if (result === undefined) {
+      result = make(...argument);
+      result.catch(() => {
+        result = undefined;
       });
     }
-    return made;
+    return result;
   };
 }

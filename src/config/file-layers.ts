@@ -67,9 +67,9 @@ function originIn(file: FileText, document: ConfigDocument, profile: string | nu
 
 /** Removes the settings that a project file cannot set, and returns the errors. */
 function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
-  const given = layer.assignments.splice(0);
-  layer.assignments.push(...given.filter(mayStandInProjectFile));
-  return given
+  const assignments = layer.assignments.splice(0);
+  layer.assignments.push(...assignments.filter(mayStandInProjectFile));
+  return assignments
     .filter((assignment) => !mayStandInProjectFile(assignment))
     .map((assignment) => notInProjectFile(assignment, places));
 }

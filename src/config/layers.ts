@@ -128,35 +128,35 @@ function assign(layer: Layer, setting: Setting, raw: unknown, origin: Origin, ba
 function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]): JwtctlError {
   // Without the space, `{password:secret}` is a single key that includes the secret.
   const key = path.replace(/[^\w.-].*$/s, '…').slice(0, 80);
-  const meant = nearest(key.replace('…', ''), [
+  const suggestion = nearest(key.replace('…', ''), [
     ...SETTINGS.map((setting) => setting.path),
     ...GROUPS,
     ...otherKeys,
   ]);
   return new JwtctlError(
     'ERR_CONFIG_SETTING_UNKNOWN',
-    `${originText(origin)}: there is no setting ${key}${didYouMean(meant)}`,
+    `${originText(origin)}: there is no setting ${key}${didYouMean(suggestion)}`,
     {
       hint: 'Run `jwtctl config show` for all settings.',
-      details: { setting: key, origin: originText(origin), suggestion: meant },
+      details: { setting: key, origin: originText(origin), suggestion },
     },
   );
 }
 
 function unknownVariable(name: string, known: readonly string[]): JwtctlError {
-  const meant = nearest(name, known);
+  const suggestion = nearest(name, known);
   return new JwtctlError(
     'ERR_CONFIG_VARIABLE_UNKNOWN',
-    `The variable ${name} is not a setting${didYouMean(meant)}`,
+    `The variable ${name} is not a setting${didYouMean(suggestion)}`,
     {
       hint: 'Run `jwtctl config show` for all settings and their variables.',
-      details: { variable: name, suggestion: meant },
+      details: { variable: name, suggestion },
     },
   );
 }
 
-function didYouMean(meant: string | null): string {
-  return meant === null ? '.' : `; did you mean ${meant}?`;
+function didYouMean(suggestion: string | null): string {
+  return suggestion === null ? '.' : `; did you mean ${suggestion}?`;
 }
 
 function mapOf(group: string): string {

@@ -101,8 +101,8 @@ interface ReadFiles {
 
 async function readFiles(sources: ConfigSources, places: Places): Promise<ReadFiles> {
   const { env, cwd } = sources;
-  const named = sources.configFile ?? (env.JWTCTL_CONFIG || null);
-  const explicit = named === null ? null : (absolutePath(named, cwd, places) ?? named);
+  const configFile = sources.configFile ?? (env.JWTCTL_CONFIG || null);
+  const explicit = configFile === null ? null : (absolutePath(configFile, cwd, places) ?? configFile);
   const found = await findFiles({ explicit, cwd: sources.projectFile === false ? null : cwd, ...places });
   const files = await Promise.all(found.texts.map((file) => fileLayers(file, places)));
 

@@ -63,10 +63,10 @@ function settleMysqlPassword(choice: Choice): JwtctlError[] {
 }
 
 function impliedTls(choice: Choice, store: 'mysql' | 'redis'): void {
-  const given =
+  const tlsSetting =
     choice.get(`${store}.tls.ca`) ?? choice.get(`${store}.tls.cert`) ?? choice.get(`${store}.tls.key`);
-  if (given === undefined || choice.has(`${store}.tls.enabled`)) return;
-  choice.set(`${store}.tls.enabled`, { ...given, value: true });
+  if (tlsSetting === undefined || choice.has(`${store}.tls.enabled`)) return;
+  choice.set(`${store}.tls.enabled`, { ...tlsSetting, value: true });
 }
 
 function completed(choice: Choice, base: LayerBase): Pick<Resolved, 'settings' | 'origins'> {

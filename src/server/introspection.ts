@@ -105,9 +105,9 @@ function textMembers(members: Record<string, unknown>): Record<string, string> {
 /** RFC 6749 §2.3.1 requires form-urlencoding, but not every client does it. */
 function isClient(authorization: string | undefined, { id, secret }: Client): boolean {
   const encoded = /^basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization ?? '')?.[1] ?? '';
-  const given = Buffer.from(encoded, 'base64').toString('utf8');
-  const colon = given.indexOf(':');
-  const parts = [given.slice(0, Math.max(colon, 0)), given.slice(colon + 1)] as const;
+  const credentials = Buffer.from(encoded, 'base64').toString('utf8');
+  const colon = credentials.indexOf(':');
+  const parts = [credentials.slice(0, Math.max(colon, 0)), credentials.slice(colon + 1)] as const;
   const isPlain = both(isSame(parts[0], id), isSame(parts[1], secret));
   const isEncoded = both(isSame(formDecoded(parts[0]), id), isSame(formDecoded(parts[1]), secret));
   return colon !== -1 && (isPlain || isEncoded);

@@ -46,10 +46,10 @@ export function requestLog(log: Logger): RequestLog {
   return (request, { status, code, startedAt, reason }) => {
     const level = status >= 500 ? 'error' : code === 'active' ? 'debug' : 'info';
     if (!log.isLevelEnabled(level)) return;
-    const given = request.headers['x-request-id'];
+    const header = request.headers['x-request-id'];
     log[level](
       {
-        requestId: isRequestId(given) ? given : `${idPrefix}${(++count).toString(36)}`,
+        requestId: isRequestId(header) ? header : `${idPrefix}${(++count).toString(36)}`,
         method: request.method,
         // The route, because the URL may contain a token.
         route: request.routeOptions.url ?? null,

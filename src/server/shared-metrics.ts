@@ -41,12 +41,12 @@ export function metricsOfAll(registry: Registry): () => Promise<string> {
   return () =>
     new Promise((resolve) => {
       const id = ++lastId;
-      const alone = setTimeout(() => {
+      const fallback = setTimeout(() => {
         waiting.delete(id);
         resolve(registry.metrics());
       }, SUPERVISOR_MS);
       waiting.set(id, (text) => {
-        clearTimeout(alone);
+        clearTimeout(fallback);
         resolve(text);
       });
       send(worker, { jwtctl: 'want', id });

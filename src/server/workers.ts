@@ -54,10 +54,10 @@ export async function supervise(
     let pauseMs = FIRST_PAUSE_MS;
     while (!stop.aborted) {
       const startedAt = performance.now();
-      const how = await end;
+      const exit = await end;
       if (stop.aborted) return;
       if (performance.now() - startedAt > SETTLED_MS) pauseMs = FIRST_PAUSE_MS;
-      log.error({ ...how, pauseMs }, 'a worker ended and will be replaced');
+      log.error({ ...exit, pauseMs }, 'a worker ended and will be replaced');
       await delay(pauseMs, undefined, { signal: stop }).catch(() => {});
       pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS);
       if (!stop.aborted) end = exitOfNext(start);
@@ -71,11 +71,13 @@ export async function supervise(
     aborted(stop).then(() => null),
   ]);
   if (failure !== null) return failure;
-  const kept = [first, ...Array.from({ length: stop.aborted ? 0 : workers - 1 }, start)].map(keepServing);
+  const supervised = [first, ...Array.from({ length: stop.aborted ? 0 : workers - 1 }, start)].map(
+    keepServing,
+  );
 
   await aborted(stop);
   const isComplete = await stopAll([...alive], stopMs);
-  await Promise.all(kept);
+  await Promise.all(supervised);
   if (!isComplete) log.error('a worker did not stop in time and was killed');
   await flushed(log);
   return isComplete ? 0 : 5;

@@ -10,7 +10,7 @@ afterAll(() => {
   for (const root of opened.splice(0)) rmSync(root, { recursive: true, force: true });
 });
 
-/** A folder with a home, a repository two levels deep, and a place for the system file, isolated from the real machine. */
+/** A temporary folder with a home folder, a repository two levels deep, and a system file. */
 export class Workspace {
   readonly root = realpathSync(mkdtempSync(join(tmpdir(), 'jwtctl-config-')));
   readonly home = join(this.root, 'home');
@@ -41,7 +41,6 @@ export class Workspace {
     return loadConfig(this.sources(more));
   }
 
-  /** The error that loading ends with. */
   async refusal(more: Partial<ConfigSources> = {}): Promise<JwtctlError> {
     return this.load(more).then(
       () => {

@@ -137,7 +137,7 @@ describe.each(BACKENDS)('the other endpoints on %s', (backend) => {
         'jwtctl_ready 1',
       ]),
     );
-    // What it told last counts for its time, however often it could not tell since then.
+    // The last heartbeat counts for its lifetime, however many attempts fail meanwhile.
     const told = async () => (await ask()).body.match(/^jwtctl_heartbeat_registered (.*)$/m)?.[1];
     toldAt = stores.clock.now() - HEARTBEAT_VALID_SECONDS + 1;
     expect(await told()).toBe('1');

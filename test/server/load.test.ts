@@ -37,7 +37,7 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
     const stranger = startTraffic(port, 2, () => bearer(forged({ kid: `invented-${turn++}` })));
     const breaking = breakOff(port);
 
-    // The first half warms up: compiled code, pools and caches are not a leak.
+    // The first half warms up. Compiled code, pools, and caches are not leaks.
     const halves = [0, 0];
     for (const half of [0, 1]) {
       const until = performance.now() + (LOAD_SECONDS / 2) * 1000;
@@ -67,13 +67,13 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
   });
 });
 
-/** Resident, in bytes. */
+/** Resident memory, in bytes. */
 async function memoryOf(port: number): Promise<number> {
   const { body } = await get(port, '/metrics');
   return Number(/^process_resident_memory_bytes (\S+)$/m.exec(body)?.[1]);
 }
 
-/** The connections that the server still holds, as the kernel lists them: what nobody holds any more has no inode. */
+/** The server's connections in the kernel's list. A released connection has no inode. */
 function socketsOf(port: number): number {
   const lines = readFileSync('/proc/net/tcp', 'utf8').trim().split('\n').slice(1);
   const own = lines
@@ -107,7 +107,7 @@ function forged(header: object, payload = '{}'): string {
   return [...parts.map((part) => Buffer.from(part).toString('base64url')), 'AAAA'].join('.');
 }
 
-/** Clients that go away in the middle of a request, or of its answer. */
+/** Disconnects during a request, or during its response. */
 function breakOff(port: number): { stop(): void; done: Promise<void> } {
   let isStopped = false;
   const drive = async () => {

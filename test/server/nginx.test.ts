@@ -24,7 +24,7 @@ let front: number;
 let redis: { stop(): Promise<void>; start(): Promise<void> };
 
 beforeAll(async () => {
-  // What is written survives the stop, so that the same tokens hold after it.
+  // Redis keeps its data across the stop, so the same tokens are valid afterwards.
   const started = await startRedis({ config: ['appendonly yes', 'appendfsync always'] }, group);
   redis = {
     stop: started.stop,
@@ -59,7 +59,7 @@ afterAll(async () => {
   await stores?.close();
 });
 
-/** The sample with the ports of this run; with `instances`, two different ones instead of the same one twice. */
+/** The sample configuration with the ports of this run. With `instances`, uses two different ones. */
 function sampleFor(port: number, instances: [Served, Served] = [served, served]): string {
   const [first, other] = instances;
   const ports: Array<[string, string]> = [
@@ -71,13 +71,12 @@ function sampleFor(port: number, instances: [Served, Served] = [served, served])
     expect(sample).toContain(from);
     return sample.replaceAll(from, to);
   }, SAMPLE);
-  // The second of the two entries.
   const place = text.lastIndexOf(`127.0.0.1:${first.port} `);
   const address = `127.0.0.1:${first.port}`;
   return `${text.slice(0, place)}127.0.0.1:${other.port}${text.slice(place + address.length)}`;
 }
 
-/** Says who it was told is asking. */
+/** Responds with the subject that it received. */
 async function startApp(): Promise<Server> {
   const server = createServer((req, res) => {
     req.resume();
@@ -254,7 +253,7 @@ test('nginx answers 503 while Redis is stopped, and accepts the same token after
     });
   }
   expect(served.lines().some(({ level, status }) => level === 'error' && status === 503)).toBe(true);
-  // What needs no store is refused all the same.
+  // Refusals that need no store continue.
   expect((await get(front, '/', bearer('x'))).status).toBe(401);
 
   await redis.start();

@@ -78,12 +78,12 @@ describe.each(BACKENDS)('serve on %s', (backend) => {
     );
     const again = await Promise.all(Array.from({ length: 20 }, () => get(port, '/verify', bearer(token))));
     expect(again.every(({ status }) => status === 200)).toBe(true);
-    // Of the one that is gone, too, and of one that is silent: a counter never goes down.
+    // Includes ended and silent workers, because a counter never decreases.
     const active = 'jwtctl_verifications_total{code="active"}';
     expect(lineOf(await get(port, '/metrics'), active)).toBe(40);
     const silent = Number(pidsOf(served).at(-1));
     process.kill(silent, 'SIGSTOP');
-    // One of two is the silent one's, which answers once it goes on.
+    // The silent worker gets one of two requests, and answers it when it continues.
     const asking = [get(port, '/metrics'), get(port, '/metrics')];
     expect(lineOf(await Promise.any(asking), active)).toBe(40);
     process.kill(silent, 'SIGCONT');
@@ -205,7 +205,7 @@ async function readiness(port: number): Promise<[number, boolean]> {
   return [status, JSON.parse(body).ready];
 }
 
-/** A request of which the server has half. */
+/** Sends half of a request. */
 async function beginRequest(port: number) {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
@@ -230,7 +230,6 @@ async function portIsClosed(port: number): Promise<void> {
   });
 }
 
-/** The processes that have served. */
 function pidsOf(served: Served): number[] {
   return served.lines().flatMap(({ msg, pid }) => (msg === 'listening' ? [pid] : []));
 }

@@ -2,8 +2,8 @@ import { AggregatorRegistry, Counter, Gauge, Histogram, Registry } from 'prom-cl
 import { expect, test } from 'vitest';
 import { Answers, type Counted } from '../../src/server/shared-metrics.js';
 
-/** What a worker answers that has counted so many, of which it holds one. */
-async function pluralize(requests: number): Promise<Counted> {
+/** A worker's answer with a counter and a gauge of 1. */
+async function metricsAfter(requests: number): Promise<Counted> {
   const registry = new Registry();
   const registers = [registry];
   new Counter({ name: 'requests_total', help: 'x', labelNames: ['code'], registers }).inc(
@@ -24,15 +24,15 @@ async function numbers(answers: Answers<object>): Promise<Record<string, number>
 test("a worker's counters stay after it is silent or ends, and its gauges end with it", async () => {
   const answers = new Answers<object>();
   const [first, second, third] = [{}, {}, {}];
-  answers.take(first, await pluralize(5));
-  answers.take(second, await pluralize(7));
+  answers.take(first, await metricsAfter(5));
+  answers.take(second, await metricsAfter(7));
   expect(await numbers(answers)).toMatchObject({
     'requests_total{code="active"}': 12,
     seconds_count: 2,
     held: 2,
   });
 
-  answers.take(second, await pluralize(8));
+  answers.take(second, await metricsAfter(8));
   expect(await numbers(answers)).toMatchObject({
     'requests_total{code="active"}': 13,
     seconds_count: 2,
@@ -40,9 +40,9 @@ test("a worker's counters stay after it is silent or ends, and its gauges end wi
   });
 
   answers.end(first);
-  // It was on its way when it ended.
-  answers.take(first, await pluralize(6));
-  answers.take(third, await pluralize(1));
+  // The answer arrives after the worker's exit.
+  answers.take(first, await metricsAfter(6));
+  answers.take(third, await metricsAfter(1));
   answers.end(third);
   const after = await numbers(answers);
   expect(after).toMatchObject({ 'requests_total{code="active"}': 14, seconds_count: 3, held: 1 });

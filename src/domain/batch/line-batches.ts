@@ -19,7 +19,7 @@ export interface LineSource<T> {
 /** Converts each value with `read`. A JwtctlError from `read` becomes the line's error. */
 export function mapLines<In, Out>(source: LineSource<In>, read: (value: In) => Out): LineSource<Out> {
   async function* mapped() {
-    for await (const some of source.lines) yield some.map((line) => mapLine(line, read));
+    for await (const piece of source.lines) yield piece.map((line) => mapLine(line, read));
   }
   return { lines: mapped(), close: source.close };
 }
@@ -144,8 +144,8 @@ export class BulkRun<In, Out> {
 }
 
 async function* inBatches<T>(lines: AsyncIterable<ReadonlyArray<T>>): AsyncGenerator<ReadonlyArray<T>> {
-  for await (const some of lines) {
-    for (let from = 0; from < some.length; from += BATCH_LINES) yield some.slice(from, from + BATCH_LINES);
+  for await (const piece of lines) {
+    for (let from = 0; from < piece.length; from += BATCH_LINES) yield piece.slice(from, from + BATCH_LINES);
   }
 }
 

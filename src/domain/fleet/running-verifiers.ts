@@ -26,16 +26,16 @@ export async function askFleet({ openRegistry, clock }: FleetPorts): Promise<Fle
 }
 
 export async function askFleetWithin(milliseconds: number, ports: FleetPorts): Promise<Fleet> {
-  const lateness = new AbortController();
-  const late = delay(milliseconds, undefined, { signal: lateness.signal }).then(
+  const cancellation = new AbortController();
+  const timeout = delay(milliseconds, undefined, { signal: cancellation.signal }).then(
     (): Fleet => ({
       verifiers: [],
       unavailableReason: `The registry did not answer within ${milliseconds} ms.`,
     }),
   );
   // Rejects when `lateness` is aborted.
-  late.catch(() => {});
-  return Promise.race([askFleet(ports), late]).finally(() => lateness.abort());
+  timeout.catch(() => {});
+  return Promise.race([askFleet(ports), timeout]).finally(() => cancellation.abort());
 }
 
 export const LOOK_EVERY_MS = 100;

@@ -68,11 +68,11 @@ async function missingAmong(
 async function continueVersions({ users, securityLog }: Stores, subs: readonly string[]): Promise<void> {
   const subsOf = new Map<number, string[]>();
   for (const [sub, version] of await securityLog.highestUserVersions(subs)) {
-    const some = subsOf.get(version);
-    if (some === undefined) subsOf.set(version, [sub]);
-    else some.push(sub);
+    const group = subsOf.get(version);
+    if (group === undefined) subsOf.set(version, [sub]);
+    else group.push(sub);
   }
-  for (const [version, some] of subsOf) await users.setVersion(some, version + 1);
+  for (const [version, group] of subsOf) await users.setVersion(group, version + 1);
 }
 
 function outcomes(users: readonly NewUser[], added: Map<string, NewUser>): UserImportOutcome[] {

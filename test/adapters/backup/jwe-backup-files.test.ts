@@ -32,7 +32,7 @@ function entry(jti: string, parts: Partial<BackupEntry> = {}): BackupEntry {
   return { sub: 'alice', kid: 'k1', jti, iat: 1_700_000_000, exp: 1_700_003_600, label: null, ...parts };
 }
 
-/** The text of a backup of these chunks, and the name of its file. */
+/** Writes a backup with these chunks, and returns its text and file name. */
 async function written(
   chunks: ReadonlyArray<readonly BackupEntry[]>,
   { end = true as boolean | null, facts = FACTS } = {},
@@ -45,7 +45,7 @@ async function written(
   return { text: readFileSync(file.path, 'utf8'), path: file.path };
 }
 
-/** All parts, read from pieces of so many bytes. */
+/** Reads all parts from pieces of `piece` bytes. */
 async function read(text: string, { keyring = KEYRING, piece = 1000 } = {}): Promise<BackupPart[]> {
   const bytes = Buffer.from(text);
   async function* pieces() {
@@ -144,7 +144,7 @@ describe('an incomplete backup', () => {
     const ends = [...text.matchAll(/\n/g)].map(({ index }) => index + 1);
     for (let length = ends[0] ?? 0; length < text.length - 1; length += 37) {
       const parts = await read(text.slice(0, length));
-      // The last character of a line may be missing, for it is only a newline.
+      // The last character of a line is the newline, which may be missing.
       const whole = ends.filter((end) => end - 1 <= length).length - 1;
       expect(entriesIn(parts).map(({ jti }) => jti)).toEqual(['a', 'b', 'c'].slice(0, whole));
       expect(lostIn(parts)).toEqual([expect.stringContaining(`ends after chunk ${whole}`)]);
@@ -222,7 +222,7 @@ describe('an incomplete backup', () => {
     };
     const file = createPrivateFile('open', folder.path);
     await (await new JweBackupFiles(open).create(file, FACTS)).abandon();
-    // Without entries there is no file, and with a key in hand any could be made.
+    // jwtctl writes no such file, but a holder of the key could.
     const head = JSON.stringify({ format: 'jwtctl backup', version: 1, ...FACTS, key: 'sealed' });
     const line = (text: string | Buffer, header: object) =>
       new CompactEncrypt(Buffer.from(text))

@@ -50,7 +50,6 @@ async function keyringFile(text: string, mode = 0o600): Promise<string> {
   return file;
 }
 
-/** The error that a promise rejects with. */
 async function errorOf(promise: Promise<unknown>): Promise<Error & { code?: string; hint?: string }> {
   return promise.then(
     () => expect.unreachable('it did not reject'),

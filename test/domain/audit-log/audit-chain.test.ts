@@ -57,7 +57,9 @@ function replaced(rows: AuditRow[], seq: number, row: AuditRow): AuditRow[] {
   return rows.map((other) => (other.seq === seq ? row : other));
 }
 
-/** The log as an attacker with the database but no key rewrites it: each later row is chained again with SHA-256. */
+/**
+ * Rewrites the log like an attacker with the database but no key: chains each later row again with SHA-256.
+ */
 function rechained(rows: AuditRow[], from: number): AuditRow[] {
   const made = rows.slice(0, from - 1);
   for (const row of rows.slice(from - 1)) {

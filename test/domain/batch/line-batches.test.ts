@@ -10,7 +10,7 @@ function numbered(from: number, count: number): Array<Line<number>> {
   return Array.from({ length: count }, (_, index) => ({ number: from + index, value: from + index }));
 }
 
-/** An input whose lines come in the given pieces. */
+/** An input that yields its lines in the given pieces. */
 function source<T>(...pieces: Array<Array<Line<T>>>): LineSource<T> & { isClosed(): boolean } {
   let isClosed = false;
   async function* lines() {
@@ -38,7 +38,7 @@ async function outcomesOf<In, Out>(run: BulkRun<In, Out>, input: LineSource<In>)
   return outcomes;
 }
 
-/** Work that is done when the test says so. */
+/** Work that the test completes. */
 function held() {
   const begun: number[][] = [];
   const finish: Array<() => void> = [];

@@ -24,7 +24,7 @@ function lacks(id: string): Heartbeat {
   return heartbeatOf(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
 }
 
-/** A registry that answers with one of these after the other, and the last of them from then on; it has lost none of what is a mere list. */
+/** A registry that gives these answers in turn and then repeats the last one. A plain list means no loss. */
 function answering(...looks: Array<Heartbeat[] | FleetLook | Error>): TokenRegistry {
   let look = -1;
   const fleet = async (): Promise<FleetLook> => {
@@ -36,7 +36,9 @@ function answering(...looks: Array<Heartbeat[] | FleetLook | Error>): TokenRegis
   return { fleet } as Partial<TokenRegistry> as TokenRegistry;
 }
 
-/** How the wait for event 7 ends, and how long it took, with a clock that moves whenever somebody waits for it. */
+/**
+ * Returns the result and the duration of the wait for event 7. The clock moves whenever code waits for it.
+ */
 async function acknowledgement(registry: TokenRegistry, eventId: number | null = 7) {
   const clock = new ManualClock(NOW);
   let isOver = false;
@@ -53,7 +55,7 @@ async function acknowledgement(registry: TokenRegistry, eventId: number | null =
   return { report: await wait, seconds: clock.now() - NOW };
 }
 
-/** Who has been told for so long. */
+/** A look at a registry that has kept its heartbeats for this long. */
 function young(keptSeconds: number, ...verifiers: Heartbeat[]): FleetLook {
   return { verifiers, keptSeconds };
 }

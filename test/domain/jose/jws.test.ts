@@ -6,7 +6,7 @@ import { freeze } from '../../../src/domain/shared/deep-freeze.js';
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
 const HEADER = Buffer.from('{"alg":"RS256"}').toString('base64url');
 
-/** Whether a text is the one way to write some bytes. */
+/** Returns whether the text is canonical base64url. */
 function isCanonical(text: string): boolean {
   return Buffer.from(text, 'base64url').toString('base64url') === text;
 }

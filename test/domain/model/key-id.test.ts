@@ -28,7 +28,7 @@ describe('an id that another key has', () => {
   });
   afterEach(() => service.close());
 
-  /** Gives the next pair the id of key k1, as if by chance. */
+  /** Generates a next key pair with the id of key k1. */
   async function collidingGenerator(): Promise<KeyPairGenerator & { calls: number }> {
     const first = await service.ports.generator.generate(2048);
     await service.db

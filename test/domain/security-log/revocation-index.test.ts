@@ -11,7 +11,7 @@ const TYPES: SecurityEventType[] = [
   ...(['key_compromised', 'user_disabled', 'user_enabled', 'user_removed'] as const),
 ];
 
-/** As the log has them: what a type does not name is null. */
+/** Members that a type does not use are null, as in the log. */
 const event = fc
   .record({
     type: fc.constantFrom(...TYPES),

@@ -38,7 +38,7 @@ async function audited(): Promise<string[]> {
     .map(({ action, target }) => `${action} ${target}`);
 }
 
-/** Puts back what the registry knew of the user before, as a failover does that lost the last write. */
+/** Restores the user's earlier status in the registry, like a failover that loses the last write. */
 async function forgetLastStatus(sub: string, version: number): Promise<void> {
   const known = { status: 'enabled', version, known_until: service.clock.now() + 9_999 } as const;
   await service.db.updateTable('registry_users').set(known).where('sub', '=', sub).execute();

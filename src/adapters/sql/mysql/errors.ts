@@ -45,7 +45,7 @@ const ER_CHECKREAD = 1020;
 /** Sent by a server that is going down or does not serve queries yet, or by a proxy. */
 const UNREACHABLE = new Set([
   1040, // ER_CON_COUNT_ERROR
-  1047, // ER_UNKNOWN_COM_ERROR: what a Galera node says that has lost its cluster
+  1047, // ER_UNKNOWN_COM_ERROR: from a Galera node that has lost its cluster
   1053, // ER_SERVER_SHUTDOWN
   1077, // ER_NORMAL_SHUTDOWN
   1079, // ER_SHUTDOWN_COMPLETE
@@ -178,8 +178,11 @@ export function translateConnectError(
     if (failure !== null) return refused('ERR_MYSQL_TLS', failure.message, failure.hint);
   }
   // mysql2 (3.24.6) reports every failure of the handshake with the same code.
-  const lost = error.cause as DriverError | undefined;
-  const known = translateMysqlError(lost !== undefined && CLOSED.has(lost.code ?? '') ? lost : error, server);
+  const connectionError = error.cause as DriverError | undefined;
+  const known = translateMysqlError(
+    connectionError !== undefined && CLOSED.has(connectionError.code ?? '') ? connectionError : error,
+    server,
+  );
   if (known instanceof JwtctlError && isOfConnecting(known)) return known;
   return refused(
     'ERR_MYSQL_REFUSED',

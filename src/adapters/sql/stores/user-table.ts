@@ -42,10 +42,10 @@ export class SqlUserTable implements UserDirectory {
   }
 
   async findMany(subs: readonly string[]): Promise<Map<string, User>> {
-    const asked = new Set(subs);
+    const wanted = new Set(subs);
     const rowsOf = new Map<string, Row[]>();
-    for (const row of await inPortions([...asked], (portion) => this.#rowsOf(portion))) {
-      if (!asked.has(row.sub)) continue;
+    for (const row of await inPortions([...wanted], (portion) => this.#rowsOf(portion))) {
+      if (!wanted.has(row.sub)) continue;
       const rows = rowsOf.get(row.sub);
       if (rows === undefined) rowsOf.set(row.sub, [row]);
       else rows.push(row);

@@ -11,7 +11,7 @@ const PASSWORD = 'Gr4nd-Secr3t';
 const STATEMENT = "insert into users values ('Gr4nd-Secr3t')";
 const SERVER = { url: new URL(`mysql://jwtctl:${PASSWORD}@db.example:3307/app`), retryForMs: 5_000 };
 
-/** An error as mysql2 makes one of the server's answer. */
+/** An error in the form that mysql2 gives to the server's answer. */
 function answer(errno: number, code?: string) {
   return Object.assign(new Error(STATEMENT), { errno, code, sql: STATEMENT, sqlMessage: STATEMENT });
 }
@@ -49,7 +49,7 @@ describe("the server's errors", () => {
     expect([message, hint].join()).not.toContain(PASSWORD);
   });
 
-  // What MySQL answers to a login, and MariaDB by a number that means something else on MySQL.
+  // Some of MariaDB's numbers have another meaning in MySQL.
   test.each([
     { errno: 1524, code: 'ER_PLUGIN_IS_NOT_LOADED' },
     { errno: 1820, code: 'ER_MUST_CHANGE_PASSWORD' },
@@ -156,7 +156,7 @@ describe('A server', () => {
   });
 
   test('that stops a statement at a time limit is reported as unavailable', async () => {
-    // MariaDB runs the first comment, MySQL heeds the second; neither makes an error of every function that it ends.
+    // MariaDB runs the first comment, MySQL the second. Some functions end early without an error.
     const slow = sql`
       /*M! set statement max_statement_time = 0.05 for */
       select /*+ max_execution_time(50) */ count(*) from

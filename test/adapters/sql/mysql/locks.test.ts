@@ -8,7 +8,6 @@ import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../../../sup
 const AT = 1_700_000_000;
 const BUSY = { kind: 'unavailable', code: 'ERR_DATABASE_CONFLICT' };
 
-/** Another session of the server holds what this one needs. */
 describe('a lock of another session', () => {
   let opened: SqlDatabaseUnderTest;
   const closers: Array<() => Promise<void>> = [];
@@ -26,8 +25,11 @@ describe('a lock of another session', () => {
     return db;
   }
 
-  /** Runs statements in a session of their own; what they lock is let go by the result, or after the test. */
-  async function lease(...statements: string[]): Promise<() => void> {
+  /**
+   * Runs the statements in a separate session. The returned function releases its locks, and so does the end
+   * of the test.
+   */
+  async function lockWith(...statements: string[]): Promise<() => void> {
     const session = await createConnection(opened.address);
     closers.push(async () => session.destroy());
     for (const statement of statements) await session.query(statement);
@@ -43,7 +45,7 @@ describe('a lock of another session', () => {
     { what: 'a row', statements: ['begin', 'select * from audit_head for update'] },
     { what: 'a table', statements: ['lock tables audit_head write'] },
   ])('on $what is reported as a conflict in about the timeout', async ({ statements }) => {
-    await lease(...statements);
+    await lockWith(...statements);
     for (const timeoutMs of [1_000, 2_000, 5_000]) {
       const startedAt = performance.now();
       await expect(appendTo(connect(timeoutMs))).rejects.toMatchObject(BUSY);
@@ -52,16 +54,16 @@ describe('a lock of another session', () => {
   });
 
   test('that is released in time is waited for', async () => {
-    const release = await lease('begin', 'select * from audit_head for update');
+    const release = await lockWith('begin', 'select * from audit_head for update');
     const work = appendTo(connect(4_000));
-    // Past the first wait of the server, which is half of that.
+    // Longer than the server's first wait, which is half of the timeout.
     setTimeout(release, 2_500);
     await work;
     expect(await opened.db.selectFrom('audit_log').selectAll().execute()).toHaveLength(1);
   });
 
   test('on the migrations is waited for, then reported as a conflict', async () => {
-    const release = await lease('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
+    const release = await lockWith('begin', 'update jwtctl_migration_lock set is_locked = is_locked');
     await expect(migrate(connect(2_000), 'mysql')).rejects.toMatchObject(BUSY);
     const work = migrate(connect(4_000), 'mysql');
     setTimeout(release, 2_500);

@@ -37,7 +37,7 @@ function connect(account: { name?: string; password?: string } = {}) {
   return db;
 }
 
-/** Settings of a whole server, so it is one of these tests' own. */
+/** The setting applies to the whole server, so these tests start their own. */
 describe('a server with autocommit off', () => {
   beforeAll(() => administer('SET GLOBAL autocommit = 0'));
   afterAll(() => administer('SET GLOBAL autocommit = 1'));
@@ -59,7 +59,7 @@ describe('a login', () => {
   const name = 'someone';
   const password = 'geheim';
 
-  // MariaDB is told by a setting what MySQL is told with the account.
+  // MariaDB has a server setting for this, MySQL an option of the account.
   beforeAll(() => administer('SET GLOBAL /*M! max_password_errors = 1, */ max_connect_errors = 100'));
   afterEach(() => administer(`DROP USER ${name}`));
 

@@ -10,7 +10,7 @@ const TIMEOUT_MS = 2_000;
 const LONGEST_MS = TIMEOUT_MS + 1_500;
 const AT = 1_700_000_000;
 
-/** A line to the server that goes dead: neither an answer nor a hang-up comes through. */
+/** The connection delivers neither answers nor its end. */
 describe('a MySQL server that falls silent', () => {
   let opened: SqlDatabaseUnderTest;
   let proxy: SilencingProxy;

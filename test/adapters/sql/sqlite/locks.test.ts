@@ -6,7 +6,7 @@ import { openSqlite } from '../../../../src/adapters/sql/sqlite/open-sqlite.js';
 import { temporaryFolder } from '../../../support/cli.js';
 import { runAtOnce } from '../../../support/processes.js';
 
-/** Opens the file, writes into it and closes it, as any run of the command line does. */
+/** Opens the file, writes to it, and closes it, like a command. */
 const VISIT = `
   import { sql } from 'kysely';
   import { openSqlite } from './src/adapters/sql/sqlite/open-sqlite.js';
@@ -24,7 +24,7 @@ test('closing a second connection of a process keeps the locks of the first one'
   const log = statSync(`${file}-wal`).ino;
 
   await runAtOnce(1, VISIT, file);
-  // Who takes itself for the last user of the file takes its log away.
+  // A connection that believes to be the last one removes the log.
   expect(statSync(`${file}-wal`).ino).toBe(log);
   await sql`insert into visits values (1)`.execute(first.db);
   const { rows } = await sql<{ n: number }>`select count(*) as n from visits`.execute(second.db);
