@@ -83,12 +83,12 @@ const DECLARATIONS = {
     inProjectFile: true,
     doc: 'Whether redis.nodes names nodes of a cluster or a single server.',
   },
-  'redis.username': { kind: LINE, doc: 'ACL user for Redis.' },
+  'redis.username': { kind: LINE, doc: 'Name of the ACL user for Redis.' },
   'redis.password': {
     kind: text,
     class: 'secret',
     alternative: 'the Redis password',
-    doc: 'Password for Redis.',
+    doc: 'Password of the ACL user for Redis.',
   },
   'redis.passwordFile': {
     kind: path,
@@ -105,7 +105,7 @@ const DECLARATIONS = {
   'redis.tls.key': { kind: path, doc: "PEM file with the client certificate's private key for Redis." },
   'redis.natMap': {
     kind: natMap,
-    doc: 'Addresses for nodes that announce an unreachable address: announced:port=reachable:port,…',
+    doc: 'Pairs announced:port=reachable:port,… for nodes that announce an unreachable address.',
   },
   'redis.prefix': {
     kind: PREFIX,
