@@ -6,11 +6,10 @@ import { drawBar, StatusLine } from './status-line.js';
 const BAR_WIDTH = 20;
 
 /**
- * Waits until `time`. On a terminal, a bar shows the time left and is redrawn each second; elsewhere one line says it once.
+ * Waits until `time`. Shows a bar with the remaining time if `diagnostics` can be redrawn, otherwise prints one line.
  *
- * @param what the event waited for: `key 3f9c… is published for long enough`
- * @param diagnostics where to show it; null for nowhere
- * @param canRedraw whether `diagnostics` is a terminal that knows escape sequences
+ * @param what the condition, shown after `until`
+ * @param diagnostics null to show nothing
  * @throws AbortError when `signal` is aborted
  */
 export async function waitVisibly(

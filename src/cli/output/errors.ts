@@ -3,7 +3,7 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
 import type { OutputFormat } from './render.js';
 
-/** An error as stderr shows it: one JSON document, or a line and its hint. Never a stack trace, unless it is a bug. */
+/** Returns an error as stderr shows it: one JSON document, or a line and its hint. Only a bug has a stack trace. */
 export function describeError(error: unknown, format: OutputFormat): string {
   const shown = error instanceof JwtctlError ? error : bug(error);
   const hint = hintOf(shown);
@@ -16,12 +16,12 @@ export function describeError(error: unknown, format: OutputFormat): string {
   return printableLines(`jwtctl: ${shown.message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
 }
 
-/** Returns the error's own hint, or the remedy that is declared for its code. Flags are named only there. */
+/** Returns the error's own hint, or the remedy declared for its code. */
 function hintOf({ code, kind, hint }: JwtctlError): string | undefined {
   return hint ?? (kind === 'interrupted' ? undefined : ERROR_CODES[code].remedy);
 }
 
-/** Lines of an input that failed, by their numbers: one line, or one JSON object a line. */
+/** Returns the report on failed lines of an input: one line of text, or one JSON object. */
 export function describeLines(first: number, last: number, error: JwtctlError, format: OutputFormat): string {
   const { code, message } = error;
   if (format === 'json' || format === 'ndjson') {
@@ -32,7 +32,7 @@ export function describeLines(first: number, last: number, error: JwtctlError, f
   return `${where}: ${printableLines(message)}\n`;
 }
 
-/** For `--verbose`: what lay beneath an error, by names and codes; a driver's wording may quote what it was given. */
+/** Names the causes of an error. Omits their messages, because a driver may quote values in them. */
 export function describeCauses(error: unknown): string {
   let text = '';
   for (
@@ -45,14 +45,14 @@ export function describeCauses(error: unknown): string {
   return text;
 }
 
-/** The stack says where, and holds no values of a user's; the message of an unknown error might. */
+/** Shows the stack, but not the message: an unknown error's message may contain a user's values. */
 function bug(error: unknown): JwtctlError {
   const name = error instanceof Error ? error.name : typeof error;
   const frames =
     error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
   const where = frames.slice(0, 8).map((line) => line.trim());
   return new JwtctlError('ERR_BUG', `This is a bug in jwtctl (${name}).\n  ${where.join('\n  ')}`, {
-    hint: 'Please report it with the command that you ran, but without any token, key or password.',
+    hint: 'Please report it with the command that you ran, but without tokens, keys, or passwords.',
     cause: error,
   });
 }

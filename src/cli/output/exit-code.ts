@@ -11,7 +11,7 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** The exit code of an error: it follows from its kind alone. What is no JwtctlError is a bug. */
+/** Returns the exit code for the kind of an error. Anything other than a JwtctlError is a bug. */
 export function exitCodeOf(error: unknown): number {
   return error instanceof JwtctlError ? exitCodeOfKind(error.kind) : EXIT.bug;
 }

@@ -14,7 +14,6 @@ export interface FittedRows {
   kinds: readonly Kind[];
 }
 
-/** Between two columns. */
 export const GAP = '  ';
 const BAR_MIN = 8;
 const BAR_MAX = 30;
@@ -82,7 +81,7 @@ function isMinor(column: Column | undefined): boolean {
   return typeof column === 'object' && column.isMinor === true;
 }
 
-/** Whether a table is drawn to fit, or as wide as it is. */
+/** A table with only plain columns keeps its full width. */
 export function isFitted(columns: readonly Column[]): boolean {
   return columns.some((column) => typeof column !== 'string');
 }
@@ -96,7 +95,7 @@ export function widthOf(text: string): number {
   return /^[\x20-\x7e]*$/.test(text) ? text.length : stringWidth(text);
 }
 
-/** Keeps both ends: ids that differ at all mostly differ there. */
+/** Shortens text in the middle, because most ids differ at an end. */
 export function shorten(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
   const characters = [...text];
@@ -104,7 +103,7 @@ export function shorten(text: string, width: number): string {
   return `${take(characters, head)}…${take(characters.reverse(), width - 1 - head, true)}`;
 }
 
-/** Text in lines of at most `width`, broken between words. */
+/** Splits text between words into lines of at most `width`. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of printable(text).split(' ')) {
@@ -158,14 +157,14 @@ function isBar(cell: Cell): cell is { bar: number } {
   return typeof cell !== 'string' && 'bar' in cell;
 }
 
-/** In eighths of a character; what is not nothing is seen. */
+/** Draws in eighths of a character, and at least one for a part above 0. */
 function drawBar(part: number, width: number): string {
   if (part <= 0) return '';
   const eighths = Math.max(1, Math.round(Math.min(1, part) * width * 8));
   return '█'.repeat(Math.floor(eighths / 8)) + ('▏▎▍▌▋▊▉'[(eighths % 8) - 1] ?? '');
 }
 
-/** As many of the characters as fit. */
+/** Returns as many of the characters as fit. */
 function take(characters: readonly string[], width: number, reversed = false): string {
   const taken: string[] = [];
   let used = 0;

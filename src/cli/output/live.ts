@@ -2,15 +2,15 @@ const HOME = '\x1b[H';
 const CLEAR_SCREEN = '\x1b[2J';
 const CLEAR_LINE = '\x1b[K';
 const CLEAR_BELOW = '\x1b[J';
-/** What is behind the last text: a terminal shows there that Ctrl-C was pressed. */
+/** Clears the `^C` that the terminal shows below the last text. */
 export const CLEAR_REST = `\r${CLEAR_BELOW}`;
 
 /**
- * Draws texts over each other. Each comes as one piece, over what is there and not after clearing it, so that nothing
- * flickers. The cursor stays visible and below the text: however the run ends, there is nothing to put right.
+ * Draws each text over the previous one, without clearing the screen first, so that nothing flickers. The cursor stays
+ * visible and below the text, so the terminal needs no restoring.
  *
- * @param height of the terminal at this moment; a text that is taller is cut, because it would scroll
- * @returns what to write for the next text
+ * @param height returns the current height of the terminal; a taller text is cut, because it would scroll
+ * @returns a function that returns the output for the next text
  */
 export function inPlace(height: () => number): (text: string) => string {
   let begin = CLEAR_SCREEN + HOME;

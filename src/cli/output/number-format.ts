@@ -1,14 +1,14 @@
-/** `1,234,567`. */
+/** Formats as `1,234,567`. */
 export function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-/** `+1,234` or `-12`. */
+/** Formats as `+1,234` or `-12`. */
 export function signed(count: number): string {
   return count < 0 ? `-${grouped(-count)}` : `+${grouped(count)}`;
 }
 
-/** A part of a whole: `12.3%`. What is neither none nor all never looks like it. */
+/** Formats as `12.3%`. Only exact values are shown as `0%` and `100%`. */
 export function share(part: number, whole: number): string {
   if (part === 0 || whole === 0) return '0%';
   if (part === whole) return '100%';
@@ -17,7 +17,7 @@ export function share(part: number, whole: number): string {
   return percent > 99.9 ? '>99.9%' : `${percent.toFixed(1)}%`;
 }
 
-/** `40.1 MiB`; a dash where it is not known. */
+/** Formats as `40.1 MiB`; null as `-`. */
 export function size(bytes: number | null): string {
   if (bytes === null) return '-';
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
@@ -29,7 +29,7 @@ export function groupedOrDash(count: number | null): string {
   return count === null ? '-' : grouped(count);
 }
 
-/** For each second: `0.4`, `12`, `1,234`. */
+/** Formats as `0.4`, `12`, or `1,234`. */
 export function rate(perSecond: number): string {
   return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : grouped(Math.round(perSecond));
 }

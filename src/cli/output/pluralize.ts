@@ -1,6 +1,6 @@
 import { grouped } from './number-format.js';
 
-/** `1 token`, `2 tokens`, `2,000 entries`. */
+/** Returns text such as `1 token`, `2 tokens`, or `2,000 entries`. */
 export function pluralize(count: number, one: string, many = `${one}s`): string {
   return `${grouped(count)} ${count === 1 ? one : many}`;
 }

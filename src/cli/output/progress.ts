@@ -3,22 +3,20 @@ import { formatDuration } from '../../domain/shared/duration.js';
 import { grouped, rate } from './number-format.js';
 import { drawBar, StatusLine } from './status-line.js';
 
-/** Shows how far a long-running operation has come. */
 export interface Progress {
   /**
-   * @param total null if it is not known
+   * @param total null if unknown
    * @param extra appended to the line: `12 failed`
-   * @param numbers what to show beside the plain numbers
    */
   update(done: number, total: number | null, extra?: string, numbers?: ProgressNumbers): void;
-  /** Clears the line so that another line can be written there. The next update draws it again. */
+  /** Clears the line for other output. The next update draws it again. */
   clear(): void;
 }
 
 export interface ProgressNumbers {
-  /** What `done` counts: `slots`. */
+  /** The unit of `done`: `slots`. */
   unit?: string;
-  /** What the operation has found so far. Its rate is shown in place of the rate of `done`. */
+  /** The results so far. Their rate is shown instead of the rate of `done`. */
   yield?: { count: number; unit: string };
 }
 
@@ -30,7 +28,7 @@ const BAR_WIDTH = 24;
 /**
  * Draws progress on one line of a terminal.
  *
- * @param label what is under way: `Reading`
+ * @param label the operation: `Reading`
  * @param stream a terminal
  * @param nowMs a clock in milliseconds
  */
@@ -75,7 +73,6 @@ function describe(
   ].join(', ');
 }
 
-/** @param part null for no bar */
 function drawLine(label: string, part: number | null, facts: string, width: number): string {
   const room = Math.min(BAR_WIDTH, width - label.length - facts.length - 2);
   const bar = part === null || room < 4 ? '' : ` ${drawBar(part, room)}`;

@@ -8,13 +8,11 @@ export type OutputFormat = 'table' | 'json' | 'ndjson' | 'quiet';
 
 export interface RenderOptions {
   format: OutputFormat;
-  /** Whether cells may be coloured. */
   color: boolean;
-  /** How large the terminal is at this moment; null where there is none, or it does not say. */
+  /** Returns the current size of the terminal; null if there is none, or it does not report one. */
   screen: () => { columns: number | null; rows: number | null };
 }
 
-/** Writes a view to stdout: data and nothing else. */
 export async function render(view: View, stdout: Writable, options: RenderOptions): Promise<void> {
   const write = (text: string) => writeAll(stdout, text);
   switch (options.format) {
@@ -25,7 +23,7 @@ export async function render(view: View, stdout: Writable, options: RenderOption
     case 'quiet':
       return writeIds(view, write);
     case 'table':
-      return writeForEyes(view, write, options);
+      return writeTables(view, write, options);
   }
 }
 
@@ -82,7 +80,7 @@ async function writeIds(view: View, write: Write): Promise<void> {
   for (const id of [view.id].flat()) await write(`${printable(id)}\n`);
 }
 
-async function writeForEyes(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
+async function writeTables(view: View, write: Write, { color, screen }: RenderOptions): Promise<void> {
   if (view.shape === 'text') return write(withNewline(view.text));
   if (view.shape === 'stream') return writeNdjson(view, write);
   const { drawFields, drawSections } = await import('./table.js');
@@ -103,7 +101,7 @@ async function writeForEyes(view: View, write: Write, { color, screen }: RenderO
   }
 }
 
-/** Writes rows as they arrive: a long list starts at once and is never kept in memory as a whole. */
+/** Writes rows as they arrive, so that a long list starts at once and is never in memory as a whole. */
 async function writeList(
   { items, columns, empty }: Extract<View, { shape: 'list' }>,
   write: Write,
@@ -128,16 +126,16 @@ async function writeList(
 
 const USUAL_HEIGHT = 24;
 
-/** A command asks for it only where it can be shown. */
+/** A bug, because commands check the output format first. */
 function endless(): JwtctlError {
-  return new JwtctlError('ERR_BUG', 'What never ends is no single document.');
+  return new JwtctlError('ERR_BUG', 'A live view cannot be written as one document.');
 }
 
 function withNewline(text: string): string {
   return text.endsWith('\n') ? text : `${text}\n`;
 }
 
-/** Waits where the reader is slower, so that a long list does not pile up in memory. */
+/** Waits for a slow reader, so that a long list does not pile up in memory. */
 async function writeAll(stream: Writable, text: string): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
@@ -148,12 +146,11 @@ async function writeAll(stream: Writable, text: string): Promise<void> {
   }
 }
 
-/** A reader that went away is the caller's to judge. */
 function unwritable(error: NodeJS.ErrnoException): Error {
   if (error.code === undefined || error.code === 'EPIPE') return error;
   return new JwtctlError(
     'ERR_OUTPUT_UNWRITABLE',
-    `The result cannot be written to standard output (${error.code}).`,
-    { hint: 'What the command was to do is done. Check that the disk has room.', cause: error },
+    `The command is done, but its result cannot be written to standard output (${error.code}).`,
+    { hint: 'Check that the disk has space.', cause: error },
   );
 }

@@ -1,9 +1,9 @@
 import type { Writable } from 'node:stream';
 
 const CLEAR_LINE = '\r\x1b[K';
-const BAR_CHARACTERS = { done: '█', left: '░' };
+const BAR_CHARACTERS = { done: '█', rest: '░' };
 
-/** A line on a terminal that is redrawn in place. The cursor and line wrapping stay as they are, so nothing needs restoring. */
+/** A terminal line that is redrawn in place. Cursor and line wrapping stay unchanged, so nothing needs restoring. */
 export class StatusLine {
   readonly #stream: Writable;
   #isDrawn = false;
@@ -26,5 +26,5 @@ export class StatusLine {
 /** @param part between 0 and 1 */
 export function drawBar(part: number, width: number): string {
   const full = Math.round(Math.min(1, part) * width);
-  return BAR_CHARACTERS.done.repeat(full) + BAR_CHARACTERS.left.repeat(width - full);
+  return BAR_CHARACTERS.done.repeat(full) + BAR_CHARACTERS.rest.repeat(width - full);
 }

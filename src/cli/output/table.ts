@@ -6,14 +6,14 @@ import type { Cell, Column, Section, Text, Tone } from './view.js';
 
 export interface TableOptions {
   color: boolean;
-  /** The width of a line, in characters; null without a terminal, where tables are not fitted. */
+  /** The width of a line, in characters; null without a terminal, because tables are not fitted then. */
   width: number | null;
 }
 
 /** The width of text without a terminal. */
-const USUAL_WIDTH = 80;
+const FALLBACK_WIDTH = 80;
 
-/** Rows under their columns' names, without lines between them: easy on the eyes, and on `awk`. */
+/** Draws a table without lines, which `awk` can read. */
 export function drawTable(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
@@ -26,14 +26,14 @@ export function drawTable(
   return parts.join('\n');
 }
 
-/** How many rows are drawn together at first. They set the column widths. */
+/** The number of rows that are drawn together first. They set the column widths. */
 export const FIRST_PART = 100;
 export const NEXT_PART = 500;
 
 /**
- * Draws a table part by part, so that memory use stays constant and time grows only with the number of rows.
+ * Draws a table in parts, so that memory use stays constant and time grows linearly.
  *
- * @returns a function that draws the next rows, the first time below the column names
+ * @returns a function that draws the next rows; the first call also draws the column names
  */
 export function tableInParts(
   columns: readonly Column[],
@@ -66,7 +66,6 @@ function alignOf(column: Column): Align {
   return typeof column !== 'string' && column.align === 'right' ? 'right' : 'left';
 }
 
-/** Draws a row like cli-table3. */
 function padRow(
   row: readonly Text[],
   widths: readonly number[],
@@ -85,7 +84,7 @@ function plainOf(cell: Text): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-/** Tables under their titles, an empty line between any two. */
+/** Draws tables under their titles, with an empty line between them. */
 export function drawSections(sections: readonly Section[], tableOptions: TableOptions): string {
   const paint = painter(tableOptions.color);
   return sections
@@ -101,11 +100,11 @@ export function drawSections(sections: readonly Section[], tableOptions: TableOp
 
 function drawLines(text: Text, { color, width }: TableOptions, usual = (line: string) => line): string {
   const paint = typeof text === 'string' ? usual : colorOf(text.tone, painter(color));
-  const lines = wrap(plainOf(text), width ?? USUAL_WIDTH);
+  const lines = wrap(plainOf(text), width ?? FALLBACK_WIDTH);
   return lines.map((line) => `${paint(line)}\n`).join('');
 }
 
-/** A thing's fields below each other, the names to the left. */
+/** Draws one field per line, with its name on the left. */
 export function drawFields(fields: ReadonlyArray<readonly [string, Cell]>, color: boolean): string {
   const paint = painter(color);
   const table = new Table(plain());
@@ -117,7 +116,6 @@ function painter(color: boolean): ChalkInstance {
   return new Chalk({ level: color ? 1 : 0 });
 }
 
-/** A color stands beside a word that says the same, never for it. */
 function drawCell(cell: Cell, paint: ChalkInstance): string {
   if (typeof cell === 'string') return printable(cell);
   return 'bar' in cell ? '' : colorOf(cell.tone, paint)(printable(cell.text));

@@ -1,87 +1,81 @@
 import type { JwtctlError } from '../../domain/shared/errors.js';
 
-/** A value that JSON can hold. */
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type JsonObject = { [name: string]: Json };
 
-/** How a value of some meaning is shown to a person. */
 export type Tone = 'good' | 'warn' | 'bad' | 'faint';
 export type Text = string | { text: string; tone: Tone };
 export type Cell =
   | Text
-  /** A length to compare with the others of its column, 0 to 1, drawn in whatever width is left. */
+  /** A length from 0 to 1, drawn in the remaining width. */
   | { bar: number };
 
 /**
- * A table with only plain-text columns is drawn at its full width; any other table is fitted to the terminal. If the terminal
- * is too narrow, columns with `isMinor` are left out before the others.
+ * A table with only plain-text columns is drawn at its full width; any other table is fitted to the terminal. If the
+ * terminal is too narrow, columns with `isMinor` are dropped before the others.
  */
 export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 
-/**
- * What a command has to show, in every form that can be asked for. A view is built field by field from an allow-list:
- * what is not named in it is not shown.
- */
+/** The output of a command, for all formats. Views list each field by name, so that no new field can leak a secret. */
 export type View =
-  /** One thing: its fields below each other. */
   | { shape: 'record'; data: JsonObject; id: Ids; fields: ReadonlyArray<readonly [string, Cell]> }
-  /** Many of a kind, as they come. */
   | {
       shape: 'list';
       items: AsyncIterable<ListItem> | Iterable<ListItem>;
       columns: readonly Column[];
-      /** Said instead of an empty table. */
+      /** Printed instead of an empty table. */
       empty: string;
     }
-  /** As many of a kind as no table holds, as they come: an object a line for eyes too. */
+  /** A long list, printed as NDJSON even without `-o ndjson`. */
   | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
-  /** Several tables on one subject; one document in JSON. */
+  /** Several tables; in JSON, one document. */
   | { shape: 'report'; data: JsonObject; id: Ids; sections: readonly Section[] }
-  /** A report that is drawn anew in the same place; each on a line of its own in NDJSON. */
+  /** A report that is redrawn in place; in NDJSON, one line for each frame. */
   | { shape: 'live'; frames: AsyncIterable<{ data: JsonObject; sections: readonly Section[] }> }
-  /** Text as it is, for a file or a pipe; `data` in JSON. */
+  /** Plain text for a file or a pipe; in JSON, `data`. */
   | { shape: 'text'; text: string; data: Json };
 
-/** What `--quiet` prints, one a line; none is no line at all. */
+/** The lines that `--quiet` prints. */
 export type Ids = string | readonly string[];
 
 export interface ListItem {
   data: JsonObject;
-  /** The one id that `--quiet` prints. */
+  /** Printed with `--quiet`. */
   id: string;
   row: readonly Cell[];
 }
 
 export interface StreamItem {
   data: JsonObject;
-  /** What `--quiet` prints. */
+  /** Printed with `--quiet`. */
   id: string;
 }
 
-/** A table under its title. Without columns it is the title alone; without rows it is left out, unless it is the first. */
+/** A table under its title. Without columns, only the title; without rows, omitted unless it is the first. */
 export interface Section {
   title: Text;
-  /** Said below the title. */
+  /** Printed below the title. */
   lines?: readonly Text[];
   columns: readonly Column[];
   rows: ReadonlyArray<readonly Cell[]>;
 }
 
-/** What an action came to: what to show, and the exit code where it is not 0. */
+/** The result of an action. */
 export interface Outcome extends Completion {
   view?: View;
-  /** Asked once the view is written, of what is done while it is: how it ended. It may throw like the action itself. */
+  /** Called after the view is written, for actions that work while it is written. May throw like the action itself. */
   completion?: () => Promise<Completion>;
 }
 
 export interface Completion {
+  /** Default: 0 */
   exitCode?: number;
-  /** Said on stderr beside the view, but not with `--quiet`: what else came of it, what to do next. */
+  /** Printed on stderr, except with `--quiet`: further results, and what to do next. */
   notes?: readonly string[];
-  /** Said on stderr whatever the output is for: what was not done or not seen. */
+  /** Always printed on stderr: anything that was not done or not read. */
   warnings?: readonly string[];
-  /** An interruption is how it is meant to end: the exit code stands. */
+  /** Whether an interruption is the normal end, which keeps the exit code. */
   endsByInterruption?: true;
-  /** What kept it from being finished, told like an error that is thrown, but after all that was done. */
+  /** The error that stopped the action, reported like a thrown error, but after the results. */
   error?: JwtctlError;
 }
