@@ -84,7 +84,7 @@ describe.each(BACKENDS)('backup and restore, on %s', { timeout: 60_000 }, (backe
       expect(await Promise.all(['alice', 'bob', 'carol'].map(list))).toEqual(before);
     }
     const { stdout } = await stores.run('cache', 'restore', 'm');
-    expect(stdout).toMatch(/Restored 0 of 4 entries\n.*\n4 entries were there already\./);
+    expect(stdout).toMatch(/Restored 0 of 4 entries\n.*\n4 entries were already in the registry\./);
     expect(await stores.json('cache', 'inspect', '--deep')).toMatchObject({
       ...{ entries: 4, subjects: 3, anomalies: { noTtl: 0, ttlMismatch: 0, unknownKid: 0, malformed: 0 } },
     });

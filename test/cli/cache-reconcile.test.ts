@@ -86,7 +86,7 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     const { exitCode, stdout } = await stores.run('cache', 'reconcile');
     expect({ exitCode, stdout }).toEqual({
       exitCode: 0,
-      stdout: '1 token of 1 subject: nothing to mend\n',
+      stdout: '1 token of 1 subject: nothing to fix\n',
     });
     expect(await stores.content()).toBe(before);
   });
@@ -112,11 +112,11 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
     await stores.json('token', 'revoke', '--sub', 'bob', '--all');
     for (const ghost of ghosts) await plantAgain('bob', ghost);
     const tried = await stores.run('cache', 'reconcile', '-n');
-    expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to mend');
+    expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to fix');
     expect(tried.stderr).toContain('Dry run');
     const done = await stores.run('cache', 'reconcile');
-    expect(done.lines()[0]).toBe('3 tokens of 2 subjects: 2 mended');
-    expect(done.stdout).toMatch(/entries that the security log covers\s+2/);
+    expect(done.lines()[0]).toBe('3 tokens of 2 subjects: 2 fixed');
+    expect(done.stdout).toMatch(/entries of revoked tokens\s+2/);
     expect(await planted.jtis('bob')).toEqual([]);
   });
 

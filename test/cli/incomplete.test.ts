@@ -22,15 +22,15 @@ beforeAll(async () => {
 afterAll(() => stores?.close());
 
 test.each([
-  { words: ['keys', 'usage'], message: /^Not seen: slots .*\)\.$/m },
-  { words: ['cache', 'inspect'], message: /^Not seen: slots .*\)\.$/m },
+  { words: ['keys', 'usage'], message: /^Not read: slots .*\)\.$/m },
+  { words: ['cache', 'inspect'], message: /^Not read: slots .*\)\.$/m },
   { words: ['cache', 'nodes'], message: /^Not reached: the master .*\d\.$/m },
   { words: ['cache', 'flush', '--kid', 'k1', '-n'], message: /^Not reached: slots .*\)\.$/m },
-  { words: ['token', 'revoke', '--kid', 'k1', '-n'], message: /^Not all of the registry could be seen/m },
+  { words: ['token', 'revoke', '--kid', 'k1', '-n'], message: /^Parts of the registry could not be read/m },
   { words: ['cache', 'flush', '--kid', 'k1', '--yes'], message: /^Not reached: slots .*\)\.$/m },
   {
     words: ['token', 'revoke', '--kid', 'k1', '--yes'],
-    message: /^The security log holds .* not every entry/m,
+    message: /^The tokens are revoked, but some of their entries/m,
   },
 ])('a quiet command reports an incomplete result: $words', async ({ words, message }) => {
   const { exitCode, stderr } = await withMasterAway.run(...words, '-q');

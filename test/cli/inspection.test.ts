@@ -200,10 +200,10 @@ describe.each(BACKENDS)('cache inspect, on %s', (backend) => {
     expect(stdout).toMatch(
       /^15 tokens of 7 subjects in (redis-cluster under \w+|sqlite), about [\d.]+ K?i?B$/m,
     );
-    expect(stdout).toContain('1 token under keys that are not trusted');
+    expect(stdout).toContain('Verification refuses 1 token, because');
     expect(stdout).toMatch(/^this-year +active +10 +66\.7% +█+$/m);
     expect(stdout).toMatch(/^leaked +compromised +1 +6\.7% +█+/m);
-    expect(stdout).toMatch(/^ +1 {2}tokens under a key that the key store does not have$/m);
+    expect(stdout).toMatch(/^ +1 {2}tokens of keys that are not in the key store$/m);
     expect(stdout).toMatch(/^ +6h +2 +13\.3% +█+$/m);
     expect(stdout).toMatch(/^x+…x+ +1 +6\.7% +█+/m);
     expect(Math.max(...stdout.split('\n').map((line) => line.length))).toBeLessThanOrEqual(80);

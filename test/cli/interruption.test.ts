@@ -57,7 +57,7 @@ describe.each(BACKENDS)('an interruption during a walk through the registry, on 
       const { clock, home, env } = stores;
       const shell = cli({ clock, home, env, signal: AbortSignal.abort() });
       expect((await shell.run(...asked, '--dry-run')).stdout).toMatch(
-        /Would remove 0 entries of 0 subjects that were seen; there may be more/,
+        /Would remove 0 entries of 0 subjects found; there may be more/,
       );
     }
     const tried = await interrupted(...asked, '--dry-run');

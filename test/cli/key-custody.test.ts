@@ -70,7 +70,7 @@ describe.each(BACKENDS)('keys rewrap, on %s', (backend) => {
     const { clock, home, env } = stores;
     const interrupted = cli({ clock, home, env, signal: AbortSignal.abort() });
     const { exitCode, stderr } = await interrupted.run('keys', 'rewrap', '-q');
-    expect([exitCode, stderr]).toEqual([130, 'Not moved: first, second. Run the same command again.\n']);
+    expect([exitCode, stderr]).toEqual([130, 'Not rewrapped: first, second. Run the same command again.\n']);
   });
 
   test('names keys under a lost master key, moves the others, and exits 5', async () => {

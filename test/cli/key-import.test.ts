@@ -98,7 +98,7 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
     const { exitCode, stdout, stderr } = await stores.run('keys', 'import', '--jwk', 'two.json');
     expect(exitCode).toBe(0);
     expect(stdout).toMatch(/two/);
-    expect(stderr).toContain('Key two was there already');
+    expect(stderr).toContain('Key two already exists');
     expect(await stores.content()).toBe(before);
   });
 
@@ -207,9 +207,9 @@ describe('keys import', () => {
     const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
     const words = ['keys', 'import', '--jwk', '-'];
     const planned = await shell.run(...words, '--dry-run', { stdin });
-    expect(planned.stderr).toContain('Key a would sign from then on: no key is active.\n');
+    expect(planned.stderr).toContain('Key a would be active, because no other key is.\n');
     expect((await shell.run(...words, { stdin })).stderr).toContain(
-      'Key a signs from now on: no key was active.\n',
+      'Key a is active, because no other key was.\n',
     );
     for (const more of [{ stdin }, { stdin: set(jwk(2, { kid: 'c' })) }]) {
       for (const flags of [['-n'], []]) {

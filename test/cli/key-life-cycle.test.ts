@@ -38,8 +38,8 @@ describe.each(BACKENDS)('the life cycle of a key, on %s', (backend) => {
     const { stdout } = await stores.run('keys', 'usage', '--kid', 'first');
     expect(stdout).toMatch(/first +retiring +3 +3/);
     expect(stdout).toMatch(/RETIRABLE FROM +VERIFIES UNTIL/);
-    expect(stdout.replace(/\s+/g, ' ')).toContain('refuses none of them from RETIRABLE FROM on');
-    expect((await stores.run('keys', 'usage', '--kid', 'second')).stdout).not.toContain('refuses none');
+    expect(stdout.replace(/\s+/g, ' ')).toContain('RETIRABLE FROM is when');
+    expect((await stores.run('keys', 'usage', '--kid', 'second')).stdout).not.toContain('RETIRABLE FROM is');
 
     const active = await stores.run('keys', 'retire', 'second', '--json');
     expect([active.exitCode, active.error().code]).toEqual([3, 'ERR_KEY_ACTIVE']);
@@ -94,7 +94,7 @@ describe.each(BACKENDS)('keys rotate --wait, on %s', (backend) => {
     const [next] = (await stores.run('keys', 'list', '--state', 'pending', '-q')).lines();
     const told = await stores.run('keys', 'rotate', '--now', '--wait');
     expect(told.stderr).toContain(`Waiting 5m until key ${next} has been published for keys.publishLead.\n`);
-    expect(told.stderr).not.toMatch(/was not published/);
+    expect(told.stderr).not.toMatch(/before it was published/);
   });
 
   /** A cluster needs a few more seconds, because running verifiers may have to report again. */

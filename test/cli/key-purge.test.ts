@@ -48,11 +48,11 @@ describe.each(BACKENDS)('keys purge, on %s', (backend) => {
       expect({ exitCode, stdout, code: error().code }).toEqual({
         ...{ exitCode: 2, stdout: '', code: 'ERR_CONFIRMATION_NEEDED' },
       });
-      expect(error().message).toMatch(/2 retired keys.*used again/);
+      expect(error().message).toMatch(/2 retired keys.*imported again/);
     }
     const declined = await runAtTerminal(stores, 'keys', 'purge', '--json');
     expect([declined.exitCode, declined.error().code]).toEqual([130, 'ERR_NOT_CONFIRMED']);
-    expect(person.wasAsked).toEqual([expect.stringMatching(/2 retired keys.*used again/)]);
+    expect(person.wasAsked).toEqual([expect.stringMatching(/2 retired keys.*imported again/)]);
     expect(await stores.content()).toBe(before);
 
     person.agrees = true;
@@ -66,7 +66,7 @@ describe.each(BACKENDS)('keys purge, on %s', (backend) => {
       ...{ dryRun: true, purged: [], wouldPurge: ['second', 'third'] },
     });
     expect((await stores.json('keys', 'purge', '--yes')).purged.sort()).toEqual(['second', 'third']);
-    expect((await stores.run('keys', 'purge')).stdout).toMatch(/Removed +0 keys/);
+    expect((await stores.run('keys', 'purge')).stdout).toMatch(/deleted +0 keys/);
     expect(await runAtTerminal(stores, 'keys', 'purge', '--json')).toMatchObject({ exitCode: 0 });
     expect(person.wasAsked).toEqual([]);
   });

@@ -51,8 +51,8 @@ describe.each(BACKENDS)('cache get, on %s', (backend) => {
     expect((await stores.run(...words, '-q')).stdout).toBe(`${issued.jti}\n`);
     expect(JSON.parse((await stores.run(...words, '-o', 'ndjson')).stdout)).toMatchObject({ sub: 'alice' });
     const { stdout } = await stores.run(...words);
-    expect(stdout).toMatch(/^key is +active$/m);
-    expect(stdout).toMatch(/ enabled, lapses in 1m$/m);
+    expect(stdout).toMatch(/^key state +active$/m);
+    expect(stdout).toMatch(/ enabled, expires in 1m$/m);
   });
 
   test.each([

@@ -374,7 +374,7 @@ describe.each(BACKENDS)('token issue --sub-file, on %s', (backend) => {
     const [row] = await stores.query('SELECT outcome, reason FROM audit_log ORDER BY seq DESC LIMIT 1');
     expect(row).toMatchObject({
       outcome: 'partial',
-      reason: '2 tokens issued, 1 line failed; ended after line 3',
+      reason: '2 tokens issued, 1 line failed; stopped after line 3',
     });
   });
 

@@ -146,7 +146,7 @@ describe.each(BACKENDS)('token register, on %s', (backend) => {
     const token = await foreignToken({ exp: stores.clock.now() + 40 * DAY });
     const { exitCode, stderr } = await stores.run('token', 'register', '-', { stdin: token });
     expect(exitCode).toBe(0);
-    expect(stderr).toContain('Key theirs has tokens now that live for up to 40d:');
+    expect(stderr).toContain('Key theirs now has tokens with a lifetime of up to 40d.');
     const again = await stores.run('token', 'register', '-', { stdin: token });
     expect(again.stderr).not.toContain('Key theirs');
   });

@@ -43,7 +43,7 @@ function errorEntry(topic: string): View {
   };
 }
 
-/** Returns the code that `wanted` is a slip of, or those that share the most words with it, at most five. */
+/** Returns the code that `wanted` misspells, or up to five codes that share the most words with it. */
 function similarCodes(wanted: string): string[] {
   const slip = nearest(wanted, CODES);
   if (slip !== null) return [slip];

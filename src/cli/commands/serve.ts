@@ -25,7 +25,6 @@ export const defineServe: DefineCommand = (command, run) => {
     .action(run(serve));
 };
 
-/** Until SIGINT or SIGTERM. */
 const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution }, flags) => {
   const context = await open();
   const { settings } = context;
@@ -38,7 +37,7 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution },
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
     const { drain, logLevel } = settings.serve;
-    // One after the other, each for a store's time-out at most: requests, verifications, a word to the fleet and the last one.
+    // Stopping takes up to one store timeout each for requests, verifications, the heartbeat, and deregistration.
     const stopMs = 1000 * (drain + 4 * settings.timeout + 15);
     return {
       exitCode: await server.supervise({ workers, stopMs, logLevel }, stop),

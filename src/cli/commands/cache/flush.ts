@@ -61,10 +61,10 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
   const count = () => withProgress('Counting', (onProgress) => countFlush(ports, { ...input, onProgress }));
   if (globals.dryRun) return outcomeOf(await count(), true);
 
-  // A vault that is away is better known before anything is walked or asked.
+  // Fails early if the key service is unavailable, before the scan and the question.
   if (file !== undefined) await (await context.sealer()).sealingKeyId();
-  let question = `Remove ${inWords(flags, ports.registry.prefix)}?`;
-  // Where nobody is asked nobody needs the number beforehand, and the removal counts by itself.
+  let question = `Remove ${selectionText(flags, ports.registry.prefix)}?`;
+  // Without a question, the removal itself counts the entries.
   if (globals.canAsk && !globals.yes) {
     const found = await count();
     if (found.matched === 0) return outcomeOf(found, false);
@@ -74,7 +74,6 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
   signal.throwIfAborted();
   await invocation.confirm(
     `${question} Their tokens are refused from then on.`,
-    // What names this registry, and no other one.
     flags.all ? context.settings.redis.prefix : undefined,
   );
   const into = file === undefined ? undefined : { backups: await context.backups(), file };
@@ -90,16 +89,15 @@ function outcomeOf(report: FlushReport, dryRun: boolean): Outcome {
   };
 }
 
-/** The others narrow each other; `--all` leaves nothing to narrow. */
 function assertSelection({ all, sub, kid, issuedBefore }: FlushFlags): void {
   const isNarrowed = [sub, kid, issuedBefore].some((value) => value !== undefined);
   if (all === undefined ? isNarrowed : !isNarrowed) return;
   const message =
     all === undefined
-      ? 'cache flush: one of --all, --sub, --kid, --issued-before is needed.'
-      : '--all means every entry: no other selection goes with it.';
+      ? 'cache flush: no entries are selected.'
+      : '--all cannot be combined with --sub, --kid, or --issued-before.';
   throw new JwtctlError('ERR_FLAG_COMBINATION', message, {
-    hint: 'Give --all, or any of --sub, --kid and --issued-before: together they narrow each other.',
+    hint: 'Specify --all, or one or more of --sub, --kid, and --issued-before.',
   });
 }
 
@@ -119,11 +117,11 @@ function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): strin
   return parts.length === 0 ? `all under ${prefix}`.trim() : parts.join(', ');
 }
 
-function inWords({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {
+function selectionText({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {
   return [
     'every entry',
     ...(sub === undefined ? [] : [`of ${JSON.stringify(sub)}`]),
-    ...(kid === undefined ? [] : [`under key ${kid}`]),
+    ...(kid === undefined ? [] : [`of key ${kid}`]),
     ...(issuedBefore === undefined ? [] : [`issued at ${isoTime(issuedBefore)} or earlier`]),
     ...(prefix === '' ? [] : [`with the prefix ${prefix}`]),
   ].join(' ');

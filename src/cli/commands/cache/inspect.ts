@@ -11,7 +11,7 @@ import type { Action, DefineCommand, Invocation, ReportProgress } from '../../in
 import { EXIT } from '../../output/exit-code.js';
 import { inspection } from '../../output/views/inspection.js';
 import { watch } from '../../output/views/watch.js';
-import { durationFlag, integerFlag } from '../shared/flags.js';
+import { contradiction, durationFlag, integerFlag } from '../shared/flags.js';
 
 export const defineInspect: DefineCommand = (group, run) => {
   group
@@ -39,14 +39,14 @@ interface InspectFlags {
   kid?: string;
   top?: number;
   deep?: true;
-  /** Seconds; true where it is not said. */
+  /** Seconds; true for the default. */
   watch?: number | true;
 }
 
 const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   const { globals, signal } = invocation;
   if (flags.watch !== undefined) requireLiveOutput(globals);
-  const look = await lookingBy(invocation, flags);
+  const look = await createLook(invocation, flags);
   const { clock } = await invocation.context();
   if (flags.watch !== undefined) {
     const intervalSeconds = flags.watch === true ? WATCH_SECONDS : flags.watch;
@@ -58,19 +58,19 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
   return {
     view: inspection(report, now),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
+    warnings: report.missed.map((missed) => asSentence(`Not read: ${missed}`)),
   };
 };
 
 const WATCH_SECONDS = 2;
 
-/** One look at what the flags ask for. */
-async function lookingBy({ context: open, signal }: Invocation, flags: InspectFlags) {
+/** Returns a function that reads the selected part of the registry. */
+async function createLook({ context: open, signal }: Invocation, flags: InspectFlags) {
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
   const context = await open();
   const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
   return async (now: number, since?: number, onProgress?: ReportProgress): Promise<Inspection> => {
-    // Each time anew: a key may be compromised while somebody watches.
+    // Read each time, because a key may be compromised during a watch.
     const { keys } = await database.keys.snapshot();
     const input = {
       now,
@@ -87,20 +87,12 @@ async function lookingBy({ context: open, signal }: Invocation, flags: InspectFl
   };
 }
 
-/** A watch has no end, so it can be no single document, and it is drawn over itself or written line by line. */
 function requireLiveOutput({ format, canRedraw }: Globals): void {
+  const hint = 'Use -o ndjson to print one JSON object for each look.';
   if (format === 'json' || format === 'quiet') {
-    throw new JwtctlError(
-      'ERR_FLAG_COMBINATION',
-      `--watch has no end, and ${format === 'json' ? '--json is one document' : '--quiet prints one line'}.`,
-      { hint: 'With -o ndjson each look is an object on a line of its own.' },
-    );
+    throw contradiction(`--watch cannot be combined with --${format}.`, hint);
   }
   if (format === 'table' && !canRedraw) {
-    throw new JwtctlError(
-      'ERR_TERMINAL_NEEDED',
-      '--watch draws on a terminal, and standard output is none that it could draw on.',
-      { hint: 'With -o ndjson each look is an object on a line of its own.' },
-    );
+    throw new JwtctlError('ERR_TERMINAL_NEEDED', '--watch requires an interactive terminal.', { hint });
   }
 }

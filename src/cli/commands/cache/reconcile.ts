@@ -19,7 +19,7 @@ const reconcile: Action<object, []> = async ({ context: open, globals, signal })
   const context = await open();
   const { settings } = context;
   const [administration, users] = await Promise.all([context.administration(), context.users()]);
-  // Tokens must not be dropped only because a restored backup lacks their keys or users.
+  // A restored database may lack keys and users of valid tokens.
   if (!globals.dryRun) await (await context.guard()).assertCurrent();
   const report = await reconcileRegistry(
     { ...administration, users },

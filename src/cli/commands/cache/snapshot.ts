@@ -28,6 +28,6 @@ const snapshot: Action<object, [string]> = async (invocation, _flags, name) => {
   return {
     view: snapshotReport(report),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
+    warnings: report.missed.map((missed) => asSentence(`Not read: ${missed}`)),
   };
 };

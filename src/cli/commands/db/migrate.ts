@@ -20,7 +20,7 @@ const migrate: Action<object, []> = async ({ context: open, globals }) => {
   return { view: migrationReport(applied, false) };
 };
 
-/** After the fact: before the first migration there is no audit log to write to. */
+/** Runs after the migration, because the first one creates the audit log. */
 async function recordMigration(
   { database, clock, actor }: Context,
   applied: readonly string[],

@@ -32,7 +32,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
   const losses = await findLosses(ports);
   const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
-  // Accepting also clears events that nobody can apply.
+  // --accept also clears events that cannot be verified.
   const isSettled = !losses.isBehind && !(accept && losses.unverified.events.length > 0);
   if (isSettled || globals.dryRun || !(reapply || accept)) {
     return {
@@ -46,7 +46,7 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   await confirm(
     reapply
       ? `Record ${events} again?`
-      : `Accept the older state for good? This gives up ${events} that revoked tokens or changed users or keys.`,
+      : `Accept the older state permanently? This gives up ${events} that revoked tokens or changed users or keys.`,
   );
   signal.throwIfAborted();
   await settle(ports, losses, reapply ? 'reapplied' : 'accepted');
@@ -62,7 +62,7 @@ const NEXT =
 const EMBEDDED =
   'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
 
-/** Compromises these keys again. For a key that is missing, its event is enough. */
+/** Compromises these keys again, except missing ones, for which the event is enough. */
 async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
   const { settings, actor } = context;
   const [database, clock, sealer, generator] = await Promise.all([

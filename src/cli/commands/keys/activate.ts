@@ -46,7 +46,7 @@ const activate: Action<{ now?: true }, [string]> = async ({ context: open, globa
     warnings: dryRun ? [] : stragglerWarnings(kid, activation, null),
     notes: [
       ...(isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : []),
-      ...(published === null ? [] : [`Key ${published} is published, and signs next.`]),
+      ...(published === null ? [] : [`Key ${published} is published and will sign next.`]),
     ],
   };
 };

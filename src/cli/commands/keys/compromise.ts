@@ -2,7 +2,7 @@ import { type CompromiseReport, compromiseKey } from '../../../domain/keys/compr
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { compromiseReport, isComplete, whatIsMissing } from '../../output/views/key-compromise.js';
+import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/key-compromise.js';
 import { NOT_PRE_PUBLISHED } from '../../output/views/keys.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
@@ -64,20 +64,22 @@ const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (inv
 function compromiseNotes(report: CompromiseReport): string[] {
   return [
     ...(report.isNotPrePublished && report.active !== null ? [NOT_PRE_PUBLISHED] : []),
-    'A verifier that knows nothing but a JWK Set trusts the key until it fetches the set again.',
+    'Verifiers that use only a JWK Set trust the key until they fetch the set again.',
   ];
 }
 
 function compromiseWarnings(report: CompromiseReport, dryRun: boolean): string[] {
-  const missing = whatIsMissing(report).map((missed) =>
-    asSentence(`${dryRun ? 'Not seen' : 'Not done'}: ${missed}`),
+  const missing = unfinishedWork(report).map((text) =>
+    asSentence(`${dryRun ? 'Not read' : 'Incomplete'}: ${text}`),
   );
   if (dryRun || missing.length === 0) return missing;
   return [
     ...missing,
     ...(report.openFailure === null
       ? []
-      : ['Put its master key on the keyring, or run `jwtctl keys rotate --now` for a key that opens here.']),
-    'The key is refused all the same. Run the same command again when all answers: it does what is left.',
+      : [
+          'Add the master key of the active key to the keyring, or run `jwtctl keys rotate --now` to sign with another key.',
+        ]),
+    'The key is refused anyway. Run the same command again when all servers are reachable, to finish it.',
   ];
 }

@@ -41,16 +41,16 @@ const exportKeys: Action<ExportFlags, []> = async (invocation, flags) => {
 function assertExportFlags(flags: ExportFlags): void {
   if (flags.pem) exactlyOne({ '--pem': flags.pem, '--jwks': flags.jwks });
   if (flags.pem && flags.kid === undefined) {
-    throw contradiction('--pem prints one key: --kid is needed.', 'Run `jwtctl keys list` to see the kids.');
+    throw contradiction('--pem requires --kid.', 'Run `jwtctl keys list` to see the key IDs.');
   }
   if (!flags.pem && flags.kid !== undefined) {
-    throw contradiction('A JWK Set holds all keys: --kid goes with --pem.');
+    throw contradiction('--kid requires --pem: a JWK Set contains all keys.');
   }
   if (!flags.private && flags.out !== undefined) {
-    throw contradiction('Public keys are printed: --out goes with --private.');
+    throw contradiction('--out requires --private: public keys are printed.');
   }
   if (flags.out === '-') {
-    throw contradiction('Private keys are written to a file, never to standard output.');
+    throw contradiction('Private keys cannot be written to standard output.');
   }
 }
 
@@ -68,20 +68,15 @@ async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags):
   const view = privateExport({ file: file.path, format, kids: keys.map((key) => key.kid) }, globals.dryRun);
   if (globals.dryRun) return { view };
 
-  const halves =
-    kid === undefined
-      ? pluralize(keys.length, 'private key', 'private keys')
-      : `the private key of key ${kid}`;
+  const what = kid === undefined ? pluralize(keys.length, 'private key') : `the private key of key ${kid}`;
   await invocation.confirm(
-    `Write ${halves} to ${file.path}, where who reads it can sign every token?`,
+    `Write ${what} to ${file.path}, unencrypted? Anyone who can read the file can sign tokens.`,
     kid ?? 'private',
   );
   const sealer = await context.sealer();
   await exportPrivateKeys({ database, sealer, clock, actor }, { keys, format, file, signal });
   return {
     view,
-    notes: [
-      'Whoever reads this file can sign as its keys do. Remove it as soon as it is where it has to be.',
-    ],
+    notes: ['Anyone who can read this file can sign tokens. Delete it as soon as you have copied it.'],
   };
 }

@@ -32,7 +32,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   flags,
 ) => {
   if (flags.kid !== undefined && (flags.count ?? 1) > 1) {
-    throw new JwtctlError('ERR_FLAG_COMBINATION', '--kid names one key, and --count asks for more.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--kid cannot be combined with a --count above 1.');
   }
   const context = await open();
   const { settings, actor } = context;

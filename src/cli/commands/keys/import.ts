@@ -51,14 +51,14 @@ interface ImportFlags {
 
 const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   assertImportFlags(flags);
-  const { isSet, keys: filed } = await readKeys(invocation, flags);
-  if (flags.kid !== undefined && filed.length > 1) {
-    throw contradiction(`--kid names one key, and the set holds ${filed.length}.`);
+  const { isSet, keys: found } = await readKeys(invocation, flags);
+  if (flags.kid !== undefined && found.length > 1) {
+    throw contradiction(`--kid requires a single key, but the set has ${found.length}.`);
   }
   const context = await invocation.context();
   const { settings, actor } = context;
   const { kid, alg } = flags;
-  const keys = nameKeys(filed, {
+  const keys = nameKeys(found, {
     ...(kid === undefined ? {} : { kid }),
     ...(alg === undefined ? {} : { alg }),
     defaultAlg: settings.keys.algorithm,
@@ -81,10 +81,10 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
 function assertImportFlags({ pem, jwk, passphraseFile }: ImportFlags): void {
   exactlyOne({ '--pem': pem, '--jwk': jwk });
   if (jwk !== undefined && passphraseFile !== undefined) {
-    throw contradiction('A JWK is not encrypted: --passphrase-file goes with --pem.');
+    throw contradiction('--passphrase-file requires --pem: a JWK is not encrypted.');
   }
   if (pem === '-' && passphraseFile === '-') {
-    throw contradiction('Standard input is read once: --pem or --passphrase-file names a file.');
+    throw contradiction('--pem and --passphrase-file cannot both read standard input.');
   }
 }
 
@@ -104,9 +104,9 @@ async function readKeys(
 }
 
 function importNotes({ alreadyThere, activated }: KeyImportOutcome, dryRun: boolean): string[] {
-  const signs = dryRun ? 'would sign from then on: no key is active' : 'signs from now on: no key was active';
+  const signs = dryRun ? 'would be active, because no other key is' : 'is active, because no other key was';
   return [
-    ...alreadyThere.map((kid) => `Key ${kid} was there already, and stays as it is.`),
+    ...alreadyThere.map((kid) => `Key ${kid} already exists and was not changed.`),
     ...(activated === null ? [] : [`Key ${activated} ${signs}.`]),
   ];
 }

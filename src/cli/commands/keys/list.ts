@@ -19,19 +19,19 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
   const context = await open();
   const { keys } = await (await context.database()).keys.snapshot();
   const shown = keys.filter((key) => state === undefined || key.state === state);
-  const isAsked = shown.length > 0 && globals.format !== 'quiet';
-  const fleet = isAsked
+  const needsFleet = shown.length > 0 && globals.format !== 'quiet';
+  const fleet = needsFleet
     ? await askFleetWithin(FLEET_WITHIN_MS, { openRegistry: context.registry, clock: context.clock })
     : NO_VERIFIERS;
-  const empty = state === undefined || keys.length === 0 ? [] : [`No key is ${state}.`];
+  const empty = state === undefined || keys.length === 0 ? [] : [`There are no ${state} keys.`];
   return {
     view: keyListWithFleet(shown, fleet, context.clock.now(), ...empty),
     notes:
       fleet.unavailableReason === null
         ? []
-        : [`How many verifiers know each key is not known: ${fleet.unavailableReason}`],
+        : [`jwtctl could not check which verifiers have loaded each key: ${fleet.unavailableReason}`],
   };
 };
 
-/** How long the list waits for a registry that does not answer, in milliseconds: it is about keys. */
+/** How long the list waits for the registry, in milliseconds. */
 const FLEET_WITHIN_MS = 1_000;

@@ -29,10 +29,10 @@ const purge: Action<{ olderThan?: number }, []> = async (
   const ports = { database: await context.database(), clock: await context.databaseClock(), actor };
   const purgeable = await findPurgeable(ports, olderThan);
   if (globals.dryRun) return { view: purgeReport(purgeable, true) };
-  // With an age it is a line for cron, and says itself which keys are meant.
+  // --older-than selects the keys itself, so that cron can run it.
   if (olderThan === undefined && purgeable.length > 0) {
     await confirm(
-      `Remove ${pluralize(purgeable.length, 'retired key')}? Their kids and their material can then be used again.`,
+      `Delete ${pluralize(purgeable.length, 'retired key')}? Their key IDs and key pairs can then be imported again.`,
     );
   }
   return { view: purgeReport(await purgeKeys(ports, purgeable, lifetimePolicy(context.settings)), false) };

@@ -29,6 +29,6 @@ const rewrap: Action<object, []> = async ({ context: open, globals, signal }) =>
 function rewrapWarnings({ failed, left }: RewrapReport): string[] {
   return [
     ...failed.map(({ message, hint }) => (hint === undefined ? message : `${message} ${hint}`)),
-    ...(left.length === 0 ? [] : [`Not moved: ${left.join(', ')}. Run the same command again.`]),
+    ...(left.length === 0 ? [] : [`Not rewrapped: ${left.join(', ')}. Run the same command again.`]),
   ];
 }

@@ -44,7 +44,7 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   if (flags.now && flags.ifOlderThan !== undefined) {
     throw new JwtctlError(
       'ERR_FLAG_COMBINATION',
-      '--now rotates at any age, so --if-older-than says nothing beside it.',
+      '--now cannot be combined with --if-older-than, because it rotates at any age.',
     );
   }
   const context = await open();
@@ -72,13 +72,13 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     dryRun: globals.dryRun,
     ...(typeof flags.wait === 'number' ? { fleetSeconds: flags.wait } : {}),
   };
-  let isSaid = false;
+  let isShown = false;
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
     const { pending, signsFrom, awaitsFleet } = outcome;
     const here = signsFrom + context.clock.now() - clock.now();
     if (!awaitsFleet) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
-    if (!isSaid && globals.format === 'table') await present(fleetAwaited(outcome));
-    isSaid = true;
+    if (!isShown && globals.format === 'table') await present(fleetAwaited(outcome));
+    isShown = true;
     await clock.pause(FLEET_LOOK_MS, signal);
   };
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
@@ -102,5 +102,5 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   };
 };
 
-/** How often `--wait` looks whether the verifiers have loaded the key, in milliseconds. */
+/** How often `--wait` checks whether the verifiers have loaded the key, in milliseconds. */
 const FLEET_LOOK_MS = 1_000;

@@ -30,6 +30,6 @@ const usage: Action<{ kid?: string }, []> = async ({ context: open, signal, with
   return {
     view: keyUsageReport(report, clock.now()),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not seen: ${missed}`)),
+    warnings: report.missed.map((missed) => asSentence(`Not read: ${missed}`)),
   };
 };

@@ -8,41 +8,40 @@ import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import type { Completion, Json, JsonObject, StreamItem, View } from '../../output/view.js';
 
-/** So many that threads, database and registry all have something to do. */
+/** Enough to keep threads, database, and registry busy. */
 const BATCHES_AT_ONCE = 4;
 
-/** What a command that works through the lines of an input is made of. */
+/** A command that processes the lines of an input. */
 export interface Bulk<In, Out> {
   /** For the audit log: `token.issue`. */
   action: string;
-  /** What is under way: `issuing`. */
+  /** The operation, for the progress line: `issuing`. */
   label: string;
   input: Input;
   source: LineSource<In>;
   work(values: readonly In[]): Promise<ReadonlyArray<Out | JwtctlError>>;
-  /** What was done so far, for the audit log: `7 users added`. */
+  /** Returns the results so far, for the audit log: `7 users added`. */
   summary(): string;
   /** Whether the outcomes are printed as they come. */
   isPrinting: boolean;
-  /** Ends what was begun for the work. */
   close?(): Promise<void>;
 }
 
 export interface BulkEnd {
   failed: number;
   lastLine: number;
-  /** Whether all lines were worked on: no interruption, and no store that failed. */
+  /** Whether all lines were processed, without an interruption or a store failure. */
   complete: boolean;
   exitCode: number;
-  /** What ended it early; null where nothing, or an interruption, did. */
+  /** The error that stopped the run; null if none did, or after an interruption. */
   error: JwtctlError | null;
 }
 
 /**
- * Works through an input: failed lines on stderr, a row in the audit log when it begins and one when it ends (but for a dry
- * run), and progress on a terminal.
+ * Processes an input. Reports failed lines on stderr, shows progress on a terminal, and writes an audit row at the start
+ * and at the end, except in a dry run.
  *
- * @returns what became of the lines that did not fail, in their order; and how it ended, once those have been taken
+ * @returns the outcomes of the lines that did not fail, in order; `end` is valid after the last of them
  */
 export function workThrough<In, Out>(
   invocation: Invocation,
@@ -51,7 +50,7 @@ export function workThrough<In, Out>(
 ): { results: AsyncGenerator<readonly Out[], void, void>; end(): BulkEnd } {
   const { signal } = invocation;
   const run = new BulkRun<In, Out>(bulk.work, { atOnce: BATCHES_AT_ONCE, signal });
-  const expected = new Expectation(bulk.input);
+  const estimate = new LineEstimate(bulk.input);
   const end: BulkEnd = { failed: 0, lastLine: 0, complete: false, exitCode: EXIT.done, error: null };
   let done = 0;
   let isCutOff = false;
@@ -60,10 +59,10 @@ export function workThrough<In, Out>(
     await record('begun', null);
     const progress = await invocation.progress(bulk.label, { whilePrinting: bulk.isPrinting });
     try {
-      for await (const lines of run.outcomes(expected.watch(bulk.source))) {
+      for await (const lines of run.outcomes(estimate.watch(bulk.source))) {
         const values = take(lines);
         const failures = end.failed === 0 ? '' : `${end.failed} failed`;
-        progress.update(done + end.failed, expected.total, failures);
+        progress.update(done + end.failed, estimate.total, failures);
         yield values;
       }
       end.complete = !signal.aborted && run.brokenBy === null && !isCutOff;
@@ -86,7 +85,7 @@ export function workThrough<In, Out>(
       end.failed += 1;
       isCutOff ||= line.isCutOff === true;
       firstFailed ??= line.number;
-      // What failed a batch as a whole is told once for all of its lines.
+      // An error of a whole batch is reported once for all its lines.
       const next = lines[index + 1];
       if (next !== undefined && 'error' in next && next.error === line.error) continue;
       invocation.reportLines(firstFailed, line.number, line.error);
@@ -98,7 +97,7 @@ export function workThrough<In, Out>(
 
   function sentence(): string {
     const failures = end.failed === 0 ? '' : `, ${pluralize(end.failed, 'line')} failed`;
-    const early = end.complete ? '' : `; ended after line ${end.lastLine}`;
+    const early = end.complete ? '' : `; stopped after line ${end.lastLine}`;
     return `${bulk.summary()}${failures}${early}`;
   }
 
@@ -110,7 +109,7 @@ export function workThrough<In, Out>(
     const append = async () => {
       await (await context.database()).transaction(({ auditLog }) => auditLog.append(row));
     };
-    // What ended the run is what has to be said, also where the database was it.
+    // The error that stopped the run takes precedence over an unavailable database.
     await (run.brokenBy === null ? append() : ifReachable(append, undefined));
   }
 
@@ -120,23 +119,23 @@ export function workThrough<In, Out>(
   };
 }
 
-/** The outcomes as they come, and at the end on stderr what was done: a sentence, or a JSON object where the output is JSON. */
+/** Streams the outcomes, and ends with a summary on stderr: a sentence or, with JSON output, a JSON object. */
 export function streamThrough<In, Out>(
   invocation: Invocation,
   context: Context,
   bulk: Omit<Bulk<In, Out>, 'isPrinting' | 'summary'> & {
-    /** What was done to one: `issued`. */
+    /** The past participle for the summary: `issued`. */
     done: string;
     item(outcome: Out): StreamItem;
-    /** More to say at the end, and the same for programs. */
-    also?(): { words: readonly string[]; data: JsonObject };
+    /** Returns additions to the summary, as sentences and as JSON. */
+    also?(): { sentences: readonly string[]; data: JsonObject };
   },
 ): { view: View; completion(): Promise<Completion> } {
   const { format, dryRun } = invocation.globals;
   const done = dryRun ? `would be ${bulk.done}` : bulk.done;
   let count = 0;
-  const words = () => `${pluralize(count, 'token')} ${done}`;
-  const { results, end } = workThrough(invocation, context, { ...bulk, summary: words, isPrinting: true });
+  const summary = () => `${pluralize(count, 'token')} ${done}`;
+  const { results, end } = workThrough(invocation, context, { ...bulk, summary, isPrinting: true });
   async function* portions(): AsyncGenerator<readonly StreamItem[]> {
     for await (const outcomes of results) {
       count += outcomes.length;
@@ -155,15 +154,14 @@ export function streamThrough<In, Out>(
         complete,
       };
       const sentences = [
-        `${words()}${failed === 0 ? '' : `, ${pluralize(failed, 'line')} failed`}.`,
-        ...(complete ? [] : [`It ended after line ${lastLine}: the lines behind it were not begun.`]),
-        ...(also?.words ?? []),
+        `${summary()}${failed === 0 ? '' : `, ${pluralize(failed, 'line')} failed`}.`,
+        ...(complete ? [] : [`Stopped after line ${lastLine}. Later lines were not processed.`]),
+        ...(also?.sentences ?? []),
       ];
       const isForPrograms = format === 'json' || format === 'ndjson';
       const diagnostics = isForPrograms
         ? [JSON.stringify({ summary: { ...counts, ...also?.data } })]
         : sentences;
-      // Failed lines have been told by then.
       return {
         ...(complete ? { notes: diagnostics } : { warnings: diagnostics }),
         exitCode,
@@ -173,8 +171,8 @@ export function streamThrough<In, Out>(
   };
 }
 
-/** How many lines an input is going to have, by how many there were in as much of it as has been read. */
-class Expectation {
+/** Estimates the number of lines of an input from the part that has been read. */
+class LineEstimate {
   readonly #input: Input;
   #lines = 0;
   #total: number | null = null;
@@ -183,7 +181,7 @@ class Expectation {
     this.#input = input;
   }
 
-  /** Null where nobody knows. */
+  /** Null if unknown. */
   get total(): number | null {
     return this.#total;
   }

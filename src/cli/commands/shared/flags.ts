@@ -2,10 +2,10 @@ import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
 
-/** For commander's `option`: a duration in seconds. */
+/** Parses an option: a duration in seconds. */
 export const durationFlag = (text: string): number => parseDuration(text);
 
-/** For commander's `option`: a whole number within a range. */
+/** Parses an option: a whole number within a range. */
 export function integerFlag(flag: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -17,12 +17,12 @@ export function integerFlag(flag: string, min: number, max: number): (text: stri
   };
 }
 
-/** For commander's `option`: a flag that may be given many times. */
+/** Collects the values of a flag that can be repeated. */
 export function repeatedFlag(text: string, earlier: string[] | undefined): string[] {
   return [...(earlier ?? []), text];
 }
 
-/** For commander's `option`: NumericDate seconds, or a date of ISO 8601 with its offset. */
+/** Parses an option: NumericDate seconds, or a date in ISO 8601. */
 export function momentFlag(flag: string): (text: string) => number {
   return (text) => {
     if (/^\d{1,12}$/.test(text)) return Number(text);
@@ -37,12 +37,12 @@ export function momentFlag(flag: string): (text: string) => number {
   };
 }
 
-/** Date.parse takes the 31st of February for the 3rd of March. */
+/** Date.parse accepts February 31 as March 3. */
 function isCalendarDay(day: string): boolean {
   return new Date(`${day}T00:00Z`).toISOString().startsWith(day);
 }
 
-/** @throws JwtctlError `ERR_FLAG_COMBINATION` (usage) unless exactly one of these is given */
+/** @throws JwtctlError `ERR_FLAG_COMBINATION` (usage) unless exactly one of these flags is given */
 export function exactlyOne(given: Record<string, unknown>): void {
   const all = Object.keys(given);
   if (all.filter((name) => given[name] !== undefined && given[name] !== false).length === 1) return;

@@ -10,8 +10,8 @@ import {
 } from '../../output/views/fleet.js';
 import { durationFlag } from './flags.js';
 
-/** What `--wait-fleet` says: for how many seconds. */
 export interface FleetFlags {
+  /** Seconds. */
   waitFleet?: number;
 }
 
@@ -24,7 +24,7 @@ export function waitFleetOption(): Option {
     .argParser(durationFlag);
 }
 
-/** Waits, where that is asked for, and adds what came of it to the outcome of what was recorded as this event. */
+/** With `--wait-fleet`, waits until the verifiers have read the event, and adds the result to the outcome. */
 export async function afterFleet(
   { context: open, globals, progress, signal }: Invocation,
   { waitFleet: timeoutSeconds }: FleetFlags,

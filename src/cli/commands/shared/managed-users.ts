@@ -1,16 +1,15 @@
 import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 
-/** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) where the users are not jwtctl's own */
+/** @throws JwtctlError `ERR_USERS_NOT_MANAGED` (state) unless `users.source` is managed */
 export function assertManaged({ settings }: Context): void {
   const { source, table } = settings.users;
   if (source === 'managed') return;
-  const where =
-    source === 'off' ? 'no users are kept (users.source is off)' : `users are kept in your table ${table}`;
-  throw new JwtctlError('ERR_USERS_NOT_MANAGED', `jwtctl changes no users here: ${where}.`, {
+  const reason = source === 'off' ? 'users.source is off' : `they are in your table ${table}`;
+  throw new JwtctlError('ERR_USERS_NOT_MANAGED', `jwtctl cannot change users here: ${reason}.`, {
     hint:
       source === 'off'
         ? 'To end tokens, run `jwtctl token revoke`.'
-        : 'Change the row there; jwtctl sees it within `users.statusTtl`. To end tokens at once, run `jwtctl token revoke`.',
+        : 'Change the row in the table. jwtctl reads it within users.statusTtl. To end tokens at once, run `jwtctl token revoke`.',
   });
 }

@@ -2,7 +2,7 @@ import { parseJsonObject } from '../../../domain/jose/jws.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Invocation } from '../../invocation.js';
 
-/** The claims of `--claims` and, over them, of `--claim`. */
+/** Merges `--claims` and `--claim`. The latter takes precedence. */
 export async function parseClaims(
   invocation: Invocation,
   flags: { claim?: string[]; claims?: string },
@@ -11,7 +11,7 @@ export async function parseClaims(
   for (const text of flags.claim ?? []) {
     const separator = text.indexOf('=');
     if (separator < 1) {
-      throw new JwtctlError('ERR_FLAG_INVALID', 'A --claim has the form name=value.');
+      throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
     }
     Object.defineProperty(claims, text.slice(0, separator), {
       value: jsonOrText(text.slice(separator + 1)),

@@ -17,8 +17,7 @@ const decode: Action<object, [string]> = async (invocation, _flags, token) => {
   if (typeof decoded === 'string') {
     throw new JwtctlError('ERR_TOKEN_MALFORMED', `This is not a JWT: ${decoded}.`);
   }
-  // The table says so itself; beside JSON it goes to stderr.
-  const notes =
-    invocation.globals.format === 'table' ? [] : ['Not verified: nothing of this token has been checked.'];
+  // The table says so itself.
+  const notes = invocation.globals.format === 'table' ? [] : ['Not verified: nothing was checked.'];
   return { view: decodedToken(decoded), notes };
 };

@@ -12,17 +12,17 @@ import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
-/** A token for each line of a file. The flags hold for every line that does not say otherwise. */
+/** Issues a token for each line of a file. A line can override the flags. */
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
   if (file === '-' && flags.claims === '-') {
-    throw new JwtctlError('ERR_FLAG_COMBINATION', '--sub-file and --claims cannot both be standard input.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--sub-file and --claims cannot both read standard input.');
   }
   const shared = await sharedRequest(invocation, flags);
   const context = await invocation.context();
   if (flags.createUser === true) assertMayCreateUsers(context);
   const input = await invocation.openInput(file);
   const { issuer, close } = await openStoreBulkIssuer(context, { createUsers: flags.createUser === true });
-  // What no line could have a token under is told before the first is read.
+  // Reports faults of the flags before the first line is read.
   issuer.validate({ ...shared, sub: 'any' });
   await issuer.open();
   const bulk = {
@@ -52,22 +52,22 @@ function requests(input: Input, shared: Omit<TokenRequest, 'sub'>, format: Issue
     : mapLines(input.lines(), (sub): TokenRequest => ({ ...shared, sub }));
 }
 
-/** A member that is null is one that is not there. */
+/** Treats null like a missing member. */
 function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'sub'>): TokenRequest {
   const { sub, aud, ttl, notBefore, claims, label, ...others } = line;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) {
     throw unusable(
-      `It has a member '${excerpt(unknown)}'; expected are sub, aud, ttl, notBefore, claims and label.`,
+      `The member '${excerpt(unknown)}' is unknown. Expected: sub, aud, ttl, notBefore, claims, label.`,
     );
   }
-  if (typeof sub !== 'string') throw unusable(`Its sub is ${describeValue(sub)}; expected a string.`);
+  if (typeof sub !== 'string') throw unusable(`The sub is ${describeValue(sub)}; expected a string.`);
   const audiences = [aud ?? []].flat();
   if (!audiences.every((audience) => typeof audience === 'string')) {
-    throw unusable(`Its aud is ${describeValue(aud)}; expected a string or an array of strings.`);
+    throw unusable(`The aud is ${describeValue(aud)}; expected a string or an array of strings.`);
   }
   if (label != null && typeof label !== 'string')
-    throw unusable(`Its label is ${describeValue(label)}; expected a string.`);
+    throw unusable(`The label is ${describeValue(label)}; expected a string.`);
   return {
     ...shared,
     sub,
@@ -82,14 +82,14 @@ function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'su
 function secondsOf(value: unknown, member: string): number {
   if (typeof value === 'number' || typeof value === 'string') return parseDuration(String(value));
   throw unusable(
-    `Its ${member} is ${describeValue(value)}; expected a number of seconds or a duration such as "15m".`,
+    `The ${member} is ${describeValue(value)}; expected a number of seconds or a duration such as "15m".`,
   );
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value))
     return value as Record<string, unknown>;
-  throw unusable(`Its claims member is ${describeValue(value)}; expected an object.`);
+  throw unusable(`The claims member is ${describeValue(value)}; expected an object.`);
 }
 
 function unusable(message: string): JwtctlError {

@@ -17,7 +17,7 @@ export interface IssueFlags {
   createUser?: true;
 }
 
-/** What the flags ask for, whoever the token is for. */
+/** Returns the parts of a request that apply to every subject. */
 export async function sharedRequest(
   invocation: Invocation,
   flags: IssueFlags,
@@ -33,5 +33,5 @@ export async function sharedRequest(
 
 export function assertMayCreateUsers({ settings }: Context): void {
   if (settings.users.source === 'managed') return;
-  throw new JwtctlError('ERR_USERS_NOT_MANAGED', '--create-user needs users.source managed.');
+  throw new JwtctlError('ERR_USERS_NOT_MANAGED', '--create-user requires users.source managed.');
 }

@@ -51,7 +51,7 @@ const issue: Action<IssueFlags, []> = async (invocation, flags) => {
     return issueMany(invocation, flags, flags.subFile);
   }
   if (flags.format !== undefined) {
-    throw new JwtctlError('ERR_FLAG_COMBINATION', '--format says what is in a --sub-file.');
+    throw new JwtctlError('ERR_FLAG_COMBINATION', '--format requires --sub-file.');
   }
   return issueOne(invocation, flags, parseSubject(String(flags.sub)));
 };

@@ -75,7 +75,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     item: (registered) => registeredItem(registered, dryRun),
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
-      return { words: keys.map(raisedNote), data: keys.length === 0 ? {} : { raised: keys } };
+      return { sentences: keys.map(raisedNote), data: keys.length === 0 ? {} : { raised: keys } };
     },
   });
 }
@@ -105,5 +105,5 @@ async function openPorts(context: Context, dryRun: boolean) {
 
 function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {
   const lifetime = formatDuration(maxTtlSeconds);
-  return `Key ${kid} has tokens now that live for up to ${lifetime}: once it stops signing it verifies for that long.`;
+  return `Key ${kid} now has tokens with a lifetime of up to ${lifetime}. It verifies for that long after it stops signing.`;
 }

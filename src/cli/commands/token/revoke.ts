@@ -67,8 +67,8 @@ const revoke: Action<RevokeFlags, [string | undefined]> = async (invocation, fla
 
 function incompleteRevocation(dryRun: boolean): string {
   return dryRun
-    ? 'Not all of the registry could be seen: there may be more.'
-    : 'The security log holds for every verifier; not every entry could be removed. Run the same command again.';
+    ? 'Parts of the registry could not be read, so there may be more tokens.'
+    : 'The tokens are revoked, but some of their entries could not be removed. Run the same command again.';
 }
 
 function revocationNotes(
@@ -77,29 +77,26 @@ function revocationNotes(
   dryRun: boolean,
 ): string[] {
   if (alreadyGone > 0) {
-    // An entry that was flushed can come back, and what was never registered still be: until there is an event.
-    const record = dryRun
-      ? 'The security log would tell of it all the same'
-      : 'The security log tells of it now';
+    // Without the event, a flushed entry could be restored, or the token be registered later.
+    const record = dryRun ? 'would be recorded' : 'is recorded';
     return [
-      `It is not in the registry: expired, revoked or flushed before, or never registered. ${record}, so nothing brings it back.`,
+      `The token is not in the registry: it expired, was revoked or flushed, or was never registered. The revocation ${record}, so the token cannot be restored or registered.`,
     ];
   }
   if (revoked > 0 || selection.by !== 'sub') return [];
-  const which = selection.issuedBefore === undefined ? '' : ' that were issued then or earlier';
-  return [`There are no live tokens of this subject${which}.`];
+  const which = selection.issuedBefore === undefined ? '' : ' issued at that time or earlier';
+  return [`The subject has no live tokens${which}.`];
 }
 
 type Selection =
   | { by: 'token'; token: string }
   | { by: 'jti'; sub: string; jti: string }
   | { by: 'sub'; sub: string; issuedBefore?: number }
-  | { by: 'wide'; kid?: string; issuedBefore?: number };
+  | { by: 'global'; kid?: string; issuedBefore?: number };
 
 const FORMS =
-  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T or both of these';
+  'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T, or both of the last two';
 
-/** Contradictions end here, before anything is opened. */
 function revocationSelection(flags: RevokeFlags, token: string | undefined): Selection {
   const { jti, all, kid, issuedBefore } = flags;
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
@@ -112,9 +109,9 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   if (sub !== undefined && all !== undefined && given === 1 && issuedBefore === undefined)
     return { by: 'sub', sub };
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
-  if (sub === undefined && kid !== undefined && given === 1) return { by: 'wide', kid, ...before };
-  if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'wide', issuedBefore };
-  throw new JwtctlError('ERR_FLAG_COMBINATION', 'These flags do not say which tokens are meant.', {
+  if (sub === undefined && kid !== undefined && given === 1) return { by: 'global', kid, ...before };
+  if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'global', issuedBefore };
+  throw new JwtctlError('ERR_FLAG_COMBINATION', 'These arguments do not select tokens to revoke.', {
     hint: `Use one of ${FORMS}.`,
   });
 }
@@ -139,39 +136,39 @@ async function revokeSelected(
       return revokeToken(ports, policy, selection, options);
     case 'sub':
       return revokeSubject(ports, policy, selection, options);
-    case 'wide': {
+    case 'global': {
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
-      const wide = {
+      const scope = {
         ...(key === undefined ? {} : { key }),
         ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
       };
       const { withProgress } = invocation;
       const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
         'Counting',
-        (onProgress) => countGlobal(ports, policy, wide, { signal, onProgress }),
+        (onProgress) => countGlobal(ports, policy, scope, { signal, onProgress }),
       );
       if (globals.dryRun) {
         return { revoked: matched, alreadyGone: 0, replicasConfirmed: 0, complete, missed, eventId: null };
       }
       signal.throwIfAborted();
       await invocation.confirm(
-        `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} for good?`,
+        `Revoke ${pluralize(matched, 'token')} of ${pluralize(subjects, 'subject')} permanently?`,
       );
       return withProgress('Removing', (onProgress) =>
-        revokeGlobally(ports, policy, { ...wide, issuedBefore }, { ...options, onProgress }),
+        revokeGlobally(ports, policy, { ...scope, issuedBefore }, { ...options, onProgress }),
       );
     }
   }
 }
 
-/** A token is revoked by what it says of itself, so it has to be one that a key of ours signed, whatever became of that key. */
+/** Reads sub and jti from a token. Requires a valid signature of a known key, in any state. */
 async function identify(context: Context, token: string): Promise<{ sub: string; jti: string }> {
   const { findKey } = await storeVerification(context);
   const signed = await checkJws(token, { findKey }, { anyState: true });
   if ('active' in signed) {
     throw new JwtctlError(signed.error.code, `This token cannot be revoked: ${signed.error.message}`, {
       kind: 'refused',
-      hint: 'A token that no key here signed is not accepted anyway. `jwtctl token revoke --sub S --jti J` takes a token by name.',
+      hint: 'Verifiers refuse tokens that none of your keys has signed. To revoke a token by ID, use --sub and --jti.',
     });
   }
   const { sub, jti } = signed.payload;
@@ -183,9 +180,7 @@ function assertPast(issuedBefore: number | undefined, { clock }: Pick<Administra
   if (issuedBefore === undefined || issuedBefore <= clock.now()) return;
   throw new JwtctlError(
     'ERR_FLAG_INVALID',
-    '--issued-before is in the future: tokens that do not exist cannot be revoked.',
-    {
-      hint: 'Give a moment up to now.',
-    },
+    '--issued-before is in the future: only existing tokens can be revoked.',
+    { hint: 'Specify the current time or an earlier one.' },
   );
 }

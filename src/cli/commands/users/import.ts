@@ -51,12 +51,12 @@ const importUsers: Action<{ format?: 'csv' | 'ndjson' }, [string]> = async (invo
 
 const COLUMNS = { required: ['sub'], optional: ['name'] };
 
-/** What a row does not say it cannot mean: a status that was passed over would make a disabled user an enabled one. */
+/** Refuses unknown members: to ignore a status would enable a disabled user. */
 function newUser(row: Record<string, unknown>): NewUser {
   const { sub, name = null, ...others } = row;
   const [unknown] = Object.keys(others);
   if (unknown !== undefined)
-    throw unusable(`The row has a member '${excerpt(unknown)}'; expected are sub and name.`);
+    throw unusable(`The row has an unknown member '${excerpt(unknown)}'. Expected: sub, name.`);
   if (typeof sub !== 'string')
     throw unusable(`The sub of the row is ${describeValue(sub)}; expected a string.`);
   if (name !== null && typeof name !== 'string')

@@ -19,7 +19,7 @@ export function snapshotReport(report: SnapshotReport): View {
     },
     sections: [
       {
-        title: backup === null ? `Would write ${found}` : `Wrote ${found} into ${backup}`,
+        title: backup === null ? `Would write ${found}` : `Wrote ${found} to ${backup}`,
         columns: [],
         rows: [],
       },
@@ -47,7 +47,7 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
         title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${pluralize(entries, 'entry', 'entries')}`,
         lines: [
           `The backup is of ${name}, ${isoTime(createdAt)}.`,
-          ...(unchanged === 0 ? [] : [thereAlready(unchanged)]),
+          ...(unchanged === 0 ? [] : [unchangedText(unchanged)]),
         ],
         columns: [],
         rows: [],
@@ -61,14 +61,14 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
   };
 }
 
-function thereAlready(unchanged: number): string {
-  return `${pluralize(unchanged, 'entry was', 'entries were')} there already.`;
+function unchangedText(unchanged: number): string {
+  return `${pluralize(unchanged, 'entry was', 'entries were')} already in the registry.`;
 }
 
 const WORDS: Record<SkipReason, string> = {
-  malformed: 'no token can have such an entry',
+  malformed: 'the entry is invalid',
   expired: 'expired',
-  keyNotTrusted: 'the key is unknown, or verifies no more',
+  keyNotTrusted: 'the key is unknown, or no longer verifies',
   revoked: 'revoked',
   userUnknown: 'the user does not exist',
   userDisabled: 'the user is disabled',

@@ -4,9 +4,9 @@ import { pluralize } from '../pluralize.js';
 import type { Section, View } from '../view.js';
 
 const DROPPED: Record<DropReason, string> = {
-  keyNotTrusted: 'entries under a key that is retired, compromised or gone',
-  revoked: 'entries that the security log covers',
-  userUnknown: 'entries of users who are gone',
+  keyNotTrusted: 'entries of keys that are retired, compromised, or missing',
+  revoked: 'entries of revoked tokens',
+  userUnknown: 'entries of users that do not exist',
 };
 
 export function reconciliationReport(report: ReconciliationReport, dryRun: boolean): View {
@@ -33,7 +33,7 @@ export function reconciliationReport(report: ReconciliationReport, dryRun: boole
     sections: [
       changes(report, dryRun),
       {
-        title: dryRun ? 'Entries to drop, by node' : 'Entries dropped, by node',
+        title: dryRun ? 'Entries to remove, by node' : 'Entries removed, by node',
         columns: ['node', 'dropped'],
         rows: report.byNode.filter((row) => row.dropped > 0).map((row) => [row.node, String(row.dropped)]),
       },
@@ -45,13 +45,13 @@ function changes(report: ReconciliationReport, dryRun: boolean): Section {
   const { dropped, statusesCached, expiriesSet, leftovers } = report;
   const rows: Array<[string, number]> = [
     ...DROP_REASONS.map((reason): [string, number] => [DROPPED[reason], dropped[reason]]),
-    ['statuses of users that were out of date', statusesCached],
-    ['expiries that were wrong or missing', expiriesSet],
-    ['leftovers: what has expired, and sets without entries', leftovers],
+    ['outdated cached user statuses', statusesCached],
+    ['wrong or missing expiries', expiriesSet],
+    ['leftovers: expired entries, and sets without entries', leftovers],
   ];
   return {
     title: headline(report, dryRun),
-    columns: [dryRun ? 'would be mended' : 'mended', 'count'],
+    columns: [dryRun ? 'to fix' : 'fixed', 'count'],
     rows: rows.filter(([, count]) => count > 0).map(([what, count]) => [what, String(count)]),
   };
 }
@@ -60,6 +60,6 @@ function headline(report: ReconciliationReport, dryRun: boolean): string {
   const { complete, entries, subjects } = report;
   const found = countChanges(report);
   const what = `${pluralize(entries, 'token')} of ${pluralize(subjects, 'subject')}`;
-  const done = found === 0 ? 'nothing to mend' : dryRun ? `${found} to mend` : `${found} mended`;
+  const done = found === 0 ? 'nothing to fix' : dryRun ? `${found} to fix` : `${found} fixed`;
   return `${complete ? '' : 'INCOMPLETE: '}${what}: ${done}`;
 }

@@ -33,21 +33,20 @@ export function flushReport(report: FlushReport, dryRun: boolean): View {
 
 function headline({ matched, removed, subjects, complete }: FlushReport, dryRun: boolean): string {
   const found = `${pluralize(matched, 'entry', 'entries')} of ${pluralize(subjects, 'subject')}`;
-  // How many match in what was not seen nobody knows.
-  const seen = complete ? found : `${found} that were seen; there may be more`;
-  return dryRun ? `Would remove ${seen}` : `Removed ${grouped(removed)} of ${seen}`;
+  const counted = complete ? found : `${found} found; there may be more`;
+  return dryRun ? `Would remove ${counted}` : `Removed ${grouped(removed)} of ${counted}`;
 }
 
 function exportedText(matched: number, backup: string): string {
-  if (matched === 0) return `Nothing was to go: the backup ${backup} holds no entries.`;
-  return `They are in the backup ${backup}.`;
+  if (matched === 0) return `No entries matched, so the backup ${backup} has no entries.`;
+  return `The matching entries are in the backup ${backup}.`;
 }
 
 export function byKidData(rows: readonly KeyCount[]): JsonObject[] {
   return rows.map(({ kid, keyId, state, entries }) => ({ kid, keyId, state, entries }));
 }
 
-/** No kid can look like the second: one has neither spaces nor brackets. */
+/** A kid has no spaces, so no kid looks like the text for an unknown key. */
 export function kidOrRow({ kid, keyId }: Pick<KeyCount, 'kid' | 'keyId'>): string {
   return kid ?? `(unknown key ${keyId})`;
 }

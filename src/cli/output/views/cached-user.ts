@@ -1,7 +1,7 @@
 import type { KnownUserStatus } from '../../../domain/ports/index.js';
 import { relativeTime } from '../time.js';
 
-/** What is noted of a user beside the entries: `enabled, lapses in 51s`. */
+/** Returns text such as `enabled, expires in 51s`. */
 export function cachedUserText({ status, until }: KnownUserStatus, now: number): string {
-  return `${status}, ${until > now ? 'lapses' : 'lapsed'} ${relativeTime(until, now)}`;
+  return `${status}, ${until > now ? 'expires' : 'expired'} ${relativeTime(until, now)}`;
 }

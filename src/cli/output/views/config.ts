@@ -24,11 +24,11 @@ export function configFileList(files: readonly ConfigFile[]): View {
   return {
     shape: 'list',
     columns: [{ name: 'file', mayShorten: true }, 'kind', 'read'],
-    empty: 'No file is read.',
+    empty: 'There are no configuration files.',
     items: files.map(({ path, kind, exists }) => ({
       id: path,
       data: { path, kind, exists },
-      row: [path, kind, exists ? { text: 'yes', tone: 'good' } : 'no: there is none'],
+      row: [path, kind, exists ? { text: 'yes', tone: 'good' } : 'no: not found'],
     })),
   };
 }
@@ -49,7 +49,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         title: isValid
           ? 'The configuration is valid.'
           : `The configuration has ${pluralize(problems.length, 'problem')}.`,
-        lines: ['Checked: settings, readable files. Not checked: whether MySQL and Redis answer.'],
+        lines: ['Checked the settings and the files that they name. Did not connect to MySQL or Redis.'],
         columns: ['what', 'problem'],
         rows: [
           ...problems.map(({ code, message, hint }) => [
@@ -60,7 +60,7 @@ export function configVerdict({ problems, warnings, files }: ConfigVerdict): Vie
         ],
       },
       {
-        title: 'Read',
+        title: 'Files read',
         columns: ['file', 'kind'],
         rows: files.filter((file) => file.exists).map((file) => [file.path, file.kind]),
       },

@@ -15,7 +15,7 @@ export function schemaStatus({ engine, applied, pending, unknown }: SchemaStatus
       ],
       ...(unknown.length === 0
         ? []
-        : [['of a newer version', { text: list(unknown), tone: 'bad' }] as const]),
+        : [['from a newer version', { text: list(unknown), tone: 'bad' }] as const]),
     ],
   };
 }

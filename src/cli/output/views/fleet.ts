@@ -5,13 +5,12 @@ import { formatDuration } from '../../../domain/shared/duration.js';
 import { pluralize } from '../pluralize.js';
 import type { JsonObject, Tone, View } from '../view.js';
 
-/** Who it is, and when it last read the security log. */
 export function verifierData(verifier: Heartbeat): JsonObject {
   const { id, host, pid, startedAt, readAt, at } = verifier;
   return { id, host, pid, startedAt, readAt, heartbeatAt: at };
 }
 
-/** The view of what was recorded, with the verifiers that have read it. */
+/** Adds to a view the verifiers that have read the change. */
 export function withAcknowledgement(
   view: Extract<View, { shape: 'record' | 'report' }>,
   acknowledgement: Acknowledgement,
@@ -32,7 +31,7 @@ function acknowledgementData(acknowledgement: Acknowledgement): JsonObject | nul
 }
 
 function acknowledgementText(acknowledgement: Acknowledgement): { text: string; tone: Tone } {
-  if ('unavailableReason' in acknowledgement) return { text: 'not known', tone: 'bad' };
+  if ('unavailableReason' in acknowledgement) return { text: 'unknown', tone: 'bad' };
   const { verifiers, acknowledged } = acknowledgement;
   const text = `${acknowledged} of ${pluralize(verifiers, 'verifier')}`;
   return { text, tone: acknowledged === verifiers ? 'good' : 'bad' };
@@ -40,7 +39,7 @@ function acknowledgementText(acknowledgement: Acknowledgement): { text: string; 
 
 export function acknowledgementNotes(acknowledgement: Acknowledgement): string[] {
   if ('unavailableReason' in acknowledgement || acknowledgement.verifiers > 0) return [];
-  return ['No verifier runs that tells of itself.'];
+  return ['No running verifiers were found.'];
 }
 
 export function acknowledgementWarnings(
@@ -49,11 +48,13 @@ export function acknowledgementWarnings(
 ): string[] {
   if ('unavailableReason' in acknowledgement) {
     return [
-      `It is recorded. Which verifiers have read it could not be asked: ${acknowledgement.unavailableReason}`,
+      `Recorded, but jwtctl could not check which verifiers have read it: ${acknowledgement.unavailableReason}`,
     ];
   }
   if (acknowledgement.stragglers.length === 0) return [];
+  const time = formatDuration(policy.timeoutSeconds);
+  const names = nameVerifiers(acknowledgement.stragglers);
   return [
-    `It is recorded, and not read within ${formatDuration(policy.timeoutSeconds)} by ${nameVerifiers(acknowledgement.stragglers)}. Look whether they reach the database, or end them. ${killedVerifiersNote(policy)}`,
+    `Recorded, but these verifiers did not pick it up within ${time}: ${names}. Check that they can reach the database, or stop them. ${killedVerifiersNote(policy)}`,
   ];
 }

@@ -47,9 +47,9 @@ export function inspectionData(report: Inspection | SubjectInspection): JsonObje
 }
 
 /**
- * What matters most comes first: a report that is cut short loses the least.
+ * Puts the most important sections first, because a small terminal cuts the last ones.
  *
- * @param change since another look, in a column of its own
+ * @param change shown in its own column
  */
 export function inspectionSections(
   report: Inspection | SubjectInspection,
@@ -62,7 +62,7 @@ export function inspectionSections(
   return [
     {
       title: headline(report),
-      lines: [...(isOneSubject ? [whereabouts(report.subject, now)] : []), ...troubles(report)],
+      lines: [...(isOneSubject ? [subjectText(report.subject, now)] : []), ...warnings(report)],
       columns: [SHORTENED('kid'), 'state', ...NUMBERS, ...withChange, ''],
       rows: keyRows(report, change),
     },
@@ -73,7 +73,7 @@ export function inspectionSections(
       rows: isOneSubject || report.backend === 'sqlite' ? [] : nodeRows(report, change),
     },
     {
-      title: 'Time left',
+      title: 'Remaining lifetime',
       columns: [RIGHT('up to'), ...NUMBERS, ''],
       rows: withoutEmptyEnds(ttl).map((row) => [
         row.leSeconds === null ? 'longer' : formatDuration(row.leSeconds),
@@ -81,7 +81,7 @@ export function inspectionSections(
       ]),
     },
     {
-      title: 'Most tokens',
+      title: 'Subjects with the most tokens',
       columns: [SHORTENED('sub'), ...NUMBERS, ''],
       rows: isOneSubject
         ? []
@@ -94,7 +94,7 @@ const RIGHT = (name: string): Column => ({ name, align: 'right' });
 const SHORTENED = (name: string): Column => ({ name, mayShorten: true });
 const NUMBERS = [RIGHT('tokens'), RIGHT('share')];
 
-/** For {@link NUMBERS} and a bar behind them. */
+/** Returns the cells for {@link NUMBERS} and a bar. */
 function numbers(part: number, whole: number, longest: number): [Cell, Cell, Cell] {
   return [grouped(part), share(part, whole), { bar: longest === 0 ? 0 : part / longest }];
 }
@@ -107,27 +107,26 @@ function headline(report: Inspection | SubjectInspection): string {
   return `${pluralize(entries, 'token')} of ${whose} in ${where}${memory}`;
 }
 
-function whereabouts({ node, expiresAt, userStatus, cachedUser }: SubjectFacts, now: number): string {
-  const noted = cachedUser === null ? 'nothing noted' : `noted as ${cachedUserText(cachedUser, now)}`;
-  const end = expiresAt === null ? '' : `, which expires ${relativeTime(expiresAt, now)}`;
-  return `On ${node}${end}. The user is ${userStatus} (${noted}).`;
+function subjectText({ node, expiresAt, userStatus, cachedUser }: SubjectFacts, now: number): string {
+  const cached = cachedUser === null ? 'status not cached' : `cached as ${cachedUserText(cachedUser, now)}`;
+  const end = expiresAt === null ? '' : `, expires ${relativeTime(expiresAt, now)}`;
+  return `On ${node}${end}. The user is ${userStatus} (${cached}).`;
 }
 
-/** What a glance must not miss. */
-function troubles({ complete, missed, byKid }: Inspection): Text[] {
-  // What no key is left for is among the anomalies.
+function warnings({ complete, missed, byKid }: Inspection): Text[] {
+  // Tokens of unknown keys are among the anomalies.
   const refused = byKid.filter(({ state }) => state !== null && !isTrusted(state));
   const tokens = refused.reduce((sum, { entries }) => sum + entries, 0);
   return [
     ...(complete
       ? []
-      : [{ text: 'INCOMPLETE: not all of the registry could be seen.', tone: 'bad' as const }]),
-    ...missed.map((one) => ({ text: asSentence(`Not seen: ${one}`), tone: 'bad' as const })),
+      : [{ text: 'INCOMPLETE: parts of the registry could not be read.', tone: 'bad' as const }]),
+    ...missed.map((one) => ({ text: asSentence(`Not read: ${one}`), tone: 'bad' as const })),
     ...(tokens === 0
       ? []
       : [
           {
-            text: `${pluralize(tokens, 'token')} under keys that are not trusted: verification refuses them.`,
+            text: `Verification refuses ${pluralize(tokens, 'token')}, because the key is not trusted.`,
             tone: 'bad' as const,
           },
         ]),
@@ -170,17 +169,16 @@ function nodeRows({ byNode, entries }: Inspection, change: RegistryChange | null
   });
 }
 
-/** None where the column is not there. */
 function changeCell(difference: number | undefined, change: RegistryChange | null): Cell[] {
   if (change === null) return [];
   return [difference === undefined || difference === 0 ? '' : signed(difference)];
 }
 
 const ANOMALIES: ReadonlyArray<readonly [keyof Anomalies, string]> = [
-  ['noTtl', 'subjects of which something is kept that never expires'],
-  ['ttlMismatch', 'subjects of which something does not expire with the last token'],
-  ['unknownKid', 'tokens under a key that the key store does not have'],
-  ['unknownUser', 'subjects with tokens that are no users'],
+  ['noTtl', 'subjects with data that never expires'],
+  ['ttlMismatch', 'subjects whose data does not expire with the last token'],
+  ['unknownKid', 'tokens of keys that are not in the key store'],
+  ['unknownUser', 'subjects with tokens that are not users'],
   ['malformed', 'set members that are not tokens'],
 ];
 
@@ -189,17 +187,16 @@ function anomalies(found: Anomalies): Section {
     const count = found[name];
     return count === null || count === 0 ? [] : [[{ text: grouped(count), tone: 'bad' }, what]];
   });
-  const unseen = found.noTtl === null ? ' (expiry and users: with --deep)' : '';
+  const unchecked = found.noTtl === null ? ' (expiry and users not checked; use --deep)' : '';
   return rows.length === 0
-    ? { title: { text: `No anomalies${unseen}`, tone: 'faint' }, columns: [], rows }
+    ? { title: { text: `No anomalies${unchecked}`, tone: 'faint' }, columns: [], rows }
     : {
-        title: { text: `Anomalies${unseen}`, tone: 'bad' },
+        title: { text: `Anomalies${unchecked}`, tone: 'bad' },
         columns: [RIGHT('count'), { name: 'what', mayShorten: true }],
         rows,
       };
 }
 
-/** A histogram from its first bar that is not empty to its last. */
 function withoutEmptyEnds<Row extends { entries: number }>(rows: readonly Row[]): readonly Row[] {
   const first = rows.findIndex(({ entries }) => entries > 0);
   return first < 0 ? [] : rows.slice(first, rows.findLastIndex(({ entries }) => entries > 0) + 1);

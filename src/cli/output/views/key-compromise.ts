@@ -3,15 +3,14 @@ import { grouped } from '../number-format.js';
 import type { Cell, View } from '../view.js';
 import { keyData } from './keys.js';
 
-/** With `dryRun` the keys and the entries as they are, and what would take the key's place. */
 export function compromiseReport(
   report: CompromiseReport,
   dryRun: boolean,
 ): Extract<View, { shape: 'report' }> {
   const { key, wasCompromised, active, pending, entries } = report;
   const { before, removed, after, byNode, replicasConfirmed } = entries;
-  const missed = whatIsMissing(report);
-  const made = dryRun ? '(would be made)' : '-';
+  const missed = unfinishedWork(report);
+  const none = dryRun ? '(new key)' : '-';
   const total = { node: 'all', before, removed, after };
   return {
     shape: 'report',
@@ -38,12 +37,12 @@ export function compromiseReport(
         columns: ['', 'kid'],
         rows: [
           [dryRun ? 'would be refused' : 'refused', { text: key.kid, tone: 'bad' }],
-          [dryRun ? 'would sign' : 'signs now', { text: active ?? made, tone: 'good' }],
-          [dryRun ? 'would sign next' : 'signs next', pending ?? made],
+          [dryRun ? 'would sign' : 'signs now', { text: active ?? none, tone: 'good' }],
+          [dryRun ? 'would sign next' : 'signs next', pending ?? none],
         ],
       },
       {
-        title: dryRun ? 'Tokens under it' : 'Tokens under it, before and after the removal',
+        title: dryRun ? 'Tokens of the key' : 'Tokens of the key, before and after the removal',
         columns: dryRun ? ['node', 'tokens'] : ['node', 'before', 'removed', 'after'],
         rows: [...byNode, total].map((node) => [
           node.node,
@@ -55,32 +54,32 @@ export function compromiseReport(
   };
 }
 
-/** Whether other keys are there, it is proved that nothing is left under this one, and all of it is on record. */
+/** Whether the key is replaced, none of its tokens is left, and the audit log has a row for it. */
 export function isComplete(report: CompromiseReport, dryRun: boolean): boolean {
-  return whatIsMissing(report).length === 0 && (dryRun || report.entries.after === 0);
+  return unfinishedWork(report).length === 0 && (dryRun || report.entries.after === 0);
 }
 
-/** What this run could not do or see, for a person. */
-export function whatIsMissing({
+/** Returns texts about everything that this run could not do or read. */
+export function unfinishedWork({
   entries,
   generationFailure,
   openFailure,
   auditFailure,
 }: CompromiseReport): string[] {
-  const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens came in anew`] : [];
+  const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens were registered during the removal`] : [];
   return [
     ...entries.missed,
     ...left,
-    ...(generationFailure === null ? [] : [`no new key could be made: ${generationFailure}`]),
-    ...(openFailure === null ? [] : [`no token can be issued here: ${openFailure}`]),
-    ...(auditFailure === null ? [] : [`the audit log does not tell of the entries: ${auditFailure}`]),
+    ...(generationFailure === null ? [] : [`a new key could not be generated: ${generationFailure}`]),
+    ...(openFailure === null ? [] : [`this host cannot issue tokens: ${openFailure}`]),
+    ...(auditFailure === null ? [] : [`the removed entries are not in the audit log: ${auditFailure}`]),
   ];
 }
 
 function headline(report: CompromiseReport, dryRun: boolean): string {
   const isAll = isComplete(report, dryRun);
   if (dryRun) return `The key would be compromised${isAll ? '' : ': INCOMPLETE'}`;
-  return `The key is compromised: ${isAll ? 'nothing under it is left' : 'INCOMPLETE'}`;
+  return isAll ? 'The key is compromised, and its tokens are removed' : 'The key is compromised: INCOMPLETE';
 }
 
 function countCell(count: number | null): Cell {

@@ -18,19 +18,19 @@ export function rewrapReport(report: RewrapReport, dryRun: boolean): View {
     id: dryRun ? [] : rewrapped,
     fields: [
       ['master key', masterKeyId],
-      [dryRun ? 'would move' : 'moved', kids(rewrapped)],
-      ['there already', kids(unchanged)],
+      [dryRun ? 'would rewrap' : 'rewrapped', kids(rewrapped)],
+      ['unchanged', kids(unchanged)],
       ...(failed.length === 0
         ? []
-        : [['not opened', { text: kids(failed.map(({ kid }) => kid)), tone: 'bad' }] as const]),
-      ...(left.length === 0 ? [] : [['left', { text: kids(left), tone: 'warn' }] as const]),
+        : [['failed', { text: kids(failed.map(({ kid }) => kid)), tone: 'bad' }] as const]),
+      ...(left.length === 0 ? [] : [['not done', { text: kids(left), tone: 'warn' }] as const]),
     ],
   };
 }
 
 export function purgeReport(keys: readonly SigningKey[], dryRun: boolean): View {
   const purged = keys.map(({ kid }) => kid);
-  const done = dryRun ? 'Would remove' : 'Removed';
+  const done = dryRun ? 'would delete' : 'deleted';
   return {
     shape: 'record',
     data: dryRun ? { purged: [], dryRun: true, wouldPurge: purged } : { purged },

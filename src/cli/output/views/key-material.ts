@@ -3,7 +3,7 @@ import { pluralize } from '../pluralize.js';
 import type { View } from '../view.js';
 import { keyList, keyRecord } from './keys.js';
 
-/** A set is a list, also where it holds a single key. */
+/** Shows a JWK Set as a list, even if it has a single key. */
 export function importedKeys(
   keys: readonly SigningKey[],
   { isSet, dryRun, now }: { isSet: boolean; dryRun: boolean; now: number },
@@ -12,13 +12,13 @@ export function importedKeys(
   return isSet || only === undefined ? keyList(keys, now, dryRun) : keyRecord(only, now, dryRun);
 }
 
-/** Where private keys went, and nothing of them. */
+/** Names the file of the private keys, and shows nothing of the keys. */
 export function privateExport(
   { file, format, kids }: { file: string; format: string; kids: readonly string[] },
   dryRun: boolean,
 ): View {
   const data = { file, format, kids: [...kids] };
   if (!dryRun) return { shape: 'text', data, text: file };
-  const halves = pluralize(kids.length, 'private key', 'private keys');
-  return { shape: 'text', data: { ...data, dryRun: true }, text: `Would write ${halves} to ${file}.` };
+  const text = `Would write ${pluralize(kids.length, 'private key')} to ${file}.`;
+  return { shape: 'text', data: { ...data, dryRun: true }, text };
 }

@@ -25,7 +25,7 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
     sections: [
       {
         title: complete ? 'Live tokens by key' : 'INCOMPLETE: live tokens by key',
-        lines: keys.some(({ verifyUntil }) => verifyUntil !== null) ? [TWO_ENDS] : [],
+        lines: keys.some(({ verifyUntil }) => verifyUntil !== null) ? [COLUMN_NOTE] : [],
         columns: [
           'kid',
           'state',
@@ -51,5 +51,5 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
   };
 }
 
-const TWO_ENDS =
-  'By the tokens that live, `jwtctl keys retire` refuses none of them from RETIRABLE FROM on; by itself a key is retired at VERIFIES UNTIL, when none can live.';
+const COLUMN_NOTE =
+  'RETIRABLE FROM is when the last live token of the key expires. VERIFIES UNTIL is when jwtctl retires the key by itself.';

@@ -20,7 +20,6 @@ const TONES: Record<KeyState, Tone> = {
   compromised: 'bad',
 };
 
-/** With `dryRun` the keys as they would be. */
 export function keyList(
   keys: readonly SigningKey[],
   now: number,
@@ -44,7 +43,7 @@ export function keyList(
   };
 }
 
-/** The same, and how many of the verifiers that run know each key. */
+/** Adds the number of running verifiers that have loaded each key. */
 export function keyListWithFleet(
   keys: readonly SigningKey[],
   fleet: Fleet,
@@ -57,23 +56,22 @@ export function keyListWithFleet(
     ...list,
     columns: [...list.columns, 'verifiers'],
     items: list.items.map(({ data, id, row }, index) => {
-      const known = total - withoutKey(fleet, id).length;
-      const isTold = fleet.unavailableReason === null && isTrusted(keys[index]?.state ?? 'retired');
+      const loaded = total - withoutKey(fleet, id).length;
+      const isShown = fleet.unavailableReason === null && isTrusted(keys[index]?.state ?? 'retired');
       return {
-        data: { ...data, verifiers: fleet.unavailableReason === null ? known : null },
+        data: { ...data, verifiers: fleet.unavailableReason === null ? loaded : null },
         id,
-        row: [...row, isTold ? knowledgeCell(known, total) : '-'],
+        row: [...row, isShown ? loadedCell(loaded, total) : '-'],
       };
     }),
   };
 }
 
-function knowledgeCell(known: number, total: number): Cell {
-  const text = `${known} of ${total}`;
-  return known === total ? text : { text, tone: 'warn' };
+function loadedCell(loaded: number, total: number): Cell {
+  const text = `${loaded} of ${total}`;
+  return loaded === total ? text : { text, tone: 'warn' };
 }
 
-/** With `dryRun` the key as it would be. */
 export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   return {
     shape: 'record',
@@ -95,7 +93,7 @@ export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   };
 }
 
-/** The same with the public key in its JSON. */
+/** Adds the public key to the JSON. */
 export function keyRecordWithJwk(key: SigningKey, now: number): View {
   const record = keyRecord(key, now) as Extract<View, { shape: 'record' }>;
   return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
@@ -113,7 +111,7 @@ export function generationPlan(plan: {
   return {
     shape: 'text',
     data: { dryRun: true, kid, alg, bits, count, firstState },
-    text: `Would make ${pluralize(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
+    text: `Would generate ${pluralize(count, `${alg} key`)} of ${bits} bits; the first would be ${firstState}${others}.`,
   };
 }
 
@@ -129,7 +127,7 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
     retired,
     stragglers: stragglers.map(verifierData),
   };
-  const made = dryRun ? '(would be made)' : '-';
+  const none = dryRun ? '(new key)' : '-';
   return {
     shape: 'record',
     data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
@@ -137,9 +135,9 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
     fields: [
       [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
       ['reason', `${reason}: ${explain(outcome, now)}`],
-      ['active', active ?? made],
+      ['active', active ?? none],
       ['previous', previous ?? '-'],
-      ['pending', pending ?? made],
+      ['pending', pending ?? none],
       ['pending signs', pendingSigns(outcome, now)],
       ['retired', retired.length === 0 ? '-' : retired.join(', ')],
       ...(stragglers.length === 0
@@ -149,16 +147,15 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   };
 }
 
-/** Its lead may be over while verifiers do not have it yet. */
 function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
   const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
   return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
 }
 
 /**
- * What one should know where verifiers that run do not have the key that signs now, or is to; a line each.
+ * Warns about running verifiers that have not loaded a key.
  *
- * @param waiting by what they count, where the key waits for them; null where it signs
+ * @param waiting null if the key is active already
  */
 export function stragglerWarnings(
   kid: string | null,
@@ -167,18 +164,16 @@ export function stragglerWarnings(
 ): string[] {
   if (fleetUnavailableReason !== null) {
     return [
-      `Whether the verifiers that run have loaded key ${kid} could not be asked, and keys.publishLead has to do: ${fleetUnavailableReason}`,
+      `jwtctl could not check whether running verifiers have loaded key ${kid}, and relies on keys.publishLead: ${fleetUnavailableReason}`,
     ];
   }
   if (stragglers.length === 0) return [];
-  const who = `verifiers that run and have not loaded it: ${nameVerifiers(stragglers)}`;
+  const reason = `these running verifiers have not loaded it: ${nameVerifiers(stragglers)}.`;
   return waiting !== null
     ? [
-        `Key ${kid} waits for ${who}. ${killedVerifiersNote(waiting)} Run the same command again later, or with --force to go on without them.`,
+        `Key ${kid} does not sign yet, because ${reason} ${killedVerifiersNote(waiting)} Run the same command again later, or with --force to rotate anyway.`,
       ]
-    : [
-        `Key ${kid} signs now, and leaves behind ${who}. They can check no token under it before they have read the keys again.`,
-      ];
+    : [`Key ${kid} signs now, but ${reason} They refuse its tokens until they read the keys again.`];
 }
 
 /** Warns that something other than a verifier writes heartbeats to Redis. */
@@ -188,18 +183,16 @@ export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcom
   return [`${what} ignored. Find the client that writes to <redis.prefix>:fleet.`];
 }
 
-/** Said once, before a wait. */
 export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: RotationOutcome): View {
   const text =
     fleetUnavailableReason === null
       ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
-      : `Waiting until it can be asked which verifiers have loaded key ${pending}: ${fleetUnavailableReason}`;
+      : `Waiting to check which verifiers have loaded key ${pending}: ${fleetUnavailableReason}`;
   return { shape: 'text', text, data: text };
 }
 
-/** What one should know where a key signs that was not published for the lead. */
 export const NOT_PRE_PUBLISHED =
-  'The key that signs now was not published for keys.publishLead: a verifier with an older JWK Set refuses its tokens until it fetches the set again.';
+  'The active key signs before it was published for keys.publishLead. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
 
 export function jwkSetText(set: { keys: PublicJwk[] }): View {
   const data = { keys: set.keys.map(jwkData) };
@@ -250,7 +243,6 @@ function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
   return { kty, kid, use, alg, n, e };
 }
 
-/** What was reckoned when it stepped down says nothing of a key that verifies no more. */
 function verifiesUntil(key: SigningKey, now: number): string {
   return isTrusted(key.state) ? relativeTime(key.verifyUntil, now) : '-';
 }
@@ -265,18 +257,18 @@ function explain(
 ): string {
   switch (reason) {
     case 'due':
-      return 'the pending key signs from now on';
+      return 'the pending key becomes active';
     case 'forced':
-      return 'it was asked for, due or not';
+      return 'requested with --now';
     case 'not_due':
-      return `the active key is not old enough; the pending one signs ${relativeTime(signsFrom, now)}`;
+      return `the active key is not old enough; the pending key signs ${relativeTime(signsFrom, now)}`;
     case 'published':
       return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
     case 'waiting':
-      if (awaitsFleet && fleetUnavailableReason !== null) return 'which verifiers run could not be asked';
-      if (awaitsFleet) return 'not every verifier that runs has loaded the pending key';
+      if (awaitsFleet && fleetUnavailableReason !== null) return 'the running verifiers cannot be checked';
+      if (awaitsFleet) return 'some running verifiers have not loaded the pending key';
       return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
     case 'lost_race':
-      return 'another run has just done it';
+      return 'another run has just rotated the keys';
   }
 }

@@ -7,7 +7,7 @@ import { cachedUserText } from './cached-user.js';
 export function registryEntry(found: FoundEntry, now: number): View {
   const { sub, jti, kid, state, iat, exp, label, node, userStatus, cachedUser } = found;
   const user: Cell = userStatus === 'enabled' ? userStatus : { text: userStatus, tone: 'bad' };
-  const noted = cachedUser === null ? '-' : cachedUserText(cachedUser, now);
+  const cached = cachedUser === null ? '-' : cachedUserText(cachedUser, now);
   return {
     shape: 'record',
     id: jti,
@@ -26,15 +26,15 @@ export function registryEntry(found: FoundEntry, now: number): View {
       ['jti', jti],
       ['kid', kid ?? { text: '(unknown)', tone: 'bad' }],
       [
-        'key is',
+        'key state',
         state !== null && isTrusted(state) ? state : { text: state ?? 'not in the key store', tone: 'bad' },
       ],
       ['issued', `${relativeTime(iat, now)} (${isoTime(iat)})`],
       ['expires', `${relativeTime(exp, now)} (${isoTime(exp)})`],
       ['label', label ?? '-'],
       ['node', node],
-      ['user is', user],
-      ['noted beside it', noted],
+      ['user status', user],
+      ['cached status', cached],
     ],
   };
 }

@@ -18,13 +18,13 @@ export function registryNodes(nodes: readonly RegistryNode[]): View {
   };
 }
 
-/** What may lose tokens although all answers. */
+/** Returns warnings about reachable nodes that may lose tokens. */
 export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   const evicting = nodes.filter(evicts).map(({ node }) => node);
   return [
     ...nodes
       .filter((node) => lacksReplica(node, nodes))
-      .map(({ node }) => `The master ${node} has no replica that answers: what it holds is lost with it.`),
+      .map(({ node }) => `The master ${node} has no reachable replica. If it fails, its tokens are lost.`),
     ...nodes.filter(isFilling).map(fillNote),
     ...nodes
       .filter(({ warnings }) => warnings.includes('tracking_table_full'))
@@ -35,12 +35,12 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
     ...(evicting.length === 0
       ? []
       : [
-          `${evicting.join(', ')} may drop live tokens when memory is full: set maxmemory-policy to ${SAFE_POLICY}.`,
+          `${evicting.join(', ')} may drop live tokens when memory is full. Set maxmemory-policy to ${SAFE_POLICY}.`,
         ]),
   ];
 }
 
-/** From this share of maxmemory on, a warning is due. */
+/** At this share of maxmemory, a warning is due. */
 const FULL_SHARE = 0.95;
 
 function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
@@ -60,7 +60,6 @@ function fillNote({ node, usedMemoryBytes, maxmemoryBytes, warnings }: RegistryN
 function nodeRow(node: RegistryNode, nodes: readonly RegistryNode[]): Cell[] {
   const { usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy, lagBytes } = node;
   return [
-    // A replica stands below its master, unless that is somewhere else.
     node.role === 'replica' ? `└ ${node.node}` : node.node,
     roleCell(node, nodes),
     groupedOrDash(node.slots),
@@ -73,8 +72,8 @@ function nodeRow(node: RegistryNode, nodes: readonly RegistryNode[]): Cell[] {
 }
 
 function roleCell(node: RegistryNode, nodes: readonly RegistryNode[]): Cell {
-  if (!node.reachable) return { text: `${node.role}, away`, tone: 'bad' };
-  return lacksReplica(node, nodes) ? { text: 'master, alone', tone: 'warn' } : node.role;
+  if (!node.reachable) return { text: `${node.role}, unreachable`, tone: 'bad' };
+  return lacksReplica(node, nodes) ? { text: 'master, no replica', tone: 'warn' } : node.role;
 }
 
 function fillCell(used: number, max: number): Cell {
@@ -87,7 +86,7 @@ function evicts({ maxmemoryPolicy }: RegistryNode): boolean {
   return maxmemoryPolicy !== null && maxmemoryPolicy !== SAFE_POLICY;
 }
 
-/** In a cluster; who runs a single server has chosen that. */
+/** Always false for a single server, which has no slots. */
 function lacksReplica({ node, role, slots }: RegistryNode, nodes: readonly RegistryNode[]): boolean {
   const hasOne = nodes.some(({ master, reachable }) => master === node && reachable);
   return role === 'master' && slots !== null && slots > 0 && !hasOne;

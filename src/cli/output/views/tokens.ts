@@ -7,13 +7,12 @@ import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
 import type { Cell, Json, JsonObject, StreamItem, View } from '../view.js';
 
-/** The one view that shows a whole token: it has just been made, for whoever asked for it. */
+/** Shows the whole token, as only the views of new tokens do. */
 export function issuedToken(issued: IssuedToken): View {
   const { data, id } = issuedItem(issued);
   return { shape: 'text', text: id, data };
 }
 
-/** The same of one of many. */
 export function issuedItem({ token, jti, kid, sub, aud, iat, exp }: IssuedToken): StreamItem {
   return { data: { token, jti, kid, sub, aud, iat, exp }, id: token };
 }
@@ -35,7 +34,6 @@ export function plannedItem({ kid, payload }: IssuancePlan): StreamItem {
   return { data: { dryRun: true, kid, payload: payload as JsonObject }, id: kid };
 }
 
-/** With `dryRun` as it would be. */
 export function registeredToken(registered: RegisteredToken, now: number, dryRun: boolean): View {
   const { jti, kid, sub, aud, iat, exp } = registered;
   return {
@@ -73,7 +71,7 @@ export function decodedToken(parts: {
     },
     id: String(parts.payload.jti ?? ''),
     fields: [
-      ['', { text: 'not verified: read as it is, without checking anything', tone: 'warn' }],
+      ['', { text: 'not verified: nothing was checked', tone: 'warn' }],
       ...Object.entries(parts.header).map(([name, value]) => [name, plainText(value)] as const),
       ...claimFields(parts.payload),
       ['signature', `${parts.signature.slice(0, 16)}… (not checked)`],
@@ -127,7 +125,7 @@ export function tokenList(
       'expires',
       { name: 'label', mayShorten: true },
     ],
-    empty: 'There are no live tokens of this subject.',
+    empty: 'The subject has no live tokens.',
   };
 }
 
@@ -147,7 +145,6 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
     fields: [
       [dryRun ? 'would revoke' : 'revoked', grouped(revoked)],
       ['already gone', grouped(alreadyGone)],
-      // A dry run writes nothing that they could confirm.
       ...(dryRun ? [] : [['replicas confirmed', String(replicasConfirmed)] as const]),
       ...(complete ? [] : [['not reached', { text: missed.join('; '), tone: 'bad' }] as const]),
     ],
@@ -165,7 +162,6 @@ function claimFields(claims: Record<string, unknown>): Array<readonly [string, C
   ]);
 }
 
-/** A foreign token may hold anything. */
 function plainText(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value as Json);
 }

@@ -17,7 +17,6 @@ export function userList(users: AsyncIterable<User>, now: number, empty: string)
   };
 }
 
-/** With `dryRun` the user as they would be. */
 export function userRecord(user: User, now: number, dryRun = false): Extract<View, { shape: 'record' }> {
   return {
     shape: 'record',
@@ -33,7 +32,6 @@ export function userRecord(user: User, now: number, dryRun = false): Extract<Vie
   };
 }
 
-/** Who they were, and that they are not any more. */
 export function removedUser(
   user: User,
   revoked: number,
@@ -66,7 +64,7 @@ export function userImport(
       [dryRun ? 'would add' : 'added', String(added)],
       ['existed', String(existing)],
       ['failed', failed === 0 ? '0' : { text: String(failed), tone: 'bad' }],
-      ...(complete ? [] : [['ended after line', { text: String(lastLine), tone: 'warn' }] as const]),
+      ...(complete ? [] : [['stopped after line', { text: String(lastLine), tone: 'warn' }] as const]),
     ],
   };
 }

@@ -5,7 +5,6 @@ import { isoTime } from '../time.js';
 import type { JsonObject, Section, Text, View } from '../view.js';
 import { inspectionData, inspectionSections } from './inspection.js';
 
-/** The looks of a watch, each in the place of the one before. */
 export function watch(looks: AsyncIterable<Look>, intervalSeconds: number): View {
   return { shape: 'live', frames: frames(looks, intervalSeconds) };
 }
@@ -25,7 +24,7 @@ function lookSections(look: Look, intervalSeconds: number): Section[] {
       ? [`${isoTime(at)}, every ${every}${change === null ? '' : `: ${inWords(change)}`}`]
       : [
           {
-            text: `${isoTime(at)}: no answer for ${formatDuration(at - failure.since)}, what follows is older. ${failure.error.message}`,
+            text: `${isoTime(at)}: no answer for ${formatDuration(at - failure.since)}; the data below is older. ${failure.error.message}`,
             tone: 'bad',
           },
         ];
@@ -37,7 +36,7 @@ function inWords({ entries, arrivedPerSecond, gonePerSecond, since }: RegistryCh
   return `${signed(entries)} since ${when}, ${rate(arrivedPerSecond)}/s new, ${rate(gonePerSecond)}/s gone`;
 }
 
-/** A look that failed tells nothing of the registry: what was seen before is on an earlier line. */
+/** Returns only the error for a failed look, because earlier lines have the earlier data. */
 function lookData({ at, report, change, failure }: Look): JsonObject {
   if (failure !== null) {
     const { error, since } = failure;
