@@ -37,10 +37,10 @@ export async function main(
       try {
         const outcome = await action(invocation, flags, ...(args as never));
         const { globals } = invocation;
-        const say = (lines: readonly string[]) => {
+        const writeLines = (lines: readonly string[]) => {
           for (const line of lines) io.stderr.write(`${printableLines(line)}\n`);
         };
-        say(diagnosticsOf(outcome, globals, dryRunNotes(globals)));
+        writeLines(diagnosticsOf(outcome, globals, dryRunNotes(globals)));
         if (outcome.view !== undefined)
           await render(outcome.view, io.stdout, {
             format: globals.format,
@@ -48,7 +48,7 @@ export async function main(
             screen: () => screenOf(io),
           });
         const completion = (await outcome.completion?.()) ?? outcome;
-        if (completion !== outcome) say(diagnosticsOf(completion, globals));
+        if (completion !== outcome) writeLines(diagnosticsOf(completion, globals));
         if (completion.error !== undefined) throw completion.error;
         exitCode = completion.exitCode ?? EXIT.done;
         if (signal.aborted && completion.endsByInterruption !== true) exitCode = EXIT.interrupted;

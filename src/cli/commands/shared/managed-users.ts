@@ -6,7 +6,7 @@ export function assertManaged({ settings }: Context): void {
   const { source, table } = settings.users;
   if (source === 'managed') return;
   const reason = source === 'off' ? 'users.source is off' : `they are in your table ${table}`;
-  throw new JwtctlError('ERR_USERS_NOT_MANAGED', `jwtctl cannot change users here: ${reason}.`, {
+  throw new JwtctlError('ERR_USERS_NOT_MANAGED', `Users cannot be changed here: ${reason}.`, {
     hint:
       source === 'off'
         ? 'To end tokens, run `jwtctl token revoke`.'

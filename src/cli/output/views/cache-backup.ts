@@ -46,7 +46,7 @@ export function restorationReport(report: RestorationReport, dryRun: boolean): V
       {
         title: `${dryRun ? 'Would restore' : 'Restored'} ${grouped(restored)} of ${pluralize(entries, 'entry', 'entries')}`,
         lines: [
-          `The backup is of ${name}, ${isoTime(createdAt)}.`,
+          `The backup was taken from ${name} at ${isoTime(createdAt)}.`,
           ...(unchanged === 0 ? [] : [unchangedText(unchanged)]),
         ],
         columns: [],

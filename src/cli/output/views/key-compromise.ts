@@ -66,7 +66,10 @@ export function unfinishedWork({
   openFailure,
   auditFailure,
 }: CompromiseReport): string[] {
-  const left = entries.complete && (entries.after ?? 0) > 0 ? [`${entries.after} tokens were registered during the removal`] : [];
+  const left =
+    entries.complete && (entries.after ?? 0) > 0
+      ? [`${entries.after} tokens were registered during the removal`]
+      : [];
   return [
     ...entries.missed,
     ...left,

@@ -192,7 +192,7 @@ export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: Ro
 }
 
 export const NOT_PRE_PUBLISHED =
-  'The active key signs before it was published for keys.publishLead. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
+  'The active key was not published for keys.publishLead before it began to sign. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
 
 export function jwkSetText(set: { keys: PublicJwk[] }): View {
   const data = { keys: set.keys.map(jwkData) };
