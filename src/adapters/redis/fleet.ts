@@ -2,32 +2,33 @@ import { oldestFirst, parseHeartbeat, REPORTED_AGAIN_SECONDS } from '../../domai
 import type { FleetLook, Heartbeat } from '../../domain/ports/index.js';
 import { formatDuration } from '../../domain/shared/duration.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import { NOT_OURS, READ_HEARTBEATS, REPORT_HEARTBEAT, WRITES_REFUSED } from './scripts/index.js';
-import type { WholeRegistry } from './session.js';
-import { foreignKey, replyCode } from './wire/errors.js';
-import { unwrap } from './wire/pipeline.js';
+import { READ_HEARTBEATS, REPORT_HEARTBEAT, WRITES_REFUSED, WRONG_TYPE } from './scripts/index.js';
+import type { RegistrySession } from './session.js';
+import { replyCode, wrongType } from './wire/errors.js';
 
-export async function report(whole: WholeRegistry, heartbeat: Heartbeat, tolerance: number): Promise<void> {
-  const { key, slot } = whole.keyspace.fleet;
+export async function report(
+  session: RegistrySession,
+  heartbeat: Heartbeat,
+  tolerance: number,
+): Promise<void> {
+  const { key, slot } = session.keyspace.fleet;
   const { id, at, until } = heartbeat;
   const args = [id, JSON.stringify(heartbeat), until - at + tolerance];
-  const { replies } = await whole.batcher.send({ slot, keys: [key], script: REPORT_HEARTBEAT, args });
-  if (outcomeOf(whole, replies[0]) === NOT_OURS) throw foreignKey(key);
+  if ((await session.run(REPORT_HEARTBEAT, slot, [key], args)) === WRONG_TYPE) throw wrongType(key);
 }
 
-export async function deregister(whole: WholeRegistry, id: string): Promise<void> {
-  const { key, slot } = whole.keyspace.fleet;
-  const { replies } = await whole.batcher.send({ slot, commands: [['hdel', key, id]] });
-  if (replyCode(replies[0]) === 'WRONGTYPE') throw foreignKey(key);
-  outcomeOf(whole, replies[0]);
+export async function deregister(session: RegistrySession, id: string): Promise<void> {
+  const { key, slot } = session.keyspace.fleet;
+  const { replies } = await session.batcher.send({ slot, commands: [['hdel', key, id]] });
+  if (replyCode(replies[0]) === 'WRONGTYPE') throw wrongType(key);
+  session.unwrap(replies[0]);
 }
 
-export async function readFleet(whole: WholeRegistry): Promise<FleetLook> {
-  const { key, slot } = whole.keyspace.fleet;
-  const { replies } = await whole.batcher.send({ slot, keys: [key], script: READ_HEARTBEATS, args: [] });
-  const outcome = outcomeOf(whole, replies[0]);
-  if (outcome === NOT_OURS) throw foreignKey(key);
-  if (outcome === WRITES_REFUSED) throw silencedFleet(whole.connection.ownerName(slot) ?? '');
+export async function readFleet(session: RegistrySession): Promise<FleetLook> {
+  const { key, slot } = session.keyspace.fleet;
+  const outcome = await session.run(READ_HEARTBEATS, slot, [key], []);
+  if (outcome === WRONG_TYPE) throw wrongType(key);
+  if (outcome === WRITES_REFUSED) throw writesRefused(session.connection.ownerName(slot) ?? '');
   const [keptSeconds, count, running] = outcome as [number, number, string[]];
   if (keptSeconds === -1) throw tooMany(key, count);
   const verifiers: Heartbeat[] = [];
@@ -50,7 +51,7 @@ function tooMany(key: string, count: number): JwtctlError {
   );
 }
 
-function silencedFleet(node: string): JwtctlError {
+function writesRefused(node: string): JwtctlError {
   return new JwtctlError(
     'ERR_REDIS_NOT_READY',
     `Redis at ${node} refuses writes, so verifiers cannot report to it.`,
@@ -59,12 +60,4 @@ function silencedFleet(node: string): JwtctlError {
       details: { nodes: [node] },
     },
   );
-}
-
-function outcomeOf({ connection }: WholeRegistry, reply: unknown): unknown {
-  try {
-    return unwrap(reply);
-  } catch (error) {
-    throw connection.translate(error);
-  }
 }

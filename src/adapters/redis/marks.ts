@@ -1,27 +1,26 @@
 import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/ports/mark-store.js';
 import type { Script } from './cluster/script.js';
-import { ADD_EVENTS, EVENTS_PER_CALL, NOT_OURS, REPLACE_MARKS } from './scripts/index.js';
-import type { WholeRegistry } from './session.js';
-import { foreignKey, replyCode } from './wire/errors.js';
+import { ADD_EVENTS, EVENTS_PER_CALL, REPLACE_MARKS, WRONG_TYPE } from './scripts/index.js';
+import type { RegistrySession } from './session.js';
+import { replyCode, wrongType } from './wire/errors.js';
 import type { Command } from './wire/pipeline.js';
-import { unwrap } from './wire/pipeline.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 
 /** Keeps the marks in a hash, and the events in sorted sets that are distributed over the masters. */
 export class RedisMarkStore implements MarkStore {
-  readonly #whole: WholeRegistry;
+  readonly #session: RegistrySession;
 
-  constructor(whole: WholeRegistry) {
-    this.#whole = whole;
+  constructor(session: RegistrySession) {
+    this.#session = session;
   }
 
   async read(): Promise<StoredMarks> {
-    const { key, slot } = this.#whole.keyspace.marks;
-    const { replies } = await this.#whole.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
+    const { key, slot } = this.#session.keyspace.marks;
+    const { replies } = await this.#session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
     // Any client that can write to Redis can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
-    const values = this.#unwrap(replies[0]);
+    const values = this.#session.unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;
     return { mark, keys, hint };
   }
@@ -31,13 +30,13 @@ export class RedisMarkStore implements MarkStore {
     expected: string | null,
     written: Partial<Record<MarkField, string>>,
   ): Promise<boolean> {
-    const { key, slot } = this.#whole.keyspace.marks;
+    const { key, slot } = this.#session.keyspace.marks;
     const args = [field, expected ?? '', ...Object.entries(written).flat()];
     return (await this.#run(REPLACE_MARKS, key, slot, args)) === 1;
   }
 
   async addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void> {
-    const { eventShards } = this.#whole.keyspace;
+    const { eventShards } = this.#session.keyspace;
     const byShard = eventShards.map((): Array<string | number> => []);
     for (const { id, expiresAt, text } of events) byShard[id % eventShards.length]?.push(expiresAt, text);
     await Promise.all(
@@ -50,7 +49,7 @@ export class RedisMarkStore implements MarkStore {
   }
 
   async *events(): AsyncIterable<StoredEvent[]> {
-    for (const [shard, { key, slot }] of this.#whole.keyspace.eventShards.entries()) {
+    for (const [shard, { key, slot }] of this.#session.keyspace.eventShards.entries()) {
       let cursor = '0';
       do {
         const [page] = await this.#send(key, slot, [['zscan', key, cursor, 'COUNT', 1000]]);
@@ -62,7 +61,7 @@ export class RedisMarkStore implements MarkStore {
   }
 
   async removeEvents(events: readonly StoredEvent[]): Promise<void> {
-    for (const [shard, { key, slot }] of this.#whole.keyspace.eventShards.entries()) {
+    for (const [shard, { key, slot }] of this.#session.keyspace.eventShards.entries()) {
       const members = events.filter((event) => event.shard === shard).map(({ text }) => text);
       for (let from = 0; from < members.length; from += EVENTS_PER_CALL)
         await this.#send(key, slot, [['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]]);
@@ -75,24 +74,14 @@ export class RedisMarkStore implements MarkStore {
     slot: number,
     args: ReadonlyArray<string | number>,
   ): Promise<unknown> {
-    const { batcher } = this.#whole;
-    const { replies } = await batcher.send({ slot, keys: [key], script, args });
-    const outcome = this.#unwrap(replies[0]);
-    if (outcome === NOT_OURS) throw foreignKey(key);
+    const outcome = await this.#session.run(script, slot, [key], args);
+    if (outcome === WRONG_TYPE) throw wrongType(key);
     return outcome;
   }
 
   async #send(key: string, slot: number, commands: readonly Command[]): Promise<unknown[]> {
-    const { replies } = await this.#whole.batcher.send({ slot, commands });
-    if (replies.some((reply) => replyCode(reply) === 'WRONGTYPE')) throw foreignKey(key);
-    return replies.map((reply) => this.#unwrap(reply));
-  }
-
-  #unwrap(reply: unknown): unknown {
-    try {
-      return unwrap(reply);
-    } catch (error) {
-      throw this.#whole.connection.translate(error);
-    }
+    const { replies } = await this.#session.batcher.send({ slot, commands });
+    if (replies.some((reply) => replyCode(reply) === 'WRONGTYPE')) throw wrongType(key);
+    return replies.map((reply) => this.#session.unwrap(reply));
   }
 }

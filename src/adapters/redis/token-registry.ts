@@ -24,14 +24,13 @@ import type {
 import type { MarkStore } from '../../domain/ports/mark-store.js';
 import { groupBy } from '../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
-import { Batcher } from './cluster/batcher.js';
+
 import { listNodes } from './cluster/list-nodes.js';
-import { connectRedis, type RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
+import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
 import { deregister, readFleet, report } from './fleet.js';
 import {
   cachedStatus,
   entryMember,
-  type Keyspace,
   keyspace,
   STATUS_MEMBER,
   statusScore,
@@ -39,7 +38,7 @@ import {
 } from './keyspace.js';
 import { RedisMarkStore } from './marks.js';
 import { SET_STATUS } from './scripts/index.js';
-import type { WholeRegistry } from './session.js';
+import { RegistrySession } from './session.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register.js';
 import { removeEntries } from './subject/remove-exact.js';
@@ -47,7 +46,6 @@ import { readScores } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
 import { scan } from './walk/scan-subjects.js';
-import { foreignKey } from './wire/errors.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   /** What the names of all keys begin with, `jwt` for example. */
@@ -65,7 +63,7 @@ export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
   registry: RedisTokenRegistry;
   close(): Promise<void>;
 } {
-  const connection = connectRedis(options);
+  const connection = new RedisConnection(options);
   return { registry: new RedisTokenRegistry(connection, options), close: () => connection.close() };
 }
 
@@ -74,25 +72,19 @@ export class RedisTokenRegistry implements TokenRegistry {
   readonly backend: 'redis-cluster' | 'redis';
   readonly prefix: string;
   readonly marks: MarkStore;
-  readonly #connection: RedisConnection;
-  readonly #batcher: Batcher;
-  readonly #keyspace: Keyspace;
+  readonly #session: RegistrySession;
   readonly #tolerance: number;
 
   constructor(connection: RedisConnection, options: { prefix: string; clockToleranceSeconds: number }) {
     this.backend = connection.mode === 'cluster' ? 'redis-cluster' : 'redis';
     this.prefix = options.prefix;
-    this.#connection = connection;
-    this.#batcher = new Batcher(connection);
-    this.#keyspace = keyspace(options.prefix);
+    this.#session = new RegistrySession(connection, keyspace(options.prefix));
     this.#tolerance = options.clockToleranceSeconds;
-    this.marks = new RedisMarkStore(this.#whole());
+    this.marks = new RedisMarkStore(this.#session);
   }
 
   async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
-    const gone = await registerInTurn(this.#whole(), [{ sub, entry, ...options }], this.#tolerance);
-    if (gone === null) throw foreignKey(this.#keyspace.keysOf(sub).entries);
-    return gone;
+    return registerInTurn(this.#session, [{ sub, entry, ...options }], this.#tolerance);
   }
 
   /** Sends all in one turn of the event loop: one pipeline per master. If a master fails, only its own subjects fail. */
@@ -100,10 +92,10 @@ export class RedisTokenRegistry implements TokenRegistry {
     const errors = new Map<string, JwtctlError>();
     const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
       try {
-        const gone = await registerInTurn(this.#whole(), own, this.#tolerance);
-        if (gone === null) errors.set(sub, foreignKey(this.#keyspace.keysOf(sub).entries));
+        await registerInTurn(this.#session, own, this.#tolerance);
       } catch (error) {
-        if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
+        if (!(error instanceof JwtctlError)) throw error;
+        if (error.kind !== 'unavailable' && error.code !== 'ERR_REDIS_WRONG_TYPE') throw error;
         errors.set(sub, error);
       }
     });
@@ -119,7 +111,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     now: number,
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const members = [entryMember(entry), STATUS_MEMBER, VERSION_MEMBER];
-    const scores = await readScores(this.#whole(), this.#keyspace.keysOf(sub), members);
+    const scores = await readScores(this.#session, this.#session.keyspace.keysOf(sub), members);
     const [exp = null, status = null, version = null] = scores;
     const user = cachedStatus(status, version);
     return {
@@ -129,14 +121,14 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   openStatusReader(options: StatusReaderOptions): StatusReader {
-    return new RedisStatusReader(this.#whole(), options);
+    return new RedisStatusReader(this.#session, options);
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
-    const reader = new SubjectReader(this.#whole(), {
+    const reader = new SubjectReader(this.#session, {
       ...{ horizon: now - this.#tolerance, withDetails: true, isNamed: true },
     });
-    return (await reader.list({ sub, ...this.#keyspace.keysOf(sub) })).sort(byAge);
+    return (await reader.list({ sub, ...this.#session.keyspace.keysOf(sub) })).sort(byAge);
   }
 
   async setUserStatus(
@@ -145,40 +137,38 @@ export class RedisTokenRegistry implements TokenRegistry {
     now: number,
     replaces: number | null = null,
   ): Promise<number | null> {
-    const { entries, labels, slot } = this.#keyspace.keysOf(sub);
+    const { entries, labels, slot } = this.#session.keyspace.keysOf(sub);
     const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
-    const { replies } = await this.#batcher.send({ slot, keys: [entries, labels], script: SET_STATUS, args });
-    if (replies[0] instanceof Error) throw this.#connection.translate(replies[0]);
-    const [, kept] = replies[0] as [number, string];
+    const [, kept] = (await this.#session.run(SET_STATUS, slot, [entries, labels], args)) as [number, string];
     return Number(kept) > 0 ? Number(kept) : null;
   }
 
   async remove(sub: string, filter: EntryFilter, now: number): Promise<Removal> {
     const args = this.#timed(now, filterArguments(filter));
-    return removeFromSubject(this.#whole(), sub, args);
+    return removeFromSubject(this.#session, sub, args);
   }
 
   removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval> {
-    return removeEverywhere(this.#whole(), this.#timed(options.now, filterArguments(filter)), options);
+    return removeEverywhere(this.#session, this.#timed(options.now, filterArguments(filter)), options);
   }
 
   removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
     now: number,
   ): Promise<RemovalOutcome> {
-    return removeEntries(this.#whole(), subjects, this.#timed(now, []));
+    return removeEntries(this.#session, subjects, this.#timed(now, []));
   }
 
   scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome> {
-    return scan(this.#whole(), onSubjects, { ...options, tolerance: this.#tolerance });
+    return scan(this.#session, onSubjects, { ...options, tolerance: this.#tolerance });
   }
 
   nodes(): Promise<RegistryNode[]> {
-    return listNodes(this.#connection);
+    return listNodes(this.#session.connection);
   }
 
   report(heartbeat: Heartbeat): Promise<void> {
-    return report(this.#whole(), heartbeat, this.#tolerance);
+    return report(this.#session, heartbeat, this.#tolerance);
   }
 
   get heartbeatLifetimeSeconds(): number {
@@ -186,15 +176,11 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   deregister(id: string): Promise<void> {
-    return deregister(this.#whole(), id);
+    return deregister(this.#session, id);
   }
 
   fleet(): Promise<FleetLook> {
-    return readFleet(this.#whole());
-  }
-
-  #whole(): WholeRegistry {
-    return { connection: this.#connection, batcher: this.#batcher, keyspace: this.#keyspace };
+    return readFleet(this.#session);
   }
 
   /** What every script is told of the time: see {@link REGISTER}. */

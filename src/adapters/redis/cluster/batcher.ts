@@ -11,9 +11,9 @@ import { byHash, bySource, type Script } from './script.js';
 /** Commands on keys of one hash slot. */
 export type Request = {
   slot: number;
-  /** On the connection where WAIT may follow without holding up the reads of others. */
+  /** Uses the connection on which WAIT may follow without delaying reads. */
   confirming?: boolean;
-  /** Not again where it was not delivered: the reply says so. */
+  /** Resolves with the error if the commands were not delivered, instead of sending them again. */
   once?: boolean;
 } & (
   | { commands: readonly Command[] }
@@ -21,23 +21,21 @@ export type Request = {
 );
 
 export interface Answer {
-  /** A reply for each command, errors of the commands' own (WRONGTYPE, OOM …) in their places; for a script only one. */
+  /** One reply per command (one for a script), including the command's own errors (WRONGTYPE, OOM …). */
   replies: Reply[];
-  /** The master that answered; null where the commands took a way of their own after a redirect. */
+  /** The master that answered; null after a redirect. */
   node: RedisNode | null;
-  /** The connection that carried the commands, which WAIT has to use; null as above. */
+  /** The connection that WAIT has to use; null after a redirect. */
   client: Redis | null;
-  /** Whether it may have been carried out before, and the reply to that was lost with a connection. */
+  /** Whether it may have been executed before, and that reply was lost with a connection. */
   isRepeated: boolean;
 }
 
 /**
- * Collects what is asked in one turn of the event loop and sends it as one pipeline to each master.
- *
- * ioredis's own auto-pipelining groups by the set of nodes and pays for it on each command: with keys on three masters it
- * reached half of the throughput (ioredis 6.0). What a master cannot answer any more (MOVED, ASK, TRYAGAIN, CLUSTERDOWN,
- * a lost connection) is sent once more through the Cluster object, which follows redirects. All requests may safely be
- * sent twice.
+ * Sends the requests of one event-loop turn as one pipeline per master. With keys on three masters, ioredis's
+ * auto-pipelining reached half the throughput (ioredis 6.0). Undelivered requests (MOVED, ASK, TRYAGAIN,
+ * CLUSTERDOWN, a lost connection) are sent again through the Cluster object, so every request must be safe to
+ * send twice.
  */
 export class Batcher {
   readonly #connection: RedisConnection;
@@ -47,7 +45,7 @@ export class Batcher {
     this.#connection = connection;
   }
 
-  /** Resolves within the connection's time-out. @throws JwtctlError */
+  /** Resolves within the connection's timeout. @throws JwtctlError */
   send(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush());
@@ -105,10 +103,10 @@ export class Batcher {
     );
   }
 
-  /** Opens the circuit breaker of a server that timed out, so that later requests do not wait for it. */
-  #noteFailure(breaker: Breaker, failure: unknown, deadline: number): void {
-    const wasWaitedFor = Date.now() >= deadline - this.#connection.timeoutMs / 2;
-    if (wasWaitedFor && failure instanceof JwtctlError) breaker.failed(failure);
+  /** Opens the breaker of a server that timed out. */
+  #recordFailure(breaker: Breaker, failure: unknown, deadline: number): void {
+    const hasTimedOut = Date.now() >= deadline - this.#connection.timeoutMs / 2;
+    if (hasTimedOut && failure instanceof JwtctlError) breaker.failed(failure);
   }
 
   async #sendGroup(
@@ -126,7 +124,7 @@ export class Batcher {
       replies = await breaker.guard(sendPipeline(client, commands.flat(), remaining(deadline)));
     } catch (error) {
       const failure = this.#connection.translate(fromNode(error, node.name));
-      this.#noteFailure(breaker, failure, deadline);
+      this.#recordFailure(breaker, failure, deadline);
       for (const { request, resolve, reject } of members) {
         if (request.once) resolve({ replies: [failure], node, client, isRepeated: false });
         else reject(failure);
@@ -149,7 +147,7 @@ export class Batcher {
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
-  /** Replaces the errors of scripts that the ACL stopped with one error that names the missing rights. */
+  /** Replaces errors of scripts that the ACL stopped with one that names the missing rights. */
   async #nameMissingRights(
     client: Redis,
     commands: readonly Command[],
@@ -179,14 +177,14 @@ export class Batcher {
         replies.push(fromNode(await breaker.guard(following).catch(asReply), name));
       }
       const isLost = why !== null && replyCode(why) === null;
-      // The Cluster object, too, sends again what was lost with a connection, and does not say so.
+      // The Cluster object also sends again after a lost connection, without saying so.
       const isRepeated = isLost || losses !== this.#connection.losses;
       resolve({ replies, node: null, client: null, isRepeated });
     } catch (error) {
-      // Where the Cluster object gave up without a word, the reply that began it says more.
+      // If the Cluster object gave up without an error code, the reply before it explains more.
       const isVague = replyCode(error) === null && MOVING.has(replyCode(why) ?? '');
       const failure = this.#connection.translate(fromNode(isVague ? why : error, name));
-      this.#noteFailure(breaker, failure, deadline);
+      this.#recordFailure(breaker, failure, deadline);
       reject(failure);
     }
   }
@@ -205,7 +203,7 @@ interface Group {
   members: Pending[];
 }
 
-/** ioredis joins a pipeline into one string, and a server keeps all of its replies: neither may grow without bounds. */
+/** Bounds the string that ioredis builds and the replies that the server buffers. */
 const PIPELINE_LIMIT = 1000;
 
 export function commandsOf(request: Request): readonly Command[] {
@@ -217,7 +215,7 @@ function keyOf(request: Request): string {
   return String(key ?? '');
 }
 
-/** Sends the source in place of the first hash of each script: EVAL keeps it for those behind it in the pipeline. */
+/** EVAL loads a script for the hashes behind it in the pipeline. */
 function loadScripts(members: readonly Pending[], commands: Array<readonly Command[]>): void {
   const loaded = new Set<Script>();
   for (const [index, { request }] of members.entries()) {
@@ -228,19 +226,19 @@ function loadScripts(members: readonly Pending[], commands: Array<readonly Comma
 }
 
 const SCRIPT_COMMANDS = new Set(['eval', 'evalsha']);
-/** The reply codes when the ACL forbids a command inside a script: the first in Redis 7.0, the second in newer versions. */
+/** The reply codes when the ACL forbids a command of a script: ERR in Redis 7.0, NOPERM since. */
 const REFUSALS = new Set(['ERR', 'NOPERM']);
 
 const MOVING = new Set(['MOVED', 'ASK', 'TRYAGAIN', 'CLUSTERDOWN']);
 
-/** Whether a reply says that the command was not carried out here and may be elsewhere, or was lost with the connection. */
+/** Whether the command was not executed here, or was lost with the connection. */
 export function isUndelivered(reply: Reply): boolean {
   if (!(reply instanceof Error)) return false;
   const code = replyCode(reply);
   return code === null || code === 'NOSCRIPT' || MOVING.has(code);
 }
 
-/** An error of the command's own is its reply; all others end the request. */
+/** Returns the command's own error as its reply; throws any other. */
 function asReply(error: unknown): Reply {
   if (replyCode(error) === null || isUndelivered(error)) throw error;
   return error;

@@ -7,11 +7,7 @@ import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 
-/**
- * The servers, each master before its replicas. Those that do not answer are listed with nulls.
- *
- * @throws JwtctlError where the cluster cannot say who belongs to it
- */
+/** Lists the servers, each master before its replicas. A server that does not answer has nulls. */
 export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
   await connection.ready();
   if (connection.mode === 'standalone') return listServer(connection);
@@ -50,7 +46,7 @@ async function listShard(
     }));
 }
 
-/** The server, and the replicas that it tells of: nobody is connected to those. */
+/** Lists the server and its replicas, which are known only from its INFO. */
 async function listServer(connection: RedisConnection): Promise<RegistryNode[]> {
   const [node] = connection.nodes();
   const facts = node === undefined ? null : await ask(connection, node);
@@ -68,10 +64,10 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
   const replicas = [...replication].flatMap(([field, value]): RegistryNode[] => {
     if (!/^slave\d+$/.test(field)) return [];
     const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
-    const announced = { host: parts.get('ip') ?? '', port: Number(parts.get('port')) };
+    const advertised = { host: parts.get('ip') ?? '', port: Number(parts.get('port')) };
     return [
       {
-        node: connection.nameOf(announced),
+        node: connection.nameOf(advertised),
         role: 'replica',
         master: name,
         slots: null,
@@ -84,14 +80,14 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
   return [server, ...replicas];
 }
 
-/** CLUSTER SHARDS (Redis 7.0) names failed nodes too, which CLUSTER SLOTS leaves out. */
+/** CLUSTER SHARDS (Redis 7.0) lists failed nodes too, unlike CLUSTER SLOTS. */
 async function readShards(connection: RedisConnection): Promise<Shard[]> {
   const { timeoutMs } = connection;
   const asked = connection.nodes().map(async ({ client }) => {
     const [reply] = await sendPipeline(client, [['cluster', 'shards']], timeoutMs);
     return { shards: unwrap(reply) as unknown[][], askedHost: client.options.host ?? '' };
   });
-  // Of all, because the one that is asked may be the one that hangs.
+  // Ask all nodes, because a single one may hang.
   const { shards, askedHost } = await Promise.any(asked).catch((error: AggregateError) => {
     throw connection.translate(error.errors.find((one) => replyCode(one) !== null) ?? error.errors[0]);
   });
@@ -116,7 +112,7 @@ function toMember(
   return { name: connection.nameOf({ host, port }), role: role === 'master' ? 'master' : 'replica' };
 }
 
-/** Of ranges in a flat list: `0, 5460, 6000, 6000`. */
+/** Counts the slots in a flat list of ranges: `0, 5460, 6000, 6000`. */
 function countSlots(ranges: readonly number[]): number {
   let count = 0;
   for (let index = 0; index + 1 < ranges.length; index += 2) {
@@ -137,7 +133,7 @@ interface Facts {
   maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
   warnings: MasterWarning[];
-  /** How much of the replication stream the server has written or taken in. */
+  /** Position in the replication stream, in bytes. */
   offset: number | null;
   replication: Map<string, string>;
 }
@@ -151,16 +147,15 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     );
     const forbidden = [replies[0], replies[2]].find((reply) => replyCode(reply) === 'NOPERM');
     if (forbidden !== undefined) throw connection.translate(forbidden);
-    // A server that refuses a command has answered.
+    // A server that refuses a command is reachable.
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
     const info = parseInfo(replies[0]);
-    // An account that may not read the limit assumes the default.
     const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
     const keys = replies[2];
     return {
       keys: typeof keys === 'number' ? keys : null,
       usedMemoryBytes: numberIn(info, 'used_memory'),
-      // 0 is no limit.
+      // 0 means no limit.
       maxmemoryBytes: numberIn(info, 'maxmemory') || null,
       maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
       offset: numberIn(info, 'slave_repl_offset') ?? numberIn(info, 'master_repl_offset'),

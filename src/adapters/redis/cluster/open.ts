@@ -5,8 +5,8 @@ import { clusterOptions, nodeOptions, silenceMs } from '../wire/client-options.j
 import {
   clusterDown,
   innermost,
-  isReplica,
   type RedisAddress,
+  replicaError,
   replyCode,
   translateError,
 } from '../wire/errors.js';
@@ -17,10 +17,7 @@ import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
 
 surviveUnsolicitedNulls();
 
-/**
- * @param onNodeError hears why a connection to one node failed, now and later
- * @throws JwtctlError
- */
+/** @param onNodeError called for each failed connection to a node, also after opening */
 export async function openCluster(
   options: RedisOptions,
   address: RedisAddress,
@@ -52,10 +49,9 @@ type SlotRange = [first: number, last: number, ...nodes: Array<[host: string | n
 type TakeSlots = (error: Error | null, ranges?: unknown) => void;
 
 /**
- * Fills in unknown endpoints in replies to CLUSTER SLOTS, which ioredis sends on a duplicate of a node's connection. They
- * mean the host that was asked: null with `cluster-preferred-endpoint-type unknown-endpoint`, `?` with `hostname` where a
- * node has none. ioredis 6.0 skips the first and connects to the second, and throws an uncaught error if the reply has
- * another shape.
+ * Fills in unknown hosts in replies to CLUSTER SLOTS with the host that was asked: null
+ * (`cluster-preferred-endpoint-type unknown-endpoint`) or `?` (`hostname`, for a node without one). ioredis
+ * 6.0 skips the first, connects to the second, and throws an uncaught error if the reply has another shape.
  */
 function fillInEndpoints(redis: Redis): void {
   const duplicate = redis.duplicate.bind(redis);
@@ -100,26 +96,25 @@ function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
   );
 }
 
-/** @throws JwtctlError */
 export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
   const [node] = options.nodes;
-  if (node === undefined) throw new JwtctlError('ERR_BUG', 'No Redis server is named.');
+  if (node === undefined) throw new JwtctlError('ERR_BUG', 'No Redis server is configured.');
   const { client, mode, role } = await greet(options, node, options.timeoutMs).catch((error: unknown) => {
     throw translateError(error, address);
   });
   if (mode !== 'cluster' && mode !== 'sentinel' && role !== 'replica') return client;
   client.disconnect();
   if (mode === 'sentinel') throw isSentinel(formatNode(node));
-  // Its master is not named here: the replica may become a master again.
-  if (mode !== 'cluster') throw isReplica(formatNode(node), null);
+  // The message omits its master, because the replica may become a master again.
+  if (mode !== 'cluster') throw replicaError(formatNode(node), null);
   throw new JwtctlError(
     'ERR_REDIS_MODE_MISMATCH',
-    `Redis at ${formatNode(node)} is a node of a cluster, and redis.mode is standalone.`,
+    `Redis at ${formatNode(node)} is a cluster node, but redis.mode is standalone.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to cluster.', details: { nodes: address.nodes } },
   );
 }
 
-/** ioredis says little of why no node answered, so each is asked by itself. */
+/** Asks each node by itself, because ioredis does not say why none answered. */
 async function whyNoCluster(
   options: RedisOptions,
   address: RedisAddress,
@@ -142,7 +137,7 @@ async function whyNoCluster(
   if (!isStandalone) return translateError(reason, address);
   return new JwtctlError(
     'ERR_REDIS_MODE_MISMATCH',
-    `Redis at ${address.nodes.join(', ')} is not a cluster, and redis.mode is cluster.`,
+    `Redis at ${address.nodes.join(', ')} is not a cluster, but redis.mode is cluster.`,
     { hint: 'Set redis.mode (JWTCTL_REDIS_MODE) to standalone.', details: { nodes: address.nodes } },
   );
 }
@@ -166,11 +161,11 @@ async function greet(
 ): Promise<{ client: Redis } & Greeting> {
   const client = new Redis({
     ...nodeOptions(options, node),
-    // The error of ioredis would not say that the attempt timed out.
+    // ioredis's own error would not say that the attempt timed out.
     socketTimeout: timeoutMs,
     retryStrategy: () => null,
   });
-  // connect() rejects with "Connection is closed" whatever the reason was; the event has it.
+  // connect() always rejects with "Connection is closed". The event has the reason.
   let reason: unknown;
   client.on('error', (error) => {
     reason ??= error;
@@ -195,7 +190,7 @@ interface Greeting {
   role: string | null;
 }
 
-/** HELLO needs no permission, and names the mode by a field where an error of CLUSTER does so in words only. */
+/** HELLO needs no permission and has a field for the mode. An error of CLUSTER has only words. */
 async function sayHello(client: Redis): Promise<Greeting> {
   const reply = await client.call('hello', '2').catch((error: unknown) => {
     if (replyCode(error) === 'ERR') return [];

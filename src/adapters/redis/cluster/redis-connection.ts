@@ -21,25 +21,18 @@ import { openCluster, openStandalone } from './open.js';
 
 export type { RedisOptions } from '../wire/redis-options.js';
 
-/** One server, with the connection that is open to it. */
 export interface RedisNode {
   /** `host:port`. */
   name: string;
   client: Redis;
-  /** Whether it was a master when the slots were last asked for. */
+  /** As of the last refresh of the slots. */
   isMaster: boolean;
 }
 
-/** Promises a connection that opens with the first use, and opens anew where all of it was lost. */
-export function connectRedis(options: RedisOptions): RedisConnection {
-  return new RedisConnection(options);
-}
-
 /**
- * A Redis Cluster, or one Redis server, behind the same methods.
- *
- * Opening throws a JwtctlError: see {@link translateError}, and `ERR_REDIS_MODE_MISMATCH`
- * (usage) where the servers are not what `mode` says. Nothing waits for much longer than `timeoutMs`.
+ * Connects to a Redis Cluster or a single server on first use, and again after all connections are lost.
+ * Opening throws the errors of {@link translateError}, and `ERR_REDIS_MODE_MISMATCH` (usage). No call waits
+ * much longer than `timeoutMs`.
  */
 export class RedisConnection {
   readonly mode: 'cluster' | 'standalone';
@@ -48,12 +41,11 @@ export class RedisConnection {
   readonly address: RedisAddress;
   readonly options: RedisOptions;
   readonly #confirming = new Map<Redis, Redis>();
-  /** By the server's name. */
   readonly #reading = new Map<string, ReadConnection>();
   readonly #nodeErrors = new Map<string, unknown>();
-  /** One circuit breaker per server name, shared by all connections to the server. */
+  /** By server name, shared by all connections to the server. */
   readonly #breakers = new Map<string, Breaker>();
-  /** Keeps callers from waiting for a cluster that could not be opened. */
+  /** Refuses callers while the cluster cannot be opened. */
   readonly #opener = new Breaker();
   #losses = 0;
   #client: Cluster | Redis | null = null;
@@ -61,7 +53,7 @@ export class RedisConnection {
   #isClosed = false;
 
   constructor(options: RedisOptions) {
-    this.options = { ...options, onDialed: (node, error) => this.#noteDialed(node, error) };
+    this.options = { ...options, onDialed: (node, error) => this.#recordDial(node, error) };
     this.mode = options.mode;
     this.isTls = options.isTls === true;
     this.timeoutMs = options.timeoutMs;
@@ -73,12 +65,11 @@ export class RedisConnection {
     return this.#client !== null;
   }
 
-  /** How many connections to nodes of the cluster have been given up so far. */
+  /** How many connections to cluster nodes have been lost so far. */
   get losses(): number {
     return this.#losses;
   }
 
-  /** Opens what is not open. */
   ready(): Promise<void> {
     if (this.#client !== null) return Promise.resolve();
     const refusal = this.#isClosed ? null : this.#opener.refusal(() => this.#openOnce());
@@ -99,7 +90,7 @@ export class RedisConnection {
     return this.#opening;
   }
 
-  /** Which master serves a slot, as of now; undefined where none is known or the connection to it is lost. */
+  /** Returns the master of each slot; undefined if it is unknown or not connected. */
   owners(): (slot: number) => RedisNode | undefined {
     const client = this.#client;
     if (client === null) return () => undefined;
@@ -114,7 +105,9 @@ export class RedisConnection {
     };
   }
 
-  /** Returns the last known master of each slot, connected or not, as ioredis names it: see {@link parseKey}. */
+  /**
+   * Returns the last known master of each slot, connected or not, in ioredis's form: see {@link parseKey}.
+   */
   ownerKeys(): (slot: number) => string | undefined {
     const client = this.#client;
     if (client instanceof Cluster) return (slot) => client.slots[slot]?.[0];
@@ -123,7 +116,6 @@ export class RedisConnection {
     return () => key;
   }
 
-  /** Returns the circuit breaker of a server, by the server's name. */
   breaker(name: string): Breaker {
     const known = this.#breakers.get(name);
     if (known !== undefined) return known;
@@ -132,11 +124,7 @@ export class RedisConnection {
     return fresh;
   }
 
-  /**
-   * Finds the master that now serves a key's slot, and sends it a command.
-   *
-   * @throws JwtctlError if no server answers
-   */
+  /** Sends a command to the current master of a slot. @throws JwtctlError if no server answers */
   async tryAgain(key: string, slot: number): Promise<void> {
     const name = this.ownerName(slot);
     try {
@@ -147,14 +135,14 @@ export class RedisConnection {
     }
   }
 
-  /** The name of the master that was last known to serve a slot, connected or not. */
+  /** Returns the name of the last known master of a slot, connected or not. */
   ownerName(slot: number): string | undefined {
     if (this.#client === null || this.#client instanceof Redis) return this.address.nodes[0];
     const key = this.#client.slots[slot]?.[0];
     return key === undefined ? undefined : formatNode(parseKey(key));
   }
 
-  /** Every server that there is a connection to, replicas too. */
+  /** Returns all connected servers, including replicas. */
   nodes(): RedisNode[] {
     if (this.#client === null) return [];
     if (this.#client instanceof Redis) return [toNode(this.#client, true)];
@@ -162,12 +150,12 @@ export class RedisConnection {
     return this.#client.nodes('all').map((redis) => toNode(redis, masters.has(redis)));
   }
 
-  /** The name under which {@link nodes} knows the server that the cluster announces as `announced`. */
-  nameOf(announced: HostPort): string {
-    return formatNode(reachedAt(this.options, announced));
+  /** Returns the name that {@link nodes} uses for an advertised address. */
+  nameOf(advertised: HostPort): string {
+    return formatNode(reachedAt(this.options, advertised));
   }
 
-  /** A second connection to the same server, for commands that may hold up what is sent after them (WAIT). */
+  /** Returns a second connection, for commands that delay the ones after them (WAIT). */
   confirming(node: RedisNode): Redis {
     const known = this.#confirming.get(node.client);
     if (known !== undefined) return known;
@@ -178,7 +166,7 @@ export class RedisConnection {
     return client;
   }
 
-  /** A connection to the same server for reading very much of it. Once it is lost the next call gives another one. */
+  /** Returns a connection for large reads. Once it is lost, the next call returns another one. */
   reading(node: RedisNode): ReadConnection {
     const known = this.#reading.get(node.name);
     if (known !== undefined && !known.isLost) return known;
@@ -188,37 +176,32 @@ export class RedisConnection {
     return fresh;
   }
 
-  /**
-   * Sends one command to the master that now serves its key. Follows MOVED and ASK, and waits for a failover for a while.
-   *
-   * @param master the last known master, for the error
-   * @throws what ioredis throws, or a JwtctlError
-   */
-  async follow([name, ...args]: Command, timeoutMs: number, master?: string): Promise<unknown> {
+  /** Sends a command to the current master of its key. Follows MOVED and ASK, and waits for a failover. */
+  async follow([name, ...args]: Command, timeoutMs: number, lastMaster?: string): Promise<unknown> {
     await this.ready();
     const client = this.#client;
-    if (client === null) throw new Error('The connection was lost at once.');
+    if (client === null) throw new Error('The connection was lost right after it opened.');
     try {
       return await withDeadline(client.call(name, ...args), timeoutMs);
     } catch (error) {
-      // "Too many redirections" and "Connection is closed" have no code. While other nodes answer, it is a failover.
+      // ioredis's own errors have no code. While other nodes answer, they mean a failover.
       if (hasCode(error) || !(client instanceof Cluster)) throw error;
       const reason = innermost(error);
       if (reason instanceof JwtctlError) throw reason;
       if (!client.nodes('all').some(({ status }) => status === 'ready')) throw error;
       const where = this.address.nodes.join(', ');
-      const address = master === undefined ? this.address : { ...this.address, nodes: [master] };
+      const address = lastMaster === undefined ? this.address : { ...this.address, nodes: [lastMaster] };
       throw clusterDown(
-        master === undefined
+        lastMaster === undefined
           ? `A master of the Redis Cluster at ${where} does not answer.`
-          : `The Redis Cluster master ${master} does not answer.`,
+          : `The Redis Cluster master ${lastMaster} does not answer.`,
         address,
         error,
       );
     }
   }
 
-  /** Asks the cluster anew who serves which slot. Where nobody answers, what was known stays. */
+  /** Reads the slots again. If no server answers, the known ones stay. */
   async refresh(): Promise<void> {
     const client = this.#client;
     if (client === null || client instanceof Redis) return this.ready();
@@ -231,24 +214,24 @@ export class RedisConnection {
     return translateError(isVague(error) ? (this.refusal ?? error) : error, this.address);
   }
 
-  /** A lasting reason why no connection can be opened, such as a bad certificate or an unreadable file; null if there is none. */
+  /** Why no connection can be opened, if the reason lasts: a bad certificate, an unreadable file. */
   get refusal(): JwtctlError | null {
     return [...this.#nodeErrors.values()].find((error) => error instanceof JwtctlError) ?? null;
   }
 
-  /** For people: why this server did not answer. */
+  /** Explains to a person why a server did not answer. */
   reasonFor(name: string, error: unknown): string {
-    // A pipeline learns no more than "Connection is closed".
+    // A pipeline reports only "Connection is closed".
     return reasonOf(hasCode(error) ? error : (this.#nodeErrors.get(name) ?? error));
   }
 
-  /** Explains to a person why the last attempt to connect to this server failed; null if it did not. */
+  /** Explains why the last attempt to connect to a server failed; null if it succeeded. */
   dialFailure(name: string): string | null {
     const error = this.#nodeErrors.get(name);
     return error === undefined ? null : reasonOf(error);
   }
 
-  /** Closes every connection; nothing keeps the process alive afterwards. May be called at any time, and again. */
+  /** Closes all connections, so that none keeps the process alive. May be called again. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const client of this.#confirming.values()) client.disconnect();
@@ -256,7 +239,7 @@ export class RedisConnection {
     const client = this.#client;
     this.#client = null;
     if (client === null) return this.#opening?.catch(ignore);
-    // Not QUIT, which would wait for a server that hangs.
+    // QUIT would wait for a hung server.
     client.disconnect();
     await withDeadline(once(client, 'end'), 4 * DISCONNECT_TIMEOUT_MS).catch(ignore);
   }
@@ -282,7 +265,7 @@ export class RedisConnection {
     });
   }
 
-  #noteDialed(node: HostPort, error: unknown): void {
+  #recordDial(node: HostPort, error: unknown): void {
     if (error === null) this.#nodeErrors.delete(formatNode(node));
     else this.#nodeErrors.set(formatNode(node), error);
   }
@@ -293,7 +276,6 @@ function toNode(client: Redis, isMaster: boolean): RedisNode {
   return { name: formatNode({ host, port }), client, isMaster };
 }
 
-/** As ioredis names it in `cluster.slots`. */
 function keyOf(client: Redis): string {
   return `${client.options.host}:${client.options.port}`;
 }

@@ -3,10 +3,8 @@ import { parseInfo } from '../wire/info.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
 
 /**
- * Waits, a second at most, until the replicas have what was written over this connection. It has to be this one: WAIT
- * counts from the last write of its own connection, and over another one it would confirm what it knows nothing of.
- *
- * @returns how many replicas confirmed; 0 where that could not be learnt, for the write itself is done
+ * Waits up to a second for replicas. WAIT counts from the last write on its own connection, so `client` must
+ * be the one that wrote. Returns how many replicas confirmed; 0 if that is unknown.
  */
 async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
   try {
@@ -24,7 +22,7 @@ async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number
   }
 }
 
-/** The least over these connections; null where nothing was written. A connection that is not known confirms nothing. */
+/** Returns the smallest count; null if nothing was written. An unknown connection counts as 0. */
 export async function confirmAll(
   touched: ReadonlySet<Redis | null>,
   timeoutMs: number,

@@ -1,9 +1,9 @@
 -- Adds events with their expiry as the score, and removes some expired ones.
 --
--- KEYS: the sorted set. ARGV: scores and members. Returns 1 or NOT_OURS.
+-- KEYS: the sorted set. ARGV: scores and members. Returns 1 or WRONG_TYPE.
 local events = KEYS[1]
 local events_type = redis.call('TYPE', events).ok
-if events_type ~= 'zset' and events_type ~= 'none' then return NOT_OURS end
+if events_type ~= 'zset' and events_type ~= 'none' then return WRONG_TYPE end
 redis.call('ZADD', events, unpack(ARGV))
 local now = redis.call('TIME')[1]
 local expired = redis.call('ZRANGEBYSCORE', events, '-inf', now, 'LIMIT', 0, EVENTS_PER_CALL)

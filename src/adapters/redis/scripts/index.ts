@@ -25,7 +25,7 @@ import reportHeartbeat from './report-heartbeat.lua';
 import setStatus from './set-status.lua';
 
 /** The first element of a script's answer if a key of another type has the name; otherwise it is 1. */
-export const NOT_OURS = 0;
+export const WRONG_TYPE = 0;
 
 /** The first element of {@link REGISTER}'s answer if its deadline has passed; the second is the server's time. */
 export const TOO_LATE = -1;
@@ -41,7 +41,7 @@ export const WRITES_REFUSED = -2;
 
 // A script is its parts, run one after the other. What each takes and returns stands at the top of its file.
 
-const REGISTRY = constants({ NOT_OURS, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER });
+const REGISTRY = constants({ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER });
 export const REGISTER = script(REGISTRY, subject, entries, expiry, status, order, register);
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
 export const PAGE = script(REGISTRY, order, paging, page);
@@ -59,7 +59,7 @@ export const REMOVE_PORTION = script(
 export const REMOVE_ENTRIES = script(REGISTRY, subject, entries, expiry, removeEntries);
 
 const FLEET = constants({
-  NOT_OURS,
+  WRONG_TYPE,
   WRITES_REFUSED,
   LONGEST_HEARTBEAT_SECONDS,
   MOST_HEARTBEAT_CHARACTERS,
@@ -77,5 +77,5 @@ const EVEN_OUT_OF_MEMORY = '#!lua flags=allow-oom\n';
 export const REPORT_HEARTBEAT = script(EVEN_OUT_OF_MEMORY, FLEET, heartbeats, reportHeartbeat);
 export const READ_HEARTBEATS = script(FLEET, heartbeats, readHeartbeats);
 
-export const REPLACE_MARKS = script(constants({ NOT_OURS }), replaceMarks);
-export const ADD_EVENTS = script(constants({ NOT_OURS, EVENTS_PER_CALL }), addEvents);
+export const REPLACE_MARKS = script(constants({ WRONG_TYPE }), replaceMarks);
+export const ADD_EVENTS = script(constants({ WRONG_TYPE, EVENTS_PER_CALL }), addEvents);

@@ -1,7 +1,7 @@
 -- Reads the heartbeats that have not expired by the server's clock. A host whose own clock is ahead would see all of them as
 -- expired and wait for no verifier. If the server refuses all writes, an empty list does not mean that no verifier runs.
 --
--- KEYS: the hash. Returns NOT_OURS or WRITES_REFUSED; or the number of seconds for which all heartbeats have been kept, the
+-- KEYS: the hash. Returns WRONG_TYPE or WRITES_REFUSED; or the number of seconds for which all heartbeats have been kept, the
 -- number of invalid heartbeats, and the ids and heartbeats of the others; or -1 and the number of heartbeats if they are too
 -- many to read.
 -- Redis refuses writes after a failed save (MISCONF) and when it has too few replicas (NOREPLICAS).
@@ -15,7 +15,7 @@ end
 
 local fleet = KEYS[1]
 local fleet_type = redis.call('TYPE', fleet).ok
-if fleet_type ~= 'hash' and fleet_type ~= 'none' then return NOT_OURS end
+if fleet_type ~= 'hash' and fleet_type ~= 'none' then return WRONG_TYPE end
 local now, running = tonumber(redis.call('TIME')[1]), {}
 local since = kept_since(fleet, now)
 if not since and refuses_writes() then return WRITES_REFUSED end

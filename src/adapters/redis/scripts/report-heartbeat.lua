@@ -2,10 +2,10 @@
 -- expired. A field of a hash has no expiry of its own (Redis 7.0). The server's clock decides, because all verifiers share it:
 -- by the clock of a host that is ahead, every verifier would have expired.
 --
--- KEYS: the hash. ARGV: id, heartbeat, for how many seconds it counts. Returns 1 or NOT_OURS.
+-- KEYS: the hash. ARGV: id, heartbeat, for how many seconds it counts. Returns 1 or WRONG_TYPE.
 local fleet, id, seconds = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local fleet_type = redis.call('TYPE', fleet).ok
-if fleet_type ~= 'hash' and fleet_type ~= 'none' then return NOT_OURS end
+if fleet_type ~= 'hash' and fleet_type ~= 'none' then return WRONG_TYPE end
 local now = tonumber(redis.call('TIME')[1])
 redis.call('HSET', fleet, id, string.format('%.0f', now + seconds) .. ' ' .. ARGV[2])
 local since = kept_since(fleet, now) or now

@@ -1,6 +1,6 @@
 import { type Answer, commandsOf, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { bulkStringsOf } from '../wire/bulk-strings.js';
 import type { RespReply } from '../wire/codec.js';
 import { isDefect } from '../wire/errors.js';
@@ -19,12 +19,13 @@ export interface BulkAnswer {
 
 /** @throws JwtctlError where nobody answers who should */
 export async function readOne(
-  whole: WholeRegistry,
+  session: RegistrySession,
   node: RedisNode | null,
   request: Request,
 ): Promise<BulkAnswer> {
-  const replies = node === null ? null : await sendTo(whole, node, commandsOf(request));
-  if (node === null || replies === null || replies.some(isUndelivered)) return readAnew(whole, node, request);
+  const replies = node === null ? null : await sendTo(session, node, commandsOf(request));
+  if (node === null || replies === null || replies.some(isUndelivered))
+    return readAnew(session, node, request);
   return { replies, node: node.name };
 }
 
@@ -48,11 +49,11 @@ export interface BulkAnswers {
  * @throws JwtctlError where nobody answers who should
  */
 export async function readMany(
-  whole: WholeRegistry,
+  session: RegistrySession,
   node: RedisNode | null,
   { commands, slots }: Questions,
 ): Promise<BulkAnswers> {
-  const own = node === null ? null : await sendTo(whole, node, commands);
+  const own = node === null ? null : await sendTo(session, node, commands);
   if (node !== null && own !== null && !own.some(isUndelivered)) {
     return { replies: own, nodeOf: () => node.name };
   }
@@ -61,7 +62,7 @@ export async function readMany(
     commands.map(async (command, index): Promise<RespReply> => {
       const reply = own?.[index];
       if (reply !== undefined && !isUndelivered(reply)) return reply;
-      const answer = await readAnew(whole, node, { slot: slots[index] ?? 0, commands: [command] });
+      const answer = await readAnew(session, node, { slot: slots[index] ?? 0, commands: [command] });
       elsewhere.set(index, answer.node);
       return answer.replies[0] ?? null;
     }),
@@ -71,7 +72,7 @@ export async function readMany(
 
 /** Null where not all was answered. */
 function sendTo(
-  { connection }: WholeRegistry,
+  { connection }: RegistrySession,
   node: RedisNode,
   commands: readonly Command[],
 ): Promise<RespReply[] | null> {
@@ -85,7 +86,7 @@ function sendTo(
 }
 
 async function readAnew(
-  { connection, batcher }: WholeRegistry,
+  { connection, batcher }: RegistrySession,
   asked: RedisNode | null,
   request: Request,
 ): Promise<BulkAnswer> {

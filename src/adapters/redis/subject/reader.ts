@@ -9,7 +9,7 @@ import {
   VERSION_MEMBER,
 } from '../keyspace.js';
 import { PAGE } from '../scripts/index.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import {
   BulkStrings,
   NO_BULK_STRINGS,
@@ -20,7 +20,7 @@ import {
   utf8At,
 } from '../wire/bulk-strings.js';
 import { bulkStringsIn, type RespReply } from '../wire/codec.js';
-import { foreignKey, replyCode } from '../wire/errors.js';
+import { replyCode, wrongType } from '../wire/errors.js';
 import type { Command } from '../wire/pipeline.js';
 import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
 import { isPartial, labelsIn, membersIn } from './members.js';
@@ -43,11 +43,11 @@ export interface LargeSubject {
 
 /** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
 export class SubjectReader {
-  readonly #whole: WholeRegistry;
+  readonly #session: RegistrySession;
   readonly #options: ReadOptions;
 
-  constructor(whole: WholeRegistry, options: ReadOptions) {
-    this.#whole = whole;
+  constructor(session: RegistrySession, options: ReadOptions) {
+    this.#session = session;
     this.#options = options;
   }
 
@@ -65,7 +65,7 @@ export class SubjectReader {
   ): Promise<{ shown: ScannedSubject[]; large: LargeSubject[]; size: number }> {
     const { withDetails, horizon } = this.#options;
     const reads = planReads(subjects, withDetails, isSampled);
-    const { replies, nodeOf } = await readMany(this.#whole, node, reads);
+    const { replies, nodeOf } = await readMany(this.#session, node, reads);
     const bytesOf = memoryIn(replies, reads.sampled);
     if (isSampled !== null) await this.#measureLarge(node, subjects, reads.each, replies, bytesOf);
     const shown: ScannedSubject[] = [];
@@ -154,7 +154,7 @@ export class SubjectReader {
   }
 
   #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
-    return readOne(this.#whole, node, request);
+    return readOne(this.#session, node, request);
   }
 
   async #labelsOf(
@@ -212,15 +212,15 @@ export class SubjectReader {
     if (large.length === 0) return;
     const questions: Questions = { commands: [], slots: [] };
     const places = addMemoryReads(questions, subjects, large);
-    const answers = await readMany(this.#whole, node, questions);
+    const answers = await readMany(this.#session, node, questions);
     for (const [index, bytes] of memoryIn(answers.replies, places)) bytesOf.set(index, bytes);
   }
 
   /** @throws JwtctlError for an error reply; a key of a foreign type that was not asked for is none of ours, and empty */
   #bulkStringsOf(key: string, reply: RespReply | undefined): BulkStrings {
     if (reply instanceof Error) {
-      if (replyCode(reply) !== 'WRONGTYPE') throw this.#whole.connection.translate(reply);
-      if (this.#options.isNamed) throw foreignKey(key);
+      if (replyCode(reply) !== 'WRONGTYPE') throw this.#session.connection.translate(reply);
+      if (this.#options.isNamed) throw wrongType(key);
       return NO_BULK_STRINGS;
     }
     return bulkStringsIn(reply);
@@ -228,7 +228,7 @@ export class SubjectReader {
 
   /** What EXPIRETIME says of a key that is there; null for never. @throws JwtctlError for an error reply */
   #expiryIn(reply: RespReply | undefined): number | null {
-    if (reply instanceof Error) throw this.#whole.connection.translate(reply);
+    if (reply instanceof Error) throw this.#session.connection.translate(reply);
     return typeof reply === 'number' && reply >= 0 ? reply : null;
   }
 }

@@ -1,10 +1,9 @@
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
-import type { RedisConnection } from '../cluster/redis-connection.js';
+
 import { entryMember, parseEntry, statusScore } from '../keyspace.js';
-import { NOT_OURS, REGISTER, TOO_LATE } from '../scripts/index.js';
-import type { WholeRegistry } from '../session.js';
-import { DeadlineError } from '../wire/errors.js';
-import { type Reply, unwrap } from '../wire/pipeline.js';
+import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
+import type { RegistrySession } from '../session.js';
+import { DeadlineError, wrongType } from '../wire/errors.js';
 
 /**
  * Registers entries of one subject in their order: some with each call of {@link REGISTER}, and as many calls as it takes.
@@ -13,12 +12,12 @@ import { type Reply, unwrap } from '../wire/pipeline.js';
  * @throws JwtctlError where the registry fails; some may have been registered then, and room may have been made in part
  */
 export async function registerInTurn(
-  whole: WholeRegistry,
+  session: RegistrySession,
   registrations: readonly Registration[],
   tolerance: number,
-): Promise<RegistryEntry[] | null> {
-  const { connection, batcher, keyspace } = whole;
-  const gone: RegistryEntry[] = [];
+): Promise<RegistryEntry[]> {
+  const { connection, keyspace } = session;
+  const evicted: RegistryEntry[] = [];
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, labels, slot } = keyspace.keysOf(sub);
@@ -31,27 +30,21 @@ export async function registerInTurn(
     }
     const send = async (nowMs: number) => {
       const timed = [now - tolerance, tolerance, nowMs + connection.timeoutMs, ...args];
-      const { replies } = await batcher.send({
-        slot,
-        keys: [entries, labels],
-        script: REGISTER,
-        args: timed,
-      });
-      return answerOf(connection, replies[0]);
+      return (await session.run(REGISTER, slot, [entries, labels], timed)) as unknown[];
     };
     let answer = await send(Date.now());
     // The client has not given up, so it is the server's clock that is ahead.
     if (answer[0] === TOO_LATE) answer = await send(Number(answer[1]));
     if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(connection.timeoutMs));
-    const [state, done, ...evicted] = answer;
-    if (state === NOT_OURS) return null;
+    const [state, done, ...members] = answer;
+    if (state === WRONG_TYPE) throw wrongType(entries);
     next += Number(done);
-    for (let index = 0; index < evicted.length; index += 2) {
-      const entry = parseEntry(String(evicted[index]), String(evicted[index + 1]));
-      if (entry !== null) gone.push(entry);
+    for (let index = 0; index < members.length; index += 2) {
+      const entry = parseEntry(String(members[index]), String(members[index + 1]));
+      if (entry !== null) evicted.push(entry);
     }
   }
-  return gone;
+  return evicted;
 }
 
 /** Some tenths of a millisecond of a server's time. */
@@ -65,12 +58,4 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
 function argumentsOf({ entry, maxPerSubject = 0, label = '', user }: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
   return [entryMember(entry), entry.exp, maxPerSubject, label, ...status];
-}
-
-function answerOf(connection: RedisConnection, reply: Reply): unknown[] {
-  try {
-    return unwrap(reply) as unknown[];
-  } catch (error) {
-    throw connection.translate(error);
-  }
 }

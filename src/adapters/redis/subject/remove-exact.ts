@@ -2,11 +2,10 @@ import type { EntryName, RemovalOutcome } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
-import type { RedisConnection } from '../cluster/redis-connection.js';
+
 import { entryMember, type SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE_ENTRIES } from '../scripts/index.js';
-import type { WholeRegistry } from '../session.js';
-import { unwrap } from '../wire/pipeline.js';
+import type { RegistrySession } from '../session.js';
 
 interface SubjectEntries {
   sub: string;
@@ -20,18 +19,18 @@ interface SubjectEntries {
  * @throws JwtctlError where all that was begun failed, and nothing was counted
  */
 export async function removeEntries(
-  whole: WholeRegistry,
+  session: RegistrySession,
   subjects: readonly SubjectEntries[],
   timed: ReadonlyArray<string | number>,
 ): Promise<RemovalOutcome> {
-  const { connection, keyspace } = whole;
+  const { connection, keyspace } = session;
   const removedByNode = new Map<string, number>();
   let removed = 0;
   let isCounted = true;
 
   const removeOne = ({ sub, entries }: SubjectEntries): Promise<void> => {
     const keys = keyspace.keysOf(sub);
-    return removeMembers(whole, keys, entries.map(entryMember), timed, (count, { node, isRepeated }) => {
+    return removeMembers(session, keys, entries.map(entryMember), timed, (count, { node, isRepeated }) => {
       if (isRepeated) isCounted = false;
       const name = node?.name ?? connection.ownerName(keys.slot) ?? '';
       removedByNode.set(name, (removedByNode.get(name) ?? 0) + count);
@@ -78,27 +77,19 @@ const SUBJECTS_AT_ONCE = 100;
  * @throws JwtctlError
  */
 async function removeMembers(
-  { connection, batcher }: WholeRegistry,
+  session: RegistrySession,
   { entries: set, labels, slot }: SubjectKeys,
   members: readonly string[],
   timed: ReadonlyArray<string | number>,
-  count: (removed: number, answer: Answer) => void = () => {},
+  count: (removed: number, answer: Answer) => void,
 ): Promise<void> {
   let isMore = true;
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
-    const answer = await batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
+    const answer = await session.batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
     // A set that is not ours answers with its state alone.
-    const [, removed = 0, isFull = 0] = read(connection, answer) as number[];
+    const [, removed = 0, isFull = 0] = session.unwrap(answer.replies[0]) as number[];
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;
-  }
-}
-
-function read(connection: RedisConnection, { replies }: Answer): unknown[] {
-  try {
-    return unwrap(replies[0]) as unknown[];
-  } catch (error) {
-    throw connection.translate(error);
   }
 }

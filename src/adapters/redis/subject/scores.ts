@@ -1,7 +1,6 @@
 import type { SubjectKeys } from '../keyspace.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { replyCode } from '../wire/errors.js';
-import { unwrap } from '../wire/pipeline.js';
 
 /**
  * The scores of these members of a subject's set, null for one that is not there, by the way that follows redirects and
@@ -11,17 +10,13 @@ import { unwrap } from '../wire/pipeline.js';
  * @throws JwtctlError
  */
 export async function readScores(
-  { connection, batcher }: Pick<WholeRegistry, 'connection' | 'batcher'>,
+  session: RegistrySession,
   { entries, slot }: Pick<SubjectKeys, 'entries' | 'slot'>,
   members: readonly string[],
 ): Promise<Array<number | null>> {
   const commands = [['zmscore', entries, ...members] as const];
-  const [reply] = (await batcher.send({ slot, commands })).replies;
+  const [reply] = (await session.batcher.send({ slot, commands })).replies;
   if (replyCode(reply) === 'WRONGTYPE') return [];
-  try {
-    const scores = unwrap(reply);
-    return (Array.isArray(scores) ? scores : []).map((score) => (score === null ? null : Number(score)));
-  } catch (error) {
-    throw connection.translate(error);
-  }
+  const scores = session.unwrap(reply);
+  return (Array.isArray(scores) ? scores : []).map((score) => (score === null ? null : Number(score)));
 }

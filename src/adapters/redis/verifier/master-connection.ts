@@ -7,7 +7,7 @@ import { stringAt } from '../wire/bulk-strings.js';
 import type { Breaker } from '../wire/circuit-breaker.js';
 import { silenceMs } from '../wire/client-options.js';
 import { encodeCommands, type RespReply } from '../wire/codec.js';
-import { DeadlineError, fromNode, isReplica, replyCode } from '../wire/errors.js';
+import { DeadlineError, fromNode, replicaError, replyCode } from '../wire/errors.js';
 import { parseInfo } from '../wire/info.js';
 import { formatNode, type HostPort } from '../wire/node-address.js';
 import { RespConnection } from '../wire/resp-connection.js';
@@ -40,7 +40,7 @@ const LIMIT = encodeCommands([TRACKING_LIMIT]);
 
 /**
  * With so many on their way nothing more is asked: a server that hangs would fill the memory before it is given up. What
- * came in one turn goes out whole, for whoever asks holds it anyway.
+ * came in one turn goes out session, for whoever asks holds it anyway.
  */
 const MOST_PENDING = 20_000;
 
@@ -136,7 +136,7 @@ export class MasterConnection {
 
   /** Returns the error if this server's answers cannot be trusted; null if they can. */
   unfit(): JwtctlError | null {
-    return this.#replicaOf === null ? null : isReplica(this.name, this.#replicaOf);
+    return this.#replicaOf === null ? null : replicaError(this.name, this.#replicaOf);
   }
 
   /** Returns the error if a missing entry may be lost instead of never registered; null if a missing entry is conclusive. */
@@ -160,7 +160,7 @@ export class MasterConnection {
     const longestMs = silenceMs(this.#redis.timeoutMs);
     const look = () => {
       const now = performance.now();
-      const quietMs = now - Math.max(askedAt, connection.heardAt);
+      const quietMs = now - Math.max(askedAt, connection.lastDataAt);
       const leftMs = Math.min(longestMs - quietMs, timeoutMs - (now - askedAt));
       if (leftMs <= 0) connection.lose(new DeadlineError(Math.round(now - askedAt)));
       else timer = setTimeout(look, leftMs);

@@ -12,7 +12,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isUndelivered } from '../cluster/batcher.js';
 import type { RedisConnection } from '../cluster/redis-connection.js';
 import { entryMember, HASH_SLOTS, STATUS_MEMBER } from '../keyspace.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { readScores } from '../subject/scores.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import type { RespReply } from '../wire/codec.js';
@@ -28,7 +28,7 @@ import { leasedStatus, type Pending, plainStatus, Query } from './status-query.j
  * follows redirects and waits out a failover.
  */
 export class RedisStatusReader implements StatusReader {
-  readonly #whole: WholeRegistry;
+  readonly #session: RegistrySession;
   readonly #connection: RedisConnection;
   readonly #options: StatusReaderOptions;
   /** Keyed by the master's name in ioredis's form. */
@@ -48,11 +48,11 @@ export class RedisStatusReader implements StatusReader {
   #waiting: Pending[] = [];
   #isClosed = false;
 
-  constructor(whole: WholeRegistry, options: StatusReaderOptions) {
-    this.#whole = whole;
-    this.#connection = whole.connection;
+  constructor(session: RegistrySession, options: StatusReaderOptions) {
+    this.#session = session;
+    this.#connection = session.connection;
     this.#options = options;
-    this.#openingState = new MasterState(whole.connection.address.nodes.join(', '), options.now());
+    this.#openingState = new MasterState(session.connection.address.nodes.join(', '), options.now());
   }
 
   async open(): Promise<number> {
@@ -96,7 +96,7 @@ export class RedisStatusReader implements StatusReader {
   }
 
   #query(sub: string, member: string): Query {
-    return new Query(this.#whole.keyspace.keysOf(sub), member);
+    return new Query(this.#session.keyspace.keysOf(sub), member);
   }
 
   #read(query: Query): Promise<StoredStatus> {
@@ -286,7 +286,7 @@ export class RedisStatusReader implements StatusReader {
     try {
       if (performance.now() >= deadline) throw why;
       const remainingMs = Math.max(0, deadline - performance.now());
-      const scores = await withDeadline(readScores(this.#whole, query.keys, query.members), remainingMs);
+      const scores = await withDeadline(readScores(this.#session, query.keys, query.members), remainingMs);
       breaker.succeeded();
       master?.state.answered(this.#options.now());
       const stored = plainStatus(scores, this.#epoch + 1);

@@ -4,21 +4,21 @@ import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js'
 import type { RedisNode } from '../cluster/redis-connection.js';
 import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject } from '../keyspace.js';
-import { MEMBERS_PER_CALL, NOT_OURS, REMOVE, REMOVE_PORTION } from '../scripts/index.js';
-import type { WholeRegistry } from '../session.js';
+import { MEMBERS_PER_CALL, REMOVE, REMOVE_PORTION, WRONG_TYPE } from '../scripts/index.js';
+import type { RegistrySession } from '../session.js';
 import { replyCode, UncountedError } from '../wire/errors.js';
-import { unwrap } from '../wire/pipeline.js';
+
 import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkSteering } from './types.js';
 import { walkSubjects } from './walk.js';
 
 /** Removes the matching entries of every subject. @param args of {@link REMOVE} */
 export async function removeEverywhere(
-  whole: WholeRegistry,
+  session: RegistrySession,
   args: ReadonlyArray<string | number>,
   steering: WalkSteering,
 ): Promise<GlobalRemoval> {
-  const remover = new Remover(whole, args);
+  const remover = new Remover(session, args);
   const batch = new AdaptiveBatch({ target: MEMBERS_AT_ONCE, first: 20, most: SUBJECTS_AT_ONCE });
 
   const take = async (node: RedisNode, subjects: readonly LocatedSubject[]): Promise<void> => {
@@ -40,7 +40,7 @@ export async function removeEverywhere(
     if (isUncounted) throw new UncountedError();
   };
 
-  const { missed, masters } = await walkSubjects(whole, take, steering);
+  const { missed, masters } = await walkSubjects(session, take, steering);
   const { matched, subjects, largestIat, byKeyId, byNode, touched } = remover;
   for (const { node } of masters) byNode.set(node.name, byNode.get(node.name) ?? 0);
   return {
@@ -50,7 +50,7 @@ export async function removeEverywhere(
     largestIat: largestIat < 0 ? null : largestIat,
     byNode: [...byNode].map(([node, count]) => ({ node, matched: count, removed: count })),
     byKeyId: [...byKeyId].map(([keyId, count]) => ({ keyId, matched: count })),
-    replicasConfirmed: await confirmAll(touched, whole.connection.timeoutMs),
+    replicasConfirmed: await confirmAll(touched, session.connection.timeoutMs),
     complete: missed.length === 0,
     missed,
   };
@@ -58,15 +58,15 @@ export async function removeEverywhere(
 
 /** Removes the matching entries of one subject. @param args of {@link REMOVE} */
 export async function removeFromSubject(
-  whole: WholeRegistry,
+  session: RegistrySession,
   sub: string,
   args: ReadonlyArray<string | number>,
 ): Promise<Removal> {
-  const remover = new Remover(whole, args, { confirming: true });
+  const remover = new Remover(session, args, { confirming: true });
   // That some of it may not be counted is no matter here: all of it is gone.
-  const { large } = await remover.removeFrom([{ sub, ...whole.keyspace.keysOf(sub) }]);
+  const { large } = await remover.removeFrom([{ sub, ...session.keyspace.keysOf(sub) }]);
   for (const subject of large) await remover.removeFromLarge(subject);
-  const replicasConfirmed = await confirmAll(remover.touched, whole.connection.timeoutMs);
+  const replicasConfirmed = await confirmAll(remover.touched, session.connection.timeoutMs);
   return { removed: remover.matched, replicasConfirmed };
 }
 
@@ -85,16 +85,16 @@ class Remover {
   matched = 0;
   subjects = 0;
   largestIat = -1;
-  readonly #whole: WholeRegistry;
+  readonly #session: RegistrySession;
   readonly #args: ReadonlyArray<string | number>;
   readonly #options: Pick<Request, 'confirming'>;
 
   constructor(
-    whole: WholeRegistry,
+    session: RegistrySession,
     args: ReadonlyArray<string | number>,
     options: Pick<Request, 'confirming'> = {},
   ) {
-    this.#whole = whole;
+    this.#session = session;
     this.#args = args;
     this.#options = options;
   }
@@ -126,9 +126,9 @@ class Remover {
     do {
       signal?.throwIfAborted();
       const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
-      const answer = await this.#whole.batcher.send({ ...request, args });
-      const [state, matched = 0, ...counts] = this.#unwrap(answer) as number[];
-      if (state === NOT_OURS) return isUncounted;
+      const answer = await this.#session.batcher.send({ ...request, args });
+      const [state, matched = 0, ...counts] = this.#session.unwrap(answer.replies[0]) as number[];
+      if (state === WRONG_TYPE) return isUncounted;
       cursor = counts.pop();
       this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
       before += matched;
@@ -138,7 +138,7 @@ class Remover {
   }
 
   #groups(subjects: readonly LocatedSubject[]): Group[] {
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const open = new Map<number, Group>();
     const groups: Group[] = [];
     for (const subject of subjects) {
@@ -159,20 +159,20 @@ class Remover {
 
   async #removeFromGroup(group: Group, walked: string): Promise<Found> {
     const request = { slot: group.slot, script: REMOVE, args: this.#args, ...this.#options };
-    const answer = await this.#whole.batcher.send({ ...request, keys: group.keys, once: true });
+    const answer = await this.#session.batcher.send({ ...request, keys: group.keys, once: true });
     const [reply] = answer.replies;
     if (!(reply instanceof Error)) {
       return { ...this.#addGroup(answer, group, walked), isUncounted: answer.isRepeated };
     }
     const isLost = replyCode(reply) === null;
-    if (!isLost && !isUndelivered(reply)) throw this.#whole.connection.translate(reply);
+    if (!isLost && !isUndelivered(reply)) throw this.#session.connection.translate(reply);
 
     // While a slot is moving its keys may be apart, so each subject goes its own way. None has been touched by an answer
     // that says so; without an answer that is not known.
     return allDone(
       group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);
-        const own = await this.#whole.batcher.send({ ...request, keys });
+        const own = await this.#session.batcher.send({ ...request, keys });
         const found = this.#addGroup(own, { slot: group.slot, subjects: [subject], keys }, walked);
         return { ...found, isUncounted: isLost || own.isRepeated };
       }),
@@ -180,7 +180,7 @@ class Remover {
   }
 
   #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
-    const [seen = 0, ...rest] = this.#unwrap(answer) as number[];
+    const [seen = 0, ...rest] = this.#session.unwrap(answer.replies[0]) as number[];
     const large = rest.splice(0, rest.shift()).flatMap((index) => group.subjects[index] ?? []);
     const [matched = 0, subjects = 0, ...counts] = rest;
     this.#add(answer, group.slot, walked, { matched, subjects, counts });
@@ -196,7 +196,7 @@ class Remover {
   ): void {
     const { matched, subjects, counts } = found;
     if (matched === 0) return;
-    const name = answer.node?.name ?? this.#whole.connection.ownerName(slot) ?? walked;
+    const name = answer.node?.name ?? this.#session.connection.ownerName(slot) ?? walked;
     this.matched += matched;
     this.subjects += subjects;
     this.byNode.set(name, (this.byNode.get(name) ?? 0) + matched);
@@ -206,14 +206,6 @@ class Remover {
       this.byKeyId.set(keyId, (this.byKeyId.get(keyId) ?? 0) + (counts[index + 1] ?? 0));
     }
     this.touched.add(answer.client);
-  }
-
-  #unwrap({ replies }: Answer): unknown {
-    try {
-      return unwrap(replies[0]);
-    } catch (error) {
-      throw this.#whole.connection.translate(error);
-    }
   }
 }
 

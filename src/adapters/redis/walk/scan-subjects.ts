@@ -2,7 +2,7 @@ import type { OnSubjects, ScannedSubject, ScanOptions, ScanOutcome } from '../..
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { SubjectReader } from '../subject/reader.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { sendPipeline } from '../wire/pipeline.js';
@@ -12,14 +12,14 @@ import { walkSubjects } from './walk.js';
 
 /** Scans as {@link RegistryScanner.scan} does. @param options.tolerance how long after its `exp` an entry still counts */
 export async function scan(
-  whole: WholeRegistry,
+  session: RegistrySession,
   onSubjects: OnSubjects,
   options: ScanOptions & { tolerance: number },
 ): Promise<ScanOutcome> {
-  const { missed, masters } = await readAll(whole, onSubjects, options);
+  const { missed, masters } = await readAll(session, onSubjects, options);
   const nodes = await Promise.all(
     masters.map(async ({ node, slots }) => {
-      const usedMemoryBytes = await usedMemory(node, whole.connection.timeoutMs);
+      const usedMemoryBytes = await usedMemory(node, session.connection.timeoutMs);
       return { node: node.name, role: 'master' as const, slots, usedMemoryBytes };
     }),
   );
@@ -27,12 +27,12 @@ export async function scan(
 }
 
 async function readAll(
-  whole: WholeRegistry,
+  session: RegistrySession,
   onSubjects: OnSubjects,
   options: ScanOptions & { tolerance: number },
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
-  const reader = new SubjectReader(whole, {
+  const reader = new SubjectReader(session, {
     ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
   });
   const batch = new AdaptiveBatch({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
@@ -79,15 +79,17 @@ async function readAll(
   };
 
   if (options.sub !== undefined) {
-    const node = await ownerOf(whole, options.sub);
+    const node = await ownerOf(session, options.sub);
     const missed: string[] = [];
-    await takeSubjects(node, [{ sub: options.sub, ...whole.keyspace.keysOf(options.sub) }]).catch((error) => {
-      if (!signal?.aborted || ended.signal.aborted) throw error;
-      missed.push(LEFT_BY_INTERRUPTION);
-    });
+    await takeSubjects(node, [{ sub: options.sub, ...session.keyspace.keysOf(options.sub) }]).catch(
+      (error) => {
+        if (!signal?.aborted || ended.signal.aborted) throw error;
+        missed.push(LEFT_BY_INTERRUPTION);
+      },
+    );
     return { missed, masters: [{ node, slots: null }] };
   }
-  const outcome = await walkSubjects(whole, takeSubjects, { ...options, signal: stop });
+  const outcome = await walkSubjects(session, takeSubjects, { ...options, signal: stop });
   ended.signal.throwIfAborted();
   return outcome;
 }
@@ -100,10 +102,11 @@ const SAMPLED_FIRST = 20;
 const SAMPLED_EVERY = 200;
 
 /** Any node will do where none is known to serve the slot: it says who does. */
-async function ownerOf({ connection, keyspace }: WholeRegistry, sub: string): Promise<RedisNode> {
+async function ownerOf({ connection, keyspace }: RegistrySession, sub: string): Promise<RedisNode> {
   await connection.ready();
   const node = connection.owners()(keyspace.keysOf(sub).slot) ?? connection.nodes()[0];
-  if (node === undefined) throw connection.translate(new Error('The connection was lost at once.'));
+  if (node === undefined)
+    throw connection.translate(new Error('The connection was lost right after it opened.'));
   return node;
 }
 

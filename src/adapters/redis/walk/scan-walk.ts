@@ -2,7 +2,7 @@ import { INTERRUPTED } from '../../../domain/ports/registry-scanner.js';
 import { ownCopy } from '../../../domain/shared/detached-string.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { stringAt } from '../wire/bulk-strings.js';
 import { bulkStringsIn } from '../wire/codec.js';
 import { unwrap } from '../wire/pipeline.js';
@@ -10,18 +10,19 @@ import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
 /** Every subject of a single server. */
 export async function scanServer(
-  whole: WholeRegistry,
+  session: RegistrySession,
   take: TakeSubjects,
   steering: WalkSteering,
 ): Promise<WalkOutcome> {
   const { signal, onProgress } = steering;
-  const [node] = whole.connection.nodes();
-  if (node === undefined) throw whole.connection.translate(new Error('The connection was lost at once.'));
+  const [node] = session.connection.nodes();
+  if (node === undefined)
+    throw session.connection.translate(new Error('The connection was lost right after it opened.'));
   const masters = [{ node, slots: null }];
   const missed = (reason: string) => ({ missed: [`keys of ${node.name} (${reason})`], masters });
   let done = 0;
   try {
-    for await (const subjects of scanSubjects(whole, node, () => true)) {
+    for await (const subjects of scanSubjects(session, node, () => true)) {
       if (signal?.aborted) return missed(INTERRUPTED);
       await take(node, subjects);
       done += subjects.length;
@@ -29,7 +30,7 @@ export async function scanServer(
     }
     return { missed: [], masters };
   } catch (error) {
-    return missed(signal?.aborted ? INTERRUPTED : whole.connection.reasonFor(node.name, error));
+    return missed(signal?.aborted ? INTERRUPTED : session.connection.reasonFor(node.name, error));
   }
 }
 
@@ -41,7 +42,7 @@ export async function scanServer(
  * @throws what {@link ReadConnection.send} throws, and error replies
  */
 export async function* scanSubjects(
-  { connection, keyspace }: WholeRegistry,
+  { connection, keyspace }: RegistrySession,
   node: RedisNode,
   isWanted: (slot: number) => boolean,
 ): AsyncGenerator<LocatedSubject[]> {

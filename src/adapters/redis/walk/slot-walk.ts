@@ -3,7 +3,7 @@ import { INTERRUPTED } from '../../../domain/ports/registry-scanner.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import type { LocatedSubject } from '../keyspace.js';
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { type BulkStrings, NO_BULK_STRINGS, stringAt } from '../wire/bulk-strings.js';
 import { silenceMs } from '../wire/client-options.js';
 import { bulkStringsIn } from '../wire/codec.js';
@@ -17,7 +17,7 @@ import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
 /** One walk over all slots: see {@link walkSubjects}. */
 export class SlotWalk {
-  readonly #whole: WholeRegistry;
+  readonly #session: RegistrySession;
   readonly #take: TakeSubjects;
   readonly #steering: WalkSteering;
   readonly #slots = new SlotProgress();
@@ -27,14 +27,14 @@ export class SlotWalk {
   #unseen: Error | null = null;
   #isClusterDown = false;
 
-  constructor(whole: WholeRegistry, take: TakeSubjects, steering: WalkSteering) {
-    this.#whole = whole;
+  constructor(session: RegistrySession, take: TakeSubjects, steering: WalkSteering) {
+    this.#session = session;
     this.#take = take;
     this.#steering = steering;
   }
 
   async run(): Promise<WalkOutcome> {
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     let giveUpAt = Date.now() + connection.timeoutMs;
     let masters = await this.#findMasters();
     // If no master could say which server has which slots, asking again would only take another full timeout.
@@ -64,7 +64,7 @@ export class SlotWalk {
   }
 
   async #findMasters(): Promise<Master[]> {
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const candidates = connection.nodes().filter(({ isMaster }) => isMaster);
     const found = await Promise.all(
       candidates.map(async (node) => {
@@ -164,7 +164,7 @@ export class SlotWalk {
     fuller: number[],
   ): Promise<void> {
     const { node } = master;
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const slots = step.filter((slot) => isSettled(master.view, slot));
     const replies = await connection
       .reading(node)
@@ -207,7 +207,7 @@ export class SlotWalk {
     const source = masters.find(({ view }) => view.leaving.has(slot));
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
     if (source === undefined || target === undefined || this.#isAborted) return;
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const read = async ({ node }: Master, command: Command): Promise<BulkStrings> =>
       bulkStringsIn((await connection.reading(node).send([command], connection.timeoutMs))[0]);
     try {
@@ -231,10 +231,10 @@ export class SlotWalk {
    * @param why the keys cannot be listed; reported if SCAN is forbidden too
    */
   async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const wanted = new Set(slots.filter((slot) => this.#slots.isPending(slot)));
     try {
-      for await (const found of scanSubjects(this.#whole, node, (slot) => wanted.has(slot))) {
+      for await (const found of scanSubjects(this.#session, node, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
         // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
         const begun = new Set(found.map(({ slot }) => slot));
@@ -276,7 +276,7 @@ export class SlotWalk {
   }
 
   #addSubjects(subjects: LocatedSubject[], slot: number, keys: BulkStrings): void {
-    const { keyspace } = this.#whole;
+    const { keyspace } = this.#session;
     for (let index = 0; index < keys.count; index++) {
       const subject = keyspace.locate(stringAt(keys, index), slot);
       if (subject !== null) subjects.push(subject);
@@ -286,7 +286,7 @@ export class SlotWalk {
   /** Whether every remaining slot belongs to a master that did not answer in this pass. */
   #isCutOff(masters: readonly Master[]): boolean {
     const answered = new Set<string | undefined>(masters.map(({ node }) => node.name));
-    return this.#slots.pending().every((slot) => !answered.has(this.#whole.connection.ownerName(slot)));
+    return this.#slots.pending().every((slot) => !answered.has(this.#session.connection.ownerName(slot)));
   }
 
   get #isAborted(): boolean {
@@ -305,12 +305,12 @@ export class SlotWalk {
 
   #reasonOf(node: RedisNode, error: unknown): string {
     if (this.#isAborted) return INTERRUPTED;
-    return `${node.name}: ${this.#whole.connection.reasonFor(node.name, error)}`;
+    return `${node.name}: ${this.#session.connection.reasonFor(node.name, error)}`;
   }
 
   #reasonFor(slot: number, masters: readonly Master[]): string {
     if (this.#isAborted) return INTERRUPTED;
-    const { connection } = this.#whole;
+    const { connection } = this.#session;
     const owner = connection.ownerName(slot);
     const failure = this.#failures.get(owner ?? '');
     if (failure !== undefined) return failure;

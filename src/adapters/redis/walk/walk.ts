@@ -1,4 +1,4 @@
-import type { WholeRegistry } from '../session.js';
+import type { RegistrySession } from '../session.js';
 import { scanServer } from './scan-walk.js';
 import { SlotWalk } from './slot-walk.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
@@ -14,12 +14,12 @@ import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
  * A single server has no slots, and a service may forbid the command: there it is SCAN.
  */
 export async function walkSubjects(
-  whole: WholeRegistry,
+  session: RegistrySession,
   take: TakeSubjects,
   steering: WalkSteering,
 ): Promise<WalkOutcome> {
-  await whole.connection.ready();
-  return whole.connection.mode === 'cluster'
-    ? new SlotWalk(whole, take, steering).run()
-    : scanServer(whole, take, steering);
+  await session.connection.ready();
+  return session.connection.mode === 'cluster'
+    ? new SlotWalk(session, take, steering).run()
+    : scanServer(session, take, steering);
 }

@@ -3,10 +3,7 @@ import { performance } from 'node:perf_hooks';
 /** How long to wait before trying a server that did not answer again, in milliseconds. */
 const REST_MS = 1000;
 
-/**
- * Keeps requests from piling up at a server that does not answer. After a failure, all requests are refused at once,
- * including those that still wait. The server is tried again in the background, so no request waits for the trial.
- */
+/** Refuses requests, waiting ones too, while a server does not answer; tries it again in the background. */
 export class Breaker {
   #failure: Error | null = null;
   #restUntil = 0;
@@ -17,11 +14,7 @@ export class Breaker {
     return this.#failure;
   }
 
-  /**
-   * Returns the error to refuse a request with, or null if the request may be sent.
-   *
-   * @param tryAgain sends the server a request; called when a trial is due
-   */
+  /** Returns the error to refuse a request with, or null. Calls `tryAgain` when a trial is due. */
   refusal(tryAgain: () => Promise<unknown>): Error | null {
     if (this.#failure !== null && !this.#isTrying && performance.now() >= this.#restUntil)
       void this.#try(tryAgain);

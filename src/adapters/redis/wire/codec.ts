@@ -2,20 +2,16 @@ import { isAscii } from 'node:buffer';
 import { BulkStrings, NO_BULK_STRINGS } from './bulk-strings.js';
 import type { Command } from './pipeline.js';
 
-/**
- * A reply in RESP2 or RESP3: a number, null, or the strings in it (a double of RESP3 is one).
- *
- * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
- */
+/** A reply in RESP2 or RESP3: a number, null, an error, or its strings (a RESP3 double is a string). */
 export type RespReply = BulkStrings | number | null | Error;
 
-/** The strings of a reply; none of a number or null. @throws an error reply */
+/** Returns the strings of a reply, none for a number or null. Throws an error reply. */
 export function bulkStringsIn(reply: RespReply | undefined): BulkStrings {
   if (reply instanceof Error) throw reply;
   return reply instanceof BulkStrings ? reply : NO_BULK_STRINGS;
 }
 
-/** A character for each byte. */
+/** Encodes commands in RESP, with one character per byte. */
 export function encodeCommands(commands: readonly Command[]): string {
   let text = '';
   for (const words of commands) {
@@ -35,9 +31,9 @@ function encodeNumber(word: number): string {
   return encoded;
 }
 
-/** A key is too long to be looked for: that takes longer than to encode it. */
+/** Looks up short words only: looking up a key takes longer than encoding it. */
 function encodeWord(word: string): string {
-  return (word.length > LONGEST_FIXED ? undefined : fixedWords.get(word)) ?? encodeBulk(word);
+  return (word.length > LONGEST_FREQUENT ? undefined : frequentWords.get(word)) ?? encodeBulk(word);
 }
 
 function encodeBulk(value: string): string {
@@ -46,61 +42,59 @@ function encodeBulk(value: string): string {
   return `$${length}\r\n${bytes}\r\n`;
 }
 
-const LONGEST_FIXED = 'getkeysinslot'.length;
+const LONGEST_FREQUENT = 'getkeysinslot'.length;
 
-/** What comes again and again in great numbers. */
-const fixedWords = new Map(
+const frequentWords = new Map(
   ['cluster', 'getkeysinslot', 'zscan', 'COUNT', 'zmscore'].map((word) => [word, encodeBulk(word)]),
 );
 const SMALL_NUMBERS = 1024;
 const smallNumbers = new Map<number, string>();
 
-/** Takes a stream of replies apart. */
+/** Parses a stream of replies. */
 export class RespParser {
   readonly #onReply: (reply: RespReply) => void;
   readonly #onPush: ((push: BulkStrings) => void) | undefined;
-  /** The beginning of a reply whose end has not come yet. */
+  /** The incomplete last reply. */
   #rest: Buffer = Buffer.alloc(0);
-  /** Of what is at hand. */
   #data: Buffer = this.#rest;
   #text: string | null = null;
-  #marks = new Int32Array();
-  #marked = 0;
+  #offsets = new Int32Array();
+  #used = 0;
   #isAscii = true;
 
-  /** @param onPush takes what a server says unasked, in RESP3 */
+  /** @param onPush receives RESP3 push messages */
   constructor(onReply: (reply: RespReply) => void, onPush?: (push: BulkStrings) => void) {
     this.#onReply = onReply;
     this.#onPush = onPush;
   }
 
-  /** @throws where it is no RESP */
+  /** @throws if the data is not RESP */
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#data = data;
     this.#text = null;
-    this.#marks = new Int32Array(2 * Math.ceil(data.length / USUAL_BYTES_PER_STRING));
-    this.#marked = 0;
+    this.#offsets = new Int32Array(2 * Math.ceil(data.length / USUAL_BYTES_PER_STRING));
+    this.#used = 0;
     this.#isAscii = isAscii(data);
     let from = 0;
     for (let end = this.#read(from); end !== INCOMPLETE; end = this.#read(from)) from = end;
     this.#rest = data.subarray(from);
   }
 
-  /** Passes on the reply that begins at `from`. @returns where the next one begins */
+  /** Parses the reply at `from`. Returns where the next one begins, or INCOMPLETE. */
   #read(from: number): number {
     const data = this.#data;
-    let marks = this.#marks;
-    const first = this.#marked;
-    let marked = first;
+    let offsets = this.#offsets;
+    const first = this.#used;
+    let used = first;
     let next = from;
-    // How many values are still to be read: an array is as many more as it says.
+    // An array adds its length to the number of values still to read.
     for (let left = 1; left > 0; left--) {
       const line = next + 1;
       const lineEnd = endOfLine(data, line);
       next = lineEnd + 2;
       if (next > data.length) return INCOMPLETE;
-      if (marked === marks.length) marks = this.#moreMarks();
+      if (used === offsets.length) offsets = this.#growOffsets();
       switch (data[line - 1]) {
         case ASTERISK:
         case GREATER_THAN:
@@ -110,49 +104,49 @@ export class RespParser {
         case PERCENT:
           left += 2 * integerIn(data, line, lineEnd);
           break;
-        // A verbatim string begins with its format: `txt:`.
+        // A verbatim string keeps its format prefix (`txt:`).
         case EQUALS:
         case DOLLAR: {
           const length = integerIn(data, line, lineEnd);
           if (length < 0) {
-            marks[marked++] = -1;
-            marks[marked++] = -1;
+            offsets[used++] = -1;
+            offsets[used++] = -1;
             break;
           }
-          marks[marked++] = next;
-          marks[marked++] = next + length;
+          offsets[used++] = next;
+          offsets[used++] = next + length;
           next += length + 2;
           if (next > data.length) return INCOMPLETE;
           break;
         }
         case UNDERSCORE:
-          marks[marked++] = -1;
-          marks[marked++] = -1;
+          offsets[used++] = -1;
+          offsets[used++] = -1;
           break;
         case PLUS:
         case MINUS:
         case COLON:
         case COMMA:
         case HASH:
-          marks[marked++] = line;
-          marks[marked++] = lineEnd;
+          offsets[used++] = line;
+          offsets[used++] = lineEnd;
           break;
         default:
-          throw new Error('The server does not answer in the Redis protocol.');
+          throw new Error('The server does not speak the Redis protocol.');
       }
     }
-    this.#marked = marked;
+    this.#used = used;
     if (data[from] === GREATER_THAN) this.#onPush?.(this.#bulkStrings(first));
     else this.#onReply(this.#reply(from, next, first));
     return next;
   }
 
-  /** What was read before keeps those it has. */
-  #moreMarks() {
-    const marks = new Int32Array(2 * this.#marks.length);
-    marks.set(this.#marks);
-    this.#marks = marks;
-    return marks;
+  /** Allocates a new array, because earlier replies keep theirs. */
+  #growOffsets() {
+    const offsets = new Int32Array(2 * this.#offsets.length);
+    offsets.set(this.#offsets);
+    this.#offsets = offsets;
+    return offsets;
   }
 
   #reply(from: number, end: number, first: number): RespReply {
@@ -167,20 +161,20 @@ export class RespParser {
 
   #bulkStrings(first: number): BulkStrings {
     this.#text ??= this.#data.toString('latin1');
-    const count = (this.#marked - first) / 2;
-    const source = { text: this.#text, data: this.#data, marks: this.#marks, isAscii: this.#isAscii };
+    const count = (this.#used - first) / 2;
+    const source = { text: this.#text, data: this.#data, offsets: this.#offsets, isAscii: this.#isAscii };
     return new BulkStrings(source, first, count);
   }
 }
 
-/** Lines are of a few bytes, for which a call of `indexOf` takes longer than to look at each. */
+/** Faster than `indexOf`, because lines have only a few bytes. */
 function endOfLine(data: Buffer, from: number): number {
   let end = from;
   while (end < data.length && data[end] !== RETURN) end++;
   return end;
 }
 
-/** As ioredis names it: see {@link replyCode}. */
+/** Named as ioredis names it, for {@link replyCode}. */
 function replyError(message: string): Error {
   const error = new Error(message);
   error.name = 'ReplyError';
@@ -195,7 +189,7 @@ function integerIn(data: Buffer, from: number, end: number): number {
 }
 
 const INCOMPLETE = -1;
-/** Where they are shorter, the list of their marks grows. */
+/** With shorter strings, the offset array grows. */
 const USUAL_BYTES_PER_STRING = 16;
 const RETURN = '\r'.charCodeAt(0);
 const ASTERISK = '*'.charCodeAt(0);

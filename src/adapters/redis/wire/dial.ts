@@ -14,18 +14,14 @@ import { formatNode, type HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
 import type { RedisOptions } from './redis-options.js';
 
-/**
- * Short enough that firewalls do not drop an idle connection. Through Node, Linux sends ten probes, one second apart, before
- * it drops a dead connection.
- */
+/** Short enough that firewalls keep idle connections. Linux drops dead ones after ten more seconds. */
 export const KEEP_ALIVE_MS = 5000;
 
 /**
- * Opens a connection to one server and logs in with freshly read credentials. The socket is paused until its new owner
- * reads from it.
+ * Connects to a server and logs in with freshly read credentials. The socket stays paused until it has a
+ * reader.
  *
- * @throws a ReplyError for a refused login, JwtctlError `ERR_REDIS_TLS` (unavailable), errors from reading the credentials,
- * or a system error
+ * @throws ReplyError if the login is refused, JwtctlError `ERR_REDIS_TLS` (unavailable), or a system error
  */
 export async function dialRedis(
   options: RedisOptions,
@@ -43,7 +39,7 @@ export async function dialRedis(
   }
 }
 
-/** Makes ioredis connect through {@link dialRedis}. By itself, ioredis 6.0 keeps the credentials that a client started with. */
+/** By itself, ioredis 6.0 keeps the credentials that a client started with. */
 export function connectorOf(
   options: RedisOptions,
   disconnectTimeoutMs: number,
@@ -102,7 +98,7 @@ function logIn(
       resolve(socket.pause());
     };
     const parser = new RespParser((reply) => {
-      // Only an error reply to AUTH counts. The ACL may forbid PING, but an error reply to it still proves that the server answers.
+      // Any reply to PING proves that the server answers, even if the ACL forbids PING.
       if (password !== undefined && reply instanceof Error) fail(reply);
       else succeed();
     });
@@ -126,14 +122,14 @@ function logIn(
         : connectTls(
             {
               ...{ ...tls, host, port, rejectUnauthorized: true },
-              // Node does not send a server name by itself, and a managed Redis may select its certificate by that name.
+              // Node sends no server name by itself, and a managed Redis may select its certificate by it.
               ...(isIP(host) === 0 ? { servername: host } : {}),
             },
             greet,
           );
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    // Keep this listener: an unhandled error event would end the process, even between two owners of the socket.
+    // An error event without a listener would end the process, even between two owners of the socket.
     socket.on('error', () => {});
     socket.on('error', fail).on('close', close);
     signal?.addEventListener('abort', abort);
@@ -141,7 +137,7 @@ function logIn(
   });
 }
 
-/** In TLS 1.3, a server checks the client certificate after the handshake, so only a reply proves that it was accepted. */
+/** TLS 1.3 checks client certificates after the handshake, so only a reply proves that one was accepted. */
 function firstCommand(username = 'default', password: string | undefined, isSecure: boolean): Command | null {
   if (password !== undefined) return ['auth', username, password];
   return isSecure ? ['ping'] : null;

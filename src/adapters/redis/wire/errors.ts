@@ -1,7 +1,6 @@
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { rightsIn } from './rights.js';
 
-/** Whom the errors speak of. */
 export interface RedisAddress {
   /** `host:port` of the configured nodes. */
   nodes: readonly string[];
@@ -9,7 +8,6 @@ export interface RedisAddress {
   username?: string | undefined;
 }
 
-/** No answer within the time that was given. */
 export class DeadlineError extends Error {
   override readonly name = 'DeadlineError';
   readonly code = 'ETIMEDOUT';
@@ -19,19 +17,16 @@ export class DeadlineError extends Error {
   }
 }
 
-/** Maps each error to the `host:port` of the server that it came from. */
+/** The server that an error came from, as `host:port`. */
 const sources = new WeakMap<object, string>();
 
-/** Remembers which server an error came from, so that the translated error names this server, not all seed nodes. */
+/** Remembers the source of an error, so that the translated error names it, not all seed nodes. */
 export function fromNode<T>(error: T, node: string | undefined): T {
   if (node !== undefined && error instanceof Error && !sources.has(error)) sources.set(error, node);
   return error;
 }
 
-/**
- * A connection could not be opened; `cause` has the reason. The message must be ioredis's own, because its Cluster object
- * waits for a failover only after an error with exactly this message (ioredis 6.0).
- */
+/** ioredis waits for a failover only after exactly this message (ioredis 6.0). `cause` has the reason. */
 export class NotOpenedError extends Error {
   override readonly name = 'NotOpenedError';
 
@@ -40,7 +35,6 @@ export class NotOpenedError extends Error {
   }
 }
 
-/** A connection was lost before it told what a removal came to. What is left has been removed since. */
 export class UncountedError extends Error {
   override readonly name = 'UncountedError';
   readonly code = 'UNCOUNTED';
@@ -50,21 +44,13 @@ export class UncountedError extends Error {
   }
 }
 
-/** The first word of an error reply (`MOVED`, `NOPERM`, `ERR` …), which is its code; null for an error that is no reply. */
+/** Returns the code of an error reply (`MOVED`, `NOPERM`, `ERR` …); null for any other error. */
 export function replyCode(error: unknown): string | null {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return null;
   return /^[A-Z]+/.exec(error.message)?.[0] ?? 'ERR';
 }
 
-/**
- * The JwtctlError for what ioredis threw or Redis replied, by reply code and system error code, never by wording.
- *
- * Errors that {@link dialRedis} has translated pass unchanged. All others are of kind `unavailable`:
- * `ERR_REDIS_UNREACHABLE` where nothing answers, `ERR_REDIS_AUTH` where the login is
- * refused, `ERR_REDIS_FORBIDDEN` where the ACL lacks a permission, `ERR_REDIS_CLUSTER_DOWN` where the cluster is failing
- * over or serves not all slots, `ERR_REDIS_NOT_READY` where a server is loading, busy or read-only,
- * `ERR_REDIS_OUT_OF_MEMORY` where it may not grow, `ERR_REDIS_UNEXPECTED_REPLY` for any other error reply.
- */
+/** Translates an error by reply code or system error code into a JwtctlError of kind `unavailable`. */
 export function translateError(error: unknown, address: RedisAddress): unknown {
   const cause = innermost(error);
   if (cause instanceof JwtctlError || isDefect(cause)) return cause;
@@ -74,17 +60,17 @@ export function translateError(error: unknown, address: RedisAddress): unknown {
   return code === null ? unreachable(cause, named) : refused(code, cause as Error, named);
 }
 
-/** Whether it is a reply, or an error of the system; ioredis's own errors have no code. */
+/** Whether an error is an error reply or a system error. ioredis's own errors have no code. */
 export function hasCode(error: unknown): boolean {
   return replyCode(error) !== null || systemCode(error) !== null;
 }
 
-/** Whether an error does not explain what happened, like ioredis's own "Connection is closed". */
+/** Whether an error explains nothing, like ioredis's own "Connection is closed". */
 export function isVague(error: unknown): boolean {
   return !isDefect(error) && !hasCode(innermost(error));
 }
 
-/** For people: `connection refused`, `timed out`, or the code itself. */
+/** Returns a reason for people: `connection refused`, `timed out`, or the code itself. */
 export function reasonOf(error: unknown): string {
   const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
   const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
@@ -106,7 +92,7 @@ const REASONS: Record<string, string> = {
 
 export function clusterDown(message: string, address: RedisAddress, cause?: unknown): JwtctlError {
   return new JwtctlError('ERR_REDIS_CLUSTER_DOWN', message, {
-    hint: `Try again once the failover is over, or ask the cluster: redis-cli -p ${portOf(address)} cluster info`,
+    hint: `Try again after the failover, or check the cluster: redis-cli -p ${portOf(address)} cluster info`,
     details: { nodes: address.nodes },
     cause,
   });
@@ -118,7 +104,7 @@ function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
     'ERR_REDIS_UNREACHABLE',
     `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
     {
-      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server speaks TLS.',
+      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server uses TLS.',
       details: { nodes: address.nodes, reason },
       cause,
     },
@@ -156,7 +142,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     case 'MOVED':
     case 'ASK':
       return clusterDown(
-        `The Redis Cluster at ${where} is failing over or serves not all slots.`,
+        `The Redis Cluster at ${where} is failing over or does not serve all slots.`,
         address,
         cause,
       );
@@ -165,18 +151,22 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     case 'READONLY':
     case 'MISCONF':
     case 'NOREPLICAS':
-      return new JwtctlError('ERR_REDIS_NOT_READY', `Redis at ${where} cannot serve now (${code}).`, {
-        hint:
-          code === 'READONLY'
-            ? 'redis.nodes leads to a replica; name its master.'
-            : `Try again later, or ask the server: redis-cli -p ${portOf(address)} info`,
-        details,
-        cause,
-      });
+      return new JwtctlError(
+        'ERR_REDIS_NOT_READY',
+        `Redis at ${where} cannot serve requests now (${code}).`,
+        {
+          hint:
+            code === 'READONLY'
+              ? 'redis.nodes points to a replica. Set it to the master.'
+              : `Try again later, or check the server: redis-cli -p ${portOf(address)} info`,
+          details,
+          cause,
+        },
+      );
     case 'OOM':
       return new JwtctlError(
         'ERR_REDIS_OUT_OF_MEMORY',
-        `Redis at ${where} has reached its maxmemory and registers nothing more.`,
+        `Redis at ${where} has reached maxmemory and cannot register more tokens.`,
         { hint: 'Raise maxmemory, or add masters to the cluster.', details, cause },
       );
     default:
@@ -189,7 +179,7 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
 }
 
 /** @param master the `host:port` of its master; null if unknown */
-export function isReplica(node: string, master: string | null): JwtctlError {
+export function replicaError(node: string, master: string | null): JwtctlError {
   return new JwtctlError(
     'ERR_REDIS_IS_A_REPLICA',
     `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind, and it rejects writes.`,
@@ -200,20 +190,19 @@ export function isReplica(node: string, master: string | null): JwtctlError {
   );
 }
 
-/** A key under a name of ours that is of another type. */
-export function foreignKey(key: string): JwtctlError {
-  return new JwtctlError('ERR_REDIS_WRONG_TYPE', `The key ${key} in Redis holds something else.`, {
-    hint: 'Find out who uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
+export function wrongType(key: string): JwtctlError {
+  return new JwtctlError('ERR_REDIS_WRONG_TYPE', `The key ${key} in Redis has an unexpected type.`, {
+    hint: 'Find the application that uses it, or choose another redis.prefix (JWTCTL_REDIS_PREFIX).',
     details: { key },
   });
 }
 
-/** A defect of this program passes as it is: calling it "unreachable" would hide it. */
+/** Whether an error is a defect of this program, which "unreachable" would hide. */
 export function isDefect(error: unknown): boolean {
   return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
 }
 
-/** Returns the reason why there is no connection. ioredis wraps the last node's error in a ClusterAllFailedError. */
+/** Returns the underlying error. ioredis wraps the last node's error in a ClusterAllFailedError. */
 export function innermost(error: unknown): unknown {
   if (error instanceof NotOpenedError) return error.cause;
   const inner = (error as { lastNodeError?: unknown } | null)?.lastNodeError;

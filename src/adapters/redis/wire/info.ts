@@ -1,4 +1,4 @@
-/** The fields of an INFO reply, whatever their section; none where the reply is none. */
+/** Returns the fields of an INFO reply, of all sections; none for any other reply. */
 export function parseInfo(reply: unknown): Map<string, string> {
   const fields = new Map<string, string>();
   if (typeof reply !== 'string') return fields;

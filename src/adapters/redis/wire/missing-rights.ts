@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 import { withDeadline } from './pipeline.js';
 
-/** The commands that scripts use. Redis 7.2 names a forbidden one only in the message text, and Redis 7.0 not at all. */
+/** Commands in scripts. Redis 7.2 names a forbidden one only in the message text, Redis 7.0 not at all. */
 const SCRIPTED = [
   ...['exists', 'expire', 'expireat', 'expiretime', 'ttl', 'type', 'time', 'unlink'],
   ...[
@@ -19,7 +19,7 @@ const SCRIPTED = [
   ...['hset', 'hsetnx', 'hget', 'hmget', 'hdel', 'hlen', 'hrandfield', 'hscan'],
 ];
 
-/** `redis.acl_check_cmd` (Redis 7.0) needs only the right to use EVAL. It cannot check commands that the server does not know. */
+/** `redis.acl_check_cmd` (Redis 7.0) needs only the right to use EVAL. It throws for unknown commands. */
 const FIND_MISSING = `
 local missing = {}
 for _, right in ipairs(ARGV) do

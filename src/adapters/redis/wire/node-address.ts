@@ -15,7 +15,7 @@ export function parseKey(key: string): HostPort {
   return { host: key.slice(0, colon), port: Number(key.slice(colon + 1)) };
 }
 
-/** Whether a cluster announced this host: if it does not know one, it sends null, an empty string, or `?`. */
+/** Whether the cluster advertised a host. If it does not know one, it sends null, an empty string, or `?`. */
 export function isKnownHost(host: unknown): host is string {
   return typeof host === 'string' && host !== '' && host !== '?';
 }

@@ -1,17 +1,12 @@
 import type { Redis } from 'ioredis';
 import { DeadlineError } from './errors.js';
 
-/** A command's name and its arguments. */
 export type Command = readonly [name: string, ...args: Array<string | number>];
 
-/** What came back: a value, or the error in its place. */
+/** A value, or an Error for an error reply. */
 export type Reply = unknown;
 
-/**
- * Sends the commands to one server in one write and resolves with a reply for each, errors in their places.
- *
- * @throws DeadlineError where not all have been answered in time; some may have been carried out
- */
+/** Sends commands in one write. Throws DeadlineError on timeout; some may have been executed. */
 export async function sendPipeline(
   client: Redis,
   commands: readonly Command[],
@@ -23,13 +18,13 @@ export async function sendPipeline(
   return results.map(([error, value]) => error ?? value);
 }
 
-/** The value of a reply. @throws the error in its place */
+/** Returns a reply's value, or throws the error reply. */
 export function unwrap(reply: Reply): unknown {
   if (reply instanceof Error) throw reply;
   return reply;
 }
 
-/** ioredis has time-outs for each command; one timer for many commands costs less. */
+/** One timer per pipeline costs less than ioredis's timeout per command. */
 export function withDeadline<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new DeadlineError(timeoutMs)), timeoutMs);

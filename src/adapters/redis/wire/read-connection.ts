@@ -4,7 +4,7 @@ import { type Command, withDeadline } from './pipeline.js';
 import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 
-/** A connection to one server for reading very much of it: a walk over a million entries. */
+/** A connection for large reads, such as a walk over a million entries. */
 export class ReadConnection {
   readonly #connection: RespConnection;
 
@@ -16,17 +16,13 @@ export class ReadConnection {
     return this.#connection.isLost;
   }
 
-  /**
-   * Sends the commands in one write and resolves with a reply for each, error replies in their places.
-   *
-   * @throws where not all have been answered, in time or at all
-   */
+  /** Sends commands in one write. Throws if not all are answered in time. */
   async send(commands: readonly Command[], timeoutMs: number): Promise<RespReply[]> {
     if (commands.length === 0) return [];
     try {
       return await withDeadline(this.#write(commands), timeoutMs);
     } catch (error) {
-      // What comes late would be taken for the answer to something else.
+      // A late reply would be taken for the answer to another command.
       this.#connection.lose(error as Error);
       throw error;
     }

@@ -7,40 +7,36 @@ import type { HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
 import type { RedisOptions } from './redis-options.js';
 
-/** Waits for one reply. Both are called in the turn in which the bytes came: what comes behind has not been looked at yet. */
+/** Receives one reply, synchronously: replies after it have not been parsed yet. */
 export interface ReplySink {
   take(reply: RespReply): void;
-  /** The connection was lost before the reply was there. */
+  /** Called if the connection is lost before the reply. */
   fail(error: Error): void;
 }
 
 export interface RespConnectionOptions {
-  /** Sent before all else, in RESP3; one that is refused ends the connection. */
+  /** Sent first, in RESP3. An error reply to it ends the connection. */
   greeting?: readonly Command[];
-  /** What the server says unasked (RESP3). */
   onPush?: (push: BulkStrings) => void;
   onLost?: (error: Error) => void;
 }
 
 /**
- * A connection of its own to one server. It opens with the first use, and is not opened again once it is lost.
- *
- * ioredis takes a reply apart at more than a microsecond for each string in it, and sends a command at several (ioredis
- * 6.0): of what goes through it in great numbers that was two thirds of the time.
+ * Opens on first use and never reopens. For large reads: ioredis 6.0 takes over 1 µs per string of a reply.
  */
 export class RespConnection {
   readonly #redis: RedisOptions;
   readonly #node: HostPort;
   readonly #options: RespConnectionOptions;
   #sinks: ReplySink[] = [];
-  /** Those before it have had their replies. */
+  /** Index of the sink that gets the next reply. */
   #next = 0;
   #socket: Socket | null = null;
   readonly #closed = new AbortController();
   /** Text to send once the connection is open; null before the first use and after sending. */
   #unsent: string | null = null;
   #failure: Error | null = null;
-  #heardAt = Number.NEGATIVE_INFINITY;
+  #lastDataAt = Number.NEGATIVE_INFINITY;
 
   constructor(redis: RedisOptions, node: HostPort, options: RespConnectionOptions = {}) {
     this.#redis = redis;
@@ -53,16 +49,15 @@ export class RespConnection {
   }
 
   /** When data last arrived, by performance.now(). */
-  get heardAt(): number {
-    return this.#heardAt;
+  get lastDataAt(): number {
+    return this.#lastDataAt;
   }
 
-  /** Replies that are still to come. */
   get pending(): number {
     return this.#sinks.length - this.#next;
   }
 
-  /** @param text commands as {@link encodeCommands} writes them, one for each of the sinks */
+  /** @param text one encoded command per sink: see {@link encodeCommands} */
   write(text: string, sinks: readonly ReplySink[]): void {
     if (this.#failure !== null) {
       for (const sink of sinks) sink.fail(this.#failure);
@@ -72,7 +67,7 @@ export class RespConnection {
     this.#send(text, sinks);
   }
 
-  /** Nothing is sent or taken any more. */
+  /** Closes the connection and fails all pending replies. */
   lose(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;
@@ -107,7 +102,7 @@ export class RespConnection {
     }
     const parser = new RespParser((reply) => this.#take(reply), this.#options.onPush);
     socket.on('data', (chunk) => {
-      this.#heardAt = performance.now();
+      this.#lastDataAt = performance.now();
       try {
         parser.push(chunk);
       } catch (error) {
@@ -134,7 +129,7 @@ export class RespConnection {
     const sink = this.#sinks[this.#next];
     if (sink === undefined) return;
     this.#next += 1;
-    if (this.#next === this.#sinks.length || this.#next >= FORGOTTEN_AT_ONCE) {
+    if (this.#next === this.#sinks.length || this.#next >= MOST_ANSWERED_SINKS) {
       this.#sinks = this.#sinks.slice(this.#next);
       this.#next = 0;
     }
@@ -142,4 +137,4 @@ export class RespConnection {
   }
 }
 
-const FORGOTTEN_AT_ONCE = 4096;
+const MOST_ANSWERED_SINKS = 4096;

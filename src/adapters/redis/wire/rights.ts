@@ -13,7 +13,7 @@ export class MissingRightsError extends Error {
 
 const CONTAINERS = new Set(['client', 'cluster', 'config', 'memory']);
 
-/** Returns a command's name in ACL syntax, with its subcommand: `+cluster` alone would also grant RESET and FAILOVER. */
+/** Returns a command in ACL syntax, with its subcommand: `+cluster` alone also grants RESET and FAILOVER. */
 function rightOf(name: string, subcommand: unknown): string {
   const command = name.toLowerCase();
   return CONTAINERS.has(command) && subcommand !== undefined

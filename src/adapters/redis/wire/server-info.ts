@@ -3,27 +3,21 @@ import { type BulkStrings, stringAt } from './bulk-strings.js';
 import { numberIn } from './info.js';
 import type { Command } from './pipeline.js';
 
-/** All sections of INFO that are needed, in one command (Redis 7.0). */
+/** INFO accepts several sections since Redis 7.0. */
 export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
 export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
 
-/** The default of tracking-table-max-keys, used if the account may not read the setting. 0 means no limit. */
+/** Redis's default, used if the account may not read the setting. 0 means no limit. */
 const TRACKING_LIMIT_DEFAULT = 1_000_000;
 /** Redis keeps a full table at its limit, and briefly a little below it. */
 const FULL_SHARE = 0.99;
 
-/**
- * How long after a restart a server may lack entries that its replica still has, in seconds. By then, a replica has taken
- * over (this is twice Redis's default cluster-node-timeout), or the server stays the master.
- */
+/** Seconds after a restart by which a replica has taken over (twice the default cluster-node-timeout). */
 const SETTLING_SECONDS = 30;
 
 /**
- * Detects that a server has restarted.
- *
- * A master that is killed and restarted before its replica takes over comes back with the data on its disk, which may be
- * nothing. It serves its slots as before, and the cluster's epochs do not change. Only its run id reveals the restart, and
- * only if the earlier run id is known. So a process treats a server that it meets for the first time as settled.
+ * Detects that a master has restarted and may have lost entries that its replica still has. Its slots and the
+ * cluster's epochs do not change then, only its run id. A server seen for the first time counts as settled.
  */
 export class Lifetime {
   readonly #now: () => number;
@@ -54,12 +48,10 @@ export function replicaOf(info: Map<string, string>): string | null {
   return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
 }
 
-/** Returns the value in a reply to {@link TRACKING_LIMIT}; null if there is none. */
 export function trackingLimit(reply: BulkStrings): number | null {
   return reply.count < 2 ? null : Number(stringAt(reply, 1));
 }
 
-/** Returns the warnings about a server that answers. */
 export function masterWarnings(
   info: Map<string, string>,
   tracking: { wantsTracking: boolean; isTracking: boolean; trackingLimit: number | null },
@@ -81,7 +73,6 @@ export function isMemoryFull(info: Map<string, string>): boolean {
   );
 }
 
-/** @param limit the server's limit; null if unknown */
 export function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
   const most = limit ?? TRACKING_LIMIT_DEFAULT;
   return most > 0 && (numberIn(info, 'tracking_total_keys') ?? 0) >= FULL_SHARE * most;

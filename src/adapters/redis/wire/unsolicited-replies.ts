@@ -6,10 +6,7 @@ interface Handler {
   returnFatalError(error: Error): void;
 }
 
-/**
- * Makes ioredis give a connection up on which a null reply came that no command asked for. By itself, ioredis 6.0 looks for
- * the text of that null where no caller can catch the error, and so ends the process.
- */
+/** Makes ioredis drop a connection after an unsolicited null reply. ioredis 6.0 would end the process. */
 export function surviveUnsolicitedNulls(): void {
   const handler: Handler = createRequire(import.meta.url)('ioredis/built/DataHandler.js').default.prototype;
   if (Object.hasOwn(handler, PATCHED)) return;
