@@ -3,7 +3,7 @@ import { planting } from '../support/planting.js';
 import { spawnCli } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-const GHOSTS = 20;
+const STALE_ENTRIES = 20;
 
 describe.each(BACKENDS)('concurrent reconciles on %s', (backend) => {
   let stores: Stores;
@@ -13,7 +13,7 @@ describe.each(BACKENDS)('concurrent reconciles on %s', (backend) => {
     const { kid } = await stores.json('keys', 'generate');
     const { plantEntry } = planting(stores);
     const [row] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [kid]);
-    for (let index = 0; index < GHOSTS; index++) {
+    for (let index = 0; index < STALE_ENTRIES; index++) {
       const sub = `user-${index}`;
       const { jti, iat, exp } = await stores.json('token', 'issue', '--sub', sub, '--create-user');
       await stores.json('token', 'revoke', '--sub', sub, '--all');
@@ -41,7 +41,7 @@ describe.each(BACKENDS)('concurrent reconciles on %s', (backend) => {
 
     const reports = await Promise.all(reconciling);
     expect(reports.map(({ complete }) => complete)).toEqual([true, true, true, true]);
-    expect(reports.reduce((sum, { dropped }) => sum + dropped.revoked, 0)).toBe(GHOSTS);
+    expect(reports.reduce((sum, { dropped }) => sum + dropped.revoked, 0)).toBe(STALE_ENTRIES);
     for (const { token } of [...(await Promise.all(issuing)), await late]) {
       expect(await run('token', 'verify', token)).toMatchObject({ active: true });
     }

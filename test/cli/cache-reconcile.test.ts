@@ -92,12 +92,12 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
   });
 
   test('removes the entry of a revoked token on any node', async () => {
-    const ghost = await issue('alice');
-    await stores.json('token', 'revoke', ghost.token);
-    await plantAgain('alice', ghost);
+    const stale = await issue('alice');
+    await stores.json('token', 'revoke', stale.token);
+    await plantAgain('alice', stale);
     const { byNode } = await expectRepair({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
     expect(await planted.jtis('alice')).toEqual([living.jti]);
-    expect(await verdict(ghost)).toBe('ERR_TOKEN_REVOKED');
+    expect(await verdict(stale)).toBe('ERR_TOKEN_REVOKED');
     expect(byNode).toHaveLength(stores.isCluster ? 3 : 1);
     expect(
       byNode
@@ -108,9 +108,9 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
   });
 
   test('removes the entries of a revoked subject, and shows it in the table', async () => {
-    const ghosts = [await issue('bob'), await issue('bob')];
+    const staleTokens = [await issue('bob'), await issue('bob')];
     await stores.json('token', 'revoke', '--sub', 'bob', '--all');
-    for (const ghost of ghosts) await plantAgain('bob', ghost);
+    for (const stale of staleTokens) await plantAgain('bob', stale);
     const tried = await stores.run('cache', 'reconcile', '-n');
     expect(tried.lines()[0]).toBe('3 tokens of 2 subjects: 2 to fix');
     expect(tried.stderr).toContain('Dry run');
@@ -121,20 +121,20 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
   });
 
   test('removes entries under retired, purged, and compromised keys', async () => {
-    const ghost = { ...living, jti: 'under-a-retired-key' };
+    const stale = { ...living, jti: 'under-a-retired-key' };
     const { kid } = await stores.json('keys', 'generate');
     const keyId = await idOf(kid);
     await stores.json('keys', 'retire', kid);
-    await plantAgain('alice', { ...ghost, kid });
+    await plantAgain('alice', { ...stale, kid });
     await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
     await stores.json('keys', 'purge', '--yes');
-    await planted.plantEntry('alice', { ...ghost, keyId });
+    await planted.plantEntry('alice', { ...stale, keyId });
     await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
 
     const leaked = (await stores.json('keys', 'generate')).kid;
     await stores.json('keys', 'compromise', leaked, '--reason', 'leaked', '--yes');
-    await plantAgain('alice', { ...ghost, kid: leaked });
+    await plantAgain('alice', { ...stale, kid: leaked });
     await expectRepair({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
   });
 
@@ -202,10 +202,10 @@ describe.each(BACKENDS)('cache reconcile on %s', (backend) => {
         [sub],
       );
       await stores.query(
-        `INSERT INTO security_log (type, sub, jti, at, expires_at) VALUES ('token_revoked', ?, 'ghost', ${iat}, ${exp})`,
+        `INSERT INTO security_log (type, sub, jti, at, expires_at) VALUES ('token_revoked', ?, 'stale', ${iat}, ${exp})`,
         [sub],
       );
-      for (const jti of ['ghost', 'token']) await planted.plantEntry(sub, { keyId, iat, exp, jti });
+      for (const jti of ['stale', 'token']) await planted.plantEntry(sub, { keyId, iat, exp, jti });
     }
     await expectRepair({
       ...{
@@ -309,7 +309,7 @@ describe('cache reconcile in a Redis Cluster', () => {
   test('ignores foreign keys and members with similar names', async () => {
     const { client, prefix } = redis;
     const [key] = await stores.query('SELECT id FROM keystore WHERE kid = ?', [living.kid]);
-    const member = `${Number(key?.id).toString(36)}.${living.iat.toString(36)}.ghost`;
+    const member = `${Number(key?.id).toString(36)}.${living.iat.toString(36)}.stale`;
     const similarNames = [
       ...[`${prefix}`, `${prefix}:`, `${prefix}x:{alice}`, `x${prefix}:{alice}`, `${prefix}:alice`],
       ...[`${prefix}:{}`, `${prefix}:{alice}x`, `${prefix}:{alice`, `${prefix}:{%61lice}`, `${prefix}:{%zz}`],
@@ -338,7 +338,7 @@ describe('cache reconcile in a Redis Cluster', () => {
     // Foreign members stay in a set with a valid entry, and are removed with the set otherwise.
     await client.zadd(`${prefix}:{foreign}`, living.exp, member);
     await client.zadd(alice, living.exp, 'foreign', 5, 'old');
-    await stores.json('token', 'revoke', '--sub', 'alice', '--jti', 'ghost');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--jti', 'stale');
     await client.zadd(alice, living.exp, member);
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
       ...{ dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 1 } },

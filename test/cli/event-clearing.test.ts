@@ -79,7 +79,7 @@ describe('an account without DELETE on MySQL', () => {
     await stores?.close();
   });
 
-  test('can revoke and disable, and is told which right clearing events needs', async () => {
+  test('can revoke and disable, and gets a warning that names the missing right', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user');
     const other = await stores.json('token', 'issue', '--sub', 'bob', '--create-user');
     expect(await stores.json('token', 'revoke', token)).toMatchObject({ revoked: 1 });

@@ -3,15 +3,15 @@ import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAt } from '../support/terminal.js';
 
 /** Records what is reported. When it is drawn is tested elsewhere. */
-const reported: Array<{ label: string; updates: unknown[]; isStopped: boolean }> = [];
+const reported: Array<{ label: string; updates: unknown[]; isCleared: boolean }> = [];
 vi.mock('../../src/cli/output/progress.js', () => ({
   openProgress: (label: string) => {
-    const one = { label, updates: [] as unknown[], isStopped: false };
+    const one = { label, updates: [] as unknown[], isCleared: false };
     reported.push(one);
     return {
       update: (...update: unknown[]) => one.updates.push(update),
-      stop: () => {
-        one.isStopped = true;
+      clear: () => {
+        one.isCleared = true;
       },
     };
   },
@@ -30,7 +30,7 @@ describe.each(BACKENDS)('the progress of a walk, on %s', (backend) => {
 
   test('is reported in slots or subjects, with the number of tokens', async () => {
     await runAt({}, stores, 'cache', 'inspect');
-    expect(reported).toMatchObject([{ label: 'Reading', isStopped: true }]);
+    expect(reported).toMatchObject([{ label: 'Reading', isCleared: true }]);
     const extra = { yield: { count: 2, unit: 'tokens' } };
     expect(reported[0]?.updates.at(-1)).toEqual(
       stores.isCluster
@@ -47,7 +47,7 @@ describe.each(BACKENDS)('the progress of a walk, on %s', (backend) => {
   ])('is reported by $words', async ({ words, labels }) => {
     expect((await runAt({}, stores, ...words)).exitCode).toBe(0);
     expect(reported.map(({ label }) => label)).toEqual(labels);
-    expect(reported.every(({ isStopped }) => isStopped)).toBe(true);
+    expect(reported.every(({ isCleared }) => isCleared)).toBe(true);
     if (stores.isCluster) expect(reported.every(({ updates }) => updates.length > 0)).toBe(true);
   });
 

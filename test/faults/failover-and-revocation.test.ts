@@ -66,51 +66,51 @@ async function scoreAt({ client }: PairedNode, set: string, member: string): Pro
 }
 
 test(`revocations that a failed master loses stay in effect and are repaired, ${FAILOVERS} times`, async () => {
-  const told = { ghost: [] as string[], disabled: [] as string[] };
+  const verdicts = { stale: [] as string[], disabled: [] as string[] };
   for (let round = 0; round < FAILOVERS; round++) {
     const third = round % 3;
-    const ghost = await issueIn(third);
+    const stale = await issueIn(third);
     const disabled = await issueIn(third);
     const unseen = await issueIn(third);
-    for (const { token } of [ghost, disabled, unseen]) expect(await verdict(token)).toBe('accepted');
+    for (const { token } of [stale, disabled, unseen]) expect(await verdict(token)).toBe('accepted');
     await cluster.replicated(third);
 
     await cluster.cut(third);
-    const revoked = await stores.json('token', 'revoke', ghost.token);
+    const revoked = await stores.json('token', 'revoke', stale.token);
     expect(revoked).toMatchObject({ revoked: 1, replicasConfirmed: 0 });
     await stores.json('users', 'disable', disabled.sub);
     await stores.json('users', 'disable', unseen.sub);
     const dying = cluster.pair(third).master;
-    expect(await scoreAt(dying, ghost.set, ghost.member)).toBeNull();
+    expect(await scoreAt(dying, stale.set, stale.member)).toBeNull();
     expect(await scoreAt(dying, disabled.set, '!s')).toBeLessThan(0);
     await cluster.failOver(third);
 
     // Redis lost all of it: the entry is back, and both users are enabled.
     const { master } = cluster.pair(third);
-    expect(await scoreAt(master, ghost.set, ghost.member)).toBeGreaterThan(0);
+    expect(await scoreAt(master, stale.set, stale.member)).toBeGreaterThan(0);
     for (const { set } of [disabled, unseen]) {
       expect(await scoreAt(master, set, '!s')).toBeGreaterThan(Date.now() / 1000);
     }
-    told.ghost.push(await verdict(ghost.token), await verdictOfCli(ghost.token));
-    told.disabled.push(await verdict(disabled.token), await verdictOfCli(disabled.token));
+    verdicts.stale.push(await verdict(stale.token), await verdictOfCli(stale.token));
+    verdicts.disabled.push(await verdict(disabled.token), await verdictOfCli(disabled.token));
 
     // A verification caches the status of one user; reconcile repairs the other.
     expect(await stores.json('cache', 'reconcile')).toMatchObject({
       ...{ complete: true, dropped: { revoked: 1, keyNotTrusted: 0, userUnknown: 0 }, statusesCached: 1 },
     });
-    expect(await master.client.exists(ghost.set)).toBe(0);
+    expect(await master.client.exists(stale.set)).toBe(0);
     for (const { set } of [disabled, unseen]) expect(await scoreAt(master, set, '!s')).toBeLessThan(0);
     await cluster.rejoin(third);
   }
-  expect(told).toEqual({
-    ghost: Array(2 * FAILOVERS).fill('ERR_TOKEN_REVOKED'),
+  expect(verdicts).toEqual({
+    stale: Array(2 * FAILOVERS).fill('ERR_TOKEN_REVOKED'),
     disabled: Array(2 * FAILOVERS).fill('ERR_USER_DISABLED'),
   });
 }, 180_000);
 
 test('reconcile repairs the reachable part of a cluster and reports the rest', async () => {
-  const [lost, ghost] = [await issueIn(0), await issueIn(1)];
-  for (const { set, member, token } of [lost, ghost]) {
+  const [lost, stale] = [await issueIn(0), await issueIn(1)];
+  for (const { set, member, token } of [lost, stale]) {
     await stores.json('token', 'revoke', token);
     const third = set === lost.set ? 0 : 1;
     await cluster.pair(third).master.client.zadd(set, Math.floor(Date.now() / 1000) + 600, member);
@@ -120,7 +120,7 @@ test('reconcile repairs the reachable part of a cluster and reports the rest', a
   const { exitCode, stderr, json } = await stores.run('cache', 'reconcile', '--json');
   expect({ exitCode, stderr }).toEqual({ exitCode: 5, stderr: expect.stringMatching(/slots 0-5461? \(/) });
   expect(json()).toMatchObject({ complete: false, dropped: { revoked: 1 }, missed: [expect.any(String)] });
-  expect(await cluster.pair(1).master.client.exists(ghost.set)).toBe(0);
+  expect(await cluster.pair(1).master.client.exists(stale.set)).toBe(0);
   const [row] = await stores.query('SELECT action, outcome FROM audit_log ORDER BY seq DESC LIMIT 1');
   expect(row).toEqual({ action: 'cache.reconcile', outcome: 'partial' });
 });

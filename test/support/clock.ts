@@ -15,14 +15,14 @@ export class ManualClock implements Clock {
   readonly until = (time: number, signal?: AbortSignal): Promise<void> => {
     if (time <= this.#now) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const give = () => reject(signal?.reason);
-      signal?.addEventListener('abort', give, { once: true });
+      const abort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', abort, { once: true });
       const wake = () => {
-        signal?.removeEventListener('abort', give);
+        signal?.removeEventListener('abort', abort);
         resolve();
       };
       this.#waiting.push({ time, wake });
-      for (const tell of this.#watching.splice(0)) tell();
+      for (const notify of this.#watching.splice(0)) notify();
     });
   };
 
@@ -31,7 +31,7 @@ export class ManualClock implements Clock {
 
   /** Resolves once something waits. Returns the times at which the waits end. */
   async awaited(): Promise<number[]> {
-    if (this.#waiting.length === 0) await new Promise<void>((tell) => this.#watching.push(tell));
+    if (this.#waiting.length === 0) await new Promise<void>((notify) => this.#watching.push(notify));
     return this.#waiting.map(({ time }) => time);
   }
 

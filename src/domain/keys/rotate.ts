@@ -78,8 +78,8 @@ export async function rotateAfterLead(
 }
 
 /**
- * Publishes, activates, and retires what is due. Of many concurrent runs, one does it. A pending key becomes active only
- * if its private key opens here; otherwise nothing changes.
+ * Publishes, activates, and retires what is due. Of many concurrent runs, one does it. A pending key becomes active
+ * only if its private key opens here; otherwise nothing changes.
  * @param expectedActive does nothing if another key is active. Default: the key active at the start
  * @throws JwtctlError `ERR_NO_KEYS` (state); errors of {@link assertOpens}, {@link assertKeyringFits}, and
  * {@link updateKeys}
