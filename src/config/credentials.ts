@@ -16,8 +16,7 @@ export interface CredentialSettings {
 }
 
 /**
- * The returned function reads the files again on each call. Its errors are `unavailable` after a first
- * success.
+ * The returned function reads the files on each call. After one success, its errors have kind `unavailable`.
  */
 export function credentialsReader(
   group: 'mysql' | 'redis',

@@ -72,9 +72,7 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
   }
 }
 
-/**
- * A CA file is not secret, but its owner chooses which servers get the password, so the same checks apply.
- */
+/** A user who can change a CA file chooses which servers get the password, so the same checks apply. */
 export async function readConfigured(file: string, { setting }: NamedBy): Promise<string> {
   const { bytes, isTooLarge } = await readSafe(file, { setting }, MAX_CERTIFICATE_BYTES);
   if (isTooLarge) throw invalid(file, { setting }, `at most ${MAX_CERTIFICATE_BYTES} bytes`);

@@ -12,7 +12,7 @@ export type Authentication =
   /** `isAsked`: whether the request had a token to verify. */
   | { accepted: null; isAsked: boolean; code: ErrorCode; message: string; answer: Answer };
 
-/** `code` and `message` are for the log only. @throws a defect, or `ERR_CLOSED` */
+/** `code` and `message` are for the log only. @throws JwtctlError `ERR_CLOSED`; defects */
 export async function authenticate(
   verifier: Pick<Verifier, 'verify'>,
   request: RequestHead,

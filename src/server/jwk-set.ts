@@ -15,7 +15,7 @@ export const jwkSet: FastifyPluginCallback<AppOptions> = (app, options, done) =>
       const etag = `"${createHash('sha256').update(body).digest('base64url')}"`;
       reply.header('etag', etag).header('cache-control', cacheControl);
       if (isMatch(request.headers['if-none-match'], etag)) return reply.code(304).send();
-      // As bytes, because Fastify adds a charset to text, which RFC 7517 §8.5.2 does not have.
+      // As bytes, because Fastify adds a charset to text, and this media type has none (RFC 7517 §8.5.2).
       return reply.header('content-type', 'application/jwk-set+json').send(Buffer.from(body));
     } catch (error) {
       if (!isUnavailable(error)) throw error;

@@ -33,7 +33,7 @@ export async function askFleetWithin(milliseconds: number, ports: FleetPorts): P
       unavailableReason: `The registry did not answer within ${milliseconds} ms.`,
     }),
   );
-  // Rejects when `lateness` is aborted.
+  // Rejects when aborted.
   timeout.catch(() => {});
   return Promise.race([askFleet(ports), timeout]).finally(() => cancellation.abort());
 }

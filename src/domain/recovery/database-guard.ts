@@ -49,7 +49,7 @@ export class DatabaseGuard {
   async assertCurrent(): Promise<number> {
     const { marks, clock } = this.#ports;
     if (marks === null) return 0;
-    // One master may be down while the others serve. Without any, nothing can be compared or registered.
+    // One master may be down while the others serve. Without Redis, nothing can be compared or registered.
     const stored = await ifReachable(() => marks.read(), null);
     const last = this.#judgment;
     if (stored === null) return (await last?.revision) ?? 0;

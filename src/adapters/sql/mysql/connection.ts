@@ -51,7 +51,7 @@ export class TimedConnection {
       clearTimeout(timer);
       callback(error, result);
     };
-    // mysql2's timeout (3.24.6) does not cover commands queued behind a silent one.
+    // mysql2's timeout (3.24.6) does not cover commands that wait behind an unanswered one.
     const timer = setTimeout(() => answer(this.#fail(noAnswer()), undefined), this.#limits.queryMs);
     this.#connection.query({ sql, values: [...values] }, (error, result) => {
       if (!error) answer(null, result);

@@ -23,7 +23,7 @@ export interface OpenedMysql {
   close(): Promise<void>;
 }
 
-/** The server gives up on a lock before the client does, so a lock differs from a silent server. */
+/** The server gives up on a lock first, so that the client can tell a lock from a silent server. */
 function limitsOf(timeoutMs: number): Limits {
   const lockWaitSeconds = Math.max(1, Math.floor(timeoutMs / 2000));
   return { lockWaitSeconds, queryMs: Math.max(timeoutMs, (lockWaitSeconds + 1) * 1000) };
@@ -206,6 +206,6 @@ class TimedPool {
 
 interface Waiting {
   isGivenUp: boolean;
-  /** Null is the permission to open a connection. */
+  /** Null permits the caller to open a connection. */
   accept(connection: TimedConnection | null): void;
 }
