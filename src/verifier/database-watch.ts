@@ -1,53 +1,40 @@
 import type { Clock, Database, DatabaseServer } from '../domain/ports/index.js';
-import type { MarkStore, StoredMarks } from '../domain/ports/mark-store.js';
+import type { MarkStore } from '../domain/ports/mark-store.js';
 import { type HighWaterMark, higherMark, parseMark, textOf } from '../domain/recovery/high-water-marks.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth } from './health.js';
 import type { KeySet } from './key-set.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 
-/** The shortest time between two reconnects to the database, in seconds. It doubles after each reconnect for a hint. */
+/** Shortest time between two reconnects. It doubles after each reconnect for a hint. */
 const REDIAL_SECONDS = 10;
-const LONGEST_REDIAL_SECONDS = 300;
-/** How far a replica may lag behind, in seconds. */
-const LAG_SECONDS = 3;
+const MAX_REDIAL_SECONDS = 300;
+const MAX_LAG_SECONDS = 3;
 
 export interface DatabaseWatchPorts {
   database: Pick<Database, 'server' | 'redial'>;
   keys: KeySet;
   tail: SecurityLogTail;
-  /** Null if the registry is in the database file. */
   marks: Pick<MarkStore, 'read'> | null;
   clock: Pick<Clock, 'now'>;
-  /** Called with a one-line warning. */
   warn(text: string): void;
 }
 
 /**
- * Detects a database that is out of date.
+ * Detects an old primary, a lagging replica, and a restored backup. Reconnects, because a proxy may keep
+ * connections to an old primary. A server that was read-only from the start may be a replica for verifiers.
  *
- * **A planned switchover.** Behind a proxy, new connections lead to the new primary, while open ones stay with the old primary
- * and read old data. So the watch reconnects when the server no longer accepts writes, when a different server answers, or when
- * the server lacks changes that Redis has recorded. A server that was read-only from the start may be a replica meant for
- * verifiers: its connections stay open while it keeps up.
- *
- * **A restored backup.** The verifier keeps what it has read and adds what the database has, until `db recover` has run. A
- * lagging replica looks the same at first, but has the missing changes once it has caught up.
- *
- * A verifier has no master keyring, so it cannot tell whether a mark in Redis is forged. A mark therefore only makes it read
- * again, and answer "unavailable" for what the database does not have. A mark never makes it refuse or forget anything.
+ * A mark in Redis may be forged. So it only causes reads and "unavailable" for keys and users that the
+ * database lacks.
  */
 export class DatabaseWatch {
   readonly #ports: DatabaseWatchPorts;
   #server: DatabaseServer | null = null;
-  /** Why to reconnect; a hint if only a mark says so. */
   #reason: { text: string; isHint: boolean } | null = null;
   #redialedAt = Number.NEGATIVE_INFINITY;
-  /** The shortest time between two reconnects for hints, which may be forged. */
   #hintSeconds = REDIAL_SECONDS;
   #mark: HighWaterMark | null = null;
   #isReadingMarks = false;
-  /** The mark that the database has not reached yet, and since when. */
   #awaited: { mark: HighWaterMark; since: number } | null = null;
   #behindSince: number | null = null;
   #recoveredAt: number | null = null;
@@ -56,8 +43,7 @@ export class DatabaseWatch {
     this.#ports = ports;
   }
 
-  /** @throws errors of the database */
-  async look(): Promise<void> {
+  async checkServer(): Promise<void> {
     this.#readMarks();
     const before = this.#server;
     const found = await this.#ports.database.server();
@@ -65,19 +51,15 @@ export class DatabaseWatch {
     if (before !== null && found !== null) this.#reason = whyRedial(before, found) ?? this.#reason;
   }
 
-  /**
-   * Evaluates the keys and the log after they have been read.
-   *
-   * @returns whether the log must be read again from its beginning
-   */
-  judge(): boolean {
+  /** Returns whether the log must be read again from its beginning. */
+  evaluate(): boolean {
     const { keys, tail, clock } = this.#ports;
     const isSettled = this.#recoveredAt !== null && keys.recoveredAt > this.#recoveredAt;
     this.#recoveredAt = Math.max(this.#recoveredAt ?? 0, keys.recoveredAt);
     if (isSettled) tail.startAnew();
     tail.keepAll(keys.isBehind);
-    this.#noteBehind(keys.isBehind || tail.isBehind, isSettled);
-    this.#await(clock.now());
+    this.#recordBehind(keys.isBehind || tail.isBehind, isSettled);
+    this.#checkMark(clock.now());
     this.#redialIfDue();
     return isSettled;
   }
@@ -87,12 +69,8 @@ export class DatabaseWatch {
     return { ...database, state: 'degraded', since: this.#behindSince, code: 'ERR_DATABASE_BEHIND' };
   }
 
-  /**
-   * Checks whether a row that the database does not have really does not exist.
-   *
-   * @throws JwtctlError `ERR_DATABASE_STALE` (unavailable)
-   */
-  assertCertain(): void {
+  /** Throws `ERR_DATABASE_STALE` (unavailable) if a row that the database lacks may exist. */
+  assertComplete(): void {
     if (!this.#isAhead(this.#mark)) return;
     throw new JwtctlError(
       'ERR_DATABASE_STALE',
@@ -103,7 +81,7 @@ export class DatabaseWatch {
     );
   }
 
-  #noteBehind(isBehind: boolean, isSettled: boolean): void {
+  #recordBehind(isBehind: boolean, isSettled: boolean): void {
     const { clock, warn } = this.#ports;
     if (isBehind === (this.#behindSince !== null)) return;
     this.#behindSince = isBehind ? clock.now() : null;
@@ -119,27 +97,26 @@ export class DatabaseWatch {
     const { marks } = this.#ports;
     if (marks === null || this.#isReadingMarks) return;
     this.#isReadingMarks = true;
-    const take = ({ mark, hint }: StoredMarks) => {
-      this.#mark = higherMark(parsed(mark), parsed(hint));
-    };
     marks
       .read()
-      .then(take)
+      .then(({ mark, hint }) => {
+        this.#mark = higherMark(parsed(mark), parsed(hint));
+      })
       .catch(() => {})
       .finally(() => {
         this.#isReadingMarks = false;
       });
   }
 
-  #await(now: number): void {
+  #checkMark(now: number): void {
     const isMet = !this.#isAhead(this.#awaited?.mark ?? null);
     if (isMet)
       this.#awaited = this.#isAhead(this.#mark) ? { mark: this.#mark as HighWaterMark, since: now } : null;
     if (isMet && this.#awaited === null) this.#hintSeconds = REDIAL_SECONDS;
     if (this.#awaited === null || this.#behindSince !== null) return;
-    if (now - this.#awaited.since >= LAG_SECONDS)
+    if (now - this.#awaited.since >= MAX_LAG_SECONDS)
       this.#reason ??= {
-        text: `For ${LAG_SECONDS} s, MySQL has lacked changes that Redis has recorded`,
+        text: `For ${MAX_LAG_SECONDS} s, MySQL has lacked changes that Redis has recorded`,
         isHint: true,
       };
   }
@@ -152,7 +129,7 @@ export class DatabaseWatch {
     return mark.revision > keys.revision || (id > tail.progress.position && expiresAt > clock.now());
   }
 
-  /** Limits reconnects: behind a balancer that gives each connection a different server, more of them would not help. */
+  /** Limits reconnects, which do not help if a balancer gives each connection a different server. */
   #redialIfDue(): void {
     const { database, clock, warn } = this.#ports;
     const now = clock.now();
@@ -160,7 +137,7 @@ export class DatabaseWatch {
     if (this.#reason === null) return;
     const { text, isHint } = this.#reason;
     if (since >= 0 && since < (isHint ? this.#hintSeconds : REDIAL_SECONDS)) return;
-    if (isHint) this.#hintSeconds = Math.min(2 * this.#hintSeconds, LONGEST_REDIAL_SECONDS);
+    if (isHint) this.#hintSeconds = Math.min(2 * this.#hintSeconds, MAX_REDIAL_SECONDS);
     database.redial();
     warn(`${text}. Reopening all connections to it.`);
     this.#redialedAt = now;

@@ -6,8 +6,7 @@ import type { SecurityLogTail } from './security-log-tail.js';
 import { SingleFlight } from './single-flight.js';
 import type { StoreState } from './store-state.js';
 
-/** How often keys and security log are read, in seconds. */
-const EVERY_SECONDS = 1;
+const INTERVAL_SECONDS = 1;
 
 export interface FollowerPorts {
   keys: KeySet;
@@ -15,10 +14,10 @@ export interface FollowerPorts {
   clock: Clock;
   state: StoreState;
   heartbeatSender: HeartbeatSender;
-  watch: Pick<DatabaseWatch, 'look' | 'judge'>;
+  watch: Pick<DatabaseWatch, 'checkServer' | 'evaluate'>;
 }
 
-/** Keeps what a verifier knows of keys and revocations up to date in the background, and tells of it. */
+/** Reads keys and the security log every second, and sends heartbeats. */
 export class Follower {
   readonly #ports: FollowerPorts;
   readonly #stopping = new AbortController();
@@ -30,35 +29,29 @@ export class Follower {
     this.#ports = ports;
   }
 
-  /**
-   * Resolves once everything has been read for the first time. It is announced before: whoever waits for the fleet and does
-   * not see this verifier can rely on its reading what was recorded by then.
-   *
-   * @param connecting what has to be there before the log is read, which then tells all that a registry may have forgotten
-   * @throws what the database throws
-   */
+  /** Resolves after the first read, which waits for `connecting`: Redis may lose revocations until then. */
   async begin(connecting: Promise<unknown> = Promise.resolve()): Promise<void> {
     const { heartbeatSender } = this.#ports;
     try {
-      await Promise.all([heartbeatSender.tell(), connecting]);
+      // A command that does not see this heartbeat can rely on the verifier to read every earlier event.
+      await Promise.all([heartbeatSender.send(), connecting]);
       await this.catchUp();
     } catch (error) {
       await heartbeatSender.deregister();
       throw error;
     }
-    // Apart: a read may take long where the database is away, and a verifier that tells nothing counts as gone.
+    // Two loops, because a read may be slow and a verifier without heartbeats counts as gone.
     this.#running = Promise.all([
       this.#every(() => this.catchUp()),
-      this.#every(() => heartbeatSender.tell()),
+      this.#every(() => heartbeatSender.send()),
     ]);
   }
 
-  /** When the last read of the database began that succeeded; null before the first. */
+  /** When the last successful read began; null before the first. */
   get caughtUpAt(): number | null {
     return this.#caughtUpAt;
   }
 
-  /** Resolves once a read of both has ended that began from now on. @throws what the database throws */
   catchUp(): Promise<void> {
     return this.#reads.next(() => this.#readOnce());
   }
@@ -73,9 +66,9 @@ export class Follower {
     const { clock } = this.#ports;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      // What fails shows in the state of the database, and in the age of what is known.
+      // Errors are recorded in the state of the database.
       await clock
-        .until(clock.now() + EVERY_SECONDS, signal)
+        .until(clock.now() + INTERVAL_SECONDS, signal)
         .then(work)
         .catch(() => {});
     }
@@ -86,18 +79,18 @@ export class Follower {
     const { signal } = this.#stopping;
     const at = clock.now();
     try {
-      // Wait for all, even if one fails. A read that is still running would otherwise overlap with the next one.
-      const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.look()]);
+      // Waits for all, even if one fails, because a running read would overlap with the next one.
+      const reads = await Promise.allSettled([tail.read(signal), keys.refresh(), watch.checkServer()]);
       for (const read of reads) if (read.status === 'rejected') throw read.reason;
-      if (watch.judge()) await tail.read(signal);
+      if (watch.evaluate()) await tail.read(signal);
       this.#caughtUpAt = at;
       state.answered(clock.now());
     } catch (error) {
-      // One that was given up says nothing of the database.
+      // An aborted read does not mean that the database failed.
       if (error !== signal.reason) state.failed(error);
       throw error;
     }
-    // Not waited for: a registry that is away must not hold up what the database tells.
-    if (!signal.aborted) void heartbeatSender.tell();
+    // Not awaited, because a hung registry must not delay reads of the database.
+    if (!signal.aborted) void heartbeatSender.send();
   }
 }

@@ -1,48 +1,48 @@
 import type { MasterStatus } from '../domain/ports/index.js';
 import type { ErrorCode } from '../domain/shared/errors.js';
 
-/** How a store answered when it was last asked. */
+/** The state of a store after its last request. */
 export interface StoreHealth {
   /**
-   * - `up`: it answered
-   * - `degraded`: the database did not answer or is out of date, and the verifier uses what it has read for now; or some
-   *   masters of the registry did not answer, and tokens of their subjects are refused as unavailable
-   * - `down`: it did not answer, and all tokens are refused as unavailable
+   * - `up`: it answers
+   * - `degraded`: the database does not answer or is out of date, and known data is used; or some masters of
+   *   the registry do not answer
+   * - `down`: it does not answer, and all verifications fail as unavailable
    */
   state: 'up' | 'degraded' | 'down';
-  /** Since when, in NumericDate seconds. */
+  /** When this state began, in NumericDate seconds. */
   since: number;
-  /** The code of what it failed with; null while it is up. */
+  /** The code of the error; null while it is up. */
   code: ErrorCode | null;
 }
 
-/** The same, with when it last answered, in NumericDate seconds; null before it first did. */
 export interface LastHealth extends StoreHealth {
+  /** NumericDate seconds of the last answer; null before the first. */
   answeredAt: number | null;
 }
 
-/** What a verifier knows of itself: for readiness, and for metrics. */
+/** The state of a verifier, for readiness and metrics. */
 export interface VerifierHealth {
-  /** Whether this verifier can verify; false if it would refuse every token as unavailable. */
+  /** False if every verification would fail as unavailable. */
   isReady: boolean;
   database: StoreHealth;
-  /** The health of all masters together, by reads only. A refused write does not count. */
+  /** All masters together. A refused write does not count. */
   registry: StoreHealth;
-  /** Each server that serves a part of the registry. It is read at least once per second. */
+  /** The servers that hold the registry. Each is read at least once per second. */
   masters: MasterStatus[];
   /**
-   * Whether the registry accepted the verifier's last heartbeat. Never `down`, and it does not affect readiness, because it is a
-   * write. Commands no longer wait for this verifier from 10 s plus the clock tolerance after `answeredAt`.
+   * Whether the registry accepted the last heartbeat. Never `down`. Commands stop waiting for this verifier
+   * 10 s plus the clock tolerance after `answeredAt`.
    */
   heartbeats: LastHealth;
   keys: {
-    /** Those that tokens are accepted under. */
+    /** Number of keys that tokens can be valid under. */
     trusted: number;
-    /** The key that signs; null where there is none. */
+    /** The key that signs; null if there is none. */
     active: { kid: string; activatedAt: number } | null;
   };
-  /** Signatures that did not have to be checked again, and those that had to. */
+  /** `hits`: signatures that were not checked again; `misses`: signatures that were. */
   signatures: { entries: number; hits: number; misses: number };
-  /** Verdicts that the process held itself, and those that the registry was asked for; null without a near cache. */
+  /** `hits`: verdicts from memory; `misses`: verdicts from the registry. Null without a near cache. */
   nearCache: { hits: number; misses: number } | null;
 }

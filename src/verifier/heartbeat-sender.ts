@@ -13,90 +13,79 @@ export interface HeartbeatSenderPorts {
   keys: KeySet;
   tail: SecurityLogTail;
   clock: Clock;
-  /** Of the registry, as far as it takes heartbeats. */
   state: StoreState;
-  /** Told once that nobody hears of it any more, until somebody does again. */
+  /** Called once when the last accepted heartbeat expires. */
   warn(text: string): void;
 }
 
 /**
- * Tells, where a command can ask for it, what a verifier has read of keys and security log. It goes on telling while the
- * database is away: what it tells stands still then, which is what whoever waits for it has to know.
- *
- * One that cannot be told is tried again a second later. No verification fails for it.
+ * Reports loaded keys and events, also while the database is down, because a silent verifier counts as gone.
  */
 export class HeartbeatSender {
   readonly #ports: HeartbeatSenderPorts;
   readonly #self: Pick<Heartbeat, 'id' | 'host' | 'pid' | 'startedAt'>;
-  #telling: Promise<void> | null = null;
-  #isAskedAgain = false;
-  /** What was last taken in; null where that is not known. */
-  #told: { at: number; knowledge: string } | null = null;
-  #isSilenceTold = false;
+  #sending: Promise<void> | null = null;
+  #isRequestedAgain = false;
+  #last: { at: number; loaded: string } | null = null;
+  #hasWarned = false;
 
   constructor(ports: HeartbeatSenderPorts) {
     this.#ports = ports;
     this.#self = { id: randomUUID(), host: hostname(), pid: process.pid, startedAt: ports.clock.now() };
   }
 
-  /**
-   * Tells what is new, or all of it again once it is time; one at a time, so that a later one is never overtaken.
-   *
-   * @returns once it was told, or could not be
-   */
-  tell(): Promise<void> {
-    if (this.#telling === null) this.#telling = this.#tellAll();
-    else this.#isAskedAgain = true;
-    return this.#telling;
+  /** Never rejects. Sends one heartbeat at a time, so that an older one cannot overwrite a newer one. */
+  send(): Promise<void> {
+    if (this.#sending === null) this.#sending = this.#sendAll();
+    else this.#isRequestedAgain = true;
+    return this.#sending;
   }
 
-  /** Takes it back. Where that fails it runs out by itself. */
+  /** Removes the heartbeat. If that fails, the heartbeat expires. */
   async deregister(): Promise<void> {
-    await this.#telling;
-    // Whoever did not take in the last one would only be waited for in vain.
-    if (this.#told !== null) await this.#ports.registry.deregister(this.#self.id).catch(() => {});
+    await this.#sending;
+    // Do not wait again for a registry that did not accept the last heartbeat.
+    if (this.#last !== null) await this.#ports.registry.deregister(this.#self.id).catch(() => {});
   }
 
-  /** What was read while one was on its way is told right after it. */
-  async #tellAll(): Promise<void> {
+  async #sendAll(): Promise<void> {
     do {
-      this.#isAskedAgain = false;
-      await this.#tellIfDue();
-    } while (this.#isAskedAgain);
-    this.#telling = null;
+      this.#isRequestedAgain = false;
+      await this.#sendIfDue();
+    } while (this.#isRequestedAgain);
+    this.#sending = null;
   }
 
-  async #tellIfDue(): Promise<void> {
+  async #sendIfDue(): Promise<void> {
     const { registry, keys, tail, clock, state } = this.#ports;
     const at = clock.now();
-    const news = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
-    const knowledge = JSON.stringify(news);
+    const content = { kids: keys.trusted.map(({ kid }) => kid), log: tail.progress };
+    const loaded = JSON.stringify(content);
     const isDue =
-      this.#told === null || at - this.#told.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#told.at;
-    if (!isDue && this.#told?.knowledge === knowledge) return;
+      this.#last === null || at - this.#last.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#last.at;
+    if (!isDue && this.#last?.loaded === loaded) return;
     try {
       await registry.report({
-        ...{ ...this.#self, ...news },
+        ...{ ...this.#self, ...content },
         ...{ readAt: tail.readAt, at, until: at + HEARTBEAT_SECONDS },
       });
-      this.#told = { at, knowledge };
-      this.#isSilenceTold = false;
+      this.#last = { at, loaded };
+      this.#hasWarned = false;
       state.answered(clock.now());
     } catch (error) {
-      this.#told = null;
+      this.#last = null;
       state.failed(error);
-      this.#tellSilence(error);
+      this.#warnIfExpired(error);
     }
   }
 
-  /** What it last told counts no more: commands go on without it, and nothing else would show. */
-  #tellSilence(error: unknown): void {
+  #warnIfExpired(error: unknown): void {
     const { registry, state, clock, warn } = this.#ports;
-    const heardAt = state.answeredAt ?? this.#self.startedAt;
-    if (this.#isSilenceTold || clock.now() - heardAt < registry.heartbeatLifetimeSeconds) return;
-    this.#isSilenceTold = true;
+    const acceptedAt = state.answeredAt ?? this.#self.startedAt;
+    if (this.#hasWarned || clock.now() - acceptedAt < registry.heartbeatLifetimeSeconds) return;
+    this.#hasWarned = true;
     warn(
-      `For ${formatDuration(registry.heartbeatLifetimeSeconds)} this verifier could not tell which keys and events it has read, so commands do not wait for it: ${failureText(error)}`,
+      `For ${formatDuration(registry.heartbeatLifetimeSeconds)}, this verifier could not report which keys and events it has loaded, so commands do not wait for it: ${failureText(error)}`,
     );
   }
 }

@@ -24,48 +24,41 @@ import { KeySet, type KnownKey } from './key-set.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
-import { type KnownToken, TokenMemory } from './token-cache.js';
+import { type KnownToken, TokenCache } from './token-cache.js';
 import { UserLookup } from './user-lookup.js';
 import { UserStates } from './user-states.js';
 import type { Verifier } from './verifier.js';
 
-/** A verifier that runs for long: it follows keys and revocations by itself. */
 export interface LiveVerifier extends Verifier {
-  /** The keys that a token can be valid under (RFC 7517 §5). @throws JwtctlError kind `unavailable` */
+  /** Returns the keys that a token can be valid under. @throws JwtctlError kind `unavailable` */
   jwkSet(): Promise<{ keys: PublicJwk[] }>;
   health(): VerifierHealth;
-  /** Waits for what is under way, and ends what runs in the background. The stores are the context's. */
+  /** Waits for running verifications and stops the background work. Leaves the context's stores open. */
   close(): Promise<void>;
 }
 
 export interface LiveVerifierOptions {
-  /** Whether verdicts are kept in the process, and taken back by the registry. Default: `verifier.nearCache`. */
+  /** Whether to keep verdicts in memory until the registry invalidates them. Default: `verifier.nearCache` */
   nearCache?: boolean;
-  /** Told what whoever runs it should know. Default: Node's warnings. */
   warn?: (text: string) => void;
-  /** Called once for each change of a store, of one of its servers, of the grace period, or of readiness. */
   onStateChange?: (change: StateChange) => void;
 }
 
-/**
- * Reads keys and security log, and follows both from then on.
- *
- * @throws JwtctlError as the stores do
- */
+/** Resolves after the first read of keys and security log. @throws errors of the stores */
 export async function openLiveVerifier(
   context: Context,
   options: LiveVerifierOptions = {},
 ): Promise<LiveVerifier> {
   const { settings, clock } = context;
-  const { token, users: userSettings, verifier: own } = settings;
+  const { token, users: userSettings, verifier: verifierSettings } = settings;
   const [database, registry, users] = await Promise.all([
     context.database(),
     context.registry(),
     context.users(),
   ]);
-  const { nearCache = own.nearCache, warn = (text) => process.emitWarning(text) } = options;
+  const { nearCache = verifierSettings.nearCache, warn = (text) => process.emitWarning(text) } = options;
   const { onStateChange = () => {} } = options;
-  const graceSeconds = Math.max(own.grace, LEAST_GRACE_SECONDS);
+  const graceSeconds = Math.max(verifierSettings.grace, MIN_GRACE_SECONDS);
   const statusPolicy: StatusPolicy = {
     statusTtlSeconds: userSettings.statusTtl,
     clockToleranceSeconds: token.clockTolerance,
@@ -80,10 +73,10 @@ export async function openLiveVerifier(
   const follower = new Follower({ keys, tail, clock, state: databaseState, heartbeatSender, watch });
   const states = new UserStates({
     ...{ users, registry, policy: statusPolicy },
-    rememberedUsers: Math.max(own.rememberedTokens, LEAST_REMEMBERED_USERS),
+    rememberedUsers: Math.max(verifierSettings.rememberedTokens, MIN_REMEMBERED_USERS),
   });
   const statusReader = registry.openStatusReader({ nearCache, now: clock.now, warn });
-  // One that is away is met later.
+  // Without the registry, the verifier starts anyway.
   const connecting = ifReachable(() => statusReader.open(), 0);
   await follower.begin(connecting).catch((error) => {
     statusReader.close();
@@ -100,18 +93,17 @@ export async function openLiveVerifier(
       issuer: token.issuer,
       audience: token.audience,
       graceSeconds,
-      rememberedTokens: own.rememberedTokens,
+      rememberedTokens: verifierSettings.rememberedTokens,
       nearCache,
     },
     onStateChange,
   );
 }
 
-/** Each takes about 150 bytes. */
-const LEAST_REMEMBERED_USERS = 20_000;
+const MIN_REMEMBERED_USERS = 20_000;
 
-/** Below this a database that takes its time would count as away. */
-const LEAST_GRACE_SECONDS = 10;
+/** With less, a slow database would count as down. */
+const MIN_GRACE_SECONDS = 10;
 
 interface LiveVerifierPorts {
   keys: KeySet;
@@ -119,13 +111,11 @@ interface LiveVerifierPorts {
   follower: Follower;
   watch: DatabaseWatch;
   statusReader: StatusReader;
-  /** The registry's epoch when the log was read. */
   epoch: number;
   states: UserStates;
   users: UserLookup;
   clock: Clock;
   databaseState: StoreState;
-  /** Of the registry, as the verifier's heartbeats find it. */
   heartbeatState: StoreState;
 }
 
@@ -139,20 +129,20 @@ type LiveVerifierPolicy = VerificationPorts['policy'] &
 class StoreVerifier implements LiveVerifier {
   readonly #ports: LiveVerifierPorts;
   readonly #policy: LiveVerifierPolicy;
-  readonly #memory: TokenMemory;
+  readonly #cache: TokenCache;
   readonly #watch: StateWatch;
-  readonly #findingKeys = {
+  readonly #keyPorts = {
     findKey: async (kid: string) => {
       const { keys, watch } = this.#ports;
       const key = await keys.find(kid);
-      if (key === null) watch.assertCertain();
+      if (key === null) watch.assertComplete();
       return key;
     },
   };
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
-  /** What the registry was when the security log was last read for it: see {@link StoredStatus.epoch}. */
+  /** The registry's epoch that the security log was last read for: see {@link StoredStatus.epoch}. */
   #readEpoch: number;
   #isClosed = false;
 
@@ -163,12 +153,12 @@ class StoreVerifier implements LiveVerifier {
   ) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#memory = new TokenMemory(policy.rememberedTokens);
+    this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
     const { clock, statusReader } = ports;
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
-      { clock, probe, health: () => this.health(), tell: onStateChange },
+      { clock, probe, health: () => this.health(), report: onStateChange },
       policy.graceSeconds,
     );
     this.#watch.begin();
@@ -176,7 +166,7 @@ class StoreVerifier implements LiveVerifier {
 
   verify(token: string): Promise<VerificationResult> {
     if (this.#isClosed) return Promise.reject(closed());
-    const known = typeof token === 'string' ? this.#memory.get(token) : undefined;
+    const known = typeof token === 'string' ? this.#cache.get(token) : undefined;
     if (known === undefined || this.#ports.keys.peek(known.key.kid) !== known.key)
       return this.#during(this.#verifyUnknown(token));
     this.#signatures.hits += 1;
@@ -207,7 +197,7 @@ class StoreVerifier implements LiveVerifier {
       masters,
       heartbeats: heartbeatState.health(true),
       keys: { trusted: keys.trusted.length, active: keys.active },
-      signatures: { entries: this.#memory.size, ...this.#signatures },
+      signatures: { entries: this.#cache.size, ...this.#signatures },
       nearCache: this.#policy.nearCache ? { ...this.#verdicts } : null,
     };
   }
@@ -239,7 +229,7 @@ class StoreVerifier implements LiveVerifier {
     return true;
   }
 
-  /** What was read of the database serves on for a while without it. A clock that was set back lengthens that by as much again at most. */
+  /** If the clock was set back, the age is negative; `abs` limits how long that extends the grace period. */
   #isServing(now: number): boolean {
     const age = now - (this.#ports.follower.caughtUpAt ?? 0);
     return Math.abs(age) < this.#policy.graceSeconds;
@@ -251,22 +241,22 @@ class StoreVerifier implements LiveVerifier {
     const { code } = databaseState.health(false);
     throw new JwtctlError(
       'ERR_VERIFIER_GRACE_EXCEEDED',
-      `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}: what is known of keys and revocations is too old.`,
+      `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}, so the known keys and revocations are too old.`,
       {
-        hint: 'Bring MySQL back. verifier.grace (JWTCTL_VERIFIER_GRACE) says how long a verifier goes on without it.',
+        hint: 'Check MySQL. verifier.grace (JWTCTL_VERIFIER_GRACE) sets how long a verifier works without it.',
       },
     );
   }
 
   async #verifyUnknown(token: string): Promise<VerificationResult> {
     this.#assertServing();
-    const jws = await checkJws(token, this.#findingKeys);
+    const jws = await checkJws(token, this.#keyPorts);
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
     if ('active' in jws) return jws;
     const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
     if ('active' in checked) return checked;
     const known = this.#toKnown(token, jws, checked.claims);
-    this.#memory.set(known);
+    this.#cache.set(known);
     return this.#verifyStatus(known);
   }
 
@@ -275,7 +265,6 @@ class StoreVerifier implements LiveVerifier {
     return 'active' in checked ? checked : this.#verifyStatus(known);
   }
 
-  /** Makes the last two checks: the registry and the user. */
   async #verifyStatus(known: KnownToken): Promise<VerificationResult> {
     this.#assertServing();
     this.#verdicts.misses += 1;
@@ -291,18 +280,17 @@ class StoreVerifier implements LiveVerifier {
     const judge = () => {
       const { events } = tail;
       return judgeToken(
-        { token, exp, cached, lastAnswer: states.told(sub), events, policy: this.#policy },
+        { token, exp, cached, lastAnswer: states.lastAnswer(sub), events, policy: this.#policy },
         now,
       );
     };
     let judged = judge();
     let user: TokenStatus['user'] | undefined = judged.user?.status;
     if (user === undefined) {
-      // If the token is refused anyway, its user need not be looked up.
       const refusal = checkStatus({ ...judged, user: 'enabled' }, claims, key.kid);
       if (refusal !== null) return refusal;
-      user = await users.ask(sub, cached);
-      // The log may have new events by now.
+      user = await users.find(sub, cached);
+      // The log may have new events now.
       judged = judge();
     }
     const refusal = checkStatus({ ...judged, user }, claims, key.kid);
@@ -312,13 +300,10 @@ class StoreVerifier implements LiveVerifier {
     return known.acceptance;
   }
 
-  /**
-   * A master that took over may have lost what was revoked a moment ago, and the log is at most a second behind: it is read
-   * before the new master is believed.
-   */
+  /** Reads the log before trusting a new master, which may have lost recent revocations. */
   async #readLogAfter(epoch: number): Promise<void> {
     const { follower, databaseState } = this.#ports;
-    // While it is away nothing was revoked that it did not record, and what is known serves on.
+    // A database that is down records no revocations.
     if (!databaseState.isUp) return;
     await ifReachable(async () => {
       await follower.catchUp();
@@ -329,7 +314,7 @@ class StoreVerifier implements LiveVerifier {
   #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
     const { sub, jti, iat } = claims;
     return {
-      // A token that was cut out of a header would keep all of that header.
+      // Copied, because a substring would keep the whole header in memory (V8).
       token: Buffer.from(token, 'latin1').toString('latin1'),
       ...{ key, claims },
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
@@ -341,5 +326,5 @@ class StoreVerifier implements LiveVerifier {
 }
 
 function closed(): JwtctlError {
-  return new JwtctlError('ERR_CLOSED', 'This has been closed; open another one.');
+  return new JwtctlError('ERR_CLOSED', 'The verifier is closed. Open another one.');
 }

@@ -2,26 +2,23 @@ import type { Clock, MasterStatus, MasterWarning } from '../domain/ports/index.j
 import { formatDuration } from '../domain/shared/duration.js';
 import type { VerifierHealth } from './health.js';
 
-/** A change in a verifier's health, for a log. */
 export interface StateChange {
   level: 'info' | 'warn' | 'error';
-  /** The change, for programs. */
+  /** For programs. */
   fields: Record<string, string | number | boolean | null>;
-  /** The change, for people. */
+  /** For people. */
   text: string;
 }
 
 export interface StateWatchPorts {
   clock: Clock;
-  /** Asks the stores, so that their states are current. */
   probe(): void;
   health(): VerifierHealth;
-  tell(change: StateChange): void;
+  report(change: StateChange): void;
 }
 
 const EVERY_SECONDS = 1;
 
-/** Checks a verifier's health every second, and reports each change once. */
 export class StateWatch {
   readonly #ports: StateWatchPorts;
   readonly #graceSeconds: number;
@@ -45,7 +42,7 @@ export class StateWatch {
   }
 
   async #run(): Promise<void> {
-    const { clock, probe, health, tell } = this.#ports;
+    const { clock, probe, health, report } = this.#ports;
     const { signal } = this.#stopping;
     while (!signal.aborted) {
       await clock.until(clock.now() + EVERY_SECONDS, signal).catch(() => {});
@@ -53,12 +50,11 @@ export class StateWatch {
       probe();
       const before = this.#seen;
       this.#seen = health();
-      for (const change of changesBetween(before, this.#seen, this.#graceSeconds)) tell(change);
+      for (const change of changesBetween(before, this.#seen, this.#graceSeconds)) report(change);
     }
   }
 }
 
-/** Returns the changes between two checks. Pure. */
 function changesBetween(before: VerifierHealth, after: VerifierHealth, graceSeconds: number): StateChange[] {
   return [
     ...databaseChanges(before.database, after.database, graceSeconds),
@@ -98,7 +94,7 @@ function databaseChanges(
   }
 }
 
-/** Treats a database that lacks changes as answering, because the verifier reports that state separately. */
+/** Treats a database that lacks changes as answering, because DatabaseWatch warns about that. */
 function answering({ state, code }: VerifierHealth['database']): VerifierHealth['database']['state'] {
   return code === 'ERR_DATABASE_BEHIND' ? 'up' : state;
 }

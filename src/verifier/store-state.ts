@@ -2,7 +2,6 @@ import type { Clock, MasterStatus } from '../domain/ports/index.js';
 import { type ErrorCode, JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth, StoreHealth } from './health.js';
 
-/** Remembers how a store answered when it was last asked. */
 export class StoreState {
   readonly #clock: Clock;
   #since: number;
@@ -18,7 +17,6 @@ export class StoreState {
     return this.#code === null;
   }
 
-  /** When it last answered; null before it first did. */
   get answeredAt(): number | null {
     return this.#answeredAt;
   }
@@ -30,20 +28,18 @@ export class StoreState {
     this.#since = now;
   }
 
-  /** Also where it is a defect that keeps the store from being used: it must not look well meanwhile. */
   failed(error: unknown): void {
     if (this.#code === null) this.#since = this.#clock.now();
     this.#code = error instanceof JwtctlError ? error.code : 'ERR_BUG';
   }
 
-  /** @param servesOn whether what is known of the store serves on without it */
-  health(servesOn: boolean): LastHealth {
-    const state = this.#code === null ? 'up' : servesOn ? 'degraded' : 'down';
+  /** @param isUsable whether the verifier can work without the store for now */
+  health(isUsable: boolean): LastHealth {
+    const state = this.#code === null ? 'up' : isUsable ? 'degraded' : 'down';
     return { state, since: this.#since, code: this.#code, answeredAt: this.#answeredAt };
   }
 }
 
-/** Combines the states of a registry's masters. */
 export function registryHealth(masters: readonly MasterStatus[]): StoreHealth {
   const failing = masters.filter(({ code }) => code !== null).sort((a, b) => a.since - b.since);
   const [first, last] = [failing[0], failing.at(-1)];

@@ -3,7 +3,6 @@ import { findStatus } from '../domain/tokens/find-status.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
 import { KeySet } from './key-set.js';
 
-/** The verification over jwtctl's own stores: what CLI, library and server all use. */
 export async function storeVerification(context: Context): Promise<VerificationPorts> {
   const { settings, clock } = context;
   const [database, registry, users] = await Promise.all([
@@ -25,7 +24,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     findKey: (kid) => keySet.find(kid),
     findStatus: async (token) => {
       const key = await keySet.find(token.kid);
-      // The key was there a moment ago; a token whose key has gone since has no entry that could name it.
+      // The key was purged after the signature check.
       if (key === null) return { entry: null, user: 'unknown', revoked: false };
       return findStatus(ports, { ...token, keyId: key.id });
     },

@@ -16,7 +16,6 @@ export interface UserLookupPorts {
   databaseState: StoreState;
 }
 
-/** Asks the user directory about a token's user, and decides what to use while it does not answer. */
 export class UserLookup {
   readonly #ports: UserLookupPorts;
   readonly #policy: StatusPolicy & { graceSeconds: number };
@@ -26,20 +25,15 @@ export class UserLookup {
     this.#policy = policy;
   }
 
-  /**
-   * Returns the directory's answer, or the status to use while it does not answer.
-   *
-   * @throws JwtctlError kind `unavailable` if there is no such status
-   */
-  async ask(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
+  /** @throws JwtctlError kind `unavailable` if neither the directory nor the cache has a usable status */
+  async find(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { tail, states, clock, databaseState } = this.#ports;
     const meanwhile = () =>
       statusMeanwhile(
-        { cached, answer: states.told(sub), change: tail.events.changeOf(sub) },
+        { cached, answer: states.lastAnswer(sub), change: tail.events.changeOf(sub) },
         clock.now(),
         this.#policy,
       );
-    // Do not wait again for a database that is known to be down.
     const known = databaseState.isUp ? null : meanwhile();
     if (known !== null) return known;
     try {
@@ -52,19 +46,17 @@ export class UserLookup {
     }
   }
 
-  /**
-   * Asks again if the log has a newer change than the answer, because the directory may have been read before the change.
-   */
+  /** Asks again if the log has a newer change, because the directory may have been read before it. */
   async #askDirectory(sub: string, cached: KnownUserStatus | null): Promise<TokenStatus['user']> {
     const { states, tail, clock, watch } = this.#ports;
     for (let seen: number | null = null; ; ) {
       const user = await states.find(sub, cached, clock.now());
       const change = tail.events.changeOf(sub);
       if (change === null || !isOutdated(user, change)) {
-        if (user === null) watch.assertCertain();
+        if (user === null) watch.assertComplete();
         return user?.status ?? 'unknown';
       }
-      // The directory still lacks the change after a second look, so a restored backup has lost it.
+      // The second answer lacks the change too, so the directory was restored from a backup.
       if (change.version === seen) return statusAfter(change) ?? user?.status ?? 'unknown';
       seen = change.version;
     }

@@ -10,28 +10,28 @@ import {
 
 export interface Verifier {
   /**
-   * Makes the four checks: the JWS, the Claims Set, the registry, the user.
+   * Makes the four checks: the JWS, the Claims Set, the registry, the user. Returns a refusal as a result.
    *
    * @param token a JWS in Compact Serialization
-   * @returns the token's header and Claims Set, or why it is refused. A refusal is a result, not an error.
-   * @throws JwtctlError of kind `unavailable` where a store cannot answer: never an acceptance
+   * @throws JwtctlError kind `unavailable` if a store does not answer. Then no token is accepted.
    */
   verify(token: string): Promise<VerificationResult>;
 }
 
 export interface VerifierOptions {
   /**
-   * Returns the key with this `kid`, or null if there is none. The `kid` comes from the token unverified: 1 to 255 bytes
-   * without control characters.
+   * Returns the key with this `kid`, or null. The `kid` is not verified yet: 1 to 255 bytes without control
+   * characters.
    *
-   * A key verifies in the states `pending`, `active`, and `retiring`. It must be an RSA key of 2048 to 16,384 bits with an
-   * odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361). In its JWK, `kid`, `alg`, `use`, and
-   * `key_ops` are optional, but must not contradict the key. Tokens under any other key are refused with `ERR_KEY_NOT_TRUSTED`.
+   * A key verifies in the states `pending`, `active`, and `retiring`. It must be an RSA key of 2048 to 16,384
+   * bits with an odd exponent from 65537 to 2^64, without the ROCA fingerprint (CVE-2017-15361). In its JWK,
+   * `kid`, `alg`, `use`, and `key_ops` are optional, but must not contradict the key. Tokens under any other
+   * key are refused with `ERR_KEY_NOT_TRUSTED`.
    */
   findKey: VerificationPorts['findKey'];
   /**
-   * Returns the status of a token with a valid signature and claims, from your registry and user store. The token is accepted
-   * if `entry` matches it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
+   * Returns the status of a token with a valid signature and claims. The token is accepted if `entry` matches
+   * it, `user` is `'enabled'`, and `revoked` is `false`. Any other value refuses it.
    */
   findStatus: VerificationPorts['findStatus'];
   /** `clockToleranceSeconds`: an integer from 0 to 86,400; default: 5. */
@@ -44,10 +44,10 @@ const DEFAULT_TOLERANCE_SECONDS = 5;
 const MAX_TOLERANCE_SECONDS = 86_400;
 
 /**
- * Creates a verifier that uses your own stores.
+ * Creates a verifier that uses your own stores. Errors from a callback pass through unchanged.
  *
- * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for invalid options. `verify` rejects with `ERR_CALLBACK_INVALID` (usage) if
- * `now` does not return an integer or `findStatus` does not return an object. Errors from a callback pass through unchanged.
+ * @throws JwtctlError `ERR_OPTION_INVALID` (usage) for invalid options. `verify` rejects with
+ * `ERR_CALLBACK_INVALID` (usage) if `now` or `findStatus` returns an invalid value.
  */
 export function createVerifier(options: VerifierOptions): Verifier {
   const { findKey, findStatus, policy, now = systemNow } = objectOf(options, 'the options');

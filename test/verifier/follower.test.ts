@@ -63,7 +63,7 @@ beforeEach(() => {
     clock,
     state,
     heartbeatSender,
-    watch: { look: async () => {}, judge: () => false },
+    watch: { checkServer: async () => {}, evaluate: () => false },
   });
 });
 afterEach(() => follower.end());

@@ -58,7 +58,7 @@ beforeEach(async () => {
   });
   follower = new Follower({
     ...{ keys, tail, clock, heartbeatSender, state: new StoreState(clock) },
-    watch: { look: async () => {}, judge: () => false },
+    watch: { checkServer: async () => {}, evaluate: () => false },
   });
 });
 afterEach(async () => {

@@ -14,7 +14,7 @@ beforeEach(() => {
   database = { state: 'up', since: 0, code: null };
   changes = [];
   const health = () => ({ isReady: true, database, masters: [] }) as unknown as VerifierHealth;
-  watch = new StateWatch({ clock, probe: () => {}, health, tell: (change) => changes.push(change) }, 300);
+  watch = new StateWatch({ clock, probe: () => {}, health, report: (change) => changes.push(change) }, 300);
   watch.begin();
 });
 afterEach(() => watch.end());

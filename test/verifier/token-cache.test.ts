@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type KnownToken, TokenMemory } from '../../src/verifier/token-cache.js';
+import { type KnownToken, TokenCache } from '../../src/verifier/token-cache.js';
 
 function known(token: string): KnownToken {
   return { token } as KnownToken;
@@ -11,7 +11,7 @@ const tokens = Array.from(
 );
 
 test('finds a token by all of its characters', () => {
-  const memory = new TokenMemory(10);
+  const memory = new TokenCache(10);
   const one = known(tokens[0] as string);
   memory.set(one);
   expect(memory.get(one.token)).toBe(one);
@@ -24,7 +24,7 @@ test('finds a token by all of its characters', () => {
 });
 
 test('never holds more than it may, and keeps what is asked for', () => {
-  const memory = new TokenMemory(10);
+  const memory = new TokenCache(10);
   const often = known(tokens[0] as string);
   memory.set(often);
   for (const token of tokens.slice(1)) {
@@ -37,7 +37,7 @@ test('never holds more than it may, and keeps what is asked for', () => {
 });
 
 test('holds a token once, the later one', () => {
-  const memory = new TokenMemory(4);
+  const memory = new TokenCache(4);
   const [one, other] = [known(tokens[0] as string), known(tokens[0] as string)];
   memory.set(one);
   memory.set(other);

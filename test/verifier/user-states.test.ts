@@ -105,17 +105,17 @@ test('asks again if the registry has a higher version, and replaces one that is 
 
 test('remembers the answers for the most recently used users', async () => {
   await states.find('alice', null, NOW);
-  expect(states.told('alice')).toEqual({ status: 'enabled', version: 1, until: NOW + 60 });
+  expect(states.lastAnswer('alice')).toEqual({ status: 'enabled', version: 1, until: NOW + 60 });
   for (let index = 0; index < 1_000; index++) {
     put(`user-${index}`);
     await states.find(`user-${index}`, null, NOW);
-    if (index < 500) expect(states.told('alice')).not.toBeNull();
+    if (index < 500) expect(states.lastAnswer('alice')).not.toBeNull();
   }
-  expect(states.told('alice')).toBeNull();
-  expect(states.told('user-999')).not.toBeNull();
+  expect(states.lastAnswer('alice')).toBeNull();
+  expect(states.lastAnswer('user-999')).not.toBeNull();
   users.clear();
   await states.find('user-999', null, NOW);
-  expect(states.told('user-999')).toBeNull();
+  expect(states.lastAnswer('user-999')).toBeNull();
 });
 
 test('caches a status that is missing, different, or expired in the registry', async () => {
