@@ -12,8 +12,8 @@ const AWAY = new Error('The keys cannot be read.');
 let clock: ManualClock;
 let events: SecurityEvent[];
 let asked: number[];
-/** Pages that do not come before they are released, by the id that they begin behind. */
-let held: Map<number, { reach: () => void; released: Promise<void> }>;
+/** Pages that wait for their release, by the id that they begin after. */
+let heldPages: Map<number, { reach: () => void; released: Promise<void> }>;
 let areKeysAway: boolean;
 let tail: SecurityLogTail;
 let state: StoreState;
@@ -23,7 +23,7 @@ beforeEach(() => {
   clock = new ManualClock();
   events = Array.from({ length: 12_000 }, (_, index) => revocation(index + 1));
   asked = [];
-  held = new Map();
+  heldPages = new Map();
   areKeysAway = false;
   const keys = new KeySet(
     {
@@ -38,10 +38,10 @@ beforeEach(() => {
     {
       listAfter: async (afterId, limit) => {
         asked.push(afterId);
-        const lease = held.get(afterId);
-        held.delete(afterId);
-        lease?.reach();
-        await lease?.released;
+        const page = heldPages.get(afterId);
+        heldPages.delete(afterId);
+        page?.reach();
+        await page?.released;
         return events.filter(({ id }) => id > afterId).slice(0, limit);
       },
     },
@@ -79,30 +79,30 @@ function isRevoked(id: number): boolean {
   return tail.events.covers({ sub: 'alice', jti: `j${id}`, kid: 'k1', iat: 1 });
 }
 
-/** The next page behind this id comes once it is released. */
-function lease(afterId: number): { reached: Promise<void>; release: () => void } {
+/** Delays the next page after this id until it is released. */
+function holdPage(afterId: number): { reached: Promise<void>; release: () => void } {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
   });
-  const reached = new Promise<void>((reach) => held.set(afterId, { reach, released }));
+  const reached = new Promise<void>((reach) => heldPages.set(afterId, { reach, released }));
   return { reached, release };
 }
 
-/** All has happened that waits for nothing. */
+/** Waits until nothing happens without a release or a clock change. */
 async function settled(): Promise<void> {
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
 
-test('nothing is forgotten where the keys cannot be read while everything is read anew', async () => {
+test('forgets nothing if the keys cannot be read during a reload of the log', async () => {
   await follower.begin();
-  const lastPage = lease(10_000);
+  const lastPage = holdPage(10_000);
   areKeysAway = true;
   clock.advance(60);
   await lastPage.reached;
   areKeysAway = false;
-  // Of a second reload, if there were one.
-  const middlePage = lease(5_000);
+  // A second reload would reach this page.
+  const middlePage = holdPage(5_000);
   const caughtUp = follower.catchUp();
   await settled();
   lastPage.release();
@@ -113,7 +113,7 @@ test('nothing is forgotten where the keys cannot be read while everything is rea
   expect([1, 7_000, 12_000].map(isRevoked)).toEqual([true, true, true]);
 });
 
-test('a read that one of both failed in has failed, and the next one counts', async () => {
+test('fails a read if the keys cannot be read, and recovers with the next read', async () => {
   await follower.begin();
   const begun = clock.now();
   areKeysAway = true;
@@ -125,9 +125,9 @@ test('a read that one of both failed in has failed, and the next one counts', as
   expect([follower.caughtUpAt, state.isUp]).toEqual([begun + 1, true]);
 });
 
-test('one that ends while everything is read anew waits for one page of it', async () => {
+test('ends during a reload of the log after the current page', async () => {
   await follower.begin();
-  const page = lease(0);
+  const page = holdPage(0);
   clock.advance(60);
   await page.reached;
   asked.length = 0;

@@ -10,38 +10,37 @@ import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
 
-const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
+const outage = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.');
 
 let service: EmbeddedService;
 let follower: Follower;
 let isDatabaseAway: boolean;
 let isRegistryAway: boolean;
-let withdrawals: number;
+let deregistrations: number;
 let warnings: string[];
-/** In the order in which they were told. */
-let told: Heartbeat[];
+let sent: Heartbeat[];
 
 beforeEach(async () => {
   service = await openEmbeddedService();
   isDatabaseAway = false;
   isRegistryAway = false;
-  told = [];
-  withdrawals = 0;
+  sent = [];
+  deregistrations = 0;
   warnings = [];
   const { clock, database } = service;
   const { registry } = service.withRegistry({
     report: async (heartbeat) => {
-      if (isRegistryAway) throw away;
-      told.push(heartbeat);
+      if (isRegistryAway) throw outage;
+      sent.push(heartbeat);
       await service.registry.report(heartbeat);
     },
     deregister: async (id) => {
-      withdrawals += 1;
+      deregistrations += 1;
       await service.registry.deregister(id);
     },
   });
   const reading = async <T>(read: () => Promise<T>): Promise<T> => {
-    if (isDatabaseAway) throw away;
+    if (isDatabaseAway) throw outage;
     return read();
   };
   const keys = new KeySet({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
@@ -70,10 +69,10 @@ async function fleet(): Promise<Heartbeat[]> {
   return (await service.registry.fleet(service.clock.now())).verifiers;
 }
 
-/** The follower has done all that it does until the clock is moved. */
+/** Waits until the follower does nothing more without a clock change. */
 async function settled(): Promise<void> {
-  for (let before = -1; before !== told.length; ) {
-    before = told.length;
+  for (let before = -1; before !== sent.length; ) {
+    before = sent.length;
     for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 }
@@ -91,12 +90,12 @@ async function revoke(): Promise<void> {
   await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, { reason: null, dryRun: false });
 }
 
-describe('a verifier that runs', () => {
-  test('announces itself before it has read anything, and then what it has read', async () => {
+describe('a running verifier', () => {
+  test('sends a heartbeat before the first read, and one after it', async () => {
     await revoke();
     await follower.begin();
     await settled();
-    const [first, second] = told;
+    const [first, second] = sent;
     expect(first).toMatchObject({
       pid: process.pid,
       kids: [],
@@ -107,17 +106,17 @@ describe('a verifier that runs', () => {
     expect(await fleet()).toEqual([second]);
   });
 
-  test('tells every other second, for ten of them, where nothing is new', async () => {
+  test('sends a heartbeat every 2 s, valid for 10 s, if nothing changes', async () => {
     await follower.begin();
     await pass(6);
     const now = service.clock.now();
-    expect(told.slice(1).map(({ at }) => at - now)).toEqual([-6, -4, -2, 0]);
-    expect(told.at(-1)).toMatchObject({ until: now + 10 });
-    // Whoever comes first in a second, the read or the telling.
-    expect(told.at(-1)?.readAt).toBeGreaterThanOrEqual(now - 1);
+    expect(sent.slice(1).map(({ at }) => at - now)).toEqual([-6, -4, -2, 0]);
+    expect(sent.at(-1)).toMatchObject({ until: now + 10 });
+    // In each second, the read and the heartbeat may come in either order.
+    expect(sent.at(-1)?.readAt).toBeGreaterThanOrEqual(now - 1);
   });
 
-  test('tells of a new event with the read that found it', async () => {
+  test('reports a new event right after it read the event', async () => {
     await follower.begin();
     await pass(2);
     await revoke();
@@ -125,7 +124,7 @@ describe('a verifier that runs', () => {
     expect((await fleet())[0]?.log.position).toBe(1);
   });
 
-  test('tells of a new key once it has loaded it', async () => {
+  test('reports a new key once it has loaded the key', async () => {
     await follower.begin();
     await pass(1);
     const key = { alg: 'RS256', bits: 2048, count: 1, maxTtlSeconds: 60, kid: 'next' } as const;
@@ -134,7 +133,7 @@ describe('a verifier that runs', () => {
     expect((await fleet())[0]?.kids).toEqual(['k1', 'next']);
   });
 
-  test('is there while the database is away, and what it tells stands still', async () => {
+  test('keeps sending the same content while the database is down', async () => {
     await follower.begin();
     await pass(1);
     isDatabaseAway = true;
@@ -142,13 +141,13 @@ describe('a verifier that runs', () => {
     await revoke();
     await pass(60);
     expect(await fleet()).toMatchObject([{ log: { position: 0 }, readAt }]);
-    expect(told.at(-1)?.at).toBeGreaterThanOrEqual(readAt + 58);
+    expect(sent.at(-1)?.at).toBeGreaterThanOrEqual(readAt + 58);
     isDatabaseAway = false;
     await pass(1);
     expect(await fleet()).toMatchObject([{ log: { position: 1 }, readAt: service.clock.now() }]);
   });
 
-  test('goes on reading while it cannot tell, and tells again as soon as it can', async () => {
+  test('keeps reading while the registry is down, and reports as soon as it is back', async () => {
     await follower.begin();
     isRegistryAway = true;
     await revoke();
@@ -159,7 +158,7 @@ describe('a verifier that runs', () => {
     expect(await fleet()).toMatchObject([{ log: { position: 1 }, at: service.clock.now() }]);
   });
 
-  test('says once that nobody hears of it, when what it told last counts no more, and again after it was heard', async () => {
+  test('warns once per outage, when the last accepted heartbeat expires', async () => {
     await follower.begin();
     await pass(4);
     isRegistryAway = true;
@@ -171,7 +170,7 @@ describe('a verifier that runs', () => {
     expect(warnings).toHaveLength(1);
     await pass(60);
     expect(warnings).toEqual([
-      expect.stringMatching(/^For 15s .*commands do not wait for it: It is away\.$/),
+      expect.stringMatching(/^For 15s, .*commands do not wait for it: Redis is down\.$/),
     ]);
     isRegistryAway = false;
     await pass(1);
@@ -180,34 +179,33 @@ describe('a verifier that runs', () => {
     expect(warnings).toHaveLength(2);
   });
 
-  test('takes it back when it ends, and when it cannot begin', async () => {
+  test('deregisters when it ends and when it fails to begin', async () => {
     await follower.begin();
     await pass(1);
     await follower.end();
     expect(await fleet()).toEqual([]);
     isDatabaseAway = true;
-    await expect(follower.begin()).rejects.toBe(away);
-    expect(told.length).toBeGreaterThan(0);
+    await expect(follower.begin()).rejects.toBe(outage);
+    expect(sent.length).toBeGreaterThan(0);
     expect(await fleet()).toEqual([]);
   });
 });
 
-test('a verifier that ends asks nothing of a registry that was away when it last told', async () => {
+test('does not deregister if the registry did not accept the last heartbeat', async () => {
   await follower.begin();
   await pass(1);
   isRegistryAway = true;
   await pass(3);
   await follower.end();
-  expect(withdrawals).toBe(0);
+  expect(deregistrations).toBe(0);
 });
 
-describe('what a verifier says of the log', () => {
+describe('the reported progress in the log', () => {
   function event(id: number): SecurityEvent {
     const names = { sub: 'alice', jti: `j${id}`, kid: null, issuedBefore: null, userVersion: null };
     return { id, type: 'token_revoked', ...names, reason: null, at: service.clock.now(), expiresAt: 9e9 };
   }
 
-  /** A log in which these ids are visible. */
   function tailOver(ids: readonly number[]): SecurityLogTail {
     const log: Pick<SecurityLog, 'listAfter'> = {
       listAfter: async (after, limit) =>
@@ -220,7 +218,7 @@ describe('what a verifier says of the log', () => {
     return new SecurityLogTail(log, service.clock);
   }
 
-  test('names the ids that it lacks, until they come or their time is over', async () => {
+  test('lists missing ids until they appear or time out', async () => {
     const ids = [1, 2, 4, 8];
     const tail = tailOver(ids);
     await tail.read();
@@ -254,7 +252,7 @@ describe('what a verifier says of the log', () => {
     expect(tail.progress).toEqual({ position: 11, missing: [[9, 10]] });
   });
 
-  test('takes the oldest of very many gaps for one, and is exact about the newest', async () => {
+  test('merges the oldest of more than 100 gaps', async () => {
     const tail = tailOver(Array.from({ length: 200 }, (_, index) => 3 * index + 1));
     await tail.read();
     const { position, missing } = tail.progress;

@@ -7,15 +7,15 @@ import { ManualClock } from '../support/clock.js';
 import { rsaPair } from '../support/signing.js';
 import { signingKey } from '../support/signing-keys.js';
 
-const { publicKey: publicHalf } = rsaPair();
-const PEM = publicHalf.export({ type: 'spki', format: 'pem' }).toString();
+const { publicKey } = rsaPair();
+const PEM = publicKey.export({ type: 'spki', format: 'pem' }).toString();
 
 let clock: ManualClock;
 let stored: SigningKey[];
 let reads: number;
 let answer: () => Promise<void>;
 let keySet: KeySet;
-/** The revision of the key store; null to raise it with each read. */
+/** Null to raise it with each read. */
 let revision: number | null;
 let recoveredAt: number;
 
@@ -40,7 +40,7 @@ function key(kid: string, parts: Partial<SigningKey> = {}): SigningKey {
   return signingKey({ kid, state: 'active', publicKey: PEM, ...parts });
 }
 
-/** The next read does not end before `release` is called. */
+/** Delays reads until `release` is called. */
 function holdReads(): { release: () => void } {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
@@ -50,12 +50,12 @@ function holdReads(): { release: () => void } {
   return { release };
 }
 
-test('nothing is read before a key is looked for', () => {
+test('does not read before the first lookup', () => {
   expect(reads).toBe(0);
 });
 
-test('a key comes with what a verification needs of it, and no more', async () => {
-  const { n, e } = publicHalf.export({ format: 'jwk' });
+test('returns only the fields that a verification needs', async () => {
+  const { n, e } = publicKey.export({ format: 'jwk' });
   expect(await keySet.find('k1')).toEqual({
     id: stored[0]?.id,
     kid: 'k1',
@@ -66,19 +66,19 @@ test('a key comes with what a verification needs of it, and no more', async () =
   });
 });
 
-test('a key in whatever state is there', async () => {
+test('finds retired and compromised keys', async () => {
   stored = [key('r', { state: 'retired' }), key('c', { state: 'compromised' })];
   expect(await keySet.find('r')).toMatchObject({ state: 'retired' });
   expect(await keySet.find('c')).toMatchObject({ state: 'compromised' });
 });
 
-test('kids are compared byte for byte', async () => {
+test('compares kids byte for byte', async () => {
   await keySet.find('k1');
   clock.advance(1);
   expect(await keySet.find('K1')).toBeNull();
 });
 
-describe('keys that are known', () => {
+describe('known keys', () => {
   test('are not read again within 30 s', async () => {
     await keySet.find('k1');
     clock.advance(29);
@@ -86,7 +86,7 @@ describe('keys that are known', () => {
     expect(reads).toBe(1);
   });
 
-  test('are read again after 30 s, so that a state takes effect without a restart', async () => {
+  test('are read again after 30 s, so that a new state takes effect without a restart', async () => {
     await keySet.find('k1');
     stored = [{ ...(stored[0] as SigningKey), state: 'compromised' }];
     clock.advance(29);
@@ -96,7 +96,7 @@ describe('keys that are known', () => {
     expect(reads).toBe(2);
   });
 
-  test('that are gone from the store are unknown from then on', async () => {
+  test('are unknown after they are purged', async () => {
     await keySet.find('k1');
     stored = [];
     clock.advance(30);
@@ -114,7 +114,7 @@ describe('keys that are known', () => {
     expect(reads).toBe(3);
   });
 
-  test('are read once however many look for them at the same time', async () => {
+  test('are read once for lookups at the same time', async () => {
     const { release } = holdReads();
     const finding = Promise.all(Array.from({ length: 50 }, () => keySet.find('k1')));
     release();
@@ -124,7 +124,7 @@ describe('keys that are known', () => {
 });
 
 describe('the object of a key', () => {
-  test('is the same one while nothing changes, so that what was derived from it stays', async () => {
+  test('stays the same while the key does not change', async () => {
     const before = await keySet.find('k1');
     for (let round = 0; round < 3; round++) {
       clock.advance(30);
@@ -134,7 +134,7 @@ describe('the object of a key', () => {
     expect(reads).toBe(4);
   });
 
-  test('is a new one once the state changes', async () => {
+  test('is new if the state changes', async () => {
     const before = await keySet.find('k1');
     stored = [{ ...(stored[0] as SigningKey), state: 'retiring' }];
     clock.advance(30);
@@ -144,7 +144,7 @@ describe('the object of a key', () => {
     expect(after).toMatchObject({ state: 'retiring' });
   });
 
-  test('is a new one for another key under the same kid', async () => {
+  test('is new for another key with the same kid', async () => {
     const before = await keySet.find('k1');
     const other = rsaPair().publicKey.export({ type: 'spki', format: 'pem' }).toString();
     stored = [key('k1', { publicKey: other })];
@@ -155,19 +155,19 @@ describe('the object of a key', () => {
   });
 });
 
-test('a new key under the same id and kid is a different key', async () => {
+test('another public key with the same id and kid is a new object', async () => {
   const before = await keySet.find('k1');
-  const { publicKey } = rsaPair();
-  const other = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+  const otherKey = rsaPair().publicKey;
+  const other = otherKey.export({ type: 'spki', format: 'pem' }).toString();
   stored = [{ ...(stored[0] as SigningKey), publicKey: other }];
   clock.advance(30);
   const after = await keySet.find('k1');
   expect(after).not.toBe(before);
-  expect(after?.jwk.n).toBe(publicKey.export({ format: 'jwk' }).n);
+  expect(after?.jwk.n).toBe(otherKey.export({ format: 'jwk' }).n);
 });
 
-describe('a kid that is not known', () => {
-  test('is read for, so that a key that was made since is found without a restart', async () => {
+describe('an unknown kid', () => {
+  test('causes a read, so that a new key is found without a restart', async () => {
     await keySet.find('k1');
     stored = [...stored, key('k2', { state: 'pending' })];
     clock.advance(1);
@@ -175,7 +175,7 @@ describe('a kid that is not known', () => {
     expect(reads).toBe(2);
   });
 
-  test('waits for a second to pass since the last read, and is then found', async () => {
+  test('waits until a second after the last read', async () => {
     await keySet.find('k1');
     stored = [...stored, key('k2')];
     const finding = keySet.find('k2');
@@ -186,7 +186,7 @@ describe('a kid that is not known', () => {
     expect(reads).toBe(2);
   });
 
-  test('costs one read a second, however many are invented', async () => {
+  test('causes at most one read per second', async () => {
     await keySet.find('k1');
     const finding = Promise.all(Array.from({ length: 16 }, (_, index) => keySet.find(`invented-${index}`)));
     await clock.awaited();
@@ -195,7 +195,7 @@ describe('a kid that is not known', () => {
     expect(reads).toBe(2);
   });
 
-  test('keeps nobody waiting whose key is known', async () => {
+  test('does not delay lookups of known keys', async () => {
     await keySet.find('k1');
     const finding = keySet.find('invented');
     await clock.awaited();
@@ -204,16 +204,16 @@ describe('a kid that is not known', () => {
     expect(await finding).toBeNull();
   });
 
-  test('with the very first look is not read for twice', async () => {
+  test('causes one read on the first lookup', async () => {
     expect(await keySet.find('k9')).toBeNull();
     expect(reads).toBe(1);
   });
 });
 
-describe('a store that cannot answer', () => {
-  const failure = new Error('the store is away');
+describe('a store that is down', () => {
+  const failure = new Error('the store is down');
 
-  test('is told to everyone who waits, and is asked again', async () => {
+  test('fails every waiting lookup, and is asked again later', async () => {
     answer = () => Promise.reject(failure);
     const outcomes = await Promise.allSettled([keySet.find('k1'), keySet.find('k1')]);
     expect(outcomes).toEqual([
@@ -226,7 +226,7 @@ describe('a store that cannot answer', () => {
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   });
 
-  test('is not asked again within a second, however many kids are invented', async () => {
+  test('is asked at most once per second for unknown kids', async () => {
     await keySet.find('k1');
     answer = () => Promise.reject(failure);
     clock.advance(1);
@@ -239,7 +239,7 @@ describe('a store that cannot answer', () => {
     expect(reads).toBe(3);
   });
 
-  test('is never answered for with keys that are too old', async () => {
+  test('fails lookups of outdated keys', async () => {
     await keySet.find('k1');
     answer = () => Promise.reject(failure);
     clock.advance(29);
@@ -249,8 +249,8 @@ describe('a store that cannot answer', () => {
   });
 });
 
-describe('that somebody else keeps up to date', () => {
-  const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The store is away.');
+describe('keys with maxAgeSeconds', () => {
+  const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The store is down.');
 
   beforeEach(async () => {
     keySet = new KeySet({ snapshot: keySnapshot }, clock, { maxAgeSeconds: 300 });
@@ -258,7 +258,7 @@ describe('that somebody else keeps up to date', () => {
     answer = () => Promise.reject(failure);
   });
 
-  test('serve without a look at the store until they are that old', async () => {
+  test('are used without a read until that age', async () => {
     clock.advance(299);
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
     clock.advance(1);
@@ -268,18 +268,18 @@ describe('that somebody else keeps up to date', () => {
     expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   });
 
-  test('a kid that is not known is not refused: nobody can say that there is no such key', async () => {
+  test('fail lookups of unknown kids while the store is down', async () => {
     clock.advance(1);
     await expect(keySet.find('k2')).rejects.toBe(failure);
   });
 });
 
-test('16 tokens wait for an unknown kid, and the others are refused at once', async () => {
+test('lets 16 tokens with unknown kids wait, and refuses others at once', async () => {
   await keySet.find('k1');
   const finding = Array.from({ length: 1_000 }, (_, index) => keySet.find(`invented-${index}`));
   for (const refused of finding.slice(16))
     await expect(refused).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_VERIFIER_OVERLOADED' });
-  // Known keys are found at any time, and the next unknown kid waits after the read.
+  // Known keys are found at any time. After the read, the next unknown kid can wait.
   expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
   stored = [...stored, key('k2')];
   await clock.awaited();
@@ -289,7 +289,7 @@ test('16 tokens wait for an unknown kid, and the others are refused at once', as
   expect(reads).toBe(2);
 });
 
-test('16 tokens wait for a hung key store, and the others are refused at once', async () => {
+test('lets 16 tokens wait for a hung key store, and refuses others at once', async () => {
   await keySet.find('k1');
   clock.advance(1);
   const { release } = holdReads();
@@ -300,7 +300,7 @@ test('16 tokens wait for a hung key store, and the others are refused at once', 
   await Promise.allSettled(finding);
 });
 
-test('at most 10,000 tokens wait while the keys are outdated', async () => {
+test('lets at most 10,000 tokens wait while the keys are outdated', async () => {
   const { release } = holdReads();
   const finding = Array.from({ length: 10_001 }, () => keySet.find('k1'));
   await expect(finding.at(-1)).rejects.toMatchObject({
@@ -311,17 +311,17 @@ test('at most 10,000 tokens wait while the keys are outdated', async () => {
   expect((await Promise.all(finding.slice(0, -1))).every((found) => found?.kid === 'k1')).toBe(true);
 });
 
-test('a kid that no key here can have is unknown without a read', async () => {
+test('does not read for a kid that no key can have', async () => {
   for (const kid of ['', '-k1', 'a b', 'k'.repeat(129)]) expect(await keySet.find(kid)).toBeNull();
   expect(reads).toBe(0);
 });
 
-test('a kid is never called unknown for a read that began before its key was made', async () => {
+test('reads again if the current read began before the key was created', async () => {
   await keySet.find('k1');
   clock.advance(1);
   const { release } = holdReads();
   const before = keySet.refresh();
-  // The read has its answer, which is on its way; the key comes after that.
+  // The read has its data already, and the key is created after that.
   await Promise.resolve();
   stored = [...stored, key('k2')];
   const finding = keySet.find('k2');
@@ -334,7 +334,7 @@ test('a kid is never called unknown for a read that began before its key was mad
   expect(await finding).toMatchObject({ kid: 'k2' });
 });
 
-test('peek asks nobody, and refresh reads at once', async () => {
+test('peek does not read, and refresh reads at once', async () => {
   expect(keySet.peek('k1')).toBeUndefined();
   await keySet.refresh();
   expect(keySet.peek('k1')).toBe(await keySet.find('k1'));
@@ -361,7 +361,7 @@ describe('a key store restored from a backup', () => {
     expect([keySet.isBehind, keySet.revision]).toEqual([true, 7]);
   });
 
-  test('is noticed by a key that is no longer compromised, whatever the revision', async () => {
+  test('is detected by a key that is no longer compromised, even with a higher revision', async () => {
     await read([key('k1', { state: 'compromised' })], { revision: 7 });
     expect(await read([key('k1')], { revision: 8 })).toMatchObject({ k1: 'compromised' });
     expect(keySet.isBehind).toBe(true);
@@ -375,14 +375,14 @@ describe('a key store restored from a backup', () => {
     expect(keySet.isBehind).toBe(false);
   });
 
-  test('stays behind if it catches up without a key', async () => {
+  test('stays behind if it catches up but lacks a key', async () => {
     await read([key('k1'), key('k2')], { revision: 7 });
     await read([key('k1')], { revision: 6 });
     expect(await read([key('k1')], { revision: 8 })).toEqual({ k1: 'active', k2: 'active' });
     expect(keySet.isBehind).toBe(true);
   });
 
-  test('stays behind until it is recovered, however far it gets', async () => {
+  test('stays behind until it is recovered, even with a higher revision', async () => {
     await read([key('k1', { state: 'compromised' })], { revision: 7 });
     await read([key('k1')], { revision: 5 });
     expect(await read([key('k1'), key('k2', { state: 'pending' })], { revision: 9 })).toEqual({

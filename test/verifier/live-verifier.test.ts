@@ -12,10 +12,10 @@ import { openContext } from '../support/opened-context.js';
 import { rsaPair } from '../support/signing.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 
-const AWAY = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
+const OUTAGE = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is down.');
 
 let stores: Stores;
-/** The verifiers'. The command line's jumps by itself to what it waits for. */
+/** The clock of the verifiers. The clock of the CLI advances by itself. */
 let clock: ManualClock;
 let contexts: Context[];
 let verifiers: LiveVerifier[];
@@ -31,7 +31,7 @@ async function open(
   return verifier;
 }
 
-/** For everybody. The verifiers read the log as often as their clock says. */
+/** Moves both clocks. */
 async function advance(seconds: number): Promise<void> {
   await clock.awaited();
   stores.clock.advance(seconds);
@@ -51,8 +51,8 @@ async function verdict(verifier: LiveVerifier, token: string): Promise<string> {
   }
 }
 
-/** The same whose calls of these stores' reads go through `around` first. */
-function intercepted(context: Context, around: (name: string) => void): Context {
+/** Returns a context that calls `before` ahead of each read of the database. */
+function intercepted(context: Context, before: (name: string) => void): Context {
   const over = <T extends object>(store: T, names: ReadonlyArray<keyof T>): T =>
     new Proxy(store, {
       get: (target, name) => {
@@ -60,7 +60,7 @@ function intercepted(context: Context, around: (name: string) => void): Context 
         if (typeof member !== 'function') return member;
         if (!names.includes(name as keyof T)) return member.bind(target);
         return async (...args: unknown[]) => {
-          around(String(name));
+          before(String(name));
           return member.apply(target, args);
         };
       },
@@ -70,7 +70,7 @@ function intercepted(context: Context, around: (name: string) => void): Context 
     return {
       ...real,
       server: async () => {
-        around('server');
+        before('server');
         return real.server();
       },
       users: over(real.users, ['findMany', 'find']),
@@ -81,14 +81,14 @@ function intercepted(context: Context, around: (name: string) => void): Context 
   return { ...context, database, users: async () => (await database()).users };
 }
 
-/** The same whose database cannot be read while `isAway` says so. */
-function failing(context: Context, isAway: () => boolean): Context {
+/** Returns a context whose database cannot be read while `isDown` returns true. */
+function failing(context: Context, isDown: () => boolean): Context {
   return intercepted(context, () => {
-    if (isAway()) throw AWAY;
+    if (isDown()) throw OUTAGE;
   });
 }
 
-describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
+describe.each(BACKENDS)('a long-running verifier on %s', (backend) => {
   beforeEach(async () => {
     contexts = [];
     verifiers = [];
@@ -103,7 +103,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
   });
 
   test.each([{ nearCache: false }, { nearCache: true }])(
-    'sees with the next verification what the registry was told: %o',
+    'sees each change in the next verification: %o',
     async (options) => {
       const verifier = await open(options);
       const [alice, bob] = [await issue('alice'), await issue('bob')];
@@ -124,7 +124,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     },
   );
 
-  test('remembers a signature, but not beyond the exp, nor across a change of its key', async () => {
+  test('checks a signature once, and again after a change of its key', async () => {
     const verifier = await open();
     const { token, kid } = await issue('alice');
     for (let round = 0; round < 5; round++) expect(await verdict(verifier, token)).toBe('active');
@@ -136,7 +136,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_KEY_NOT_TRUSTED');
   });
 
-  test('a new key under the same id and kid does not accept tokens of the old one', async () => {
+  test('refuses tokens of an old key if a new key has the same id and kid', async () => {
     const verifier = await open();
     const { token, kid } = await issue('alice');
     expect(await verdict(verifier, token)).toBe('active');
@@ -146,7 +146,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await expect.poll(() => verdict(verifier, token)).toBe('ERR_SIGNATURE_INVALID');
   });
 
-  test('a token that runs out is refused as expired, remembered or not', async () => {
+  test('refuses a known token once it expires', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice', '--create-user', '--ttl', '60s');
     const verifier = await open();
     expect(await verdict(verifier, token)).toBe('active');
@@ -157,7 +157,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     expect(verifier.health().signatures.misses).toBe(1);
   });
 
-  test('what it answers is frozen: many requests are answered with the same', async () => {
+  test('returns frozen results, because callers share them', async () => {
     const verifier = await open({ nearCache: true });
     const { token } = await stores.json(
       ...(['token', 'issue', '--sub', 'alice', '--create-user', '--claim', 'roles=["user"]'] as const),
@@ -171,7 +171,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     expect(await verifier.verify(token)).toMatchObject({ payload: { sub: 'alice', roles: ['user'] } });
   });
 
-  test('an altered token is refused, however well the real one is known', async () => {
+  test('refuses an altered copy of a known token', async () => {
     const verifier = await open({ nearCache: true });
     const { token } = await issue('alice');
     const other = await issue('mallory');
@@ -183,58 +183,58 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     expect(await verdict(verifier, token)).toBe('active');
   });
 
-  test('the database may be away for the time of grace, and then nothing is accepted until it is back', async () => {
-    let isAway = false;
-    const verifier = await open({ nearCache: true }, (context) => failing(context, () => isAway));
+  test('works without the database during the grace period, and refuses all tokens after it', async () => {
+    let isDown = false;
+    const verifier = await open({ nearCache: true }, (context) => failing(context, () => isDown));
     const known = await issue('alice');
     const unseen = await issue('bob');
     expect(await verdict(verifier, known.token)).toBe('active');
     expect(verifier.health()).toMatchObject({ isReady: true, database: { state: 'up', code: null } });
 
-    isAway = true;
-    const away = async (seconds: number) => {
+    isDown = true;
+    const pass = async (seconds: number) => {
       await advance(seconds);
-      await expect.poll(() => verifier.health().database.code).toBe(AWAY.code);
+      await expect.poll(() => verifier.health().database.code).toBe(OUTAGE.code);
     };
-    await away(90);
-    // The users' states were noted for a minute.
+    await pass(90);
+    // The cached user statuses expired after 60 s.
     expect([await verdict(verifier, known.token), await verdict(verifier, unseen.token)]).toEqual([
       'active',
       'active',
     ]);
     expect(verifier.health()).toMatchObject({ isReady: true, database: { state: 'degraded' } });
 
-    await away(209);
+    await pass(209);
     expect(await verdict(verifier, known.token)).toBe('active');
-    await away(1);
+    await pass(1);
     expect(await verdict(verifier, known.token)).toBe('ERR_VERIFIER_GRACE_EXCEEDED');
     expect(verifier.health()).toMatchObject({ isReady: false, database: { state: 'down' } });
     await expect(verifier.jwkSet()).rejects.toMatchObject({ kind: 'unavailable' });
 
-    isAway = false;
+    isDown = false;
     await advance(1);
     await expect.poll(() => verdict(verifier, known.token)).toBe('active');
     expect(verifier.health()).toMatchObject({ isReady: true, database: { state: 'up', code: null } });
   });
 
-  test('while the database is away a kid that is not known is not refused, for nobody can say', async () => {
-    let isAway = false;
-    const verifier = await open({}, (context) => failing(context, () => isAway));
+  test('answers unavailable for an unknown kid while the database is down', async () => {
+    let isDown = false;
+    const verifier = await open({}, (context) => failing(context, () => isDown));
     await stores.json('keys', 'rotate', '--now');
     const later = await issue('alice');
-    isAway = true;
+    isDown = true;
     await advance(1);
-    expect(await verdict(verifier, later.token)).toBe(AWAY.code);
-    isAway = false;
+    expect(await verdict(verifier, later.token)).toBe(OUTAGE.code);
+    isDown = false;
     await advance(1);
     await expect.poll(() => verdict(verifier, later.token)).toBe('active');
   });
 
-  test('of a user who was disabled while their state was noted otherwise, the later word counts', async () => {
+  test('prefers a newer event in the log over the cached user status', async () => {
     const verifier = await open({ nearCache: true });
     const { token } = await issue('alice');
     expect(await verdict(verifier, token)).toBe('active');
-    // The log alone knows of it, as after a failover.
+    // Only the log has the change, as after a failover.
     const context = contexts[0] as Context;
     const { users, securityLog } = await context.database();
     const now = stores.clock.now();
@@ -250,7 +250,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
   test.each([
     { type: 'user_disabled', code: 'ERR_USER_DISABLED' },
     { type: 'token_revoked', code: 'ERR_TOKEN_REVOKED' },
-  ] as const)('what the directory said before a $type is not believed after it', async ({ type, code }) => {
+  ] as const)('does not use an answer of the directory from before a $type', async ({ type, code }) => {
     let release = () => {};
     let isRead = false;
     let held: Promise<void> | null = new Promise((resolve) => {
@@ -275,7 +275,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     });
     const verifier = await open({}, slow);
     const [alice, bob] = [await issue('alice'), await issue('bob')];
-    // Nobody has noted what they are any more.
+    // The cached user statuses have expired.
     await advance(61);
     const early = verdict(verifier, alice.token);
     await expect.poll(() => isRead).toBe(true);
@@ -288,7 +288,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     await securityLog.append({ type, sub: 'alice', ...named, ...times });
     await securityLog.append({ type: 'token_revoked', sub: 'bob', jti: bob.jti, ...times });
     await advance(1);
-    // The log has been read as far as that.
+    // Proves that the log has been read up to here.
     await expect.poll(() => verdict(verifier, bob.token)).toBe('ERR_TOKEN_REVOKED');
     const late = verdict(verifier, alice.token);
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -296,7 +296,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
     expect([await early, await late]).toEqual([code, code]);
   });
 
-  test('lists the keys that a token can be valid under, and says which one signs', async () => {
+  test('returns the JWK Set, and reports the active key', async () => {
     const pending = await stores.json('keys', 'generate');
     const verifier = await open();
     const { keys } = await verifier.jwkSet();
@@ -328,7 +328,7 @@ describe.each(BACKENDS)('a verifier that runs for long, on %s', (backend) => {
       codes.set(code, (codes.get(code) ?? 0) + 1);
     });
     expect(await verdict(verifier, token)).toBe('active');
-    // All but the few waiting ones are refused, although no time has passed.
+    // All but the 16 waiting ones are refused at once.
     await expect.poll(() => codes.get('ERR_VERIFIER_OVERLOADED'), { timeout: 20_000 }).toBe(20_000 - 16);
     await advance(1);
     await Promise.all(asked);

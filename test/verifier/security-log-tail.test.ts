@@ -27,7 +27,6 @@ beforeEach(() => {
   );
 });
 
-/** A transaction that commits now. */
 function commit(id: number, parts: Partial<SecurityEvent> = {}): void {
   rows.push({
     ...{ id, type: 'token_revoked', sub: 'alice', jti: `j${id}`, kid: null, issuedBefore: null },
@@ -44,7 +43,7 @@ function readAfter(seconds: number): Promise<void> {
   return tail.read();
 }
 
-test('begins with everything that is there', async () => {
+test('reads the whole log first', async () => {
   for (let id = 1; id <= 12_000; id++) commit(id);
   await tail.read();
   expect([isRevoked(1), isRevoked(12_000), isRevoked(12_001)]).toEqual([true, true, false]);
@@ -52,7 +51,7 @@ test('begins with everything that is there', async () => {
   expect(tail.readAt).toBe(clock.now());
 });
 
-test('reads on from the event that it ended with', async () => {
+test('continues with the last known event', async () => {
   commit(1);
   await tail.read();
   await readAfter(1);
@@ -65,8 +64,8 @@ test('reads on from the event that it ended with', async () => {
   expect(asked.at(-1)).toBe(2);
 });
 
-describe('an id that is missing', () => {
-  test('is waited for, because its transaction may commit after later ones', async () => {
+describe('a missing id', () => {
+  test('is awaited, because its transaction may commit after later ones', async () => {
     commit(1);
     await tail.read();
     commit(3);
@@ -80,7 +79,7 @@ describe('an id that is missing', () => {
     expect(asked.at(-1)).toBe(2);
   });
 
-  test('is given up after a minute, so that ids that nobody used cost nothing for good', async () => {
+  test('is skipped after a minute', async () => {
     commit(1);
     await tail.read();
     commit(5);
@@ -92,12 +91,12 @@ describe('an id that is missing', () => {
     expect(asked.at(-1)).toBe(4);
   });
 
-  test('that comes even later is found with the next reload', async () => {
+  test('that appears later is found by the next reload', async () => {
     commit(1);
     await tail.read();
     commit(3);
     await readAfter(1);
-    // One reload at 60 s, which gives the gap up a second later.
+    // The reload at 60 s does not skip the gap yet.
     await readAfter(59);
     await readAfter(3);
     commit(2);
@@ -108,7 +107,7 @@ describe('an id that is missing', () => {
   });
 });
 
-test('an id that is missing when a reload meets later ones is waited for, however far behind their writer is', async () => {
+test('awaits an id that is missing at a reload, even if the clock of the writer is behind', async () => {
   commit(1);
   await tail.read();
   commit(3, { at: clock.now() - 3600 });
@@ -119,7 +118,7 @@ test('an id that is missing when a reload meets later ones is waited for, howeve
   expect(isRevoked(2)).toBe(true);
 });
 
-test('an id that is missing from the start is waited for, though its follower was written by a clock that is behind', async () => {
+test('awaits an id that is missing at the first read, even if the clock of the writer is behind', async () => {
   commit(1, { at: clock.now() - 3600 });
   commit(3, { at: clock.now() - 90 });
   await tail.read();
@@ -129,7 +128,7 @@ test('an id that is missing from the start is waited for, though its follower wa
   expect(isRevoked(2)).toBe(true);
 });
 
-test('what commits while a reload is under way, behind the pages that it has read, is known when it is done', async () => {
+test('finds events that commit during a reload', async () => {
   for (let id = 1; id <= 12_000; id++) if (id !== 7) commit(id, { expiresAt: clock.now() + 9_999 });
   await tail.read();
   whenAsked = (afterId) => {
@@ -139,13 +138,13 @@ test('what commits while a reload is under way, behind the pages that it has rea
   expect(tail.events.covers({ sub: 'bob', jti: 'j', kid: 'k1', iat: 5 })).toBe(true);
 });
 
-test('two that want it read at once do not read at once, so that no reload drops what another has not reached', async () => {
+test('runs one read at a time, so that a reload cannot drop events of another', async () => {
   for (let id = 1; id <= 12_000; id++) commit(id);
   await tail.read();
   clock.advance(60);
   asked.length = 0;
   await Promise.all([tail.read(), tail.read(), tail.read()]);
-  // One reload, with a look at what is new behind each whole page, for all three.
+  // One reload for all three calls, with a read of new events after each full page.
   expect(asked).toEqual([0, 12_000, 5_000, 12_000, 10_000]);
   const first = tail.read();
   await Promise.resolve();
@@ -153,7 +152,7 @@ test('two that want it read at once do not read at once, so that no reload drops
   expect(asked.slice(5)).toEqual([11_999, 11_999]);
 });
 
-test('a reload forgets what has expired', async () => {
+test('forgets expired events with a reload', async () => {
   commit(1, { expiresAt: clock.now() + 30 });
   commit(2);
   await tail.read();
@@ -163,7 +162,7 @@ test('a reload forgets what has expired', async () => {
   expect([isRevoked(1), isRevoked(2)]).toEqual([false, true]);
 });
 
-test('the revision changes with each event, and with a reload, which may have dropped some', async () => {
+test('changes its revision with each event and each reload', async () => {
   const revisions = new Set<number>();
   await tail.read();
   revisions.add(tail.revision);
@@ -178,10 +177,10 @@ test('the revision changes with each event, and with a reload, which may have dr
   expect(revisions.size).toBe(3);
 });
 
-test('a log whose last ids have gone to other events is read anew at once, and only once', async () => {
+test('reloads once if other events have the last ids', async () => {
   for (const id of [1, 2, 3, 5]) commit(id);
   await tail.read();
-  // A replica that lacks the last of them took over.
+  // A failover lost the last events.
   rows = rows.filter(({ id }) => id < 3);
   commit(3, { jti: 'late' });
   await readAfter(1);
@@ -193,7 +192,7 @@ test('a log whose last ids have gone to other events is read anew at once, and o
   expect([isRevoked(4), asked]).toEqual([true, [2]]);
 });
 
-test('an event that has expired and is gone makes nobody read everything anew', async () => {
+test('does not reload if an expired event was deleted', async () => {
   commit(1, { expiresAt: clock.now() + 10 });
   await tail.read();
   rows = [];
@@ -203,7 +202,7 @@ test('an event that has expired and is gone makes nobody read everything anew', 
   expect(asked).toEqual([1]);
 });
 
-test('a clock that was set back does not put off the reload', async () => {
+test('reloads after the clock was set back', async () => {
   commit(1);
   clock.advance(3600);
   await tail.read();
@@ -211,7 +210,7 @@ test('a clock that was set back does not put off the reload', async () => {
   expect(asked).toEqual([0, 0]);
 });
 
-test('a log that cannot be read leaves what is known, and no read is counted', async () => {
+test('keeps known events and progress if a read fails', async () => {
   commit(1);
   await tail.read();
   const failure = new Error('away');
@@ -227,7 +226,7 @@ describe('a log that lacks known events', () => {
     { what: 'its last event', lost: [2] },
     { what: 'every event', lost: [1, 2] },
     { what: 'an event beyond a gap', lost: [4] },
-  ])('has nothing forgotten: $what', async ({ lost }) => {
+  ])('loses nothing known: $what', async ({ lost }) => {
     for (const id of [1, 2, 4]) commit(id);
     await tail.read();
     expect(tail.isBehind).toBe(false);
@@ -238,7 +237,7 @@ describe('a log that lacks known events', () => {
     expect(tail.isBehind).toBe(true);
   });
 
-  test('is also noticed by a full reload', async () => {
+  test('is detected by a reload', async () => {
     commit(1);
     await tail.read();
     rows = [];
@@ -246,7 +245,7 @@ describe('a log that lacks known events', () => {
     expect([isRevoked(1), tail.isBehind]).toEqual([true, true]);
   });
 
-  test('is noticed although the last events have expired', async () => {
+  test('is detected although the last events have expired', async () => {
     commit(1);
     commit(2, { expiresAt: clock.now() + 30 });
     await tail.read();

@@ -10,37 +10,37 @@ const tokens = Array.from(
   (_, index) => `header.payload-${index}.${`${index}`.padStart(40, 's')}`,
 );
 
-test('finds a token by all of its characters', () => {
-  const memory = new TokenCache(10);
+test('compares all characters of a token', () => {
+  const cache = new TokenCache(10);
   const one = known(tokens[0] as string);
-  memory.set(one);
-  expect(memory.get(one.token)).toBe(one);
-  expect(memory.get(`${one.token} `.trim())).toBe(one);
-  // The same end, and another beginning: what a forger would send.
-  expect(memory.get(one.token.replace('payload-0', 'payload-1'))).toBeUndefined();
-  expect(memory.get(`x${one.token}`)).toBeUndefined();
-  expect(memory.get(one.token.slice(1))).toBeUndefined();
-  expect(memory.get('')).toBeUndefined();
+  cache.set(one);
+  expect(cache.get(one.token)).toBe(one);
+  expect(cache.get(`${one.token} `.trim())).toBe(one);
+  // A forged token may have the same end.
+  expect(cache.get(one.token.replace('payload-0', 'payload-1'))).toBeUndefined();
+  expect(cache.get(`x${one.token}`)).toBeUndefined();
+  expect(cache.get(one.token.slice(1))).toBeUndefined();
+  expect(cache.get('')).toBeUndefined();
 });
 
-test('never holds more than it may, and keeps what is asked for', () => {
-  const memory = new TokenCache(10);
+test('never exceeds its size, and keeps tokens that are used', () => {
+  const cache = new TokenCache(10);
   const often = known(tokens[0] as string);
-  memory.set(often);
+  cache.set(often);
   for (const token of tokens.slice(1)) {
-    memory.set(known(token));
-    expect(memory.size).toBeLessThanOrEqual(10);
-    expect(memory.get(often.token)).toBe(often);
+    cache.set(known(token));
+    expect(cache.size).toBeLessThanOrEqual(10);
+    expect(cache.get(often.token)).toBe(often);
   }
-  expect(memory.get(tokens[1] as string)).toBeUndefined();
-  expect(memory.get(tokens[99] as string)?.token).toBe(tokens[99]);
+  expect(cache.get(tokens[1] as string)).toBeUndefined();
+  expect(cache.get(tokens[99] as string)?.token).toBe(tokens[99]);
 });
 
-test('holds a token once, the later one', () => {
-  const memory = new TokenCache(4);
+test('replaces an equal token', () => {
+  const cache = new TokenCache(4);
   const [one, other] = [known(tokens[0] as string), known(tokens[0] as string)];
-  memory.set(one);
-  memory.set(other);
-  expect(memory.size).toBe(1);
-  expect(memory.get(one.token)).toBe(other);
+  cache.set(one);
+  cache.set(other);
+  expect(cache.size).toBe(1);
+  expect(cache.get(one.token)).toBe(other);
 });

@@ -7,18 +7,19 @@ const NOW = 1_700_000_000;
 
 let users: Map<string, User>;
 let queries: Array<readonly string[]>;
-let notes: Array<{ sub: string; user: KnownUserStatus }>;
-/** How the directory and the registry go on. */
+let cached: Array<{ sub: string; user: KnownUserStatus }>;
+/** Runs before the directory answers. */
 let answer: () => Promise<void>;
-let take: () => Promise<number | null>;
+/** Runs when a status is cached. */
+let cache: () => Promise<number | null>;
 let states: UserStates;
 
 beforeEach(() => {
   users = new Map();
   queries = [];
-  notes = [];
+  cached = [];
   answer = async () => {};
-  take = async () => null;
+  cache = async () => null;
   states = new UserStates({
     users: {
       findMany: async (subs) => {
@@ -30,8 +31,8 @@ beforeEach(() => {
     },
     registry: {
       setUserStatus: (sub, user) => {
-        notes.push({ sub, user });
-        return take();
+        cached.push({ sub, user });
+        return cache();
       },
     },
     policy: { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true },
@@ -44,16 +45,16 @@ function put(sub: string, parts: Partial<User> = {}): void {
   users.set(sub, { sub, name: null, status: 'enabled', version: 1, createdAt: 1, updatedAt: 1, ...parts });
 }
 
-test('those who are asked for in one turn are one query, and each of them once', async () => {
+test('combines lookups in one turn into one query without duplicates', async () => {
   put('bob');
   const found = ['alice', 'bob', 'alice', 'carol'].map((sub) => states.find(sub, null, NOW));
   expect(await Promise.all(found)).toMatchObject([{ sub: 'alice' }, { sub: 'bob' }, { sub: 'alice' }, null]);
   expect(queries).toEqual([['alice', 'bob', 'carol']]);
-  expect(notes.map(({ sub }) => sub)).toEqual(['alice', 'bob']);
+  expect(cached.map(({ sub }) => sub)).toEqual(['alice', 'bob']);
 });
 
-test('a registry that hangs holds up no answer, and nobody is told an old one for it', async () => {
-  take = () => new Promise(() => {});
+test('does not wait for a hung registry, and still returns new answers', async () => {
+  cache = () => new Promise(() => {});
   expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
   put('alice', { status: 'disabled', version: 2 });
   expect(await states.find('alice', null, NOW + 3)).toMatchObject({ status: 'disabled', version: 2 });
@@ -62,21 +63,21 @@ test('a registry that hangs holds up no answer, and nobody is told an old one fo
 
 test.each([
   {
-    how: 'that takes no writes',
+    how: 'that accepts no writes',
     failing: () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'A.')),
   },
   { how: 'with a defect', failing: () => Promise.reject(new Error('a defect')) },
   {
-    how: 'that throws at once',
+    how: 'that throws synchronously',
     failing: () => {
       throw new Error('a defect');
     },
   },
-])('a registry $how does no harm', async ({ failing }) => {
-  take = failing;
+])('ignores a registry $how', async ({ failing }) => {
+  cache = failing;
   expect(await states.find('alice', null, NOW)).toMatchObject({ status: 'enabled' });
   await new Promise((resolve) => setImmediate(resolve));
-  expect(notes).toHaveLength(1);
+  expect(cached).toHaveLength(1);
 });
 
 test('asks again if the registry has a higher version, and replaces one that is still higher', async () => {
@@ -119,17 +120,17 @@ test('remembers the answers for the most recently used users', async () => {
 });
 
 test('caches a status that is missing, different, or expired in the registry', async () => {
-  const noted: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
-  await states.find('alice', noted, NOW);
-  expect(notes).toEqual([]);
-  await states.find('alice', noted, NOW + 1);
-  await states.find('alice', { ...noted, version: 0 }, NOW);
-  await states.find('alice', { ...noted, status: 'disabled' }, NOW);
-  expect(notes.map(({ user }) => user.until - NOW)).toEqual([61, 60, 60]);
+  const known: KnownUserStatus = { status: 'enabled', version: 1, until: NOW + 1 };
+  await states.find('alice', known, NOW);
+  expect(cached).toEqual([]);
+  await states.find('alice', known, NOW + 1);
+  await states.find('alice', { ...known, version: 0 }, NOW);
+  await states.find('alice', { ...known, status: 'disabled' }, NOW);
+  expect(cached.map(({ user }) => user.until - NOW)).toEqual([61, 60, 60]);
 });
 
-test('a directory that fails is asked again by the next', async () => {
-  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
+test('asks the directory again after a failure', async () => {
+  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.');
   answer = () => Promise.reject(away);
   const [one, other] = [states.find('alice', null, NOW), states.find('alice', null, NOW)];
   await expect(one).rejects.toBe(away);
@@ -138,7 +139,7 @@ test('a directory that fails is asked again by the next', async () => {
   expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
 });
 
-test('of very many who wait for it the last are refused, as unavailable', async () => {
+test('refuses a lookup if 10,000 are waiting', async () => {
   let release = () => {};
   const released = new Promise<void>((resolve) => {
     release = resolve;
