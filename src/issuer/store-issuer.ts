@@ -6,11 +6,7 @@ import type { IssuerPolicy } from '../domain/tokens/token-request.js';
 import { addUsers } from '../domain/users/import.js';
 import { ensureUser } from '../domain/users/manage.js';
 
-/**
- * Opens the issuer over jwtctl's own stores, for the CLI and the library. It signs in the main thread.
- *
- * @param options.createUsers whether to add a user for a subject without one. Default: false
- */
+/** Opens an issuer on jwtctl's own stores. `createUsers` adds users for unknown subjects. */
 export async function openStoreIssuer(context: Context, { createUsers = false } = {}): Promise<Issuer> {
   const ports = await storePorts(context);
   const ensureUsers = async (subs: readonly string[]) => {
@@ -22,9 +18,7 @@ export async function openStoreIssuer(context: Context, { createUsers = false } 
   );
 }
 
-/**
- * Opens an issuer for many tokens, which signs in worker threads. `close` ends the threads.
- */
+/** Opens an issuer that signs in worker threads. `close` stops them. */
 export async function openStoreBulkIssuer(
   context: Context,
   { createUsers }: { createUsers: boolean },

@@ -8,11 +8,9 @@ import { JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
 
-/** The active key, opened. */
 export interface Signer {
   key: SigningKey;
   privateKey: KeyObject;
-  /** When the key store last confirmed that the key is active, and at which revision. */
   readAt: number;
   revision: number;
 }
@@ -23,55 +21,51 @@ export interface SignerPorts {
   clock: Clock;
 }
 
-interface Held {
+interface CachedSigner {
   opening: Promise<Signer>;
-  /** Set once it is. */
   opened?: Signer;
-  /** When it was begun. */
   since: number;
 }
 
-// Half of the hold: a token that meets a slow rotation, or a slow registry, stays within the whole of it.
-const READ_AGAIN_AFTER_SECONDS = ISSUER_KEY_HOLD_SECONDS / 2;
+/** Half of the limit, so that slow stores do not exceed it. */
+const REOPEN_AFTER_SECONDS = ISSUER_KEY_HOLD_SECONDS / 2;
 
-/** The active key, held between two tokens, {@link ISSUER_KEY_HOLD_SECONDS} at most. */
-export class HeldSigner {
+/** Opens the active key, and keeps it for at most {@link ISSUER_KEY_HOLD_SECONDS}. */
+export class ActiveSigner {
   readonly #ports: SignerPorts;
   readonly #maxTtlSeconds: number;
-  #held: Held | undefined;
+  #cached: CachedSigner | undefined;
 
-  /** @param maxTtlSeconds the longest lifetime that will be given to a token under the key */
   constructor(ports: SignerPorts, maxTtlSeconds: number) {
     this.#ports = ports;
     this.#maxTtlSeconds = maxTtlSeconds;
   }
 
-  /** One unsealing for many tokens, and never a key that stepped down longer ago than `verifyUntil` allows for. */
   current(): Promise<Signer> {
     const now = this.#ports.clock.now();
-    if (this.#held === undefined || !isWithin(READ_AGAIN_AFTER_SECONDS, this.#held.since, now)) {
-      const held: Held = { opening: this.#open(), since: now };
-      this.#held = held;
-      held.opening.then(
+    if (this.#cached === undefined || !isWithin(REOPEN_AFTER_SECONDS, this.#cached.since, now)) {
+      const cached: CachedSigner = { opening: this.#open(), since: now };
+      this.#cached = cached;
+      cached.opening.then(
         (signer) => {
-          held.opened = signer;
+          cached.opened = signer;
         },
         () => {
-          this.#held = undefined;
+          this.#cached = undefined;
         },
       );
     }
-    return this.#held.opening;
+    return this.#cached.opening;
   }
 
-  /** Whether the key may sign at `now`, though it may have stepped down since it was read. */
+  /** Returns whether the key may sign, even if another key has become active since. */
   static maySign({ readAt }: Signer, now: number): boolean {
     return isWithin(ISSUER_KEY_HOLD_SECONDS, readAt, now);
   }
 
-  /** Lets go of a key that must not sign any more, unless another one has taken its place already. */
-  letGo(signer: Signer): void {
-    if (this.#held?.opened === signer) this.#held = undefined;
+  /** Drops the signer, unless it was replaced already. */
+  drop(signer: Signer): void {
+    if (this.#cached?.opened === signer) this.#cached = undefined;
   }
 
   async #open(): Promise<Signer> {
@@ -79,16 +73,15 @@ export class HeldSigner {
     let readAt = clock.now();
     let { key, revision } = await readActiveKey(database);
     for (let attempt = 1; ; attempt++) {
-      // `verifyUntil` is reckoned from the longest lifetime that any issuer gave under this key: it has to be known before the first such token.
+      // Stored before the first token, because `verifyUntil` is calculated from the longest lifetime.
       const isKnown = (key.maxTtlSeconds ?? 0) >= this.#maxTtlSeconds;
       const isActive = isKnown || (await this.#raiseMaxTtl(key));
-      // This change raised the revision by one. An earlier change by another process shows up in the next read.
       if (!isKnown && isActive) revision += 1;
       const sealed = isActive ? await database.keys.findSealed(key.kid) : null;
       if (sealed !== null) {
         const privateKey = toPrivateKey(key, await sealer.open(key.kid, sealed));
         if (clock.now() === readAt) return { key, privateKey, readAt, revision };
-        // A vault may take its time, in which another key may have begun to sign.
+        // If opening was slow, another key may be active now.
         const openedAt = clock.now();
         const active = await readActiveKey(database);
         if (active.key.kid === key.kid)
@@ -99,7 +92,6 @@ export class HeldSigner {
         readAt = clock.now();
         ({ key, revision } = await readActiveKey(database));
       }
-      // It stepped down between two reads; but not again and again.
       if (attempt === ATTEMPTS) throw privateKeyMissing(key);
     }
   }
@@ -109,7 +101,7 @@ export class HeldSigner {
   }
 }
 
-/** A clock that was set back would otherwise have a key held for as long. */
+/** Returns false if the clock was set back. */
 function isWithin(seconds: number, since: number, now: number): boolean {
   return since <= now && now < since + seconds;
 }

@@ -3,17 +3,16 @@ import { type Refusal, refuse } from '../model/refusal.js';
 import { subjectFault } from '../model/subject.js';
 import { describeClaim } from '../shared/describe-value.js';
 
-/** What a Claims Set is held against. */
 export interface ClaimsPolicy {
-  /** The `iss` that is accepted. */
+  /** The accepted `iss`. */
   issuer: string;
-  /** The `aud` has to be this, or to hold it. */
+  /** Must be in `aud`. */
   audience: string;
-  /** How far the clocks of issuer and verifier may be apart, in seconds. */
+  /** How far the clocks of issuer and verifier may differ. */
   clockToleranceSeconds: number;
 }
 
-/** A Claims Set (RFC 7519 §4) that has been checked. Times are NumericDate seconds. */
+/** A valid Claims Set (RFC 7519 §4). Times are NumericDate seconds. */
 export interface Claims {
   iss: string;
   sub: string;
@@ -27,7 +26,6 @@ export interface Claims {
 
 export const REGISTERED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'] as const;
 
-/** The second of the four checks. A missing or ill-formed claim is told from one that has run out. */
 export function checkClaims(
   payload: Record<string, unknown>,
   policy: ClaimsPolicy,
@@ -40,7 +38,7 @@ export function checkClaims(
   if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
   if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
   const { validFrom, validUntil } = validity({ iat, exp, ...(nbf === undefined ? {} : { nbf }) }, tolerance);
-  // Both conditions say what is accepted, so a time that cannot be compared (NaN) is refused.
+  // Negated, so that NaN is refused.
   if (!(now < validUntil)) {
     return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
   }
@@ -48,7 +46,7 @@ export function checkClaims(
     const why =
       nbf !== undefined && nbf > iat
         ? `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`
-        : `The token was issued ${iat - now} s in the future (iat ${iat}): a clock is wrong.`;
+        : `The token was issued ${iat - now} s in the future (iat ${iat}). Check the clocks.`;
     return refuse('ERR_TOKEN_NOT_YET_VALID', why);
   }
 
@@ -67,10 +65,7 @@ export function checkClaims(
   return { claims: payload as Claims };
 }
 
-/**
- * The NumericDate seconds between which the times of a token hold: from, and until but not at (RFC 7519 §4.1.4: the current
- * time must be before exp).
- */
+/** `validUntil` is exclusive (RFC 7519 §4.1.4). Both include the tolerance. */
 export function validity(
   { iat, nbf = iat, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
   clockToleranceSeconds: number,

@@ -19,12 +19,6 @@ export interface StatusPorts extends StatusPolicy {
   clock: Clock;
 }
 
-/**
- * Finds a token's status: its entry, whether an event of the security log covers it, and its user's status.
- *
- * One read of the registry returns the entry and the cached user status. If that status proves nothing, the directory is
- * asked.
- */
 export async function findStatus(
   ports: StatusPorts,
   token: { sub: string; jti: string; kid: string; keyId: number; iat: number },
@@ -47,7 +41,7 @@ export async function findStatus(
   };
 }
 
-/** Asks the directory and caches its answer, unless the registry takes no writes now. */
+/** Asks the directory. Caches the answer if the registry accepts writes. */
 async function askDirectory(
   ports: StatusPorts,
   sub: string,

@@ -18,7 +18,7 @@ import { removeEntriesInBatches } from '../registry/remove-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
-import { HeldSigner, type Signer, type SignerPorts } from './active-signer.js';
+import { ActiveSigner, type Signer, type SignerPorts } from './active-signer.js';
 import type { Claims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
 import {
@@ -29,7 +29,7 @@ import {
   type TokenRequest,
 } from './token-request.js';
 
-/** The clocks of two hosts differ by at most this. A revocation further ahead is an error. */
+/** A revocation further in the future is an error, because clocks do not differ by more. */
 const LONGEST_WAIT_SECONDS = 10;
 const SIGNER_ATTEMPTS = 5;
 
@@ -38,15 +38,12 @@ export interface IssuerPorts extends SignerPorts {
   registry: EntryStore & TokenStatusReader;
   users: UserDirectory;
   guard: Pick<DatabaseGuard, 'assertCurrent'>;
-  /** For the audit log. */
   actor: string;
-  /** Returns the JWS Signature over each of `inputs`, in base64url. */
   sign(alg: SigningAlgorithm, key: KeyObject, inputs: readonly string[]): Promise<string[]>;
-  /** Adds those of the subjects that are not users yet. Default: a token for an unknown user is refused. */
+  /** Adds users for unknown subjects. Without it, their tokens are refused. */
   addUsers?: ((subs: readonly string[]) => Promise<unknown>) | undefined;
 }
 
-/** What {@link Issuer.issue} would sign. */
 export interface PlannedToken {
   kid: string;
   payload: Claims;
@@ -56,31 +53,30 @@ export interface PlannedToken {
 export class Issuer {
   readonly #ports: IssuerPorts;
   readonly #policy: IssuerPolicy;
-  readonly #signer: HeldSigner;
+  readonly #signer: ActiveSigner;
   readonly #audit: AuditWriter;
 
   constructor(ports: IssuerPorts, policy: IssuerPolicy) {
     this.#ports = ports;
     this.#policy = policy;
-    this.#signer = new HeldSigner(ports, policy.maxTtlSeconds);
+    this.#signer = new ActiveSigner(ports, policy.maxTtlSeconds);
     this.#audit = new AuditWriter(ports.database);
   }
 
-  /** Throws a JwtctlError (usage) for a request that can never be issued. Asks no store. */
+  /** @throws JwtctlError (usage) for an invalid request */
   validate(request: TokenRequest): void {
     assertUsable(request, this.#policy);
   }
 
-  /** Opens the active key, so that an issuer without one fails before any request is read. */
   async open(): Promise<void> {
     await this.#signer.current();
   }
 
   /**
-   * Issues one token, as a batch of one, and writes its audit row. Without the row, no token is returned.
+   * Writes an audit row. If that fails, no token is returned.
    *
    * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
-   * `ERR_TTL_TOO_LONG`, `ERR_CLAIM_RESERVED`, and similar ones (usage); errors of the stores and the sealer
+   * errors of {@link validate}
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     const issued = onlyOutcome(await this.issueMany([request]));
@@ -91,12 +87,11 @@ export class Issuer {
   }
 
   /**
-   * Issues a batch of tokens. Its number of queries does not depend on the number of tokens. It writes no audit row: a bulk
-   * command writes one for all of its batches.
+   * Returns a token or an error for each request, in the same order. Writes no audit row: a bulk command
+   * writes one for all batches.
    *
-   * @returns for each request, in the same order, a signed and registered token, or the reason why there is none
-   * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); errors of the stores and the sealer. No token is returned then, but
-   * some may have been registered.
+   * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); errors of stores and sealer, after which some tokens may
+   * be registered
    */
   async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];
@@ -104,14 +99,13 @@ export class Issuer {
     if (drafts.length > 0) await this.#ports.addUsers?.(subjectsOf(drafts));
     for (let attempt = 1; drafts.length > 0; attempt++) {
       const { signer, now, ready } = await this.#readyToSign(drafts, outcomes);
-      // Read after the wait: a user removed during it would leave a token to a later user of the same name.
+      // Read after the wait: a user may be removed and added again during it.
       const users = await this.#ports.users.findMany(subjectsOf(ready));
       const signed = await this.#sign(signer, ready, users, now, outcomes);
       if (signed.length === 0) break;
       const registered = await this.#register(signer, signed, now, outcomes);
-      // Checked again after registering: a key that is compromised later has its entries found and removed.
+      // Checked again, because `keys compromise` removes only entries that exist by then.
       const isCompromised = await this.#isCompromised(signer).catch(async (error) => {
-        // These tokens are not handed out. An entry that cannot be removed now will expire.
         await this.#remove(signer, registered, now).catch(() => {});
         throw error;
       });
@@ -129,12 +123,10 @@ export class Issuer {
     return outcomes;
   }
 
-  /** Returns what {@link issue} would sign. Signs, registers, and opens nothing. */
   async plan(request: TokenRequest): Promise<PlannedToken> {
     return onlyOutcome(await this.planMany([request]));
   }
 
-  /** Returns what {@link issueMany} would sign. */
   async planMany(requests: readonly TokenRequest[]): Promise<Array<PlannedToken | JwtctlError>> {
     const { database, users, addUsers, clock } = this.#ports;
     const outcomes: Outcomes<PlannedToken> = [];
@@ -158,10 +150,7 @@ export class Issuer {
     });
   }
 
-  /**
-   * Waits until no revocation covers a token of these drafts, judging by events that were read after the wait. A draft
-   * that would have to wait too long fails; the others are `ready`.
-   */
+  /** Waits until no revocation covers a new token of these drafts. Drafts that would wait too long fail. */
   async #readyToSign(
     drafts: readonly Draft[],
     outcomes: Outcomes<unknown>,
@@ -177,13 +166,13 @@ export class Issuer {
         this.#findEvents(subjectsOf(ready), kid),
       ]);
       const now = clock.now();
-      const isOutdated = signer.revision < revision || !HeldSigner.maySign(signer, now);
+      const isOutdated = signer.revision < revision || !ActiveSigner.maySign(signer, now);
       if (isOutdated || events.isCompromised(kid)) {
-        this.#signer.letGo(signer);
+        this.#signer.drop(signer);
         if (attempt >= SIGNER_ATTEMPTS) throw noActiveKey();
         continue;
       }
-      // The second of a revocation is still covered by it.
+      // A revocation covers tokens issued in the same second.
       const freeFrom = ({ request: { sub } }: Draft) => events.coveredUntil({ sub, kid }) + 1;
       const refuseAfter = (latest: number) => {
         ready = forEachDraft(ready, outcomes, (draft) => {
@@ -201,7 +190,7 @@ export class Issuer {
     }
   }
 
-  /** Reads one subject's events in one query, because two at once would open a second connection. */
+  /** Reads one subject's events in one query, because two queries would need a second connection. */
   async #findEvents(subs: readonly string[], kid: string): Promise<RevocationIndex> {
     const { securityLog } = this.#ports.database;
     const tokens = subs.map((sub) => ({ sub, jti: null }));
@@ -217,7 +206,6 @@ export class Issuer {
     now: number,
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
-    // RFC 7515 §5.1: the signing input. The header is the same for every token under a key.
     const header = encodeBase64url(JSON.stringify({ alg: key.alg, typ: 'JWT', kid: key.kid }));
     const unsigned = forEachDraft(drafts, outcomes, ({ index, request }) => {
       const user = requireEnabled(users.get(request.sub), request.sub);
@@ -260,7 +248,6 @@ export class Issuer {
     return new RevocationIndex(events).isCompromised(key.kid);
   }
 
-  /** Removes entries under a compromised key. Its tokens are refused even if this fails: the security log has the key. */
   async #remove({ key }: Signer, drafts: readonly SignedDraft[], now: number): Promise<void> {
     const named = drafts.map(({ claims: { sub, jti, iat } }) => ({
       sub,
@@ -270,7 +257,6 @@ export class Issuer {
   }
 }
 
-/** One request of a batch and its index. */
 interface Draft {
   index: number;
   request: TokenRequest;
@@ -284,7 +270,6 @@ interface SignedDraft extends Draft {
 
 type Outcomes<T> = Array<T | JwtctlError>;
 
-/** Returns the results of `work`. A JwtctlError that it throws becomes the outcome of that draft. */
 function forEachDraft<D extends Draft, T>(
   drafts: readonly D[],
   outcomes: Outcomes<unknown>,
@@ -324,7 +309,7 @@ function requireEnabled(user: User | undefined, sub: string): User {
 function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
     'ERR_REVOCATION_IN_FUTURE',
-    `A revocation covers what is issued for ${JSON.stringify(sub)} until ${seconds} s from now.`,
-    { hint: 'The clock of this host, or of the one that revoked, is wrong.' },
+    `A revocation covers tokens of ${JSON.stringify(sub)} that are issued in the next ${seconds} s.`,
+    { hint: 'Check the clock of this host, and of the host that revoked the tokens.' },
   );
 }

@@ -22,8 +22,8 @@ import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
 import { checkJws, checkStatus } from './verify.js';
 
-/** An `exp` that is further ahead counts milliseconds where seconds were meant, and would keep its key for good. */
-const LONGEST_LIFE_SECONDS = 100 * 365 * 86_400;
+/** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
+const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
 
 export interface RegisterPorts {
   database: Database;
@@ -35,31 +35,25 @@ export interface RegisterPorts {
 export interface RegisterPolicy extends ClaimsPolicy {
   maxTtlSeconds: number;
   statusTtlSeconds: number;
-  /** How many live tokens a subject may have; the oldest makes room. */
   maxPerSubject?: number;
 }
 
-/** What is told of a token that was adopted: whoever asked has the token itself. */
 export type RegisteredToken = Omit<IssuedToken, 'token'>;
 
 export interface RegisterReport {
-  /** For each token, in their order. */
   outcomes: Array<RegisteredToken | JwtctlError>;
-  /** Keys that have to verify for longer than was known, once they stop signing. */
+  /** Keys whose longest known lifetime was raised. */
   raised: Array<{ kid: string; maxTtlSeconds: number }>;
 }
 
 /**
- * Registers tokens that were signed elsewhere with keys of ours. Each is checked like in a verification but for its entry;
- * to register one again changes nothing. With `dryRun` they are only checked.
+ * Registers external tokens signed with known keys, after the checks of a verification. Is safe to repeat.
  *
- * For how long a key verifies after it stopped signing, and for how long the security log remembers, follows from the
- * longest lifetime that a token under the key is known to have. So what a token still has to live is noted with the key
- * before the token counts, where it is longer; where the key signs no more it is too late for that, and a token that
- * would outlive the key is refused. What the log had forgotten before, it cannot tell: a token that was given a longer
- * lifetime than any that was known, and was revoked so long ago, is taken.
+ * The longest lifetime under a key decides how long the key verifies and how long the security log keeps
+ * events. So it is raised before a longer token is registered. A key that no longer signs must outlive the
+ * token. Revocations that the log no longer has cannot be detected.
  *
- * @throws JwtctlError what the stores throw; some of the tokens may have been registered then
+ * @throws errors of the stores, after which some tokens may be registered
  */
 export async function registerTokens(
   ports: RegisterPorts,
@@ -69,41 +63,38 @@ export async function registerTokens(
 ): Promise<RegisterReport> {
   const now = ports.clock.now();
   const outcomes: RegisterReport['outcomes'] = [];
-  const refuseAt = ({ place }: { place: number }, { error }: Refusal) => {
-    outcomes[place] = new JwtctlError(error.code, error.message, { kind: 'refused' });
+  const refuseAt = ({ index }: { index: number }, { error }: Refusal) => {
+    outcomes[index] = new JwtctlError(error.code, error.message, { kind: 'refused' });
   };
   const signed = await checkTokens(ports, policy, now, tokens, refuseAt);
   const users = await ports.users.findMany(subjectsOf(signed));
-  const tokenStatus = await checkStatuses(ports, signed, users, refuseAt);
-  const { candidates, raised } = await noteLifetimes(ports, tokenStatus, { now, dryRun });
-  const lasting = candidates.filter((candidate) => {
+  const accepted = await checkStatuses(ports, signed, users, refuseAt);
+  const { candidates, raised } = await raiseLifetimes(ports, accepted, { now, dryRun });
+  const valid = candidates.filter((candidate) => {
     const refusal = checkLifetime(candidate, policy, now);
     if (refusal !== null) refuseAt(candidate, refusal);
     return refusal === null;
   });
-  for (const { place, key, claims } of lasting) {
+  for (const { index, key, claims } of valid) {
     const { jti, sub, aud, iat, exp } = claims;
-    outcomes[place] = { jti, kid: key.kid, sub, aud, iat, exp };
+    outcomes[index] = { jti, kid: key.kid, sub, aud, iat, exp };
   }
   if (dryRun) return { outcomes, raised };
 
-  const registrations = lasting.map((candidate) => registrationOf(candidate, users, policy, now));
+  const registrations = valid.map((candidate) => registrationOf(candidate, users, policy, now));
   const errors = await registerMany(ports.registry, registrations);
-  for (const [index, { place }] of lasting.entries()) {
-    const error = errors[index] ?? null;
-    if (error !== null) outcomes[place] = error;
+  for (const [position, { index }] of valid.entries()) {
+    const error = errors[position] ?? null;
+    if (error !== null) outcomes[index] = error;
   }
-  // Asked again now that the entries are there: whoever revokes from here on finds and removes them.
-  const held = await checkStatuses(ports, lasting, users, refuseAt);
-  await removeOthers(ports.registry, lasting, held, now);
+  // Checked again, because a revocation removes only entries that exist by then.
+  const kept = new Set(await checkStatuses(ports, valid, users, refuseAt));
+  const refused = valid.filter((candidate) => !kept.has(candidate));
+  await removeEntries(ports.registry, refused, now);
   return { outcomes, raised };
 }
 
-/**
- * Registers one token, as a batch of one, and writes its audit row.
- *
- * @throws JwtctlError the reason why it was not registered; errors of the stores
- */
+/** Writes an audit row. @throws JwtctlError the reason for a refusal; errors of the stores */
 export async function registerToken(
   ports: RegisterPorts & { actor: string },
   policy: RegisterPolicy,
@@ -122,14 +113,13 @@ export async function registerToken(
 }
 
 interface Candidate {
-  place: number;
+  index: number;
   key: SigningKey;
   claims: Claims;
 }
 
-type Refuse = (candidate: { place: number }, refusal: Refusal) => void;
+type Refuse = (candidate: { index: number }, refusal: Refusal) => void;
 
-/** The first two checks of a verification. */
 async function checkTokens(
   { database }: RegisterPorts,
   policy: RegisterPolicy,
@@ -137,23 +127,22 @@ async function checkTokens(
   tokens: readonly string[],
   refuseAt: Refuse,
 ): Promise<Candidate[]> {
-  // Read anew for each batch: of a key that has stepped down since it has to be known until when it verifies.
+  // Read for each batch, because checkLifetime needs the current states.
   const { keys } = await database.keys.snapshot();
   const known = new Map(keys.map((key) => [key.kid, { ...toVerificationKey(key), row: key }]));
   const findKey = (kid: string) => known.get(kid) ?? null;
-  const checked = tokens.map(async (token, place): Promise<Candidate[]> => {
+  const checked = tokens.map(async (token, index): Promise<Candidate[]> => {
     const jws = await checkJws(token, { findKey });
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
     if ('active' in jws || 'active' in result) {
-      refuseAt({ place }, result as Refusal);
+      refuseAt({ index }, result as Refusal);
       return [];
     }
-    return [{ place, key: jws.key.row, claims: result.claims }];
+    return [{ index, key: jws.key.row, claims: result.claims }];
   });
   return (await Promise.all(checked)).flat();
 }
 
-/** The last two checks, as if the entry were there. */
 async function checkStatuses(
   { database: { securityLog } }: RegisterPorts,
   candidates: readonly Candidate[],
@@ -179,8 +168,8 @@ async function checkStatuses(
   });
 }
 
-/** Has the active keys know of lifetimes that are longer than any before. A key that signs no more comes back as it is now. */
-async function noteLifetimes(
+/** Raises the longest lifetimes of active keys. Reads keys again that no longer sign. */
+async function raiseLifetimes(
   { database }: RegisterPorts,
   candidates: readonly Candidate[],
   { now, dryRun }: { now: number; dryRun: boolean },
@@ -188,7 +177,10 @@ async function noteLifetimes(
   const longest = new Map<string, number>();
   for (const { key, claims } of candidates) {
     if (key.state !== 'active' || !isPlausible(claims, now)) continue;
-    longest.set(key.kid, Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, restOf(claims, now)));
+    longest.set(
+      key.kid,
+      Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, remainingSeconds(claims, now)),
+    );
   }
   const raised: RegisterReport['raised'] = [];
   const changed = new Map<string, SigningKey>();
@@ -210,18 +202,20 @@ async function noteLifetimes(
   return { candidates: current, raised };
 }
 
-/** Whether the key will verify for as long as the token lives. */
 function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: number): Refusal | null {
   const { kid, state, verifyUntil } = key;
   if (!isPlausible(claims, now)) {
-    return refuse('ERR_CLAIM_INVALID', `The token's exp is more than 100 years ahead (exp ${claims.exp}).`);
+    return refuse(
+      'ERR_CLAIM_INVALID',
+      `The token's exp is more than 100 years in the future (exp ${claims.exp}).`,
+    );
   }
   switch (state) {
     case 'active':
       return null;
     case 'retiring': {
       const left = (verifyUntil ?? now) - policy.clockToleranceSeconds - now;
-      const excess = restOf(claims, now) - left;
+      const excess = remainingSeconds(claims, now) - left;
       if (excess <= 0) return null;
       return refuse(
         'ERR_KEY_NOT_TRUSTED',
@@ -230,10 +224,10 @@ function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: 
     }
     case 'pending': {
       const longest = formatDuration(policy.maxTtlSeconds);
-      if (restOf(claims, now) <= policy.maxTtlSeconds) return null;
+      if (remainingSeconds(claims, now) <= policy.maxTtlSeconds) return null;
       return refuse(
         'ERR_KEY_NOT_TRUSTED',
-        `Key ${kid} is pending: a token that lives for longer than token.maxTtl (${longest}) cannot be registered before it is active.`,
+        `Key ${kid} is pending, so the token must expire within token.maxTtl (${longest}).`,
       );
     }
     case 'retired':
@@ -243,11 +237,10 @@ function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: 
 }
 
 function isPlausible(claims: Claims, now: number): boolean {
-  return restOf(claims, now) <= LONGEST_LIFE_SECONDS;
+  return remainingSeconds(claims, now) <= MAX_LIFETIME_SECONDS;
 }
 
-/** What a token still has to live: whatever is done to its key or to its standing is done from now on. */
-function restOf({ exp }: Claims, now: number): number {
+function remainingSeconds({ exp }: Claims, now: number): number {
   return exp - now;
 }
 
@@ -267,16 +260,13 @@ function registrationOf(
   };
 }
 
-async function removeOthers(
+async function removeEntries(
   registry: EntryStore & TokenStatusReader,
-  registered: readonly Candidate[],
-  held: readonly Candidate[],
+  candidates: readonly Candidate[],
   now: number,
 ): Promise<void> {
-  const kept = new Set(held);
-  const others = registered.filter((candidate) => !kept.has(candidate));
-  if (others.length === 0) return;
-  const named = others.map(({ key, claims: { sub, jti, iat } }) => ({
+  if (candidates.length === 0) return;
+  const named = candidates.map(({ key, claims: { sub, jti, iat } }) => ({
     sub,
     entry: { jti, keyId: key.id, iat },
   }));

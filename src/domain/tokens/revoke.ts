@@ -14,16 +14,14 @@ import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.j
 import { ifReachable } from '../shared/unavailable.js';
 
 export interface RevocationOutcome {
-  /** Entries that were removed. */
   revoked: number;
-  /** 1 where a single token was named and had no entry (any more). */
+  /** 1 if a single token was given and had no entry. */
   alreadyGone: number;
-  /** Replicas that confirmed the removal, the least over the masters that were written to. */
+  /** Number of replicas that confirmed, the smallest of all masters. */
   replicasConfirmed: number;
-  /** False where a part of the registry could not be reached. The security log holds everywhere all the same. */
+  /** False if a part of the registry could not be reached. The revocation applies anyway. */
   complete: boolean;
   missed: string[];
-  /** Of the security log; null for a dry run, which records none. */
   eventId: number | null;
 }
 
@@ -32,7 +30,7 @@ export interface RevocationOptions extends WalkControl {
   dryRun: boolean;
 }
 
-/** Ends one token. Durable first, then the registry: what a failover makes of the second, the first outlives. */
+/** Records the event first, because a failover of Redis may undo the removal. */
 export async function revokeToken(
   ports: Administration,
   policy: LifetimePolicy,
@@ -59,11 +57,7 @@ export async function revokeToken(
   });
 }
 
-/**
- * Ends the tokens of one subject: all that there are, or those issued at `issuedBefore` or earlier.
- *
- * Without `issuedBefore`, ends all tokens: see {@link latestIssued}.
- */
+/** Ends a subject's tokens issued at or before `issuedBefore`; without it, all: see {@link latestIssued}. */
 export async function revokeSubject(
   ports: Administration,
   policy: LifetimePolicy,
@@ -89,13 +83,12 @@ export async function revokeSubject(
   });
 }
 
-/** Which tokens of any subject are meant. One of the two, or both at once. */
 export interface GlobalSelection {
   key?: SigningKey;
   issuedBefore?: number;
 }
 
-/** What {@link revokeGlobally} would end. */
+/** Counts the tokens that {@link revokeGlobally} would end. */
 export async function countGlobal(
   ports: Administration,
   policy: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
@@ -117,7 +110,7 @@ export async function countGlobal(
   return { ...found, issuedBefore };
 }
 
-/** Ends the tokens of every subject under a key, or issued at a moment or earlier. `issuedBefore` comes from {@link countGlobal}. */
+/** Ends tokens of all subjects. `issuedBefore` comes from {@link countGlobal}. */
 export async function revokeGlobally(
   ports: Administration,
   policy: LifetimePolicy,
@@ -148,7 +141,6 @@ export async function revokeGlobally(
   };
 }
 
-/** @returns the event's id */
 async function record(
   ports: Administration,
   policy: LifetimePolicy,

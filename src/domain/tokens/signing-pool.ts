@@ -5,17 +5,13 @@ import { schemeOf } from '../jose/signature.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import { JwtctlError } from '../shared/errors.js';
 
-/** The thread that feeds them, and does everything else, keeps no more of them busy. */
+/** The main thread cannot keep more workers busy. */
 const MAX_WORKERS = 16;
-/** Inputs that a worker is handed at once: some 10 ms of work, beside which handing over costs next to nothing. */
 const PORTION = 32;
-/** So that a worker has the next portion while its last one is on its way back. */
+/** Keeps a worker busy while its last result is sent back. */
 const PORTIONS_PER_WORKER = 2;
 
-/**
- * As text, for a file would be another one in the sources than in the bundle. A KeyObject is handed over, not copied; a
- * text is copied faster than many.
- */
+/** A string, because a worker file has different paths in sources and bundle. */
 const WORKER = `
 const { parentPort } = require('node:worker_threads');
 const { sign } = require('node:crypto');
@@ -32,12 +28,7 @@ interface Portion {
   reject(error: unknown): void;
 }
 
-/**
- * Makes many signatures on all cores, in threads of its own that begin when there is work for them.
- *
- * Not on libuv's pool, as one signature is: that has four threads, and where UV_THREADPOOL_SIZE does not say otherwise
- * before Node begins, no program of ES modules can (Node 20 has read the first module with it by then).
- */
+/** Signs on all cores. libuv's pool has 4 threads, and an ES module cannot change that (Node 20). */
 export class SigningPool {
   readonly #size: number;
   readonly #workers = new Set<PoolWorker>();
@@ -47,7 +38,6 @@ export class SigningPool {
     this.#size = size;
   }
 
-  /** @returns the JWS Signature over each of `inputs`, in base64url */
   async sign(alg: SigningAlgorithm, key: KeyObject, inputs: readonly string[]): Promise<string[]> {
     const portions: Array<Promise<string[]>> = [];
     for (let from = 0; from < inputs.length; from += PORTION) {
@@ -58,9 +48,8 @@ export class SigningPool {
     return (await Promise.all(portions)).flat();
   }
 
-  /** Ends the threads. What they had not done is rejected. */
   async close(): Promise<void> {
-    for (const portion of this.#waiting.splice(0)) portion.reject(ended());
+    for (const portion of this.#waiting.splice(0)) portion.reject(stopped());
     await Promise.all([...this.#workers].map((worker) => worker.end()));
   }
 
@@ -68,11 +57,10 @@ export class SigningPool {
     while (this.#waiting.length > 0) {
       const worker = this.#leastBusy();
       if (worker === null) return;
-      worker.take(this.#waiting.shift() as Portion);
+      worker.assign(this.#waiting.shift() as Portion);
     }
   }
 
-  /** Null where all have as much as they may. */
   #leastBusy(): PoolWorker | null {
     const [first] = [...this.#workers].sort((a, b) => a.load - b.load);
     if (first?.load === 0) return first;
@@ -101,7 +89,7 @@ class PoolWorker {
     this.#thread.unref();
     this.#thread.on('message', (signatures: string) => {
       this.#portions.shift()?.resolve(signatures.split(' '));
-      // A thread without work keeps no process alive.
+      // Idle threads must not keep the process alive.
       if (this.#portions.length === 0) this.#thread.unref();
       onDone();
     });
@@ -111,14 +99,14 @@ class PoolWorker {
       for (const portion of portions) portion.reject(error);
     };
     this.#thread.on('error', fail);
-    this.#thread.on('exit', () => fail(ended()));
+    this.#thread.on('exit', () => fail(stopped()));
   }
 
   get load(): number {
     return this.#portions.length;
   }
 
-  take(portion: Portion): void {
+  assign(portion: Portion): void {
     this.#portions.push(portion);
     this.#thread.ref();
     this.#thread.postMessage(portion.message);
@@ -129,6 +117,6 @@ class PoolWorker {
   }
 }
 
-function ended(): JwtctlError {
-  return new JwtctlError('ERR_BUG', 'A thread ended before it had signed what it was given.');
+function stopped(): JwtctlError {
+  return new JwtctlError('ERR_BUG', 'A signing thread stopped before it finished its work.');
 }

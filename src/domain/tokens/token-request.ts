@@ -11,30 +11,25 @@ const MAX_LABEL_BYTES = 128;
 
 export interface IssuerPolicy {
   issuer: string;
-  /** The `aud` of a token that asks for none. */
   audience: string;
   ttlSeconds: number;
   maxTtlSeconds: number;
   statusTtlSeconds: number;
-  /** How many live tokens a subject may have; the oldest makes room. */
+  /** Beyond this, the oldest live token of the subject is removed. */
   maxPerSubject?: number;
 }
 
 export interface TokenRequest {
   sub: string;
-  /** Default: the policy's audience. */
   aud?: string[];
-  /** Default: the policy's; at most its `maxTtlSeconds`. */
   ttlSeconds?: number;
-  /** How long after now the token begins to be valid. */
+  /** Sets `nbf`, from now. */
   notBeforeSeconds?: number;
-  /** Claims beside the registered ones. */
   claims?: Record<string, unknown>;
-  /** Shown by `token list`; at most 128 bytes. */
   label?: string;
 }
 
-/** Throws a JwtctlError (usage) for a request that can never be issued. */
+/** @throws JwtctlError (usage) for an invalid request */
 export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void {
   const { sub, aud, ttlSeconds = policy.ttlSeconds, notBeforeSeconds = 0, claims = {}, label = '' } = request;
   parseSubject(sub);
@@ -48,15 +43,15 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
     const longest = formatDuration(policy.maxTtlSeconds);
     throw unusable(
       'ERR_TTL_TOO_LONG',
-      `A lifetime of ${formatDuration(ttlSeconds)} is above \`token.maxTtl\`, which is ${longest}.`,
-      'Ask for less, or raise `token.maxTtl`.',
+      `The lifetime is ${formatDuration(ttlSeconds)}; expected at most ${longest} (\`token.maxTtl\`).`,
+      'Use a shorter lifetime, or raise `token.maxTtl`.',
     );
   }
   if (notBeforeSeconds >= ttlSeconds) {
-    throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it begins to be valid.');
+    throw unusable('ERR_NOT_BEFORE_INVALID', 'The token would expire before it becomes valid.');
   }
   if (aud?.length === 0)
-    throw unusable('ERR_AUDIENCE_INVALID', 'The aud is an empty array; expected a string in it.');
+    throw unusable('ERR_AUDIENCE_INVALID', 'The aud is an empty array; expected at least one string.');
   for (const audience of aud ?? []) {
     if (typeof audience === 'string' && audience !== '') continue;
     const what = describeValue(audience);
@@ -66,8 +61,8 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   if (registered !== undefined) {
     throw unusable(
       'ERR_CLAIM_RESERVED',
-      `The registered claim ${registered} cannot be set like other claims.`,
-      'There are flags for sub, aud, the lifetime and not-before; iss is `token.issuer`; iat and jti are made.',
+      `The registered claim ${registered} cannot be set as a custom claim.`,
+      'Use the flags for sub, aud, exp, and nbf. iss is `token.issuer`; iat and jti are generated.',
     );
   }
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
@@ -78,7 +73,6 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
   }
 }
 
-/** Returns the Claims Set of a token that is issued at `now`, with a new jti. */
 export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: number): Claims {
   const { ttlSeconds = policy.ttlSeconds, aud = [policy.audience], claims = {} } = request;
   return {
@@ -93,17 +87,16 @@ export function claimsSet(request: TokenRequest, policy: IssuerPolicy, now: numb
   };
 }
 
-/** Throws `ERR_TOKEN_TOO_LONG` (usage) for a token that no verifier would read. */
 export function assertReadable({ length }: string): void {
   if (length <= MAX_TOKEN_CHARACTERS) return;
   throw unusable(
     'ERR_TOKEN_TOO_LONG',
-    `The token would be ${length} characters long; a verifier reads at most ${MAX_TOKEN_CHARACTERS}.`,
-    'Put less into its claims.',
+    `The token would have ${length} characters; verifiers accept at most ${MAX_TOKEN_CHARACTERS}.`,
+    'Use fewer or shorter claims.',
   );
 }
 
-/** Returns 128 random bits. A jti that begins with - would read as a flag on a command line. */
+/** Avoids a leading `-`, which a command line would parse as a flag. */
 function newJti(): string {
   for (;;) {
     const jti = nextRandomBytes(16).toString('base64url');
@@ -113,7 +106,6 @@ function newJti(): string {
 
 let random = Buffer.alloc(0);
 
-/** Draws bytes for many calls at once, because each call to `randomBytes` is slow. No byte is returned twice. */
 function nextRandomBytes(size: number): Buffer {
   if (random.length < size) random = randomBytes(4096);
   const bytes = random.subarray(0, size);

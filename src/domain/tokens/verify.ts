@@ -9,7 +9,7 @@ import { describeClaim } from '../shared/describe-value.js';
 import { excerpt } from '../shared/text.js';
 import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
 
-/** What the registry, the security log and the user directory say of a token whose signature and claims hold. */
+/** The status of a token in the registry, the security log, and the user directory. */
 export interface TokenStatus {
   entry: { kid: string; iat: number; exp: number } | null;
   user: UserStatus | 'unknown';
@@ -41,10 +41,7 @@ export interface Acceptance {
 
 export type VerificationResult = Acceptance | Refusal;
 
-/**
- * Makes four checks in this order: the JWS, the Claims Set, the registry, the user. Before the signature is verified, only the
- * `kid` may reach a key name or query, and only if it is well-formed.
- */
+/** Makes the four checks in order. Before the signature check, only a valid `kid` reaches a query. */
 export async function verifyToken(token: string, ports: VerificationPorts): Promise<VerificationResult> {
   const jws = await checkJws(token, ports);
   if ('active' in jws) return jws;
@@ -58,14 +55,13 @@ export async function verifyToken(token: string, ports: VerificationPorts): Prom
 
 export interface SignedToken<Key extends VerificationKey = VerificationKey> {
   kid: string;
-  /** The one that signed it, as `findKey` gave it. */
   key: Key;
   header: Record<string, unknown>;
-  /** Signed, and not checked any further. */
+  /** Not checked yet. */
   payload: Record<string, unknown>;
 }
 
-/** The first of the four checks. With `anyState` a key that is no longer trusted still tells whether it signed. */
+/** Makes the first check. With `anyState`, keys that are not trusted verify too. */
 export async function checkJws<Key extends VerificationKey>(
   token: string,
   ports: { findKey(kid: string): Promise<Key | null | undefined> | Key | null | undefined },
@@ -75,9 +71,9 @@ export async function checkJws<Key extends VerificationKey>(
   if (typeof jws === 'string')
     return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
   const { header } = jws;
-  // RFC 7515 §4.1.11: an extension that must be understood and is not.
+  // RFC 7515 §4.1.11: refuse unknown extensions.
   if (header.crit !== undefined)
-    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit that is not understood.');
+    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit, which is not supported.');
   if (!isSigningAlgorithm(header.alg)) {
     return refuse(
       'ERR_ALG_NOT_ALLOWED',
@@ -94,7 +90,7 @@ export async function checkJws<Key extends VerificationKey>(
   }
 
   const key = await ports.findKey(kid);
-  // Do not show the kid of a token without a key: the sender chose it.
+  // The sender chose the kid, so it is shown only if it has the form of ours.
   const isKey = typeof key === 'object' && key !== null;
   if (!isKey || key.kid !== kid)
     return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
@@ -115,19 +111,21 @@ export async function checkJws<Key extends VerificationKey>(
   }
 
   const payload = parseJsonObject(jws.payload);
-  if (payload === null)
-    return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a Claims Set: no JSON object.');
+  if (payload === null) return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a JSON object.');
   return { kid, key, header, payload };
 }
 
-/** Makes the third and fourth check. Each accepts only exact values, because the status may come from external stores. */
+/** Makes the last two checks. Accepts only exact values, because the status may come from external code. */
 export function checkStatus(tokenStatus: TokenStatus, claims: Claims, kid: string): Refusal | null {
   const { entry, user } = tokenStatus;
   if (tokenStatus.revoked !== false) return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
   if (typeof entry !== 'object' || entry === null)
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   if (entry.kid !== kid || entry.iat !== claims.iat || entry.exp !== claims.exp) {
-    return refuse('ERR_REGISTRATION_MISMATCH', 'The registry knows this jti with another kid, iat or exp.');
+    return refuse(
+      'ERR_REGISTRATION_MISMATCH',
+      'The registry has this jti with a different kid, iat, or exp.',
+    );
   }
   if (user === 'enabled') return null;
   return user === 'unknown' || user === null || user === undefined
