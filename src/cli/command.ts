@@ -4,7 +4,6 @@ import { type Argument, Command, Help, type Option } from 'commander';
 export class CliCommand extends Command {
   exampleLines: readonly string[] = [];
 
-  /** Sets the examples that help shows, each as one types it in a shell. */
   examples(...lines: string[]): this {
     this.exampleLines = lines;
     return this;
@@ -89,7 +88,6 @@ type Row = [term: string, description: string];
 
 const FALLBACK_WIDTH = 80;
 
-/** Returns the first paragraph of the description, which is one sentence. */
 function summaryOf(command: Command): string {
   return (command.description().split('\n\n')[0] ?? '').replace(/\.$/, '');
 }

@@ -3,11 +3,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { printable } from '../domain/shared/text.js';
 import type { Globals } from './globals.js';
 
-/**
- * Asks for confirmation.
- *
- * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted)
- */
+/** @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
 export async function ask(
   globals: Globals,
   context: Context,

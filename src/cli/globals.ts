@@ -13,11 +13,9 @@ export interface Globals {
   dryRun: boolean;
   /** Whether prompts are possible: stdin and stderr are terminals, and `--no-input` is absent. */
   canAsk: boolean;
-  /** Whether standard output is a terminal that can be redrawn. */
   canRedraw: boolean;
 }
 
-/** Flag values by commander's names. */
 export type GlobalValues = Record<string, unknown>;
 
 export const GLOBAL_OPTIONS: readonly Option[] = [
@@ -35,7 +33,7 @@ export const GLOBAL_OPTIONS: readonly Option[] = [
   new Option('-v, --verbose', 'print more details on stderr'),
 ];
 
-/** Flags of settings. Secrets and commands have none. `jwtctl config show` lists these flags; help does not. */
+/** The flags of settings that are neither secrets nor commands. Only `jwtctl config show` lists them. */
 export const SETTING_OPTIONS: readonly Option[] = SETTINGS.flatMap(({ flag, doc }) =>
   flag === null || flag === '--timeout' ? [] : [new Option(`${flag} <value>`, doc).hideHelp()],
 );

@@ -31,20 +31,10 @@ export interface Invocation extends Readers {
   context(): Promise<Context>;
   /** Aborted by the first SIGINT. */
   readonly signal: AbortSignal;
-  /**
-   * Opens an input to read in chunks. Names as in `readFile`.
-   *
-   * @throws JwtctlError `ERR_FILE_UNREADABLE` (usage)
-   */
+  /** @throws JwtctlError `ERR_FILE_UNREADABLE` (usage) */
   openInput(name: string): Promise<Input>;
-  /** Reports on stderr why these lines of an input failed: as text or, with JSON output, as a JSON object. */
   reportLines(first: number, last: number, error: JwtctlError): void;
-  /**
-   * Shows progress on stderr if that is a terminal. The caller clears it at the end.
-   *
-   * @param label the operation: `issuing`
-   * @param whilePrinting whether the command prints results meanwhile; then a terminal on stdout gets no progress
-   */
+  /** Shows progress on stderr. With `whilePrinting`, only if standard output is not a terminal. */
   progress(label: string, options?: { whilePrinting?: boolean }): Promise<Progress>;
   /** @throws JwtctlError `ERR_FILE_NAME_INVALID` (usage) for a name that the audit log cannot hold */
   privateFile(name: string): PrivateFile;
@@ -54,30 +44,13 @@ export interface Invocation extends Readers {
    * Asks for confirmation, unless `--yes` is given.
    *
    * @param typeBack text that the user has to type instead of `y`
-   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage) without a terminal; `ERR_NOT_CONFIRMED` (interrupted) after
-   *   a no, Ctrl-C, or Ctrl-D
+   * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted)
    */
   confirm(question: string, typeBack?: string): Promise<void>;
-  /**
-   * Waits until `time`. With table output, shows the remaining time on stderr.
-   *
-   * @param what the condition, shown after `until`
-   * @throws AbortError when {@link signal} is aborted
-   */
+  /** @param what the condition, shown after `until` */
   waitUntil(time: number, what: string): Promise<void>;
-  /**
-   * Runs a walk and shows its progress on stderr if that is a terminal.
-   *
-   * @param label the operation: `Reading`
-   */
   withProgress<T>(label: string, walk: (onProgress: ReportProgress) => Promise<T>): Promise<T>;
-  /**
-   * Asks for a secret without echoing it.
-   *
-   * @param what its name: `The passphrase of the key in key.pem`
-   * @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage) without a terminal, `ERR_NOT_CONFIRMED` (interrupted) after Ctrl-C
-   *   or Ctrl-D
-   */
+  /** @throws JwtctlError `ERR_PASSPHRASE_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted) */
   askSecret(what: string): Promise<string>;
 }
 
@@ -92,15 +65,12 @@ export type Action<Flags, Args extends unknown[]> = (
   ...args: Args
 ) => Promise<Outcome>;
 
-/** Turns an action into a handler for commander. */
 export type Run = <Flags, Args extends unknown[] = []>(
   action: Action<Flags, Args>,
 ) => (...args: unknown[]) => Promise<void>;
 
-/** Adds a verb to the command of its group, or defines a command that has no verbs. */
 export type DefineCommand = (group: CliCommand, run: Run) => void;
 
-/** @returns the invocation, and a function that closes everything it opened */
 export function createInvocation(values: GlobalValues, io: Io, signal: AbortSignal) {
   const globals = readGlobals(values, io);
   const configSources = sourcesOf(values, io);

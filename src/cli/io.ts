@@ -6,19 +6,17 @@ import type { Clock } from '../domain/ports/index.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 
-/** The streams, environment, and clock of a run. */
 export interface Io {
   stdin: Readable & { isTTY?: boolean };
   stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number };
   stderr: Writable & { isTTY?: boolean; columns?: number };
   env: Readonly<Record<string, string | undefined>>;
   cwd: string;
-  /** Default: the clock of the host. */
   clock?: Clock;
 }
 
 export interface Readers {
-  /** `-` reads standard input, `@file` a file, and anything else is the text itself. Drops one trailing newline. */
+  /** Reads `-` from standard input and `@file` from a file; other values are the text. Drops one newline. */
   readText(value: string): Promise<string>;
   /**
    * `-` reads standard input; anything else, with or without `@`, is a file name.
@@ -26,20 +24,9 @@ export interface Readers {
    * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` for more than `maxBytes`
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
-  /**
-   * Reads a private key: from standard input if `name` is `-`, otherwise from a file, which is checked like every secret file.
-   *
-   * @param flag the flag that named the file, for messages
-   * @throws JwtctlError (usage) as `readKeyFile` in `config/named-files.ts`; `ERR_FILE_TOO_LARGE` for standard input
-   */
+  /** Reads a private key from `-` or from a file, which is checked like every secret file. */
   readKey(name: string, flag: string, maxBytes: number): Promise<string>;
-  /**
-   * Reads a one-line secret: from standard input if `name` is `-`, otherwise from a file, which is checked like every
-   * secret file.
-   *
-   * @param flag the flag that named the file, for messages
-   * @throws JwtctlError (usage) as `readSecretFile` in `config/named-files.ts`
-   */
+  /** Reads a one-line secret like {@link readKey}. */
   readSecret(name: string, flag: string): Promise<string>;
 }
 
@@ -47,18 +34,10 @@ export interface Readers {
 export interface Input {
   /** The name for messages: `standard input`, for example. */
   readonly name: string;
-  /** Yields bytes until the end, or until the run is interrupted. */
   chunks(): AsyncIterable<Uint8Array>;
-  /** Yields lines of text, without empty ones. */
   lines(): LineSource<string>;
-  /** Yields the objects of NDJSON. */
   objects(): LineSource<Record<string, unknown>>;
-  /**
-   * Yields the rows of a CSV with a header, or the objects of NDJSON.
-   *
-   * @param format default: by the file name, else by the first character
-   * @throws JwtctlError `ERR_CSV_HEADER_INVALID` (usage) for an unknown or missing column
-   */
+  /** Yields the rows of a CSV with a header, or the objects of NDJSON. Default: by name, else by content. */
   rows(
     columns: { required: readonly string[]; optional: readonly string[] },
     format?: 'csv' | 'ndjson',
@@ -69,7 +48,7 @@ export interface Input {
 
 /** @param warn gets warnings about files that other users can read */
 export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) => void): Readers {
-  /** Reads standard input, or a file that the shell opened; returns null for other files, which need checks. */
+  /** Reads standard input or a file opened by the shell. Returns null for other files, which need a check. */
   const readUnchecked = async (name: string, file: string, maxBytes: number) => {
     if (name === '-') return readStdin(io, signal, maxBytes);
     const { isInherited } = await import('../app/judged-file.js');

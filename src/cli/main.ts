@@ -13,13 +13,7 @@ import { buildProgram } from './program.js';
 
 export type { Io } from './io.js';
 
-/**
- * Runs one command line. Never throws.
- *
- * @param argv the words after the program's name
- * @param signal aborted when the user interrupts; no new work starts after that
- * @returns the exit code
- */
+/** Runs one command line, and returns the exit code. Never throws. */
 export async function main(
   argv: readonly string[],
   io: Io,

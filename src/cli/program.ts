@@ -4,7 +4,6 @@ import { CliCommand } from './command.js';
 import { GLOBAL_OPTIONS, SETTING_OPTIONS } from './globals.js';
 import type { DefineCommand, Run } from './invocation.js';
 
-/** A group of verbs, or a command without verbs. */
 interface Group {
   name: string;
   aliases: readonly string[];
@@ -89,7 +88,7 @@ export async function buildProgram(argv: readonly string[], run: Run, write: Wri
   return program;
 }
 
-/** Without this, commander uses the last value: `token revoke --sub a --sub b` would revoke only the tokens of b. */
+/** Commander would use the last value: `token revoke --sub a --sub b` would revoke only the tokens of b. */
 function refuseRepetition(command: Command): void {
   for (const option of command.options) {
     const takesOneValue = (option.required || option.optional) && !isRepeatable(option);

@@ -37,7 +37,7 @@ const serve: Action<ServeFlags, []> = async ({ context: open, signal, caution },
   const stop = stopSignal(signal);
   if (workers > 1 && !server.isWorker) {
     const { drain, logLevel } = settings.serve;
-    // Stopping takes up to one store timeout each for requests, verifications, the heartbeat, and deregistration.
+    // Requests, verifications, heartbeat, and deregistration may take one store timeout each.
     const stopMs = 1000 * (drain + 4 * settings.timeout + 15);
     return {
       exitCode: await server.supervise({ workers, stopMs, logLevel }, stop),

@@ -23,8 +23,8 @@ interface Row {
  * A row with broken quoting is the last one, because the start of the next row is unknown. It is an error
  * with the number of the line on which the row begins.
  *
- * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` for missing or unknown columns; `ERR_ROW_INVALID` for a
- *   header that cannot be read
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` for missing or unknown columns; `ERR_ROW_INVALID` for
+ *   a header that cannot be read
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,

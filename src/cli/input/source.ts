@@ -38,7 +38,7 @@ function sourceOf(name: string, stream: Readable, size: number | null, signal: A
   let isClosed = false;
   let bytesRead = 0;
   addAbortSignal(signal, stream);
-  // The reading loop reports the error. Without a listener, an error before the first read would end the process.
+  // The reading loop reports errors. Without a listener, one before the first read would end the process.
   stream.on('error', () => {});
   return {
     name: fileNameShown(name),

@@ -5,13 +5,7 @@ import { drawBar, StatusLine } from './status-line.js';
 
 const BAR_WIDTH = 20;
 
-/**
- * Waits until `time`. Shows a bar with the remaining time if `diagnostics` can be redrawn, otherwise prints one line.
- *
- * @param what the condition, shown after `until`
- * @param diagnostics null to show nothing
- * @throws AbortError when `signal` is aborted
- */
+/** @param what the condition, shown after `until` */
 export async function waitVisibly(
   time: number,
   what: string,

@@ -3,7 +3,6 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { printableJson, printableLines } from '../../domain/shared/text.js';
 import type { OutputFormat } from './render.js';
 
-/** Returns an error as stderr shows it: one JSON document, or a line and its hint. Only a bug has a stack trace. */
 export function describeError(error: unknown, format: OutputFormat): string {
   const shown = error instanceof JwtctlError ? error : bug(error);
   const hint = hintOf(shown);
@@ -16,12 +15,10 @@ export function describeError(error: unknown, format: OutputFormat): string {
   return printableLines(`jwtctl: ${shown.message}\n${hint === undefined ? '' : `  ${hint}\n`}`);
 }
 
-/** Returns the error's own hint, or the remedy declared for its code. */
 function hintOf({ code, kind, hint }: JwtctlError): string | undefined {
   return hint ?? (kind === 'interrupted' ? undefined : ERROR_CODES[code].remedy);
 }
 
-/** Returns the report on failed lines of an input: one line of text, or one JSON object. */
 export function describeLines(first: number, last: number, error: JwtctlError, format: OutputFormat): string {
   const { code, message } = error;
   if (format === 'json' || format === 'ndjson') {

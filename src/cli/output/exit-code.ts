@@ -11,7 +11,6 @@ export const EXIT = {
   interrupted: 130,
 } as const;
 
-/** Returns the exit code for the kind of an error. Anything other than a JwtctlError is a bug. */
 export function exitCodeOf(error: unknown): number {
   return error instanceof JwtctlError ? exitCodeOfKind(error.kind) : EXIT.bug;
 }

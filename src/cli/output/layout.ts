@@ -2,11 +2,8 @@ import stringWidth from 'string-width';
 import { printable } from '../../domain/shared/text.js';
 import type { Cell, Column, Text } from './view.js';
 
-/** A part of a table. No cell is wider than its column. */
 export interface FittedRows {
-  /** The indexes of the shown columns. */
   shown: readonly number[];
-  /** The widths of these columns. */
   widths: readonly number[];
   rows: ReadonlyArray<readonly Text[]>;
   /** For every column, the width of its widest cell so far. */
@@ -19,12 +16,7 @@ const BAR_MIN = 8;
 const BAR_MAX = 30;
 const SHORTENED_MIN = 8;
 
-/**
- * Assigns a width to each column. Plain text comes first; text that may be shortened and bars share the rest. If the table is
- * still too wide, columns are left out: minor ones first, then from the right.
- *
- * @param before the part of the same table above these rows. Its columns stay, and grow only while all of them fit.
- */
+/** Plain text gets its width first; shortened text and bars share the rest. Columns grow while all fit. */
 export function fitRows(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
@@ -67,7 +59,6 @@ export function fitRows(
   };
 }
 
-/** Returns the indexes of the columns that fit. The first column always stays. */
 function mostImportant(columns: readonly Column[], least: readonly number[], width: number): number[] {
   const shown = columns.map((_, index) => index);
   while (shown.length > 1 && total(shown.map((index) => least[index] ?? 0)) > width) {
@@ -81,7 +72,6 @@ function isMinor(column: Column | undefined): boolean {
   return typeof column === 'object' && column.isMinor === true;
 }
 
-/** A table with only plain columns keeps its full width. */
 export function isFitted(columns: readonly Column[]): boolean {
   return columns.some((column) => typeof column !== 'string');
 }
@@ -103,7 +93,6 @@ export function shorten(text: string, width: number): string {
   return `${take(characters, head)}…${take(characters.reverse(), width - 1 - head, true)}`;
 }
 
-/** Splits text between words into lines of at most `width`. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const word of printable(text).split(' ')) {
@@ -164,7 +153,6 @@ function drawBar(part: number, width: number): string {
   return '█'.repeat(Math.floor(eighths / 8)) + ('▏▎▍▌▋▊▉'[(eighths % 8) - 1] ?? '');
 }
 
-/** Returns as many of the characters as fit. */
 function take(characters: readonly string[], width: number, reversed = false): string {
   const taken: string[] = [];
   let used = 0;

@@ -5,13 +5,7 @@ const CLEAR_BELOW = '\x1b[J';
 /** Clears the `^C` that the terminal shows below the last text. */
 export const CLEAR_REST = `\r${CLEAR_BELOW}`;
 
-/**
- * Draws each text over the previous one, without clearing the screen first, so that nothing flickers. The cursor stays
- * visible and below the text, so the terminal needs no restoring.
- *
- * @param height returns the current height of the terminal; a taller text is cut, because it would scroll
- * @returns a function that returns the output for the next text
- */
+/** Draws each text over the previous one, which avoids flicker. Cuts a text that would scroll. */
 export function inPlace(height: () => number): (text: string) => string {
   let begin = CLEAR_SCREEN + HOME;
   return (text) => {

@@ -1,9 +1,7 @@
-/** Formats as `1,234,567`. */
 export function grouped(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-/** Formats as `+1,234` or `-12`. */
 export function signed(count: number): string {
   return count < 0 ? `-${grouped(-count)}` : `+${grouped(count)}`;
 }
@@ -29,7 +27,6 @@ export function groupedOrDash(count: number | null): string {
   return count === null ? '-' : grouped(count);
 }
 
-/** Formats as `0.4`, `12`, or `1,234`. */
 export function rate(perSecond: number): string {
   return perSecond > 0 && perSecond < 10 ? perSecond.toFixed(1) : grouped(Math.round(perSecond));
 }

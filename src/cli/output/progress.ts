@@ -4,17 +4,13 @@ import { grouped, rate } from './number-format.js';
 import { drawBar, StatusLine } from './status-line.js';
 
 export interface Progress {
-  /**
-   * @param total null if unknown
-   * @param extra appended to the line: `12 failed`
-   */
+  /** @param extra appended to the line: `12 failed` */
   update(done: number, total: number | null, extra?: string, numbers?: ProgressNumbers): void;
   /** Clears the line for other output. The next update draws it again. */
   clear(): void;
 }
 
 export interface ProgressNumbers {
-  /** The unit of `done`: `slots`. */
   unit?: string;
   /** The results so far. Their rate is shown instead of the rate of `done`. */
   yield?: { count: number; unit: string };
@@ -25,13 +21,6 @@ const PATIENCE_MS = 300;
 const REDRAW_MS = 100;
 const BAR_WIDTH = 24;
 
-/**
- * Draws progress on one line of a terminal.
- *
- * @param label the operation: `Reading`
- * @param stream a terminal
- * @param nowMs a clock in milliseconds
- */
 export function openProgress(
   label: string,
   { stream }: { stream: Writable & { columns?: number } },

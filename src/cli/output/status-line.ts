@@ -3,7 +3,7 @@ import type { Writable } from 'node:stream';
 const CLEAR_LINE = '\r\x1b[K';
 const BAR_CHARACTERS = { done: '█', rest: '░' };
 
-/** A terminal line that is redrawn in place. Cursor and line wrapping stay unchanged, so nothing needs restoring. */
+/** A terminal line that is redrawn in place. Needs no restoring: cursor and wrapping stay unchanged. */
 export class StatusLine {
   readonly #stream: Writable;
   #isDrawn = false;
@@ -23,7 +23,6 @@ export class StatusLine {
   }
 }
 
-/** @param part between 0 and 1 */
 export function drawBar(part: number, width: number): string {
   const full = Math.round(Math.min(1, part) * width);
   return BAR_CHARACTERS.done.repeat(full) + BAR_CHARACTERS.rest.repeat(width - full);

@@ -10,10 +10,8 @@ export interface TableOptions {
   width: number | null;
 }
 
-/** The width of text without a terminal. */
 const FALLBACK_WIDTH = 80;
 
-/** Draws a table without lines, which `awk` can read. */
 export function drawTable(
   columns: readonly Column[],
   rows: ReadonlyArray<readonly Cell[]>,
@@ -30,11 +28,7 @@ export function drawTable(
 export const FIRST_PART = 100;
 export const NEXT_PART = 500;
 
-/**
- * Draws a table in parts, so that memory use stays constant and time grows linearly.
- *
- * @returns a function that draws the next rows; the first call also draws the column names
- */
+/** Draws a table in parts. The first call of the returned function also draws the column names. */
 export function tableInParts(
   columns: readonly Column[],
   { color, width }: TableOptions,
@@ -47,7 +41,7 @@ export function tableInParts(
     fitted = fitRows(columns, rows, room, fitted);
     const { shown, widths } = fitted;
     const aligns = shown.map((index) => alignOf(columns[index] ?? ''));
-    // cli-table3 takes 0.1 ms per row and compares each row with all others, which is too slow for a long list.
+    // cli-table3 takes 0.1 ms per row and compares each row with all others: too slow for a long list.
     if (!isFirst) return fitted.rows.map((row) => padRow(row, widths, aligns, paint)).join('\n');
     const table = new Table({
       head: shown.map((index) => paint.bold(nameOf(columns[index] ?? '').toUpperCase())),
@@ -84,7 +78,6 @@ function plainOf(cell: Text): string {
   return typeof cell === 'string' ? cell : cell.text;
 }
 
-/** Draws tables under their titles, with an empty line between them. */
 export function drawSections(sections: readonly Section[], tableOptions: TableOptions): string {
   const paint = painter(tableOptions.color);
   return sections
@@ -104,7 +97,6 @@ function drawLines(text: Text, { color, width }: TableOptions, usual = (line: st
   return lines.map((line) => `${paint(line)}\n`).join('');
 }
 
-/** Draws one field per line, with its name on the left. */
 export function drawFields(fields: ReadonlyArray<readonly [string, Cell]>, color: boolean): string {
   const paint = painter(color);
   const table = new Table(plain());

@@ -15,7 +15,6 @@ export function isoTime(time: number): string {
   return new Date(time * 1000).toISOString().replace('.000Z', 'Z');
 }
 
-/** Keeps the two largest units. */
 function coarse(seconds: number): string {
   const units = formatDuration(seconds).match(/\d+[dhms]/g) ?? [];
   return units.slice(0, 2).join('');

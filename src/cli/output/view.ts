@@ -11,24 +11,22 @@ export type Cell =
   | { bar: number };
 
 /**
- * A table with only plain-text columns is drawn at its full width; any other table is fitted to the terminal. If the
+ * A table with only plain-text columns keeps its full width; other tables are fitted to the terminal. If the
  * terminal is too narrow, columns with `isMinor` are dropped before the others.
  */
 export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 
-/** The output of a command, for all formats. Views list each field by name, so that no new field can leak a secret. */
+/** The output of a command, for all formats. A view names each field, so that no new one leaks a secret. */
 export type View =
   | { shape: 'record'; data: JsonObject; id: Ids; fields: ReadonlyArray<readonly [string, Cell]> }
   | {
       shape: 'list';
       items: AsyncIterable<ListItem> | Iterable<ListItem>;
       columns: readonly Column[];
-      /** Printed instead of an empty table. */
       empty: string;
     }
   /** A long list, printed as NDJSON even without `-o ndjson`. */
   | { shape: 'stream'; portions: AsyncIterable<readonly StreamItem[]> }
-  /** Several tables; in JSON, one document. */
   | { shape: 'report'; data: JsonObject; id: Ids; sections: readonly Section[] }
   /** A report that is redrawn in place; in NDJSON, one line for each frame. */
   | { shape: 'live'; frames: AsyncIterable<{ data: JsonObject; sections: readonly Section[] }> }
@@ -40,35 +38,30 @@ export type Ids = string | readonly string[];
 
 export interface ListItem {
   data: JsonObject;
-  /** Printed with `--quiet`. */
   id: string;
   row: readonly Cell[];
 }
 
 export interface StreamItem {
   data: JsonObject;
-  /** Printed with `--quiet`. */
   id: string;
 }
 
 /** A table under its title. Without columns, only the title; without rows, omitted unless it is the first. */
 export interface Section {
   title: Text;
-  /** Printed below the title. */
   lines?: readonly Text[];
   columns: readonly Column[];
   rows: ReadonlyArray<readonly Cell[]>;
 }
 
-/** The result of an action. */
 export interface Outcome extends Completion {
   view?: View;
-  /** Called after the view is written, for actions that work while it is written. May throw like the action itself. */
+  /** Called after the view is written, for actions that work while it is written. May throw. */
   completion?: () => Promise<Completion>;
 }
 
 export interface Completion {
-  /** Default: 0 */
   exitCode?: number;
   /** Printed on stderr, except with `--quiet`: further results, and what to do next. */
   notes?: readonly string[];

@@ -7,7 +7,6 @@ import { defineReconcile } from './reconcile.js';
 import { defineRestore } from './restore.js';
 import { defineSnapshot } from './snapshot.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [
   defineInspect,
   defineGet,

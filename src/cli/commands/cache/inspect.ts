@@ -64,7 +64,6 @@ const inspect: Action<InspectFlags, []> = async (invocation, flags) => {
 
 const WATCH_SECONDS = 2;
 
-/** Returns a function that reads the selected part of the registry. */
 async function createLook({ context: open, signal }: Invocation, flags: InspectFlags) {
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
   const context = await open();

@@ -3,5 +3,4 @@ import { definePath } from './path.js';
 import { defineShow } from './show.js';
 import { defineValidate } from './validate.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [defineShow, definePath, defineValidate];

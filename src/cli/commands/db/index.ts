@@ -3,5 +3,4 @@ import { defineMigrate } from './migrate.js';
 import { defineRecover } from './recover.js';
 import { defineStatus } from './status.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [defineMigrate, defineRecover, defineStatus];

@@ -12,7 +12,6 @@ import { defineRotate } from './rotate.js';
 import { defineShow } from './show.js';
 import { defineUsage } from './usage.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [
   defineGenerate,
   defineList,

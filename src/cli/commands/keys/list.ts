@@ -33,5 +33,4 @@ const list: Action<{ state?: KeyState }, []> = async ({ context: open, globals }
   };
 };
 
-/** How long the list waits for the registry, in milliseconds. */
 const FLEET_WITHIN_MS = 1_000;

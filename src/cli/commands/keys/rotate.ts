@@ -102,5 +102,4 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   };
 };
 
-/** How often `--wait` checks whether the verifiers have loaded the key, in milliseconds. */
 const FLEET_LOOK_MS = 1_000;

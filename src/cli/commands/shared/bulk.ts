@@ -8,21 +8,16 @@ import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import type { Completion, Json, JsonObject, StreamItem, View } from '../../output/view.js';
 
-/** Enough to keep threads, database, and registry busy. */
 const BATCHES_AT_ONCE = 4;
 
-/** A command that processes the lines of an input. */
 export interface Bulk<In, Out> {
   /** For the audit log: `token.issue`. */
   action: string;
-  /** The operation, for the progress line: `issuing`. */
   label: string;
   input: Input;
   source: LineSource<In>;
   work(values: readonly In[]): Promise<ReadonlyArray<Out | JwtctlError>>;
-  /** Returns the results so far, for the audit log: `7 users added`. */
   summary(): string;
-  /** Whether the outcomes are printed as they come. */
   isPrinting: boolean;
   close?(): Promise<void>;
 }
@@ -30,19 +25,13 @@ export interface Bulk<In, Out> {
 export interface BulkEnd {
   failed: number;
   lastLine: number;
-  /** Whether all lines were processed, without an interruption or a store failure. */
   complete: boolean;
   exitCode: number;
   /** The error that stopped the run; null if none did, or after an interruption. */
   error: JwtctlError | null;
 }
 
-/**
- * Processes an input. Reports failed lines on stderr, shows progress on a terminal, and writes an audit row at the start
- * and at the end, except in a dry run.
- *
- * @returns the outcomes of the lines that did not fail, in order; `end` is valid after the last of them
- */
+/** Processes an input, with failed lines on stderr. `end` returns the result after the last outcome. */
 export function workThrough<In, Out>(
   invocation: Invocation,
   context: Context,
@@ -119,15 +108,13 @@ export function workThrough<In, Out>(
   };
 }
 
-/** Streams the outcomes, and ends with a summary on stderr: a sentence or, with JSON output, a JSON object. */
+/** Streams the outcomes, and prints a summary on stderr: a sentence or, with JSON output, an object. */
 export function streamThrough<In, Out>(
   invocation: Invocation,
   context: Context,
   bulk: Omit<Bulk<In, Out>, 'isPrinting' | 'summary'> & {
-    /** The past participle for the summary: `issued`. */
     done: string;
     item(outcome: Out): StreamItem;
-    /** Returns additions to the summary, as sentences and as JSON. */
     also?(): { sentences: readonly string[]; data: JsonObject };
   },
 ): { view: View; completion(): Promise<Completion> } {
@@ -181,7 +168,6 @@ class LineEstimate {
     this.#input = input;
   }
 
-  /** Null if unknown. */
   get total(): number | null {
     return this.#total;
   }

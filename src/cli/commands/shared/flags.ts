@@ -2,10 +2,8 @@ import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { excerpt } from '../../../domain/shared/text.js';
 
-/** Parses an option: a duration in seconds. */
 export const durationFlag = (text: string): number => parseDuration(text);
 
-/** Parses an option: a whole number within a range. */
 export function integerFlag(flag: string, min: number, max: number): (text: string) => number {
   return (text) => {
     const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
@@ -17,12 +15,10 @@ export function integerFlag(flag: string, min: number, max: number): (text: stri
   };
 }
 
-/** Collects the values of a flag that can be repeated. */
 export function repeatedFlag(text: string, earlier: string[] | undefined): string[] {
   return [...(earlier ?? []), text];
 }
 
-/** Parses an option: NumericDate seconds, or a date in ISO 8601. */
 export function momentFlag(flag: string): (text: string) => number {
   return (text) => {
     if (/^\d{1,12}$/.test(text)) return Number(text);

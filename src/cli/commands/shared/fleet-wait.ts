@@ -24,7 +24,6 @@ export function waitFleetOption(): Option {
     .argParser(durationFlag);
 }
 
-/** With `--wait-fleet`, waits until the verifiers have read the event, and adds the result to the outcome. */
 export async function afterFleet(
   { context: open, globals, progress, signal }: Invocation,
   { waitFleet: timeoutSeconds }: FleetFlags,

@@ -6,7 +6,6 @@ import { defineRegister } from './register.js';
 import { defineRevoke } from './revoke.js';
 import { defineVerify } from './verify.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [
   defineIssue,
   defineRegister,

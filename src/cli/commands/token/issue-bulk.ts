@@ -12,7 +12,6 @@ import { issuedItem, plannedItem } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
 import { assertMayCreateUsers, type IssueFlags, sharedRequest } from './issue-request.js';
 
-/** Issues a token for each line of a file. A line can override the flags. */
 export async function issueMany(invocation: Invocation, flags: IssueFlags, file: string): Promise<Outcome> {
   if (file === '-' && flags.claims === '-') {
     throw new JwtctlError('ERR_FLAG_COMBINATION', '--sub-file and --claims cannot both read standard input.');
@@ -52,7 +51,6 @@ function requests(input: Input, shared: Omit<TokenRequest, 'sub'>, format: Issue
     : mapLines(input.lines(), (sub): TokenRequest => ({ ...shared, sub }));
 }
 
-/** Treats null like a missing member. */
 function requestOf(line: Record<string, unknown>, shared: Omit<TokenRequest, 'sub'>): TokenRequest {
   const { sub, aud, ttl, notBefore, claims, label, ...others } = line;
   const [unknown] = Object.keys(others);

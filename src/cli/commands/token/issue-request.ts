@@ -17,7 +17,6 @@ export interface IssueFlags {
   createUser?: true;
 }
 
-/** Returns the parts of a request that apply to every subject. */
 export async function sharedRequest(
   invocation: Invocation,
   flags: IssueFlags,

@@ -7,7 +7,6 @@ import { defineList } from './list.js';
 import { defineRemove } from './remove.js';
 import { defineShow } from './show.js';
 
-/** In the order of the help. */
 export const verbs: readonly DefineCommand[] = [
   defineAdd,
   defineList,

@@ -10,7 +10,6 @@ export function verifierData(verifier: Heartbeat): JsonObject {
   return { id, host, pid, startedAt, readAt, heartbeatAt: at };
 }
 
-/** Adds to a view the verifiers that have read the change. */
 export function withAcknowledgement(
   view: Extract<View, { shape: 'record' | 'report' }>,
   acknowledgement: Acknowledgement,

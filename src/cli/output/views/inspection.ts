@@ -46,11 +46,7 @@ export function inspectionData(report: Inspection | SubjectInspection): JsonObje
   };
 }
 
-/**
- * Puts the most important sections first, because a small terminal cuts the last ones.
- *
- * @param change shown in its own column
- */
+/** Puts the most important sections first, because a small terminal cuts the last ones. */
 export function inspectionSections(
   report: Inspection | SubjectInspection,
   now: number,
@@ -94,7 +90,6 @@ const RIGHT = (name: string): Column => ({ name, align: 'right' });
 const SHORTENED = (name: string): Column => ({ name, mayShorten: true });
 const NUMBERS = [RIGHT('tokens'), RIGHT('share')];
 
-/** Returns the cells for {@link NUMBERS} and a bar. */
 function numbers(part: number, whole: number, longest: number): [Cell, Cell, Cell] {
   return [grouped(part), share(part, whole), { bar: longest === 0 ? 0 : part / longest }];
 }

@@ -59,7 +59,6 @@ export function isComplete(report: CompromiseReport, dryRun: boolean): boolean {
   return unfinishedWork(report).length === 0 && (dryRun || report.entries.after === 0);
 }
 
-/** Returns texts about everything that this run could not do or read. */
 export function unfinishedWork({
   entries,
   generationFailure,

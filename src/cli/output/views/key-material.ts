@@ -3,7 +3,6 @@ import { pluralize } from '../pluralize.js';
 import type { View } from '../view.js';
 import { keyList, keyRecord } from './keys.js';
 
-/** Shows a JWK Set as a list, even if it has a single key. */
 export function importedKeys(
   keys: readonly SigningKey[],
   { isSet, dryRun, now }: { isSet: boolean; dryRun: boolean; now: number },
@@ -12,7 +11,6 @@ export function importedKeys(
   return isSet || only === undefined ? keyList(keys, now, dryRun) : keyRecord(only, now, dryRun);
 }
 
-/** Names the file of the private keys, and shows nothing of the keys. */
 export function privateExport(
   { file, format, kids }: { file: string; format: string; kids: readonly string[] },
   dryRun: boolean,

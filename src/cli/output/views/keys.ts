@@ -43,7 +43,6 @@ export function keyList(
   };
 }
 
-/** Adds the number of running verifiers that have loaded each key. */
 export function keyListWithFleet(
   keys: readonly SigningKey[],
   fleet: Fleet,
@@ -93,7 +92,6 @@ export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
   };
 }
 
-/** Adds the public key to the JSON. */
 export function keyRecordWithJwk(key: SigningKey, now: number): View {
   const record = keyRecord(key, now) as Extract<View, { shape: 'record' }>;
   return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
@@ -152,11 +150,7 @@ function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): 
   return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
 }
 
-/**
- * Warns about running verifiers that have not loaded a key.
- *
- * @param waiting null if the key is active already
- */
+/** @param waiting null if the key is active already */
 export function stragglerWarnings(
   kid: string | null,
   { stragglers, fleetUnavailableReason }: Pick<RotationOutcome, 'stragglers' | 'fleetUnavailableReason'>,

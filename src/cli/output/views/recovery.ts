@@ -9,7 +9,6 @@ export interface RecoveryOutcome {
   compromised: string[];
 }
 
-/** Shows the changes that Redis has and the database lacks, and what was done about them. */
 export function recoveryReport(
   losses: Losses,
   { outcome, compromised }: RecoveryOutcome,

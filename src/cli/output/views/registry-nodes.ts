@@ -18,7 +18,6 @@ export function registryNodes(nodes: readonly RegistryNode[]): View {
   };
 }
 
-/** Returns warnings about reachable nodes that may lose tokens. */
 export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   const evicting = nodes.filter(evicts).map(({ node }) => node);
   return [
@@ -40,7 +39,6 @@ export function nodeNotes(nodes: readonly RegistryNode[]): string[] {
   ];
 }
 
-/** At this share of maxmemory, a warning is due. */
 const FULL_SHARE = 0.95;
 
 function isFilling({ role, usedMemoryBytes, maxmemoryBytes, maxmemoryPolicy }: RegistryNode): boolean {
