@@ -197,7 +197,7 @@ class EntryExport {
       );
       this.#hasBegun = true;
       this.#removed += removed;
-      for (const pluralize of byNode) this.#countOf(pluralize.node).removed += pluralize.removed;
+      for (const node of byNode) this.#countOf(node.node).removed += node.removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
       if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {

@@ -23,10 +23,10 @@ export interface FlushReport extends Omit<ExportReport, 'byKeyId'> {
 /** What a flush would remove. */
 export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   const keys = new KeysById(ports.database);
-  const pluralize = await (input.sub === undefined
+  const counted = await (input.sub === undefined
     ? walkRegistry(ports, input, (options) => countMatching(ports.registry, input.filter, options))
     : exportEntries(ports, keys, { ...input, backup: null, removes: false }));
-  return reportOf(pluralize, keys, null);
+  return reportOf(counted, keys, null);
 }
 
 /**

@@ -228,8 +228,8 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
         removeEntries: async (subjects, now) => {
           const outcome = await ports.registry.removeEntries(subjects, now);
           if (++removals > 1) return outcome;
-          const pluralize = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
-          return { ...outcome, removed: outcome.removed - 1, byNode: pluralize, failure: away() };
+          const fewer = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
+          return { ...outcome, removed: outcome.removed - 1, byNode: fewer, failure: away() };
         },
       },
     });

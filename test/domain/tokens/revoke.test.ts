@@ -161,14 +161,14 @@ describe('revoking many', () => {
   test('under a key ends the tokens of every subject under it', async () => {
     const tokens = [await service.issueTo('alice'), await service.issueTo('bob')];
     const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
-    const pluralize = await countGlobal(service.ports, POLICY, { key });
-    expect(pluralize).toMatchObject({
+    const counted = await countGlobal(service.ports, POLICY, { key });
+    expect(counted).toMatchObject({
       matched: 2,
       subjects: 2,
       issuedBefore: service.clock.now(),
       complete: true,
     });
-    const { issuedBefore } = pluralize;
+    const { issuedBefore } = counted;
     expect(await revokeGlobally(service.ports, POLICY, { key, issuedBefore }, OPTIONS)).toMatchObject({
       revoked: 2,
     });
