@@ -7,7 +7,6 @@ import type { Command } from './wire/pipeline.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 
-/** Keeps the marks in a hash, and the events in sorted sets that are distributed over the masters. */
 export class RedisMarkStore implements MarkStore {
   readonly #session: RegistrySession;
 
@@ -18,7 +17,7 @@ export class RedisMarkStore implements MarkStore {
   async read(): Promise<StoredMarks> {
     const { key, slot } = this.#session.keyspace.marks;
     const { replies } = await this.#session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
-    // Any client that can write to Redis can replace the key. Treat that as a mark that does not verify, not as an error.
+    // Any client can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
     const values = this.#session.unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;

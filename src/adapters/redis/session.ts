@@ -4,7 +4,6 @@ import type { Script } from './cluster/script.js';
 import type { Keyspace } from './keyspace.js';
 import type { Reply } from './wire/pipeline.js';
 
-/** What every operation on the registry uses. */
 export class RegistrySession {
   readonly connection: RedisConnection;
   readonly keyspace: Keyspace;
@@ -16,7 +15,6 @@ export class RegistrySession {
     this.batcher = new Batcher(connection);
   }
 
-  /** Returns the reply of a script. @throws JwtctlError */
   async run(
     script: Script,
     slot: number,
@@ -26,7 +24,6 @@ export class RegistrySession {
     return this.unwrap((await this.batcher.send({ slot, keys, script, args })).replies[0]);
   }
 
-  /** Returns a reply's value, or throws the translated error reply. */
   unwrap(reply: Reply): unknown {
     if (reply instanceof Error) throw this.connection.translate(reply);
     return reply;

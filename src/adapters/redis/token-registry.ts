@@ -48,17 +48,11 @@ import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js
 import { scan } from './walk/scan-subjects.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
-  /** What the names of all keys begin with, `jwt` for example. */
   prefix: string;
-  /** How long after its `exp` an entry is still kept. */
+  /** How long after its `exp` an entry is kept. */
   clockToleranceSeconds: number;
 }
 
-/**
- * The token registry in a Redis Cluster or in one Redis server. Nothing connects before the first use.
- *
- * @returns the registry, and what closes all of its connections
- */
 export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
   registry: RedisTokenRegistry;
   close(): Promise<void>;
@@ -67,7 +61,7 @@ export function openRedisTokenRegistry(options: RedisTokenRegistryOptions): {
   return { registry: new RedisTokenRegistry(connection, options), close: () => connection.close() };
 }
 
-/** One sorted set per subject: see {@link Keyspace} for names and members. Its errors are those of {@link connectRedis}. */
+/** Keeps one sorted set per subject: see {@link Keyspace}. Throws the errors of {@link RedisConnection}. */
 export class RedisTokenRegistry implements TokenRegistry {
   readonly backend: 'redis-cluster' | 'redis';
   readonly prefix: string;
@@ -87,7 +81,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     return registerInTurn(this.#session, [{ sub, entry, ...options }], this.#tolerance);
   }
 
-  /** Sends all in one turn of the event loop: one pipeline per master. If a master fails, only its own subjects fail. */
+  /** Sends one pipeline per master. If a master fails, only its own subjects fail. */
   async registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>> {
     const errors = new Map<string, JwtctlError>();
     const works = [...groupBy(registrations, ({ sub }) => sub)].map(async ([sub, own]) => {
@@ -183,13 +177,13 @@ export class RedisTokenRegistry implements TokenRegistry {
     return readFleet(this.#session);
   }
 
-  /** What every script is told of the time: see {@link REGISTER}. */
+  /** Prepends the times that every script takes: see `includes/entries.lua`. */
   #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
     return [now - this.#tolerance, this.#tolerance, ...args];
   }
 }
 
-/** jti given or not, jti, key id in base 36, issuedBefore: see {@link REMOVE}. */
+/** In the order of ARGV in `remove.lua`. */
 function filterArguments({ jti, keyId, issuedBefore }: EntryFilter): Array<string | number> {
   return [jti === undefined ? 0 : 1, jti ?? '', keyId?.toString(36) ?? '', issuedBefore ?? ''];
 }

@@ -8,7 +8,6 @@ import { MissingRightsError } from '../wire/rights.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 import { byHash, bySource, type Script } from './script.js';
 
-/** Commands on keys of one hash slot. */
 export type Request = {
   slot: number;
   /** Uses the connection on which WAIT may follow without delaying reads. */
@@ -27,7 +26,7 @@ export interface Answer {
   node: RedisNode | null;
   /** The connection that WAIT has to use; null after a redirect. */
   client: Redis | null;
-  /** Whether it may have been executed before, and that reply was lost with a connection. */
+  /** Whether it may have been executed before, and that reply was lost. */
   isRepeated: boolean;
 }
 
@@ -45,7 +44,6 @@ export class Batcher {
     this.#connection = connection;
   }
 
-  /** Resolves within the connection's timeout. @throws JwtctlError */
   send(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush());
@@ -103,7 +101,6 @@ export class Batcher {
     );
   }
 
-  /** Opens the breaker of a server that timed out. */
   #recordFailure(breaker: Breaker, failure: unknown, deadline: number): void {
     const hasTimedOut = Date.now() >= deadline - this.#connection.timeoutMs / 2;
     if (hasTimedOut && failure instanceof JwtctlError) breaker.failed(failure);
@@ -147,7 +144,6 @@ export class Batcher {
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
-  /** Replaces errors of scripts that the ACL stopped with one that names the missing rights. */
   async #nameMissingRights(
     client: Redis,
     commands: readonly Command[],
@@ -238,7 +234,6 @@ export function isUndelivered(reply: Reply): boolean {
   return code === null || code === 'NOSCRIPT' || MOVING.has(code);
 }
 
-/** Returns the command's own error as its reply; throws any other. */
 function asReply(error: unknown): Reply {
   if (replyCode(error) === null || isUndelivered(error)) throw error;
   return error;

@@ -7,7 +7,6 @@ import { sendPipeline, unwrap } from '../wire/pipeline.js';
 import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 
-/** Lists the servers, each master before its replicas. A server that does not answer has nulls. */
 export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
   await connection.ready();
   if (connection.mode === 'standalone') return listServer(connection);
@@ -100,7 +99,6 @@ async function readShards(connection: RedisConnection): Promise<Shard[]> {
   });
 }
 
-/** @param askedHost replaces an unknown endpoint */
 function toMember(
   connection: RedisConnection,
   node: Record<string, unknown>,
@@ -133,7 +131,6 @@ interface Facts {
   maxmemoryBytes: number | null;
   maxmemoryPolicy: string | null;
   warnings: MasterWarning[];
-  /** Position in the replication stream, in bytes. */
   offset: number | null;
   replication: Map<string, string>;
 }
@@ -147,7 +144,6 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     );
     const forbidden = [replies[0], replies[2]].find((reply) => replyCode(reply) === 'NOPERM');
     if (forbidden !== undefined) throw connection.translate(forbidden);
-    // A server that refuses a command is reachable.
     if (replies.some((reply) => reply instanceof Error && replyCode(reply) === null)) return null;
     const info = parseInfo(replies[0]);
     const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
@@ -155,7 +151,6 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     return {
       keys: typeof keys === 'number' ? keys : null,
       usedMemoryBytes: numberIn(info, 'used_memory'),
-      // 0 means no limit.
       maxmemoryBytes: numberIn(info, 'maxmemory') || null,
       maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
       offset: numberIn(info, 'slave_repl_offset') ?? numberIn(info, 'master_repl_offset'),

@@ -17,7 +17,6 @@ import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
 
 surviveUnsolicitedNulls();
 
-/** @param onNodeError called for each failed connection to a node, also after opening */
 export async function openCluster(
   options: RedisOptions,
   address: RedisAddress,
@@ -153,7 +152,7 @@ function isSentinel(node: string): JwtctlError {
   );
 }
 
-/** Connects to one server and reads its mode and role; both are null behind a proxy that does not know HELLO. */
+/** Mode and role are null behind a proxy that does not know HELLO. */
 async function greet(
   options: RedisOptions,
   node: HostPort,
@@ -184,9 +183,7 @@ async function greet(
 }
 
 interface Greeting {
-  /** `standalone`, `cluster` or `sentinel`. */
   mode: string | null;
-  /** `master` or `replica`; null for a Sentinel. */
   role: string | null;
 }
 

@@ -22,7 +22,6 @@ import { openCluster, openStandalone } from './open.js';
 export type { RedisOptions } from '../wire/redis-options.js';
 
 export interface RedisNode {
-  /** `host:port`. */
   name: string;
   client: Redis;
   /** As of the last refresh of the slots. */
@@ -30,9 +29,8 @@ export interface RedisNode {
 }
 
 /**
- * Connects to a Redis Cluster or a single server on first use, and again after all connections are lost.
- * Opening throws the errors of {@link translateError}, and `ERR_REDIS_MODE_MISMATCH` (usage). No call waits
- * much longer than `timeoutMs`.
+ * Connects on first use, and again after all connections are lost. No call waits much longer than
+ * `timeoutMs`.
  */
 export class RedisConnection {
   readonly mode: 'cluster' | 'standalone';
@@ -65,7 +63,6 @@ export class RedisConnection {
     return this.#client !== null;
   }
 
-  /** How many connections to cluster nodes have been lost so far. */
   get losses(): number {
     return this.#losses;
   }
@@ -105,9 +102,7 @@ export class RedisConnection {
     };
   }
 
-  /**
-   * Returns the last known master of each slot, connected or not, in ioredis's form: see {@link parseKey}.
-   */
+  /** Returns the last known master of each slot, connected or not, in the form of {@link parseKey}. */
   ownerKeys(): (slot: number) => string | undefined {
     const client = this.#client;
     if (client instanceof Cluster) return (slot) => client.slots[slot]?.[0];
@@ -135,14 +130,12 @@ export class RedisConnection {
     }
   }
 
-  /** Returns the name of the last known master of a slot, connected or not. */
   ownerName(slot: number): string | undefined {
     if (this.#client === null || this.#client instanceof Redis) return this.address.nodes[0];
     const key = this.#client.slots[slot]?.[0];
     return key === undefined ? undefined : formatNode(parseKey(key));
   }
 
-  /** Returns all connected servers, including replicas. */
   nodes(): RedisNode[] {
     if (this.#client === null) return [];
     if (this.#client instanceof Redis) return [toNode(this.#client, true)];
@@ -201,7 +194,6 @@ export class RedisConnection {
     }
   }
 
-  /** Reads the slots again. If no server answers, the known ones stay. */
   async refresh(): Promise<void> {
     const client = this.#client;
     if (client === null || client instanceof Redis) return this.ready();
@@ -219,7 +211,6 @@ export class RedisConnection {
     return [...this.#nodeErrors.values()].find((error) => error instanceof JwtctlError) ?? null;
   }
 
-  /** Explains to a person why a server did not answer. */
   reasonFor(name: string, error: unknown): string {
     // A pipeline reports only "Connection is closed".
     return reasonOf(hasCode(error) ? error : (this.#nodeErrors.get(name) ?? error));

@@ -2,10 +2,7 @@ import type { Redis } from 'ioredis';
 import { parseInfo } from '../wire/info.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
 
-/**
- * Waits up to a second for replicas. WAIT counts from the last write on its own connection, so `client` must
- * be the one that wrote. Returns how many replicas confirmed; 0 if that is unknown.
- */
+/** WAIT counts from the last write on its own connection, so `client` must be the one that wrote. */
 async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number> {
   try {
     const [info] = await sendPipeline(client, [['info', 'replication']], timeoutMs);
@@ -22,7 +19,6 @@ async function confirmReplicas(client: Redis, timeoutMs: number): Promise<number
   }
 }
 
-/** Returns the smallest count; null if nothing was written. An unknown connection counts as 0. */
 export async function confirmAll(
   touched: ReadonlySet<Redis | null>,
   timeoutMs: number,

@@ -1,6 +1,5 @@
 -- Adds events with their expiry as the score, and removes some expired ones.
---
--- KEYS: the sorted set. ARGV: scores and members. Returns 1 or WRONG_TYPE.
+-- KEYS: sorted set. ARGV: scores and members. Returns 1 or WRONG_TYPE.
 local events = KEYS[1]
 local events_type = redis.call('TYPE', events).ok
 if events_type ~= 'zset' and events_type ~= 'none' then return WRONG_TYPE end

@@ -24,22 +24,18 @@ import replaceMarks from './replace-marks.lua';
 import reportHeartbeat from './report-heartbeat.lua';
 import setStatus from './set-status.lua';
 
-/** The first element of a script's answer if a key of another type has the name; otherwise it is 1. */
+/** First element of a script's reply if the key has another type; otherwise it is 1. */
 export const WRONG_TYPE = 0;
 
-/** The first element of {@link REGISTER}'s answer if its deadline has passed; the second is the server's time. */
+/** First element of {@link REGISTER}'s reply after its deadline. The second is the server's time. */
 export const TOO_LATE = -1;
 
-/** How many members of a set one call of a script goes through. The server does nothing else meanwhile. */
+/** Members that one script call reads at most. The server does nothing else meanwhile. */
 export const MEMBERS_PER_CALL = 1000;
 
-/** How many events one call adds, and how many expired ones it removes at most. */
 export const EVENTS_PER_CALL = 500;
 
-/** An answer of {@link READ_HEARTBEATS}. */
 export const WRITES_REFUSED = -2;
-
-// A script is its parts, run one after the other. What each takes and returns stands at the top of its file.
 
 const REGISTRY = constants({ WRONG_TYPE, TOO_LATE, MEMBERS_PER_CALL, STATUS_MEMBER, VERSION_MEMBER });
 export const REGISTER = script(REGISTRY, subject, entries, expiry, status, order, register);
@@ -64,15 +60,14 @@ const FLEET = constants({
   LONGEST_HEARTBEAT_SECONDS,
   MOST_HEARTBEAT_CHARACTERS,
   REPORTED_AGAIN_SECONDS,
-  /** The field beside those of the verifiers: since when, until when, and by which run of the server all has been kept. */
+  /** The field with the time since when, until when, and by which run of the server heartbeats were kept. */
   KEPT: 'kept',
-  /** How many others one heartbeat looks at, to drop expired ones. */
-  LOOKED_AT: 10,
-  /** With more heartbeats or bytes than these, the hash is not read: verifiers do not write that much. */
+  CHECKED_PER_REPORT: 10,
+  /** Above these limits the hash is not read: verifiers never write that much. */
   MOST_HEARTBEATS: 5_000,
   MOST_BYTES: 16 * 2 ** 20,
 });
-// A heartbeat takes no more memory than the one before, and must get through when memory is full (Redis 7.0).
+// A heartbeat replaces the previous one, so it is allowed when memory is full (Redis 7.0).
 const EVEN_OUT_OF_MEMORY = '#!lua flags=allow-oom\n';
 export const REPORT_HEARTBEAT = script(EVEN_OUT_OF_MEMORY, FLEET, heartbeats, reportHeartbeat);
 export const READ_HEARTBEATS = script(FLEET, heartbeats, readHeartbeats);

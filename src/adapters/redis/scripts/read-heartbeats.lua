@@ -1,10 +1,7 @@
--- Reads the heartbeats that have not expired by the server's clock. A host whose own clock is ahead would see all of them as
--- expired and wait for no verifier. If the server refuses all writes, an empty list does not mean that no verifier runs.
---
--- KEYS: the hash. Returns WRONG_TYPE or WRITES_REFUSED; or the number of seconds for which all heartbeats have been kept, the
--- number of invalid heartbeats, and the ids and heartbeats of the others; or -1 and the number of heartbeats if they are too
--- many to read.
--- Redis refuses writes after a failed save (MISCONF) and when it has too few replicas (NOREPLICAS).
+-- Reads the heartbeats that are valid by the server's clock, because a host's clock may be ahead.
+-- KEYS: hash. Returns WRONG_TYPE; WRITES_REFUSED (an empty list then means nothing: MISCONF, NOREPLICAS); -1
+-- and the number of heartbeats if they are too many; or the seconds for which all have been kept, the number
+-- of invalid ones, and ids and heartbeats of the others.
 local function refuses_writes()
   local persistence, replication = redis.pcall('INFO', 'persistence'), redis.pcall('INFO', 'replication')
   if type(persistence) ~= 'string' or type(replication) ~= 'string' then return false end
@@ -28,7 +25,7 @@ repeat
   cursor = page[1]
   for i = 1, #page[2], 2 do
     local id, value = page[2][i], page[2][i + 1]
-    local heartbeat, is_over = judge(id, value, now)
+    local heartbeat, is_over = parse_heartbeat(id, value, now)
     if heartbeat then
       bytes = bytes + #value
       if bytes > MOST_BYTES then return { -1, count, {} } end

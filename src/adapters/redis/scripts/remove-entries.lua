@@ -1,8 +1,6 @@
--- Removes these entries and what has expired, and lets both keys expire with the last entry that stays. At most a thousand
--- members are given, and at most a thousand expired ones go.
---
--- KEYS: set, labels. ARGV: horizon, tolerance, members. Returns 1, how many of these entries lived, and whether there may be
--- more expired members (1 or 0).
+-- Removes these entries and up to a thousand expired ones.
+-- KEYS: set, labels. ARGV: horizon, tolerance, up to a thousand members. Returns 1, how many of them were
+-- live, and whether there may be more expired members (1 or 0).
 if set_type == 'none' then return {1, 0, 0} end
 local dropped = expired_entries(set)
 local is_full = #dropped == MEMBERS_PER_CALL

@@ -1,8 +1,6 @@
--- Removes the matching entries from a part of one large subject: see page. Entries go in the order of their exp. The last
--- part sets the new expiry of the keys, or removes them.
---
--- KEYS: set, labels. ARGV: as for remove, then cursor, and whether an earlier part removed anything (1 or 0). Returns 1, how
--- many entries matched, the largest iat, key id and count of each key, and the next cursor.
+-- Removes the matching entries from one part of a large set: see `page`. The last part sets the new expiry.
+-- KEYS: set, labels. ARGV: as for remove, then cursor, and whether an earlier part removed anything (1 or 0).
+-- Returns 1, how many entries matched, the largest iat, id and count of each key, and the next cursor.
 local found, cursor = page(set, ARGV[7])
 local live = {}
 for i = 1, #found, 2 do

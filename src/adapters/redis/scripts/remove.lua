@@ -1,16 +1,13 @@
--- Removes the matching entries of several subjects of one slot. Leaves a very large set, and what comes after very many
--- members, to remove-portion.
---
--- KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), the jti, key id in base 36
--- ('': any), issuedBefore ('': any). Returns how many members were looked at; how many sets are left, and the index of each
--- subject, from 0; how many entries matched, and in how many subjects; the largest iat among these (-1: none), and key id
--- and count of each key among them.
+-- Removes the matching entries of several subjects of one slot. Leaves large sets to remove-portion.
+-- KEYS: set and labels of each subject. ARGV: horizon, tolerance, whether a jti is given (1 or 0), jti, key
+-- id in base 36 ('': any), issuedBefore ('': any). Returns how many members were read; how many sets are
+-- left, and their indexes from 0; how many entries matched, and in how many subjects; the largest iat (-1:
+-- none); id and count of each key.
 local seen, matched, subjects, large = 0, 0, 0, {}
 for i = 1, #KEYS, 2 do
   local set, labels = KEYS[i], KEYS[i + 1]
   local live = seen >= MEMBERS_PER_CALL and {} or redis.pcall('ZRANGEBYSCORE', set, '(' .. horizon, string.format('(%.0f', TOO_LARGE), 'LIMIT', 0, MEMBERS_PER_CALL + 1)
   if live.err then
-    -- A key of a foreign type is not ours.
     if not string.find(live.err, 'WRONGTYPE', 1, true) then return live end
   elseif seen >= MEMBERS_PER_CALL or #live > MEMBERS_PER_CALL then
     large[#large + 1] = (i - 1) / 2
@@ -21,7 +18,7 @@ for i = 1, #KEYS, 2 do
       matched = matched + count
       subjects = subjects + 1
     end
-    -- A removal everywhere visits every subject, and must not write where nothing goes.
+    -- A global removal visits every subject, and must not write to those without matches.
     if count > 0 or #live == 0 then seen = seen + remove(set, labels, going, #live) end
   end
 end

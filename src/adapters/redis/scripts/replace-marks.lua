@@ -1,7 +1,6 @@
 -- Sets fields if one of them has the expected value.
---
--- KEYS: the hash. ARGV: that field, its expected value ('': none), then fields and values. Returns 1 if they were set,
--- otherwise 0 or WRONG_TYPE.
+-- KEYS: hash. ARGV: that field, its expected value ('': none), then fields and values. Returns 1, 0, or
+-- WRONG_TYPE.
 local marks = KEYS[1]
 local marks_type = redis.call('TYPE', marks).ok
 if marks_type ~= 'hash' and marks_type ~= 'none' then return WRONG_TYPE end

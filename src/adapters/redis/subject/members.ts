@@ -2,26 +2,16 @@ import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.
 import { cachedStatus, parseEntryIn, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
-// What a subject's two keys hold, from replies that begin with a cursor.
-
-/** What there is among the members of a sorted set. */
 export interface Members {
-  /** Those that live. */
   entries: ScannedEntry[];
-  /** How many are none of ours. */
+  /** Members that are neither entries nor the cached user status. */
   malformed: number;
-  /** How many entries have expired. */
   expired: number;
-  /** How many are ours. A set in which none is belongs to somebody else. */
-  ours: number;
+  /** All other members. A set without any belongs to another application. */
+  valid: number;
   user: KnownUserStatus | null;
 }
 
-/**
- * @param set members and their scores
- * @param horizon what expires later lives
- * @param labels by member; null where there are none
- */
 export function membersIn(
   set: BulkStrings,
   horizon: number,
@@ -47,13 +37,11 @@ export function membersIn(
     else if (member === VERSION_MEMBER) version = score;
     else malformed += 1;
   }
-  const ours = entries.length + expired + Number(status !== null) + Number(version !== null);
-  return { entries, malformed, expired, ours, user: cachedStatus(status, version) };
+  const valid = entries.length + expired + Number(status !== null) + Number(version !== null);
+  return { entries, malformed, expired, valid, user: cachedStatus(status, version) };
 }
 
-/** The labels by member; null where there are none. @param hash fields and their values */
 export function labelsIn(hash: BulkStrings): Map<string, string> | null {
-  // A cursor alone.
   if (hash.count <= 1) return null;
   const labels = new Map<string, string>();
   for (let index = 1; index < hash.count; index += 2) {
@@ -62,7 +50,7 @@ export function labelsIn(hash: BulkStrings): Map<string, string> | null {
   return labels;
 }
 
-/** One call of a SCAN command names nothing twice; several calls may, and miss nothing only of what stays. */
+/** Whether a SCAN reply has more pages. Only a reply with a single page repeats no member. */
 export function isPartial(scanned: BulkStrings): boolean {
   return scanned.count > 0 && stringAt(scanned, 0) !== '0';
 }

@@ -22,26 +22,23 @@ import {
 import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import { replyCode, wrongType } from '../wire/errors.js';
 import type { Command } from '../wire/pipeline.js';
-import { type BulkAnswer, type Questions, readMany, readOne } from './bulk-read.js';
+import { type NodeReplies, type Reads, readMany, readOne } from './bulk-read.js';
 import { isPartial, labelsIn, membersIn } from './members.js';
 
 export interface ReadOptions {
-  /** What expires later is live. */
   horizon: number;
-  /** Labels too, what else is kept of a subject, and subjects without live entries. */
+  /** Whether to read labels, expiry, and status, and to include subjects without live entries. */
   withDetails: boolean;
-  /** Whether a subject was asked for by name: then a key of a foreign type is an error, otherwise somebody else's. */
+  /** Whether the subject was asked for by name. Then a key of another type is an error, not skipped. */
   isNamed: boolean;
 }
 
-/** A subject that is too large to be read at once. */
 export interface LargeSubject {
   located: LocatedSubject;
   node: RedisNode | null;
   bytes: number | null;
 }
 
-/** Reads subjects for a survey: those of a usual size whole and many at once, any other in parts. */
 export class SubjectReader {
   readonly #session: RegistrySession;
   readonly #options: ReadOptions;
@@ -51,13 +48,7 @@ export class SubjectReader {
     this.#options = options;
   }
 
-  /**
-   * @param node that serves all of them; null where that is not known
-   * @param isSampled whether the memory of the next subject is asked for: it costs about as much as reading the entries. Of
-   * a subject with very many it always is, for they are few and make a difference. Null: of none
-   * @returns what is to be shown, what has to be read in parts, and how many bytes all of it was
-   * @throws JwtctlError
-   */
+  /** @param isSampled whether to measure the memory of the next subject, which costs as much as reading it */
   async read(
     node: RedisNode | null,
     subjects: readonly LocatedSubject[],
@@ -83,13 +74,12 @@ export class SubjectReader {
         continue;
       }
       const labels = labelsIn(hash);
-      const { entries, malformed, expired, ours, user } = membersIn(set, horizon, labels);
-      if (ours === 0 || (!withDetails && entries.length + malformed === 0)) continue;
+      const { entries, malformed, expired, valid, user } = membersIn(set, horizon, labels);
+      if (valid === 0 || (!withDetails && entries.length + malformed === 0)) continue;
       if (isPartial(hash)) {
         large.push({ located, node, bytes });
         continue;
       }
-      // It was there a moment ago: whoever removed it did so while it was read.
       if (withDetails && replies[first + 2] === GONE) continue;
       const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;
       shown.push({
@@ -105,15 +95,10 @@ export class SubjectReader {
     return { shown, large, size };
   }
 
-  /**
-   * The parts of a subject, in the order of `exp`: an entry that is there all the while is in one of them and in no other.
-   * What has expired comes before all that lives, so that it has been counted by the first part.
-   *
-   * @throws JwtctlError
-   */
+  /** Ordered by `exp`, so an entry that stays is in exactly one part and expired entries come first. */
   async *parts({ located: keys, node, bytes }: LargeSubject): AsyncGenerator<ScannedSubject> {
     const { withDetails, horizon } = this.#options;
-    const skipped = { ours: 0, malformed: 0, expired: 0 };
+    const skipped = { valid: 0, malformed: 0, expired: 0 };
     let isFirst = true;
     let cursor = '';
     do {
@@ -126,13 +111,13 @@ export class SubjectReader {
       const page = this.#bulkStringsOf(keys.entries, answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
-      const { entries, malformed, expired, ours } = membersIn(page, horizon, labels);
-      skipped.ours += ours;
+      const { entries, malformed, expired, valid } = membersIn(page, horizon, labels);
+      skipped.valid += valid;
       skipped.malformed += malformed;
       skipped.expired += expired;
       const isLast = cursor === '';
       if (entries.length === 0 && !isLast) continue;
-      const isKept = skipped.ours > 0 && (withDetails || entries.length + skipped.malformed > 0);
+      const isKept = skipped.valid > 0 && (withDetails || entries.length + skipped.malformed > 0);
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
       if (details === GONE) return;
@@ -143,7 +128,6 @@ export class SubjectReader {
     } while (cursor !== '');
   }
 
-  /** All live entries of one subject. @throws JwtctlError */
   async list(located: LocatedSubject): Promise<ScannedEntry[]> {
     const { shown, large } = await this.read(null, [located], null);
     const entries = shown.flatMap((subject) => subject.entries);
@@ -153,7 +137,7 @@ export class SubjectReader {
     return entries;
   }
 
-  #ask(node: RedisNode | null, request: Request): Promise<BulkAnswer> {
+  #ask(node: RedisNode | null, request: Request): Promise<NodeReplies> {
     return readOne(this.#session, node, request);
   }
 
@@ -195,7 +179,6 @@ export class SubjectReader {
     return { expiresAt: this.#expiryIn(replies[1]), expired, user };
   }
 
-  /** Asks for the memory of those with more members than a compact set has. */
   async #measureLarge(
     node: RedisNode | null,
     subjects: readonly LocatedSubject[],
@@ -210,13 +193,12 @@ export class SubjectReader {
         large.push(index);
     }
     if (large.length === 0) return;
-    const questions: Questions = { commands: [], slots: [] };
-    const places = addMemoryReads(questions, subjects, large);
+    const questions: Reads = { commands: [], slots: [] };
+    const commandIndexes = addMemoryReads(questions, subjects, large);
     const answers = await readMany(this.#session, node, questions);
-    for (const [index, bytes] of memoryIn(answers.replies, places)) bytesOf.set(index, bytes);
+    for (const [index, bytes] of memoryIn(answers.replies, commandIndexes)) bytesOf.set(index, bytes);
   }
 
-  /** @throws JwtctlError for an error reply; a key of a foreign type that was not asked for is none of ours, and empty */
   #bulkStringsOf(key: string, reply: RespReply | undefined): BulkStrings {
     if (reply instanceof Error) {
       if (replyCode(reply) !== 'WRONGTYPE') throw this.#session.connection.translate(reply);
@@ -226,25 +208,22 @@ export class SubjectReader {
     return bulkStringsIn(reply);
   }
 
-  /** What EXPIRETIME says of a key that is there; null for never. @throws JwtctlError for an error reply */
   #expiryIn(reply: RespReply | undefined): number | null {
     if (reply instanceof Error) throw this.#session.connection.translate(reply);
     return typeof reply === 'number' && reply >= 0 ? reply : null;
   }
 }
 
-/** What EXPIRETIME answers where there is no such key. */
+/** EXPIRETIME's reply for a missing key. */
 const GONE = -2;
 
-/** SCAN commands tell compact keys whole whatever COUNT says. */
+/** SCAN commands return compact keys whole, whatever COUNT says. */
 const MEMBERS_AT_ONCE = 500;
-/** By default (`zset-max-listpack-entries`). */
+/** The default of `zset-max-listpack-entries`. */
 const MOST_COMPACT_MEMBERS = 128;
 
-interface SubjectReads extends Questions {
-  /** How many commands there are for each subject; those of the next one follow. */
+interface SubjectReads extends Reads {
   each: number;
-  /** By the place of a subject whose memory is asked for, behind all else: the place of the first of its two commands. */
   sampled: ReadonlyMap<number, number>;
 }
 
@@ -270,27 +249,28 @@ function planReads(
   return { commands, slots, each: withDetails ? 3 : 1, sampled };
 }
 
-/** @returns by the places of these subjects: that of the first of two commands */
 function addMemoryReads(
-  { commands, slots }: Questions,
+  { commands, slots }: Reads,
   subjects: readonly LocatedSubject[],
   chosen: readonly number[],
 ): Map<number, number> {
-  const places = new Map<number, number>();
+  const commandIndexes = new Map<number, number>();
   for (const index of chosen) {
     const { entries, labels, slot } = subjects[index] as LocatedSubject;
-    places.set(index, commands.length);
+    commandIndexes.set(index, commands.length);
     commands.push(['memory', 'usage', entries], ['memory', 'usage', labels]);
     slots.push(slot, slot);
   }
-  return places;
+  return commandIndexes;
 }
 
-/** The bytes that both keys take, by the places of the subjects; without those that are gone. */
-function memoryIn(replies: readonly RespReply[], places: ReadonlyMap<number, number>): Map<number, number> {
+function memoryIn(
+  replies: readonly RespReply[],
+  commandIndexes: ReadonlyMap<number, number>,
+): Map<number, number> {
   const bytes = new Map<number, number>();
-  for (const [index, place] of places) {
-    const [set, hash] = [replies[place], replies[place + 1]];
+  for (const [index, first] of commandIndexes) {
+    const [set, hash] = [replies[first], replies[first + 1]];
     if (typeof set === 'number') bytes.set(index, set + (typeof hash === 'number' ? hash : 0));
   }
   return bytes;

@@ -5,12 +5,7 @@ import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, wrongType } from '../wire/errors.js';
 
-/**
- * Registers entries of one subject in their order: some with each call of {@link REGISTER}, and as many calls as it takes.
- *
- * @returns the entries that made room; null where the subject's key holds something else
- * @throws JwtctlError where the registry fails; some may have been registered then, and room may have been made in part
- */
+/** Returns the evicted entries. After an error, some entries may have been registered. */
 export async function registerInTurn(
   session: RegistrySession,
   registrations: readonly Registration[],
@@ -24,7 +19,6 @@ export async function registerInTurn(
     const args: Array<string | number> = [];
     for (let index = next; index < next + ENTRIES_PER_CALL; index++) {
       const registration = registrations[index];
-      // One call has one time.
       if (registration?.now !== now) break;
       args.push(...argumentsOf(registration));
     }
@@ -33,7 +27,7 @@ export async function registerInTurn(
       return (await session.run(REGISTER, slot, [entries, labels], timed)) as unknown[];
     };
     let answer = await send(Date.now());
-    // The client has not given up, so it is the server's clock that is ahead.
+    // This client has not given up, so the server's clock is ahead. Use its time.
     if (answer[0] === TOO_LATE) answer = await send(Number(answer[1]));
     if (answer[0] === TOO_LATE) throw connection.translate(new DeadlineError(connection.timeoutMs));
     const [state, done, ...members] = answer;
@@ -47,10 +41,9 @@ export async function registerInTurn(
   return evicted;
 }
 
-/** Some tenths of a millisecond of a server's time. */
+/** Takes the server some tenths of a millisecond. */
 const ENTRIES_PER_CALL = 50;
 
-/** Oldest first. */
 export function byAge(a: RegistryEntry, b: RegistryEntry): number {
   return a.iat - b.iat || Buffer.compare(Buffer.from(a.jti), Buffer.from(b.jti)) || a.keyId - b.keyId;
 }

@@ -12,12 +12,7 @@ interface SubjectEntries {
   entries: readonly EntryName[];
 }
 
-/**
- * Runs {@link REMOVE_ENTRIES} on each of these subjects, as often as it takes. One that fails leaves the others to be done and counted.
- *
- * @param timed what every script is told of the time
- * @throws JwtctlError where all that was begun failed, and nothing was counted
- */
+/** A subject that fails does not stop the others. Throws only if all of them fail. */
 export async function removeEntries(
   session: RegistrySession,
   subjects: readonly SubjectEntries[],
@@ -40,7 +35,7 @@ export async function removeEntries(
 
   let isAnyDone = false;
   let failure: JwtctlError | null = null;
-  /** The masters that were waited for in vain, and are not asked again: it would take as long each time. */
+  /** Masters that timed out. Asking one again would take another timeout. */
   const silent = new Set<string | undefined>();
   const masterOf = ({ sub }: SubjectEntries) => connection.ownerName(keyspace.keysOf(sub).slot);
   for (let from = 0; from < subjects.length; from += SUBJECTS_AT_ONCE) {
@@ -70,12 +65,6 @@ export async function removeEntries(
 
 const SUBJECTS_AT_ONCE = 100;
 
-/**
- * Runs {@link REMOVE_ENTRIES} on one subject as often as it takes.
- *
- * @param count hears of each call how many of these members lived
- * @throws JwtctlError
- */
 async function removeMembers(
   session: RegistrySession,
   { entries: set, labels, slot }: SubjectKeys,
@@ -87,7 +76,6 @@ async function removeMembers(
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
     const answer = await session.batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
-    // A set that is not ours answers with its state alone.
     const [, removed = 0, isFull = 0] = session.unwrap(answer.replies[0]) as number[];
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;

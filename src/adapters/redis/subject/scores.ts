@@ -2,13 +2,7 @@ import type { SubjectKeys } from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
 import { replyCode } from '../wire/errors.js';
 
-/**
- * The scores of these members of a subject's set, null for one that is not there, by the way that follows redirects and
- * waits out a failover.
- *
- * @returns none where the key is of a foreign type, which is not ours
- * @throws JwtctlError
- */
+/** Returns each member's score, null if missing; an empty array for a key of another type. */
 export async function readScores(
   session: RegistrySession,
   { entries, slot }: Pick<SubjectKeys, 'entries' | 'slot'>,

@@ -21,41 +21,31 @@ import {
 } from '../wire/server-info.js';
 import { TrackedConnection } from '../wire/tracked-connection.js';
 
-/** One command, and who hears of it: the reply, or why there is none. */
-export interface Question {
+/** One encoded command. `answer` gets the reply, or why there is none. */
+export interface Request {
   text: string;
   answer(reply: RespReply, lost: Error | null): void;
 }
 
-/** How long a server that refused to tell of changes is asked each time, in milliseconds. */
+/** How long a refusal of tracking counts. */
 const UNTRACKED_MS = 60_000;
 
-/**
- * How often to ask a server for INFO, in milliseconds. A single server is asked more often: if it becomes a replica, it
- * still answers on its open connections, whereas a node of a cluster answers MOVED.
- */
+/** A single server that becomes a replica still answers; a cluster node sends MOVED. */
 const INFO_EVERY_MS = { cluster: 10_000, standalone: 1000 };
 const INFO = encodeCommands([SERVER_INFO]);
 const LIMIT = encodeCommands([TRACKING_LIMIT]);
 
-/**
- * With so many on their way nothing more is asked: a server that hangs would fill the memory before it is given up. What
- * came in one turn goes out session, for whoever asks holds it anyway.
- */
+/** Bounds the memory that requests to a hung server take. The requests of one turn are sent together. */
 const MOST_PENDING = 20_000;
 
 export interface MasterConnectionOptions {
-  /** Whether the server shall tell of changes to what was read. */
   isTracking: boolean;
-  /** Of the host's clock, in seconds: see {@link TrackedConnection}. */
   now(): number;
-  /** The connection was lost; the next question opens another one. */
   onLost(): void;
   /** Called when the server refuses client tracking. The connection then works without tracking for a while. */
   onUntracked(reason: Error): void;
 }
 
-/** The connection to one master, reopened when it is lost, and the state of that master. */
 export class MasterConnection {
   readonly breaker: Breaker;
   readonly state: MasterState;
@@ -66,13 +56,11 @@ export class MasterConnection {
   readonly #isTracking: boolean;
   readonly #now: () => number;
   readonly #lifetime: Lifetime;
-  /** The server's limit of tracked keys; null if this account may not read it. */
   #trackingLimit: number | null = null;
   #mayAskForLimit = true;
-  /** The master of this server if it is a replica; null if it is a master. */
   #replicaOf: string | null = null;
-  #informedAt = Number.NEGATIVE_INFINITY;
-  /** Until then the server is not asked to tell of changes, by performance.now(). */
+  #infoAskedAt = Number.NEGATIVE_INFINITY;
+  /** When to try tracking again, by performance.now(). */
   #untrackedUntil = Number.NEGATIVE_INFINITY;
   #tracked: TrackedConnection | null = null;
   #connection: RespConnection | null = null;
@@ -98,24 +86,24 @@ export class MasterConnection {
     return this.state.node;
   }
 
-  /** Sends questions. If the server stays silent or misses the timeout, the connection is lost. */
-  ask(questions: readonly Question[], timeoutMs: number): void {
+  /** Sends requests. If the server stays silent or misses the timeout, the connection is lost. */
+  ask(requests: readonly Request[], timeoutMs: number): void {
     const connection = this.#open();
     if (connection.pending >= MOST_PENDING) {
-      for (const { answer } of questions) answer(null, tooMany(this.name));
+      for (const { answer } of requests) answer(null, tooMany(this.name));
       return;
     }
     const tracked = this.#tracked;
     const asked = tracked?.moment() ?? null;
-    let left = questions.length;
+    let left = requests.length;
     const stopWatching = this.#watch(connection, timeoutMs);
     const done = () => {
       left -= 1;
       if (left === 0) stopWatching();
     };
     connection.write(
-      questions.map(({ text }) => text).join(''),
-      questions.map(({ answer }) => ({
+      requests.map(({ text }) => text).join(''),
+      requests.map(({ answer }) => ({
         take: (reply: RespReply) => {
           if (asked !== null) tracked?.renew(asked);
           done();
@@ -129,26 +117,23 @@ export class MasterConnection {
     );
   }
 
-  /** Null where the server does not tell of changes. */
   leaseOf(key: string): Lease | null {
     return this.#tracked?.leaseOf(key) ?? null;
   }
 
-  /** Returns the error if this server's answers cannot be trusted; null if they can. */
-  unfit(): JwtctlError | null {
+  untrusted(): JwtctlError | null {
     return this.#replicaOf === null ? null : replicaError(this.name, this.#replicaOf);
   }
 
-  /** Returns the error if a missing entry may be lost instead of never registered; null if a missing entry is conclusive. */
+  /** Returns the error if a missing entry may be lost, not unregistered; null if "missing" is conclusive. */
   unsettled(): JwtctlError | null {
     return this.#lifetime.isSettled ? null : hasRestarted(this.name);
   }
 
-  /** Asks the server for INFO if that is due. */
-  inform(): void {
+  refreshInfo(): void {
     if (this.#connection === null || this.#connection.isLost) return;
     const everyMs = INFO_EVERY_MS[this.#redis.mode];
-    if (performance.now() - this.#informedAt >= everyMs) this.#askForInfo(this.#connection);
+    if (performance.now() - this.#infoAskedAt >= everyMs) this.#askForInfo(this.#connection);
   }
 
   close(): void {
@@ -160,8 +145,8 @@ export class MasterConnection {
     const longestMs = silenceMs(this.#redis.timeoutMs);
     const look = () => {
       const now = performance.now();
-      const quietMs = now - Math.max(askedAt, connection.lastDataAt);
-      const leftMs = Math.min(longestMs - quietMs, timeoutMs - (now - askedAt));
+      const silentMs = now - Math.max(askedAt, connection.lastDataAt);
+      const leftMs = Math.min(longestMs - silentMs, timeoutMs - (now - askedAt));
       if (leftMs <= 0) connection.lose(new DeadlineError(Math.round(now - askedAt)));
       else timer = setTimeout(look, leftMs);
     };
@@ -180,13 +165,13 @@ export class MasterConnection {
       this.#tracked = null;
       this.#connection = new RespConnection(options, this.#node, { onLost: this.#onLost });
     }
-    // Before anything else, because every answer is judged by it.
+    // First, because every later reply is judged by it.
     this.#askForInfo(this.#connection);
     return this.#connection;
   }
 
   #askForInfo(connection: RespConnection): void {
-    this.#informedAt = performance.now();
+    this.#infoAskedAt = performance.now();
     const take = (reply: RespReply) => {
       // An account without the right to use INFO works without it.
       if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
@@ -212,14 +197,14 @@ export class MasterConnection {
     connection.write(LIMIT, [{ take, fail() {} }]);
   }
 
-  /** Whether a connection that does not tell of changes has served its time, and nobody waits for it. */
+  /** Whether an idle connection without tracking may be replaced by one with tracking. */
   #mayTrackAgain(): boolean {
     if (!this.#isTracking || this.#tracked !== null || performance.now() < this.#untrackedUntil) return false;
     return this.#connection !== null && !this.#connection.isLost && this.#connection.pending === 0;
   }
 
   #lost(error: Error): void {
-    // A RESP2-only proxy, an ACL without CLIENT TRACKING, or too many clients at the moment. A refused login does not count.
+    // A RESP2-only proxy, a missing right, or too many clients. A refused login is not about tracking.
     const code = replyCode(error);
     if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH') {
       this.#untrackedUntil = performance.now() + UNTRACKED_MS;

@@ -4,7 +4,6 @@ import { type BulkStrings, numberOrNullAt } from '../wire/bulk-strings.js';
 import { encodeCommands } from '../wire/codec.js';
 import type { MasterConnection } from './master-connection.js';
 
-/** One ZMSCORE, written once for as often as it is asked. */
 export class Query {
   readonly keys: SubjectKeys;
   readonly members: readonly string[];
@@ -17,7 +16,6 @@ export class Query {
   }
 }
 
-/** A query that waits for its answer. */
 export interface Pending {
   query: Query;
   resolve(status: StoredStatus): void;
@@ -35,11 +33,10 @@ export function leasedStatus(
   const score = (index: number) => numberOrNullAt(reply, index);
   const exp = score(0);
   const user = cachedStatus(score(1), score(2));
-  // What is not there is asked for again: whoever invents tokens shall not fill a memory.
+  // No lease for a missing entry: invented tokens must not fill the memory.
   return { exp, user, lease: exp === null ? null : connection.leaseOf(keys.entries), epoch };
 }
 
-/** Of scores that came on no connection which tells of changes. */
 export function plainStatus(scores: ReadonlyArray<number | null>, epoch: number): StoredStatus {
   const [exp = null, status = null, version = null] = scores;
   return { exp, user: cachedStatus(status, version), lease: null, epoch };

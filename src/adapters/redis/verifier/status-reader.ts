@@ -22,29 +22,22 @@ import { withDeadline } from '../wire/pipeline.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
 
-/**
- * Standings for a process that asks all the while: one ZMSCORE each, collected for a turn of the event loop and written at
- * once to each master, on a connection of its own. What a master cannot answer takes the way of everything else, which
- * follows redirects and waits out a failover.
- */
+/** Sends one ZMSCORE per token, per master and event-loop turn. Undelivered reads go through the batcher. */
 export class RedisStatusReader implements StatusReader {
   readonly #session: RegistrySession;
   readonly #connection: RedisConnection;
   readonly #options: StatusReaderOptions;
-  /** Keyed by the master's name in ioredis's form. */
   readonly #masters = new Map<string, MasterConnection>();
-  /** Masters without client tracking that a warning has already named. */
+  /** Masters that a warning about client tracking has named. */
   readonly #untracked = new Set<string>();
-  /** A query to probe each master with. */
   readonly #probes = new Map<string, Query>();
-  /** The circuit breaker for requests without a known master. */
+  /** Refuses reads while no connection can be opened. */
   readonly #opening = new Breaker();
   readonly #openingState: MasterState;
   readonly #unserved = new Breaker();
-  /** By slot: who was last asked. */
   readonly #owners: Array<string | undefined> = [];
   #epoch = 0;
-  #lookedAt = Number.NEGATIVE_INFINITY;
+  #refreshedAt = Number.NEGATIVE_INFINITY;
   #waiting: Pending[] = [];
   #isClosed = false;
 
@@ -78,9 +71,9 @@ export class RedisStatusReader implements StatusReader {
       const query = this.#probes.get(key);
       const { answeredAt, isUp } = master.state;
       const isFresh = isUp && answeredAt !== null && Math.abs(now - answeredAt) < PROBE_SECONDS;
-      // The state of the connection records the result.
+      // The master's state records the result.
       if (!isFresh && query !== undefined) this.#read(query).catch(() => {});
-      master.inform();
+      master.refreshInfo();
     }
   }
 
@@ -126,7 +119,7 @@ export class RedisStatusReader implements StatusReader {
       const key = ownerKey(slot);
       if (key !== undefined && this.#owners[slot] !== key) this.#noteOwners();
       const group = key && groups.get(key);
-      if (key === undefined) this.#askAround(pending, deadline);
+      if (key === undefined) this.#askAnyMaster(pending, deadline);
       else if (group) group.push(pending);
       else groups.set(key, [pending]);
     }
@@ -154,7 +147,7 @@ export class RedisStatusReader implements StatusReader {
     }
   }
 
-  /** All slots at once: a failover moves thousands of them, and is one change. */
+  /** Updates all slots at once, because a failover moves thousands of them in one change. */
   #noteOwners(): void {
     if (this.#isClosed) return;
     const ownerKey = this.#connection.ownerKeys();
@@ -166,7 +159,7 @@ export class RedisStatusReader implements StatusReader {
     this.#chooseProbes(owners);
   }
 
-  /** Those to masters that serve nothing any more, gone or made replicas: nobody would ask them again, or end them. */
+  /** Closes the connections to masters without slots, which nothing else would close. */
   #closeIdleMasters(owners: ReadonlySet<string>): void {
     for (const [key, master] of this.#masters) {
       if (owners.has(key)) continue;
@@ -175,7 +168,6 @@ export class RedisStatusReader implements StatusReader {
     }
   }
 
-  /** Picks a subject in one of the slots of each master. The subject need not exist. */
   #chooseProbes(owners: ReadonlySet<string>): void {
     this.#probes.clear();
     for (let number = 0; number < MOST_PROBES_TRIED && this.#probes.size < owners.size; number++) {
@@ -185,32 +177,30 @@ export class RedisStatusReader implements StatusReader {
     }
   }
 
-  /** @param isRepeated whether they were already sent on a connection that stayed silent */
   #ask(master: MasterConnection, members: readonly Pending[], deadline: number, isRepeated = false): void {
     const { breaker } = master;
     const first = members[0]?.query.keys;
     if (first === undefined) return;
     const refusal = breaker.refusal(() => this.#connection.tryAgain(first.entries, first.slot));
     if (refusal !== null) {
-      // A request on another connection may have opened it, so the connection's state may not know of the failure.
+      // Another connection may have opened the breaker, so record the failure here too.
       for (const pending of members) this.#refuse(pending, master, refusal);
-      this.#lookAgain();
+      this.#refreshSlots();
       return;
     }
-    const unheard: Pending[] = [];
+    const unanswered: Pending[] = [];
     const askOnceMore = (pending: Pending) => {
-      if (unheard.push(pending) === 1) setImmediate(() => this.#ask(master, unheard, deadline, true));
+      if (unanswered.push(pending) === 1) setImmediate(() => this.#ask(master, unanswered, deadline, true));
     };
-    const questions = members.map((pending) => ({
+    const requests = members.map((pending) => ({
       text: pending.query.text,
       answer: (reply: RespReply, lost: Error | null) => {
-        // The request was never sent, so it says nothing about the server. The pending requests will.
+        // The request was never sent, so it says nothing about the server.
         if (lost instanceof JwtctlError && lost.code === 'ERR_REDIS_OVERLOADED') pending.reject(lost);
         else if (lost !== null && breaker.failure !== null) this.#refuse(pending, master, breaker.failure);
         // The network path may be dead, not the server. A new connection finds out.
         else if (lost instanceof DeadlineError && !isRepeated && performance.now() < deadline)
           askOnceMore(pending);
-        // The question was not answered, whatever the reason.
         else if (lost !== null || isUndelivered(reply))
           void this.#resend(pending, { master, breaker, deadline }, lost ?? reply);
         else {
@@ -221,31 +211,29 @@ export class RedisStatusReader implements StatusReader {
     }));
     const now = performance.now();
     if (now < deadline) {
-      master.ask(questions, deadline - now);
+      master.ask(requests, deadline - now);
       return;
     }
     const timedOut = new DeadlineError(this.#connection.timeoutMs);
     for (const pending of members) void this.#resend(pending, { master, breaker, deadline }, timedOut);
   }
 
-  /** For a slot that nobody is known to serve. */
-  #askAround(pending: Pending, deadline: number): void {
+  #askAnyMaster(pending: Pending, deadline: number): void {
     const { entries, slot } = pending.query.keys;
     const refusal = this.#unserved.refusal(() => this.#connection.tryAgain(entries, slot));
     if (refusal === null) {
       void this.#resend(pending, { master: null, breaker: this.#unserved, deadline }, null);
     } else {
       pending.reject(refusal);
-      this.#lookAgain();
+      this.#refreshSlots();
     }
   }
 
-  /** Who serves the slots: a server that hangs has its replica take over, and never says so. */
-  #lookAgain(): void {
+  /** Refreshes the slots, because a hung master does not say that its replica took over. */
+  #refreshSlots(): void {
     const now = performance.now();
-    if (now < this.#lookedAt + LOOK_EVERY_MS) return;
-    this.#lookedAt = now;
-    // Where nobody can say, the next question finds out.
+    if (now < this.#refreshedAt + REFRESH_EVERY_MS) return;
+    this.#refreshedAt = now;
     this.#connection.refresh().catch(() => {});
   }
 
@@ -257,12 +245,11 @@ export class RedisStatusReader implements StatusReader {
   #settle(pending: Pending, master: MasterConnection, reply: RespReply): void {
     const { query, resolve, reject } = pending;
     const refuse = (error: unknown) => this.#refuse(pending, master, this.#connection.translate(error));
-    const unfit = master.unfit();
-    if (unfit !== null) {
-      refuse(unfit);
+    const untrusted = master.untrusted();
+    if (untrusted !== null) {
+      refuse(untrusted);
       return;
     }
-    // There is a key of a foreign type, which is not ours.
     const isForeign = replyCode(reply) === 'WRONGTYPE';
     if (reply instanceof Error && !isForeign) {
       refuse(Object.assign(reply, { command: { name: 'zmscore' } }));
@@ -280,8 +267,7 @@ export class RedisStatusReader implements StatusReader {
     else reject(unsettled);
   }
 
-  /** By way of ioredis, which says who serves the slot now. */
-  async #resend(pending: Pending, { master, breaker, deadline }: Way, why: RespReply): Promise<void> {
+  async #resend(pending: Pending, { master, breaker, deadline }: Route, why: RespReply): Promise<void> {
     const { query, resolve, reject } = pending;
     try {
       if (performance.now() >= deadline) throw why;
@@ -290,7 +276,7 @@ export class RedisStatusReader implements StatusReader {
       breaker.succeeded();
       master?.state.answered(this.#options.now());
       const stored = plainStatus(scores, this.#epoch + 1);
-      // A slot that is moving loses nothing.
+      // A moving slot loses nothing, so the epoch stays.
       if (MIGRATING.has(replyCode(why) ?? '')) return resolve(plainStatus(scores, this.#epoch));
       this.#epoch += 1;
       const owner = this.#connection.ownerKeys()(query.keys.slot);
@@ -302,7 +288,7 @@ export class RedisStatusReader implements StatusReader {
       master?.state.failed(failure, this.#options.now());
       breaker.failed(failure as Error);
       reject(failure);
-      this.#lookAgain();
+      this.#refreshSlots();
     }
   }
 
@@ -326,7 +312,7 @@ export class RedisStatusReader implements StatusReader {
       onUntracked: (reason) => this.#warnUntracked(key, reason),
       onLost: () => {
         this.#epoch += 1;
-        this.#lookAgain();
+        this.#refreshSlots();
       },
     });
     this.#masters.set(key, master);
@@ -334,16 +320,14 @@ export class RedisStatusReader implements StatusReader {
   }
 }
 
-const LOOK_EVERY_MS = 250;
+const REFRESH_EVERY_MS = 250;
 /** A master that answered within this time is not probed, in seconds. */
 const PROBE_SECONDS = 1;
-/** A master with very few slots may get no probe. Its state then comes only from real requests. */
+/** A master with very few slots may get no probe. Then only requests update its state. */
 const MOST_PROBES_TRIED = 10_000;
 const MIGRATING = new Set(['ASK', 'TRYAGAIN']);
 
-/** Where a question was first sent, and its deadline. */
-interface Way {
-  /** Null if no master is known. */
+interface Route {
   master: MasterConnection | null;
   breaker: Breaker;
   deadline: number;

@@ -12,7 +12,6 @@ import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkSteering } from './types.js';
 import { walkSubjects } from './walk.js';
 
-/** Removes the matching entries of every subject. @param args of {@link REMOVE} */
 export async function removeEverywhere(
   session: RegistrySession,
   args: ReadonlyArray<string | number>,
@@ -36,7 +35,6 @@ export async function removeEverywhere(
         isUncounted ||= isLost;
       }
     }
-    // Once all of it is gone, so that nothing is left for want of a number.
     if (isUncounted) throw new UncountedError();
   };
 
@@ -56,30 +54,26 @@ export async function removeEverywhere(
   };
 }
 
-/** Removes the matching entries of one subject. @param args of {@link REMOVE} */
 export async function removeFromSubject(
   session: RegistrySession,
   sub: string,
   args: ReadonlyArray<string | number>,
 ): Promise<Removal> {
   const remover = new Remover(session, args, { confirming: true });
-  // That some of it may not be counted is no matter here: all of it is gone.
+  // Only the count may be wrong: everything has been removed.
   const { large } = await remover.removeFrom([{ sub, ...session.keyspace.keysOf(sub) }]);
   for (const subject of large) await remover.removeFromLarge(subject);
   const replicasConfirmed = await confirmAll(remover.touched, session.connection.timeoutMs);
   return { removed: remover.matched, replicasConfirmed };
 }
 
-/** A tenth of a millisecond of a server's time: whoever else asks it waits for several of them, and for what else is on its host. */
+/** Takes the server a tenth of a millisecond, so that other clients hardly wait. */
 const MEMBERS_AT_ONCE = 50;
 const SUBJECTS_AT_ONCE = 500;
 const SUBJECTS_PER_SCRIPT = 5;
 
-/** Removes from subject after subject, and adds up what that comes to. */
 class Remover {
-  /** The connections that carried a removal; null where that is not known. */
   readonly touched = new Set<Redis | null>();
-  /** Matching entries by the name of the master that holds them. */
   readonly byNode = new Map<string, number>();
   readonly byKeyId = new Map<number, number>();
   matched = 0;
@@ -99,21 +93,11 @@ class Remover {
     this.#options = options;
   }
 
-  /**
-   * One script does it for several subjects of a slot.
-   *
-   * @returns how many members were looked at, and the subjects that were too much for one script
-   * @throws JwtctlError where somebody who should answer does not; by then the others are done
-   */
   async removeFrom(subjects: readonly LocatedSubject[], walked = ''): Promise<Found> {
     return allDone(this.#groups(subjects).map((group) => this.#removeFromGroup(group, walked)));
   }
 
-  /**
-   * Portion by portion, so that no call takes long. Whoever looks meanwhile finds the entries go in the order of their exp.
-   *
-   * @returns whether more may have been removed than was counted
-   */
+  /** Returns whether more may have been removed than was counted. */
   async removeFromLarge(
     { entries, labels, slot }: LocatedSubject,
     walked = '',
@@ -144,11 +128,11 @@ class Remover {
     for (const subject of subjects) {
       const { entries, labels, slot } = subject;
       // A single server has no slots.
-      const place = connection.mode === 'cluster' ? slot : 0;
-      let group = open.get(place);
+      const groupKey = connection.mode === 'cluster' ? slot : 0;
+      let group = open.get(groupKey);
       if (group === undefined || group.subjects.length === SUBJECTS_PER_SCRIPT) {
         group = { slot, subjects: [], keys: [] };
-        open.set(place, group);
+        open.set(groupKey, group);
         groups.push(group);
       }
       group.subjects.push(subject);
@@ -167,8 +151,7 @@ class Remover {
     const isLost = replyCode(reply) === null;
     if (!isLost && !isUndelivered(reply)) throw this.#session.connection.translate(reply);
 
-    // While a slot is moving its keys may be apart, so each subject goes its own way. None has been touched by an answer
-    // that says so; without an answer that is not known.
+    // The keys of a moving slot may be on two masters, so send each subject alone.
     return allDone(
       group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);
@@ -187,7 +170,6 @@ class Remover {
     return { seen, large };
   }
 
-  /** @param found.counts the largest iat, then key id and count of each key */
   #add(
     answer: Answer,
     slot: number,
@@ -212,11 +194,10 @@ class Remover {
 interface Found {
   seen: number;
   large: LocatedSubject[];
-  /** Whether a connection was lost before it told: more may have been removed than was counted. */
+  /** Whether more may have been removed than was counted. */
   isUncounted: boolean;
 }
 
-/** Waits for all of them, also where one fails. */
 async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
   const all: Found = { seen: 0, large: [], isUncounted: false };
   for (const outcome of await Promise.allSettled(works)) {
@@ -231,6 +212,5 @@ async function allDone(works: ReadonlyArray<Promise<Found>>): Promise<Found> {
 interface Group {
   slot: number;
   subjects: LocatedSubject[];
-  /** Set and labels of each of them. */
   keys: string[];
 }

@@ -10,7 +10,6 @@ import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkOutcome } from './types.js';
 import { walkSubjects } from './walk.js';
 
-/** Scans as {@link RegistryScanner.scan} does. @param options.tolerance how long after its `exp` an entry still counts */
 export async function scan(
   session: RegistrySession,
   onSubjects: OnSubjects,
@@ -40,7 +39,7 @@ async function readAll(
   const ended = new AbortController();
   const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
 
-  /** The last portion that was handed over. Masters are walked in parallel, but `onSubjects` gets one portion at a time. */
+  /** Masters are walked in parallel, but `onSubjects` gets one portion at a time. */
   let taken = Promise.resolve();
   const handOver = (subjects: readonly ScannedSubject[]): Promise<void> => {
     const handed = taken.then(async () => {
@@ -57,7 +56,6 @@ async function readAll(
   };
 
   const sampled = new Map<string, number>();
-  /** The first subjects of each master, and some of the rest. */
   const sampling = (node: RedisNode) => (): boolean => {
     const count = sampled.get(node.name) ?? 0;
     sampled.set(node.name, count + 1);
@@ -94,14 +92,14 @@ async function readAll(
   return outcome;
 }
 
-/** Some 1,500 entries, which a server reads in about a millisecond. */
+/** About 1,500 entries, which a server reads in a millisecond. */
 const CHARACTERS_AT_ONCE = 75_000;
 const SUBJECTS_AT_ONCE = 500;
 
 const SAMPLED_FIRST = 20;
 const SAMPLED_EVERY = 200;
 
-/** Any node will do where none is known to serve the slot: it says who does. */
+/** If the owner is unknown, any node will do: it redirects. */
 async function ownerOf({ connection, keyspace }: RegistrySession, sub: string): Promise<RedisNode> {
   await connection.ready();
   const node = connection.owners()(keyspace.keysOf(sub).slot) ?? connection.nodes()[0];

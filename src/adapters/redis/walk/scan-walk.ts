@@ -8,7 +8,6 @@ import { bulkStringsIn } from '../wire/codec.js';
 import { unwrap } from '../wire/pipeline.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
-/** Every subject of a single server. */
 export async function scanServer(
   session: RegistrySession,
   take: TakeSubjects,
@@ -34,13 +33,7 @@ export async function scanServer(
   }
 }
 
-/**
- * The subjects of one server, each once, in portions. SCAN may name a key twice, so what was seen is kept: where there are
- * so many keys that this could take up too much memory, the server is scanned several times, each time for some of the
- * subjects.
- *
- * @throws what {@link ReadConnection.send} throws, and error replies
- */
+/** Yields each subject once. SCAN may repeat keys, so seen subjects are kept; passes bound their memory. */
 export async function* scanSubjects(
   { connection, keyspace }: RegistrySession,
   node: RedisNode,
@@ -72,7 +65,7 @@ export async function* scanSubjects(
   }
 }
 
-/** Not by slot: all subjects may be in one. FNV-1a. */
+/** FNV-1a. The hash slot would not do, because all subjects may share one. */
 function spread(sub: string): number {
   let hash = 0x811c9dc5;
   for (let index = 0; index < sub.length; index++) {
@@ -82,5 +75,5 @@ function spread(sub: string): number {
 }
 
 const KEYS_PER_STEP = 1000;
-/** Their names take up some 60 MB. */
+/** Their names take about 60 MB. */
 const SUBJECTS_PER_PASS = 500_000;

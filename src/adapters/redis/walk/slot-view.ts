@@ -1,15 +1,13 @@
 import { HASH_SLOTS } from '../keyspace.js';
 
-/** What a node of the cluster says of itself. Of its own slots it knows best. */
 export interface SlotView {
   id: string;
-  /** 1 for each slot that it serves, also for those that are leaving. */
   owned: Uint8Array;
-  /** Slots on their way to another node, whose id follows. Keys that went are there already. */
+  /** Slots that are migrating, and the id of the target, which already has some of their keys. */
   leaving: Map<number, string>;
 }
 
-/** Reads the line `myself` of CLUSTER NODES, the only one that tells of moving slots. */
+/** Parses the `myself` line of CLUSTER NODES, the only one with migrating slots. */
 export function parseSlotView(clusterNodes: string): SlotView {
   const view: SlotView = { id: '', owned: new Uint8Array(HASH_SLOTS), leaving: new Map() };
   const line = clusterNodes.split('\n').find((candidate) => candidate.split(' ', 3)[2]?.includes('myself'));
@@ -29,12 +27,10 @@ export function parseSlotView(clusterNodes: string): SlotView {
   return view;
 }
 
-/** Whether the node serves the slot, and serves all of it. */
 export function isSettled(view: SlotView, slot: number): boolean {
   return view.owned[slot] === 1 && !view.leaving.has(slot);
 }
 
-/** `slots 0-5460, 6000`, in the order of the numbers, which have to be ascending. */
 export function formatSlots(slots: readonly number[]): string {
   const ranges: Array<[number, number]> = [];
   for (const slot of slots) {

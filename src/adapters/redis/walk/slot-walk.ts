@@ -15,16 +15,13 @@ import { SlotProgress } from './slot-progress.js';
 import { isSettled, parseSlotView, type SlotView } from './slot-view.js';
 import type { TakeSubjects, WalkOutcome, WalkSteering } from './types.js';
 
-/** One walk over all slots: see {@link walkSubjects}. */
 export class SlotWalk {
   readonly #session: RegistrySession;
   readonly #take: TakeSubjects;
   readonly #steering: WalkSteering;
   readonly #slots = new SlotProgress();
-  /** Why the slots of a master, by its name, were not seen. */
   readonly #failures = new Map<string, string>();
-  /** The error of the first master that did not answer. */
-  #unseen: Error | null = null;
+  #firstFailure: Error | null = null;
   #isClusterDown = false;
 
   constructor(session: RegistrySession, take: TakeSubjects, steering: WalkSteering) {
@@ -37,15 +34,15 @@ export class SlotWalk {
     const { connection } = this.#session;
     let giveUpAt = Date.now() + connection.timeoutMs;
     let masters = await this.#findMasters();
-    // If no master could say which server has which slots, asking again would only take another full timeout.
+    // No master could list its slots. Asking again would take another full timeout.
     if (masters.length === 0 && !this.#isAborted)
-      throw this.#unseen ?? connection.translate(new Error('No master is connected.'));
+      throw this.#firstFailure ?? connection.translate(new Error('No master is connected.'));
     for (let pass = 1; ; pass++) {
       const { done } = this.#slots.progress;
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
       for (const slot of this.#slots.pending()) await this.#walkMoving(slot, masters);
       if (this.#slots.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
-      // A failover takes a while, and so does the news of a slot's new owner. What still gets anywhere goes on.
+      // A failover and the spread of new owners take time, so continue while slots get done.
       if (this.#slots.progress.done > done && !this.#isCutOff(masters)) {
         pass = 1;
         giveUpAt = Date.now() + connection.timeoutMs;
@@ -82,13 +79,13 @@ export class SlotWalk {
         } catch (thrown) {
           const waitedMs = Date.now() - askedAt;
           const isSilent = waitedMs >= 0.9 * silenceMs(connection.timeoutMs);
-          // ioredis says that the connection is closed, and not that it closed it because nothing came.
+          // ioredis closes a silent connection without saying why.
           const error = isSilent && isVague(thrown) ? new DeadlineError(waitedMs) : thrown;
           const failure = connection.translate(fromNode(error, node.name)) as Error;
           if (replyCode(error) !== null) throw failure;
           if (isSilent) breaker.failed(failure);
           this.#fail(node, error);
-          this.#unseen ??= failure;
+          this.#firstFailure ??= failure;
           return null;
         }
       }),
@@ -123,16 +120,12 @@ export class SlotWalk {
     }
   }
 
-  /**
-   * Two steps are on their way at any time, so that the server works on one while this process works on the other.
-   *
-   * @param fuller takes in the slots that hold `keysPerSlot` keys or more
-   */
+  /** Keeps two steps in flight, so that server and client work in parallel. */
   async #walkSlots(
     master: Master,
     slots: readonly number[],
     { keysPerSlot, slotsAtOnce }: { keysPerSlot: number; slotsAtOnce: number },
-    fuller: number[],
+    overLimit: number[],
   ): Promise<void> {
     const batch = new AdaptiveBatch({
       target: KEYS_AT_ONCE,
@@ -146,7 +139,7 @@ export class SlotWalk {
         const step = slots.slice(from, from + batch.size);
         from += step.length;
         try {
-          await this.#walkStep(master, step, { keysPerSlot, batch }, fuller);
+          await this.#walkStep(master, step, { keysPerSlot, batch }, overLimit);
         } catch (error) {
           hasFailed = true;
           throw error;
@@ -161,7 +154,7 @@ export class SlotWalk {
     master: Master,
     step: readonly number[],
     { keysPerSlot, batch }: { keysPerSlot: number; batch: AdaptiveBatch },
-    fuller: number[],
+    overLimit: number[],
   ): Promise<void> {
     const { node } = master;
     const { connection } = this.#session;
@@ -176,11 +169,11 @@ export class SlotWalk {
       lists.reduce((sum, { count }) => sum + count, 0),
     );
     const { subjects, read, full } = this.#subjectsOf(master.view, slots, lists, keysPerSlot);
-    fuller.push(...full);
+    overLimit.push(...full);
     await this.#takeAll(node, subjects, read);
   }
 
-  /** Of slots that were settled before their keys were listed, and are so by a view after that. */
+  /** Uses only slots that were settled before and after their keys were listed. */
   #subjectsOf(
     view: SlotView,
     slots: readonly number[],
@@ -202,7 +195,6 @@ export class SlotWalk {
     return { subjects, read, full };
   }
 
-  /** A slot on its way: first what is left where it comes from, then what has arrived. */
   async #walkMoving(slot: number, masters: readonly Master[]): Promise<void> {
     const source = masters.find(({ view }) => view.leaving.has(slot));
     const target = masters.find(({ view }) => view.id === source?.view.leaving.get(slot));
@@ -225,18 +217,14 @@ export class SlotWalk {
     }
   }
 
-  /**
-   * Scans slots with SCAN if their keys cannot be listed: the service forbids it, or other applications keep very many keys there.
-   *
-   * @param why the keys cannot be listed; reported if SCAN is forbidden too
-   */
+  /** Reports `why` the keys cannot be listed if SCAN is forbidden too. */
   async #scanSlots(node: RedisNode, slots: readonly number[], why?: unknown): Promise<void> {
     const { connection } = this.#session;
     const wanted = new Set(slots.filter((slot) => this.#slots.isPending(slot)));
     try {
       for await (const found of scanSubjects(this.#session, node, (slot) => wanted.has(slot))) {
         if (this.#isAborted) return;
-        // What was shown cannot be shown again, so from the first subject on these slots have this one chance.
+        // Subjects cannot be passed on twice, so these slots have only this chance.
         const begun = new Set(found.map(({ slot }) => slot));
         this.#slots.begin(begun);
         await this.#takeSome(node, found, begun);
@@ -244,7 +232,7 @@ export class SlotWalk {
       const [reply] = await connection.reading(node).send([CLUSTER_NODES], connection.timeoutMs);
       const after = parseSlotView(stringAt(bulkStringsIn(reply), 0));
       this.#slots.finish([...wanted].filter((slot) => isSettled(after, slot)));
-      this.#tellProgress();
+      this.#reportProgress();
     } catch (error) {
       this.#fail(node, replyCode(error) === 'NOPERM' ? (why ?? error) : error);
     }
@@ -259,7 +247,7 @@ export class SlotWalk {
     this.#slots.begin(slots);
     if (subjects.length > 0) await this.#takeSome(node, subjects, slots);
     this.#slots.finish(slots);
-    this.#tellProgress();
+    this.#reportProgress();
   }
 
   async #takeSome(
@@ -283,7 +271,7 @@ export class SlotWalk {
     }
   }
 
-  /** Whether every remaining slot belongs to a master that did not answer in this pass. */
+  /** Whether all remaining slots belong to masters that did not answer in this pass. */
   #isCutOff(masters: readonly Master[]): boolean {
     const answered = new Set<string | undefined>(masters.map(({ node }) => node.name));
     return this.#slots.pending().every((slot) => !answered.has(this.#session.connection.ownerName(slot)));
@@ -293,12 +281,12 @@ export class SlotWalk {
     return this.#steering.signal?.aborted === true;
   }
 
-  #tellProgress(): void {
+  #reportProgress(): void {
     this.#steering.onProgress?.(this.#slots.progress);
   }
 
   #fail(node: RedisNode, error: unknown): void {
-    // This already took the full timeout, and no master serves anything while the cluster is down.
+    // This took a full timeout already, and a cluster that is down serves nothing.
     if (error instanceof JwtctlError && replyCode(error.cause) === 'CLUSTERDOWN') this.#isClusterDown = true;
     this.#failures.set(node.name, this.#reasonOf(node, error));
   }
@@ -327,9 +315,7 @@ interface Master {
 
 interface ListedSlots {
   subjects: LocatedSubject[];
-  /** The slots that they are all of. */
   read: number[];
-  /** Slots with more keys than were asked for. */
   full: number[];
 }
 
@@ -338,13 +324,12 @@ function keysInSlot(slot: number, limit: number): Command {
 }
 
 const CLUSTER_NODES: Command = ['cluster', 'nodes'];
-/** What a service answers to a command that it does not offer. */
+/** Replies to a command that the service does not offer. */
 const FORBIDDEN = new Set(['NOPERM', 'ERR']);
 
 const MAX_PASSES = 5;
-/** The entries of what is in them are one portion to read, as long as there are a dozen subjects in each. */
 const SLOTS_AT_ONCE = 26;
 const KEYS_AT_ONCE = 500;
-/** Ten million subjects put some 600 into a slot. */
+/** Ten million subjects put about 600 into each slot. */
 const KEYS_PER_SLOT = 1000;
 const KEYS_PER_CROWDED_SLOT = 10_000;

@@ -1,20 +1,17 @@
 import { isAscii } from 'node:buffer';
 
 /**
- * Holds the strings of a reply in order, including those of nested arrays. Replies that arrive together share
- * one text and one offset array: allocating them per reply took a quarter of the time of a large walk.
+ * Holds the strings of a reply. Replies that arrive together share one text: allocation took a quarter of the
+ * time.
  */
 export class BulkStrings {
   /** One character per byte (latin1), so that bytes that are not UTF-8 survive. */
   readonly text: string;
   /** The same bytes. Reading numbers from them takes half the time. */
   readonly data: Uint8Array;
-  /** Start and end of each string; -1 and -1 for null. */
   readonly offsets: Int32Array;
-  /** Index into `offsets` of the first string. */
   readonly first: number;
   readonly count: number;
-  /** Whether all bytes are ASCII, so that the text needs no decoding. */
   readonly isAscii: boolean;
 
   // A single constructor gives all objects the same shape, so V8 compiles their readers once.
@@ -45,7 +42,7 @@ export function bulkStringsOf(strings: ReadonlyArray<string | null>): BulkString
 
 export const NO_BULK_STRINGS = bulkStringsOf([]);
 
-/** Returns the offset of a string; -1 for null. */
+/** Returns -1 for null. */
 export function startOf({ offsets, first }: BulkStrings, index: number): number {
   return offsets[first + 2 * index] ?? -1;
 }
@@ -54,14 +51,12 @@ export function endOf({ offsets, first }: BulkStrings, index: number): number {
   return offsets[first + 2 * index + 1] ?? -1;
 }
 
-/** Returns the number of bytes, including the protocol bytes between the strings. */
 export function sizeOf(bulkStrings: BulkStrings): number {
   return bulkStrings.count === 0
     ? 0
     : Math.max(0, endOf(bulkStrings, bulkStrings.count - 1) - startOf(bulkStrings, 0));
 }
 
-/** Returns a string with one character per byte; empty for null. */
 export function stringAt(bulkStrings: BulkStrings, index: number): string {
   return bulkStrings.text.substring(startOf(bulkStrings, index), endOf(bulkStrings, index));
 }
@@ -92,7 +87,6 @@ export function utf8At(bulkStrings: BulkStrings, index: number): string {
   return bulkStrings.isAscii ? bytes : utf8(bytes);
 }
 
-/** Decodes UTF-8 from one character per byte. */
 export function utf8(bytes: string): string {
   return Buffer.from(bytes, 'latin1').toString();
 }

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks';
 
-/** How long to wait before trying a server that did not answer again, in milliseconds. */
+/** How long to wait before another try, in milliseconds. */
 const REST_MS = 1000;
 
 /** Refuses requests, waiting ones too, while a server does not answer; tries it again in the background. */
@@ -14,7 +14,6 @@ export class Breaker {
     return this.#failure;
   }
 
-  /** Returns the error to refuse a request with, or null. Calls `tryAgain` when a trial is due. */
   refusal(tryAgain: () => Promise<unknown>): Error | null {
     if (this.#failure !== null && !this.#isTrying && performance.now() >= this.#restUntil)
       void this.#try(tryAgain);

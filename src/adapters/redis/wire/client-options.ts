@@ -16,9 +16,9 @@ export function clusterOptions(options: RedisOptions) {
     clusterRetryStrategy: () => null,
     // The check uses CLUSTER INFO and reconnects forever if the ACL forbids that (ioredis 6.0).
     enableReadyCheck: false,
-    // Seeds are tried one by one: a silent one must leave time for the next.
+    // Seeds are tried in turn: a silent one must leave time for the next.
     slotsRefreshTimeout: Math.max(Math.min(timeoutMs / 2, 500), timeoutMs / (nodes.length + 1)),
-    // ioredis 6.0 tries sixteen times. That must end before the timeout, so that the error reports the
+    // ioredis 6.0 tries sixteen times. That must end before the timeout, or the error would hide the
     // failover.
     retryDelayOnFailover: Math.min(300, timeoutMs / 20),
     retryDelayOnClusterDown: Math.min(300, timeoutMs / 20),
@@ -48,7 +48,6 @@ function commonOptions(options: RedisOptions) {
     Connector: connectorOf(options, DISCONNECT_TIMEOUT_MS),
     protocol: 2,
     lazyConnect: true,
-    // Drops connections to a hung server or over a dead network path.
     socketTimeout: silenceMs(options.timeoutMs),
     keepAlive: KEEP_ALIVE_MS,
     disconnectTimeout: DISCONNECT_TIMEOUT_MS,

@@ -5,13 +5,11 @@ import type { Command } from './pipeline.js';
 /** A reply in RESP2 or RESP3: a number, null, an error, or its strings (a RESP3 double is a string). */
 export type RespReply = BulkStrings | number | null | Error;
 
-/** Returns the strings of a reply, none for a number or null. Throws an error reply. */
 export function bulkStringsIn(reply: RespReply | undefined): BulkStrings {
   if (reply instanceof Error) throw reply;
   return reply instanceof BulkStrings ? reply : NO_BULK_STRINGS;
 }
 
-/** Encodes commands in RESP, with one character per byte. */
 export function encodeCommands(commands: readonly Command[]): string {
   let text = '';
   for (const words of commands) {
@@ -50,11 +48,9 @@ const frequentWords = new Map(
 const SMALL_NUMBERS = 1024;
 const smallNumbers = new Map<number, string>();
 
-/** Parses a stream of replies. */
 export class RespParser {
   readonly #onReply: (reply: RespReply) => void;
   readonly #onPush: ((push: BulkStrings) => void) | undefined;
-  /** The incomplete last reply. */
   #rest: Buffer = Buffer.alloc(0);
   #data: Buffer = this.#rest;
   #text: string | null = null;
@@ -68,7 +64,6 @@ export class RespParser {
     this.#onPush = onPush;
   }
 
-  /** @throws if the data is not RESP */
   push(chunk: Buffer): void {
     const data = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#data = data;
@@ -81,7 +76,7 @@ export class RespParser {
     this.#rest = data.subarray(from);
   }
 
-  /** Parses the reply at `from`. Returns where the next one begins, or INCOMPLETE. */
+  /** Returns where the next reply begins, or INCOMPLETE. */
   #read(from: number): number {
     const data = this.#data;
     let offsets = this.#offsets;
@@ -189,7 +184,6 @@ function integerIn(data: Buffer, from: number, end: number): number {
 }
 
 const INCOMPLETE = -1;
-/** With shorter strings, the offset array grows. */
 const USUAL_BYTES_PER_STRING = 16;
 const RETURN = '\r'.charCodeAt(0);
 const ASTERISK = '*'.charCodeAt(0);

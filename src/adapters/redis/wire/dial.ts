@@ -17,12 +17,7 @@ import type { RedisOptions } from './redis-options.js';
 /** Short enough that firewalls keep idle connections. Linux drops dead ones after ten more seconds. */
 export const KEEP_ALIVE_MS = 5000;
 
-/**
- * Connects to a server and logs in with freshly read credentials. The socket stays paused until it has a
- * reader.
- *
- * @throws ReplyError if the login is refused, JwtctlError `ERR_REDIS_TLS` (unavailable), or a system error
- */
+/** Reads the credentials anew for each connection. The socket stays paused until it has a reader. */
 export async function dialRedis(
   options: RedisOptions,
   node: HostPort,

@@ -2,7 +2,6 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import { rightsIn } from './rights.js';
 
 export interface RedisAddress {
-  /** `host:port` of the configured nodes. */
   nodes: readonly string[];
   mode: 'cluster' | 'standalone';
   username?: string | undefined;
@@ -70,7 +69,6 @@ export function isVague(error: unknown): boolean {
   return !isDefect(error) && !hasCode(innermost(error));
 }
 
-/** Returns a reason for people: `connection refused`, `timed out`, or the code itself. */
 export function reasonOf(error: unknown): string {
   const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
   const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
@@ -178,7 +176,6 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
   }
 }
 
-/** @param master the `host:port` of its master; null if unknown */
 export function replicaError(node: string, master: string | null): JwtctlError {
   return new JwtctlError(
     'ERR_REDIS_IS_A_REPLICA',

@@ -1,4 +1,3 @@
-/** Returns the fields of an INFO reply, of all sections; none for any other reply. */
 export function parseInfo(reply: unknown): Map<string, string> {
   const fields = new Map<string, string>();
   if (typeof reply !== 'string') return fields;

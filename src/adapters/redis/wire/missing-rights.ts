@@ -31,7 +31,6 @@ end
 return missing
 `;
 
-/** Returns the rights that scripts lack on a server; an empty list if it cannot be asked. */
 export async function missingRights(client: Redis, timeoutMs: number): Promise<string[]> {
   try {
     return (await withDeadline(client.call('eval', FIND_MISSING, 0, ...SCRIPTED), timeoutMs)) as string[];

@@ -1,5 +1,4 @@
 export interface HostPort {
-  /** A name or an address; IPv6 without brackets. */
   readonly host: string;
   readonly port: number;
 }

@@ -3,10 +3,10 @@ import { DeadlineError } from './errors.js';
 
 export type Command = readonly [name: string, ...args: Array<string | number>];
 
-/** A value, or an Error for an error reply. */
+/** An Error stands for an error reply. */
 export type Reply = unknown;
 
-/** Sends commands in one write. Throws DeadlineError on timeout; some may have been executed. */
+/** Throws DeadlineError on timeout; some commands may have been executed. */
 export async function sendPipeline(
   client: Redis,
   commands: readonly Command[],
@@ -18,7 +18,6 @@ export async function sendPipeline(
   return results.map(([error, value]) => error ?? value);
 }
 
-/** Returns a reply's value, or throws the error reply. */
 export function unwrap(reply: Reply): unknown {
   if (reply instanceof Error) throw reply;
   return reply;

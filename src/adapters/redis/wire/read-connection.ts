@@ -16,7 +16,6 @@ export class ReadConnection {
     return this.#connection.isLost;
   }
 
-  /** Sends commands in one write. Throws if not all are answered in time. */
   async send(commands: readonly Command[], timeoutMs: number): Promise<RespReply[]> {
     if (commands.length === 0) return [];
     try {

@@ -6,13 +6,10 @@ export interface RedisOptions {
   nodes: readonly HostPort[];
   mode: 'cluster' | 'standalone';
   username?: string | undefined;
-  /** Called for each connection. Default: no password and no TLS. */
   credentials?: ReadCredentials | undefined;
-  /** Whether the credentials will include TLS. */
   isTls?: boolean | undefined;
   /** Maps advertised `host:port` addresses to reachable ones. IPv6 in brackets. */
   natMap?: Readonly<Record<string, HostPort>> | undefined;
-  /** Applies to connecting and to each reply. */
   timeoutMs: number;
   /** Called for each new connection. `askTime` resolves with the server's time in NumericDate seconds. */
   compareClock?: ((askTime: () => Promise<number>) => void) | undefined;

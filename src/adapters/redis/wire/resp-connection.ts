@@ -10,7 +10,6 @@ import type { RedisOptions } from './redis-options.js';
 /** Receives one reply, synchronously: replies after it have not been parsed yet. */
 export interface ReplySink {
   take(reply: RespReply): void;
-  /** Called if the connection is lost before the reply. */
   fail(error: Error): void;
 }
 
@@ -21,19 +20,16 @@ export interface RespConnectionOptions {
   onLost?: (error: Error) => void;
 }
 
-/**
- * Opens on first use and never reopens. For large reads: ioredis 6.0 takes over 1 µs per string of a reply.
- */
+/** Opens on first use, never again. ioredis 6.0 is slower: it takes over 1 µs per string of a reply. */
 export class RespConnection {
   readonly #redis: RedisOptions;
   readonly #node: HostPort;
   readonly #options: RespConnectionOptions;
   #sinks: ReplySink[] = [];
-  /** Index of the sink that gets the next reply. */
   #next = 0;
   #socket: Socket | null = null;
   readonly #closed = new AbortController();
-  /** Text to send once the connection is open; null before the first use and after sending. */
+  /** Null before the first use and after sending. */
   #unsent: string | null = null;
   #failure: Error | null = null;
   #lastDataAt = Number.NEGATIVE_INFINITY;
@@ -48,7 +44,6 @@ export class RespConnection {
     return this.#failure !== null;
   }
 
-  /** When data last arrived, by performance.now(). */
   get lastDataAt(): number {
     return this.#lastDataAt;
   }
@@ -57,7 +52,6 @@ export class RespConnection {
     return this.#sinks.length - this.#next;
   }
 
-  /** @param text one encoded command per sink: see {@link encodeCommands} */
   write(text: string, sinks: readonly ReplySink[]): void {
     if (this.#failure !== null) {
       for (const sink of sinks) sink.fail(this.#failure);
@@ -67,7 +61,6 @@ export class RespConnection {
     this.#send(text, sinks);
   }
 
-  /** Closes the connection and fails all pending replies. */
   lose(error: Error): void {
     if (this.#failure !== null) return;
     this.#failure = error;

@@ -1,4 +1,3 @@
-/** An error reply, extended with the missing rights. */
 export class MissingRightsError extends Error {
   /** The name that ioredis gives an error reply. */
   override readonly name = 'ReplyError';
@@ -21,7 +20,6 @@ function rightOf(name: string, subcommand: unknown): string {
     : command;
 }
 
-/** Returns the rights that an error is about, if the command is known. */
 export function rightsIn(error: unknown): readonly string[] {
   if (error instanceof MissingRightsError) return error.rights;
   const { command } = error as { command?: { name?: string; args?: readonly unknown[] } };

@@ -3,7 +3,6 @@ import { type BulkStrings, stringAt } from './bulk-strings.js';
 import { numberIn } from './info.js';
 import type { Command } from './pipeline.js';
 
-/** INFO accepts several sections since Redis 7.0. */
 export const SERVER_INFO: Command = ['info', 'server', 'replication', 'memory', 'stats'];
 export const TRACKING_LIMIT: Command = ['config', 'get', 'tracking-table-max-keys'];
 
@@ -16,15 +15,13 @@ const FULL_SHARE = 0.99;
 const SETTLING_SECONDS = 30;
 
 /**
- * Detects that a master has restarted and may have lost entries that its replica still has. Its slots and the
- * cluster's epochs do not change then, only its run id. A server seen for the first time counts as settled.
+ * Detects restarts by the run id: nothing else changes. A server seen for the first time counts as settled.
  */
 export class Lifetime {
   readonly #now: () => number;
   #runId: string | null = null;
   #settledAt = Number.NEGATIVE_INFINITY;
 
-  /** @param now the host's clock, in seconds */
   constructor(now: () => number) {
     this.#now = now;
   }
@@ -43,7 +40,6 @@ export class Lifetime {
   }
 }
 
-/** Returns `host:port` of a replica's master; null for a master. */
 export function replicaOf(info: Map<string, string>): string | null {
   return info.get('role') === 'slave' ? `${info.get('master_host')}:${info.get('master_port')}` : null;
 }
@@ -63,7 +59,6 @@ export function masterWarnings(
   return warnings;
 }
 
-/** Whether a server with `noeviction` refuses writes. */
 export function isMemoryFull(info: Map<string, string>): boolean {
   const maxmemory = numberIn(info, 'maxmemory') ?? 0;
   return (

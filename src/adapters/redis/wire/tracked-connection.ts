@@ -8,8 +8,7 @@ import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 
 /**
- * Milliseconds for which an answered request keeps leases valid. A hung master sends nothing while its
- * replica takes over, so this bounds how long a stale status can be used.
+ * A hung master sends nothing while its replica takes over, so this bounds how long a status can be stale.
  */
 export const LEASE_MS = 1000;
 const HEARTBEAT_MS = LEASE_MS / 4;
@@ -17,7 +16,6 @@ const HEARTBEAT_MS = LEASE_MS / 4;
 /** By the host's clock, in whole seconds: so less than two. */
 const LEASE_SECONDS = LEASE_MS / 1000;
 
-/** The same moment by two clocks. */
 export interface Moment {
   /** By performance.now(), which stops while the machine is suspended (CLOCK_MONOTONIC on Linux). */
   ms: number;
@@ -25,25 +23,20 @@ export interface Moment {
   seconds: number;
 }
 
-/** Maximum number of leases. The oldest end first. */
 const MOST_LEASES = 100_000;
 
 /**
- * A connection to one master with CLIENT TRACKING. Replies and invalidations share one stream in order, so an
- * invalidation cannot overtake the reply that it is about. BCAST would send every write under the prefix to
- * every verifier.
+ * Replies and invalidations share one stream in order, so an invalidation cannot overtake its reply. BCAST
+ * would send every write under the prefix to every verifier.
  */
 export class TrackedConnection {
   readonly connection: RespConnection;
   readonly #leases = new Map<string, SubjectLease>();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #now: () => number;
-  /** When the latest answered request was sent. */
   #lastAnswer: Moment = { ms: Number.NEGATIVE_INFINITY, seconds: 0 };
-  /** When the unanswered heartbeat was sent. */
   #askedAt: number | null = null;
 
-  /** @param now the host's clock, in seconds */
   constructor(options: RedisOptions, node: HostPort, now: () => number, onLost: (error: Error) => void) {
     this.#now = now;
     this.connection = new RespConnection(options, node, {
@@ -58,7 +51,6 @@ export class TrackedConnection {
     this.#heartbeat = setInterval(() => this.#sendHeartbeat(), HEARTBEAT_MS).unref();
   }
 
-  /** Whether the server has answered lately, by both clocks. @param now the host's clock, in seconds */
   isLeased(now: number): boolean {
     const { ms, seconds } = this.#lastAnswer;
     return performance.now() < ms + LEASE_MS && Math.abs(now - seconds) <= LEASE_SECONDS;
@@ -68,7 +60,6 @@ export class TrackedConnection {
     return { ms: performance.now(), seconds: this.#now() };
   }
 
-  /** @param asked when the answered request was sent */
   renew(asked: Moment): void {
     if (asked.ms > this.#lastAnswer.ms) this.#lastAnswer = asked;
   }

@@ -1,22 +1,21 @@
--- What a member and its score mean: see parseEntry in keyspace.ts.
+-- See parseEntry in keyspace.ts. ARGV[1] is the horizon (now - tolerance), ARGV[2] the tolerance.
 local TOO_LARGE = 2 ^ 53 -- From here on a double is not an exact integer.
 local tolerance, time = tonumber(ARGV[2]), redis.call('TIME')
 -- A host whose clock is ahead must not drop entries that are still valid.
 local horizon = math.min(tonumber(ARGV[1]), tonumber(time[1]) - tolerance)
 
--- Of what base36 of keyspace.ts writes; nil for all else.
+-- Returns nil for anything that base36 in keyspace.ts does not write.
 local function base36(text)
   if #text > 10 or (#text > 1 and string.byte(text) == 48) then return nil end
   return tonumber(text, 36)
 end
 
--- Key ids by their text, for many members share one; false for what is none.
 local key_ids = setmetatable({}, { __index = function(known, text)
   known[text] = base36(text) or false
   return known[text]
 end })
 
--- Iat and where the jti begins; nil for what is no entry.
+-- Returns the iat and where the jti begins; nil for a member that is not an entry.
 local function parse(member, exp)
   if exp <= 0 or exp >= TOO_LARGE or exp % 1 ~= 0 then return nil end
   local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')

@@ -1,11 +1,7 @@
--- How each write ends: the keys expire with the last entry that stays, or go with it. (EXPIRE GT leaves a key without an expiry
--- as it is, Redis 7.0.) A foreign member, one that is not an entry, changes nothing: it goes with the set. A set that holds
--- nothing else is left alone.
---
--- The order in `finish` matters. A key that a removal empties is gone, and where its slot is moving away, touching a missing
--- key breaks the script off halfway (Redis 7.0: "non local key"). So what may empty a key is the last to touch it.
+-- Every write ends with `finish`, where the command that may empty a key comes last: touching a missing key
+-- while its slot moves away stops the script halfway (Redis 7.0). EXPIRE GT ignores a key without an expiry
+-- (Redis 7.0). Foreign members, which are not entries, go with the set; a set without any of ours stays.
 
--- The expired entries among the members that expired first: at most a thousand.
 local function expired_entries(set)
   local found = redis.call('ZRANGEBYSCORE', set, '(0', horizon, 'WITHSCORES', 'LIMIT', 0, MEMBERS_PER_CALL)
   local members = {}
@@ -15,7 +11,7 @@ local function expired_entries(set)
   return members
 end
 
--- The last exp of the live entries, without those that are going; nil if there are none.
+-- Returns the last exp of the live entries that stay; nil if there are none.
 local function last_exp(set, going)
   local from, count = 0, 8
   while true do
@@ -25,12 +21,12 @@ local function last_exp(set, going)
       local exp = tonumber(top[i + 1])
       if not (going and going[top[i]]) and parse(top[i], exp) then return exp end
     end
-    -- Each call counts its way down from the top, so read twice as many each time.
+    -- Each call counts from the top, so read twice as many each time.
     from, count = from + count, 2 * count
   end
 end
 
--- Lua 5.1 unpacks some 8,000 values at most.
+-- Lua 5.1 unpacks at most 8,000 values.
 local function call_in_portions(command, key, members)
   for i = 1, #members, 1000 do
     redis.call(command, key, unpack(members, i, math.min(i + 999, #members)))

@@ -1,8 +1,7 @@
--- Any client that can write to Redis can write heartbeats. Expired ones are dropped. One that no verifier can have written is
--- not counted, and is dropped too.
+-- Any client can write heartbeats. Invalid ones are dropped like expired ones.
 
 -- Returns the heartbeat; or nil, and whether it is valid but expired.
-local function judge(id, value, now)
+local function parse_heartbeat(id, value, now)
   if #id > 64 or #value > MOST_HEARTBEAT_CHARACTERS + 20 then return nil, false end
   local over, heartbeat = string.match(value, '^(%d+) (.*)$')
   over = tonumber(over)
@@ -11,15 +10,13 @@ local function judge(id, value, now)
   return heartbeat
 end
 
--- A master that took over may lack the latest heartbeats, and so does a restarted server; either has another `run_id`. After a
--- long time without any heartbeat the server was away, and verifiers that run may have expired. An account that may not use
--- INFO has only the last rule.
+-- A new master or a restarted server has another run_id. Without INFO, only a long gap shows that.
 local function run_id()
   local info = redis.pcall('INFO', 'server')
   return type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
 end
 
--- Since when all has been kept; nil where that is not so.
+-- Returns since when all heartbeats have been kept; nil if some were lost.
 local function kept_since(fleet, now)
   local since, last, run = string.match(redis.call('HGET', fleet, KEPT) or '', '^(%d+) (%d+) (%w*)$')
   if since and run == run_id() and now - tonumber(last) <= REPORTED_AGAIN_SECONDS then return tonumber(since) end

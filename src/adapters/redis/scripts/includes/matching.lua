@@ -1,10 +1,8 @@
--- How remove and remove-portion choose among live members. Members are read without their scores, which would cost the server
--- half as much again, so an entry is recognized by its member alone.
+-- Members are read without scores, which would cost the server half as much again.
 local jti = ARGV[3] == '1' and ARGV[4] or nil
 local wanted_key, issued_before = ARGV[5] ~= '' and ARGV[5] or nil, tonumber(ARGV[6])
 local largest_iat, by_key = -1, {}
 
--- The members of the matching entries.
 local function sift(members)
   local going, count = {}, 0
   for i = 1, #members do
@@ -24,7 +22,7 @@ local function sift(members)
   return going, count
 end
 
--- Removes what has expired too, and returns how much that was.
+-- Also removes expired entries, and returns how many.
 local function remove(set, labels, going, live_count)
   local gone, count = {}, #going
   for _, member in ipairs(going) do gone[member] = true end

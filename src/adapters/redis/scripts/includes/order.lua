@@ -1,4 +1,4 @@
--- By bytes, as a sorted set orders its members; Lua compares strings by the locale.
+-- Compares bytes, as sorted sets do. Lua compares strings by locale.
 local function is_before(one, other)
   for i = 1, math.min(#one, #other) do
     local a, b = string.byte(one, i), string.byte(other, i)

@@ -1,6 +1,6 @@
--- Reads a sorted set in parts: each member that is there all the while is in exactly one of them. Needs order.
+-- Reads a sorted set in parts: a member that stays is in exactly one of them. Needs order.lua.
 
--- How many members come before this place in the order, or hold it. Whoever held it may be gone.
+-- Returns how many members come before a position or hold it. Its member may be gone.
 local function rank_behind(set, score, member)
   local low, high = redis.call('ZCOUNT', set, '-inf', '(' .. score), redis.call('ZCOUNT', set, '-inf', score)
   while low < high do
@@ -10,8 +10,7 @@ local function rank_behind(set, score, member)
   return low
 end
 
--- Members and scores behind a cursor, and the next cursor: a score and a member in hexadecimal. The first and the last
--- cursor are ''.
+-- Returns members and scores after a cursor, and the next cursor: score and hex member, or '' at an end.
 local function page(set, cursor)
   local from = 0
   if cursor ~= '' then
