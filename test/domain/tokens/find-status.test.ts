@@ -38,7 +38,7 @@ function event(type: SecurityEventType, parts: Partial<SecurityEvent> = {}): Sec
 describe('covers', () => {
   const covers = (one: SecurityEvent, token: typeof TOKEN) => new RevocationIndex([one]).covers(token);
 
-  test('a revoked token is the one with its sub and jti', () => {
+  test('token_revoked covers the token with its sub and jti', () => {
     const revoked = event('token_revoked', { sub: 'alice', jti: 'j1' });
     expect(covers(revoked, TOKEN)).toBe(true);
     expect(covers(revoked, { ...TOKEN, iat: IAT + 999 })).toBe(true);
@@ -58,7 +58,7 @@ describe('covers', () => {
     expect(covers(event(type, { ...parts, issuedBefore: null }), TOKEN)).toBe(false);
   });
 
-  test('a revocation of another subject or key covers nothing of this one', () => {
+  test('a revocation of another subject or key does not cover the token', () => {
     expect(covers(event('subject_revoked', { sub: 'bob', issuedBefore: IAT }), TOKEN)).toBe(false);
     expect(covers(event('subject_revoked', { kid: 'k1', issuedBefore: IAT }), TOKEN)).toBe(false);
     expect(covers(event('kid_revoked', { kid: 'K1', issuedBefore: IAT }), TOKEN)).toBe(false);
@@ -74,7 +74,7 @@ describe('covers', () => {
 });
 
 describe('judgeToken', () => {
-  test('believes no cached user status that contradicts the log', () => {
+  test('ignores a cached user status that contradicts the log', () => {
     const status = fc.constantFrom('enabled' as const, 'disabled' as const);
     const until = fc.integer({ min: IAT - 2, max: IAT + 2 });
     const known = fc.option(fc.record({ status, version: fc.nat(4), until }));
@@ -96,7 +96,7 @@ describe('judgeToken', () => {
     );
   });
 
-  test('goes by the last answer "disabled" if the log has no change yet', () => {
+  test('uses the last answer "disabled" if the log has no change yet', () => {
     const known = (status: 'enabled' | 'disabled') => ({ status, version: 1, until: IAT + 9 });
     const judge = (lastAnswer: KnownUserStatus | null) =>
       judgeToken(
@@ -160,13 +160,13 @@ describe('findStatus', () => {
 
   const entry = { kid: 'k1', iat: IAT, exp: IAT + 3600 };
 
-  test('of a registered token whose user is known does not ask the directory', async () => {
+  test('does not ask the directory if the user status is cached', async () => {
     await register('enabled');
     expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual([]);
   });
 
-  test('asks a directory whose changes are not in the log, whatever the cache says', async () => {
+  test('ignores the cache if the changes of the directory are not in the log', async () => {
     await register('enabled');
     await stores.database.users.setStatus('alice', 'disabled', clock.now());
     expect(await tokenStatus({ logsUserChanges: false })).toEqual({
@@ -197,7 +197,7 @@ describe('findStatus', () => {
     expect(user).toEqual({ status: 'disabled', version: 2, until: now + 60 });
   });
 
-  test('noted for longer than anybody may note it is not believed: the clock of a host was ahead', async () => {
+  test('ignores a cached status that expires too late, because a clock was ahead', async () => {
     const now = clock.now();
     const user = { status: 'disabled', version: 1, until: now + 66 } as const;
     const entry = { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 };
@@ -206,31 +206,31 @@ describe('findStatus', () => {
     expect(asked).toEqual(['alice']);
   });
 
-  test('noted for too long, as the directory has it, is noted anew, and the directory asked once', async () => {
+  test('replaces a cached status that expires too late, after one question to the directory', async () => {
     const now = clock.now();
     await stores.registry.register('alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
     await tokenStatus();
-    const [noted] = asked.splice(0);
+    const [sub] = asked.splice(0);
     const { user } = await stores.registry.tokenStatus('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);
-    expect([noted, user?.until]).toEqual(['alice', now + 60]);
+    expect([sub, user?.until]).toEqual(['alice', now + 60]);
     await stores.registry.setUserStatus('alice', { ...(user as KnownUserStatus), until: now + 66 }, now);
     await tokenStatus();
     await tokenStatus();
     expect(asked).toEqual(['alice']);
   });
 
-  test('of a token that is not registered has no entry', async () => {
+  test('has no entry for a token that is not registered', async () => {
     expect(await tokenStatus()).toMatchObject({ entry: null, revoked: false });
   });
 
-  test('asks the directory where the status is not known, and notes what it says', async () => {
+  test('asks the directory if no status is cached, and caches the answer', async () => {
     await register();
     expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
     expect(asked).toEqual(['alice']);
   });
 
-  test('asks the directory again once the status is too old', async () => {
+  test('asks the directory again after the cached status expires', async () => {
     await register('enabled');
     clock.advance(59);
     await tokenStatus();
@@ -243,7 +243,7 @@ describe('findStatus', () => {
     expect(asked).toEqual(['alice']);
   });
 
-  test('does not believe an enabled user whom the directory no longer has', async () => {
+  test('finds a removed user as unknown', async () => {
     await register();
     await stores.database.users.remove('alice');
     expect(await tokenStatus()).toMatchObject({ user: 'unknown' });
@@ -273,7 +273,7 @@ describe('findStatus', () => {
     expect(asked).toEqual([]);
   });
 
-  test("is not changed by another subject's or another key's events", async () => {
+  test("ignores another subject's and another key's events", async () => {
     await register('enabled');
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: IAT });
     await append({ type: 'user_disabled', sub: 'Alice', userVersion: 2 });
@@ -289,14 +289,14 @@ describe('findStatus', () => {
     expect(asked).toEqual([]);
   });
 
-  test('holds although the registry takes no note of what the directory said', async () => {
+  test('returns the status even if the registry cannot cache it', async () => {
     await register();
-    const full = new JwtctlError('ERR_REDIS_OUT_OF_MEMORY', 'It takes no writes.');
+    const full = new JwtctlError('ERR_REDIS_OUT_OF_MEMORY', 'Redis accepts no writes.');
     stores.registry.setUserStatus = () => Promise.reject(full);
     expect(await tokenStatus()).toEqual({ entry, user: 'enabled', revoked: false });
   });
 
-  test('writes nothing where the registry knows already what the directory says', async () => {
+  test('does not write a status that is cached already', async () => {
     await register('enabled');
     // The directory does not have this change yet.
     await append({ type: 'user_disabled', userVersion: 2 });
@@ -304,7 +304,7 @@ describe('findStatus', () => {
     expect(await tokenStatus()).toMatchObject({ user: 'enabled' });
   });
 
-  test('rejects where the directory cannot answer', async () => {
+  test('fails if the directory does not answer', async () => {
     await register();
     const failure = new Error('the directory is away');
     users.find = () => Promise.reject(failure);

@@ -25,8 +25,8 @@ function requests(...subs: string[]): TokenRequest[] {
   return subs.map((sub) => ({ sub }));
 }
 
-/** The code of what failed, the subject of what did not. */
-function told(outcomes: ReadonlyArray<IssuedToken | JwtctlError>): string[] {
+/** Returns the code of each error, and the subject of each token. */
+function results(outcomes: ReadonlyArray<IssuedToken | JwtctlError>): string[] {
   return outcomes.map((outcome) => (outcome instanceof JwtctlError ? outcome.code : outcome.sub));
 }
 
@@ -48,7 +48,7 @@ async function entries(): Promise<string[]> {
 }
 
 describe('a batch', () => {
-  test('is issued as each of its tokens alone would be, in the order of the requests', async () => {
+  test('returns tokens in the order of the requests', async () => {
     const now = service.clock.now();
     const outcomes = await service
       .bulkIssuer()
@@ -82,7 +82,7 @@ describe('a batch', () => {
     );
   });
 
-  test('of very many tokens has no jti twice, and all of them hold', async () => {
+  test('of 700 tokens has different jtis, and all are valid', async () => {
     const many = Array.from({ length: 700 }, (_, index) => ['alice', 'bob', 'carol'][index % 3] as string);
     const issued = tokens(await service.bulkIssuer().issueMany(requests(...many)));
     expect(issued.map(({ sub }) => sub)).toEqual(many);
@@ -91,7 +91,7 @@ describe('a batch', () => {
     for (const { token } of issued.slice(0, 20)) expect(await service.verdict(token)).toBe('active');
   });
 
-  test('has for each request that fails why, and issues the others', async () => {
+  test('returns an error for each invalid request, and issues the others', async () => {
     await setUserStatus(service.ports, POLICY, { sub: 'carol', status: 'disabled', ...NO_REASON });
     service.clock.advance(1);
     const outcomes = await service
@@ -104,7 +104,7 @@ describe('a batch', () => {
         { sub: 'alice', claims: { text: 'x'.repeat(20_000) } },
         ...requests('bob'),
       ]);
-    expect(told(outcomes)).toEqual([
+    expect(results(outcomes)).toEqual([
       ...['alice', 'ERR_USER_UNKNOWN', 'ERR_USER_DISABLED'],
       ...['ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID', 'ERR_SUBJECT_INVALID'],
       ...['ERR_TTL_TOO_LONG', 'ERR_CLAIM_RESERVED', 'ERR_LABEL_INVALID', 'ERR_TOKEN_TOO_LONG', 'bob'],
@@ -112,12 +112,12 @@ describe('a batch', () => {
     expect(await entries()).toHaveLength(2);
   });
 
-  test('of nothing but what fails, and of nothing, asks for no signature', async () => {
-    expect(told(await service.bulkIssuer().issueMany(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
+  test('signs nothing if it is empty or every request is invalid', async () => {
+    expect(results(await service.bulkIssuer().issueMany(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
     expect(await service.bulkIssuer().issueMany([])).toEqual([]);
   });
 
-  test('asks each store a few questions, however many tokens there are', async () => {
+  test('uses a constant number of queries', async () => {
     let queries = 0;
     const database = sqlDatabase(
       service.db.withPlugin({
@@ -132,7 +132,7 @@ describe('a batch', () => {
     await issuer.open();
     queries = 0;
     const subs = Array.from({ length: 200 }, (_, index) => (index % 2 === 0 ? 'alice' : 'bob'));
-    expect(told(await issuer.issueMany(requests(...subs)))).toEqual(subs);
+    expect(results(await issuer.issueMany(requests(...subs)))).toEqual(subs);
     // The events of the subjects, the global events, the users, and the global events again.
     expect(queries).toBe(4);
 
@@ -142,7 +142,7 @@ describe('a batch', () => {
     expect(queries).toBe(3 + 4);
   });
 
-  test('lets the oldest tokens of a subject make room', async () => {
+  test('evicts the oldest tokens of a subject', async () => {
     const issuer = service.bulkIssuer({ policy: { maxPerSubject: 2 } });
     const older = tokens(await issuer.issueMany(requests('alice', 'bob')));
     service.clock.advance(1);
@@ -151,7 +151,7 @@ describe('a batch', () => {
     expect(verdicts).toEqual(['ERR_TOKEN_NOT_REGISTERED', 'active', 'active', 'active']);
   });
 
-  test('of which one entry cannot be made has that one fail', async () => {
+  test('returns an error for a token that cannot be registered', async () => {
     const foreign = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It holds something else.');
     const { registry } = service.withRegistry({
       registerMany: async (registrations) => {
@@ -160,10 +160,10 @@ describe('a batch', () => {
       },
     });
     const outcomes = await service.bulkIssuer({ registry }).issueMany(requests('alice', 'bob', 'carol'));
-    expect(told(outcomes)).toEqual(['alice', 'ERR_REDIS_WRONG_TYPE', 'carol']);
+    expect(results(outcomes)).toEqual(['alice', 'ERR_REDIS_WRONG_TYPE', 'carol']);
   });
 
-  test('leaves no entry if the security log fails before a token is handed out', async () => {
+  test('leaves no entry if the security log fails before tokens are returned', async () => {
     const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
     const failingAt = (failing: number): Database => {
       let calls = 0;
@@ -185,14 +185,14 @@ describe('a batch', () => {
     expect(await entries()).toEqual([]);
   });
 
-  test('hands out nothing where the registry fails', async () => {
-    const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
+  test('returns no tokens if the registry fails', async () => {
+    const failure = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is down.');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     await expect(service.bulkIssuer({ registry }).issueMany(requests('alice'))).rejects.toBe(failure);
   });
 
-  test('is registered again where the answer was lost, once, and for no other failure', async () => {
-    const lost = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
+  test('is registered once more if the answer was lost, but not after other errors', async () => {
+    const lost = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis did not answer.');
     let calls = 0;
     const failing = (failure: Error) =>
       service.withRegistry({
@@ -208,13 +208,13 @@ describe('a batch', () => {
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
 
     calls = 0;
-    const full = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It takes nothing more.');
+    const full = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'Wrong type.');
     await expect(service.bulkIssuer({ registry: failing(full) }).issueMany(requests('alice'))).rejects.toBe(
       full,
     );
     expect(calls).toBe(1);
 
-    // With a limit, the entry is only looked up: registering it again could push out a newer one.
+    // With a limit, the entry is only looked up, because registering again could evict a newer one.
     calls = 0;
     const capped = service.bulkIssuer({ registry: failing(lost), policy: { maxPerSubject: 2 } });
     const [token] = tokens(await capped.issueMany(requests('alice')));
@@ -222,16 +222,16 @@ describe('a batch', () => {
   });
 });
 
-describe('users who are not there', () => {
-  test('are added where that is asked for, and those who are there stay as they are', async () => {
+describe('unknown users', () => {
+  test('are added with createUsers, and existing users stay unchanged', async () => {
     const outcomes = await service
       .bulkIssuer({ createUsers: true })
       .issueMany(requests('erin', 'alice', 'erin', ''));
-    expect(told(outcomes)).toEqual(['erin', 'alice', 'erin', 'ERR_SUBJECT_INVALID']);
+    expect(results(outcomes)).toEqual(['erin', 'alice', 'erin', 'ERR_SUBJECT_INVALID']);
     expect(await service.database.users.find('erin')).toMatchObject({ status: 'enabled', version: 1 });
   });
 
-  test('are no users for a plan, unless it would add them', async () => {
+  test('fail a plan without createUsers', async () => {
     expect(await service.bulkIssuer().planMany(requests('erin', 'alice'))).toMatchObject([
       { code: 'ERR_USER_UNKNOWN' },
       { kid: 'k1', payload: { sub: 'alice' } },
@@ -246,7 +246,7 @@ describe('users who are not there', () => {
 });
 
 describe('after a revocation', () => {
-  test('of one subject in this second the batch waits for the next one, and holds', async () => {
+  test('of one subject in this second, the batch waits for the next second', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
     const issuing = service.bulkIssuer().issueMany(requests('alice', 'bob'));
@@ -260,7 +260,7 @@ describe('after a revocation', () => {
   test.each([
     { name: 'of the key', event: { type: 'kid_revoked', kid: 'k1' } },
     { name: 'of all', event: { type: 'all_revoked' } },
-  ] as const)('$name in this second the batch waits too', async ({ event }) => {
+  ] as const)('$name in this second, the batch waits too', async ({ event }) => {
     const now = service.clock.now();
     await append({ ...event, issuedBefore: now + 2 });
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 1 });
@@ -270,7 +270,7 @@ describe('after a revocation', () => {
     for (const { token } of tokens(await issuing)) expect(await service.verdict(token)).toBe('active');
   });
 
-  test('of others, of another key or of a single token nobody waits', async () => {
+  test('of another subject, another key, or a single token, the batch does not wait', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
     await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: now });
@@ -278,15 +278,15 @@ describe('after a revocation', () => {
     expect(tokens(await service.bulkIssuer().issueMany(requests('alice')))[0]?.iat).toBe(now);
   });
 
-  test('that lies far ahead for one subject, that one fails and the others are issued', async () => {
+  test('far in the future for one subject, only its token fails', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now + 11 });
     const outcomes = await service.bulkIssuer().issueMany(requests('alice', 'bob', 'carol'));
-    expect(told(outcomes)).toEqual(['alice', 'ERR_REVOCATION_IN_FUTURE', 'carol']);
+    expect(results(outcomes)).toEqual(['alice', 'ERR_REVOCATION_IN_FUTURE', 'carol']);
     expect(tokens(outcomes)[0]?.iat).toBe(now);
   });
 
-  test('that comes while the batch waits, it waits again', async () => {
+  test('during the wait, the batch waits again', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now });
     const issuing = service.bulkIssuer().issueMany(requests('alice'));
@@ -300,7 +300,7 @@ describe('after a revocation', () => {
   });
 });
 
-describe('a key that is compromised while a batch is under way', () => {
+describe('a key that is compromised while a batch is issued', () => {
   function compromise() {
     return compromiseKey(service.ports, {
       ...{ kid: 'k1', alg: 'RS256', bits: 2048, reason: 'leaked', dryRun: false },
@@ -308,7 +308,7 @@ describe('a key that is compromised while a batch is under way', () => {
     });
   }
 
-  /** Does it right after the entries were made, once. */
+  /** Compromises the key once, right after the entries are registered. */
   function compromisingRegistry(tidied: string[][] = []): TokenRegistry {
     let isDone = false;
     return service.withRegistry({
@@ -344,26 +344,26 @@ describe('a key that is compromised while a batch is under way', () => {
     });
   });
 
-  test('has signed nothing that is handed out: the batch is issued anew under the next key', async () => {
+  test('does not sign returned tokens: the batch is issued again under the next key', async () => {
     const tidied: string[][] = [];
     const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
     const outcomes = await issuer.issueMany(requests('alice', 'nobody', 'bob'));
     expect(tidied).toEqual([['alice', 'bob']]);
-    expect(told(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
+    expect(results(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
     const issued = tokens(outcomes);
     expect(issued.map(({ kid }) => kid)).toEqual(['k2', 'k2']);
     for (const { token } of issued) expect(await service.verdict(token)).toBe('active');
     expect(await entries()).toEqual(issued.map(({ sub, jti }) => `${sub} ${jti}`).sort());
   });
 
-  test('and was held before is let go of', async () => {
+  test('is dropped by an issuer that kept it', async () => {
     const issuer = service.bulkIssuer();
     expect(tokens(await issuer.issueMany(requests('alice')))[0]?.kid).toBe('k1');
     await compromise();
     expect(tokens(await issuer.issueMany(requests('alice')))[0]?.kid).toBe('k2');
   });
 
-  test('with none to take its place ends the batch, and leaves nothing registered', async () => {
+  test('without a successor ends the batch, and leaves nothing registered', async () => {
     const { revision } = await service.database.keys.snapshot();
     const at = service.clock.now();
     await service.database.keys.apply(revision, [{ kid: 'k2', from: 'pending', to: 'retired', at }]);
@@ -385,7 +385,7 @@ describe('a key that is compromised while a batch is under way', () => {
   });
 });
 
-test('a later user of the same name inherits no token that was issued while the user was removed', async () => {
+test('a new user with the same sub gets no token that was issued during the removal', async () => {
   const { users } = service.database;
   const removedMeanwhile = {
     find: (sub: string) => users.find(sub),
@@ -402,7 +402,7 @@ test('a later user of the same name inherits no token that was issued while the 
   expect(await service.verdict(issued?.token ?? '')).toBe('ERR_TOKEN_REVOKED');
 });
 
-test('a store without a key says so before anything is read', async () => {
+test('open fails if there is no active key', async () => {
   const { revision } = await service.database.keys.snapshot();
   const at = service.clock.now();
   await service.database.keys.apply(revision, [{ kid: 'k1', from: 'active', to: 'compromised', at }]);

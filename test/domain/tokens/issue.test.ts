@@ -27,7 +27,7 @@ async function append(event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt
 }
 
 describe('a token', () => {
-  test('says what was asked for, and holds at once', async () => {
+  test('has the requested claims, and is valid at once', async () => {
     const now = service.clock.now();
     const issued = await service.issuer().issue({
       sub: 'alice',
@@ -70,14 +70,14 @@ describe('a token', () => {
     expect(decodeToken(token)).not.toHaveProperty('payload.nbf');
   });
 
-  test('may begin to be valid later', async () => {
+  test('may become valid later', async () => {
     const { token } = await service.issuer().issue({ sub: 'alice', notBeforeSeconds: 100 });
     expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_YET_VALID');
     service.clock.advance(100);
     expect(await service.verdict(token)).toBe('active');
   });
 
-  test('never has the jti of another', async () => {
+  test('has a unique jti', async () => {
     const issuer = service.issuer();
     const issued = await Promise.all(Array.from({ length: 50 }, () => issuer.issue({ sub: 'alice' })));
     expect(new Set(issued.map(({ jti }) => jti)).size).toBe(50);
@@ -103,7 +103,7 @@ describe('the audit log', () => {
     expect(await issuedRows()).toMatchObject([row]);
   });
 
-  test('that cannot be written to returns no token, and the next one tries again', async () => {
+  test('returns no token if the row fails, and the next token tries again', async () => {
     const failure = new Error('the database is away');
     let isAway = true;
     const database: Database = {
@@ -120,7 +120,7 @@ describe('the audit log', () => {
   });
 });
 
-describe('what can never be issued', () => {
+describe('an invalid request', () => {
   test.each([
     [{ sub: '' }, 'ERR_SUBJECT_INVALID'],
     [{ sub: 'a\u0000b' }, 'ERR_SUBJECT_INVALID'],
@@ -149,14 +149,14 @@ describe('what can never be issued', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test.each([1, POLICY.maxTtlSeconds])('a lifetime of %i s can', async (ttlSeconds) => {
+  test.each([1, POLICY.maxTtlSeconds])('accepts a lifetime of %i s', async (ttlSeconds) => {
     const { iat, exp } = await service.issuer().issue({ sub: 'alice', ttlSeconds });
     expect(exp - iat).toBe(ttlSeconds);
   });
 });
 
 describe('the user', () => {
-  test('has to exist, byte for byte', async () => {
+  test('must exist, compared byte for byte', async () => {
     for (const sub of ['bob', 'Alice', 'alice ']) {
       await expect(service.issuer().issue({ sub })).rejects.toMatchObject({
         kind: 'not_found',
@@ -165,7 +165,7 @@ describe('the user', () => {
     }
   });
 
-  test('has to be enabled', async () => {
+  test('must be enabled', async () => {
     await service.database.users.setStatus('alice', 'disabled', service.clock.now());
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
@@ -176,7 +176,7 @@ describe('the user', () => {
 });
 
 describe('the key', () => {
-  test('has to be there and active', async () => {
+  test('must exist and be active', async () => {
     await service.db.updateTable('keystore').set({ state: 'retired' }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
@@ -184,7 +184,7 @@ describe('the key', () => {
     });
   });
 
-  test('knows the longest lifetime before the first token is signed under it', async () => {
+  test('stores the longest lifetime before it signs the first token', async () => {
     const maxTtl = async () => (await service.database.keys.find('k1'))?.maxTtlSeconds;
     expect(await maxTtl()).toBe(60);
     await service.issuer().issue({ sub: 'alice', ttlSeconds: 30 });
@@ -193,7 +193,7 @@ describe('the key', () => {
     expect(await maxTtl()).toBe(POLICY.maxTtlSeconds);
   });
 
-  test('is held between tokens, so that another one signs only after a while', async () => {
+  test('is kept between tokens for a while after a rotation', async () => {
     const issuer = service.issuer();
     const kidOf = async () => (await issuer.issue({ sub: 'alice' })).kid;
     expect(await kidOf()).toBe('k1');
@@ -209,7 +209,7 @@ describe('the key', () => {
     { since: 19, kid: 'k2', signedAfter: 30 },
     { since: 59, kid: 'k2', signedAfter: 70 },
   ])(
-    'signs nothing later than 30 s after it was read, though a token waits from second $since on',
+    'does not sign later than 30 s after it was read, if a token waits from second $since on',
     async (story) => {
       const issuer = service.issuer();
       const readAt = service.clock.now();
@@ -224,7 +224,7 @@ describe('the key', () => {
     },
   );
 
-  test('is read anew where the clock was set back, for it may have stepped down long ago', async () => {
+  test('is read again after the clock was set back', async () => {
     const issuer = service.issuer();
     service.clock.advance(3_600);
     await issuer.issue({ sub: 'alice' });
@@ -233,7 +233,7 @@ describe('the key', () => {
     expect((await issuer.issue({ sub: 'alice' })).kid).toBe('k2');
   });
 
-  test('signs nothing where it stepped down while a slow vault opened it', async () => {
+  test('does not sign if it was demoted while a slow vault opened it', async () => {
     const { sealer } = service.ports;
     let isFirst = true;
     const slow = {
@@ -255,7 +255,7 @@ describe('the key', () => {
     expect((await new Issuer(slow, POLICY).issue({ sub: 'alice' })).kid).toBe('k2');
   });
 
-  test('that a slow vault opens takes nothing from the time that a revocation is waited for', async () => {
+  test('in a slow vault does not shorten the wait for a revocation', async () => {
     const { sealer } = service.ports;
     const slow = {
       ...service.ports,
@@ -276,7 +276,7 @@ describe('the key', () => {
     expect((await issuing).iat).toBe(service.clock.now());
   });
 
-  test('whose halves do not belong together signs nothing', async () => {
+  test('with a key pair mismatch does not sign', async () => {
     const { publicKey } = await service.ports.generator.generate(2048);
     await service.db.updateTable('keystore').set({ public_key: publicKey }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
@@ -286,7 +286,7 @@ describe('the key', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test('that is active without a private key is an error, not a wait', async () => {
+  test('without a private key is an error', async () => {
     await service.db.updateTable('keystore').set({ private_key: null }).execute();
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
@@ -294,7 +294,7 @@ describe('the key', () => {
     });
   });
 
-  test('that could not be opened is tried again with the next token', async () => {
+  test('is opened again with the next token after a failure', async () => {
     const sealed = await service.database.keys.findSealed('k1');
     const issuer = service.issuer();
     await service.db.updateTable('keystore').set({ private_key: 'broken' }).execute();
@@ -328,7 +328,7 @@ describe('the key', () => {
 });
 
 describe('registering', () => {
-  test('comes before returning: what cannot be registered is not returned', async () => {
+  test('returns no token if it fails', async () => {
     const failure = new Error('the registry is away');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     const issuer = new Issuer(
@@ -338,7 +338,7 @@ describe('registering', () => {
     await expect(issuer.issue({ sub: 'alice' })).rejects.toBe(failure);
   });
 
-  test('leaves no entry if the security log fails before the token is handed out', async () => {
+  test('leaves no entry if the security log fails before the token is returned', async () => {
     const failure = new Error('The database is away.');
     const { securityLog } = service.database;
     const failingLog = Object.assign(Object.create(securityLog) as typeof securityLog, {
@@ -352,7 +352,7 @@ describe('registering', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test('beyond maxPerSubject lets go of the oldest token of this subject', async () => {
+  test('evicts the oldest token of the subject beyond maxPerSubject', async () => {
     await service.database.users.add({ sub: 'bob', name: null, at: 0 });
     const issuer = service.issuer({ maxPerSubject: 2 });
     const tokens: string[] = [];
@@ -370,7 +370,7 @@ describe('registering', () => {
 });
 
 describe('after a revocation', () => {
-  test('of the subject in this second, the next token waits for the next one and holds', async () => {
+  test('of the subject in this second, the next token waits for the next second', async () => {
     const old = await service.issueTo('alice');
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     const revokedAt = service.clock.now();
@@ -396,7 +396,7 @@ describe('after a revocation', () => {
     expect(await service.verdict((await issuing).token)).toBe('active');
   });
 
-  test('of another subject, another key or a single token nobody waits', async () => {
+  test('of another subject, another key, or a single token, the token does not wait', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: now });
     await append({ type: 'kid_revoked', kid: 'k2', issuedBefore: now });
@@ -405,13 +405,13 @@ describe('after a revocation', () => {
     expect((await service.issuer().issue({ sub: 'alice' })).iat).toBe(now);
   });
 
-  test('of an earlier second nobody waits', async () => {
+  test('of an earlier second, the token does not wait', async () => {
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() });
     service.clock.advance(1);
     expect((await service.issuer().issue({ sub: 'alice' })).iat).toBe(service.clock.now());
   });
 
-  test('by a host whose clock is a little ahead the token waits for that moment', async () => {
+  test('by a host whose clock is a little ahead, the token waits', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 7 });
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now + 3 });
@@ -421,7 +421,7 @@ describe('after a revocation', () => {
     expect((await issuing).iat).toBe(now + 8);
   });
 
-  test('that lies far ahead nothing is issued, and the clocks are named as the cause', async () => {
+  test('far in the future, no token is issued, and the error names the clocks', async () => {
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: service.clock.now() + 11 });
     await expect(service.issuer().issue({ sub: 'alice' })).rejects.toMatchObject({
       kind: 'state',
@@ -430,7 +430,7 @@ describe('after a revocation', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test('a user who is removed while the token waits gets none', async () => {
+  test('a user who is removed during the wait gets no token', async () => {
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     const issuing = service.issuer().issue({ sub: 'alice' });
     const refused = expect(issuing).rejects.toMatchObject({ code: 'ERR_USER_UNKNOWN' });
@@ -441,7 +441,7 @@ describe('after a revocation', () => {
     expect(await service.registry.list('alice', service.clock.now())).toEqual([]);
   });
 
-  test('another revocation while the token waits makes it wait on', async () => {
+  test('a revocation during the wait makes the token wait longer', async () => {
     const now = service.clock.now();
     await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: now });
     const issuing = service.issuer().issue({ sub: 'alice' });
@@ -455,7 +455,7 @@ describe('after a revocation', () => {
     expect(await service.verdict(token)).toBe('active');
   });
 
-  test('a later user of the same name inherits no token that was issued while the user was removed', async () => {
+  test('a new user with the same sub gets no token that was issued during the removal', async () => {
     const { users } = service.database;
     const removedMeanwhile = {
       list: () => users.list(),
@@ -471,7 +471,7 @@ describe('after a revocation', () => {
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('a token that was issued while the user was disabled does not hold', async () => {
+  test('a token that was issued while the user was disabled is refused', async () => {
     const { users } = service.database;
     const disabledMeanwhile = {
       list: () => users.list(),
@@ -487,7 +487,7 @@ describe('after a revocation', () => {
   });
 });
 
-test('a plan says what would be signed, and signs, registers and notes nothing', async () => {
+test('a plan returns the claims, and changes nothing', async () => {
   const before = await service.database.keys.snapshot();
   const now = service.clock.now();
   expect(await service.issuer().plan({ sub: 'alice', claims: { role: 'x' } })).toMatchObject({
@@ -498,7 +498,7 @@ test('a plan says what would be signed, and signs, registers and notes nothing',
   expect(await service.registry.list('alice', now)).toEqual([]);
 });
 
-test('a token that no verifier would read is neither registered nor returned', async () => {
+test('a token that is too long is neither registered nor returned', async () => {
   const claims = { text: 'x'.repeat(13_000) };
   await expect(service.issuer().issue({ sub: 'alice', claims })).rejects.toMatchObject({
     kind: 'usage',

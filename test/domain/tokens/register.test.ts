@@ -29,11 +29,11 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-/** A token as another issuer would make it with a key of ours. */
-async function foreignToken(claims: Record<string, unknown> = {}, kid = 'k1'): Promise<string> {
+/** Returns a token that an external issuer signed with a known key. */
+async function externalToken(claims: Record<string, unknown> = {}, kid = 'k1'): Promise<string> {
   const key = await service.database.keys.find(kid);
   const sealed = await service.database.keys.findSealed(kid);
-  if (key === null || sealed === null) throw new Error(`There is no key ${kid} that signs.`);
+  if (key === null || sealed === null) throw new Error(`Key ${kid} has no private key.`);
   const privateKey = toPrivateKey(key, await service.ports.sealer.open(kid, sealed));
   const payload = {
     iss: 'jwtctl',
@@ -56,10 +56,10 @@ function registerOne(
   return registerTokens(ports, { ...POLICY, ...options.policy }, tokens, { dryRun: options.dryRun ?? false });
 }
 
-/** The refusal's code, or `taken`. */
+/** Returns the code of the refusal, or `registered`. */
 async function verdictOn(token: string, options?: Parameters<typeof registerOne>[1]): Promise<string> {
   const [outcome] = (await registerOne([token], options)).outcomes;
-  return outcome instanceof JwtctlError ? outcome.code : 'taken';
+  return outcome instanceof JwtctlError ? outcome.code : 'registered';
 }
 
 async function apply(...transitions: KeyTransition[]): Promise<void> {
@@ -71,9 +71,9 @@ async function maxTtlOf(kid: string): Promise<number | null | undefined> {
   return (await service.database.keys.find(kid))?.maxTtlSeconds;
 }
 
-describe('a token that was signed elsewhere with a key of ours', () => {
-  test('is refused before it is registered, and holds afterwards', async () => {
-    const token = await foreignToken();
+describe('an external token under a known key', () => {
+  test('is refused before it is registered, and valid afterwards', async () => {
+    const token = await externalToken();
     expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
     expect(await registerOne([token])).toEqual({
       outcomes: [{ jti: 'theirs', kid: 'k1', sub: 'alice', aud: 'user', iat: now, exp: now + 600 }],
@@ -86,7 +86,7 @@ describe('a token that was signed elsewhere with a key of ours', () => {
   });
 
   test('can be registered again, which changes nothing', async () => {
-    const token = await foreignToken();
+    const token = await externalToken();
     const first = await registerOne([token]);
     expect(await registerOne([token, token])).toEqual({
       outcomes: [...first.outcomes, ...first.outcomes],
@@ -95,23 +95,23 @@ describe('a token that was signed elsewhere with a key of ours', () => {
     expect(await service.registry.list('alice', now)).toHaveLength(1);
   });
 
-  test('is ended by a revocation like any other', async () => {
-    const token = await foreignToken();
+  test('can be revoked', async () => {
+    const token = await externalToken();
     await registerOne([token]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
     expect(await verdictOn(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('makes room like any other', async () => {
-    await registerOne([await foreignToken({ jti: 'old', iat: now - 9 })]);
-    await registerOne([await foreignToken({ jti: 'new' })], { policy: { maxPerSubject: 1 } });
+  test('can be evicted', async () => {
+    await registerOne([await externalToken({ jti: 'old', iat: now - 9 })]);
+    await registerOne([await externalToken({ jti: 'new' })], { policy: { maxPerSubject: 1 } });
     expect(await service.registry.list('alice', now)).toMatchObject([{ jti: 'new' }]);
   });
 
-  test('in a dry run is checked, and neither registered nor noted', async () => {
-    const token = await foreignToken({ exp: now + 30 * DAY });
-    const { outcomes, raised } = await registerOne([token, await foreignToken({ sub: 'nobody' })], {
+  test('is only checked in a dry run', async () => {
+    const token = await externalToken({ exp: now + 30 * DAY });
+    const { outcomes, raised } = await registerOne([token, await externalToken({ sub: 'nobody' })], {
       dryRun: true,
     });
     expect(outcomes).toMatchObject([{ jti: 'theirs' }, { code: 'ERR_USER_UNKNOWN' }]);
@@ -121,43 +121,43 @@ describe('a token that was signed elsewhere with a key of ours', () => {
   });
 });
 
-describe('a token that does not hold', () => {
+describe('an invalid token', () => {
   test.each([
     ['that has expired', { exp: -600 }, 'ERR_TOKEN_EXPIRED'],
-    ['that begins later', { nbf: 60 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['that is not valid yet', { nbf: 60 }, 'ERR_TOKEN_NOT_YET_VALID'],
     ['that was issued in the future', { iat: 60 }, 'ERR_TOKEN_NOT_YET_VALID'],
   ])('%s is refused', async (_what, times, code) => {
     const claims = Object.fromEntries(Object.entries(times).map(([name, offset]) => [name, now + offset]));
-    expect(await verdictOn(await foreignToken(claims))).toBe(code);
+    expect(await verdictOn(await externalToken(claims))).toBe(code);
     expect(await service.registry.list('alice', now)).toEqual([]);
   });
 
   test.each([
-    ['of another issuer', { iss: 'another' }, 'ERR_ISSUER_MISMATCH'],
+    ['from another issuer', { iss: 'another' }, 'ERR_ISSUER_MISMATCH'],
     ['for another audience', { aud: ['api', 'admin'] }, 'ERR_AUDIENCE_MISMATCH'],
     ['without a jti', { jti: undefined }, 'ERR_CLAIM_INVALID'],
-    ['with a jti that no registry can hold', { jti: 'x'.repeat(256) }, 'ERR_CLAIM_INVALID'],
-    ['with a jti that would steer a terminal', { jti: 'a\u001b[2J' }, 'ERR_CLAIM_INVALID'],
-    ['of a subject that cannot be one', { sub: '' }, 'ERR_CLAIM_INVALID'],
-    ['of nobody', { sub: 'nobody' }, 'ERR_USER_UNKNOWN'],
-    ['that counts milliseconds', { exp: 1_700_000_000_000 }, 'ERR_CLAIM_INVALID'],
+    ['with a jti that is too long', { jti: 'x'.repeat(256) }, 'ERR_CLAIM_INVALID'],
+    ['with control characters in the jti', { jti: 'a\u001b[2J' }, 'ERR_CLAIM_INVALID'],
+    ['with an empty sub', { sub: '' }, 'ERR_CLAIM_INVALID'],
+    ['of an unknown user', { sub: 'nobody' }, 'ERR_USER_UNKNOWN'],
+    ['with an exp in milliseconds', { exp: 1_700_000_000_000 }, 'ERR_CLAIM_INVALID'],
   ])('%s is refused', async (_what, claims, code) => {
-    expect(await verdictOn(await foreignToken(claims))).toBe(code);
+    expect(await verdictOn(await externalToken(claims))).toBe(code);
     expect(await maxTtlOf('k1')).toBe(60);
   });
 
-  test('of a disabled user, or that was revoked, or whose subject was, is refused', async () => {
+  test('is refused if its user is disabled, or if it or its subject was revoked', async () => {
     await setUserStatus(service.ports, POLICY, { sub: 'bob', status: 'disabled', ...NO_REASON });
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'ended' }, NO_REASON);
     await revokeSubject(service.ports, POLICY, { sub: 'carol' }, NO_REASON);
-    expect(await verdictOn(await foreignToken({ sub: 'bob' }))).toBe('ERR_USER_DISABLED');
-    expect(await verdictOn(await foreignToken({ jti: 'ended' }))).toBe('ERR_TOKEN_REVOKED');
-    expect(await verdictOn(await foreignToken({ jti: 'other' }))).toBe('taken');
-    expect(await verdictOn(await foreignToken({ sub: 'carol' }))).toBe('ERR_TOKEN_REVOKED');
+    expect(await verdictOn(await externalToken({ sub: 'bob' }))).toBe('ERR_USER_DISABLED');
+    expect(await verdictOn(await externalToken({ jti: 'ended' }))).toBe('ERR_TOKEN_REVOKED');
+    expect(await verdictOn(await externalToken({ jti: 'other' }))).toBe('registered');
+    expect(await verdictOn(await externalToken({ sub: 'carol' }))).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('is no token, is signed by another key, or is under a key that is not trusted', async () => {
-    const token = await foreignToken();
+  test('is malformed, has another signature, or has a key that is not trusted', async () => {
+    const token = await externalToken();
     const forged = await signJws(rsaPair(), { alg: 'RS256', kid: 'k1' }, { iss: 'jwtctl', sub: 'alice' });
     expect(await verdictOn('')).toBe('ERR_TOKEN_MALFORMED');
     expect(await verdictOn('a.b.c')).toBe('ERR_TOKEN_MALFORMED');
@@ -166,12 +166,12 @@ describe('a token that does not hold', () => {
     expect(await verdictOn(token)).toBe('ERR_KEY_NOT_TRUSTED');
   });
 
-  test('fails alone: those beside it are registered', async () => {
+  test('does not stop the other tokens', async () => {
     const { outcomes } = await registerOne([
-      await foreignToken({ jti: 'a' }),
+      await externalToken({ jti: 'a' }),
       'not a token',
-      await foreignToken({ jti: 'b', sub: 'bob' }),
-      await foreignToken({ jti: 'c', sub: 'nobody' }),
+      await externalToken({ jti: 'b', sub: 'bob' }),
+      await externalToken({ jti: 'c', sub: 'nobody' }),
     ]);
     expect(outcomes).toMatchObject([
       { jti: 'a', sub: 'alice' },
@@ -182,7 +182,7 @@ describe('a token that does not hold', () => {
   });
 });
 
-describe('a lifetime that is longer than any that the key is known to have given', () => {
+describe('a lifetime longer than the longest known one of the key', () => {
   const rotation = {
     ...{ maxTtlSeconds: LONGEST, clockToleranceSeconds: POLICY.clockToleranceSeconds },
     ...{
@@ -210,8 +210,8 @@ describe('a lifetime that is longer than any that the key is known to have given
     });
   });
 
-  test('is noted with the active key, which verifies until the token has expired', async () => {
-    const token = await foreignToken({ exp: now + 30 * DAY });
+  test('is stored with the active key, which verifies until the token has expired', async () => {
+    const token = await externalToken({ exp: now + 30 * DAY });
     expect((await registerOne([token])).raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
     expect(await maxTtlOf('k1')).toBe(30 * DAY);
     await rotate(now);
@@ -219,31 +219,31 @@ describe('a lifetime that is longer than any that the key is known to have given
     expect(verifyUntil).toBeGreaterThanOrEqual(now + 30 * DAY + POLICY.clockToleranceSeconds);
   });
 
-  test('counts from now on: what has passed of it does not', async () => {
-    const token = await foreignToken({ iat: now - 300 * DAY, exp: now + 40 });
+  test('counts from now on', async () => {
+    const token = await externalToken({ iat: now - 300 * DAY, exp: now + 40 });
     expect((await registerOne([token])).raised).toEqual([]);
     expect(await maxTtlOf('k1')).toBe(60);
   });
 
-  test('of several is the longest of those that are taken, and noted once', async () => {
+  test('is stored once for several tokens, as the longest of those that are accepted', async () => {
     const { raised } = await registerOne([
-      await foreignToken({ jti: 'a', exp: now + 20 * DAY }),
-      await foreignToken({ jti: 'b', exp: now + 30 * DAY }),
-      await foreignToken({ jti: 'c', exp: now + 90 * DAY, sub: 'nobody' }),
+      await externalToken({ jti: 'a', exp: now + 20 * DAY }),
+      await externalToken({ jti: 'b', exp: now + 30 * DAY }),
+      await externalToken({ jti: 'c', exp: now + 90 * DAY, sub: 'nobody' }),
     ]);
     expect(raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
     expect(await maxTtlOf('k1')).toBe(30 * DAY);
   });
 
-  test('has the events of the security log kept for as long', async () => {
-    await registerOne([await foreignToken({ exp: now + 30 * DAY })]);
+  test('extends how long the security log keeps events', async () => {
+    await registerOne([await externalToken({ exp: now + 30 * DAY })]);
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, NO_REASON);
     const [event] = await service.database.securityLog.findNaming([{ sub: 'alice', jti: null }]);
     expect(event?.expiresAt).toBeGreaterThan(now + 30 * DAY);
   });
 
-  test('under a retiring key is taken where the token does not outlive it, to the second', async () => {
-    const signed = [0, 1].map((more) => foreignToken({ jti: `j${more}`, exp: now + LONGEST + 60 + more }));
+  test('is accepted under a retiring key that outlives the token, to the second', async () => {
+    const signed = [0, 1].map((more) => externalToken({ jti: `j${more}`, exp: now + LONGEST + 60 + more }));
     const [fits, outlives] = await Promise.all(signed);
     await rotate(now);
     expect((await service.database.keys.find('k1'))?.verifyUntil).toBe(now + 60 + LONGEST + 5);
@@ -252,30 +252,32 @@ describe('a lifetime that is longer than any that the key is known to have given
     expect(raised).toEqual([]);
   });
 
-  test('is judged by the key as it is, where that steps down in the same moment', async () => {
-    const token = await foreignToken({ exp: now + 30 * DAY });
+  test('is checked against the new state if the key is demoted at the same time', async () => {
+    const token = await externalToken({ exp: now + 30 * DAY });
     const { database } = service.ports;
-    const steppingDown = {
+    const demoting = {
       ...database,
       transaction: async <T>(work: Parameters<typeof database.transaction<T>>[0]): Promise<T> => {
         await rotate(now);
         return database.transaction(work);
       },
     };
-    const ports = { ...service.ports, database: steppingDown, users: database.users };
+    const ports = { ...service.ports, database: demoting, users: database.users };
     const { outcomes, raised } = await registerTokens(ports, POLICY, [token], { dryRun: false });
     expect(outcomes).toMatchObject([{ code: 'ERR_KEY_NOT_TRUSTED' }]);
     expect(raised).toEqual([]);
     expect(await service.registry.list('alice', now)).toEqual([]);
   });
 
-  test('under a pending key is refused: what it notes is forgotten when it begins to sign', async () => {
-    expect(await verdictOn(await foreignToken({ exp: now + LONGEST }, 'k2'))).toBe('taken');
-    expect(await verdictOn(await foreignToken({ exp: now + LONGEST + 1 }, 'k2'))).toBe('ERR_KEY_NOT_TRUSTED');
+  test('is refused under a pending key, which cannot store it', async () => {
+    expect(await verdictOn(await externalToken({ exp: now + LONGEST }, 'k2'))).toBe('registered');
+    expect(await verdictOn(await externalToken({ exp: now + LONGEST + 1 }, 'k2'))).toBe(
+      'ERR_KEY_NOT_TRUSTED',
+    );
   });
 });
 
-describe('what is revoked while the tokens are registered', () => {
+describe('a revocation during the registration', () => {
   function registryThat(does: () => Promise<unknown>): TokenRegistry {
     return service.withRegistry({
       registerMany: async (registrations) => {
@@ -286,8 +288,8 @@ describe('what is revoked while the tokens are registered', () => {
     }).registry;
   }
 
-  test('is not told as registered, and leaves no entry', async () => {
-    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
+  test('refuses the token, and leaves no entry', async () => {
+    const tokens = [await externalToken({ jti: 'a' }), await externalToken({ jti: 'b', sub: 'bob' })];
     const registry = registryThat(() =>
       service.database.securityLog.append({
         ...{ type: 'subject_revoked', sub: 'alice', issuedBefore: now, reason: null, at: now },
@@ -300,14 +302,14 @@ describe('what is revoked while the tokens are registered', () => {
     expect(await service.registry.list('bob', now)).toHaveLength(1);
   });
 
-  test('holds for a key that is compromised too, and all of them are taken back at once', async () => {
-    const tokens = [await foreignToken({ jti: 'a' }), await foreignToken({ jti: 'b', sub: 'bob' })];
-    const tidied: unknown[] = [];
+  test('of the key refuses all tokens, and removes their entries at once', async () => {
+    const tokens = [await externalToken({ jti: 'a' }), await externalToken({ jti: 'b', sub: 'bob' })];
+    const removed: unknown[] = [];
     const { registry } = service.withRegistry({
       remove: () => Promise.reject(new Error('One by one.')),
       registerMany: (registrations) => compromising.registerMany(registrations),
       removeEntries: (subjects, at) => {
-        tidied.push(subjects.map(({ sub }) => sub));
+        removed.push(subjects.map(({ sub }) => sub));
         return service.registry.removeEntries(subjects, at);
       },
     });
@@ -318,23 +320,25 @@ describe('what is revoked while the tokens are registered', () => {
     );
     const { outcomes } = await registerOne(tokens, { registry });
     expect(outcomes).toMatchObject([{ code: 'ERR_TOKEN_REVOKED' }, { code: 'ERR_TOKEN_REVOKED' }]);
-    expect(tidied).toEqual([['alice', 'bob']]);
+    expect(removed).toEqual([['alice', 'bob']]);
     expect(await service.registry.list('alice', now)).toEqual([]);
     expect(await service.registry.list('bob', now)).toEqual([]);
   });
 });
 
-test('an entry that cannot be made is told, and a store that fails twice ends the batch', async () => {
-  const foreign = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'It holds something else.');
-  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is away.');
-  const token = await foreignToken();
+test('returns the error of an entry, and fails if the store fails twice', async () => {
+  const wrongType = new JwtctlError('ERR_REDIS_WRONG_TYPE', 'Wrong type.');
+  const outage = new JwtctlError('ERR_REDIS_UNREACHABLE', 'The registry is down.');
+  const token = await externalToken();
   const failing = (registerMany: TokenRegistry['registerMany']) =>
     service.withRegistry({ registerMany }).registry;
-  expect(await verdictOn(token, { registry: failing(async () => [foreign]) })).toBe('ERR_REDIS_WRONG_TYPE');
-  await expect(registerOne([token], { registry: failing(() => Promise.reject(away)) })).rejects.toBe(away);
-  let calls = 0;
-  const awayOnce = failing((registrations) =>
-    ++calls === 1 ? Promise.reject(away) : service.registry.registerMany(registrations),
+  expect(await verdictOn(token, { registry: failing(async () => [wrongType]) })).toBe('ERR_REDIS_WRONG_TYPE');
+  await expect(registerOne([token], { registry: failing(() => Promise.reject(outage)) })).rejects.toBe(
+    outage,
   );
-  expect(await verdictOn(token, { registry: awayOnce })).toBe('taken');
+  let calls = 0;
+  const failingOnce = failing((registrations) =>
+    ++calls === 1 ? Promise.reject(outage) : service.registry.registerMany(registrations),
+  );
+  expect(await verdictOn(token, { registry: failingOnce })).toBe('registered');
 });

@@ -21,17 +21,15 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+const outage = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.'));
 
-/** A registry that can be read and not changed. */
-const readOnly: Partial<TokenRegistry> = { remove: away, removeEverywhere: away, setUserStatus: away };
-/** One that can be neither. */
-const gone: Partial<TokenRegistry> = {
+const readOnly: Partial<TokenRegistry> = { remove: outage, removeEverywhere: outage, setUserStatus: outage };
+const unreachable: Partial<TokenRegistry> = {
   ...readOnly,
-  list: away,
-  tokenStatus: away,
-  register: away,
-  scan: away,
+  list: outage,
+  tokenStatus: outage,
+  register: outage,
+  scan: outage,
 };
 
 async function events(jti: string | null = null): Promise<SecurityEvent[]> {
@@ -50,7 +48,7 @@ async function liveJtis(sub: string): Promise<string[]> {
 }
 
 describe('revoking one token', () => {
-  test('ends that token, and no other of the subject', async () => {
+  test('ends only that token of the subject', async () => {
     const first = await service.issueTo('alice');
     const second = await service.issueTo('alice');
     expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti: first.jti }, OPTIONS)).toEqual({
@@ -67,7 +65,7 @@ describe('revoking one token', () => {
     expect(await audited()).toEqual([`alice ${first.jti}: lost phone`]);
   });
 
-  test('again is told to be gone already, and leaves the token revoked', async () => {
+  test('again reports it as already gone', async () => {
     const { token, jti } = await service.issueTo('alice');
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
     expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS)).toMatchObject({
@@ -77,7 +75,7 @@ describe('revoking one token', () => {
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('holds though the registry forgets that it was removed', async () => {
+  test('applies even if the registry loses the removal', async () => {
     const { token, jti, iat, exp } = await service.issueTo('alice');
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
     const { id: keyId } = (await service.database.keys.find('k1')) ?? expect.unreachable();
@@ -86,7 +84,7 @@ describe('revoking one token', () => {
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('is recorded until no token can exist that it covers', async () => {
+  test('is recorded until all covered tokens have expired', async () => {
     const { jti } = await service.issueTo('alice');
     const now = service.clock.now();
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS);
@@ -97,7 +95,7 @@ describe('revoking one token', () => {
     );
   });
 
-  test('as a dry run counts, and ends and records nothing', async () => {
+  test('only counts in a dry run', async () => {
     const { token, jti } = await service.issueTo('alice');
     expect(await revokeToken(service.ports, POLICY, { sub: 'alice', jti }, DRY_RUN)).toMatchObject({
       revoked: 1,
@@ -114,7 +112,7 @@ describe('revoking one token', () => {
 });
 
 describe('revoking a subject', () => {
-  test('ends all of its tokens and none of others', async () => {
+  test('ends all of its tokens, and no others', async () => {
     const tokens = [await service.issueTo('alice'), await service.issueTo('alice')];
     const bob = await service.issueTo('bob');
     const lookalike = await service.issueTo('Alice');
@@ -126,7 +124,7 @@ describe('revoking a subject', () => {
     expect(await service.verdict(lookalike.token)).toBe('active');
   });
 
-  test('ends a token of a host whose clock is ahead as well', async () => {
+  test('ends tokens from a host whose clock is ahead', async () => {
     const now = service.clock.now();
     const entry = { jti: 'ahead', keyId: 1, iat: now + 4, exp: now + 600 };
     await service.registry.register('alice', entry, { now });
@@ -136,7 +134,7 @@ describe('revoking a subject', () => {
     expect(await events()).toMatchObject([{ issuedBefore: now + 4 }]);
   });
 
-  test('as of a moment ends what was issued then or earlier', async () => {
+  test('with issuedBefore ends tokens issued then or earlier', async () => {
     const first = await service.issueTo('alice');
     service.clock.advance(10);
     const second = await service.issueTo('alice');
@@ -149,7 +147,7 @@ describe('revoking a subject', () => {
     expect(await service.verdict(second.token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('of which nothing is known is recorded all the same', async () => {
+  test('is recorded even if the subject is unknown', async () => {
     expect(await revokeSubject(service.ports, POLICY, { sub: 'alice' }, OPTIONS)).toMatchObject({
       revoked: 0,
     });
@@ -158,7 +156,7 @@ describe('revoking a subject', () => {
 });
 
 describe('revoking many', () => {
-  test('under a key ends the tokens of every subject under it', async () => {
+  test('ends the tokens of every subject under a key', async () => {
     const tokens = [await service.issueTo('alice'), await service.issueTo('bob')];
     const key = (await service.database.keys.find('k1')) ?? expect.unreachable();
     const counted = await countGlobal(service.ports, POLICY, { key });
@@ -176,7 +174,7 @@ describe('revoking many', () => {
     expect(await events()).toMatchObject([{ type: 'kid_revoked', kid: 'k1', issuedBefore }]);
   });
 
-  test('as of a moment ends what any subject was issued then or earlier', async () => {
+  test('with issuedBefore ends tokens of every subject issued then or earlier', async () => {
     const early = await service.issueTo('alice');
     service.clock.advance(10);
     const late = await service.issueTo('bob');
@@ -191,20 +189,20 @@ describe('revoking many', () => {
     expect(await events()).toMatchObject([{ type: 'all_revoked', kid: null, issuedBefore: early.iat }]);
   });
 
-  test('counts up to the largest iat that is registered, so that hosts with clocks ahead are meant too', async () => {
+  test('includes the largest registered iat, for hosts whose clocks are ahead', async () => {
     const now = service.clock.now();
     await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 3, exp: now + 60 }, { now });
     expect(await countGlobal(service.ports, POLICY, {})).toMatchObject({ issuedBefore: now + 3 });
   });
 });
 
-describe('while the registry is away', () => {
+describe('while the registry is down', () => {
   const recorded = { kind: 'unavailable', code: 'ERR_RECORDED_NOT_APPLIED' };
 
   test.each([
-    { name: 'cannot be changed', overrides: readOnly },
-    { name: 'cannot be reached at all', overrides: gone },
-  ])('and $name a revocation is recorded, says so, and holds', async ({ overrides }) => {
+    { name: 'accepts no writes', overrides: readOnly },
+    { name: 'cannot be reached', overrides: unreachable },
+  ])('and $name, a revocation is recorded and applies', async ({ overrides }) => {
     const alice = await service.issueTo('alice');
     const bob = await service.issueTo('bob');
     const ports = service.withRegistry(overrides);
@@ -225,32 +223,32 @@ describe('while the registry is away', () => {
     expect(await audited()).toHaveLength(3);
   });
 
-  test('counting says that it has seen nothing', async () => {
+  test('counting reports an incomplete count of 0', async () => {
     const now = service.clock.now();
-    expect(await countGlobal(service.withRegistry(gone), POLICY, {})).toMatchObject({
+    expect(await countGlobal(service.withRegistry(unreachable), POLICY, {})).toMatchObject({
       matched: 0,
       complete: false,
       issuedBefore: now + POLICY.clockToleranceSeconds,
     });
   });
 
-  test('the same command again does the rest once the registry is back', async () => {
+  test('a repeated revocation removes the entry once the registry is back', async () => {
     const { token, jti } = await service.issueTo('alice');
     const revoke = (ports: typeof service.ports) =>
       revokeToken(ports, POLICY, { sub: 'alice', jti }, OPTIONS);
-    await expect(revoke(service.withRegistry(gone))).rejects.toMatchObject(recorded);
+    await expect(revoke(service.withRegistry(unreachable))).rejects.toMatchObject(recorded);
     expect(await revoke(service.ports)).toMatchObject({ revoked: 1 });
     expect(await liveJtis('alice')).toEqual([]);
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('a defect of the registry is not told as an outage', async () => {
+  test('a defect of the registry is not reported as an outage', async () => {
     const defect = new TypeError('a defect');
     const ports = service.withRegistry({ remove: () => Promise.reject(defect) });
     await expect(revokeSubject(ports, POLICY, { sub: 'alice' }, OPTIONS)).rejects.toBe(defect);
   });
 
-  test('nothing is removed where it could not be recorded', async () => {
+  test('nothing is removed if the event cannot be recorded', async () => {
     const { token, jti } = await service.issueTo('alice');
     await service.db.schema.dropTable('security_log').execute();
     await expect(revokeToken(service.ports, POLICY, { sub: 'alice', jti }, OPTIONS)).rejects.toThrow();
@@ -260,7 +258,7 @@ describe('while the registry is away', () => {
 });
 
 describe('eventExpiry', () => {
-  test('is reckoned from the longest lifetime of any key or of the policy', () => {
+  test('is calculated from the longest lifetime of any key or the policy', () => {
     const policy = { maxTtlSeconds: 100, clockToleranceSeconds: 5 };
     const key = (maxTtlSeconds: number | null, state: 'active' | 'retired' = 'active') =>
       signingKey({ kid: 'k', state, maxTtlSeconds });

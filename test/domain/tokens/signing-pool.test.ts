@@ -24,7 +24,7 @@ function check(
 }
 
 describe('signatures', () => {
-  test.each(SIGNING_ALGORITHMS)('of %s are those of the key', async (alg) => {
+  test.each(SIGNING_ALGORITHMS)('with %s verify under the key', async (alg) => {
     const [first, second, ...others] = await pool.sign(alg, pair.privateKey, ['a.b', 'c.d']);
     expect(others).toEqual([]);
     expect(await check('a.b', first, alg)).toBe(true);
@@ -32,7 +32,7 @@ describe('signatures', () => {
     expect(await check('a.b', second, alg)).toBe(false);
   });
 
-  test('come in the order of what is signed, however many threads take part and however many ask', async () => {
+  test('are in the order of the inputs, with several threads and callers', async () => {
     const inputs = Array.from({ length: 333 }, (_, index) => `${index}.x`);
     const [all, reversed] = await Promise.all([
       pool.sign('RS256', pair.privateKey, inputs),
@@ -43,12 +43,12 @@ describe('signatures', () => {
     for (const [index, input] of inputs.entries()) expect(await check(input, all[index])).toBe(true);
   });
 
-  test('of nothing are none', async () => {
+  test('are empty for no inputs', async () => {
     expect(await pool.sign('RS256', pair.privateKey, [])).toEqual([]);
   });
 });
 
-test('what cannot be signed fails, and the pool signs on', async () => {
+test('an error does not stop the pool', async () => {
   const small = rsaPair(512);
   const failing = pool.sign('RS512', small.privateKey, ['a.b']);
   await expect(failing).rejects.toThrow();
@@ -56,7 +56,7 @@ test('what cannot be signed fails, and the pool signs on', async () => {
   expect(await check('a.b', signature)).toBe(true);
 });
 
-test('closed in the midst, it rejects what has not been signed', async () => {
+test('close rejects unfinished work', async () => {
   const inputs = Array.from({ length: 5_000 }, (_, index) => `${index}.x`);
   const signing = pool.sign('RS256', pair.privateKey, inputs);
   const ended = expect(signing).rejects.toMatchObject({ code: 'ERR_BUG' });

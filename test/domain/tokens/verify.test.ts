@@ -24,7 +24,7 @@ const CLAIMS = {
   jti: 'jti-1',
 };
 
-/** A verifier over one key and one standing, and what was asked of them. */
+/** Returns a verifier with one key and one token status, and records its questions. */
 function verifierWith(
   parts: {
     key?: Partial<Parameters<typeof verificationKey>[1]>;
@@ -62,15 +62,15 @@ async function codeOf(token: string, setup: Setup = {}): Promise<string> {
   return result.active ? 'active' : result.error.code;
 }
 
-/** Refused with this code, without a question about a standing. */
-async function expectRefusedUnasked(token: string, code: string, setup: Setup = {}): Promise<void> {
+/** Expects a refusal without a question about the token status. */
+async function expectRefusedEarly(token: string, code: string, setup: Setup = {}): Promise<void> {
   const { verify, asked } = verifierWith(setup);
   expect(await verify(token)).toMatchObject({ active: false, error: { code } });
   expect(asked.statusReader).toEqual([]);
 }
 
-describe('a token that holds', () => {
-  test('comes back with its header and its claims', async () => {
+describe('a valid token', () => {
+  test('returns its header and claims', async () => {
     const { verify, asked } = verifierWith();
     expect(await verify(await signed({ role: 'admin', nested: { a: [1] } }))).toEqual({
       active: true,
@@ -88,7 +88,7 @@ describe('a token that holds', () => {
     expect(await codeOf(token, { key: { alg } })).toBe('active');
   });
 
-  test.each(KEY_STATES)('is judged by the state of its key: %s', async (state) => {
+  test.each(KEY_STATES)('depends on the state of its key: %s', async (state) => {
     const isTrusted = state === 'pending' || state === 'active' || state === 'retiring';
     expect(await codeOf(await signed(), { key: { state } })).toBe(
       isTrusted ? 'active' : 'ERR_KEY_NOT_TRUSTED',
@@ -97,17 +97,17 @@ describe('a token that holds', () => {
 
   test.each([
     { name: 'an aud that is an array with the audience in it', claims: { aud: ['admin', 'user'] } },
-    { name: 'an nbf that has come', claims: { nbf: NOW } },
-    { name: 'an exp that is over by less than the tolerance', claims: { exp: NOW - TOLERANCE + 1 } },
-    { name: 'an nbf that comes within the tolerance', claims: { nbf: NOW + TOLERANCE } },
-    { name: 'an iat that comes within the tolerance', claims: { iat: NOW + TOLERANCE } },
+    { name: 'an nbf in the past', claims: { nbf: NOW } },
+    { name: 'an exp within the tolerance', claims: { exp: NOW - TOLERANCE + 1 } },
+    { name: 'an nbf within the tolerance', claims: { nbf: NOW + TOLERANCE } },
+    { name: 'an iat within the tolerance', claims: { iat: NOW + TOLERANCE } },
     { name: 'a sub in any script', claims: { sub: '中 😀 é' } },
-    { name: 'a sub that reads as a pattern', claims: { sub: '*' } },
+    { name: 'a sub that looks like a pattern', claims: { sub: '*' } },
   ])('may have $name', async ({ claims }) => {
     expect(await codeOf(await signed(claims))).toBe('active');
   });
 
-  test('may have an empty payload member, an unknown one and an unknown header parameter', async () => {
+  test('may have unknown claims and header parameters', async () => {
     expect(
       await codeOf(await signed({ '': 0, unknown: null }, { x5t: 'x', jku: 'https://evil.example' })),
     ).toBe('active');
@@ -120,35 +120,35 @@ describe('the JWS', () => {
   const unknown = 'ERR_KEY_UNKNOWN';
   const invalid = 'ERR_SIGNATURE_INVALID';
 
-  test('without an alg of ours is refused, whatever the kid says', async () => {
+  test('with an unknown alg is refused, whatever its kid', async () => {
     const unsigned = (header: unknown) => `${encodePart(header)}.${encodePart(CLAIMS)}.`;
     for (const none of ['none', 'None', 'NONE', 'nOnE', '', 'ES256', 'EdDSA', 'RS1', 'rs256', 'RS256 ']) {
-      await expectRefusedUnasked(unsigned({ alg: none, kid: 'k1' }), alg);
-      await expectRefusedUnasked(unsigned({ alg: none }), alg);
-      await expectRefusedUnasked(await signed({}, { alg: none }), alg);
+      await expectRefusedEarly(unsigned({ alg: none, kid: 'k1' }), alg);
+      await expectRefusedEarly(unsigned({ alg: none }), alg);
+      await expectRefusedEarly(await signed({}, { alg: none }), alg);
     }
     for (const odd of [null, 5, true, ['RS256'], { alg: 'RS256' }]) {
-      await expectRefusedUnasked(unsigned({ alg: odd, kid: 'k1' }), alg);
+      await expectRefusedEarly(unsigned({ alg: odd, kid: 'k1' }), alg);
     }
-    await expectRefusedUnasked(unsigned({ kid: 'k1' }), alg);
+    await expectRefusedEarly(unsigned({ kid: 'k1' }), alg);
   });
 
-  test('that says an alg of ours with no signature at all is refused', async () => {
-    await expectRefusedUnasked(`${encodePart(HEADER)}.${encodePart(CLAIMS)}.`, invalid);
+  test('with a known alg but no signature is refused', async () => {
+    await expectRefusedEarly(`${encodePart(HEADER)}.${encodePart(CLAIMS)}.`, invalid);
   });
 
-  test('with a MAC whose secret is the public key is refused', async () => {
+  test('with a MAC made with the public key is refused', async () => {
     const pem = pair.publicKey.export({ type: 'spki', format: 'pem' });
     const der = pair.publicKey.export({ type: 'spki', format: 'der' });
     for (const secret of [pem, der, pem.toString().trim()]) {
       const header = { ...HEADER, alg: 'HS256' };
       const signingInput = `${encodePart(header)}.${encodePart(CLAIMS)}`;
       const mac = createHmac('sha256', secret).update(signingInput).digest('base64url');
-      await expectRefusedUnasked(`${signingInput}.${mac}`, alg);
+      await expectRefusedEarly(`${signingInput}.${mac}`, alg);
 
       const asRsa = `${encodePart(HEADER)}.${encodePart(CLAIMS)}`;
       const asRsaMac = createHmac('sha256', secret).update(asRsa).digest('base64url');
-      await expectRefusedUnasked(`${asRsa}.${asRsaMac}`, invalid);
+      await expectRefusedEarly(`${asRsa}.${asRsaMac}`, invalid);
     }
   });
 
@@ -157,20 +157,20 @@ describe('the JWS', () => {
     async (own) => {
       for (const used of SIGNING_ALGORITHMS.filter((other) => other !== own)) {
         const token = await signJws(pair, { ...HEADER, alg: used }, CLAIMS, used);
-        await expectRefusedUnasked(token, alg, { key: { alg: own } });
+        await expectRefusedEarly(token, alg, { key: { alg: own } });
         const inDisguise = await signJws(pair, { ...HEADER, alg: own }, CLAIMS, used as SigningAlgorithm);
-        await expectRefusedUnasked(inDisguise, invalid, { key: { alg: own } });
+        await expectRefusedEarly(inDisguise, invalid, { key: { alg: own } });
       }
     },
   );
 
-  test('under a kid that is not known is refused, and the kid is looked up as it is', async () => {
+  test('with an unknown kid is refused, and the kid is looked up unchanged', async () => {
     const { verify, asked } = verifierWith();
     expect(await verify(await signed({}, { kid: 'K1' }))).toMatchObject({ error: { code: unknown } });
     expect(asked.kids).toEqual(['K1']);
   });
 
-  test('under a kid that no key can have is refused without a lookup', async () => {
+  test('with a kid that no key can have is refused without a lookup', async () => {
     const kids = [
       ...['', 'k1\n', 'k1\u0000', '\u009b', '\ud800', 'x'.repeat(256), 'é'.repeat(128)],
       ...[null, 1, true, ['k1'], { kid: 'k1' }, undefined],
@@ -183,27 +183,27 @@ describe('the JWS', () => {
     }
   });
 
-  test('whose key names no object of its own prototype is refused', async () => {
+  test('with the name of an Object.prototype member as kid is refused', async () => {
     for (const kid of ['constructor', 'toString', 'hasOwnProperty']) {
-      await expectRefusedUnasked(await signed({}, { kid }), unknown);
+      await expectRefusedEarly(await signed({}, { kid }), unknown);
     }
     const inherited = `{"__proto__":{"alg":"RS256","kid":"k1"}}`;
-    await expectRefusedUnasked(await signJws(pair, inherited, CLAIMS), alg);
+    await expectRefusedEarly(await signJws(pair, inherited, CLAIMS), alg);
   });
 
-  test('by another key is refused', async () => {
-    await expectRefusedUnasked(await signJws(otherPair, HEADER, CLAIMS), invalid);
+  test('signed by another key is refused', async () => {
+    await expectRefusedEarly(await signJws(otherPair, HEADER, CLAIMS), invalid);
   });
 
-  test('that brings its own key is refused', async () => {
+  test('that contains its own key is refused', async () => {
     const jwk = otherPair.publicKey.export({ format: 'jwk' });
-    await expectRefusedUnasked(await signJws(otherPair, { ...HEADER, jwk }, CLAIMS), invalid);
+    await expectRefusedEarly(await signJws(otherPair, { ...HEADER, jwk }, CLAIMS), invalid);
   });
 
-  test('by a key with a modulus of another size is refused, not an error', async () => {
+  test('signed by a key of another size is refused, not an error', async () => {
     const small = rsaPair(1024);
-    await expectRefusedUnasked(await signJws(small, HEADER, CLAIMS), invalid);
-    await expectRefusedUnasked(
+    await expectRefusedEarly(await signJws(small, HEADER, CLAIMS), invalid);
+    await expectRefusedEarly(
       `${await signJws(small, { ...HEADER, alg: 'PS256' }, CLAIMS, 'PS256')}`,
       invalid,
       {
@@ -215,21 +215,21 @@ describe('the JWS', () => {
   test('whose payload was changed is refused', async () => {
     const [header, , signature] = (await signed()).split('.');
     const payload = encodePart({ ...CLAIMS, sub: 'root' });
-    await expectRefusedUnasked(`${header}.${payload}.${signature}`, invalid);
+    await expectRefusedEarly(`${header}.${payload}.${signature}`, invalid);
   });
 
   test('whose header was changed is refused', async () => {
     const [, payload, signature] = (await signed()).split('.');
     const header = encodePart({ ...HEADER, typ: 'at+jwt' });
-    await expectRefusedUnasked(`${header}.${payload}.${signature}`, invalid);
+    await expectRefusedEarly(`${header}.${payload}.${signature}`, invalid);
   });
 
-  test('of which any one bit of the signature was flipped is refused', async () => {
+  test('with any one bit of the signature flipped is refused', async () => {
     const [header, payload, encoded = ''] = (await signed()).split('.');
     for (let bit = 0; bit < 256 * 8; bit += 97) {
       const signature = Buffer.from(encoded, 'base64url');
       signature[bit >> 3] = (signature[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      await expectRefusedUnasked(`${header}.${payload}.${signature.toString('base64url')}`, invalid);
+      await expectRefusedEarly(`${header}.${payload}.${signature.toString('base64url')}`, invalid);
     }
   });
 
@@ -244,11 +244,11 @@ describe('the JWS', () => {
       zeros,
     ];
     for (const other of [...others, Buffer.concat([Buffer.from([0]), signature]), Buffer.alloc(0)]) {
-      await expectRefusedUnasked(`${header}.${payload}.${other.toString('base64url')}`, invalid);
+      await expectRefusedEarly(`${header}.${payload}.${other.toString('base64url')}`, invalid);
     }
   });
 
-  test('has one spelling: another one of the same bytes is refused', async () => {
+  test('in another encoding of the same bytes is refused', async () => {
     const token = await signed();
     const [header = '', payload = '', signature = ''] = token.split('.');
     const spellings = [
@@ -270,13 +270,13 @@ describe('the JWS', () => {
     ];
     for (const spelling of spellings) {
       expect(spelling).not.toBe(token);
-      await expectRefusedUnasked(spelling, malformed);
+      await expectRefusedEarly(spelling, malformed);
     }
   });
 
   test('with unused bits set in the last character of a part is refused', async () => {
     const token = await signed();
-    // 256 bytes leave two characters for the last byte: the lower four bits of the last one are unused.
+    // In 256 bytes, the lower four bits of the last character are unused.
     const last = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'.indexOf(
       token.at(-1) ?? '',
     );
@@ -287,11 +287,11 @@ describe('the JWS', () => {
       expect(Buffer.from(respelt.split('.')[2] ?? '', 'base64url')).toEqual(
         Buffer.from(token.split('.')[2] ?? '', 'base64url'),
       );
-      await expectRefusedUnasked(respelt, malformed);
+      await expectRefusedEarly(respelt, malformed);
     }
   });
 
-  test('that is no Compact Serialization is refused', async () => {
+  test('in another serialization is refused', async () => {
     const token = await signed();
     const [header, payload, signature] = token.split('.');
     const others = [
@@ -301,30 +301,30 @@ describe('the JWS', () => {
       JSON.stringify({ protected: header, payload, signature }),
       JSON.stringify({ payload, signatures: [{ protected: header, signature }] }),
     ];
-    for (const other of others) await expectRefusedUnasked(other, malformed);
+    for (const other of others) await expectRefusedEarly(other, malformed);
   });
 
   test('with trailing garbage is refused', async () => {
     const token = await signed();
-    await expectRefusedUnasked(`${token}A`, invalid);
-    await expectRefusedUnasked(`${token}AAA`, malformed);
-    await expectRefusedUnasked(`${token}AAAA`, invalid);
-    await expectRefusedUnasked(`${token}\u0000`, malformed);
+    await expectRefusedEarly(`${token}A`, invalid);
+    await expectRefusedEarly(`${token}AAA`, malformed);
+    await expectRefusedEarly(`${token}AAAA`, invalid);
+    await expectRefusedEarly(`${token}\u0000`, malformed);
   });
 
-  test('that is enormous is refused before anything of it is decoded', async () => {
-    await expectRefusedUnasked(await signed({ filler: 'x'.repeat(20_000) }), malformed);
-    await expectRefusedUnasked('A'.repeat(50_000_000), malformed);
-    await expectRefusedUnasked('.'.repeat(50_000_000), malformed);
+  test('that is too long is refused before it is decoded', async () => {
+    await expectRefusedEarly(await signed({ filler: 'x'.repeat(20_000) }), malformed);
+    await expectRefusedEarly('A'.repeat(50_000_000), malformed);
+    await expectRefusedEarly('.'.repeat(50_000_000), malformed);
     expect(await codeOf(await signed({ filler: 'x'.repeat(8_000) }))).toBe('active');
   });
 
-  test('whose header is nested deeply is judged like any other', async () => {
+  test('with a deeply nested header is checked as usual', async () => {
     const nested = `{"alg":"RS256","kid":"k1","x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`;
     expect(await codeOf(await signJws(pair, nested, { ...CLAIMS }))).toBe('active');
-    await expectRefusedUnasked(await signJws(otherPair, nested, CLAIMS), invalid);
+    await expectRefusedEarly(await signJws(otherPair, nested, CLAIMS), invalid);
     const broken = `{"alg":"RS256","kid":"k1","x":${'['.repeat(8_000)}`;
-    await expectRefusedUnasked(await signJws(pair, broken, CLAIMS), malformed);
+    await expectRefusedEarly(await signJws(pair, broken, CLAIMS), malformed);
   });
 
   test.each([
@@ -341,7 +341,7 @@ describe('the JWS', () => {
     '{"alg":"RS256",}',
     "{'a':1}",
   ])('whose header is not a JSON object is refused: %s', async (header) => {
-    await expectRefusedUnasked(await signJws(pair, header, CLAIMS), malformed);
+    await expectRefusedEarly(await signJws(pair, header, CLAIMS), malformed);
   });
 
   test.each([
@@ -355,29 +355,29 @@ describe('the JWS', () => {
     '[{"sub":"alice"}]',
     '{',
     'It’s a dangerous business',
-  ])('whose payload is not a JSON object is refused, once the signature holds: %s', async (payload) => {
-    await expectRefusedUnasked(await signJws(pair, HEADER, payload), malformed);
-    await expectRefusedUnasked(await signJws(otherPair, HEADER, payload), invalid);
+  ])('whose payload is not a JSON object is refused after the signature check: %s', async (payload) => {
+    await expectRefusedEarly(await signJws(pair, HEADER, payload), malformed);
+    await expectRefusedEarly(await signJws(otherPair, HEADER, payload), invalid);
   });
 
   test('that is not UTF-8 is refused', async () => {
     const json = (bytes: number[]) =>
       Buffer.concat([Buffer.from('{"alg":"RS256","kid":"k1","x":"'), Buffer.from(bytes), Buffer.from('"}')]);
     for (const bytes of [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
-      await expectRefusedUnasked(await signJws(pair, json(bytes), CLAIMS), malformed);
-      await expectRefusedUnasked(await signJws(pair, HEADER, json(bytes)), malformed);
+      await expectRefusedEarly(await signJws(pair, json(bytes), CLAIMS), malformed);
+      await expectRefusedEarly(await signJws(pair, HEADER, json(bytes)), malformed);
     }
     const withMark = Buffer.concat([Buffer.from([0xef, 0xbb, 0xbf]), Buffer.from(JSON.stringify(HEADER))]);
-    await expectRefusedUnasked(await signJws(pair, withMark, CLAIMS), malformed);
+    await expectRefusedEarly(await signJws(pair, withMark, CLAIMS), malformed);
     const utf16 = Buffer.from(JSON.stringify(HEADER), 'utf16le');
-    await expectRefusedUnasked(await signJws(pair, utf16, CLAIMS), malformed);
+    await expectRefusedEarly(await signJws(pair, utf16, CLAIMS), malformed);
   });
 
-  test('with a member twice is taken as JSON.parse takes it: the last one counts', async () => {
+  test('with a duplicate member uses the last one, as JSON.parse does', async () => {
     expect(
       await codeOf(await signJws(pair, '{"alg":"none","kid":"k9","alg":"RS256","kid":"k1"}', CLAIMS)),
     ).toBe('active');
-    await expectRefusedUnasked(await signJws(pair, '{"alg":"RS256","kid":"k1","alg":"none"}', CLAIMS), alg);
+    await expectRefusedEarly(await signJws(pair, '{"alg":"RS256","kid":"k1","alg":"none"}', CLAIMS), alg);
     const payload = JSON.stringify(CLAIMS).replace('"sub":"alice"', '"sub":"root","sub":"alice"');
     const { verify, asked } = verifierWith();
     expect(await verify(await signJws(pair, HEADER, payload))).toMatchObject({ payload: { sub: 'alice' } });
@@ -387,46 +387,46 @@ describe('the JWS', () => {
   test.each([[['exp']], [['b64']], [[]], 'exp', null, {}, false, 0])(
     'with crit %j is refused',
     async (crit) => {
-      await expectRefusedUnasked(await signed({}, { crit, b64: false }), malformed);
+      await expectRefusedEarly(await signed({}, { crit, b64: false }), malformed);
     },
   );
 });
 
 describe('the Claims Set', () => {
   const cases: Array<[string, Record<string, unknown>, string]> = [
-    ['an exp that is over', { exp: NOW - TOLERANCE }, 'ERR_TOKEN_EXPIRED'],
-    ['an nbf that has not come', { nbf: NOW + TOLERANCE + 1 }, 'ERR_TOKEN_NOT_YET_VALID'],
+    ['an exp in the past', { exp: NOW - TOLERANCE }, 'ERR_TOKEN_EXPIRED'],
+    ['an nbf in the future', { nbf: NOW + TOLERANCE + 1 }, 'ERR_TOKEN_NOT_YET_VALID'],
     ['an iat in the future', { iat: NOW + TOLERANCE + 1 }, 'ERR_TOKEN_NOT_YET_VALID'],
     ['another audience', { aud: 'admin' }, 'ERR_AUDIENCE_MISMATCH'],
     ['other audiences', { aud: ['admin', 'users', 'User', 'user '] }, 'ERR_AUDIENCE_MISMATCH'],
     ['no audience in an array', { aud: [] }, 'ERR_AUDIENCE_MISMATCH'],
     ['another issuer', { iss: 'jwtctl2' }, 'ERR_ISSUER_MISMATCH'],
-    ['an issuer that only begins like ours', { iss: 'jwtctl/' }, 'ERR_ISSUER_MISMATCH'],
-    ['an issuer in another case', { iss: 'JWTCTL' }, 'ERR_ISSUER_MISMATCH'],
+    ['an issuer with an extra character', { iss: 'jwtctl/' }, 'ERR_ISSUER_MISMATCH'],
+    ['an issuer in upper case', { iss: 'JWTCTL' }, 'ERR_ISSUER_MISMATCH'],
   ];
   test.each(cases)('with %s is refused', async (_name, claims, code) => {
-    await expectRefusedUnasked(await signed(claims), code);
+    await expectRefusedEarly(await signed(claims), code);
   });
 
   test.each(['exp', 'iat', 'iss', 'aud', 'sub', 'jti'])('without %s is refused', async (claim) => {
-    await expectRefusedUnasked(await signed({ [claim]: undefined }), 'ERR_CLAIM_INVALID');
-    await expectRefusedUnasked(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
+    await expectRefusedEarly(await signed({ [claim]: undefined }), 'ERR_CLAIM_INVALID');
+    await expectRefusedEarly(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
   });
 
-  const NO_DATES = ['1700000000', 1.5, -1, Number.MAX_SAFE_INTEGER + 1, 1e300, [NOW], {}, true, ''];
+  const INVALID_DATES = ['1700000000', 1.5, -1, Number.MAX_SAFE_INTEGER + 1, 1e300, [NOW], {}, true, ''];
   test.each(['exp', 'iat', 'nbf'])(
-    'with an %s that is no NumericDate in whole seconds is refused',
+    'with an %s that is not a NumericDate in whole seconds is refused',
     async (claim) => {
-      for (const value of NO_DATES) {
-        await expectRefusedUnasked(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
+      for (const value of INVALID_DATES) {
+        await expectRefusedEarly(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
       }
-      await expectRefusedUnasked(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
+      await expectRefusedEarly(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
     },
   );
 
   test('with an exp that JSON reads as infinite is refused', async () => {
     const payload = JSON.stringify(CLAIMS).replace(`"exp":${CLAIMS.exp}`, '"exp":1e999');
-    await expectRefusedUnasked(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
+    await expectRefusedEarly(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
   });
 
   const NO_SUBJECTS = [
@@ -441,27 +441,27 @@ describe('the Claims Set', () => {
     5,
     ['alice'],
   ];
-  test.each(['sub', 'jti'])('with a %s that can be none is refused', async (claim) => {
+  test.each(['sub', 'jti'])('with an invalid %s is refused', async (claim) => {
     for (const value of NO_SUBJECTS) {
-      await expectRefusedUnasked(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
+      await expectRefusedEarly(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');
     }
   });
 
   test('with an ill-typed iss or aud is refused', async () => {
     for (const value of [5, {}, true, ['jwtctl']]) {
-      await expectRefusedUnasked(await signed({ iss: value }), 'ERR_CLAIM_INVALID');
+      await expectRefusedEarly(await signed({ iss: value }), 'ERR_CLAIM_INVALID');
     }
     for (const value of [5, {}, true, [5], ['user', 5], [['user']]]) {
-      await expectRefusedUnasked(await signed({ aud: value }), 'ERR_CLAIM_INVALID');
+      await expectRefusedEarly(await signed({ aud: value }), 'ERR_CLAIM_INVALID');
     }
   });
 
-  test('that gets its claims from __proto__ has none', async () => {
+  test('ignores claims in __proto__', async () => {
     const payload = `{"__proto__":${JSON.stringify(CLAIMS)}}`;
-    await expectRefusedUnasked(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
+    await expectRefusedEarly(await signJws(pair, HEADER, payload), 'ERR_CLAIM_INVALID');
   });
 
-  test('is held against the moment of the verification', async () => {
+  test('is checked against the time of the verification', async () => {
     const token = await signed();
     expect(await codeOf(token, { now: CLAIMS.exp + TOLERANCE - 1 })).toBe('active');
     expect(await codeOf(token, { now: CLAIMS.exp + TOLERANCE })).toBe('ERR_TOKEN_EXPIRED');
@@ -469,14 +469,14 @@ describe('the Claims Set', () => {
     expect(await codeOf(token, { now: CLAIMS.iat - TOLERANCE - 1 })).toBe('ERR_TOKEN_NOT_YET_VALID');
   });
 
-  test('without a tolerance ends with exp', async () => {
+  test('expires at exp without a tolerance', async () => {
     const policy = { clockToleranceSeconds: 0 };
     expect(await codeOf(await signed({ exp: NOW + 1 }), { policy })).toBe('active');
     expect(await codeOf(await signed({ exp: NOW }), { policy })).toBe('ERR_TOKEN_EXPIRED');
   });
 });
 
-describe('the standing', () => {
+describe('the token status', () => {
   const entry = { kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp };
   const cases: Array<[string, Partial<TokenStatus>, string]> = [
     ['no entry in the registry', { entry: null }, 'ERR_TOKEN_NOT_REGISTERED'],
@@ -494,8 +494,8 @@ describe('the standing', () => {
     expect(result).toMatchObject({ active: false, error: { code }, reason: 'Authorization Failure' });
   });
 
-  test('that cannot be found out is an error, never an acceptance', async () => {
-    const failure = new Error('the registry is away');
+  test('is an error if findStatus fails', async () => {
+    const failure = new Error('the registry is down');
     const verifier = createVerifier({
       findKey: () => verificationKey(pair, { kid: 'k1' }),
       findStatus: () => Promise.reject(failure),
@@ -509,7 +509,7 @@ describe('the standing', () => {
 describe('the order of the checks', () => {
   const expired = { exp: NOW - 100, aud: 'admin', iss: 'other', sub: 5 };
 
-  test('a state that is not trusted comes before alg and signature', async () => {
+  test('the key state comes before alg and signature', async () => {
     const token = await signJws(otherPair, { ...HEADER, alg: 'RS512' }, expired, 'RS512');
     expect(await codeOf(token, { key: { state: 'compromised' } })).toBe('ERR_KEY_NOT_TRUSTED');
   });
@@ -534,8 +534,8 @@ describe('the order of the checks', () => {
     expect(await codeOf(await signed({ sub: 5 }))).toBe('ERR_CLAIM_INVALID');
   });
 
-  test('the claims come before the standing', async () => {
-    await expectRefusedUnasked(await signed({ exp: NOW - 100 }), 'ERR_TOKEN_EXPIRED', {
+  test('the claims come before the token status', async () => {
+    await expectRefusedEarly(await signed({ exp: NOW - 100 }), 'ERR_TOKEN_EXPIRED', {
       tokenStatus: { revoked: true, entry: null, user: 'unknown' },
     });
   });
@@ -551,8 +551,8 @@ describe('the order of the checks', () => {
   });
 });
 
-describe('outwardly', () => {
-  test('the codes fold into three phrases', async () => {
+describe('the reason of a refusal', () => {
+  test('is one of three phrases', async () => {
     const reasonOf = async (token: string, setup: Setup = {}) => {
       const result = await verifierWith(setup).verify(token);
       return result.active ? null : result.reason;
@@ -589,7 +589,7 @@ describe('outwardly', () => {
   });
 });
 
-test('the time is that of the host where none is given', async () => {
+test('uses the host clock by default', async () => {
   const now = Math.floor(Date.now() / 1000);
   const verifier = createVerifier({
     findKey: () => verificationKey(pair, { kid: 'k1' }),
