@@ -213,7 +213,7 @@ test('reloads after the clock was set back', async () => {
 test('keeps known events and progress if a read fails', async () => {
   commit(1);
   await tail.read();
-  const failure = new Error('away');
+  const failure = new Error('down');
   const failing = new SecurityLogTail({ listAfter: () => Promise.reject(failure) }, clock);
   await expect(failing.read()).rejects.toBe(failure);
   expect(failing.progress).toEqual({ position: 0, missing: [] });

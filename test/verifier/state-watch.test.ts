@@ -32,16 +32,16 @@ async function becomes(
 }
 
 test('reports once that the database stops answering, and once that it answers again', async () => {
-  const [away] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
-  expect(away).toContain('does not answer');
+  const [down] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
+  expect(down).toContain('does not answer');
   expect(await becomes('degraded', 'ERR_MYSQL_UNREACHABLE')).toEqual([]);
   expect(await becomes('up', null)).toEqual(['The database answers again.']);
 });
 
 test('does not report a database that lacks changes as not answering', async () => {
   expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual([]);
-  const [away] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
-  expect(away).toContain('does not answer');
+  const [down] = await becomes('degraded', 'ERR_MYSQL_UNREACHABLE');
+  expect(down).toContain('does not answer');
   expect(await becomes('degraded', 'ERR_DATABASE_BEHIND')).toEqual(['The database answers again.']);
   expect(await becomes('up', null)).toEqual([]);
 });

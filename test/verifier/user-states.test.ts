@@ -130,11 +130,11 @@ test('caches a status that is missing, different, or expired in the registry', a
 });
 
 test('asks the directory again after a failure', async () => {
-  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.');
-  answer = () => Promise.reject(away);
+  const down = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.');
+  answer = () => Promise.reject(down);
   const [one, other] = [states.find('alice', null, NOW), states.find('alice', null, NOW)];
-  await expect(one).rejects.toBe(away);
-  await expect(other).rejects.toBe(away);
+  await expect(one).rejects.toBe(down);
+  await expect(other).rejects.toBe(down);
   answer = async () => {};
   expect(await states.find('alice', null, NOW)).toMatchObject({ sub: 'alice' });
 });

@@ -306,7 +306,7 @@ describe('findStatus', () => {
 
   test('fails if the directory does not answer', async () => {
     await register();
-    const failure = new Error('the directory is away');
+    const failure = new Error('the directory is down');
     users.find = () => Promise.reject(failure);
     await expect(tokenStatus()).rejects.toBe(failure);
   });

@@ -164,7 +164,7 @@ describe('a batch', () => {
   });
 
   test('leaves no entry if the security log fails before tokens are returned', async () => {
-    const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is away.');
+    const failure = new JwtctlError('ERR_MYSQL_UNREACHABLE', 'The database is down.');
     const failingAt = (failing: number): Database => {
       let calls = 0;
       const { securityLog } = service.database;

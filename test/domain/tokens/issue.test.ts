@@ -104,7 +104,7 @@ describe('the audit log', () => {
   });
 
   test('returns no token if the row fails, and the next token tries again', async () => {
-    const failure = new Error('the database is away');
+    const failure = new Error('the database is down');
     let isAway = true;
     const database: Database = {
       ...service.database,
@@ -329,7 +329,7 @@ describe('the key', () => {
 
 describe('registering', () => {
   test('returns no token if it fails', async () => {
-    const failure = new Error('the registry is away');
+    const failure = new Error('the registry is down');
     const { registry } = service.withRegistry({ registerMany: () => Promise.reject(failure) });
     const issuer = new Issuer(
       { ...service.ports, registry, users: service.database.users, ...SIGNING },
@@ -339,7 +339,7 @@ describe('registering', () => {
   });
 
   test('leaves no entry if the security log fails before the token is returned', async () => {
-    const failure = new Error('The database is away.');
+    const failure = new Error('The database is down.');
     const { securityLog } = service.database;
     const failingLog = Object.assign(Object.create(securityLog) as typeof securityLog, {
       findConcerning: (token: Parameters<typeof securityLog.findConcerning>[0]) =>
