@@ -97,12 +97,7 @@ export async function openIssuer(options: OpenOptions = {}): Promise<OpenIssuer>
     const lifecycle = lifecycleOf(context);
     const issue: OpenIssuer['issue'] = ({ sub, aud, ttlSeconds, claims }) =>
       lifecycle.during(() =>
-        issuer.issue({
-          sub,
-          ...(aud === undefined ? {} : { aud: [aud].flat() }),
-          ...(ttlSeconds === undefined ? {} : { ttlSeconds }),
-          ...(claims === undefined ? {} : { claims }),
-        }),
+        issuer.issue({ sub, aud: aud === undefined ? undefined : [aud].flat(), ttlSeconds, claims }),
       );
     return { issue, close: lifecycle.end };
   });

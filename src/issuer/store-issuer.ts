@@ -60,6 +60,6 @@ function policyOf({ settings }: Context): IssuerPolicy {
     ttlSeconds: settings.token.ttl,
     maxTtlSeconds: settings.token.maxTtl,
     statusTtlSeconds: settings.users.statusTtl,
-    ...(settings.registry.maxPerSubject === null ? {} : { maxPerSubject: settings.registry.maxPerSubject }),
+    maxPerSubject: settings.registry.maxPerSubject ?? undefined,
   };
 }

@@ -71,12 +71,12 @@ export interface RegistrationOptions {
   now: number;
   /** Cached with the entries, unless a higher version is cached. */
   user?: KnownUserStatus | undefined;
-  label?: string;
+  label?: string | undefined;
   /**
    * How many live entries the subject may have with this one. The oldest others beyond it are removed: by `iat`, then by the
    * bytes of the `jti`, then by key id. The entry itself stays, even if it is the oldest.
    */
-  maxPerSubject?: number;
+  maxPerSubject?: number | undefined;
 }
 
 export interface Registration extends RegistrationOptions {

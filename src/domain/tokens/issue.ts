@@ -3,14 +3,7 @@ import { AuditWriter } from '../audit-log/audit-writer.js';
 import { encodeBase64url } from '../jose/jws.js';
 import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
-import type {
-  Database,
-  EntryStore,
-  Registration,
-  TokenStatusReader,
-  User,
-  UserDirectory,
-} from '../ports/index.js';
+import type { Database, EntryStore, TokenStatusReader, User, UserDirectory } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
@@ -228,13 +221,10 @@ export class Issuer {
     outcomes: Outcomes<unknown>,
   ): Promise<SignedDraft[]> {
     const { statusTtlSeconds, maxPerSubject } = this.#policy;
-    const registrations = drafts.map(({ request, user, claims: { sub, jti, iat, exp } }) => {
-      const entry = { jti, keyId: key.id, iat, exp };
-      const registration: Registration = { sub, entry, now, user: knownStatus(user, now, statusTtlSeconds) };
-      if (request.label !== undefined) registration.label = request.label;
-      if (maxPerSubject !== undefined) registration.maxPerSubject = maxPerSubject;
-      return registration;
-    });
+    const registrations = drafts.map(({ request: { label }, user, claims: { sub, jti, iat, exp } }) => ({
+      ...{ sub, entry: { jti, keyId: key.id, iat, exp }, now, label, maxPerSubject },
+      user: knownStatus(user, now, statusTtlSeconds),
+    }));
     const errors = await registerMany(this.#ports.registry, registrations);
     return forEachDraft(drafts, outcomes, (draft, position) => {
       const error = errors[position] ?? null;

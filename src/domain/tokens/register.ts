@@ -35,7 +35,7 @@ export interface RegisterPorts {
 export interface RegisterPolicy extends ClaimsPolicy {
   maxTtlSeconds: number;
   statusTtlSeconds: number;
-  maxPerSubject?: number;
+  maxPerSubject?: number | undefined;
 }
 
 export type RegisteredToken = Omit<IssuedToken, 'token'>;
@@ -255,8 +255,8 @@ function registrationOf(
     sub,
     entry: { jti, keyId: key.id, iat, exp },
     now,
-    ...(user === undefined ? {} : { user: knownStatus(user, now, statusTtlSeconds) }),
-    ...(maxPerSubject === undefined ? {} : { maxPerSubject }),
+    user: user && knownStatus(user, now, statusTtlSeconds),
+    maxPerSubject,
   };
 }
 

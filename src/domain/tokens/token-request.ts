@@ -16,17 +16,17 @@ export interface IssuerPolicy {
   maxTtlSeconds: number;
   statusTtlSeconds: number;
   /** Beyond this, the oldest live token of the subject is removed. */
-  maxPerSubject?: number;
+  maxPerSubject?: number | undefined;
 }
 
 export interface TokenRequest {
   sub: string;
-  aud?: string[];
-  ttlSeconds?: number;
+  aud?: string[] | undefined;
+  ttlSeconds?: number | undefined;
   /** Sets `nbf`, from now. */
-  notBeforeSeconds?: number;
-  claims?: Record<string, unknown>;
-  label?: string;
+  notBeforeSeconds?: number | undefined;
+  claims?: Record<string, unknown> | undefined;
+  label?: string | undefined;
 }
 
 /** @throws JwtctlError (usage) for an invalid request */

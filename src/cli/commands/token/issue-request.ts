@@ -23,10 +23,10 @@ export async function sharedRequest(
 ): Promise<Omit<TokenRequest, 'sub'>> {
   return {
     claims: await parseClaims(invocation, flags),
-    ...(flags.aud === undefined ? {} : { aud: flags.aud }),
-    ...(flags.ttl === undefined ? {} : { ttlSeconds: flags.ttl }),
-    ...(flags.notBefore === undefined ? {} : { notBeforeSeconds: flags.notBefore }),
-    ...(flags.label === undefined ? {} : { label: flags.label }),
+    aud: flags.aud,
+    ttlSeconds: flags.ttl,
+    notBeforeSeconds: flags.notBefore,
+    label: flags.label,
   };
 }
 

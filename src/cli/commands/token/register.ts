@@ -88,7 +88,7 @@ function policyOf({ settings }: Context, { aud }: RegisterFlags): RegisterPolicy
     clockToleranceSeconds: token.clockTolerance,
     maxTtlSeconds: token.maxTtl,
     statusTtlSeconds: users.statusTtl,
-    ...(registry.maxPerSubject === null ? {} : { maxPerSubject: registry.maxPerSubject }),
+    maxPerSubject: registry.maxPerSubject ?? undefined,
   };
 }
 
