@@ -46,7 +46,7 @@ describe.each(BACKENDS)('the life cycle of a key, on %s', (backend) => {
     stores.clock.advance(60);
     const used = await stores.run('keys', 'retire', 'first', '--json');
     expect([used.exitCode, used.error().code]).toEqual([3, 'ERR_KEY_IN_USE']);
-    expect(used.error().message).toMatch(/3 tokens of 3 subjects/);
+    expect(used.error().message).toMatch(/3 live tokens of 3 subjects/);
     expect(await stores.json('keys', 'retire', 'first', '--force', '--dry-run')).toMatchObject({
       dryRun: true,
     });
