@@ -10,7 +10,7 @@ import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { isoTime } from '../../output/time.js';
 import type { Outcome } from '../../output/view.js';
-import { flushReport } from '../../output/views/cache.js';
+import { flushReport } from '../../output/views/cache/flush.js';
 import { momentFlag } from '../shared/flags.js';
 import { newBackup } from './new-backup.js';
 

@@ -3,7 +3,7 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { parseSubject } from '../../../domain/model/subject.js';
 import { findEntry } from '../../../domain/registry/find-entry.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { registryEntry } from '../../output/views/registry-entry.js';
+import { registryEntry } from '../../output/views/cache/get.js';
 import { momentFlag } from '../shared/flags.js';
 
 export const defineGet: DefineCommand = (group, run) => {

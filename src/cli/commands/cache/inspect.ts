@@ -9,8 +9,8 @@ import { asSentence } from '../../../domain/shared/text.js';
 import type { Globals } from '../../globals.js';
 import type { Action, DefineCommand, Invocation, ReportProgress } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { inspection } from '../../output/views/inspection.js';
-import { watch } from '../../output/views/watch.js';
+import { inspection } from '../../output/views/cache/inspect.js';
+import { watch } from '../../output/views/cache/watch.js';
 import { contradiction, durationFlag, integerFlag } from '../shared/flags.js';
 
 export const defineInspect: DefineCommand = (group, run) => {

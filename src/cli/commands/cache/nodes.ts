@@ -1,6 +1,6 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { nodeNotes, registryNodes } from '../../output/views/registry-nodes.js';
+import { nodeNotes, registryNodes } from '../../output/views/cache/nodes.js';
 
 export const defineNodes: DefineCommand = (group, run) => {
   group

@@ -3,7 +3,7 @@ import { clearExpiredEvents } from '../../../domain/security-log/clear-expired.j
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { reconciliationReport } from '../../output/views/cache-reconcile.js';
+import { reconciliationReport } from '../../output/views/cache/reconcile.js';
 
 export const defineReconcile: DefineCommand = (group, run) => {
   group

@@ -2,7 +2,7 @@ import { restore } from '../../../domain/registry/restore.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { restorationReport } from '../../output/views/cache-backup.js';
+import { restorationReport } from '../../output/views/cache/backup.js';
 
 export const defineRestore: DefineCommand = (group, run) => {
   group

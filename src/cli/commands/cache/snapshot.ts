@@ -2,7 +2,7 @@ import { takeSnapshot } from '../../../domain/registry/snapshot.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { snapshotReport } from '../../output/views/cache-backup.js';
+import { snapshotReport } from '../../output/views/cache/backup.js';
 import { newBackup } from './new-backup.js';
 
 export const defineSnapshot: DefineCommand = (group, run) => {

@@ -1,6 +1,6 @@
 import type { Context } from '../../../app/context.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { migrationReport } from '../../output/views/database.js';
+import { migrationReport } from '../../output/views/db/schema.js';
 
 export const defineMigrate: DefineCommand = (group, run) => {
   group

@@ -5,7 +5,7 @@ import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
-import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/recovery.js';
+import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/db/recover.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRecover: DefineCommand = (group, run) => {

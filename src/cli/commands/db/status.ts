@@ -1,6 +1,6 @@
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { schemaStatus } from '../../output/views/database.js';
+import { schemaStatus } from '../../output/views/db/schema.js';
 
 export const defineStatus: DefineCommand = (group, run) => {
   group

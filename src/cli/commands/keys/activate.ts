@@ -1,6 +1,6 @@
 import { activateKey } from '../../../domain/keys/activate.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys.js';
+import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys/keys.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineActivate: DefineCommand = (group, run) => {

@@ -2,8 +2,8 @@ import { type CompromiseReport, compromiseKey } from '../../../domain/keys/compr
 import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/key-compromise.js';
-import { NOT_PRE_PUBLISHED } from '../../output/views/keys.js';
+import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/keys/compromise.js';
+import { NOT_PRE_PUBLISHED } from '../../output/views/keys/keys.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 

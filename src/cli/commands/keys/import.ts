@@ -6,7 +6,7 @@ import { readPrivatePem } from '../../../domain/keys/private-pem.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
-import { importedKeys } from '../../output/views/key-material.js';
+import { importedKeys } from '../../output/views/keys/material.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
 
 export const defineImport: DefineCommand = (group, run) => {

@@ -1,7 +1,7 @@
 import { type RewrapReport, rewrapKeys } from '../../../domain/keys/rewrap.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { rewrapReport } from '../../output/views/key-custody.js';
+import { rewrapReport } from '../../output/views/keys/custody.js';
 
 export const defineRewrap: DefineCommand = (group, run) => {
   group

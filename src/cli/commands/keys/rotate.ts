@@ -8,7 +8,7 @@ import {
   NOT_PRE_PUBLISHED,
   rotationReport,
   stragglerWarnings,
-} from '../../output/views/keys.js';
+} from '../../output/views/keys/keys.js';
 import { durationFlag } from '../shared/flags.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 

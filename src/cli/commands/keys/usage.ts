@@ -4,7 +4,7 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { asSentence } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
-import { keyUsageReport } from '../../output/views/key-usage.js';
+import { keyUsageReport } from '../../output/views/keys/usage.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineUsage: DefineCommand = (group, run) => {

@@ -1,5 +1,5 @@
-import type { Losses } from '../../../domain/recovery/recover.js';
-import type { JsonObject, Section, View } from '../view.js';
+import type { Losses } from '../../../../domain/recovery/recover.js';
+import type { JsonObject, Section, View } from '../../view.js';
 
 const SHOWN_EVENTS = 20;
 

@@ -1,6 +1,6 @@
-import type { SigningKey } from '../../../domain/model/signing-key.js';
-import { pluralize } from '../pluralize.js';
-import type { View } from '../view.js';
+import type { SigningKey } from '../../../../domain/model/signing-key.js';
+import { pluralize } from '../../pluralize.js';
+import type { View } from '../../view.js';
 import { keyList, keyRecord } from './keys.js';
 
 export function importedKeys(

@@ -1,8 +1,8 @@
-import type { FlushReport } from '../../../domain/registry/flush.js';
-import type { KeyCount } from '../../../domain/registry/key-names.js';
-import { grouped } from '../number-format.js';
-import { pluralize } from '../pluralize.js';
-import type { JsonObject, Section, View } from '../view.js';
+import type { FlushReport } from '../../../../domain/registry/flush.js';
+import type { KeyCount } from '../../../../domain/registry/key-names.js';
+import { grouped } from '../../number-format.js';
+import { pluralize } from '../../pluralize.js';
+import type { JsonObject, Section, View } from '../../view.js';
 
 export function flushReport(report: FlushReport, dryRun: boolean): View {
   const { matched, removed, subjects, complete, byNode, byKid, backup, missed } = report;

@@ -1,7 +1,7 @@
-import { isTrusted } from '../../../domain/model/signing-key.js';
-import type { FoundEntry } from '../../../domain/registry/find-entry.js';
-import { isoTime, relativeTime } from '../time.js';
-import type { Cell, View } from '../view.js';
+import { isTrusted } from '../../../../domain/model/signing-key.js';
+import type { FoundEntry } from '../../../../domain/registry/find-entry.js';
+import { isoTime, relativeTime } from '../../time.js';
+import type { Cell, View } from '../../view.js';
 import { cachedUserText } from './cached-user.js';
 
 export function registryEntry(found: FoundEntry, now: number): View {

@@ -1,6 +1,6 @@
-import type { CompromiseReport } from '../../../domain/keys/compromise.js';
-import { grouped } from '../number-format.js';
-import type { Cell, View } from '../view.js';
+import type { CompromiseReport } from '../../../../domain/keys/compromise.js';
+import { grouped } from '../../number-format.js';
+import type { Cell, View } from '../../view.js';
 import { keyData } from './keys.js';
 
 export function compromiseReport(

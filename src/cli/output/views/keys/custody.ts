@@ -1,7 +1,7 @@
-import type { RewrapReport } from '../../../domain/keys/rewrap.js';
-import type { SigningKey } from '../../../domain/model/signing-key.js';
-import { pluralize } from '../pluralize.js';
-import type { View } from '../view.js';
+import type { RewrapReport } from '../../../../domain/keys/rewrap.js';
+import type { SigningKey } from '../../../../domain/model/signing-key.js';
+import { pluralize } from '../../pluralize.js';
+import type { View } from '../../view.js';
 
 export function rewrapReport(report: RewrapReport, dryRun: boolean): View {
   const { masterKeyId, rewrapped, unchanged, failed, left } = report;

@@ -3,14 +3,14 @@ import {
   killedVerifiersNote,
   nameVerifiers,
   withoutKey,
-} from '../../../domain/fleet/running-verifiers.js';
-import { type PublicJwk, publicJwk } from '../../../domain/jose/jwk-set.js';
-import type { RotationOutcome } from '../../../domain/keys/rotate.js';
-import { isTrusted, type KeyState, type SigningKey } from '../../../domain/model/signing-key.js';
-import { pluralize } from '../pluralize.js';
-import { relativeTime } from '../time.js';
-import type { Cell, JsonObject, ListItem, Tone, View } from '../view.js';
-import { verifierData } from './fleet.js';
+} from '../../../../domain/fleet/running-verifiers.js';
+import { type PublicJwk, publicJwk } from '../../../../domain/jose/jwk-set.js';
+import type { RotationOutcome } from '../../../../domain/keys/rotate.js';
+import { isTrusted, type KeyState, type SigningKey } from '../../../../domain/model/signing-key.js';
+import { pluralize } from '../../pluralize.js';
+import { relativeTime } from '../../time.js';
+import type { Cell, JsonObject, ListItem, Tone, View } from '../../view.js';
+import { verifierData } from '../fleet.js';
 
 const TONES: Record<KeyState, Tone> = {
   pending: 'warn',

@@ -1,6 +1,6 @@
-import type { RegistryNode } from '../../../domain/ports/index.js';
-import { groupedOrDash, share, size } from '../number-format.js';
-import type { Cell, JsonObject, View } from '../view.js';
+import type { RegistryNode } from '../../../../domain/ports/index.js';
+import { groupedOrDash, share, size } from '../../number-format.js';
+import type { Cell, JsonObject, View } from '../../view.js';
 
 const SAFE_POLICY = 'noeviction';
 

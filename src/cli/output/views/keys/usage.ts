@@ -1,7 +1,7 @@
-import type { UsageReport } from '../../../domain/keys/usage.js';
-import { grouped } from '../number-format.js';
-import { relativeTime } from '../time.js';
-import type { View } from '../view.js';
+import type { UsageReport } from '../../../../domain/keys/usage.js';
+import { grouped } from '../../number-format.js';
+import { relativeTime } from '../../time.js';
+import type { View } from '../../view.js';
 
 export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now: number): View {
   return {

@@ -1,19 +1,19 @@
-import { isTrusted } from '../../../domain/model/signing-key.js';
+import { isTrusted } from '../../../../domain/model/signing-key.js';
 import type {
   Anomalies,
   Inspection,
   SubjectFacts,
   SubjectInspection,
-} from '../../../domain/registry/inspection.js';
-import type { RegistryChange } from '../../../domain/registry/watch.js';
-import { formatDuration } from '../../../domain/shared/duration.js';
-import { asSentence } from '../../../domain/shared/text.js';
-import { grouped, groupedOrDash, share, signed, size } from '../number-format.js';
-import { pluralize } from '../pluralize.js';
-import { relativeTime } from '../time.js';
-import type { Cell, Column, JsonObject, Section, Text, View } from '../view.js';
-import { byKidData, kidOrRow } from './cache.js';
+} from '../../../../domain/registry/inspection.js';
+import type { RegistryChange } from '../../../../domain/registry/watch.js';
+import { formatDuration } from '../../../../domain/shared/duration.js';
+import { asSentence } from '../../../../domain/shared/text.js';
+import { grouped, groupedOrDash, share, signed, size } from '../../number-format.js';
+import { pluralize } from '../../pluralize.js';
+import { relativeTime } from '../../time.js';
+import type { Cell, Column, JsonObject, Section, Text, View } from '../../view.js';
 import { cachedUserText } from './cached-user.js';
+import { byKidData, kidOrRow } from './flush.js';
 
 export function inspection(report: Inspection | SubjectInspection, now: number): View {
   return {

@@ -1,9 +1,9 @@
-import type { Look, RegistryChange } from '../../../domain/registry/watch.js';
-import { formatDuration } from '../../../domain/shared/duration.js';
-import { rate, signed } from '../number-format.js';
-import { isoTime } from '../time.js';
-import type { JsonObject, Section, Text, View } from '../view.js';
-import { inspectionData, inspectionSections } from './inspection.js';
+import type { Look, RegistryChange } from '../../../../domain/registry/watch.js';
+import { formatDuration } from '../../../../domain/shared/duration.js';
+import { rate, signed } from '../../number-format.js';
+import { isoTime } from '../../time.js';
+import type { JsonObject, Section, Text, View } from '../../view.js';
+import { inspectionData, inspectionSections } from './inspect.js';
 
 export function watch(looks: AsyncIterable<Look>, intervalSeconds: number): View {
   return { shape: 'live', frames: frames(looks, intervalSeconds) };

@@ -1,5 +1,5 @@
-import type { SchemaStatus } from '../../../domain/model/schema-status.js';
-import type { View } from '../view.js';
+import type { SchemaStatus } from '../../../../domain/model/schema-status.js';
+import type { View } from '../../view.js';
 
 export function schemaStatus({ engine, applied, pending, unknown }: SchemaStatus): View {
   return {

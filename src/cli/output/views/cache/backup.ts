@@ -1,10 +1,14 @@
-import { type RestorationReport, SKIP_REASONS, type SkipReason } from '../../../domain/registry/restore.js';
-import type { SnapshotReport } from '../../../domain/registry/snapshot.js';
-import { grouped } from '../number-format.js';
-import { pluralize } from '../pluralize.js';
-import { isoTime } from '../time.js';
-import type { View } from '../view.js';
-import { byKidData, byKidSection } from './cache.js';
+import {
+  type RestorationReport,
+  SKIP_REASONS,
+  type SkipReason,
+} from '../../../../domain/registry/restore.js';
+import type { SnapshotReport } from '../../../../domain/registry/snapshot.js';
+import { grouped } from '../../number-format.js';
+import { pluralize } from '../../pluralize.js';
+import { isoTime } from '../../time.js';
+import type { View } from '../../view.js';
+import { byKidData, byKidSection } from './flush.js';
 
 export function snapshotReport(report: SnapshotReport): View {
   const { backup, entries, subjects, byKid, complete, missed } = report;
