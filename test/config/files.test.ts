@@ -178,7 +178,7 @@ describe('YAML', () => {
   it.each([
     ['a tab as indentation', 'token:\n\tttl: 1h\n', '2:1'],
     ['a key given twice', 'token: {}\nkeys: {}\ntoken: {}\n', '3:1'],
-    ['an alias to nothing', 'token:\n  issuer: *nobody\n', '2:11'],
+    ['an alias to nothing', 'token:\n  issuer: *missing\n', '2:11'],
     ['an unknown tag', 'token:\n  issuer: !vault x\n', '2:11'],
     ['two documents', 'token: {}\n---\nkeys: {}\n', '2:1'],
     ['an open bracket', 'redis:\n  nodes: [a\n', '3:1'],

@@ -9,7 +9,7 @@ import { Workspace } from './workspace.js';
 const NO_VERIFIERS = 65_534;
 /** Only root can give a file to another user. */
 const isRoot = process.geteuid?.() === 0;
-const STRANGER = 'redis: {nodes: stranger:1}\nmysql: {url: mysql://app@stranger/jwt}\n';
+const FOREIGN = 'redis: {nodes: foreign:1}\nmysql: {url: mysql://app@foreign/jwt}\n';
 
 /** A workspace outside the home folder, without a repository unless the test creates one. */
 function withoutRepository(): Workspace {
@@ -168,7 +168,7 @@ describe('a store that a project file sets', () => {
     const space = new Workspace();
     space.write(space.projectFile, 'token: {issuer: a}\n');
     expect((await space.load()).storeNotice).toBeNull();
-    space.write(space.projectFile, STRANGER);
+    space.write(space.projectFile, FOREIGN);
     const { storeNotice } = await space.load();
     expect(storeNotice).toContain(space.projectFile);
     for (const setting of ['mysql.url', 'redis.nodes']) expect(storeNotice).toContain(setting);
@@ -186,7 +186,7 @@ describe('a store that a project file sets', () => {
     const pair = path.replace('.key', '.cert');
     const settings = path.endsWith('.key') ? { [path]: file, [pair]: file } : { [path]: file };
     const [store] = path.split('.');
-    space.write(space.projectFile, STRANGER);
+    space.write(space.projectFile, FOREIGN);
     expect((await space.load()).settings.redis.nodes).toHaveLength(1);
 
     const yaml = Object.entries(settings).map(([name, value]) => `${name}: ${value}\n`);
@@ -219,9 +219,9 @@ describe('a store that a project file sets', () => {
   });
 
   it.each([
-    'redis: {nodes: stranger:1}\nmysql: {url: mysql://app@own/jwt}\n',
+    'redis: {nodes: foreign:1}\nmysql: {url: mysql://app@own/jwt}\n',
     'redis: {mode: standalone}\n',
-    'profiles: {p: {redis: {nodes: stranger:1}}}\n',
+    'profiles: {p: {redis: {nodes: foreign:1}}}\n',
   ])('gets no secret, whatever the form of its setting: %s', async (text) => {
     const space = new Workspace();
     space.write(
@@ -236,13 +236,13 @@ describe('a store that a project file sets', () => {
   it('does not get the password in the URL that it replaces', async () => {
     const space = new Workspace();
     space.write(space.userFile, 'redis: {nodes: own:1}\nmysql: {url: mysql://app:hunter2@own/jwt}\n');
-    space.write(space.projectFile, 'mysql: {url: mysql://app@stranger/jwt}\n');
-    expect((await space.load()).settings.mysql.url).toBe('mysql://app@stranger/jwt');
+    space.write(space.projectFile, 'mysql: {url: mysql://app@foreign/jwt}\n');
+    expect((await space.load()).settings.mysql.url).toBe('mysql://app@foreign/jwt');
   });
 
   it('does not affect secrets for a store that another place sets', async () => {
     const space = new Workspace();
-    space.write(space.projectFile, `${STRANGER}token: {issuer: a}\n`);
+    space.write(space.projectFile, `${FOREIGN}token: {issuer: a}\n`);
     const env = {
       JWTCTL_REDIS_NODES: 'own:1',
       JWTCTL_REDIS_PASSWORD: 'hunter2',

@@ -34,27 +34,27 @@ describe.each(BACKENDS)('serve under load on %s', (backend) => {
     let turn = 0;
     const good = startTraffic(port, 8, () => bearer(token));
     const bad = startTraffic(port, 8, () => bearer(hostile[turn++ % hostile.length] as string));
-    const stranger = startTraffic(port, 2, () => bearer(forged({ kid: `invented-${turn++}` })));
+    const attacker = startTraffic(port, 2, () => bearer(forged({ kid: `invented-${turn++}` })));
     const breaking = breakOff(port);
 
     // The first half warms up. Compiled code, pools, and caches are not leaks.
-    const halves = [0, 0];
+    const rounds = [0, 0];
     for (const half of [0, 1]) {
       const until = performance.now() + (LOAD_SECONDS / 2) * 1000;
       while (performance.now() < until) {
-        halves[half] = Math.max(halves[half] as number, await memoryOf(port));
+        rounds[half] = Math.max(rounds[half] as number, await memoryOf(port));
         await delay(100);
       }
     }
-    for (const traffic of [good, bad, stranger]) traffic.stop();
+    for (const traffic of [good, bad, attacker]) traffic.stop();
     breaking.stop();
-    await Promise.all([good.done, bad.done, stranger.done, breaking.done]);
+    await Promise.all([good.done, bad.done, attacker.done, breaking.done]);
 
-    expect([good.failures, bad.failures, stranger.failures]).toEqual([[], [], []]);
+    expect([good.failures, bad.failures, attacker.failures]).toEqual([[], [], []]);
     expect([...good.answers.keys()]).toEqual([200]);
     expect([...bad.answers.keys()]).toEqual([401]);
-    expect([...stranger.answers.keys()]).toEqual([401]);
-    const [first, second] = halves as [number, number];
+    expect([...attacker.answers.keys()]).toEqual([401]);
+    const [first, second] = rounds as [number, number];
     expect(second - first).toBeLessThan(24 * MIB);
     await vi.waitFor(() => expect(socketsOf(port)).toBe(0), { timeout: 15_000, interval: 100 });
 

@@ -50,7 +50,7 @@ test('uses the first of several rows for one subject', async () => {
   expect(await service.database.users.find('alice')).toMatchObject({ name: 'first' });
 });
 
-test('adds nobody the second time, or for an empty list', async () => {
+test('adds no user the second time or for an empty list', async () => {
   await addUsers(service.ports, named('alice', 'bob'));
   const before = await collect(service.database.users.list());
   expect(await addUsers(service.ports, named('alice', 'bob'))).toEqual(['existing', 'existing']);
@@ -75,7 +75,7 @@ test('writes no audit row', async () => {
 });
 
 describe('a plan', () => {
-  test('returns the outcomes and adds nobody', async () => {
+  test('returns the outcomes and adds no user', async () => {
     await addUsers(service.ports, named('bob'));
     expect(await planUsers(service.ports, named('alice', 'bob', 'alice'))).toEqual([
       'added',

@@ -69,7 +69,7 @@ describe('adding a user', () => {
     expect(await audited()).toEqual(['users.add alice']);
   });
 
-  test('adds nobody in a dry run', async () => {
+  test('adds no user in a dry run', async () => {
     expect(await add('alice', true)).toMatchObject({ sub: 'alice', status: 'enabled' });
     expect(await service.database.users.find('alice')).toBeNull();
     expect(await audited()).toEqual([]);
