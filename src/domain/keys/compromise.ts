@@ -7,10 +7,11 @@ import type {
   RegistryScanner,
   Stores,
   VerifierRoster,
+  WalkControl,
 } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key-entries.js';
-import type { WalkControl } from '../registry/walk-options.js';
+
 import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { requireKeyAmong } from './find-key.js';

@@ -1,8 +1,7 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { KeyState, SigningKey } from '../model/signing-key.js';
-import type { Clock, RegistryScanner } from '../ports/index.js';
+import type { Clock, RegistryScanner, WalkControl } from '../ports/index.js';
 import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
-import { type WalkControl, walkControl } from '../registry/walk-options.js';
 
 /** Times are NumericDate seconds; null without live tokens. */
 export interface KeyUsage {
@@ -52,7 +51,7 @@ export async function countKeyUsage(
     (parts) => {
       for (const part of parts) add(part);
     },
-    { now: at, ...walkControl(control) },
+    { now: at, ...control },
   );
   const usages = keys.map((key): KeyUsage => {
     const tally = tallies.get(key.id);

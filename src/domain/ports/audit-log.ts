@@ -1,5 +1,41 @@
-/** The last row of the audit log. */
+/** Keeps one row per command that changed something. Each row has the hash of the previous one. */
+export interface AuditLog {
+  append(entry: AuditEntry): Promise<void>;
+  /** Returns the hash of one row; null if there is no such row. */
+  hashAt(seq: number): Promise<string | null>;
+  head(): Promise<AuditHead>;
+  rows(): AsyncIterable<AuditRow>;
+}
+
 export interface AuditHead {
   seq: number;
   hash: string;
+}
+
+export interface AuditEntry {
+  at: number;
+  /** The name given with `--actor`. Not verified. */
+  actor: string;
+  /** The command: `keys.generate`, `users.disable` … */
+  action: string;
+  target: string;
+  /** `done`, or another word for the outcome. */
+  outcome: string;
+  reason: string | null;
+}
+
+export interface AuditRow extends AuditEntry {
+  seq: number;
+  /** The account and host that ran the command, according to the operating system. */
+  login: string;
+  /** The id of the master key whose {@link MacKey} made `hash`; null if `hash` is a plain SHA-256. */
+  macKeyId: string | null;
+  previousHash: string;
+  hash: string;
+}
+
+/** A key that authenticates stored data, derived from a master key. */
+export interface MacKey {
+  id: string;
+  secret: Uint8Array;
 }

@@ -1,13 +1,15 @@
+import type { RegistryEntry } from '../model/registry-entry.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { PrivateFile, RegistryEntry, RegistryScanner } from './index.js';
+import type { PrivateFile } from './private-file.js';
+import type { RegistryScanner } from './registry-scanner.js';
 
-/** So many entries go into one chunk: what is encrypted, written to the disk and removed in one go. */
+/** The entries of one chunk, which is encrypted and flushed to disk as a unit. */
 export const MAX_CHUNK_ENTRIES = 4_096;
 
-/** A registry entry as a backup keeps it: with all that brings it back wherever its key is known. */
+/** A registry entry with its `kid`, so that another installation can restore it. */
 export interface BackupEntry {
   sub: string;
-  /** Null where the key's row was gone already. */
+  /** Null if the key had no row any more. */
   kid: string | null;
   jti: string;
   iat: number;
@@ -15,7 +17,6 @@ export interface BackupEntry {
   label: string | null;
 }
 
-/** Which registry a backup is of, and since when. */
 export interface BackupFacts {
   createdAt: number;
   backend: RegistryScanner['backend'];
@@ -24,51 +25,39 @@ export interface BackupFacts {
 
 /** Makes and reads backups: files of registry entries, sealed under the master key. */
 export interface BackupFiles {
-  /**
-   * Makes the file, without entries yet.
-   *
-   * @throws JwtctlError what the keyring and the file throw; there is no file then
-   */
+  /** Creates a backup without entries. On an error of the keyring or the file, leaves no file. */
   create(file: PrivateFile, facts: BackupFacts): Promise<BackupWriter>;
   /**
-   * @param name how messages name it
+   * Opens a backup, called `name` in messages.
    * @throws AbortError once `signal` is aborted
-   * @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION_UNSUPPORTED` (usage) for what is none that can be read here,
-   * `ERR_MASTER_KEY_UNKNOWN`, `ERR_DECRYPTION_FAILED` (state) for one that does not open
+   * @throws JwtctlError `ERR_BACKUP_INVALID`, `ERR_BACKUP_VERSION_UNSUPPORTED` (usage) if the file cannot be
+   * read, `ERR_MASTER_KEY_UNKNOWN`, `ERR_DECRYPTION_FAILED` (state) if it cannot be decrypted
    */
   open(bytes: AsyncIterable<Uint8Array>, name: string, signal?: AbortSignal): Promise<BackupReader>;
 }
 
 export interface BackupWriter {
-  /** Absolute. */
   readonly path: string;
-  /**
-   * Adds {@link MAX_CHUNK_ENTRIES} at most. They are on the disk when this resolves.
-   *
-   * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
-   */
+  /** Adds up to {@link MAX_CHUNK_ENTRIES} and flushes them. @throws JwtctlError `ERR_FILE_UNWRITABLE` */
   append(entries: readonly BackupEntry[]): Promise<void>;
   /**
-   * Adds the last line and closes the file. After an {@link append} that failed it only closes it: without its last line
-   * it is known not to be whole.
-   *
-   * @param isWhole whether all that was meant has been seen
-   * @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
+   * Adds the last line and closes the file. After a failed {@link append}, only closes it, which marks the
+   * backup as incomplete. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
    */
   finish(isWhole: boolean): Promise<void>;
-  /** Closes the file, and removes it where it holds no entries. */
+  /** Closes the file, and removes it if it has no entries. */
   abandon(): Promise<void>;
 }
 
 export interface BackupReader {
   readonly facts: BackupFacts;
-  /** To its end, once. No more than a chunk is held in memory. */
+  /** Reads to the end, once. Holds at most one chunk in memory. */
   parts(): AsyncIterable<BackupPart>;
 }
 
 export type BackupPart =
   | { kind: 'entries'; entries: BackupEntry[] }
-  /** Something that was in the backup, or may have been, and is not any more. `what` is for a person. */
+  /** A part of the backup that is missing or damaged; `what` describes it for people. */
   | { kind: 'lost'; what: string };
 
 export function backupEntry(

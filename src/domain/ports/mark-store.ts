@@ -1,24 +1,20 @@
 import type { AuditHead } from './audit-log.js';
 
 /**
- * High-water marks: how far the database had come, as recorded in Redis. A database restored from a backup lacks later
- * writes, and only the marks reveal that.
- *
- * Any client that can write to Redis can write marks. So each has a MAC under a key from the master keyring, and a mark that
- * cannot be verified is only a hint.
+ * Keeps high-water marks in Redis: how far the database had come. Only they reveal a database restored from a
+ * backup. Any client of Redis can write marks, so each has a MAC under a key from the master keyring.
  */
 export interface MarkStore {
   /** Reads the fields with one command; null for a missing one. @throws JwtctlError kind `unavailable` */
   read(): Promise<StoredMarks>;
-  /** Writes these fields if `field` still has the value `expected`; otherwise writes nothing and returns false. */
+  /** Writes these fields if `field` has the value `expected`; otherwise returns false. */
   replace(
     field: MarkField,
     expected: string | null,
     written: Partial<Record<MarkField, string>>,
   ): Promise<boolean>;
-  /** Keeps events until they expire. */
   addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void>;
-  /** Reads the kept events, in any order, possibly some of them twice. */
+  /** Reads the kept events, in any order. An event may come twice. */
   events(): AsyncIterable<StoredEvent[]>;
   removeEvents(events: readonly StoredEvent[]): Promise<void>;
 }
@@ -35,7 +31,6 @@ export type StoredMarks = Record<MarkField, string | null>;
 
 export interface StoredEvent {
   text: string;
-  /** The number of the set that holds it. */
   shard: number;
 }
 
@@ -43,7 +38,6 @@ export interface StoredEvent {
 export interface DatabaseHeads {
   /** When `db recover` last re-applied or accepted changes; 0 if never. */
   recoveredAt: number;
-  /** The revision of the key store. */
   revision: number;
   audit: AuditHead;
 }

@@ -4,10 +4,7 @@ import type { RegistryScanner } from './registry-scanner.js';
 import type { TokenStatusReader } from './token-status.js';
 import type { VerifierRoster } from './verifier-roster.js';
 
-/**
- * The registry of live tokens as an adapter implements it. A rule asks for the ports that it uses. Times are NumericDate
- * seconds.
- */
+/** The registry of live tokens as an adapter implements it. */
 export interface TokenRegistry extends EntryStore, TokenStatusReader, RegistryScanner, VerifierRoster {
   /** Null for SQLite: a backup of the file includes the registry, so nothing outside the file is newer. */
   readonly marks: MarkStore | null;

@@ -2,7 +2,7 @@ import { matches } from '../model/registry-entry.js';
 import type { EntryFilter, GlobalRemoval, RegistryScanner, WalkOptions } from '../ports/index.js';
 import { scanSubjects } from './scan-subjects.js';
 
-/** Counts what {@link EntryStore.removeEverywhere} would remove, and removes nothing. @throws what a scan throws */
+/** Counts the entries that {@link EntryStore.removeEverywhere} would remove. */
 export async function countMatching(
   registry: RegistryScanner,
   filter: EntryFilter,

@@ -1,7 +1,7 @@
 import { matches } from '../model/registry-entry.js';
 import { type BackupWriter, backupEntry, MAX_CHUNK_ENTRIES } from '../ports/backup-file.js';
-import { MAYBE_REMOVED, UNCOUNTED } from '../ports/entry-store.js';
-import type { Administration, EntryFilter, ScannedEntry, ScanOutcome } from '../ports/index.js';
+import { UNCOUNTED } from '../ports/entry-store.js';
+import type { Administration, EntryFilter, ScannedEntry, ScanOutcome, WalkControl } from '../ports/index.js';
 import { LEFT_BY_INTERRUPTION } from '../ports/registry-scanner.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { JwtctlError } from '../shared/errors.js';
@@ -9,15 +9,12 @@ import { isFailureOutside, isSilence } from '../shared/unavailable.js';
 import { entriesBySubject, groupBy } from './group-entries.js';
 import type { KeysById } from './key-names.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
-import { type WalkControl, walkControl } from './walk-options.js';
 
 export interface ExportInput extends WalkControl {
-  /** Only this subject's entries, from its own key. */
-  sub?: string;
+  sub?: string | undefined;
   filter: EntryFilter;
-  /** Where to; it is finished, or abandoned, with the run. Null: nothing is filed. */
+  /** Finished or abandoned with the run. Null only counts and removes. */
   backup: BackupWriter | null;
-  /** Whether what matches, and has been filed, is removed. */
   removes: boolean;
 }
 
@@ -27,19 +24,14 @@ export interface ExportReport {
   subjects: number;
   byNode: Array<{ node: string; matched: number; removed: number }>;
   byKeyId: Array<{ keyId: number; entries: number }>;
-  /** False where a part was not seen or not gone through to the end; `missed` says which. */
   complete: boolean;
   missed: string[];
 }
 
 /**
- * Goes through the entries that match, chunk by chunk: counts them, writes them into the backup, and then removes
- * exactly these. So an entry that is gone is in the backup, whenever the run ends and however.
- *
- * A node that is away keeps its entries and the rest goes on. Where the registry as a whole or the file fails in the middle,
- * the report says what was done by then.
- *
- * @throws JwtctlError what the registry and the file throw before anything is done
+ * Counts the matching entries, writes them to the backup, and then removes exactly these, chunk by chunk. So
+ * every removed entry is in the backup, even after an interruption. A node that is down keeps its entries.
+ * @throws JwtctlError of the registry and the file, before the first change; later failures are in the report
  */
 export async function exportEntries(
   ports: Pick<Administration, 'registry' | 'clock'>,
@@ -48,18 +40,18 @@ export async function exportEntries(
 ): Promise<ExportReport> {
   const entryExport = new EntryExport(ports, keys, input);
   let report: ExportReport;
-  /** Whether all that matches has been seen and filed, whatever came of its removal. */
   let isExported = false;
   try {
     const outcome = await scanSubjects(
       ports.registry,
       () => ({ isCounted: false }),
-      (parts) => entryExport.take(parts),
+      (parts) => entryExport.add(parts),
       {
         now: ports.clock.now(),
         withDetails: input.backup !== null,
-        ...(input.sub === undefined ? {} : { sub: input.sub }),
-        ...walkControl(input),
+        sub: input.sub,
+        signal: input.signal,
+        onProgress: input.onProgress,
       },
     );
     await entryExport.settleRest();
@@ -70,14 +62,18 @@ export async function exportEntries(
       await input.backup?.abandon();
       throw error;
     }
-    report = entryExport.report({ complete: false, missed: [`what was left: ${error.message}`], nodes: [] });
+    report = entryExport.report({
+      complete: false,
+      missed: [`the rest of the registry (${error.message})`],
+      nodes: [],
+    });
   }
   try {
     await input.backup?.finish(isExported);
     return report;
   } catch (error) {
     if (!isFailureOutside(error)) throw error;
-    const missed = [...report.missed, `the last line of the backup: ${error.message}`];
+    const missed = [...report.missed, `the last line of the backup (${error.message})`];
     return { ...report, complete: false, missed };
   }
 }
@@ -86,11 +82,9 @@ interface Waiting {
   sub: string;
   node: string;
   entry: ScannedEntry;
-  /** Whether its subject has not been counted yet. */
   isFirst: boolean;
 }
 
-/** Whether the subject has been counted. */
 interface CountedState {
   isCounted: boolean;
 }
@@ -102,9 +96,8 @@ class EntryExport {
   readonly #waiting: Waiting[] = [];
   readonly #byNode = new Map<string, { node: string; matched: number; removed: number }>();
   readonly #byKeyId = new Map<number, number>();
-  /** What could not be removed, or not be counted. */
   readonly #missed = new Set<string>();
-  /** Nodes that were waited for in vain, and are not asked again: it would take as long for each chunk. */
+  /** Nodes that timed out. Asking again for each chunk would take as long. */
   readonly #silent = new Set<string>();
   #matched = 0;
   #removed = 0;
@@ -117,14 +110,13 @@ class EntryExport {
     this.#input = input;
   }
 
-  async take(parts: ReadonlyArray<SubjectPart<CountedState>>): Promise<void> {
+  async add(parts: ReadonlyArray<SubjectPart<CountedState>>): Promise<void> {
     for (const part of parts) this.#collect(part);
     while (this.#waiting.length >= MAX_CHUNK_ENTRIES && !this.#input.signal?.aborted) {
       await this.#settle(this.#waiting.splice(0, MAX_CHUNK_ENTRIES));
     }
   }
 
-  /** Whether something was filed or removed. */
   get hasBegun(): boolean {
     return this.#hasBegun;
   }
@@ -133,7 +125,6 @@ class EntryExport {
     return this.#waiting.length > 0;
   }
 
-  /** What does not fill a chunk. */
   async settleRest(): Promise<void> {
     if (this.#waiting.length === 0 || this.#input.signal?.aborted) return;
     await this.#settle(this.#waiting.splice(0));
@@ -145,7 +136,7 @@ class EntryExport {
     nodes,
   }: Omit<ScanOutcome, 'nodes'> & { nodes: readonly { node: string }[] }): ExportReport {
     for (const { node } of nodes) this.#countOf(node);
-    // An interruption may come after the walk has shown the last of the registry.
+    // The scan may have completed just before the interruption.
     const isCutOff = complete && this.#waiting.length > 0;
     return {
       matched: this.#matched,
@@ -186,7 +177,6 @@ class EntryExport {
     }
   }
 
-  /** A node that is away keeps its entries, and the others go on: nothing is lost, for what was to go has been filed. */
   async #removeFrom(node: string, chunk: readonly Waiting[]): Promise<void> {
     const { registry, clock } = this.#ports;
     if (this.#silent.has(node)) return;
@@ -197,7 +187,7 @@ class EntryExport {
       );
       this.#hasBegun = true;
       this.#removed += removed;
-      for (const node of byNode) this.#countOf(node.node).removed += node.removed;
+      for (const { node, removed } of byNode) this.#countOf(node).removed += removed;
       if (!isCounted) this.#missed.add(UNCOUNTED);
       if (failure !== null) this.#missRemoval(node, failure);
     } catch (error) {
@@ -208,7 +198,7 @@ class EntryExport {
 
   #missRemoval(node: string, error: JwtctlError): void {
     if (isSilence(error)) this.#silent.add(node);
-    this.#missed.add(`entries of ${node} that were to go, of which ${MAYBE_REMOVED} (${error.message})`);
+    this.#missed.add(`entries of ${node} (more may have been removed than was counted: ${error.message})`);
   }
 
   #count(chunk: readonly Waiting[]): void {
@@ -227,7 +217,7 @@ class EntryExport {
   }
 }
 
-/** A few are found among very many. */
+/** A filter may match few entries; without copies, each would keep its whole reply in memory. */
 function ownEntry(entry: ScannedEntry): ScannedEntry {
   const label = entry.label === null ? null : ownCopy(entry.label);
   return { ...entry, jti: ownCopy(entry.jti), label };

@@ -11,31 +11,27 @@ import type {
 import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
 
-/** One entry, with what decides beside it whether its token is accepted. */
 export interface FoundEntry {
   sub: string;
   jti: string;
-  /** Null where the key store has no such key (any more). */
   kid: string | null;
   state: KeyState | null;
   iat: number;
   exp: number;
   label: string | null;
-  /** The master that holds it; the file's name for SQLite. */
+  /** Its master; the file's name for SQLite. */
   node: string;
-  /** As the user directory has it now. */
+  /** From the user directory. */
   userStatus: UserStatus | 'unknown';
-  /** As it is noted beside the entries, whether its time is over or not. */
+  /** As stored, expired or not. */
   cachedUser: KnownUserStatus | null;
 }
 
 /**
- * Finds the live entry of a token.
- *
- * An issuer gives each token a `jti` of its own (RFC 7519 §4.1.7), but entries may come from several issuers: an entry is
- * that of `jti`, key and `iat` together. Where the `jti` alone means several, none is picked.
- *
- * @throws JwtctlError `ERR_ENTRY_NOT_FOUND` (not_found); `ERR_ENTRY_AMBIGUOUS` (state), which names them all
+ * Finds the live entry of a token. Tokens of several issuers may share a `jti`; then `key` and `iat` tell
+ * them apart.
+ * @throws JwtctlError `ERR_ENTRY_NOT_FOUND` (not_found); `ERR_ENTRY_AMBIGUOUS` (state), with all matches in
+ * `details`
  */
 export async function findEntry(
   ports: { registry: RegistryScanner; users: Pick<UserDirectory, 'find'> },
@@ -44,14 +40,14 @@ export async function findEntry(
 ): Promise<FoundEntry> {
   const found: Array<ScannedEntry & { node: string }> = [];
   let cachedUser: KnownUserStatus | null = null;
-  const take = (parts: readonly ScannedSubject[]) => {
+  const collect = (parts: readonly ScannedSubject[]) => {
     for (const { entries, details, node } of parts) {
       cachedUser ??= details?.user ?? null;
       for (const entry of entries) if (isWanted(entry, wanted)) found.push({ ...entry, node });
     }
   };
   const [, user] = await Promise.all([
-    ports.registry.scan(take, { now, sub, withDetails: true }),
+    ports.registry.scan(collect, { now, sub, withDetails: true }),
     ports.users.find(sub),
   ]);
 
@@ -80,10 +76,7 @@ function isWanted(
 }
 
 function notFound(sub: string, jti: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_ENTRY_NOT_FOUND',
-    `There is no live entry ${excerpt(jti)} of subject ${excerpt(sub)}: such a token is refused.`,
-  );
+  return new JwtctlError('ERR_ENTRY_NOT_FOUND', `Subject ${excerpt(sub)} has no live token ${excerpt(jti)}.`);
 }
 
 function ambiguous(
@@ -96,7 +89,7 @@ function ambiguous(
   const names = shown.map(({ kid, iat }) => `${kid ?? '(unknown)'} issued at ${iat}`).join(', ');
   return new JwtctlError(
     'ERR_ENTRY_AMBIGUOUS',
-    `Subject ${excerpt(sub)} has ${entries.length} live entries ${excerpt(jti)}: ${names}.`,
+    `Subject ${excerpt(sub)} has ${entries.length} live tokens ${excerpt(jti)}: ${names}.`,
     { details: { entries: shown } },
   );
 }

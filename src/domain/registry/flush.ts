@@ -1,39 +1,38 @@
 import type { BackupFiles } from '../ports/backup-file.js';
-import type { Administration, EntryFilter, GlobalRemoval, PrivateFile, WalkOptions } from '../ports/index.js';
+import type {
+  Administration,
+  EntryFilter,
+  GlobalRemoval,
+  PrivateFile,
+  WalkControl,
+  WalkOptions,
+} from '../ports/index.js';
 import { countMatching } from './count-matching.js';
 import { type ExportReport, exportEntries } from './export-entries.js';
 import { type KeyCount, KeysById } from './key-names.js';
-import { type WalkControl, walkControl } from './walk-options.js';
 
 export interface FlushInput extends WalkControl {
-  /** Only this subject's entries. */
-  sub?: string;
+  sub?: string | undefined;
   filter: EntryFilter;
-  /** What was asked for, in words, for the audit log. */
   target: string;
 }
 
 export interface FlushReport extends Omit<ExportReport, 'byKeyId'> {
-  /** Of the entries that match. */
   byKid: KeyCount[];
-  /** The file that holds what was removed. */
   backup: string | null;
 }
 
-/** What a flush would remove. */
 export async function countFlush(ports: Administration, input: FlushInput): Promise<FlushReport> {
   const keys = new KeysById(ports.database);
-  const counted = await (input.sub === undefined
+  const matching = await (input.sub === undefined
     ? walkRegistry(ports, input, (options) => countMatching(ports.registry, input.filter, options))
     : exportEntries(ports, keys, { ...input, backup: null, removes: false }));
-  return reportOf(counted, keys, null);
+  return reportOf(matching, keys, null);
 }
 
 /**
- * Removes entries and nothing else: their tokens are refused until something brings the entries back.
- *
- * @param into where what goes is written before it goes
- * @throws JwtctlError what the stores, the keyring and the file throw before anything is removed; there is no file then
+ * Removes entries, after writing them to a backup if `into` is given.
+ * @throws JwtctlError of the stores, the keyring, and the file, before the first removal; leaves no file then
  */
 export async function flush(
   ports: Administration,
@@ -41,10 +40,10 @@ export async function flush(
   into?: { backups: BackupFiles; file: PrivateFile },
 ): Promise<FlushReport> {
   const backup = await makeBackup(ports, into);
-  const filed = backup === null ? null : `backup ${backup.path}`;
+  const backupNote = backup === null ? null : `backup ${backup.path}`;
   try {
-    // First, so that a flush that is cut off halfway is on record too.
-    await audit(ports, input, 'begun', filed);
+    // Before the removal, so that an interrupted flush is recorded too.
+    await audit(ports, input, 'begun', backupNote);
   } catch (error) {
     await backup?.abandon();
     throw error;
@@ -55,7 +54,7 @@ export async function flush(
       ? await walkRegistry(ports, input, (options) => ports.registry.removeEverywhere(input.filter, options))
       : await exportEntries(ports, keys, { ...input, backup, removes: true });
   const outcome = done.complete ? 'done' : 'partial';
-  const what = [`${done.removed} entries removed`, ...(filed === null ? [] : [filed])];
+  const what = [`${done.removed} entries removed`, ...(backupNote === null ? [] : [backupNote])];
   await audit(ports, input, outcome, what.join(', '));
   return reportOf(done, keys, backup?.path ?? null);
 }
@@ -70,10 +69,10 @@ async function makeBackup(
 
 async function walkRegistry(
   { clock }: Administration,
-  control: WalkControl,
+  { signal, onProgress }: WalkControl,
   walk: (options: WalkOptions) => Promise<GlobalRemoval>,
 ): Promise<ExportReport> {
-  const removal = await walk({ now: clock.now(), ...walkControl(control) });
+  const removal = await walk({ now: clock.now(), signal, onProgress });
   const byKeyId = removal.byKeyId.map(({ keyId, matched }) => ({ keyId, entries: matched }));
   return { ...removal, byKeyId };
 }

@@ -1,6 +1,6 @@
 import type { EntryName } from '../model/registry-entry.js';
 
-/** What Map.groupBy is from Node 21 on. */
+/** Replaces Map.groupBy, which needs Node 21. */
 export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Map<Key, T[]> {
   const groups = new Map<Key, T[]>();
   for (const item of items) {
@@ -11,7 +11,6 @@ export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Ma
   return groups;
 }
 
-/** As the registry's `tidy` takes them. */
 export function entriesBySubject(
   named: Iterable<{ sub: string; entry: EntryName }>,
 ): Array<{ sub: string; entries: EntryName[] }> {

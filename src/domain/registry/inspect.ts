@@ -6,10 +6,7 @@ import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 type InspectedParts = ReadonlyArray<SubjectPart<ReturnType<typeof beginSubject>>>;
 
-/**
- * Reads the whole registry once and tells what is in it. What takes a look-up for each subject is told where `deep` gives
- * the users: their expiry, and whether they are users.
- */
+/** Summarizes the whole registry with one scan. `deep` adds the checks that look up each subject. */
 export async function inspectRegistry(
   registry: RegistryScanner,
   keys: readonly SigningKey[],
@@ -19,20 +16,18 @@ export async function inspectRegistry(
   const tally = new InspectionTally(keys, input);
   const unknownUsers = deep === undefined ? null : new UnknownUserCount(deep.users);
   const onParts = (parts: InspectedParts) => {
-    const alive: string[] = [];
-    for (const subject of parts) if (tally.add(subject)) alive.push(subject.part.sub);
-    return unknownUsers?.add(alive);
+    const subs = parts.filter((subject) => tally.add(subject)).map(({ part }) => part.sub);
+    return unknownUsers?.add(subs);
   };
   const outcome = await scanSubjects(registry, beginSubject, onParts, {
     now,
     withDetails: deep !== undefined,
     onProgress: (progress) => onProgress?.({ ...progress, entries: tally.entries }),
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   });
   return tally.report(registry, outcome, (await unknownUsers?.count()) ?? null);
 }
 
-/** The same report of one subject, from that subject's own key, with all that can be told of it. */
 export async function inspectSubject(
   ports: { registry: RegistryScanner; users: UserDirectory },
   keys: readonly SigningKey[],
@@ -58,10 +53,7 @@ export async function inspectSubject(
   return { ...report, subject: { sub, node, expiresAt, expired, userStatus, cachedUser } };
 }
 
-/**
- * Counts who is no user, some hundreds at a time: never one query a subject, and no more in memory than two queries take.
- * While one is under way the walk goes on.
- */
+/** Counts subjects without a user in large batches. The scan continues during a query. */
 class UnknownUserCount {
   readonly #users: Pick<UserDirectory, 'findMany'>;
   #waiting: string[] = [];
@@ -87,7 +79,7 @@ class UnknownUserCount {
     this.#asking = this.#users
       .findMany(subs)
       .then((found) => unknownUsers + subs.filter((sub) => !found.has(sub)).length);
-    // Whoever waits for it next is told.
+    // The next await reports the failure.
     this.#asking.catch(() => {});
   }
 }

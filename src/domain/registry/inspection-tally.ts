@@ -5,16 +5,15 @@ import type { Inspection, InspectionInput } from './inspection.js';
 import { type KeyCount, keyCount } from './key-names.js';
 import type { SubjectPart } from './scan-subjects.js';
 
-/** Upper bounds of the lifetimes that the histogram tells apart, in seconds; the last bar holds what is above them. */
+/** Upper bounds of the histogram's buckets, in seconds. A last bucket has no bound. */
 const TTL_BOUNDS = [60, 300, 900, 3_600, 21_600, 86_400, 604_800] as const;
 
-/** What has been seen of a subject. */
 interface Seen {
-  /** Entries that count, and all of them. */
+  /** Entries that match the filter. */
   counted: number;
   live: number;
-  /** The last `exp`, and that of what was issued before this look. */
   lastExp: number;
+  /** The last `exp` of the entries issued before this scan. */
   lastSettledExp: number;
   malformed: number;
   bytes: number | null;
@@ -26,17 +25,15 @@ interface EntriesOfKey {
   entries: number;
 }
 
-/** Begins the state of a subject. */
 export function beginSubject({ bytes, details }: ScannedSubject): Seen {
   return { counted: 0, live: 0, lastExp: 0, lastSettledExp: 0, malformed: 0, bytes, details };
 }
 
-/** Adds up what a scan shows. Memory does not grow with the subjects. */
 export class InspectionTally {
   readonly #keys: Map<number, SigningKey>;
   readonly #input: InspectionInput;
   readonly #byKeyId = new Map<number, EntriesOfKey>();
-  /** Of the entry before: most have the key that signs now. */
+  /** Cached, because most entries have the same key as the previous one. */
   #lastKey: EntriesOfKey = { keyId: -1, entries: 0 };
   readonly #byNode = new Map<string, number>();
   readonly #ttl: number[] = Array.from({ length: TTL_BOUNDS.length + 1 }, () => 0);
@@ -59,13 +56,13 @@ export class InspectionTally {
     return this.#entries;
   }
 
-  /** @returns whether that was the last part of a subject that has entries which count */
+  /** Returns whether this completes a subject with matching entries. */
   add({ part, state }: SubjectPart<Seen>): boolean {
     this.#addEntries(part, state);
     return part.isLast && this.#finish(part.sub, state);
   }
 
-  /** @param unknownUser null where only the entries were looked at */
+  /** @param unknownUser null if details were not read */
   report(registry: RegistryScanner, outcome: ScanOutcome, unknownUser: number | null): Inspection {
     const byKid = [...this.#byKeyId.values()].map(({ keyId, entries }) =>
       keyCount(this.#keys.get(keyId), keyId, entries),
@@ -78,7 +75,7 @@ export class InspectionTally {
       entries: this.#entries,
       subjects: this.#subjects,
       bytes: this.#memory.total(),
-      byKid: byKid.sort((a, b) => b.entries - a.entries || ranked(a, b)),
+      byKid: byKid.sort((a, b) => b.entries - a.entries || compareKeys(a, b)),
       byNode: this.#nodeRows(outcome.nodes),
       ttl: this.#ttl.map((entries, index) => ({ leSeconds: TTL_BOUNDS[index] ?? null, entries })),
       topSubjects: [...this.#top],
@@ -96,7 +93,7 @@ export class InspectionTally {
     };
   }
 
-  // For millions of entries: plain loops over local variables.
+  // Runs for millions of entries, so it uses plain loops over local variables.
   #addEntries({ node, entries, malformed }: ScannedSubject, seen: Seen): void {
     const { key, now, since = 0 } = this.#input;
     const ttl = this.#ttl;
@@ -112,8 +109,8 @@ export class InspectionTally {
       if (iat < since) beforeSince += 1;
       if (ofKey.keyId !== keyId) ofKey = this.#ofKey(keyId);
       ofKey.entries += 1;
-      const bar = barOf(exp - now);
-      ttl[bar] = (ttl[bar] ?? 0) + 1;
+      const bucket = bucketOf(exp - now);
+      ttl[bucket] = (ttl[bucket] ?? 0) + 1;
     }
     this.#lastKey = ofKey;
     seen.lastExp = lastExp;
@@ -151,10 +148,7 @@ export class InspectionTally {
     return true;
   }
 
-  /**
-   * With its last entry; where nothing is alive, nothing may be kept for longer either. What has been issued since this look
-   * began may not have been there yet when the expiry was read.
-   */
+  /** Allows for entries that were issued after the subject's expiry was read. */
   #expiresInTime(expiresAt: number, { lastExp, lastSettledExp }: Seen): boolean {
     const { now, clockToleranceSeconds } = this.#input;
     if (lastExp === 0) return expiresAt <= now;
@@ -162,7 +156,7 @@ export class InspectionTally {
     return lastSettledExp <= exp && exp <= lastExp;
   }
 
-  /** A failover in the middle leaves entries at a name that is no master any more: they count all the same. */
+  /** Includes nodes that stopped being masters during the scan. */
   #nodeRows(nodes: ScanOutcome['nodes']): Inspection['byNode'] {
     const names = new Set(nodes.map(({ node }) => node));
     const gone = [...this.#byNode].filter(([node]) => !names.has(node));
@@ -174,7 +168,6 @@ export class InspectionTally {
     ];
   }
 
-  /** Keeps the few largest in order. */
   #rank(sub: string, entries: number): void {
     const top = this.#top;
     const last = top.at(-1);
@@ -187,11 +180,8 @@ export class InspectionTally {
   }
 }
 
-/**
- * What the entries take, from the subjects that were measured. Subjects of about the same size (within a factor of two)
- * are held against each other: a small set costs more for each entry, and so does one that is too large for the compact
- * encoding.
- */
+// Extrapolates from the sampled subjects by size (in powers of two), because bytes per entry depend on the
+// set's size.
 class MemoryEstimate {
   readonly #sizes: SizeClass[] = Array.from({ length: 33 }, () => ({
     ...{ counted: 0, measuredBytes: 0, measuredEntries: 0 },
@@ -221,29 +211,28 @@ class MemoryEstimate {
 }
 
 interface SizeClass {
-  /** Entries whose memory is asked for, measured or not. */
   counted: number;
   measuredBytes: number;
   measuredEntries: number;
 }
 
-function barOf(secondsLeft: number): number {
-  let bar = 0;
+function bucketOf(secondsLeft: number): number {
+  let bucket = 0;
   for (const bound of TTL_BOUNDS) {
-    if (secondsLeft <= bound) return bar;
-    bar += 1;
+    if (secondsLeft <= bound) return bucket;
+    bucket += 1;
   }
-  return bar;
+  return bucket;
 }
 
-/** Keys that are gone come last. */
-function ranked(a: KeyCount, b: KeyCount): number {
+/** Sorts keys without a row last. */
+function compareKeys(a: KeyCount, b: KeyCount): number {
   if (a.kid === null || b.kid === null)
     return Number(a.kid === null) - Number(b.kid === null) || a.keyId - b.keyId;
   return a.kid < b.kid ? -1 : 1;
 }
 
-/** By name among equals, so that two looks at the same registry show the same. */
+/** Breaks ties by name, so that repeated scans give the same order. */
 function ranksBefore(a: { sub: string; entries: number }, b: { sub: string; entries: number }): boolean {
   return a.entries === b.entries ? a.sub < b.sub : a.entries > b.entries;
 }

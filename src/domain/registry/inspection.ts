@@ -10,19 +10,17 @@ import type { KeyCount } from './key-names.js';
 
 export interface InspectionInput {
   now: number;
-  /** How many subjects with the most entries are named. */
   top: number;
-  /** Only entries under this key, and what is kept of subjects that have some. */
-  key?: SigningKey;
-  /** Entries that were issued before then are counted apart: what a later look has to be compared with. */
-  since?: number;
+  /** Counts only entries under this key, and only subjects that have some. */
+  key?: SigningKey | undefined;
+  /** The time of an earlier inspection to compare with: see {@link Inspection.issuedBefore}. */
+  since?: number | undefined;
   clockToleranceSeconds: number;
-  signal?: AbortSignal;
-  onProgress?: (progress: InspectionProgress) => void;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: InspectionProgress) => void) | undefined;
 }
 
 export interface InspectionProgress extends WalkProgress {
-  /** So far. */
   entries: number;
 }
 
@@ -33,36 +31,36 @@ export interface Inspection {
   missed: string[];
   entries: number;
   subjects: number;
-  /** Estimated from a sample of the subjects; null where there was none. */
+  /** Estimated from a sample of the subjects; null if none was sampled. */
   bytes: number | null;
   byKid: KeyCount[];
   byNode: Array<{
     node: string;
-    /** `gone`: a server that was a master when its entries were read, and is none any more. */
+    /** `gone`: the server stopped being a master during the scan. */
     role: ScanOutcome['nodes'][number]['role'] | 'gone';
     slots: number | null;
     entries: number;
     usedMemoryBytes: number | null;
   }>;
-  /** How many entries have at most so long to live (and more than the bar before); `leSeconds` null: longer than that. */
+  /** A histogram of the remaining lifetimes; the last `leSeconds` is null, for entries above every bound. */
   ttl: Array<{ leSeconds: number | null; entries: number }>;
   topSubjects: Array<{ sub: string; entries: number }>;
   anomalies: Anomalies;
-  /** Entries issued before this look, and before {@link InspectionInput.since}; null where that is not given. */
+  /** Entries issued before this inspection, and before {@link InspectionInput.since} (null if not given). */
   issuedBefore: { now: number; since: number | null };
 }
 
-/** Null: not looked at. */
+/** Null if not checked. */
 export interface Anomalies {
-  /** Subjects of which something is kept that never expires. */
+  /** Subjects that never expire. */
   noTtl: number | null;
-  /** Subjects of which something is kept that does not expire at the last `exp` plus the clock tolerance. */
+  /** Subjects that do not expire at their last `exp` plus the clock tolerance. */
   ttlMismatch: number | null;
-  /** Entries under a key that the key store does not have. */
+  /** Entries under a key without a row. */
   unknownKid: number;
-  /** Subjects with entries that are no users. */
+  /** Subjects with entries and without a user. */
   unknownUser: number | null;
-  /** What stands among the entries and is none. */
+  /** Foreign members. */
   malformed: number;
 }
 
@@ -72,14 +70,13 @@ export interface SubjectInspection extends Inspection {
 
 export interface SubjectFacts {
   sub: string;
-  /** The master that holds the subject, or would; the file's name for SQLite. */
+  /** The master of the subject's hash slot; the file's name for SQLite. */
   node: string;
-  /** When what is kept of the subject expires; null where it never does, or nothing is kept. */
   expiresAt: number | null;
-  /** Entries that have expired and are still there. */
+  /** Expired entries that still exist. */
   expired: number;
-  /** As the user directory has it now. */
+  /** From the user directory. */
   userStatus: UserStatus | 'unknown';
-  /** As it is noted beside the entries, whether its time is over or not. */
+  /** As stored, expired or not. */
   cachedUser: KnownUserStatus | null;
 }

@@ -1,9 +1,8 @@
 import type { KeyState, SigningKey } from '../model/signing-key.js';
 import type { Database } from '../ports/index.js';
 
-/** How many entries name a key. */
 export interface KeyCount {
-  /** Null if the key has no row, and so no state: it was purged, or lost with the database. */
+  /** Null if the key has no row: it was purged, or lost with the database. */
   kid: string | null;
   keyId: number;
   state: KeyState | null;
@@ -14,10 +13,7 @@ export function keyCount(key: SigningKey | undefined, keyId: number, entries: nu
   return { kid: key?.kid ?? null, keyId, state: key?.state ?? null, entries };
 }
 
-/**
- * Finds keys by the ids in registry entries. Reads the key store only for an unknown id, because keys can be created and purged
- * while the registry is being walked.
- */
+/** Finds keys by the ids in registry entries. Reads the key store again for an unknown id. */
 export class KeysById {
   readonly #database: Pick<Database, 'keys'>;
   #keys = new Map<number, SigningKey>();
@@ -26,7 +22,6 @@ export class KeysById {
     this.#database = database;
   }
 
-  /** The map omits ids without a row. */
   async ofAll(ids: Iterable<number>): Promise<ReadonlyMap<number, SigningKey>> {
     for (const id of ids) {
       if (this.#keys.has(id)) continue;
@@ -37,7 +32,6 @@ export class KeysById {
     return this.#keys;
   }
 
-  /** The keys with the most entries first. */
   async countByKid(counts: ReadonlyArray<{ keyId: number; entries: number }>): Promise<KeyCount[]> {
     const keys = await this.ofAll(counts.map(({ keyId }) => keyId));
     return counts

@@ -9,13 +9,11 @@ export class MasterState {
   #since: number;
   #answeredAt: number | null = null;
 
-  /** @param now NumericDate seconds */
   constructor(node: string, now: number) {
     this.node = node;
     this.#since = now;
   }
 
-  /** NumericDate seconds; null before the first answer. */
   get answeredAt(): number | null {
     return this.#answeredAt;
   }

@@ -20,7 +20,7 @@ import {
   type ReconciliationRules,
   type SeenOfSubject,
 } from './reconciliation-plan.js';
-import { removeEntriesInBatches } from './remove-entries.js';
+import { removeNamedEntries } from './remove-named-entries.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 export interface ReconciliationPorts extends Administration {
@@ -34,11 +34,9 @@ export interface ReconciliationInput
 }
 
 export interface ReconciliationReport {
-  /** False where a part of the registry could not be seen or changed; `missed` says which. */
   complete: boolean;
   missed: string[];
   subjects: number;
-  /** Live ones, before anything was dropped. */
   entries: number;
   dropped: Record<DropReason, number>;
   statusesCached: number;
@@ -48,13 +46,11 @@ export interface ReconciliationReport {
 }
 
 /**
- * Walks the whole registry and mends what differs from the durable stores: entries that the security log covers or that
- * no key and no user stands behind any more, statuses and expiries that are out of date, leftovers. What it removes no
- * verifier would accept, so it may run beside everything else, and running it again finds nothing. With `dryRun` it only
- * counts.
- *
- * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USER_STORE_EMPTY` where there are tokens and no key or user at all; kind `unavailable` where a
- * store is away as a whole: what was mended until then stays mended
+ * Scans the registry and corrects differences from the durable stores: revoked entries, entries without a
+ * trusted key or a user, outdated statuses and expiries, leftovers. Removes only what no verifier would
+ * accept. `dryRun` only counts.
+ * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USER_STORE_EMPTY` if there are tokens and not one
+ * key or user; kind `unavailable` if a store is down, with earlier corrections kept
  */
 export async function reconcileRegistry(
   ports: ReconciliationPorts,
@@ -65,12 +61,12 @@ export async function reconcileRegistry(
   const outcome = await scanSubjects(
     ports.registry,
     () => ({ seen: NOTHING_SEEN }),
-    (parts) => run.take(parts),
+    (parts) => run.reconcile(parts),
     {
       now: ports.clock.now(),
       withDetails: true,
-      ...(signal === undefined ? {} : { signal }),
-      ...(onProgress === undefined ? {} : { onProgress }),
+      signal,
+      onProgress,
     },
   );
   return run.finish(outcome);
@@ -113,7 +109,7 @@ class Run {
     this.#input = input;
   }
 
-  async take(portion: ReadonlyArray<SubjectPart<State>>): Promise<void> {
+  async reconcile(portion: ReadonlyArray<SubjectPart<State>>): Promise<void> {
     const planned = await this.#plan(portion);
     const wrong = planned.filter(isWrong);
     if (wrong.length === 0) return;
@@ -125,17 +121,17 @@ class Run {
       await this.#assertSomeUser();
     await this.#begin();
     try {
-      await this.#mend(wrong);
+      await this.#correct(wrong);
     } catch (error) {
       if (!(error instanceof JwtctlError) || error.kind !== 'unavailable') throw error;
-      const whose = wrong.length === 1 ? 'a subject' : `up to ${wrong.length} subjects`;
+      const subjects = wrong.length === 1 ? 'a subject' : `up to ${wrong.length} subjects`;
       this.#missed.push(
-        `changes to ${whose}, of which more may have been made than was counted (${error.message})`,
+        `changes to ${subjects} (more may have been made than were counted: ${error.message})`,
       );
     }
   }
 
-  /** A table that is being filled anew is empty for a moment, and would log everybody out for good. */
+  /** A user table that is empty while it is reloaded must not end every token. */
   async #assertSomeUser(): Promise<void> {
     if (this.#hasSeenUser) return;
     for await (const _user of this.#ports.users.list()) {
@@ -154,11 +150,11 @@ class Run {
       ...this.#report,
       byNode: [...nodes].map((node) => ({ node, dropped: this.#droppedByNode.get(node) ?? 0 })),
     };
-    if (this.#hasBegun) await this.#audit(report.complete ? 'done' : 'partial', inWords(report));
+    if (this.#hasBegun) await this.#audit(report.complete ? 'done' : 'partial', summarize(report));
     return report;
   }
 
-  /** Asks about all of the portion at once, after its entries were read: see {@link planReconciliation}. */
+  /** Reads keys and users after the entries: see {@link planReconciliation}. */
   async #plan(portion: ReadonlyArray<SubjectPart<State>>): Promise<Planned[]> {
     const { database, users, clock } = this.#ports;
     const subs = portion.map(({ part }) => part.sub);
@@ -182,8 +178,8 @@ class Run {
     });
   }
 
-  /** By reason, so that what another run removes in the same moment is counted there and not here. */
-  async #mend(wrong: readonly Planned[]): Promise<void> {
+  /** Removes by reason, because only the number of entries actually removed is counted. */
+  async #correct(wrong: readonly Planned[]): Promise<void> {
     const { registry, users, clock } = this.#ports;
     const now = clock.now();
     const { statusTtlSeconds } = this.#input;
@@ -197,16 +193,18 @@ class Run {
       for (const { node, removed } of byNode) this.#countDropped(node, removed);
       if (failure !== null) throw failure;
     }
-    // Where something was dropped, what has expired went with it, and the expiry was set.
+    // Dropping entries also removed the expired ones and corrected the expiry.
     const others = wrong.filter((plan) => plan.drops.length === 0 && needsRemoval(plan));
     if (others.length > 0)
-      await removeEntriesInBatches(
+      await removeNamedEntries(
         registry,
         others.map(({ sub }) => ({ sub, entries: [] })),
         now,
       );
     await Promise.all(
-      wrong.map(({ note }) => note && cacheStatus({ registry, find }, note, now, statusTtlSeconds)),
+      wrong.map(
+        ({ userToCache: user }) => user && cacheStatus({ registry, find }, user, now, statusTtlSeconds),
+      ),
     );
     for (const plan of wrong) this.#countOthers(plan);
   }
@@ -217,8 +215,8 @@ class Run {
     this.#countOthers(plan);
   }
 
-  #countOthers({ note, hasWrongExpiry, leftovers }: Planned): void {
-    this.#report.statusesCached += note === null ? 0 : 1;
+  #countOthers({ userToCache, hasWrongExpiry, leftovers }: Planned): void {
+    this.#report.statusesCached += userToCache === null ? 0 : 1;
     this.#report.expiriesSet += hasWrongExpiry ? 1 : 0;
     this.#report.leftovers += leftovers;
   }
@@ -227,7 +225,7 @@ class Run {
     this.#droppedByNode.set(node, (this.#droppedByNode.get(node) ?? 0) + count);
   }
 
-  /** On record before the first change, so that a run that is cut off is too; one that finds nothing leaves no row. */
+  /** Writes the audit row before the first change, so that an interrupted run is recorded too. */
   async #begin(): Promise<void> {
     if (this.#hasBegun) return;
     await this.#audit('begun', null);
@@ -243,7 +241,7 @@ class Run {
 }
 
 function isWrong(plan: Planned): boolean {
-  return plan.drops.length > 0 || plan.note !== null || needsRemoval(plan);
+  return plan.drops.length > 0 || plan.userToCache !== null || needsRemoval(plan);
 }
 
 function needsRemoval({ hasWrongExpiry, leftovers }: Planned): boolean {
@@ -255,24 +253,28 @@ function dropsOf({ sub, drops }: Planned, reason: DropReason): Array<{ sub: stri
   return entries.length === 0 ? [] : [{ sub, entries }];
 }
 
-function inWords({ dropped, statusesCached, expiriesSet, leftovers }: ReconciliationReport): string {
+function summarize({ dropped, statusesCached, expiriesSet, leftovers }: ReconciliationReport): string {
   const entries = DROP_REASONS.reduce((sum, reason) => sum + dropped[reason], 0);
-  return `entries dropped: ${entries}, statuses noted: ${statusesCached}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
+  return `entries dropped: ${entries}, statuses cached: ${statusesCached}, expiries set: ${expiriesSet}, leftovers: ${leftovers}`;
 }
 
 function noUsers(): JwtctlError {
   return new JwtctlError(
     'ERR_USER_STORE_EMPTY',
-    'There are tokens in the registry and not one user: nothing was dropped for want of its user.',
-    { hint: 'Bring the users back, or set users.source. `jwtctl cache flush --all` removes the tokens.' },
+    'The registry has tokens, but there are no users. No token of a missing user was removed.',
+    {
+      hint: 'Restore the users, or correct users.source. To remove the tokens, run `jwtctl cache flush --all`.',
+    },
   );
 }
 
-/** A key's row outlives its tokens, and one key signs at all times: what has none is not the database of this registry. */
+/** A key's row outlives its tokens, so an empty key store belongs to another registry. */
 function keyStoreEmpty(): JwtctlError {
   return new JwtctlError(
     'ERR_KEY_STORE_EMPTY',
-    'There are tokens in the registry and no key in the key store: they do not belong together.',
-    { hint: 'Check mysql.url, redis.nodes and redis.prefix. `jwtctl cache flush --all` removes the tokens.' },
+    'The registry has tokens, but the key store has no keys. They do not belong together.',
+    {
+      hint: 'Check mysql.url, redis.nodes, and redis.prefix. To remove the tokens, run `jwtctl cache flush --all`.',
+    },
   );
 }

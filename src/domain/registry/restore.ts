@@ -11,16 +11,13 @@ import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
 import { entriesBySubject } from './group-entries.js';
 import { registerMany } from './register-many.js';
-import { removeEntriesInBatches } from './remove-entries.js';
+import { removeNamedEntries } from './remove-named-entries.js';
 
-/** Why an entry is not brought back, in the order in which that is asked. */
+/** Why an entry is not restored, in the order of the checks. */
 export const SKIP_REASONS = [
-  /** No token can have it. */
   'malformed',
   'expired',
-  /** Its key is not known here, or no longer verifies. */
   'keyNotTrusted',
-  /** The security log covers its token. */
   'revoked',
   'userUnknown',
   'userDisabled',
@@ -33,42 +30,32 @@ export interface RestorationPorts extends Administration {
 
 export interface RestorationPolicy {
   clockToleranceSeconds: number;
-  /** How long a user's status may be used before the directory is asked again, in seconds. */
   statusTtlSeconds: number;
 }
 
 export interface RestorationInput {
   backup: BackupReader;
-  /** What the backup is read from, for the audit log. */
   source: string;
   dryRun: boolean;
-  signal?: AbortSignal;
-  /** Told how many entries have been gone through. */
-  onProgress?: (entries: number) => void;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((entries: number) => void) | undefined;
 }
 
 export interface RestorationReport {
   facts: BackupFacts;
-  /** What the backup holds, as far as it could be read. */
   entries: number;
-  /** Registered now, and not before; with `dryRun` those that would be. */
   restored: number;
-  /** Were registered already, with this lifetime. */
+  /** Already registered, with the same `exp`. */
   unchanged: number;
   skipped: Record<SkipReason, number>;
-  /** False where the backup is not whole, or was not gone through to its end; `missed` says why. */
   complete: boolean;
   missed: string[];
 }
 
 /**
- * Brings the entries of a backup back, each with the lifetime that is left of it, if its token could hold. Nothing
- * happens to what is registered already, so it may be done again.
- *
- * `registry.maxPerSubject` is left aside: an old token that comes back must not push out a newer one. The next token that
- * is issued to the subject does that, oldest first.
- *
- * @throws JwtctlError what the stores throw before anything is registered
+ * Restores the entries whose tokens a verifier would accept. Ignores `registry.maxPerSubject`, because a
+ * restored token must not remove a newer one; the next issued token enforces it.
+ * @throws JwtctlError of the stores, before the first entry is registered
  */
 export async function restore(
   ports: RestorationPorts,
@@ -84,7 +71,7 @@ export async function restore(
   const report = await restoration.run();
   if (dryRun) return report;
   const { restored, unchanged, entries } = report;
-  const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} were there already`}`;
+  const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} already existed`}`;
   await audit(ports, target, report.complete ? 'done' : 'partial', `${what}: ${done}`);
   return report;
 }
@@ -121,14 +108,14 @@ class Restoration {
         onProgress?.(this.#report.entries);
       }
     } catch (error) {
-      // Standard input is cut off by an interruption.
+      // Ctrl-C also ends standard input.
       const { restored, unchanged } = this.#report;
       const hasBegun = restored + unchanged > 0 && isFailureOutside(error);
       if (!hasBegun && !signal?.aborted) throw error;
-      if (hasBegun) this.#miss(`What is left was not brought back: ${error.message}`);
+      if (hasBegun) this.#miss(`The rest was not restored: ${error.message}`);
     }
     if (signal?.aborted)
-      this.#miss(`What is left was not brought back (${INTERRUPTED}): the same command again does it.`);
+      this.#miss(`The rest was not restored (${INTERRUPTED}). Run the same command again.`);
     return this.#report;
   }
 
@@ -148,7 +135,6 @@ class Restoration {
     const live: BackupEntry[] = [];
     for (const entry of entries) {
       if (!isUsable(entry)) this.#skip('malformed');
-      // A verification allows for as much.
       else if (liveExp(entry.exp, now, clockToleranceSeconds) === null) this.#skip('expired');
       else live.push(entry);
     }
@@ -162,14 +148,14 @@ class Restoration {
       readEvents(database.securityLog, live),
     ]);
     const keyOf = new Map(keys.map((key) => [key.kid, key]));
-    const holding: Restorable[] = [];
+    const restorable: Restorable[] = [];
     for (const entry of live) {
       const key = entry.kid === null ? undefined : keyOf.get(entry.kid);
       const judged = judge(entry, key, found.get(entry.sub), events);
       if (typeof judged === 'string') this.#skip(judged);
-      else holding.push(judged);
+      else restorable.push(judged);
     }
-    const { wanted, present } = await this.#lookUp(holding, now);
+    const { wanted, present } = await this.#lookUp(restorable, now);
     const count = (some: readonly Restorable[], sign = 1) => {
       for (const one of some) this.#report[present.has(one) ? 'unchanged' : 'restored'] += sign;
     };
@@ -178,31 +164,30 @@ class Restoration {
   }
 
   /**
-   * Finds the entries that can be restored, and which of those are already registered. An entry with a different lifetime does
-   * not count as registered. If a part of the registry does not answer, its entries are reported as missed.
+   * Finds which entries are registered. `wanted` excludes those in a part of the registry that did not
+   * answer.
    */
   async #lookUp(
-    holding: readonly Restorable[],
+    candidates: readonly Restorable[],
     now: number,
   ): Promise<{ wanted: Restorable[]; present: Set<Restorable> }> {
     const { registry } = this.#ports;
-    // In one turn of the event loop: the registry asks for all of them together.
-    const looks = await Promise.allSettled(
-      holding.map((restorable) => registry.tokenStatus(restorable.entry.sub, nameOf(restorable).entry, now)),
+    const lookups = await Promise.allSettled(
+      candidates.map((one) => registry.tokenStatus(one.entry.sub, nameOf(one).entry, now)),
     );
     const wanted: Restorable[] = [];
     const present = new Set<Restorable>();
     let failure: unknown = null;
-    for (const [index, look] of looks.entries()) {
-      const restorable = holding[index] as Restorable;
-      if (look.status === 'rejected') {
-        if (!isFailureOutside(look.reason)) throw look.reason;
-        failure = look.reason;
-        this.#miss(look.reason.message);
+    for (const [index, lookup] of lookups.entries()) {
+      const candidate = candidates[index] as Restorable;
+      if (lookup.status === 'rejected') {
+        if (!isFailureOutside(lookup.reason)) throw lookup.reason;
+        failure = lookup.reason;
+        this.#miss(lookup.reason.message);
         continue;
       }
-      wanted.push(restorable);
-      if (look.value.exp === restorable.entry.exp) present.add(restorable);
+      wanted.push(candidate);
+      if (lookup.value.exp === candidate.entry.exp) present.add(candidate);
     }
     if (failure !== null && wanted.length === 0) throw failure;
     return { wanted, present };
@@ -222,14 +207,14 @@ class Restoration {
     count(registered);
     for (const failure of outcomes) if (failure !== null) this.#miss(failure.message);
 
-    // Whoever revoked something since the log was read has passed the registry by before the entry was there.
+    // A revocation since the first read of the log may have run before the entry existed.
     const events = await readEvents(
       database.securityLog,
       registered.map(({ entry }) => entry),
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
     if (revoked.length === 0) return;
-    await removeEntriesInBatches(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
+    await removeNamedEntries(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
     count(revoked, -1);
     this.#report.skipped.revoked += revoked.length;
   }
@@ -241,7 +226,6 @@ interface Restorable {
   user: User;
 }
 
-/** In the order of a verification. */
 function judge(
   entry: BackupEntry,
   key: SigningKey | undefined,

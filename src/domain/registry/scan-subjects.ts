@@ -1,18 +1,11 @@
 import type { RegistryScanner, ScannedSubject, ScanOptions, ScanOutcome } from '../ports/index.js';
 
-/** A scanned subject, or a part of it, and the state that all parts of the subject share. */
 export interface SubjectPart<State> {
   part: ScannedSubject;
   state: State;
 }
 
-/**
- * Scans the registry with a state for each subject. A subject with very many entries comes in several parts, so that memory
- * stays bounded. This is the only place that keeps track of them; `part.isLast` tells the end of a subject.
- *
- * @param begin makes the state of a subject from its first part
- * @throws what {@link RegistryScanner.scan} throws
- */
+/** Scans the registry. All parts of a subject share one state, which `begin` makes from the first part. */
 export function scanSubjects<State>(
   registry: RegistryScanner,
   begin: (first: ScannedSubject) => State,

@@ -3,24 +3,20 @@ import { JwtctlError } from '../shared/errors.js';
 import type { Inspection } from './inspection.js';
 import type { KeyCount } from './key-names.js';
 
-/** One look of a watch. */
 export interface Look {
-  /** NumericDate seconds. */
   at: number;
-  /** What was seen, now or, after a failure, the last time. */
+  /** After a failure, the previous report. */
   report: Inspection;
-  /** What is different from the last look that saw everything; null where there is none, or this one saw less. */
+  /** The difference to the last complete look; null if there was none, or this one is incomplete. */
   change: RegistryChange | null;
-  /** Why this look saw nothing; since when that is so. */
   failure: { error: JwtctlError; since: number } | null;
 }
 
 export interface RegistryChange {
-  /** When the other look began. */
   since: number;
-  /** How many entries there are more; negative for fewer. */
+  /** Negative if there are fewer. */
   entries: number;
-  /** Entries that came, and entries that ended. What did both in between was never seen. */
+  /** Excludes entries that came and ended between the looks. */
   arrived: number;
   gone: number;
   arrivedPerSecond: number;
@@ -30,25 +26,20 @@ export interface RegistryChange {
 }
 
 /**
- * Looks again and again, one look after the other, each `intervalSeconds` after the one before began, or as soon as that
- * one is over. Ends once `signal` is aborted.
- *
- * A store that cannot be reached ends the first look with its error, because there is nothing to show. Later looks tell
- * of it beside what was seen last, and go on: a watch is wanted most while a failover is under way.
- *
- * @param look is given the time, and for the comparison the time of the last look that saw everything
+ * Inspects the registry every `intervalSeconds` until `signal` is aborted. Rejects if the first look fails.
+ * Yields later unavailability with the previous report, because a watch must survive a failover.
+ * @param look gets the time, and the time of the last complete look
  */
 export async function* watchRegistry(
   look: (at: number, since: number | undefined) => Promise<Inspection>,
   { clock, intervalSeconds, signal }: { clock: Clock; intervalSeconds: number; signal: AbortSignal },
 ): AsyncGenerator<Look> {
   let shown: Inspection | null = null;
-  /** The last look that saw everything. */
   let whole = null as { at: number; report: Inspection } | null;
   let failingSince: number | null = null;
   while (!signal.aborted) {
     const at = clock.now();
-    const seen = await look(at, whole?.at).catch((error: unknown) => asFailure(error));
+    const seen = await look(at, whole?.at).catch((error: unknown) => asUnavailable(error));
     if (signal.aborted) return;
     if (seen instanceof JwtctlError) {
       if (shown === null) throw seen;
@@ -68,16 +59,12 @@ export async function* watchRegistry(
   }
 }
 
-/** What may be over by the next look. @throws anything else */
-function asFailure(error: unknown): JwtctlError {
+function asUnavailable(error: unknown): JwtctlError {
   if (error instanceof JwtctlError && error.kind === 'unavailable') return error;
   throw error;
 }
 
-/**
- * Which entries are new is told by when they were issued. Those that were there before the earlier look began can only have
- * stayed or gone, so what is missing of them has gone; the rest of the difference has come.
- */
+/** Entries issued before the earlier look can only stay or end, so a lower count of them gives `gone`. */
 function changeBetween(
   earlier: { at: number; report: Inspection },
   later: { at: number; report: Inspection },
@@ -85,7 +72,7 @@ function changeBetween(
   const entries = later.report.entries - earlier.report.entries;
   const { since } = later.report.issuedBefore;
   const missing = since === null ? 0 : earlier.report.issuedBefore.now - since;
-  // What was restored, or registered long after it was issued, makes up for others that went.
+  // Entries restored, or registered long after issuing, can hide others that ended.
   const gone = Math.max(0, missing, -entries);
   const arrived = entries + gone;
   const seconds = Math.max(1, later.at - earlier.at);
@@ -105,7 +92,6 @@ function changeBetween(
   };
 }
 
-/** Of every name that either has, with a row of that name. */
 function differences<Row extends { entries: number }>(
   earlier: readonly Row[],
   later: readonly Row[],

@@ -7,7 +7,7 @@ import type { Database, EntryStore, TokenStatusReader, User, UserDirectory } fro
 import type { DatabaseGuard } from '../recovery/database-guard.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
-import { removeEntriesInBatches } from '../registry/remove-entries.js';
+import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -243,7 +243,7 @@ export class Issuer {
       sub,
       entry: { jti, keyId: key.id, iat },
     }));
-    if (named.length > 0) await removeEntriesInBatches(this.#ports.registry, entriesBySubject(named), now);
+    if (named.length > 0) await removeNamedEntries(this.#ports.registry, entriesBySubject(named), now);
   }
 }
 

@@ -13,7 +13,7 @@ import type {
 } from '../ports/index.js';
 import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
-import { removeEntriesInBatches } from '../registry/remove-entries.js';
+import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
@@ -270,7 +270,7 @@ async function removeEntries(
     sub,
     entry: { jti, keyId: key.id, iat },
   }));
-  await removeEntriesInBatches(registry, entriesBySubject(named), now);
+  await removeNamedEntries(registry, entriesBySubject(named), now);
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

@@ -6,10 +6,10 @@ import type {
   EntryFilter,
   GlobalRemoval,
   NewSecurityEvent,
+  WalkControl,
 } from '../ports/index.js';
 import { countMatching } from '../registry/count-matching.js';
 import { countSubjectTokens } from '../registry/count-subject.js';
-import { type WalkControl, walkControl } from '../registry/walk-options.js';
 import { afterRecord, eventExpiry, latestIssued } from '../security-log/record.js';
 import { ifReachable } from '../shared/unavailable.js';
 
@@ -96,7 +96,7 @@ export async function countGlobal(
   control: WalkControl = {},
 ): Promise<{ matched: number; subjects: number; issuedBefore: number; complete: boolean; missed: string[] }> {
   const now = ports.clock.now();
-  const count = () => countMatching(ports.registry, filterOf(selection), { now, ...walkControl(control) });
+  const count = () => countMatching(ports.registry, filterOf(selection), { now, ...control });
   const unseen = {
     matched: 0,
     subjects: 0,
@@ -128,7 +128,8 @@ export async function revokeGlobally(
   const removal = await afterRecord(() =>
     ports.registry.removeEverywhere(filterOf(selection), {
       now: ports.clock.now(),
-      ...walkControl(options),
+      signal: options.signal,
+      onProgress: options.onProgress,
     }),
   );
   return {

@@ -14,7 +14,7 @@ import { ManualClock } from '../../support/clock.js';
 import { heartbeatOf } from '../../support/heartbeats.js';
 
 const NOW = 1_700_000_000;
-const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is away.');
+const unreachable = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It is down.');
 const signal = new AbortController().signal;
 
 function has(id: string): Heartbeat {
@@ -24,7 +24,7 @@ function lacks(id: string): Heartbeat {
   return heartbeatOf(id, NOW, { log: { position: 8, missing: [[6, 7]] } });
 }
 
-/** A registry that gives these answers in turn and then repeats the last one. A plain list means no loss. */
+/** Answers with each look in turn, then repeats the last. A plain list means that no heartbeat was lost. */
 function answering(...looks: Array<Heartbeat[] | FleetLook | Error>): TokenRegistry {
   let look = -1;
   const fleet = async (): Promise<FleetLook> => {
@@ -36,9 +36,7 @@ function answering(...looks: Array<Heartbeat[] | FleetLook | Error>): TokenRegis
   return { fleet } as Partial<TokenRegistry> as TokenRegistry;
 }
 
-/**
- * Returns the result and the duration of the wait for event 7. The clock moves whenever code waits for it.
- */
+/** Waits for event 7. The clock advances on each wait. */
 async function acknowledgement(registry: TokenRegistry, eventId: number | null = 7) {
   const clock = new ManualClock(NOW);
   let isOver = false;
@@ -55,8 +53,7 @@ async function acknowledgement(registry: TokenRegistry, eventId: number | null =
   return { report: await wait, seconds: clock.now() - NOW };
 }
 
-/** A look at a registry that has kept its heartbeats for this long. */
-function young(keptSeconds: number, ...verifiers: Heartbeat[]): FleetLook {
+function keptFor(keptSeconds: number, ...verifiers: Heartbeat[]): FleetLook {
   return { verifiers, keptSeconds };
 }
 
@@ -86,33 +83,38 @@ describe('waiting for an event to be read', () => {
     const both = { verifiers: 2, acknowledged: 2, stragglers: [] };
     expect(
       await acknowledgement(
-        answering(young(0), young(0, has('a')), young(3, has('a'), has('b')), young(4, has('a'), has('b'))),
+        answering(
+          keptFor(0),
+          keptFor(0, has('a')),
+          keptFor(3, has('a'), has('b')),
+          keptFor(4, has('a'), has('b')),
+        ),
       ),
     ).toEqual({ report: both, seconds: 3 });
     expect(
       await acknowledgement(
-        answering(young(0, has('a')), young(1, has('a')), young(2, has('a'), lacks('b'))),
+        answering(keptFor(0, has('a')), keptFor(1, has('a')), keptFor(2, has('a'), lacks('b'))),
       ),
     ).toMatchObject({
       report: { verifiers: 2, acknowledged: 1 },
     });
-    expect(await acknowledgement(answering(young(4, has('a'))))).toMatchObject({
+    expect(await acknowledgement(answering(keptFor(4, has('a'))))).toMatchObject({
       report: { acknowledged: 1 },
       seconds: 0,
     });
   });
 
   test('accepts an empty list after the reporting time without a loss', async () => {
-    expect(await acknowledgement(answering(young(0)))).toMatchObject({
+    expect(await acknowledgement(answering(keptFor(0)))).toMatchObject({
       report: { verifiers: 0 },
       seconds: 4,
     });
-    expect(await acknowledgement(answering(young(0), young(0), away, young(0)))).toMatchObject({
+    expect(await acknowledgement(answering(keptFor(0), keptFor(0), unreachable, keptFor(0)))).toMatchObject({
       report: { verifiers: 0 },
       seconds: 7,
     });
     expect(
-      await acknowledgement(answering(young(2, lacks('a')), young(3, lacks('a')), young(0))),
+      await acknowledgement(answering(keptFor(2, lacks('a')), keptFor(3, lacks('a')), keptFor(0))),
     ).toMatchObject({
       report: { verifiers: 0 },
       seconds: 6,
@@ -120,7 +122,7 @@ describe('waiting for an event to be read', () => {
   });
 
   test('ends without a result if the registry keeps losing heartbeats', async () => {
-    const lossy = Array.from({ length: 8 }, () => [young(3, has('a')), young(0)]).flat();
+    const lossy = Array.from({ length: 8 }, () => [keptFor(3, has('a')), keptFor(0)]).flat();
     expect(await acknowledgement(answering(...lossy))).toEqual({
       report: { unavailableReason: expect.stringContaining('may be incomplete') },
       seconds: 11,
@@ -144,11 +146,11 @@ describe('waiting for an event to be read', () => {
   });
 
   test('survives a short failure of the registry, and reports a longer one', async () => {
-    expect(await acknowledgement(answering([lacks('a')], away, [has('a')]))).toMatchObject({
+    expect(await acknowledgement(answering([lacks('a')], unreachable, [has('a')]))).toMatchObject({
       ...{ report: { verifiers: 1, acknowledged: 1 }, seconds: 2 },
     });
-    expect(await acknowledgement(answering(away))).toEqual({
-      report: { unavailableReason: 'It is away.' },
+    expect(await acknowledgement(answering(unreachable))).toEqual({
+      report: { unavailableReason: 'It is down.' },
       seconds: 11,
     });
   });
@@ -194,13 +196,13 @@ test('withoutKey returns the verifiers without the key', () => {
 test('reports a registry that fails, does not open, or is late; throws a defect', async () => {
   const clock = new ManualClock(NOW);
   const failing = (error: Error) => () => Promise.reject(error);
-  expect(await askFleet({ openRegistry: failing(away), clock })).toEqual({
+  expect(await askFleet({ openRegistry: failing(unreachable), clock })).toEqual({
     verifiers: [],
-    unavailableReason: 'It is away.',
+    unavailableReason: 'It is down.',
   });
   await expect(askFleet({ openRegistry: failing(new TypeError('x')), clock })).rejects.toThrow('x');
-  expect(await askFleet({ openRegistry: async () => answering(away), clock })).toMatchObject({
-    unavailableReason: 'It is away.',
+  expect(await askFleet({ openRegistry: async () => answering(unreachable), clock })).toMatchObject({
+    unavailableReason: 'It is down.',
   });
   const silent = () => new Promise<TokenRegistry>(() => {});
   expect(await askFleetWithin(5, { openRegistry: silent, clock })).toMatchObject({
@@ -236,18 +238,22 @@ describe('all running verifiers, for a key to sign with', () => {
       unavailableReason: null,
       seconds: 0,
     });
-    expect(await whole(answering(young(0, has('behind'))))).toMatchObject({ ids: ['behind'], seconds: 0 });
-    expect(await whole(answering(away))).toEqual({ ids: [], unavailableReason: 'It is away.', seconds: 0 });
+    expect(await whole(answering(keptFor(0, has('behind'))))).toMatchObject({ ids: ['behind'], seconds: 0 });
+    expect(await whole(answering(unreachable))).toEqual({
+      ids: [],
+      unavailableReason: 'It is down.',
+      seconds: 0,
+    });
   });
 
   test('are waited for if the registry has lost heartbeats', async () => {
-    const looks = [young(0), young(0, loaded('a')), young(2, loaded('a'), has('behind'))];
+    const looks = [keptFor(0), keptFor(0, loaded('a')), keptFor(2, loaded('a'), has('behind'))];
     expect(await whole(answering(...looks))).toMatchObject({ ids: ['a', 'behind'], unavailableReason: null });
-    expect(await whole(answering(young(0)))).toEqual({ ids: [], unavailableReason: null, seconds: 4 });
+    expect(await whole(answering(keptFor(0)))).toEqual({ ids: [], unavailableReason: null, seconds: 4 });
   });
 
   test('are unknown if the registry keeps losing heartbeats', async () => {
-    const lossy = Array.from({ length: 8 }, () => [young(3, loaded('a')), young(0)]).flat();
+    const lossy = Array.from({ length: 8 }, () => [keptFor(3, loaded('a')), keptFor(0)]).flat();
     expect(await whole(answering(...lossy))).toEqual({
       ids: [],
       unavailableReason: expect.stringContaining('may be incomplete'),

@@ -13,10 +13,10 @@ import { keyIds } from '../../support/planted-entries.js';
 import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 const SUBJECTS = 600;
-/** More than fill two chunks. */
+/** More than two chunks. */
 const ENTRIES = 2 * MAX_CHUNK_ENTRIES + 1_000;
 
-describe.each(BACKENDS)('many entries on their way into a backup, on %s', { timeout: 120_000 }, (backend) => {
+describe.each(BACKENDS)('a flush with a backup, on %s', { timeout: 120_000 }, (backend) => {
   let stores: Stores;
   let context: Context;
   let ports: Administration;
@@ -46,10 +46,10 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     return createPrivateFile(name, stores.home);
   }
 
-  async function flushing(
+  async function runFlush(
     options: { registry?: Partial<TokenRegistry>; file?: PrivateFile; input?: Partial<FlushInput> } = {},
   ): Promise<FlushReport> {
-    const registry = steppingIn(ports.registry, options.registry ?? {});
+    const registry = withReplaced(ports.registry, options.registry ?? {});
     const input: FlushInput = { filter: {}, target: 'all', ...options.input };
     return flush({ ...ports, registry }, input, {
       backups: await context.backups(),
@@ -57,8 +57,7 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     });
   }
 
-  /** The jtis of a backup, and what it says of itself. */
-  async function filed(name = 'm'): Promise<{ jtis: string[]; lost: string[]; largest: number }> {
+  async function readBackup(name = 'm'): Promise<{ jtis: string[]; lost: string[]; largest: number }> {
     const bytes = readFileSync(join(stores.home, name));
     const reader = await (await context.backups()).open(
       (async function* () {
@@ -76,35 +75,35 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     return { jtis: jtis.sort(), lost, largest: Math.max(0, ...chunks.map(({ length }) => length)) };
   }
 
-  async function living(): Promise<string[]> {
+  async function liveJtis(): Promise<string[]> {
     const jtis: string[] = [];
-    const take = (subjects: Parameters<Parameters<TokenRegistry['scan']>[0]>[0]) => {
+    const collect = (subjects: Parameters<Parameters<TokenRegistry['scan']>[0]>[0]) => {
       jtis.push(...subjects.flatMap(({ entries }) => entries.map(({ jti }) => jti)));
     };
-    expect(await ports.registry.scan(take, { now: ports.clock.now() })).toMatchObject({ complete: true });
+    expect(await ports.registry.scan(collect, { now: ports.clock.now() })).toMatchObject({ complete: true });
     return jtis.sort();
   }
 
-  /** Whatever became of the run: an entry is in the registry, or in a backup that can be read. */
+  /** Each entry must be in the registry or in a readable backup. */
   async function expectNothingLost(): Promise<{ inFile: number; left: number }> {
-    const [{ jtis }, left] = [await filed(), await living()];
+    const [{ jtis }, left] = [await readBackup(), await liveJtis()];
     expect([...new Set([...jtis, ...left])].sort()).toEqual(everything);
     return { inFile: jtis.length, left: left.length };
   }
 
-  function away(): JwtctlError {
+  function unreachable(): JwtctlError {
     return new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
   }
 
-  test('what is meant by all that a filter can say goes alone', async () => {
+  test('removes only entries that match every member of the filter', async () => {
     const filter = { jti: 'j5', issuedBefore: ports.clock.now() };
-    expect(await flushing({ input: { filter } })).toMatchObject({ matched: 1, removed: 1, subjects: 1 });
-    expect((await filed()).jtis).toEqual(['j5']);
-    expect(await living()).toEqual(everything.filter((jti) => jti !== 'j5'));
+    expect(await runFlush({ input: { filter } })).toMatchObject({ matched: 1, removed: 1, subjects: 1 });
+    expect((await readBackup()).jtis).toEqual(['j5']);
+    expect(await liveJtis()).toEqual(everything.filter((jti) => jti !== 'j5'));
   });
 
-  test('all of them are in it, in chunks of a bounded size, and counted once', async () => {
-    const report = await flushing();
+  test('writes every entry in bounded chunks, and counts it once', async () => {
+    const report = await runFlush();
     expect(report).toMatchObject({
       ...{ matched: ENTRIES, removed: ENTRIES, complete: true, missed: [] },
       byKid: [{ kid: 'k1', state: 'active', entries: ENTRIES }],
@@ -112,17 +111,17 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(report.subjects).toBe(SUBJECTS + 1);
     expect(report.byNode.reduce((sum, { removed }) => sum + removed, 0)).toBe(ENTRIES);
     expect(report.byNode.reduce((sum, { matched }) => sum + matched, 0)).toBe(ENTRIES);
-    const { jtis, lost, largest } = await filed();
+    const { jtis, lost, largest } = await readBackup();
     expect([jtis, lost, largest]).toEqual([everything, [], MAX_CHUNK_ENTRIES]);
-    expect(await living()).toEqual([]);
+    expect(await liveJtis()).toEqual([]);
   });
 
-  test('an entry is on the disk before it leaves the registry', async () => {
+  test('writes an entry to disk before removing it', async () => {
     let removals = 0;
-    await flushing({
+    await runFlush({
       registry: {
         removeEntries: async (subjects, now) => {
-          const onDisk = new Set((await filed()).jtis);
+          const onDisk = new Set((await readBackup()).jtis);
           const going = subjects.flatMap(({ entries }) => entries.map(({ jti }) => jti));
           expect(going.filter((jti) => !onDisk.has(jti))).toEqual([]);
           removals += 1;
@@ -133,8 +132,8 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(removals).toBeGreaterThanOrEqual(3);
   });
 
-  test('of one subject they come from its own key', async () => {
-    const report = await flushing({
+  test('of one subject reads only that subject’s key', async () => {
+    const report = await runFlush({
       input: { sub: 'crowded', filter: { issuedBefore: ports.clock.now() - 5 } },
     });
     expect(report).toMatchObject({ matched: 1_500, removed: 1_500, subjects: 1, complete: true });
@@ -144,9 +143,9 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(await expectNothingLost()).toEqual({ inFile: 1_500, left: ENTRIES - 1_500 });
   });
 
-  test('an interruption in the middle is told, and the next run finishes', async () => {
+  test('reports an interruption, and the next run finishes', async () => {
     const controller = new AbortController();
-    const report = await flushing({
+    const report = await runFlush({
       registry: {
         removeEntries: async (subjects, now) => {
           const outcome = await ports.registry.removeEntries(subjects, now);
@@ -163,11 +162,11 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(await expectNothingLost()).toEqual({
       ...{ inFile: MAX_CHUNK_ENTRIES, left: ENTRIES - MAX_CHUNK_ENTRIES },
     });
-    expect((await filed()).lost).toEqual([expect.stringContaining('did not finish')]);
+    expect((await readBackup()).lost).toEqual([expect.stringContaining('did not finish')]);
 
     const rest = ENTRIES - MAX_CHUNK_ENTRIES;
-    expect(await flushing({ file: file('n') })).toMatchObject({ removed: rest, complete: true });
-    expect([...(await filed('m')).jtis, ...(await filed('n')).jtis].sort()).toEqual(everything);
+    expect(await runFlush({ file: file('n') })).toMatchObject({ removed: rest, complete: true });
+    expect([...(await readBackup('m')).jtis, ...(await readBackup('n')).jtis].sort()).toEqual(everything);
     const rows = await stores.query(
       "SELECT outcome, reason FROM audit_log WHERE action = 'cache.flush' ORDER BY seq",
     );
@@ -175,10 +174,10 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(rows[1]?.reason).toContain(`${MAX_CHUNK_ENTRIES} entries removed`);
   });
 
-  test('an interruption after the last of them was seen is told too', async () => {
+  test('reports an interruption after the scan', async () => {
     const controller = new AbortController();
     let removed = 0;
-    const report = await flushing({
+    const report = await runFlush({
       registry: {
         scan: async (take, options) => {
           const outcome = await ports.registry.scan(take, options);
@@ -199,15 +198,15 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     await expectNothingLost();
   });
 
-  test('a node that goes away in the middle keeps its entries, and the rest goes', async () => {
+  test('keeps the entries of a node that fails, and removes the rest', async () => {
     let removals = 0;
     let kept = 0;
-    const report = await flushing({
+    const report = await runFlush({
       registry: {
         removeEntries: async (subjects, now) => {
           if (++removals === 2) {
             kept = subjects.reduce((sum, { entries }) => sum + entries.length, 0);
-            throw away();
+            throw unreachable();
           }
           return ports.registry.removeEntries(subjects, now);
         },
@@ -221,15 +220,15 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
   });
 
-  test('a node that fails in the middle of a removal leaves what was counted, and the run says there may be more', async () => {
+  test('reports that more may have been removed if a node fails during a removal', async () => {
     let removals = 0;
-    const report = await flushing({
+    const report = await runFlush({
       registry: {
         removeEntries: async (subjects, now) => {
           const outcome = await ports.registry.removeEntries(subjects, now);
           if (++removals > 1) return outcome;
-          const fewer = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
-          return { ...outcome, removed: outcome.removed - 1, byNode: fewer, failure: away() };
+          const byNode = outcome.byNode.map(({ node, removed }) => ({ node, removed: removed - 1 }));
+          return { ...outcome, removed: outcome.removed - 1, byNode, failure: unreachable() };
         },
       },
     });
@@ -239,11 +238,11 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     });
   });
 
-  test('a node that was waited for in vain is not waited for again, and its entries are named', async () => {
+  test('does not ask a node again after a timeout, and reports it', async () => {
     const asked: string[] = [];
     let silent = '';
     const nodeOf = new Map<string, string>();
-    const report = await flushing({
+    const report = await runFlush({
       registry: {
         scan: (take, options) =>
           ports.registry.scan((subjects) => {
@@ -268,31 +267,31 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     expect(await expectNothingLost()).toMatchObject({ inFile: ENTRIES, left: kept });
   });
 
-  test('a registry that is away from the beginning leaves no file, and is an error', async () => {
-    const attempt = flushing({ registry: { scan: () => Promise.reject(away()) } });
+  test('fails and leaves no file if the registry is down from the start', async () => {
+    const attempt = runFlush({ registry: { scan: () => Promise.reject(unreachable()) } });
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
     expect(() => readFileSync(join(stores.home, 'm'))).toThrow('ENOENT');
-    expect(await living()).toEqual(everything);
+    expect(await liveJtis()).toEqual(everything);
   });
 
-  test('a first removal of which nobody knows the outcome keeps the file', async () => {
-    const report = await flushing({
+  test('keeps the file if the outcome of the first removal is unknown', async () => {
+    const report = await runFlush({
       registry: {
         removeEntries: async (subjects, now) => {
           await ports.registry.removeEntries(subjects, now);
-          throw away();
+          throw unreachable();
         },
       },
     });
     expect(report).toMatchObject({ matched: ENTRIES, removed: 0, complete: false });
     expect(report.missed).toHaveLength(stores.isCluster ? 3 : 1);
     expect(await expectNothingLost()).toEqual({ inFile: ENTRIES, left: 0 });
-    // All that matches is in the file, whatever came of its removal.
+    // The file has every matching entry even though removals failed.
     const restored = await stores.run('cache', 'restore', 'm', '--json');
     expect(restored.json()).toMatchObject({ entries: ENTRIES, complete: true });
   });
 
-  test('a disk that is full ends it before anything goes that is not in the file', async () => {
+  test('stops on a full disk before removing entries that are not in the file', async () => {
     const real = file();
     let appended = 0;
     const full: PrivateFile = {
@@ -304,17 +303,17 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
         throw new JwtctlError('ERR_FILE_UNWRITABLE', 'The file m cannot be written (ENOSPC).');
       },
     };
-    const report = await flushing({ file: full });
+    const report = await runFlush({ file: full });
     expect(report).toMatchObject({
       ...{ removed: MAX_CHUNK_ENTRIES, complete: false, missed: [expect.stringContaining('ENOSPC')] },
     });
     expect(await expectNothingLost()).toEqual({
       ...{ inFile: MAX_CHUNK_ENTRIES, left: ENTRIES - MAX_CHUNK_ENTRIES },
     });
-    expect((await filed()).lost).toEqual([expect.stringContaining('ends after chunk 1')]);
+    expect((await readBackup()).lost).toEqual([expect.stringContaining('ends after chunk 1')]);
   });
 
-  test('a disk that is full at the last line leaves a backup that is not whole, and says so', async () => {
+  test('reports a backup without its last line as incomplete', async () => {
     const real = file();
     let appended = 0;
     const full: PrivateFile = {
@@ -324,14 +323,14 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
           ? real.append(text)
           : Promise.reject(new JwtctlError('ERR_FILE_UNWRITABLE', 'No room (ENOSPC).')),
     };
-    expect(await flushing({ file: full })).toMatchObject({
+    expect(await runFlush({ file: full })).toMatchObject({
       ...{ removed: ENTRIES, complete: false, missed: [expect.stringContaining('last line')] },
     });
-    expect((await filed()).jtis).toEqual(everything);
+    expect((await readBackup()).jtis).toEqual(everything);
   });
 
-  test('a flush that cannot be put on record removes nothing and leaves no file', async () => {
-    const database = { ...ports.database, transaction: () => Promise.reject(away()) };
+  test('removes nothing and leaves no file if the audit row cannot be written', async () => {
+    const database = { ...ports.database, transaction: () => Promise.reject(unreachable()) };
     const attempt = flush(
       { ...ports, database },
       { filter: {}, target: 'all' },
@@ -342,15 +341,15 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
     );
     await expect(attempt).rejects.toMatchObject({ code: 'ERR_REDIS_UNREACHABLE' });
     expect(() => readFileSync(join(stores.home, 'm'))).toThrow('ENOENT');
-    expect(await living()).toEqual(everything);
+    expect(await liveJtis()).toEqual(everything);
   });
 
-  test('a key that is made while they are walked is known by its kid', async () => {
+  test('finds the kid of a key created during the scan', async () => {
     const keys = ports.database.keys;
     let reads = 0;
     const database = {
       ...ports.database,
-      // As it was before any key was made.
+      // The first read returns no keys.
       keys: Object.assign(Object.create(keys), {
         snapshot: async () => (++reads === 1 ? { revision: 0, keys: [] } : keys.snapshot()),
       }),
@@ -361,10 +360,10 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
       byKid: [{ kid: 'k1', state: 'active', entries: ENTRIES }],
     });
     expect(reads).toBe(2);
-    expect(await living()).toEqual(everything);
+    expect(await liveJtis()).toEqual(everything);
   });
 
-  test('a snapshot that is interrupted keeps what it has seen', async () => {
+  test('an interrupted snapshot keeps the entries read so far', async () => {
     const controller = new AbortController();
     const real = file();
     let appended = 0;
@@ -383,15 +382,14 @@ describe.each(BACKENDS)('many entries on their way into a backup, on %s', { time
       },
     );
     expect(report).toMatchObject({ entries: MAX_CHUNK_ENTRIES, complete: false });
-    const { jtis, lost } = await filed();
+    const { jtis, lost } = await readBackup();
     expect([jtis.length, lost]).toEqual([
       ...[MAX_CHUNK_ENTRIES, [expect.stringContaining('did not finish')]],
     ]);
   });
 });
 
-/** A registry with some of its methods replaced. */
-function steppingIn(registry: TokenRegistry, replaced: Partial<TokenRegistry>): TokenRegistry {
+function withReplaced(registry: TokenRegistry, replaced: Partial<TokenRegistry>): TokenRegistry {
   return new Proxy(registry, {
     get: (target, name) => {
       const own = replaced[name as keyof TokenRegistry];

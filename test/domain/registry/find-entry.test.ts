@@ -24,7 +24,7 @@ function find(sub: string, jti: string, parts: { key?: typeof active; iat?: numb
   return findEntry({ registry, users: database.users }, [active, leaked], { sub, jti, now, ...parts });
 }
 
-test('one entry, with what decides beside it', async () => {
+test('returns one entry with the states of its key and user', async () => {
   const user = { status: 'enabled', version: 3, until: now + 60 } as const;
   await service.registry.register('alice', entry('a'), { now, label: 'phone', user });
   await service.registry.register('alice', entry('b'), { now });
@@ -41,7 +41,7 @@ test('one entry, with what decides beside it', async () => {
   });
 });
 
-test('an entry under a key that is not in the key store any more', async () => {
+test('returns an entry whose key has no row', async () => {
   await service.registry.register('alice', entry('a', { keyId: 999_999 }), { now });
   expect(await find('alice', 'a')).toMatchObject({ kid: null, state: null });
 });
@@ -58,13 +58,13 @@ test.each([
   await expect(find(sub, jti)).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_ENTRY_NOT_FOUND' });
 });
 
-test('of several entries with the same jti none is picked, and all are named', async () => {
+test('refuses an ambiguous jti and lists all matches', async () => {
   const entries = [entry('a'), entry('a', { keyId: leaked.id }), entry('a', { iat: now - 99 })];
   for (const one of entries) await service.registry.register('alice', one, { now });
 
   await expect(find('alice', 'a')).rejects.toMatchObject({
     ...{ kind: 'state', code: 'ERR_ENTRY_AMBIGUOUS' },
-    message: expect.stringMatching(/3 live entries a: .*leaked issued at/),
+    message: expect.stringMatching(/3 live tokens a: .*leaked issued at/),
   });
   expect(await find('alice', 'a', { key: leaked })).toMatchObject({ kid: 'leaked' });
   await expect(find('alice', 'a', { key: active })).rejects.toMatchObject({ code: 'ERR_ENTRY_AMBIGUOUS' });

@@ -34,11 +34,11 @@ function input(parts: Partial<InspectionInput> = {}): InspectionInput {
   return { now, top: 10, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, ...parts };
 }
 
-/** A registry that shows these subjects, in these portions, and nothing else. */
+/** Returns a registry whose scan yields these subjects in these portions. */
 function showing(portions: ScannedSubject[][], nodes = ['a:1']): TokenRegistry {
   return service.withRegistry({
-    scan: async (take) => {
-      for (const portion of portions) await take(portion);
+    scan: async (onSubjects) => {
+      for (const portion of portions) await onSubjects(portion);
       return {
         complete: true,
         missed: [],
@@ -48,19 +48,18 @@ function showing(portions: ScannedSubject[][], nodes = ['a:1']): TokenRegistry {
   }).registry;
 }
 
-function surveyed(sub: string, parts: Partial<ScannedSubject> = {}): ScannedSubject {
+function scanned(sub: string, parts: Partial<ScannedSubject> = {}): ScannedSubject {
   const entries = [{ ...entry('a'), label: null }];
   const whole = { isLast: true, malformed: 0, bytes: null, details: null };
   return { sub, node: 'a:1', entries, ...whole, ...parts };
 }
 
-/** `count` entries that are alike. */
 function many(count: number): ScannedSubject['entries'] {
   return Array.from({ length: count }, (_, index) => ({ ...entry(`j${index}`), label: null }));
 }
 
 describe('an inspection of the whole registry', () => {
-  test('counts entries and subjects, by key and in all', async () => {
+  test('counts entries and subjects, in total and by key', async () => {
     await register('alice', entry('a'), entry('b'), entry('c', { keyId: retiring.id }));
     await register('bob', entry('a', { keyId: compromised.id }), entry('b', { keyId: 999_999 }));
     await register('carol', entry('a'));
@@ -83,14 +82,14 @@ describe('an inspection of the whole registry', () => {
     });
   });
 
-  test('of nothing is complete and all zeros', async () => {
+  test('of an empty registry is complete and all zeros', async () => {
     const report = await inspectRegistry(registry, KEYS, input());
     expect(report).toMatchObject({ complete: true, entries: 0, subjects: 0, bytes: 0, byKid: [] });
     expect(report.ttl.map(({ entries }) => entries)).toEqual([0, 0, 0, 0, 0, 0, 0, 0]);
   });
 
-  test('puts each lifetime to the right side of its bound', async () => {
-    // Within the clock tolerance an entry outlives its token.
+  test('counts each lifetime in its histogram bucket, bounds included', async () => {
+    // An entry outlives its token by the clock tolerance.
     const left = [-4, 0, 60, 61, 300, 301, 900, 901, 3_600, 3_601, 21_600, 21_601, 86_400, 86_401, 604_800];
     await register('alice', ...left.map((seconds) => entry(`j${seconds}`, { exp: now + seconds })));
     await register('bob', entry('long', { exp: now + 604_801 }), entry('gone', { exp: now - 5 }));
@@ -109,7 +108,7 @@ describe('an inspection of the whole registry', () => {
     ]);
   });
 
-  test('names the subjects with the most entries, in the order of their names among equals', async () => {
+  test('lists the largest subjects, equal ones by name', async () => {
     await register('a', entry('1'));
     await register('d', entry('1'), entry('2'));
     await register('b', entry('1'), entry('2'));
@@ -124,7 +123,7 @@ describe('an inspection of the whole registry', () => {
     expect((await inspectRegistry(registry, KEYS, input({ top: 0 }))).topSubjects).toEqual([]);
   });
 
-  test('counts a subject that comes in parts once', async () => {
+  test('counts a subject once if it comes in parts', async () => {
     await register('alice', entry('a'));
     for (let from = 0; from < 1_050; from += 350) {
       const some = Array.from({ length: 350 }, (_, index) => entry(`j${from + index}`));
@@ -143,13 +142,13 @@ describe('an inspection of the whole registry', () => {
     });
   });
 
-  test('of one key counts what is under it, and nothing of subjects without', async () => {
+  test('of one key counts only its entries and their subjects', async () => {
     const details = { expiresAt: null, expired: 0, user: null };
     const under = { ...entry('b', { keyId: retiring.id }), label: null };
     const shown = [
-      surveyed('alice', { entries: [...many(2), under], malformed: 2, details }),
-      surveyed('bob', { entries: many(3), malformed: 4, details }),
-      surveyed('carol', { entries: [], malformed: 8, details }),
+      scanned('alice', { entries: [...many(2), under], malformed: 2, details }),
+      scanned('bob', { entries: many(3), malformed: 4, details }),
+      scanned('carol', { entries: [], malformed: 8, details }),
     ];
     const report = await inspectRegistry(showing([shown]), KEYS, {
       ...input({ key: retiring }),
@@ -164,8 +163,8 @@ describe('an inspection of the whole registry', () => {
     expect(report.ttl.reduce((sum, { entries }) => sum + entries, 0)).toBe(1);
   });
 
-  test('counts what a master held that is none any more', async () => {
-    const shown = [surveyed('alice'), surveyed('bob', { node: 'b:2' })];
+  test('counts entries of a server that stopped being a master', async () => {
+    const shown = [scanned('alice'), scanned('bob', { node: 'b:2' })];
     const { entries, byNode } = await inspectRegistry(showing([shown]), KEYS, input());
     expect(entries).toBe(2);
     expect(byNode).toEqual([
@@ -174,21 +173,21 @@ describe('an inspection of the whole registry', () => {
     ]);
   });
 
-  test('that was interrupted says that it is not complete', async () => {
+  test('is marked incomplete after an interruption', async () => {
     await register('alice', entry('a'));
     const report = await inspectRegistry(registry, KEYS, input({ signal: AbortSignal.abort() }));
     expect(report).toMatchObject({ complete: false, entries: 0 });
     expect(report.missed).toHaveLength(1);
   });
 
-  test('tells how far it is, and how many entries it has seen', async () => {
+  test('reports progress with the number of entries so far', async () => {
     await register('alice', entry('a'), entry('b'));
     const told: unknown[] = [];
     await inspectRegistry(registry, KEYS, input({ onProgress: (progress) => told.push(progress) }));
     expect(told).toEqual([{ unit: 'subjects', done: 1, total: null, entries: 2 }]);
   });
 
-  test('tells apart what was issued before this look, and before an earlier one', async () => {
+  test('counts entries issued before this inspection, and before an earlier one', async () => {
     await register('alice', entry('a', { iat: now - 20 }), entry('b', { iat: now - 19 }));
     await register(
       'bob',
@@ -206,25 +205,25 @@ describe('memory', () => {
   const bytesOf = async (...shown: ScannedSubject[]) =>
     (await inspectRegistry(showing([shown]), KEYS, input())).bytes;
 
-  test('is estimated from the subjects of about the same size', async () => {
+  test('is estimated from sampled subjects of a similar size', async () => {
     expect(
       await bytesOf(
-        surveyed('small', { entries: many(1), bytes: 200 }),
-        surveyed('small-too', { entries: many(1) }),
-        surveyed('large', { entries: many(300), bytes: 15_000 }),
-        surveyed('larger', { entries: many(500) }),
+        scanned('small', { entries: many(1), bytes: 200 }),
+        scanned('small-too', { entries: many(1) }),
+        scanned('large', { entries: many(300), bytes: 15_000 }),
+        scanned('larger', { entries: many(500) }),
       ),
     ).toBe(200 + 200 + 15_000 + 25_000);
   });
 
-  test('falls back on the average where none of that size was measured', async () => {
+  test('is estimated from the average if no similar subject was sampled', async () => {
     expect(
-      await bytesOf(surveyed('a', { entries: many(2), bytes: 100 }), surveyed('b', { entries: many(100) })),
+      await bytesOf(scanned('a', { entries: many(2), bytes: 100 }), scanned('b', { entries: many(100) })),
     ).toBe(100 + 5_000);
   });
 
-  test('is not known where nothing was measured', async () => {
-    expect(await bytesOf(surveyed('a'))).toBeNull();
+  test('is unknown if no subject was sampled', async () => {
+    expect(await bytesOf(scanned('a'))).toBeNull();
   });
 });
 
@@ -234,58 +233,58 @@ describe('a deep inspection', () => {
   const details = (expiresAt: number | null) => ({ expiresAt, expired: 0, user: null });
   const end = () => now + 3600 + CLOCK_TOLERANCE_SECONDS;
 
-  test('finds what never expires, and what expires at another time than with its last entry', async () => {
+  test('counts subjects that never expire, or not with their last entry', async () => {
     const later = { ...entry('b', { exp: now + 9_000 }), label: null };
     const { anomalies } = await deep([
-      surveyed('in-time', { details: details(end()) }),
-      surveyed('two', {
+      scanned('in-time', { details: details(end()) }),
+      scanned('two', {
         entries: [later, ...many(1)],
         details: details(now + 9_000 + CLOCK_TOLERANCE_SECONDS),
       }),
-      surveyed('too-early', { details: details(end() - 1) }),
-      surveyed('too-late', { details: details(end() + 1) }),
-      surveyed('never', { details: details(null) }),
-      surveyed('nothing-alive', { entries: [], details: details(now + 1) }),
-      surveyed('nothing-alive-for-ever', { entries: [], details: details(null) }),
-      surveyed('about-to-go', { entries: [], details: details(now) }),
+      scanned('too-early', { details: details(end() - 1) }),
+      scanned('too-late', { details: details(end() + 1) }),
+      scanned('never', { details: details(null) }),
+      scanned('no-live-entries', { entries: [], details: details(now + 1) }),
+      scanned('no-live-entries-no-expiry', { entries: [], details: details(null) }),
+      scanned('expires-now', { entries: [], details: details(now) }),
     ]);
     expect(anomalies).toMatchObject({ noTtl: 2, ttlMismatch: 3 });
   });
 
-  test('knows the last entry of a subject that comes in parts', async () => {
+  test('finds the last entry of a subject in parts', async () => {
     const last = { ...entry('b', { exp: now + 9_000 }), label: null };
     const { anomalies, subjects } = await deep([
-      surveyed('alice', { isLast: false, details: details(now + 9_000 + CLOCK_TOLERANCE_SECONDS) }),
-      surveyed('bob', { details: details(end()) }),
-      surveyed('alice', { isLast: false, entries: [last] }),
-      surveyed('alice'),
+      scanned('alice', { isLast: false, details: details(now + 9_000 + CLOCK_TOLERANCE_SECONDS) }),
+      scanned('bob', { details: details(end()) }),
+      scanned('alice', { isLast: false, entries: [last] }),
+      scanned('alice'),
     ]);
     expect(subjects).toBe(2);
     expect(anomalies).toMatchObject({ noTtl: 0, ttlMismatch: 0 });
   });
 
-  test('does not hold against a subject what is issued while its parts are read', async () => {
+  test('ignores entries issued while a subject’s parts are read', async () => {
     const { anomalies } = await deep([
-      surveyed('alice', { isLast: false, details: details(end()) }),
-      surveyed('alice', {
+      scanned('alice', { isLast: false, details: details(end()) }),
+      scanned('alice', {
         entries: [{ ...entry('new', { iat: now, exp: now + 9_000 }), label: null }],
       }),
     ]);
     expect(anomalies.ttlMismatch).toBe(0);
   });
 
-  test('counts subjects with entries that are no users; a disabled user is one', async () => {
+  test('counts subjects with entries and without a user; a disabled user counts as one', async () => {
     const { users } = service.database;
     for (const sub of ['known', 'disabled']) await users.add({ sub, name: null, at: now });
     await users.setStatus('disabled', 'disabled', now);
-    for (const sub of ['known', 'disabled', 'stranger', 'Known']) await register(sub, entry('a'));
-    await register('expired-stranger', entry('a', { exp: now - 5 }));
+    for (const sub of ['known', 'disabled', 'unknown', 'Known']) await register(sub, entry('a'));
+    await register('expired-unknown', entry('a', { exp: now - 5 }));
 
     const report = await inspectRegistry(registry, KEYS, { ...input(), deep: { users } });
     expect(report.anomalies).toMatchObject({ unknownUser: 2, noTtl: 0, ttlMismatch: 0 });
   });
 
-  test('asks for many users at once, once each, and never for all in one', async () => {
+  test('looks up each user once, in large but bounded batches', async () => {
     const asked: number[] = [];
     const users = {
       findMany: async (subs: readonly string[]) => {
@@ -294,7 +293,7 @@ describe('a deep inspection', () => {
       },
     };
     const portions = Array.from({ length: 30 }, (_, portion) =>
-      Array.from({ length: 100 }, (_, index) => surveyed(`user-${portion}-${index}`)),
+      Array.from({ length: 100 }, (_, index) => scanned(`user-${portion}-${index}`)),
     );
     const report = await inspectRegistry(showing(portions), KEYS, { ...input(), deep: { users } });
     expect(report.anomalies.unknownUser).toBe(3_000);
@@ -304,14 +303,14 @@ describe('a deep inspection', () => {
   });
 });
 
-test('a user directory that fails ends a deep inspection', async () => {
-  const users = { findMany: () => Promise.reject(new Error('The database is away.')) };
+test('a deep inspection fails if the user directory fails', async () => {
+  const users = { findMany: () => Promise.reject(new Error('The database is down.')) };
   const portions = Array.from({ length: 12 }, (_, portion) =>
-    Array.from({ length: 100 }, (_, index) => surveyed(`user-${portion}-${index}`)),
+    Array.from({ length: 100 }, (_, index) => scanned(`user-${portion}-${index}`)),
   );
   for (const shown of [portions, portions.slice(0, 1)]) {
     const inspected = inspectRegistry(showing(shown), KEYS, { ...input(), deep: { users } });
-    await expect(inspected).rejects.toThrow('The database is away.');
+    await expect(inspected).rejects.toThrow('The database is down.');
   }
 });
 
@@ -319,7 +318,7 @@ describe('an inspection of one subject', () => {
   const inspect = (sub: string, parts: Partial<InspectionInput> = {}) =>
     inspectSubject({ registry, users: service.database.users }, KEYS, { ...input(parts), sub });
 
-  test('tells where it is, what it takes, when it expires and what its user is', async () => {
+  test('reports node, memory, expiry, and user', async () => {
     await service.database.users.add({ sub: 'alice', name: null, at: now });
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.register('alice', entry('a', { keyId: retiring.id }), { now, user });
@@ -340,17 +339,17 @@ describe('an inspection of one subject', () => {
     expect((await inspect('alice', { key: retiring })).entries).toBe(1);
   });
 
-  test('of whom nothing is kept is all zeros, user or not', async () => {
-    expect(await inspect('nobody')).toMatchObject({
+  test('is all zeros for a subject without data', async () => {
+    expect(await inspect('unknown')).toMatchObject({
       ...{ entries: 0, subjects: 0, bytes: 0 },
       anomalies: { noTtl: 0, ttlMismatch: 0, unknownUser: 0 },
       subject: { node: 'jwtctl.db', expiresAt: null, expired: 0, userStatus: 'unknown', cachedUser: null },
     });
   });
 
-  test('who is no user is an anomaly while there are entries', async () => {
-    await register('stranger', entry('a'));
-    const report = await inspect('stranger');
+  test('reports a subject with entries and without a user as an anomaly', async () => {
+    await register('unknown', entry('a'));
+    const report = await inspect('unknown');
     expect(report.anomalies.unknownUser).toBe(1);
     expect(report.subject.userStatus).toBe('unknown');
   });

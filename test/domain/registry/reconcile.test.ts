@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 afterEach(() => service.close());
 
-const away = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'));
+const unreachable = () => Promise.reject(new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.'));
 
 function reconcile(
   input: Partial<ReconciliationInput> = {},
@@ -56,8 +56,11 @@ function reconcile(
   );
 }
 
-/** Beside what `expected` says nothing is reported. Tried first, then done; and then there is nothing left to do. */
-async function mends(expected: Partial<ReconciliationReport>, input: Partial<ReconciliationInput> = {}) {
+/** Expects only these changes from a dry run and from a real run, and none from another run. */
+async function expectCorrected(
+  expected: Partial<ReconciliationReport>,
+  input: Partial<ReconciliationInput> = {},
+) {
   const before = await content();
   const tried = await reconcile({ ...input, dryRun: true });
   expect(tried).toMatchObject({ ...NOTHING, ...expected });
@@ -78,8 +81,8 @@ async function content() {
   ]);
 }
 
-/** What a failover brings back: the entry as it was. */
-async function haunt(sub: string, entry: Partial<RegistryEntry> & { jti: string }): Promise<void> {
+/** Registers an entry without checks, as a failover may restore a removed one. */
+async function plant(sub: string, entry: Partial<RegistryEntry> & { jti: string }): Promise<void> {
   const now = service.clock.now();
   await service.registry.register(sub, { keyId, iat: now, exp: now + 3600, ...entry }, { now });
 }
@@ -88,7 +91,7 @@ async function jtis(sub: string): Promise<string[]> {
   return (await service.registry.list(sub, service.clock.now())).map(({ jti }) => jti);
 }
 
-async function noted(sub: string) {
+async function cachedStatus(sub: string) {
   const row = await service.db.selectFrom('registry_users').selectAll().where('sub', '=', sub).execute();
   return row.map(({ status, version }) => `${status} ${version}`);
 }
@@ -106,155 +109,155 @@ async function addKey(kid: string): Promise<number> {
   return (await service.database.keys.find(kid))?.id ?? 0;
 }
 
-describe('entries that the security log covers', () => {
-  test('a token that was revoked goes, and no other of its subject', async () => {
-    const ghost = await service.issueTo('alice');
+describe('revoked entries', () => {
+  test('drops a revoked token, but not the subject’s other tokens', async () => {
+    const revoked = await service.issueTo('alice');
     const other = await service.issueTo('alice');
-    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: ghost.jti }, REASON);
-    await haunt('alice', ghost);
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: revoked.jti }, REASON);
+    await plant('alice', revoked);
 
-    await mends({ subjects: 1, entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
+    await expectCorrected({ subjects: 1, entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
     expect(await jtis('alice')).toEqual([other.jti]);
     expect(await service.verdict(other.token)).toBe('active');
-    expect(await service.verdict(ghost.token)).toBe('ERR_TOKEN_REVOKED');
+    expect(await service.verdict(revoked.token)).toBe('ERR_TOKEN_REVOKED');
   });
 
-  test('so do all of a subject that was revoked, but not what it was given since', async () => {
-    const ghosts = [await service.issueTo('alice'), await service.issueTo('alice')];
-    const bystander = await service.issueTo('Alice');
+  test('drops all tokens of a revoked subject, except later ones', async () => {
+    const revokedTokens = [await service.issueTo('alice'), await service.issueTo('alice')];
+    const other = await service.issueTo('Alice');
     await revokeSubject(service.ports, POLICY, { sub: 'alice' }, REASON);
     service.clock.advance(1);
     const since = await service.issueTo('alice');
-    for (const ghost of ghosts) await haunt('alice', ghost);
+    for (const revoked of revokedTokens) await plant('alice', revoked);
 
-    await mends({ entries: 4, dropped: { ...NOTHING.dropped, revoked: 2 } });
+    await expectCorrected({ entries: 4, dropped: { ...NOTHING.dropped, revoked: 2 } });
     expect(await service.verdict(since.token)).toBe('active');
-    expect(await service.verdict(bystander.token)).toBe('active');
+    expect(await service.verdict(other.token)).toBe('active');
   });
 
-  test.each(['under a key', 'of everybody'])(
-    'so do those %s, but not what was issued since',
+  test.each(['under a key', 'of every subject'])(
+    'drops revoked tokens %s, except later ones',
     async (what) => {
-      const ghost = await service.issueTo('alice');
+      const revoked = await service.issueTo('alice');
       const snapshot = await service.database.keys.snapshot();
       const key = what === 'under a key' ? { key: snapshot.keys[0] as (typeof snapshot.keys)[number] } : {};
       const { issuedBefore } = await countGlobal(service.ports, POLICY, key);
       await revokeGlobally(service.ports, POLICY, { ...key, issuedBefore }, REASON);
       service.clock.advance(1);
       const since = await service.issueTo('bob');
-      await haunt('alice', ghost);
+      await plant('alice', revoked);
 
-      await mends({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
+      await expectCorrected({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
       expect(await jtis('alice')).toEqual([]);
       expect(await service.verdict(since.token)).toBe('active');
     },
   );
 
-  test('an entry of a removed user is not inherited by a later one of the name', async () => {
-    const ghost = await service.issueTo('alice');
+  test('drops an entry of a removed user whose name was added again', async () => {
+    const revoked = await service.issueTo('alice');
     await removeUser(service.ports, POLICY, { sub: 'alice', ...REASON });
     service.clock.advance(1);
-    const heir = await service.issueTo('alice');
-    await haunt('alice', ghost);
+    const later = await service.issueTo('alice');
+    await plant('alice', revoked);
 
-    await mends({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
-    expect(await jtis('alice')).toEqual([heir.jti]);
-    expect(await service.verdict(heir.token)).toBe('active');
+    await expectCorrected({ entries: 2, dropped: { ...NOTHING.dropped, revoked: 1 } });
+    expect(await jtis('alice')).toEqual([later.jti]);
+    expect(await service.verdict(later.token)).toBe('active');
   });
 });
 
-describe('entries under a key that verifies nothing any more', () => {
-  test('go where it is retired, and where its row is gone', async () => {
-    const living = await service.issueTo('alice');
+describe('entries of a key', () => {
+  test('are dropped if it is retired or has no row', async () => {
+    const live = await service.issueTo('alice');
     const retired = await addKey('retired');
     await addKey('next');
     const retire = { kid: 'retired', force: false, dryRun: false, clockToleranceSeconds: 0 };
     await retireKey(service.ports, retire);
-    await haunt('alice', { jti: 'a', keyId: retired });
-    await haunt('bob', { jti: 'b', keyId: retired });
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
+    await plant('alice', { jti: 'a', keyId: retired });
+    await plant('bob', { jti: 'b', keyId: retired });
+    await expectCorrected({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
 
     await purgeKeys(service.ports, await findPurgeable(service.ports), POLICY);
-    await haunt('alice', { jti: 'a', keyId: retired });
-    await haunt('alice', { jti: 'never', keyId: 9_999 });
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
-    expect(await jtis('alice')).toEqual([living.jti]);
-    expect(await service.verdict(living.token)).toBe('active');
+    await plant('alice', { jti: 'a', keyId: retired });
+    await plant('alice', { jti: 'never', keyId: 9_999 });
+    await expectCorrected({ dropped: { ...NOTHING.dropped, keyNotTrusted: 2 } });
+    expect(await jtis('alice')).toEqual([live.jti]);
+    expect(await service.verdict(live.token)).toBe('active');
   });
 
-  test('go where it is compromised', async () => {
-    const ghost = await service.issueTo('alice');
+  test('are dropped if it is compromised', async () => {
+    const revoked = await service.issueTo('alice');
     const policy = { ...POLICY, publishLeadSeconds: 1 };
     await compromiseKey(service.ports, {
       ...{ kid: 'k1', reason: 'leaked', policy, alg: 'RS256', bits: 2048, dryRun: false },
     });
-    await haunt('alice', ghost);
-    await mends({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
+    await plant('alice', revoked);
+    await expectCorrected({ dropped: { ...NOTHING.dropped, keyNotTrusted: 1 } });
   });
 
-  test('stay where it is pending: its tokens verify', async () => {
+  test('stay if it is pending, because its tokens verify', async () => {
     await service.issueTo('alice');
-    await haunt('alice', { jti: 'early', keyId: await addKey('next') });
+    await plant('alice', { jti: 'early', keyId: await addKey('next') });
     expect(await reconcile()).toMatchObject({ ...NOTHING, entries: 2 });
   });
 });
 
 describe('users', () => {
-  test('one who is disabled and still noted as enabled is noted', async () => {
+  test('caches the status of a disabled user cached as enabled', async () => {
     const { token } = await service.issueTo('alice');
     const forgets = service.withRegistry({ setUserStatus: async () => null });
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'disabled', ...REASON });
-    expect(await noted('alice')).toEqual(['enabled 1']);
+    expect(await cachedStatus('alice')).toEqual(['enabled 1']);
 
-    await mends({ statusesCached: 1 });
-    expect(await noted('alice')).toEqual(['disabled 2']);
+    await expectCorrected({ statusesCached: 1 });
+    expect(await cachedStatus('alice')).toEqual(['disabled 2']);
     expect(await service.verdict(token)).toBe('ERR_USER_DISABLED');
-    // Enabling them makes their tokens good again, so they are all there.
+    // No entry was dropped, so enabling the user makes the tokens valid again.
     await setUserStatus(service.ports, POLICY, { sub: 'alice', status: 'enabled', ...REASON });
     expect(await service.verdict(token)).toBe('active');
   });
 
-  test('one who is enabled again and noted with an older version is noted', async () => {
+  test('caches the status of an enabled user cached with an older version', async () => {
     await service.issueTo('alice');
     await setUserStatus(service.ports, POLICY, { sub: 'alice', status: 'disabled', ...REASON });
     const forgets = service.withRegistry({ setUserStatus: async () => null });
     await setUserStatus(forgets, POLICY, { sub: 'alice', status: 'enabled', ...REASON });
-    expect(await noted('alice')).toEqual(['disabled 2']);
+    expect(await cachedStatus('alice')).toEqual(['disabled 2']);
 
-    await mends({ statusesCached: 1 });
-    expect(await noted('alice')).toEqual(['enabled 3']);
+    await expectCorrected({ statusesCached: 1 });
+    expect(await cachedStatus('alice')).toEqual(['enabled 3']);
   });
 
   test('caches nothing if the cached status is right or there is none', async () => {
     await service.issueTo('alice');
-    await haunt('bob', { jti: 'b' });
+    await plant('bob', { jti: 'b' });
     await service.database.users.add({ sub: 'bob', name: null, at: service.clock.now() });
     service.clock.advance(600);
 
     expect(await reconcile()).toMatchObject({ ...NOTHING, entries: 2 });
-    expect(await noted('alice')).toEqual(['enabled 1']);
-    expect(await noted('bob')).toEqual([]);
+    expect(await cachedStatus('alice')).toEqual(['enabled 1']);
+    expect(await cachedStatus('bob')).toEqual([]);
   });
 
-  test('a cached status with a version above that of the directory is overwritten', async () => {
+  test('overwrites a cached version above that of the directory', async () => {
     await service.issueTo('alice');
     const now = service.clock.now();
     const above = { status: 'disabled', version: Number.MAX_SAFE_INTEGER, until: now + 60 } as const;
     await service.registry.setUserStatus('alice', above, now);
-    await mends({ statusesCached: 1 });
-    expect(await noted('alice')).toEqual(['enabled 1']);
+    await expectCorrected({ statusesCached: 1 });
+    expect(await cachedStatus('alice')).toEqual(['enabled 1']);
   });
 
-  test('the entries of one who is gone go, unless the users are somebody else’s to keep', async () => {
-    const living = await service.issueTo('alice');
-    await haunt('nobody', { jti: 'a' });
+  test('drops entries of an unknown user only if jwtctl manages the users', async () => {
+    const live = await service.issueTo('alice');
+    await plant('unknown', { jti: 'a' });
     expect(await reconcile({ ownsUsers: false })).toMatchObject({ ...NOTHING, entries: 2 });
-    await mends({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
-    expect(await service.verdict(living.token)).toBe('active');
+    await expectCorrected({ dropped: { ...NOTHING.dropped, userUnknown: 1 } });
+    expect(await service.verdict(live.token)).toBe('active');
   });
 });
 
-test('where there is not one user, nobody loses a token for want of one', async () => {
+test('fails and drops nothing if there are no users', async () => {
   await service.issueTo('alice');
   await service.db.deleteFrom('users').execute();
   const before = await content();
@@ -262,34 +265,34 @@ test('where there is not one user, nobody loses a token for want of one', async 
   expect(await content()).toEqual(before);
 });
 
-test('what has expired goes, and what was noted of a subject without entries', async () => {
-  const living = await service.issueTo('alice');
+test('removes expired entries, and the cached status of a subject without entries', async () => {
+  const live = await service.issueTo('alice');
   const now = service.clock.now();
-  await haunt('alice', { jti: 'short', exp: now + 1 });
-  await haunt('bob', { jti: 'short', exp: now + 1 });
+  await plant('alice', { jti: 'short', exp: now + 1 });
+  await plant('bob', { jti: 'short', exp: now + 1 });
   await service.database.users.add({ sub: 'bob', name: null, at: now });
   service.clock.advance(60);
 
-  await mends({ subjects: 2, entries: 1, leftovers: 2 });
+  await expectCorrected({ subjects: 2, entries: 1, leftovers: 2 });
   expect(await service.db.selectFrom('registry_entries').select('jti').execute()).toEqual([
-    { jti: living.jti },
+    { jti: live.jti },
   ]);
 });
 
-describe('beside an issuer', () => {
-  test('tokens of a user and under a key that are made in the middle of it stay', async () => {
+describe('while tokens are issued', () => {
+  test('keeps tokens of a user and a key created during the run', async () => {
     await service.issueTo('alice');
     const { scan } = service.registry;
     let late: Awaited<ReturnType<EmbeddedService['issueTo']>> | undefined;
     const registry = service.withRegistry({
-      scan: async (take, options) => {
-        await scan.call(service.registry, take, options);
-        // Registered before the portion is read that they are in, and long after the walk began.
+      scan: async (onSubjects, options) => {
+        await scan.call(service.registry, onSubjects, options);
+        // Registered after the scan began, but before their portion is read.
         const pending = await addKey('late');
-        await haunt('carol', { jti: 'under-a-late-key', keyId: pending });
+        await plant('carol', { jti: 'under-a-late-key', keyId: pending });
         late = await service.issueTo('bob');
         await service.database.users.add({ sub: 'carol', name: null, at: service.clock.now() });
-        return scan.call(service.registry, take, options);
+        return scan.call(service.registry, onSubjects, options);
       },
     });
     expect(await reconcile({}, registry)).toMatchObject(NOTHING);
@@ -297,10 +300,10 @@ describe('beside an issuer', () => {
     expect(await jtis('carol')).toEqual(['under-a-late-key']);
   });
 
-  test('what is registered after a portion was read stays, though all that was read of its subject goes', async () => {
-    const ghost = await service.issueTo('alice');
-    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: ghost.jti }, REASON);
-    await haunt('alice', ghost);
+  test('keeps a token registered after its subject was read and dropped', async () => {
+    const revoked = await service.issueTo('alice');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: revoked.jti }, REASON);
+    await plant('alice', revoked);
     let late: Awaited<ReturnType<EmbeddedService['issueTo']>> | undefined;
     const { findMany } = service.database.users;
     const users = {
@@ -317,16 +320,16 @@ describe('beside an issuer', () => {
     expect(await service.verdict(late?.token ?? '')).toBe('active');
   });
 
-  test('an entry that another run removes in the same moment is counted there', async () => {
-    const ghost = await service.issueTo('alice');
-    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: ghost.jti }, REASON);
-    await haunt('alice', ghost);
+  test('does not count an entry that a concurrent run removed', async () => {
+    const revoked = await service.issueTo('alice');
+    await revokeToken(service.ports, POLICY, { sub: 'alice', jti: revoked.jti }, REASON);
+    await plant('alice', revoked);
     const { removeEntries } = service.registry;
     let other: ReconciliationReport | undefined;
     const registry = service.withRegistry({
-      removeEntries: async (...words) => {
+      removeEntries: async (...args) => {
         other = await reconcile();
-        return removeEntries.apply(service.registry, words);
+        return removeEntries.apply(service.registry, args);
       },
     });
     expect(await reconcile({}, registry)).toMatchObject(NOTHING);
@@ -335,33 +338,33 @@ describe('beside an issuer', () => {
 });
 
 describe('a subject in parts', () => {
-  test('is judged as a whole, and of its events those of each part are read with it', async () => {
+  test('is judged as a whole, and the events of each part are read with it', async () => {
     const now = service.clock.now();
     await service.database.users.add({ sub: 'alice', name: null, at: now });
     for (const [index, jti] of ['a', 'b', 'c', 'd'].entries()) {
-      await haunt('alice', { jti, exp: now + 100 * (4 - index) });
+      await plant('alice', { jti, exp: now + 100 * (4 - index) });
     }
     await revokeToken(service.ports, POLICY, { sub: 'alice', jti: 'c' }, REASON);
-    await haunt('alice', { jti: 'c' });
+    await plant('alice', { jti: 'c' });
     const { scan } = service.registry;
     const registry = service.withRegistry({
-      scan: (take, options) => scan.call(service.registry, inParts(take), options),
+      scan: (onSubjects, options) => scan.call(service.registry, inParts(onSubjects), options),
     });
     const calls: Call[] = [];
-    const database = { ...service.database, securityLog: spying(service.database.securityLog, calls) };
+    const database = { ...service.database, securityLog: recording(service.database.securityLog, calls) };
     const report = await reconcile({}, { ...registry, database } as never);
     expect(report).toMatchObject({
       ...NOTHING,
       ...{ subjects: 1, entries: 4, dropped: { ...NOTHING.dropped, revoked: 1 } },
     });
     const asked = calls.filter(({ method }) => method === 'findNaming');
-    expect(asked.map(({ words }) => words[0])).toEqual(
+    expect(asked.map(({ args }) => args[0])).toEqual(
       ['a', 'b', 'c', 'd'].map((jti) => [{ sub: 'alice', jti }]),
     );
     expect(await jtis('alice')).toEqual(['a', 'b', 'd']);
   });
 
-  test('loses what is revoked of thousands of tokens while they are read', async () => {
+  test('loses 1,250 revoked of 2,500 tokens', async () => {
     const now = service.clock.now();
     await service.database.users.add({ sub: 'alice', name: null, at: now });
     const names = Array.from({ length: 2_500 }, (_, index) => `j${index}`);
@@ -384,11 +387,11 @@ describe('a subject in parts', () => {
     } as const;
     for (const jti of revoked) await service.database.securityLog.append({ ...event, jti });
 
-    await mends({ subjects: 1, entries: 2_500, dropped: { ...NOTHING.dropped, revoked: 1_250 } });
+    await expectCorrected({ subjects: 1, entries: 2_500, dropped: { ...NOTHING.dropped, revoked: 1_250 } });
     expect((await jtis('alice')).sort()).toEqual(names.filter((jti) => !revoked.includes(jti)).sort());
   });
 
-  function inParts(take: Parameters<TokenRegistry['scan']>[0]): typeof take {
+  function inParts(onSubjects: Parameters<TokenRegistry['scan']>[0]): typeof onSubjects {
     return async (subjects) => {
       for (const { entries, details, ...subject } of subjects) {
         for (const [index, entry] of entries.entries()) {
@@ -396,23 +399,23 @@ describe('a subject in parts', () => {
             ...{ ...subject, entries: [entry], isLast: index === entries.length - 1 },
             details: index === 0 ? details : null,
           };
-          await take([part]);
+          await onSubjects([part]);
         }
       }
     };
   }
 });
 
-test('however many subjects there are, a portion of them is asked about once', async () => {
+test('asks each store once for a portion of many subjects', async () => {
   for (let index = 0; index < 50; index++) await service.issueTo(`user-${index}`);
   const calls: Call[] = [];
   const { keys, securityLog, users } = service.database;
   const database = {
     ...service.database,
-    keys: spying(keys, calls),
-    securityLog: spying(securityLog, calls),
+    keys: recording(keys, calls),
+    securityLog: recording(securityLog, calls),
   };
-  const ports = { ...service.ports, database, users: spying(users, calls) };
+  const ports = { ...service.ports, database, users: recording(users, calls) };
   expect(await reconcile({}, ports as never)).toMatchObject({ ...NOTHING, subjects: 50 });
   const reads = calls.map(({ method }) => method);
   expect(reads.sort()).toEqual(['findGlobal', 'findMany', 'findNaming', 'snapshot']);
@@ -420,83 +423,86 @@ test('however many subjects there are, a portion of them is asked about once', a
 
 interface Call {
   method: string;
-  words: unknown[];
+  args: unknown[];
 }
 
-/** The real store, with a note of each call. */
-function spying<T extends object>(target: T, calls: Call[]): T {
+/** Records each call of the real store. */
+function recording<T extends object>(target: T, calls: Call[]): T {
   return new Proxy(target, {
     get: (_, method) => {
       const member: unknown = Reflect.get(target, method, target);
       if (typeof member !== 'function') return member;
-      return (...words: unknown[]) => {
-        calls.push({ method: String(method), words });
-        return member.apply(target, words);
+      return (...args: unknown[]) => {
+        calls.push({ method: String(method), args });
+        return member.apply(target, args);
       };
     },
   });
 }
 
-describe('what it cannot do', () => {
-  async function plantGhosts(...subs: string[]): Promise<void> {
+describe('a failed reconciliation', () => {
+  async function plantRevoked(...subs: string[]): Promise<void> {
     for (const sub of subs) {
-      const ghost = await service.issueTo(sub);
-      await revokeToken(service.ports, POLICY, { sub, jti: ghost.jti }, REASON);
-      await haunt(sub, ghost);
+      const revoked = await service.issueTo(sub);
+      await revokeToken(service.ports, POLICY, { sub, jti: revoked.jti }, REASON);
+      await plant(sub, revoked);
     }
   }
 
-  test('is told where the registry takes no changes, and the rest is done', async () => {
-    await plantGhosts('alice', 'bob');
+  test('reports a subject that cannot be changed, and corrects the rest', async () => {
+    await plantRevoked('alice', 'bob');
     const { scan, removeEntries } = service.registry;
-    const oneByOne: TokenRegistry['scan'] = (take, options) =>
+    const oneByOne: TokenRegistry['scan'] = (onSubjects, options) =>
       scan.call(
         service.registry,
-        async (all) => void (await Promise.all(all.map((one) => take([one])))),
+        async (all) => void (await Promise.all(all.map((one) => onSubjects([one])))),
         options,
       );
     const registry = service.withRegistry({
       scan: oneByOne,
       removeEntries: (subjects, now) =>
         subjects.some(({ sub }) => sub === 'alice')
-          ? away()
+          ? unreachable()
           : removeEntries.call(service.registry, subjects, now),
     });
     expect(await reconcile({}, registry)).toMatchObject({
-      ...{ complete: false, missed: [expect.stringMatching(/^changes to a subject.*\(Redis is away\.\)$/)] },
+      ...{
+        complete: false,
+        missed: [expect.stringMatching(/^changes to a subject \(.*Redis is down\.\)$/)],
+      },
       dropped: { revoked: 1 },
     });
     expect([await jtis('alice'), await jtis('bob')]).toMatchObject([[expect.any(String)], []]);
     expect((await audited()).at(-1)).toMatch(/partial/);
-    await mends({ dropped: { ...NOTHING.dropped, revoked: 1 } });
+    await expectCorrected({ dropped: { ...NOTHING.dropped, revoked: 1 } });
   });
 
-  test('leaves what was counted before it failed, and says that there may be more', async () => {
-    await plantGhosts('alice', 'bob');
+  test('reports that more changes may have been made than were counted', async () => {
+    await plantRevoked('alice', 'bob');
     const registry = service.withRegistry({
       removeEntries: async (subjects, now) => ({
         ...(await service.registry.removeEntries(subjects, now)),
-        failure: new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is away.'),
+        failure: new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis is down.'),
       }),
     });
     expect(await reconcile({}, registry)).toMatchObject({
       ...{ complete: false, dropped: { revoked: 2 } },
-      missed: [expect.stringMatching(/^changes to .* more may have been made than was counted/)],
+      missed: [expect.stringMatching(/^changes to .*more may have been made than were counted/)],
     });
   });
 
-  test('is no excuse for a defect', async () => {
-    await plantGhosts('alice');
+  test('rejects on a defect', async () => {
+    await plantRevoked('alice');
     const defect = new TypeError('a defect');
     const registry = service.withRegistry({ removeEntries: () => Promise.reject(defect) });
     await expect(reconcile({}, registry)).rejects.toBe(defect);
   });
 
-  test('is told where a part of the registry could not be seen', async () => {
+  test('reports a part of the registry that could not be read', async () => {
     const { scan } = service.registry;
     const registry = service.withRegistry({
-      scan: async (take, options) => {
-        const outcome = await scan.call(service.registry, take, options);
+      scan: async (onSubjects, options) => {
+        const outcome = await scan.call(service.registry, onSubjects, options);
         return { ...outcome, complete: false, missed: ['slots 0-5 (n: timed out)'] };
       },
     });
@@ -506,25 +512,25 @@ describe('what it cannot do', () => {
     expect(await audited()).toEqual([]);
   });
 
-  test('is left where it is interrupted, and what was done is told', async () => {
-    await plantGhosts('alice');
+  test('is incomplete after an interruption', async () => {
+    await plantRevoked('alice');
     const signal = AbortSignal.abort();
     expect(await reconcile({ signal })).toMatchObject({ complete: false, subjects: 0 });
   });
 
-  test('is an error where a store is away as a whole', async () => {
-    await plantGhosts('alice');
-    await expect(reconcile({}, service.withRegistry({ scan: away }))).rejects.toMatchObject({
+  test('rejects if a store is down', async () => {
+    await plantRevoked('alice');
+    await expect(reconcile({}, service.withRegistry({ scan: unreachable }))).rejects.toMatchObject({
       kind: 'unavailable',
     });
-    const users = { ...service.database.users, findMany: away };
+    const users = { ...service.database.users, findMany: unreachable };
     await expect(reconcile({}, { ...service.ports, users } as never)).rejects.toMatchObject({
       kind: 'unavailable',
     });
     expect(await audited()).toEqual([]);
   });
 
-  test('is refused beside a key store without a key, for it belongs to another registry', async () => {
+  test('rejects if the key store is empty, because it belongs to another registry', async () => {
     await service.issueTo('alice');
     await service.db.deleteFrom('keystore').execute();
     for (const dryRun of [true, false]) {
@@ -539,27 +545,27 @@ describe('what it cannot do', () => {
 });
 
 describe('the audit log', () => {
-  test('has no row of a run that found all well, nor of one that only looked', async () => {
+  test('has no row for a run without changes or a dry run', async () => {
     await service.issueTo('alice');
     await reconcile();
-    await haunt('nobody', { jti: 'a' });
+    await plant('unknown', { jti: 'a' });
     await reconcile({ dryRun: true });
     expect(await audited()).toEqual([]);
   });
 
-  test('has one before the first change and one with what was changed', async () => {
+  test('has a row before the first change and a row with the counts', async () => {
     await service.database.users.add({ sub: 'alice', name: null, at: service.clock.now() });
-    await haunt('nobody', { jti: 'a' });
+    await plant('unknown', { jti: 'a' });
     const registry = service.withRegistry({
-      removeEntries: async (...words) => {
+      removeEntries: async (...args) => {
         expect(await audited()).toEqual(['all under  | begun | null']);
-        return service.registry.removeEntries(...words);
+        return service.registry.removeEntries(...args);
       },
     });
     await reconcile({}, registry);
     expect(await audited()).toEqual([
       'all under  | begun | null',
-      'all under  | done | entries dropped: 1, statuses noted: 0, expiries set: 0, leftovers: 0',
+      'all under  | done | entries dropped: 1, statuses cached: 0, expiries set: 0, leftovers: 0',
     ]);
   });
 });

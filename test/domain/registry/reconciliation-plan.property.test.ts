@@ -57,14 +57,14 @@ const registries = fc.record({
   keys,
   events: events.map((found) => found.map(toEvent)),
   user: fc.option(fc.record({ status: statuses, version: versions }).map(toUser)),
-  noted: fc.option(
+  cached: fc.option(
     fc.record({ status: statuses, version: versions, until: fc.constantFrom(NOW - 9, NOW + 60) }),
   ),
   expiresAt: fc.option(fc.integer({ min: NOW, max: NOW + 9 })),
   expired: fc.integer({ min: 0, max: 2 }),
   malformed: fc.integer({ min: 0, max: 2 }),
   ownsUsers: fc.boolean(),
-  /** Where it falls into parts. */
+  /** Where the subject is split into parts. */
   cuts: fc.array(fc.nat(12), { maxLength: 3 }),
 });
 type Registry = typeof registries extends fc.Arbitrary<infer T> ? T : never;
@@ -78,11 +78,11 @@ function toUser(user: Pick<User, 'status' | 'version'>): User {
   return { sub: 'alice', name: null, createdAt: null, updatedAt: null, ...user };
 }
 
-/** All that is planned for a subject that comes in these parts. */
+/** Plans the whole subject, part by part. */
 function plan(registry: Registry) {
   const rules: ReconciliationRules = { ...RULES, ownsUsers: registry.ownsUsers };
   const known: DurableKnowledge = {
-    // What the security log gives for the subject: its own events and those of everybody.
+    // The security log returns the subject's own events and the global ones.
     events: new RevocationIndex(registry.events.filter(({ sub }) => sub === null || sub === 'alice')),
     user: registry.user,
     keys: new Map(registry.keys.map((key) => [key.id, key])),
@@ -93,8 +93,8 @@ function plan(registry: Registry) {
     last = planReconciliation(part, known, rules, last?.seen);
     drops.push(...last.drops);
   }
-  const { note = null, hasWrongExpiry = false, leftovers = 0 } = last ?? {};
-  return { drops, note, hasWrongExpiry, leftovers };
+  const { userToCache = null, hasWrongExpiry = false, leftovers = 0 } = last ?? {};
+  return { drops, userToCache, hasWrongExpiry, leftovers };
 }
 
 function partsOf({ entries: all, cuts, ...rest }: Registry): ScannedSubject[] {
@@ -108,20 +108,20 @@ function partsOf({ entries: all, cuts, ...rest }: Registry): ScannedSubject[] {
       ...{ sub: 'alice', node: 'n', bytes: null, isLast: index === bounds.length - 1 },
       entries: all.slice(from, bounds[index + 1]).map((entry) => ({ ...entry, label: null })),
       malformed: isFirst ? rest.malformed : 0,
-      details: isFirst ? { expiresAt: rest.expiresAt, expired: rest.expired, user: rest.noted } : null,
+      details: isFirst ? { expiresAt: rest.expiresAt, expired: rest.expired, user: rest.cached } : null,
     };
   });
 }
 
-/** What the registry is once the plan has been carried out, by the promises of tidy and setUserStatus. */
+/** Returns the registry after the plan, according to the contracts of removeEntries and setUserStatus. */
 function carryOut(registry: Registry): Registry {
-  const { drops, note, hasWrongExpiry, leftovers } = plan(registry);
+  const { drops, userToCache, hasWrongExpiry, leftovers } = plan(registry);
   const kept = registry.entries.filter((entry) => !drops.some((drop) => isSame(drop.entry, entry)));
-  const isTidied = drops.length > 0 || hasWrongExpiry || leftovers > 0;
-  const tidied = isTidied ? { expired: 0, expiresAt: expiryOf(kept) } : {};
-  const cached = note === null ? registry.noted : { ...note, until: RULES.now + 60 };
-  const noted = kept.length === 0 && isTidied ? null : cached;
-  return { ...registry, ...tidied, noted, entries: kept };
+  const isSwept = drops.length > 0 || hasWrongExpiry || leftovers > 0;
+  const swept = isSwept ? { expired: 0, expiresAt: expiryOf(kept) } : {};
+  const status = userToCache === null ? registry.cached : { ...userToCache, until: RULES.now + 60 };
+  const cached = kept.length === 0 && isSwept ? null : status;
+  return { ...registry, ...swept, cached, entries: kept };
 }
 
 function isSame(a: EntryName, b: EntryName): boolean {
@@ -132,7 +132,7 @@ function expiryOf(kept: readonly RegistryEntry[]): number | null {
   return kept.length === 0 ? null : Math.max(...kept.map(({ exp }) => exp)) + TOLERANCE;
 }
 
-/** Told here once more, and apart from the plan: the checks of a verifier that asks every store. */
+/** Repeats the checks of a verifier that reads every store, independently of the plan. */
 function isAccepted(entry: RegistryEntry, { keys: known, events: log, user }: Registry): boolean {
   const key = known.find(({ id }) => id === entry.keyId);
   if (key === undefined || !isTrusted(key.state)) return false;
@@ -147,7 +147,7 @@ function always(holds: (registry: Registry) => void): void {
   fc.assert(fc.property(registries, holds), { numRuns: 2_000 });
 }
 
-test('no entry goes whose token a verifier would accept', () => {
+test('never drops an entry that a verifier would accept', () => {
   always((registry) => {
     const { drops } = plan(registry);
     for (const entry of registry.entries.filter((entry) => isAccepted(entry, registry))) {
@@ -156,7 +156,7 @@ test('no entry goes whose token a verifier would accept', () => {
   });
 });
 
-test('no entry goes that enabling its user would make good', () => {
+test('never drops an entry that would be accepted once its user is enabled', () => {
   always((registry) => {
     if (registry.user?.status !== 'disabled') return;
     const enabled = { ...registry, user: { ...registry.user, status: 'enabled' as const } };
@@ -167,7 +167,7 @@ test('no entry goes that enabling its user would make good', () => {
   });
 });
 
-test('no entry stays that the log covers, or that is under no key that is trusted', () => {
+test('drops every entry that is revoked or has no trusted key', () => {
   always((registry) => {
     const { drops } = plan(registry);
     for (const entry of registry.entries) {
@@ -180,7 +180,7 @@ test('no entry stays that the log covers, or that is under no key that is truste
   });
 });
 
-test('an entry goes once, and only one that is there', () => {
+test('drops only existing entries, each once', () => {
   always((registry) => {
     const { drops } = plan(registry);
     for (const { entry } of drops) {
@@ -190,27 +190,27 @@ test('an entry goes once, and only one that is there', () => {
   });
 });
 
-test('afterwards the cached status matches the directory, and expires with the last entry', () => {
+test('leaves a status that matches the directory, and an expiry that matches the last entry', () => {
   always((registry) => {
-    const { entries: kept, noted, expiresAt, expired, user } = carryOut(registry);
+    const { entries: kept, cached, expiresAt, expired, user } = carryOut(registry);
     if (kept.length === 0) return;
     expect(expired).toBe(0);
     expect(expiresAt).toBe(expiryOf(kept));
-    if (noted === null || user === null || user.version === 0) return;
-    expect([noted.version, noted.status]).toEqual([user.version, user.status]);
+    if (cached === null || user === null || user.version === 0) return;
+    expect([cached.version, cached.status]).toEqual([user.version, user.status]);
   });
 });
 
-test('once it is carried out there is nothing left to do', () => {
+test('plans nothing after it was carried out', () => {
   always((registry) => {
     const after = carryOut(registry);
-    // A subject of which nothing is left is not seen again.
-    if (after.entries.length === 0 && after.noted === null) return;
-    expect(plan(after)).toEqual({ drops: [], note: null, hasWrongExpiry: false, leftovers: 0 });
+    // A scan does not return an empty subject.
+    if (after.entries.length === 0 && after.cached === null) return;
+    expect(plan(after)).toEqual({ drops: [], userToCache: null, hasWrongExpiry: false, leftovers: 0 });
   });
 });
 
-test('in however many parts a subject comes, the same is planned', () => {
+test('plans the same however a subject is split into parts', () => {
   always((registry) => {
     expect(plan(registry)).toEqual(plan({ ...registry, cuts: [] }));
   });

@@ -50,7 +50,7 @@ function plan(
   } = {},
   rules: Partial<ReconciliationRules> = {},
 ) {
-  const { drops, note, hasWrongExpiry, leftovers } = planReconciliation(
+  const { drops, userToCache, hasWrongExpiry, leftovers } = planReconciliation(
     part,
     {
       user: user('enabled', 1),
@@ -60,24 +60,24 @@ function plan(
     },
     { ...RULES, ...rules },
   );
-  return { reasons: drops.map(({ reason }) => reason), note, hasWrongExpiry, leftovers };
+  return { reasons: drops.map(({ reason }) => reason), userToCache, hasWrongExpiry, leftovers };
 }
 
-const IN_ORDER = { reasons: [], note: null, hasWrongExpiry: false, leftovers: 0 };
+const IN_ORDER = { reasons: [], userToCache: null, hasWrongExpiry: false, leftovers: 0 };
 const REVOKED = event({ type: 'token_revoked', sub: 'alice', jti: 'j1' });
 
-test('what is in order is left as it is', () => {
+test('plans nothing for a correct subject', () => {
   expect(plan()).toEqual(IN_ORDER);
 });
 
-describe('an entry', () => {
-  test.each(KEY_STATES)('under a key that is %s goes where that verifies nothing', (state) => {
+describe('dropping an entry', () => {
+  test.each(KEY_STATES)('a %s key: only retired and compromised keys lose their entries', (state) => {
     const keys = [signingKey({ id: 1, kid: 'k1', state })];
-    const isOver = state === 'retired' || state === 'compromised';
-    expect(plan(subject(), { keys }).reasons).toEqual(isOver ? ['keyNotTrusted'] : []);
+    const isLost = state === 'retired' || state === 'compromised';
+    expect(plan(subject(), { keys }).reasons).toEqual(isLost ? ['keyNotTrusted'] : []);
   });
 
-  test('goes for the first reason for which a verifier refuses its token', () => {
+  test('gives the first reason for which a verifier refuses the token', () => {
     const events = [REVOKED];
     const keys = [signingKey({ id: 2, kid: 'k2', state: 'active' })];
     expect(plan(subject(), { events, keys, user: null }).reasons).toEqual(['keyNotTrusted']);
@@ -85,45 +85,45 @@ describe('an entry', () => {
     expect(plan(subject(), { user: null }).reasons).toEqual(['userUnknown']);
   });
 
-  test('goes by the kid that its key has, not by the number', () => {
+  test('matches events by the kid of the key, not by its id', () => {
     const other = event({ type: 'kid_revoked', kid: '1', issuedBefore: NOW });
     expect(plan(subject(), { events: [other] }).reasons).toEqual([]);
     expect(plan(subject(), { events: [{ ...other, kid: 'k1' }] }).reasons).toEqual(['revoked']);
   });
 
-  test('of a disabled user stays: enabling them makes it good again', () => {
+  test('keeps entries of a disabled user, who may be enabled again', () => {
     expect(plan(subject(), { user: user('disabled', 2) })).toEqual(IN_ORDER);
   });
 
-  test('of a user who is not in a table of the adopter’s stays', () => {
+  test('keeps entries of a user missing from an application’s table', () => {
     expect(plan(subject(), { user: null }, { ownsUsers: false })).toEqual(IN_ORDER);
   });
 });
 
-describe('the status', () => {
-  const noted = (status: User['status'], version: number, until = NOW + 9): KnownUserStatus => ({
+describe('the cached status', () => {
+  const cached = (status: User['status'], version: number, until = NOW + 9): KnownUserStatus => ({
     ...{ status, version, until },
   });
 
   test.each([
-    { is: noted('enabled', 1), directory: user('disabled', 2), isRight: false },
-    { is: noted('disabled', 2), directory: user('enabled', 3), isRight: false },
-    { is: noted('enabled', 1), directory: user('enabled', 3), isRight: false },
-    { is: noted('enabled', 1, 5), directory: user('disabled', 2), isRight: false },
-    { is: noted('disabled', 3), directory: user('enabled', 2), isRight: false },
-    { is: noted('enabled', 3), directory: user('enabled', 2), isRight: false },
+    { is: cached('enabled', 1), directory: user('disabled', 2), isRight: false },
+    { is: cached('disabled', 2), directory: user('enabled', 3), isRight: false },
+    { is: cached('enabled', 1), directory: user('enabled', 3), isRight: false },
+    { is: cached('enabled', 1, 5), directory: user('disabled', 2), isRight: false },
+    { is: cached('disabled', 3), directory: user('enabled', 2), isRight: false },
+    { is: cached('enabled', 3), directory: user('enabled', 2), isRight: false },
     // A source without versions.
-    { is: noted('enabled', 0), directory: user('disabled', 0), isRight: true },
-    { is: noted('enabled', 2), directory: user('enabled', 2), isRight: true },
-    { is: noted('enabled', 2, 5), directory: user('enabled', 2), isRight: true },
+    { is: cached('enabled', 0), directory: user('disabled', 0), isRight: true },
+    { is: cached('enabled', 2), directory: user('enabled', 2), isRight: true },
+    { is: cached('enabled', 2, 5), directory: user('enabled', 2), isRight: true },
     { is: null, directory: user('disabled', 2), isRight: true },
-  ])('cached as $is.status $is.version, in the directory $directory.status $directory.version', (row) => {
-    const { note } = plan(subject({ details: { user: row.is } }), { user: row.directory });
-    expect(note).toEqual(row.isRight ? null : row.directory);
+  ])('$is.status $is.version, with $directory.status $directory.version in the directory', (row) => {
+    const { userToCache } = plan(subject({ details: { user: row.is } }), { user: row.directory });
+    expect(userToCache).toEqual(row.isRight ? null : row.directory);
   });
 
-  test('is not noted where no entry stays', () => {
-    const part = subject({ details: { user: noted('enabled', 1) } });
+  test('is not replaced if no entry stays', () => {
+    const part = subject({ details: { user: cached('enabled', 1) } });
     const known = { events: [REVOKED], user: user('disabled', 2) };
     expect(plan(part, known)).toEqual({ ...IN_ORDER, reasons: ['revoked'] });
   });
@@ -134,18 +134,18 @@ test.each([
   { what: 'a second early', expiresAt: NOW + 604, isWrong: true },
   { what: 'a second late', expiresAt: NOW + 606, isWrong: true },
   { what: 'with its last entry', expiresAt: NOW + 605, isWrong: false },
-])('what expires $what', ({ expiresAt, isWrong }) => {
+])('a subject that expires $what', ({ expiresAt, isWrong }) => {
   const entries = [{ ...ENTRY, jti: 'j0', exp: NOW + 1 }, ENTRY];
   expect(plan(subject({ entries, details: { expiresAt } })).hasWrongExpiry).toBe(isWrong);
   expect(plan(subject({ details: { expiresAt } }), { events: [REVOKED] }).hasWrongExpiry).toBe(false);
 });
 
 test.each([
-  { what: 'expired entries beside living ones', part: { details: { expired: 3 } }, leftovers: 3 },
-  { what: 'expired entries alone', part: { entries: [], details: { expired: 2 } }, leftovers: 2 },
-  { what: 'a set with nothing but ours in it', part: { entries: [] }, leftovers: 1 },
+  { what: 'expired and live entries', part: { details: { expired: 3 } }, leftovers: 3 },
+  { what: 'only expired entries', part: { entries: [], details: { expired: 2 } }, leftovers: 2 },
+  { what: 'a set without entries', part: { entries: [] }, leftovers: 1 },
   {
-    what: 'a status beside a stranger’s members',
+    what: 'a cached status and foreign members',
     part: { entries: [], malformed: 2, details: { user: { status: 'enabled', version: 1, until: NOW } } },
     leftovers: 1,
   },

@@ -5,7 +5,7 @@ import { type ErrorCode, JwtctlError } from '../../../src/domain/shared/errors.j
 
 const entry = { jti: 'a', keyId: 1, iat: 1, exp: 2 };
 
-/** How often a registry that fails with this is asked to register a batch. */
+/** Counts the attempts to register a batch in a registry that fails with `code`. */
 async function attempts(code: ErrorCode, maxPerSubject?: number): Promise<number> {
   let count = 0;
   const failing = {
@@ -22,29 +22,29 @@ async function attempts(code: ErrorCode, maxPerSubject?: number): Promise<number
   return count;
 }
 
-test('a batch is registered once more where the registry did not answer', async () => {
+test('retries a batch if the registry does not answer', async () => {
   expect(await attempts('ERR_REDIS_UNREACHABLE')).toBe(2);
   expect(await attempts('ERR_REDIS_CLUSTER_DOWN')).toBe(2);
 });
 
-test('a batch with a cap is not: what had made room would come back', async () => {
+test('does not register a batch with a limit again', async () => {
   expect(await attempts('ERR_REDIS_UNREACHABLE', 3)).toBe(1);
 });
 
 test.each(['ERR_REDIS_AUTH', 'ERR_REDIS_FORBIDDEN'] as const)(
-  'a batch that was refused with %s is not: it is refused again',
+  'does not retry a batch refused with %s',
   async (code) => {
     expect(await attempts(code)).toBe(1);
   },
 );
 
 describe('if a part of the registry does not answer', () => {
-  const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
+  const unreachable = new JwtctlError('ERR_REDIS_UNREACHABLE', 'It did not answer.');
   const subs = ['alice', 'bob', 'carol'];
   const batch = (maxPerSubject?: number) =>
     subs.map((sub) => ({ sub, entry, now: 1, ...(maxPerSubject === undefined ? {} : { maxPerSubject }) }));
 
-  /** Does not answer for these subjects. For `lost`, only the first answer is missing, and the entries are registered. */
+  /** Fails for `gone`. For `lost`, registers the entries but loses the first reply. */
   function partly(
     gone: readonly string[],
     lost: readonly string[] = [],
@@ -55,10 +55,12 @@ describe('if a part of the registry does not answer', () => {
       registerMany: async (some: ReadonlyArray<{ sub: string }>) => {
         asked.push(some.map(({ sub }) => sub));
         const isFirst = asked.length === 1;
-        return some.map(({ sub }) => (gone.includes(sub) || (isFirst && lost.includes(sub)) ? away : null));
+        return some.map(({ sub }) =>
+          gone.includes(sub) || (isFirst && lost.includes(sub)) ? unreachable : null,
+        );
       },
       tokenStatus: async (sub: string) => {
-        if (gone.includes(sub)) throw away;
+        if (gone.includes(sub)) throw unreachable;
         return { exp: lost.includes(sub) ? entry.exp : null, user: null };
       },
     };
@@ -67,7 +69,7 @@ describe('if a part of the registry does not answer', () => {
 
   test('the others are registered, and only failed entries are tried again', async () => {
     const registry = partly(['bob']);
-    expect(await registerMany(registry, batch())).toEqual([null, away, null]);
+    expect(await registerMany(registry, batch())).toEqual([null, unreachable, null]);
     expect(registry.asked).toEqual([subs, ['bob']]);
   });
 
@@ -77,12 +79,12 @@ describe('if a part of the registry does not answer', () => {
 
   test('with a limit, the entry is looked up instead, and counts if it exists', async () => {
     const registry = partly(['carol'], ['bob']);
-    expect(await registerMany(registry, batch(3))).toEqual([null, null, away]);
+    expect(await registerMany(registry, batch(3))).toEqual([null, null, unreachable]);
     expect(registry.asked).toEqual([subs]);
   });
 
   test('a batch without any registered entry fails as a whole', async () => {
-    await expect(registerMany(partly(subs), batch())).rejects.toBe(away);
-    await expect(registerMany(partly(subs), batch(3))).rejects.toBe(away);
+    await expect(registerMany(partly(subs), batch())).rejects.toBe(unreachable);
+    await expect(registerMany(partly(subs), batch(3))).rejects.toBe(unreachable);
   });
 });

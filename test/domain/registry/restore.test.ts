@@ -47,7 +47,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     return { sub: 'alice', kid: 'k1', jti, iat: now - 10, exp: now + 3_600, label: null, ...parts };
   }
 
-  /** A backup of these chunks. `between` runs before each chunk but the first. */
+  /** Returns a backup of these chunks. `between` runs before each chunk except the first. */
   function backup(
     chunks: ReadonlyArray<readonly BackupEntry[]>,
     between: () => Promise<void> | void = () => {},
@@ -63,7 +63,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     };
   }
 
-  function restoring(
+  function runRestore(
     chunks: ReadonlyArray<readonly BackupEntry[]> | BackupReader,
     options: Partial<RestorationInput> & { ports?: Partial<RestorationPorts> } = {},
   ): Promise<RestorationReport> {
@@ -81,7 +81,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     return (await ports.registry.list(sub, now)).map(({ jti }) => jti).sort();
   }
 
-  /** The registry, with something done just before a chunk is registered. */
+  /** Runs `step` just before each chunk is registered. */
   function registryAfter(step: () => Promise<unknown>): RestorationPorts['registry'] {
     const { registry } = ports;
     return new Proxy(registry, {
@@ -98,8 +98,8 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     });
   }
 
-  test('brings entries back with their lifetime, their label and what is known of the user', async () => {
-    const report = await restoring([
+  test('restores entries with their lifetime, label, and user status', async () => {
+    const report = await runRestore([
       [entry('a', { label: 'phone' })],
       [entry('b', { sub: 'bob', exp: now + 60 })],
     ]);
@@ -113,24 +113,24 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     });
   });
 
-  test('counts apart what is there already, but not with another lifetime', async () => {
-    await restoring([[entry('a'), entry('b')]]);
+  test('counts existing entries separately, unless their lifetime differs', async () => {
+    await runRestore([[entry('a'), entry('b')]]);
     const again = [entry('a'), entry('b', { exp: now + 60 }), entry('c')];
-    expect(await restoring([again], { dryRun: true })).toMatchObject({ restored: 2, unchanged: 1 });
-    expect(await restoring([again])).toMatchObject({ entries: 3, restored: 2, unchanged: 1 });
+    expect(await runRestore([again], { dryRun: true })).toMatchObject({ restored: 2, unchanged: 1 });
+    expect(await runRestore([again])).toMatchObject({ entries: 3, restored: 2, unchanged: 1 });
   });
 
-  test('goes to the last second in which a verification would accept', async () => {
-    // The first of them keeps the set, which Redis would have expired by its own clock.
+  test('restores tokens within the clock tolerance', async () => {
+    // The first one keeps the set alive, which Redis would expire by its own clock.
     const chunk = [entry('c'), entry('a', { exp: now - 4 }), entry('b', { exp: now - 5 })];
-    expect(await restoring([chunk])).toMatchObject({ restored: 2, skipped: { expired: 1 } });
+    expect(await runRestore([chunk])).toMatchObject({ restored: 2, skipped: { expired: 1 } });
     expect(await jtis('alice')).toEqual(['a', 'c']);
   });
 
-  test('tells the first reason of several', async () => {
+  test('counts an entry under its first skip reason', async () => {
     await removeUser(ports, LIFETIMES, { sub: 'bob', reason: null, dryRun: false });
     const gone = { sub: 'bob', kid: 'k9' };
-    const { skipped } = await restoring([
+    const { skipped } = await runRestore([
       [
         entry('a\nb', { ...gone, exp: now - 100 }),
         entry('c', { ...gone, exp: now - 100 }),
@@ -146,9 +146,9 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     });
   });
 
-  test('asks each store once for a chunk, however many entries and subjects are in it', async () => {
+  test('asks each store once per chunk', async () => {
     const calls: string[] = [];
-    const noting = <T extends object>(of: string, target: T): T =>
+    const recording = <T extends object>(of: string, target: T): T =>
       new Proxy(target, {
         get: (inner, name) => {
           const value = Reflect.get(inner, name, inner);
@@ -160,14 +160,14 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
         },
       });
     const { database, users } = ports;
-    const noted: Database = {
+    const recorded: Database = {
       ...database,
-      keys: noting('keys', database.keys),
-      securityLog: noting('log', database.securityLog),
+      keys: recording('keys', database.keys),
+      securityLog: recording('log', database.securityLog),
     };
     const chunk = Array.from({ length: 1_000 }, (_, index) => entry(`j${index}`, { sub: `s${index % 50}` }));
-    await restoring([[...chunk, entry('a')], [entry('b')]], {
-      ports: { database: noted, users: noting('users', users) },
+    await runRestore([[...chunk, entry('a')], [entry('b')]], {
+      ports: { database: recorded, users: recording('users', users) },
     });
     const log = ['log.findNaming', 'log.findGlobal'];
     expect(calls.sort()).toEqual([
@@ -196,16 +196,16 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       what: 'the removal of a user',
       revoke: () => removeUser(ports, LIFETIMES, { sub: 'alice', reason: null, dryRun: false }),
     },
-  ])('does not outrun $what that is made while a chunk is registered', async ({ revoke }) => {
-    // It has gone through the registry by the time the entries come.
+  ])('respects $what during the registration of a chunk', async ({ revoke }) => {
+    // It has updated the registry before the entries are registered.
     const registry = registryAfter(revoke);
     const chunk = [entry('a'), entry('b')];
-    const report = await restoring([chunk], { ports: { registry } });
+    const report = await runRestore([chunk], { ports: { registry } });
     expect(report).toMatchObject({ restored: 0, skipped: { revoked: 2 }, complete: true });
     expect(await jtis('alice')).toEqual([]);
   });
 
-  test('leaves what is revoked elsewhere, and what was registered meanwhile', async () => {
+  test('removes only its own revoked entries', async () => {
     const { id: keyId = 0 } = (await ports.database.keys.find('k1')) ?? {};
     const registry = registryAfter(async () => {
       await revokeSubject(
@@ -216,14 +216,14 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       );
       await ports.registry.register('alice', { jti: 'new', keyId, iat: now, exp: now + 60 }, { now });
     });
-    const report = await restoring([[entry('a'), entry('b', { sub: 'bob' }), entry('c', { iat: now })]], {
+    const report = await runRestore([[entry('a'), entry('b', { sub: 'bob' }), entry('c', { iat: now })]], {
       ports: { registry },
     });
     expect(report).toMatchObject({ restored: 2, skipped: { revoked: 1 } });
     expect([await jtis('alice'), await jtis('bob')]).toEqual([['c', 'new'], ['b']]);
   });
 
-  test('sees between two chunks what has changed', async () => {
+  test('sees changes between two chunks', async () => {
     const between = async () => {
       await stores.json('users', 'disable', 'bob');
       await stores.json('keys', 'generate', '--kid', 'k2');
@@ -235,61 +235,61 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       ],
       between,
     );
-    expect(await restoring(read)).toMatchObject({
+    expect(await runRestore(read)).toMatchObject({
       ...{ restored: 2, skipped: { userDisabled: 1, keyNotTrusted: 1 } },
     });
     expect(await jtis('alice')).toEqual(['d']);
   });
 
-  test('as a dry run counts the same, and changes nothing', async () => {
-    const chunks = [[entry('a'), entry('b', { sub: 'nobody' })]];
+  test('counts the same in a dry run, and changes nothing', async () => {
+    const chunks = [[entry('a'), entry('b', { sub: 'unknown' })]];
     const before = await stores.content();
-    const planned = await restoring(chunks, { dryRun: true });
+    const planned = await runRestore(chunks, { dryRun: true });
     expect(await stores.content()).toBe(before);
-    expect(planned).toEqual(await restoring(chunks));
+    expect(planned).toEqual(await runRestore(chunks));
   });
 
-  test('that is interrupted stops before the next chunk, and can be done again', async () => {
+  test('stops before the next chunk when interrupted, and can be repeated', async () => {
     const controller = new AbortController();
     const chunks = [[entry('a')], [entry('b')]];
     const read = backup(chunks, () => controller.abort());
-    expect(await restoring(read, { signal: controller.signal })).toMatchObject({
+    expect(await runRestore(read, { signal: controller.signal })).toMatchObject({
       ...{ restored: 1, complete: false, missed: [expect.stringContaining('interrupted')] },
     });
     expect(await jtis('alice')).toEqual(['a']);
-    expect(await restoring(chunks)).toMatchObject({ restored: 1, unchanged: 1, complete: true });
+    expect(await runRestore(chunks)).toMatchObject({ restored: 1, unchanged: 1, complete: true });
     expect(await jtis('alice')).toEqual(['a', 'b']);
   });
 
-  test('says what was done where a store goes away in the middle, and is an error before', async () => {
-    const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+  test('reports what was restored if a store fails midway, and rejects if it fails at the start', async () => {
+    const unreachable = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     let chunks = 0;
     const registry = registryAfter(async () => {
-      if (++chunks >= 2) throw away;
+      if (++chunks >= 2) throw unreachable;
     });
     expect(
-      await restoring([[entry('a')], [entry('b')], [entry('c')]], { ports: { registry } }),
+      await runRestore([[entry('a')], [entry('b')], [entry('c')]], { ports: { registry } }),
     ).toMatchObject({
       ...{ restored: 1, complete: false, missed: [expect.stringContaining('cannot be reached')] },
     });
     expect(await jtis('alice')).toEqual(['a']);
-    const gone = registryAfter(() => Promise.reject(away));
-    await expect(restoring([[entry('a')]], { ports: { registry: gone } })).rejects.toBe(away);
+    const gone = registryAfter(() => Promise.reject(unreachable));
+    await expect(runRestore([[entry('a')]], { ports: { registry: gone } })).rejects.toBe(unreachable);
   });
 
-  test('goes on where a store was away for a moment', async () => {
-    const away = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
+  test('continues after a short failure of a store', async () => {
+    const unreachable = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis cannot be reached.');
     let chunks = 0;
     const registry = registryAfter(async () => {
-      if (++chunks === 2) throw away;
+      if (++chunks === 2) throw unreachable;
     });
     const chunk = [entry('b', { label: 'phone' })];
-    const report = await restoring([[entry('a')], chunk, [entry('c')]], { ports: { registry } });
+    const report = await runRestore([[entry('a')], chunk, [entry('c')]], { ports: { registry } });
     expect(report).toMatchObject({ restored: 3, complete: true, missed: [] });
     expect(await jtis('alice')).toEqual(['a', 'b', 'c']);
   });
 
-  test('of a backup that lost something says so, and restores the rest', async () => {
+  test('reports a damaged chunk, and restores the rest', async () => {
     const read: BackupReader = {
       ...backup([]),
       parts: async function* (): AsyncGenerator<BackupPart> {
@@ -297,12 +297,12 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
         yield { kind: 'entries', entries: [entry('b')] };
       },
     };
-    expect(await restoring(read)).toMatchObject({
+    expect(await runRestore(read)).toMatchObject({
       ...{ restored: 1, complete: false, missed: ['Chunk 1 cannot be decrypted.'] },
     });
   });
 
-  test('of many tokens and as many revocations of one subject ends in time', async () => {
+  test('restores a full chunk with thousands of revocations of one subject in time', async () => {
     const jtiOf = (index: number) => `j${index}`;
     const count = MAX_CHUNK_ENTRIES;
     await ports.database.transaction(async ({ securityLog }) => {
@@ -312,11 +312,11 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
       }
     });
     const chunk = Array.from({ length: count }, (_, index) => entry(jtiOf(index)));
-    const report = await restoring([chunk]);
+    const report = await runRestore([chunk]);
     expect(report).toMatchObject({ restored: count / 2, skipped: { revoked: count / 2 } });
   });
 
-  test('reads a real file piece by piece', async () => {
+  test('reads a real file in small pieces', async () => {
     await stores.json('token', 'issue', '--sub', 'alice');
     await stores.json('cache', 'snapshot', 's');
     const bytes = readFileSync(join(stores.home, 's'));
@@ -325,7 +325,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
     }
     const read = await (await context.backups()).open(pieces(), 's');
     const told: number[] = [];
-    expect(await restoring(read, { onProgress: (entries) => told.push(entries) })).toMatchObject({
+    expect(await runRestore(read, { onProgress: (entries) => told.push(entries) })).toMatchObject({
       ...{ restored: 0, unchanged: 1 },
     });
     expect(told).toEqual([1]);

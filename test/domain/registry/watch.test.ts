@@ -14,7 +14,7 @@ function report(parts: Partial<Inspection> = {}): Inspection {
   };
 }
 
-/** A watch every two seconds over what these looks see, and what it asked of them. */
+/** Watches every two seconds; each look returns the next element of `seen`. */
 function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, signal?: AbortSignal) {
   const clock = new ManualClock(1_000);
   const ending = new AbortController();
@@ -26,7 +26,7 @@ function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, si
     return typeof next === 'function' ? next() : next;
   };
   const looks = watchRegistry(look, { clock, intervalSeconds: 2, signal: signal ?? ending.signal });
-  /** Lets the time pass that is waited for, and gives the look after it. */
+  /** Advances the clock to the next look and returns it. */
   const next = async (): Promise<Look> => {
     const coming = looks.next();
     const [until] = await Promise.race([clock.awaited(), coming.then(() => [])]);
@@ -36,10 +36,10 @@ function watch(seen: Array<Inspection | Error | (() => Promise<Inspection>)>, si
   return { looks, next, clock, asked, ending };
 }
 
-const AWAY = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis does not answer.');
+const DOWN = new JwtctlError('ERR_REDIS_UNREACHABLE', 'Redis does not answer.');
 
 describe('a watch', () => {
-  test('looks again each interval after the look before began', async () => {
+  test('looks once per interval, counted from the start of the previous look', async () => {
     const { next, clock, asked } = watch([]);
     expect((await next()).at).toBe(1_000);
     expect((await next()).at).toBe(1_002);
@@ -48,7 +48,7 @@ describe('a watch', () => {
     expect(asked.map(({ at }) => at)).toEqual([1_000, 1_002, 1_004]);
   });
 
-  test('never begins a look before the one before is over, and then at once', async () => {
+  test('starts a late look as soon as a slow one has ended', async () => {
     let finish = (_: Inspection): void => {};
     const slow = () =>
       new Promise<Inspection>((resolve) => {
@@ -64,7 +64,7 @@ describe('a watch', () => {
     expect(asked.map(({ at }) => at)).toEqual([1_000, 1_007]);
   });
 
-  test('tells what has come and gone, in all and for each key and node', async () => {
+  test('counts arrived and ended entries, in total and for each key and node', async () => {
     const { next } = watch([
       report({
         entries: 100,
@@ -86,7 +86,7 @@ describe('a watch', () => {
       }),
     ]);
     expect((await next()).change).toBeNull();
-    // Of the 98 that were there before the first look 30 have gone, so 40 have come.
+    // Of the 98 entries before the first look, 68 remain: 30 have ended, so 40 have arrived.
     expect((await next()).change).toEqual({
       ...{ since: 1_000, entries: 10, arrived: 40, gone: 30, arrivedPerSecond: 20, gonePerSecond: 15 },
       byKid: [
@@ -98,7 +98,7 @@ describe('a watch', () => {
     });
   });
 
-  test('of entries that came back counts none as gone, and none as less than nothing', async () => {
+  test('never counts restored entries as ended or arrivals as negative', async () => {
     const { next } = watch([
       report({ entries: 10, issuedBefore: { now: 10, since: null } }),
       report({ entries: 50, issuedBefore: { now: 50, since: 50 } }),
@@ -109,7 +109,7 @@ describe('a watch', () => {
     expect((await next()).change).toMatchObject({ entries: -30, arrived: 0, gone: 30 });
   });
 
-  test('compares with the last look that saw everything', async () => {
+  test('compares with the last complete look', async () => {
     const { next, asked } = watch([
       report({ entries: 100 }),
       report({ entries: 60, complete: false, missed: ['slots 0-5460 (a:1)'] }),
@@ -121,11 +121,11 @@ describe('a watch', () => {
     expect(asked.map(({ since }) => since)).toEqual([undefined, 1_000, 1_000]);
   });
 
-  test('goes on while a store is away, and shows what was seen last', async () => {
-    const { next } = watch([report({ entries: 100 }), AWAY, AWAY, report({ entries: 90 })]);
+  test('continues while a store is down, and shows the last report', async () => {
+    const { next } = watch([report({ entries: 100 }), DOWN, DOWN, report({ entries: 90 })]);
     await next();
     expect(await next()).toMatchObject({
-      ...{ at: 1_002, report: { entries: 100 }, change: null, failure: { error: AWAY, since: 1_002 } },
+      ...{ at: 1_002, report: { entries: 100 }, change: null, failure: { error: DOWN, since: 1_002 } },
     });
     expect((await next()).failure).toMatchObject({ since: 1_002 });
     expect(await next()).toMatchObject({
@@ -133,12 +133,12 @@ describe('a watch', () => {
     });
   });
 
-  test('ends with the error where there is nothing to show yet', async () => {
-    await expect(watch([AWAY]).next()).rejects.toBe(AWAY);
+  test('rejects if the first look fails', async () => {
+    await expect(watch([DOWN]).next()).rejects.toBe(DOWN);
   });
 
   test.each([new JwtctlError('ERR_SCHEMA_OUTDATED', 'The schema is old.'), new Error('a defect')])(
-    'ends with what another look will not mend: $message',
+    'rejects after a permanent error: $message',
     async (error) => {
       const { next } = watch([report(), error]);
       await next();
@@ -146,7 +146,7 @@ describe('a watch', () => {
     },
   );
 
-  test('ends when it is interrupted while it waits', async () => {
+  test('ends when interrupted between looks', async () => {
     const { next, looks, clock, ending } = watch([]);
     await next();
     const coming = looks.next();
@@ -155,7 +155,7 @@ describe('a watch', () => {
     expect(await coming).toEqual({ done: true, value: undefined });
   });
 
-  test('ends when it is interrupted during a look, and shows nothing of that', async () => {
+  test('ends when interrupted during a look, without its report', async () => {
     const { looks, ending } = watch([
       async () => {
         ending.abort();
@@ -165,7 +165,7 @@ describe('a watch', () => {
     expect(await looks.next()).toEqual({ done: true, value: undefined });
   });
 
-  test('that was interrupted before it began looks at nothing', async () => {
+  test('does not look if interrupted before the start', async () => {
     const { looks, asked } = watch([], AbortSignal.abort());
     expect(await looks.next()).toEqual({ done: true, value: undefined });
     expect(asked).toEqual([]);

@@ -1,8 +1,8 @@
 import type { EntryName } from '../model/registry-entry.js';
 import type { EntryStore } from '../ports/index.js';
 
-/** Removes exactly these entries, for whom a part of that is not enough. @throws JwtctlError where some of it could not be done */
-export async function removeEntriesInBatches(
+/** Removes exactly these entries. @throws JwtctlError if some may still exist */
+export async function removeNamedEntries(
   registry: EntryStore,
   subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
   now: number,

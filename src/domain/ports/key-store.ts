@@ -1,0 +1,55 @@
+import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { DatabaseHeads } from './mark-store.js';
+import type { SealedPrivateKey } from './sealer.js';
+
+export interface KeyStore {
+  /** Returns every key, oldest first, with the revision that {@link apply} needs. */
+  snapshot(): Promise<KeySnapshot>;
+  find(kid: string): Promise<SigningKey | null>;
+  /** Returns the sealed private key; null if there is none, or it was wiped. */
+  findSealed(kid: string): Promise<string | null>;
+  /** Adds a key. Any outcome other than `inserted` adds nothing and leaves the transaction usable. */
+  insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
+  /**
+   * Applies the transitions in order; returns false if a key was added or changed since `revision`.
+   * @throws Error if a key is not in the transition's `from` state
+   */
+  apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean>;
+  /**
+   * Records that tokens with a lifetime of up to `seconds` are signed under this key; returns false if the
+   * key is not active. Changes the revision, so an {@link apply} planned with the shorter lifetime fails.
+   */
+  raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
+  /** Replaces the JWE `sealed`; returns false if the key has another one by now. */
+  reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean>;
+  /** Marks the contents of the database as authoritative; false if the last recovery was not at `since`. */
+  recover(settled: { since: number; revision: number; recoveredAt: number }): Promise<boolean>;
+  /** Removes the row of a retired key; returns false if there is no such row, or it is not retired. */
+  removeRetired(kid: string): Promise<boolean>;
+}
+
+export interface KeySnapshot extends Pick<DatabaseHeads, 'revision' | 'recoveredAt'> {
+  keys: SigningKey[];
+}
+
+export interface NewSigningKey {
+  id: number;
+  kid: string;
+  alg: SigningAlgorithm;
+  bits: number;
+  state: Extract<KeyState, 'pending' | 'active'>;
+  /** SPKI PEM. */
+  publicKey: string;
+  sealedPrivateKey: string;
+  masterKeyId: string;
+  maxTtlSeconds: number | null;
+  createdAt: number;
+  activatedAt: number | null;
+}
+
+/** A change of a key's state. `retired` and `compromised` wipe the private key. */
+export type KeyTransition =
+  | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
+  | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
+  | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number }
+  | { kid: string; from: Exclude<KeyState, 'compromised'>; to: 'compromised'; at: number };

@@ -1,0 +1,70 @@
+/**
+ * Keeps what was revoked. An event is written before the registry is touched and kept until the last token
+ * that it covers has expired, so a registry that loses data cannot bring a token back.
+ */
+export interface SecurityLog {
+  /** Appends an event and returns its id. Keeps it for at least `expiresAt - at` by the database's clock. */
+  append(event: NewSecurityEvent): Promise<number>;
+  /** Removes up to `limit` events that expired a week ago by the database's clock; returns how many. */
+  clearExpired(limit: number): Promise<number>;
+  /**
+   * Returns the events that may concern this token, oldest first. Includes `token_revoked` only for `jti`;
+   * with null, for a token that is not issued yet, none.
+   */
+  findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
+  /**
+   * Returns the events that name one of these tokens or its subject, oldest first. Includes `token_revoked`
+   * only for these tokens, because a subject may have very many.
+   */
+  findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
+  /** Returns the events without a subject, oldest first. */
+  findGlobal(): Promise<SecurityEvent[]>;
+  /** Returns up to `limit` events above `afterId`, by id. A slow transaction may add a lower id later. */
+  listAfter(afterId: number, limit: number): Promise<SecurityEvent[]>;
+  /** Returns the highest `userVersion` in the events of each subject. The map omits subjects without one. */
+  highestUserVersions(subs: readonly string[]): Promise<Map<string, number>>;
+}
+
+export type SecurityEventType =
+  /** One token: `sub` and `jti`. */
+  | 'token_revoked'
+  /** All tokens of `sub` with `iat <= issuedBefore`. */
+  | 'subject_revoked'
+  /** All tokens under `kid` with `iat <= issuedBefore`. */
+  | 'kid_revoked'
+  /** Every token with `iat <= issuedBefore`. */
+  | 'all_revoked'
+  /** Every token under `kid`, whatever its `iat`: a thief of the private key can choose the `iat`. */
+  | 'key_compromised'
+  /** `sub` changed to this status with `userVersion`. */
+  | 'user_disabled'
+  | 'user_enabled'
+  /** `sub` was removed with `userVersion`. A `subject_revoked` is recorded with it. */
+  | 'user_removed';
+
+export interface NewSecurityEvent {
+  type: SecurityEventType;
+  sub?: string;
+  jti?: string;
+  kid?: string;
+  /** Inclusive. */
+  issuedBefore?: number;
+  userVersion?: number;
+  reason: string | null;
+  at: number;
+  /** When the last token that this event covers has expired. */
+  expiresAt: number;
+}
+
+export interface SecurityEvent {
+  id: number;
+  type: SecurityEventType;
+  sub: string | null;
+  jti: string | null;
+  kid: string | null;
+  issuedBefore: number | null;
+  userVersion: number | null;
+  reason: string | null;
+  at: number;
+  expiresAt: number;
+}

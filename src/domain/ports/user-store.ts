@@ -1,0 +1,22 @@
+import type { User, UserStatus } from '../model/user.js';
+
+/** Finds users in the source that `users.source` names. */
+export interface UserDirectory {
+  find(sub: string): Promise<User | null>;
+  /** Finds any number of users with a few queries. The map omits subjects without a user. */
+  findMany(subs: readonly string[]): Promise<Map<string, User>>;
+  list(): AsyncIterable<User>;
+}
+
+export interface UserStore extends UserDirectory {
+  /** Lists the users in the order of their subjects' bytes. */
+  list(): AsyncIterable<User>;
+  /** Adds an enabled user with version 1; returns null if the subject exists. */
+  add(user: { sub: string; name: string | null; at: number }): Promise<User | null>;
+  /** Adds all of these users as {@link add} does. Adds none and returns false if one of them exists. */
+  addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean>;
+  setVersion(subs: readonly string[], version: number): Promise<void>;
+  /** Sets the status, and raises the version if it changes. Returns null if the user does not exist. */
+  setStatus(sub: string, status: UserStatus, at: number): Promise<{ user: User; changed: boolean } | null>;
+  remove(sub: string): Promise<User | null>;
+}
