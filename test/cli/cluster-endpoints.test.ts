@@ -7,7 +7,7 @@ import {
   parseNode,
   realNow,
   redisCli,
-  surveyAll,
+  scanAll,
 } from '../adapters/redis/registry-under-test.js';
 import { makeCertificateAuthority } from '../support/certificates.js';
 import { cli } from '../support/cli.js';
@@ -86,7 +86,7 @@ test.each([
     const now = realNow();
     const subs = Array.from({ length: 30 }, (_, index) => `user-${index}`);
     await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const { complete, subjects, nodes } = await surveyAll(registry, now);
+    const { complete, subjects, nodes } = await scanAll(registry, now);
     expect({ complete, count: subjects.length }).toEqual({ complete: true, count: 30 });
     const names = cluster.nodes.map(({ node }) => `localhost:${parseNode(node).port}`).sort();
     expect(nodes.map(({ node }) => node).sort()).toEqual(names);

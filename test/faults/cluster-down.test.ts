@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest';
-import { openRegistry, redisCli, surveyAll } from '../adapters/redis/registry-under-test.js';
+import { openRegistry, redisCli, scanAll } from '../adapters/redis/registry-under-test.js';
 import { startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -87,10 +87,10 @@ test('slots without a master are named as such, whatever addresses the nodes rep
   for (const node of nodes) await redisCli(node, 'CONFIG', 'SET', 'cluster-require-full-coverage', 'no');
   const { registry, close } = openRegistry(nodes, { timeoutMs: TIMEOUT_MS });
   closers.push(close);
-  expect(await surveyAll(registry)).toMatchObject({ missed: [] });
+  expect(await scanAll(registry)).toMatchObject({ missed: [] });
   for (const node of nodes) await redisCli(node, 'CLUSTER', 'DELSLOTSRANGE', 100, 110, 16000, 16000);
 
-  expect(await surveyAll(registry)).toMatchObject({
+  expect(await scanAll(registry)).toMatchObject({
     complete: false,
     missed: ['slots 100-110, 16000 (served by no master)'],
   });

@@ -9,11 +9,11 @@ import {
   parseNode,
   realNow,
   redisCli,
-  surveyAll,
+  scanAll,
 } from './registry-under-test.js';
 
 describe('a master that dies', () => {
-  test('is replaced by its replica, which takes reads, scripts and surveys at once', async () => {
+  test('is replaced by its replica, which serves reads, scripts, and scans at once', async () => {
     const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
     const { registry, close } = openRegistry(
       cluster.nodes.map(({ node }) => node),
@@ -24,8 +24,8 @@ describe('a master that dies', () => {
       const subs = crowd(30);
       await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
       await registry.setUserStatus('user-0', { status: 'disabled', version: 1, until: now + 600 }, now);
-      const before = await surveyAll(registry);
-      // What was acknowledged may be lost with its master; here it has arrived.
+      const before = await scanAll(registry);
+      // Wait for replication, because acknowledged writes may be lost with their master.
       await Promise.all(before.nodes.map(({ node }) => redisCli(node, 'WAIT', 1, 1000)));
       const dying = before.subjects.find(({ sub }) => sub === 'user-0')?.node;
       await cluster.nodes.find(({ node }) => node === dying)?.stop();
@@ -33,7 +33,7 @@ describe('a master that dies', () => {
       const [statusReader, evicted, scan] = await Promise.all([
         Promise.all(subs.map((sub) => registry.tokenStatus(sub, entryAt(now, 'a'), now))),
         registry.register('user-0', entryAt(now, 'b'), { now }),
-        surveyAll(registry),
+        scanAll(registry),
       ]);
       expect(statusReader.every(({ exp }) => exp === now + 3600)).toBe(true);
       expect(statusReader[0]?.user?.status).toBe('disabled');
@@ -50,7 +50,7 @@ describe('a master that dies', () => {
     }
   });
 
-  test('without a replica takes the whole cluster down, and the parts that it held are named', async () => {
+  test('takes the cluster down if it has no replica, and the scan lists its slots as missed', async () => {
     const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 500 });
     const { registry, close } = openRegistry(
       cluster.nodes.map(({ node }) => node),
@@ -59,7 +59,7 @@ describe('a master that dies', () => {
     try {
       const now = realNow();
       await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-      const dead = (await surveyAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node ?? '';
+      const dead = (await scanAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node ?? '';
       await cluster.nodes.find(({ node }) => node === dead)?.stop();
 
       const started = performance.now();
@@ -71,7 +71,7 @@ describe('a master that dies', () => {
       await Promise.all(
         living.map(({ node }) => redisCli(node, 'CONFIG', 'SET', 'cluster-require-full-coverage', 'no')),
       );
-      const scan = await surveyAll(registry);
+      const scan = await scanAll(registry);
       expect(scan.complete).toBe(false);
       expect(scan.missed).toEqual([
         expect.stringMatching(`^slots \\d+-\\d+ \\(${dead}: connection refused\\)$`),
@@ -87,7 +87,7 @@ describe('a master that dies', () => {
     }
   });
 
-  test('with all others leaves a store that is unreachable at once', async () => {
+  test('makes the store unreachable at once if all others die too', async () => {
     const cluster = await startRedisCluster({ replicasPerMaster: 0 });
     const { registry, close } = openRegistry(
       cluster.nodes.map(({ node }) => node),
@@ -100,7 +100,7 @@ describe('a master that dies', () => {
     for (let round = 0; round < 3; round++) {
       await expect(registry.tokenStatus('user-0', entryAt(now, 'a'), now)).rejects.toMatchObject({
         ...{ kind: 'unavailable', code: 'ERR_REDIS_UNREACHABLE' },
-        // Closed, where it is asked while the connection goes.
+        // "closed" if the connection ends during the request.
         details: { reason: expect.stringMatching(/^connection (refused|closed)$/) },
       });
     }
@@ -108,7 +108,7 @@ describe('a master that dies', () => {
     await close();
   });
 
-  test('and a master that hangs keeps nobody waiting for longer than the time-out', async () => {
+  test('costs at most the timeout if it hangs instead', async () => {
     const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
     const { registry, close } = openRegistry(
       cluster.nodes.map(({ node }) => node),
@@ -116,7 +116,7 @@ describe('a master that dies', () => {
     );
     const now = realNow();
     await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const hanging = (await surveyAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node;
+    const hanging = (await scanAll(registry)).subjects.find(({ sub }) => sub === 'user-0')?.node;
     const pid = cluster.nodes.find(({ node }) => node === hanging)?.pid ?? 0;
     process.kill(pid, 'SIGSTOP');
     try {
@@ -145,7 +145,7 @@ describe('a master that dies', () => {
   });
 });
 
-test('a cluster behind other addresses is reached over TLS with an ACL user', async () => {
+test('reaches a cluster through a NAT map over TLS with an ACL user', async () => {
   const certificates = await startRedis({ tls: 'on' });
   const cluster = await startRedisCluster({ replicasPerMaster: 0 });
   const { ca, cert, key } = certificates.tls ?? { ca: '', cert: '', key: '' };
@@ -166,8 +166,7 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
     await redisCli(node, 'CONFIG', 'SET', 'tls-port', port, ...files);
     await redisCli(node, 'ACL', 'SETUSER', 'jwtctl', 'on', '>secret', '~*', '+@all');
     await redisCli(node, 'ACL', 'SETUSER', 'default', 'off');
-    // To a client that speaks TLS, Redis 7.0 announces the plain port all the same (without the map it would be asked
-    // for TLS), later versions and Valkey the one of TLS.
+    // Redis 7.0 advertises the plain port even to TLS clients; newer versions and Valkey the TLS port.
     const reachable = { host: 'localhost', port };
     natMap[node] = reachable;
     natMap[`127.0.0.1:${port}`] = reachable;
@@ -180,7 +179,7 @@ test('a cluster behind other addresses is reached over TLS with an ACL user', as
   try {
     const now = realNow();
     await Promise.all(crowd(30).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const { subjects, complete } = await surveyAll(registry);
+    const { subjects, complete } = await scanAll(registry);
     expect({ complete, count: subjects.length }).toEqual({ complete: true, count: 30 });
     expect([...new Set(subjects.map(({ node }) => node))].sort()).toEqual([...seeds].sort());
     const nodes = await registry.nodes();

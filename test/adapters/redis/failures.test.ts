@@ -21,7 +21,7 @@ function sockets(): number {
     .length;
 }
 
-describe('a store that does not answer', () => {
+describe('a Redis that does not answer', () => {
   let deadNode: string;
   let silent: Server;
   let silentNode: string;
@@ -31,7 +31,7 @@ describe('a store that does not answer', () => {
     const closed = await listen(createServer());
     deadNode = nodeOf(closed);
     await new Promise((resolve) => closed.close(resolve));
-    // Accepts and says nothing, like a server that is stopped.
+    // Accepts connections and sends nothing, like a stopped server.
     silent = await listen(createServer((socket) => accepted.add(socket.on('error', () => {}))));
     silentNode = nodeOf(silent);
   });
@@ -40,7 +40,7 @@ describe('a store that does not answer', () => {
     silent.close();
   });
 
-  test.each(['cluster', 'standalone'] as const)('refuses the connection: %s', async (mode) => {
+  test.each(['cluster', 'standalone'] as const)('reports a refused connection: %s', async (mode) => {
     const { codes, elapsedMs, text } = await attempt([deadNode], { mode });
     expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
     expect(text).toContain(deadNode);
@@ -48,27 +48,27 @@ describe('a store that does not answer', () => {
     expect(elapsedMs).toBeLessThan(ATTEMPT_TIMEOUT_MS);
   });
 
-  test.each(['cluster', 'standalone'] as const)('keeps silent: %s', async (mode) => {
+  test.each(['cluster', 'standalone'] as const)('reports a timeout: %s', async (mode) => {
     const { codes, elapsedMs, text } = await attempt([silentNode], { mode });
     expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
     expect(text).toContain('timed out');
     expect(elapsedMs).toBeLessThan(ATTEMPT_TIMEOUT_MS + 500);
   });
 
-  test('has a name that does not resolve', async () => {
+  test('reports a host name that does not resolve', async () => {
     const { codes, text } = await attempt(['no-such-host.invalid:7000'], {});
     expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
     expect(text).toMatch(/unknown host|EAI_AGAIN/);
   });
 
-  test('is no reason to fail where another node of the cluster answers', async () => {
+  test('does not matter if another node of the cluster answers', async () => {
     const nodes = [silentNode, deadNode, 'no-such-host.invalid:7000', redisNodes()[0] ?? ''];
     for (let round = 0; round < 4; round++) {
       expect((await attempt(nodes, { timeoutMs: 5000 })).codes).toEqual(['none']);
     }
   });
 
-  test('leaves nothing open and writes nothing to the console', async () => {
+  test('leaves no socket open and writes nothing to the console', async () => {
     const said = [vi.spyOn(console, 'error'), vi.spyOn(console, 'warn'), vi.spyOn(console, 'log')];
     const before = sockets();
     for (const mode of ['cluster', 'standalone'] as const) {
@@ -79,7 +79,7 @@ describe('a store that does not answer', () => {
     for (const spy of said) expect(spy).not.toHaveBeenCalled();
   });
 
-  test('can be closed while it is connecting, and again', async () => {
+  test('can be closed while connecting, and again', async () => {
     const { registry, close } = openRegistry([silentNode], { timeoutMs: 300 });
     const failed = registry.nodes().catch((error) => error.code);
     await delay(20);
@@ -89,7 +89,7 @@ describe('a store that does not answer', () => {
     await expect(registry.nodes()).rejects.toMatchObject({ code: 'ERR_CLOSED' });
   });
 
-  test('is found again once it is back', async () => {
+  test('is used again once it is back', async () => {
     const port = parseNode(deadNode).port;
     const { registry, close } = openRegistry([deadNode], {
       mode: 'standalone',
@@ -112,11 +112,11 @@ describe('a store that does not answer', () => {
   test.each([
     ['before any command', 'cluster', sendNull],
     ['before any command', 'standalone', sendNull],
-    ['behind each reply', 'cluster', answerWith('*-1\r\n$-1')],
-    ['behind each reply', 'standalone', answerWith('*-1\r\n$-1')],
-    ['behind each error reply', 'cluster', answerWith('-ERR no\r\n$-1')],
-    ['behind each error reply', 'standalone', answerWith('-ERR no\r\n$-1')],
-  ] as const)('sends a null that nothing asked for, %s: %s', async (_, mode, serve) => {
+    ['after each reply', 'cluster', answerWith('*-1\r\n$-1')],
+    ['after each reply', 'standalone', answerWith('*-1\r\n$-1')],
+    ['after each error reply', 'cluster', answerWith('-ERR no\r\n$-1')],
+    ['after each error reply', 'standalone', answerWith('-ERR no\r\n$-1')],
+  ] as const)('survives an unsolicited null reply %s: %s', async (_, mode, serve) => {
     const odd = await listen(createServer((socket) => serve(socket.on('error', () => {}))));
     const { codes } = await attempt([nodeOf(odd)], { mode });
     odd.close();
@@ -125,11 +125,11 @@ describe('a store that does not answer', () => {
 
   test.each([
     ['nothing', '*-1'],
-    ['a range that is none', '*1\r\n$-1'],
+    ['an invalid range', '*1\r\n$-1'],
     ['a range without an end', '*1\r\n*1\r\n:0'],
     ['a range beyond the last slot', '*1\r\n*3\r\n:0\r\n:99999999999\r\n*2\r\n$1\r\na\r\n:1'],
-    ['a node that is none', '*1\r\n*3\r\n:0\r\n:9\r\n$-1'],
-  ])('answers CLUSTER SLOTS with %s', async (_, reply) => {
+    ['an invalid node', '*1\r\n*3\r\n:0\r\n:9\r\n$-1'],
+  ])('reports an invalid reply to CLUSTER SLOTS: %s', async (_, reply) => {
     const serve = answerWith(reply, /slots/i);
     const odd = await listen(createServer((socket) => serve(socket.on('error', () => {}))));
     const { codes, text } = await attempt([nodeOf(odd)], { mode: 'cluster' });
@@ -143,7 +143,7 @@ function sendNull(socket: Socket): void {
   socket.write('$-1\r\n');
 }
 
-/** Answers commands that match with one reply, and all others with an error. */
+/** Sends `reply` to matching commands, and an error to all others. */
 function answerWith(reply: string, pattern = /^/): (socket: Socket) => void {
   return (socket) =>
     void socket.on('data', (chunk) => {
@@ -156,7 +156,7 @@ function answerWith(reply: string, pattern = /^/): (socket: Socket) => void {
     });
 }
 
-describe('servers of another kind than redis.mode says', () => {
+describe('servers that do not match redis.mode', () => {
   let server: RedisServer;
   beforeAll(async () => {
     server = await startRedis();
@@ -224,13 +224,13 @@ describe('servers of another kind than redis.mode says', () => {
     }
   });
 
-  test('plain text to a TLS port, and TLS to a plain port, are unreachable', async () => {
+  test('plain text to a TLS port and TLS to a plain port are reported as unreachable', async () => {
     const { codes } = await attempt([server.node], { mode: 'standalone', tls: {} });
     expect(codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
     expect((await attempt(redisNodes(), { tls: {} })).codes).toEqual(['unavailable ERR_REDIS_UNREACHABLE']);
   });
 
-  test('a full server is out of memory for registering, and still removes', async () => {
+  test('a full server refuses registrations but still removes', async () => {
     const { registry, close } = openRegistry([server.node], { mode: 'standalone' });
     const now = realNow();
     await registry.register('alice', entryAt(now, 'a'), { now });

@@ -10,7 +10,7 @@ beforeAll(() => {
 });
 afterAll(() => client.disconnect());
 
-/** As whoever asks knows it: with a time, which this one has no need of. */
+/** Opens the registry as a port, whose `fleet` takes the current time. */
 function openRegistry(): { registry: TokenRegistry; prefix: string; close(): Promise<void> } {
   return open(redisNodes());
 }
@@ -22,7 +22,7 @@ function heartbeat(id: string, now: number): Heartbeat {
   };
 }
 
-test('what is over goes as others announce, a bounded number at a time, and the key expires with the last', async () => {
+test('reports drop some expired heartbeats each, and the key expires with the last one', async () => {
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   const key = `${prefix}:fleet`;
@@ -33,7 +33,7 @@ test('what is over goes as others announce, a bounded number at a time, and the 
     await client.hset(key, 'running', `${now + 60} ${JSON.stringify(heartbeat('running', now))}`);
     await registry.report(heartbeat('a', now));
     const left = await client.hlen(key);
-    // Those that stay are among the ten, or not.
+    // Up to three of the ten checked fields may be valid ones.
     expect(left).toBeGreaterThanOrEqual(45 - 10);
     expect(left).toBeLessThanOrEqual(45 - 7);
     expect(await client.ttl(key)).toBeGreaterThan(10);
@@ -46,7 +46,7 @@ test('what is over goes as others announce, a bounded number at a time, and the 
   }
 });
 
-test('a host whose clock is ahead does not have the others taken for gone', async () => {
+test('a host whose clock is ahead does not drop the heartbeats of others', async () => {
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   try {
@@ -59,7 +59,7 @@ test('a host whose clock is ahead does not have the others taken for gone', asyn
   }
 });
 
-test('a host whose clock is ahead of all verifiers sees them, and none that is over by the server', async () => {
+test("a host whose clock is ahead lists exactly the heartbeats that are valid by the server's clock", async () => {
   const { registry, prefix, close } = openRegistry();
   const now = realNow();
   try {
@@ -73,11 +73,11 @@ test('a host whose clock is ahead of all verifiers sees them, and none that is o
   }
 });
 
-test('for how long what verifiers tell has been kept: not across a loss, another server, or a time in which nobody could tell', async () => {
+test('keptSeconds starts again after a loss, a server change, or a gap without heartbeats', async () => {
   const { registry, prefix, close } = openRegistry();
   const key = `${prefix}:fleet`;
   const kept = async () => (await registry.fleet(realNow())).keptSeconds;
-  /** As if it had been told for a minute, until so many seconds ago. */
+  /** Pretends that heartbeats were kept for a minute, until some seconds ago. */
   const age = async (silentSeconds: number, run?: string) => {
     const [, , runId] = String(await client.hget(key, 'kept')).split(' ');
     const now = realNow();
@@ -169,7 +169,7 @@ test.each([
   }
 });
 
-test('a key of another type is left alone, and an error', async () => {
+test('a key of another type is an error and stays', async () => {
   const { registry, prefix, close } = openRegistry();
   const key = `${prefix}:fleet`;
   try {

@@ -5,7 +5,7 @@ import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
 const TIMEOUT_MS = 2000;
-/** How long a request without waiting may take on a machine that is busy with other tests. */
+/** The longest time for a request that does not wait for the hung master, on a busy machine. */
 const AT_ONCE_MS = 400;
 
 let closers: Array<() => unknown>;
@@ -110,7 +110,7 @@ test('a master that resumes does not carry out registrations that have been repo
   const failed = subs.filter((_, index) => outcomes[index]?.status === 'rejected');
   expect(failed.length).toBeGreaterThan(3);
   resume();
-  // By the time it answers a new connection twice it has read what came on the others.
+  // Once it answers a new connection twice, it has read what came on the others.
   for (let round = 0; round < 2; round++) await redisCli(master, 'PING');
 
   const left = async () =>

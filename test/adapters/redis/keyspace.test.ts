@@ -17,17 +17,17 @@ const subjects = fc
   .string({ unit: 'binary', minLength: 1, maxLength: 60 })
   .filter((value) => subjectFault(value) === null);
 
-describe('names of keys', () => {
+describe('key names', () => {
   const { keysOf, subjectOf } = keyspace('jwt');
 
-  test('are readable for ordinary subjects and harmless for others', () => {
+  test('are readable for ordinary subjects and escaped for others', () => {
     expect(keysOf('alice@example.com').entries).toBe('jwt:{alice@example.com}');
     expect(keysOf('alice').labels).toBe('jwt:{alice}:labels');
     expect(keysOf('a}b{*?[x]\\:%').entries).toBe('jwt:{a%7Db%7B%2A%3F%5Bx%5D%5C%3A%25}');
     expect(keysOf('é 😀').entries).toBe('jwt:{%C3%A9%20%F0%9F%98%80}');
   });
 
-  test('lead back to the subject, whatever it is', () => {
+  test('decode to the subject, whatever it is', () => {
     fc.assert(
       fc.property(subjects, (sub) => {
         const { entries } = keysOf(sub);
@@ -50,22 +50,22 @@ describe('names of keys', () => {
       'xjwt:{a}',
       'JWT:{a}',
     ],
-    // Not how we write it: a letter needs no escape, an escape is in capitals, and complete.
+    // Not canonical: letters need no escape, and escapes are complete and in capitals.
     ...['jwt:{%41}', 'jwt:{%2a}', 'jwt:{%2}', 'jwt:{a*}', 'jwt:{a:b}', 'jwt:{é}', 'jwt:{{a}}', 'jwt:{a}}'],
-    // No subject: a control character, and bytes that are no UTF-8 (stray, overlong, a surrogate).
+    // Not a subject: a control character, or invalid UTF-8 (stray, overlong, a surrogate).
     ...['jwt:{%00}', 'jwt:{%0A}', 'jwt:{%FF}', 'jwt:{%C0%AF}', 'jwt:{%ED%A0%80}', 'jwt:{%EF%BF%BD}'],
     `jwt:{${'x'.repeat(256)}}`,
   ])('%s is not ours', (key) => {
     expect(subjectOf(key)).toBeNull();
   });
 
-  test('the prefix of another registry is not ours, even if it begins alike', () => {
+  test('do not match another prefix that begins the same', () => {
     expect(keyspace('jwt').subjectOf(keyspace('jwt2').keysOf('a').entries)).toBeNull();
     expect(keyspace('a').subjectOf(keyspace('a:b').keysOf('a').entries)).toBeNull();
     expect(keyspace('a.*').pattern).toBe('a.\\*:{*}');
   });
 
-  test('place a subject in the slot that Redis computes, labels included', async () => {
+  test('put a subject and its labels in the slot that Redis computes', async () => {
     const [node = ''] = redisNodes();
     for (const sub of [
       'alice',
@@ -85,13 +85,13 @@ describe('names of keys', () => {
 });
 
 describe('members', () => {
-  test('hold key id, iat and jti, and the score the exp', () => {
+  test('hold key id, iat, and jti; the score holds the exp', () => {
     const entry = { jti: 'a.b', keyId: 35, iat: 1_763_880_000, exp: 1_763_883_600 };
     expect(entryMember(entry)).toBe('z.t662io.a.b');
     expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual(entry);
   });
 
-  test('lead back to the entry, whatever the jti is', () => {
+  test('decode to the entry, whatever the jti is', () => {
     const numbers = fc.integer({ min: 0, max: 2 ** 40 });
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), numbers, numbers, (jti, keyId, iat) => {
@@ -101,7 +101,7 @@ describe('members', () => {
     );
   });
 
-  test('of a jti of 22 characters stay within 64 bytes for a thousand years', () => {
+  test('stay within 64 bytes for a thousand years with a jti of 22 characters', () => {
     const member = entryMember({ jti: 'x'.repeat(22), keyId: 2 ** 40, iat: 33_000_000_000 });
     expect(member.length).toBeLessThanOrEqual(64);
   });
@@ -125,11 +125,11 @@ describe('members', () => {
     expect(parseEntry(member, score)).toBeNull();
   });
 
-  test.each([1.5, -1, Number.NaN, 2 ** 53])('iat %s cannot be written', (iat) => {
+  test.each([1.5, -1, Number.NaN, 2 ** 53])('refuse iat %s', (iat) => {
     expect(() => entryMember({ jti: 'a', keyId: 1, iat })).toThrow(/registry entry/);
   });
 
-  test('of a status the sign tells which it is, and the rest until when', () => {
+  test('encode a status as the sign of its end', () => {
     for (const status of ['enabled', 'disabled'] as const)
       expect(cachedStatus(statusScore({ status, until: 100 }), -3)).toEqual({
         status,

@@ -24,13 +24,13 @@ describe('logins', () => {
     expect(text).toContain('redis.passwordFile');
   });
 
-  test('a wrong password is refused by a cluster too', async () => {
+  test('a cluster refuses a wrong password too', async () => {
     const { codes, text } = await attempt(redisNodes(), { username: 'nobody', password: 'wrong-secret' });
     expect(codes).toEqual(['unavailable ERR_REDIS_AUTH']);
     expect(text).not.toContain('wrong-secret');
   });
 
-  test('the right password opens, without a word on the console', async () => {
+  test('the right password works and prints nothing to the console', async () => {
     const warn = vi.spyOn(console, 'warn');
     expect((await attempt([server.node], { mode: 'standalone', password: PASSWORD })).codes).toEqual([
       'none',
@@ -40,7 +40,7 @@ describe('logins', () => {
     expect(warn).not.toHaveBeenCalled();
   });
 
-  test('a missing permission is named', async () => {
+  test('the error names a missing permission', async () => {
     const { host, port } = parseNode(server.node);
     await aclSetUser(host, port, 'limited', '+@all -zmscore -scan -info -evalsha -eval');
     const { codes, text } = await attempt([server.node], {

@@ -35,7 +35,7 @@ export function parseNode(node: string): { host: string; port: number } {
   return { host, port: Number(port) };
 }
 
-/** Redis expires by its own clock, so these tests live in the real time. */
+/** Redis expires keys by its own clock, so these tests use the real time. */
 export function realNow(): number {
   return Math.floor(Date.now() / 1000);
 }
@@ -44,12 +44,11 @@ export function entryAt(now: number, jti: string, parts: Partial<RegistryEntry> 
   return { jti, keyId: 1, iat: now - 10, exp: now + 3600, ...parts };
 }
 
-/** A subject of its own for each of as many slots. */
 export function crowd(count: number): string[] {
   return Array.from({ length: count }, (_, index) => `user-${index}`);
 }
 
-export async function surveyAll(registry: TokenRegistry, now = realNow()) {
+export async function scanAll(registry: TokenRegistry, now = realNow()) {
   const subjects: ScannedSubject[] = [];
   const outcome = await registry.scan((portion) => void subjects.push(...portion), { now });
   return { ...outcome, subjects };
@@ -57,7 +56,7 @@ export async function surveyAll(registry: TokenRegistry, now = realNow()) {
 
 export const ATTEMPT_TIMEOUT_MS = 1000;
 
-/** What a few operations at once come to: each kind and code of error, `none` for success. Everything is closed afterwards. */
+/** Runs a few operations. Returns kind and code of each error, `none` for success. */
 export async function attempt(
   nodes: string[],
   options: OptionsUnderTest,
@@ -83,7 +82,7 @@ export async function attempt(
   return { codes, elapsedMs, text };
 }
 
-/** What redis-cli prints; an error reply rejects. Not through the client under test, and not redirected. */
+/** Runs redis-cli against one node, without following redirects. Rejects on an error reply. */
 export async function redisCli(node: string, ...words: Array<string | number>): Promise<string> {
   const { host, port } = parseNode(node);
   const args = ['-e', '-h', host, '-p', String(port), ...words.map(String)];
@@ -91,7 +90,7 @@ export async function redisCli(node: string, ...words: Array<string | number>): 
   return stdout.replace(/\n$/, '');
 }
 
-/** Through whichever node of a cluster serves the key. */
+/** Like {@link redisCli}, but follows redirects. */
 export async function redisCliFollowing(node: string, ...words: Array<string | number>): Promise<string> {
   const { host, port } = parseNode(node);
   const args = ['-c', '-e', '-h', host, '-p', String(port), ...words.map(String)];

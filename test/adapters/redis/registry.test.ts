@@ -11,7 +11,7 @@ import {
   realNow,
   redisCli,
   redisCliFollowing,
-  surveyAll,
+  scanAll,
 } from './registry-under-test.js';
 
 let registry: RedisTokenRegistry;
@@ -25,7 +25,7 @@ beforeEach(() => {
 });
 afterEach(() => close());
 
-/** A raw command to whoever serves the key. */
+/** Sends a raw command to the master of the key. */
 function raw(...words: Array<string | number>): Promise<string> {
   return redisCliFollowing(redisNodes()[0] ?? '', ...words);
 }
@@ -47,10 +47,10 @@ test.each([-3600, 3600])(
   },
 );
 
-describe('where things lie', () => {
-  test('subjects lie on all three masters, and a survey says on which', async () => {
+describe('placement', () => {
+  test('subjects are spread over three masters, and a scan reports the master of each', async () => {
     await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const { subjects, nodes } = await surveyAll(registry);
+    const { subjects, nodes } = await scanAll(registry);
     const masters = new Set(subjects.map(({ node }) => node));
     expect(masters.size).toBe(3);
     expect(nodes.map(({ node }) => node).sort()).toEqual([...masters].sort());
@@ -61,9 +61,9 @@ describe('where things lie', () => {
     }
   });
 
-  test('a survey samples the memory of subjects', async () => {
+  test('a scan samples the memory of subjects', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
-    const { subjects } = await surveyAll(registry);
+    const { subjects } = await scanAll(registry);
     const set = Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}`));
     expect(subjects[0]?.bytes).toBe(set + Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}:labels`)));
   });
@@ -75,14 +75,14 @@ describe('where things lie', () => {
     expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('listpack');
   });
 
-  test('labels take up a key only where there are any', async () => {
+  test('a subject without labels has no key for them', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     expect(await raw('EXISTS', `${prefix}:{alice}:labels`)).toBe('0');
     await registry.register('alice', entryAt(now, 'b'), { now, label: 'phone' });
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
   });
 
-  test('nodes lists three masters that share the slots, each with its replica', async () => {
+  test('lists three masters that share the slots, each with its replica', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     const nodes = await registry.nodes();
     expect(nodes.map(({ role }) => role).sort()).toEqual([
@@ -106,7 +106,7 @@ describe('where things lie', () => {
   });
 });
 
-describe('both keys expire with the last entry, exactly', () => {
+describe('both keys expire exactly with the last entry', () => {
   async function expiry(): Promise<{ set: number; labels: number }> {
     return {
       set: Number(await raw('EXPIRETIME', `${prefix}:{alice}`)),
@@ -126,7 +126,7 @@ describe('both keys expire with the last entry, exactly', () => {
     expect(await expiry()).toEqual(at(now + 200));
   });
 
-  test('after removing, making room, and noting a status that holds for longer', async () => {
+  test('after removing, evicting, and caching a status that is valid for longer', async () => {
     const user = { status: 'enabled', version: 1, until: now + 99_999 } as const;
     await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
     await registry.register('alice', entryAt(now, 'b', { exp: now + 300 }), { now, label: 'car', user });
@@ -148,14 +148,14 @@ describe('both keys expire with the last entry, exactly', () => {
     expect(await expiry()).toEqual(at(now + 100));
   });
 
-  test('and with the last entry removed neither key is left', async () => {
+  test('both keys go with the last entry', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone', user });
     await registry.remove('alice', {}, now);
     expect(await raw('EXISTS', `${prefix}:{alice}`, `${prefix}:{alice}:labels`)).toBe('0');
   });
 
-  test('expired members and their labels go with the next write; version and disabled stay', async () => {
+  test('the next write removes expired members and their labels, but not a version or "disabled"', async () => {
     const user = { status: 'disabled', version: 3, until: now + 900 } as const;
     const later = now + 2;
     const exp = later - CLOCK_TOLERANCE_SECONDS;
@@ -170,7 +170,7 @@ describe('both keys expire with the last entry, exactly', () => {
   });
 });
 
-test('a host whose clock is ahead drops no entry that is valid by the clock of the server', async () => {
+test("a host whose clock is ahead removes no entry that is valid by the server's clock", async () => {
   const ahead = now + 120;
   await registry.register('alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
   await registry.removeEntries([{ sub: 'alice', entries: [] }], ahead);
@@ -186,8 +186,8 @@ test('a host whose clock is ahead drops no entry that is valid by the clock of t
   ]);
 });
 
-describe('what is not ours', () => {
-  test('is neither counted nor touched, however alike its name is', async () => {
+describe('foreign keys and members', () => {
+  test('keys with similar names are neither counted nor touched', async () => {
     const strings = [
       `${prefix}`,
       `${prefix}x:{a}`,
@@ -200,7 +200,7 @@ describe('what is not ours', () => {
     for (const key of sets) await raw('ZADD', key, now + 600, `1.${(now - 10).toString(36)}.a`);
     await registry.register('bob', entryAt(now, 'a'), { now, label: 'phone' });
 
-    const { subjects, complete } = await surveyAll(registry);
+    const { subjects, complete } = await scanAll(registry);
     expect(complete).toBe(true);
     expect(subjects.map(({ sub }) => sub)).toEqual(['bob']);
     expect(await registry.removeEverywhere({}, { now })).toMatchObject({
@@ -213,7 +213,7 @@ describe('what is not ours', () => {
     await Promise.all([...strings, ...sets].map((key) => raw('DEL', key)));
   });
 
-  test('a foreign string in the place of a subject stands for nothing and stays', async () => {
+  test("a string under a subject's name is ignored and stays", async () => {
     const key = `${prefix}:{alice2}`;
     await raw('SET', key, 'theirs', 'EX', 600);
     const user = { status: 'disabled', version: 1, until: now + 60 } as const;
@@ -221,7 +221,7 @@ describe('what is not ours', () => {
     const refused = { kind: 'state', code: 'ERR_REDIS_WRONG_TYPE', details: { key } };
     await expect(registry.list('alice2', now)).rejects.toMatchObject(refused);
     await expect(registry.scan(() => {}, { now, sub: 'alice2' })).rejects.toMatchObject(refused);
-    expect((await surveyAll(registry)).subjects).toEqual([]);
+    expect((await scanAll(registry)).subjects).toEqual([]);
     expect(await registry.remove('alice2', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
     await registry.setUserStatus('alice2', user, now);
     const [first, foreign, last] = await registry.registerMany(
@@ -233,10 +233,10 @@ describe('what is not ours', () => {
     expect(await raw('GET', key)).toBe('theirs');
   });
 
-  test('foreign members are counted as malformed, lengthen no life, and go with the set', async () => {
+  test('foreign members count as malformed, do not extend the expiry, and go with the set', async () => {
     await registry.register('alice', entryAt(now, 'a'), { now });
     await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
-    const { subjects } = await surveyAll(registry);
+    const { subjects } = await scanAll(registry);
     expect(subjects).toMatchObject([{ sub: 'alice', entries: [{ jti: 'a' }], malformed: 3 }]);
     await registry.register('alice', entryAt(now, 'b'), { now });
     expect(Number(await raw('EXPIRETIME', `${prefix}:{alice}`))).toBe(now + 3600 + CLOCK_TOLERANCE_SECONDS);
@@ -246,7 +246,7 @@ describe('what is not ours', () => {
     expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
   });
 
-  test('a set with nothing but foreign members stays', async () => {
+  test('a set with only foreign members stays', async () => {
     await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registry.remove('alice', {}, now);
@@ -258,12 +258,12 @@ describe('what is not ours', () => {
   });
 });
 
-test('a set without any entry is shown where something in it is ours, for its malformed members too', async () => {
+test('a scan returns a set without entries if it holds a cached status', async () => {
   const expired = `1.1.${'x'.repeat(9)}`;
   await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', 5, '01.1.x', 7, expired);
   await raw('ZADD', `${prefix}:{dave}`, now + 9999, 'nonsense', 5, '01.1.x');
   await raw('ZADD', `${prefix}:{bob}`, -3, '!v');
-  // More than is read at once.
+  // More than one read returns.
   const many = Array.from({ length: 1_200 }, (_, index) => [index, `nonsense-${index}`]).flat();
   await raw('ZADD', `${prefix}:{carol}`, ...many, 2_000, '!s');
   await raw('ZADD', `${prefix}:{erin}`, ...many);
@@ -282,9 +282,9 @@ test('a set without any entry is shown where something in it is ours, for its ma
 });
 
 describe('replicas', () => {
-  test('confirm a removal by a script that the masters do not know yet', async () => {
+  test('confirm a removal by a script that is not loaded yet', async () => {
     await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const { nodes } = await surveyAll(registry);
+    const { nodes } = await scanAll(registry);
     await Promise.all(nodes.map(({ node }) => redisCli(node, 'SCRIPT', 'FLUSH')));
     expect(await registry.remove('user-1', {}, now)).toEqual({ removed: 1, replicasConfirmed: 1 });
     await Promise.all(nodes.map(({ node }) => redisCli(node, 'SCRIPT', 'FLUSH')));

@@ -11,10 +11,10 @@ import {
   parseNode,
   realNow,
   redisCli,
-  surveyAll,
+  scanAll,
 } from './registry-under-test.js';
 
-/** Members that are not ours, each close to one that is. Lived ones and, by their scores, expired ones. */
+/** Foreign members that resemble entries, live and expired by their scores. */
 const FOREIGN_MEMBERS = ['garbage', '1.2', '01.2.x', '1.02.x', '.1.x', 'A.1.x', '1.zzzzzzzzzzz.x', '!t', ''];
 
 describe('removeEntries', () => {
@@ -56,7 +56,7 @@ describe('removeEntries', () => {
     const foreignMembers = await plantForeignMembers();
     await registry.register('alice', entryAt(now, 'a'), { now });
     await registry.register('alice', entryAt(now, 'b', { exp: now + 60 }), { now });
-    // Registering drops what its score calls expired.
+    // Registering removes expired entries.
     await client.zadd(keys.entries, 5, 'old');
     await client.zadd(keys.entries, now - 9, '1.2.expired');
 
@@ -67,7 +67,7 @@ describe('removeEntries', () => {
     const left = (await client.zrange(keys.entries, '0', '-1')).filter((member) => !member.endsWith('.b'));
     expect(left.sort()).toEqual(foreignMembers);
     expect(await client.expiretime(keys.entries)).toBe(now + 60 + CLOCK_TOLERANCE_SECONDS);
-    const [seen] = (await surveyAll(registry)).subjects;
+    const [seen] = (await scanAll(registry)).subjects;
     expect(seen).toMatchObject({ malformed: foreignMembers.length });
   });
 
@@ -83,14 +83,14 @@ describe('removeEntries', () => {
     expect(await client.exists(keys.labels)).toBe(0);
   });
 
-  describe('of which a part fails', () => {
+  describe('if a part fails', () => {
     let server: Awaited<ReturnType<typeof startRedis>>;
     beforeAll(async () => {
       server = await startRedis();
     });
     afterAll(() => server.stop());
 
-    test('counts what was done, and says what failed', async () => {
+    test('counts what was removed and reports the failure', async () => {
       const all = openRegistry([server.node], { mode: 'standalone' });
       const subs = ['locked-1', ...crowd(150), 'locked-2'];
       await all.registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
@@ -110,7 +110,7 @@ describe('removeEntries', () => {
         ...{ removed: 150, byNode: [{ node: server.node, removed: 150 }] },
         failure: { code: 'ERR_REDIS_FORBIDDEN' },
       });
-      expect((await surveyAll(all.registry)).subjects.map(({ sub }) => sub).sort()).toEqual([
+      expect((await scanAll(all.registry)).subjects.map(({ sub }) => sub).sort()).toEqual([
         ...['locked-1', 'locked-2'],
       ]);
       await expect(limited.registry.removeEntries([{ sub: 'locked-1', entries }], now)).rejects.toMatchObject(
@@ -122,7 +122,7 @@ describe('removeEntries', () => {
     });
 
     test.each(['SIGSTOP', 'SIGKILL'] as const)(
-      'waits once for a master that is gone (%s), and the others are done',
+      'waits once for a master that is gone (%s), and removes from the others',
       async (signal) => {
         const cluster = await startRedisCluster({ replicasPerMaster: 0, nodeTimeoutMs: 60_000 });
         const nodes = cluster.nodes.map(({ node }) => node);
@@ -132,7 +132,7 @@ describe('removeEntries', () => {
         const entries = [entryAt(now, 'a')];
         await opened.registry.registerMany(subs.map((sub) => ({ sub, entry: entryAt(now, 'a'), now })));
         const [, gone] = cluster.nodes;
-        const { subjects } = await surveyAll(opened.registry);
+        const { subjects } = await scanAll(opened.registry);
         const stays = subjects.filter(({ node }) => node === gone?.node).length;
         process.kill(gone?.pid ?? 0, signal);
 

@@ -5,7 +5,7 @@ import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-regis
 import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { countMatching } from '../../../src/domain/registry/count-matching.js';
 import { startRedisCluster } from '../../support/servers.js';
-import { crowd, entryAt, openRegistry, realNow, redisCli, surveyAll } from './registry-under-test.js';
+import { crowd, entryAt, openRegistry, realNow, redisCli, scanAll } from './registry-under-test.js';
 
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 let nodes: string[];
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => cluster.stop());
 
-/** Subjects that share a slot, and a slot that no other test has moved. */
+/** Returns subjects that share a slot that no other test has moved. */
 function roommates(prefix: string, count: number): { slot: number; subs: string[] } {
   const bySlot = new Map<number, string[]>();
   for (let index = 0; ; index++) {
@@ -44,7 +44,7 @@ describe('a slot that moves to another master', () => {
     ({ slot, subs } = roommates(prefix, 4));
     for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now, label: 'phone' });
     await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    const owner = (await surveyAll(registry)).subjects.find(({ sub }) => sub === subs[0])?.node;
+    const owner = (await scanAll(registry)).subjects.find(({ sub }) => sub === subs[0])?.node;
     source = owner ?? '';
     target = nodes.find((node) => node !== owner) ?? '';
   });
@@ -77,7 +77,7 @@ describe('a slot that moves to another master', () => {
     for (const node of [target, ...nodes]) await redisCli(node, 'CLUSTER', 'SETSLOT', slot, 'NODE', targetId);
   }
 
-  test('is followed where the client still thinks it is at the old master', async () => {
+  test('is found although the client still knows the old master', async () => {
     await beginMoving();
     await finishMoving();
     const statusReader = await Promise.all(
@@ -89,7 +89,7 @@ describe('a slot that moves to another master', () => {
     expect((await registry.remove(subs[0] ?? '', {}, now)).removed).toBe(2);
   });
 
-  test('is read, written and removed from on both sides while it is moving', async () => {
+  test('is read, written, and removed from on both masters while it is moving', async () => {
     await beginMoving();
     await moveKeys(...subs.slice(2));
     for (const sub of subs) {
@@ -97,22 +97,22 @@ describe('a slot that moves to another master', () => {
       await registry.register(sub, entryAt(now, 'b'), { now, label: 'car' });
       expect((await registry.list(sub, now)).map(({ label }) => label)).toEqual(['phone', 'car']);
       expect((await registry.remove(sub, { jti: 'a' }, now)).removed).toBe(1);
-      // The last label goes, and with it the key that it lay in, before the script is done.
+      // The last label is removed, and with it its key, before the script ends.
       await registry.register(sub, entryAt(now, 'c'), { now });
       expect((await registry.remove(sub, { jti: 'b' }, now)).removed).toBe(1);
       expect(await registry.list(sub, now)).toMatchObject([{ jti: 'c', label: null }]);
     }
   });
 
-  test('shows each of its subjects once in a survey, on whichever side it lies', async () => {
+  test('returns each subject once in a scan, on whichever master it is', async () => {
     await beginMoving();
     await moveKeys(...subs.slice(2));
-    const { subjects, complete, missed } = await surveyAll(registry);
+    const { subjects, complete, missed } = await scanAll(registry);
     expect({ complete, missed }).toEqual({ complete: true, missed: [] });
     expect(subjects.map(({ sub }) => sub).sort()).toEqual([...crowd(20), ...subs].sort());
   });
 
-  test('shows labels and expiry in a survey whose labels alone have gone over', async () => {
+  test('returns labels and expiry in a scan if only the labels have moved', async () => {
     await beginMoving();
     const moved = subs.slice(1, 3).map((sub) => keyspace(prefix).keysOf(sub).labels);
     const [host = '', port = ''] = target.split(':');
@@ -128,7 +128,7 @@ describe('a slot that moves to another master', () => {
     }
   });
 
-  test('is emptied on both sides by a removal everywhere', async () => {
+  test('is emptied on both masters by a global removal', async () => {
     await beginMoving();
     await moveKeys(...subs.slice(2));
     expect(await countMatching(registry, {}, { now })).toMatchObject({
@@ -138,10 +138,10 @@ describe('a slot that moves to another master', () => {
       complete: true,
     });
     expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 24, complete: true });
-    expect((await surveyAll(registry)).subjects).toEqual([]);
+    expect((await scanAll(registry)).subjects).toEqual([]);
   });
 
-  test('is waited for where one of two keys is still missing (TRYAGAIN)', async () => {
+  test('is waited for while one of two keys is missing (TRYAGAIN)', async () => {
     await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
     await registry.remove(subs[0] ?? '', { jti: 'a' }, now);
     await beginMoving();
@@ -151,7 +151,7 @@ describe('a slot that moves to another master', () => {
     expect(await removal).toMatchObject({ removed: 24, complete: true });
   });
 
-  test('and moves during a survey shows each subject once', async () => {
+  test('returns each subject once if it moves during a scan', async () => {
     const scan = (async () => {
       const seen: string[] = [];
       const outcome = await registry.scan((subjects) => void seen.push(...subjects.map(({ sub }) => sub)), {
@@ -165,7 +165,7 @@ describe('a slot that moves to another master', () => {
   });
 });
 
-test('a survey by SCAN, where the service forbids listing a slot, shows the same', async () => {
+test('a scan uses SCAN if the service forbids listing a slot', async () => {
   await Promise.all(
     nodes.map((node) =>
       redisCli(node, 'ACL', 'SETUSER', 'limited', 'on', '>pw', '~*', '+@all', '-cluster|getkeysinslot'),
@@ -174,7 +174,7 @@ test('a survey by SCAN, where the service forbids listing a slot, shows the same
   const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
   const now = realNow();
   await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-  const { subjects, complete } = await surveyAll(registry);
+  const { subjects, complete } = await scanAll(registry);
   expect(complete).toBe(true);
   expect(subjects.map(({ sub }) => sub).sort()).toEqual(crowd(60).sort());
   expect(new Set(subjects.map(({ node }) => node)).size).toBe(3);
@@ -182,7 +182,7 @@ test('a survey by SCAN, where the service forbids listing a slot, shows the same
   await close();
 });
 
-test('a survey that may not ask when keys expire has not seen them, and does not say "never"', async () => {
+test('a scan without the right to EXPIRETIME reports its subjects as missed', async () => {
   const rules = ['on', '>pw', '~*', '+@all', '-expiretime'];
   await Promise.all(nodes.map((node) => redisCli(node, 'ACL', 'SETUSER', 'limited', ...rules)));
   const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
@@ -199,17 +199,17 @@ test('a survey that may not ask when keys expire has not seen them, and does not
   await close();
 });
 
-test('a slot that others fill with thousands of keys is still seen', async () => {
+test('a slot with thousands of foreign keys is scanned', async () => {
   const { registry, prefix, close } = openRegistry(nodes);
   const now = realNow();
   await registry.register('alice', entryAt(now, 'a'), { now });
-  const node = (await surveyAll(registry)).subjects[0]?.node ?? '';
+  const node = (await scanAll(registry)).subjects[0]?.node ?? '';
   const script = "for i = 1, 3000 do redis.call('SET', KEYS[1] .. i, '', 'EX', 600) end";
   await redisCli(node, 'EVAL', script, 1, `theirs:{alice}:`);
   expect(
     Number(await redisCli(node, 'CLUSTER', 'COUNTKEYSINSLOT', keyspace(prefix).keysOf('alice').slot)),
   ).toBe(3001);
-  const { subjects, complete } = await surveyAll(registry);
+  const { subjects, complete } = await scanAll(registry);
   expect({ complete, subs: subjects.map(({ sub }) => sub) }).toEqual({ complete: true, subs: ['alice'] });
   await close();
 });

@@ -25,11 +25,11 @@ function open(nodes: string[], nearCache: boolean): { registry: TokenRegistry; s
 }
 
 test.each([{ nearCache: false }, { nearCache: true }])(
-  'tokens missing on a master that came back empty are unavailable until it has settled: %o',
+  'missing tokens on a master that came back empty are unavailable until it has settled: %o',
   async ({ nearCache }) => {
     const group = openServerGroup();
     closers.push(group.stop);
-    // No replica takes over: the test is about the time before that.
+    // No replica takes over: the test covers the time before that.
     const cluster = await startRedisCluster(
       { masters: 3, replicasPerMaster: 0, nodeTimeoutMs: 15_000 },
       group,
@@ -53,7 +53,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     const name = 'redis-2';
     const args = [join(group.folder, name, 'redis.conf')];
     await group.launch({ name, program: 'redis-server', args });
-    // From the first answer on, none of its tokens is reported as not registered.
+    // No token is ever reported as not registered.
     const seen = new Set<string>();
     const askAll = async () => {
       for (const found of await Promise.all(subs.map(outcome))) seen.add(found);
@@ -64,7 +64,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     expect([...seen]).not.toContain('not registered');
     expect(statusReader.masters().map(({ code }) => code)).toEqual([null, null, null]);
 
-    // A token that it does have is registered.
+    // A token that is still there is registered.
     const lost = [];
     for (const sub of subs) if ((await outcome(sub)) !== 'registered') lost.push(sub);
     expect(lost.length).toBeGreaterThan(2);
@@ -72,7 +72,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     await registry.register(again, entryAt(now, 'a'), { now });
     expect(await outcome(again)).toBe('registered');
 
-    // The cluster has settled: this server stays the master, and the missing tokens are lost.
+    // The cluster has settled: this server stays the master, so the missing tokens are lost.
     clockSet = 31;
     for (const sub of lost) expect(await outcome(sub)).toBe('not registered');
   },

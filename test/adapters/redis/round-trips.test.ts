@@ -3,7 +3,7 @@ import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-regis
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
-// A cluster of its own: the servers count what everybody asks.
+// These tests need their own cluster, because its servers count every command.
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 let nodes: string[];
 let registry: RedisTokenRegistry;
@@ -30,7 +30,7 @@ const commands = () => count(/^total_commands_processed:(\d+)/m, 'stats');
 const reads = () => count(/^total_reads_processed:(\d+)/m, 'stats');
 const calls = (name: string) => count(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm'), 'commandstats');
 
-test('one verification is one ZMSCORE and nothing else', async () => {
+test('a verification sends one ZMSCORE', async () => {
   const user = { status: 'enabled', version: 1, until: now + 60 } as const;
   await registry.register('alice', entryAt(now, 'a'), { now, user });
   const before = await calls('zmscore');
@@ -42,7 +42,7 @@ test('one verification is one ZMSCORE and nothing else', async () => {
   expect(await sum()).toBe(othersBefore);
 });
 
-test('a thousand registrations at once share a handful of round trips', async () => {
+test('a thousand concurrent registrations share a few round trips', async () => {
   await registry.register('alice', entryAt(now, 'a'), { now });
   const before = { reads: await reads(), scripts: await calls('evalsha') };
   const subs = crowd(1000);
@@ -52,7 +52,7 @@ test('a thousand registrations at once share a handful of round trips', async ()
   expect(after.reads - before.reads).toBeLessThan(100);
 });
 
-test('a thousand registrations of one subject share a few calls of the script', async () => {
+test('a thousand registrations of one subject share a few script calls', async () => {
   await registry.register('alice', entryAt(now, 'a'), { now });
   const before = await calls('evalsha');
   const entries = Array.from({ length: 1000 }, (_, index) => entryAt(now, `j${index}`));
@@ -61,7 +61,7 @@ test('a thousand registrations of one subject share a few calls of the script', 
   expect(await registry.list('alice', now)).toHaveLength(1001);
 });
 
-test('of a subject far above its maximum no call looks at more than a thousand or so', async () => {
+test('no call reads much more than a thousand members of a subject far above its maximum', async () => {
   const entries = Array.from({ length: 5000 }, (_, index) => entryAt(now, `j${index}`, { iat: now - index }));
   await registry.registerMany(entries.map((entry) => ({ sub: 'alice', entry, now })));
   const before = await calls('evalsha');
@@ -70,7 +70,7 @@ test('of a subject far above its maximum no call looks at more than a thousand o
   expect((await calls('evalsha')) - before).toBeGreaterThanOrEqual(5);
 });
 
-test('a thousand verifications in one turn share a handful of round trips', async () => {
+test('a thousand verifications in one turn share a few round trips', async () => {
   const subs = crowd(200);
   await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
   const before = { reads: await reads(), commands: await commands() };
@@ -82,6 +82,6 @@ test('a thousand verifications in one turn share a handful of round trips', asyn
   const after = { reads: await reads(), commands: await commands() };
   expect(statusReader.every(({ exp }) => exp === now + 3600)).toBe(true);
   expect(after.commands - before.commands).toBeGreaterThanOrEqual(1000);
-  // Three pipelines of some 20 kB each, which a server may read in two or three pieces; the rest is this count itself.
+  // Three pipelines of about 20 kB, which a server may read in pieces; the rest is this count itself.
   expect(after.reads - before.reads).toBeLessThan(100);
 });

@@ -14,7 +14,7 @@ afterEach(async () => {
   closers = [];
 });
 
-/** A path to a server whose open connections can all go dead at once, without being closed. */
+/** Starts a proxy whose open connections can all go dead at once, without being closed. */
 async function startReplaceablePath(node: string): Promise<{ node: string; replaceAll(): void }> {
   const sockets = new Set<Socket>();
   const dead = new Set<Socket>();

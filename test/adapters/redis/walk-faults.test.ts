@@ -11,7 +11,7 @@ import {
   parseNode,
   realNow,
   redisCli,
-  surveyAll,
+  scanAll,
 } from './registry-under-test.js';
 
 const SUBJECTS = crowd(4000);
@@ -42,8 +42,8 @@ afterEach(async () => {
   await cluster.stop();
 });
 
-/** Surveys, and acts when the first portion is in hand. */
-async function surveyWhile(
+/** Scans, and calls `act` with the first portion. */
+async function scanWhile(
   act: (portion: readonly ScannedSubject[]) => void | Promise<void>,
 ): Promise<{ outcome: ScanOutcome; seen: string[] }> {
   const seen: string[] = [];
@@ -59,15 +59,15 @@ async function surveyWhile(
   return { outcome, seen };
 }
 
-/** Nothing twice, and whatever is called complete is so. */
-function expectHonest({ outcome, seen }: Awaited<ReturnType<typeof surveyWhile>>): void {
+/** Expects no duplicates, and all subjects if the scan is complete. */
+function expectConsistent({ outcome, seen }: Awaited<ReturnType<typeof scanWhile>>): void {
   expect(new Set(seen).size).toBe(seen.length);
   expect(outcome.complete).toBe(outcome.missed.length === 0);
   if (outcome.complete) expect(seen.sort()).toEqual([...SUBJECTS].sort());
   else expect(seen.length).toBeLessThan(SUBJECTS.length);
 }
 
-/** Removes everything, and acts once a part of it is gone. */
+/** Removes everything, and calls `act` after a part of it. */
 async function removeWhile(act: () => void): Promise<GlobalRemoval> {
   let hasActed = false;
   return registry.removeEverywhere(
@@ -90,16 +90,16 @@ describe('a master that is killed', () => {
     process.kill(cluster.nodes.find((server) => server.node === node)?.pid ?? 0, 'SIGKILL');
   };
 
-  test('in the middle of a survey is replaced by its replica, and everything is shown once', async () => {
+  test('during a scan is replaced by its replica, and each subject is returned once', async () => {
     const masters = nodes.slice(0, 3);
-    // What was acknowledged may be lost with its master; here it has arrived.
+    // Wait for replication, because acknowledged writes may be lost with their master.
     await Promise.all(masters.map((node) => redisCli(node, 'WAIT', 1, 1000)));
-    const scan = await surveyWhile(([subject]) => kill(subject?.node));
-    expectHonest(scan);
+    const scan = await scanWhile(([subject]) => kill(subject?.node));
+    expectConsistent(scan);
     expect(scan.outcome).toMatchObject({ complete: true, missed: [] });
   });
 
-  test('in the middle of a removal leaves numbers that are right, or are not called complete', async () => {
+  test('during a removal leaves a correct or an incomplete count', async () => {
     await Promise.all(nodes.slice(0, 3).map((node) => redisCli(node, 'WAIT', 1, 1000)));
     const removal = await removeWhile(() => kill(nodes[1]));
     expect(removal.complete).toBe(removal.missed.length === 0);
@@ -108,21 +108,21 @@ describe('a master that is killed', () => {
     else expect(removal.removed).toBeLessThanOrEqual(TOKENS);
     expect(removal.byNode.reduce((sum, { removed }) => sum + removed, 0)).toBe(removal.removed);
 
-    // Run again, it finishes.
-    const { entries } = (await surveyAll(registry)).subjects.reduce(
+    // A second run finishes the removal.
+    const { entries } = (await scanAll(registry)).subjects.reduce(
       (sum, subject) => ({ entries: sum.entries + subject.entries.length }),
       { entries: 0 },
     );
     const again = await registry.removeEverywhere({}, { now });
     expect(again).toMatchObject({ removed: entries, complete: true });
-    expect((await surveyAll(registry)).subjects).toEqual([]);
+    expect((await scanAll(registry)).subjects).toEqual([]);
   });
 });
 
 describe('slots that move to another master', () => {
   beforeEach(() => begin({ replicasPerMaster: 0 }));
 
-  /** As operators do it. */
+  /** Moves slots with redis-cli, as operators do. */
   async function reshard(source: string, slots: number): Promise<void> {
     const target = nodes.find((node) => node !== source) ?? '';
     const [sourceId, targetId] = await Promise.all(
@@ -137,23 +137,23 @@ describe('slots that move to another master', () => {
     ]);
   }
 
-  test('between two portions of a survey are shown once', async () => {
-    const scan = await surveyWhile(([subject]) => reshard(subject?.node ?? '', 300));
-    expectHonest(scan);
+  test('between two portions of a scan are returned once', async () => {
+    const scan = await scanWhile(([subject]) => reshard(subject?.node ?? '', 300));
+    expectConsistent(scan);
     expect(scan.outcome).toMatchObject({ complete: true, missed: [] });
   });
 
-  test('while a survey goes on are shown once, or are named', async () => {
+  test('during a scan are returned once, or are listed as missed', async () => {
     let moving = Promise.resolve();
-    const scan = await surveyWhile(([subject]) => {
+    const scan = await scanWhile(([subject]) => {
       moving = reshard(subject?.node ?? '', 300);
     });
-    expectHonest(scan);
+    expectConsistent(scan);
     await moving;
-    expectHonest(await surveyWhile(() => {}));
+    expectConsistent(await scanWhile(() => {}));
   });
 
-  test('while a removal goes on leave numbers that are right, or are not called complete', async () => {
+  test('during a removal leave a correct or an incomplete count', async () => {
     let moving = Promise.resolve();
     const removal = await removeWhile(() => {
       moving = reshard(nodes[0] ?? '', 300);

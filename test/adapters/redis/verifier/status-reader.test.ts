@@ -16,7 +16,7 @@ let prefix: string;
 let statusReader: StatusReader;
 let closers: Array<() => unknown>;
 let now: number;
-/** By how much the host's clock differs from the time that went by for this process. */
+/** How far the host's clock was set, in seconds. */
 let clockSet: number;
 const hostNow = () => realNow() + clockSet;
 
@@ -55,10 +55,10 @@ function isOver(lease: Lease, timeout = 2000) {
   return expect.poll(() => lease.isValid(hostNow()), { interval: 1, timeout }).toBe(false);
 }
 
-describe('what is held', () => {
+describe('leases', () => {
   beforeEach(() => open(redisNodes()));
 
-  test('is taken back by whatever changes it, and what is another subject stays', async () => {
+  test('end with any change to their subject, and others stay', async () => {
     const changes: Array<[string, () => Promise<unknown>]> = [
       ['removal', () => registry.remove('alice', { jti: 'a' }, now)],
       ['another token', () => registry.register('alice', entryAt(now, 'b'), { now })],
@@ -67,7 +67,7 @@ describe('what is held', () => {
         () => registry.setUserStatus('alice', { status: 'disabled', version: 2, until: now + 60 }, now),
       ],
       ['a flush', () => registry.removeEverywhere({ jti: 'a' }, { now })],
-      ['somebody else', () => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`)],
+      ['another client', () => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`)],
     ];
     for (const [what, change] of changes) {
       await registry.remove('alice', {}, now);
@@ -80,7 +80,7 @@ describe('what is held', () => {
     }
   });
 
-  test('is one hold for all tokens of a subject, and is given anew once they are read again', async () => {
+  test('are shared by all tokens of a subject and renewed by the next read', async () => {
     await register('alice', 'a');
     await register('alice', 'b');
     const [first, second] = [await leaseOf('alice', 'a'), await leaseOf('alice', 'b')];
@@ -91,13 +91,13 @@ describe('what is held', () => {
     expect([again.isValid(hostNow()), first.isValid(hostNow())]).toEqual([true, false]);
   });
 
-  test('of a token that is not there is nothing', async () => {
+  test('are not given for a missing token', async () => {
     await register('alice');
     expect((await statusReader.of('alice', entryAt(now, 'x')).read()).lease).toBeNull();
     expect((await statusReader.of('nobody', entryAt(now, 'a')).read()).lease).toBeNull();
   });
 
-  test('stays for longer than a lease where nobody asks, for the connection is asked', async () => {
+  test('stay valid without requests, because of the heartbeat', async () => {
     await register('alice');
     const lease = await leaseOf('alice');
     const until = performance.now() + 2 * LEASE_MS;
@@ -107,31 +107,31 @@ describe('what is held', () => {
     }
   });
 
-  test('never outlives a change by what a reader could read before it', async () => {
+  test('never outlive a change that was read before', async () => {
     await register('alice');
     const query = statusReader.of('alice', entryAt(now, 'a'));
     for (let version = 2; version < 400; version++) {
       const reads = Array.from({ length: 4 }, () => query.read());
       const change = registry.setUserStatus('alice', { status: 'enabled', version, until: now + 60 }, now);
-      const noted = await Promise.all(reads);
+      const statuses = await Promise.all(reads);
       await change;
-      const outdated = noted.filter(({ user }) => (user?.version ?? 0) < version);
+      const outdated = statuses.filter(({ user }) => (user?.version ?? 0) < version);
       for (const { lease } of outdated) if (lease !== null) await isOver(lease);
       expect((await query.read()).user?.version).toBe(version);
     }
   });
 });
 
-test('a lost connection ends all that was held on it, and the next read opens another one', async () => {
+test('a lost connection ends its leases, and the next read opens another one', async () => {
   const cluster = await startRedisCluster({ nodeTimeoutMs: 5000 });
   closers.push(cluster.stop);
   open(cluster.nodes.map(({ node }) => node));
   const subs = crowd(30);
   for (const sub of subs) await register(sub);
-  const holds = await Promise.all(subs.map((sub) => leaseOf(sub)));
+  const leases = await Promise.all(subs.map((sub) => leaseOf(sub)));
   const { epoch } = await statusReader.of('user-0', entryAt(now, 'a')).read();
   for (const { node } of cluster.nodes) await redisCli(node, 'CLIENT', 'KILL', 'TYPE', 'normal');
-  for (const lease of holds) await isOver(lease);
+  for (const lease of leases) await isOver(lease);
   const again = await statusReader.of('user-0', entryAt(now, 'a')).read();
   expect(again.exp).toBe(now + 3600);
   expect(again.epoch).toBeGreaterThan(epoch);
@@ -143,19 +143,19 @@ test('a lost connection ends all that was held on it, and the next read opens an
 });
 
 test.each([3600, 3, -3600])(
-  'after a suspension, or where the clock was set, nothing counts before the server is heard of again (%i s)',
+  'after a suspension or a clock change, leases are invalid until the server answers (%i s)',
   async (seconds) => {
     open(redisNodes());
     await register('alice');
     const lease = await leaseOf('alice');
     clockSet = seconds;
     expect(lease.isValid(hostNow())).toBe(false);
-    // What changed meanwhile was told before that answer.
+    // Invalidations were sent before that reply.
     await expect.poll(() => lease.isValid(hostNow()), { interval: 5, timeout: 2000 }).toBe(true);
   },
 );
 
-test('the connection to a master that is none any more is closed', async () => {
+test('closes the connection to a master without slots', async () => {
   const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
   closers.push(cluster.stop);
   const nodes = cluster.nodes.map(({ node }) => node);
@@ -180,14 +180,14 @@ test('the connection to a master that is none any more is closed', async () => {
   for (const sub of subs) expect((await statusReader.of(sub, entryAt(now, 'a')).read()).exp).toBe(now + 3600);
 }, 40_000);
 
-test('a master that hangs loses its leases before a replica takes over, and that one is read with another epoch', async () => {
+test('leases of a hung master end before its replica takes over, and the epoch changes', async () => {
   const cluster = await startRedisCluster({ nodeTimeoutMs: 1500 });
   closers.push(cluster.stop);
   const nodes = cluster.nodes.map(({ node }) => node);
   open(nodes, { timeoutMs: 3000 });
   const subs = crowd(12);
   for (const sub of subs) await register(sub);
-  const holds = await Promise.all(subs.map((sub) => leaseOf(sub)));
+  const leases = await Promise.all(subs.map((sub) => leaseOf(sub)));
   const epoch = (await statusReader.of('user-0', entryAt(now, 'a')).read()).epoch;
   const before = await registry.nodes();
   const master = before.find(({ role }) => role === 'master')?.node ?? '';
@@ -198,11 +198,11 @@ test('a master that hangs loses its leases before a replica takes over, and that
   closers.push(() => process.kill(pid, 'SIGCONT'));
 
   await expect
-    .poll(() => holds.some((lease) => !lease.isValid(hostNow())), { interval: 1, timeout: 5000 })
+    .poll(() => leases.some((lease) => !lease.isValid(hostNow())), { interval: 1, timeout: 5000 })
     .toBe(true);
-  // Nothing that was heard of it before can be used for longer than the lease.
+  // No status is used for longer than the lease.
   expect(performance.now() - hangingSince).toBeLessThan(LEASE_MS + 100);
-  expect(holds.some((lease) => lease.isValid(hostNow()))).toBe(true);
+  expect(leases.some((lease) => lease.isValid(hostNow()))).toBe(true);
 
   const tokenStatus = async (sub: string) => (await statusReader.of(sub, entryAt(now, 'a')).read()).exp;
   for (const sub of subs) {
@@ -213,7 +213,7 @@ test('a master that hangs loses its leases before a replica takes over, and that
   expect((await statusReader.of('user-0', entryAt(now, 'a')).read()).epoch).toBeGreaterThan(epoch);
 }, 40_000);
 
-test('a cluster that is away is waited for once, and then refuses at once until it is back', async () => {
+test('an unreachable cluster costs one timeout, then reads fail at once until it is back', async () => {
   const cluster = await startRedisCluster({ nodeTimeoutMs: 1000 });
   closers.push(cluster.stop);
   open(
@@ -252,7 +252,7 @@ test('a cluster that is away is waited for once, and then refuses at once until 
     .toBe(now + 3600);
 }, 40_000);
 
-test('a single server that is away refuses, and is read again once it is back', async () => {
+test('reads from a single server fail while it is away and work once it is back', async () => {
   const server = await startRedis({});
   closers.push(server.stop);
   open([server.node], { mode: 'standalone', timeoutMs: 500 });
@@ -276,7 +276,7 @@ test('a single server that is away refuses, and is read again once it is back', 
   for (let round = 0; round < 20; round++) await query.read().catch(() => {});
 });
 
-test('a server that does not tell of changes is asked each time', async () => {
+test('a server without client tracking is asked each time', async () => {
   const server = await startRedis({});
   closers.push(server.stop);
   await redisCli(server.node, 'ACL', 'SETUSER', 'plain', 'on', '>secret', '~*', '+@all', '-client|tracking');
@@ -288,7 +288,7 @@ test('a server that does not tell of changes is asked each time', async () => {
   }
 });
 
-test('very many questions of one turn are all answered', async () => {
+test('answers very many reads of one turn', async () => {
   open(redisNodes());
   await register('alice');
   const query = statusReader.of('alice', entryAt(now, 'a'));
@@ -296,7 +296,7 @@ test('very many questions of one turn are all answered', async () => {
   expect(new Set(answers.map(({ exp }) => exp))).toEqual(new Set([now + 3600]));
 });
 
-test('a key of somebody else is no standing', async () => {
+test('a key of another type has no status', async () => {
   open(redisNodes());
   await redisCliFollowing(redisNodes()[0] ?? '', 'SET', `${prefix}:{alice}`, 'theirs');
   closers.push(() => redisCliFollowing(redisNodes()[0] ?? '', 'DEL', `${prefix}:{alice}`));

@@ -8,15 +8,15 @@ const NODES = [
   '',
 ].join('\n');
 
-describe('what a node says of itself', () => {
-  test('its own slots, and where those that leave are going', () => {
+describe('parseSlotView', () => {
+  test("reads the node's own slots and the targets of migrating ones", () => {
     const view = parseSlotView(NODES);
     expect(view.id).toBe('bbb');
     expect([...view.owned.keys()].filter((slot) => view.owned[slot])).toEqual([0, 1, 2, 7, 9, 10]);
     expect([...view.leaving]).toEqual([[9, 'aaa']]);
   });
 
-  test('a slot is settled where it is served and not leaving', () => {
+  test('a slot is settled if it is served and not migrating', () => {
     const view = parseSlotView(NODES);
     expect([7, 9, 10, 11, 5461].map((slot) => isSettled(view, slot))).toEqual([
       true,
@@ -27,13 +27,13 @@ describe('what a node says of itself', () => {
     ]);
   });
 
-  test('a replica serves nothing', () => {
+  test('a replica serves no slots', () => {
     const view = parseSlotView('bbb 127.0.0.1:7000@17000 myself,slave aaa 0 0 1 connected\n');
     expect(view.owned.includes(1)).toBe(false);
   });
 });
 
-test('slots are written as ranges', () => {
+test('formats slots as ranges', () => {
   expect(formatSlots([5])).toBe('slot 5');
   expect(formatSlots([0, 1, 2, 7, 9, 10])).toBe('slots 0-2, 7, 9-10');
 });

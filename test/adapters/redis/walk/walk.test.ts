@@ -14,10 +14,10 @@ import {
   realNow,
   redisCli,
   redisCliFollowing,
-  surveyAll,
+  scanAll,
 } from '../registry-under-test.js';
 
-// A cluster of its own: these tests fill it, and count what it is asked.
+// These tests need their own cluster, because they fill it and count its commands.
 let cluster: Awaited<ReturnType<typeof startRedisCluster>>;
 let nodes: string[];
 let registry: RedisTokenRegistry;
@@ -39,12 +39,12 @@ afterEach(async () => {
   await Promise.all(nodes.map((node) => redisCli(node, 'FLUSHALL')));
 });
 
-/** A raw command to whoever serves the key. */
+/** Sends a raw command to the master of the key. */
 function raw(...words: Array<string | number>): Promise<string> {
   return redisCliFollowing(nodes[0] ?? '', ...words);
 }
 
-/** Registers what is too much to register one by one: `<key id>.<iat>.<name><number>`, each thousand with its own exp. */
+/** Registers many entries in one script: `<key id>.<iat>.<name><number>`, with another exp per thousand. */
 async function fill(sub: string, name: string, count: number, parts: { keyId?: number; exp?: number } = {}) {
   const { keyId = 1, exp = now + 3600 } = parts;
   const script = `
@@ -66,7 +66,7 @@ async function calls(...names: string[]): Promise<number> {
 describe('a subject with 100,000 tokens', () => {
   const COUNT = 100_000;
 
-  test('is read in parts, each entry that stays once, whatever comes and goes meanwhile', async () => {
+  test('is read in parts, with each entry that stays exactly once while others come and go', async () => {
     await fill('alice', 'a', COUNT);
     await fill('alice', 'd', 1000, { exp: now - 3600 });
     await raw('ZADD', `${prefix}:{alice}`, now + 50, 'nonsense', -7, '!v', now + 60, '!s');
@@ -79,7 +79,7 @@ describe('a subject with 100,000 tokens', () => {
         if (part.sub !== 'alice') continue;
         parts.push(part);
         if (parts.length % 10 !== 1) continue;
-        // The last one that was shown is where the next part begins; others lie before and behind it.
+        // Remove the last entry of this part, where the next one begins, and others before and after it.
         const last = part.entries.at(-1)?.jti ?? '';
         const jtis = [last, `a${parts.length * 7}`, `a${COUNT - parts.length * 7}`];
         for (const jti of jtis) gone.add(jti);
@@ -108,16 +108,16 @@ describe('a subject with 100,000 tokens', () => {
     expect(stayed.filter((jti) => !shown.has(jti))).toEqual([]);
   });
 
-  test('whose members are no UTF-8 is read all the same', async () => {
+  test('is read even if members are not UTF-8', async () => {
     await fill('alice', 'a', 3000);
     const key = keyspace(prefix).keysOf('alice').entries;
     const script = `for i = 1, 3000 do redis.call('ZADD', KEYS[1], ARGV[1], '1.a.' .. string.char(255, 254 - i % 100, i % 256) .. i) end`;
     await raw('EVAL', script, 1, key, now + 9000);
-    const { subjects } = await surveyAll(registry);
+    const { subjects } = await scanAll(registry);
     expect(subjects.reduce((sum, { entries }) => sum + entries.length, 0)).toBe(6000);
   });
 
-  test('is counted, and emptied by bounded calls, with what is kept of it', async () => {
+  test('is counted and removed in bounded calls, together with its labels', async () => {
     await fill('alice', 'a', COUNT);
     await fill('alice', 'k', 30_000, { keyId: 2, exp: now + 100 });
     await raw(
@@ -149,10 +149,10 @@ describe('a subject with 100,000 tokens', () => {
     expect(await raw('EXPIRETIME', key)).toBe(`${lastExp + CLOCK_TOLERANCE_SECONDS}`);
     expect((await registry.remove('alice', {}, now)).removed).toBe(COUNT);
     expect(await raw('EXISTS', key, `${key}:labels`)).toBe('0');
-    expect((await surveyAll(registry)).subjects.map(({ sub }) => sub)).toEqual(['bob']);
+    expect((await scanAll(registry)).subjects.map(({ sub }) => sub)).toEqual(['bob']);
   });
 
-  test('is rid of thousands that have expired', async () => {
+  test('loses thousands of expired entries', async () => {
     await fill('alice', 'd', 5000, { exp: now - 3600 });
     await registry.register('alice', entryAt(now, 'a'), { now });
     await registry.register('alice', entryAt(now, 'b'), { now });
@@ -164,7 +164,7 @@ describe('a subject with 100,000 tokens', () => {
   });
 });
 
-test('a subject with a few hundred labelled tokens, which is no longer compact, shows each with its label', async () => {
+test('scans each token with its label if the set is no longer compact', async () => {
   await Promise.all(
     Array.from({ length: 300 }, (_, index) =>
       registry.register('alice', entryAt(now, `j${index}`), { now, label: `é ${index}` }),
@@ -179,31 +179,31 @@ test('a subject with a few hundred labelled tokens, which is no longer compact, 
   for (const { jti, label } of subjects[0]?.entries ?? []) expect(label).toBe(`é ${jti.slice(1)}`);
 });
 
-test('of few subjects with hundreds of tokens among many with one the memory is always asked for', async () => {
+test('always measures the memory of large subjects', async () => {
   const large = ['long-1', 'long-2', 'long-3'];
   for (const sub of large) await fill(sub, 'a', 200);
   await Promise.all(crowd(300).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-  const { subjects } = await surveyAll(registry);
+  const { subjects } = await scanAll(registry);
   const measured = subjects.filter(({ bytes }) => bytes !== null);
   expect(measured.map(({ sub }) => sub)).toEqual(expect.arrayContaining(large));
   expect(measured.length).toBeLessThan(100);
   for (const { sub, bytes } of measured) if (large.includes(sub)) expect(bytes).toBeGreaterThan(200 * 80);
 });
 
-describe('a slot that others fill', () => {
-  test.each([3000, 25_000])('with %i keys is still seen, and what is theirs stays', async (count) => {
+describe('a slot with many keys of other applications', () => {
+  test.each([3000, 25_000])('is scanned, and the %i foreign keys stay', async (count) => {
     const subs = ['alice', ...crowd(30)];
     await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
     const { slot } = keyspace(prefix).keysOf('alice');
     const script = `for i = 1, ${count} do redis.call('SET', KEYS[1] .. i, '') end`;
     await raw('EVAL', script, 1, 'theirs:{alice}:');
-    const told: number[] = [];
-    const onProgress: WalkOptions['onProgress'] = ({ done }) => told.push(done);
+    const reported: number[] = [];
+    const onProgress: WalkOptions['onProgress'] = ({ done }) => reported.push(done);
     const seen: string[] = [];
     const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion.map(({ sub }) => sub));
     expect(await registry.scan(take, { now, onProgress })).toMatchObject({ complete: true, missed: [] });
     expect(seen.sort()).toEqual([...subs].sort());
-    expect(told.at(-1)).toBe(16_384);
+    expect(reported.at(-1)).toBe(16_384);
     const removal = await registry.removeEverywhere({}, { now });
     expect(removal).toMatchObject({ matched: 31, removed: 31, subjects: 31, complete: true });
     const owners = await Promise.all(nodes.map((node) => redisCli(node, 'CLUSTER', 'COUNTKEYSINSLOT', slot)));
@@ -211,7 +211,7 @@ describe('a slot that others fill', () => {
   });
 });
 
-test('keys of other types under names of ours, and names that look alike, are neither shown nor touched', async () => {
+test('ignores keys of other types and keys with similar names', async () => {
   const mine = keyspace(prefix);
   const foreign: Array<[string, ...Array<string | number>]> = [
     ['LPUSH', mine.keysOf('list').entries, 'a'],
@@ -254,14 +254,14 @@ describe('a single server', () => {
   });
   afterAll(() => server.stop());
 
-  test('with so many keys that it is scanned more than once shows each subject once', async () => {
+  test('returns each subject once even if SCAN takes several passes', async () => {
     const single = openRegistry([server.node], { mode: 'standalone' });
     const theirs = "for i = 1, 51000 do redis.call('SET', 'theirs:' .. ARGV[1] .. ':' .. i, '') end";
     for (let part = 0; part < 10; part++) await redisCli(server.node, 'EVAL', theirs, 0, part);
     const ours = `
       for i = 1, 3000 do redis.call('ZADD', '${single.prefix}:{user-' .. i .. '}', ${now + 600}, '1.${now.toString(36)}.a') end`;
     await redisCli(server.node, 'EVAL', ours, 0);
-    const { subjects, complete } = await surveyAll(single.registry);
+    const { subjects, complete } = await scanAll(single.registry);
     expect(complete).toBe(true);
     expect(new Set(subjects.map(({ sub }) => sub)).size).toBe(3000);
     expect(subjects).toHaveLength(3000);
@@ -270,7 +270,7 @@ describe('a single server', () => {
   });
 });
 
-test('expired members count for how much one call of a removal looks at', async () => {
+test('expired members count toward the limit of one removal call', async () => {
   const server = await startRedis();
   const single = openRegistry([server.node], { mode: 'standalone' });
   const fillAll = `
@@ -281,14 +281,14 @@ test('expired members count for how much one call of a removal looks at', async 
     end`;
   const scripts = async () =>
     Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await redisCli(server.node, 'INFO', 'commandstats'))?.[1]);
-  // Once it is known.
+  // Load the script first.
   await single.registry.remove('nobody', {}, now);
   await redisCli(server.node, 'EVAL', fillAll, 0);
   const before = await scripts();
   expect(await single.registry.removeEverywhere({}, { now })).toMatchObject({
     ...{ removed: 20, subjects: 20, complete: true },
   });
-  // 18,020 members, and a call looks at no more than what is left of a thousand and one more set.
+  // 18,020 members, at most a thousand and one more set per call.
   expect((await scripts()) - before).toBeGreaterThanOrEqual(10);
   expect(await redisCli(server.node, 'DBSIZE')).toBe('0');
   await single.close();
@@ -311,7 +311,7 @@ test.each([
   expect(await raw('EXISTS', entries, labels)).toBe('0');
 });
 
-test('more than a thousand expired foreign members do not keep a removal busy', async () => {
+test('a removal ends despite more than a thousand expired foreign members', async () => {
   const script = `for i = 1, 1500 do redis.call('ZADD', KEYS[1], 5, 'theirs-' .. i) end`;
   await raw('EVAL', script, 1, `${prefix}:{alice}`);
   await registry.register('alice', entryAt(now, 'a'), { now });
@@ -320,14 +320,14 @@ test('more than a thousand expired foreign members do not keep a removal busy', 
   expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
 });
 
-describe('a connection that breaks before it has told what was removed', () => {
-  test('leaves a count that is not called complete, and no entry: a single server', async () => {
+describe('a connection lost before the reply to a removal', () => {
+  test('removes all entries and marks the count incomplete: single server', async () => {
     const server = await startRedis();
     const proxy = await startLosingProxy(server.node);
     const behind = openRegistry([proxy.node], { mode: 'standalone' });
     const subs = crowd(300);
     await Promise.all(subs.map((sub) => behind.registry.register(sub, entryAt(now, 'a'), { now })));
-    // Once it is known, so that the script itself and not its refusal is what is lost.
+    // Load the script first, so that its reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
     proxy.loseAnswerTo('evalsha');
     const removal = await behind.registry.removeEverywhere({}, { now });
@@ -336,13 +336,13 @@ describe('a connection that breaks before it has told what was removed', () => {
     expect(removal.missed).toEqual([expect.stringContaining('more may have been removed than was counted')]);
     expect(removal.removed).toBeLessThan(300);
     expect(await behind.registry.removeEverywhere({}, { now })).toMatchObject({ complete: true });
-    expect((await surveyAll(behind.registry)).subjects).toEqual([]);
+    expect((await scanAll(behind.registry)).subjects).toEqual([]);
     await behind.close();
     await proxy.stop();
     await server.stop();
   });
 
-  test('leaves a count that is not called complete, and no entry: a cluster', async () => {
+  test('removes all entries and marks the count incomplete: cluster', async () => {
     const proxies = await Promise.all(nodes.map((node) => startLosingProxy(node)));
     const natMap = Object.fromEntries(
       nodes.map((node, index) => [node, parseNode(proxies[index]?.node ?? '')]),
@@ -352,7 +352,7 @@ describe('a connection that breaks before it has told what was removed', () => {
       { natMap, prefix },
     );
     await Promise.all(crowd(300).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
-    // Once it is known, so that the script itself and not its refusal is what is lost.
+    // Load the script first, so that its reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
     proxies[0]?.loseAnswerTo('evalsha');
     const removal = await behind.registry.removeEverywhere({}, { now });
@@ -362,20 +362,20 @@ describe('a connection that breaks before it has told what was removed', () => {
       expect.stringMatching(/^slots? [\d, -]+ \(.*more may have been removed than was counted\)$/),
     ]);
     expect(removal.removed).toBeLessThan(300);
-    expect((await surveyAll(registry)).subjects).toEqual([]);
+    expect((await scanAll(registry)).subjects).toEqual([]);
     expect(await behind.registry.removeEverywhere({}, { now })).toMatchObject({ removed: 0, complete: true });
     await behind.close();
     await Promise.all(proxies.map((proxy) => proxy.stop()));
   });
 
-  test('leaves no entry of a large subject either, and a tidy says that it was not counted', async () => {
+  test('removes a large subject, and removeEntries reports it as not counted', async () => {
     const server = await startRedis();
     const proxy = await startLosingProxy(server.node);
     const behind = openRegistry([proxy.node], { mode: 'standalone' });
     const entries = Array.from({ length: 1500 }, (_, index) => entryAt(now, `a${index}`));
     const fill = () => Promise.all(entries.map((entry) => behind.registry.register('alice', entry, { now })));
     await fill();
-    // Once they are known, so that a script itself and not its refusal is what is lost.
+    // Load the scripts first, so that their reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
     await behind.registry.removeEntries([{ sub: 'nobody', entries: [] }], now);
 
@@ -394,8 +394,8 @@ describe('a connection that breaks before it has told what was removed', () => {
     await server.stop();
   });
 
-  // On a machine with much else to do a second break may hit what is asked again: then slots are named as missed.
-  test('and a survey that it breaks in is complete', { retry: 2 }, async () => {
+  // On a busy machine, a retry may fail too. Then slots are missed.
+  test('a scan still completes', { retry: 2 }, async () => {
     await Promise.all(crowd(3000).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
     const seen: string[] = [];
     const take = async (portion: readonly ScannedSubject[]) => {
@@ -408,7 +408,7 @@ describe('a connection that breaks before it has told what was removed', () => {
   });
 });
 
-test('a cap below what a subject has by thousands is kept from the next token on', async () => {
+test('enforces a maximum that is thousands below the current count with the next token', async () => {
   const entries = Array.from({ length: 9000 }, (_, index) => entryAt(now, `a${index}`));
   await Promise.all(entries.map((entry) => registry.register('alice', entry, { now })));
   const gone = await registry.register('alice', entryAt(now, 'last', { iat: now }), {

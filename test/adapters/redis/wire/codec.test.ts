@@ -16,7 +16,7 @@ function parse(...chunks: Buffer[]): RespReply[] {
   return replies;
 }
 
-/** As a server sends it. */
+/** Encodes a value as a server does. */
 function encode(value: unknown): Buffer {
   if (value === null) return Buffer.from('$-1\r\n');
   if (typeof value === 'number') return Buffer.from(`:${value}\r\n`);
@@ -39,7 +39,7 @@ describe('replies', () => {
   const array = fc.array(fc.oneof(leaf, fc.array(leaf, { maxLength: 5 })), { maxLength: 8 });
   const error = fc.constantFrom(new Error('WRONGTYPE of it'), new Error('MOVED 1 127.0.0.1:7000'));
 
-  test('are the same however the stream is cut', () => {
+  test('are the same however the stream is split', () => {
     const cuts = fc.array(fc.nat(), { maxLength: 12 });
     fc.assert(
       fc.property(fc.array(fc.oneof(leaf, array, error), { maxLength: 10 }), cuts, (values, places) => {
@@ -69,14 +69,14 @@ describe('replies', () => {
     );
   });
 
-  test('of UTF-8 can be read as such, and any other bytes are kept', () => {
+  test('decode as UTF-8, and other bytes are kept', () => {
     const [reply] = parse(encode([Buffer.from('é😀'), Buffer.from([0xff, 0x00, 0xfe])]));
     if (reply === null || typeof reply !== 'object' || reply instanceof Error) return expect.unreachable();
     expect(utf8At(reply, 0)).toBe('é😀');
     expect(Buffer.from(stringAt(reply, 1), 'latin1')).toEqual(Buffer.from([0xff, 0x00, 0xfe]));
   });
 
-  test('of RESP3 are read as those of RESP2, and what is said unasked goes its own way', () => {
+  test('in RESP3 read like those in RESP2, and push messages go to onPush', () => {
     const replies: RespReply[] = [];
     const pushes: BulkStrings[] = [];
     const parser = new RespParser(
@@ -107,12 +107,12 @@ describe('replies', () => {
     ]);
   });
 
-  test('that are no RESP are refused', () => {
+  test('that are not RESP are refused', () => {
     expect(() => parse(Buffer.from('HTTP/1.1 400 Bad Request\r\n\r\n'))).toThrow(/Redis protocol/);
   });
 });
 
-test('commands are written by bytes', () => {
+test('encodes commands by bytes', () => {
   const text = encodeCommands([['set', 'é', 1], ['ping']]);
   expect(Buffer.from(text, 'latin1').toString()).toBe(
     '*3\r\n$3\r\nset\r\n$2\r\né\r\n$1\r\n1\r\n*1\r\n$4\r\nping\r\n',
