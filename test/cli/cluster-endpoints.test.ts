@@ -12,6 +12,7 @@ import {
 import { makeCertificateAuthority } from '../support/certificates.js';
 import { cli } from '../support/cli.js';
 import { freePort } from '../support/free-port.js';
+import { registerOne } from '../support/registering.js';
 import { startRedisCluster } from '../support/servers.js';
 import { openStores, type Stores } from '../support/stores.js';
 
@@ -85,7 +86,7 @@ test.each([
   try {
     const now = realNow();
     const subs = Array.from({ length: 30 }, (_, index) => `user-${index}`);
-    await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(subs.map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const { complete, subjects, nodes } = await scanAll(registry, now);
     expect({ complete, count: subjects.length }).toEqual({ complete: true, count: 30 });
     const names = cluster.nodes.map(({ node }) => `localhost:${parseNode(node).port}`).sort();

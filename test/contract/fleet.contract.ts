@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Heartbeat } from '../../src/domain/ports/index.js';
+import { registerOne } from '../support/registering.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
 /** What every TokenRegistry knows of the verifiers that run. */
@@ -84,7 +85,7 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
     test('nothing that is about tokens sees it', async () => {
       const { registry } = opened;
       await registry.report(heartbeat('a'));
-      await registry.register('fleet', { jti: 'j', keyId: 1, iat: now, exp: now + 60 }, { now });
+      await registerOne(registry, 'fleet', { jti: 'j', keyId: 1, iat: now, exp: now + 60 }, { now });
       const subjects: string[] = [];
       const options = { now, withDetails: true };
       await registry.scan((found) => void subjects.push(...found.map(({ sub }) => sub)), options);

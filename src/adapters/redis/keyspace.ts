@@ -1,7 +1,7 @@
 /// <reference path="./cluster-key-slot.d.ts" />
 import hashSlot from 'cluster-key-slot';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
-import type { KnownUserStatus, RegistryEntry, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
+import type { KnownUserStatus, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export const HASH_SLOTS = 16_384;
@@ -98,16 +98,8 @@ export function entryMember(entry: { keyId: number; iat: number; jti: string }):
   return `${base36(entry.keyId)}.${base36(entry.iat)}.${entry.jti}`;
 }
 
-export function parseEntry(member: string, score: string): RegistryEntry | null {
-  const source = { text: member, data: Buffer.from(member) };
-  const parsed = parseEntryIn(source, 0, member.length, Number(score), null);
-  if (parsed === null) return null;
-  const { label, ...entry } = parsed;
-  return entry;
-}
-
 /** Parses a member within a longer text. A regular expression and parseInt took five times as long. */
-export function parseEntryIn(
+export function parseEntry(
   { text, data }: MemberText,
   from: number,
   end: number,

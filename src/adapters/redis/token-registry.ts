@@ -9,7 +9,6 @@ import type {
   KnownUserStatus,
   OnSubjects,
   Registration,
-  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
@@ -75,10 +74,6 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.#session = new RegistrySession(connection, keyspace(options.prefix));
     this.#tolerance = options.clockToleranceSeconds;
     this.marks = new RedisMarkStore(this.#session);
-  }
-
-  async register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
-    return registerInTurn(this.#session, [{ sub, entry, ...options }], this.#tolerance);
   }
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */

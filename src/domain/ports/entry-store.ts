@@ -9,14 +9,9 @@ import type { KnownUserStatus } from './token-status.js';
  */
 export interface EntryStore extends UserStatusCache {
   /**
-   * Adds an entry, and returns those removed for {@link RegistrationOptions.maxPerSubject}. Registering the
-   * same entry again changes nothing.
-   */
-  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]>;
-
-  /**
-   * Registers many entries, those of one subject in order. Returns null or the error for each; rejects if the
-   * registry fails as a whole. An entry may be registered despite an error of kind `unavailable`.
+   * Adds entries, those of one subject in order. Adding the same entry again changes nothing. Returns null or
+   * the error for each; rejects if the registry fails as a whole. An entry may be registered despite an error
+   * of kind `unavailable`.
    */
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
@@ -57,7 +52,9 @@ export interface UserStatusCache {
   ): Promise<number | null>;
 }
 
-export interface RegistrationOptions {
+export interface Registration {
+  sub: string;
+  entry: RegistryEntry;
   now: number;
   user?: KnownUserStatus | undefined;
   label?: string | undefined;
@@ -66,11 +63,6 @@ export interface RegistrationOptions {
    * then by the bytes of the `jti`, then by key id.
    */
   maxPerSubject?: number | undefined;
-}
-
-export interface Registration extends RegistrationOptions {
-  sub: string;
-  entry: RegistryEntry;
 }
 
 export interface Removal {

@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Server, type Socket } from 'node:n
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { registerOne } from '../../support/registering.js';
 import { openServerGroup, redisNodes, startRedis } from '../../support/servers.js';
 import {
   ATTEMPT_TIMEOUT_MS,
@@ -207,7 +208,7 @@ describe('servers that do not match redis.mode', () => {
     const now = realNow();
     const statusReader = registry.openStatusReader({ nearCache: false, now: () => now });
     try {
-      await registry.register('alice', entryAt(now, 'a'), { now });
+      await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
       const query = statusReader.of('alice', entryAt(now, 'a'));
       expect((await query.read()).exp).toBe(now + 3600);
       await redisCli(other.node, 'REPLICAOF', '127.0.0.1', server.port);
@@ -233,9 +234,9 @@ describe('servers that do not match redis.mode', () => {
   test('a full server refuses registrations but still removes', async () => {
     const { registry, close } = openRegistry([server.node], { mode: 'standalone' });
     const now = realNow();
-    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
     await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', '1');
-    const refusal = registry.register('alice', entryAt(now, 'b'), { now });
+    const refusal = registerOne(registry, 'alice', entryAt(now, 'b'), { now });
     await expect(refusal).rejects.toMatchObject({ kind: 'unavailable', code: 'ERR_REDIS_OUT_OF_MEMORY' });
     expect((await registry.remove('alice', {}, now)).removed).toBe(1);
     await redisCli(server.node, 'CONFIG', 'SET', 'maxmemory', '0');

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { StatusReader, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { registerOne } from '../../support/registering.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
@@ -24,7 +25,7 @@ beforeEach(async () => {
   closers.push(opened.close);
   registry = opened.registry;
   now = realNow();
-  for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now });
+  for (const sub of subs) await registerOne(registry, sub, entryAt(now, 'a'), { now });
 }, 60_000);
 afterEach(async () => {
   for (const close of closers.reverse()) await close();
@@ -92,7 +93,7 @@ test('a hung master costs its requests one timeout, and the error names it', asy
 }, 60_000);
 
 test('a hung master costs registrations one timeout, and the error names it', async () => {
-  const register = (sub: string) => registry.register(sub, entryAt(now, 'b'), { now });
+  const register = (sub: string) => registerOne(registry, sub, entryAt(now, 'b'), { now });
   await Promise.all(subs.map(register));
   const { master, resume } = await hang();
   expectOneTimeout(await askFor(5 * TIMEOUT_MS, register), master);
@@ -105,7 +106,7 @@ test('a hung master costs registrations one timeout, and the error names it', as
 test('a master that resumes does not carry out registrations that have been reported as failed', async () => {
   const { master, resume } = await hang();
   const capped = (sub: string) =>
-    registry.register(sub, entryAt(now, 'b', { iat: now }), { now, maxPerSubject: 1 });
+    registerOne(registry, sub, entryAt(now, 'b', { iat: now }), { now, maxPerSubject: 1 });
   const outcomes = await Promise.allSettled(subs.map(capped));
   const failed = subs.filter((_, index) => outcomes[index]?.status === 'rejected');
   expect(failed.length).toBeGreaterThan(3);
@@ -125,7 +126,7 @@ test('a hung master that a registration finds first counts as down for verificat
   await statusReader.open();
   const { master } = await hang();
   const outcomes = await Promise.allSettled(
-    subs.map((sub) => registry.register(sub, entryAt(now, 'b'), { now })),
+    subs.map((sub) => registerOne(registry, sub, entryAt(now, 'b'), { now })),
   );
   expect(outcomes.some(({ status }) => status === 'rejected')).toBe(true);
 

@@ -4,7 +4,7 @@ import {
   cachedStatus,
   entryMember,
   keyspace,
-  parseEntry,
+  parseEntry as parseWithin,
   STATUS_MEMBER,
   statusScore,
   VERSION_MEMBER,
@@ -84,18 +84,22 @@ describe('key names', () => {
   });
 });
 
+function parseEntry(member: string, score: string) {
+  return parseWithin({ text: member, data: Buffer.from(member) }, 0, member.length, Number(score), null);
+}
+
 describe('members', () => {
   test('hold key id, iat, and jti; the score holds the exp', () => {
     const entry = { jti: 'a.b', keyId: 35, iat: 1_763_880_000, exp: 1_763_883_600 };
     expect(entryMember(entry)).toBe('z.t662io.a.b');
-    expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual(entry);
+    expect(parseEntry('z.t662io.a.b', '1763883600')).toEqual({ ...entry, label: null });
   });
 
   test('decode to the entry, whatever the jti is', () => {
     const numbers = fc.integer({ min: 0, max: 2 ** 40 });
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), numbers, numbers, (jti, keyId, iat) => {
-        const entry = { jti, keyId, iat, exp: 1_763_883_600 };
+        const entry = { jti, keyId, iat, exp: 1_763_883_600, label: null };
         expect(parseEntry(entryMember(entry), '1763883600')).toEqual(entry);
       }),
     );

@@ -6,6 +6,7 @@ import {
 } from '../../../src/adapters/redis/token-registry.js';
 import type { RegistryEntry, ScannedSubject, TokenRegistry } from '../../../src/domain/ports/index.js';
 import type { Credentials } from '../../../src/domain/shared/credentials.js';
+import { registerOne } from '../../support/registering.js';
 import { freshPrefix } from '../../support/servers.js';
 
 export const CLOCK_TOLERANCE_SECONDS = 5;
@@ -66,7 +67,7 @@ export async function attempt(
   const started = performance.now();
   const outcomes = await Promise.allSettled([
     registry.tokenStatus('alice', entryAt(now, 'a'), now),
-    registry.register('alice', entryAt(now, 'a'), { now }),
+    registerOne(registry, 'alice', entryAt(now, 'a'), { now }),
     registry.scan(() => {}, { now }),
     registry.nodes(),
   ]);

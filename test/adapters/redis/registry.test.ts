@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
 import type { ScannedSubject } from '../../../src/domain/ports/index.js';
+import { registerOne } from '../../support/registering.js';
 import { redisNodes } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -36,9 +37,9 @@ test.each([-3600, 3600])(
     const { now: hostNow } = Date;
     const clock = vi.spyOn(Date, 'now').mockImplementation(() => hostNow() + seconds * 1000);
     try {
-      await registry.register('alice', entryAt(now, 'a'), { now, maxPerSubject: 1 });
+      await registerOne(registry, 'alice', entryAt(now, 'a'), { now, maxPerSubject: 1 });
       expect(
-        await registry.register('alice', entryAt(now, 'b', { iat: now }), { now, maxPerSubject: 1 }),
+        await registerOne(registry, 'alice', entryAt(now, 'b', { iat: now }), { now, maxPerSubject: 1 }),
       ).toHaveLength(1);
     } finally {
       clock.mockRestore();
@@ -49,7 +50,7 @@ test.each([-3600, 3600])(
 
 describe('placement', () => {
   test('subjects are spread over three masters, and a scan reports the master of each', async () => {
-    await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(crowd(60).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const { subjects, nodes } = await scanAll(registry);
     const masters = new Set(subjects.map(({ node }) => node));
     expect(masters.size).toBe(3);
@@ -62,7 +63,7 @@ describe('placement', () => {
   });
 
   test('a scan samples the memory of subjects', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone' });
     const { subjects } = await scanAll(registry);
     const set = Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}`));
     expect(subjects[0]?.bytes).toBe(set + Number(await raw('MEMORY', 'USAGE', `${prefix}:{alice}:labels`)));
@@ -70,20 +71,20 @@ describe('placement', () => {
 
   test('entries with the usual jti keep the compact encoding', async () => {
     for (let index = 0; index < 20; index++) {
-      await registry.register('alice', entryAt(now, `${index}`.padStart(22, 'x')), { now });
+      await registerOne(registry, 'alice', entryAt(now, `${index}`.padStart(22, 'x')), { now });
     }
     expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('listpack');
   });
 
   test('a subject without labels has no key for them', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
     expect(await raw('EXISTS', `${prefix}:{alice}:labels`)).toBe('0');
-    await registry.register('alice', entryAt(now, 'b'), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, label: 'phone' });
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
   });
 
   test('lists three masters that share the slots, each with its replica', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
     const nodes = await registry.nodes();
     expect(nodes.map(({ role }) => role).sort()).toEqual([
       'master',
@@ -118,39 +119,42 @@ describe('both keys expire exactly with the last entry', () => {
   }
 
   test('after registering a longer one and a shorter one', async () => {
-    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
     expect(await expiry()).toEqual(at(now + 100));
-    await registry.register('alice', entryAt(now, 'b', { exp: now + 200 }), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 200 }), { now });
     expect(await expiry()).toEqual(at(now + 200));
-    await registry.register('alice', entryAt(now, 'c', { exp: now + 50 }), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'c', { exp: now + 50 }), { now });
     expect(await expiry()).toEqual(at(now + 200));
   });
 
   test('after removing, evicting, and caching a status that is valid for longer', async () => {
     const user = { status: 'enabled', version: 1, until: now + 99_999 } as const;
-    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
-    await registry.register('alice', entryAt(now, 'b', { exp: now + 300 }), { now, label: 'car', user });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 300 }), { now, label: 'car', user });
     expect(await expiry()).toEqual(at(now + 300));
     await registry.remove('alice', { jti: 'b' }, now);
     expect(await expiry()).toEqual(at(now + 100));
     await registry.setUserStatus('alice', user, now);
     expect(await expiry()).toEqual(at(now + 100));
-    await registry.register('alice', entryAt(now, 'c', { exp: now + 400 }), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'c', { exp: now + 400 }), { now });
     const shorter = entryAt(now, 'd', { exp: now + 80, iat: now });
-    await registry.register('alice', shorter, { now, label: 'tv', maxPerSubject: 1 });
+    await registerOne(registry, 'alice', shorter, { now, label: 'tv', maxPerSubject: 1 });
     expect(await expiry()).toEqual(at(now + 80));
   });
 
   test('after removing everywhere', async () => {
-    await registry.register('alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
-    await registry.register('alice', entryAt(now, 'b', { keyId: 2, exp: now + 300 }), { now, label: 'car' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 100 }), { now, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'b', { keyId: 2, exp: now + 300 }), {
+      now,
+      label: 'car',
+    });
     await registry.removeEverywhere({ keyId: 2 }, { now });
     expect(await expiry()).toEqual(at(now + 100));
   });
 
   test('both keys go with the last entry', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
-    await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone', user });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone', user });
     await registry.remove('alice', {}, now);
     expect(await raw('EXISTS', `${prefix}:{alice}`, `${prefix}:{alice}:labels`)).toBe('0');
   });
@@ -159,10 +163,10 @@ describe('both keys expire exactly with the last entry', () => {
     const user = { status: 'disabled', version: 3, until: now + 900 } as const;
     const later = now + 2;
     const exp = later - CLOCK_TOLERANCE_SECONDS;
-    await registry.register('alice', entryAt(now, 'a', { exp }), { now, label: 'phone', user });
-    await registry.register('alice', entryAt(now, 'b'), { now, label: 'car' });
+    await registerOne(registry, 'alice', entryAt(now, 'a', { exp }), { now, label: 'phone', user });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now, label: 'car' });
     await expect.poll(() => realNow(), { timeout: 10_000 }).toBeGreaterThanOrEqual(later);
-    await registry.register('alice', entryAt(now, 'c'), { now: later });
+    await registerOne(registry, 'alice', entryAt(now, 'c'), { now: later });
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
     expect(await raw('HLEN', `${prefix}:{alice}:labels`)).toBe('1');
     expect((await registry.tokenStatus('alice', entryAt(now, 'b'), later)).user?.status).toBe('disabled');
@@ -172,13 +176,13 @@ describe('both keys expire exactly with the last entry', () => {
 
 test("a host whose clock is ahead removes no entry that is valid by the server's clock", async () => {
   const ahead = now + 120;
-  await registry.register('alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
+  await registerOne(registry, 'alice', entryAt(now, 'a', { exp: now + 60 }), { now, label: 'phone' });
   await registry.removeEntries([{ sub: 'alice', entries: [] }], ahead);
   const user = { status: 'enabled', version: 1, until: ahead + 60 } as const;
   await registry.setUserStatus('alice', user, ahead);
   await registry.remove('alice', { jti: 'other' }, ahead);
   await registry.removeEverywhere({ keyId: 99 }, { now: ahead });
-  await registry.register('alice', entryAt(ahead, 'b'), { now: ahead });
+  await registerOne(registry, 'alice', entryAt(ahead, 'b'), { now: ahead });
   const listed = await registry.list('alice', now);
   expect(listed.map(({ jti, label }) => [jti, label])).toEqual([
     ['a', 'phone'],
@@ -198,7 +202,7 @@ describe('foreign keys and members', () => {
     const sets = [`${prefix}:{%41}`, `${prefix}:{%2a}`, `${prefix}:{a}b`, `${prefix}:{a b}`];
     for (const key of strings) await raw('SET', key, 'theirs', 'EX', 600);
     for (const key of sets) await raw('ZADD', key, now + 600, `1.${(now - 10).toString(36)}.a`);
-    await registry.register('bob', entryAt(now, 'a'), { now, label: 'phone' });
+    await registerOne(registry, 'bob', entryAt(now, 'a'), { now, label: 'phone' });
 
     const { subjects, complete } = await scanAll(registry);
     expect(complete).toBe(true);
@@ -229,16 +233,16 @@ describe('foreign keys and members', () => {
     );
     expect([first, last]).toEqual([null, null]);
     expect(foreign).toMatchObject(refused);
-    await expect(registry.register('alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject(refused);
+    await expect(registerOne(registry, 'alice2', entryAt(now, 'a'), { now })).rejects.toMatchObject(refused);
     expect(await raw('GET', key)).toBe('theirs');
   });
 
   test('foreign members count as malformed, do not extend the expiry, and go with the set', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
     await raw('ZADD', `${prefix}:{alice}`, now + 9999, 'nonsense', '+inf', '1.1.inf', 5, '01.1.x');
     const { subjects } = await scanAll(registry);
     expect(subjects).toMatchObject([{ sub: 'alice', entries: [{ jti: 'a' }], malformed: 3 }]);
-    await registry.register('alice', entryAt(now, 'b'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now });
     expect(Number(await raw('EXPIRETIME', `${prefix}:{alice}`))).toBe(now + 3600 + CLOCK_TOLERANCE_SECONDS);
     await registry.remove('alice', { jti: 'a' }, now);
     expect(await raw('ZCARD', `${prefix}:{alice}`)).toBe('4');
@@ -283,7 +287,7 @@ test('a scan returns a set without entries if it holds a cached status', async (
 
 describe('replicas', () => {
   test('confirm a removal by a script that is not loaded yet', async () => {
-    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(crowd(20).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const { nodes } = await scanAll(registry);
     await Promise.all(nodes.map(({ node }) => redisCli(node, 'SCRIPT', 'FLUSH')));
     expect(await registry.remove('user-1', {}, now)).toEqual({ removed: 1, replicasConfirmed: 1 });
@@ -292,10 +296,10 @@ describe('replicas', () => {
   });
 
   test('confirm the removal of one entry and of all', async () => {
-    await registry.register('alice', entryAt(now, 'a'), { now });
-    await registry.register('alice', entryAt(now, 'b'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now });
     expect(await registry.remove('alice', { jti: 'a' }, now)).toEqual({ removed: 1, replicasConfirmed: 1 });
-    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(crowd(20).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     expect(await registry.removeEverywhere({}, { now })).toMatchObject({ removed: 21, replicasConfirmed: 1 });
   });
 });

@@ -2,6 +2,7 @@ import { Cluster } from 'ioredis';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { keyspace, type SubjectKeys } from '../../../src/adapters/redis/keyspace.js';
 import type { TokenRegistry } from '../../../src/domain/ports/index.js';
+import { registerOne } from '../../support/registering.js';
 import { redisNodes, startRedis, startRedisCluster } from '../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -54,8 +55,8 @@ describe('removeEntries', () => {
 
   test('leaves foreign members beside entries that stay', async () => {
     const foreignMembers = await plantForeignMembers();
-    await registry.register('alice', entryAt(now, 'a'), { now });
-    await registry.register('alice', entryAt(now, 'b', { exp: now + 60 }), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'b', { exp: now + 60 }), { now });
     // Registering removes expired entries.
     await client.zadd(keys.entries, 5, 'old');
     await client.zadd(keys.entries, now - 9, '1.2.expired');
@@ -73,7 +74,7 @@ describe('removeEntries', () => {
 
   test('removes the set with the last entry, foreign members included', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
-    await registry.register('alice', entryAt(now, 'a'), { now, user, label: 'phone' });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now, user, label: 'phone' });
     await client.zadd(keys.entries, now - 9, '1.2.expired');
     await plantForeignMembers();
 

@@ -4,6 +4,7 @@ import { keyspace } from '../../../src/adapters/redis/keyspace.js';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
 import type { ScannedSubject } from '../../../src/domain/ports/index.js';
 import { countMatching } from '../../../src/domain/registry/count-matching.js';
+import { registerOne } from '../../support/registering.js';
 import { startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli, scanAll } from './registry-under-test.js';
 
@@ -42,8 +43,8 @@ describe('a slot that moves to another master', () => {
     ({ registry, prefix, close } = openRegistry(nodes));
     now = realNow();
     ({ slot, subs } = roommates(prefix, 4));
-    for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now, label: 'phone' });
-    await Promise.all(crowd(20).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    for (const sub of subs) await registerOne(registry, sub, entryAt(now, 'a'), { now, label: 'phone' });
+    await Promise.all(crowd(20).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const owner = (await scanAll(registry)).subjects.find(({ sub }) => sub === subs[0])?.node;
     source = owner ?? '';
     target = nodes.find((node) => node !== owner) ?? '';
@@ -84,7 +85,7 @@ describe('a slot that moves to another master', () => {
       subs.map((sub) => registry.tokenStatus(sub, entryAt(now, 'a'), now)),
     );
     expect(statusReader.map(({ exp }) => exp)).toEqual(subs.map(() => now + 3600));
-    await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
+    await registerOne(registry, subs[0] ?? '', entryAt(now, 'b'), { now });
     expect(await registry.list(subs[0] ?? '', now)).toHaveLength(2);
     expect((await registry.remove(subs[0] ?? '', {}, now)).removed).toBe(2);
   });
@@ -94,11 +95,11 @@ describe('a slot that moves to another master', () => {
     await moveKeys(...subs.slice(2));
     for (const sub of subs) {
       expect((await registry.tokenStatus(sub, entryAt(now, 'a'), now)).exp, sub).toBe(now + 3600);
-      await registry.register(sub, entryAt(now, 'b'), { now, label: 'car' });
+      await registerOne(registry, sub, entryAt(now, 'b'), { now, label: 'car' });
       expect((await registry.list(sub, now)).map(({ label }) => label)).toEqual(['phone', 'car']);
       expect((await registry.remove(sub, { jti: 'a' }, now)).removed).toBe(1);
       // The last label is removed, and with it its key, before the script ends.
-      await registry.register(sub, entryAt(now, 'c'), { now });
+      await registerOne(registry, sub, entryAt(now, 'c'), { now });
       expect((await registry.remove(sub, { jti: 'b' }, now)).removed).toBe(1);
       expect(await registry.list(sub, now)).toMatchObject([{ jti: 'c', label: null }]);
     }
@@ -142,7 +143,7 @@ describe('a slot that moves to another master', () => {
   });
 
   test('is waited for while one of two keys is missing (TRYAGAIN)', async () => {
-    await registry.register(subs[0] ?? '', entryAt(now, 'b'), { now });
+    await registerOne(registry, subs[0] ?? '', entryAt(now, 'b'), { now });
     await registry.remove(subs[0] ?? '', { jti: 'a' }, now);
     await beginMoving();
     const removal = registry.removeEverywhere({}, { now });
@@ -173,7 +174,7 @@ test('a scan uses SCAN if the service forbids listing a slot', async () => {
   );
   const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
   const now = realNow();
-  await Promise.all(crowd(60).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+  await Promise.all(crowd(60).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
   const { subjects, complete } = await scanAll(registry);
   expect(complete).toBe(true);
   expect(subjects.map(({ sub }) => sub).sort()).toEqual(crowd(60).sort());
@@ -187,7 +188,7 @@ test('a scan without the right to EXPIRETIME reports its subjects as missed', as
   await Promise.all(nodes.map((node) => redisCli(node, 'ACL', 'SETUSER', 'limited', ...rules)));
   const { registry, close } = openRegistry(nodes, { username: 'limited', password: 'pw' });
   const now = realNow();
-  await registry.register('alice', entryAt(now, 'a'), { now });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
   const parts: ScannedSubject[] = [];
   const outcome = await registry.scan((portion) => void parts.push(...portion), { now, withDetails: true });
   expect(parts).toEqual([]);
@@ -202,7 +203,7 @@ test('a scan without the right to EXPIRETIME reports its subjects as missed', as
 test('a slot with thousands of foreign keys is scanned', async () => {
   const { registry, prefix, close } = openRegistry(nodes);
   const now = realNow();
-  await registry.register('alice', entryAt(now, 'a'), { now });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
   const node = (await scanAll(registry)).subjects[0]?.node ?? '';
   const script = "for i = 1, 3000 do redis.call('SET', KEYS[1] .. i, '', 'EX', 600) end";
   await redisCli(node, 'EVAL', script, 1, `theirs:{alice}:`);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import type { StatusReader, TokenRegistry } from '../../../src/domain/ports/index.js';
+import { registerOne } from '../../support/registering.js';
 import { openServerGroup, startRedis, startRedisCluster } from '../../support/servers.js';
 import { crowd, entryAt, openRegistry, realNow, redisCli } from './registry-under-test.js';
 
@@ -40,7 +41,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     );
     const now = realNow();
     const subs = crowd(30);
-    for (const sub of subs) await registry.register(sub, entryAt(now, 'a'), { now });
+    for (const sub of subs) await registerOne(registry, sub, entryAt(now, 'a'), { now });
     const outcome = (sub: string) =>
       statusReader
         .of(sub, entryAt(now, 'a'))
@@ -69,7 +70,7 @@ test.each([{ nearCache: false }, { nearCache: true }])(
     for (const sub of subs) if ((await outcome(sub)) !== 'registered') lost.push(sub);
     expect(lost.length).toBeGreaterThan(2);
     const again = lost.pop() as string;
-    await registry.register(again, entryAt(now, 'a'), { now });
+    await registerOne(registry, again, entryAt(now, 'a'), { now });
     expect(await outcome(again)).toBe('registered');
 
     // The cluster has settled: this server stays the master, so the missing tokens are lost.
@@ -84,7 +85,7 @@ test('a server that restarts with its data answers as before', async () => {
   closers.push(server.stop);
   const { registry, statusReader } = open([server.node], false);
   const now = realNow();
-  await registry.register('alice', entryAt(now, 'a'), { now });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
   const query = statusReader.of('alice', entryAt(now, 'a'));
   expect((await query.read()).exp).toBe(now + 3600);
   await redisCli(server.node, 'DEBUG', 'RESTART').catch(() => {});

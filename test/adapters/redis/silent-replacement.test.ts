@@ -1,5 +1,6 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
+import { registerOne } from '../../support/registering.js';
 import { startRedis } from '../../support/servers.js';
 import { entryAt, openRegistry, parseNode, realNow } from './registry-under-test.js';
 
@@ -53,7 +54,7 @@ test.each([
   const path = await startReplaceablePath(server.node);
   const { registry, close } = openRegistry([path.node], { mode: 'standalone', timeoutMs: TIMEOUT_MS });
   const now = realNow();
-  const register = () => registry.register('alice', entryAt(now, 'a'), { now });
+  const register = () => registerOne(registry, 'alice', entryAt(now, 'a'), { now });
   await register();
   const statusReader = registry.openStatusReader({ nearCache: nearCache === true, now: realNow });
   closers.push(close, () => statusReader.close());

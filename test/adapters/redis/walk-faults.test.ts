@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RedisTokenRegistry } from '../../../src/adapters/redis/token-registry.js';
 import type { GlobalRemoval, ScannedSubject, ScanOutcome } from '../../../src/domain/ports/index.js';
+import { registerOne } from '../../support/registering.js';
 import { startRedisCluster } from '../../support/servers.js';
 import {
   crowd,
@@ -31,8 +32,8 @@ async function begin(options: { replicasPerMaster: number }): Promise<void> {
   for (let from = 0; from < SUBJECTS.length; from += 1000) {
     await Promise.all(
       SUBJECTS.slice(from, from + 1000).flatMap((sub) => [
-        registry.register(sub, entryAt(now, 'a'), { now }),
-        registry.register(sub, entryAt(now, 'b', { keyId: 2 }), { now, label: 'phone' }),
+        registerOne(registry, sub, entryAt(now, 'a'), { now }),
+        registerOne(registry, sub, entryAt(now, 'b', { keyId: 2 }), { now, label: 'phone' }),
       ]),
     );
   }

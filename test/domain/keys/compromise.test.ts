@@ -13,6 +13,7 @@ import {
   POLICY,
   SIGNING,
 } from '../../support/embedded-service.js';
+import { registerOne } from '../../support/registering.js';
 import { newSealer } from '../../support/sealer.js';
 
 const LEAD = 600;
@@ -139,7 +140,7 @@ describe('compromiseKey', () => {
     expect(await service.verdict(token)).toBe('active');
     await compromise('k1');
     // As a failover may do.
-    await service.registry.register('alice', entry, { now: service.clock.now() });
+    await registerOne(service.registry, 'alice', entry, { now: service.clock.now() });
     expect(await service.verdict(token)).toBe('ERR_TOKEN_REVOKED');
   });
 

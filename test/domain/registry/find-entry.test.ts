@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RegistryEntry } from '../../../src/domain/ports/index.js';
 import { findEntry } from '../../../src/domain/registry/find-entry.js';
 import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
+import { registerOne } from '../../support/registering.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const active = signingKey({ kid: 'this-year', state: 'active' });
@@ -26,9 +27,9 @@ function find(sub: string, jti: string, parts: { key?: typeof active; iat?: numb
 
 test('returns one entry with the states of its key and user', async () => {
   const user = { status: 'enabled', version: 3, until: now + 60 } as const;
-  await service.registry.register('alice', entry('a'), { now, label: 'phone', user });
-  await service.registry.register('alice', entry('b'), { now });
-  await service.registry.register('bob', entry('a', { keyId: leaked.id }), { now });
+  await registerOne(service.registry, 'alice', entry('a'), { now, label: 'phone', user });
+  await registerOne(service.registry, 'alice', entry('b'), { now });
+  await registerOne(service.registry, 'bob', entry('a', { keyId: leaked.id }), { now });
   await service.database.users.add({ sub: 'alice', name: null, at: now });
   await service.database.users.setStatus('alice', 'disabled', now);
 
@@ -42,7 +43,7 @@ test('returns one entry with the states of its key and user', async () => {
 });
 
 test('returns an entry whose key has no row', async () => {
-  await service.registry.register('alice', entry('a', { keyId: 999_999 }), { now });
+  await registerOne(service.registry, 'alice', entry('a', { keyId: 999_999 }), { now });
   expect(await find('alice', 'a')).toMatchObject({ kid: null, state: null });
 });
 
@@ -53,14 +54,14 @@ test.each([
   { sub: 'alice', jti: '' },
   { sub: 'alice', jti: 'expired' },
 ])('$jti of $sub is not found', async ({ sub, jti }) => {
-  await service.registry.register('alice', entry('a'), { now });
-  await service.registry.register('alice', entry('expired', { exp: now - 5 }), { now: now - 20 });
+  await registerOne(service.registry, 'alice', entry('a'), { now });
+  await registerOne(service.registry, 'alice', entry('expired', { exp: now - 5 }), { now: now - 20 });
   await expect(find(sub, jti)).rejects.toMatchObject({ kind: 'not_found', code: 'ERR_ENTRY_NOT_FOUND' });
 });
 
 test('refuses an ambiguous jti and lists all matches', async () => {
   const entries = [entry('a'), entry('a', { keyId: leaked.id }), entry('a', { iat: now - 99 })];
-  for (const one of entries) await service.registry.register('alice', one, { now });
+  for (const one of entries) await registerOne(service.registry, 'alice', one, { now });
 
   await expect(find('alice', 'a')).rejects.toMatchObject({
     ...{ kind: 'state', code: 'ERR_ENTRY_AMBIGUOUS' },

@@ -4,6 +4,7 @@ import { inspectRegistry, inspectSubject } from '../../../src/domain/registry/in
 import type { InspectionInput } from '../../../src/domain/registry/inspection.js';
 import { CLOCK_TOLERANCE_SECONDS } from '../../support/embedded.js';
 import { type EmbeddedService, openEmbeddedService } from '../../support/embedded-service.js';
+import { registerOne } from '../../support/registering.js';
 import { signingKey } from '../../support/signing-keys.js';
 
 const active = signingKey({ kid: 'this-year', state: 'active' });
@@ -27,7 +28,7 @@ function entry(jti: string, parts: Partial<RegistryEntry> = {}): RegistryEntry {
 }
 
 async function register(sub: string, ...entries: RegistryEntry[]): Promise<void> {
-  for (const one of entries) await registry.register(sub, one, { now });
+  for (const one of entries) await registerOne(registry, sub, one, { now });
 }
 
 function input(parts: Partial<InspectionInput> = {}): InspectionInput {
@@ -127,7 +128,7 @@ describe('an inspection of the whole registry', () => {
     await register('alice', entry('a'));
     for (let from = 0; from < 1_050; from += 350) {
       const some = Array.from({ length: 350 }, (_, index) => entry(`j${from + index}`));
-      await Promise.all(some.map((one) => registry.register('bob', one, { now })));
+      await Promise.all(some.map((one) => registerOne(registry, 'bob', one, { now })));
     }
     await register('carol', entry('c'));
 
@@ -321,7 +322,7 @@ describe('an inspection of one subject', () => {
   test('reports node, memory, expiry, and user', async () => {
     await service.database.users.add({ sub: 'alice', name: null, at: now });
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
-    await registry.register('alice', entry('a', { keyId: retiring.id }), { now, user });
+    await registerOne(registry, 'alice', entry('a', { keyId: retiring.id }), { now, user });
     await register('alice', entry('b', { exp: now + 50 }), entry('expired', { exp: now - 5 }));
     await register('bob', entry('c'));
 

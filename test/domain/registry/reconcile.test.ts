@@ -24,6 +24,7 @@ import {
 } from '../../../src/domain/tokens/revoke.js';
 import { removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { registerOne } from '../../support/registering.js';
 
 const REASON = { reason: null, dryRun: false };
 const NOTHING = {
@@ -84,7 +85,7 @@ async function content() {
 /** Registers an entry without checks, as a failover may restore a removed one. */
 async function plant(sub: string, entry: Partial<RegistryEntry> & { jti: string }): Promise<void> {
   const now = service.clock.now();
-  await service.registry.register(sub, { keyId, iat: now, exp: now + 3600, ...entry }, { now });
+  await registerOne(service.registry, sub, { keyId, iat: now, exp: now + 3600, ...entry }, { now });
 }
 
 async function jtis(sub: string): Promise<string[]> {

@@ -19,6 +19,7 @@ import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { revokeGlobally, revokeSubject } from '../../../src/domain/tokens/revoke.js';
 import { removeUser } from '../../../src/domain/users/manage.js';
 import { openContext } from '../../support/opened-context.js';
+import { registerOne } from '../../support/registering.js';
 import { BACKENDS, openStores, type Stores } from '../../support/stores.js';
 
 const LIFETIMES = { clockToleranceSeconds: 5, maxTtlSeconds: 86_400, statusTtlSeconds: 60 };
@@ -214,7 +215,7 @@ describe.each(BACKENDS)('a restoration, on %s', { timeout: 60_000 }, (backend) =
         { sub: 'alice', issuedBefore: now - 5 },
         { reason: null, dryRun: false },
       );
-      await ports.registry.register('alice', { jti: 'new', keyId, iat: now, exp: now + 60 }, { now });
+      await registerOne(ports.registry, 'alice', { jti: 'new', keyId, iat: now, exp: now + 60 }, { now });
     });
     const report = await runRestore([[entry('a'), entry('b', { sub: 'bob' }), entry('c', { iat: now })]], {
       ports: { registry },

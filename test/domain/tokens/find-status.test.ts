@@ -14,6 +14,7 @@ import { findStatus } from '../../../src/domain/tokens/find-status.js';
 import { judgeToken } from '../../../src/domain/tokens/judge.js';
 import { ManualClock } from '../../support/clock.js';
 import { type EmbeddedStores, openEmbeddedStores } from '../../support/embedded.js';
+import { registerOne } from '../../support/registering.js';
 
 const IAT = 1_700_000_000;
 const POLICY: StatusPolicy = { statusTtlSeconds: 60, clockToleranceSeconds: 5, logsUserChanges: true };
@@ -141,7 +142,8 @@ describe('findStatus', () => {
 
   async function register(status?: 'enabled' | 'disabled'): Promise<void> {
     const now = clock.now();
-    await stores.registry.register(
+    await registerOne(
+      stores.registry,
       'alice',
       { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 },
       { now, ...(status === undefined ? {} : { user: { status, version: 1, until: now + 60 } }) },
@@ -201,14 +203,14 @@ describe('findStatus', () => {
     const now = clock.now();
     const user = { status: 'disabled', version: 1, until: now + 66 } as const;
     const entry = { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 };
-    await stores.registry.register('alice', entry, { now, user });
+    await registerOne(stores.registry, 'alice', entry, { now, user });
     expect(await tokenStatus()).toMatchObject({ user: 'enabled' });
     expect(asked).toEqual(['alice']);
   });
 
   test('replaces a cached status that expires too late, after one question to the directory', async () => {
     const now = clock.now();
-    await stores.registry.register('alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
+    await registerOne(stores.registry, 'alice', { jti: 'j1', keyId: 1, iat: IAT, exp: IAT + 3600 }, { now });
     await tokenStatus();
     const [sub] = asked.splice(0);
     const { user } = await stores.registry.tokenStatus('alice', { jti: 'j1', keyId: 1, iat: IAT }, now);

@@ -3,6 +3,7 @@ import type { SecurityEvent, TokenRegistry, UserStatus } from '../../../src/doma
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import { addUser, removeUser, setUserStatus } from '../../../src/domain/users/manage.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
+import { registerOne } from '../../support/registering.js';
 
 let service: EmbeddedService;
 
@@ -221,7 +222,12 @@ describe('removing a user', () => {
   test('also revokes a token from a host whose clock is ahead', async () => {
     await add('alice');
     const now = service.clock.now();
-    await service.registry.register('alice', { jti: 'a', keyId: 1, iat: now + 4, exp: now + 60 }, { now });
+    await registerOne(
+      service.registry,
+      'alice',
+      { jti: 'a', keyId: 1, iat: now + 4, exp: now + 60 },
+      { now },
+    );
     await remove('alice');
     expect(await events()).toMatchObject([{ type: 'user_removed' }, { issuedBefore: now + 4 }]);
   });

@@ -3,12 +3,11 @@
 -- after its deadline: a server that hung still runs old requests, but the client has reported them as failed.
 -- ARGV: horizon, tolerance, deadline (ms, server's clock); for each entry: member, exp, maximum (0: none),
 -- label ('': none), status score ('': none), version. Returns {TOO_LATE, server's time in ms}; or 1, how many
--- entries are done, and member and exp of each evicted entry.
+-- entries are done.
 local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if time_ms > tonumber(ARGV[3]) then return {TOO_LATE, time_ms} end
-local answer = {1, 0}
 -- Removed at the end: see `finish`.
-local dropped, gone, members_read = {}, {}, 0
+local dropped, gone, members_read, done = {}, {}, 0, 0
 
 local function is_older(a, b)
   if a.iat ~= b.iat then return a.iat < b.iat end
@@ -26,8 +25,7 @@ local function make_room(member, maximum)
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
     if iat and found[i] ~= member and not gone[found[i]] then
       local key_id = base36(string.match(found[i], '^%w+'))
-      others[#others + 1] =
-        { member = found[i], score = found[i + 1], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
+      others[#others + 1] = { member = found[i], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
     end
   end
   local excess = #others + 1 - maximum
@@ -36,8 +34,6 @@ local function make_room(member, maximum)
   for i = 1, excess do
     local other = others[i]
     dropped[#dropped + 1], gone[other.member] = other.member, true
-    answer[#answer + 1] = other.member
-    answer[#answer + 1] = other.score
   end
   return #found < 2 * window
 end
@@ -52,11 +48,11 @@ for i = 4, #ARGV, 6 do
     if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
   end
   if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
-  answer[2] = answer[2] + 1
+  done = done + 1
 end
 
 local last = last_exp(set, gone)
 -- Only now, because a renewed entry is no longer expired.
 for _, member in ipairs(expired_entries(set)) do dropped[#dropped + 1] = member end
 finish(set, labels, dropped, last)
-return answer
+return {1, done}

@@ -1,5 +1,5 @@
 import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
-import { cachedStatus, parseEntryIn, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { cachedStatus, parseEntry, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 export interface Members {
@@ -25,7 +25,7 @@ export function membersIn(
   for (let index = 1; index < set.count; index += 2) {
     const score = numberAt(set, index + 1);
     const label = labels === null ? null : (labels.get(stringAt(set, index)) ?? null);
-    const entry = parseEntryIn(set, startOf(set, index), endOf(set, index), score, label);
+    const entry = parseEntry(set, startOf(set, index), endOf(set, index), score, label);
     if (entry !== null) {
       if (!set.isAscii) entry.jti = utf8(entry.jti);
       if (entry.exp > horizon) entries.push(entry);

@@ -8,11 +8,10 @@ import type {
 } from '../../../domain/ports/index.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 
-/** @returns the evicted entries */
 export async function addEntry(
   db: SqlExecutor,
   { sub, entry, user, label, maxPerSubject }: Registration,
-): Promise<RegistryEntry[]> {
+): Promise<void> {
   await db
     .insertInto('registry_entries')
     .values({ sub, ...columnsOf(entry), label: label ?? null })
@@ -26,7 +25,6 @@ export async function addEntry(
   if (user !== undefined) await cacheStatus(db, sub, user);
   const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
   for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
-  return evicted;
 }
 
 /** @returns the cached version if it is higher and stays; otherwise null */

@@ -10,7 +10,6 @@ import type {
   KnownUserStatus,
   OnSubjects,
   Registration,
-  RegistrationOptions,
   RegistryEntry,
   RegistryNode,
   Removal,
@@ -57,10 +56,6 @@ export class SqliteTokenRegistry implements TokenRegistry {
     this.#file = options.file;
     this.#tolerance = options.clockToleranceSeconds;
     this.heartbeatLifetimeSeconds = heartbeatLifetime(this.#tolerance);
-  }
-
-  register(sub: string, entry: RegistryEntry, options: RegistrationOptions): Promise<RegistryEntry[]> {
-    return this.#write(options.now, (db) => addEntry(db, { sub, entry, ...options }));
   }
 
   async registerMany(registrations: readonly Registration[]): Promise<null[]> {

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { LEASE_MS } from '../../../../src/adapters/redis/wire/tracked-connection.js';
 import type { Lease, StatusReader, TokenRegistry } from '../../../../src/domain/ports/index.js';
+import { registerOne } from '../../../support/registering.js';
 import { redisNodes, startRedis, startRedisCluster } from '../../../support/servers.js';
 import {
   crowd,
@@ -38,7 +39,7 @@ function open(nodes: readonly string[], options: Parameters<typeof openRegistry>
 }
 
 async function register(sub: string, jti = 'a'): Promise<void> {
-  await registry.register(sub, entryAt(now, jti), {
+  await registerOne(registry, sub, entryAt(now, jti), {
     now,
     user: { status: 'enabled', version: 1, until: now + 60 },
   });
@@ -61,7 +62,7 @@ describe('leases', () => {
   test('end with any change to their subject, and others stay', async () => {
     const changes: Array<[string, () => Promise<unknown>]> = [
       ['removal', () => registry.remove('alice', { jti: 'a' }, now)],
-      ['another token', () => registry.register('alice', entryAt(now, 'b'), { now })],
+      ['another token', () => registerOne(registry, 'alice', entryAt(now, 'b'), { now })],
       [
         'the status',
         () => registry.setUserStatus('alice', { status: 'disabled', version: 2, until: now + 60 }, now),

@@ -4,6 +4,7 @@ import type { RedisTokenRegistry } from '../../../../src/adapters/redis/token-re
 import type { ScannedSubject, WalkOptions } from '../../../../src/domain/ports/index.js';
 import { countMatching } from '../../../../src/domain/registry/count-matching.js';
 import { startLosingProxy } from '../../../support/losing-proxy.js';
+import { registerOne } from '../../../support/registering.js';
 import { startRedis, startRedisCluster } from '../../../support/servers.js';
 import {
   CLOCK_TOLERANCE_SECONDS,
@@ -70,7 +71,7 @@ describe('a subject with 100,000 tokens', () => {
     await fill('alice', 'a', COUNT);
     await fill('alice', 'd', 1000, { exp: now - 3600 });
     await raw('ZADD', `${prefix}:{alice}`, now + 50, 'nonsense', -7, '!v', now + 60, '!s');
-    await registry.register('bob', entryAt(now, 'b'), { now });
+    await registerOne(registry, 'bob', entryAt(now, 'b'), { now });
     const parts: ScannedSubject[] = [];
     const gone = new Set<string>();
     const key = keyspace(prefix).keysOf('alice').entries;
@@ -128,7 +129,7 @@ describe('a subject with 100,000 tokens', () => {
       `1.${(now - 10).toString(36)}.a7`,
       'car',
     );
-    await registry.register('bob', entryAt(now, 'b'), { now });
+    await registerOne(registry, 'bob', entryAt(now, 'b'), { now });
     expect(await countMatching(registry, { keyId: 2 }, { now })).toMatchObject({
       ...{ matched: 30_000, removed: 0, subjects: 1, largestIat: now - 10, complete: true },
       byKeyId: [{ keyId: 2, matched: 30_000 }],
@@ -154,8 +155,8 @@ describe('a subject with 100,000 tokens', () => {
 
   test('loses thousands of expired entries', async () => {
     await fill('alice', 'd', 5000, { exp: now - 3600 });
-    await registry.register('alice', entryAt(now, 'a'), { now });
-    await registry.register('alice', entryAt(now, 'b'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
+    await registerOne(registry, 'alice', entryAt(now, 'b'), { now });
     const { jti, keyId, iat } = entryAt(now, 'b');
     const outcome = await registry.removeEntries([{ sub: 'alice', entries: [{ jti, keyId, iat }] }], now);
     expect(outcome.removed).toBe(1);
@@ -167,7 +168,7 @@ describe('a subject with 100,000 tokens', () => {
 test('scans each token with its label if the set is no longer compact', async () => {
   await Promise.all(
     Array.from({ length: 300 }, (_, index) =>
-      registry.register('alice', entryAt(now, `j${index}`), { now, label: `é ${index}` }),
+      registerOne(registry, 'alice', entryAt(now, `j${index}`), { now, label: `é ${index}` }),
     ),
   );
   expect(await raw('OBJECT', 'ENCODING', `${prefix}:{alice}`)).toBe('skiplist');
@@ -182,7 +183,7 @@ test('scans each token with its label if the set is no longer compact', async ()
 test('always measures the memory of large subjects', async () => {
   const large = ['long-1', 'long-2', 'long-3'];
   for (const sub of large) await fill(sub, 'a', 200);
-  await Promise.all(crowd(300).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+  await Promise.all(crowd(300).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
   const { subjects } = await scanAll(registry);
   const measured = subjects.filter(({ bytes }) => bytes !== null);
   expect(measured.map(({ sub }) => sub)).toEqual(expect.arrayContaining(large));
@@ -193,7 +194,7 @@ test('always measures the memory of large subjects', async () => {
 describe('a slot with many keys of other applications', () => {
   test.each([3000, 25_000])('is scanned, and the %i foreign keys stay', async (count) => {
     const subs = ['alice', ...crowd(30)];
-    await Promise.all(subs.map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(subs.map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const { slot } = keyspace(prefix).keysOf('alice');
     const script = `for i = 1, ${count} do redis.call('SET', KEYS[1] .. i, '') end`;
     await raw('EVAL', script, 1, 'theirs:{alice}:');
@@ -228,7 +229,7 @@ test('ignores keys of other types and keys with similar names', async () => {
   for (const command of foreign) await raw(...command);
   const dumps = () => Promise.all(foreign.map(([, key]) => raw('DUMP', String(key))));
   const before = await dumps();
-  for (const sub of ['bob', 'carol']) await registry.register(sub, entryAt(now, 'a'), { now });
+  for (const sub of ['bob', 'carol']) await registerOne(registry, sub, entryAt(now, 'a'), { now });
   const seen: ScannedSubject[] = [];
   const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion);
   expect((await registry.scan(take, { now, withDetails: true })).complete).toBe(true);
@@ -302,7 +303,7 @@ test.each([
   ['removeEverywhere from a large set', () => registry.removeEverywhere({}, { now })],
 ] as const)('%s of the last entry removes all labels with it', async (name, act) => {
   if (name.includes('large')) await fill('alice', 'x', 1500);
-  await registry.register('alice', entryAt(now, 'a'), { now, label: 'phone' });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now, label: 'phone' });
   const script = `
     for i = 1, 20000 do redis.call('HSET', KEYS[1], '1.a.stale' .. i, '') end`;
   const { entries, labels } = keyspace(prefix).keysOf('alice');
@@ -314,7 +315,7 @@ test.each([
 test('a removal ends despite more than a thousand expired foreign members', async () => {
   const script = `for i = 1, 1500 do redis.call('ZADD', KEYS[1], 5, 'theirs-' .. i) end`;
   await raw('EVAL', script, 1, `${prefix}:{alice}`);
-  await registry.register('alice', entryAt(now, 'a'), { now });
+  await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
   const { removed } = await registry.removeEntries([{ sub: 'alice', entries: [entryAt(now, 'a')] }], now);
   expect(removed).toBe(1);
   expect(await raw('EXISTS', `${prefix}:{alice}`)).toBe('0');
@@ -326,7 +327,7 @@ describe('a connection lost before the reply to a removal', () => {
     const proxy = await startLosingProxy(server.node);
     const behind = openRegistry([proxy.node], { mode: 'standalone' });
     const subs = crowd(300);
-    await Promise.all(subs.map((sub) => behind.registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(subs.map((sub) => registerOne(behind.registry, sub, entryAt(now, 'a'), { now })));
     // Load the script first, so that its reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
     proxy.loseAnswerTo('evalsha');
@@ -351,7 +352,7 @@ describe('a connection lost before the reply to a removal', () => {
       proxies.map(({ node }) => node),
       { natMap, prefix },
     );
-    await Promise.all(crowd(300).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(crowd(300).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     // Load the script first, so that its reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
     proxies[0]?.loseAnswerTo('evalsha');
@@ -373,7 +374,8 @@ describe('a connection lost before the reply to a removal', () => {
     const proxy = await startLosingProxy(server.node);
     const behind = openRegistry([proxy.node], { mode: 'standalone' });
     const entries = Array.from({ length: 1500 }, (_, index) => entryAt(now, `a${index}`));
-    const fill = () => Promise.all(entries.map((entry) => behind.registry.register('alice', entry, { now })));
+    const fill = () =>
+      Promise.all(entries.map((entry) => registerOne(behind.registry, 'alice', entry, { now })));
     await fill();
     // Load the scripts first, so that their reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
@@ -396,7 +398,7 @@ describe('a connection lost before the reply to a removal', () => {
 
   // On a busy machine, a retry may fail too. Then slots are missed.
   test('a scan still completes', { retry: 2 }, async () => {
-    await Promise.all(crowd(3000).map((sub) => registry.register(sub, entryAt(now, 'a'), { now })));
+    await Promise.all(crowd(3000).map((sub) => registerOne(registry, sub, entryAt(now, 'a'), { now })));
     const seen: string[] = [];
     const take = async (portion: readonly ScannedSubject[]) => {
       const isFirst = seen.length === 0;
@@ -410,11 +412,7 @@ describe('a connection lost before the reply to a removal', () => {
 
 test('enforces a maximum that is thousands below the current count with the next token', async () => {
   const entries = Array.from({ length: 9000 }, (_, index) => entryAt(now, `a${index}`));
-  await Promise.all(entries.map((entry) => registry.register('alice', entry, { now })));
-  const gone = await registry.register('alice', entryAt(now, 'last', { iat: now }), {
-    now,
-    maxPerSubject: 5,
-  });
-  expect(gone).toHaveLength(8996);
+  await Promise.all(entries.map((entry) => registerOne(registry, 'alice', entry, { now })));
+  await registerOne(registry, 'alice', entryAt(now, 'last', { iat: now }), { now, maxPerSubject: 5 });
   expect(await registry.list('alice', now)).toHaveLength(5);
 });
