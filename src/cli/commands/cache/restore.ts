@@ -50,6 +50,6 @@ const restoreBackup: Action<object, [string]> = async (invocation, _flags, name)
   return {
     view: restorationReport(report, globals.dryRun),
     exitCode: report.complete ? EXIT.done : EXIT.partial,
-    warnings: report.missed.map((missed) => asSentence(`Not restored: ${missed}`)),
+    warnings: report.missed.map((missed) => asSentence(`Incomplete: ${missed}`)),
   };
 };
