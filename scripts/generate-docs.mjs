@@ -62,16 +62,15 @@ entry of one code.
 
 ${exitCodeTable()}
 
-A store that cannot be reached is never an answer about a token: the exit code is 4, and the library rejects with an error of
-kind \`unavailable\`.
+If a store cannot be reached, jwtctl neither accepts nor refuses a token: the exit code is 4, and the library rejects with an error
+of kind \`unavailable\`.
 
-The exit code follows from the kind. In a few places an error has another kind than its code usually has: \`token verify\` and
-\`token register\` exit 1 for every code that refuses a token, and a secret file that cannot be read again while it is being
-replaced is \`unavailable\`.
+The kind decides the exit code. Two exceptions to the kinds below: \`token verify\` and \`token register\` exit 1 for every code that
+refuses a token, and a secret file that cannot be read while it is being replaced is \`unavailable\`.
 
 ## Refused tokens
 
-Which codes refuse a token, and what a client is told, is in [why a token is refused](server.md#why-a-token-is-refused).
+[Why a token is refused](server.md#why-a-token-is-refused) lists the codes that refuse a token, and what the client sees.
 ${area('Tokens and users', TOKENS_ERRORS)}${area('Keys', KEYS_ERRORS)}${area('Stores', STORES_ERRORS)}${area('Configuration', CONFIG_ERRORS)}${area('Files and input', FILES_ERRORS)}${area('Command line, server, and library', PROGRAM_ERRORS)}`;
 }
 

@@ -3,12 +3,12 @@ import type { ErrorEntry } from './entry.js';
 export const CONFIG_ERRORS = {
   ERR_CALLBACK_INVALID: {
     kind: 'usage',
-    meaning: 'A callback passed to `createVerifier` returned a value that it must not return.',
-    remedy: 'Make the callback return what the message says it expected.',
+    meaning: 'A callback passed to `createVerifier` returned an invalid value.',
+    remedy: 'Make the callback return a value of the form that the message names.',
   },
   ERR_CONFIG_FILE_INVALID: {
     kind: 'usage',
-    meaning: 'A file that a setting or flag names has the wrong content.',
+    meaning: 'The content of a file that a setting or flag names is invalid.',
     remedy: 'Check that the setting names the right file, then check the content of the file.',
   },
   ERR_CONFIG_FILE_MISSING: {
@@ -35,7 +35,7 @@ export const CONFIG_ERRORS = {
   },
   ERR_CONFIG_INCOMPLETE: {
     kind: 'usage',
-    meaning: 'A setting is set, and another setting that it requires is not.',
+    meaning: 'A setting requires another setting that is not set.',
     remedy: 'Set the missing setting that the message names.',
   },
   ERR_CONFIG_PROFILE_UNKNOWN: {
@@ -47,7 +47,7 @@ export const CONFIG_ERRORS = {
   ERR_CONFIG_SECRET_FOR_PROJECT_ADDRESS: {
     kind: 'usage',
     meaning:
-      'A project file sets the address of a store, and a secret for that store comes from another place.',
+      'A project file sets the address of a store, but a secret for that store comes from another place.',
     remedy:
       'Set the address in the same place as the secret. If you trust the project file, pass it with `--config`.',
   },
@@ -68,19 +68,19 @@ export const CONFIG_ERRORS = {
   },
   ERR_CONFIG_VALUE_INVALID: {
     kind: 'usage',
-    meaning: 'A setting has a value that it cannot have.',
+    meaning: 'A setting has an invalid value.',
     remedy:
       'Correct the value as the message says. `jwtctl config show` lists each value and where it comes from.',
   },
   ERR_CONFIG_VARIABLE_UNKNOWN: {
     kind: 'usage',
-    meaning: 'An environment variable begins with `JWTCTL_` and is not a variable of jwtctl.',
+    meaning: 'The name of an environment variable begins with `JWTCTL_`, but jwtctl has no such variable.',
     remedy: 'Correct the name or unset the variable. `jwtctl config show` lists all variables.',
   },
   ERR_OPTION_INVALID: {
     kind: 'usage',
-    meaning: 'An option passed to `createVerifier` has a value that it cannot have.',
-    remedy: 'Pass what the message says it expected.',
+    meaning: 'An option passed to `createVerifier` has an invalid value.',
+    remedy: 'Pass a value of the form that the message names.',
   },
   ERR_TLS_FILE_INVALID: {
     kind: 'usage',

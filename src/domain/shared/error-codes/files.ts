@@ -9,7 +9,7 @@ export const FILES_ERRORS = {
   ERR_BACKUP_VERSION_UNSUPPORTED: {
     kind: 'usage',
     meaning: 'Another version of jwtctl wrote the backup, in a format that this version cannot read.',
-    remedy: 'Read the backup with the version of jwtctl that wrote it, or a newer one.',
+    remedy: 'Use the version of jwtctl that wrote the backup, or a newer one.',
   },
   ERR_CSV_HEADER_INVALID: {
     kind: 'usage',
@@ -24,7 +24,7 @@ export const FILES_ERRORS = {
   ERR_FILE_NAME_INVALID: {
     kind: 'usage',
     meaning:
-      'The audit log records the path of this file, and the path is too long or contains a line break.',
+      'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
     remedy: 'Choose a shorter path on one line.',
   },
   ERR_FILE_TOO_LARGE: {
@@ -69,7 +69,7 @@ export const FILES_ERRORS = {
   },
   ERR_TEXT_INVALID: {
     kind: 'usage',
-    meaning: 'A text, for example a name or a reason, is empty, too long, or contains control characters.',
+    meaning: 'A text, such as a name or a reason, is empty, is too long, or contains control characters.',
     remedy: 'Shorten the text to one line within the limit that the message names.',
   },
 } as const satisfies Record<string, ErrorEntry>;

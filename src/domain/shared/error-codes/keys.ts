@@ -4,7 +4,7 @@ export const KEYS_ERRORS = {
   ERR_DECRYPTION_FAILED: {
     kind: 'state',
     meaning:
-      'A private key in the database or the content key of a backup cannot be decrypted, because it was changed or damaged.',
+      'A private key in the database, or the content key of a backup, cannot be decrypted because it was changed or damaged.',
     remedy:
       'Restore it from a backup. For a private key, you can also run `jwtctl keys rotate` to replace the key.',
   },
@@ -16,7 +16,7 @@ export const KEYS_ERRORS = {
   ERR_JWK_INVALID: {
     kind: 'usage',
     meaning: 'The input is not a JWK or a JWK Set, or a member of a JWK has the wrong type.',
-    remedy: 'Correct the member that the message names. A PEM file is imported with `--pem`.',
+    remedy: 'Correct the member that the message names. To import a PEM file, use `--pem`.',
   },
   ERR_JWK_SET_DUPLICATE: {
     kind: 'usage',
@@ -25,12 +25,12 @@ export const KEYS_ERRORS = {
   },
   ERR_KEY_ACTIVE: {
     kind: 'state',
-    meaning: 'The active key cannot be retired, because no other key would sign.',
+    meaning: 'The active key cannot be retired, because no key would be left to sign.',
     remedy: 'Run `jwtctl keys rotate --now` first. If the private key leaked, run `jwtctl keys compromise`.',
   },
   ERR_KEY_ALG_MISMATCH: {
     kind: 'usage',
-    meaning: 'The `alg` of the key is not the one that the flag gives.',
+    meaning: 'The `alg` of the key differs from the value of `--alg`.',
     remedy: 'Run the command without `--alg`.',
   },
   ERR_KEY_COMPROMISED: {
@@ -46,7 +46,7 @@ export const KEYS_ERRORS = {
   ERR_KEY_INCONSISTENT: {
     kind: 'usage',
     meaning:
-      'The numbers of the RSA key do not belong together, so the key is damaged or mixed from two keys.',
+      'The numbers of the RSA key do not match each other, so the key is damaged or is a mix of two keys.',
     remedy: 'Export the key again from its source.',
   },
   ERR_KEY_IN_USE: {
@@ -79,11 +79,12 @@ export const KEYS_ERRORS = {
   ERR_KEY_NOT_PENDING: {
     kind: 'state',
     meaning: 'Only a pending key can be activated, and this key is in another state.',
-    remedy: 'Run `jwtctl keys list --state pending` to find one, or `jwtctl keys generate` to make one.',
+    remedy:
+      'Run `jwtctl keys list --state pending` to find a pending key, or `jwtctl keys generate` to create one.',
   },
   ERR_KEY_NOT_PRIVATE: {
     kind: 'usage',
-    meaning: 'The input contains a public key, and a private key is required.',
+    meaning: 'The input contains only a public key, but a private key is required.',
     remedy: 'Import the file that contains the private key.',
   },
   ERR_KEY_NOT_PUBLISHED: {
@@ -100,7 +101,7 @@ export const KEYS_ERRORS = {
     kind: 'state',
     meaning:
       'The private key and the public key in a row of the key store do not match, because another program changed the row.',
-    remedy: 'Run `jwtctl keys rotate --now` to sign with another key, and find out who changed the row.',
+    remedy: 'Run `jwtctl keys rotate --now` to sign with another key, and find out what changed the row.',
   },
   ERR_KEY_RECENTLY_ACTIVE: {
     kind: 'state',
@@ -115,8 +116,8 @@ export const KEYS_ERRORS = {
   ERR_KEY_ROW_INVALID: {
     kind: 'state',
     meaning:
-      'A row of the key store holds a state, an algorithm, or a public key that jwtctl does not write, because another program changed the row.',
-    remedy: 'Restore the column from a backup of the database, and find out who changed it.',
+      'A row of the key store has an invalid state, algorithm, or public key, because another program changed the row.',
+    remedy: 'Restore the column from a backup of the database, and find out what changed it.',
   },
   ERR_KEY_SIZE: {
     kind: 'usage',
@@ -125,7 +126,8 @@ export const KEYS_ERRORS = {
   },
   ERR_KEY_STORE_EMPTY: {
     kind: 'state',
-    meaning: 'The registry has tokens and the key store has no keys, so they do not belong together.',
+    meaning:
+      'The registry has tokens, but the key store has no keys, so the two do not match.',
     remedy:
       'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
   },
@@ -148,7 +150,7 @@ export const KEYS_ERRORS = {
   },
   ERR_KID_INVALID: {
     kind: 'usage',
-    meaning: 'The text cannot be a `kid`.',
+    meaning: 'The text is not a valid `kid`.',
     remedy:
       'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit. `--kid` sets the `kid` of a single imported key.',
   },
@@ -188,11 +190,11 @@ export const KEYS_ERRORS = {
   ERR_NO_KEYS: {
     kind: 'state',
     meaning: 'The key store has no key that this command can use.',
-    remedy: 'Run `jwtctl keys list` to see the keys, or `jwtctl keys generate` to make one.',
+    remedy: 'Run `jwtctl keys list` to see the keys, or `jwtctl keys generate` to create one.',
   },
   ERR_PASSPHRASE_NEEDED: {
     kind: 'usage',
-    meaning: 'The private key is encrypted, and there is no terminal to ask for its passphrase.',
+    meaning: 'The private key is encrypted, but there is no terminal to ask for its passphrase.',
     remedy: 'Pass the passphrase with `--passphrase-file`.',
   },
   ERR_PASSPHRASE_WRONG: {
@@ -203,16 +205,16 @@ export const KEYS_ERRORS = {
   ERR_PEM_INVALID: {
     kind: 'usage',
     meaning: 'The file has no complete PEM block with a private key.',
-    remedy: 'Convert a DER file with `openssl pkey -inform DER -in FILE`. A JWK is imported with `--jwk`.',
+    remedy: 'Convert a DER file with `openssl pkey -inform DER -in FILE`. To import a JWK, use `--jwk`.',
   },
   ERR_PEM_MANY_KEYS: {
     kind: 'usage',
     meaning: 'The PEM file contains more than one private key.',
-    remedy: 'Split the file, and import each key by itself.',
+    remedy: 'Split the file, and import each key separately.',
   },
   ERR_PEM_UNSUPPORTED: {
     kind: 'usage',
-    meaning: 'The private key is in the OpenSSH format or encrypted with an outdated cipher.',
+    meaning: 'The private key is in the OpenSSH format, or it is encrypted with an outdated cipher.',
     remedy: 'Convert the file to PKCS#8 with the command that the message names.',
   },
   ERR_PRIVATE_KEY_MISSING: {

@@ -23,7 +23,7 @@ export const PROGRAM_ERRORS = {
   },
   ERR_CONFIRMATION_NEEDED: {
     kind: 'usage',
-    meaning: 'The command needs a confirmation, and there is no terminal to ask on.',
+    meaning: 'The command needs a confirmation, but there is no terminal to ask for it.',
     remedy: 'Pass `--yes` to confirm it, or `--dry-run` to see what it would do.',
   },
   ERR_DURATION_INVALID: {
@@ -33,17 +33,17 @@ export const PROGRAM_ERRORS = {
   },
   ERR_FLAG_COMBINATION: {
     kind: 'usage',
-    meaning: 'Two flags cannot be used together, or a flag is missing.',
+    meaning: 'Some flags cannot be used together, or a required flag is missing.',
     remedy: 'Change the flags as the message says. `--help` describes them.',
   },
   ERR_FLAG_INVALID: {
     kind: 'usage',
-    meaning: 'A flag has a value that it cannot have.',
+    meaning: 'A flag has an invalid value.',
     remedy: 'Pass a value of the form that the message names.',
   },
   ERR_FLAG_REPEATED: {
     kind: 'usage',
-    meaning: 'A flag that takes one value is given twice.',
+    meaning: 'A flag that can be given once is given twice.',
     remedy: 'Remove one of the two, or run the command once for each value.',
   },
   ERR_INTERRUPTED: {
@@ -53,8 +53,8 @@ export const PROGRAM_ERRORS = {
   },
   ERR_NOT_CONFIRMED: {
     kind: 'interrupted',
-    meaning: 'The answer to the prompt was no, or the prompt was canceled, so nothing was done.',
-    remedy: 'Run the command again to get the prompt again.',
+    meaning: 'The prompt was answered with no or canceled, so nothing was done.',
+    remedy: 'To confirm it after all, run the command again.',
   },
   ERR_NO_ROUTE: {
     kind: 'not_found',
@@ -63,17 +63,17 @@ export const PROGRAM_ERRORS = {
   },
   ERR_OUTPUT_UNWRITABLE: {
     kind: 'partial',
-    meaning: 'The command did its work, and the result cannot be written to standard output.',
+    meaning: 'The command did its work, but the result could not be written to standard output.',
     remedy: 'Check that the disk has room. Do not repeat a command that makes changes.',
   },
   ERR_PORT_IN_USE: {
     kind: 'state',
-    meaning: 'Another program listens on this port.',
+    meaning: 'Another program already listens on this port.',
     remedy: 'Pass another port with `--port`, or stop the other program.',
   },
   ERR_TERMINAL_NEEDED: {
     kind: 'usage',
-    meaning: 'The command draws on a terminal, and standard output is not a terminal.',
+    meaning: 'The command needs a terminal, but standard output is not a terminal.',
     remedy: 'Run the command in a terminal, or pass `-o ndjson`.',
   },
   ERR_TOO_MANY_ATTEMPTS: {

@@ -15,14 +15,15 @@ export const STORES_ERRORS = {
   },
   ERR_DATABASE_CONFLICT: {
     kind: 'unavailable',
-    meaning: 'Other writers changed the same rows or held locks for too long.',
+    meaning: 'Other transactions changed the same rows or held locks for too long.',
     remedy:
-      'Run the same command again. If the error stays, look for a long transaction on the tables of jwtctl.',
+      'Run the same command again. If the error persists, look for a long transaction on the tables of jwtctl.',
   },
   ERR_DATABASE_STALE: {
     kind: 'unavailable',
-    meaning: 'MySQL lacks changes that Redis has recorded, so a missing key or user may exist.',
-    remedy: 'Try again in a few seconds. If the error stays, run `jwtctl db recover`.',
+    meaning:
+      'MySQL lacks changes that Redis has recorded, so a key or user that is not found may still exist.',
+    remedy: 'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   },
   ERR_DATABASE_UNKNOWN: {
     kind: 'not_found',
@@ -48,7 +49,7 @@ export const STORES_ERRORS = {
   ERR_ENTRY_AMBIGUOUS: {
     kind: 'state',
     meaning: 'Several live tokens of the subject have this `jti`.',
-    remedy: 'Choose one with `--kid`, and with `--iat` if the key is the same.',
+    remedy: 'Select one with `--kid`. If they have the same key, also pass `--iat`.',
   },
   ERR_ENTRY_NOT_FOUND: {
     kind: 'not_found',
@@ -57,8 +58,7 @@ export const STORES_ERRORS = {
   },
   ERR_FLEET_UNAVAILABLE: {
     kind: 'unavailable',
-    meaning:
-      'The list of running verifiers cannot be read from the registry, so the next key does not sign yet.',
+    meaning: 'The list of running verifiers cannot be read from Redis, so the next key does not sign yet.',
     remedy: 'Run the same command again when Redis answers, or pass `--force` to continue without the list.',
   },
   ERR_MIGRATION_RUNNING: {
@@ -97,7 +97,8 @@ export const STORES_ERRORS = {
   ERR_MYSQL_SESSION_REFUSED: {
     kind: 'unavailable',
     meaning: 'The MySQL server or a proxy refused the session settings that jwtctl needs.',
-    remedy: 'Make the proxy pass on the isolation level, `sql_mode`, and the lock wait timeouts.',
+    remedy:
+      'Configure the proxy to allow setting the isolation level, `sql_mode`, and the lock wait timeouts.',
   },
   ERR_MYSQL_TLS: {
     kind: 'unavailable',
@@ -119,7 +120,7 @@ export const STORES_ERRORS = {
   ERR_RECORDED_NOT_APPLIED: {
     kind: 'unavailable',
     meaning:
-      'The change is in the security log and protects every verifier that reads the log, but Redis could not be changed.',
+      'The change is in the security log, and verifiers that read the log apply it, but Redis could not be changed.',
     remedy: 'Run the same command again when Redis answers.',
   },
   ERR_RECOVERY_CONFLICT: {
@@ -142,7 +143,7 @@ export const STORES_ERRORS = {
     kind: 'unavailable',
     meaning: 'The Redis account may not run a command or access a key.',
     remedy:
-      'Grant the missing right on every node with `ACL SETUSER`. `docs/redis-acl.md` has the full list.',
+      'Grant the missing permission on every node with `ACL SETUSER`. `docs/redis-acl.md` has the full list.',
   },
   ERR_REDIS_IS_A_REPLICA: {
     kind: 'unavailable',
@@ -173,7 +174,7 @@ export const STORES_ERRORS = {
   ERR_REDIS_RESTARTED: {
     kind: 'unavailable',
     meaning: 'A Redis master has just restarted, and may have lost tokens that its replica still has.',
-    remedy: 'Try again in 30 seconds, when a replica has taken over or the master keeps its hash slots.',
+    remedy: 'Try again in 30 seconds. By then, a replica has taken over, or the master keeps its hash slots.',
   },
   ERR_REDIS_TLS: {
     kind: 'unavailable',
@@ -225,7 +226,7 @@ export const STORES_ERRORS = {
   },
   ERR_TABLE_EXISTS: {
     kind: 'state',
-    meaning: 'The database has a table with a name that jwtctl needs, and jwtctl did not create it.',
+    meaning: 'The database has a table with a name that jwtctl needs, but jwtctl did not create that table.',
     remedy:
       'Give jwtctl a database of its own. `users.table` can name a table in another database, for example `app.users`.',
   },
@@ -244,6 +245,6 @@ export const STORES_ERRORS = {
     kind: 'unavailable',
     meaning: 'Too many verifications are waiting for the database to return a key or a user.',
     remedy:
-      'Try again in a moment. If the error stays, check whether the database is slow or clients send tokens with unknown keys.',
+      'Try again in a moment. If the error persists, check whether the database is slow or clients send tokens with unknown keys.',
   },
 } as const satisfies Record<string, ErrorEntry>;

@@ -3,13 +3,13 @@ import type { ErrorEntry } from './entry.js';
 export const TOKENS_ERRORS = {
   ERR_ALG_NOT_ALLOWED: {
     kind: 'refused',
-    meaning: 'The `alg` of the token is not an allowed algorithm, or not the algorithm of its key.',
+    meaning: 'The `alg` of the token is not allowed, or is not the algorithm of its key.',
     remedy: 'Issue the token with `jwtctl token issue`, or sign it with the algorithm of the key.',
   },
   ERR_AUDIENCE_INVALID: {
     kind: 'usage',
     meaning: 'An audience for a new token is empty or not a string.',
-    remedy: 'Pass at least one audience, each a string that is not empty.',
+    remedy: 'Pass at least one audience. Each must be a string that is not empty.',
   },
   ERR_AUDIENCE_MISMATCH: {
     kind: 'refused',
@@ -24,9 +24,9 @@ export const TOKENS_ERRORS = {
   ERR_CLAIM_INVALID: {
     kind: 'refused',
     meaning:
-      'A claim of the token is missing or has the wrong type or value; in `token revoke`, the token lacks a usable `sub` or `jti`.',
+      'A claim of the token is missing or invalid. For `token revoke`, the token has no usable `sub` or `jti`.',
     remedy:
-      'Correct the issuer of the token. To revoke a token by name, run `jwtctl token revoke --sub S --jti J`.',
+      'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
   },
   ERR_CLAIM_RESERVED: {
     kind: 'usage',
@@ -41,7 +41,7 @@ export const TOKENS_ERRORS = {
   },
   ERR_JTI_INVALID: {
     kind: 'usage',
-    meaning: 'The text cannot be a `jti`.',
+    meaning: 'The text is not a valid `jti`.',
     remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
   },
   ERR_KEY_NOT_TRUSTED: {
@@ -68,8 +68,8 @@ export const TOKENS_ERRORS = {
   },
   ERR_REGISTRATION_MISMATCH: {
     kind: 'refused',
-    meaning: 'The registry has this `jti` with another `kid`, `iat`, or `exp`.',
-    remedy: 'Issue a new token. Make sure that no other issuer uses the same `jti` twice.',
+    meaning: 'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
+    remedy: 'Issue a new token. Make sure that no issuer uses the same `jti` twice.',
   },
   ERR_SIGNATURE_INVALID: {
     kind: 'refused',
@@ -79,7 +79,7 @@ export const TOKENS_ERRORS = {
   },
   ERR_SUBJECT_INVALID: {
     kind: 'usage',
-    meaning: 'The text cannot be a subject.',
+    meaning: 'The text is not a valid subject.',
     remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
   },
   ERR_TOKEN_AMBIGUOUS: {
@@ -102,7 +102,7 @@ export const TOKENS_ERRORS = {
     kind: 'refused',
     meaning: 'The HTTP request contains no token.',
     remedy:
-      'Send the token in the `Authorization` header as `Bearer TOKEN`; to `/introspect`, as the parameter `token`.',
+      'Send the token in the `Authorization` header as `Bearer TOKEN`. For `/introspect`, send it as the parameter `token`.',
   },
   ERR_TOKEN_NOT_REGISTERED: {
     kind: 'refused',
@@ -136,7 +136,7 @@ export const TOKENS_ERRORS = {
   },
   ERR_USERS_NOT_MANAGED: {
     kind: 'state',
-    meaning: 'The users are not managed by jwtctl, because of `users.source`.',
+    meaning: 'jwtctl does not manage the users, because `users.source` is not `managed`.',
     remedy: 'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
   },
   ERR_USER_DISABLED: {
@@ -152,7 +152,8 @@ export const TOKENS_ERRORS = {
   },
   ERR_USER_STORE_EMPTY: {
     kind: 'state',
-    meaning: 'The registry has tokens and there are no users, so jwtctl removed no token for a missing user.',
+    meaning:
+      'The registry has tokens, but no user exists, so jwtctl did not remove the tokens of missing users.',
     remedy: 'Restore the users or set `users.source`. To remove the tokens, run `jwtctl cache flush --all`.',
   },
   ERR_USER_TABLE_UNREADABLE: {
