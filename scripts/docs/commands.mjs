@@ -24,25 +24,25 @@ See [what \`keys rotate\` does](getting-started.md#what-keys-rotate-does), [serv
 ${sections.join('\n')}
 ## Global flags
 
-Global flags can stand before or after the command. Most [settings](configuration.md#settings) have a flag, too.
+Global flags can stand before or after the command. Most [settings](configuration.md#settings) also have a flag.
 
 ${flagTable(help, help.flagsOf(program).global)}
 
 - \`-q\` does not hide warnings about work that was not done or data that was not read. They remain on stderr.
-- A token or a file can be \`-\` for standard input, or \`@file\`. A secret is never needed on the command line.
+- A token or a file can be \`-\` for standard input, or \`@file\`. You never have to put a secret on the command line.
 - To pass a value that starts with a dash, write \`--sub=-x\`, or put it after \`--\`.
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
-- A command that affects more than what you named one by one asks first: \`cache flush\`, \`token revoke\` with \`--kid\` or
-  \`--issued-before\`, and \`keys purge\` without an age. Without a terminal, it needs \`--yes\`; otherwise it exits with 2.
+- Commands that can affect more items than you named ask for a confirmation: \`cache flush\`, \`token revoke\` with \`--kid\` or
+  \`--issued-before\`, and \`keys purge\` without an age. Without a terminal, they exit with 2 unless you pass \`--yes\`.
 
 ## Output
 
 - Data goes to stdout, and everything else to stderr.
-- Tables are for people: they fit the terminal and shorten long IDs. A pipe gets whole values.
+- Tables are for people: they fit the terminal and shorten long IDs. In a pipe, values are not shortened.
 - With \`--json\`, stdout is one JSON document, or empty if the command fails. An error is one JSON document on stderr:
   \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. [Errors](errors.md) lists the codes.
-- With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is known.
-- JSON has full IDs, and times as NumericDate seconds.
+- With \`-o ndjson\`, stdout is one JSON object per line, written as soon as it is available.
+- JSON output has full IDs, and times as NumericDate seconds.
 - \`NO_COLOR\` and \`TERM=dumb\` turn colors off.
 
 ## Exit codes

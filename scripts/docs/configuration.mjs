@@ -27,7 +27,8 @@ A setting comes from the first of these places that has it:
 6. the default
 
 \`--config FILE\` (or \`JWTCTL_CONFIG\`) reads that file and no other. \`--profile NAME\` (or \`JWTCTL_PROFILE\`) selects a profile. An unknown
-key, an unknown variable, and a bad value are errors that name the place. \`jwtctl config show\` prints every value with its origin.
+key, an unknown variable, or an invalid value is an error, and the message says where it is. \`jwtctl config show\` prints where each
+value comes from.
 
 \`\`\`yaml
 # /etc/jwtctl/config.yaml
@@ -44,8 +45,8 @@ profiles:
     redis: { prefix: jwt-staging }
 \`\`\`
 
-MySQL and Redis go together: one of the two alone is an error. A configured store that does not answer is never replaced by the
-embedded one.
+Configure both MySQL and Redis, or neither: only one of them is an error. If a configured store does not answer, jwtctl never falls
+back to the embedded store.
 
 ## Settings
 
@@ -53,16 +54,16 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 
 - A duration is \`90s\`, \`15m\`, \`12h\`, \`30d\`, \`1h30m\`, or a number of seconds.
 - Secrets, commands, and the SQL of \`users.enabledWhere\` have no flag, because other users can read the command line of a process.
-- The Redis account needs [these rights](redis-acl.md).
+- The Redis account needs [these permissions](redis-acl.md).
 - A host whose clock differs by more than \`token.clockTolerance\` uses MySQL's clock for keys and revocations.
 
 ## The project file
 
-A project file may set only ${inProjectFile.join(', ')}, and profiles of these. \`mysql.url\` must have no password there. If a
+A project file may set only ${inProjectFile.join(', ')}, and profiles of these. Its \`mysql.url\` must not contain a password. If a
 project file sets the address of a store, a line on stderr says so.
 
-jwtctl does not send a password or a client certificate from another place to a store whose address is in a project file: it
-exits with 2. To trust a project file, name it with \`--config\`; jwtctl then reads no other file. The library reads a project file only
+If a project file sets the address of a store, and the password or client certificate comes from another place, jwtctl exits with 2
+and sends nothing. To trust a project file, pass it with \`--config\`; jwtctl then reads no other file. The library reads a project file only
 with \`projectFile: true\`.
 
 ## File permissions

@@ -6,7 +6,7 @@ export const GENERATED =
 const EXIT_CODES = [
   ['0', '', 'done; also "nothing to do", "not due", and "another run just did it"'],
   ['1', '`refused`', 'the answer is no: the token is refused'],
-  ['2', '`usage`', 'usage or configuration; also a confirmation that is missing without a terminal'],
+  ['2', '`usage`', 'wrong usage or configuration; also if a confirmation is needed and there is no terminal'],
   [
     '3',
     '`not_found`, `state`',

@@ -22,7 +22,7 @@ const GROUPS: readonly Group[] = [
     name: 'users',
     aliases: ['user'],
     description:
-      'Manage users.\n\nThe commands that change users require users.source managed: jwtctl keeps the users.',
+      'Manage users.\n\nThe commands that change users require that jwtctl manages them (users.source: managed, the default).',
     load: async () => (await import('./commands/users/index.js')).verbs,
   },
   {

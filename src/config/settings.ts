@@ -56,7 +56,7 @@ const DECLARATIONS = {
     // Node fires timers of more than 24 days at once.
     kind: duration(DAY_SECONDS),
     fallback: '5s',
-    doc: 'Limit for connecting and for each call of a store.',
+    doc: 'Time limit for connecting to a store and for each call to it.',
   },
   'mysql.url': {
     kind: mysqlUrl,
@@ -105,7 +105,7 @@ const DECLARATIONS = {
   'redis.tls.key': { kind: path, doc: "PEM file with the client certificate's private key for Redis." },
   'redis.natMap': {
     kind: natMap,
-    doc: 'Pairs announced:port=reachable:port,… for nodes that announce an unreachable address.',
+    doc: 'Maps unreachable addresses that nodes announce to reachable ones: announced:port=reachable:port,…',
   },
   'redis.prefix': {
     kind: PREFIX,
@@ -163,7 +163,7 @@ const DECLARATIONS = {
   'token.clockTolerance': {
     kind: duration(),
     fallback: '5s',
-    doc: 'How far the clocks of issuers, verifiers, and stores may differ. A host whose clock differs by more warns when it connects.',
+    doc: 'How far the clocks of issuers, verifiers, and stores may differ. If the clock of a host differs by more, jwtctl warns when it connects.',
   },
   'keys.bits': {
     kind: integer(2048, 8192),
@@ -192,7 +192,7 @@ const DECLARATIONS = {
   'users.source': {
     kind: oneOf('managed', 'table', 'off'),
     fallback: 'managed',
-    doc: 'Where users are kept: managed is a table of jwtctl, table is a table of yours, and off means that tokens need no user.',
+    doc: 'Where users are kept: in a table that jwtctl manages (managed), or in your own table (table). With off, tokens need no user.',
   },
   'users.table': { kind: TABLE, doc: 'Table with your users, if users.source is table.' },
   'users.column': { kind: COLUMN, doc: 'Column with the subject, if users.source is table.' },
@@ -224,7 +224,7 @@ const DECLARATIONS = {
   'registry.maxPerSubject': {
     // One atomic script looks at all of them when another is registered.
     kind: integer(1, 10_000),
-    doc: 'Number of live tokens that a subject can have, at most 10,000. A new token removes the oldest.',
+    doc: 'Number of live tokens that a subject can have, at most 10,000. A token beyond that removes the oldest.',
   },
   'serve.host': {
     kind: LINE,
@@ -248,12 +248,12 @@ const DECLARATIONS = {
   'serve.drain': {
     kind: duration(3600),
     fallback: '3s',
-    doc: 'How long a stopping server keeps serving requests, while it reports that it is stopping, before it closes its port.',
+    doc: 'How long a stopping server keeps serving requests before it closes its port. Meanwhile, it reports that it is not ready.',
   },
   'serve.logLevel': {
     kind: oneOf('debug', 'info', 'warn', 'error'),
     fallback: 'info',
-    doc: 'error logs failures, info also refused tokens, and debug also accepted ones.',
+    doc: 'Lowest level that is logged. Failures are logged at error, refused tokens at info, and accepted tokens at debug.',
   },
   'serve.introspection.clientId': {
     kind: LINE,

@@ -21,10 +21,10 @@ export const defineInspect: DefineCommand = (group, run) => {
     .option('--kid <kid>', 'count only tokens signed with this key', parseKid)
     .option(
       '--top <n>',
-      'how many of the subjects with the most tokens to list, from 0 to 1000 (default: 10)',
+      'number of subjects to list, those with the most tokens first, from 0 to 1000 (default: 10)',
       integerFlag('--top', 0, 1000),
     )
-    .option('--deep', 'also check each subject: does its set expire in time, and does the user exist')
+    .option('--deep', "also check that each subject's set expires in time and that its user exists")
     .option(
       '--watch [interval]',
       'repeat until Ctrl-C, and show what changes (default: every 2s)',

@@ -20,7 +20,7 @@ export const defineImport: DefineCommand = (group, run) => {
     .addOption(
       new Option(
         '--format <format>',
-        'file format (default: judged by the file name, else by the content)',
+        'file format (default: from the file name or, failing that, the content)',
       ).choices(['csv', 'ndjson']),
     )
     .examples('jwtctl users import users.csv', 'jwtctl users import - --format ndjson')
