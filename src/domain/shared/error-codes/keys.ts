@@ -126,8 +126,7 @@ export const KEYS_ERRORS = {
   },
   ERR_KEY_STORE_EMPTY: {
     kind: 'state',
-    meaning:
-      'The registry has tokens, but the key store has no keys, so the two do not match.',
+    meaning: 'The registry has tokens, but the key store has no keys, so the two do not match.',
     remedy:
       'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
   },
