@@ -8,7 +8,7 @@ import { BIN, spawnProgram } from '../support/spawned.js';
 const HOOK = fileURLToPath(new URL('../support/log-imports.mjs', import.meta.url));
 const SAMPLE = `${encode({ alg: 'RS256', kid: 'k' })}.${encode({ sub: 'alice' })}.AAAA`;
 
-/** The packages that one run of the built command line loads. */
+/** Returns the packages that one run of the built command line loads. */
 async function packagesOf(argv: string[], env: Record<string, string> = {}) {
   const home = temporaryFolder();
   const log = join(home, 'imports.log');
@@ -20,7 +20,7 @@ async function packagesOf(argv: string[], env: Record<string, string> = {}) {
   return { ...ended, packages: [...new Set(names)].sort(), urls };
 }
 
-test('--version loads nothing at all', async () => {
+test('--version loads no package', async () => {
   const { exitCode, stdout, packages, urls } = await packagesOf(['--version']);
 
   expect({ exitCode, packages }).toEqual({ exitCode: 0, packages: [] });
@@ -29,7 +29,7 @@ test('--version loads nothing at all', async () => {
 });
 
 test.each([['--help'], ['-h'], ['help'], ['keys', '--help'], ['token', 'issue', '--help']])(
-  'help (%s %s) loads commander and nothing else',
+  'help (%s %s) loads only commander',
   async (...argv) => {
     const { exitCode, stdout, stderr, packages } = await packagesOf(
       argv.filter((word) => word !== undefined),
@@ -40,7 +40,7 @@ test.each([['--help'], ['-h'], ['help'], ['keys', '--help'], ['token', 'issue', 
   },
 );
 
-test('token decode loads no driver, and opens no store', async () => {
+test('token decode loads no driver and opens no store', async () => {
   const { exitCode, stdout, packages } = await packagesOf(['token', 'decode', SAMPLE, '--json'], {
     JWTCTL_MYSQL_URL: 'mysql://u@127.0.0.1:1/db',
     JWTCTL_REDIS_NODES: '127.0.0.1:1',
@@ -51,7 +51,7 @@ test('token decode loads no driver, and opens no store', async () => {
   expect(packages).toEqual(['commander']);
 });
 
-test('the embedded store loads neither driver of the servers', async () => {
+test('the embedded store loads no driver of a server', async () => {
   const { exitCode, packages } = await packagesOf(['users', 'add', 'alice', '--json']);
 
   expect(exitCode).toBe(0);

@@ -14,7 +14,7 @@ import {
   readDocument,
 } from '../support/documents.js';
 
-/** Looks like a command: how the key of the audit log's hashes is derived (HKDF). */
+/** Looks like a command, but is the HKDF label of the audit log's key. */
 const KEY_DERIVATION_INFO = 'jwtctl audit log';
 
 const calls = DOCUMENTS.flatMap((document) => {
@@ -34,10 +34,10 @@ const calls = DOCUMENTS.flatMap((document) => {
   ];
 });
 
-/** A mention in the text, such as `jwtctl users add`, may leave out what the command needs. */
+/** A mention in the text, such as `jwtctl users add`, may omit arguments. */
 const INCOMPLETE = ['commander.missingArgument', 'commander.missingMandatoryOptionValue'];
 
-test('commands are found in the text and in each kind of block', () => {
+test('finds commands in text and in each kind of block', () => {
   expect(calls.map(({ line }) => line)).toEqual(
     expect.arrayContaining(['keys rotate', 'token verify -', 'serve --workers 2', 'db recover']),
   );
@@ -46,13 +46,13 @@ test('commands are found in the text and in each kind of block', () => {
 test.each(calls)('$document: the program knows `jwtctl $line`', async ({ argv, isMention }) => {
   const program = await buildProgram(argv, () => async () => {}, { out: () => {}, err: () => {} });
   await program.parseAsync(argv, { from: 'user' }).catch((error: CommanderError) => {
-    // Help: also for --version, which is left to `main`.
+    // --version too returns help here, because `main` handles it.
     const isHelp = error.exitCode === 0 || error.code === 'commander.help';
     if (!isHelp && !(isMention && INCOMPLETE.includes(error.code))) throw error;
   });
 });
 
-test('the first steps of the README print what it shows', () => {
+test('the first steps of the README print the shown output', () => {
   const [block = ''] = fencedBlocks(readDocument('README.md'), 'console');
   const steps = consoleCommands(block);
   expect(steps.length).toBeGreaterThan(5);
@@ -66,7 +66,7 @@ function transcript(commands: readonly string[]): string[] {
   const folder = temporaryFolder();
   mkdirSync(join(folder, 'bin'));
   symlinkSync(join(ROOT, 'bin/jwtctl.js'), join(folder, 'bin/jwtctl'));
-  // The mark must not change the exit code that the next command may ask for.
+  // The mark must keep the exit code for the next command.
   const marked = commands.map((command) => `status=$?; echo @@; (exit $status); ${command}`);
   const printed = execFileSync('bash', ['-c', ['exec 2>&1', ...marked].join('\n')], {
     cwd: folder,
@@ -83,7 +83,7 @@ function patternOf(output: readonly string[]): RegExp {
   return new RegExp(`^${lines.join('')}$`);
 }
 
-/** Leaves out the line about the store, and replaces what differs from run to run: ids and times. */
+/** Removes the line about the store, and replaces ids and times. */
 function comparable(text: string): string {
   return text
     .replace(/^Using the embedded store .*\n/gm, '')

@@ -28,7 +28,7 @@ test.each(DOCUMENTS)('every heading that %s links to exists', (document) => {
   expect(dead).toEqual([]);
 });
 
-/** The names that GitHub gives to headings. */
+/** Returns the anchors that GitHub gives to headings. */
 function anchorsOf(text: string): string[] {
   return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading]) =>
     (heading as string)

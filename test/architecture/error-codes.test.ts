@@ -8,7 +8,7 @@ import { DOCUMENTS, ROOT, readDocument } from '../support/documents.js';
 const SRC = join(ROOT, 'src');
 const DECLARATIONS = join('domain', 'shared', 'error-codes');
 
-/** The lines of code of every file below `src`, without comments and declarations of codes. */
+/** The lines of every file in `src`, without comments and declarations of codes. */
 const source = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.ts') && !path.startsWith(DECLARATIONS))
   .map((path) => ({
@@ -17,7 +17,7 @@ const source = readdirSync(SRC, { recursive: true, encoding: 'utf8' })
   }));
 const used = new Set(source.flatMap(({ text }) => text.match(/\bERR_[A-Z0-9_]+\b/g) ?? []));
 
-test.each(Object.entries(ERROR_CODES))('%s is used, and says what happened and what to do', (code, entry) => {
+test.each(Object.entries(ERROR_CODES))('%s is used, and has a meaning and a remedy', (code, entry) => {
   expect(used).toContain(code);
   expect(entry.meaning).toMatch(/^\S.*\.$/);
   expect(entry.remedy).toMatch(/^\S.*\.$/);
@@ -33,7 +33,7 @@ test('no code is declared twice', () => {
 });
 
 test.each(DOCUMENTS.filter((document) => document !== 'CHANGELOG.md'))(
-  '%s names no code that does not exist',
+  'every error code in %s exists',
   (document) => {
     const named = readDocument(document).match(/\bERR_[A-Z0-9_]+\b/g) ?? [];
     expect(named.filter((code) => !(code in ERROR_CODES))).toEqual([]);
@@ -48,7 +48,7 @@ test('the generated documents are up to date', () => {
   expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
 });
 
-test('the rules and the adapters name no flag: the command line adds the remedy', () => {
+test('domain and adapters mention no flag, because the CLI adds hints', () => {
   const naming = source
     .filter(({ path }) => /^(domain|adapters)\//.test(path))
     .filter(({ text }) => /[\s'"`(]--[a-z]/.test(text.replace(/`(jwtctl|openssl|ssh-keygen) [^`]*`/g, '')));

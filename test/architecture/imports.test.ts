@@ -4,7 +4,6 @@ import { type Import, loadedWith, readImports } from './source-graph.js';
 const imports = readImports();
 const files = [...new Set(imports.map(({ from }) => from))];
 
-/** What breaks a rule, as a text that says where. */
 function broken(isBroken: (line: Import) => boolean): string[] {
   return imports.filter(isBroken).map(({ from, to, kind }) => `${from} -> ${to} (${kind})`);
 }
@@ -13,7 +12,7 @@ function isBelow(path: string, ...folders: string[]): boolean {
   return folders.some((folder) => path.startsWith(`${folder}/`));
 }
 
-test('the import lines are read at all', () => {
+test('finds the imports', () => {
   expect(imports.length).toBeGreaterThan(300);
   expect(imports).toContainEqual({
     from: 'cli/main.ts',
@@ -35,7 +34,7 @@ test('the import lines are read at all', () => {
   });
 });
 
-test('the domain imports nothing but Node, jose and itself', () => {
+test('the domain imports only Node, jose, and itself', () => {
   expect(
     broken(
       ({ from, to, isVendor }) =>
@@ -47,7 +46,7 @@ test('the domain imports nothing but Node, jose and itself', () => {
   ).toEqual([]);
 });
 
-test('an adapter imports the domain, its own folder and one vendor', () => {
+test('an adapter imports only the domain, its own folder, and one vendor', () => {
   const folderOf = (path: string) => path.split('/').slice(0, 2).join('/');
   expect(
     broken(
@@ -65,7 +64,7 @@ test('an adapter imports the domain, its own folder and one vendor', () => {
     const folder = folderOf(from);
     vendors.set(folder, (vendors.get(folder) ?? new Set()).add(to));
   }
-  // Kysely speaks to both drivers; which of them, a file says for itself.
+  // Kysely works with both drivers.
   expect([...(vendors.get('adapters/sql') ?? [])].sort()).toEqual(['kysely', 'libsql', 'mysql2']);
   vendors.delete('adapters/sql');
   // ioredis itself computes hash slots with cluster-key-slot.
@@ -78,7 +77,7 @@ test('an adapter imports the domain, its own folder and one vendor', () => {
   }
 });
 
-test('a command imports rules and views, and the context as a type only', () => {
+test('a command imports domain and views, and the context only as a type', () => {
   expect(
     broken(({ from, to, kind, isVendor }) => {
       if (
@@ -94,7 +93,7 @@ test('a command imports rules and views, and the context as a type only', () => 
   ).toEqual([]);
 });
 
-test('views and rendering know the domain, and nothing of stores, settings or commands', () => {
+test('views and rendering import the domain, but no stores, settings, or commands', () => {
   expect(
     broken(
       ({ from, to, kind, isVendor }) =>
@@ -103,7 +102,7 @@ test('views and rendering know the domain, and nothing of stores, settings or co
   ).toEqual([]);
 });
 
-test('what reads an input knows the domain, csv-parse and nothing else', () => {
+test('input readers import only the domain and csv-parse', () => {
   expect(
     broken(
       ({ from, to, isVendor }) =>
@@ -115,7 +114,7 @@ test('what reads an input knows the domain, csv-parse and nothing else', () => {
   ).toEqual([]);
 });
 
-test('what HTTP is answered knows rules and verifier; the server beside them fastify, pino and prom-client', () => {
+test('http imports domain and verifier; server also fastify, pino, and prom-client', () => {
   expect(
     broken(
       ({ from, to, kind }) =>
@@ -134,7 +133,7 @@ test('what HTTP is answered knows rules and verifier; the server beside them fas
   ).toEqual([]);
 });
 
-test('the middlewares load neither Express nor Fastify, nor anything of the server', () => {
+test('the middlewares load neither Express, Fastify, nor the server', () => {
   for (const entry of ['express.ts', 'fastify.ts']) {
     const loaded = [...loadedWith(imports, entry)].filter((name) => name !== entry);
     expect(loaded.filter((name) => !isBelow(name, 'http', 'domain') && !name.startsWith('node:'))).toEqual(
@@ -143,7 +142,7 @@ test('the middlewares load neither Express nor Fastify, nor anything of the serv
   }
 });
 
-test('only the context names adapters, and loads them when they are needed', () => {
+test('only the context imports adapters, dynamically', () => {
   expect(
     broken(
       ({ from, to, kind }) =>
@@ -154,7 +153,7 @@ test('only the context names adapters, and loads them when they are needed', () 
   ).toEqual([]);
 });
 
-test('from the command line on, static imports reach no vendor but commander', () => {
+test('static imports of the CLI reach only commander', () => {
   const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
   const loaded = [...loadedWith(imports, 'cli/main.ts')];
 
@@ -162,7 +161,7 @@ test('from the command line on, static imports reach no vendor but commander', (
   expect(loaded.filter((name) => vendors.has(name))).toEqual(['commander']);
 });
 
-test('a group of commands is loaded only when it is called', () => {
+test('a command group is loaded only when called', () => {
   const loaded = [...loadedWith(imports, 'cli/main.ts')];
   expect(
     loaded.filter((name) =>
@@ -181,7 +180,7 @@ test('a group of commands is loaded only when it is called', () => {
   ]);
 });
 
-test('the library reaches neither commander nor any adapter or driver by a static import', () => {
+test('static imports of the library reach no commander, adapter, or driver', () => {
   const vendors = new Set(imports.filter(({ isVendor }) => isVendor).map(({ to }) => to));
   const loaded = [...loadedWith(imports, 'index.ts')];
 

@@ -5,7 +5,7 @@ import { type Import, readImports } from './source-graph.js';
 
 const imports = readImports().filter(({ isVendor, to }) => !isVendor && !to.startsWith('node:'));
 
-/** From the ground up: a room imports only itself and rooms before it. */
+/** In order: a room imports only itself and rooms before it. */
 const DOMAIN = [
   'shared',
   'batch',
@@ -48,18 +48,18 @@ test.each([
     'adapters/redis',
     REDIS.filter((room) => !['keyspace', 'session', 'marks', 'fleet', 'token-registry'].includes(room)),
   ],
-])('each room of %s says at its door what it owns and what it may import', (base, rooms) => {
+])('each room of %s has a README with what it owns and imports', (base, rooms) => {
   const missing = rooms.filter(
     (room) => !existsSync(fileURLToPath(new URL(`../../src/${base}/${room}/README.md`, import.meta.url))),
   );
   expect(missing).toEqual([]);
 });
 
-test('no two files import each other in a circle, types included', () => {
+test('has no import cycle, types included', () => {
   expect(circles(imports)).toEqual([]);
 });
 
-test('a circle is found', () => {
+test('finds an import cycle', () => {
   const line = (from: string, to: string): Import => ({ from, to, kind: 'type', isVendor: false });
   expect(circles([line('a', 'b'), line('b', 'c'), line('c', 'a'), line('c', 'd')])).toEqual([
     ['a', 'b', 'c'],
@@ -74,7 +74,7 @@ function climbing(base: string, rooms: readonly string[]): string[] {
     .map(({ from, to }) => `${from} -> ${to}`);
 }
 
-/** The sets of files that reach each other (Tarjan's strongly connected components), each in the order of names. */
+/** Returns the strongly connected components (Tarjan), each sorted by name. */
 function circles(lines: readonly Import[]): string[][] {
   const next = new Map<string, Set<string>>();
   for (const { from, to } of lines) next.set(from, (next.get(from) ?? new Set()).add(to));

@@ -5,21 +5,21 @@ import { fileURLToPath } from 'node:url';
 const SRC = fileURLToPath(new URL('../../src', import.meta.url));
 
 export interface Import {
-  /** The file that imports, within `src`. */
+  /** The importing file, relative to `src`. */
   from: string;
-  /** A file within `src`, or the name of a package or of a module of Node. */
+  /** A file relative to `src`, or the name of a package or Node module. */
   to: string;
   isVendor: boolean;
   kind: 'static' | 'dynamic' | 'type';
 }
 
-/** Every import of every file below `src`, as its import lines say it. */
+/** Every import of every file in `src`. */
 export function readImports(): Import[] {
   const files = readdirSync(SRC, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files.flatMap((entry) => importsOf(join(entry.parentPath, entry.name)));
 }
 
-/** What is loaded together with a file: its static imports, theirs, and so on. */
+/** Returns the transitive static imports of a file. */
 export function loadedWith(imports: readonly Import[], file: string): Set<string> {
   const loaded = new Set([file]);
   for (const name of loaded) {

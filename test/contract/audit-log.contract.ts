@@ -10,7 +10,6 @@ const AT = 1_700_000_000;
 const LOGIN = 'root@web-1';
 const KEY: MacKey = { id: 'mk-1', secret: randomBytes(32) };
 
-/** What every AuditLog does. */
 export function auditLogContract(engine: SqlEngine): void {
   describe(`audit log: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -61,7 +60,7 @@ export function auditLogContract(engine: SqlEngine): void {
       return (await findings()).filter(({ finding }) => finding !== 'unauthenticated');
     }
 
-    test('an entry is kept as it is', async () => {
+    test('keeps every field of an entry', async () => {
       await append('k1', { actor: 'ops@host', action: 'keys.rotate', outcome: 'forced', reason: null });
       expect(await rows()).toMatchObject([
         {
@@ -78,7 +77,7 @@ export function auditLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('a row without a key is chained by SHA-256 and marked unauthenticated', async () => {
+    test('chains a row without a key by SHA-256, unauthenticated', async () => {
       await append('first');
       await keyed(null).transaction(({ auditLog }) => auditLog.append(entry('second')));
       await append('third');
@@ -88,7 +87,7 @@ export function auditLogContract(engine: SqlEngine): void {
       expect(await findings()).toEqual([{ finding: 'unauthenticated', firstSeq: 2, lastSeq: 2 }]);
     });
 
-    test('the key is fetched before the transaction, so that a slow vault holds no locks', async () => {
+    test('fetches the key before the transaction, so that a slow vault holds no locks', async () => {
       const order: string[] = [];
       const macKey = async () => {
         order.push('key');
@@ -101,7 +100,7 @@ export function auditLogContract(engine: SqlEngine): void {
       expect(order.slice(0, 2)).toEqual(['key', 'transaction']);
     });
 
-    test('rows are read as they were appended, over several pages', async () => {
+    test('reads rows in their order, over several pages', async () => {
       await database.transaction(async ({ auditLog }) => {
         for (let index = 1; index <= 1_001; index++) await auditLog.append(entry(`target-${index}`));
       });
@@ -161,7 +160,7 @@ export function auditLogContract(engine: SqlEngine): void {
       });
     });
 
-    test('each row names the hash of the row before it, and both can be computed again', async () => {
+    test('each row has the hash of the previous row, and both can be recomputed', async () => {
       await append('first');
       await append('second', { reason: 'Gerät verloren 😀 "quoted", \\ and more' });
       await append('愛麗絲 ', { actor: 'ÖPS', reason: '' });
@@ -169,20 +168,20 @@ export function auditLogContract(engine: SqlEngine): void {
       await assertChain();
     });
 
-    test('the chain holds for the longest fields', async () => {
+    test('chains rows with the longest fields', async () => {
       await append('😀'.repeat(63), { actor: 'ö'.repeat(255), reason: 'x'.repeat(1000) });
       await append('after');
       await assertChain();
     });
 
-    test('16 entries at once make one chain without a gap', async () => {
+    test('16 concurrent entries make one chain without a gap', async () => {
       const targets = Array.from({ length: 16 }, (_, index) => `target-${index}`);
       await Promise.all(targets.map((target) => append(target)));
       expect((await rows()).map(({ target }) => target).sort()).toEqual([...targets].sort());
       await assertChain();
     });
 
-    test('an entry goes with its transaction, and the chain goes on without a gap', async () => {
+    test('an entry is rolled back with its transaction, and leaves no gap', async () => {
       await append('kept');
       const work = database.transaction(async ({ auditLog }) => {
         await auditLog.append(entry('rolled back'));
@@ -194,7 +193,7 @@ export function auditLogContract(engine: SqlEngine): void {
       await assertChain();
     });
 
-    test('entries that fail beside entries that pass leave no gap', async () => {
+    test('concurrent rollbacks leave no gap', async () => {
       const outcomes = await Promise.allSettled(
         Array.from({ length: 16 }, (_, index) =>
           database.transaction(async ({ auditLog }) => {
@@ -208,7 +207,7 @@ export function auditLogContract(engine: SqlEngine): void {
       await assertChain();
     });
 
-    test('two entries of one transaction follow each other', async () => {
+    test('chains two entries of one transaction', async () => {
       await database.transaction(async ({ auditLog }) => {
         await auditLog.append(entry('one'));
         await auditLog.append(entry('two'));

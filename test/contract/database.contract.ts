@@ -8,7 +8,6 @@ import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../su
 
 const AT = 1_700_000_000;
 
-/** What a transaction over the durable stores promises. */
 export function databaseContract(engine: SqlEngine): void {
   describe(`database: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -40,7 +39,7 @@ export function databaseContract(engine: SqlEngine): void {
       };
     }
 
-    test('all that the work wrote is there afterwards, and its result comes back', async () => {
+    test('commits the writes of the work, and returns its result', async () => {
       const result = await database.transaction(async (stores) => {
         await writeEverywhere(stores, 'alice');
         return 'done';
@@ -49,7 +48,7 @@ export function databaseContract(engine: SqlEngine): void {
       expect(await counts()).toEqual({ users: 1, events: 1, audit: 1 });
     });
 
-    test('nothing is kept of work that throws, and its error comes out as it is', async () => {
+    test('rolls back work that throws, and rethrows its error unchanged', async () => {
       const failure = new Error('the work failed');
       const work = database.transaction(async (stores) => {
         await writeEverywhere(stores, 'alice');
@@ -66,7 +65,7 @@ export function databaseContract(engine: SqlEngine): void {
       });
     });
 
-    test('work that met a conflict is run again from the start', async () => {
+    test('runs work again after a conflict', async () => {
       let attempts = 0;
       await database.transaction(async (stores) => {
         attempts += 1;
@@ -77,7 +76,7 @@ export function databaseContract(engine: SqlEngine): void {
       expect(await subjects()).toEqual(['attempt 3']);
     });
 
-    test('work that never stops meeting conflicts is given up, and nothing of it is kept', async () => {
+    test('gives up after repeated conflicts, and keeps nothing', async () => {
       let attempts = 0;
       const work = database.transaction(async (stores) => {
         attempts += 1;
@@ -89,7 +88,7 @@ export function databaseContract(engine: SqlEngine): void {
       expect(await counts()).toEqual({ users: 0, events: 0, audit: 0 });
     });
 
-    test('work is not begun again once it has met conflicts for as long as may be waited', async () => {
+    test('stops retrying after the time limit', async () => {
       let attempts = 0;
       const work = database.transaction(async () => {
         attempts += 1;
@@ -100,7 +99,7 @@ export function databaseContract(engine: SqlEngine): void {
       expect(attempts).toBeLessThanOrEqual(2);
     });
 
-    test('any other error is not tried again', async () => {
+    test('does not retry after any other error', async () => {
       let attempts = 0;
       const work = database.transaction(async ({ users }) => {
         attempts += 1;
@@ -111,14 +110,14 @@ export function databaseContract(engine: SqlEngine): void {
       expect(attempts).toBe(1);
     });
 
-    test('16 transactions at once lose nothing', async () => {
+    test('16 concurrent transactions lose nothing', async () => {
       const subs = Array.from({ length: 16 }, (_, index) => `user-${String(index).padStart(2, '0')}`);
       await Promise.all(subs.map((sub) => database.transaction((stores) => writeEverywhere(stores, sub))));
       expect(await subjects()).toEqual(subs);
       expect(await counts()).toEqual({ users: 16, events: 16, audit: 16 });
     });
 
-    test('16 transactions at once over one row are as if one after another', async () => {
+    test('16 concurrent transactions on one row are serialized', async () => {
       await database.users.add({ sub: 'alice', name: null, at: AT });
       const outcomes = await Promise.all(
         Array.from({ length: 16 }, (_, index) =>

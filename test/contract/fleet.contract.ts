@@ -3,7 +3,6 @@ import type { Heartbeat } from '../../src/domain/ports/index.js';
 import { registerOne } from '../support/registering.js';
 import type { OpenedRegistry } from './token-registry.contract.js';
 
-/** What every TokenRegistry knows of the verifiers that run. */
 export function fleetContract(name: string, open: () => Promise<OpenedRegistry>): void {
   describe(`fleet: ${name}`, () => {
     let opened: OpenedRegistry;
@@ -37,11 +36,11 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
       return (await opened.registry.fleet(at)).verifiers.map(({ id }) => id);
     }
 
-    test('there is nobody before anybody tells', async () => {
+    test('is empty before the first heartbeat', async () => {
       expect((await opened.registry.fleet(now)).verifiers).toEqual([]);
     });
 
-    test('what a verifier told comes back whole, and what it tells anew takes its place', async () => {
+    test('returns every field of a heartbeat, and the next one replaces it', async () => {
       const { registry } = opened;
       await registry.report(heartbeat('a', { host: 'ünï "c\\ode"\n', readAt: null }));
       expect((await registry.fleet(now)).verifiers).toEqual([
@@ -52,21 +51,20 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
       expect((await registry.fleet(now)).verifiers).toEqual([later]);
     });
 
-    test('the oldest comes first', async () => {
+    test('is sorted oldest first', async () => {
       await opened.registry.report(heartbeat('c'));
       await opened.registry.report(heartbeat('b', { startedAt: now - 120 }));
       await opened.registry.report(heartbeat('a'));
       expect(await ids()).toEqual(['b', 'a', 'c']);
     });
 
-    test('a heartbeat counts for its time and the tolerance', async () => {
+    test('keeps a heartbeat for its lifetime plus the clock tolerance', async () => {
       await opened.registry.report(heartbeat('a'));
       expect(await ids(now + 9 + opened.clockToleranceSeconds)).toEqual(['a']);
-      // A clock that is behind sees it as well.
       expect(await ids(now - 3600)).toEqual(['a']);
     });
 
-    test('one is taken back at once, and the others stay', async () => {
+    test('deregister removes only the given verifier', async () => {
       await opened.registry.report(heartbeat('a'));
       await opened.registry.report(heartbeat('b'));
       await opened.registry.deregister('a');
@@ -76,13 +74,13 @@ export function fleetContract(name: string, open: () => Promise<OpenedRegistry>)
       expect(await ids()).toEqual([]);
     });
 
-    test('many at once are all there', async () => {
+    test('keeps 100 concurrent heartbeats', async () => {
       const many = Array.from({ length: 100 }, (_, index) => `v${String(index).padStart(3, '0')}`);
       await Promise.all(many.map((id) => opened.registry.report(heartbeat(id))));
       expect(await ids()).toEqual(many);
     });
 
-    test('nothing that is about tokens sees it', async () => {
+    test('is ignored by scans, removals, and token statuses', async () => {
       const { registry } = opened;
       await registry.report(heartbeat('a'));
       await registerOne(registry, 'fleet', { jti: 'j', keyId: 1, iat: now, exp: now + 60 }, { now });

@@ -6,7 +6,6 @@ import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../su
 const AT = 1_700_000_000;
 const SEALED = 'eyJhbGciOiJkaXIifQ..sealed-private-half';
 
-/** What every KeyStore does. */
 export function keyStoreContract(engine: SqlEngine): void {
   describe(`key store: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -33,7 +32,7 @@ export function keyStoreContract(engine: SqlEngine): void {
     }
 
     describe('insert', () => {
-      test('keeps everything of a key', async () => {
+      test('keeps every field of a key', async () => {
         await insert(active('k1', { maxTtlSeconds: 3600 }));
         const expected = {
           id: idOf('k1'),
@@ -55,37 +54,37 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect((await database.keys.snapshot()).keys).toEqual([expected]);
       });
 
-      test('of keys that have a kid already adds none', async () => {
+      test('adds no key with an existing kid', async () => {
         await insert(pending('k1'));
         expect(await database.keys.insert(pending('k1', { bits: 4096 }))).toBe('kid_exists');
         expect((await database.keys.find('k1'))?.bits).toBe(2048);
       });
 
-      test('of a second active key says so', async () => {
+      test('reports a second active key', async () => {
         await insert(active('k1'));
         expect(await database.keys.insert(active('k2'))).toBe('active_exists');
         expect(await states()).toEqual({ k1: 'active' });
       });
 
-      test('reports an id that another key has', async () => {
+      test('reports an existing id', async () => {
         await insert(active('k1'));
         expect(await database.keys.insert(pending('k2', { id: idOf('k1') }))).toBe('id_exists');
         expect(await database.keys.insert(active('k2', { id: idOf('k1') }))).toBe('id_exists');
         expect(await states()).toEqual({ k1: 'active' });
       });
 
-      test('keeps the order in which keys were added, whatever their ids', async () => {
+      test('keeps the order in which keys were added, regardless of their ids', async () => {
         await insert(pending('k1', { id: 30 }), pending('k2', { id: 10 }), pending('k3', { id: 20 }));
         const { keys } = await database.keys.snapshot();
         expect(keys.map(({ kid, id }) => `${kid} ${id}`)).toEqual(['k1 30', 'k2 10', 'k3 20']);
       });
 
-      test('of a kid that exists says so even where it would be a second active key too', async () => {
+      test('reports an existing kid before a second active key', async () => {
         await insert(active('k1'));
         expect(await database.keys.insert(active('k1'))).toBe('kid_exists');
       });
 
-      test('that adds nothing leaves the transaction usable', async () => {
+      test('leaves the transaction usable if it adds nothing', async () => {
         await insert(active('k1'));
         await database.transaction(async ({ keys, users }) => {
           expect(await keys.insert(active('k2'))).toBe('active_exists');
@@ -97,7 +96,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.users.find('alice')).not.toBeNull();
       });
 
-      test('that adds nothing leaves the revision as it is', async () => {
+      test('leaves the revision unchanged if it adds nothing', async () => {
         await insert(active('k1'));
         const before = await database.keys.snapshot();
         await database.keys.insert(active('k2'));
@@ -105,7 +104,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.snapshot()).toEqual(before);
       });
 
-      test('of 16 active keys at once adds one', async () => {
+      test('adds one of 16 concurrent active keys', async () => {
         const outcomes = await Promise.all(
           Array.from({ length: 16 }, (_, index) =>
             database.transaction(({ keys }) => keys.insert(active(`k${index}`))),
@@ -117,10 +116,10 @@ export function keyStoreContract(engine: SqlEngine): void {
       });
     });
 
-    describe('the one active key, whoever writes', () => {
+    describe('the database constraint of one active key', () => {
       beforeEach(() => insert(active('k1'), pending('k2')));
 
-      test('no statement can add a second one', async () => {
+      test('refuses to insert a second active key', async () => {
         const statement = opened.db.insertInto('keystore').values({
           id: 3,
           kid: 'k3',
@@ -134,13 +133,13 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
 
-      test('no statement can make a second one of another key', async () => {
+      test('refuses to update another key to active', async () => {
         const statement = opened.db.updateTable('keystore').set({ state: 'active' }).where('kid', '=', 'k2');
         await expect(statement.execute()).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
 
-      test('any number of keys can be in any other state', async () => {
+      test('allows any number of keys in any other state', async () => {
         for (const state of ['pending', 'retiring', 'retired', 'compromised'] as const) {
           await insert(pending(`${state}-1`), pending(`${state}-2`));
           await opened.db.updateTable('keystore').set({ state }).where('kid', 'like', `${state}-%`).execute();
@@ -150,7 +149,7 @@ export function keyStoreContract(engine: SqlEngine): void {
     });
 
     describe('snapshot and find', () => {
-      test('the oldest key comes first, whatever the kids', async () => {
+      test('the oldest key comes first, regardless of the kids', async () => {
         await insert(pending('m'), pending('a'), pending('Z'));
         const { keys } = await database.keys.snapshot();
         expect(keys.map(({ kid }) => kid)).toEqual(['m', 'a', 'Z']);
@@ -170,7 +169,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         }
       });
 
-      test('kids that read as numbers stay as they are', async () => {
+      test('kids that look like numbers stay unchanged', async () => {
         await insert(pending('007'), pending('7'), pending('1e3'));
         const { keys } = await database.keys.snapshot();
         expect(keys.map(({ kid }) => kid)).toEqual(['007', '7', '1e3']);
@@ -184,7 +183,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect((await database.keys.find(kid))?.kid).toBe(kid);
       });
 
-      test('the private key is in neither, and findSealed alone gives it', async () => {
+      test('only findSealed returns the private key', async () => {
         await insert(active('k1'));
         const { keys } = await database.keys.snapshot();
         expect(JSON.stringify([keys, await database.keys.find('k1')])).not.toContain(SEALED);
@@ -205,7 +204,7 @@ export function keyStoreContract(engine: SqlEngine): void {
 
       beforeEach(() => insert(active('k1'), pending('k2')));
 
-      test('stepping down notes when, and until when the key verifies', async () => {
+      test('to retiring sets the time, and until when the key verifies', async () => {
         const before = await database.keys.find('k1');
         expect(await apply(demote)).toBe(true);
         expect(await database.keys.find('k1')).toEqual({
@@ -217,7 +216,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.findSealed('k1')).toBe(SEALED);
       });
 
-      test('stepping up notes when, and the longest lifetime that it signs for', async () => {
+      test('to active sets the time and the longest lifetime', async () => {
         const before = await database.keys.find('k2');
         expect(await apply(demote, promote)).toBe(true);
         expect(await database.keys.find('k2')).toEqual({
@@ -228,7 +227,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         });
       });
 
-      test('retiring notes when, and wipes the private key but not the public one', async () => {
+      test('to retired sets the time, and wipes the private key but not the public key', async () => {
         await apply(demote);
         const before = await database.keys.find('k1');
         expect(await apply(retire)).toBe(true);
@@ -246,7 +245,7 @@ export function keyStoreContract(engine: SqlEngine): void {
       test.each([
         ['active', 'k1'],
         ['pending', 'k2'],
-      ] as const)('compromising an %s key notes when, and wipes the private key', async (from, kid) => {
+      ] as const)('from %s to compromised sets the time, and wipes the private key', async (from, kid) => {
         const before = await database.keys.find(kid);
         expect(await apply({ kid, from, to: 'compromised', at: AT + 5 })).toBe(true);
         expect(await database.keys.find(kid)).toEqual({
@@ -258,13 +257,13 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.findSealed(kid)).toBeNull();
       });
 
-      test('a compromised key makes room for another active one', async () => {
+      test('allows another active key after a compromise', async () => {
         const compromise = { kid: 'k1', from: 'active', to: 'compromised', at: AT + 5 } as const;
         expect(await apply(compromise, promote)).toBe(true);
         expect(await states()).toEqual({ k1: 'compromised', k2: 'active' });
       });
 
-      test('with a revision that is no longer the current one changes nothing', async () => {
+      test('with an outdated revision changes nothing', async () => {
         const { revision } = await database.keys.snapshot();
         await insert(pending('k3'));
         const before = await database.keys.snapshot();
@@ -272,21 +271,21 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.snapshot()).toEqual(before);
       });
 
-      test('changes the revision, so that the same plan does not pass twice', async () => {
+      test('changes the revision, so the same plan fails the second time', async () => {
         const { revision } = await database.keys.snapshot();
         expect(await database.keys.apply(revision, [demote])).toBe(true);
         expect(await database.keys.apply(revision, [promote])).toBe(false);
         expect(await states()).toEqual({ k1: 'retiring', k2: 'pending' });
       });
 
-      test('does not pass where tokens of a longer lifetime may have been signed since', async () => {
+      test('fails if the longest lifetime was raised since', async () => {
         const { revision } = await database.keys.snapshot();
         expect(await database.keys.raiseMaxTtl('k1', 86_400)).toBe(true);
         expect(await database.keys.apply(revision, [demote, promote])).toBe(false);
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
 
-      test('of 16 at once with one revision lets one pass', async () => {
+      test('of 16 concurrent plans with one revision applies one', async () => {
         const { revision } = await database.keys.snapshot();
         const outcomes = await Promise.all(
           Array.from({ length: 16 }, () =>
@@ -300,7 +299,7 @@ export function keyStoreContract(engine: SqlEngine): void {
       test.each([
         { name: 'a key in another state', transition: { ...promote, kid: 'k1' } },
         { name: 'a key that does not exist', transition: { ...promote, kid: 'k9' } },
-      ])('of $name is a defect, and nothing of it is kept', async ({ transition }) => {
+      ])('of $name is a defect and changes nothing', async ({ transition }) => {
         const before = await database.keys.snapshot();
         await expect(apply(demote, transition)).rejects.toMatchObject({
           kind: 'bug',
@@ -309,7 +308,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.snapshot()).toEqual(before);
       });
 
-      test('stepping up before stepping down is refused by the database', async () => {
+      test('refuses to promote before demoting', async () => {
         await expect(apply(promote, demote)).rejects.toMatchObject({ code: 'ERR_DUPLICATE_KEY' });
         expect(await states()).toEqual({ k1: 'active', k2: 'pending' });
       });
@@ -319,14 +318,14 @@ export function keyStoreContract(engine: SqlEngine): void {
       const by = { sealed: 'eyJhbGciOiJkaXIifQ..sealed-again', masterKeyId: 'mk-2' };
       beforeEach(() => insert(active('k1'), pending('k2')));
 
-      test('puts another JWE in the place of the one that is named, and notes its master key', async () => {
+      test('replaces the given JWE, and records its master key', async () => {
         const before = await database.keys.snapshot();
         expect(await database.keys.reseal('k1', SEALED, by)).toBe(true);
         expect(await database.keys.findSealed('k1')).toBe(by.sealed);
         expect(await database.keys.findSealed('k2')).toBe(SEALED);
         const [k1, k2] = before.keys;
         expect(await database.keys.snapshot()).toEqual({
-          // A rotation that is under way goes on.
+          // So a rotation in progress can continue.
           revision: before.revision,
           recoveredAt: before.recoveredAt,
           keys: [{ ...k1, masterKeyId: 'mk-2' }, k2],
@@ -334,9 +333,9 @@ export function keyStoreContract(engine: SqlEngine): void {
       });
 
       test.each([
-        ['is another one by now', SEALED.toUpperCase()],
+        ['was replaced', SEALED.toUpperCase()],
         ['was wiped', 'k1'],
-      ])('changes nothing where the JWE %s', async (_what, sealed) => {
+      ])('changes nothing if the JWE %s', async (_what, sealed) => {
         if (sealed === 'k1') await apply({ kid: 'k1', from: 'active', to: 'compromised', at: AT });
         const before = await database.keys.snapshot();
         expect(await database.keys.reseal('k1', sealed === 'k1' ? SEALED : sealed, by)).toBe(false);
@@ -353,7 +352,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.heads()).toMatchObject({ revision: 9, recoveredAt: 70 });
       });
 
-      test('lets no change pass that was planned before', async () => {
+      test('fails changes planned before', async () => {
         const { revision } = await database.keys.snapshot();
         await database.keys.recover({ since: 0, revision: revision + 1, recoveredAt: 70 });
         expect(await database.keys.apply(revision, [])).toBe(false);
@@ -370,7 +369,7 @@ export function keyStoreContract(engine: SqlEngine): void {
       const retire = { kid: 'k2', from: 'pending', to: 'retired', at: AT + 100 } as const;
       beforeEach(() => insert(active('k1'), pending('k2'), pending('k3')));
 
-      test('removes the row of a retired key, and no plan from before passes', async () => {
+      test('removes the row of a retired key, and fails changes planned before', async () => {
         await apply(retire);
         const { revision } = await database.keys.snapshot();
         expect(await database.keys.removeRetired('k2')).toBe(true);
@@ -378,7 +377,7 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await database.keys.apply(revision, [])).toBe(false);
       });
 
-      test('removes no other', async () => {
+      test('removes no key in another state', async () => {
         await apply({ kid: 'k3', from: 'pending', to: 'compromised', at: AT });
         const before = await database.keys.snapshot();
         for (const kid of ['k1', 'k2', 'k3', 'k4'])
@@ -388,7 +387,7 @@ export function keyStoreContract(engine: SqlEngine): void {
     });
 
     describe('raiseMaxTtl', () => {
-      test('raises, and never lowers', async () => {
+      test('raises the lifetime and never lowers it', async () => {
         await insert(active('k1', { maxTtlSeconds: 600 }));
         const maxTtl = async () => (await database.keys.find('k1'))?.maxTtlSeconds;
         expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
@@ -399,19 +398,19 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await maxTtl()).toBe(3600);
       });
 
-      test('sets what was not known', async () => {
+      test('sets an unknown lifetime', async () => {
         await insert(active('k1', { maxTtlSeconds: null }));
         expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
         expect((await database.keys.find('k1'))?.maxTtlSeconds).toBe(3600);
       });
 
-      test('changes only the key that it names', async () => {
+      test('changes only the given key', async () => {
         await insert(active('k1', { maxTtlSeconds: 600 }), pending('K1'));
         await database.keys.raiseMaxTtl('k1', 3600);
         expect((await database.keys.find('K1'))?.maxTtlSeconds).toBeNull();
       });
 
-      test('of a key that is not active changes nothing and is false', async () => {
+      test('returns false and changes nothing if the key is not active', async () => {
         await insert(active('k1'), pending('k2'));
         await apply({ kid: 'k1', from: 'active', to: 'retiring', at: AT, verifyUntil: AT + 9 });
         const before = await database.keys.snapshot();

@@ -32,7 +32,6 @@ const MIGRATE = `
   await close();
 `;
 
-/** How a database gets its tables. */
 export function schemaContract({ name, engine, create }: SqlEngine): void {
   const all = MIGRATIONS[engine];
 
@@ -70,32 +69,32 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       return (await db.introspection.getTables()).map((table) => table.name).sort();
     }
 
-    test('of an empty database: nothing is applied, and asking makes no tables', async () => {
+    test('reading the status of an empty database creates no tables', async () => {
       expect(await schemaStatus(db, engine)).toEqual({ engine, applied: [], pending: all, unknown: [] });
       expect(await tables()).toEqual([]);
     });
 
-    test('migrating makes everything, and says what', async () => {
+    test('migrating applies and returns every migration', async () => {
       expect(await migrate(db, engine)).toEqual(all);
       expect(await schemaStatus(db, engine)).toEqual({ engine, applied: all, pending: [], unknown: [] });
       await assertUsable();
     });
 
-    test('migrating again does nothing, and keeps what is there', async () => {
+    test('migrating again changes nothing', async () => {
       await migrate(db, engine);
       await assertUsable();
       expect(await migrate(db, engine)).toEqual([]);
       expect(await sqlDatabase(db).users.find('alice')).not.toBeNull();
     });
 
-    test('of 8 processes that migrate at once each finds or makes the one schema', async () => {
+    test('8 concurrent migrations make one schema', async () => {
       const { address } = opened;
       const outputs = await runAtOnce(8, MIGRATE, JSON.stringify({ engine, address }));
       expect(outputs.flatMap((output) => JSON.parse(output) as string[]).sort()).toEqual(all);
       await assertUsable();
     });
 
-    test('a run that was cut off before it noted what it had made is made good by the next one', async () => {
+    test('completes a run that ended before it recorded its migrations', async () => {
       await migrate(db, engine);
       for (const cutOff of all.keys()) {
         await forget(all.slice(cutOff));
@@ -104,7 +103,7 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       await assertUsable();
     });
 
-    test('a run that was cut off between a table and what belongs to it is made good by the next one', async () => {
+    test('completes a run that ended between a table and its indexes', async () => {
       await migrate(db, engine);
       await db.deleteFrom('keystore_revision').execute();
       await db.deleteFrom('audit_head').execute();
@@ -112,11 +111,11 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       await forget(all);
       await migrate(db, engine);
       await assertUsable();
-      // Fails where there is no such index.
+      // Fails if the index does not exist.
       await dropIndex('security_log_kid');
     });
 
-    test("a table of the same name that is somebody else's is refused and left alone", async () => {
+    test('refuses and keeps a foreign table with one of the names', async () => {
       await db.schema
         .createTable('users')
         .addColumn('id', 'integer', (column) => column.primaryKey())
@@ -131,7 +130,7 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       await assertUsable();
     });
 
-    test('a schema of a newer version is named, and not touched', async () => {
+    test('refuses and keeps the schema of a newer version', async () => {
       await migrate(db, engine);
       await sql`insert into jwtctl_migration (name, timestamp) values ('999_future', 'then')`.execute(db);
       const status = await schemaStatus(db, engine);
@@ -144,14 +143,14 @@ export function schemaContract({ name, engine, create }: SqlEngine): void {
       });
     });
 
-    test('a schema that lacks a migration in the middle is damaged, and not migrated over', async () => {
+    test('refuses a schema that lacks a migration in the middle', async () => {
       await migrate(db, engine);
       await forget(['003_users']);
 
       await expect(migrate(db, engine)).rejects.toMatchObject({ kind: 'state', code: 'ERR_SCHEMA_DAMAGED' });
     });
 
-    test('a schema that lacks something is outdated, and names what migrating would do', async () => {
+    test('reports an outdated schema with its pending migrations', async () => {
       const outdated = expect.objectContaining({ kind: 'state', code: 'ERR_SCHEMA_OUTDATED' });
       const empty = await schemaStatus(db, engine);
       expect(() => assertCurrent(empty)).toThrow(outdated);

@@ -3,12 +3,11 @@ import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports/index.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
-/** Ahead of the database's clock, because the database keeps events of a host that is behind for longer. */
+/** Ahead of the database's clock, because events of a host that is behind are kept longer. */
 const AT = Math.floor(Date.now() / 1000) + 1_000;
 const BEHIND = AT - 1_000_000;
-const NO_VERIFIERS = { sub: 'nobody', kid: 'none', jti: null };
+const UNKNOWN_TOKEN = { sub: 'unknown', kid: 'none', jti: null };
 
-/** What every SecurityLog does. */
 export function securityLogContract(engine: SqlEngine): void {
   describe(`security log: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -42,7 +41,7 @@ export function securityLogContract(engine: SqlEngine): void {
       return found.map(({ id }) => id);
     }
 
-    test('an event comes back with everything that it says', async () => {
+    test('returns every field of an event', async () => {
       const id = await log.append({
         type: 'subject_revoked',
         sub: 'alice',
@@ -67,7 +66,7 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('jti, kid and user version come back with their events', async () => {
+    test('returns jti, kid, and user version of events', async () => {
       await append({ type: 'token_revoked', sub: 'alice', jti: 'jti-1' });
       await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT });
       await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
@@ -78,7 +77,7 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('ids grow, and are not reused after their events were cleared', async () => {
+    test('ids grow, and are not reused after events are cleared', async () => {
       const first = await append({ type: 'all_revoked', issuedBefore: AT });
       const second = await append({ type: 'all_revoked', issuedBefore: AT });
       await opened.db.updateTable('security_log').set({ expires_at: BEHIND }).execute();
@@ -86,11 +85,11 @@ export function securityLogContract(engine: SqlEngine): void {
       const third = await append({ type: 'all_revoked', issuedBefore: AT });
       expect(second).toBeGreaterThan(first);
       expect(third).toBeGreaterThan(second);
-      expect(await concerning(NO_VERIFIERS)).toEqual([third]);
+      expect(await concerning(UNKNOWN_TOKEN)).toEqual([third]);
     });
 
     describe('findConcerning', () => {
-      test('finds the events of the subject, of the kid and of all, oldest first, and no others', async () => {
+      test('finds only events of the subject, of the kid, and global ones, oldest first', async () => {
         const ids = {
           aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
           bob: await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: AT }),
@@ -106,7 +105,7 @@ export function securityLogContract(engine: SqlEngine): void {
           ids.alice,
         ]);
         expect(await concerning({ sub: 'bob', kid: 'k2', jti: 'a' })).toEqual([ids.bob, ids.k2, ids.all]);
-        expect(await concerning(NO_VERIFIERS)).toEqual([ids.all]);
+        expect(await concerning(UNKNOWN_TOKEN)).toEqual([ids.all]);
       });
 
       test('compares subjects and kids byte for byte', async () => {
@@ -130,17 +129,17 @@ export function securityLogContract(engine: SqlEngine): void {
         }
         const lower = await append({ type: 'kid_revoked', kid: 'a', issuedBefore: AT });
         const upper = await append({ type: 'kid_revoked', kid: 'A', issuedBefore: AT });
-        expect(await concerning({ ...NO_VERIFIERS, kid: 'a' })).toEqual([lower]);
-        expect(await concerning({ ...NO_VERIFIERS, kid: 'A' })).toEqual([upper]);
-        expect(await concerning({ ...NO_VERIFIERS, kid: 'a ' })).toEqual([]);
+        expect(await concerning({ ...UNKNOWN_TOKEN, kid: 'a' })).toEqual([lower]);
+        expect(await concerning({ ...UNKNOWN_TOKEN, kid: 'A' })).toEqual([upper]);
+        expect(await concerning({ ...UNKNOWN_TOKEN, kid: 'a ' })).toEqual([]);
       });
 
-      test('does not take a subject for a kid of the same name', async () => {
+      test('does not confuse a subject with a kid of the same name', async () => {
         await append({ type: 'subject_revoked', sub: 'same', issuedBefore: AT });
         expect(await concerning({ sub: 'other', kid: 'same', jti: 'same' })).toEqual([]);
       });
 
-      test('of the events of one token it finds those of this one, and without a jti none', async () => {
+      test('finds token_revoked only for the given jti, and without a jti none', async () => {
         const ids: Record<string, number> = {};
         for (const jti of ['a', 'A', 'a ', '\u00e1']) {
           ids[jti] = await append({ type: 'token_revoked', sub: 'alice', jti });
@@ -160,18 +159,18 @@ export function securityLogContract(engine: SqlEngine): void {
       const WEEK = 7 * 24 * 3600;
       const realNow = () => Math.floor(Date.now() / 1000);
 
-      /** Makes the event look as if it had been written long ago. */
+      /** Backdates the event. */
       const expireAt = (id: number, time: number) =>
         opened.db.updateTable('security_log').set({ expires_at: time }).where('id', '=', id).execute();
 
-      test('an append removes nothing, whatever the clock of the host says', async () => {
+      test('an append removes nothing, regardless of the host’s clock', async () => {
         const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
         const at = realNow() + 1_000 * WEEK;
         const later = await append({ type: 'user_disabled', sub: 'bob' }, { at, expiresAt: at + 3600 });
         expect(await concerningSubjects('alice', 'bob')).toEqual([id, later]);
       });
 
-      test('an event from a host whose clock is behind is kept for its full lifetime by the clock of the database', async () => {
+      test('keeps an event from a host whose clock is behind for its full lifetime', async () => {
         const before = realNow();
         const times = { at: BEHIND, expiresAt: BEHIND + 3600 };
         const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: BEHIND }, times);
@@ -181,13 +180,13 @@ export function securityLogContract(engine: SqlEngine): void {
         expect(event?.expiresAt).toBeLessThan(before + 3700);
       });
 
-      test('an event from a host whose clock is ahead expires at the time that the host set', async () => {
+      test('keeps the expiry of an event from a host whose clock is ahead', async () => {
         const at = realNow() + 86_400;
         await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: at }, { at, expiresAt: at + 60 });
         expect(await log.findNaming([{ sub: 'alice', jti: null }])).toMatchObject([{ expiresAt: at + 60 }]);
       });
 
-      test('clearing removes only events that expired over a week ago by the clock of the database', async () => {
+      test('clears only events that expired over a week ago by the database’s clock', async () => {
         const ids = await Promise.all(
           Array.from({ length: 3 }, () => append({ type: 'all_revoked', issuedBefore: AT })),
         );
@@ -195,26 +194,26 @@ export function securityLogContract(engine: SqlEngine): void {
         await expireAt(old, realNow() - WEEK - 60);
         await expireAt(recent, realNow() - WEEK + 60);
         expect(await log.clearExpired(100)).toBe(1);
-        expect(await concerning(NO_VERIFIERS)).toEqual([recent, live]);
+        expect(await concerning(UNKNOWN_TOKEN)).toEqual([recent, live]);
         expect(await log.clearExpired(100)).toBe(0);
       });
 
-      test('clearing removes at most the given number of events, oldest first', async () => {
+      test('clears at most the given number of events, oldest first', async () => {
         const ids: number[] = [];
         for (let index = 0; index < 5; index++) {
           ids.push(await append({ type: 'all_revoked', issuedBefore: AT }));
           await expireAt(ids.at(-1) as number, BEHIND - index);
         }
         expect(await log.clearExpired(2)).toBe(2);
-        expect(await concerning(NO_VERIFIERS)).toEqual(ids.slice(0, 3));
+        expect(await concerning(UNKNOWN_TOKEN)).toEqual(ids.slice(0, 3));
         expect(await log.clearExpired(2)).toBe(2);
         expect(await log.clearExpired(2)).toBe(1);
-        expect(await concerning(NO_VERIFIERS)).toEqual([]);
+        expect(await concerning(UNKNOWN_TOKEN)).toEqual([]);
       });
     });
 
     describe('findNaming', () => {
-      test('finds the events that name one of the subjects, oldest first, and no others', async () => {
+      test('finds only events of the given subjects, oldest first', async () => {
         const ids = {
           aliceToken: await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
           bob: await append({ type: 'subject_revoked', sub: 'bob', issuedBefore: AT }),
@@ -228,12 +227,12 @@ export function securityLogContract(engine: SqlEngine): void {
           ids.carol,
           ids.alice,
         ]);
-        expect(await concerningSubjects('bob', 'bob', 'nobody')).toEqual([ids.bob]);
-        expect(await concerningSubjects('nobody')).toEqual([]);
+        expect(await concerningSubjects('bob', 'bob', 'unknown')).toEqual([ids.bob]);
+        expect(await concerningSubjects('unknown')).toEqual([]);
         expect(await concerningSubjects()).toEqual([]);
       });
 
-      test('an event comes back with everything that it says', async () => {
+      test('returns every field of an event', async () => {
         const event = { type: 'token_revoked', sub: 'alice', jti: 'a', reason: 'lost', at: AT } as const;
         const id = await log.append({ ...event, expiresAt: AT + 3600 });
         expect(await log.findNaming([{ sub: 'alice', jti: 'a' }])).toEqual([
@@ -249,7 +248,7 @@ export function securityLogContract(engine: SqlEngine): void {
         expect(await concerningSubjects('alice', 'alic', 'alice\u0301', '7')).toEqual([id]);
       });
 
-      test('of many subjects at once finds the events of each', async () => {
+      test('finds the events of many subjects', async () => {
         const subs = Array.from({ length: 2_500 }, (_, index) => `user-${index}`);
         const ids = [];
         for (const index of [0, 999, 1_000, 2_499]) {
@@ -258,7 +257,7 @@ export function securityLogContract(engine: SqlEngine): void {
         expect(await concerningSubjects(...subs.reverse())).toEqual(ids);
       });
 
-      test('of the events of single tokens finds those of these tokens, and without a jti none', async () => {
+      test('finds token_revoked only for the given tokens, and without a jti none', async () => {
         const ids: Record<string, number> = {};
         for (const jti of ['a', 'A', 'a ', '\u00e1']) {
           ids[jti] = await append({ type: 'token_revoked', sub: 'alice', jti });
@@ -278,7 +277,7 @@ export function securityLogContract(engine: SqlEngine): void {
         ]);
       });
 
-      test('of many tokens at once, of one subject or of many, finds each event once', async () => {
+      test('finds each event once for many tokens of one or many subjects', async () => {
         const tokens = Array.from({ length: 2_500 }, (_, index): [string, string] => [
           index % 2 === 0 ? 'alice' : `user-${index}`,
           `j${index}`,
@@ -292,7 +291,7 @@ export function securityLogContract(engine: SqlEngine): void {
       });
     });
 
-    test('findGlobal finds every event that names no subject, oldest first', async () => {
+    test('findGlobal finds every event without a subject, oldest first', async () => {
       expect(await log.findGlobal()).toEqual([]);
       const ids = [
         await append({ type: 'kid_revoked', kid: 'k1', issuedBefore: AT }),
@@ -311,7 +310,7 @@ export function securityLogContract(engine: SqlEngine): void {
       ]);
     });
 
-    test('listAfter lists events of every kind in the order of their ids, as many as are asked for', async () => {
+    test('listAfter lists up to the limit of events of every type, by id', async () => {
       const ids = [
         await append({ type: 'token_revoked', sub: 'alice', jti: 'a' }),
         await append({ type: 'all_revoked', issuedBefore: AT }),
@@ -329,14 +328,14 @@ export function securityLogContract(engine: SqlEngine): void {
     });
 
     describe('highestUserVersions', () => {
-      test('has nothing of a subject without events, or without versions in them', async () => {
+      test('omits subjects without events or versions', async () => {
         await append({ type: 'user_disabled', sub: 'bob', userVersion: 9 });
         await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
         expect(await log.highestUserVersions(['alice', 'carol'])).toEqual(new Map());
         expect(await log.highestUserVersions([])).toEqual(new Map());
       });
 
-      test('is the highest that any event of exactly this subject names', async () => {
+      test('is the highest version in the events of exactly this subject', async () => {
         await append({ type: 'user_disabled', sub: 'alice', userVersion: 2 });
         await append({ type: 'user_removed', sub: 'alice', userVersion: 4 });
         await append({ type: 'user_enabled', sub: 'alice', userVersion: 3 });
@@ -359,7 +358,7 @@ export function securityLogContract(engine: SqlEngine): void {
       });
     });
 
-    test('of 16 events at once none is lost, and no two have an id', async () => {
+    test('keeps 16 concurrent events with distinct ids', async () => {
       const ids = await Promise.all(
         Array.from({ length: 16 }, (_, index) =>
           database.transaction((stores) =>

@@ -7,7 +7,6 @@ import { securityLogContract } from './security-log.contract.js';
 import { userStoreContract } from './user-store.contract.js';
 import { userTableContract } from './user-table.contract.js';
 
-/** Every contract of the durable stores. */
 export function sqlContracts(engine: SqlEngine): void {
   schemaContract(engine);
   databaseContract(engine);

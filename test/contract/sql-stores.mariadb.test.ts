@@ -8,7 +8,7 @@ import { sqlContracts } from './sql-stores.contract.js';
 
 sqlContracts(mariadb);
 
-describe('MariaDB: what only a server with many writers does', () => {
+describe('MariaDB with many writers', () => {
   const AT = 1_700_000_000;
   let opened: SqlDatabaseUnderTest;
 
@@ -17,7 +17,7 @@ describe('MariaDB: what only a server with many writers does', () => {
   });
   afterEach(() => opened.close());
 
-  test('of two transactions that wait for each other both come through', async () => {
+  test('retries a deadlock until both transactions commit', async () => {
     const database = sqlDatabase(opened.db);
     for (const sub of ['alice', 'bob']) await database.users.add({ sub, name: null, at: AT });
     const bothHaveOne = barrier(2);
@@ -37,10 +37,10 @@ describe('MariaDB: what only a server with many writers does', () => {
     expect(await database.users.find('bob')).toMatchObject({ status: 'disabled', version: 2 });
   });
 
-  test('of many imports of the same users at once each user is added by one of them', async () => {
+  test('adds each user once in concurrent imports of the same users', async () => {
     const subs = Array.from({ length: 400 }, (_, index) => `user-${index}`);
     const imports = Array.from({ length: 8 }, (_, index) => {
-      // Each begins elsewhere, and with another client.
+      // Each import starts at another user and uses its own client.
       const users = [...subs.slice(index * 40), ...subs.slice(0, index * 40)].map((sub) => ({
         sub,
         name: null,
@@ -56,7 +56,7 @@ describe('MariaDB: what only a server with many writers does', () => {
     expect((await sqlDatabase(opened.db).users.findMany(subs)).size).toBe(400);
   });
 
-  test('what another client has not committed yet is not seen', async () => {
+  test('does not read uncommitted changes of another client', async () => {
     const database = sqlDatabase(opened.db);
     const other = sqlDatabase(opened.connect());
     await database.transaction(async ({ users }) => {
@@ -67,7 +67,7 @@ describe('MariaDB: what only a server with many writers does', () => {
   });
 
   test.each(['ascii', 'latin1', 'utf8mb3'])(
-    'a subject that a user column in %s cannot hold is nobody, and other subjects are found',
+    'finds no user for a subject that a %s column cannot hold, and finds the others',
     async (charset) => {
       await sql`create table accounts (login varchar(255) character set ${sql.raw(charset)})`.execute(
         opened.db,
@@ -87,7 +87,7 @@ describe('MariaDB: what only a server with many writers does', () => {
     },
   );
 
-  test('a condition that mixes collations is not taken for a subject that does not fit', async () => {
+  test('reports a condition that mixes collations', async () => {
     await sql`create table accounts (login varchar(255) character set latin1)`.execute(opened.db);
     const users = new SqlUserTable(opened.db, {
       ...{ table: 'accounts', column: 'login' },
@@ -98,7 +98,7 @@ describe('MariaDB: what only a server with many writers does', () => {
     await expect(users.findMany(['alice', 'bob', '😀'])).rejects.toMatchObject(refused);
   });
 
-  test('a value that is too long is refused, not cut', async () => {
+  test('refuses a value that is too long instead of truncating it', async () => {
     const { users } = sqlDatabase(opened.db);
     await expect(users.add({ sub: 'x'.repeat(256), name: null, at: AT })).rejects.toThrow();
     await expect(users.add({ sub: 'alice', name: 'x'.repeat(256), at: AT })).rejects.toThrow();
@@ -106,7 +106,7 @@ describe('MariaDB: what only a server with many writers does', () => {
   });
 });
 
-/** Resolves for all of the first `count` callers once the last of them has come, and at once for whoever comes later. */
+/** Resolves once `count` callers have arrived. */
 function barrier(count: number): () => Promise<void> {
   let open = () => {};
   const isOpen = new Promise<void>((resolve) => {

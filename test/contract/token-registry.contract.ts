@@ -11,17 +11,16 @@ import { countMatching } from '../../src/domain/registry/count-matching.js';
 import { registerOne } from '../support/registering.js';
 
 export interface OpenedRegistry {
-  /** Empty, and nobody else's. */
+  /** Empty, with a prefix of its own. */
   registry: TokenRegistry;
-  /** NumericDate seconds; an engine that expires by its own clock needs it near the real time. */
+  /** Close to the real time for an engine that expires by its own clock. */
   now(): number;
   clockToleranceSeconds: number;
-  /** Resolves once the engine's own clock, if it has one, has reached this time. */
+  /** Resolves once the engine's clock, if it has one, has reached `time`. */
   until(time: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** What every TokenRegistry does. */
 export function tokenRegistryContract(name: string, open: () => Promise<OpenedRegistry>): void {
   describe(`token registry: ${name}`, () => {
     let opened: OpenedRegistry;
@@ -35,7 +34,6 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     });
     afterEach(() => opened.close());
 
-    /** A token that was issued ten seconds ago and lasts for an hour. */
     function entry(jti: string, parts: Partial<RegistryEntry> = {}): RegistryEntry {
       return { jti, keyId: 1, iat: now - 10, exp: now + 3600, ...parts };
     }
@@ -59,8 +57,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
 
     async function scanned(at = now, options = {}): Promise<ScannedSubject[]> {
       const subjects: ScannedSubject[] = [];
-      const take = (portion: readonly ScannedSubject[]) => void subjects.push(...portion);
-      const outcome = await registry.scan(take, { now: at, ...options });
+      const onSubjects = (portion: readonly ScannedSubject[]) => void subjects.push(...portion);
+      const outcome = await registry.scan(onSubjects, { now: at, ...options });
       expect(outcome).toMatchObject({ complete: true, missed: [] });
       return subjects;
     }
@@ -72,7 +70,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
       afterEach(() => statusReader.close());
 
-      test('reads what is noted of a token and its user, again and again', async () => {
+      test('reads the current status of a token and its user each time', async () => {
         const query = statusReader.of('alice', entry('a'));
         expect(await query.read()).toMatchObject({ exp: null, user: null, lease: null });
         await registerOne(registry, 'alice', entry('a'), { now, user: status() });
@@ -83,7 +81,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await query.read()).toMatchObject({ exp: null, user: null });
       });
 
-      test('tells what is over as well: whoever asks decides by the time', async () => {
+      test('returns expired entries and statuses too', async () => {
         const old = entry('a', { exp: now + 1 });
         await registerOne(registry, 'alice', old, { now, user: status({ until: now + 1 }) });
         expect(await statusReader.of('alice', old).read()).toMatchObject({
@@ -91,7 +89,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         });
       });
 
-      test('of many at once answers each, by jti, key and iat', async () => {
+      test('answers many concurrent queries by jti, key, and iat', async () => {
         const subs = Array.from({ length: 300 }, (_, index) => `user-${index}`);
         await registry.registerMany(subs.map((sub, index) => ({ sub, entry: entry(`j${index}`), now })));
         const reads = subs.flatMap((sub, index) => [
@@ -103,7 +101,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(exps).toEqual(subs.flatMap(() => [now + 3600, null, null]));
       });
 
-      test('takes whatever a subject and a jti are made of', async () => {
+      test('accepts any characters in a subject and a jti', async () => {
         for (const [sub, jti] of [
           ['a}b{c', '{x}'],
           ['é😀', '😀.1'],
@@ -116,20 +114,20 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
-    describe('register and standing', () => {
-      test('a registered token stands with its exp', async () => {
+    describe('register and tokenStatus', () => {
+      test('returns the exp of a registered token', async () => {
         await register('alice', entry('a'));
         expect(await registry.tokenStatus('alice', entry('a'), now)).toEqual({ exp: now + 3600, user: null });
       });
 
-      test('a token that is not registered does not stand, whoever asks', async () => {
+      test('returns null for a token that is not registered', async () => {
         await register('alice', entry('a'));
         const nothing = { exp: null, user: null };
         expect(await registry.tokenStatus('alice', entry('b'), now)).toEqual(nothing);
         expect(await registry.tokenStatus('bob', entry('a'), now)).toEqual(nothing);
       });
 
-      test('an entry is that of jti, key and iat together', async () => {
+      test('identifies an entry by jti, key, and iat together', async () => {
         await register('alice', entry('a'), entry('a', { keyId: 2, exp: now + 60 }));
         expect((await registry.tokenStatus('alice', entry('a', { keyId: 2 }), now)).exp).toBe(now + 60);
         expect((await registry.tokenStatus('alice', entry('a', { keyId: 3 }), now)).exp).toBeNull();
@@ -148,14 +146,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('an entry stands until its exp plus the tolerance, and then no more', async () => {
+      test('an entry expires at its exp plus the clock tolerance', async () => {
         await register('alice', entry('a', { exp: now + 60 }));
         const end = now + 60 + opened.clockToleranceSeconds;
         expect((await registry.tokenStatus('alice', entry('a'), end - 1)).exp).toBe(now + 60);
         expect((await registry.tokenStatus('alice', entry('a'), end)).exp).toBeNull();
       });
 
-      test('any jti, however odd, is kept as it is', async () => {
+      test('keeps any jti unchanged', async () => {
         const odd = [
           'a.b.c',
           '!s',
@@ -174,7 +172,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
       });
 
-      test('many registrations of one subject at once are all kept', async () => {
+      test('keeps 50 concurrent registrations of one subject', async () => {
         const entries = Array.from({ length: 50 }, (_, index) => entry(`j${index}`));
         await Promise.all(entries.map((one) => registerOne(registry, 'alice', one, { now })));
         expect(await registry.list('alice', now)).toHaveLength(50);
@@ -182,7 +180,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     });
 
     describe('maxPerSubject', () => {
-      test('the oldest entries by iat make room', async () => {
+      test('removes the oldest entries by iat', async () => {
         await register(
           'alice',
           entry('b', { iat: now - 20 }),
@@ -193,7 +191,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['a', 'd']);
       });
 
-      test('the new entry itself never makes room, even if it is the oldest', async () => {
+      test('never removes the new entry, even if it is the oldest', async () => {
         await register('alice', entry('z'));
         await registerOne(registry, 'alice', entry('a'), { now, maxPerSubject: 1 });
         expect(await jtis('alice')).toEqual(['a']);
@@ -201,7 +199,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['b']);
       });
 
-      test('of entries of one moment the first by the bytes of its jti makes room, and then by its key', async () => {
+      test('removes entries with the same iat by the bytes of the jti, then by key id', async () => {
         const [second, first] = [entry('x', { keyId: 2, exp: now + 60 }), entry('x', { keyId: 1 })];
         await register('alice', entry('y', { exp: now + 30 }), second, first, entry('Z'));
         await registerOne(registry, 'alice', entry('new', { iat: now }), { now, maxPerSubject: 3 });
@@ -209,7 +207,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(left).toEqual(['x 2', 'y 1', 'new 1']);
       });
 
-      test('neither a status, nor another subject, nor what has expired takes up room', async () => {
+      test('does not count statuses, other subjects, or expired entries', async () => {
         const later = now + 2;
         const exp = later - opened.clockToleranceSeconds;
         await registerOne(registry, 'alice', entry('old', { exp }), { now, user: status() });
@@ -227,9 +225,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         { maximum: 1_000, count: 1_001, exp: 9_999 },
         { maximum: 700, count: 2_000, exp: 30 },
         { maximum: 1_500, count: 3_000, exp: 30 },
-      ])('$maximum of $count leaves the newest', async ({ maximum, count, exp }) => {
+      ])('keeps the newest $maximum of $count', async ({ maximum, count, exp }) => {
         const entries = Array.from({ length: count }, (_, index) =>
-          // Not in the order in which they expire.
+          // The order by exp differs from the order by iat.
           entry(`j${index}`, { iat: now - 9_999 + index, exp: now + 60 - (index % 50) }),
         );
         const registrations = entries.map((one) => ({
@@ -249,7 +247,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     });
 
     describe('registerMany', () => {
-      test('registers many entries of many subjects', async () => {
+      test('registers entries of many subjects', async () => {
         const many = Array.from({ length: 700 }, (_, index) => ({
           sub: `user-${index % 300}`,
           entry: entry(`j${index}`, { iat: now - (index % 7), keyId: 1 + (index % 3) }),
@@ -265,11 +263,11 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect([await userOf('user-4'), await userOf('user-5')]).toEqual(['enabled', 'disabled']);
       });
 
-      test('of none does nothing', async () => {
+      test('accepts an empty list', async () => {
         expect(await registry.registerMany([])).toEqual([]);
       });
 
-      test('of the same entries again changes nothing', async () => {
+      test('registering the same entries again changes nothing', async () => {
         const labelled = { sub: 'alice', entry: entry('a'), now, label: 'phone' };
         await registry.registerMany([labelled, { sub: 'alice', entry: entry('b'), now }]);
         await registry.registerMany([{ ...labelled, label: 'car' }, labelled]);
@@ -279,14 +277,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('of one subject has the oldest make room in the order of the registrations', async () => {
+      test('applies maxPerSubject in the order of the registrations', async () => {
         const limited = (jti: string, age: number) => {
           return { sub: 'alice', entry: entry(jti, { iat: now - age }), now, maxPerSubject: 2 };
         };
-        // As each is registered: c; c, b; b goes for a, and c for d.
+        // In order: c; c and b; a replaces b; d replaces a.
         await registry.registerMany([limited('c', 5), limited('b', 9), limited('a', 7), limited('d', 8)]);
         expect(await jtis('alice')).toEqual(['d', 'c']);
-        // What made room and comes back is new, without the label that it had: b goes for f, and f for b.
+        // A removed entry that is registered again has no label: f replaces b, and b replaces f.
         const old = { ...limited('b', 9), label: 'phone' };
         await registry.registerMany([limited('e', 1), old, limited('f', 3), limited('b', 9)]);
         expect(await registry.list('alice', now)).toEqual([
@@ -295,9 +293,9 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('of very many of one subject comes to what they come to one by one', async () => {
+      test('gives the same result as register for 400 entries of one subject', async () => {
         const many = Array.from({ length: 400 }, (_, index) => ({
-          // Some of them again, also after they made room.
+          // Some come again, even after they were removed.
           entry: entry(`j${(index * 7) % 23}`, { iat: now - ((index * 7) % 23) }),
           now: index < 390 ? now : now + 1,
           user: status({ version: index % 5 }),
@@ -321,7 +319,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     });
 
     describe('list', () => {
-      test('shows the oldest first, by iat and then jti, and only what lives', async () => {
+      test('returns live entries, oldest first by iat and then jti', async () => {
         await register(
           'alice',
           entry('c', { iat: now - 1 }),
@@ -331,10 +329,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         );
         expect(await jtis('alice')).toEqual(['short', 'a', 'b', 'c']);
         expect(await jtis('alice', now + 60 + opened.clockToleranceSeconds)).toEqual(['a', 'b', 'c']);
-        expect(await registry.list('nobody', now)).toEqual([]);
+        expect(await registry.list('unknown', now)).toEqual([]);
       });
 
-      test('shows each label with its own entry', async () => {
+      test('returns each label with its entry', async () => {
         await registerOne(registry, 'alice', entry('a', { iat: now - 3 }), {
           now,
           label: 'phone, 192.0.2.1',
@@ -348,7 +346,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('a label goes with its entry and does not come back', async () => {
+      test('removes a label with its entry', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, label: 'phone' });
         await register('alice', entry('b'));
         await registry.remove('alice', { jti: 'a' }, now);
@@ -358,7 +356,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     });
 
     describe('the status of a user', () => {
-      test('is known from registering until its time is over', async () => {
+      test('is cached by register until its time is over', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, user: status() });
         expect(await registry.tokenStatus('alice', entry('a'), now)).toEqual({
           exp: now + 3600,
@@ -368,7 +366,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice', now + 60)).toBeNull();
       });
 
-      test('can be disabled, until its time is over too', async () => {
+      test('is cached by setUserStatus until its time is over', async () => {
         await register('alice', entry('a'));
         await registry.setUserStatus('alice', status({ status: 'disabled' }), now);
         expect(await userOf('alice', now + 59)).toBe('disabled');
@@ -388,7 +386,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice')).toBe('enabled');
       });
 
-      test('an older version stays without effect after the newer status is no longer known', async () => {
+      test('an older version has no effect even after the newer status has expired', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, user: status({ version: 2 }) });
         const later = now + 120;
         await registerOne(registry, 'alice', entry('b'), {
@@ -398,7 +396,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice', later)).toBeNull();
       });
 
-      test('comes back with the next registration after its time was over', async () => {
+      test('is cached again by the next registration after it expired', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, user: status() });
         const later = now + 600;
         const user = status({ until: later + 60 });
@@ -408,7 +406,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice', later + 300)).toBe('enabled');
       });
 
-      test('the same version renews it', async () => {
+      test('is renewed by the same version', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, user: status() });
         expect(await registry.setUserStatus('alice', status({ until: now + 90 }), now)).toBeNull();
         expect(await userOf('alice', now + 89)).toBe('enabled');
@@ -423,10 +421,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice')).toBe('enabled');
         expect(await registry.setUserStatus('alice', disabled, now, above)).toBeNull();
         expect(await userOf('alice')).toBe('disabled');
-        expect(await registry.setUserStatus('nobody', disabled, now)).toBeNull();
+        expect(await registry.setUserStatus('unknown', disabled, now)).toBeNull();
       });
 
-      test('is no entry and lengthens no life', async () => {
+      test('is not an entry, and does not extend the subject’s expiry', async () => {
         await registerOne(registry, 'alice', entry('a', { exp: now + 60 }), {
           now,
           user: status({ until: now + 9999 }),
@@ -436,7 +434,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await scanned(now + 60 + opened.clockToleranceSeconds)).toEqual([]);
       });
 
-      test('a subject without entries keeps none', async () => {
+      test('is not cached for a subject without entries', async () => {
         await registry.setUserStatus('alice', status({ version: 7 }), now);
         expect(await userOf('alice')).toBeNull();
         await registerOne(registry, 'alice', entry('a'), { now, user: status({ version: 1 }) });
@@ -462,7 +460,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         { filter: { jti: 'b', keyId: 1 }, removed: 1, left: ['a', 'b'] },
         { filter: { jti: 'c' }, removed: 0, left: ['a', 'b', 'b'] },
         { filter: { jti: '' }, removed: 0, left: ['a', 'b', 'b'] },
-      ])('removes what matches $filter and nothing else', async ({ filter, removed, left }) => {
+      ])('removes only entries that match $filter', async ({ filter, removed, left }) => {
         const removal = await registry.remove('alice', filter, now);
         expect(removal.removed).toBe(removed);
         if (removed === 0) expect(removal.replicasConfirmed).toBeNull();
@@ -481,14 +479,14 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await registry.remove('alice', {}, now)).toEqual({ removed: 0, replicasConfirmed: null });
       });
 
-      test('what has expired is not counted', async () => {
+      test('does not count expired entries', async () => {
         const later = now + 2;
         await register('carol', entry('a', { exp: later - opened.clockToleranceSeconds }), entry('b'));
         await opened.until(later);
         expect((await registry.remove('carol', {}, later)).removed).toBe(1);
       });
 
-      test('without entries nothing of the subject is left', async () => {
+      test('leaves no data of a subject without entries', async () => {
         await registerOne(registry, 'alice', entry('x'), {
           now,
           user: status({ version: 9 }),
@@ -502,8 +500,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
-    describe('everywhere', () => {
-      /** Enough to fall on every master of a cluster. */
+    describe('the whole registry', () => {
+      /** Enough for every master of a cluster. */
       const CROWD = Array.from({ length: 40 }, (_, index) => `user-${index}`);
       const HOSTILE = [
         ...[
@@ -534,7 +532,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ...['-x', '@alice', '%61lice', '%', '%2A', 'a\\b', '$(id)', '\u00a0', '~', '.'],
       ];
 
-      test('a survey shows every subject exactly once, each with its own entries', async () => {
+      test('a scan returns every subject once, with its own entries', async () => {
         const subjects = [...HOSTILE, ...CROWD];
         await Promise.all(
           subjects.map((sub, index) => register(sub, entry(`j${index}`), entry(`k${index}`))),
@@ -550,7 +548,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
       });
 
-      test('hostile subjects stay apart in every other operation', async () => {
+      test('hostile subjects stay separate in every other operation', async () => {
         for (const [index, sub] of HOSTILE.entries()) await register(sub, entry(`j${index}`));
         for (const [index, sub] of HOSTILE.entries()) {
           expect((await registry.tokenStatus(sub, entry(`j${index}`), now)).exp, sub).toBe(now + 3600);
@@ -562,7 +560,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await scanned()).toHaveLength(HOSTILE.length - 2);
       });
 
-      test('a survey shows neither expired entries nor subjects that have no others', async () => {
+      test('a scan omits expired entries, and subjects without live ones', async () => {
         await register('alice', entry('a', { exp: now + 10 }), entry('b'));
         await register('bob', entry('c', { exp: now + 10 }));
         const later = now + 10 + opened.clockToleranceSeconds;
@@ -570,7 +568,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await scanned(later - 1)).toHaveLength(2);
       });
 
-      test('a survey of nothing is complete and names its servers', async () => {
+      test('a scan of an empty registry is complete and lists its servers', async () => {
         const outcome = await registry.scan(() => expect.unreachable(), { now });
         expect(outcome).toMatchObject({ complete: true, missed: [] });
         expect(outcome.nodes).not.toEqual([]);
@@ -583,8 +581,8 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
             throw new Error('the disk is full');
           },
         },
-        { how: 'rejects with', fail: () => Promise.reject(new Error('the disk is full')) },
-      ])('a survey ends with what take $how', async ({ fail }) => {
+        { how: 'rejects', fail: () => Promise.reject(new Error('the disk is full')) },
+      ])('a scan rejects if onSubjects $how', async ({ fail }) => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
         let portions = 0;
         const scan = registry.scan(
@@ -598,24 +596,24 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(portions).toBe(1);
       });
 
-      test('a survey gives one portion at a time, and waits until it has been taken', async () => {
+      test('a scan passes one portion at a time, and waits for onSubjects', async () => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
-        let inHand = 0;
+        let pending = 0;
         let most = 0;
         const seen: string[] = [];
-        const take = async (portion: readonly ScannedSubject[]) => {
-          most = Math.max(most, ++inHand);
-          // As long as a look-up of each of them in the same store takes.
+        const onSubjects = async (portion: readonly ScannedSubject[]) => {
+          most = Math.max(most, ++pending);
+          // Takes as long as a lookup of each subject in the same store.
           for (const { sub } of portion) await registry.list(sub, now);
-          inHand -= 1;
+          pending -= 1;
           seen.push(...portion.map(({ sub }) => sub));
         };
-        expect(await registry.scan(take, { now })).toMatchObject({ complete: true });
+        expect(await registry.scan(onSubjects, { now })).toMatchObject({ complete: true });
         expect(most).toBe(1);
         expect(seen.sort()).toEqual([...CROWD].sort());
       });
 
-      test('a subject with very many entries comes in parts, one after the other', async () => {
+      test('a subject with very many entries comes in parts', async () => {
         const count = 2500;
         await Promise.all(CROWD.slice(0, 20).map((sub) => register(sub, entry('a'))));
         for (let from = 0; from < count; from += 500) {
@@ -650,7 +648,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
       });
 
-      test('a survey with details shows labels, and what else is kept of each subject', async () => {
+      test('a scan with details returns labels and the details of each subject', async () => {
         const user = status({ version: 7, status: 'disabled', until: now + 20 });
         await registerOne(registry, 'alice', entry('a', { exp: now + 10 }), { now, label: 'phone', user });
         await registerOne(registry, 'alice', entry('b'), { now, label: 'car' });
@@ -674,7 +672,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         });
       });
 
-      test('without details neither labels nor subjects without live entries are shown', async () => {
+      test('a scan without details omits labels, and subjects without live entries', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, label: 'phone', user: status() });
         await register('bob', entry('b', { exp: now + 10 }));
         expect(await scanned(now + 10 + opened.clockToleranceSeconds)).toMatchObject([
@@ -682,7 +680,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('a survey of one subject shows nobody else', async () => {
+      test('a scan of one subject returns no other', async () => {
         await registerOne(registry, 'alice', entry('a'), { now, label: 'phone', user: status() });
         await register('alice2', entry('b'));
         await register('bob', entry('c', { exp: now + 10 }));
@@ -696,12 +694,12 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           { sub: 'bob', entries: [], details: { expiresAt: later, expired: 1, user: null } },
         ]);
         expect(await scanned(later, { sub: 'bob' })).toEqual([]);
-        for (const sub of ['nobody', 'alice*', 'al']) expect(await scanned(later, { sub })).toEqual([]);
-        const { nodes } = await registry.scan(() => {}, { now, sub: 'nobody' });
+        for (const sub of ['unknown', 'alice*', 'al']) expect(await scanned(later, { sub })).toEqual([]);
+        const { nodes } = await registry.scan(() => {}, { now, sub: 'unknown' });
         expect(nodes).toHaveLength(1);
       });
 
-      test('a survey of one subject shows all of very many entries, and its memory', async () => {
+      test('a scan of one subject returns thousands of entries, and its memory', async () => {
         const count = 2500;
         for (let from = 0; from < count; from += 500) {
           await register('alice', ...Array.from({ length: 500 }, (_, index) => entry(`j${from + index}`)));
@@ -712,7 +710,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(parts[0]?.bytes).toBeGreaterThan(count * 20);
       });
 
-      test('a survey tells how far it is', async () => {
+      test('a scan reports its progress', async () => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'))));
         const told: WalkProgress[] = [];
         await scanned(now, { onProgress: (progress: WalkProgress) => told.push(progress) });
@@ -726,7 +724,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(told.at(-1)?.done).toBe(total ?? CROWD.length);
       });
 
-      test('removes what matches a key id in every subject', async () => {
+      test('removes entries of one key id from every subject', async () => {
         await Promise.all(
           CROWD.map((sub) => register(sub, entry('a', { keyId: 1 }), entry('b', { keyId: 2 }))),
         );
@@ -739,7 +737,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(left.every(({ keyId }) => keyId === 2)).toBe(true);
       });
 
-      test('removes what was issued before, inclusively, and tells the largest iat', async () => {
+      test('removes entries up to issuedBefore, and returns the largest iat', async () => {
         await register('alice', entry('a', { iat: now - 30 }), entry('b', { iat: now - 20 }));
         await register('bob', entry('c', { iat: now - 25 }), entry('d', { iat: now - 19 }));
         const removal = await registry.removeEverywhere({ issuedBefore: now - 20 }, { now });
@@ -760,7 +758,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await scanned()).toHaveLength(40);
       });
 
-      test('counts each key of what matches', async () => {
+      test('counts matching entries by key', async () => {
         await Promise.all(CROWD.map((sub) => register(sub, entry('a'), entry('b', { keyId: 2 ** 40 }))));
         await register('alice', entry('c', { keyId: 7 }), entry('d', { keyId: 7, iat: now }));
         const filter = { issuedBefore: now - 1 };
@@ -777,7 +775,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         }
       });
 
-      test('where nothing matches nothing is removed', async () => {
+      test('removes nothing if nothing matches', async () => {
         await register('alice', entry('a'));
         expect(await registry.removeEverywhere({ jti: 'b' }, { now })).toMatchObject({
           ...{ matched: 0, removed: 0, subjects: 0, largestIat: null, byKeyId: [] },
@@ -786,7 +784,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['a']);
       });
 
-      test('what was interrupted before it began is not complete', async () => {
+      test('is incomplete if interrupted before the start', async () => {
         await register('alice', entry('a'));
         const signal = AbortSignal.abort();
         expect(await registry.removeEverywhere({}, { now, signal })).toMatchObject({
@@ -794,9 +792,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           complete: false,
         });
         const seen: string[] = [];
-        const take = (portion: readonly ScannedSubject[]) => void seen.push(...portion.map(({ sub }) => sub));
+        const onSubjects = (portion: readonly ScannedSubject[]) =>
+          void seen.push(...portion.map(({ sub }) => sub));
         for (const only of [{}, { sub: 'alice' }]) {
-          const outcome = await registry.scan(take, { now, signal, ...only });
+          const outcome = await registry.scan(onSubjects, { now, signal, ...only });
           expect(outcome.complete).toBe(false);
           expect(outcome.missed).not.toEqual([]);
         }
@@ -805,17 +804,17 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
-    test('a survey that is interrupted between two parts of a subject is not complete', async () => {
+    test('a scan interrupted between two parts of a subject is incomplete', async () => {
       const entries = Array.from({ length: 2_500 }, (_, index) => entry(`j${index}`));
       await registry.registerMany(entries.map((one) => ({ sub: 'alice', entry: one, now })));
       for (const only of [{}, { sub: 'alice' }]) {
         const controller = new AbortController();
         let seen = 0;
-        const take = (portion: readonly ScannedSubject[]) => {
+        const onSubjects = (portion: readonly ScannedSubject[]) => {
           seen += portion.flatMap((subject) => subject.entries).length;
           controller.abort();
         };
-        const outcome = await registry.scan(take, { now, signal: controller.signal, ...only });
+        const outcome = await registry.scan(onSubjects, { now, signal: controller.signal, ...only });
         expect({ ...only, complete: outcome.complete }).toEqual({ ...only, complete: false });
         expect(outcome.missed).not.toEqual([]);
         expect(seen).toBeLessThan(2_500);
@@ -825,7 +824,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
     describe('removeEntries', () => {
       const named = ({ jti, keyId, iat }: RegistryEntry) => ({ jti, keyId, iat });
 
-      test('removes exactly the entries that it is told, and counts those that were there', async () => {
+      test('removes exactly the given entries, and counts existing ones', async () => {
         await register(
           'alice',
           entry('a'),
@@ -836,10 +835,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await register('bob', entry('a'), entry('b'));
         const outcome = await registry.removeEntries(
           [
-            // Neither 'c', which has another iat, nor 'x' is there.
+            // 'c' has another iat, and 'x' does not exist.
             { sub: 'alice', entries: [named(entry('b')), named(entry('c')), named(entry('x'))] },
             { sub: 'bob', entries: [named(entry('a'))] },
-            { sub: 'nobody', entries: [named(entry('a'))] },
+            { sub: 'unknown', entries: [named(entry('a'))] },
           ],
           now,
         );
@@ -852,10 +851,10 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
           { ...entry('c', { iat: now - 3 }), label: null },
         ]);
         expect(await jtis('bob')).toEqual(['b']);
-        expect(await jtis('nobody')).toEqual([]);
+        expect(await jtis('unknown')).toEqual([]);
       });
 
-      test('of nothing, or of what is not there, removes nothing', async () => {
+      test('removes nothing for an empty list or missing entries', async () => {
         await register('alice', entry('a'));
         expect(await registry.removeEntries([], now)).toMatchObject({ removed: 0, isCounted: true });
         expect(await registry.removeEntries([{ sub: 'bob', entries: [] }], now)).toMatchObject({
@@ -867,7 +866,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await jtis('alice')).toEqual(['a']);
       });
 
-      test('drops what has expired, labels too, without counting it', async () => {
+      test('removes expired entries and their labels without counting them', async () => {
         const later = now + 2;
         const exp = later - opened.clockToleranceSeconds;
         await registerOne(registry, 'alice', entry('a', { exp }), { now, label: 'phone' });
@@ -882,7 +881,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect((await registry.list('alice', now)).map(({ label }) => label)).toEqual([null, 'car']);
       });
 
-      test('leaves what is kept of a subject until the last entry that stays', async () => {
+      test('corrects the expiry of the subject to its last entry', async () => {
         const user = status({ version: 3 });
         await registerOne(registry, 'alice', entry('a', { exp: now + 100 }), { now, user });
         await register('alice', entry('b', { exp: now + 300 }));
@@ -892,7 +891,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('of the last entry leaves nothing of the subject', async () => {
+      test('removes all data of the subject with its last entry', async () => {
         await registerOne(registry, 'alice', entry('a'), {
           now,
           user: status({ version: 9 }),
@@ -905,7 +904,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         expect(await userOf('alice')).toBe('enabled');
       });
 
-      test('takes very many entries of a subject, and very many subjects', async () => {
+      test('removes thousands of entries of one subject and of many subjects', async () => {
         const entries = Array.from({ length: 2200 }, (_, index) => entry(`j${index}`));
         for (let from = 0; from < entries.length; from += 550) {
           await Promise.all(
@@ -926,7 +925,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
       });
     });
 
-    test('nodes lists at least one server that answers, and masters before their replicas', async () => {
+    test('nodes lists a reachable server, and masters before their replicas', async () => {
       const nodes = await registry.nodes();
       expect(nodes.some(({ reachable }) => reachable)).toBe(true);
       for (const [index, { role, master }] of nodes.entries()) {

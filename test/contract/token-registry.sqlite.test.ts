@@ -13,7 +13,7 @@ async function open(): Promise<OpenedRegistry> {
   return { registry, now, clockToleranceSeconds: CLOCK_TOLERANCE_SECONDS, until: async () => {}, close };
 }
 
-test('a heartbeat in the file is over by the clock that all who share it have', async () => {
+test('a heartbeat in the file expires by the caller’s clock', async () => {
   const { registry, now, clockToleranceSeconds, close } = await open();
   await registry.report(heartbeatOf('a', now()));
   const ids = async (at: number) => (await registry.fleet(at)).verifiers.map(({ id }) => id);

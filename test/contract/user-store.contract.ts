@@ -6,7 +6,7 @@ import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../su
 
 const AT = 1_700_000_000;
 
-/** Subjects that some collation, affinity or normalization would take for one another. */
+/** Subjects that some collation, type affinity, or normalization treats as equal. */
 const LOOKALIKES = [
   ...['alice', 'Alice', 'ALICE', 'alice ', ' alice', 'alice\u00a0', 'alic\u00e9', 'alice\u0301', 'alic'],
   ...['e', '\u00e9', 'e\u0301', 'E', 'ss', '\u00df', 'i', 'I', '\u0131', '\u0130', 'ａ', 'a'],
@@ -14,7 +14,6 @@ const LOOKALIKES = [
   ...['😀', '😁', '👨‍👩‍👧‍👦', '中', '*', '%', '_', '\\', "'", '"', '`', '--', '@alice', ';', '{}', '~'],
 ];
 
-/** What every UserStore does. */
 export function userStoreContract(engine: SqlEngine): void {
   describe(`user store: ${engine.name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -48,20 +47,20 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await users.find('alice')).toEqual(user);
       });
 
-      test('keeps a name in any script, and none as none', async () => {
+      test('keeps a name in any script, and a null name', async () => {
         await users.add({ sub: 'a', name: '愛麗絲 😀 é', at: AT });
         await users.add({ sub: 'b', name: null, at: AT });
         expect((await users.find('a'))?.name).toBe('愛麗絲 😀 é');
         expect((await users.find('b'))?.name).toBeNull();
       });
 
-      test('of a subject that exists is null and changes nothing', async () => {
+      test('returns null and changes nothing if the subject exists', async () => {
         await users.add({ sub: 'alice', name: 'first', at: AT });
         expect(await users.add({ sub: 'alice', name: 'second', at: AT + 1 })).toBeNull();
         expect(await users.find('alice')).toMatchObject({ name: 'first', createdAt: AT });
       });
 
-      test('of a subject that exists leaves the transaction usable', async () => {
+      test('leaves the transaction usable if the subject exists', async () => {
         await add('alice');
         await sqlDatabase(opened.db).transaction(async (stores) => {
           expect(await stores.users.add({ sub: 'alice', name: null, at: AT })).toBeNull();
@@ -70,7 +69,7 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(['alice', 'bob']);
       });
 
-      test('of many adds all of them as of one', async () => {
+      test('addMany adds users as add does', async () => {
         const subs = Array.from({ length: 500 }, (_, index) => `user-${index}`);
         const named = subs.map((sub, index) => ({ sub, name: index === 0 ? '愛麗絲 😀' : null }));
         expect(await users.addMany(named, AT)).toBe(true);
@@ -80,7 +79,7 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await users.find('user-499')).toEqual({ sub: 'user-499', name: null, ...made });
       });
 
-      test('of many of which one exists adds none, and leaves the transaction usable', async () => {
+      test('addMany adds none if one exists, and leaves the transaction usable', async () => {
         await users.add({ sub: 'bob', name: 'first', at: AT });
         await sqlDatabase(opened.db).transaction(async (stores) => {
           const many = ['alice', 'bob', 'carol'].map((sub) => ({ sub, name: 'second' }));
@@ -93,7 +92,7 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(['bob', 'dave']);
       });
 
-      test('of one subject 16 times at once adds it once', async () => {
+      test('adds a subject once in 16 concurrent calls', async () => {
         const added = await Promise.all(
           Array.from({ length: 16 }, (_, index) => users.add({ sub: 'alice', name: `${index}`, at: AT })),
         );
@@ -115,7 +114,7 @@ export function userStoreContract(engine: SqlEngine): void {
         expect((await listed()).sort()).toEqual([...LOOKALIKES].sort());
       });
 
-      test('that only look like one that exists are not found, changed or removed', async () => {
+      test('that only look like an existing one are not found, changed, or removed', async () => {
         await add('alice');
         for (const other of [
           'Alice',
@@ -149,10 +148,10 @@ export function userStoreContract(engine: SqlEngine): void {
     });
 
     describe('findMany', () => {
-      test('finds those that exist, and nobody else', async () => {
+      test('finds only existing users', async () => {
         await add('alice', 'bob', 'carol');
         await users.setStatus('bob', 'disabled', AT + 1);
-        const found = await users.findMany(['bob', 'nobody', 'alice', 'alice']);
+        const found = await users.findMany(['bob', 'unknown', 'alice', 'alice']);
         expect(found).toEqual(
           new Map([
             ['alice', await users.find('alice')],
@@ -170,14 +169,14 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await users.findMany(LOOKALIKES)).toEqual(await everyOneOf(LOOKALIKES));
       });
 
-      test('of more than a statement takes finds all', async () => {
-        const nobody = Array.from({ length: 40_000 }, (_, index) => `nobody-${index}`);
+      test('finds all of more subjects than one statement takes', async () => {
+        const unknown = Array.from({ length: 40_000 }, (_, index) => `unknown-${index}`);
         const subs = Array.from({ length: 2_345 }, (_, index) => `user-${index}`);
         for (let from = 0; from < subs.length; from += 500) {
           const many = subs.slice(from, from + 500).map((sub) => ({ sub, name: null }));
           await users.addMany(many, AT);
         }
-        expect([...(await users.findMany([...nobody, ...subs])).keys()].sort()).toEqual(subs.sort());
+        expect([...(await users.findMany([...unknown, ...subs])).keys()].sort()).toEqual(subs.sort());
       });
 
       async function everyOneOf(subs: readonly string[]) {
@@ -188,7 +187,7 @@ export function userStoreContract(engine: SqlEngine): void {
     });
 
     describe('list', () => {
-      test('follows the order of the bytes', async () => {
+      test('is sorted by bytes', async () => {
         await add(...LOOKALIKES);
         const inOrder = [...LOOKALIKES].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
         expect(await listed()).toEqual(inOrder);
@@ -207,7 +206,7 @@ export function userStoreContract(engine: SqlEngine): void {
     });
 
     describe('setStatus', () => {
-      test('of another status raises the version and notes when', async () => {
+      test('to another status raises the version and sets the time', async () => {
         await add('alice', 'bob');
         expect(await users.setStatus('alice', 'disabled', AT + 5)).toEqual({
           changed: true,
@@ -227,14 +226,14 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await users.find('bob')).toMatchObject({ status: 'enabled', version: 1, updatedAt: AT });
       });
 
-      test('of the same status changes nothing', async () => {
+      test('to the same status changes nothing', async () => {
         await add('alice');
         const before = await users.find('alice');
         expect(await users.setStatus('alice', 'enabled', AT + 5)).toEqual({ changed: false, user: before });
         expect(await users.find('alice')).toEqual(before);
       });
 
-      test('of a user that does not exist is null', async () => {
+      test('returns null for an unknown user', async () => {
         expect(await users.setStatus('alice', 'disabled', AT)).toBeNull();
       });
     });
@@ -265,9 +264,9 @@ export function userStoreContract(engine: SqlEngine): void {
       });
     });
 
-    test('setVersion changes the version alone, of all that are named', async () => {
+    test('setVersion changes only the version of the given users', async () => {
       await add('alice', 'bob', 'carol');
-      await users.setVersion(['alice', 'carol', 'nobody'], 8);
+      await users.setVersion(['alice', 'carol', 'unknown'], 8);
       expect(await users.find('carol')).toMatchObject({ version: 8 });
       expect(await users.find('alice')).toMatchObject({ version: 8, status: 'enabled', updatedAt: AT });
       expect(await users.find('bob')).toMatchObject({ version: 1 });
@@ -275,7 +274,7 @@ export function userStoreContract(engine: SqlEngine): void {
     });
 
     describe('remove', () => {
-      test('returns the user as it was last', async () => {
+      test('returns the last state of the user', async () => {
         await add('alice', 'bob');
         await users.setStatus('alice', 'disabled', AT + 1);
         const last = await users.find('alice');
@@ -285,17 +284,17 @@ export function userStoreContract(engine: SqlEngine): void {
         expect(await listed()).toEqual(['bob']);
       });
 
-      test('of a user that does not exist is null', async () => {
+      test('returns null for an unknown user', async () => {
         expect(await users.remove('alice')).toBeNull();
       });
 
-      test('of one user 16 times at once removes it once', async () => {
+      test('removes a user once in 16 concurrent calls', async () => {
         await add('alice');
         const removed = await Promise.all(Array.from({ length: 16 }, () => users.remove('alice')));
         expect(removed.filter((user) => user !== null)).toHaveLength(1);
       });
 
-      test('beside changes of the status returns the last version', async () => {
+      test('during concurrent status changes returns the last version', async () => {
         await add('alice');
         const database = sqlDatabase(opened.db);
         const [removed, ...changes] = await Promise.all([

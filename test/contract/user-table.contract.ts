@@ -5,13 +5,12 @@ import { SqlUserTable, type UserTableOptions } from '../../src/adapters/sql/stor
 import { collect } from '../support/collect.js';
 import type { SqlDatabaseUnderTest, SqlEngine } from '../support/sql-engines.js';
 
-/** A column as adopters have them: its collation takes `Alice` for `alice` and, on MySQL, `alice ` too. */
+/** A common column type. Its collation treats `Alice` and, on MySQL, `alice ` as equal to `alice`. */
 const LOOSE_TEXT = {
   mysql: 'varchar(255) character set utf8mb4 collate utf8mb4_general_ci',
   sqlite: 'text collate nocase',
 };
 
-/** What the user directory does over a table that it did not make. */
 export function userTableContract({ name, engine, create }: SqlEngine): void {
   describe(`user table: ${name}`, () => {
     let opened: SqlDatabaseUnderTest;
@@ -37,7 +36,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       );
     }
 
-    test('a row is a user without name, version and times', async () => {
+    test('a row is a user without name, version, and times', async () => {
       await add('alice');
       expect(await table().find('alice')).toEqual({
         sub: 'alice',
@@ -50,7 +49,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table().find('bob')).toBeNull();
     });
 
-    test("subjects are compared byte for byte, whatever the column's collation", async () => {
+    test('compares subjects byte for byte, regardless of the collation', async () => {
       await add('alice');
       await add('émile');
       for (const other of [
@@ -68,7 +67,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table().find('émile')).toMatchObject({ sub: 'émile' });
     });
 
-    test('rows that the collation takes for one another stay users of their own', async () => {
+    test('rows that the collation treats as equal are separate users', async () => {
       await add('alice', { isActive: 0 });
       await add('Alice');
       const users = table({ enabledWhere: 'is_active = 1' });
@@ -76,7 +75,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await users.find('Alice')).toMatchObject({ sub: 'Alice', status: 'enabled' });
     });
 
-    test('many at once are found as each of them alone', async () => {
+    test('findMany finds the same users as find', async () => {
       for (const login of ['alice', 'Alice', 'bob', 'émile', '中😀', "' or 1=1 -- \\"]) await add(login);
       await add('alice', { isActive: 0 });
       const users = table({ enabledWhere: 'is_active = 1' });
@@ -105,10 +104,10 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
     });
 
     test.each([
-      { name: 'that holds', parts: {}, status: 'enabled' },
-      { name: 'that does not hold', parts: { isActive: 0 }, status: 'disabled' },
+      { name: 'that is true', parts: {}, status: 'enabled' },
+      { name: 'that is false', parts: { isActive: 0 }, status: 'disabled' },
       { name: 'that is NULL', parts: { isActive: null }, status: 'disabled' },
-      { name: 'of which a part does not hold', parts: { bannedAt: 5 }, status: 'disabled' },
+      { name: 'with a false part', parts: { bannedAt: 5 }, status: 'disabled' },
     ])('a condition $name makes the user $status', async ({ parts, status }) => {
       await add('alice', parts);
       const users = table({ enabledWhere: 'is_active = 1 and banned_at is null' });
@@ -116,7 +115,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await collect(users.list())).toMatchObject([{ sub: 'alice', status }]);
     });
 
-    test('a condition with OR cannot make a user of another row', async () => {
+    test('a condition with OR does not match other rows', async () => {
       await add('alice', { isActive: 0 });
       await add('bob');
       const users = table({ enabledWhere: 'is_active = 1 or banned_at = 7' });
@@ -124,7 +123,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await users.find('carol')).toBeNull();
     });
 
-    test('of several rows of one subject one that is not enabled disables it', async () => {
+    test('one disabled row of several disables the subject', async () => {
       await add('alice');
       await add('alice', { isActive: 0 });
       expect(await table({ enabledWhere: 'is_active = 1' }).find('alice')).toMatchObject({
@@ -133,7 +132,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table().find('alice')).toMatchObject({ status: 'enabled' });
     });
 
-    test('a subject that reads as SQL is a subject', async () => {
+    test('a subject with SQL syntax is only a subject', async () => {
       const hostile = "' or 1=1 -- \\";
       await add('alice');
       expect(await table().find(hostile)).toBeNull();
@@ -147,23 +146,23 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
       expect(await table({ table: `${schema}.accounts` }).find('alice')).not.toBeNull();
     });
 
-    describe('settings that do not fit the table', () => {
+    describe('wrong settings', () => {
       test.each<{ name: string; options: Partial<UserTableOptions> }>([
-        { name: 'a table that is not there', options: { table: 'no_such_table' } },
-        { name: 'a schema that is not there', options: { table: 'no_such_schema.accounts' } },
-        { name: 'a column that is not there', options: { column: 'no_such_column' } },
+        { name: 'a missing table', options: { table: 'no_such_table' } },
+        { name: 'a missing schema', options: { table: 'no_such_schema.accounts' } },
+        { name: 'a missing column', options: { column: 'no_such_column' } },
         {
-          name: 'a condition on a column that is not there',
+          name: 'a condition on a missing column',
           options: { enabledWhere: 'no_such_column = 1' },
         },
-        { name: 'a condition that is no SQL', options: { enabledWhere: 'is_active =' } },
+        { name: 'a condition with a syntax error', options: { enabledWhere: 'is_active =' } },
         { name: 'a condition with two closing parentheses', options: { enabledWhere: '1=1))' } },
         {
-          name: 'a condition with a function that is not there',
+          name: 'a condition with a missing function',
           options: { enabledWhere: 'no_such_function(is_active)' },
         },
         { name: 'a function with too few arguments', options: { enabledWhere: 'round() = 1' } },
-      ])('$name: names the settings and no SQL', async ({ options }) => {
+      ])('$name: the error lists the settings and contains no SQL', async ({ options }) => {
         await add('alice');
         for (const work of [
           () => table(options).find('alice'),
@@ -182,7 +181,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         }
       });
 
-      test('a closed database is not taken for one', async () => {
+      test('a closed database is a different error', async () => {
         const users = table({ enabledWhere: 'is_active =' });
         await opened.db.destroy();
         const error = await users.find('alice').catch((error) => error);
@@ -197,7 +196,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         await sql`insert into accounts (number) values (${sql.raw(number)})`.execute(db);
       }
 
-      test('is compared by the digits', async () => {
+      test('is compared by its digits', async () => {
         await addNumber('7');
         expect(await numbers().find('7')).toMatchObject({ sub: '7' });
         for (const other of ['007', '7.0', '7e0', '+7', ' 7', '7 ', '7abc', '0x7']) {
@@ -207,7 +206,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         expect([...many.keys()]).toEqual(['7']);
       });
 
-      test('is exact where floating point is not', async () => {
+      test('is exact beyond the range of floating point', async () => {
         await addNumber('9007199254740993');
         expect(await numbers().find('9007199254740993')).toMatchObject({ sub: '9007199254740993' });
         expect(await numbers().find('9007199254740992')).toBeNull();
@@ -218,7 +217,7 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
     });
 
     describe('list', () => {
-      test('shows every user with their status', async () => {
+      test('returns every user with their status', async () => {
         await add('bob', { isActive: 0 });
         await add('alice');
         await add('中😀');
@@ -229,13 +228,13 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
         ]);
       });
 
-      test('leaves out rows that have no subject', async () => {
+      test('omits rows without a subject', async () => {
         await add('alice');
         await add(null);
         expect((await collect(table().list())).map(({ sub }) => sub)).toEqual(['alice']);
       });
 
-      test.each([1000, 2345])('shows each of %i users once, and findMany finds each', async (count) => {
+      test.each([1000, 2345])('returns each of %i users once, and findMany finds each', async (count) => {
         const logins = Array.from({ length: count }, (_, index) => `user-${String(index).padStart(6, '0')}`);
         for (let from = 0; from < count; from += 500) {
           const rows = logins.slice(from, from + 500).map((login) => sql`(${login})`);

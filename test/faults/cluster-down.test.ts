@@ -80,7 +80,7 @@ describe.each([
   }, 120_000);
 });
 
-test('slots without a master are named as such, whatever addresses the nodes report', async () => {
+test('reports slots without a master, regardless of the addresses that nodes report', async () => {
   const cluster = await startRedisCluster({ replicasPerMaster: 0 });
   closers.push(cluster.stop);
   const nodes = cluster.nodes.map(({ node }) => node);
@@ -96,7 +96,7 @@ test('slots without a master are named as such, whatever addresses the nodes rep
   });
 }, 60_000);
 
-test('an inspection names two masters that hang before the cluster notices, after two timeouts', async () => {
+test('an inspection reports two hanging masters after two timeouts, before the cluster notices', async () => {
   const { stores, nodes } = await open(60_000);
   const hung = nodes.slice(0, 2);
   await sendAll('SIGSTOP', hung);

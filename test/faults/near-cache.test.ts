@@ -53,7 +53,7 @@ async function revoke(tokens: readonly IssuedToken[], ...words: string[]): Promi
   for (const { token } of tokens) revocations.set(token, { began, done: Date.now() });
 }
 
-test('cached verdicts in four processes never outlive a revocation by more than the bound, whatever happens to the masters', async () => {
+test('cached verdicts in four processes never outlive a revocation by more than the bound during failovers', async () => {
   const users = Array.from({ length: USERS }, (_, index) => `user-${index}`);
   await stores.run('users', 'import', { stdin: `sub\n${users.join('\n')}\n` }, '-');
   const issued: IssuedToken[] = [];

@@ -181,7 +181,7 @@ describe('with an external user table', () => {
     await openVerifiers();
   });
 
-  test('a user disabled there is refused after users.statusTtl, whatever Redis says', async () => {
+  test('a user disabled there is refused after users.statusTtl, regardless of Redis', async () => {
     const { token } = await stores.json('token', 'issue', '--sub', 'alice');
     expect(await verdicts(token)).toEqual(all('active'));
     await stores.query("UPDATE accounts SET enabled = 0 WHERE login = 'alice'");

@@ -12,7 +12,7 @@ export interface KeyStore {
   insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
   /**
    * Applies the transitions in order; returns false if a key was added or changed since `revision`.
-   * @throws Error if a key is not in the transition's `from` state
+   * @throws JwtctlError `ERR_BUG` if a key is not in the transition's `from` state
    */
   apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean>;
   /**
