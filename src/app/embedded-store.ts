@@ -25,7 +25,11 @@ function noStore(file: string): JwtctlError {
   return new JwtctlError(
     'ERR_NO_STORE',
     `There is no store: JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES are not set, and there is no embedded store ${file}.`,
-    { hint: 'Set both, or run `jwtctl keys generate` to start with an embedded store.' },
+    {
+      hint:
+        'Set both, or set `mysql.url` and `redis.nodes` in a configuration file (`jwtctl config path` lists the files). ' +
+        'To start with an embedded store, run `jwtctl keys generate`.',
+    },
   );
 }
 

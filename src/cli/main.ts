@@ -114,12 +114,15 @@ function usageError(error: Error & { code: string; exitCode: number }, isJson: b
     });
   }
   return new JwtctlError('ERR_USAGE', oneSentence(withoutValues(error).replace(/^error: /, '')), {
-    hint:
-      error.code === 'commander.unknownOption'
-        ? 'Run the command with --help to see its flags. Pass a value that begins with a dash as --flag=-x, or after --.'
-        : 'Run the command with --help to see its flags.',
+    hint: USAGE_HINTS[error.code] ?? 'Run the command with --help to see its flags.',
   });
 }
+
+const USAGE_HINTS: Readonly<Record<string, string>> = {
+  'commander.unknownCommand': '`jwtctl help` lists the commands, and `jwtctl help keys` those of a group.',
+  'commander.unknownOption':
+    'Run the command with --help to see its flags. Pass a value that begins with a dash as --flag=-x, or after --.',
+};
 
 /** Hides quoted words that do not look like names: they may be a password after `=`, or a token. */
 function withoutValues({ code, message }: { code: string; message: string }): string {

@@ -115,7 +115,7 @@ export const STORES_ERRORS = {
     kind: 'state',
     meaning: 'No MySQL and Redis servers are configured, and no embedded store exists.',
     remedy:
-      'Set `JWTCTL_MYSQL_URL` and `JWTCTL_REDIS_NODES`, or run `jwtctl keys generate` to create an embedded store.',
+      'Set `mysql.url` and `redis.nodes` (`jwtctl config path` lists the configuration files), or run `jwtctl keys generate` to create an embedded store.',
   },
   ERR_RECORDED_NOT_APPLIED: {
     kind: 'unavailable',
