@@ -76,7 +76,8 @@ console.log(`
 The demo's store is deleted. To go on:
 
   On an embedded store that stays:
-    npm link                        # makes \`jwtctl\` a command
+    npm install --global --prefix ~/.local .
+    export PATH=~/.local/bin:$PATH
     jwtctl keys generate
     jwtctl users add alice
     jwtctl token issue --sub alice
