@@ -1,10 +1,10 @@
-import type { MasterWarning, RegistryNode } from '../../../domain/ports/index.js';
+import type { RegistryNode } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { replyCode } from '../wire/errors.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { isKnownHost } from '../wire/node-address.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
-import { isMemoryFull, isTrackingFull, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
+import { masterWarnings, replicaOf, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 
 export async function listNodes(connection: RedisConnection): Promise<RegistryNode[]> {
@@ -40,7 +40,7 @@ async function listShard(
       role,
       master: role === 'replica' ? (master?.name ?? null) : null,
       slots: role === 'master' ? slots : null,
-      ...numbers(facts),
+      ...(facts?.state ?? UNREACHABLE),
       lagBytes: role === 'replica' ? lag(master?.facts?.offset, facts?.offset) : null,
     }));
 }
@@ -49,18 +49,18 @@ async function listShard(
 async function listServer(connection: RedisConnection): Promise<RegistryNode[]> {
   const [node] = connection.nodes();
   const facts = node === undefined ? null : await ask(connection, node);
-  const replication = facts?.replication ?? new Map<string, string>();
+  const info = facts?.info ?? new Map<string, string>();
   const name = node?.name ?? connection.address.nodes[0] ?? '';
-  const isReplica = replication.get('role') === 'slave';
+  const master = replicaOf(info);
   const server: RegistryNode = {
     node: name,
-    role: isReplica ? 'replica' : 'master',
-    master: isReplica ? `${replication.get('master_host')}:${replication.get('master_port')}` : null,
+    role: master === null ? 'master' : 'replica',
+    master,
     slots: null,
-    ...numbers(facts),
+    ...(facts?.state ?? UNREACHABLE),
     lagBytes: null,
   };
-  const replicas = [...replication].flatMap(([field, value]): RegistryNode[] => {
+  const replicas = [...info].flatMap(([field, value]): RegistryNode[] => {
     if (!/^slave\d+$/.test(field)) return [];
     const parts = new Map(value.split(',').map((part) => part.split('=', 2) as [string, string]));
     const advertised = { host: parts.get('ip') ?? '', port: Number(parts.get('port')) };
@@ -70,7 +70,7 @@ async function listServer(connection: RedisConnection): Promise<RegistryNode[]> 
         role: 'replica',
         master: name,
         slots: null,
-        ...numbers(null),
+        ...UNREACHABLE,
         lagBytes: lag(facts?.offset, numberIn(parts, 'offset')),
         reachable: parts.get('state') === 'online',
       },
@@ -125,14 +125,22 @@ function toObject(flat: readonly unknown[]): Record<string, unknown> {
   return object;
 }
 
+type NodeState = Omit<RegistryNode, 'node' | 'role' | 'master' | 'slots' | 'lagBytes'>;
+
+const UNREACHABLE: NodeState = {
+  keys: null,
+  usedMemoryBytes: null,
+  maxmemoryBytes: null,
+  maxmemoryPolicy: null,
+  warnings: [],
+  reachable: false,
+};
+
 interface Facts {
-  keys: number | null;
-  usedMemoryBytes: number | null;
-  maxmemoryBytes: number | null;
-  maxmemoryPolicy: string | null;
-  warnings: MasterWarning[];
+  state: NodeState;
+  /** Position in the replication stream, in bytes. */
   offset: number | null;
-  replication: Map<string, string>;
+  info: Map<string, string>;
 }
 
 async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts | null> {
@@ -148,33 +156,23 @@ async function ask(connection: RedisConnection, node: RedisNode): Promise<Facts 
     const info = parseInfo(replies[0]);
     const limit = Array.isArray(replies[1]) ? Number(replies[1][1]) : null;
     const keys = replies[2];
-    return {
+    const state = {
       keys: typeof keys === 'number' ? keys : null,
       usedMemoryBytes: numberIn(info, 'used_memory'),
       maxmemoryBytes: numberIn(info, 'maxmemory') || null,
       maxmemoryPolicy: info.get('maxmemory_policy') ?? null,
+      warnings: masterWarnings(info, limit),
+      reachable: true,
+    };
+    return {
+      state,
       offset: numberIn(info, 'slave_repl_offset') ?? numberIn(info, 'master_repl_offset'),
-      replication: info,
-      warnings: [
-        ...(isMemoryFull(info) ? (['memory_full'] as const) : []),
-        ...(isTrackingFull(info, limit) ? (['tracking_table_full'] as const) : []),
-      ],
+      info,
     };
   } catch (error) {
     if (error instanceof JwtctlError && error.code === 'ERR_REDIS_FORBIDDEN') throw error;
     return null;
   }
-}
-
-function numbers(facts: Facts | null) {
-  return {
-    keys: facts?.keys ?? null,
-    usedMemoryBytes: facts?.usedMemoryBytes ?? null,
-    maxmemoryBytes: facts?.maxmemoryBytes ?? null,
-    maxmemoryPolicy: facts?.maxmemoryPolicy ?? null,
-    warnings: facts?.warnings ?? [],
-    reachable: facts !== null,
-  };
 }
 
 function lag(master: number | null | undefined, replica: number | null | undefined): number | null {

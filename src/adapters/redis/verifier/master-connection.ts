@@ -178,11 +178,9 @@ export class MasterConnection {
       const info = parseInfo(stringAt(reply, 0));
       this.#lifetime.learn(info);
       this.#replicaOf = this.#redis.mode === 'standalone' ? replicaOf(info) : null;
-      this.state.warnings = masterWarnings(info, {
-        wantsTracking: this.#isTracking,
-        isTracking: this.#tracked !== null,
-        trackingLimit: this.#trackingLimit,
-      });
+      const warnings = masterWarnings(info, this.#trackingLimit);
+      if (this.#isTracking && this.#tracked === null) warnings.push('not_tracking');
+      this.state.warnings = warnings;
     };
     if (this.#tracked !== null && this.#mayAskForLimit) this.#askForLimit(connection);
     connection.write(INFO, [{ take, fail() {} }]);

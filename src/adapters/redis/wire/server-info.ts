@@ -48,18 +48,14 @@ export function trackingLimit(reply: BulkStrings): number | null {
   return reply.count < 2 ? null : Number(stringAt(reply, 1));
 }
 
-export function masterWarnings(
-  info: Map<string, string>,
-  tracking: { wantsTracking: boolean; isTracking: boolean; trackingLimit: number | null },
-): MasterWarning[] {
+export function masterWarnings(info: Map<string, string>, limit: number | null): MasterWarning[] {
   const warnings: MasterWarning[] = [];
   if (isMemoryFull(info)) warnings.push('memory_full');
-  if (isTrackingFull(info, tracking.trackingLimit)) warnings.push('tracking_table_full');
-  if (tracking.wantsTracking && !tracking.isTracking) warnings.push('not_tracking');
+  if (isTrackingFull(info, limit)) warnings.push('tracking_table_full');
   return warnings;
 }
 
-export function isMemoryFull(info: Map<string, string>): boolean {
+function isMemoryFull(info: Map<string, string>): boolean {
   const maxmemory = numberIn(info, 'maxmemory') ?? 0;
   return (
     maxmemory > 0 &&
@@ -68,7 +64,7 @@ export function isMemoryFull(info: Map<string, string>): boolean {
   );
 }
 
-export function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
+function isTrackingFull(info: Map<string, string>, limit: number | null): boolean {
   const most = limit ?? TRACKING_LIMIT_DEFAULT;
   return most > 0 && (numberIn(info, 'tracking_total_keys') ?? 0) >= FULL_SHARE * most;
 }
