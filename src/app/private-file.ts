@@ -68,13 +68,10 @@ async function syncFolder(folder: string): Promise<void> {
 function unwritable(path: string, error: NodeJS.ErrnoException): JwtctlError {
   if (error.code === 'EEXIST') return taken(path);
   return new JwtctlError('ERR_FILE_UNWRITABLE', `The file ${path} cannot be written (${error.code}).`, {
-    hint: 'Use another file, in a folder that this account can write to.',
     cause: error,
   });
 }
 
 function taken(path: string): JwtctlError {
-  return new JwtctlError('ERR_FILE_EXISTS', `The file ${path} already exists.`, {
-    hint: 'Use another file. jwtctl does not overwrite files.',
-  });
+  return new JwtctlError('ERR_FILE_EXISTS', `The file ${path} already exists.`);
 }

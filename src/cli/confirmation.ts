@@ -12,9 +12,7 @@ export async function ask(
   typeBack: string | undefined,
 ): Promise<void> {
   if (!globals.canAsk) {
-    throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This command needs confirmation: ${question}`, {
-      hint: 'Pass --yes to confirm, or --dry-run to see what would happen.',
-    });
+    throw new JwtctlError('ERR_CONFIRMATION_NEEDED', `This command needs confirmation: ${question}`);
   }
   const prompt = await context.prompt();
   const isConfirmed =
@@ -30,7 +28,5 @@ export function notConfirmed(): JwtctlError {
 }
 
 export function passphraseNeeded(what: string): JwtctlError {
-  return new JwtctlError('ERR_PASSPHRASE_NEEDED', `${what} is required, but this command cannot prompt.`, {
-    hint: 'Pass --passphrase-file.',
-  });
+  return new JwtctlError('ERR_PASSPHRASE_NEEDED', `${what} is required, but this command cannot prompt.`);
 }

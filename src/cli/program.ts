@@ -107,9 +107,7 @@ function isRepeatable({ parseArg }: Option): boolean {
 }
 
 function givenTwice(option: Option): JwtctlError {
-  return new JwtctlError('ERR_FLAG_REPEATED', `${option.long} is given twice, but takes one value.`, {
-    hint: 'Run the command once for each value.',
-  });
+  return new JwtctlError('ERR_FLAG_REPEATED', `${option.long} is given twice, but takes one value.`);
 }
 
 export interface WriteHelp {

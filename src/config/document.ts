@@ -30,10 +30,7 @@ function syntaxError(path: string, code: string, at: { line: number; col: number
   return new JwtctlError(
     'ERR_CONFIG_SYNTAX',
     `${path}:${at.line}:${at.col}: not valid YAML or JSON (${problem}).`,
-    {
-      hint: 'Quote values that start with one of * & ! @ ` % [ {, and indent with spaces.',
-      details: { file: path, line: at.line, column: at.col },
-    },
+    { details: { file: path, line: at.line, column: at.col } },
   );
 }
 

@@ -85,11 +85,7 @@ async function readText(
     return new JwtctlError(
       'ERR_CONFIG_FILE_UNREADABLE',
       `The configuration file ${path} cannot be read (${code}).`,
-      {
-        hint: 'Give the account that runs jwtctl access to it, or pass another file with --config.',
-        details: { file: path },
-        cause,
-      },
+      { details: { file: path }, cause },
     );
   }
 }
@@ -106,13 +102,12 @@ function tooLarge(path: string): JwtctlError {
   return new JwtctlError(
     'ERR_CONFIG_FILE_UNREADABLE',
     `The configuration file ${path} is larger than ${MAX_BYTES} bytes.`,
-    { hint: 'Pass another file with --config.', details: { file: path } },
+    { details: { file: path } },
   );
 }
 
 function missing(path: string): JwtctlError {
   return new JwtctlError('ERR_CONFIG_FILE_MISSING', `The configuration file ${path} does not exist.`, {
-    hint: 'Run `jwtctl config path` without --config to see where jwtctl looks for configuration.',
     details: { file: path },
   });
 }

@@ -136,10 +136,7 @@ function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]):
   return new JwtctlError(
     'ERR_CONFIG_SETTING_UNKNOWN',
     `${originText(origin)}: there is no setting ${key}${didYouMean(suggestion)}`,
-    {
-      hint: 'Run `jwtctl config show` for all settings.',
-      details: { setting: key, origin: originText(origin), suggestion },
-    },
+    { details: { setting: key, origin: originText(origin), suggestion } },
   );
 }
 
@@ -148,10 +145,7 @@ function unknownVariable(name: string, known: readonly string[]): JwtctlError {
   return new JwtctlError(
     'ERR_CONFIG_VARIABLE_UNKNOWN',
     `The variable ${name} is not a setting${didYouMean(suggestion)}`,
-    {
-      hint: 'Run `jwtctl config show` for all settings and their variables.',
-      details: { variable: name, suggestion },
-    },
+    { details: { variable: name, suggestion } },
   );
 }
 

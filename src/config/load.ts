@@ -132,9 +132,6 @@ function unknownProfile(profile: string, names: ReadonlySet<string>): JwtctlErro
   return new JwtctlError(
     'ERR_CONFIG_PROFILE_UNKNOWN',
     `The profile ${profile} does not exist. ${known === '' ? 'No configuration file has profiles' : `Existing profiles: ${known}`}.`,
-    {
-      hint: 'Run `jwtctl config path` to list the files that jwtctl reads.',
-      details: { profile, known: [...names].sort() },
-    },
+    { details: { profile, known: [...names].sort() } },
   );
 }

@@ -75,9 +75,6 @@ export class DatabaseWatch {
     throw new JwtctlError(
       'ERR_DATABASE_STALE',
       'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.',
-      {
-        hint: 'After a switchover, try again in a few seconds. If this error stays, run `jwtctl db recover`.',
-      },
     );
   }
 

@@ -194,8 +194,5 @@ function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
     'ERR_VERIFIER_OVERLOADED',
     'Too many tokens with an unknown kid are waiting for the keys to be read again.',
-    {
-      hint: 'Try again in a second. The database may be slow, or a client may be sending tokens with made-up kids.',
-    },
   );
 }

@@ -242,9 +242,6 @@ class StoreVerifier implements LiveVerifier {
     throw new JwtctlError(
       'ERR_VERIFIER_GRACE_EXCEEDED',
       `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}, so the known keys and revocations are too old.`,
-      {
-        hint: 'Check MySQL. verifier.grace (JWTCTL_VERIFIER_GRACE) sets how long a verifier works without it.',
-      },
     );
   }
 

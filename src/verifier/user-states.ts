@@ -90,6 +90,5 @@ function tooManyWaiting(): JwtctlError {
   return new JwtctlError(
     'ERR_VERIFIER_OVERLOADED',
     `${MAX_WAITING} verifications are waiting for the user directory, which is slow or does not answer.`,
-    { hint: 'Try again in a moment.' },
   );
 }

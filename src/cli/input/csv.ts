@@ -113,7 +113,6 @@ function checkedHeader(header: readonly string[], { required, optional }: CsvCol
   throw new JwtctlError(
     'ERR_CSV_HEADER_INVALID',
     `The header is '${excerpt(header.join(','))}'; expected ${required.join(', ')}${also}.`,
-    { hint: 'Write the column names in the first line of the CSV, separated by commas, in UTF-8.' },
   );
 }
 

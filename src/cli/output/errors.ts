@@ -49,7 +49,6 @@ function bug(error: unknown): JwtctlError {
     error instanceof Error ? (error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line)) : [];
   const where = frames.slice(0, 8).map((line) => line.trim());
   return new JwtctlError('ERR_BUG', `This is a bug in jwtctl (${name}).\n  ${where.join('\n  ')}`, {
-    hint: 'Please report it with the command that you ran, but without tokens, keys, or passwords.',
     cause: error,
   });
 }

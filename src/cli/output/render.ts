@@ -151,6 +151,6 @@ function unwritable(error: NodeJS.ErrnoException): Error {
   return new JwtctlError(
     'ERR_OUTPUT_UNWRITABLE',
     `The command is done, but its result cannot be written to standard output (${error.code}).`,
-    { hint: 'Check that the disk has space.', cause: error },
+    { cause: error },
   );
 }

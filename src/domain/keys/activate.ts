@@ -101,9 +101,7 @@ function isNew(key: SigningKey, { policy }: ActivationInput, now: number): boole
 
 function assertActivatable(key: SigningKey, input: ActivationInput, now: number): void {
   if (key.state !== 'pending') {
-    throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`, {
-      hint: 'Run `jwtctl keys list --state pending`, or `jwtctl keys generate`.',
-    });
+    throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`);
   }
   const publishedFrom = key.createdAt + input.policy.publishLeadSeconds;
   if (!input.now && now < publishedFrom) {

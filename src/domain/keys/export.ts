@@ -31,9 +31,7 @@ export async function findExportable(
   const { keys } = await database.keys.snapshot();
   const [first, ...others] = STATES.flatMap((state) => keys.filter((key) => key.state === state));
   if (first !== undefined) return [first, ...others];
-  throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private key.', {
-    hint: 'Run `jwtctl keys list`.',
-  });
+  throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private key.');
 }
 
 /**

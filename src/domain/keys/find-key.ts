@@ -15,9 +15,7 @@ export function requireKeyAmong(keys: readonly SigningKey[], kid: string): Signi
 
 function known(key: SigningKey | null, kid: string): SigningKey {
   if (key !== null) return key;
-  throw new JwtctlError('ERR_KEY_UNKNOWN', `There is no key ${kid}.`, {
-    hint: 'Run `jwtctl keys list`.',
-  });
+  throw new JwtctlError('ERR_KEY_UNKNOWN', `There is no key ${kid}.`);
 }
 
 /** @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state) */

@@ -46,9 +46,7 @@ export async function retireKey(ports: Administration, input: RetirementInput): 
 
 function retirableState({ kid, state }: SigningKey): 'pending' | 'retiring' | 'retired' {
   if (state === 'active') {
-    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${kid} is active and cannot be retired.`, {
-      hint: 'Run `jwtctl keys rotate --now` first. For a leaked key, run `jwtctl keys compromise`.',
-    });
+    throw new JwtctlError('ERR_KEY_ACTIVE', `Key ${kid} is active and cannot be retired.`);
   }
   if (state === 'compromised') {
     throw new JwtctlError('ERR_KEY_COMPROMISED', `Key ${kid} is compromised and already refused.`);

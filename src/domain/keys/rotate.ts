@@ -163,9 +163,7 @@ function fleetUnknown(seconds: number, why: string): JwtctlError {
 }
 
 function noKeys(): JwtctlError {
-  return new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.', {
-    hint: 'Run `jwtctl keys generate`.',
-  });
+  return new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.');
 }
 
 function isAbort(error: unknown): boolean {

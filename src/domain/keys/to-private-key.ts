@@ -7,9 +7,7 @@ import { JwtctlError } from '../shared/errors.js';
 export function toPrivateKey(key: SigningKey, pkcs8: Uint8Array): KeyObject {
   const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
   if (!createPublicKey(privateKey).equals(toPublicKey(key))) {
-    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The private and public key of ${key.kid} do not match.`, {
-      hint: 'Another program changed the row. Rotate to a new key, and check the audit log.',
-    });
+    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The private and public key of ${key.kid} do not match.`);
   }
   return privateKey;
 }

@@ -59,9 +59,7 @@ export async function untilUndisturbed<T>(attempt: () => Promise<{ outcome: T } 
     const done = await attempt();
     if (done !== null) return done.outcome;
   }
-  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Other commands kept changing the keys.', {
-    hint: 'Run the command again.',
-  });
+  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Other commands kept changing the keys.');
 }
 
 export async function readBack({ keys }: Pick<Stores, 'keys'>, kid: string): Promise<SigningKey> {

@@ -55,9 +55,6 @@ export function invalidKeyRow(kid: string, column: 'alg' | 'public_key' | 'state
   return new JwtctlError(
     'ERR_KEY_ROW_INVALID',
     `The column ${column} of key ${kid} in the table keystore holds a value that jwtctl does not write.`,
-    {
-      hint: 'Another program changed the row. Restore the column from a backup of the database, and find out who changed it.',
-      details: { kid, column },
-    },
+    { details: { kid, column } },
   );
 }

@@ -23,9 +23,7 @@ export function subjectFault(value: string): string | null {
 export function parseSubject(value: string): string {
   const fault = subjectFault(value);
   if (fault !== null) {
-    throw new JwtctlError('ERR_SUBJECT_INVALID', `The subject cannot be used: ${fault}.`, {
-      hint: 'A subject is 1 to 255 bytes of well-formed UTF-8 without control characters.',
-    });
+    throw new JwtctlError('ERR_SUBJECT_INVALID', `The subject cannot be used: ${fault}.`);
   }
   return value;
 }

@@ -173,7 +173,6 @@ function recoveredMeanwhile(): JwtctlError {
   return new JwtctlError(
     'ERR_RECOVERY_CONFLICT',
     'Another process has just recovered the database. Nothing was changed.',
-    { hint: 'Run `jwtctl db recover` to see whether changes are still missing.' },
   );
 }
 

@@ -107,7 +107,5 @@ function isWithin(seconds: number, since: number, now: number): boolean {
 }
 
 function privateKeyMissing(key: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private key.`, {
-    hint: 'Restore its row from a backup, or run `jwtctl keys rotate --now`.',
-  });
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private key.`);
 }

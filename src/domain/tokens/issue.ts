@@ -291,15 +291,12 @@ function requireEnabled(user: User | undefined, sub: string): User {
     throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
   }
   if (user.status === 'enabled') return user;
-  throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`, {
-    hint: 'Run `jwtctl users enable`. If your own table holds the users, change the row there.',
-  });
+  throw new JwtctlError('ERR_USER_DISABLED', `The user ${JSON.stringify(sub)} is disabled.`);
 }
 
 function revokedAhead(sub: string, seconds: number): JwtctlError {
   return new JwtctlError(
     'ERR_REVOCATION_IN_FUTURE',
     `A revocation covers tokens of ${JSON.stringify(sub)} that are issued in the next ${seconds} s.`,
-    { hint: 'Check the clock of this host, and of the host that revoked the tokens.' },
   );
 }

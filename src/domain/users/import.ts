@@ -45,9 +45,7 @@ async function addMissing(
       return missing;
     }
   }
-  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Other processes kept adding the same users.', {
-    hint: 'Run the same command again.',
-  });
+  throw new JwtctlError('ERR_DATABASE_CONFLICT', 'Other processes kept adding the same users.');
 }
 
 /** If a subject has several rows, the first counts. */

@@ -136,17 +136,13 @@ export async function removeUser(
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
 export function found<T>(user: T | null, sub: string): T {
   if (user === null) {
-    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`, {
-      hint: 'Run `jwtctl users list`. Subjects are compared byte for byte.',
-    });
+    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
   }
   return user;
 }
 
 function userExists(sub: string): JwtctlError {
-  return new JwtctlError('ERR_USER_EXISTS', `User ${JSON.stringify(sub)} already exists.`, {
-    hint: 'Run `jwtctl users show`.',
-  });
+  return new JwtctlError('ERR_USER_EXISTS', `User ${JSON.stringify(sub)} already exists.`);
 }
 
 function audit(

@@ -24,9 +24,7 @@ export async function createTable(
   // SQLite does not list generated columns.
   const isMissing = [...wanted].some(([name, isGenerated]) => !isGenerated && !found.has(name));
   if (isMissing || [...found].some((name) => !wanted.has(name))) {
-    throw new JwtctlError('ERR_TABLE_EXISTS', `The table '${name}' exists, but jwtctl did not create it.`, {
-      hint: 'Use a separate database for jwtctl. `users.table` can name a table in another database (`app.users`).',
-    });
+    throw new JwtctlError('ERR_TABLE_EXISTS', `The table '${name}' exists, but jwtctl did not create it.`);
   }
 }
 

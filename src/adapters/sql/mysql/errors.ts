@@ -136,10 +136,7 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     return new JwtctlError(
       'ERR_SCHEMA_MISMATCH',
       `A table or column is missing in database '${database}' (${code}).`,
-      {
-        hint: 'Run `jwtctl db status`; for a user table of your own, check `users.table`, `users.column`, and `users.enabledWhere`.',
-        cause: error,
-      },
+      { cause: error },
     );
   }
   if (UNABLE.has(errno)) {

@@ -119,15 +119,11 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
     return new JwtctlError(
       'ERR_DATA_FILE_INVALID',
       `The file ${file} is not a valid SQLite database (${code}).`,
-      {
-        hint: 'Point `data` (JWTCTL_DATA) to another file, or restore this one from a backup.',
-        cause: error,
-      },
+      { cause: error },
     );
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|FULL|IOERR|PERM|NOLFS)|E[A-Z]+$)/.test(code)) {
     return new JwtctlError('ERR_DATA_FILE_UNAVAILABLE', `The file ${file} cannot be used (${code}).`, {
-      hint: 'Check that its folder exists, that this account can write to it, and that the disk has free space.',
       cause: error,
     });
   }
