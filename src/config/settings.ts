@@ -105,7 +105,7 @@ const DECLARATIONS = {
   'redis.tls.key': { kind: path, doc: "PEM file with the client certificate's private key for Redis." },
   'redis.natMap': {
     kind: natMap,
-    doc: 'Maps unreachable addresses that nodes announce to reachable ones: announced:port=reachable:port,…',
+    doc: 'Comma-separated pairs that map unreachable addresses of nodes to reachable ones: announced:port=reachable:port.',
   },
   'redis.prefix': {
     kind: PREFIX,
