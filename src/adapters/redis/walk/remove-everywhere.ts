@@ -151,7 +151,7 @@ class Remover {
     const isLost = replyCode(reply) === null;
     if (!isLost && !isUndelivered(reply)) throw this.#session.connection.translate(reply);
 
-    // The keys of a moving slot may be on two masters, so send each subject alone.
+    // Keys of a moving slot may be on two masters: send each alone. A lost script may already have run.
     return allDone(
       group.subjects.map(async (subject, index) => {
         const keys = group.keys.slice(2 * index, 2 * index + 2);

@@ -40,9 +40,9 @@ async function readAll(
   const stop = signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]);
 
   /** Masters are walked in parallel, but `onSubjects` gets one portion at a time. */
-  let taken = Promise.resolve();
+  let lastHandOver = Promise.resolve();
   const handOver = (subjects: readonly ScannedSubject[]): Promise<void> => {
-    const handed = taken.then(async () => {
+    const handOverNow = lastHandOver.then(async () => {
       stop.throwIfAborted();
       try {
         await onSubjects(subjects);
@@ -51,8 +51,8 @@ async function readAll(
         throw error;
       }
     });
-    taken = handed.catch(() => {});
-    return handed;
+    lastHandOver = handOverNow.catch(() => {});
+    return handOverNow;
   };
 
   const sampled = new Map<string, number>();
