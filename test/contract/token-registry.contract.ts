@@ -293,7 +293,7 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         ]);
       });
 
-      test('gives the same result as register for 400 entries of one subject', async () => {
+      test('gives the same result for 400 entries of one subject as one by one', async () => {
         const many = Array.from({ length: 400 }, (_, index) => ({
           // Some come again, even after they were removed.
           entry: entry(`j${(index * 7) % 23}`, { iat: now - ((index * 7) % 23) }),

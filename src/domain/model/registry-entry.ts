@@ -10,10 +10,10 @@ export type EntryName = Pick<RegistryEntry, 'jti' | 'keyId' | 'iat'>;
 
 /** Selects entries. An absent member does not restrict. */
 export interface EntryFilter {
-  jti?: string;
-  keyId?: number;
+  jti?: string | undefined;
+  keyId?: number | undefined;
   /** Inclusive: `iat <= issuedBefore`. */
-  issuedBefore?: number;
+  issuedBefore?: number | undefined;
 }
 
 export function matches(entry: EntryName, { jti, keyId, issuedBefore }: EntryFilter): boolean {

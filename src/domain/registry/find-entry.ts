@@ -36,7 +36,7 @@ export interface FoundEntry {
 export async function findEntry(
   ports: { registry: RegistryScanner; users: Pick<UserDirectory, 'find'> },
   keys: readonly SigningKey[],
-  { sub, now, ...wanted }: { sub: string; jti: string; key?: SigningKey; iat?: number; now: number },
+  { sub, now, ...wanted }: { sub: string; now: number } & Wanted,
 ): Promise<FoundEntry> {
   const found: Array<ScannedEntry & { node: string }> = [];
   let cachedUser: KnownUserStatus | null = null;
@@ -64,10 +64,13 @@ export async function findEntry(
   };
 }
 
-function isWanted(
-  entry: RegistryEntry,
-  { jti, key, iat }: { jti: string; key?: SigningKey; iat?: number },
-): boolean {
+interface Wanted {
+  jti: string;
+  key?: SigningKey | undefined;
+  iat?: number | undefined;
+}
+
+function isWanted(entry: RegistryEntry, { jti, key, iat }: Wanted): boolean {
   return (
     entry.jti === jti &&
     (key === undefined || entry.keyId === key.id) &&

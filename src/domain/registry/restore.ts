@@ -253,7 +253,7 @@ function registrationOf(
     entry: { jti, keyId: key.id, iat, exp },
     now,
     user: knownStatus(user, now, statusTtlSeconds),
-    ...(label === null ? {} : { label }),
+    label: label ?? undefined,
   };
 }
 

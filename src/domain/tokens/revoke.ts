@@ -168,8 +168,8 @@ async function record(
 
 function filterOf({ key, issuedBefore }: GlobalSelection): EntryFilter {
   return {
-    ...(key === undefined ? {} : { keyId: key.id }),
-    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+    keyId: key?.id,
+    issuedBefore,
   };
 }
 

@@ -53,7 +53,7 @@ const flushEntries: Action<FlushFlags, []> = async (invocation, flags) => {
   const ports = await context.administration();
   await file?.assertFree();
   const input: FlushInput = {
-    ...(sub === undefined ? {} : { sub }),
+    sub,
     filter: await filterOf(ports.database, flags),
     target: targetOf(flags, ports.registry.prefix),
     signal,
@@ -103,8 +103,8 @@ function assertSelection({ all, sub, kid, issuedBefore }: FlushFlags): void {
 
 async function filterOf(database: Database, { kid, issuedBefore }: FlushFlags) {
   return {
-    ...(kid === undefined ? {} : { keyId: (await requireKey(database, kid)).id }),
-    ...(issuedBefore === undefined ? {} : { issuedBefore }),
+    keyId: kid === undefined ? undefined : (await requireKey(database, kid)).id,
+    issuedBefore,
   };
 }
 

@@ -29,14 +29,14 @@ const get: Action<{ sub: string; jti: string; kid?: string; iat?: number }, []> 
   { context: open },
   { sub, jti, kid, iat },
 ) => {
-  const wanted = { sub: parseSubject(sub), jti, ...(iat === undefined ? {} : { iat }) };
+  const wanted = { sub: parseSubject(sub), jti, iat };
   const context = await open();
   const [{ database, registry }, users] = await Promise.all([context.administration(), context.users()]);
   const { keys } = await database.keys.snapshot();
   const now = context.clock.now();
   const found = await findEntry({ registry, users }, keys, {
     ...wanted,
-    ...(kid === undefined ? {} : { key: requireKeyAmong(keys, kid) }),
+    key: kid === undefined ? undefined : requireKeyAmong(keys, kid),
     now,
   });
   return { view: registryEntry(found, now) };

@@ -76,9 +76,9 @@ async function createLook({ context: open, signal }: Invocation, flags: InspectF
       top: flags.top ?? 10,
       clockToleranceSeconds: context.settings.token.clockTolerance,
       signal,
-      ...(since === undefined ? {} : { since }),
-      ...(onProgress === undefined ? {} : { onProgress }),
-      ...(flags.kid === undefined ? {} : { key: requireKeyAmong(keys, flags.kid) }),
+      since,
+      onProgress,
+      key: flags.kid === undefined ? undefined : requireKeyAmong(keys, flags.kid),
     };
     return sub === undefined
       ? inspectRegistry(registry, keys, { ...input, ...(flags.deep ? { deep: { users } } : {}) })
