@@ -96,7 +96,8 @@ export const TOKENS_ERRORS = {
     kind: 'refused',
     meaning:
       'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
-    remedy: 'Check that the token was copied completely. `jwtctl token decode` shows the parts of a token.',
+    remedy:
+      'Pass the token itself, or `-` to read it from standard input, and check that it was copied completely.',
   },
   ERR_TOKEN_MISSING: {
     kind: 'refused',
