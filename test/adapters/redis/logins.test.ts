@@ -16,7 +16,7 @@ describe('logins', () => {
   test.each([
     ['no password', {}],
     ['a wrong password', { password: 'wrong-secret' }],
-    ['an unknown user', { username: 'nobody', password: 'wrong-secret' }],
+    ['an unknown user', { username: 'zoe', password: 'wrong-secret' }],
   ])('%s is refused', async (_, login) => {
     const { codes, text } = await attempt([server.node], { mode: 'standalone', ...login });
     expect(codes).toEqual(['unavailable ERR_REDIS_AUTH']);
@@ -25,7 +25,7 @@ describe('logins', () => {
   });
 
   test('a cluster refuses a wrong password too', async () => {
-    const { codes, text } = await attempt(redisNodes(), { username: 'nobody', password: 'wrong-secret' });
+    const { codes, text } = await attempt(redisNodes(), { username: 'zoe', password: 'wrong-secret' });
     expect(codes).toEqual(['unavailable ERR_REDIS_AUTH']);
     expect(text).not.toContain('wrong-secret');
   });

@@ -97,7 +97,7 @@ describe('a batch', () => {
     const outcomes = await service
       .bulkIssuer()
       .issueMany([
-        ...requests('alice', 'nobody', 'carol', '', 'a\u0000b', 'x'.repeat(256)),
+        ...requests('alice', 'zoe', 'carol', '', 'a\u0000b', 'x'.repeat(256)),
         { sub: 'alice', ttlSeconds: POLICY.maxTtlSeconds + 1 },
         { sub: 'alice', claims: { sub: 'root' } },
         { sub: 'alice', label: 'a\nb' },
@@ -113,7 +113,7 @@ describe('a batch', () => {
   });
 
   test('signs nothing if it is empty or every request is invalid', async () => {
-    expect(results(await service.bulkIssuer().issueMany(requests('nobody')))).toEqual(['ERR_USER_UNKNOWN']);
+    expect(results(await service.bulkIssuer().issueMany(requests('zoe')))).toEqual(['ERR_USER_UNKNOWN']);
     expect(await service.bulkIssuer().issueMany([])).toEqual([]);
   });
 
@@ -309,12 +309,12 @@ describe('a key that is compromised while a batch is issued', () => {
   }
 
   /** Compromises the key once, right after the entries are registered. */
-  function compromisingRegistry(tidied: string[][] = []): TokenRegistry {
+  function compromisingRegistry(removals: string[][] = []): TokenRegistry {
     let isDone = false;
     return service.withRegistry({
       remove: () => Promise.reject(new Error('One by one.')),
       removeEntries: (subjects, now) => {
-        tidied.push(subjects.map(({ sub }) => sub));
+        removals.push(subjects.map(({ sub }) => sub));
         return service.registry.removeEntries(subjects, now);
       },
       registerMany: async (registrations) => {
@@ -345,10 +345,10 @@ describe('a key that is compromised while a batch is issued', () => {
   });
 
   test('does not sign returned tokens: the batch is issued again under the next key', async () => {
-    const tidied: string[][] = [];
-    const issuer = service.bulkIssuer({ registry: compromisingRegistry(tidied) });
-    const outcomes = await issuer.issueMany(requests('alice', 'nobody', 'bob'));
-    expect(tidied).toEqual([['alice', 'bob']]);
+    const removals: string[][] = [];
+    const issuer = service.bulkIssuer({ registry: compromisingRegistry(removals) });
+    const outcomes = await issuer.issueMany(requests('alice', 'zoe', 'bob'));
+    expect(removals).toEqual([['alice', 'bob']]);
     expect(results(outcomes)).toEqual(['alice', 'ERR_USER_UNKNOWN', 'bob']);
     const issued = tokens(outcomes);
     expect(issued.map(({ kid }) => kid)).toEqual(['k2', 'k2']);

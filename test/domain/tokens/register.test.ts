@@ -111,7 +111,7 @@ describe('an external token under a known key', () => {
 
   test('is only checked in a dry run', async () => {
     const token = await externalToken({ exp: now + 30 * DAY });
-    const { outcomes, raised } = await registerOne([token, await externalToken({ sub: 'nobody' })], {
+    const { outcomes, raised } = await registerOne([token, await externalToken({ sub: 'zoe' })], {
       dryRun: true,
     });
     expect(outcomes).toMatchObject([{ jti: 'theirs' }, { code: 'ERR_USER_UNKNOWN' }]);
@@ -139,7 +139,7 @@ describe('an invalid token', () => {
     ['with a jti that is too long', { jti: 'x'.repeat(256) }, 'ERR_CLAIM_INVALID'],
     ['with control characters in the jti', { jti: 'a\u001b[2J' }, 'ERR_CLAIM_INVALID'],
     ['with an empty sub', { sub: '' }, 'ERR_CLAIM_INVALID'],
-    ['of an unknown user', { sub: 'nobody' }, 'ERR_USER_UNKNOWN'],
+    ['of an unknown user', { sub: 'zoe' }, 'ERR_USER_UNKNOWN'],
     ['with an exp in milliseconds', { exp: 1_700_000_000_000 }, 'ERR_CLAIM_INVALID'],
   ])('%s is refused', async (_what, claims, code) => {
     expect(await verdictOn(await externalToken(claims))).toBe(code);
@@ -171,7 +171,7 @@ describe('an invalid token', () => {
       await externalToken({ jti: 'a' }),
       'not a token',
       await externalToken({ jti: 'b', sub: 'bob' }),
-      await externalToken({ jti: 'c', sub: 'nobody' }),
+      await externalToken({ jti: 'c', sub: 'zoe' }),
     ]);
     expect(outcomes).toMatchObject([
       { jti: 'a', sub: 'alice' },
@@ -229,7 +229,7 @@ describe('a lifetime longer than the longest known one of the key', () => {
     const { raised } = await registerOne([
       await externalToken({ jti: 'a', exp: now + 20 * DAY }),
       await externalToken({ jti: 'b', exp: now + 30 * DAY }),
-      await externalToken({ jti: 'c', exp: now + 90 * DAY, sub: 'nobody' }),
+      await externalToken({ jti: 'c', exp: now + 90 * DAY, sub: 'zoe' }),
     ]);
     expect(raised).toEqual([{ kid: 'k1', maxTtlSeconds: 30 * DAY }]);
     expect(await maxTtlOf('k1')).toBe(30 * DAY);

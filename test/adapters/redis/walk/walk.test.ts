@@ -283,7 +283,7 @@ test('expired members count toward the limit of one removal call', async () => {
   const scripts = async () =>
     Number(/^cmdstat_evalsha:calls=(\d+)/m.exec(await redisCli(server.node, 'INFO', 'commandstats'))?.[1]);
   // Load the script first.
-  await single.registry.remove('nobody', {}, now);
+  await single.registry.remove('zoe', {}, now);
   await redisCli(server.node, 'EVAL', fillAll, 0);
   const before = await scripts();
   expect(await single.registry.removeEverywhere({}, { now })).toMatchObject({
@@ -379,7 +379,7 @@ describe('a connection lost before the reply to a removal', () => {
     await fill();
     // Load the scripts first, so that their reply is lost and not NOSCRIPT.
     await behind.registry.removeEverywhere({ jti: 'none' }, { now });
-    await behind.registry.removeEntries([{ sub: 'nobody', entries: [] }], now);
+    await behind.registry.removeEntries([{ sub: 'zoe', entries: [] }], now);
 
     proxy.loseAnswerTo('evalsha');
     await behind.registry.remove('alice', {}, now);
