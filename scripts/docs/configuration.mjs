@@ -59,7 +59,7 @@ ${table(['setting', 'variable', 'flag', 'default', 'meaning'], rows)}
 
 ## The project file
 
-A project file may set only ${inProjectFile.join(', ')}, and profiles of these. Its \`mysql.url\` must not contain a password. If a
+A project file may set only ${inProjectFile.join(', ')}, and profiles with these settings. Its \`mysql.url\` must not contain a password. If a
 project file sets the address of a store, a line on stderr says so.
 
 If a project file sets the address of a store, and the password or client certificate comes from another place, jwtctl exits with 2

@@ -15,7 +15,7 @@ export const defineRecover: DefineCommand = (group, run) => {
       'Recover changes lost when the database was restored from a backup.\n\nWithout flags, shows the lost changes, and exits with 3 if there are any.',
     )
     .option('--reapply', 'record the lost revocations, disabled users, and compromised keys again')
-    .option('--accept', 'accept the older state; revocations since the backup are lost for good')
+    .option('--accept', 'accept the older state; revocations since the backup are lost permanently')
     .examples('jwtctl db recover', 'jwtctl db recover --reapply --yes')
     .action(run(recover));
 };

@@ -12,7 +12,7 @@ export const defineIssue: DefineCommand = (group, run) => {
   group
     .command('issue')
     .description(
-      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject or, with --format ndjson, an object with sub and, optionally, aud, ttl, notBefore, claims, and label. The flags apply to every line that does not set the value itself.',
+      'Sign, register, and print a token.\n\nWith --sub-file, each line is a subject or, with --format ndjson, an object with sub and, optionally, aud, ttl, notBefore, claims, and label. A flag applies to each line that does not set that value.',
     )
     .option('--sub <sub>', 'subject: an enabled user')
     .option(

@@ -161,7 +161,8 @@ export const KEYS_ERRORS = {
   ERR_MASTER_KEY_INVALID: {
     kind: 'usage',
     meaning: 'The keyring is empty, or one of its lines is not a master key.',
-    remedy: 'Restore the keyring from its backup. A master key is 32 random bytes in base64, one per line.',
+    remedy:
+      'Restore the keyring from its backup. Each line must be one master key: 32 random bytes in base64.',
   },
   ERR_MASTER_KEY_MISSING: {
     kind: 'state',
