@@ -121,7 +121,7 @@ const DECLARATIONS = {
   'masterKey.file': {
     kind: path,
     alternative: 'the master keyring',
-    doc: 'File with the master keyring, one base64 256-bit key per line. The first key encrypts, and all decrypt. Without a keyring, the embedded store creates <data>.master-key.',
+    doc: 'File with the master keyring, one base64 256-bit key per line. The first key encrypts, and any of them can decrypt. Without a keyring, the embedded store creates <data>.master-key.',
   },
   'masterKey.command': {
     kind: text,
