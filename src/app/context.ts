@@ -27,8 +27,8 @@ import { noDirectory } from '../domain/users/no-directory.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
-import { login } from './login.js';
 import { once } from './once.js';
+import { login } from './os-login.js';
 
 /** Each dependency is created on first use. `dispose` closes what was opened. */
 export interface Context {

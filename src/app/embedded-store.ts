@@ -3,7 +3,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
-import { judge } from './judged-file.js';
+import { judge } from './trusted-file.js';
 
 /** If no embedded store exists, `create` creates one, and `pretend` uses an empty one in memory. */
 export type IfMissing = 'create' | 'pretend';

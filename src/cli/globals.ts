@@ -1,5 +1,5 @@
 import { Option } from 'commander';
-import { login } from '../app/login.js';
+import { login } from '../app/os-login.js';
 import type { ConfigSources } from '../config/load.js';
 import { SETTINGS, type SettingPath } from '../config/settings.js';
 import { parseActor } from '../domain/shared/text.js';

@@ -51,7 +51,7 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
   /** Reads standard input or a file opened by the shell. Returns null for other files, which need a check. */
   const readUnchecked = async (name: string, file: string, maxBytes: number) => {
     if (name === '-') return readStdin(io, signal, maxBytes);
-    const { isInherited } = await import('../app/judged-file.js');
+    const { isInherited } = await import('../app/trusted-file.js');
     return isInherited(file) ? readNamed(file, io, signal, maxBytes) : null;
   };
   const pathOf = (name: string) => resolve(io.cwd, name.replace(/^@/, ''));

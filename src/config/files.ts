@@ -1,7 +1,7 @@
 import { existsSync, realpathSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { type FileFault, isInherited, readJudged } from '../app/judged-file.js';
+import { type FileFault, isInherited, readTrusted } from '../app/trusted-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 
 export type FileKind = 'explicit' | 'project' | 'user' | 'system';
@@ -75,7 +75,7 @@ async function readText(
     if (kind === 'explicit' && isInherited(path)) {
       return { text: await readFile(path, 'utf8'), readableByOthers: null };
     }
-    const { bytes, isTooLarge, fault, readableByOthers } = await readJudged(path, MAX_BYTES);
+    const { bytes, isTooLarge, fault, readableByOthers } = await readTrusted(path, MAX_BYTES);
     if (fault !== null) return unsafe(kind, path, fault);
     if (isTooLarge) return tooLarge(path);
     return { text: bytes.toString('utf8'), readableByOthers };

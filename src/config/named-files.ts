@@ -1,4 +1,4 @@
-import { type JudgedFile, readJudged } from '../app/judged-file.js';
+import { readTrusted, type TrustedFile } from '../app/trusted-file.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { fileNameShown } from '../domain/shared/text.js';
 
@@ -81,8 +81,8 @@ export async function readConfigured(file: string, { setting }: NamedBy): Promis
 
 const CANNOT_BE_READ = new Set(['ERR_CONFIG_FILE_MISSING', 'ERR_CONFIG_FILE_UNREADABLE']);
 
-async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): Promise<JudgedFile> {
-  const read = await readJudged(file, maxBytes).catch((error) => {
+async function readSafe(file: string, { setting, warn }: NamedBy, maxBytes: number): Promise<TrustedFile> {
+  const read = await readTrusted(file, maxBytes).catch((error) => {
     throw unreadable(file, setting, error);
   });
   const name = fileNameShown(file);

@@ -1,10 +1,10 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { AppOptions, Readiness } from './app-options.js';
-import { forwardAuth, forwardAuthUrl } from './forward-auth.js';
 import { health } from './health.js';
 import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
+import { forwardAuth, forwardAuthUrl } from './verify.js';
 
 const BODY_BYTES = 65_536;
 const REQUEST_MS = 10_000;

@@ -7,7 +7,7 @@ import { ownCopy } from '../shared/detached-string.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { isFailureOutside, isSilence } from '../shared/unavailable.js';
 import { entriesBySubject, groupBy } from './group-entries.js';
-import type { KeysById } from './key-names.js';
+import type { KeysById } from './keys-by-id.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 export interface ExportInput extends WalkControl {

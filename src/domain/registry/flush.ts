@@ -9,7 +9,7 @@ import type {
 } from '../ports/index.js';
 import { countMatching } from './count-matching.js';
 import { type ExportReport, exportEntries } from './export-entries.js';
-import { type KeyCount, KeysById } from './key-names.js';
+import { type KeyCount, KeysById } from './keys-by-id.js';
 
 export interface FlushInput extends WalkControl {
   sub?: string | undefined;

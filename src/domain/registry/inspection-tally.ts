@@ -2,7 +2,7 @@ import type { SigningKey } from '../model/signing-key.js';
 import type { RegistryScanner, ScannedSubject, ScanOutcome } from '../ports/index.js';
 import { ownCopy } from '../shared/detached-string.js';
 import type { Inspection, InspectionInput } from './inspection.js';
-import { type KeyCount, keyCount } from './key-names.js';
+import { type KeyCount, keyCount } from './keys-by-id.js';
 import type { SubjectPart } from './scan-subjects.js';
 
 /** Upper bounds of the histogram's buckets, in seconds. A last bucket has no bound. */

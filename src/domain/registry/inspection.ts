@@ -6,7 +6,7 @@ import type {
   UserStatus,
   WalkProgress,
 } from '../ports/index.js';
-import type { KeyCount } from './key-names.js';
+import type { KeyCount } from './keys-by-id.js';
 
 export interface InspectionInput {
   now: number;

@@ -1,7 +1,7 @@
 import type { BackupFiles } from '../ports/backup-file.js';
 import type { Administration, PrivateFile, WalkControl } from '../ports/index.js';
 import { type ExportReport, exportEntries } from './export-entries.js';
-import { type KeyCount, KeysById } from './key-names.js';
+import { type KeyCount, KeysById } from './keys-by-id.js';
 
 export interface SnapshotReport extends Pick<ExportReport, 'subjects' | 'complete' | 'missed'> {
   backup: string | null;

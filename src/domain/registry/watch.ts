@@ -1,7 +1,7 @@
 import type { Clock } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import type { Inspection } from './inspection.js';
-import type { KeyCount } from './key-names.js';
+import type { KeyCount } from './keys-by-id.js';
 
 export interface Look {
   at: number;

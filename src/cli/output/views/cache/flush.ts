@@ -1,5 +1,5 @@
 import type { FlushReport } from '../../../../domain/registry/flush.js';
-import type { KeyCount } from '../../../../domain/registry/key-names.js';
+import type { KeyCount } from '../../../../domain/registry/keys-by-id.js';
 import { grouped } from '../../number-format.js';
 import { pluralize } from '../../pluralize.js';
 import type { JsonObject, Section, View } from '../../view.js';

@@ -10,7 +10,7 @@ export interface FileFault {
   readonly remedy: string;
 }
 
-export interface JudgedFile {
+export interface TrustedFile {
   readonly bytes: Buffer;
   readonly isTooLarge: boolean;
   readonly fault: FileFault | null;
@@ -36,7 +36,7 @@ const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBL
  * @param path absolute
  * @throws the error of the system call if the file is missing or cannot be read
  */
-export async function readJudged(path: string, maxBytes: number): Promise<JudgedFile> {
+export async function readTrusted(path: string, maxBytes: number): Promise<TrustedFile> {
   const account = process.geteuid?.();
   // Windows has no owners, modes, or O_NOFOLLOW.
   if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
@@ -48,7 +48,7 @@ export async function readJudged(path: string, maxBytes: number): Promise<Judged
   return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
 }
 
-/** Checks like {@link readJudged} without opening the file. If it is missing, checks only its folders. */
+/** Checks like {@link readTrusted} without opening the file. If it is missing, checks only its folders. */
 export async function judge(path: string): Promise<FileFault | null> {
   const account = process.geteuid?.();
   if (account === undefined) return null;
@@ -119,7 +119,7 @@ async function read(
   handle: FileHandle,
   maxBytes: number,
   judged: { account: number; path: string; fault: FileFault | null } | null,
-): Promise<JudgedFile> {
+): Promise<TrustedFile> {
   try {
     const stats = await handle.stat();
     if (!stats.isFile())
