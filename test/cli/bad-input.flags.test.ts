@@ -82,13 +82,6 @@ describe.each(BACKENDS)('invalid arguments, on %s', (backend) => {
   });
 
   test.each([
-    [],
-    ['keys'],
-    ['users'],
-    ['token'],
-    ['cache'],
-    ['db'],
-    ['config'],
     ['nope'],
     ['keys', 'nope'],
     ['key', 'list', 'extra'],
