@@ -42,15 +42,16 @@ export class SlotWalk {
       await Promise.all(masters.map((master) => this.#walkMaster(master)));
       for (const slot of this.#slots.pending()) await this.#walkMoving(slot, masters);
       if (this.#slots.pending().length === 0 || this.#isAborted || this.#isClusterDown) break;
-      // A failover and the spread of new owners take time, so continue while slots get done.
-      if (this.#slots.progress.done > done && !this.#isCutOff(masters)) {
-        pass = 1;
-        giveUpAt = Date.now() + connection.timeoutMs;
-      }
-      if (pass === MAX_PASSES || Date.now() >= giveUpAt) break;
+      const advanced = this.#slots.progress.done > done;
+      if (pass === MAX_PASSES || (Date.now() >= giveUpAt && !advanced)) break;
       await delay(Math.min(100 * 2 ** pass, connection.timeoutMs / MAX_PASSES));
       await connection.refresh();
       masters = await this.#findMasters();
+      // A failover and the spread of new owners take time, so continue while slots get done.
+      if (advanced && !this.#isCutOff(masters)) {
+        pass = 0;
+        giveUpAt = Date.now() + connection.timeoutMs;
+      }
     }
     return {
       missed: this.#slots.missed((slot) => this.#reasonFor(slot, masters)),
