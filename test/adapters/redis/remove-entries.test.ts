@@ -72,6 +72,17 @@ describe('removeEntries', () => {
     expect(seen).toMatchObject({ malformed: foreignMembers.length });
   });
 
+  test('removes every expired entry beside a foreign member with a low score', async () => {
+    await registerOne(registry, 'alice', entryAt(now, 'a'), { now });
+    await client.zadd(keys.entries, 5, 'old');
+    const expired = Array.from({ length: 2_500 }, (_, index) => [now - 9, `1.2.expired-${index}`]);
+    await client.zadd(keys.entries, ...expired.flat());
+
+    await registry.removeEntries([{ sub: 'alice', entries: [] }], now);
+
+    expect(await client.zcard(keys.entries)).toBe(2);
+  });
+
   test('removes the set with the last entry, foreign members included', async () => {
     const user = { status: 'enabled', version: 1, until: now + 60 } as const;
     await registerOne(registry, 'alice', entryAt(now, 'a'), { now, user, label: 'phone' });

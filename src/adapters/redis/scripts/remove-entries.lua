@@ -2,8 +2,8 @@
 -- KEYS: set, labels. ARGV: horizon, tolerance, up to a thousand members. Returns 1, how many of them were
 -- live, and whether there may be more expired members (1 or 0).
 if set_type == 'none' then return {1, 0, 0} end
-local dropped = expired_entries(set)
-local is_full = #dropped == MEMBERS_PER_CALL
+local dropped, read = expired_entries(set)
+local is_full = read == MEMBERS_PER_CALL and #dropped > 0
 local going, removed = {}, 0
 for i = 3, #ARGV do
   local score = redis.call('ZSCORE', set, ARGV[i])

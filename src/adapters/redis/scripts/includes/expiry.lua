@@ -8,7 +8,7 @@ local function expired_entries(set)
   for i = 1, #found, 2 do
     if parse(found[i], tonumber(found[i + 1])) then members[#members + 1] = found[i] end
   end
-  return members
+  return members, #found / 2
 end
 
 -- Returns the last exp of the live entries that stay; nil if there are none.
