@@ -23,7 +23,7 @@ export async function issueMany(invocation: Invocation, flags: IssueFlags, file:
   const { issuer, close } = await openStoreBulkIssuer(context, { createUsers: flags.createUser === true });
   // Reports faults of the flags before the first line is read.
   issuer.validate({ ...shared, sub: 'any' });
-  await issuer.open();
+  if (!invocation.globals.dryRun) await issuer.open();
   const bulk = {
     action: 'token.issue',
     label: 'issuing',
