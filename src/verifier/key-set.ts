@@ -26,6 +26,8 @@ export type KnownKey = VerificationKey & {
 export interface KeySetOptions {
   /** How old the keys may be before {@link KeySet.find} reads them again, in seconds. Default: 30. */
   maxAgeSeconds?: number;
+  /** Called once for each broken row of the key store, whose key is not trusted. Default: a broken row is an error. */
+  warn?: ((text: string) => void) | undefined;
 }
 
 /** A verifier's copy of the keys. Reads them on first use, when they are outdated, and for an unknown kid. */
@@ -33,6 +35,7 @@ export class KeySet {
   readonly #store: Pick<KeyStore, 'snapshot'>;
   readonly #clock: Clock;
   readonly #maxAgeSeconds: number;
+  readonly #onInvalid: ((error: JwtctlError) => void) | undefined;
   #keys = new Map<string, KnownKey>();
   #activatedAt: number | null = null;
   #heads: { revision: number; recoveredAt: number } | null = null;
@@ -47,8 +50,9 @@ export class KeySet {
   constructor(
     store: Pick<KeyStore, 'snapshot'>,
     clock: Clock,
-    { maxAgeSeconds = MAX_AGE_SECONDS }: KeySetOptions = {},
+    { maxAgeSeconds = MAX_AGE_SECONDS, warn }: KeySetOptions = {},
   ) {
+    this.#onInvalid = warn && warnOnce(warn);
     this.#store = store;
     this.#clock = clock;
     this.#maxAgeSeconds = maxAgeSeconds;
@@ -136,13 +140,13 @@ export class KeySet {
   async #load(): Promise<void> {
     const at = this.#clock.now();
     this.#triedAt = at;
-    const snapshot = await this.#store.snapshot().catch((error) => {
+    const snapshot = await this.#store.snapshot(this.#onInvalid).catch((error) => {
       this.#failure = error;
       throw error;
     });
     const { keys } = snapshot;
     this.#failure = null;
-    const found = new Map(keys.map((key) => [key.kid, this.#toKnownKey(key)]));
+    const found = new Map(keys.flatMap((key) => this.#toKnownKey(key)).map((key) => [key.kid, key]));
     this.#isBehind = this.#fellBehind(snapshot, found);
     if (!this.#isBehind) this.#heads = snapshot;
     this.#keys = this.#isBehind ? withLaterStates(this.#keys, found) : found;
@@ -162,14 +166,29 @@ export class KeySet {
   }
 
   /** Returns the same object until the key changes, because the parsed public key is cached per object. */
-  #toKnownKey(key: SigningKey): KnownKey {
+  #toKnownKey(key: SigningKey): KnownKey[] {
     const known = this.#keys.get(key.kid);
     const { id, kid, alg, state, publicKey } = key;
     // Compares the public key too, because another key can have the same id and kid.
     const isSame =
       known?.id === id && known.state === state && known.alg === alg && known.publicKey === publicKey;
-    return isSame ? known : { id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } };
+    if (isSame) return [known];
+    try {
+      return [{ id, kid, alg, state, publicKey, jwk: { ...publicJwk(key) } }];
+    } catch (error) {
+      if (this.#onInvalid === undefined || !(error instanceof JwtctlError)) throw error;
+      this.#onInvalid(error);
+      return [];
+    }
   }
+}
+
+function warnOnce(warn: (text: string) => void): (error: JwtctlError) => void {
+  const warned = new Set<string>();
+  return ({ message }) => {
+    if (!warned.has(message)) warn(`${message} Tokens under this key are refused.`);
+    warned.add(message);
+  };
 }
 
 function withLaterStates(

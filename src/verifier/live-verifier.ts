@@ -64,7 +64,7 @@ export async function openLiveVerifier(
     clockToleranceSeconds: token.clockTolerance,
     logsUserChanges: userSettings.source === 'managed',
   };
-  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds });
+  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds, warn });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const heartbeatState = new StoreState(clock);

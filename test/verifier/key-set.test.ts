@@ -54,6 +54,21 @@ test('does not read before the first lookup', () => {
   expect(reads).toBe(0);
 });
 
+test('leaves out a key whose row is broken, warns once, and keeps the others', async () => {
+  const warnings: string[] = [];
+  keySet = new KeySet({ snapshot: keySnapshot }, clock, { warn: (text) => warnings.push(text) });
+  stored = [key('k1'), key('k2', { state: 'retiring', publicKey: 'not a PEM' })];
+
+  expect(await keySet.find('k1')).toMatchObject({ kid: 'k1' });
+  expect(keySet.peek('k2')).toBeUndefined();
+  clock.advance(60);
+  await keySet.find('k1');
+
+  expect(warnings).toEqual([
+    expect.stringMatching(/public_key of key k2 .* Tokens under this key are refused\.$/),
+  ]);
+});
+
 test('returns only the fields that a verification needs', async () => {
   const { n, e } = publicKey.export({ format: 'jwk' });
   expect(await keySet.find('k1')).toEqual({

@@ -1,10 +1,15 @@
 import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import type { JwtctlError } from '../shared/errors.js';
 import type { DatabaseHeads } from './mark-store.js';
 import type { SealedPrivateKey } from './sealer.js';
 
 export interface KeyStore {
-  /** Returns every key, oldest first, with the revision that {@link apply} needs. */
-  snapshot(): Promise<KeySnapshot>;
+  /**
+   * Returns every key, oldest first, with the revision that {@link apply} needs.
+   * @param onInvalid leaves out rows that another program broke and gets the error of each
+   * @throws JwtctlError `ERR_KEY_ROW_INVALID` (state) without `onInvalid`
+   */
+  snapshot(onInvalid?: (error: JwtctlError) => void): Promise<KeySnapshot>;
   find(kid: string): Promise<SigningKey | null>;
   /** Returns the sealed private key; null if there is none, or it was wiped. */
   findSealed(kid: string): Promise<string | null>;

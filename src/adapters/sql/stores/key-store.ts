@@ -41,7 +41,7 @@ export class SqlKeyStore implements KeyStore {
     this.#db = db;
   }
 
-  async snapshot(): Promise<KeySnapshot> {
+  async snapshot(onInvalid?: (error: JwtctlError) => void): Promise<KeySnapshot> {
     // Reads the revision first. If a key is added in between, the revision is too old and a guarded write
     // fails. In the other order, the write would succeed without having seen the key.
     const { revision, recoveredAt } = await this.#db
@@ -50,7 +50,7 @@ export class SqlKeyStore implements KeyStore {
       .where('id', '=', 1)
       .executeTakeFirstOrThrow();
     const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
-    return { revision, recoveredAt, keys: rows.map(toSigningKey) };
+    return { revision, recoveredAt, keys: rows.flatMap((row) => readRow(row, onInvalid)) };
   }
 
   async find(kid: string): Promise<SigningKey | null> {
@@ -198,7 +198,19 @@ function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
   }
 }
 
-function toSigningKey(row: Pick<Selectable<KeystoreTable>, (typeof COLUMNS)[number]>): SigningKey {
+type Row = Pick<Selectable<KeystoreTable>, (typeof COLUMNS)[number]>;
+
+function readRow(row: Row, onInvalid: ((error: JwtctlError) => void) | undefined): SigningKey[] {
+  try {
+    return [toSigningKey(row)];
+  } catch (error) {
+    if (onInvalid === undefined || !(error instanceof JwtctlError)) throw error;
+    onInvalid(error);
+    return [];
+  }
+}
+
+function toSigningKey(row: Row): SigningKey {
   if (!isKeyState(row.state)) throw invalidKeyRow(row.kid, 'state');
   if (!isSigningAlgorithm(row.alg)) throw invalidKeyRow(row.kid, 'alg');
   return {
