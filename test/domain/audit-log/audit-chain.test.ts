@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import {
   type AuditFinding,
@@ -11,6 +11,22 @@ import type { AuditRow, MacKey } from '../../../src/domain/ports/index.js';
 
 const KEYS: MacKey[] = ['mk-1', 'mk-2'].map((id) => ({ id, secret: randomBytes(32) }));
 const [ONE, TWO] = KEYS as [MacKey, MacKey];
+
+test('hashes the JSON array of the fields, with HMAC-SHA256 under a key and SHA-256 without one', () => {
+  const row = {
+    ...{ previousHash: 'a'.repeat(64), seq: 7, at: 1_700_000_007, actor: 'ops', login: 'root@web-1' },
+    ...{ action: 'keys.rotate', target: 'k1', outcome: 'active', reason: null },
+  };
+  const json = (macKeyId: string | null) =>
+    `["${'a'.repeat(64)}",7,${JSON.stringify(macKeyId)},1700000007,"ops","root@web-1","keys.rotate","k1","active",null]`;
+
+  expect(auditHash({ ...row, macKeyId: ONE.id }, ONE)).toBe(
+    createHmac('sha256', ONE.secret).update(json(ONE.id)).digest('hex'),
+  );
+  expect(auditHash({ ...row, macKeyId: null }, null)).toBe(
+    createHash('sha256').update(json(null)).digest('hex'),
+  );
+});
 
 /** A log of one row per key: `null` for a host without the keyring. */
 function logOf(...keys: ReadonlyArray<MacKey | null>): AuditRow[] {
