@@ -6,6 +6,7 @@ import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { pluralize } from '../../output/pluralize.js';
 import { nothingToRecover, type RecoveryOutcome, recoveryReport } from '../../output/views/db/recover.js';
+import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRecover: DefineCommand = (group, run) => {
@@ -64,17 +65,11 @@ const EMBEDDED =
 
 /** Compromises these keys again, except missing ones, for which the event is enough. */
 async function compromiseAgain(context: Context, kids: readonly string[]): Promise<string[]> {
-  const { settings, actor } = context;
-  const [database, clock, sealer, generator] = await Promise.all([
-    context.database(),
-    context.databaseClock(),
-    context.sealer(),
-    context.generator(),
-  ]);
-  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
+  const { settings } = context;
+  const ports = await keyPorts(context);
   const compromised: string[] = [];
   for (const kid of kids) {
-    const key = await database.keys.find(kid);
+    const key = await ports.database.keys.find(kid);
     if (key === null || key.state === 'compromised') continue;
     await compromiseKey(ports, {
       kid,

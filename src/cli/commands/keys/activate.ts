@@ -1,6 +1,7 @@
 import { activateKey } from '../../../domain/keys/activate.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys/keys.js';
+import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineActivate: DefineCommand = (group, run) => {
@@ -20,29 +21,21 @@ export const defineActivate: DefineCommand = (group, run) => {
 
 const activate: Action<{ now?: true }, [string]> = async ({ context: open, globals }, flags, kid) => {
   const context = await open();
-  const { settings, actor } = context;
-  const [database, clock, sealer, generator] = await Promise.all([
-    context.database(),
-    context.databaseClock(),
-    context.sealer(),
-    context.generator(),
-  ]);
+  const { settings } = context;
+  const ports = await keyPorts(context);
   const { dryRun } = globals;
   if (!dryRun) await (await context.guard()).assertCurrent();
-  const activation = await activateKey(
-    { database, openRegistry: context.registry, sealer, generator, clock, actor },
-    {
-      kid,
-      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
-      now: flags.now === true,
-      alg: settings.keys.algorithm,
-      bits: settings.keys.bits,
-      dryRun,
-    },
-  );
+  const activation = await activateKey(ports, {
+    kid,
+    policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+    now: flags.now === true,
+    alg: settings.keys.algorithm,
+    bits: settings.keys.bits,
+    dryRun,
+  });
   const { key, isNotPrePublished, published } = activation;
   return {
-    view: keyRecord(key, clock.now(), dryRun),
+    view: keyRecord(key, ports.clock.now(), dryRun),
     warnings: dryRun ? [] : stragglerWarnings(kid, activation, null),
     notes: [
       ...(isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : []),

@@ -5,6 +5,7 @@ import { EXIT } from '../../output/exit-code.js';
 import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/keys/compromise.js';
 import { NOT_PRE_PUBLISHED } from '../../output/views/keys/keys.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
+import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineCompromise: DefineCommand = (group, run) => {
@@ -30,28 +31,20 @@ export const defineCompromise: DefineCommand = (group, run) => {
 const compromise: Action<{ reason: string } & FleetFlags, [string]> = async (invocation, flags, kid) => {
   const { context: open, globals, signal, withProgress } = invocation;
   const context = await open();
-  const { settings, actor } = context;
-  const [database, clock, sealer, generator] = await Promise.all([
-    context.database(),
-    context.databaseClock(),
-    context.sealer(),
-    context.generator(),
-  ]);
+  const { settings } = context;
+  const ports = await keyPorts(context);
   const { dryRun } = globals;
   const report = await withProgress(dryRun ? 'Counting' : 'Removing, then counting', (onProgress) =>
-    compromiseKey(
-      { database, openRegistry: context.registry, sealer, generator, clock, actor },
-      {
-        kid,
-        reason: flags.reason,
-        policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
-        alg: settings.keys.algorithm,
-        bits: settings.keys.bits,
-        dryRun,
-        signal,
-        onProgress,
-      },
-    ),
+    compromiseKey(ports, {
+      kid,
+      reason: flags.reason,
+      policy: { ...lifetimePolicy(settings), publishLeadSeconds: settings.keys.publishLead },
+      alg: settings.keys.algorithm,
+      bits: settings.keys.bits,
+      dryRun,
+      signal,
+      onProgress,
+    }),
   );
   return afterFleet(invocation, flags, report.eventId, {
     view: compromiseReport(report, dryRun),

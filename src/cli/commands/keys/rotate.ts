@@ -10,6 +10,7 @@ import {
   stragglerWarnings,
 } from '../../output/views/keys/keys.js';
 import { durationFlag } from '../shared/flags.js';
+import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRotate: DefineCommand = (group, run) => {
@@ -48,15 +49,9 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
     );
   }
   const context = await open();
-  const { settings, actor } = context;
-  const [database, clock, sealer, generator] = await Promise.all([
-    context.database(),
-    context.databaseClock(),
-    context.sealer(),
-    context.generator(),
-  ]);
+  const { settings } = context;
+  const ports = await keyPorts(context);
   if (!globals.dryRun) await (await context.guard()).assertCurrent();
-  const ports = { database, openRegistry: context.registry, sealer, generator, clock, actor };
   const input = {
     policy: {
       rotateAfterSeconds: flags.ifOlderThan ?? settings.keys.rotateAfter,
@@ -75,18 +70,18 @@ const rotate: Action<{ ifOlderThan?: number; now?: true; wait?: true | number; f
   let isShown = false;
   const wait = async (outcome: RotationOutcome & { signsFrom: number }) => {
     const { pending, signsFrom, awaitsFleet } = outcome;
-    const here = signsFrom + context.clock.now() - clock.now();
+    const here = signsFrom + context.clock.now() - ports.clock.now();
     if (!awaitsFleet) return waitUntil(here, `key ${pending} has been published for keys.publishLead`);
     if (!isShown && globals.format === 'table') await present(fleetAwaited(outcome));
     isShown = true;
-    await clock.pause(FLEET_LOOK_MS, signal);
+    await ports.clock.pause(FLEET_LOOK_MS, signal);
   };
   const outcome = flags.wait ? await rotateAfterLead(ports, input, wait) : await rotateKeys(ports, input);
   const { dryRun } = globals;
   const { rotated, active, pending, isNotPrePublished } = outcome;
-  const uncleared = dryRun ? null : await clearExpiredEvents(database.securityLog);
+  const uncleared = dryRun ? null : await clearExpiredEvents(ports.database.securityLog);
   return {
-    view: rotationReport(outcome, dryRun, clock.now()),
+    view: rotationReport(outcome, dryRun, ports.clock.now()),
     notes: isNotPrePublished && !dryRun ? [NOT_PRE_PUBLISHED] : [],
     warnings: dryRun
       ? []
