@@ -1,4 +1,4 @@
-/** What a caller can do about an error. The CLI derives its exit code from the kind: see `exitCodeOf` in `cli/output/exit-code.ts`. */
+/** What a caller can do about an error. The CLI derives its exit code from it: `cli/output/exit-code.ts`. */
 export type ErrorKind =
   /** Flags, settings, or input that must change before a retry can succeed. */
   | 'usage'
@@ -17,11 +17,16 @@ export type ErrorKind =
   /** A defect in jwtctl. */
   | 'bug';
 
-/** Declares one error code. */
-export interface ErrorEntry {
-  kind: ErrorKind;
-  /** What happened, in one sentence. */
-  meaning: string;
-  /** What to do next, in one or two sentences. */
-  remedy: string;
+export const usage = ofKind('usage');
+export const notFound = ofKind('not_found');
+export const state = ofKind('state');
+export const unavailable = ofKind('unavailable');
+export const refused = ofKind('refused');
+export const partial = ofKind('partial');
+export const interrupted = ofKind('interrupted');
+export const bug = ofKind('bug');
+
+/** A code declares what happened, in one sentence, and what to do next, in one or two. */
+function ofKind(kind: ErrorKind) {
+  return (meaning: string, remedy: string) => ({ kind, meaning, remedy });
 }

@@ -1,75 +1,57 @@
-import type { ErrorEntry } from './entry.js';
+import { usage } from './entry.js';
 
 export const FILES_ERRORS = {
-  ERR_BACKUP_INVALID: {
-    kind: 'usage',
-    meaning: 'The file is not a backup of the registry, or it is damaged.',
-    remedy: 'Name a file that `jwtctl cache snapshot` or `jwtctl cache flush` wrote.',
-  },
-  ERR_BACKUP_VERSION_UNSUPPORTED: {
-    kind: 'usage',
-    meaning: 'Another version of jwtctl wrote the backup, in a format that this version cannot read.',
-    remedy: 'Use the version of jwtctl that wrote the backup, or a newer one.',
-  },
-  ERR_CSV_HEADER_INVALID: {
-    kind: 'usage',
-    meaning: 'The first line of the CSV does not name the expected columns.',
-    remedy: 'Start the file with the column names that the message lists, separated by commas.',
-  },
-  ERR_FILE_EXISTS: {
-    kind: 'usage',
-    meaning: 'The output file already exists, and jwtctl does not overwrite it.',
-    remedy: 'Choose another name, or move the existing file away.',
-  },
-  ERR_FILE_NAME_INVALID: {
-    kind: 'usage',
-    meaning:
-      'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
-    remedy: 'Choose a shorter path on one line.',
-  },
-  ERR_FILE_TOO_LARGE: {
-    kind: 'usage',
-    meaning: 'The input is larger than the limit for this kind of input.',
-    remedy: 'Check that you named the right file.',
-  },
-  ERR_FILE_UNREADABLE: {
-    kind: 'usage',
-    meaning: 'The input file cannot be read.',
-    remedy: 'Check the path, and give the account that runs jwtctl read access to the file.',
-  },
-  ERR_FILE_UNWRITABLE: {
-    kind: 'usage',
-    meaning: 'The output file cannot be created or written.',
-    remedy: 'Choose a folder that the account may write to, and check that the disk has room.',
-  },
-  ERR_LINE_NOT_JSON: {
-    kind: 'usage',
-    meaning: 'A line of the input is not a JSON object.',
-    remedy: 'Write one JSON object per line (NDJSON).',
-  },
-  ERR_LINE_NOT_UTF8: {
-    kind: 'usage',
-    meaning: 'A line of the input is not well-formed UTF-8.',
-    remedy: 'Save the file as UTF-8.',
-  },
-  ERR_LINE_NO_TOKEN: {
-    kind: 'usage',
-    meaning: 'A line of the input is neither a token nor a JSON object with a `token` member.',
-    remedy: 'Write one token per line, or pass the NDJSON output of `jwtctl token issue`.',
-  },
-  ERR_LINE_TOO_LONG: {
-    kind: 'usage',
-    meaning: 'A line of the input is longer than the limit.',
-    remedy: 'Check that the file has one item per line.',
-  },
-  ERR_ROW_INVALID: {
-    kind: 'usage',
-    meaning: 'A row of the input has a missing or invalid field, or broken CSV quotes.',
-    remedy: 'Correct the row that the message names, and run the command again.',
-  },
-  ERR_TEXT_INVALID: {
-    kind: 'usage',
-    meaning: 'A text, such as a name or a reason, is empty, is too long, or contains control characters.',
-    remedy: 'Shorten the text to one line within the limit that the message names.',
-  },
-} as const satisfies Record<string, ErrorEntry>;
+  ERR_BACKUP_INVALID: usage(
+    'The file is not a backup of the registry, or it is damaged.',
+    'Name a file that `jwtctl cache snapshot` or `jwtctl cache flush` wrote.',
+  ),
+  ERR_BACKUP_VERSION_UNSUPPORTED: usage(
+    'Another version of jwtctl wrote the backup, in a format that this version cannot read.',
+    'Use the version of jwtctl that wrote the backup, or a newer one.',
+  ),
+  ERR_CSV_HEADER_INVALID: usage(
+    'The first line of the CSV does not name the expected columns.',
+    'Start the file with the column names that the message lists, separated by commas.',
+  ),
+  ERR_FILE_EXISTS: usage(
+    'The output file already exists, and jwtctl does not overwrite it.',
+    'Choose another name, or move the existing file away.',
+  ),
+  ERR_FILE_NAME_INVALID: usage(
+    'The path of the file is too long or contains a line break, so it cannot be recorded in the audit log.',
+    'Choose a shorter path on one line.',
+  ),
+  ERR_FILE_TOO_LARGE: usage(
+    'The input is larger than the limit for this kind of input.',
+    'Check that you named the right file.',
+  ),
+  ERR_FILE_UNREADABLE: usage(
+    'The input file cannot be read.',
+    'Check the path, and give the account that runs jwtctl read access to the file.',
+  ),
+  ERR_FILE_UNWRITABLE: usage(
+    'The output file cannot be created or written.',
+    'Choose a folder that the account may write to, and check that the disk has room.',
+  ),
+  ERR_LINE_NOT_JSON: usage(
+    'A line of the input is not a JSON object.',
+    'Write one JSON object per line (NDJSON).',
+  ),
+  ERR_LINE_NOT_UTF8: usage('A line of the input is not well-formed UTF-8.', 'Save the file as UTF-8.'),
+  ERR_LINE_NO_TOKEN: usage(
+    'A line of the input is neither a token nor a JSON object with a `token` member.',
+    'Write one token per line, or pass the NDJSON output of `jwtctl token issue`.',
+  ),
+  ERR_LINE_TOO_LONG: usage(
+    'A line of the input is longer than the limit.',
+    'Check that the file has one item per line.',
+  ),
+  ERR_ROW_INVALID: usage(
+    'A row of the input has a missing or invalid field, or broken CSV quotes.',
+    'Correct the row that the message names, and run the command again.',
+  ),
+  ERR_TEXT_INVALID: usage(
+    'A text, such as a name or a reason, is empty, is too long, or contains control characters.',
+    'Shorten the text to one line within the limit that the message names.',
+  ),
+};

@@ -16,6 +16,6 @@ export const ERROR_CODES = {
   ...PROGRAM_ERRORS,
   ...STORES_ERRORS,
   ...TOKENS_ERRORS,
-} as const;
+};
 
 export type ErrorCode = keyof typeof ERROR_CODES;

@@ -1,226 +1,165 @@
-import type { ErrorEntry } from './entry.js';
+import { state, unavailable, usage } from './entry.js';
 
 export const KEYS_ERRORS = {
-  ERR_DECRYPTION_FAILED: {
-    kind: 'state',
-    meaning:
-      'A private key in the database, or the content key of a backup, cannot be decrypted because it was changed or damaged.',
-    remedy:
-      'Restore it from a backup. For a private key, you can also run `jwtctl keys rotate` to replace the key.',
-  },
-  ERR_JWK_INCOMPLETE: {
-    kind: 'usage',
-    meaning: 'The JWK lacks members of a private RSA key (RFC 7518 §6.3.2).',
-    remedy: 'Export the key again from its source, with all members.',
-  },
-  ERR_JWK_INVALID: {
-    kind: 'usage',
-    meaning: 'The input is not a JWK or a JWK Set, or a member of a JWK has the wrong type.',
-    remedy: 'Correct the member that the message names. To import a PEM file, use `--pem`.',
-  },
-  ERR_JWK_SET_DUPLICATE: {
-    kind: 'usage',
-    meaning: 'Two keys of the JWK Set have the same `kid` or the same modulus.',
-    remedy: 'Remove one of the two keys from the file.',
-  },
-  ERR_KEY_ACTIVE: {
-    kind: 'state',
-    meaning: 'The active key cannot be retired, because no key would be left to sign.',
-    remedy: 'Run `jwtctl keys rotate --now` first. If the private key leaked, run `jwtctl keys compromise`.',
-  },
-  ERR_KEY_ALG_MISMATCH: {
-    kind: 'usage',
-    meaning: 'The `alg` of the key differs from the value of `--alg`.',
-    remedy: 'Run the command without `--alg`.',
-  },
-  ERR_KEY_COMPROMISED: {
-    kind: 'state',
-    meaning: 'The key is compromised, and this state is final.',
-    remedy: 'Generate a new key with `jwtctl keys generate`.',
-  },
-  ERR_KEY_EXPONENT: {
-    kind: 'usage',
-    meaning: 'The public exponent of the RSA key is even, too small, or too large.',
-    remedy: 'Use a key with the exponent 65537, for example from `jwtctl keys generate`.',
-  },
-  ERR_KEY_INCONSISTENT: {
-    kind: 'usage',
-    meaning:
-      'The numbers of the RSA key do not match each other, so the key is damaged or is a mix of two keys.',
-    remedy: 'Export the key again from its source.',
-  },
-  ERR_KEY_IN_USE: {
-    kind: 'state',
-    meaning: 'Live tokens are signed with this key, so it cannot be retired yet.',
-    remedy:
-      'Let `jwtctl keys rotate` retire the key after its last token expires, or pass `--force` to refuse these tokens now.',
-  },
-  ERR_KEY_MATERIAL_EXISTS: {
-    kind: 'state',
-    meaning: 'This key is already in the key store under another `kid`.',
-    remedy: 'Run `jwtctl keys list` to find it.',
-  },
-  ERR_KEY_MULTI_PRIME: {
-    kind: 'usage',
-    meaning: 'The RSA key has more than two primes.',
-    remedy: 'Use a key with two primes, for example from `jwtctl keys generate`.',
-  },
-  ERR_KEY_NOT_FOR_SIGNING: {
-    kind: 'usage',
-    meaning: 'The `use`, `key_ops`, or `alg` of the JWK does not allow it to sign tokens.',
-    remedy: 'Import a signing key, or generate one with `jwtctl keys generate`.',
-  },
-  ERR_KEY_NOT_LOADED: {
-    kind: 'state',
-    meaning: 'Some running verifiers have not loaded the key yet, so they would refuse its tokens.',
-    remedy:
-      'Check the verifiers that the message names and run the command again, or pass `--now` to continue without them.',
-  },
-  ERR_KEY_NOT_PENDING: {
-    kind: 'state',
-    meaning: 'Only a pending key can be activated, and this key is in another state.',
-    remedy:
-      'Run `jwtctl keys list --state pending` to find a pending key, or `jwtctl keys generate` to create one.',
-  },
-  ERR_KEY_NOT_PRIVATE: {
-    kind: 'usage',
-    meaning: 'The input contains only a public key, but a private key is required.',
-    remedy: 'Import the file that contains the private key.',
-  },
-  ERR_KEY_NOT_PUBLISHED: {
-    kind: 'state',
-    meaning: 'The key has not been published for `keys.publishLead` yet, so verifiers may not know it.',
-    remedy: 'Run the command again at the time that the message names, or pass `--now` to skip the wait.',
-  },
-  ERR_KEY_NOT_RSA: {
-    kind: 'usage',
-    meaning: 'The key is not an RSA key.',
-    remedy: 'Use an RSA key, for example from `jwtctl keys generate`.',
-  },
-  ERR_KEY_PAIR_MISMATCH: {
-    kind: 'state',
-    meaning:
-      'The private key and the public key in a row of the key store do not match, because another program changed the row.',
-    remedy: 'Run `jwtctl keys rotate --now` to sign with another key, and find out what changed the row.',
-  },
-  ERR_KEY_RECENTLY_ACTIVE: {
-    kind: 'state',
-    meaning: 'The key was active a moment ago, so an issuer may still sign with it.',
-    remedy: 'Run the command again at the time that the message names, or pass `--force`.',
-  },
-  ERR_KEY_RETIRED: {
-    kind: 'state',
-    meaning: 'The key is retired, and this state is final.',
-    remedy: 'Generate a new key with `jwtctl keys generate`.',
-  },
-  ERR_KEY_ROW_INVALID: {
-    kind: 'state',
-    meaning:
-      'A row of the key store has an invalid state, algorithm, or public key, because another program changed the row.',
-    remedy: 'Restore the column from a backup of the database, and find out what changed it.',
-  },
-  ERR_KEY_SIZE: {
-    kind: 'usage',
-    meaning: 'The RSA key is too short or too long.',
-    remedy: 'Use a key of 2048 to 8192 bits.',
-  },
-  ERR_KEY_STORE_EMPTY: {
-    kind: 'state',
-    meaning: 'The registry has tokens, but the key store has no keys, so the two do not match.',
-    remedy:
-      'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
-  },
-  ERR_KEY_THUMBPRINT_COLLISION: {
-    kind: 'state',
-    meaning:
-      'The thumbprint of the key begins with the same bits as the thumbprint of another key in the key store.',
-    remedy: 'Use another key, or run `jwtctl keys purge` after the other key is retired.',
-  },
-  ERR_KEY_WEAK_PRIMES: {
-    kind: 'usage',
-    meaning: 'The primes of the RSA key are weak, so its private key can be computed from its public key.',
-    remedy: 'Stop using this key everywhere, and generate a new one with `jwtctl keys generate`.',
-  },
-  ERR_KID_EXISTS: {
-    kind: 'state',
-    meaning: 'The key store already has a different key with this `kid`.',
-    remedy:
-      'Choose another `kid` with `--kid`, or leave the flag out. `jwtctl keys list` shows the existing keys.',
-  },
-  ERR_KID_INVALID: {
-    kind: 'usage',
-    meaning: 'The text is not a valid `kid`.',
-    remedy:
-      'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit. `--kid` sets the `kid` of a single imported key.',
-  },
-  ERR_MASTER_KEY_COMMAND_FAILED: {
-    kind: 'unavailable',
-    meaning: 'The command in `masterKey.command` failed, timed out, or printed too much.',
-    remedy: 'Run the command by hand to see why.',
-  },
-  ERR_MASTER_KEY_INVALID: {
-    kind: 'usage',
-    meaning: 'The keyring is empty, or one of its lines is not a master key.',
-    remedy:
-      'Restore the keyring from its backup. Each line must be one master key: 32 random bytes in base64.',
-  },
-  ERR_MASTER_KEY_MISSING: {
-    kind: 'state',
-    meaning: 'No master keyring is available, or its file cannot be read.',
-    remedy:
-      'Set `masterKey.file` (`JWTCTL_MASTER_KEY_FILE`) to a copy of the keyring that the other hosts use.',
-  },
-  ERR_MASTER_KEY_UNKNOWN: {
-    kind: 'state',
-    meaning: 'The data is encrypted with a master key that is not in the keyring.',
-    remedy: 'Add the missing master key to the keyring as another line.',
-  },
-  ERR_MASTER_KEY_UNWRITABLE: {
-    kind: 'usage',
-    meaning: 'The file for the new master key cannot be created.',
-    remedy:
-      'Create the file with `openssl rand -base64 32`, and set `masterKey.file` (`JWTCTL_MASTER_KEY_FILE`) to it.',
-  },
-  ERR_NO_ACTIVE_KEY: {
-    kind: 'state',
-    meaning: 'No key is active, so tokens cannot be signed.',
-    remedy:
-      'Run `jwtctl keys list`. Then run `jwtctl keys activate` for a pending key, or `jwtctl keys generate`.',
-  },
-  ERR_NO_KEYS: {
-    kind: 'state',
-    meaning: 'The key store has no key that this command can use.',
-    remedy: 'Run `jwtctl keys list` to see the keys, or `jwtctl keys generate` to create one.',
-  },
-  ERR_PASSPHRASE_NEEDED: {
-    kind: 'usage',
-    meaning: 'The private key is encrypted, but there is no terminal to ask for its passphrase.',
-    remedy: 'Pass the passphrase with `--passphrase-file`.',
-  },
-  ERR_PASSPHRASE_WRONG: {
-    kind: 'usage',
-    meaning: 'The passphrase does not decrypt the private key, or the file is damaged.',
-    remedy: 'Check the passphrase. If it is right, export the key again from its source.',
-  },
-  ERR_PEM_INVALID: {
-    kind: 'usage',
-    meaning: 'The file has no complete PEM block with a private key.',
-    remedy: 'Convert a DER file with `openssl pkey -inform DER -in FILE`. To import a JWK, use `--jwk`.',
-  },
-  ERR_PEM_MANY_KEYS: {
-    kind: 'usage',
-    meaning: 'The PEM file contains more than one private key.',
-    remedy: 'Split the file, and import each key separately.',
-  },
-  ERR_PEM_UNSUPPORTED: {
-    kind: 'usage',
-    meaning: 'The private key is in the OpenSSH format, or it is encrypted with an outdated cipher.',
-    remedy: 'Convert the file to PKCS#8 with the command that the message names.',
-  },
-  ERR_PRIVATE_KEY_MISSING: {
-    kind: 'state',
-    meaning: 'The row of the key has no private key.',
-    remedy:
-      'Restore the row from a backup, or run `jwtctl keys rotate --now`. Retired and compromised keys have no private key.',
-  },
-} as const satisfies Record<string, ErrorEntry>;
+  ERR_DECRYPTION_FAILED: state(
+    'A private key in the database, or the content key of a backup, cannot be decrypted because it was changed or damaged.',
+    'Restore it from a backup. For a private key, you can also run `jwtctl keys rotate` to replace the key.',
+  ),
+  ERR_JWK_INCOMPLETE: usage(
+    'The JWK lacks members of a private RSA key (RFC 7518 §6.3.2).',
+    'Export the key again from its source, with all members.',
+  ),
+  ERR_JWK_INVALID: usage(
+    'The input is not a JWK or a JWK Set, or a member of a JWK has the wrong type.',
+    'Correct the member that the message names. To import a PEM file, use `--pem`.',
+  ),
+  ERR_JWK_SET_DUPLICATE: usage(
+    'Two keys of the JWK Set have the same `kid` or the same modulus.',
+    'Remove one of the two keys from the file.',
+  ),
+  ERR_KEY_ACTIVE: state(
+    'The active key cannot be retired, because no key would be left to sign.',
+    'Run `jwtctl keys rotate --now` first. If the private key leaked, run `jwtctl keys compromise`.',
+  ),
+  ERR_KEY_ALG_MISMATCH: usage(
+    'The `alg` of the key differs from the value of `--alg`.',
+    'Run the command without `--alg`.',
+  ),
+  ERR_KEY_COMPROMISED: state(
+    'The key is compromised, and this state is final.',
+    'Generate a new key with `jwtctl keys generate`.',
+  ),
+  ERR_KEY_EXPONENT: usage(
+    'The public exponent of the RSA key is even, too small, or too large.',
+    'Use a key with the exponent 65537, for example from `jwtctl keys generate`.',
+  ),
+  ERR_KEY_INCONSISTENT: usage(
+    'The numbers of the RSA key do not match each other, so the key is damaged or is a mix of two keys.',
+    'Export the key again from its source.',
+  ),
+  ERR_KEY_IN_USE: state(
+    'Live tokens are signed with this key, so it cannot be retired yet.',
+    'Let `jwtctl keys rotate` retire the key after its last token expires, or pass `--force` to refuse these tokens now.',
+  ),
+  ERR_KEY_MATERIAL_EXISTS: state(
+    'This key is already in the key store under another `kid`.',
+    'Run `jwtctl keys list` to find it.',
+  ),
+  ERR_KEY_MULTI_PRIME: usage(
+    'The RSA key has more than two primes.',
+    'Use a key with two primes, for example from `jwtctl keys generate`.',
+  ),
+  ERR_KEY_NOT_FOR_SIGNING: usage(
+    'The `use`, `key_ops`, or `alg` of the JWK does not allow it to sign tokens.',
+    'Import a signing key, or generate one with `jwtctl keys generate`.',
+  ),
+  ERR_KEY_NOT_LOADED: state(
+    'Some running verifiers have not loaded the key yet, so they would refuse its tokens.',
+    'Check the verifiers that the message names and run the command again, or pass `--now` to continue without them.',
+  ),
+  ERR_KEY_NOT_PENDING: state(
+    'Only a pending key can be activated, and this key is in another state.',
+    'Run `jwtctl keys list --state pending` to find a pending key, or `jwtctl keys generate` to create one.',
+  ),
+  ERR_KEY_NOT_PRIVATE: usage(
+    'The input contains only a public key, but a private key is required.',
+    'Import the file that contains the private key.',
+  ),
+  ERR_KEY_NOT_PUBLISHED: state(
+    'The key has not been published for `keys.publishLead` yet, so verifiers may not know it.',
+    'Run the command again at the time that the message names, or pass `--now` to skip the wait.',
+  ),
+  ERR_KEY_NOT_RSA: usage(
+    'The key is not an RSA key.',
+    'Use an RSA key, for example from `jwtctl keys generate`.',
+  ),
+  ERR_KEY_PAIR_MISMATCH: state(
+    'The private key and the public key in a row of the key store do not match, because another program changed the row.',
+    'Run `jwtctl keys rotate --now` to sign with another key, and find out what changed the row.',
+  ),
+  ERR_KEY_RECENTLY_ACTIVE: state(
+    'The key was active a moment ago, so an issuer may still sign with it.',
+    'Run the command again at the time that the message names, or pass `--force`.',
+  ),
+  ERR_KEY_RETIRED: state(
+    'The key is retired, and this state is final.',
+    'Generate a new key with `jwtctl keys generate`.',
+  ),
+  ERR_KEY_ROW_INVALID: state(
+    'A row of the key store has an invalid state, algorithm, or public key, because another program changed the row.',
+    'Restore the column from a backup of the database, and find out what changed it.',
+  ),
+  ERR_KEY_SIZE: usage('The RSA key is too short or too long.', 'Use a key of 2048 to 8192 bits.'),
+  ERR_KEY_STORE_EMPTY: state(
+    'The registry has tokens, but the key store has no keys, so the two do not match.',
+    'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
+  ),
+  ERR_KEY_THUMBPRINT_COLLISION: state(
+    'The thumbprint of the key begins with the same bits as the thumbprint of another key in the key store.',
+    'Use another key, or run `jwtctl keys purge` after the other key is retired.',
+  ),
+  ERR_KEY_WEAK_PRIMES: usage(
+    'The primes of the RSA key are weak, so its private key can be computed from its public key.',
+    'Stop using this key everywhere, and generate a new one with `jwtctl keys generate`.',
+  ),
+  ERR_KID_EXISTS: state(
+    'The key store already has a different key with this `kid`.',
+    'Choose another `kid` with `--kid`, or leave the flag out. `jwtctl keys list` shows the existing keys.',
+  ),
+  ERR_KID_INVALID: usage(
+    'The text is not a valid `kid`.',
+    'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit. `--kid` sets the `kid` of a single imported key.',
+  ),
+  ERR_MASTER_KEY_COMMAND_FAILED: unavailable(
+    'The command in `masterKey.command` failed, timed out, or printed too much.',
+    'Run the command by hand to see why.',
+  ),
+  ERR_MASTER_KEY_INVALID: usage(
+    'The keyring is empty, or one of its lines is not a master key.',
+    'Restore the keyring from its backup. Each line must be one master key: 32 random bytes in base64.',
+  ),
+  ERR_MASTER_KEY_MISSING: state(
+    'No master keyring is available, or its file cannot be read.',
+    'Set `masterKey.file` (`JWTCTL_MASTER_KEY_FILE`) to a copy of the keyring that the other hosts use.',
+  ),
+  ERR_MASTER_KEY_UNKNOWN: state(
+    'The data is encrypted with a master key that is not in the keyring.',
+    'Add the missing master key to the keyring as another line.',
+  ),
+  ERR_MASTER_KEY_UNWRITABLE: usage(
+    'The file for the new master key cannot be created.',
+    'Create the file with `openssl rand -base64 32`, and set `masterKey.file` (`JWTCTL_MASTER_KEY_FILE`) to it.',
+  ),
+  ERR_NO_ACTIVE_KEY: state(
+    'No key is active, so tokens cannot be signed.',
+    'Run `jwtctl keys list`. Then run `jwtctl keys activate` for a pending key, or `jwtctl keys generate`.',
+  ),
+  ERR_NO_KEYS: state(
+    'The key store has no key that this command can use.',
+    'Run `jwtctl keys list` to see the keys, or `jwtctl keys generate` to create one.',
+  ),
+  ERR_PASSPHRASE_NEEDED: usage(
+    'The private key is encrypted, but there is no terminal to ask for its passphrase.',
+    'Pass the passphrase with `--passphrase-file`.',
+  ),
+  ERR_PASSPHRASE_WRONG: usage(
+    'The passphrase does not decrypt the private key, or the file is damaged.',
+    'Check the passphrase. If it is right, export the key again from its source.',
+  ),
+  ERR_PEM_INVALID: usage(
+    'The file has no complete PEM block with a private key.',
+    'Convert a DER file with `openssl pkey -inform DER -in FILE`. To import a JWK, use `--jwk`.',
+  ),
+  ERR_PEM_MANY_KEYS: usage(
+    'The PEM file contains more than one private key.',
+    'Split the file, and import each key separately.',
+  ),
+  ERR_PEM_UNSUPPORTED: usage(
+    'The private key is in the OpenSSH format, or it is encrypted with an outdated cipher.',
+    'Convert the file to PKCS#8 with the command that the message names.',
+  ),
+  ERR_PRIVATE_KEY_MISSING: state(
+    'The row of the key has no private key.',
+    'Restore the row from a backup, or run `jwtctl keys rotate --now`. Retired and compromised keys have no private key.',
+  ),
+};

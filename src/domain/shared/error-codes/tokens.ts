@@ -1,172 +1,128 @@
-import type { ErrorEntry } from './entry.js';
+import { notFound, refused, state, usage } from './entry.js';
 
 export const TOKENS_ERRORS = {
-  ERR_ALG_NOT_ALLOWED: {
-    kind: 'refused',
-    meaning: 'The `alg` of the token is not allowed, or is not the algorithm of its key.',
-    remedy: 'Issue the token with `jwtctl token issue`, or sign it with the algorithm of the key.',
-  },
-  ERR_AUDIENCE_INVALID: {
-    kind: 'usage',
-    meaning: 'An audience for a new token is empty or not a string.',
-    remedy: 'Pass at least one audience. Each must be a string that is not empty.',
-  },
-  ERR_AUDIENCE_MISMATCH: {
-    kind: 'refused',
-    meaning: 'The `aud` of the token does not contain the expected audience.',
-    remedy: 'Request a token for this audience, or check `token.audience`.',
-  },
-  ERR_CLAIMS_FILE_INVALID: {
-    kind: 'usage',
-    meaning: 'The file with the claims is not a JSON object.',
-    remedy: 'Write the claims as one JSON object, for example `{"role":"admin"}`.',
-  },
-  ERR_CLAIM_INVALID: {
-    kind: 'refused',
-    meaning:
-      'A claim of the token is missing or invalid. For `token revoke`, the token has no usable `sub` or `jti`.',
-    remedy:
-      'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
-  },
-  ERR_CLAIM_RESERVED: {
-    kind: 'usage',
-    meaning: 'A registered claim (`iss sub aud exp nbf iat jti`) cannot be set like other claims.',
-    remedy:
-      'Use the flags for `sub`, `aud`, the lifetime, and not-before. `iss` is `token.issuer`; jwtctl sets `iat` and `jti`.',
-  },
-  ERR_ISSUER_MISMATCH: {
-    kind: 'refused',
-    meaning: 'The `iss` of the token is not the expected issuer.',
-    remedy: 'Check `token.issuer`, and check where the token comes from.',
-  },
-  ERR_JTI_INVALID: {
-    kind: 'usage',
-    meaning: 'The text is not a valid `jti`.',
-    remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
-  },
-  ERR_KEY_NOT_TRUSTED: {
-    kind: 'refused',
-    meaning: 'The key of the token is retired, compromised, or unusable, or the token would outlive its key.',
-    remedy: 'Issue a new token. `jwtctl keys show` explains the state of the key.',
-  },
-  ERR_KEY_UNKNOWN: {
-    kind: 'not_found',
-    meaning:
-      'A command names a key that the key store does not have, or a token is refused because no key has its `kid`.',
-    remedy:
-      'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
-  },
-  ERR_LABEL_INVALID: {
-    kind: 'usage',
-    meaning: 'The label of a token is too long or contains control characters.',
-    remedy: 'Shorten the label to the limit that the message names.',
-  },
-  ERR_NOT_BEFORE_INVALID: {
-    kind: 'usage',
-    meaning: 'The token would expire before it becomes valid.',
-    remedy: 'Choose an earlier not-before time or a longer lifetime.',
-  },
-  ERR_REGISTRATION_MISMATCH: {
-    kind: 'refused',
-    meaning: 'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
-    remedy: 'Issue a new token. Make sure that no issuer uses the same `jti` twice.',
-  },
-  ERR_SIGNATURE_INVALID: {
-    kind: 'refused',
-    meaning:
-      'The signature does not match the token and its key, so the token was changed or signed with another key.',
-    remedy: 'Request a new token, and check that the token was copied completely.',
-  },
-  ERR_SUBJECT_INVALID: {
-    kind: 'usage',
-    meaning: 'The text is not a valid subject.',
-    remedy: 'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
-  },
-  ERR_TOKEN_AMBIGUOUS: {
-    kind: 'refused',
-    meaning: 'The HTTP request contains more than one token.',
-    remedy: 'Send exactly one token with each request.',
-  },
-  ERR_TOKEN_EXPIRED: {
-    kind: 'refused',
-    meaning: 'The token has expired.',
-    remedy: 'Request a new token. If it should still be valid, compare the clocks of the hosts.',
-  },
-  ERR_TOKEN_MALFORMED: {
-    kind: 'refused',
-    meaning:
-      'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
-    remedy:
-      'Pass the token itself, or `-` to read it from standard input, and check that it was copied completely.',
-  },
-  ERR_TOKEN_MISSING: {
-    kind: 'refused',
-    meaning: 'The HTTP request contains no token.',
-    remedy:
-      'Send the token in the `Authorization` header as `Bearer TOKEN`. For `/introspect`, send it as the parameter `token`.',
-  },
-  ERR_TOKEN_NOT_REGISTERED: {
-    kind: 'refused',
-    meaning: 'The token is not in the registry, because it was removed or never registered.',
-    remedy: 'Issue a new token. Register a token that was signed elsewhere with `jwtctl token register`.',
-  },
-  ERR_TOKEN_NOT_YET_VALID: {
-    kind: 'refused',
-    meaning: 'The `nbf` or `iat` of the token is in the future.',
-    remedy: 'Wait until the token is valid. If it should be valid now, compare the clocks of the hosts.',
-  },
-  ERR_TOKEN_REVOKED: {
-    kind: 'refused',
-    meaning: 'The token has been revoked.',
-    remedy: 'Request a new token. `jwtctl token list --sub S` lists the live tokens of the subject.',
-  },
-  ERR_TOKEN_TOO_LONG: {
-    kind: 'usage',
-    meaning: 'The new token would be longer than verifiers accept.',
-    remedy: 'Put fewer or shorter claims into the token.',
-  },
-  ERR_TTL_INVALID: {
-    kind: 'usage',
-    meaning: 'The lifetime is not a whole number of seconds above zero.',
-    remedy: 'Pass a lifetime such as `15m` or `3600`.',
-  },
-  ERR_TTL_TOO_LONG: {
-    kind: 'usage',
-    meaning: 'The lifetime is longer than `token.maxTtl`.',
-    remedy: 'Request a shorter lifetime, or raise `token.maxTtl`.',
-  },
-  ERR_USERS_NOT_MANAGED: {
-    kind: 'state',
-    meaning: 'jwtctl does not manage the users, because `users.source` is not `managed`.',
-    remedy: 'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
-  },
-  ERR_USER_DISABLED: {
-    kind: 'state',
-    meaning:
-      'A token cannot be issued for a disabled user, or a token is refused because its user is disabled.',
-    remedy: 'Run `jwtctl users enable`, or change the row in your own user table.',
-  },
-  ERR_USER_EXISTS: {
-    kind: 'state',
-    meaning: 'A user with this subject already exists.',
-    remedy: 'Run `jwtctl users show` to see the user.',
-  },
-  ERR_USER_STORE_EMPTY: {
-    kind: 'state',
-    meaning:
-      'The registry has tokens, but no user exists, so jwtctl did not remove the tokens of missing users.',
-    remedy: 'Restore the users or set `users.source`. To remove the tokens, run `jwtctl cache flush --all`.',
-  },
-  ERR_USER_TABLE_UNREADABLE: {
-    kind: 'usage',
-    meaning: 'The user table cannot be read, because the database rejected the query.',
-    remedy: 'Check `users.table`, `users.column`, and `users.enabledWhere`.',
-  },
-  ERR_USER_UNKNOWN: {
-    kind: 'not_found',
-    meaning:
-      'A command names a user that does not exist, or a token is refused because its user does not exist.',
-    remedy:
-      'Run `jwtctl users list` to see the users. Add the user with `jwtctl users add`, with `--create-user`, or in your own table.',
-  },
-} as const satisfies Record<string, ErrorEntry>;
+  ERR_ALG_NOT_ALLOWED: refused(
+    'The `alg` of the token is not allowed, or is not the algorithm of its key.',
+    'Issue the token with `jwtctl token issue`, or sign it with the algorithm of the key.',
+  ),
+  ERR_AUDIENCE_INVALID: usage(
+    'An audience for a new token is empty or not a string.',
+    'Pass at least one audience. Each must be a string that is not empty.',
+  ),
+  ERR_AUDIENCE_MISMATCH: refused(
+    'The `aud` of the token does not contain the expected audience.',
+    'Request a token for this audience, or check `token.audience`.',
+  ),
+  ERR_CLAIMS_FILE_INVALID: usage(
+    'The file with the claims is not a JSON object.',
+    'Write the claims as one JSON object, for example `{"role":"admin"}`.',
+  ),
+  ERR_CLAIM_INVALID: refused(
+    'A claim of the token is missing or invalid. For `token revoke`, the token has no usable `sub` or `jti`.',
+    'Fix the program that issued the token. To revoke a token by its IDs, run `jwtctl token revoke --sub S --jti J`.',
+  ),
+  ERR_CLAIM_RESERVED: usage(
+    'A registered claim (`iss sub aud exp nbf iat jti`) cannot be set like other claims.',
+    'Use the flags for `sub`, `aud`, the lifetime, and not-before. `iss` is `token.issuer`; jwtctl sets `iat` and `jti`.',
+  ),
+  ERR_ISSUER_MISMATCH: refused(
+    'The `iss` of the token is not the expected issuer.',
+    'Check `token.issuer`, and check where the token comes from.',
+  ),
+  ERR_JTI_INVALID: usage(
+    'The text is not a valid `jti`.',
+    'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
+  ),
+  ERR_KEY_NOT_TRUSTED: refused(
+    'The key of the token is retired, compromised, or unusable, or the token would outlive its key.',
+    'Issue a new token. `jwtctl keys show` explains the state of the key.',
+  ),
+  ERR_KEY_UNKNOWN: notFound(
+    'A command names a key that the key store does not have, or a token is refused because no key has its `kid`.',
+    'Run `jwtctl keys list` to see the keys. For a token, check that it was issued for this installation.',
+  ),
+  ERR_LABEL_INVALID: usage(
+    'The label of a token is too long or contains control characters.',
+    'Shorten the label to the limit that the message names.',
+  ),
+  ERR_NOT_BEFORE_INVALID: usage(
+    'The token would expire before it becomes valid.',
+    'Choose an earlier not-before time or a longer lifetime.',
+  ),
+  ERR_REGISTRATION_MISMATCH: refused(
+    'The registry has an entry with this `jti`, but with another `kid`, `iat`, or `exp`.',
+    'Issue a new token. Make sure that no issuer uses the same `jti` twice.',
+  ),
+  ERR_SIGNATURE_INVALID: refused(
+    'The signature does not match the token and its key, so the token was changed or signed with another key.',
+    'Request a new token, and check that the token was copied completely.',
+  ),
+  ERR_SUBJECT_INVALID: usage(
+    'The text is not a valid subject.',
+    'Use 1 to 255 bytes of well-formed UTF-8 without control characters.',
+  ),
+  ERR_TOKEN_AMBIGUOUS: refused(
+    'The HTTP request contains more than one token.',
+    'Send exactly one token with each request.',
+  ),
+  ERR_TOKEN_EXPIRED: refused(
+    'The token has expired.',
+    'Request a new token. If it should still be valid, compare the clocks of the hosts.',
+  ),
+  ERR_TOKEN_MALFORMED: refused(
+    'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
+    'Pass the token itself, or `-` to read it from standard input, and check that it was copied completely.',
+  ),
+  ERR_TOKEN_MISSING: refused(
+    'The HTTP request contains no token.',
+    'Send the token in the `Authorization` header as `Bearer TOKEN`. For `/introspect`, send it as the parameter `token`.',
+  ),
+  ERR_TOKEN_NOT_REGISTERED: refused(
+    'The token is not in the registry, because it was removed or never registered.',
+    'Issue a new token. Register a token that was signed elsewhere with `jwtctl token register`.',
+  ),
+  ERR_TOKEN_NOT_YET_VALID: refused(
+    'The `nbf` or `iat` of the token is in the future.',
+    'Wait until the token is valid. If it should be valid now, compare the clocks of the hosts.',
+  ),
+  ERR_TOKEN_REVOKED: refused(
+    'The token has been revoked.',
+    'Request a new token. `jwtctl token list --sub S` lists the live tokens of the subject.',
+  ),
+  ERR_TOKEN_TOO_LONG: usage(
+    'The new token would be longer than verifiers accept.',
+    'Put fewer or shorter claims into the token.',
+  ),
+  ERR_TTL_INVALID: usage(
+    'The lifetime is not a whole number of seconds above zero.',
+    'Pass a lifetime such as `15m` or `3600`.',
+  ),
+  ERR_TTL_TOO_LONG: usage(
+    'The lifetime is longer than `token.maxTtl`.',
+    'Request a shorter lifetime, or raise `token.maxTtl`.',
+  ),
+  ERR_USERS_NOT_MANAGED: state(
+    'jwtctl does not manage the users, because `users.source` is not `managed`.',
+    'Change the user in your own table. To end tokens at once, run `jwtctl token revoke`.',
+  ),
+  ERR_USER_DISABLED: state(
+    'A token cannot be issued for a disabled user, or a token is refused because its user is disabled.',
+    'Run `jwtctl users enable`, or change the row in your own user table.',
+  ),
+  ERR_USER_EXISTS: state(
+    'A user with this subject already exists.',
+    'Run `jwtctl users show` to see the user.',
+  ),
+  ERR_USER_STORE_EMPTY: state(
+    'The registry has tokens, but no user exists, so jwtctl did not remove the tokens of missing users.',
+    'Restore the users or set `users.source`. To remove the tokens, run `jwtctl cache flush --all`.',
+  ),
+  ERR_USER_TABLE_UNREADABLE: usage(
+    'The user table cannot be read, because the database rejected the query.',
+    'Check `users.table`, `users.column`, and `users.enabledWhere`.',
+  ),
+  ERR_USER_UNKNOWN: notFound(
+    'A command names a user that does not exist, or a token is refused because its user does not exist.',
+    'Run `jwtctl users list` to see the users. Add the user with `jwtctl users add`, with `--create-user`, or in your own table.',
+  ),
+};
