@@ -14,19 +14,19 @@ export async function report(
   const { key, slot } = session.keyspace.fleet;
   const { id, at, until } = heartbeat;
   const args = [id, JSON.stringify(heartbeat), until - at + tolerance];
-  if ((await session.run(REPORT_HEARTBEAT, slot, [key], args)) === WRONG_TYPE) throw wrongType(key);
+  if ((await session.batcher.run(REPORT_HEARTBEAT, slot, [key], args)) === WRONG_TYPE) throw wrongType(key);
 }
 
 export async function deregister(session: RegistrySession, id: string): Promise<void> {
   const { key, slot } = session.keyspace.fleet;
   const { replies } = await session.batcher.send({ slot, commands: [['hdel', key, id]] });
   if (replyCode(replies[0]) === 'WRONGTYPE') throw wrongType(key);
-  session.unwrap(replies[0]);
+  session.connection.unwrap(replies[0]);
 }
 
 export async function readFleet(session: RegistrySession): Promise<FleetLook> {
   const { key, slot } = session.keyspace.fleet;
-  const outcome = await session.run(READ_HEARTBEATS, slot, [key], []);
+  const outcome = await session.batcher.run(READ_HEARTBEATS, slot, [key], []);
   if (outcome === WRONG_TYPE) throw wrongType(key);
   if (outcome === WRITES_REFUSED) throw writesRefused(session.connection.ownerName(slot) ?? '');
   const [keptSeconds, count, running] = outcome as [number, number, string[]];

@@ -19,7 +19,7 @@ export class RedisMarkStore implements MarkStore {
     const { replies } = await this.#session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
     // Any client can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
-    const values = this.#session.unwrap(replies[0]);
+    const values = this.#session.connection.unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;
     return { mark, keys, hint };
   }
@@ -73,7 +73,7 @@ export class RedisMarkStore implements MarkStore {
     slot: number,
     args: ReadonlyArray<string | number>,
   ): Promise<unknown> {
-    const outcome = await this.#session.run(script, slot, [key], args);
+    const outcome = await this.#session.batcher.run(script, slot, [key], args);
     if (outcome === WRONG_TYPE) throw wrongType(key);
     return outcome;
   }
@@ -81,6 +81,6 @@ export class RedisMarkStore implements MarkStore {
   async #send(key: string, slot: number, commands: readonly Command[]): Promise<unknown[]> {
     const { replies } = await this.#session.batcher.send({ slot, commands });
     if (replies.some((reply) => replyCode(reply) === 'WRONGTYPE')) throw wrongType(key);
-    return replies.map((reply) => this.#session.unwrap(reply));
+    return replies.map((reply) => this.#session.connection.unwrap(reply));
   }
 }

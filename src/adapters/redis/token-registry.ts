@@ -24,6 +24,7 @@ import type { MarkStore } from '../../domain/ports/mark-store.js';
 import { groupBy } from '../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
+import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
 import { deregister, readFleet, report } from './fleet.js';
@@ -37,7 +38,7 @@ import {
 } from './keyspace.js';
 import { RedisMarkStore } from './marks.js';
 import { SET_STATUS } from './scripts/index.js';
-import { RegistrySession } from './session.js';
+import type { RegistrySession } from './session.js';
 import { SubjectReader } from './subject/reader.js';
 import { byAge, registerInTurn } from './subject/register.js';
 import { removeEntries } from './subject/remove-exact.js';
@@ -71,7 +72,7 @@ export class RedisTokenRegistry implements TokenRegistry {
   constructor(connection: RedisConnection, options: { prefix: string; clockToleranceSeconds: number }) {
     this.backend = connection.mode === 'cluster' ? 'redis-cluster' : 'redis';
     this.prefix = options.prefix;
-    this.#session = new RegistrySession(connection, keyspace(options.prefix));
+    this.#session = { connection, keyspace: keyspace(options.prefix), batcher: new Batcher(connection) };
     this.#tolerance = options.clockToleranceSeconds;
     this.marks = new RedisMarkStore(this.#session);
   }
@@ -128,7 +129,10 @@ export class RedisTokenRegistry implements TokenRegistry {
   ): Promise<number | null> {
     const { entries, labels, slot } = this.#session.keyspace.keysOf(sub);
     const args = this.#timed(now, [statusScore(user), user.version, replaces ?? '']);
-    const [, kept] = (await this.#session.run(SET_STATUS, slot, [entries, labels], args)) as [number, string];
+    const [, kept] = (await this.#session.batcher.run(SET_STATUS, slot, [entries, labels], args)) as [
+      number,
+      string,
+    ];
     return Number(kept) > 0 ? Number(kept) : null;
   }
 

@@ -6,7 +6,7 @@ import { missingRights } from '../wire/missing-rights.js';
 import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
 import { MissingRightsError } from '../wire/rights.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
-import { byHash, bySource, type Script } from './script.js';
+import type { Script } from './script.js';
 
 export type Request = {
   slot: number;
@@ -49,6 +49,16 @@ export class Batcher {
       if (this.#waiting.length === 0) setImmediate(() => this.#flush());
       this.#waiting.push({ request, resolve, reject, deadline: 0 });
     });
+  }
+
+  /** @throws the error reply */
+  async run(
+    script: Script,
+    slot: number,
+    keys: readonly string[],
+    args: ReadonlyArray<string | number>,
+  ): Promise<unknown> {
+    return this.#connection.unwrap((await this.send({ slot, keys, script, args })).replies[0]);
   }
 
   async #flush(): Promise<void> {
@@ -204,6 +214,19 @@ const PIPELINE_LIMIT = 1000;
 
 export function commandsOf(request: Request): readonly Command[] {
   return 'script' in request ? [byHash(request.script, request.keys, request.args)] : request.commands;
+}
+
+/** A server without the script answers NOSCRIPT, such as a new master after a failover. */
+function byHash({ sha }: Script, keys: readonly string[], args: ReadonlyArray<string | number>): Command {
+  return ['evalsha', sha, keys.length, ...keys, ...args];
+}
+
+function bySource(
+  { source }: Script,
+  keys: readonly string[],
+  args: ReadonlyArray<string | number>,
+): Command {
+  return ['eval', source, keys.length, ...keys, ...args];
 }
 
 function keyOf(request: Request): string {

@@ -14,7 +14,7 @@ import {
   translateError,
 } from '../wire/errors.js';
 import { formatNode, type HostPort, parseKey } from '../wire/node-address.js';
-import { type Command, withDeadline } from '../wire/pipeline.js';
+import { type Command, type Reply, withDeadline } from '../wire/pipeline.js';
 import { ReadConnection } from '../wire/read-connection.js';
 import type { RedisOptions } from '../wire/redis-options.js';
 import { openCluster, openStandalone } from './open.js';
@@ -204,6 +204,11 @@ export class RedisConnection {
   /** Prefers the reason why no connection could be opened, because ioredis's own errors say little. */
   translate(error: unknown): unknown {
     return translateError(isVague(error) ? (this.refusal ?? error) : error, this.address);
+  }
+
+  unwrap(reply: Reply): unknown {
+    if (reply instanceof Error) throw this.translate(reply);
+    return reply;
   }
 
   /** Why no connection can be opened, if the reason lasts: a bad certificate, an unreadable file. */

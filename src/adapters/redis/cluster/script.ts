@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { Command } from '../wire/pipeline.js';
 
 /** Scripts name every key that they touch: otherwise one would stop halfway while its slot moves. */
 export interface Script {
@@ -16,21 +15,4 @@ export function constants(values: Readonly<Record<string, string | number>>): st
   return Object.entries(values)
     .map(([name, value]) => `local ${name} = ${JSON.stringify(value)}\n`)
     .join('');
-}
-
-/** A server without the script answers NOSCRIPT, such as a new master after a failover. */
-export function byHash(
-  { sha }: Script,
-  keys: readonly string[],
-  args: ReadonlyArray<string | number>,
-): Command {
-  return ['evalsha', sha, keys.length, ...keys, ...args];
-}
-
-export function bySource(
-  { source }: Script,
-  keys: readonly string[],
-  args: ReadonlyArray<string | number>,
-): Command {
-  return ['eval', source, keys.length, ...keys, ...args];
 }

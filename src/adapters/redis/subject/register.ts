@@ -10,7 +10,7 @@ export async function registerInTurn(
   registrations: readonly Registration[],
   tolerance: number,
 ): Promise<void> {
-  const { connection, keyspace } = session;
+  const { connection, keyspace, batcher } = session;
   for (let next = 0; next < registrations.length; ) {
     const { sub, now } = registrations[next] as Registration;
     const { entries, labels, slot } = keyspace.keysOf(sub);
@@ -22,7 +22,7 @@ export async function registerInTurn(
     }
     const send = async (nowMs: number) => {
       const timed = [now - tolerance, tolerance, nowMs + connection.timeoutMs, ...args];
-      return (await session.run(REGISTER, slot, [entries, labels], timed)) as [state: number, value: number];
+      return (await batcher.run(REGISTER, slot, [entries, labels], timed)) as [state: number, value: number];
     };
     let answer = await send(Date.now());
     // This client has not given up, so the server's clock is ahead. Use its time.

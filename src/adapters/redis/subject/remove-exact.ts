@@ -76,7 +76,7 @@ async function removeMembers(
   for (let next = 0; isMore || next < members.length; next += MEMBERS_PER_CALL) {
     const args = [...timed, ...members.slice(next, next + MEMBERS_PER_CALL)];
     const answer = await session.batcher.send({ slot, keys: [set, labels], script: REMOVE_ENTRIES, args });
-    const [, removed = 0, isFull = 0] = session.unwrap(answer.replies[0]) as number[];
+    const [, removed = 0, isFull = 0] = session.connection.unwrap(answer.replies[0]) as number[];
     if (removed > 0 || answer.isRepeated) count(removed, answer);
     isMore = isFull === 1;
   }

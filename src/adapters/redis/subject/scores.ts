@@ -11,6 +11,6 @@ export async function readScores(
   const commands = [['zmscore', entries, ...members] as const];
   const [reply] = (await session.batcher.send({ slot, commands })).replies;
   if (replyCode(reply) === 'WRONGTYPE') return [];
-  const scores = session.unwrap(reply);
+  const scores = session.connection.unwrap(reply);
   return (Array.isArray(scores) ? scores : []).map((score) => (score === null ? null : Number(score)));
 }

@@ -111,7 +111,7 @@ class Remover {
       signal?.throwIfAborted();
       const args = [...this.#args, String(cursor), before > 0 || isUncounted ? 1 : 0];
       const answer = await this.#session.batcher.send({ ...request, args });
-      const [state, matched = 0, ...counts] = this.#session.unwrap(answer.replies[0]) as number[];
+      const [state, matched = 0, ...counts] = this.#session.connection.unwrap(answer.replies[0]) as number[];
       if (state === WRONG_TYPE) return isUncounted;
       cursor = counts.pop();
       this.#add(answer, slot, walked, { matched, subjects: before === 0 && matched > 0 ? 1 : 0, counts });
@@ -163,7 +163,7 @@ class Remover {
   }
 
   #addGroup(answer: Answer, group: Group, walked: string): Omit<Found, 'isUncounted'> {
-    const [seen = 0, ...rest] = this.#session.unwrap(answer.replies[0]) as number[];
+    const [seen = 0, ...rest] = this.#session.connection.unwrap(answer.replies[0]) as number[];
     const large = rest.splice(0, rest.shift()).flatMap((index) => group.subjects[index] ?? []);
     const [matched = 0, subjects = 0, ...counts] = rest;
     this.#add(answer, group.slot, walked, { matched, subjects, counts });
