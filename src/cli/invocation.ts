@@ -17,7 +17,7 @@ import {
   sourcesOf,
 } from './globals.js';
 import { columnsOf, createReaders, type Input, type Io, openInput, type Readers } from './io.js';
-import { describeLines } from './output/errors.js';
+import { describeLines } from './output/describe-error.js';
 import type { Progress } from './output/progress.js';
 import type { Outcome, View } from './output/view.js';
 

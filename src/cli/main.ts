@@ -5,7 +5,7 @@ import { asSentence, printableLines } from '../domain/shared/text.js';
 import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
 import { createInvocation, type Run } from './invocation.js';
 import { type Io, screenOf } from './io.js';
-import { describeCauses, describeError } from './output/errors.js';
+import { describeCauses, describeError } from './output/describe-error.js';
 import { EXIT, exitCodeOf } from './output/exit-code.js';
 import { render } from './output/render.js';
 import type { Completion } from './output/view.js';

@@ -28,8 +28,8 @@ const REDIS = [
   'session',
   'scripts',
   'subject',
-  'marks',
-  'fleet',
+  'mark-store',
+  'verifier-roster',
   'walk',
   'verifier',
   'token-registry',
@@ -46,7 +46,9 @@ test.each([
   ['domain', DOMAIN],
   [
     'adapters/redis',
-    REDIS.filter((room) => !['keyspace', 'session', 'marks', 'fleet', 'token-registry'].includes(room)),
+    REDIS.filter(
+      (room) => !['keyspace', 'session', 'mark-store', 'verifier-roster', 'token-registry'].includes(room),
+    ),
   ],
 ])('each room of %s has a README with what it owns and imports', (base, rooms) => {
   const missing = rooms.filter(

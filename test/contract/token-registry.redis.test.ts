@@ -2,8 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import { openRedisTokenRegistry } from '../../src/adapters/redis/token-registry.js';
 import { freshPrefix, redisNodes, startRedis } from '../support/servers.js';
-import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
+import { fleetContract } from './verifier-roster.contract.js';
 
 const CLOCK_TOLERANCE_SECONDS = 5;
 

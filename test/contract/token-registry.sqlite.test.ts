@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { CLOCK_TOLERANCE_SECONDS, openEmbeddedStores } from '../support/embedded.js';
 import { heartbeatOf } from '../support/heartbeats.js';
-import { fleetContract } from './fleet.contract.js';
 import { type OpenedRegistry, tokenRegistryContract } from './token-registry.contract.js';
+import { fleetContract } from './verifier-roster.contract.js';
 
 tokenRegistryContract('SQLite', open);
 fleetContract('SQLite', open);

@@ -27,7 +27,6 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
-import { deregister, readFleet, report } from './fleet.js';
 import {
   cachedStatus,
   entryMember,
@@ -36,7 +35,7 @@ import {
   statusScore,
   VERSION_MEMBER,
 } from './keyspace.js';
-import { RedisMarkStore } from './marks.js';
+import { RedisMarkStore } from './mark-store.js';
 import { SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import { SubjectReader } from './subject/reader.js';
@@ -44,8 +43,9 @@ import { byAge, registerInTurn } from './subject/register.js';
 import { removeEntries } from './subject/remove-exact.js';
 import { readScores } from './subject/scores.js';
 import { RedisStatusReader } from './verifier/status-reader.js';
+import { deregister, readFleet, report } from './verifier-roster.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
-import { scan } from './walk/scan-subjects.js';
+import { scan } from './walk/scan-registry.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   prefix: string;

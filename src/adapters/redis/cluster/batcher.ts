@@ -1,9 +1,9 @@
 import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Breaker } from '../wire/circuit-breaker.js';
-import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
 import { missingRights } from '../wire/missing-rights.js';
 import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
+import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
 import { MissingRightsError } from '../wire/rights.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 import type { Script } from './script.js';

@@ -1,9 +1,9 @@
 import type { RegistryNode } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { replyCode } from '../wire/errors.js';
 import { numberIn, parseInfo } from '../wire/info.js';
 import { isKnownHost } from '../wire/node-address.js';
 import { sendPipeline, unwrap } from '../wire/pipeline.js';
+import { replyCode } from '../wire/redis-errors.js';
 import { masterWarnings, replicaOf, SERVER_INFO, TRACKING_LIMIT } from '../wire/server-info.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 

@@ -2,6 +2,8 @@ import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { HASH_SLOTS } from '../keyspace.js';
 import { clusterOptions, nodeOptions, silenceMs } from '../wire/client-options.js';
+import { formatNode, type HostPort, isKnownHost } from '../wire/node-address.js';
+import { withDeadline } from '../wire/pipeline.js';
 import {
   clusterDown,
   innermost,
@@ -9,9 +11,7 @@ import {
   replicaError,
   replyCode,
   translateError,
-} from '../wire/errors.js';
-import { formatNode, type HostPort, isKnownHost } from '../wire/node-address.js';
-import { withDeadline } from '../wire/pipeline.js';
+} from '../wire/redis-errors.js';
 import type { RedisOptions } from '../wire/redis-options.js';
 import { surviveUnsolicitedNulls } from '../wire/unsolicited-replies.js';
 

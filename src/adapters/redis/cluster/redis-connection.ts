@@ -3,6 +3,9 @@ import { Cluster, Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import { DISCONNECT_TIMEOUT_MS, reachedAt } from '../wire/client-options.js';
+import { formatNode, type HostPort, parseKey } from '../wire/node-address.js';
+import { type Command, type Reply, withDeadline } from '../wire/pipeline.js';
+import { ReadConnection } from '../wire/read-connection.js';
 import {
   clusterDown,
   fromNode,
@@ -12,10 +15,7 @@ import {
   type RedisAddress,
   reasonOf,
   translateError,
-} from '../wire/errors.js';
-import { formatNode, type HostPort, parseKey } from '../wire/node-address.js';
-import { type Command, type Reply, withDeadline } from '../wire/pipeline.js';
-import { ReadConnection } from '../wire/read-connection.js';
+} from '../wire/redis-errors.js';
 import type { RedisOptions } from '../wire/redis-options.js';
 import { openCluster, openStandalone } from './open.js';
 

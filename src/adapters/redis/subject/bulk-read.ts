@@ -3,8 +3,8 @@ import type { RedisNode } from '../cluster/redis-connection.js';
 import type { RegistrySession } from '../session.js';
 import { bulkStringsOf } from '../wire/bulk-strings.js';
 import type { RespReply } from '../wire/codec.js';
-import { isDefect } from '../wire/errors.js';
 import type { Command, Reply } from '../wire/pipeline.js';
+import { isDefect } from '../wire/redis-errors.js';
 
 // Reads go to one master on its read connection. Undelivered ones go through the batcher, which follows
 // redirects and loads scripts (one request at a time: readOne). So every read must be safe to repeat.

@@ -20,8 +20,8 @@ import {
   utf8At,
 } from '../wire/bulk-strings.js';
 import { bulkStringsIn, type RespReply } from '../wire/codec.js';
-import { replyCode, wrongType } from '../wire/errors.js';
 import type { Command } from '../wire/pipeline.js';
+import { replyCode, wrongType } from '../wire/redis-errors.js';
 import { type NodeReplies, type Reads, readMany, readOne } from './bulk-read.js';
 import { isPartial, labelsIn, membersIn } from './members.js';
 

@@ -2,7 +2,7 @@ import type { Registration, RegistryEntry } from '../../../domain/ports/index.js
 import { entryMember, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { DeadlineError, wrongType } from '../wire/errors.js';
+import { DeadlineError, wrongType } from '../wire/redis-errors.js';
 
 /** Registers entries of one subject in order. After an error, some of them may have been registered. */
 export async function registerInTurn(

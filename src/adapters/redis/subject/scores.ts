@@ -1,6 +1,6 @@
 import type { SubjectKeys } from '../keyspace.js';
 import type { RegistrySession } from '../session.js';
-import { replyCode } from '../wire/errors.js';
+import { replyCode } from '../wire/redis-errors.js';
 
 /** Returns each member's score, null if missing; an empty array for a key of another type. */
 export async function readScores(

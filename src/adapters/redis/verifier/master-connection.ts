@@ -7,9 +7,9 @@ import { stringAt } from '../wire/bulk-strings.js';
 import type { Breaker } from '../wire/circuit-breaker.js';
 import { silenceMs } from '../wire/client-options.js';
 import { encodeCommands, type RespReply } from '../wire/codec.js';
-import { DeadlineError, fromNode, replicaError, replyCode } from '../wire/errors.js';
 import { parseInfo } from '../wire/info.js';
 import { formatNode, type HostPort } from '../wire/node-address.js';
+import { DeadlineError, fromNode, replicaError, replyCode } from '../wire/redis-errors.js';
 import { RespConnection } from '../wire/resp-connection.js';
 import {
   Lifetime,

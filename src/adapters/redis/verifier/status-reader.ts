@@ -16,9 +16,9 @@ import type { RegistrySession } from '../session.js';
 import { readScores } from '../subject/scores.js';
 import { Breaker } from '../wire/circuit-breaker.js';
 import type { RespReply } from '../wire/codec.js';
-import { DeadlineError, fromNode, replyCode } from '../wire/errors.js';
 import { parseKey } from '../wire/node-address.js';
 import { withDeadline } from '../wire/pipeline.js';
+import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
 import { MasterConnection } from './master-connection.js';
 import { leasedStatus, type Pending, plainStatus, Query } from './status-query.js';
 

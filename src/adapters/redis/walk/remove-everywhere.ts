@@ -6,11 +6,11 @@ import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE, REMOVE_PORTION, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
-import { replyCode, UncountedError } from '../wire/errors.js';
+import { replyCode, UncountedError } from '../wire/redis-errors.js';
 
 import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkSteering } from './types.js';
-import { walkSubjects } from './walk.js';
+import { walkSubjects } from './walk-subjects.js';
 
 export async function removeEverywhere(
   session: RegistrySession,

@@ -9,9 +9,9 @@ import {
   type TlsPeer,
 } from '../../../domain/shared/tls-failure.js';
 import { encodeCommands, RespParser } from './codec.js';
-import { DeadlineError, NotOpenedError, replyCode } from './errors.js';
 import { formatNode, type HostPort } from './node-address.js';
 import type { Command } from './pipeline.js';
+import { DeadlineError, NotOpenedError, replyCode } from './redis-errors.js';
 import type { RedisOptions } from './redis-options.js';
 
 /** Short enough that firewalls keep idle connections. Linux drops dead ones after ten more seconds. */

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { DeadlineError } from './errors.js';
+import { DeadlineError } from './redis-errors.js';
 
 export type Command = readonly [name: string, ...args: Array<string | number>];
 

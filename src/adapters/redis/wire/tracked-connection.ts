@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks';
 import type { Lease } from '../../../domain/ports/index.js';
 import { type BulkStrings, stringAt, stringOrNullAt } from './bulk-strings.js';
 import { encodeCommands, type RespReply } from './codec.js';
-import { DeadlineError, replyCode } from './errors.js';
 import type { HostPort } from './node-address.js';
+import { DeadlineError, replyCode } from './redis-errors.js';
 import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 

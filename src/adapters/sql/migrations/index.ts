@@ -2,8 +2,8 @@ import type { Migration } from 'kysely';
 import { auditLog } from './audit-log.js';
 import type { Engine } from './column-types.js';
 import { keystore } from './keystore.js';
-import { registry } from './registry.js';
 import { securityLog } from './security-log.js';
+import { tokenRegistry } from './token-registry.js';
 import { users } from './users.js';
 
 export type { Engine } from './column-types.js';
@@ -24,9 +24,9 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
     '006_audit_head': auditLog.headTable(engine),
     ...(engine === 'sqlite'
       ? {
-          '007_registry_entries': registry.entriesTable(),
-          '008_registry_users': registry.usersTable(),
-          '009_registry_fleet': registry.fleetTable(),
+          '007_registry_entries': tokenRegistry.entriesTable(),
+          '008_registry_users': tokenRegistry.usersTable(),
+          '009_registry_fleet': tokenRegistry.fleetTable(),
         }
       : {}),
   };

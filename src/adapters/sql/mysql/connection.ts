@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Connection } from 'mysql2';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './errors.js';
+import { isReadOnly, type MysqlServer, sessionRefused, translateMysqlError } from './mysql-errors.js';
 
 export interface Limits {
   lockWaitSeconds: number;

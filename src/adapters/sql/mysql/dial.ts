@@ -3,7 +3,7 @@ import { checkServerIdentity, type TLSSocket } from 'node:tls';
 import mysql, { type Connection, type ConnectionOptions } from 'mysql2';
 import { type Credentials, dialWith, type ReadCredentials } from '../../../domain/shared/credentials.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { hostOf, type MysqlServer, translateConnectError } from './errors.js';
+import { hostOf, type MysqlServer, translateConnectError } from './mysql-errors.js';
 
 export interface MysqlOptions {
   /** `mysql://user[:password]@host[:port]/database` */

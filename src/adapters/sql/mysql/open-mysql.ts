@@ -4,7 +4,7 @@ import type { Schema } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
 import { type Limits, noAnswer, TimedConnection } from './connection.js';
 import { dialMysql, type MysqlOptions } from './dial.js';
-import { type MysqlServer, translateMysqlError } from './errors.js';
+import { type MysqlServer, translateMysqlError } from './mysql-errors.js';
 
 const MAX_CONNECTIONS = 4;
 const MIGRATION_LOCK_TABLE = 'jwtctl_migration_lock';

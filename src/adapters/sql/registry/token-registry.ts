@@ -24,7 +24,6 @@ import type {
 import { LEFT_BY_INTERRUPTION } from '../../../domain/ports/registry-scanner.js';
 import type { Schema, SqlExecutor } from '../schema.js';
 import { retryConflicts } from '../stores/conflicts.js';
-import { deregister, readFleet, report } from './fleet.js';
 import {
   addEntry,
   cacheStatus,
@@ -35,6 +34,7 @@ import {
 } from './registry-rows.js';
 import { scanPages } from './scan.js';
 import { readStatus, SqliteStatusReader } from './status-reader.js';
+import { deregister, readFleet, report } from './verifier-roster.js';
 
 export interface SqliteRegistryOptions {
   /** The file's name, shown as the name of the node. */

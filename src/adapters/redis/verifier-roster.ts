@@ -4,7 +4,7 @@ import { formatDuration } from '../../domain/shared/duration.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { READ_HEARTBEATS, REPORT_HEARTBEAT, WRITES_REFUSED, WRONG_TYPE } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
-import { replyCode, wrongType } from './wire/errors.js';
+import { replyCode, wrongType } from './wire/redis-errors.js';
 
 export async function report(
   session: RegistrySession,

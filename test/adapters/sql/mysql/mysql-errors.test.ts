@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { translateMysqlError } from '../../../../src/adapters/sql/mysql/errors.js';
+import { translateMysqlError } from '../../../../src/adapters/sql/mysql/mysql-errors.js';
 import { openMysql } from '../../../../src/adapters/sql/mysql/open-mysql.js';
 import { JwtctlError } from '../../../../src/domain/shared/errors.js';
 import { mariadb, type SqlDatabaseUnderTest } from '../../../support/sql-engines.js';

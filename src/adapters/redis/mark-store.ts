@@ -2,8 +2,8 @@ import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domai
 import type { Script } from './cluster/script.js';
 import { ADD_EVENTS, EVENTS_PER_CALL, REPLACE_MARKS, WRONG_TYPE } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
-import { replyCode, wrongType } from './wire/errors.js';
 import type { Command } from './wire/pipeline.js';
+import { replyCode, wrongType } from './wire/redis-errors.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 

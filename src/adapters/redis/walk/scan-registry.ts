@@ -8,7 +8,7 @@ import { numberIn, parseInfo } from '../wire/info.js';
 import { sendPipeline } from '../wire/pipeline.js';
 import { AdaptiveBatch } from './adaptive-batch.js';
 import type { WalkOutcome } from './types.js';
-import { walkSubjects } from './walk.js';
+import { walkSubjects } from './walk-subjects.js';
 
 export async function scan(
   session: RegistrySession,

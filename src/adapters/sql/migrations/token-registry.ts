@@ -2,7 +2,7 @@ import { type Kysely, type Migration, sql } from 'kysely';
 import { createTable } from './create-table.js';
 
 /** Only in SQLite. */
-export const registry = {
+export const tokenRegistry = {
   entriesTable: (): Migration => ({
     up: async (db: Kysely<unknown>) => {
       await createTable(db, 'registry_entries', (table) =>
