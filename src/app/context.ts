@@ -27,7 +27,6 @@ import { noDirectory } from '../domain/users/no-directory.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
 import { type IfMissing, prepareStoreFile } from './embedded-store.js';
-import { once } from './once.js';
 import { login } from './os-login.js';
 
 /** Each dependency is created on first use. `dispose` closes what was opened. */
@@ -330,5 +329,21 @@ export function createContext(options: ContextOptions): Context {
       await Promise.all(recordings);
       await Promise.allSettled(closers.splice(0).map((close) => close()));
     },
+  };
+}
+
+/** Shares the result of the first call. A failed call is not kept. */
+function once<Argument extends unknown[], Result>(
+  make: (...argument: Argument) => Promise<Result>,
+): (...argument: Argument) => Promise<Result> {
+  let result: Promise<Result> | undefined;
+  return (...argument) => {
+    if (result === undefined) {
+      result = make(...argument);
+      result.catch(() => {
+        result = undefined;
+      });
+    }
+    return result;
   };
 }

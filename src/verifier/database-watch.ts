@@ -3,7 +3,7 @@ import type { MarkStore } from '../domain/ports/mark-store.js';
 import { type HighWaterMark, higherMark, parseMark, textOf } from '../domain/recovery/high-water-marks.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import type { LastHealth } from './health.js';
-import type { KeySet } from './key-set.js';
+import type { KeyCache } from './key-cache.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 
 /** Shortest time between two reconnects. It doubles after each reconnect for a hint. */
@@ -13,7 +13,7 @@ const MAX_LAG_SECONDS = 3;
 
 export interface DatabaseWatchPorts {
   database: Pick<Database, 'server' | 'redial'>;
-  keys: KeySet;
+  keys: KeyCache;
   tail: SecurityLogTail;
   marks: Pick<MarkStore, 'read'> | null;
   clock: Pick<Clock, 'now'>;

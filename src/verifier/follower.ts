@@ -1,7 +1,7 @@
 import type { Clock } from '../domain/ports/index.js';
 import type { DatabaseWatch } from './database-watch.js';
 import type { HeartbeatSender } from './heartbeat-sender.js';
-import type { KeySet } from './key-set.js';
+import type { KeyCache } from './key-cache.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import { SingleFlight } from './single-flight.js';
 import type { StoreState } from './store-state.js';
@@ -9,7 +9,7 @@ import type { StoreState } from './store-state.js';
 const INTERVAL_SECONDS = 1;
 
 export interface FollowerPorts {
-  keys: KeySet;
+  keys: KeyCache;
   tail: SecurityLogTail;
   clock: Clock;
   state: StoreState;

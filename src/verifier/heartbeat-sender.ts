@@ -4,13 +4,13 @@ import { HEARTBEAT_INTERVAL_SECONDS, HEARTBEAT_SECONDS } from '../domain/fleet/h
 import type { Clock, Heartbeat, VerifierRoster } from '../domain/ports/index.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { failureText } from '../domain/shared/errors.js';
-import type { KeySet } from './key-set.js';
+import type { KeyCache } from './key-cache.js';
 import type { SecurityLogTail } from './security-log-tail.js';
 import type { StoreState } from './store-state.js';
 
 export interface HeartbeatSenderPorts {
   registry: VerifierRoster;
-  keys: KeySet;
+  keys: KeyCache;
   tail: SecurityLogTail;
   clock: Clock;
   state: StoreState;

@@ -20,7 +20,7 @@ import { DatabaseWatch } from './database-watch.js';
 import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { HeartbeatSender } from './heartbeat-sender.js';
-import { KeySet, type KnownKey } from './key-set.js';
+import { KeyCache, type KnownKey } from './key-cache.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
@@ -64,7 +64,7 @@ export async function openLiveVerifier(
     clockToleranceSeconds: token.clockTolerance,
     logsUserChanges: userSettings.source === 'managed',
   };
-  const keys = new KeySet(database.keys, clock, { maxAgeSeconds: graceSeconds, warn });
+  const keys = new KeyCache(database.keys, clock, { maxAgeSeconds: graceSeconds, warn });
   const tail = new SecurityLogTail(database.securityLog, clock);
   const databaseState = new StoreState(clock);
   const heartbeatState = new StoreState(clock);
@@ -106,7 +106,7 @@ const MIN_REMEMBERED_USERS = 20_000;
 const MIN_GRACE_SECONDS = 10;
 
 interface LiveVerifierPorts {
-  keys: KeySet;
+  keys: KeyCache;
   tail: SecurityLogTail;
   follower: Follower;
   watch: DatabaseWatch;

@@ -1,7 +1,7 @@
 import type { Context } from '../app/context.js';
 import { findStatus } from '../domain/tokens/find-status.js';
 import type { VerificationPorts } from '../domain/tokens/verify.js';
-import { KeySet } from './key-set.js';
+import { KeyCache } from './key-cache.js';
 
 export async function storeVerification(context: Context): Promise<VerificationPorts> {
   const { settings, clock } = context;
@@ -10,7 +10,7 @@ export async function storeVerification(context: Context): Promise<VerificationP
     context.registry(),
     context.users(),
   ]);
-  const keySet = new KeySet(database.keys, clock);
+  const keyCache = new KeyCache(database.keys, clock);
   const ports = {
     registry,
     users,
@@ -21,9 +21,9 @@ export async function storeVerification(context: Context): Promise<VerificationP
     logsUserChanges: settings.users.source === 'managed',
   };
   return {
-    findKey: (kid) => keySet.find(kid),
+    findKey: (kid) => keyCache.find(kid),
     findStatus: async (token) => {
-      const key = await keySet.find(token.kid);
+      const key = await keyCache.find(token.kid);
       // The key was purged after the signature check.
       if (key === null) return { entry: null, user: 'unknown', revoked: false };
       return findStatus(ports, { ...token, keyId: key.id });

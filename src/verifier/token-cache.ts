@@ -1,7 +1,7 @@
 import type { KnownUserStatus, Lease, StatusQuery } from '../domain/ports/index.js';
 import type { Claims } from '../domain/tokens/claims.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
-import type { KnownKey } from './key-set.js';
+import type { KnownKey } from './key-cache.js';
 import { RecentMap } from './recent-map.js';
 
 export interface KnownToken {

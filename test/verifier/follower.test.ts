@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { SecurityEvent } from '../../src/domain/ports/index.js';
 import { Follower } from '../../src/verifier/follower.js';
 import { HeartbeatSender } from '../../src/verifier/heartbeat-sender.js';
-import { KeySet } from '../../src/verifier/key-set.js';
+import { KeyCache } from '../../src/verifier/key-cache.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
 import { ManualClock } from '../support/clock.js';
@@ -25,7 +25,7 @@ beforeEach(() => {
   asked = [];
   heldPages = new Map();
   areKeysAway = false;
-  const keys = new KeySet(
+  const keys = new KeyCache(
     {
       snapshot: async () => {
         if (areKeysAway) throw AWAY;

@@ -5,7 +5,7 @@ import { JwtctlError } from '../../src/domain/shared/errors.js';
 import { revokeToken } from '../../src/domain/tokens/revoke.js';
 import { Follower } from '../../src/verifier/follower.js';
 import { HeartbeatSender } from '../../src/verifier/heartbeat-sender.js';
-import { KeySet } from '../../src/verifier/key-set.js';
+import { KeyCache } from '../../src/verifier/key-cache.js';
 import { SecurityLogTail } from '../../src/verifier/security-log-tail.js';
 import { StoreState } from '../../src/verifier/store-state.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../support/embedded-service.js';
@@ -43,7 +43,7 @@ beforeEach(async () => {
     if (isDatabaseAway) throw outage;
     return read();
   };
-  const keys = new KeySet({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
+  const keys = new KeyCache({ snapshot: () => reading(() => database.keys.snapshot()) }, clock);
   const log = database.securityLog;
   const tail = new SecurityLogTail({ listAfter: (...page) => reading(() => log.listAfter(...page)) }, clock);
   const warn = (text: string) => void warnings.push(text);

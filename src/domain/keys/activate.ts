@@ -14,7 +14,7 @@ import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { requireKeyAmong } from './find-key.js';
 import { asPending, makeSealedKey } from './generate.js';
-import { assertOpens } from './open-pending.js';
+import { assertOpens } from './open-private-key.js';
 import type { RotationPorts } from './rotate.js';
 import { demote, promote } from './rotation-plan.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';

@@ -16,7 +16,7 @@ import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { requireKeyAmong } from './find-key.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
-import { openPrivateKey } from './open-pending.js';
+import { openPrivateKey } from './open-private-key.js';
 import { byAge, promote } from './rotation-plan.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 

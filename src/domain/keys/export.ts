@@ -4,7 +4,7 @@ import { isTrusted, type KeyState, type SigningKey } from '../model/signing-key.
 import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { requireKey } from './find-key.js';
-import { toPrivateKey } from './to-private-key.js';
+import { toPrivateKey } from './open-private-key.js';
 
 export interface KeyExportPorts {
   database: Database;

@@ -1,4 +1,4 @@
-import { keyId } from '../model/key-id.js';
+import { keyId } from '../jose/thumbprint.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { Database, KeyPairGenerator, KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';

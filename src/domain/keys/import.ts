@@ -1,5 +1,5 @@
 import { publicJwk } from '../jose/jwk-set.js';
-import { keyId } from '../model/key-id.js';
+import { keyId } from '../jose/thumbprint.js';
 import { isKid } from '../model/kid.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';

@@ -4,7 +4,7 @@ import type { Heartbeat, KeySnapshot, VerifierRoster } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
-import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-pending.js';
+import { assertKeyringFits, assertOpens, type PromotionPorts } from './open-private-key.js';
 import {
   planRotation,
   type RotationPlan,

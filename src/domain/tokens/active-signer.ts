@@ -1,6 +1,6 @@
 import type { KeyObject } from 'node:crypto';
 import { readActiveKey } from '../keys/find-key.js';
-import { toPrivateKey } from '../keys/to-private-key.js';
+import { toPrivateKey } from '../keys/open-private-key.js';
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, Sealer } from '../ports/index.js';

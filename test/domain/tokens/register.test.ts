@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
+import { toPrivateKey } from '../../../src/domain/keys/open-private-key.js';
 import { planRotation } from '../../../src/domain/keys/rotation-plan.js';
-import { toPrivateKey } from '../../../src/domain/keys/to-private-key.js';
 import type { KeyTransition, TokenRegistry } from '../../../src/domain/ports/index.js';
 import { JwtctlError } from '../../../src/domain/shared/errors.js';
 import {

@@ -1,10 +1,10 @@
 import { createPublicKey } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { keyId } from '../../../src/domain/jose/thumbprint.js';
 import { generateKeys } from '../../../src/domain/keys/generate.js';
 import { importKeys, nameKeys } from '../../../src/domain/keys/import.js';
 import { readPrivateJwks } from '../../../src/domain/keys/private-jwk.js';
 import { rotateKeys } from '../../../src/domain/keys/rotate.js';
-import { keyId } from '../../../src/domain/model/key-id.js';
 import type { KeyPairGenerator } from '../../../src/domain/ports/index.js';
 import { type EmbeddedService, openEmbeddedService, POLICY } from '../../support/embedded-service.js';
 import { freshJwk } from '../../support/private-keys.js';

@@ -23,15 +23,15 @@ export type KnownKey = VerificationKey & {
   jwk: PublicJwk & { [member: string]: unknown };
 };
 
-export interface KeySetOptions {
-  /** How old the keys may be before {@link KeySet.find} reads them again, in seconds. Default: 30. */
+export interface KeyCacheOptions {
+  /** How old the keys may be before {@link KeyCache.find} reads them again, in seconds. Default: 30. */
   maxAgeSeconds?: number;
   /** Called once for each broken row of the key store, whose key is not trusted. Default: a broken row is an error. */
   warn?: ((text: string) => void) | undefined;
 }
 
 /** A verifier's copy of the keys. Reads them on first use, when they are outdated, and for an unknown kid. */
-export class KeySet {
+export class KeyCache {
   readonly #store: Pick<KeyStore, 'snapshot'>;
   readonly #clock: Clock;
   readonly #maxAgeSeconds: number;
@@ -50,7 +50,7 @@ export class KeySet {
   constructor(
     store: Pick<KeyStore, 'snapshot'>,
     clock: Clock,
-    { maxAgeSeconds = MAX_AGE_SECONDS, warn }: KeySetOptions = {},
+    { maxAgeSeconds = MAX_AGE_SECONDS, warn }: KeyCacheOptions = {},
   ) {
     this.#onInvalid = warn && warnOnce(warn);
     this.#store = store;

@@ -1,7 +1,8 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
+import { toPublicKey } from '../jose/jwk-set.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Database, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
-import { toPrivateKey } from './to-private-key.js';
 
 export interface PromotionPorts {
   database: Pick<Database, 'keys'>;
@@ -47,6 +48,15 @@ export async function openPrivateKey({ database, sealer }: PromotionPorts, key: 
   const sealed = await database.keys.findSealed(key.kid);
   if (sealed === null) throw privateKeyMissing(key);
   toPrivateKey(key, await sealer.open(key.kid, sealed));
+}
+
+/** Checks the pair, because a changed public key in the row would make verifiers refuse every token. */
+export function toPrivateKey(key: SigningKey, pkcs8: Uint8Array): KeyObject {
+  const privateKey = createPrivateKey({ key: Buffer.from(pkcs8), format: 'der', type: 'pkcs8' });
+  if (!createPublicKey(privateKey).equals(toPublicKey(key))) {
+    throw new JwtctlError('ERR_KEY_PAIR_MISMATCH', `The private and public key of ${key.kid} do not match.`);
+  }
+  return privateKey;
 }
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
