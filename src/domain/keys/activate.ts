@@ -17,6 +17,7 @@ import { asPending, makeSealedKey } from './generate.js';
 import { assertOpens } from './open-private-key.js';
 import type { RotationPorts } from './rotate.js';
 import { demote, promote } from './rotation-plan.js';
+import { isPublished, publishedFrom } from './signing-start.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
 export interface ActivationInput {
@@ -53,7 +54,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
     assertLoaded(key, fleet, input);
     if (input.dryRun) {
       const outcome = unchanged({ ...key, state: 'active' }, fleet);
-      return { outcome: { ...outcome, isNotPrePublished: isNew(key, input, clock.now()) } };
+      return { outcome: { ...outcome, isNotPrePublished: !isPublished(key, input.policy, clock.now()) } };
     }
     try {
       await assertOpens(ports, key);
@@ -75,7 +76,7 @@ export async function activateKey(ports: RotationPorts, input: ActivationInput):
         reason: input.now ? 'forced' : null,
         finish: async (stores) => ({
           ...unchanged(await readBack(stores, key.kid), fleet),
-          isNotPrePublished: isNew(key, input, now),
+          isNotPrePublished: !isPublished(key, input.policy, now),
           published: next?.kid ?? null,
         }),
       }),
@@ -95,20 +96,16 @@ function unchanged(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
   };
 }
 
-function isNew(key: SigningKey, { policy }: ActivationInput, now: number): boolean {
-  return now < key.createdAt + policy.publishLeadSeconds;
-}
-
 function assertActivatable(key: SigningKey, input: ActivationInput, now: number): void {
   if (key.state !== 'pending') {
     throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`);
   }
-  const publishedFrom = key.createdAt + input.policy.publishLeadSeconds;
-  if (!input.now && now < publishedFrom) {
+  if (!input.now && !isPublished(key, input.policy, now)) {
+    const signsFrom = publishedFrom(key, input.policy, now);
     throw new JwtctlError(
       'ERR_KEY_NOT_PUBLISHED',
-      `Key ${key.kid} may sign in ${formatDuration(publishedFrom - now)}, when verifiers should know it.`,
-      { details: { signsFrom: publishedFrom } },
+      `Key ${key.kid} may sign in ${formatDuration(signsFrom - now)}, when verifiers should know it.`,
+      { details: { signsFrom } },
     );
   }
 }

@@ -18,6 +18,7 @@ import { requireKeyAmong } from './find-key.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { openPrivateKey } from './open-private-key.js';
 import { byAge, promote } from './rotation-plan.js';
+import { isPublished } from './signing-start.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
 export interface CompromisePolicy extends LifetimePolicy {
@@ -110,8 +111,7 @@ export function planCompromise(
     publishesNewKey: pending.length === 0,
     active: (active ?? next)?.kid ?? null,
     pending: pending[0]?.kid ?? null,
-    isNotPrePublished:
-      active === undefined && (next === undefined || next.createdAt + policy.publishLeadSeconds > now),
+    isNotPrePublished: active === undefined && !isPublished(next, policy, now),
   };
 }
 

@@ -10,8 +10,8 @@ import {
   type RotationPlan,
   type RotationPolicy,
   type RotationReason,
-  waitsForFleet,
 } from './rotation-plan.js';
+import { waitsForFleet } from './signing-start.js';
 import { type KeyPlan, updateKeys } from './update-keys.js';
 
 export interface RotationOutcome {

@@ -1,24 +1,18 @@
-import { type Fleet, NO_VERIFIERS, withoutKey } from '../fleet/running-verifiers.js';
+import { type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Heartbeat, KeyTransition } from '../ports/index.js';
+import {
+  isPublished,
+  publishedFrom,
+  type SigningStartPolicy,
+  signingStart,
+  verifiersWithout,
+} from './signing-start.js';
 
-export interface RotationPolicy extends LifetimePolicy {
+export interface RotationPolicy extends LifetimePolicy, SigningStartPolicy {
   rotateAfterSeconds: number;
-  /** How long a key is published before it signs, so that every verifier loads it. */
-  publishLeadSeconds: number;
-  isForced: boolean;
-  /** Whether a forced rotation waits for the publish lead, too. */
-  keepsLead: boolean;
-  /** Whether to rotate without waiting for verifiers that have not loaded the next key. */
-  leavesStragglers: boolean;
-  /** Whether to wait while the fleet cannot be asked. Otherwise the publish lead is enough. */
-  needsFleet: boolean;
 }
-
-// How long a due rotation waits for verifiers, unless the lead is longer. The limit exists because any client that can
-// write to Redis can fake a verifier that never loads a key.
-const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
 export type RotationReason = 'due' | 'not_due' | 'published' | 'waiting' | 'lost_race' | 'forced';
 
@@ -48,8 +42,7 @@ export interface RotationPlan {
 /**
  * Decides what one run of `keys rotate` does.
  * - It keeps a pending key published, so that a later rotation has a key that verifiers know.
- * - It promotes a pending key when the rotation is due, the publish lead is over, and every running verifier has loaded
- *   the key. It waits for verifiers for an hour or the lead, if longer; a forced rotation waits without limit.
+ * - It promotes a pending key when {@link signingStart} allows it.
  * - It retires a retiring key when no token under it can be valid.
  */
 export function planRotation(
@@ -66,22 +59,10 @@ export function planRotation(
     active === undefined || policy.isForced
       ? now
       : (active.activatedAt ?? active.createdAt) + policy.rotateAfterSeconds;
-  const publishedFrom =
-    next === undefined ? now + policy.publishLeadSeconds : next.createdAt + policy.publishLeadSeconds;
-  const isDue = dueAt <= now;
-  const isPublished = next !== undefined && publishedFrom <= now;
-
-  const isNext = isDue && (isPublished || skipsLead(policy));
-  const stragglers = isNext ? verifiersWithout(fleet, next) : [];
-  const isUnknown = isNext && policy.needsFleet && fleet.unavailableReason !== null;
-  const longestWait = Math.max(STRAGGLERS_AWAITED_SECONDS, policy.publishLeadSeconds);
-  const isOverdue = !policy.isForced && now > Math.max(dueAt, publishedFrom) + longestWait;
-  const awaitsFleet = (stragglers.length > 0 || isUnknown) && waitsForFleet(policy) && !isOverdue;
+  const start = signingStart(next, dueAt, policy, now, fleet);
 
   // Without an active key no token can be issued, so do not wait.
-  if (active === undefined || (isNext && !awaitsFleet)) {
-    const nextDueAt = now + policy.rotateAfterSeconds;
-    const nextPublishedFrom = (laterPending[0]?.createdAt ?? now) + policy.publishLeadSeconds;
+  if (active === undefined || start.maySign) {
     return {
       reason: policy.isForced ? 'forced' : 'due',
       transitions: [
@@ -94,39 +75,27 @@ export function planRotation(
       active: next?.kid ?? null,
       previous: active?.kid ?? null,
       pending: laterPending[0]?.kid ?? null,
-      signsFrom: Math.max(nextDueAt, nextPublishedFrom),
-      isNotPrePublished: !isPublished,
+      signsFrom: Math.max(now + policy.rotateAfterSeconds, publishedFrom(laterPending[0], policy, now)),
+      isNotPrePublished: !isPublished(next, policy, now),
       awaitsLead: false,
       awaitsFleet: false,
       stragglers: verifiersWithout(fleet, next),
     };
   }
   return {
-    reason: next === undefined ? 'published' : isDue ? 'waiting' : 'not_due',
+    reason: next === undefined ? 'published' : dueAt <= now ? 'waiting' : 'not_due',
     transitions: retirements,
     activatesNewKey: false,
     publishesNewKey: next === undefined,
     active: active?.kid ?? null,
     previous: null,
     pending: next?.kid ?? null,
-    signsFrom: Math.max(dueAt, publishedFrom),
+    signsFrom: start.signsFrom,
     isNotPrePublished: false,
-    awaitsLead: isDue && !isNext,
-    awaitsFleet,
-    stragglers,
+    awaitsLead: start.awaitsLead,
+    awaitsFleet: start.awaitsFleet,
+    stragglers: start.stragglers,
   };
-}
-
-export function waitsForFleet(policy: RotationPolicy): boolean {
-  return !skipsLead(policy) && !policy.leavesStragglers;
-}
-
-function skipsLead({ isForced, keepsLead }: RotationPolicy): boolean {
-  return isForced && !keepsLead;
-}
-
-function verifiersWithout(fleet: Fleet, key: SigningKey | undefined): Heartbeat[] {
-  return key === undefined ? [...fleet.verifiers] : withoutKey(fleet, key.kid);
 }
 
 /** Sorts oldest first. Keys of the same second keep the order in which they were added. */
