@@ -30,4 +30,20 @@ describe.each(BACKENDS)('a row of the key store that another program changed, on
       expect(message).toContain(`The column ${column} of key broken`);
     }
   });
+
+  test.each([
+    ['state', 'paused'],
+    ['alg', 'RS1'],
+  ])('does not keep an operator from taking access away: %s', async (column, value) => {
+    await stores.json('keys', 'generate', '--kid', 'other');
+    await stores.query(`UPDATE keystore SET ${column} = ? WHERE kid = ?`, [value, 'broken']);
+    await stores.json('users', 'disable', 'alice');
+    await stores.json('token', 'revoke', '--sub', 'alice', '--all');
+    await stores.json('users', 'remove', 'alice');
+    const compromise = ['keys', 'compromise', 'other', '--reason', 'leaked', '--yes', '--json'];
+    const { stdout } = await stores.run(...compromise);
+    expect(JSON.parse(stdout)).toMatchObject({ kid: 'other', state: 'compromised' });
+    const rows = await stores.query('SELECT state FROM keystore WHERE kid = ?', ['other']);
+    expect(rows).toEqual([{ state: 'compromised' }]);
+  });
 });

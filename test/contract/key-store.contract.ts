@@ -73,6 +73,19 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect(await states()).toEqual({ k1: 'active' });
       });
 
+      test('gives the longest lifetime under any key, even one with an unknown state', async () => {
+        expect(await database.keys.longestTtlSeconds()).toBeNull();
+        await insert(pending('k1'));
+        expect(await database.keys.longestTtlSeconds()).toBeNull();
+        await insert(active('k2', { maxTtlSeconds: 3600 }), pending('k3', { maxTtlSeconds: 900 }));
+        await opened.db
+          .updateTable('keystore')
+          .set({ state: 'paused' as 'active' })
+          .where('kid', '=', 'k2')
+          .execute();
+        expect(await database.keys.longestTtlSeconds()).toBe(3600);
+      });
+
       test('keeps the order in which keys were added, regardless of their ids', async () => {
         await insert(pending('k1', { id: 30 }), pending('k2', { id: 10 }), pending('k3', { id: 20 }));
         const { keys } = await database.keys.snapshot();

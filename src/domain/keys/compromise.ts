@@ -14,7 +14,7 @@ import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key
 
 import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
-import { requireKeyAmong } from './find-key.js';
+import { requireKey } from './find-key.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
 import { openPrivateKey } from './open-private-key.js';
 import { byAge, promote } from './rotation-plan.js';
@@ -91,23 +91,26 @@ export async function compromiseKey(
   return { ...compromise, ...next, entries, openFailure, auditFailure };
 }
 
+/** @param isStoreReadable if false, a key that cannot be read may be active, so no other key is activated */
 export function planCompromise(
   keys: readonly SigningKey[],
   key: SigningKey,
   policy: CompromisePolicy,
   now: number,
+  isStoreReadable = true,
 ): CompromisePlan {
   const others = keys.filter(({ kid }) => kid !== key.kid);
   const active = others.find(({ state }) => state === 'active');
   const pending = others.filter(({ state }) => state === 'pending').sort(byAge);
-  const next = active === undefined ? pending.shift() : undefined;
+  const mayActivate = isStoreReadable && active === undefined;
+  const next = mayActivate ? pending.shift() : undefined;
   const { kid, state: from } = key;
   return {
     transitions: [
       ...(from === 'compromised' ? [] : [{ kid, from, to: 'compromised', at: now } as const]),
       ...(next === undefined ? [] : [promote(next, policy, now)]),
     ],
-    activatesNewKey: active === undefined && next === undefined,
+    activatesNewKey: mayActivate && next === undefined,
     publishesNewKey: pending.length === 0,
     active: (active ?? next)?.kid ?? null,
     pending: pending[0]?.kid ?? null,
@@ -117,23 +120,24 @@ export function planCompromise(
 
 async function markCompromised(ports: CompromisePorts, input: CompromiseInput): Promise<Compromise> {
   const { kid, policy, reason } = input;
+  // Another key whose row is broken must not keep this one trusted.
+  let brokenRow: JwtctlError | null = null;
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<Compromise>> => {
-    const key = requireKeyAmong(keys, kid);
+    const key = keys.find((known) => known.kid === kid) ?? (await requireKey(ports.database, kid));
     const wasCompromised = key.state === 'compromised';
-    const expected = planCompromise(keys, key, policy, ports.clock.now());
+    const planAt = (now: number) => planCompromise(keys, key, policy, now, brokenRow === null);
+    const expected = planAt(ports.clock.now());
     if (input.dryRun) {
       return { outcome: { ...expected, key, wasCompromised, generationFailure: null, eventId: null } };
     }
     // Before the transaction, so that an active key exists at every moment.
     const { made, generationFailure } = expected.activatesNewKey
       ? await tryToGenerate(ports, input, keys)
-      : NO_NEW_KEY;
+      : { made: null, generationFailure: brokenRow && failureText(brokenRow) };
     if (input.signal?.aborted) throw interrupted(key);
     return {
       changeAt: (at) => {
-        const { transitions, active, pending, isNotPrePublished } = planCompromise(keys, key, policy, at);
-        // An issuer may sign with a cached key for this long.
-        const expiresAt = eventExpiry(keys, policy, at + ISSUER_KEY_HOLD_SECONDS);
+        const { transitions, active, pending, isNotPrePublished } = planAt(at);
         return {
           transitions,
           added: made === null ? [] : [asActive(made, policy.maxTtlSeconds, at)],
@@ -145,23 +149,31 @@ async function markCompromised(ports: CompromisePorts, input: CompromiseInput): 
             active: active ?? made?.kid ?? null,
             pending,
             isNotPrePublished,
-            eventId: wasCompromised
-              ? await eventIdOf(stores, kid)
-              : await stores.securityLog.append({ type: 'key_compromised', kid, reason, at, expiresAt }),
+            eventId: wasCompromised ? await eventIdOf(stores, kid) : await appendEvent(stores, input, at),
           }),
         };
       },
     };
   };
-  return updateKeys(ports, plan, 'keys.compromise');
+  return updateKeys(ports, plan, 'keys.compromise', (error) => {
+    brokenRow = error;
+  });
+}
+
+async function appendEvent(
+  { keys, securityLog }: Stores,
+  { kid, reason, policy }: CompromiseInput,
+  at: number,
+): Promise<number> {
+  // An issuer may sign with a cached key for this long.
+  const expiresAt = eventExpiry(await keys.longestTtlSeconds(), policy, at + ISSUER_KEY_HOLD_SECONDS);
+  return securityLog.append({ type: 'key_compromised', kid, reason, at, expiresAt });
 }
 
 interface Generation {
   made: SealedKey | null;
   generationFailure: string | null;
 }
-
-const NO_NEW_KEY: Generation = { made: null, generationFailure: null };
 
 /** Does not throw: an unreachable vault must not keep a leaked key trusted. */
 async function tryToGenerate(

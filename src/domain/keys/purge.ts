@@ -1,6 +1,6 @@
 import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
-import type { Clock, Database, Stores } from '../ports/index.js';
+import type { Clock, Database } from '../ports/index.js';
 import { eventExpiry } from '../security-log/record.js';
 
 // Compromised keys are kept, so that their kids and material cannot be imported again.
@@ -28,8 +28,12 @@ export async function purgeKeys(
   for (const key of purgeable) {
     const isPurged = await database.transaction(async (stores) => {
       const at = clock.now();
+      const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
       if (!(await stores.keys.removeRetired(key.kid))) return false;
-      if (!hasOutlivedItsTokens(key, at)) await revokeUnder(key, stores, policy, at);
+      if (!hasOutlivedItsTokens(key, at)) {
+        const event = { type: 'kid_revoked', kid: key.kid, issuedBefore: at, at, expiresAt } as const;
+        await stores.securityLog.append({ ...event, reason: 'The key was purged.' });
+      }
       const row = { actor, action: 'keys.purge', target: key.kid, outcome: 'removed', reason: null };
       await stores.auditLog.append({ ...row, at });
       return true;
@@ -42,17 +46,4 @@ export async function purgeKeys(
 /** False for a pending key or one retired by force: its external tokens may be unexpired. */
 function hasOutlivedItsTokens({ verifyUntil }: SigningKey, now: number): boolean {
   return verifyUntil !== null && verifyUntil <= now;
-}
-
-async function revokeUnder(
-  key: SigningKey,
-  { keys, securityLog }: Stores,
-  policy: LifetimePolicy,
-  at: number,
-): Promise<void> {
-  const others = (await keys.snapshot()).keys;
-  await securityLog.append({
-    ...{ type: 'kid_revoked', kid: key.kid, issuedBefore: at, reason: 'The key was purged.', at },
-    expiresAt: eventExpiry([key, ...others], policy, at),
-  });
 }

@@ -24,15 +24,17 @@ export type KeyPlan<T> = { outcome: T } | { changeAt(now: number): KeyChange<T> 
  * Plans a change of the keys and writes it, with a row in the audit log for each key. If another command changes the
  * keys in between, writes nothing and runs `plan` again.
  * @param plan may generate keys and ask other stores. It returns null, as does `changeAt`, to be run again
+ * @param onInvalid as in {@link KeyStore.snapshot}
  * @throws JwtctlError `ERR_DATABASE_CONFLICT` (unavailable) if the keys change each time; errors of the database
  */
 export async function updateKeys<T>(
   { database, clock, actor }: KeyUpdatePorts,
   plan: (snapshot: KeySnapshot) => Promise<KeyPlan<T> | null> | KeyPlan<T>,
   action: string,
+  onInvalid?: (error: JwtctlError) => void,
 ): Promise<T> {
   return untilUndisturbed(async () => {
-    const snapshot = await database.keys.snapshot();
+    const snapshot = await database.keys.snapshot(onInvalid);
     const planned = await plan(snapshot);
     if (planned === null || 'outcome' in planned) return planned;
     return database.transaction(async (stores) => {

@@ -10,6 +10,8 @@ export interface KeyStore {
    * @throws JwtctlError `ERR_KEY_ROW_INVALID` (state) without `onInvalid`
    */
   snapshot(onInvalid?: (error: JwtctlError) => void): Promise<KeySnapshot>;
+  /** Returns the longest lifetime under any key, even one whose row is broken; null if none is known. */
+  longestTtlSeconds(): Promise<number | null>;
   find(kid: string): Promise<SigningKey | null>;
   /** Returns the sealed private key; null if there is none, or it was wiped. */
   findSealed(kid: string): Promise<string | null>;

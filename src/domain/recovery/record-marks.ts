@@ -70,7 +70,7 @@ async function writtenBy(
   if (events.length === 0 && !isKeyChanged) return null;
   const heads = await stores.heads();
   if (!isKeyChanged) return { heads, events, keys: null };
-  const { keys } = await stores.keys.snapshot();
+  const { keys } = await stores.keys.snapshot(() => {});
   return { heads, events, keys: keys.map(({ kid, state }) => ({ kid, state })) };
 }
 

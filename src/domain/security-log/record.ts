@@ -1,5 +1,4 @@
 import type { LifetimePolicy } from '../model/lifetime.js';
-import type { SigningKey } from '../model/signing-key.js';
 import { JwtctlError } from '../shared/errors.js';
 
 // Extra time for clocks that were set back.
@@ -20,17 +19,18 @@ export function latestIssued(
   return seen === null ? now + clockToleranceSeconds : Math.max(now, seen.latestIat);
 }
 
-/** Returns the time when the last token issued at or before `issuedBefore` has expired. */
+/**
+ * Returns the time when the last token issued at or before `issuedBefore` has expired.
+ *
+ * @param longestTtlSeconds of any key; null if none is known
+ */
 export function eventExpiry(
-  keys: readonly SigningKey[],
+  longestTtlSeconds: number | null,
   policy: LifetimePolicy,
   issuedBefore: number,
 ): number {
-  const longestTtl = keys.reduce(
-    (longest, key) => Math.max(longest, key.maxTtlSeconds ?? 0),
-    policy.maxTtlSeconds,
-  );
-  return issuedBefore + longestTtl + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
+  const ttlSeconds = Math.max(longestTtlSeconds ?? 0, policy.maxTtlSeconds);
+  return issuedBefore + ttlSeconds + policy.clockToleranceSeconds + RETENTION_MARGIN_SECONDS;
 }
 
 /**

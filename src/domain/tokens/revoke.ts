@@ -150,8 +150,8 @@ async function record(
 ): Promise<number> {
   return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
-    const snapshot = await keys.snapshot();
-    const expiresAt = eventExpiry(snapshot.keys, policy, Math.max(at, event.issuedBefore ?? at));
+    const longestTtl = await keys.longestTtlSeconds();
+    const expiresAt = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
     const eventId = await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
     const entry: AuditEntry = {
       at,

@@ -68,8 +68,7 @@ export async function setUserStatus(
     const { user } = change;
     const type: SecurityEventType = status === 'disabled' ? 'user_disabled' : 'user_enabled';
     if (!change.changed) return { user, eventId: await lastEventId(stores, sub, type) };
-    const { keys } = await stores.keys.snapshot();
-    const expiresAt = eventExpiry(keys, policy, at);
+    const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, at);
     const event = { type, sub, userVersion: user.version, reason, at, expiresAt };
     const eventId = await stores.securityLog.append(event);
     await audit(ports, stores, status === 'disabled' ? 'users.disable' : 'users.enable', sub, reason, at);
@@ -114,8 +113,7 @@ export async function removeUser(
     const at = clock.now();
     const removed = found(await stores.users.remove(sub), sub);
     const issuedBefore = Math.max(at, latestIat);
-    const { keys } = await stores.keys.snapshot();
-    const expiresAt = eventExpiry(keys, policy, issuedBefore);
+    const expiresAt = eventExpiry(await stores.keys.longestTtlSeconds(), policy, issuedBefore);
     const userVersion = removed.version + 1;
     await stores.securityLog.append({ type: 'user_removed', sub, userVersion, reason, at, expiresAt });
     // The later of the two events. Both become visible together, and are read in the order of their ids.

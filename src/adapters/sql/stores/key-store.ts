@@ -53,6 +53,14 @@ export class SqlKeyStore implements KeyStore {
     return { revision, recoveredAt, keys: rows.flatMap((row) => readRow(row, onInvalid)) };
   }
 
+  async longestTtlSeconds(): Promise<number | null> {
+    const { longest } = await this.#db
+      .selectFrom('keystore')
+      .select(({ fn }) => fn.max('max_ttl_seconds').as('longest'))
+      .executeTakeFirstOrThrow();
+    return longest;
+  }
+
   async find(kid: string): Promise<SigningKey | null> {
     const row = await this.#db
       .selectFrom('keystore')
