@@ -14,9 +14,5 @@ export const systemClock: Clock = {
 };
 
 export function shifted({ now, until, pause }: Clock, seconds: number): Clock {
-  return {
-    now: () => now() + seconds,
-    until: (time, signal) => until(time - seconds, signal),
-    pause,
-  };
+  return { now: () => now() + seconds, until: (time, signal) => until(time - seconds, signal), pause };
 }

@@ -61,9 +61,6 @@ function unusableFolder(folder: string, error: NodeJS.ErrnoException): JwtctlErr
   return new JwtctlError(
     'ERR_DATA_FILE_UNAVAILABLE',
     `The folder ${folder} cannot be created (${error.code}).`,
-    {
-      hint: 'Point `data` (JWTCTL_DATA) to a folder that this account can write to.',
-      cause: error,
-    },
+    { hint: 'Point `data` (JWTCTL_DATA) to a folder that this account can write to.', cause: error },
   );
 }

@@ -137,12 +137,7 @@ const DECLARATIONS = {
     alternative: 'the master keyring',
     doc: 'The master keyring itself.',
   },
-  'token.issuer': {
-    kind: LINE,
-    fallback: 'jwtctl',
-    inProjectFile: true,
-    doc: 'iss claim of every token.',
-  },
+  'token.issuer': { kind: LINE, fallback: 'jwtctl', inProjectFile: true, doc: 'iss claim of every token.' },
   'token.audience': {
     kind: LINE,
     fallback: 'user',
@@ -155,11 +150,7 @@ const DECLARATIONS = {
     inProjectFile: true,
     doc: 'Lifetime of tokens issued without --ttl.',
   },
-  'token.maxTtl': {
-    kind: duration(),
-    fallback: '24h',
-    doc: 'Longest lifetime that a token can have.',
-  },
+  'token.maxTtl': { kind: duration(), fallback: '24h', doc: 'Longest lifetime that a token can have.' },
   'token.clockTolerance': {
     kind: duration(),
     fallback: '5s',
@@ -236,15 +227,8 @@ const DECLARATIONS = {
     fallback: '8787',
     doc: 'Port that the server listens on. 0 picks a free port, which the log names.',
   },
-  'serve.workers': {
-    kind: integer(1, 256),
-    fallback: '1',
-    doc: 'Number of processes that share the port.',
-  },
-  'serve.cookie': {
-    kind: COOKIE,
-    doc: 'Cookie that holds the token if the Authorization header does not.',
-  },
+  'serve.workers': { kind: integer(1, 256), fallback: '1', doc: 'Number of processes that share the port.' },
+  'serve.cookie': { kind: COOKIE, doc: 'Cookie that holds the token if the Authorization header does not.' },
   'serve.drain': {
     kind: duration(3600),
     fallback: '3s',

@@ -49,11 +49,7 @@ export async function validateConfig(sources: ConfigSources): Promise<ConfigVerd
     ...plaintextWarnings(settings),
   ];
   const faults = await namedFileFaults(settings, (text) => warnings.push(text));
-  return {
-    problems: [...problems, ...(stores === null ? [] : [stores]), ...faults],
-    warnings,
-    files,
-  };
+  return { problems: [...problems, ...(stores === null ? [] : [stores]), ...faults], warnings, files };
 }
 
 function shownValue(setting: Setting, value: unknown): { value: unknown; text: string } {

@@ -104,10 +104,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     const scores = await readScores(this.#session, this.#session.keyspace.keysOf(sub), members);
     const [exp = null, status = null, version = null] = scores;
     const user = cachedStatus(status, version);
-    return {
-      exp: liveExp(exp, now, this.#tolerance),
-      user: user !== null && user.until > now ? user : null,
-    };
+    return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
   }
 
   openStatusReader(options: StatusReaderOptions): StatusReader {

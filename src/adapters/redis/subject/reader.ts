@@ -82,15 +82,7 @@ export class SubjectReader {
       }
       if (withDetails && replies[first + 2] === GONE) continue;
       const details = withDetails ? { expiresAt: this.#expiryIn(replies[first + 2]), expired, user } : null;
-      shown.push({
-        sub: located.sub,
-        node: nodeOf(first),
-        isLast: true,
-        entries,
-        malformed,
-        bytes,
-        details,
-      });
+      shown.push({ sub: located.sub, node: nodeOf(first), isLast: true, entries, malformed, bytes, details });
     }
     return { shown, large, size };
   }

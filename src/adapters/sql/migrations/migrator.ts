@@ -78,9 +78,7 @@ function assertInOrder({ applied, pending }: SchemaStatus): void {
   throw new JwtctlError(
     'ERR_SCHEMA_DAMAGED',
     `The database has later migrations than ${next}, but not that one.`,
-    {
-      hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.',
-    },
+    { hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.' },
   );
 }
 

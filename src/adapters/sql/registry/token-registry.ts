@@ -73,10 +73,7 @@ export class SqliteTokenRegistry implements TokenRegistry {
     now: number,
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const { exp, user } = await readStatus(this.#db, sub, entry);
-    return {
-      exp: liveExp(exp, now, this.#tolerance),
-      user: user !== null && user.until > now ? user : null,
-    };
+    return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
   }
 
   openStatusReader({ now }: StatusReaderOptions): StatusReader {

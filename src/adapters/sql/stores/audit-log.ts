@@ -44,14 +44,7 @@ export class SqlAuditLog implements AuditLog {
     const hash = auditHash(row, key);
     await this.#db
       .insertInto('audit_log')
-      .values({
-        seq,
-        ...entry,
-        login: row.login,
-        mac_key_id: macKeyId,
-        previous_hash: previousHash,
-        hash,
-      })
+      .values({ seq, ...entry, login: row.login, mac_key_id: macKeyId, previous_hash: previousHash, hash })
       .execute();
     await this.#db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
   }

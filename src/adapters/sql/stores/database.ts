@@ -57,8 +57,5 @@ async function readServer(db: SqlExecutor): Promise<DatabaseServer> {
       concat(@@global.read_only) as readOnly, concat(@@innodb_read_only) as engineReadOnly`;
   const [row] = (await query.execute(db)).rows;
   const isWritable = (value: string | undefined) => value === '0' || value === 'OFF';
-  return {
-    id: row?.id ?? '',
-    isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly),
-  };
+  return { id: row?.id ?? '', isReadOnly: !isWritable(row?.readOnly) || !isWritable(row?.engineReadOnly) };
 }
