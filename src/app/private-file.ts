@@ -13,11 +13,10 @@ const MAX_PATH_CHARACTERS = 900;
 export function createPrivateFile(name: string, cwd: string): PrivateFile {
   const path = resolve(cwd, name);
   if (path.length > MAX_PATH_CHARACTERS || hasControlCharacter(path) || !path.isWellFormed()) {
-    throw new JwtctlError(
-      'ERR_FILE_NAME_INVALID',
-      `The file ${excerpt(path)} cannot be created: the audit log cannot store its path.`,
-      { hint: `Use a path of at most ${MAX_PATH_CHARACTERS} characters on one line.` },
-    );
+    const message = `The file ${excerpt(path)} cannot be created: the audit log cannot store its path.`;
+    throw new JwtctlError('ERR_FILE_NAME_INVALID', message, {
+      hint: `Use a path of at most ${MAX_PATH_CHARACTERS} characters on one line.`,
+    });
   }
   let handle: FileHandle | undefined;
   const close = async () => {

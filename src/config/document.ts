@@ -27,11 +27,10 @@ export async function parseDocument(path: string, text: string): Promise<ConfigD
 
 function syntaxError(path: string, code: string, at: { line: number; col: number }): JwtctlError {
   const problem = code.toLowerCase().replaceAll('_', ' ');
-  return new JwtctlError(
-    'ERR_CONFIG_SYNTAX',
-    `${path}:${at.line}:${at.col}: not valid YAML or JSON (${problem}).`,
-    { details: { file: path, line: at.line, column: at.col } },
-  );
+  const message = `${path}:${at.line}:${at.col}: not valid YAML or JSON (${problem}).`;
+  return new JwtctlError('ERR_CONFIG_SYNTAX', message, {
+    details: { file: path, line: at.line, column: at.col },
+  });
 }
 
 function danglingAlias(yaml: typeof import('yaml'), document: Document): number | null {

@@ -83,12 +83,9 @@ function notInProjectFile(assignment: Assignment, places: Places): JwtctlError {
   const { setting, origin } = assignment;
   const withPassword = setting.class === 'plain' && isSensitive(assignment) ? ' with a password' : '';
   const others = setting.flag === null ? setting.variable : `${setting.flag} or ${setting.variable}`;
-  return new JwtctlError(
-    'ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE',
-    `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`,
-    {
-      hint: `Set it in ${places.userFile} or ${places.systemFile}, or with ${others}. A file that you name with --config can set it too.`,
-      details: { setting: setting.path, file: origin.name, line: origin.line },
-    },
-  );
+  const message = `${originText(origin)}: a project file cannot set ${setting.path}${withPassword}.`;
+  return new JwtctlError('ERR_CONFIG_FORBIDDEN_IN_PROJECT_FILE', message, {
+    hint: `Set it in ${places.userFile} or ${places.systemFile}, or with ${others}. A file that you name with --config can set it too.`,
+    details: { setting: setting.path, file: origin.name, line: origin.line },
+  });
 }

@@ -82,11 +82,8 @@ async function readText(
   } catch (cause) {
     const code = (cause as NodeJS.ErrnoException).code ?? 'unknown error';
     if (code === 'ENOENT' || code === 'ENOTDIR') return 'missing';
-    return new JwtctlError(
-      'ERR_CONFIG_FILE_UNREADABLE',
-      `The configuration file ${path} cannot be read (${code}).`,
-      { details: { file: path }, cause },
-    );
+    const message = `The configuration file ${path} cannot be read (${code}).`;
+    return new JwtctlError('ERR_CONFIG_FILE_UNREADABLE', message, { details: { file: path }, cause });
   }
 }
 
@@ -99,11 +96,8 @@ function unsafe(kind: FileKind, path: string, { reason, remedy }: FileFault): Jw
 }
 
 function tooLarge(path: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_CONFIG_FILE_UNREADABLE',
-    `The configuration file ${path} is larger than ${MAX_BYTES} bytes.`,
-    { details: { file: path } },
-  );
+  const message = `The configuration file ${path} is larger than ${MAX_BYTES} bytes.`;
+  return new JwtctlError('ERR_CONFIG_FILE_UNREADABLE', message, { details: { file: path } });
 }
 
 function missing(path: string): JwtctlError {

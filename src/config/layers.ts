@@ -133,20 +133,16 @@ function unknownKey(path: string, origin: Origin, otherKeys: readonly string[]):
     ...GROUPS,
     ...otherKeys,
   ]);
-  return new JwtctlError(
-    'ERR_CONFIG_SETTING_UNKNOWN',
-    `${originText(origin)}: there is no setting ${key}${didYouMean(suggestion)}`,
-    { details: { setting: key, origin: originText(origin), suggestion } },
-  );
+  const message = `${originText(origin)}: there is no setting ${key}${didYouMean(suggestion)}`;
+  return new JwtctlError('ERR_CONFIG_SETTING_UNKNOWN', message, {
+    details: { setting: key, origin: originText(origin), suggestion },
+  });
 }
 
 function unknownVariable(name: string, known: readonly string[]): JwtctlError {
   const suggestion = nearest(name, known);
-  return new JwtctlError(
-    'ERR_CONFIG_VARIABLE_UNKNOWN',
-    `The variable ${name} is not a setting${didYouMean(suggestion)}`,
-    { details: { variable: name, suggestion } },
-  );
+  const message = `The variable ${name} is not a setting${didYouMean(suggestion)}`;
+  return new JwtctlError('ERR_CONFIG_VARIABLE_UNKNOWN', message, { details: { variable: name, suggestion } });
 }
 
 function didYouMean(suggestion: string | null): string {

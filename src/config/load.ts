@@ -129,9 +129,9 @@ async function readFiles(sources: ConfigSources, places: Places): Promise<ReadFi
 
 function unknownProfile(profile: string, names: ReadonlySet<string>): JwtctlError {
   const known = [...names].sort().join(', ');
-  return new JwtctlError(
-    'ERR_CONFIG_PROFILE_UNKNOWN',
-    `The profile ${profile} does not exist. ${known === '' ? 'No configuration file has profiles' : `Existing profiles: ${known}`}.`,
-    { details: { profile, known: [...names].sort() } },
-  );
+  const existing = known === '' ? 'No configuration file has profiles' : `Existing profiles: ${known}`;
+  const message = `The profile ${profile} does not exist. ${existing}.`;
+  return new JwtctlError('ERR_CONFIG_PROFILE_UNKNOWN', message, {
+    details: { profile, known: [...names].sort() },
+  });
 }

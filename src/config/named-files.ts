@@ -61,14 +61,11 @@ export async function readKeyringFile(file: string, by: NamedBy): Promise<string
     return await readSecretText(file, by);
   } catch (error) {
     if (!(error instanceof JwtctlError) || !CANNOT_BE_READ.has(error.code)) throw error;
-    throw new JwtctlError(
-      'ERR_MASTER_KEY_MISSING',
-      `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`,
-      {
-        hint: 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
-        cause: error.cause,
-      },
-    );
+    const message = `The master key file ${fileNameShown(file)} cannot be read (${codeOf(error.cause)}).`;
+    throw new JwtctlError('ERR_MASTER_KEY_MISSING', message, {
+      hint: 'Restore it from your copy. Without it, jwtctl cannot open any private key in the store.',
+      cause: error.cause,
+    });
   }
 }
 
@@ -109,30 +106,25 @@ function decoded(bytes: Buffer): string | null {
 
 /** The message never includes the contents, which may be secret. */
 function invalid(file: string, { setting }: NamedBy, expected: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_CONFIG_FILE_INVALID',
-    `The file ${fileNameShown(file)} (${setting}) must contain ${expected}.`,
-    {
-      hint: 'Check that the setting names the right file, then check its contents.',
-      details: { file: fileNameShown(file), setting },
-    },
-  );
+  const message = `The file ${fileNameShown(file)} (${setting}) must contain ${expected}.`;
+  return new JwtctlError('ERR_CONFIG_FILE_INVALID', message, {
+    hint: 'Check that the setting names the right file, then check its contents.',
+    details: { file: fileNameShown(file), setting },
+  });
 }
 
 function unreadable(file: string, setting: string, error: unknown): JwtctlError {
   const code = codeOf(error);
   const isMissing = code === 'ENOENT' || code === 'ENOTDIR';
-  return new JwtctlError(
-    isMissing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE',
-    `The file ${fileNameShown(file)} (${setting}) ${isMissing ? 'does not exist' : `cannot be read (${code})`}.`,
-    {
-      hint: isMissing
-        ? 'Correct the path, or create the file.'
-        : 'Give the account that runs jwtctl access to the file.',
-      details: { file: fileNameShown(file), setting },
-      cause: error,
-    },
-  );
+  const problem = isMissing ? 'does not exist' : `cannot be read (${code})`;
+  const message = `The file ${fileNameShown(file)} (${setting}) ${problem}.`;
+  return new JwtctlError(isMissing ? 'ERR_CONFIG_FILE_MISSING' : 'ERR_CONFIG_FILE_UNREADABLE', message, {
+    hint: isMissing
+      ? 'Correct the path, or create the file.'
+      : 'Give the account that runs jwtctl access to the file.',
+    details: { file: fileNameShown(file), setting },
+    cause: error,
+  });
 }
 
 function codeOf(error: unknown): string {

@@ -44,11 +44,10 @@ function rivalOf(choice: Choice, path: SettingPath, alternative: string): [Setti
 
 function bothSet(one: SettingPath, other: SettingPath, origin: Origin): JwtctlError {
   const what = settingOf(other).alternative ?? 'the MySQL password';
-  return new JwtctlError(
-    'ERR_CONFIG_VALUE_INVALID',
-    `${originText(origin)}: ${one} and ${other} both set ${what}. Remove one of them.`,
-    { details: { settings: [one, other], origin: originText(origin) } },
-  );
+  const message = `${originText(origin)}: ${one} and ${other} both set ${what}. Remove one of them.`;
+  return new JwtctlError('ERR_CONFIG_VALUE_INVALID', message, {
+    details: { settings: [one, other], origin: originText(origin) },
+  });
 }
 
 /** The password in `mysql.url` is an alternative too, although it is not a setting of its own. */

@@ -72,10 +72,9 @@ export class DatabaseWatch {
   /** Throws `ERR_DATABASE_STALE` (unavailable) if a row that the database lacks may exist. */
   assertComplete(): void {
     if (!this.#isAhead(this.#mark)) return;
-    throw new JwtctlError(
-      'ERR_DATABASE_STALE',
-      'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.',
-    );
+    const message =
+      'MySQL lacks changes that Redis has recorded, so a key or user that it does not have may exist.';
+    throw new JwtctlError('ERR_DATABASE_STALE', message);
   }
 
   #recordBehind(isBehind: boolean, isSettled: boolean): void {

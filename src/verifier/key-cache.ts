@@ -210,8 +210,6 @@ function rankOf({ state }: KnownKey): number {
 }
 
 function tooManyWaiting(): JwtctlError {
-  return new JwtctlError(
-    'ERR_VERIFIER_OVERLOADED',
-    'Too many tokens with an unknown kid are waiting for the keys to be read again.',
-  );
+  const message = 'Too many tokens with an unknown kid are waiting for the keys to be read again.';
+  return new JwtctlError('ERR_VERIFIER_OVERLOADED', message);
 }

@@ -239,10 +239,10 @@ class StoreVerifier implements LiveVerifier {
     const { databaseState, clock, follower } = this.#ports;
     if (this.#isServing(clock.now())) return;
     const { code } = databaseState.health(false);
-    throw new JwtctlError(
-      'ERR_VERIFIER_GRACE_EXCEEDED',
-      `The database has not answered for ${formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)))}${code === null ? '' : ` (${code})`}, so the known keys and revocations are too old.`,
-    );
+    const duration = formatDuration(Math.max(1, clock.now() - (follower.caughtUpAt ?? 0)));
+    const silence = `has not answered for ${duration}${code === null ? '' : ` (${code})`}`;
+    const message = `The database ${silence}, so the known keys and revocations are too old.`;
+    throw new JwtctlError('ERR_VERIFIER_GRACE_EXCEEDED', message);
   }
 
   async #verifyUnknown(token: string): Promise<VerificationResult> {

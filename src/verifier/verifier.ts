@@ -102,8 +102,7 @@ function invalidOption(name: string, value: unknown, expected: string): JwtctlEr
 }
 
 function invalidCallback(name: string, value: unknown, expected: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_CALLBACK_INVALID',
-    `The callback ${name} of createVerifier returned ${value === undefined ? 'undefined' : describeValue(value)}; expected ${expected}.`,
-  );
+  const found = value === undefined ? 'undefined' : describeValue(value);
+  const message = `The callback ${name} of createVerifier returned ${found}; expected ${expected}.`;
+  return new JwtctlError('ERR_CALLBACK_INVALID', message);
 }

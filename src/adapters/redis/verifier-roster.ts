@@ -42,22 +42,17 @@ export async function readFleet(session: RegistrySession): Promise<FleetLook> {
 
 function tooMany(key: string, count: number): JwtctlError {
   const again = formatDuration(REPORTED_AGAIN_SECONDS);
-  return new JwtctlError(
-    'ERR_TOO_MANY_HEARTBEATS',
-    `The key ${key} in Redis holds too much data (${count} heartbeats) to list the running verifiers.`,
-    {
-      hint: `Find the client that writes to it, then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,
-    },
-  );
+  const tooMuch = `too much data (${count} heartbeats)`;
+  const message = `The key ${key} in Redis holds ${tooMuch} to list the running verifiers.`;
+  return new JwtctlError('ERR_TOO_MANY_HEARTBEATS', message, {
+    hint: `Find the client that writes to it, then delete the key (redis-cli -c DEL ${key}). Verifiers report again within ${again}.`,
+  });
 }
 
 function writesRefused(node: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_REDIS_NOT_READY',
-    `Redis at ${node} refuses writes, so verifiers cannot report to it.`,
-    {
-      hint: 'Find the cause with `redis-cli info persistence` and `redis-cli info replication`.',
-      details: { nodes: [node] },
-    },
-  );
+  const message = `Redis at ${node} refuses writes, so verifiers cannot report to it.`;
+  return new JwtctlError('ERR_REDIS_NOT_READY', message, {
+    hint: 'Find the cause with `redis-cli info persistence` and `redis-cli info replication`.',
+    details: { nodes: [node] },
+  });
 }

@@ -55,13 +55,10 @@ async function readOrCreateFile(source: Extract<KeyringSource, { kind: 'embedded
 
 /** No setting names this file. On a new host or under another account, a setting is probably missing. */
 function notConfigured(file: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_MASTER_KEY_MISSING',
-    `No master key is configured, and the default file ${fileNameShown(file)} does not exist.`,
-    {
-      hint: 'Set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy of the keyring that the other hosts use, or masterKey.command to a command that prints it. If the file was lost, restore it from your copy.',
-    },
-  );
+  const message = `No master key is configured, and the default file ${fileNameShown(file)} does not exist.`;
+  return new JwtctlError('ERR_MASTER_KEY_MISSING', message, {
+    hint: 'Set masterKey.file (JWTCTL_MASTER_KEY_FILE) to a copy of the keyring that the other hosts use, or masterKey.command to a command that prints it. If the file was lost, restore it from your copy.',
+  });
 }
 
 /**
@@ -84,14 +81,11 @@ async function makeKeyringFile(file: string): Promise<boolean> {
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === 'EEXIST' && (await exists(file))) return false;
-    throw new JwtctlError(
-      'ERR_MASTER_KEY_UNWRITABLE',
-      `The master key file ${file} cannot be created (${code}).`,
-      {
-        hint: 'Create a file with `openssl rand -base64 32`, and set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to it.',
-        cause: error,
-      },
-    );
+    const message = `The master key file ${file} cannot be created (${code}).`;
+    throw new JwtctlError('ERR_MASTER_KEY_UNWRITABLE', message, {
+      hint: 'Create a file with `openssl rand -base64 32`, and set `masterKey.file` (JWTCTL_MASTER_KEY_FILE) to it.',
+      cause: error,
+    });
   } finally {
     await unlink(draft).catch(() => {});
   }

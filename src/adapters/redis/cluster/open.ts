@@ -85,14 +85,11 @@ function isSlotRanges(reply: unknown): reply is SlotRange[] {
 
 function noSlots({ options: { host = '', port = 0 } }: Redis): JwtctlError {
   const node = formatNode({ host, port });
-  return new JwtctlError(
-    'ERR_REDIS_UNEXPECTED_REPLY',
-    `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`,
-    {
-      hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer.',
-      details: { nodes: [node] },
-    },
-  );
+  const message = `Redis at ${node} does not answer CLUSTER SLOTS with a list of slots.`;
+  return new JwtctlError('ERR_REDIS_UNEXPECTED_REPLY', message, {
+    hint: 'Check that redis.nodes (JWTCTL_REDIS_NODES) points to Redis 7.0 or newer, or Valkey 8 or newer.',
+    details: { nodes: [node] },
+  });
 }
 
 export async function openStandalone(options: RedisOptions, address: RedisAddress): Promise<Redis> {
@@ -142,14 +139,11 @@ async function whyNoCluster(
 }
 
 function isSentinel(node: string): JwtctlError {
-  return new JwtctlError(
-    'ERR_REDIS_MODE_MISMATCH',
-    `Redis at ${node} is a Sentinel, which holds no tokens.`,
-    {
-      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',
-      details: { nodes: [node] },
-    },
-  );
+  const message = `Redis at ${node} is a Sentinel, which holds no tokens.`;
+  return new JwtctlError('ERR_REDIS_MODE_MISMATCH', message, {
+    hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the master: redis-cli -p 26379 sentinel masters',
+    details: { nodes: [node] },
+  });
 }
 
 /** Mode and role are null behind a proxy that does not know HELLO. */

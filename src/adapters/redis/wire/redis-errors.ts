@@ -98,15 +98,12 @@ export function clusterDown(message: string, address: RedisAddress, cause?: unkn
 
 function unreachable(cause: unknown, address: RedisAddress): JwtctlError {
   const reason = reasonOf(cause);
-  return new JwtctlError(
-    'ERR_REDIS_UNREACHABLE',
-    `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`,
-    {
-      hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server uses TLS.',
-      details: { nodes: address.nodes, reason },
-      cause,
-    },
-  );
+  const message = `Redis at ${address.nodes.join(', ')} cannot be reached (${reason}).`;
+  return new JwtctlError('ERR_REDIS_UNREACHABLE', message, {
+    hint: 'Check redis.nodes (JWTCTL_REDIS_NODES), the network, and redis.tls.* if the server uses TLS.',
+    details: { nodes: address.nodes, reason },
+    cause,
+  });
 }
 
 function refused(code: string, cause: Error & { command?: { name?: string } }, address: RedisAddress) {
@@ -124,15 +121,13 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
     case 'NOPERM': {
       const rights = rightsIn(cause);
       const missing = rights.map((right) => `+${right}`).join(' ');
-      return new JwtctlError(
-        'ERR_REDIS_FORBIDDEN',
-        `Redis at ${where} does not permit ${rights.length === 0 ? 'a command' : quoted(rights)} or access to its keys.`,
-        {
-          hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
-          details: { ...details, rights },
-          cause,
-        },
-      );
+      const what = rights.length === 0 ? 'a command' : quoted(rights);
+      const message = `Redis at ${where} does not permit ${what} or access to its keys.`;
+      return new JwtctlError('ERR_REDIS_FORBIDDEN', message, {
+        hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
+        details: { ...details, rights },
+        cause,
+      });
     }
     case 'CLUSTERDOWN':
     case 'MASTERDOWN':
@@ -177,14 +172,12 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
 }
 
 export function replicaError(node: string, master: string | null): JwtctlError {
-  return new JwtctlError(
-    'ERR_REDIS_IS_A_REPLICA',
-    `Redis at ${node} is a replica${master === null ? '' : ` of ${master}`}: it may lag behind, and it rejects writes.`,
-    {
-      hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the address of the master.',
-      details: { nodes: [node] },
-    },
-  );
+  const ofMaster = master === null ? '' : ` of ${master}`;
+  const message = `Redis at ${node} is a replica${ofMaster}: it may lag behind, and it rejects writes.`;
+  return new JwtctlError('ERR_REDIS_IS_A_REPLICA', message, {
+    hint: 'Set redis.nodes (JWTCTL_REDIS_NODES) to the address of the master.',
+    details: { nodes: [node] },
+  });
 }
 
 export function wrongType(key: string): JwtctlError {

@@ -75,11 +75,10 @@ export function assertCurrent(status: SchemaStatus): void {
 function assertInOrder({ applied, pending }: SchemaStatus): void {
   const [next] = pending;
   if (next === undefined || applied.every((name) => name < next)) return;
-  throw new JwtctlError(
-    'ERR_SCHEMA_DAMAGED',
-    `The database has later migrations than ${next}, but not that one.`,
-    { hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.' },
-  );
+  const message = `The database has later migrations than ${next}, but not that one.`;
+  throw new JwtctlError('ERR_SCHEMA_DAMAGED', message, {
+    hint: 'Another program changed the table jwtctl_migration. Restore its rows from a backup.',
+  });
 }
 
 function newerSchema(unknown: string[]): JwtctlError {

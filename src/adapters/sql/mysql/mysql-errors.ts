@@ -133,11 +133,8 @@ export function translateMysqlError(error: DriverError, { url, retryForMs }: Mys
     });
   }
   if (code === 'ER_NO_SUCH_TABLE' || code === 'ER_BAD_FIELD_ERROR') {
-    return new JwtctlError(
-      'ERR_SCHEMA_MISMATCH',
-      `A table or column is missing in database '${database}' (${code}).`,
-      { cause: error },
-    );
+    const message = `A table or column is missing in database '${database}' (${code}).`;
+    return new JwtctlError('ERR_SCHEMA_MISMATCH', message, { cause: error });
   }
   if (UNABLE.has(errno)) {
     return unavailable(
@@ -201,15 +198,12 @@ export function isReadOnly({ errno = 0 }: DriverError): boolean {
 
 export function sessionRefused(error: DriverError, { url }: MysqlServer): JwtctlError {
   const driverCode = driverCodeOf(error) || error.name;
-  return new JwtctlError(
-    'ERR_MYSQL_SESSION_REFUSED',
-    `${serverAt(url)} refuses the session settings of jwtctl (${driverCode}).`,
-    {
-      hint: 'jwtctl sets the isolation level, sql_mode, autocommit, and lock timeouts. Check that a proxy in front of the server passes them on.',
-      details: { driverCode },
-      cause: error,
-    },
-  );
+  const message = `${serverAt(url)} refuses the session settings of jwtctl (${driverCode}).`;
+  return new JwtctlError('ERR_MYSQL_SESSION_REFUSED', message, {
+    hint: 'jwtctl sets the isolation level, sql_mode, autocommit, and lock timeouts. Check that a proxy in front of the server passes them on.',
+    details: { driverCode },
+    cause: error,
+  });
 }
 
 export function hostOf({ hostname }: URL): string {

@@ -116,11 +116,8 @@ function translateSqliteError(error: Error & { code?: string }, { file, timeoutM
   if (code === 'SQLITE_CONSTRAINT_UNIQUE' || code === 'SQLITE_CONSTRAINT_PRIMARYKEY')
     return duplicateKeyError(error);
   if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {
-    return new JwtctlError(
-      'ERR_DATA_FILE_INVALID',
-      `The file ${file} is not a valid SQLite database (${code}).`,
-      { cause: error },
-    );
+    const message = `The file ${file} is not a valid SQLite database (${code}).`;
+    return new JwtctlError('ERR_DATA_FILE_INVALID', message, { cause: error });
   }
   if (/^(SQLITE_(CANTOPEN|READONLY|FULL|IOERR|PERM|NOLFS)|E[A-Z]+$)/.test(code)) {
     return new JwtctlError('ERR_DATA_FILE_UNAVAILABLE', `The file ${file} cannot be used (${code}).`, {

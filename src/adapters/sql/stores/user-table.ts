@@ -147,15 +147,12 @@ function isAscii(text: string): boolean {
 
 function unusableTable(table: string, cause: Error): JwtctlError {
   const driverCode = driverCodeOf(cause instanceof JwtctlError ? cause.cause : cause);
-  return new JwtctlError(
-    'ERR_USER_TABLE_UNREADABLE',
-    `The user table ${table} cannot be read (${driverCode}).`,
-    {
-      hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
-      details: { driverCode },
-      cause,
-    },
-  );
+  const message = `The user table ${table} cannot be read (${driverCode}).`;
+  return new JwtctlError('ERR_USER_TABLE_UNREADABLE', message, {
+    hint: 'Check `users.table`, `users.column`, and `users.enabledWhere`. The database refuses the SQL made from them.',
+    details: { driverCode },
+    cause,
+  });
 }
 
 function driverCodeOf(error: unknown): string {
