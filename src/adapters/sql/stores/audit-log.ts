@@ -1,6 +1,5 @@
 import { auditHash } from '../../../domain/audit-log/audit-chain.js';
-import type { AuditHead } from '../../../domain/ports/audit-log.js';
-import type { AuditEntry, AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
+import type { AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
 
 export interface AuditAuthor {
@@ -11,56 +10,40 @@ export interface AuditAuthor {
 
 const PAGE = 1_000;
 
-export class SqlAuditLog implements AuditLog {
-  readonly #db: SqlExecutor;
-  readonly #author: AuditAuthor;
-
-  constructor(db: SqlExecutor, author: AuditAuthor) {
-    this.#db = db;
-    this.#author = author;
-  }
-
-  async hashAt(seq: number): Promise<string | null> {
-    const row = await this.#db
-      .selectFrom('audit_log')
-      .select('hash')
-      .where('seq', '=', seq)
-      .executeTakeFirst();
+export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => ({
+  async hashAt(seq) {
+    const row = await db.selectFrom('audit_log').select('hash').where('seq', '=', seq).executeTakeFirst();
     return row?.hash ?? null;
-  }
+  },
 
   /** Must run in the same transaction as the recorded change. */
-  async append(entry: AuditEntry): Promise<void> {
-    const key = await this.#author.macKey();
+  async append(entry) {
+    const key = await author.macKey();
     // The update comes first. It locks the end of the chain, so the hash read next is the last one.
-    await this.#db
+    await db
       .updateTable('audit_head')
       .set((row) => ({ seq: row('seq', '+', 1) }))
       .where('id', '=', 1)
       .execute();
     const { seq, hash: previousHash } = await this.head();
     const macKeyId = key?.id ?? null;
-    const row = { ...entry, seq, login: this.#author.login, macKeyId, previousHash };
+    const row = { ...entry, seq, login: author.login, macKeyId, previousHash };
     const hash = auditHash(row, key);
-    await this.#db
+    await db
       .insertInto('audit_log')
       .values({ seq, ...entry, login: row.login, mac_key_id: macKeyId, previous_hash: previousHash, hash })
       .execute();
-    await this.#db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
-  }
+    await db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
+  },
 
-  head(): Promise<AuditHead> {
-    return this.#db
-      .selectFrom('audit_head')
-      .select(['seq', 'hash'])
-      .where('id', '=', 1)
-      .executeTakeFirstOrThrow();
-  }
+  head() {
+    return db.selectFrom('audit_head').select(['seq', 'hash']).where('id', '=', 1).executeTakeFirstOrThrow();
+  },
 
-  async *rows(): AsyncIterable<AuditRow> {
+  async *rows() {
     let after = Number.MIN_SAFE_INTEGER;
     for (;;) {
-      const page = await this.#db
+      const page = await db
         .selectFrom('audit_log')
         .selectAll()
         .where('seq', '>', after)
@@ -72,8 +55,8 @@ export class SqlAuditLog implements AuditLog {
       if (last === undefined || page.length < PAGE) return;
       after = last.seq;
     }
-  }
-}
+  },
+});
 
 function auditRow(row: AuditLogTable): AuditRow {
   const { mac_key_id: macKeyId, previous_hash: previousHash, ...others } = row;

@@ -2,11 +2,11 @@ import { type Kysely, sql } from 'kysely';
 import type { Database, DatabaseServer, Stores } from '../../../domain/ports/index.js';
 import type { DatabaseHeads } from '../../../domain/ports/mark-store.js';
 import type { Schema, SqlExecutor } from '../schema.js';
-import { type AuditAuthor, SqlAuditLog } from './audit-log.js';
+import { type AuditAuthor, sqlAuditLog } from './audit-log.js';
 import { retryConflicts } from './conflicts.js';
-import { SqlKeyStore } from './key-store.js';
-import { SqlSecurityLog } from './security-log.js';
-import { SqlUserStore } from './user-store.js';
+import { sqlKeyStore } from './key-store.js';
+import { sqlSecurityLog } from './security-log.js';
+import { sqlUserStore } from './user-store.js';
 
 /** @param redial for databases with a server: see {@link Database.redial} */
 export function sqlDatabase(
@@ -32,10 +32,10 @@ const UNKNOWN_AUTHOR: AuditAuthor = { login: 'unknown', macKey: async () => null
 
 function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
   return {
-    keys: new SqlKeyStore(db),
-    users: new SqlUserStore(db),
-    securityLog: new SqlSecurityLog(db),
-    auditLog: new SqlAuditLog(db, author),
+    keys: sqlKeyStore(db),
+    users: sqlUserStore(db),
+    securityLog: sqlSecurityLog(db),
+    auditLog: sqlAuditLog(db, author),
     heads: () => readHeads(db),
   };
 }

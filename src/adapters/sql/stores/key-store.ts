@@ -5,13 +5,7 @@ import {
   isSigningAlgorithm,
   type SigningKey,
 } from '../../../domain/model/signing-key.js';
-import type {
-  KeySnapshot,
-  KeyStore,
-  KeyTransition,
-  NewSigningKey,
-  SealedPrivateKey,
-} from '../../../domain/ports/index.js';
+import type { KeyStore, KeyTransition } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { KeystoreTable, SqlExecutor } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
@@ -34,54 +28,44 @@ const COLUMNS = [
   'compromised_at',
 ] as const;
 
-export class SqlKeyStore implements KeyStore {
-  readonly #db: SqlExecutor;
-
-  constructor(db: SqlExecutor) {
-    this.#db = db;
-  }
-
-  async snapshot(onInvalid?: (error: JwtctlError) => void): Promise<KeySnapshot> {
+export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
+  async snapshot(onInvalid) {
     // Reads the revision first. If a key is added in between, the revision is too old and a guarded write
     // fails. In the other order, the write would succeed without having seen the key.
-    const { revision, recoveredAt } = await this.#db
+    const { revision, recoveredAt } = await db
       .selectFrom('keystore_revision')
       .select(['revision', 'recovered_at as recoveredAt'])
       .where('id', '=', 1)
       .executeTakeFirstOrThrow();
-    const rows = await this.#db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
+    const rows = await db.selectFrom('keystore').select(COLUMNS).orderBy('position').execute();
     return { revision, recoveredAt, keys: rows.flatMap((row) => readRow(row, onInvalid)) };
-  }
+  },
 
-  async longestTtlSeconds(): Promise<number | null> {
-    const { longest } = await this.#db
+  async longestTtlSeconds() {
+    const { longest } = await db
       .selectFrom('keystore')
       .select(({ fn }) => fn.max('max_ttl_seconds').as('longest'))
       .executeTakeFirstOrThrow();
     return longest;
-  }
+  },
 
-  async find(kid: string): Promise<SigningKey | null> {
-    const row = await this.#db
-      .selectFrom('keystore')
-      .select(COLUMNS)
-      .where('kid', '=', kid)
-      .executeTakeFirst();
+  async find(kid) {
+    const row = await db.selectFrom('keystore').select(COLUMNS).where('kid', '=', kid).executeTakeFirst();
     return row === undefined ? null : toSigningKey(row);
-  }
+  },
 
-  async findSealed(kid: string): Promise<string | null> {
-    const row = await this.#db
+  async findSealed(kid) {
+    const row = await db
       .selectFrom('keystore')
       .select('private_key')
       .where('kid', '=', kid)
       .executeTakeFirst();
     return row?.private_key ?? null;
-  }
+  },
 
-  async insert(key: NewSigningKey): ReturnType<KeyStore['insert']> {
+  async insert(key) {
     try {
-      await this.#db
+      await db
         .insertInto('keystore')
         .values({
           id: key.id,
@@ -100,31 +84,27 @@ export class SqlKeyStore implements KeyStore {
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       if ((await this.find(key.kid)) !== null) return 'kid_exists';
-      const other = await this.#db
-        .selectFrom('keystore')
-        .select('id')
-        .where('id', '=', key.id)
-        .executeTakeFirst();
+      const other = await db.selectFrom('keystore').select('id').where('id', '=', key.id).executeTakeFirst();
       return other === undefined ? 'active_exists' : 'id_exists';
     }
-    await this.#raiseRevision();
+    await raiseRevision(db);
     return 'inserted';
-  }
+  },
 
-  async apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean> {
-    const guard = await this.#db
+  async apply(revision, transitions) {
+    const guard = await db
       .updateTable('keystore_revision')
       .set({ revision: revision + 1 })
       .where('id', '=', 1)
       .where('revision', '=', revision)
       .executeTakeFirst();
     if (guard.numUpdatedRows === 0n) return false;
-    for (const transition of transitions) await this.#apply(transition);
+    for (const transition of transitions) await applyTransition(db, transition);
     return true;
-  }
+  },
 
-  async raiseMaxTtl(kid: string, seconds: number): Promise<boolean> {
-    const result = await this.#db
+  async raiseMaxTtl(kid, seconds) {
+    const result = await db
       .updateTable('keystore')
       .set({ max_ttl_seconds: seconds })
       .where('kid', '=', kid)
@@ -134,14 +114,14 @@ export class SqlKeyStore implements KeyStore {
       )
       .executeTakeFirst();
     if (result.numUpdatedRows > 0n) {
-      await this.#raiseRevision();
+      await raiseRevision(db);
       return true;
     }
     return (await this.find(kid))?.state === 'active';
-  }
+  },
 
-  async reseal(kid: string, sealed: string, by: SealedPrivateKey): Promise<boolean> {
-    const result = await this.#db
+  async reseal(kid, sealed, by) {
+    const result = await db
       .updateTable('keystore')
       .set({ private_key: by.sealed, master_key_id: by.masterKeyId })
       .where('kid', '=', kid)
@@ -149,47 +129,47 @@ export class SqlKeyStore implements KeyStore {
       .executeTakeFirst();
     // Keeps the revision, because no key changes its state and a running rotation need not plan again.
     return result.numUpdatedRows > 0n;
-  }
+  },
 
-  async removeRetired(kid: string): Promise<boolean> {
-    const result = await this.#db
+  async removeRetired(kid) {
+    const result = await db
       .deleteFrom('keystore')
       .where('kid', '=', kid)
       .where('state', '=', 'retired')
       .executeTakeFirst();
     if (result.numDeletedRows === 0n) return false;
-    await this.#raiseRevision();
+    await raiseRevision(db);
     return true;
-  }
+  },
 
-  async recover({ since, revision, recoveredAt }: Parameters<KeyStore['recover']>[0]): Promise<boolean> {
-    const result = await this.#db
+  async recover({ since, revision, recoveredAt }) {
+    const result = await db
       .updateTable('keystore_revision')
       .set({ revision, recovered_at: recoveredAt })
       .where('id', '=', 1)
       .where('recovered_at', '=', since)
       .executeTakeFirst();
     return result.numUpdatedRows === 1n;
-  }
+  },
+});
 
-  async #raiseRevision(): Promise<void> {
-    await this.#db
-      .updateTable('keystore_revision')
-      .set((row) => ({ revision: row('revision', '+', 1) }))
-      .where('id', '=', 1)
-      .execute();
-  }
+async function raiseRevision(db: SqlExecutor): Promise<void> {
+  await db
+    .updateTable('keystore_revision')
+    .set((row) => ({ revision: row('revision', '+', 1) }))
+    .where('id', '=', 1)
+    .execute();
+}
 
-  async #apply(transition: KeyTransition): Promise<void> {
-    const result = await this.#db
-      .updateTable('keystore')
-      .set(columnsOf(transition))
-      .where('kid', '=', transition.kid)
-      .where('state', '=', transition.from)
-      .executeTakeFirst();
-    if (result.numUpdatedRows !== 1n) {
-      throw new JwtctlError('ERR_BUG', `Key ${transition.kid} is not ${transition.from}.`);
-    }
+async function applyTransition(db: SqlExecutor, transition: KeyTransition): Promise<void> {
+  const result = await db
+    .updateTable('keystore')
+    .set(columnsOf(transition))
+    .where('kid', '=', transition.kid)
+    .where('state', '=', transition.from)
+    .executeTakeFirst();
+  if (result.numUpdatedRows !== 1n) {
+    throw new JwtctlError('ERR_BUG', `Key ${transition.kid} is not ${transition.from}.`);
   }
 }
 

@@ -1,10 +1,5 @@
 import { type Selectable, sql } from 'kysely';
-import type {
-  NewSecurityEvent,
-  SecurityEvent,
-  SecurityEventType,
-  SecurityLog,
-} from '../../../domain/ports/index.js';
+import type { SecurityEvent, SecurityEventType, SecurityLog } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
 import type { SecurityLogTable, SqlExecutor } from '../schema.js';
 import { databaseTime } from './database-clock.js';
@@ -19,16 +14,10 @@ const GLOBAL = [
 /** Expired events are kept for a week, so that a wrong clock does not remove an event too early. */
 const KEPT_SECONDS = 7 * 24 * 3600;
 
-export class SqlSecurityLog implements SecurityLog {
-  readonly #db: SqlExecutor;
-
-  constructor(db: SqlExecutor) {
-    this.#db = db;
-  }
-
-  async append(event: NewSecurityEvent): Promise<number> {
-    const expiresHere = sql<number>`${databaseTime(this.#db)} + ${event.expiresAt - event.at}`;
-    const result = await this.#db
+export const sqlSecurityLog = (db: SqlExecutor): SecurityLog => ({
+  async append(event) {
+    const expiresHere = sql<number>`${databaseTime(db)} + ${event.expiresAt - event.at}`;
+    const result = await db
       .insertInto('security_log')
       .values({
         type: event.type,
@@ -43,28 +32,28 @@ export class SqlSecurityLog implements SecurityLog {
       })
       .executeTakeFirstOrThrow();
     return Number(result.insertId);
-  }
+  },
 
-  async clearExpired(limit: number): Promise<number> {
+  async clearExpired(limit) {
     // Two statements, because MySQL supports no LIMIT in a subquery, and SQLite none in DELETE.
-    const expired = await this.#db
+    const expired = await db
       .selectFrom('security_log')
       .select('id')
-      .where('expires_at', '<', sql<number>`${databaseTime(this.#db)} - ${KEPT_SECONDS}`)
+      .where('expires_at', '<', sql<number>`${databaseTime(db)} - ${KEPT_SECONDS}`)
       .orderBy('expires_at')
       .limit(limit)
       .execute();
     if (expired.length === 0) return 0;
     const ids = expired.map(({ id }) => id);
-    const { numDeletedRows } = await this.#db
+    const { numDeletedRows } = await db
       .deleteFrom('security_log')
       .where('id', 'in', ids)
       .executeTakeFirstOrThrow();
     return Number(numDeletedRows);
-  }
+  },
 
-  async findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]> {
-    const log = this.#db.selectFrom('security_log').selectAll();
+  async findConcerning(token) {
+    const log = db.selectFrom('security_log').selectAll();
     // Three indexed lookups. MySQL would scan the table for one OR over three columns.
     const rows = await log
       .where('sub', '=', token.sub)
@@ -77,10 +66,10 @@ export class SqlSecurityLog implements SecurityLog {
       .unionAll(log.where('type', '=', 'all_revoked'))
       .execute();
     return inOrder(rows);
-  }
+  },
 
-  async findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]> {
-    const log = this.#db.selectFrom('security_log').selectAll();
+  async findNaming(tokens) {
+    const log = db.selectFrom('security_log').selectAll();
     const subs = [...new Set(tokens.map(({ sub }) => sub))];
     const ofSubjects = await inPortions(subs, (portion) =>
       log.where('sub', 'in', portion).where('jti', 'is', null).execute(),
@@ -100,21 +89,21 @@ export class SqlSecurityLog implements SecurityLog {
       TOKENS_AT_ONCE,
     );
     return inOrder([...ofSubjects, ...ofTokens]);
-  }
+  },
 
-  async findGlobal(): Promise<SecurityEvent[]> {
-    const log = this.#db.selectFrom('security_log').selectAll();
+  async findGlobal() {
+    const log = db.selectFrom('security_log').selectAll();
     return inOrder(await log.where('type', 'in', GLOBAL).execute());
-  }
+  },
 
-  async listAfter(afterId: number, limit: number): Promise<SecurityEvent[]> {
-    const log = this.#db.selectFrom('security_log').selectAll();
+  async listAfter(afterId, limit) {
+    const log = db.selectFrom('security_log').selectAll();
     return (await log.where('id', '>', afterId).orderBy('id').limit(limit).execute()).map(toEvent);
-  }
+  },
 
-  async highestUserVersions(subs: readonly string[]): Promise<Map<string, number>> {
+  async highestUserVersions(subs) {
     const rows = await inPortions(subs, (portion) =>
-      this.#db
+      db
         .selectFrom('security_log')
         .select((column) => ['sub', column.fn.max('user_version').as('version')])
         .where('sub', 'in', portion)
@@ -123,8 +112,8 @@ export class SqlSecurityLog implements SecurityLog {
         .execute(),
     );
     return new Map(rows.map(({ sub, version }) => [String(sub), Number(version)]));
-  }
-}
+  },
+});
 
 /** SQLite nests OR expressions, at most 1,000 deep. */
 const TOKENS_AT_ONCE = 500;

@@ -1,69 +1,59 @@
 import { toUserStatus } from '../../../domain/model/user.js';
-import type { User, UserStatus, UserStore } from '../../../domain/ports/index.js';
+import type { User, UserStore } from '../../../domain/ports/index.js';
 import type { SqlExecutor, UsersTable } from '../schema.js';
 import { isDuplicateKey } from './conflicts.js';
 import { inPortions } from './portions.js';
 
 const PAGE = 1_000;
 
-export class SqlUserStore implements UserStore {
-  readonly #db: SqlExecutor;
-
-  constructor(db: SqlExecutor) {
-    this.#db = db;
-  }
-
-  async find(sub: string): Promise<User | null> {
-    const row = await this.#db.selectFrom('users').selectAll().where('sub', '=', sub).executeTakeFirst();
+export const sqlUserStore = (db: SqlExecutor): UserStore => ({
+  async find(sub) {
+    const row = await db.selectFrom('users').selectAll().where('sub', '=', sub).executeTakeFirst();
     return row === undefined ? null : toUser(row);
-  }
+  },
 
-  async findMany(subs: readonly string[]): Promise<Map<string, User>> {
+  async findMany(subs) {
     const rows = await inPortions(subs, (portion) =>
-      this.#db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
+      db.selectFrom('users').selectAll().where('sub', 'in', portion).execute(),
     );
     return new Map(rows.map((row) => [row.sub, toUser(row)]));
-  }
+  },
 
-  async *list(): AsyncIterable<User> {
+  async *list() {
     // Pages along the primary key: bounded memory, and no open cursor for a slow reader.
     let after: string | null = null;
     for (;;) {
-      let query = this.#db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
+      let query = db.selectFrom('users').selectAll().orderBy('sub').limit(PAGE);
       if (after !== null) query = query.where('sub', '>', after);
       const rows = await query.execute();
       for (const row of rows) yield toUser(row);
       after = rows.at(-1)?.sub ?? null;
       if (rows.length < PAGE) return;
     }
-  }
+  },
 
-  async add(user: { sub: string; name: string | null; at: number }): Promise<User | null> {
+  async add(user) {
     return (await this.addMany([user], user.at)) ? this.find(user.sub) : null;
-  }
+  },
 
-  async addMany(users: ReadonlyArray<{ sub: string; name: string | null }>, at: number): Promise<boolean> {
+  async addMany(users, at) {
     const rows = users.map(({ sub, name }) => newRow(sub, name, at));
     try {
       // One statement, so an existing row undoes the whole insert.
-      await this.#db.insertInto('users').values(rows).execute();
+      await db.insertInto('users').values(rows).execute();
       return true;
     } catch (error) {
       if (isDuplicateKey(error)) return false;
       throw error;
     }
-  }
+  },
 
-  async setVersion(subs: readonly string[], version: number): Promise<void> {
-    await this.#db.updateTable('users').set({ version }).where('sub', 'in', subs).execute();
-  }
+  async setVersion(subs, version) {
+    await db.updateTable('users').set({ version }).where('sub', 'in', subs).execute();
+  },
 
-  async setStatus(
-    sub: string,
-    status: UserStatus,
-    at: number,
-  ): Promise<{ user: User; changed: boolean } | null> {
-    const result = await this.#db
+  async setStatus(sub, status, at) {
+    const result = await db
       .updateTable('users')
       .set((row) => ({ status, version: row('version', '+', 1), updated_at: at }))
       .where('sub', '=', sub)
@@ -71,20 +61,20 @@ export class SqlUserStore implements UserStore {
       .executeTakeFirst();
     const user = await this.find(sub);
     return user === null ? null : { user, changed: result.numUpdatedRows > 0n };
-  }
+  },
 
-  async remove(sub: string): Promise<User | null> {
+  async remove(sub) {
     const user = await this.find(sub);
     if (user === null) return null;
-    const result = await this.#db
+    const result = await db
       .deleteFrom('users')
       .where('sub', '=', sub)
       .where('version', '=', user.version)
       .executeTakeFirst();
     // Another writer changed the row in between. Retry, to return the last version.
     return result.numDeletedRows > 0n ? user : this.remove(sub);
-  }
-}
+  },
+});
 
 function newRow(sub: string, name: string | null, at: number): UsersTable {
   return { sub, name, status: 'enabled', version: 1, created_at: at, updated_at: at };
