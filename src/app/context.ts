@@ -197,12 +197,8 @@ export function createContext(options: ContextOptions): Context {
         return noDirectory;
       case 'table': {
         await database();
-        const { SqlUserTable } = await import('../adapters/sql/stores/user-table.js');
-        return new SqlUserTable(await sql(), {
-          table: String(table),
-          column: String(column),
-          ...(enabledWhere === null ? {} : { enabledWhere }),
-        });
+        const { sqlUserTable } = await import('../adapters/sql/stores/user-table.js');
+        return sqlUserTable(await sql(), { table: String(table), column: String(column), enabledWhere });
       }
     }
   });

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
-import { SqlUserTable } from '../../src/adapters/sql/stores/user-table.js';
+import { sqlUserTable } from '../../src/adapters/sql/stores/user-table.js';
 import { addUsers } from '../../src/domain/users/import.js';
 import { createMigrated, mariadb, type SqlDatabaseUnderTest } from '../support/sql-engines.js';
 import { sqlContracts } from './sql-stores.contract.js';
@@ -73,7 +73,7 @@ describe('MariaDB with many writers', () => {
         opened.db,
       );
       await sql`insert into accounts values ('alice')`.execute(opened.db);
-      const users = new SqlUserTable(opened.db, { table: 'accounts', column: 'login' });
+      const users = sqlUserTable(opened.db, { table: 'accounts', column: 'login' });
       for (const sub of ['😀', '中', 'é', 'alice 😀']) expect(await users.find(sub), sub).toBeNull();
       expect(await users.find('alice')).toMatchObject({ sub: 'alice' });
       for (const many of [
@@ -89,7 +89,7 @@ describe('MariaDB with many writers', () => {
 
   test('reports a condition that mixes collations', async () => {
     await sql`create table accounts (login varchar(255) character set latin1)`.execute(opened.db);
-    const users = new SqlUserTable(opened.db, {
+    const users = sqlUserTable(opened.db, {
       ...{ table: 'accounts', column: 'login' },
       enabledWhere: "login = '中'",
     });

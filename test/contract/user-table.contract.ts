@@ -1,7 +1,8 @@
 import { type Kysely, sql } from 'kysely';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Schema } from '../../src/adapters/sql/schema.js';
-import { SqlUserTable, type UserTableOptions } from '../../src/adapters/sql/stores/user-table.js';
+import { sqlUserTable, type UserTableOptions } from '../../src/adapters/sql/stores/user-table.js';
+import type { UserDirectory } from '../../src/domain/ports/index.js';
 import { collect } from '../support/collect.js';
 import type { SqlDatabaseUnderTest, SqlEngine } from '../support/sql-engines.js';
 
@@ -25,8 +26,8 @@ export function userTableContract({ name, engine, create }: SqlEngine): void {
     });
     afterEach(() => opened.close());
 
-    function table(options: Partial<UserTableOptions> = {}): SqlUserTable {
-      return new SqlUserTable(db, { table: 'accounts', column: 'login', ...options });
+    function table(options: Partial<UserTableOptions> = {}): UserDirectory {
+      return sqlUserTable(db, { table: 'accounts', column: 'login', ...options });
     }
 
     async function add(login: string | null, parts: { isActive?: number | null; bannedAt?: number } = {}) {

@@ -1,5 +1,5 @@
-import type { MarkField, MarkStore, StoredEvent, StoredMarks } from '../../domain/ports/mark-store.js';
-import type { Script } from './cluster/script.js';
+import type { MarkField, MarkStore } from '../../domain/ports/mark-store.js';
+import type { Args, Script } from './cluster/script.js';
 import { ADD_EVENTS, EVENTS_PER_CALL, REPLACE_MARKS, WRONG_TYPE } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import type { Command } from './wire/pipeline.js';
@@ -7,80 +7,65 @@ import { replyCode, wrongType } from './wire/redis-errors.js';
 
 const FIELDS = ['mark', 'keys', 'hint'] as const satisfies readonly MarkField[];
 
-export class RedisMarkStore implements MarkStore {
-  readonly #session: RegistrySession;
-
-  constructor(session: RegistrySession) {
-    this.#session = session;
-  }
-
-  async read(): Promise<StoredMarks> {
-    const { key, slot } = this.#session.keyspace.marks;
-    const { replies } = await this.#session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
+export const redisMarkStore = (session: RegistrySession): MarkStore => ({
+  async read() {
+    const { key, slot } = session.keyspace.marks;
+    const { replies } = await session.batcher.send({ slot, commands: [['hmget', key, ...FIELDS]] });
     // Any client can replace the key. Treat that as a mark that does not verify, not as an error.
     if (replyCode(replies[0]) === 'WRONGTYPE') return { mark: '', keys: null, hint: null };
-    const values = this.#session.connection.unwrap(replies[0]);
+    const values = session.connection.unwrap(replies[0]);
     const [mark = null, keys = null, hint = null] = values as Array<string | null>;
     return { mark, keys, hint };
-  }
+  },
 
-  async replace(
-    field: MarkField,
-    expected: string | null,
-    written: Partial<Record<MarkField, string>>,
-  ): Promise<boolean> {
-    const { key, slot } = this.#session.keyspace.marks;
+  async replace(field, expected, written) {
+    const { key, slot } = session.keyspace.marks;
     const args = [field, expected ?? '', ...Object.entries(written).flat()];
-    return (await this.#run(REPLACE_MARKS, key, slot, args)) === 1;
-  }
+    return (await run(session, REPLACE_MARKS, key, slot, args)) === 1;
+  },
 
-  async addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void> {
-    const { eventShards } = this.#session.keyspace;
+  async addEvents(events) {
+    const { eventShards } = session.keyspace;
     const byShard = eventShards.map((): Array<string | number> => []);
     for (const { id, expiresAt, text } of events) byShard[id % eventShards.length]?.push(expiresAt, text);
     await Promise.all(
       eventShards.map(async ({ key, slot }, shard) => {
         const args = byShard[shard] ?? [];
         for (let from = 0; from < args.length; from += 2 * EVENTS_PER_CALL)
-          await this.#run(ADD_EVENTS, key, slot, args.slice(from, from + 2 * EVENTS_PER_CALL));
+          await run(session, ADD_EVENTS, key, slot, args.slice(from, from + 2 * EVENTS_PER_CALL));
       }),
     );
-  }
+  },
 
-  async *events(): AsyncIterable<StoredEvent[]> {
-    for (const [shard, { key, slot }] of this.#session.keyspace.eventShards.entries()) {
+  async *events() {
+    for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       let cursor = '0';
       do {
-        const [page] = await this.#send(key, slot, [['zscan', key, cursor, 'COUNT', 1000]]);
+        const page = await send(session, key, slot, ['zscan', key, cursor, 'COUNT', 1000]);
         const [next, members] = page as [string, string[]];
         yield members.filter((_, index) => index % 2 === 0).map((text) => ({ text, shard }));
         cursor = next;
       } while (cursor !== '0');
     }
-  }
+  },
 
-  async removeEvents(events: readonly StoredEvent[]): Promise<void> {
-    for (const [shard, { key, slot }] of this.#session.keyspace.eventShards.entries()) {
+  async removeEvents(events) {
+    for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       const members = events.filter((event) => event.shard === shard).map(({ text }) => text);
       for (let from = 0; from < members.length; from += EVENTS_PER_CALL)
-        await this.#send(key, slot, [['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]]);
+        await send(session, key, slot, ['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]);
     }
-  }
+  },
+});
 
-  async #run(
-    script: Script,
-    key: string,
-    slot: number,
-    args: ReadonlyArray<string | number>,
-  ): Promise<unknown> {
-    const outcome = await this.#session.batcher.run(script, slot, [key], args);
-    if (outcome === WRONG_TYPE) throw wrongType(key);
-    return outcome;
-  }
+async function run(session: RegistrySession, script: Script, key: string, slot: number, args: Args) {
+  const outcome = await session.batcher.run(script, slot, [key], args);
+  if (outcome === WRONG_TYPE) throw wrongType(key);
+  return outcome;
+}
 
-  async #send(key: string, slot: number, commands: readonly Command[]): Promise<unknown[]> {
-    const { replies } = await this.#session.batcher.send({ slot, commands });
-    if (replies.some((reply) => replyCode(reply) === 'WRONGTYPE')) throw wrongType(key);
-    return replies.map((reply) => this.#session.connection.unwrap(reply));
-  }
+async function send(session: RegistrySession, key: string, slot: number, command: Command) {
+  const [reply] = (await session.batcher.send({ slot, commands: [command] })).replies;
+  if (replyCode(reply) === 'WRONGTYPE') throw wrongType(key);
+  return session.connection.unwrap(reply);
 }

@@ -27,6 +27,7 @@ import { JwtctlError } from '../../domain/shared/errors.js';
 import { Batcher } from './cluster/batcher.js';
 import { listNodes } from './cluster/list-nodes.js';
 import { RedisConnection, type RedisOptions } from './cluster/redis-connection.js';
+import type { Args } from './cluster/script.js';
 import {
   cachedStatus,
   entryMember,
@@ -35,7 +36,7 @@ import {
   statusScore,
   VERSION_MEMBER,
 } from './keyspace.js';
-import { RedisMarkStore } from './mark-store.js';
+import { redisMarkStore } from './mark-store.js';
 import { SET_STATUS } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import { SubjectReader } from './subject/reader.js';
@@ -74,7 +75,7 @@ export class RedisTokenRegistry implements TokenRegistry {
     this.prefix = options.prefix;
     this.#session = { connection, keyspace: keyspace(options.prefix), batcher: new Batcher(connection) };
     this.#tolerance = options.clockToleranceSeconds;
-    this.marks = new RedisMarkStore(this.#session);
+    this.marks = redisMarkStore(this.#session);
   }
 
   /** Sends one pipeline per master. If a master fails, only its own subjects fail. */
@@ -174,7 +175,7 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   /** Prepends the times that every script takes: see `includes/entries.lua`. */
-  #timed(now: number, args: ReadonlyArray<string | number>): Array<string | number> {
+  #timed(now: number, args: Args): Array<string | number> {
     return [now - this.#tolerance, this.#tolerance, ...args];
   }
 }

@@ -6,7 +6,7 @@ import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
 import { MissingRightsError } from '../wire/rights.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
-import type { Script } from './script.js';
+import type { Args, Script } from './script.js';
 
 export type Request = {
   slot: number;
@@ -14,10 +14,7 @@ export type Request = {
   confirming?: boolean;
   /** Resolves with the error if the commands were not delivered, instead of sending them again. */
   once?: boolean;
-} & (
-  | { commands: readonly Command[] }
-  | { script: Script; keys: readonly string[]; args: ReadonlyArray<string | number> }
-);
+} & ({ commands: readonly Command[] } | { script: Script; keys: readonly string[]; args: Args });
 
 export interface Answer {
   /** One reply per command (one for a script), including the command's own errors (WRONGTYPE, OOM …). */
@@ -52,12 +49,7 @@ export class Batcher {
   }
 
   /** @throws the error reply */
-  async run(
-    script: Script,
-    slot: number,
-    keys: readonly string[],
-    args: ReadonlyArray<string | number>,
-  ): Promise<unknown> {
+  async run(script: Script, slot: number, keys: readonly string[], args: Args): Promise<unknown> {
     return this.#connection.unwrap((await this.send({ slot, keys, script, args })).replies[0]);
   }
 
@@ -217,15 +209,11 @@ export function commandsOf(request: Request): readonly Command[] {
 }
 
 /** A server without the script answers NOSCRIPT, such as a new master after a failover. */
-function byHash({ sha }: Script, keys: readonly string[], args: ReadonlyArray<string | number>): Command {
+function byHash({ sha }: Script, keys: readonly string[], args: Args): Command {
   return ['evalsha', sha, keys.length, ...keys, ...args];
 }
 
-function bySource(
-  { source }: Script,
-  keys: readonly string[],
-  args: ReadonlyArray<string | number>,
-): Command {
+function bySource({ source }: Script, keys: readonly string[], args: Args): Command {
   return ['eval', source, keys.length, ...keys, ...args];
 }
 

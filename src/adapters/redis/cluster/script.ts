@@ -6,6 +6,8 @@ export interface Script {
   readonly source: string;
 }
 
+export type Args = ReadonlyArray<string | number>;
+
 export function script(...parts: readonly string[]): Script {
   const source = parts.join('');
   return { source, sha: createHash('sha1').update(source).digest('hex') };

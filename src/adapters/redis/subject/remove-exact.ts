@@ -2,7 +2,7 @@ import type { EntryName, RemovalOutcome } from '../../../domain/ports/index.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { isSilence } from '../../../domain/shared/unavailable.js';
 import type { Answer } from '../cluster/batcher.js';
-
+import type { Args } from '../cluster/script.js';
 import { entryMember, type SubjectKeys } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE_ENTRIES } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
@@ -16,7 +16,7 @@ interface SubjectEntries {
 export async function removeEntries(
   session: RegistrySession,
   subjects: readonly SubjectEntries[],
-  timed: ReadonlyArray<string | number>,
+  timed: Args,
 ): Promise<RemovalOutcome> {
   const { connection, keyspace } = session;
   const removedByNode = new Map<string, number>();
@@ -69,7 +69,7 @@ async function removeMembers(
   session: RegistrySession,
   { entries: set, labels, slot }: SubjectKeys,
   members: readonly string[],
-  timed: ReadonlyArray<string | number>,
+  timed: Args,
   count: (removed: number, answer: Answer) => void,
 ): Promise<void> {
   let isMore = true;

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { GlobalRemoval, Removal } from '../../../domain/ports/index.js';
 import { type Answer, isUndelivered, type Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
+import type { Args } from '../cluster/script.js';
 import { confirmAll } from '../cluster/wait-replicas.js';
 import type { LocatedSubject } from '../keyspace.js';
 import { MEMBERS_PER_CALL, REMOVE, REMOVE_PORTION, WRONG_TYPE } from '../scripts/index.js';
@@ -14,7 +15,7 @@ import { walkSubjects } from './walk-subjects.js';
 
 export async function removeEverywhere(
   session: RegistrySession,
-  args: ReadonlyArray<string | number>,
+  args: Args,
   steering: WalkSteering,
 ): Promise<GlobalRemoval> {
   const remover = new Remover(session, args);
@@ -54,11 +55,7 @@ export async function removeEverywhere(
   };
 }
 
-export async function removeFromSubject(
-  session: RegistrySession,
-  sub: string,
-  args: ReadonlyArray<string | number>,
-): Promise<Removal> {
+export async function removeFromSubject(session: RegistrySession, sub: string, args: Args): Promise<Removal> {
   const remover = new Remover(session, args, { confirming: true });
   // Only the count may be wrong: everything has been removed.
   const { large } = await remover.removeFrom([{ sub, ...session.keyspace.keysOf(sub) }]);
@@ -80,14 +77,10 @@ class Remover {
   subjects = 0;
   largestIat = -1;
   readonly #session: RegistrySession;
-  readonly #args: ReadonlyArray<string | number>;
+  readonly #args: Args;
   readonly #options: Pick<Request, 'confirming'>;
 
-  constructor(
-    session: RegistrySession,
-    args: ReadonlyArray<string | number>,
-    options: Pick<Request, 'confirming'> = {},
-  ) {
+  constructor(session: RegistrySession, args: Args, options: Pick<Request, 'confirming'> = {}) {
     this.#session = session;
     this.#args = args;
     this.#options = options;

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { User, UserDirectory } from '../../../domain/ports/index.js';
+import { groupBy } from '../../../domain/registry/group-entries.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { SqlExecutor } from '../schema.js';
 import { inPortions } from './portions.js';
@@ -9,7 +10,7 @@ export interface UserTableOptions {
   table: string;
   column: string;
   /** An SQL condition for enabled users. Default: every row is an enabled user */
-  enabledWhere?: string;
+  enabledWhere?: string | null | undefined;
 }
 
 const PAGE = 1_000;
@@ -25,38 +26,33 @@ const UNREPRESENTABLE = new Set([
 ]);
 
 /** The users of `users.source: table`: an existing table of another program. Only read, never written. */
-export class SqlUserTable implements UserDirectory {
-  readonly #db: SqlExecutor;
-  readonly #options: UserTableOptions;
+export function sqlUserTable(
+  db: SqlExecutor,
+  { table, column: name, enabledWhere }: UserTableOptions,
+): UserDirectory {
+  const column = sql.ref(name);
+  const enabled = enabledWhere == null ? sql`1` : sql`case when (${sql.raw(enabledWhere)}) then 1 else 0 end`;
+  // Cast to text, because a driver rounds numbers above 2^53 and could confuse two subjects.
+  const select = sql`select cast(${column} as char) as sub, ${enabled} as enabled from ${sql.table(table)}`;
 
-  constructor(db: SqlExecutor, options: UserTableOptions) {
-    this.#db = db;
-    this.#options = options;
-  }
-
-  async find(sub: string): Promise<User | null> {
-    const rows = await this.#rowsOfOne(sub);
-    // The column's collation may match `Alice` or `alice ` for `alice`. Subjects compare byte for byte.
-    const exact = rows.filter((row) => row.sub === sub);
-    return exact.length === 0 ? null : toUser(sub, exact);
-  }
-
-  async findMany(subs: readonly string[]): Promise<Map<string, User>> {
-    const wanted = new Set(subs);
-    const rowsOf = new Map<string, Row[]>();
-    for (const row of await inPortions([...wanted], (portion) => this.#rowsOf(portion))) {
-      if (!wanted.has(row.sub)) continue;
-      const rows = rowsOf.get(row.sub);
-      if (rows === undefined) rowsOf.set(row.sub, [row]);
-      else rows.push(row);
+  async function rowsBy(clauses: RawBuilder<unknown>): Promise<Row[]> {
+    try {
+      return (await sql<Row>`${select} ${clauses}`.execute(db)).rows;
+    } catch (error) {
+      throw isMistakeInStatement(error, table) ? unusableTable(table, error) : error;
     }
-    return new Map([...rowsOf].map(([sub, rows]) => [sub, toUser(sub, rows)]));
+  }
+
+  async function rowsOfOne(sub: string): Promise<Row[]> {
+    return rowsBy(sql`where ${column} = ${sub}`).catch((error) => {
+      if (isUnrepresentable(sub, error)) return [];
+      throw error;
+    });
   }
 
   /** One subject that the column's character set cannot represent makes the whole query fail. */
-  async #rowsOf(subs: readonly string[]): Promise<Row[]> {
-    const among = (some: readonly string[]) =>
-      this.#rows(sql`where ${this.#column()} in (${sql.join(some)})`);
+  async function rowsOf(subs: readonly string[]): Promise<Row[]> {
+    const among = (some: readonly string[]) => rowsBy(sql`where ${column} in (${sql.join(some)})`);
     try {
       return await among(subs);
     } catch (error) {
@@ -64,47 +60,33 @@ export class SqlUserTable implements UserDirectory {
     }
     const inAscii = subs.filter(isAscii);
     const rows = inAscii.length === 0 ? [] : await among(inAscii);
-    for (const sub of subs) if (!isAscii(sub)) rows.push(...(await this.#rowsOfOne(sub)));
+    for (const sub of subs) if (!isAscii(sub)) rows.push(...(await rowsOfOne(sub)));
     return rows;
   }
 
-  async #rowsOfOne(sub: string): Promise<Row[]> {
-    return this.#rows(sql`where ${this.#column()} = ${sub}`).catch((error) => {
-      if (isUnrepresentable(sub, error)) return [];
-      throw error;
-    });
-  }
+  return {
+    async find(sub) {
+      // The column's collation may match `Alice` or `alice ` for `alice`. Subjects compare byte for byte.
+      const exact = (await rowsOfOne(sub)).filter((row) => row.sub === sub);
+      return exact.length === 0 ? null : toUser(sub, exact);
+    },
 
-  async *list(): AsyncIterable<User> {
-    for (let offset = 0; ; offset += PAGE) {
-      const rows = await this.#rows(
-        sql`where ${this.#column()} is not null order by ${this.#column()} limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`,
-      );
-      for (const row of rows) yield toUser(row.sub, [row]);
-      if (rows.length < PAGE) return;
-    }
-  }
+    async findMany(subs) {
+      const wanted = new Set(subs);
+      const rows = (await inPortions([...wanted], rowsOf)).filter(({ sub }) => wanted.has(sub));
+      const users = [...groupBy(rows, ({ sub }) => sub)];
+      return new Map(users.map(([sub, own]) => [sub, toUser(sub, own)]));
+    },
 
-  async #rows(clauses: RawBuilder<unknown>): Promise<Row[]> {
-    try {
-      return (await sql<Row>`${this.#select()} ${clauses}`.execute(this.#db)).rows;
-    } catch (error) {
-      const { table } = this.#options;
-      throw isMistakeInStatement(error, table) ? unusableTable(table, error) : error;
-    }
-  }
-
-  #select() {
-    const condition = this.#options.enabledWhere;
-    const enabled =
-      condition === undefined ? sql`1` : sql`case when (${sql.raw(condition)}) then 1 else 0 end`;
-    // Cast to text, because a driver rounds numbers above 2^53 and could confuse two subjects.
-    return sql`select cast(${this.#column()} as char) as sub, ${enabled} as enabled from ${sql.table(this.#options.table)}`;
-  }
-
-  #column() {
-    return sql.ref(this.#options.column);
-  }
+    async *list() {
+      for (let offset = 0; ; offset += PAGE) {
+        const page = sql`limit ${sql.lit(PAGE)} offset ${sql.lit(offset)}`;
+        const rows = await rowsBy(sql`where ${column} is not null order by ${column} ${page}`);
+        for (const row of rows) yield toUser(row.sub, [row]);
+        if (rows.length < PAGE) return;
+      }
+    },
+  };
 }
 
 interface Row {
@@ -113,7 +95,7 @@ interface Row {
 }
 
 /** If a subject has several rows, one disabled row disables it. */
-function toUser(sub: string, rows: Row[]): User {
+function toUser(sub: string, rows: readonly Row[]): User {
   const isEnabled = rows.every((row) => Number(row.enabled) === 1);
   return {
     sub,
