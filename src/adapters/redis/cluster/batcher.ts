@@ -1,10 +1,10 @@
 import type { Redis } from 'ioredis';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Breaker } from '../wire/circuit-breaker.js';
-import { missingRights } from '../wire/missing-rights.js';
+import { missingPermissions } from '../wire/missing-permissions.js';
+import { MissingPermissionsError } from '../wire/permissions.js';
 import { type Command, type Reply, sendPipeline } from '../wire/pipeline.js';
 import { DeadlineError, fromNode, replyCode } from '../wire/redis-errors.js';
-import { MissingRightsError } from '../wire/rights.js';
 import type { RedisConnection, RedisNode } from './redis-connection.js';
 import type { Args, Script } from './script.js';
 
@@ -130,7 +130,7 @@ export class Batcher {
       }
       return;
     }
-    replies = await this.#nameMissingRights(client, commands.flat(), replies, deadline);
+    replies = await this.#nameMissingPermissions(client, commands.flat(), replies, deadline);
     const unknown: Pending[] = [];
     let from = 0;
     for (const [index, pending] of members.entries()) {
@@ -146,7 +146,7 @@ export class Batcher {
     if (unknown.length > 0) await this.#sendGroup(group, unknown, deadline, false);
   }
 
-  async #nameMissingRights(
+  async #nameMissingPermissions(
     client: Redis,
     commands: readonly Command[],
     replies: readonly Reply[],
@@ -155,10 +155,10 @@ export class Batcher {
     const isRefused = (reply: Reply, index: number) =>
       REFUSALS.has(replyCode(reply) ?? '') && SCRIPT_COMMANDS.has(commands[index]?.[0] ?? '');
     if (!replies.some(isRefused)) return [...replies];
-    const rights = await missingRights(client, Math.max(1, deadline - Date.now()));
-    if (rights.length === 0) return [...replies];
+    const permissions = await missingPermissions(client, Math.max(1, deadline - Date.now()));
+    if (permissions.length === 0) return [...replies];
     return replies.map((reply, index) =>
-      isRefused(reply, index) ? new MissingRightsError(rights, reply) : reply,
+      isRefused(reply, index) ? new MissingPermissionsError(permissions, reply) : reply,
     );
   }
 

@@ -1,6 +1,5 @@
 import { performance } from 'node:perf_hooks';
 
-/** How long to wait before another try, in milliseconds. */
 const REST_MS = 1000;
 
 /** Refuses requests, waiting ones too, while a server does not answer; tries it again in the background. */

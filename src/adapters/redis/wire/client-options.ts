@@ -18,8 +18,7 @@ export function clusterOptions(options: RedisOptions) {
     enableReadyCheck: false,
     // Seeds are tried in turn: a silent one must leave time for the next.
     slotsRefreshTimeout: Math.max(Math.min(timeoutMs / 2, 500), timeoutMs / (nodes.length + 1)),
-    // ioredis 6.0 tries sixteen times. That must end before the timeout, or the error would hide the
-    // failover.
+    // ioredis 6.0 tries 16 times. That must end before the timeout, or the error would hide the failover.
     retryDelayOnFailover: Math.min(300, timeoutMs / 20),
     retryDelayOnClusterDown: Math.min(300, timeoutMs / 20),
     // Certificates carry names, and one name that does not resolve must not fail the rest.

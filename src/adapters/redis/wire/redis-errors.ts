@@ -1,5 +1,5 @@
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { rightsIn } from './rights.js';
+import { permissionsIn } from './permissions.js';
 
 export interface RedisAddress {
   nodes: readonly string[];
@@ -72,7 +72,7 @@ export function isVague(error: unknown): boolean {
 export function reasonOf(error: unknown): string {
   const cause = innermost(error instanceof JwtctlError ? (error.cause ?? error) : error);
   const code = replyCode(cause) ?? systemCode(cause) ?? 'connection closed';
-  if (code === 'NOPERM') return ['not permitted', ...rightsIn(cause)].join(' ');
+  if (code === 'NOPERM') return ['not permitted', ...permissionsIn(cause)].join(' ');
   return REASONS[code] ?? code;
 }
 
@@ -119,13 +119,13 @@ function refused(code: string, cause: Error & { command?: { name?: string } }, a
         cause,
       });
     case 'NOPERM': {
-      const rights = rightsIn(cause);
-      const missing = rights.map((right) => `+${right}`).join(' ');
-      const what = rights.length === 0 ? 'a command' : quoted(rights);
+      const permissions = permissionsIn(cause);
+      const missing = permissions.map((permission) => `+${permission}`).join(' ');
+      const what = permissions.length === 0 ? 'a command' : quoted(permissions);
       const message = `Redis at ${where} does not permit ${what} or access to its keys.`;
       return new JwtctlError('ERR_REDIS_FORBIDDEN', message, {
         hint: `Grant it on every node: ACL SETUSER ${address.username ?? 'default'} ${missing || '…'} ~<redis.prefix>:* (full list: docs/redis-acl.md).`,
-        details: { ...details, rights },
+        details: { ...details, rights: permissions },
         cause,
       });
     }
@@ -204,8 +204,8 @@ function systemCode(error: unknown): string | null {
   return typeof code === 'string' ? code : null;
 }
 
-function quoted(rights: readonly string[]): string {
-  return rights.map((right) => `'${right}'`).join(', ');
+function quoted(permissions: readonly string[]): string {
+  return permissions.map((permission) => `'${permission}'`).join(', ');
 }
 
 function portOf(address: RedisAddress): string {

@@ -14,9 +14,7 @@ const FULL_SHARE = 0.99;
 /** Seconds after a restart by which a replica has taken over (twice the default cluster-node-timeout). */
 const SETTLING_SECONDS = 30;
 
-/**
- * Detects restarts by the run id: nothing else changes. A server seen for the first time counts as settled.
- */
+/** Detects restarts by the run id: nothing else changes. A server counts as settled when it is first seen. */
 export class Lifetime {
   readonly #now: () => number;
   #runId: string | null = null;

@@ -7,9 +7,7 @@ import { DeadlineError, replyCode } from './redis-errors.js';
 import type { RedisOptions } from './redis-options.js';
 import { RespConnection } from './resp-connection.js';
 
-/**
- * A hung master sends nothing while its replica takes over, so this bounds how long a status can be stale.
- */
+/** Bounds how long a status can be stale: a hung master sends nothing while its replica takes over. */
 export const LEASE_MS = 1000;
 const HEARTBEAT_MS = LEASE_MS / 4;
 
