@@ -8,19 +8,14 @@ export interface AppOptions {
   /** Returns the text of `/metrics`, for all processes that share the port. */
   metricsText(): Promise<string>;
   log: RequestLog;
-  readiness: Readiness;
+  /** `isStopping` is true once the server was told to stop. */
+  readiness: { isStopping: boolean };
   /** The cookie that may contain the token; null for none. */
   cookie: string | null;
   /** The client that may introspect; null disables introspection. */
   client: Client | null;
   now(): number;
-  /** In seconds. */
   jwkSetMaxAgeSeconds: number;
-}
-
-export interface Readiness {
-  /** True once the server was told to stop. */
-  isStopping: boolean;
 }
 
 export interface Client {

@@ -1,6 +1,6 @@
 import { METHODS, STATUS_CODES } from 'node:http';
 import { type FastifyError, type FastifyInstance, type FastifyReply, fastify } from 'fastify';
-import type { AppOptions, Readiness } from './app-options.js';
+import type { AppOptions } from './app-options.js';
 import { health } from './health.js';
 import { introspection } from './introspection.js';
 import { jwkSet } from './jwk-set.js';
@@ -29,9 +29,11 @@ export function createApp(options: AppOptions): FastifyInstance {
       app.addHttpMethod(method, { hasBody: true });
     }
   }
-  closeConnectionsOf(app, options.readiness);
-
-  const { log } = options;
+  const { log, readiness } = options;
+  // While stopping, closes each connection after its current response.
+  app.server.prependListener('request', (_request, response) => {
+    if (readiness.isStopping) response.shouldKeepAlive = false;
+  });
   app.setErrorHandler<FastifyError>((error, request, reply) => {
     const status = error.statusCode !== undefined && error.statusCode < 500 ? error.statusCode : 500;
     log(request, { status, code: codeOf(error), reason: error });
@@ -53,13 +55,6 @@ export function createApp(options: AppOptions): FastifyInstance {
 function codeOf(error: unknown): string {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   return typeof code === 'string' && /^(FST_)?ERR_\w+$/.test(code) ? code : 'ERR_BUG';
-}
-
-/** While stopping, closes each connection after its current response. */
-function closeConnectionsOf(app: FastifyInstance, readiness: Readiness): void {
-  app.server.prependListener('request', (_request, response) => {
-    if (readiness.isStopping) response.shouldKeepAlive = false;
-  });
 }
 
 function sendError(reply: FastifyReply, status: number): void {

@@ -36,16 +36,8 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
         }
         if (isClient(authorization, client)) return;
         if (authorization !== undefined) attempts.add(request.ip, authorization);
-        log(request, {
-          status: 401,
-          code: 'ERR_CLIENT_UNAUTHENTICATED',
-          reason: 'The client did not authenticate.',
-        });
-        return sendError(
-          reply.header('www-authenticate', 'Basic realm="jwtctl", charset="UTF-8"'),
-          401,
-          'invalid_client',
-        );
+        log(request, { status: 401, code: 'ERR_CLIENT_UNAUTHENTICATED', reason: NOT_AUTHENTICATED });
+        return sendError(reply.header('www-authenticate', CHALLENGE), 401, 'invalid_client');
       },
     },
     async (request, reply) => {
@@ -74,24 +66,16 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
   done();
 };
 
+const CHALLENGE = 'Basic realm="jwtctl", charset="UTF-8"';
+const NOT_AUTHENTICATED = 'The client did not authenticate.';
 const TOO_MANY_ATTEMPTS =
   'Too many wrong credentials from this address. Its requests are refused for up to a minute.';
 
 /** RFC 7662 §2.2. */
 function introspected(claims: Claims): Record<string, unknown> {
   const { scope, client_id, username, exp, iat, nbf, sub, aud, iss, jti } = claims;
-  return {
-    active: true,
-    ...textMembers({ scope, client_id, username }),
-    token_type: 'Bearer',
-    exp,
-    iat,
-    ...(nbf === undefined ? {} : { nbf }),
-    sub,
-    aud,
-    iss,
-    jti,
-  };
+  const texts = textMembers({ scope, client_id, username });
+  return { active: true, ...texts, token_type: 'Bearer', exp, iat, nbf, sub, aud, iss, jti };
 }
 
 /** Keeps members that are strings, as the RFC requires. */

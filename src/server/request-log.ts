@@ -55,9 +55,8 @@ export function requestLog(log: Logger): RequestLog {
         route: request.routeOptions.url ?? null,
         status,
         code,
-        ...(startedAt === undefined
-          ? {}
-          : { durationMs: roundedToMicroseconds(performance.now() - startedAt) }),
+        durationMs:
+          startedAt === undefined ? undefined : roundedToMicroseconds(performance.now() - startedAt),
         ...(isForeign(reason) ? { error: reason.name, at: framesOf(reason) } : {}),
       },
       messageOf(reason),

@@ -40,11 +40,8 @@ export async function serve(
     onStateChange: ({ level, fields, text }) => log[level](fields, text),
   });
   try {
-    const metrics = createMetrics(
-      () => verifier.health(),
-      context.clock,
-      heartbeatLifetime(token.clockTolerance),
-    );
+    const lifetimeSeconds = heartbeatLifetime(token.clockTolerance);
+    const metrics = createMetrics(() => verifier.health(), context.clock, lifetimeSeconds);
     const readiness = { isStopping: false };
     const app = createApp({
       verifier,
@@ -87,9 +84,7 @@ async function listen(app: FastifyInstance, { host, port }: Endpoint): Promise<n
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw code === 'EADDRINUSE'
-      ? new JwtctlError('ERR_PORT_IN_USE', `Port ${port} on ${host} is in use.`, {
-          cause: error,
-        })
+      ? new JwtctlError('ERR_PORT_IN_USE', `Port ${port} on ${host} is in use.`, { cause: error })
       : new JwtctlError('ERR_CANNOT_LISTEN', `jwtctl cannot listen on ${host}, port ${port} (${code}).`, {
           cause: error,
         });

@@ -18,9 +18,7 @@ export interface HeartbeatSenderPorts {
   warn(text: string): void;
 }
 
-/**
- * Reports loaded keys and events, also while the database is down, because a silent verifier counts as gone.
- */
+/** Reports loaded keys and events, even without the database, because a silent verifier counts as gone. */
 export class HeartbeatSender {
   readonly #ports: HeartbeatSenderPorts;
   readonly #self: Pick<Heartbeat, 'id' | 'host' | 'pid' | 'startedAt'>;
@@ -65,10 +63,8 @@ export class HeartbeatSender {
       this.#last === null || at - this.#last.at >= HEARTBEAT_INTERVAL_SECONDS || at < this.#last.at;
     if (!isDue && this.#last?.loaded === loaded) return;
     try {
-      await registry.report({
-        ...{ ...this.#self, ...content },
-        ...{ readAt: tail.readAt, at, until: at + HEARTBEAT_SECONDS },
-      });
+      const until = at + HEARTBEAT_SECONDS;
+      await registry.report({ ...this.#self, ...content, readAt: tail.readAt, at, until });
       this.#last = { at, loaded };
       this.#hasWarned = false;
       state.answered(clock.now());

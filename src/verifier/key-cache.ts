@@ -26,7 +26,7 @@ export type KnownKey = VerificationKey & {
 export interface KeyCacheOptions {
   /** How old the keys may be before {@link KeyCache.find} reads them again, in seconds. Default: 30. */
   maxAgeSeconds?: number;
-  /** Called once for each broken row of the key store, whose key is not trusted. Default: a broken row is an error. */
+  /** Called once per broken row of the key store. Its key is not trusted. Default: such a row is an error. */
   warn?: ((text: string) => void) | undefined;
 }
 

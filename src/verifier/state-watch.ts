@@ -71,28 +71,15 @@ function databaseChanges(
   const state = answering(after);
   if (answering(before) === state) return [];
   const { since, code } = after;
-  const fields = { store: 'database', state, since, code };
-  switch (state) {
-    case 'up':
-      return [{ level: 'info', fields, text: 'The database answers again.' }];
-    case 'degraded':
-      return [
-        {
-          level: 'warn',
-          fields,
-          text: `The database does not answer. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
-        },
-      ];
-    case 'down':
-      return [
-        {
-          level: 'error',
-          fields,
-          text: 'The database has not answered for verifier.grace. No tokens are accepted until it answers.',
-        },
-      ];
-  }
+  const texts = {
+    up: 'The database answers again.',
+    degraded: `The database does not answer. The verifier uses what it has read for up to ${formatDuration(graceSeconds)} (verifier.grace).`,
+    down: 'The database has not answered for verifier.grace. No tokens are accepted until it answers.',
+  };
+  return [{ level: LEVELS[state], fields: { store: 'database', state, since, code }, text: texts[state] }];
 }
+
+const LEVELS = { up: 'info', degraded: 'warn', down: 'error' } as const;
 
 /** Treats a database that lacks changes as answering, because DatabaseWatch warns about that. */
 function answering({ state, code }: VerifierHealth['database']): VerifierHealth['database']['state'] {
@@ -101,7 +88,7 @@ function answering({ state, code }: VerifierHealth['database']): VerifierHealth[
 
 function masterChanges(before: readonly MasterStatus[], after: readonly MasterStatus[]): StateChange[] {
   const known = new Map(before.map((master) => [master.node, master]));
-  const changes = after.flatMap((master): StateChange[] => {
+  const changes = after.flatMap((master) => {
     const { node, code, since } = master;
     const last = known.get(node);
     known.delete(node);
@@ -113,17 +100,12 @@ function masterChanges(before: readonly MasterStatus[], after: readonly MasterSt
       changed.push({ level: 'info', fields, text: `Redis at ${node} can be read again.` });
     return [...changed, ...warningChanges(master, last?.warnings ?? [])];
   });
-  const left = [...known.values()].filter(({ code }) => code !== null);
-  return [
-    ...changes,
-    ...left.map(
-      ({ node, since, code }): StateChange => ({
-        level: 'info',
-        fields: { store: 'registry', node, state: 'gone', since, code },
-        text: `Redis at ${node} no longer serves any hash slots.`,
-      }),
-    ),
-  ];
+  for (const { node, since, code } of known.values()) {
+    if (code === null) continue;
+    const fields = { store: 'registry', node, state: 'gone', since, code };
+    changes.push({ level: 'info', fields, text: `Redis at ${node} no longer serves any hash slots.` });
+  }
+  return changes;
 }
 
 const WARNINGS: Readonly<Record<MasterWarning, string>> = {
@@ -134,26 +116,16 @@ const WARNINGS: Readonly<Record<MasterWarning, string>> = {
 };
 
 function warningChanges({ node, warnings }: MasterStatus, last: readonly MasterWarning[]): StateChange[] {
-  const fields = (warning: MasterWarning, isSet: boolean) => ({ store: 'registry', node, warning, isSet });
+  const change = (warning: MasterWarning, isSet: boolean, text: string): StateChange => ({
+    level: isSet ? 'warn' : 'info',
+    fields: { store: 'registry', node, warning, isSet },
+    text: `Redis at ${node}${text}`,
+  });
+  const begun = warnings.filter((warning) => !last.includes(warning));
+  const over = last.filter((warning) => !warnings.includes(warning));
   return [
-    ...warnings
-      .filter((warning) => !last.includes(warning))
-      .map(
-        (warning): StateChange => ({
-          level: 'warn',
-          fields: fields(warning, true),
-          text: `Redis at ${node} ${WARNINGS[warning]}`,
-        }),
-      ),
-    ...last
-      .filter((warning) => !warnings.includes(warning))
-      .map(
-        (warning): StateChange => ({
-          level: 'info',
-          fields: fields(warning, false),
-          text: `Redis at ${node}: the warning ${warning} no longer applies.`,
-        }),
-      ),
+    ...begun.map((warning) => change(warning, true, ` ${WARNINGS[warning]}`)),
+    ...over.map((warning) => change(warning, false, `: the warning ${warning} no longer applies.`)),
   ];
 }
 
