@@ -41,8 +41,7 @@ export const jwtctlPlugin: FastifyPluginCallback<JwtctlPluginOptions> = (app, { 
   done();
 };
 
-// As the package fastify-plugin does: the hook applies to the scope that registers the plugin, not to a scope
-// below it.
+// As fastify-plugin does: the hook applies to the scope that registers the plugin, not to one below it.
 Object.assign(jwtctlPlugin, {
   [Symbol.for('skip-override')]: true,
   [Symbol.for('fastify.display-name')]: 'jwtctl',

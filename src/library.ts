@@ -67,7 +67,7 @@ export async function openVerifier({
 
 export interface OpenIssuer {
   /**
-   * Signs a token, registers it, and writes an audit row with the actor `library`. Returns the token after that.
+   * Signs a token, registers it, and writes an audit row with the actor `library`. Then returns the token.
    *
    * The issuer keeps the active key for up to 60 s. For that long after a rotation the old key may still
    * sign, and `verifyUntil` includes this time.

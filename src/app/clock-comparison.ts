@@ -7,9 +7,7 @@ export interface ClockComparerOptions {
   caution(text: string): void;
 }
 
-/**
- * @returns a function that resolves with the seconds that the store's clock is ahead; 0 within the tolerance
- */
+/** Returns a function that resolves with the seconds that a store's clock is ahead; 0 within tolerance. */
 export function clockComparer({ hostClock, toleranceSeconds, caution }: ClockComparerOptions) {
   return async (store: string, askTime: () => Promise<number>): Promise<number> => {
     const before = hostClock.now();

@@ -222,7 +222,7 @@ export function createContext(options: ContextOptions): Context {
       `Opening Redis (${mode}) at ${(nodes ?? []).map(({ host, port }) => `${host}:${port}`).join(', ')}.`,
     );
     const opened = openRedisTokenRegistry({
-      nodes: [...(nodes ?? [])],
+      nodes: nodes ?? [],
       mode,
       prefix,
       clockToleranceSeconds,
@@ -230,8 +230,8 @@ export function createContext(options: ContextOptions): Context {
       compareClock: (askTime) => void compareClock('Redis', askTime).catch(() => {}),
       credentials,
       isTls: isTlsConfigured(tls),
-      ...(username === null ? {} : { username }),
-      ...(natMap === null ? {} : { natMap: { ...natMap } }),
+      username: username ?? undefined,
+      natMap: natMap ?? undefined,
     });
     closers.push(opened.close);
     return opened.registry;

@@ -6,10 +6,7 @@ import { excerpt, hasControlCharacter } from '../domain/shared/text.js';
 
 const MAX_PATH_CHARACTERS = 900;
 
-/**
- * Fails if the name exists, even as a link, so no other user can redirect the write or keep an older file
- * open.
- */
+/** Fails if the name exists, even as a link, so no other user can redirect the write or keep a file open. */
 export function createPrivateFile(name: string, cwd: string): PrivateFile {
   const path = resolve(cwd, name);
   if (path.length > MAX_PATH_CHARACTERS || hasControlCharacter(path) || !path.isWellFormed()) {

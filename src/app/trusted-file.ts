@@ -42,8 +42,7 @@ export async function readTrusted(path: string, maxBytes: number): Promise<Trust
   if (account === undefined) return read(await open(resolve(path), 'r'), maxBytes, null);
 
   const found = await find(resolve(path), account);
-  if (found.isSpecial)
-    return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+  if (found.isSpecial) return SPECIAL_FILE;
   const handle = await open(found.path, OPEN_FLAGS);
   return read(handle, maxBytes, { account, path: found.path, fault: found.fault });
 }
@@ -53,7 +52,7 @@ export async function judge(path: string): Promise<FileFault | null> {
   const account = process.geteuid?.();
   if (account === undefined) return null;
   const found = await find(resolve(path), account, true);
-  if (found.isSpecial) return special();
+  if (found.isSpecial) return SPECIAL;
   return found.fault ?? (found.stats === null ? null : fileFault(found.path, found.stats, account));
 }
 
@@ -98,12 +97,8 @@ async function find(path: string, account: number, mayBeMissing = false): Promis
       place = next;
       continue;
     }
-    fault ??= ownerFault(
-      `the link ${printable(next)}`,
-      stats,
-      account,
-      'Recreate the link with this account.',
-    );
+    const link = `the link ${printable(next)}`;
+    fault ??= ownerFault(link, stats, account, 'Recreate the link with this account.');
     links += 1;
     if (links > MAX_LINKS) throw Object.assign(new Error('Too many links.'), { code: 'ELOOP' });
     const target = await readlink(next);
@@ -122,8 +117,7 @@ async function read(
 ): Promise<TrustedFile> {
   try {
     const stats = await handle.stat();
-    if (!stats.isFile())
-      return { bytes: Buffer.alloc(0), isTooLarge: false, fault: special(), readableByOthers: null };
+    if (!stats.isFile()) return SPECIAL_FILE;
     const bytes = await atMost(handle, maxBytes + 1);
     return {
       bytes: bytes.subarray(0, maxBytes),
@@ -146,21 +140,16 @@ async function atMost(handle: FileHandle, length: number): Promise<Buffer> {
   }
 }
 
-function special(): FileFault {
-  return {
-    reason: 'it is not a regular file, or it is in /proc, /sys, or /dev',
-    remedy: 'Use a regular file in another folder.',
-  };
-}
+const SPECIAL: FileFault = {
+  reason: 'it is not a regular file, or it is in /proc, /sys, or /dev',
+  remedy: 'Use a regular file in another folder.',
+};
+const SPECIAL_FILE = { bytes: Buffer.alloc(0), isTooLarge: false, fault: SPECIAL, readableByOthers: null };
 
 function folderFault(folder: string, stats: Stats, account: number): FileFault | null {
   const name = printable(folder);
-  const owner = ownerFault(
-    `its folder ${name}`,
-    stats,
-    account,
-    'Move it to a folder that this account or root owns.',
-  );
+  const remedy = 'Move it to a folder that this account or root owns.';
+  const owner = ownerFault(`its folder ${name}`, stats, account, remedy);
   if (owner !== null || (stats.mode & OTHERS_WRITE) === 0 || (stats.mode & STICKY) !== 0) return owner;
   return {
     reason: `other users can write to its folder ${name}`,

@@ -18,44 +18,36 @@ export function contradictions(settings: Settings, origins: Origins): JwtctlErro
   const { token, redis, mysql, users, serve } = settings;
   const from = (path: SettingPath) => originText(origins[path]);
   const problems: JwtctlError[] = [];
+  const contradict = (paths: SettingPath[], message: string) => problems.push(contradiction(paths, message));
+  const need = (what: string, missing: SettingPath) => problems.push(incomplete(what, missing));
   if (token.ttl > token.maxTtl) {
-    problems.push(
-      contradiction(
-        ['token.ttl', 'token.maxTtl'],
-        `token.ttl (${formatDuration(token.ttl)}, ${from('token.ttl')}) is longer than token.maxTtl (${formatDuration(token.maxTtl)}, ${from('token.maxTtl')}).`,
-      ),
+    contradict(
+      ['token.ttl', 'token.maxTtl'],
+      `token.ttl (${formatDuration(token.ttl)}, ${from('token.ttl')}) is longer than token.maxTtl (${formatDuration(token.maxTtl)}, ${from('token.maxTtl')}).`,
     );
   }
   if (redis.mode === 'standalone' && redis.nodes !== null && redis.nodes.length !== 1) {
-    problems.push(
-      contradiction(
-        ['redis.mode', 'redis.nodes'],
-        `redis.nodes (${from('redis.nodes')}) lists ${redis.nodes.length} nodes, but redis.mode standalone (${from('redis.mode')}) allows only one.`,
-      ),
+    contradict(
+      ['redis.mode', 'redis.nodes'],
+      `redis.nodes (${from('redis.nodes')}) lists ${redis.nodes.length} nodes, but redis.mode standalone (${from('redis.mode')}) allows only one.`,
     );
   }
   if (users.source === 'table') {
-    if (users.table === null) problems.push(incomplete('users.source table', 'users.table'));
-    if (users.column === null) problems.push(incomplete('users.source table', 'users.column'));
+    if (users.table === null) need('users.source table', 'users.table');
+    if (users.column === null) need('users.source table', 'users.column');
   }
   for (const [store, { cert, key }] of [['mysql', mysql.tls] as const, ['redis', redis.tls] as const]) {
-    if (cert !== null && key === null) problems.push(incomplete(`${store}.tls.cert`, `${store}.tls.key`));
-    if (key !== null && cert === null) problems.push(incomplete(`${store}.tls.key`, `${store}.tls.cert`));
+    if (cert !== null && key === null) need(`${store}.tls.cert`, `${store}.tls.key`);
+    if (key !== null && cert === null) need(`${store}.tls.key`, `${store}.tls.cert`);
   }
   const { clientId, secret, secretFile } = serve.introspection;
   const hasSecret = secret !== null || secretFile !== null;
-  if (clientId !== null && !hasSecret) {
-    problems.push(incomplete('serve.introspection.clientId', 'serve.introspection.secretFile'));
-  }
-  if (clientId === null && hasSecret) {
-    problems.push(incomplete('A secret for introspection', 'serve.introspection.clientId'));
-  }
+  if (clientId !== null && !hasSecret) need('serve.introspection.clientId', 'serve.introspection.secretFile');
+  if (clientId === null && hasSecret) need('A secret for introspection', 'serve.introspection.clientId');
   if (secret !== null && secret.length < MIN_CLIENT_SECRET_CHARACTERS) {
-    problems.push(
-      contradiction(
-        ['serve.introspection.secret'],
-        `serve.introspection.secret (${from('serve.introspection.secret')}) is shorter than ${MIN_CLIENT_SECRET_CHARACTERS} characters.`,
-      ),
+    contradict(
+      ['serve.introspection.secret'],
+      `serve.introspection.secret (${from('serve.introspection.secret')}) is shorter than ${MIN_CLIENT_SECRET_CHARACTERS} characters.`,
     );
   }
   return problems;

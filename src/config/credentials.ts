@@ -15,9 +15,7 @@ export interface CredentialSettings {
   };
 }
 
-/**
- * The returned function reads the files on each call. After one success, its errors have kind `unavailable`.
- */
+/** Returns a function that reads the files on each call. After a success, errors have kind `unavailable`. */
 export function credentialsReader(
   group: 'mysql' | 'redis',
   { password, passwordFile, tls }: CredentialSettings,

@@ -74,7 +74,7 @@ function dropForbidden(layer: Layer, places: Places): JwtctlError[] {
     .map((assignment) => notInProjectFile(assignment, places));
 }
 
-/** A cloned repository includes its project file, which must not control what jwtctl sends, runs, or accepts. */
+/** A cloned repository brings a project file, which must not control what jwtctl sends, runs, or accepts. */
 function mayStandInProjectFile(assignment: Assignment): boolean {
   return assignment.setting.inProjectFile && !isSensitive(assignment);
 }

@@ -2,7 +2,7 @@ import { JwtctlError } from '../domain/shared/errors.js';
 import { contradictions } from './checks.js';
 import { fileLayers } from './file-layers.js';
 import { type ConfigFile, findFiles } from './files.js';
-import { flagsLayer, type Layer, treeLayer, variablesLayer } from './layers.js';
+import { flagsLayer, treeLayer, variablesLayer } from './layers.js';
 import type { Origin } from './origin.js';
 import { absolutePath, type Environment, type Places, placesOf } from './places.js';
 import { projectStoreNotice, secretsForProjectStores } from './project-store.js';
@@ -90,16 +90,8 @@ export async function readConfig(
   };
 }
 
-interface ReadFiles {
-  /** Highest precedence first. */
-  readonly layers: Layer[];
-  readonly problems: JwtctlError[];
-  readonly warnings: string[];
-  readonly considered: ConfigFile[];
-  readonly profile: string | null;
-}
-
-async function readFiles(sources: ConfigSources, places: Places): Promise<ReadFiles> {
+/** The layers are in order of precedence, the highest first. */
+async function readFiles(sources: ConfigSources, places: Places) {
   const { env, cwd } = sources;
   const configFile = sources.configFile ?? (env.JWTCTL_CONFIG || null);
   const explicit = configFile === null ? null : (absolutePath(configFile, cwd, places) ?? configFile);

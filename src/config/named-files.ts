@@ -13,11 +13,7 @@ const MAX_SECRET_BYTES = 4096;
 const MAX_TEXT_BYTES = 65_536;
 const MAX_CERTIFICATE_BYTES = 1_048_576;
 
-/**
- * Reads a one-line secret of 1 to 4096 bytes, without its final newline.
- *
- * @throws JwtctlError (usage) `ERR_CONFIG_FILE_MISSING`, `…_UNREADABLE`, `…_UNSAFE`, or `…_INVALID`
- */
+/** Reads a one-line secret of 1 to 4096 bytes, without its final newline. */
 export async function readSecretFile(file: string, by: NamedBy): Promise<string> {
   const read = await readSafe(file, by, MAX_SECRET_BYTES);
   const secret = read.isTooLarge ? null : decoded(read.bytes)?.replace(/\r?\n$/, '');

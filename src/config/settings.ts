@@ -19,7 +19,7 @@ import type { Nest, NestOptional } from './nesting.js';
 /**
  * - `plain`: allowed in every source
  * - `secret`: masked in all output, and has no flag
- * - `command`: runs with the rights of the account that runs jwtctl, so it has no flag either
+ * - `command`: runs as the account that runs jwtctl, so it has no flag either
  */
 export type SettingClass = 'plain' | 'secret' | 'command';
 

@@ -5,12 +5,7 @@ import { fileNameShown } from '../domain/shared/text.js';
 
 type Member = keyof TlsMaterial;
 
-/**
- * Checks the TLS files before a connection is opened. Node treats a CA file without a certificate as an empty
- * list, and OpenSSL's errors do not name the file.
- *
- * @throws JwtctlError `ERR_TLS_FILE_INVALID` (usage) naming the setting and the file
- */
+/** Node reads a CA file without a certificate as an empty list, and OpenSSL's errors do not name the file. */
 export function checkTlsMaterial(
   group: 'mysql' | 'redis',
   files: Readonly<Record<Member, string | null>>,

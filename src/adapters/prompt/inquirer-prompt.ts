@@ -20,8 +20,7 @@ type Questions = Parameters<ReturnType<typeof inquirer.createPromptModule>>[0];
 async function ask(question: object, signal: AbortSignal): Promise<unknown> {
   const { stdin } = process;
   if (signal.aborted || stdin.readableEnded) return null;
-  // At the end of input, inquirer closes its readline but never settles. Closing it pauses or ends stdin, so
-  // watch that.
+  // At the end of input, inquirer closes its readline but never settles. That pauses or ends stdin.
   const ended = new AbortController();
   const end = () => ended.abort();
   const events = ['pause', 'end', 'error'] as const;

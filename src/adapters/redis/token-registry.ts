@@ -113,9 +113,8 @@ export class RedisTokenRegistry implements TokenRegistry {
   }
 
   async list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>> {
-    const reader = new SubjectReader(this.#session, {
-      ...{ horizon: now - this.#tolerance, withDetails: true, isNamed: true },
-    });
+    const options = { horizon: now - this.#tolerance, withDetails: true, isNamed: true };
+    const reader = new SubjectReader(this.#session, options);
     return (await reader.list({ sub, ...this.#session.keyspace.keysOf(sub) })).sort(byAge);
   }
 

@@ -2,8 +2,8 @@ import { CompactEncrypt, compactDecrypt, decodeProtectedHeader } from 'jose';
 import type { ContentKeySealer, SealedPrivateKey, Sealer } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { excerpt } from '../../domain/shared/text.js';
-import type { MasterKey } from './keyring.js';
-import type { Keyring, MasterKeys } from './master-keys.js';
+import type { Keyring, MasterKey } from './keyring.js';
+import type { MasterKeys } from './master-keys.js';
 
 /**
  * Seals a private key as a JWE in Compact Serialization (RFC 7516 §7.1; `dir`, A256GCM). The protected header

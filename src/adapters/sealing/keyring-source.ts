@@ -4,7 +4,7 @@ import { link, mkdir, stat, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { JwtctlError } from '../../domain/shared/errors.js';
 import { fileNameShown } from '../../domain/shared/text.js';
-import { type MasterKey, parseKeyring } from './keyring.js';
+import { type Keyring, parseKeyring } from './keyring.js';
 
 export type KeyringSource =
   | { kind: 'value'; text: string }
@@ -23,7 +23,7 @@ export type ReadKeyringFile = (file: string) => Promise<string>;
 
 const MAX_OUTPUT_BYTES = 65_536;
 
-export async function loadKeyring(source: KeyringSource): Promise<[MasterKey, ...MasterKey[]]> {
+export async function loadKeyring(source: KeyringSource): Promise<Keyring> {
   switch (source.kind) {
     case 'value':
       return parseKeyring(source.text, 'JWTCTL_MASTER_KEY');
@@ -63,9 +63,7 @@ function notConfigured(file: string): JwtctlError {
 
 /**
  * Writes a temporary file and links it to the final name, so the file never exists without its content.
- * Linking fails if the file exists, so concurrent first uses share one master key.
- *
- * @returns false if another process created the file first
+ * Returns false if another process created the file first, so concurrent first uses share one master key.
  */
 async function makeKeyringFile(file: string): Promise<boolean> {
   const draft = `${file}.${randomBytes(6).toString('hex')}`;

@@ -10,14 +10,14 @@ export interface MasterKey {
 const SECRET_BYTES = 32;
 const BASE64 = /^[A-Za-z0-9+/_-]{43}=?$/;
 
+/** The first key seals; all keys open. */
+export type Keyring = [MasterKey, ...MasterKey[]];
+
 /**
- * Parses a keyring: one base64 (or base64url) 256-bit key per line. The first key seals, all open. Empty
- * lines and lines that start with # are skipped.
- *
- * @param origin the source of the text, for messages
- * @throws JwtctlError `ERR_MASTER_KEY_INVALID` (usage) naming the line, never its content
+ * Parses one 256-bit key per line, in base64 or base64url. Skips empty lines and lines that start with #.
+ * Errors name the line, never its content.
  */
-export function parseKeyring(text: string, origin: string): [MasterKey, ...MasterKey[]] {
+export function parseKeyring(text: string, origin: string): Keyring {
   const keys: MasterKey[] = [];
   for (const [index, line] of text.split('\n').entries()) {
     const encoded = line.trim();

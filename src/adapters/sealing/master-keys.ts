@@ -1,11 +1,8 @@
 import type { Clock } from '../../domain/ports/index.js';
-import type { MasterKey } from './keyring.js';
+import type { Keyring, MasterKey } from './keyring.js';
 import { isConfigured, type KeyringSource, loadKeyring } from './keyring-source.js';
 
 const COOL_DOWN_SECONDS = 1;
-
-/** The first key seals; all keys open. */
-export type Keyring = [MasterKey, ...MasterKey[]];
 
 /** Fetches the keyring again for an unknown master key, so that a long-running issuer finds added lines. */
 export class MasterKeys {

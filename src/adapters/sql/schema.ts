@@ -10,11 +10,9 @@ export interface Schema {
   security_log: SecurityLogTable;
   audit_log: AuditLogTable;
   audit_head: { id: number; seq: number; hash: string };
-  /** SQLite only. */
+  // The tables of the registry exist only in SQLite.
   registry_entries: RegistryEntriesTable;
-  /** SQLite only. */
   registry_users: { sub: string; status: UserStatus; version: number; known_until: number };
-  /** SQLite only. */
   registry_fleet: { id: string; heartbeat: string; until: number };
 }
 
@@ -75,7 +73,7 @@ export interface AuditLogTable {
   hash: string;
 }
 
-interface RegistryEntriesTable {
+export interface RegistryEntriesTable {
   sub: string;
   jti: string;
   key_id: number;

@@ -28,10 +28,7 @@ export interface RedisNode {
   isMaster: boolean;
 }
 
-/**
- * Connects on first use, and again after all connections are lost. No call waits much longer than
- * `timeoutMs`.
- */
+/** Connects on first use and after all connections are lost. No call takes much longer than `timeoutMs`. */
 export class RedisConnection {
   readonly mode: 'cluster' | 'standalone';
   readonly isTls: boolean;

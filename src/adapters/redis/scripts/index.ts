@@ -19,7 +19,7 @@ import readHeartbeats from './read-heartbeats.lua';
 import register from './register.lua';
 import remove from './remove.lua';
 import removeEntries from './remove-entries.lua';
-import removePortion from './remove-portion.lua';
+import portion from './remove-portion.lua';
 import replaceMarks from './replace-marks.lua';
 import reportHeartbeat from './report-heartbeat.lua';
 import setStatus from './set-status.lua';
@@ -42,16 +42,7 @@ export const REGISTER = script(REGISTRY, subject, entries, expiry, status, order
 export const SET_STATUS = script(REGISTRY, subject, entries, expiry, status, setStatus);
 export const PAGE = script(REGISTRY, order, paging, page);
 export const REMOVE = script(REGISTRY, entries, expiry, matching, remove);
-export const REMOVE_PORTION = script(
-  REGISTRY,
-  subject,
-  entries,
-  expiry,
-  order,
-  paging,
-  matching,
-  removePortion,
-);
+export const REMOVE_PORTION = script(REGISTRY, subject, entries, expiry, order, paging, matching, portion);
 export const REMOVE_ENTRIES = script(REGISTRY, subject, entries, expiry, removeEntries);
 
 const FLEET = constants({

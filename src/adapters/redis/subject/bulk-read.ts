@@ -88,12 +88,6 @@ async function readThroughBatcher(
 function toResp(reply: Reply): RespReply {
   if (reply === null || reply instanceof Error) return reply as null | Error;
   if (typeof reply === 'number') return reply;
-  const strings: Array<string | null> = [];
-  append(strings, reply);
-  return bulkStringsOf(strings);
-}
-
-function append(strings: Array<string | null>, value: unknown): void {
-  if (Array.isArray(value)) for (const one of value) append(strings, one);
-  else strings.push(value === null ? null : String(value));
+  const values: unknown[] = [reply].flat(Number.POSITIVE_INFINITY);
+  return bulkStringsOf(values.map((value) => (value === null ? null : String(value))));
 }

@@ -1,5 +1,4 @@
 import type { ScannedEntry, ScannedSubject, SubjectDetails } from '../../../domain/ports/index.js';
-import type { Request } from '../cluster/batcher.js';
 import type { RedisNode } from '../cluster/redis-connection.js';
 import {
   cachedStatus,
@@ -22,7 +21,7 @@ import {
 import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import type { Command } from '../wire/pipeline.js';
 import { replyCode, wrongType } from '../wire/redis-errors.js';
-import { type NodeReplies, type Reads, readMany, readOne } from './bulk-read.js';
+import { type Reads, readMany, readOne } from './bulk-read.js';
 import { isPartial, labelsIn, membersIn } from './members.js';
 
 export interface ReadOptions {
@@ -94,7 +93,7 @@ export class SubjectReader {
     let isFirst = true;
     let cursor = '';
     do {
-      const answer = await this.#ask(node, {
+      const answer = await readOne(this.#session, node, {
         slot: keys.slot,
         script: PAGE,
         keys: [keys.entries],
@@ -129,10 +128,6 @@ export class SubjectReader {
     return entries;
   }
 
-  #ask(node: RedisNode | null, request: Request): Promise<NodeReplies> {
-    return readOne(this.#session, node, request);
-  }
-
   async #labelsOf(
     node: RedisNode | null,
     keys: SubjectKeys,
@@ -144,7 +139,7 @@ export class SubjectReader {
     }
     if (members.length === 0) return null;
     const command: Command = ['hmget', keys.labels, ...members.map(({ text }) => text)];
-    const answer = await this.#ask(node, { slot: keys.slot, commands: [command] });
+    const answer = await readOne(this.#session, node, { slot: keys.slot, commands: [command] });
     const values = this.#bulkStringsOf(keys.labels, answer.replies[0]);
     const labels = new Map<string, string>();
     for (const [index, { raw }] of members.entries()) {
@@ -158,7 +153,7 @@ export class SubjectReader {
     keys: SubjectKeys,
     expired: number,
   ): Promise<SubjectDetails | typeof GONE> {
-    const { replies } = await this.#ask(node, {
+    const { replies } = await readOne(this.#session, node, {
       slot: keys.slot,
       commands: [
         ['zmscore', keys.entries, STATUS_MEMBER, VERSION_MEMBER],

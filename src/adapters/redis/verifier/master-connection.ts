@@ -42,7 +42,7 @@ export interface MasterConnectionOptions {
   isTracking: boolean;
   now(): number;
   onLost(): void;
-  /** Called when the server refuses client tracking. The connection then works without tracking for a while. */
+  /** Called when the server refuses client tracking. The connection then works without it for a while. */
   onUntracked(reason: Error): void;
 }
 
@@ -173,7 +173,7 @@ export class MasterConnection {
   #askForInfo(connection: RespConnection): void {
     this.#infoAskedAt = performance.now();
     const take = (reply: RespReply) => {
-      // An account without the right to use INFO works without it.
+      // An account without permission to use INFO works without it.
       if (reply === null || typeof reply === 'number' || reply instanceof Error) return;
       const info = parseInfo(stringAt(reply, 0));
       this.#lifetime.learn(info);
@@ -202,7 +202,7 @@ export class MasterConnection {
   }
 
   #lost(error: Error): void {
-    // A RESP2-only proxy, a missing right, or too many clients. A refused login is not about tracking.
+    // A RESP2-only proxy, a missing permission, or too many clients. A refused login is not about tracking.
     const code = replyCode(error);
     if (code !== null && code !== 'WRONGPASS' && code !== 'NOAUTH') {
       this.#untrackedUntil = performance.now() + UNTRACKED_MS;

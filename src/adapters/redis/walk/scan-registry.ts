@@ -31,9 +31,8 @@ async function readAll(
   options: ScanOptions & { tolerance: number },
 ): Promise<WalkOutcome> {
   const { now, signal, withDetails = false, tolerance } = options;
-  const reader = new SubjectReader(session, {
-    ...{ horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined },
-  });
+  const readOptions = { horizon: now - tolerance, withDetails, isNamed: options.sub !== undefined };
+  const reader = new SubjectReader(session, readOptions);
   const batch = new AdaptiveBatch({ target: CHARACTERS_AT_ONCE, first: 100, most: SUBJECTS_AT_ONCE });
   // An error of `onSubjects` ends the scan; the walk alone would report it as a part that could not be read.
   const ended = new AbortController();

@@ -3,11 +3,9 @@ import { type RawBuilder, sql } from 'kysely';
 export type Engine = 'mysql' | 'sqlite';
 
 /**
- * Returns the type of a column that compares byte for byte.
- *
- * MySQL's collations pad (`'alice '` equals `'alice'` under utf8mb4_bin) or exist on only one of MySQL and
- * MariaDB. VARBINARY behaves the same on both. SQLite compares TEXT byte for byte, but gives a VARBINARY
- * column numeric affinity: the subject `007` would become 7.
+ * Compares byte for byte. MySQL's collations pad (`'alice '` equals `'alice'` under utf8mb4_bin) or exist on
+ * only one of MySQL and MariaDB. VARBINARY behaves the same on both. SQLite compares TEXT byte for byte, but
+ * gives a VARBINARY column numeric affinity: the subject `007` would become 7.
  */
 export function bytes(engine: Engine, length: number): RawBuilder<string> {
   return engine === 'mysql' ? sql.raw(`varbinary(${length})`) : sql`text`;

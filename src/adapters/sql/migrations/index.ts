@@ -9,10 +9,8 @@ import { users } from './users.js';
 export type { Engine } from './column-types.js';
 
 /**
- * Returns all migrations in order. A released migration is never edited.
- *
- * MySQL's DDL commits by itself. So each migration does one thing, and can run again if the process died
- * between its statement and the record that it ran.
+ * A released migration is never edited. MySQL's DDL commits by itself, so each migration does one thing, and
+ * can run again if the process died between its statement and the record that it ran.
  */
 export function migrationsFor(engine: Engine): Record<string, Migration> {
   return {

@@ -91,9 +91,6 @@ export class TimedConnection {
    * - `autocommit`, because without it, statements outside transactions are never committed and keep their
    *   locks
    * - the same wait for locks on rows (`innodb_…`) and on tables
-   *
-   * @throws JwtctlError `ERR_MYSQL_SESSION_REFUSED` (unavailable) if the server refuses the settings, and the
-   * errors of a query
    */
   async prepare(): Promise<void> {
     const { lockWaitSeconds } = this.#limits;

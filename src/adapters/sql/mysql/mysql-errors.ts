@@ -89,8 +89,6 @@ export interface MysqlServer {
 }
 
 /**
- * Translates an error of mysql2 by its code.
- *
  * Returns an unknown error unchanged, so that it is reported as a defect: jwtctl wrote the statement, so
  * neither a retry nor a setting helps. `user-table.ts` handles SQL from settings.
  */

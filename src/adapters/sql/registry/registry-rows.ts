@@ -14,7 +14,14 @@ export async function addEntry(
 ): Promise<void> {
   await db
     .insertInto('registry_entries')
-    .values({ sub, ...columnsOf(entry), label: label ?? null })
+    .values({
+      sub,
+      jti: entry.jti,
+      key_id: entry.keyId,
+      iat: entry.iat,
+      exp: entry.exp,
+      label: label ?? null,
+    })
     .onConflict((conflict) =>
       conflict.columns(['sub', 'jti', 'key_id', 'iat']).doUpdateSet((row) => ({
         exp: row.ref('excluded.exp'),
@@ -99,10 +106,6 @@ export async function forgetUsersWithoutEntries(db: SqlExecutor): Promise<void> 
       ),
     )
     .execute();
-}
-
-function columnsOf(entry: RegistryEntry) {
-  return { jti: entry.jti, key_id: entry.keyId, iat: entry.iat, exp: entry.exp };
 }
 
 export function toEntry(row: { jti: string; key_id: number; iat: number; exp: number }): RegistryEntry {

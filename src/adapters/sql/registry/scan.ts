@@ -1,17 +1,8 @@
 import { toUserStatus } from '../../../domain/model/user.js';
 import type { ScannedEntry, ScannedSubject, ScanOptions } from '../../../domain/ports/index.js';
-import type { SqlExecutor } from '../schema.js';
+import type { RegistryEntriesTable as Row, SqlExecutor } from '../schema.js';
 
 const PAGE = 1_000;
-
-interface Row {
-  sub: string;
-  jti: string;
-  key_id: number;
-  iat: number;
-  exp: number;
-  label: string | null;
-}
 
 /** Yields one page of rows at a time. A page may split the last subject. */
 export async function* scanPages(
