@@ -42,7 +42,6 @@ export interface Invocation extends Readers {
   present(view: View): Promise<void>;
   /**
    * Asks for confirmation, unless `--yes` is given.
-   *
    * @param typeBack text that the user has to type instead of `y`
    * @throws JwtctlError `ERR_CONFIRMATION_NEEDED` (usage), `ERR_NOT_CONFIRMED` (interrupted)
    */

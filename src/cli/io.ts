@@ -20,7 +20,6 @@ export interface Readers {
   readText(value: string): Promise<string>;
   /**
    * `-` reads standard input; anything else, with or without `@`, is a file name.
-   *
    * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` for more than `maxBytes`
    */
   readFile(name: string, maxBytes?: number): Promise<string>;

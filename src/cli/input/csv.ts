@@ -19,12 +19,8 @@ interface Row {
 
 /**
  * Yields the rows of a CSV with a header (RFC 4180) as objects. A row's number is the line on which it ends.
- *
- * A row with broken quoting is the last one, because the start of the next row is unknown. It is an error
- * with the number of the line on which the row begins.
- *
- * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID` for missing or unknown columns; `ERR_ROW_INVALID` for
- *   a header that cannot be read
+ * A row with broken quotes is the last one, because the next row's start is unknown. Its number is its first line.
+ * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID`; `ERR_ROW_INVALID` for an unreadable header
  */
 export async function* readCsv(
   chunks: AsyncIterable<Buffer>,

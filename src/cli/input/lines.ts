@@ -9,10 +9,7 @@ const CARRIAGE_RETURN = 0x0d;
 const BYTE_ORDER_MARK = Buffer.from('\uFEFF');
 const NOTHING = Buffer.alloc(0);
 
-/**
- * Yields the lines of a text, as soon as they end. Skips empty lines, and drops CRLF and a byte order mark.
- * A line that is too long or not UTF-8 is an error in its place.
- */
+/** Yields each line once it ends. Skips empty lines. A line that is too long or not UTF-8 is an error. */
 export async function* readLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Array<Line<string>>> {
   const splitter = new LineSplitter();
   for await (const chunk of chunks) yield splitter.push(chunk);

@@ -9,11 +9,7 @@ export type RowFormat = 'csv' | 'ndjson';
 /** An input with more blank bytes at its start counts as empty. */
 const MAX_BLANK_BYTES = 65_536;
 
-/**
- * Yields the rows of a CSV or the lines of NDJSON as objects.
- *
- * @param format default: by the ending of the file name, else by the first character; `{` means NDJSON
- */
+/** @param format default: by the ending of the file name, else by the first character; `{` means NDJSON */
 export async function* readRows(
   source: InputSource,
   columns: CsvColumns,

@@ -10,10 +10,7 @@ export type Cell =
   /** A length from 0 to 1, drawn in the remaining width. */
   | { bar: number };
 
-/**
- * A table with only plain-text columns keeps its full width; other tables are fitted to the terminal. If the
- * terminal is too narrow, columns with `isMinor` are dropped before the others.
- */
+/** Only a table with a column of the second form is fitted to the terminal, if need be without `isMinor` ones. */
 export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 
 /** The output of a command, for all formats. A view names each field, so that no new one leaks a secret. */

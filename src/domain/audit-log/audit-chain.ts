@@ -4,10 +4,7 @@ import type { AuditRow, MacKey } from '../ports/index.js';
 
 export const GENESIS: AuditHead = { seq: 0, hash: '0'.repeat(64) };
 
-/**
- * Returns the hash of an audit row in hex: HMAC-SHA256, or SHA-256 without a key. It covers a JSON array of
- * the fields, because different rows never have the same JSON text.
- */
+/** Returns HMAC-SHA256 (SHA-256 without a key) of a JSON array, which differs for different rows. */
 export function auditHash(row: Omit<AuditRow, 'hash'>, key: MacKey | null): string {
   const { previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason } = row;
   const fields = [previousHash, seq, macKeyId, at, actor, login, action, target, outcome, reason];

@@ -44,10 +44,8 @@ export interface BulkOptions {
 }
 
 /**
- * Processes the lines of an input in batches. Only the current batches are in memory.
- *
- * An error of one line is its outcome. An error of a whole batch, such as a store that does not answer, is
- * the outcome of each of its lines. No further batch starts then, and running batches finish.
+ * Processes the lines of an input in batches, of which only the current ones are in memory. The error of a
+ * batch, such as a silent store, is the outcome of each of its lines. Then only the running batches finish.
  */
 export class BulkRun<In, Out> {
   readonly #work: (values: readonly In[]) => Promise<ReadonlyArray<Out | JwtctlError>>;

@@ -49,11 +49,8 @@ export interface FleetPorts {
 }
 
 /**
- * Returns all running verifiers, for actions that need every one of them. Returns after one look if the
- * registry has kept its heartbeats long enough, or if a verifier lacks the key. Otherwise, looks again until
- * all verifiers have reported.
- *
- * @param kid the key that all of them need
+ * Returns all running verifiers, for actions that need every one of them. Looks until all have reported,
+ * which is once if the registry has kept its heartbeats long enough, or if a verifier lacks the key `kid`.
  */
 export async function askWholeFleet({ openRegistry, clock }: FleetPorts, kid: string): Promise<Fleet> {
   const watch = new FleetWatch({ openRegistry, clock });
@@ -70,11 +67,9 @@ export const MAYBE_PARTIAL =
   'The list of running verifiers may be incomplete: Redis has no recent heartbeats, or lost them.';
 
 /**
- * Reads the fleet repeatedly and determines whether the list is complete.
- *
- * After a failover or restart, the registry may have lost heartbeats, and their number does not show this. So
- * the list is complete only if the registry has kept its heartbeats for {@link REPORTED_AGAIN_SECONDS},
- * according to the registry or to this process. A failed look, or another loss, starts the time again.
+ * Reads the fleet repeatedly, and tells whether the list is complete: after a failover, the registry may have
+ * lost heartbeats. So it must have kept them for {@link REPORTED_AGAIN_SECONDS}, as it says or as this
+ * process has seen. A failed look, or another loss, starts the time again.
  */
 export class FleetWatch {
   readonly #ports: FleetPorts;

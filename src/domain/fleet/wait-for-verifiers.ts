@@ -10,12 +10,9 @@ export interface FleetReport {
 export type Acknowledgement = FleetReport | { unavailableReason: string };
 
 /**
- * Waits until every running verifier has read this event of the security log.
- *
- * Ids become visible in commit order, so a position alone proves nothing: each verifier also reports the ids
- * that it lacks below its position. A starting verifier reports before it reads the log, so one that is not
- * listed yet will read the event.
- *
+ * Waits until every running verifier has read this event of the security log. Ids become visible in commit
+ * order, so each verifier also reports the ids that it lacks below its position. A verifier reports before it
+ * first reads the log, so one that is not listed yet will read the event.
  * @param eventId null if the event has expired, so no verifier needs it
  */
 export async function waitForVerifiers(

@@ -6,9 +6,7 @@ const PRIMES = [
 const GENERATOR = 65_537;
 
 /**
- * Returns whether the faulty generator of CVE-2017-15361 made this modulus, so that its primes can be
- * computed.
- *
+ * Returns whether the faulty generator of CVE-2017-15361 made this modulus: then its primes can be computed.
  * The generator's primes are k·M + (65537^a mod M), where M is a product of the first primes. So the modulus
  * is a power of 65537 modulo M: the discrete logarithms modulo each prime factor of M exist and agree. By
  * chance, this is true for one modulus in 2^154.

@@ -17,10 +17,7 @@ export interface RsaPublicJwk {
   [member: string]: unknown;
 }
 
-/**
- * Returns the public key, or the reason why it must not verify tokens. Caches only the check of `n` and `e`,
- * because the caller may change the other members of the same object.
- */
+/** Returns the key, or why it must not verify. Caches only `n` and `e`: a caller may change the rest. */
 export function publicKeyOf(key: VerificationKey): KeyObject | string {
   if (!isSigningAlgorithm(key.alg)) return 'its alg is not one of RS256 to PS512';
   const { jwk } = key;

@@ -39,10 +39,10 @@ export interface Activation {
 }
 
 /**
- * Makes a pending key the active one. Leaves an active key unchanged. Publishes a new key if no other one is pending,
- * because a later rotation or compromise needs a key that verifiers know.
- * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; `ERR_KEY_NOT_PUBLISHED`, `ERR_KEY_NOT_LOADED` without `now`;
- * errors of {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
+ * Makes a pending key the active one. Leaves an active key unchanged. Publishes a new key if no other one is
+ * pending, because a later rotation or compromise needs a key that verifiers know.
+ * @throws JwtctlError (state) `ERR_KEY_NOT_PENDING`; without `now` `ERR_KEY_NOT_PUBLISHED`,
+ * `ERR_KEY_NOT_LOADED`; errors of {@link assertOpens}, {@link makeSealedKey}, and {@link updateKeys}
  */
 export async function activateKey(ports: RotationPorts, input: ActivationInput): Promise<Activation> {
   const { database, clock } = ports;

@@ -67,14 +67,12 @@ export interface CompromisePorts extends KeyGenerationPorts {
 
 /**
  * Refuses a leaked key and every token signed with it.
- *
  * 1. One transaction marks the key as compromised, activates another key, and records a security event.
  * 2. The key's entries are removed from the registry. A second walk confirms that none is left.
  * 3. A new pending key is published.
- * A later run continues where this one stopped. After step 1, failures are in the report and nothing is thrown, because
- * the key is refused in any case.
- * @throws JwtctlError if nothing was changed: `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED` (interrupted), errors of
- * the database
+ *
+ * A later run continues where this one stopped. After step 1, the key is refused, and failures are in the report.
+ * @throws JwtctlError before step 1: `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED`, errors of the database
  */
 export async function compromiseKey(
   ports: CompromisePorts,

@@ -35,7 +35,7 @@ export async function findExportable(
 }
 
 /**
- * Writes private keys into a new file, as PKCS#8 PEM or a JWK Set. The audit log records the export before the first
+ * Writes private keys into a new file, as PKCS#8 PEM or a JWK Set. The audit log records it before the first
  * secret byte reaches the disk, so that a crash cannot hide a leak. Removes the file if anything fails.
  * @throws JwtctlError `ERR_PRIVATE_KEY_MISSING` (state); errors of the sealer, the stores, and `file`
  */

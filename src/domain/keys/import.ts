@@ -31,11 +31,7 @@ export interface KeyImportOutcome {
   activated: string | null;
 }
 
-/**
- * Gives each key of a file its `kid` and `alg`.
- * @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`; `ERR_JWK_SET_DUPLICATE` for two keys with the
- * same kid or modulus
- */
+/** @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`, `ERR_JWK_SET_DUPLICATE` */
 export function nameKeys(
   keys: readonly KeyInFile[],
   given: { kid?: string; alg?: SigningAlgorithm; defaultAlg: SigningAlgorithm },
@@ -60,10 +56,10 @@ export function nameKeys(
 }
 
 /**
- * Adds all keys of a file as `pending`, or none. The first one becomes `active` if no key is. Leaves a key unchanged if
- * the store has it under the same `kid`.
- * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` if
- * the store has the key under another kid; `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
+ * Adds all keys of a file as `pending`, or none. The first one becomes `active` if no key is. Leaves a key
+ * unchanged if the store has it under the same `kid`.
+ * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`,
+ * `ERR_KEY_MATERIAL_EXISTS`, `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
   const { maxTtlSeconds } = input;

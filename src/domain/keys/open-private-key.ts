@@ -10,8 +10,7 @@ export interface PromotionPorts {
 }
 
 /**
- * Checks before a promotion that the private key opens: with a key that does not, no token could be issued. Call it
- * outside a transaction, because a vault may be slow.
+ * Checks before a promotion that the private key opens. Call it outside a transaction: a vault may be slow.
  * @throws JwtctlError (state) `ERR_PRIVATE_KEY_MISSING`, `ERR_KEY_PAIR_MISMATCH`; errors of the sealer
  */
 export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promise<void> {
@@ -22,10 +21,7 @@ export async function assertOpens(ports: PromotionPorts, key: SigningKey): Promi
   }
 }
 
-/**
- * Checks that this host's keyring opens the active key. The hosts that sign today could not open a new key sealed under
- * another keyring.
- */
+/** The hosts that sign today could not open a new key that is sealed under another keyring. */
 export async function assertKeyringFits(ports: PromotionPorts, active: SigningKey): Promise<void> {
   try {
     await openPrivateKey(ports, active);

@@ -16,8 +16,8 @@ import {
 
 /**
  * Reads a private JWK, or every key of a JWK Set (RFC 7517 §4, §5; RFC 7518 §6.3).
- * @throws JwtctlError (usage) `ERR_JWK_INVALID`, `ERR_JWK_INCOMPLETE`, `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`,
- * `ERR_KEY_NOT_FOR_SIGNING`; errors of {@link checkPrivateKey}
+ * @throws JwtctlError (usage) `ERR_JWK_INVALID`, `ERR_JWK_INCOMPLETE`, `ERR_KEY_NOT_PRIVATE`,
+ * `ERR_KEY_NOT_RSA`, `ERR_KEY_NOT_FOR_SIGNING`; errors of {@link checkPrivateKey}
  */
 export async function readPrivateJwks(
   text: string,

@@ -34,10 +34,11 @@ const MIN_EXPONENT = 65_537n;
 const MAX_EXPONENT = 2n ** 64n;
 
 /**
- * Checks the numbers of an RSA key. OpenSSL does not: with an inconsistent key every signature is invalid, and with a
- * wrong `dp`, `dq`, or `qi` one signature reveals the primes. Other weaknesses than those below are not detected.
- * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`, `ERR_KEY_INCONSISTENT`;
- * `ERR_KEY_WEAK_PRIMES` for primes that are too short, too close (FIPS 186-5 A.1.3), or have the ROCA fingerprint
+ * Checks the numbers of an RSA key, as OpenSSL does not: with an inconsistent key every signature is invalid,
+ * and with a wrong `dp`, `dq`, or `qi` one signature reveals the primes. Detects no other weaknesses.
+ * @throws JwtctlError (usage) `ERR_KEY_SIZE`, `ERR_KEY_EXPONENT`, `ERR_KEY_MULTI_PRIME`,
+ * `ERR_KEY_INCONSISTENT`; `ERR_KEY_WEAK_PRIMES` if primes are too short, too close (FIPS 186-5 A.1.3), or
+ * have the ROCA fingerprint
  */
 export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
   const numbers = toNumbers(members);

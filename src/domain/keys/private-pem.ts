@@ -6,10 +6,9 @@ const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
 
 /**
- * Reads the private key of a PEM file: PKCS#8 or PKCS#1, encrypted or not. Errors have no cause, because a message of
- * OpenSSL may contain decrypted bytes.
- * @throws JwtctlError (usage) `ERR_PEM_INVALID`, `ERR_PEM_MANY_KEYS`, `ERR_PEM_UNSUPPORTED`, `ERR_KEY_NOT_PRIVATE`,
- * `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
+ * Reads a PKCS#8 or PKCS#1 key. Errors have no cause: a message of OpenSSL may contain decrypted bytes.
+ * @throws JwtctlError (usage) `ERR_PEM_INVALID`, `ERR_PEM_MANY_KEYS`, `ERR_PEM_UNSUPPORTED`,
+ * `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
  */
 export async function readPrivatePem(
   text: string,

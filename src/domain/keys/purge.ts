@@ -16,8 +16,8 @@ export async function findPurgeable(
 }
 
 /**
- * Removes the rows of retired keys and returns the keys removed by this run. Their kids can be used again. If a token
- * signed before may be unexpired, the security log revokes all tokens under the kid.
+ * Removes the rows of retired keys, whose kids can then be used again. So if a token signed before may be
+ * unexpired, the security log revokes all tokens under the kid. Returns the keys removed by this run.
  */
 export async function purgeKeys(
   { database, clock, actor }: { database: Database; clock: Clock; actor: string },

@@ -43,11 +43,11 @@ export interface RotationInput {
 }
 
 /**
- * Rotates. Waits for the publish lead and for verifiers to load the new key. Returns without rotating if verifiers take
- * too long or another run rotates first.
+ * Waits for the publish lead and for verifiers to load the new key, then rotates. Does not rotate if
+ * verifiers take too long or another run rotates first.
  * @param input.fleetSeconds how long to wait for verifiers after the lead. Default: the publish lead
- * @param wait resolves at the outcome's `signsFrom` or, if it `awaitsFleet`, when the fleet is to be asked again
- * @throws JwtctlError `ERR_FLEET_UNAVAILABLE` (unavailable) if the fleet must be asked and cannot be; `ERR_INTERRUPTED`
+ * @param wait resolves at the outcome's `signsFrom` or, if it `awaitsFleet`, when to ask the fleet again
+ * @throws JwtctlError `ERR_FLEET_UNAVAILABLE` (unavailable) if the fleet cannot be asked; `ERR_INTERRUPTED`
  * (interrupted) for an AbortError of `wait`; errors of {@link rotateKeys} and `wait`
  */
 export async function rotateAfterLead(
@@ -78,8 +78,8 @@ export async function rotateAfterLead(
 }
 
 /**
- * Publishes, activates, and retires what is due. Of many concurrent runs, one does it. A pending key becomes active
- * only if its private key opens here; otherwise nothing changes.
+ * Publishes, activates, and retires what is due. Of many concurrent runs, one does it. A pending key becomes
+ * active only if its private key opens here; otherwise nothing changes.
  * @param expectedActive does nothing if another key is active. Default: the key active at the start
  * @throws JwtctlError `ERR_NO_KEYS` (state); errors of {@link assertOpens}, {@link assertKeyringFits}, and
  * {@link updateKeys}

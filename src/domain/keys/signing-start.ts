@@ -26,14 +26,12 @@ export interface SigningStart {
   stragglers: Heartbeat[];
 }
 
-// How long a due rotation waits for verifiers, unless the lead is longer. The limit exists because any client that can
-// write to Redis can fake a verifier that never loads a key.
+// How long a due rotation waits, or the lead if longer. Any client of Redis can fake a verifier without the key.
 const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
 /**
- * Decides when the next pending key may sign: when the active key is due, the publish lead is over, and every running
- * verifier has loaded the next key. It waits for verifiers for an hour or the lead, if longer; a forced rotation waits
- * without limit.
+ * Decides when the next pending key may sign: when the active key is due, the publish lead is over, and every
+ * running verifier has loaded the next key. A forced rotation waits for verifiers without limit.
  * @param next undefined for a key that does not exist yet
  */
 export function signingStart(

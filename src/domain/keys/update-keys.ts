@@ -21,11 +21,11 @@ export interface KeyChange<T> {
 export type KeyPlan<T> = { outcome: T } | { changeAt(now: number): KeyChange<T> | null };
 
 /**
- * Plans a change of the keys and writes it, with a row in the audit log for each key. If another command changes the
+ * Plans a change of the keys and writes it, with an audit row for each key. If another command changes the
  * keys in between, writes nothing and runs `plan` again.
  * @param plan may generate keys and ask other stores. It returns null, as does `changeAt`, to be run again
  * @param onInvalid as in {@link KeyStore.snapshot}
- * @throws JwtctlError `ERR_DATABASE_CONFLICT` (unavailable) if the keys change each time; errors of the database
+ * @throws JwtctlError `ERR_DATABASE_CONFLICT` (unavailable) if the keys change each time; database errors
  */
 export async function updateKeys<T>(
   { database, clock, actor }: KeyUpdatePorts,

@@ -72,8 +72,8 @@ export async function countKeyUsage(
 }
 
 /**
- * Returns `verifyUntil`, or an earlier time if a complete count proves it safe. That time is never before issuers stop
- * signing with the key, because the count misses tokens registered after it.
+ * Returns `verifyUntil`, or an earlier time if a complete count proves it safe. That is never before issuers
+ * stop signing with the key, because the count misses tokens registered after it.
  */
 function retirableAt(
   key: SigningKey,

@@ -3,10 +3,7 @@ import { JwtctlError } from '../shared/errors.js';
 import { hasControlCharacter } from '../shared/text.js';
 
 export const MAX_SUBJECT_BYTES = 255;
-/**
- * Returns the reason why `value` is not a `sub` (RFC 7519 §4.1.2). Subjects compare byte for byte, without
- * case folding, normalization, or trimming. `*`, `a}b`, and `--` are ordinary subjects.
- */
+/** Returns why `value` is not a `sub` (RFC 7519 §4.1.2). `*`, `a}b`, and `--` are ordinary subjects. */
 export function subjectFault(value: string): string | null {
   // A JavaScript caller may pass undefined.
   if (typeof value !== 'string') return `it is ${describeValue(value)}, not a string`;

@@ -41,8 +41,8 @@ export interface BackupWriter {
   /** Adds up to {@link MAX_CHUNK_ENTRIES} and flushes them. @throws JwtctlError `ERR_FILE_UNWRITABLE` */
   append(entries: readonly BackupEntry[]): Promise<void>;
   /**
-   * Adds the last line and closes the file. After a failed {@link append}, only closes it, which marks the
-   * backup as incomplete. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
+   * Adds the last line, except after a failed {@link append}, and closes the file. Without that line, the
+   * backup is incomplete. @throws JwtctlError `ERR_FILE_UNWRITABLE` (usage)
    */
   finish(isWhole: boolean): Promise<void>;
   /** Closes the file, and removes it if it has no entries. */

@@ -3,22 +3,15 @@ import type { JwtctlError } from '../shared/errors.js';
 import type { WalkOptions } from './registry-scanner.js';
 import type { KnownUserStatus } from './token-status.js';
 
-/**
- * Writes and lists the entries of live tokens. An entry expires at its `exp` plus the clock tolerance, and
- * everything else stored for a subject with its last entry.
- */
+/** Entries expire at `exp` plus the clock tolerance, and other data of a subject with its last entry. */
 export interface EntryStore extends UserStatusCache {
   /**
-   * Adds entries, those of one subject in order. Adding the same entry again changes nothing. Returns null or
-   * the error for each; rejects if the registry fails as a whole. An entry may be registered despite an error
-   * of kind `unavailable`.
+   * Adds entries, those of one subject in order. Returns null or the error for each; rejects if the registry
+   * fails as a whole. An entry may be registered despite an error of kind `unavailable`.
    */
   registerMany(registrations: readonly Registration[]): Promise<Array<JwtctlError | null>>;
 
-  /**
-   * Returns the live entries of a subject, oldest first (`iat`, then `jti`).
-   * @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) if the subject's key holds something else
-   */
+  /** Returns live entries by `iat`, then `jti`. @throws JwtctlError `ERR_REDIS_WRONG_TYPE` (state) */
   list(sub: string, now: number): Promise<Array<RegistryEntry & { label: string | null }>>;
 
   /** Removes the matching entries of one subject, and with its last entry everything stored for it. */
@@ -27,9 +20,8 @@ export interface EntryStore extends UserStatusCache {
   removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval>;
 
   /**
-   * Removes exactly these entries and the expired ones of their subjects, and corrects the expiry of the
-   * rest. An entry that does not exist is not counted.
-   * @throws JwtctlError if nothing is known to have been removed; otherwise the outcome has the failure
+   * Removes exactly these entries and the expired ones of their subjects, and corrects the expiry of the rest.
+   * @throws JwtctlError if nothing is known to have been removed; else the outcome has the failure
    */
   removeEntries(
     subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,

@@ -17,14 +17,11 @@ export interface KeyStore {
   findSealed(kid: string): Promise<string | null>;
   /** Adds a key. Any outcome other than `inserted` adds nothing and leaves the transaction usable. */
   insert(key: NewSigningKey): Promise<'inserted' | 'kid_exists' | 'id_exists' | 'active_exists'>;
-  /**
-   * Applies the transitions in order; returns false if a key was added or changed since `revision`.
-   * @throws JwtctlError `ERR_BUG` if a key is not in the transition's `from` state
-   */
+  /** Applies the transitions in order; returns false if a key was added or changed since `revision`. */
   apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean>;
   /**
-   * Records that tokens with a lifetime of up to `seconds` are signed under this key; returns false if the
-   * key is not active. Changes the revision, so an {@link apply} planned with the shorter lifetime fails.
+   * Records the longest lifetime of tokens under an active key; returns false if it is not active. Changes
+   * the revision, so an {@link apply} planned with the shorter lifetime fails.
    */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
   /** Replaces the JWE `sealed`; returns false if the key has another one by now. */

@@ -1,8 +1,8 @@
 import type { AuditHead } from './audit-log.js';
 
 /**
- * Keeps high-water marks in Redis: how far the database had come. Only they reveal a database restored from a
- * backup. Any client of Redis can write marks, so each has a MAC under a key from the master keyring.
+ * High-water marks in Redis. Only they reveal a database restored from a backup. Any client of Redis can
+ * write marks, so each has a MAC under a key from the master keyring.
  */
 export interface MarkStore {
   /** Reads the fields with one command; null for a missing one. @throws JwtctlError kind `unavailable` */

@@ -8,9 +8,8 @@ export interface RegistryScanner {
   readonly prefix: string;
 
   /**
-   * Passes every subject that has live entries or foreign members to `onSubjects`, once and in no order. A
-   * subject with very many entries comes in several parts: see `scanSubjects`. Waits for `onSubjects`.
-   * @throws JwtctlError; with `sub` also `ERR_REDIS_WRONG_TYPE` (state)
+   * Passes every subject with live entries or foreign members to `onSubjects`, in no order. A large subject
+   * comes in parts: see `scanSubjects`. @throws JwtctlError; with `sub` also `ERR_REDIS_WRONG_TYPE` (state)
    */
   scan(onSubjects: OnSubjects, options: ScanOptions): Promise<ScanOutcome>;
 

@@ -1,21 +1,15 @@
 /**
- * Keeps what was revoked. An event is written before the registry is touched and kept until the last token
- * that it covers has expired, so a registry that loses data cannot bring a token back.
+ * What was revoked. An event is written before the registry is touched and kept until the last token that it
+ * covers has expired, so a registry that loses data cannot bring a token back.
  */
 export interface SecurityLog {
   /** Appends an event and returns its id. Keeps it for at least `expiresAt - at` by the database's clock. */
   append(event: NewSecurityEvent): Promise<number>;
   /** Removes up to `limit` events that expired a week ago by the database's clock; returns how many. */
   clearExpired(limit: number): Promise<number>;
-  /**
-   * Returns the events that may concern this token, oldest first. Includes `token_revoked` only for `jti`;
-   * with null, for a token that is not issued yet, none.
-   */
+  /** Returns the events for a token, oldest first. A null `jti` is for a token that is not issued yet. */
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
-  /**
-   * Returns the events that name one of these tokens or its subject, oldest first. Includes `token_revoked`
-   * only for these tokens, because a subject may have very many.
-   */
+  /** Returns the events of these subjects, oldest first, but `token_revoked` only for these tokens. */
   findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
   /** Returns the events without a subject, oldest first. */
   findGlobal(): Promise<SecurityEvent[]>;

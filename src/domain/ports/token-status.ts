@@ -63,7 +63,7 @@ export interface StatusReader {
 
 export interface StatusQuery {
   /**
-   * Reads the status with one command on Redis. Commands of one turn of the event loop are sent together.
+   * Reads with one command on Redis. Commands of one turn of the event loop are sent together.
    * @throws JwtctlError kind `unavailable`, without a request if the registry has not been answering
    */
   read(): Promise<StoredStatus>;
@@ -85,8 +85,8 @@ export interface StoredStatus {
 /** Tells whether a cached status is still current. */
 export interface Lease {
   /**
-   * Returns false after a change, and if the server was silent too long by either of two clocks: one stops
-   * while a machine is suspended, the other can be set back.
+   * False after a change, and if the server was silent too long by either of two clocks: one stops while a
+   * machine is suspended, the other can be set back.
    */
   isValid(now: number): boolean;
 }

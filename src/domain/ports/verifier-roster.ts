@@ -7,10 +7,7 @@ export interface VerifierRoster {
 
   deregister(id: string): Promise<void>;
 
-  /**
-   * Returns the heartbeats whose `until` plus the clock tolerance has not passed by the server's clock. A
-   * store without a clock uses `now`.
-   */
+  /** Returns the heartbeats that are valid by the server's clock, or at `now` for a store without one. */
   fleet(now: number): Promise<FleetLook>;
 }
 
@@ -19,7 +16,7 @@ export interface FleetLook {
   verifiers: Heartbeat[];
   /**
    * For how many seconds the store has kept every heartbeat: Infinity if it loses none, 0 if unknown. A
-   * failover of Redis loses the latest heartbeats, so a verifier may be missing.
+   * failover of Redis loses the latest ones, so a verifier may be missing.
    */
   keptSeconds: number;
   /** How many heartbeats were ignored because no verifier can have written them. Default: 0. */

@@ -40,9 +40,7 @@ export class DatabaseGuard {
   }
 
   /**
-   * Reads the marks from Redis with one command. Reads the database if the marks have changed, otherwise at
-   * most once per second.
-   *
+   * Reads the marks with one command, and the database once per second or if the marks have changed.
    * @returns a revision that the key store has reached
    * @throws JwtctlError `ERR_DATABASE_BEHIND` (state); errors of the stores
    */

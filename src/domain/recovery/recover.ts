@@ -136,11 +136,8 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
 }
 
 /**
- * Records the lost changes again, or accepts the older state, in one transaction. Then updates Redis, and
- * verifiers rely on the database again.
- *
- * A lost compromise event only makes verifiers refuse the key. `compromiseKey` must run for the rest.
- *
+ * Records the lost changes again, or accepts the older state, in one transaction. Then verifiers rely on the
+ * database again. A re-applied compromise only makes verifiers refuse the key: run `compromiseKey` for the rest.
  * @throws JwtctlError `ERR_RECOVERY_CONFLICT` (state) if another process has recovered the database since
  */
 export async function settle(

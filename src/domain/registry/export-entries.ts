@@ -29,8 +29,8 @@ export interface ExportReport {
 }
 
 /**
- * Counts the matching entries, writes them to the backup, and then removes exactly these, chunk by chunk. So
- * every removed entry is in the backup, even after an interruption. A node that is down keeps its entries.
+ * Writes the matching entries to the backup, and then removes exactly these, chunk by chunk. So every removed
+ * entry is in the backup, even after an interruption. A node that is down keeps its entries.
  * @throws JwtctlError of the registry and the file, before the first change; later failures are in the report
  */
 export async function exportEntries(

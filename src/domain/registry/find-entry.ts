@@ -28,10 +28,8 @@ export interface FoundEntry {
 }
 
 /**
- * Finds the live entry of a token. Tokens of several issuers may share a `jti`; then `key` and `iat` tell
- * them apart.
- * @throws JwtctlError `ERR_ENTRY_NOT_FOUND` (not_found); `ERR_ENTRY_AMBIGUOUS` (state), with all matches in
- * `details`
+ * Tokens of several issuers may share a `jti`; then `key` and `iat` tell them apart.
+ * @throws JwtctlError `ERR_ENTRY_NOT_FOUND` (not_found); `ERR_ENTRY_AMBIGUOUS` (state), matches in `details`
  */
 export async function findEntry(
   ports: { registry: RegistryScanner; users: Pick<UserDirectory, 'find'> },

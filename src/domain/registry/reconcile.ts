@@ -46,9 +46,8 @@ export interface ReconciliationReport {
 }
 
 /**
- * Scans the registry and corrects differences from the durable stores: revoked entries, entries without a
- * trusted key or a user, outdated statuses and expiries, leftovers. Removes only what no verifier would
- * accept. `dryRun` only counts.
+ * Corrects what differs from the durable stores: revoked entries, entries without a trusted key or a user,
+ * outdated statuses and expiries, leftovers. Removes only what no verifier would accept.
  * @throws JwtctlError (state) `ERR_KEY_STORE_EMPTY`, `ERR_USER_STORE_EMPTY` if there are tokens and not one
  * key or user; kind `unavailable` if a store is down, with earlier corrections kept
  */

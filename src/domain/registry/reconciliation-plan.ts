@@ -49,9 +49,8 @@ export interface SeenOfSubject {
 export const NOTHING_SEEN: SeenOfSubject = { details: null, live: 0, kept: 0, lastExp: 0 };
 
 /**
- * Plans the corrections of one part of a subject. Never drops an entry that a verifier would accept:
- * revocations and lost trust are final, and an issuer reads key and user before it registers a token, so a
- * later read finds them.
+ * Plans the corrections of one part of a subject. Never drops an entry that a verifier would accept: lost
+ * trust is final, and an issuer reads key and user before it registers a token, so a later read finds them.
  */
 export function planReconciliation(
   part: ScannedSubject,

@@ -163,10 +163,7 @@ class Restoration {
     else await this.#register(wanted, now, count);
   }
 
-  /**
-   * Finds which entries are registered. `wanted` excludes those in a part of the registry that did not
-   * answer.
-   */
+  /** `wanted` excludes entries in a part of the registry that did not answer. */
   async #lookUp(
     candidates: readonly Restorable[],
     now: number,

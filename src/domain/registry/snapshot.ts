@@ -9,10 +9,7 @@ export interface SnapshotReport extends Pick<ExportReport, 'subjects' | 'complet
   byKid: KeyCount[];
 }
 
-/**
- * Writes all live entries to a new backup; without `into`, only counts them.
- * @throws JwtctlError of the stores, the keyring, and the file, before the first entry is written
- */
+/** Writes all live entries to a new backup. Without `into`, only counts them. Throws before any entry. */
 export async function takeSnapshot(
   ports: Pick<Administration, 'database' | 'registry' | 'clock'>,
   into: { backups: BackupFiles; file: PrivateFile } | null,

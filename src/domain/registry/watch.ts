@@ -26,8 +26,8 @@ export interface RegistryChange {
 }
 
 /**
- * Inspects the registry every `intervalSeconds` until `signal` is aborted. Rejects if the first look fails.
- * Yields later unavailability with the previous report, because a watch must survive a failover.
+ * Yields until `signal` is aborted. Rejects if the first look fails. Yields later unavailability with the
+ * previous report, because a watch must survive a failover.
  * @param look gets the time, and the time of the last complete look
  */
 export async function* watchRegistry(

@@ -10,14 +10,11 @@ export interface StatusPolicy {
 }
 
 /**
- * Returns the status that a cached entry proves; null if the directory must be asked.
- *
- * Any client that can write to Redis can forge a cached status, so it counts only if it cannot undo a change:
+ * Returns the status that a cached entry proves; null if the directory must be asked. Any client of Redis can
+ * forge a cached status, so it counts only if it cannot undo a change:
  * - If the security log has a change of the user, the cached status must have its result and version.
- * - If the log has none, the user was never disabled while any of their tokens lived, so only "enabled"
- *   counts.
+ * - If it has none, the user was never disabled while any token lived, so only "enabled" counts.
  * - If the log does not record the directory's changes, a cached status proves nothing.
- *
  * @returns a status with the version of `change`, or version 0 without one; any later change ends it
  */
 export function provenStatus(
@@ -70,9 +67,8 @@ const STATUS_AFTER = {
 } as const;
 
 /**
- * Returns the status to use while the directory does not answer: its last answer, or a cached status that
- * contradicts no known change, until `graceSeconds` after it expired. If the two differ, the result is
- * "disabled". Returns null if neither is usable.
+ * Returns the status to use while the directory does not answer, null for none: its last answer, or a cached
+ * status that contradicts no known change, for `graceSeconds` after it expired. "disabled" wins.
  */
 export function statusMeanwhile(
   {
@@ -120,11 +116,9 @@ export function isCached(
 }
 
 /**
- * Caches a user's status with their entries, so that the next verification need not ask the directory.
- *
- * A higher version in the registry stays at first, because the directory may have been read before a change.
- * The directory is asked again. If the version is still higher than its answer, it is forged and is
- * overwritten.
+ * Caches a user's status, so that the next verification need not ask the directory. A higher version stays at
+ * first, because the directory may have been read before a change, and is asked again. If the version is
+ * still higher than the answer, it is forged and is overwritten.
  */
 export async function cacheStatus(
   { registry, find }: { registry: UserStatusCache; find: UserDirectory['find'] },

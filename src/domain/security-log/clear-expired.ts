@@ -4,11 +4,7 @@ import { JwtctlError } from '../shared/errors.js';
 const EVENTS_AT_ONCE = 1_000;
 const MOST_EVENTS = 100_000;
 
-/**
- * Ignores failures, because a later run removes the rest.
- *
- * @returns a warning if the account may not delete; null otherwise
- */
+/** Ignores failures: a later run removes the rest. Returns a warning if the account may not delete. */
 export async function clearExpiredEvents(log: Pick<SecurityLog, 'clearExpired'>): Promise<string | null> {
   try {
     for (let cleared = 0; cleared < MOST_EVENTS; cleared += EVENTS_AT_ONCE) {

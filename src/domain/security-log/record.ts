@@ -6,11 +6,7 @@ const RETENTION_MARGIN_SECONDS = 3_600;
 
 const REPEAT = 'Run the same command again when the registry answers. It completes the change.';
 
-/**
- * Returns the largest `iat` of any accepted token.
- *
- * @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance
- */
+/** @param seen null if a part of the registry was not read: a token there may be ahead by the tolerance */
 export function latestIssued(
   now: number,
   { clockToleranceSeconds }: Pick<LifetimePolicy, 'clockToleranceSeconds'>,
@@ -34,10 +30,8 @@ export function eventExpiry(
 }
 
 /**
- * Runs the change in the registry that follows a durable record.
- *
- * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable) if the registry fails. The record is already
- * effective, and running the command again completes it.
+ * Runs the change in the registry that follows a durable record. The record is effective even if this fails.
+ * @throws JwtctlError `ERR_RECORDED_NOT_APPLIED` (unavailable)
  */
 export async function afterRecord<T>(apply: () => Promise<T>, hint = REPEAT): Promise<T> {
   try {

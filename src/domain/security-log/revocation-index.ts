@@ -36,8 +36,8 @@ export class RevocationIndex {
   }
 
   /**
-   * Returns an empty index to replace this one, which stays usable meanwhile. Both share the token names, of
-   * which there may be millions, until {@link forgetOthers}.
+   * Returns an empty index to replace this one, which stays usable. Both share the token names, of which
+   * there may be millions, until {@link forgetOthers}.
    */
   renewed(): RevocationIndex {
     const index = new RevocationIndex();

@@ -15,9 +15,8 @@ export interface Credentials {
 export type ReadCredentials = () => Promise<Credentials>;
 
 /**
- * Opens a connection with the current credentials. After a refusal, reads them once more, because a rotation
- * may be in progress. Never tries the same credentials twice, because servers lock accounts after repeated
- * failures.
+ * Opens a connection. After a refusal, reads the credentials once more: a rotation may be in progress. Never
+ * tries the same ones twice, because servers lock accounts after repeated failures.
  */
 export async function dialWith<Connection>(
   read: ReadCredentials,

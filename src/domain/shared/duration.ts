@@ -7,11 +7,7 @@ const SHAPE = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/;
 export const DURATION_FORM =
   'a duration above zero such as 90s, 15m, 12h, 30d or 1h30m, or a whole number of seconds';
 
-/**
- * Accepts `90s`, `15m`, `12h`, `30d`, `1h30m` (each unit once, largest first), or a whole number of seconds.
- *
- * @throws JwtctlError `ERR_DURATION_INVALID` (usage) for anything else, including zero
- */
+/** Accepts seconds, or `90s`, `1h30m`: each of d, h, m, s once. @throws `ERR_DURATION_INVALID` (usage) */
 export function parseDuration(text: string): number {
   const seconds = /^\d+$/.test(text) ? Number(text) : sumOfUnits(text);
   if (!Number.isSafeInteger(seconds) || seconds < 1) {

@@ -12,11 +12,7 @@ export interface JwtctlErrorOptions {
   kind?: ErrorKind | undefined;
 }
 
-/**
- * The only error that jwtctl throws on purpose.
- *
- * `code` is stable and safe to match on. `message` says what happened to which thing; its wording may change.
- */
+/** The only error that jwtctl throws on purpose. `code` is stable; the wording of `message` may change. */
 export class JwtctlError extends Error {
   override readonly name = 'JwtctlError';
   readonly kind: ErrorKind;
@@ -33,10 +29,7 @@ export class JwtctlError extends Error {
   }
 }
 
-/**
- * Describes a failure in a report. For a defect, gives only the error's name, because its message may contain
- * secrets.
- */
+/** For a defect, gives only the error's name, because its message may contain secrets. */
 export function failureText(error: unknown): string {
   if (error instanceof JwtctlError) return error.message;
   return `a bug in jwtctl (${error instanceof Error ? error.name : typeof error})`;

@@ -1,8 +1,6 @@
 const FARTHEST = 2;
 
-/**
- * Returns the candidate with the fewest edits from `name`, at most two, ignoring case; null if there is none.
- */
+/** Returns the candidate with the fewest edits, at most two, ignoring case; null if there is none. */
 export function nearest(name: string, candidates: Iterable<string>): string | null {
   let best: string | null = null;
   let least = FARTHEST + 1;

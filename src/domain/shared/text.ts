@@ -31,8 +31,8 @@ export function asSentence(text: string): string {
 }
 
 /**
- * Makes untrusted text safe for a terminal. Escapes everything except letters, marks, numbers, punctuation,
- * symbols, and plain spaces: other characters could control the terminal, reverse text, or be invisible.
+ * Escapes all but letters, marks, numbers, punctuation, symbols, and plain spaces: other characters could
+ * control the terminal, reverse text, or be invisible.
  */
 export function printable(text: string): string {
   if (PLAIN.test(text)) return text;
@@ -61,10 +61,7 @@ function escapeUnit(code: number): string {
   return `\\u${code.toString(16).padStart(4, '0')}`;
 }
 
-/**
- * Returns a file name for messages. Hides text that looks like a key or a passphrase, passed by mistake
- * instead of a file name.
- */
+/** Hides a name that looks like a key or a passphrase, passed by mistake instead of a file name. */
 export function fileNameShown(name: string): string {
   const isLong = name.length > 200 || /[\r\n]/.test(name);
   // A setting makes the path absolute: `/srv/<key>=`.

@@ -16,10 +16,7 @@ export interface TlsFailure {
   readonly hint: string;
 }
 
-/**
- * Explains a TLS failure by its code, from Node for a certificate or from OpenSSL for an alert. Returns null
- * for other errors.
- */
+/** Explains a TLS failure by its code from Node or, for an alert, from OpenSSL. Null for other errors. */
 export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | null {
   const code = codeOf(error);
   const { server, host, group } = peer;
@@ -75,10 +72,7 @@ export function describeTlsFailure(error: unknown, peer: TlsPeer): TlsFailure | 
   return describeAlert(code, peer) ?? describeOther(code, peer);
 }
 
-/**
- * Explains a connection that closed after the handshake. Servers give no reason when they reject a client
- * certificate.
- */
+/** For a connection that closed after the handshake: servers reject a client certificate without a reason. */
 export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsFailure | null {
   if (tls.cert === undefined) {
     return {
@@ -92,10 +86,7 @@ export function describeClientCertificate({ server, group, tls }: TlsPeer): TlsF
   };
 }
 
-/**
- * Compares suffixes, because SSLV3_ALERT_BAD_CERTIFICATE in OpenSSL 3.0 is SSL/TLS_ALERT_BAD_CERTIFICATE in
- * 3.2.
- */
+/** Compares suffixes: the prefix is SSLV3_ALERT_ in OpenSSL 3.0, and SSL/TLS_ALERT_ in 3.2. */
 function describeAlert(code: string, { server, group, tls }: TlsPeer): TlsFailure | null {
   const alert = /^ERR_SSL_.*_ALERT_(.+)$/.exec(code)?.[1];
   if (alert === undefined) return null;

@@ -1,9 +1,6 @@
 import { JwtctlError } from './errors.js';
 
-/**
- * Returns the store's answer, or `otherwise` if the store is unavailable. For optional reads only, such as a
- * look at the registry before a revocation.
- */
+/** Returns `otherwise` if the store is unavailable. For optional reads, such as before a revocation. */
 export async function ifReachable<T>(ask: () => Promise<T>, otherwise: T): Promise<T> {
   try {
     return await ask();

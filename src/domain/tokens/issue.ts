@@ -67,9 +67,7 @@ export class Issuer {
 
   /**
    * Writes an audit row. If that fails, no token is returned.
-   *
-   * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found),
-   * errors of {@link validate}
+   * @throws JwtctlError `ERR_NO_ACTIVE_KEY`, `ERR_USER_DISABLED` (state), `ERR_USER_UNKNOWN` (not_found)
    */
   async issue(request: TokenRequest): Promise<IssuedToken> {
     const issued = onlyOutcome(await this.issueMany([request]));
@@ -80,11 +78,8 @@ export class Issuer {
   }
 
   /**
-   * Returns a token or an error for each request, in the same order. Writes no audit row: a bulk command
-   * writes one for all batches.
-   *
-   * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); errors of stores and sealer, after which some tokens may
-   * be registered
+   * Returns a token or an error for each request. Writes no audit row: a bulk command has one for all.
+   * @throws JwtctlError `ERR_NO_ACTIVE_KEY` (state); of stores, when some tokens may be registered
    */
   async issueMany(requests: readonly TokenRequest[]): Promise<Array<IssuedToken | JwtctlError>> {
     const outcomes: Outcomes<IssuedToken> = [];

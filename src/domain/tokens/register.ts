@@ -48,11 +48,9 @@ export interface RegisterReport {
 
 /**
  * Registers external tokens signed with known keys, after the checks of a verification. Is safe to repeat.
- *
  * The longest lifetime under a key decides how long the key verifies and how long the security log keeps
  * events. So it is raised before a longer token is registered. A key that no longer signs must outlive the
  * token. Revocations that the log no longer has cannot be detected.
- *
  * @throws errors of the stores, after which some tokens may be registered
  */
 export async function registerTokens(

@@ -10,10 +10,7 @@ export interface NewUser {
 
 export type UserImportOutcome = 'added' | 'existing';
 
-/**
- * Adds the missing users in one transaction with one statement. Existing users stay unchanged. The caller
- * writes the audit row for the whole import.
- */
+/** Adds the missing users with one statement. The caller writes the audit row for the whole import. */
 export async function addUsers(
   { database, clock }: Pick<Administration, 'database' | 'clock'>,
   users: readonly NewUser[],
@@ -60,8 +57,8 @@ async function missingAmong(
 }
 
 /**
- * Continues the versions of removed users with the same names, so that a cached status of a removed user is
- * older. Reads them after the insert, which waits for a running removal.
+ * Continues the versions of removed users with the same names, so that their cached statuses are older. Reads
+ * them after the insert, which waits for a running removal.
  */
 async function continueVersions({ users, securityLog }: Stores, subs: readonly string[]): Promise<void> {
   const subsOf = new Map<number, string[]>();
