@@ -1,3 +1,4 @@
+import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { ISSUER_KEY_HOLD_SECONDS, type LifetimePolicy } from '../model/lifetime.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
 import type {
@@ -11,7 +12,6 @@ import type {
 } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { type RemovedKeyEntries, removeKeyEntries } from '../registry/remove-key-entries.js';
-
 import { eventExpiry } from '../security-log/record.js';
 import { failureText, JwtctlError } from '../shared/errors.js';
 import { requireKey } from './find-key.js';
@@ -71,7 +71,7 @@ export interface CompromisePorts extends KeyGenerationPorts {
  * 2. The key's entries are removed from the registry. A second walk confirms that none is left.
  * 3. A new pending key is published.
  *
- * A later run continues where this one stopped. After step 1, the key is refused, and failures are in the report.
+ * A later run continues where this one stopped. After step 1, the key is refused: failures are in the report.
  * @throws JwtctlError before step 1: `ERR_KEY_UNKNOWN` (not_found), `ERR_INTERRUPTED`, errors of the database
  */
 export async function compromiseKey(
@@ -232,14 +232,13 @@ async function findOpenFailure(ports: KeyGenerationPorts, { active }: Compromise
 }
 
 async function recordEntries(
-  { database, clock, actor }: KeyGenerationPorts,
+  ports: KeyGenerationPorts,
   { kid, reason }: CompromiseInput,
   entries: RemovedKeyEntries,
 ): Promise<string | null> {
   const outcome = entries.complete && entries.after === 0 ? 'entries removed' : 'entries left';
-  const row = { actor, action: 'keys.compromise', target: kid, outcome, reason };
   try {
-    await database.transaction(({ auditLog }) => auditLog.append({ ...row, at: clock.now() }));
+    await writeAuditRow(ports, { action: 'keys.compromise', target: kid, outcome, reason });
     return null;
   } catch (error) {
     return failureText(error);

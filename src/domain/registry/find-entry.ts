@@ -51,7 +51,10 @@ export async function findEntry(
 
   const byId = new Map(keys.map((key) => [key.id, key]));
   const [only, ...others] = found;
-  if (only === undefined) throw notFound(sub, wanted.jti);
+  if (only === undefined) {
+    const message = `Subject ${excerpt(sub)} has no live token ${excerpt(wanted.jti)}.`;
+    throw new JwtctlError('ERR_ENTRY_NOT_FOUND', message);
+  }
   if (others.length > 0) throw ambiguous(found, sub, wanted.jti, byId);
   const key = byId.get(only.keyId);
   const { jti, iat, exp, label, node } = only;
@@ -74,10 +77,6 @@ function isWanted(entry: RegistryEntry, { jti, key, iat }: Wanted): boolean {
     (key === undefined || entry.keyId === key.id) &&
     (iat === undefined || entry.iat === iat)
   );
-}
-
-function notFound(sub: string, jti: string): JwtctlError {
-  return new JwtctlError('ERR_ENTRY_NOT_FOUND', `Subject ${excerpt(sub)} has no live token ${excerpt(jti)}.`);
 }
 
 function ambiguous(

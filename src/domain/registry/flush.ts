@@ -1,3 +1,4 @@
+import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import type { BackupFiles } from '../ports/backup-file.js';
 import type {
   Administration,
@@ -41,9 +42,10 @@ export async function flush(
 ): Promise<FlushReport> {
   const backup = await makeBackup(ports, into);
   const backupNote = backup === null ? null : `backup ${backup.path}`;
+  const row = { action: 'cache.flush', target: input.target };
   try {
     // Before the removal, so that an interrupted flush is recorded too.
-    await audit(ports, input, 'begun', backupNote);
+    await writeAuditRow(ports, { ...row, outcome: 'begun', reason: backupNote });
   } catch (error) {
     await backup?.abandon();
     throw error;
@@ -55,7 +57,7 @@ export async function flush(
       : await exportEntries(ports, keys, { ...input, backup, removes: true });
   const outcome = done.complete ? 'done' : 'partial';
   const what = [`${done.removed} entries removed`, ...(backupNote === null ? [] : [backupNote])];
-  await audit(ports, input, outcome, what.join(', '));
+  await writeAuditRow(ports, { ...row, outcome, reason: what.join(', ') });
   return reportOf(done, keys, backup?.path ?? null);
 }
 
@@ -81,15 +83,4 @@ async function reportOf(done: ExportReport, keys: KeysById, backup: string | nul
   const { matched, removed, subjects, byNode, complete, missed } = done;
   const byKid = await keys.countByKid(done.byKeyId);
   return { matched, removed, subjects, byNode, byKid, backup, complete, missed };
-}
-
-function audit(
-  { database, clock, actor }: Administration,
-  { target }: FlushInput,
-  outcome: string,
-  reason: string | null,
-): Promise<void> {
-  return database.transaction(({ auditLog }) =>
-    auditLog.append({ at: clock.now(), actor, action: 'cache.flush', target, outcome, reason }),
-  );
 }

@@ -11,9 +11,12 @@ export function groupBy<T, Key>(items: Iterable<T>, keyOf: (item: T) => Key): Ma
   return groups;
 }
 
-export function entriesBySubject(
-  named: Iterable<{ sub: string; entry: EntryName }>,
-): Array<{ sub: string; entries: EntryName[] }> {
+export interface NamedEntry {
+  sub: string;
+  entry: EntryName;
+}
+
+export function entriesBySubject(named: Iterable<NamedEntry>): Array<{ sub: string; entries: EntryName[] }> {
   return [...groupBy(named, ({ sub }) => sub)].map(([sub, own]) => ({
     sub,
     entries: own.map(({ entry }) => entry),

@@ -1,3 +1,4 @@
+import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import type { SigningKey } from '../model/signing-key.js';
 import { UNCOUNTED } from '../ports/entry-store.js';
 import type {
@@ -20,7 +21,6 @@ import {
   type ReconciliationRules,
   type SeenOfSubject,
 } from './reconciliation-plan.js';
-import { removeNamedEntries } from './remove-named-entries.js';
 import { type SubjectPart, scanSubjects } from './scan-subjects.js';
 
 export interface ReconciliationPorts extends Administration {
@@ -61,12 +61,7 @@ export async function reconcileRegistry(
     ports.registry,
     () => ({ seen: NOTHING_SEEN }),
     (parts) => run.reconcile(parts),
-    {
-      now: ports.clock.now(),
-      withDetails: true,
-      signal,
-      onProgress,
-    },
+    { now: ports.clock.now(), withDetails: true, signal, onProgress },
   );
   return run.finish(outcome);
 }
@@ -193,13 +188,11 @@ class Run {
       if (failure !== null) throw failure;
     }
     // Dropping entries also removed the expired ones and corrected the expiry.
-    const others = wrong.filter((plan) => plan.drops.length === 0 && needsRemoval(plan));
-    if (others.length > 0)
-      await removeNamedEntries(
-        registry,
-        others.map(({ sub }) => ({ sub, entries: [] })),
-        now,
-      );
+    const others = wrong
+      .filter((plan) => plan.drops.length === 0 && needsRemoval(plan))
+      .map(({ sub }) => ({ sub, entries: [] }));
+    const { failure } = others.length === 0 ? { failure: null } : await registry.removeEntries(others, now);
+    if (failure !== null) throw failure;
     await Promise.all(
       wrong.map(
         ({ userToCache: user }) => user && cacheStatus({ registry, find }, user, now, statusTtlSeconds),
@@ -232,10 +225,8 @@ class Run {
   }
 
   #audit(outcome: string, reason: string | null): Promise<void> {
-    const { database, registry, clock, actor } = this.#ports;
-    const target = `all under ${registry.prefix}`;
-    const row = { actor, action: 'cache.reconcile', target, outcome, reason };
-    return database.transaction(({ auditLog }) => auditLog.append({ ...row, at: clock.now() }));
+    const target = `all under ${this.#ports.registry.prefix}`;
+    return writeAuditRow(this.#ports, { action: 'cache.reconcile', target, outcome, reason });
   }
 }
 

@@ -30,7 +30,7 @@ export interface DurableKnowledge {
 
 export interface Reconciliation {
   drops: Array<{ entry: EntryName; reason: DropReason }>;
-  /** Null if the cached status is right, or the user has no entries. */
+  /** Null if the cached status is correct, or the user has no entries. */
   userToCache: User | null;
   hasWrongExpiry: boolean;
   /** Expired entries that still exist. Data of a subject without any entries counts as one. */

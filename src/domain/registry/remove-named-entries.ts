@@ -1,12 +1,13 @@
-import type { EntryName } from '../model/registry-entry.js';
 import type { EntryStore } from '../ports/index.js';
+import { entriesBySubject, type NamedEntry } from './group-entries.js';
 
 /** Removes exactly these entries. @throws JwtctlError if some may still exist */
 export async function removeNamedEntries(
   registry: EntryStore,
-  subjects: ReadonlyArray<{ sub: string; entries: readonly EntryName[] }>,
+  named: readonly NamedEntry[],
   now: number,
 ): Promise<void> {
-  const { failure } = await registry.removeEntries(subjects, now);
+  if (named.length === 0) return;
+  const { failure } = await registry.removeEntries(entriesBySubject(named), now);
   if (failure !== null) throw failure;
 }

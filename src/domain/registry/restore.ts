@@ -1,15 +1,16 @@
+import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { isJti } from '../model/jti.js';
 import { liveExp } from '../model/registry-entry.js';
 import { isTrusted, type SigningKey } from '../model/signing-key.js';
 import { subjectFault } from '../model/subject.js';
 import type { BackupEntry, BackupFacts, BackupReader } from '../ports/backup-file.js';
-import type { Administration, EntryName, Registration, User, UserDirectory } from '../ports/index.js';
+import type { Administration, Registration, User, UserDirectory } from '../ports/index.js';
 import { INTERRUPTED } from '../ports/registry-scanner.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
 import { type RevocationIndex, readEvents } from '../security-log/revocation-index.js';
 import { excerpt } from '../shared/text.js';
 import { isFailureOutside } from '../shared/unavailable.js';
-import { entriesBySubject } from './group-entries.js';
+import type { NamedEntry } from './group-entries.js';
 import { registerMany } from './register-many.js';
 import { removeNamedEntries } from './remove-named-entries.js';
 
@@ -66,13 +67,14 @@ export async function restore(
   const restoration = new Restoration(ports, policy, input);
   const { backend, prefix, createdAt } = backup.facts;
   const what = `backup of ${createdAt} (${[backend, prefix].join(' ').trim()})`;
-  const target = excerpt(source);
-  if (!dryRun) await audit(ports, target, 'begun', what);
+  const row = { action: 'cache.restore', target: excerpt(source) };
+  if (!dryRun) await writeAuditRow(ports, { ...row, outcome: 'begun', reason: what });
   const report = await restoration.run();
   if (dryRun) return report;
   const { restored, unchanged, entries } = report;
   const done = `${restored} of ${entries} entries restored${unchanged === 0 ? '' : `, ${unchanged} already existed`}`;
-  await audit(ports, target, report.complete ? 'done' : 'partial', `${what}: ${done}`);
+  const outcome = report.complete ? 'done' : 'partial';
+  await writeAuditRow(ports, { ...row, outcome, reason: `${what}: ${done}` });
   return report;
 }
 
@@ -210,8 +212,7 @@ class Restoration {
       registered.map(({ entry }) => entry),
     );
     const revoked = registered.filter(({ entry, key }) => events.covers({ ...entry, kid: key.kid }));
-    if (revoked.length === 0) return;
-    await removeNamedEntries(registry, entriesBySubject(revoked.map(nameOf)), clock.now());
+    await removeNamedEntries(registry, revoked.map(nameOf), clock.now());
     count(revoked, -1);
     this.#report.skipped.revoked += revoked.length;
   }
@@ -254,17 +255,6 @@ function registrationOf(
   };
 }
 
-function nameOf({ entry: { sub, jti, iat }, key }: Restorable): { sub: string; entry: EntryName } {
+function nameOf({ entry: { sub, jti, iat }, key }: Restorable): NamedEntry {
   return { sub, entry: { jti, iat, keyId: key.id } };
-}
-
-async function audit(
-  { database, clock, actor }: RestorationPorts,
-  target: string,
-  outcome: string,
-  reason: string,
-): Promise<void> {
-  await database.transaction(({ auditLog }) =>
-    auditLog.append({ at: clock.now(), actor, action: 'cache.restore', target, outcome, reason }),
-  );
 }

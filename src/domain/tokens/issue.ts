@@ -5,7 +5,6 @@ import { findActiveKey, noActiveKey } from '../keys/find-key.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
 import type { Database, EntryStore, TokenStatusReader, User, UserDirectory } from '../ports/index.js';
 import type { DatabaseGuard } from '../recovery/database-guard.js';
-import { entriesBySubject } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
@@ -238,7 +237,7 @@ export class Issuer {
       sub,
       entry: { jti, keyId: key.id, iat },
     }));
-    if (named.length > 0) await removeNamedEntries(this.#ports.registry, entriesBySubject(named), now);
+    await removeNamedEntries(this.#ports.registry, named, now);
   }
 }
 

@@ -1,3 +1,4 @@
+import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { publicJwk } from '../jose/jwk-set.js';
 import type { VerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal.js';
@@ -11,7 +12,7 @@ import type {
   User,
   UserDirectory,
 } from '../ports/index.js';
-import { entriesBySubject } from '../registry/group-entries.js';
+import type { NamedEntry } from '../registry/group-entries.js';
 import { registerMany } from '../registry/register-many.js';
 import { removeNamedEntries } from '../registry/remove-named-entries.js';
 import { knownStatus } from '../security-log/cached-user-status.js';
@@ -88,7 +89,7 @@ export async function registerTokens(
   // Checked again, because a revocation removes only entries that exist by then.
   const kept = new Set(await checkStatuses(ports, valid, users, refuseAt));
   const refused = valid.filter((candidate) => !kept.has(candidate));
-  await removeEntries(ports.registry, refused, now);
+  await removeNamedEntries(ports.registry, refused.map(nameOf), now);
   return { outcomes, raised };
 }
 
@@ -104,8 +105,7 @@ export async function registerToken(
   if (registered instanceof JwtctlError) throw registered;
   if (!options.dryRun) {
     const target = `${registered.sub} ${registered.jti}`;
-    const row = { actor: ports.actor, action: 'token.register', target, outcome: 'done', reason: null };
-    await ports.database.transaction(({ auditLog }) => auditLog.append({ ...row, at: ports.clock.now() }));
+    await writeAuditRow(ports, { action: 'token.register', target, outcome: 'done', reason: null });
   }
   return { registered, raised };
 }
@@ -258,17 +258,8 @@ function registrationOf(
   };
 }
 
-async function removeEntries(
-  registry: EntryStore & TokenStatusReader,
-  candidates: readonly Candidate[],
-  now: number,
-): Promise<void> {
-  if (candidates.length === 0) return;
-  const named = candidates.map(({ key, claims: { sub, jti, iat } }) => ({
-    sub,
-    entry: { jti, keyId: key.id, iat },
-  }));
-  await removeNamedEntries(registry, entriesBySubject(named), now);
+function nameOf({ key, claims: { sub, jti, iat } }: Candidate): NamedEntry {
+  return { sub, entry: { jti, keyId: key.id, iat } };
 }
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {

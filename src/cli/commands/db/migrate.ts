@@ -1,4 +1,4 @@
-import type { Context } from '../../../app/context.js';
+import { writeAuditRow } from '../../../domain/audit-log/write-audit-row.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { migrationReport } from '../../output/views/db/schema.js';
 
@@ -16,25 +16,13 @@ const migrate: Action<object, []> = async ({ context: open, globals }) => {
   if (globals.dryRun) return { view: migrationReport((await schema.status()).pending, true) };
 
   const applied = await schema.migrate();
-  if (applied.length > 0) await recordMigration(context, applied);
+  const last = applied.at(-1);
+  if (last !== undefined) {
+    const { clock, actor } = context;
+    const reason = `${applied.length} migration(s) applied`;
+    // After the migration, because the first one creates the audit log.
+    const ports = { database: await context.database(), clock, actor };
+    await writeAuditRow(ports, { action: 'db.migrate', target: last, outcome: 'done', reason });
+  }
   return { view: migrationReport(applied, false) };
 };
-
-/** Runs after the migration, because the first one creates the audit log. */
-async function recordMigration(
-  { database, clock, actor }: Context,
-  applied: readonly string[],
-): Promise<void> {
-  const { transaction } = await database();
-  const last = applied.at(-1) ?? '';
-  await transaction(({ auditLog }) =>
-    auditLog.append({
-      at: clock.now(),
-      actor,
-      action: 'db.migrate',
-      target: last,
-      outcome: 'done',
-      reason: `${applied.length} migration(s) applied`,
-    }),
-  );
-}

@@ -1,4 +1,5 @@
 import type { Context } from '../../../app/context.js';
+import { writeAuditRow } from '../../../domain/audit-log/write-audit-row.js';
 import { BulkRun, type Line, type LineSource } from '../../../domain/batch/line-batches.js';
 import type { JwtctlError } from '../../../domain/shared/errors.js';
 import { ifReachable } from '../../../domain/shared/unavailable.js';
@@ -94,9 +95,9 @@ export function workThrough<In, Out>(
     if (invocation.globals.dryRun) return;
     const { clock, actor } = context;
     const target = `lines of ${bulk.input.name}`.slice(0, 900);
-    const row = { at: clock.now(), actor, action: bulk.action, target, outcome, reason };
     const append = async () => {
-      await (await context.database()).transaction(({ auditLog }) => auditLog.append(row));
+      const ports = { database: await context.database(), clock, actor };
+      await writeAuditRow(ports, { action: bulk.action, target, outcome, reason });
     };
     // The error that stopped the run takes precedence over an unavailable database.
     await (run.brokenBy === null ? append() : ifReachable(append, undefined));
