@@ -13,7 +13,12 @@ export interface KeyExportPorts {
   actor: string;
 }
 
-export type PrivateExportFormat = 'pem' | 'jwks';
+export interface PrivateExport {
+  keys: readonly SigningKey[];
+  format: 'pem' | 'jwks';
+  file: PrivateFile;
+  signal?: AbortSignal;
+}
 
 // RFC 7517 §5 gives the order no meaning, but `keys import` activates the first key of a set.
 const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
@@ -41,14 +46,8 @@ export async function findExportable(
  */
 export async function exportPrivateKeys(
   ports: KeyExportPorts,
-  input: {
-    keys: readonly SigningKey[];
-    format: PrivateExportFormat;
-    file: PrivateFile;
-    signal?: AbortSignal;
-  },
+  { keys, format, file, signal }: PrivateExport,
 ): Promise<void> {
-  const { keys, format, file, signal } = input;
   const opened: OpenedKey[] = [];
   for (const key of keys) opened.push({ key, privateKey: await openKey(ports, key) });
   const text = format === 'pem' ? pemOf(opened) : jwkSetOf(opened);
@@ -83,10 +82,8 @@ async function audit(
 ): Promise<void> {
   await database.transaction(async ({ auditLog }) => {
     const at = clock.now();
-    for (const { kid } of keys) {
-      const entry = { at, actor, action: 'keys.export', target: kid, outcome: 'private' };
-      await auditLog.append({ ...entry, reason });
-    }
+    const row = { at, actor, action: 'keys.export', outcome: 'private', reason };
+    for (const { kid } of keys) await auditLog.append({ ...row, target: kid });
   });
 }
 

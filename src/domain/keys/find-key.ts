@@ -28,9 +28,7 @@ export async function readActiveKey(
 ): Promise<{ key: SigningKey; revision: number }> {
   const { keys, revision } = await database.keys.snapshot();
   const active = keys.find((key) => key.state === 'active');
-  if (active === undefined) {
-    throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
-  }
+  if (active === undefined) throw noActiveKey(keys.length === 0 ? 'Run `jwtctl keys generate`.' : undefined);
   return { key: active, revision };
 }
 

@@ -11,7 +11,7 @@ export interface KeyGenerationPorts extends KeyUpdatePorts {
 
 export interface KeyGenerationInput {
   /** Default: the RFC 7638 thumbprint. */
-  kid?: string;
+  kid?: string | undefined;
   alg: SigningAlgorithm;
   bits: number;
   count: number;
@@ -19,7 +19,7 @@ export interface KeyGenerationInput {
   signal?: AbortSignal;
 }
 
-/** Adds new key pairs as `pending`; the first one becomes `active` if no key is. Throws `ERR_KID_EXISTS` (state). */
+/** Adds keys as `pending`, the first as `active` if none is. @throws JwtctlError `ERR_KID_EXISTS` (state) */
 export async function generateKeys(
   ports: KeyGenerationPorts,
   input: KeyGenerationInput,
@@ -29,16 +29,12 @@ export async function generateKeys(
   return keys;
 }
 
-export async function planGeneration(
-  database: Database,
-  input: KeyGenerationInput,
-): Promise<{
+export interface GenerationPlan extends Pick<KeyGenerationInput, 'alg' | 'bits' | 'count'> {
   kid: string | null;
-  alg: SigningAlgorithm;
-  bits: number;
-  count: number;
   firstState: 'active' | 'pending';
-}> {
+}
+
+export async function planGeneration(database: Database, input: KeyGenerationInput): Promise<GenerationPlan> {
   if (input.kid !== undefined && (await database.keys.find(input.kid)) !== null) throw kidExists(input.kid);
   const { keys } = await database.keys.snapshot();
   const firstState = keys.some((key) => key.state === 'active') ? 'pending' : 'active';
@@ -48,7 +44,7 @@ export async function planGeneration(
 /** Call it outside a transaction, because RSA generation would hold row locks for too long. */
 export async function makeSealedKey(
   ports: Pick<KeyGenerationPorts, 'generator' | 'sealer'>,
-  input: { kid?: string; alg: SigningAlgorithm; bits: number },
+  input: { kid?: string | undefined; alg: SigningAlgorithm; bits: number },
   known: ReadonlyArray<Pick<SigningKey, 'id'>> = [],
 ): Promise<SealedKey> {
   for (;;) {
@@ -58,17 +54,18 @@ export async function makeSealedKey(
     if (/^[-_]/.test(kid)) continue;
     const id = keyId(pair.publicKey);
     if (known.some((key) => key.id === id)) continue;
-    const { sealed, masterKeyId } = await ports.sealer.seal(kid, pair.pkcs8);
-    return {
-      id,
-      kid,
-      alg: input.alg,
-      bits: input.bits,
-      publicKey: pair.publicKey,
-      sealedPrivateKey: sealed,
-      masterKeyId,
-    };
+    const { alg, bits } = input;
+    return sealKey(ports.sealer, { id, kid, alg, bits, publicKey: pair.publicKey }, pair.pkcs8);
   }
+}
+
+export async function sealKey(
+  sealer: Sealer,
+  key: Pick<SealedKey, 'id' | 'kid' | 'alg' | 'bits' | 'publicKey'>,
+  pkcs8: Uint8Array,
+): Promise<SealedKey> {
+  const { sealed, masterKeyId } = await sealer.seal(key.kid, pkcs8);
+  return { ...key, sealedPrivateKey: sealed, masterKeyId };
 }
 
 export type SealedKey = Pick<

@@ -2,10 +2,10 @@ import { publicJwk } from '../jose/jwk-set.js';
 import { keyId } from '../jose/thumbprint.js';
 import { isKid } from '../model/kid.js';
 import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
+import type { KeySnapshot, NewSigningKey } from '../ports/index.js';
 import type { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { asActive, asPending, type KeyGenerationPorts, type SealedKey } from './generate.js';
+import { asActive, asPending, type KeyGenerationPorts, type SealedKey, sealKey } from './generate.js';
 import { type KeyInFile, keyRefused } from './private-key.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
@@ -34,7 +34,7 @@ export interface KeyImportOutcome {
 /** @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`, `ERR_JWK_SET_DUPLICATE` */
 export function nameKeys(
   keys: readonly KeyInFile[],
-  given: { kid?: string; alg?: SigningAlgorithm; defaultAlg: SigningAlgorithm },
+  given: { kid?: string | undefined; alg?: SigningAlgorithm | undefined; defaultAlg: SigningAlgorithm },
 ): NamedKey[] {
   const named = keys.map((key): NamedKey => {
     if (given.alg !== undefined && key.alg !== null && key.alg !== given.alg) {
@@ -72,7 +72,8 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
     }
     // Before the transaction, because the command that prints the master key may be slow or fail.
     for (const { key } of missing) {
-      if (!sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
+      if (sealed.has(key.kid)) continue;
+      sealed.set(key.kid, await sealKey(ports.sealer, publicPart(key), key.pkcs8));
     }
     return {
       changeAt: (now) => ({
@@ -118,9 +119,7 @@ function expectedRows(plan: readonly Placement[], maxTtlSeconds: number, now: nu
   const unset = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
   return plan.map(({ key, found, state }) => {
     if (found !== null) return found;
-    const { kid, alg, bits, publicKey } = key;
-    const id = keyId(publicKey);
-    const sealed = { id, kid, alg, bits, publicKey, sealedPrivateKey: '', masterKeyId: '' };
+    const sealed = { ...publicPart(key), sealedPrivateKey: '', masterKeyId: '' };
     return { ...asNew(sealed, state, maxTtlSeconds, now), ...unset, masterKeyId: null };
   });
 }
@@ -131,11 +130,8 @@ function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOut
   return { keys, alreadyThere, activated };
 }
 
-async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {
-  const { kid, alg, bits, publicKey, pkcs8 } = key;
-  const { sealed, masterKeyId } = await sealer.seal(kid, pkcs8);
-  const id = keyId(publicKey);
-  return { id, kid, alg, bits, publicKey, sealedPrivateKey: sealed, masterKeyId };
+function publicPart({ kid, alg, bits, publicKey }: NamedKey) {
+  return { id: keyId(publicKey), kid, alg, bits, publicKey };
 }
 
 function asNew(

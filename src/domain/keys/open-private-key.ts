@@ -42,7 +42,10 @@ export async function assertKeyringFits(ports: PromotionPorts, active: SigningKe
 
 export async function openPrivateKey({ database, sealer }: PromotionPorts, key: SigningKey): Promise<void> {
   const sealed = await database.keys.findSealed(key.kid);
-  if (sealed === null) throw privateKeyMissing(key);
+  if (sealed === null) {
+    const hint = `Restore the row of key ${key.kid} from a backup.`;
+    throw new JwtctlError('ERR_PRIVATE_KEY_MISSING', 'Its private key is missing.', { hint });
+  }
   toPrivateKey(key, await sealer.open(key.kid, sealed));
 }
 
@@ -63,11 +66,5 @@ function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
     details,
     kind,
     cause: error,
-  });
-}
-
-function privateKeyMissing({ kid }: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', 'Its private key is missing.', {
-    hint: `Restore the row of key ${kid} from a backup.`,
   });
 }

@@ -26,9 +26,7 @@ export async function readPrivateJwks(
 ): Promise<{ isSet: boolean; keys: KeyInFile[] }> {
   const name = printable(file);
   const document = parseJsonObject(Buffer.from(text));
-  if (document === null) {
-    throw keyRefused('ERR_JWK_INVALID', `${name} does not contain a JSON object.`);
-  }
+  if (document === null) throw keyRefused('ERR_JWK_INVALID', `${name} does not contain a JSON object.`);
   if (!Object.hasOwn(document, 'keys')) {
     return { isSet: false, keys: [await readJwk(document, `The key in ${name}`)] };
   }

@@ -20,9 +20,7 @@ export async function readPrivatePem(
   assertReadableLabel(label, what);
   const isEncrypted = label === 'ENCRYPTED PRIVATE KEY' || pem.includes('Proc-Type: 4,ENCRYPTED');
   const key = isEncrypted ? decryptPem(pem, await askPassphrase(), what) : openPem(pem, what);
-  if (key.asymmetricKeyType !== 'rsa') {
-    throw notRsa(what, String(key.asymmetricKeyType));
-  }
+  if (key.asymmetricKeyType !== 'rsa') throw notRsa(what, String(key.asymmetricKeyType));
   const members = key.export({ format: 'jwk' }) as RsaMembers;
   return { ...(await checkPrivateKey(members, what)), what, kid: null, alg: null };
 }
@@ -45,9 +43,7 @@ function onlyPrivateBlock(text: string, file: string): { label: string; pem: str
       'Import the private key.',
     );
   }
-  if (count === 0) {
-    throw keyRefused('ERR_PEM_INVALID', `${file} contains no PEM block with a private key.`);
-  }
+  if (count === 0) throw keyRefused('ERR_PEM_INVALID', `${file} contains no PEM block with a private key.`);
   const [pem, label] = BLOCK.exec(text) ?? [];
   if (pem === undefined || label === undefined) {
     throw keyRefused('ERR_PEM_INVALID', `The private key in ${file} is cut off: its END line is missing.`);

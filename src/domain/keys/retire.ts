@@ -1,7 +1,6 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Administration, KeySnapshot, WalkControl } from '../ports/index.js';
-
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asSentence } from '../shared/text.js';

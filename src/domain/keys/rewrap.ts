@@ -16,7 +16,7 @@ export interface RewrapReport {
   left: string[];
 }
 
-/** Seals every private key under the keyring's first master key, each in one guarded write. Safe to repeat. */
+/** Seals each private key under the keyring's first master key, in one guarded write. Safe to repeat. */
 export async function rewrapKeys(
   ports: RewrappingPorts,
   { dryRun, signal }: { dryRun: boolean; signal?: AbortSignal },

@@ -1,6 +1,6 @@
 import { askFleet, askWholeFleet, type Fleet, NO_VERIFIERS } from '../fleet/running-verifiers.js';
 import type { KeyState, SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { Heartbeat, KeySnapshot, VerifierRoster } from '../ports/index.js';
+import type { KeySnapshot, VerifierRoster } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
 import { asActive, asPending, type KeyGenerationPorts, makeSealedKey, type SealedKey } from './generate.js';
@@ -14,18 +14,13 @@ import {
 import { waitsForFleet } from './signing-start.js';
 import { type KeyPlan, updateKeys } from './update-keys.js';
 
-export interface RotationOutcome {
+type PlannedOutcome = Omit<RotationPlan, 'transitions' | 'activatesNewKey' | 'publishesNewKey'>;
+
+export interface RotationOutcome extends Omit<PlannedOutcome, 'reason' | 'signsFrom'> {
   rotated: boolean;
   reason: RotationReason;
-  active: string | null;
-  previous: string | null;
-  pending: string | null;
   signsFrom: number | null;
   retired: string[];
-  isNotPrePublished: boolean;
-  awaitsLead: boolean;
-  awaitsFleet: boolean;
-  stragglers: Heartbeat[];
   fleetUnavailableReason: string | null;
   untrustedHeartbeats: number;
 }
@@ -93,7 +88,7 @@ export async function rotateKeys(
   let firstActive = expectedActive;
   const assertOpensOnce = openOnce(ports);
   const plan = async ({ revision, keys }: KeySnapshot): Promise<KeyPlan<RotationOutcome> | null> => {
-    if (keys.length === 0) throw noKeys();
+    if (keys.length === 0) throw new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.');
     const active = keys.find(({ state }) => state === 'active');
     const signing = active?.kid ?? null;
     // Not `??=`: null means that no key was active.
@@ -160,10 +155,6 @@ function fleetUnknown(seconds: number, why: string): JwtctlError {
     'ERR_FLEET_UNAVAILABLE',
     `No key was rotated: the list of running verifiers could not be read for ${formatDuration(seconds)}: ${why}`,
   );
-}
-
-function noKeys(): JwtctlError {
-  return new JwtctlError('ERR_NO_KEYS', 'There is no key to rotate.');
 }
 
 function isAbort(error: unknown): boolean {
@@ -234,23 +225,15 @@ function outcomeOf(
   made: readonly SealedKey[],
   { unavailableReason, untrusted = 0 }: Pick<Fleet, 'unavailableReason' | 'untrusted'>,
 ): RotationOutcome {
+  const { transitions, activatesNewKey, publishesNewKey, ...planned } = plan;
   const kids = made.map((key) => key.kid);
-  const activated = plan.activatesNewKey ? (kids.shift() ?? null) : plan.active;
   return {
+    ...planned,
     rotated: activatesKey(plan),
-    reason: plan.reason,
-    active: activated,
-    previous: plan.previous,
-    pending: plan.publishesNewKey ? (kids.shift() ?? null) : plan.pending,
-    signsFrom: plan.signsFrom,
-    isNotPrePublished: plan.isNotPrePublished,
-    awaitsLead: plan.awaitsLead,
-    awaitsFleet: plan.awaitsFleet,
-    stragglers: plan.stragglers,
+    active: activatesNewKey ? (kids.shift() ?? null) : plan.active,
+    pending: publishesNewKey ? (kids.shift() ?? null) : plan.pending,
     fleetUnavailableReason: unavailableReason,
     untrustedHeartbeats: untrusted,
-    retired: plan.transitions
-      .filter((transition) => transition.to === 'retired')
-      .map((transition) => transition.kid),
+    retired: transitions.filter(({ to }) => to === 'retired').map(({ kid }) => kid),
   };
 }

@@ -92,7 +92,8 @@ export class ActiveSigner {
         readAt = clock.now();
         ({ key, revision } = await readActiveKey(database));
       }
-      if (attempt === ATTEMPTS) throw privateKeyMissing(key);
+      if (attempt < ATTEMPTS) continue;
+      throw new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private key.`);
     }
   }
 
@@ -104,8 +105,4 @@ export class ActiveSigner {
 /** Returns false if the clock was set back. */
 function isWithin(seconds: number, since: number, now: number): boolean {
   return since <= now && now < since + seconds;
-}
-
-function privateKeyMissing(key: SigningKey): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `The active key ${key.kid} has no private key.`);
 }

@@ -1,5 +1,5 @@
 import { jwkSet } from '../../../domain/jose/jwk-set.js';
-import { exportPrivateKeys, findExportable, type PrivateExportFormat } from '../../../domain/keys/export.js';
+import { exportPrivateKeys, findExportable } from '../../../domain/keys/export.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
@@ -49,14 +49,12 @@ function assertExportFlags(flags: ExportFlags): void {
   if (!flags.private && flags.out !== undefined) {
     throw contradiction('--out requires --private: public keys are printed.');
   }
-  if (flags.out === '-') {
-    throw contradiction('Private keys cannot be written to standard output.');
-  }
+  if (flags.out === '-') throw contradiction('Private keys cannot be written to standard output.');
 }
 
 async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags): Promise<Outcome> {
   const { globals, signal } = invocation;
-  const format: PrivateExportFormat = kid === undefined ? 'jwks' : 'pem';
+  const format = kid === undefined ? 'jwks' : 'pem';
   const file = invocation.privateFile(
     out ?? (kid === undefined ? 'jwks.private.json' : `${kid}.private.pem`),
   );

@@ -37,7 +37,7 @@ const generate: Action<{ kid?: string; alg?: SigningAlgorithm; bits?: number; co
   const context = await open();
   const { settings, actor } = context;
   const input = {
-    ...(flags.kid === undefined ? {} : { kid: flags.kid }),
+    kid: flags.kid,
     alg: flags.alg ?? settings.keys.algorithm,
     bits: flags.bits ?? settings.keys.bits,
     count: flags.count ?? 1,

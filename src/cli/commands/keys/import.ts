@@ -58,11 +58,7 @@ const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   const context = await invocation.context();
   const { settings, actor } = context;
   const { kid, alg } = flags;
-  const keys = nameKeys(found, {
-    ...(kid === undefined ? {} : { kid }),
-    ...(alg === undefined ? {} : { alg }),
-    defaultAlg: settings.keys.algorithm,
-  });
+  const keys = nameKeys(found, { kid, alg, defaultAlg: settings.keys.algorithm });
   invocation.signal.throwIfAborted();
 
   const { dryRun } = invocation.globals;

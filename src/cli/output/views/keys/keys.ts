@@ -5,6 +5,7 @@ import {
   withoutKey,
 } from '../../../../domain/fleet/running-verifiers.js';
 import { type PublicJwk, publicJwk } from '../../../../domain/jose/jwk-set.js';
+import type { GenerationPlan } from '../../../../domain/keys/generate.js';
 import type { RotationOutcome } from '../../../../domain/keys/rotate.js';
 import { isTrusted, type KeyState, type SigningKey } from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
@@ -97,14 +98,7 @@ export function keyRecordWithJwk(key: SigningKey, now: number): View {
   return { ...record, data: { ...record.data, jwk: jwkData(publicJwk(key)) } };
 }
 
-export function generationPlan(plan: {
-  kid: string | null;
-  alg: string;
-  bits: number;
-  count: number;
-  firstState: string;
-}): View {
-  const { kid, alg, bits, count, firstState } = plan;
+export function generationPlan({ kid, alg, bits, count, firstState }: GenerationPlan): View {
   const others = count > 1 ? `, the other ${count - 1} pending` : '';
   return {
     shape: 'text',
@@ -117,12 +111,7 @@ export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: n
   const { rotated, reason, active, previous, pending, signsFrom, retired, stragglers } = outcome;
   const data: JsonObject = {
     rotated: rotated && !dryRun,
-    reason,
-    active,
-    previous,
-    pending,
-    signsFrom,
-    retired,
+    ...{ reason, active, previous, pending, signsFrom, retired },
     stragglers: stragglers.map(verifierData),
   };
   const none = dryRun ? '(new key)' : '-';
@@ -218,17 +207,8 @@ export function keyData(key: SigningKey, dryRun = false): JsonObject {
   const { kid, alg, bits, state, masterKeyId } = key;
   const { createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt } = key;
   return {
-    kid,
-    alg,
-    bits,
-    state,
-    masterKeyId,
-    createdAt,
-    activatedAt,
-    retiringAt,
-    verifyUntil,
-    retiredAt,
-    compromisedAt,
+    ...{ kid, alg, bits, state, masterKeyId },
+    ...{ createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt },
     ...(dryRun ? { dryRun } : {}),
   };
 }

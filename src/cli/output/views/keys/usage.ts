@@ -12,14 +12,7 @@ export function keyUsageReport({ at, complete, missed, keys }: UsageReport, now:
       complete,
       ...(missed.length === 0 ? {} : { missed: [...missed] }),
       keys: keys.map(({ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil }) => ({
-        kid,
-        state,
-        tokens,
-        subjects,
-        firstExp,
-        lastExp,
-        retirableAt,
-        verifyUntil,
+        ...{ kid, state, tokens, subjects, firstExp, lastExp, retirableAt, verifyUntil },
       })),
     },
     sections: [
