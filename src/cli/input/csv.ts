@@ -19,7 +19,7 @@ interface Row {
 
 /**
  * Yields the rows of a CSV with a header (RFC 4180) as objects. A row's number is the line on which it ends.
- * A row with broken quotes is the last one, because the next row's start is unknown. Its number is its first line.
+ * A row with broken quotes is the last one: the next row's start is unknown. Its number is its first line.
  * @throws JwtctlError (usage) `ERR_CSV_HEADER_INVALID`; `ERR_ROW_INVALID` for an unreadable header
  */
 export async function* readCsv(

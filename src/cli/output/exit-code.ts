@@ -1,4 +1,4 @@
-import { type ErrorKind, JwtctlError, unreachable } from '../../domain/shared/errors.js';
+import { type ErrorKind, JwtctlError } from '../../domain/shared/errors.js';
 
 export const EXIT = {
   done: 0,
@@ -16,23 +16,5 @@ export function exitCodeOf(error: unknown): number {
 }
 
 export function exitCodeOfKind(kind: ErrorKind): number {
-  switch (kind) {
-    case 'refused':
-      return EXIT.refused;
-    case 'usage':
-      return EXIT.usage;
-    case 'not_found':
-    case 'state':
-      return EXIT.state;
-    case 'unavailable':
-      return EXIT.unavailable;
-    case 'partial':
-      return EXIT.partial;
-    case 'interrupted':
-      return EXIT.interrupted;
-    case 'bug':
-      return EXIT.bug;
-    default:
-      return unreachable(kind);
-  }
+  return EXIT[kind === 'not_found' ? 'state' : kind];
 }

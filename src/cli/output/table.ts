@@ -124,17 +124,8 @@ function colorOf(tone: Tone, paint: ChalkInstance): ChalkInstance {
 }
 
 function plain(): Table.TableConstructorOptions {
-  const none = [
-    'top',
-    'top-mid',
-    'top-left',
-    'top-right',
-    'bottom',
-    'bottom-mid',
-    'bottom-left',
-    'bottom-right',
-  ];
-  const lines = [...none, 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
+  const ends = ['top', 'bottom'].flatMap((end) => [end, `${end}-mid`, `${end}-left`, `${end}-right`]);
+  const lines = [...ends, 'left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'];
   return {
     chars: { ...Object.fromEntries(lines.map((line) => [line, ''])), middle: GAP },
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },

@@ -10,7 +10,7 @@ export type Cell =
   /** A length from 0 to 1, drawn in the remaining width. */
   | { bar: number };
 
-/** Only a table with a column of the second form is fitted to the terminal, if need be without `isMinor` ones. */
+/** A table that has a column of the second form is fitted to the terminal, and may drop `isMinor` columns. */
 export type Column = string | { name: string; align?: 'right'; mayShorten?: boolean; isMinor?: boolean };
 
 /** The output of a command, for all formats. A view names each field, so that no new one leaks a secret. */

@@ -39,17 +39,7 @@ export function parseHeartbeat(text: string): Heartbeat | null {
     isListOf(kids, (kid) => typeof kid === 'string') &&
     isListOf(missing, (range) => isListOf(range, isCount) && range.length === 2);
   if (!isSound) return null;
-  return {
-    id,
-    host,
-    pid,
-    startedAt,
-    kids,
-    log: { position, missing },
-    readAt,
-    at,
-    until,
-  } as Heartbeat;
+  return { id, host, pid, startedAt, kids, log: { position, missing }, readAt, at, until } as Heartbeat;
 }
 
 function parseJson(text: string): unknown {

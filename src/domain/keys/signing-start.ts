@@ -26,7 +26,7 @@ export interface SigningStart {
   stragglers: Heartbeat[];
 }
 
-// How long a due rotation waits, or the lead if longer. Any client of Redis can fake a verifier without the key.
+// How long a due rotation waits, or the lead if that is longer. Any client of Redis can fake a verifier.
 const STRAGGLERS_AWAITED_SECONDS = 3_600;
 
 /**

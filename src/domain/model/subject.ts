@@ -19,8 +19,6 @@ export function subjectFault(value: string): string | null {
 
 export function parseSubject(value: string): string {
   const fault = subjectFault(value);
-  if (fault !== null) {
-    throw new JwtctlError('ERR_SUBJECT_INVALID', `The subject cannot be used: ${fault}.`);
-  }
+  if (fault !== null) throw new JwtctlError('ERR_SUBJECT_INVALID', `The subject cannot be used: ${fault}.`);
   return value;
 }

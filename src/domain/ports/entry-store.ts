@@ -20,7 +20,7 @@ export interface EntryStore extends UserStatusCache {
   removeEverywhere(filter: EntryFilter, options: WalkOptions): Promise<GlobalRemoval>;
 
   /**
-   * Removes exactly these entries and the expired ones of their subjects, and corrects the expiry of the rest.
+   * Removes exactly these entries, also the subjects' expired ones, and corrects the expiry of the rest.
    * @throws JwtctlError if nothing is known to have been removed; else the outcome has the failure
    */
   removeEntries(

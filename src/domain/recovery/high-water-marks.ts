@@ -143,15 +143,9 @@ export function parseEvent(text: string): RecordedEvent | null {
   if (type === undefined || ![id, at, expiresAt].every(isCount)) return null;
   if (![sub, jti, kid, reason].every((value) => value === null || typeof value === 'string')) return null;
   if (![issuedBefore, userVersion].every((value) => value === null || isCount(value))) return null;
-  return {
-    ...{ id: id as number, type, reason: reason as string | null },
-    ...{ at: at as number, expiresAt: expiresAt as number },
-    ...(sub === null ? {} : { sub: sub as string }),
-    ...(jti === null ? {} : { jti: jti as string }),
-    ...(kid === null ? {} : { kid: kid as string }),
-    ...(issuedBefore === null ? {} : { issuedBefore: issuedBefore as number }),
-    ...(userVersion === null ? {} : { userVersion: userVersion as number }),
-  };
+  const optional = Object.entries({ sub, jti, kid, issuedBefore, userVersion });
+  const given = Object.fromEntries(optional.filter(([, value]) => value !== null));
+  return { id, type, ...given, reason, at, expiresAt } as RecordedEvent;
 }
 
 function parseList(text: string): unknown[] | null {

@@ -137,7 +137,7 @@ export function lostCompromises({ events, keys }: Pick<Losses, 'events' | 'keys'
 
 /**
  * Records the lost changes again, or accepts the older state, in one transaction. Then verifiers rely on the
- * database again. A re-applied compromise only makes verifiers refuse the key: run `compromiseKey` for the rest.
+ * database again. A re-applied compromise only makes verifiers refuse the key: `compromiseKey` does the rest.
  * @throws JwtctlError `ERR_RECOVERY_CONFLICT` (state) if another process has recovered the database since
  */
 export async function settle(
@@ -155,7 +155,12 @@ export async function settle(
       recoveredAt: Math.max(at, heads.recoveredAt + 1, (mark?.recoveredAt ?? 0) + 1),
       revision: Math.max(heads.revision, mark?.revision ?? 0) + 1,
     });
-    if (!isFirst) throw recoveredMeanwhile();
+    if (!isFirst) {
+      throw new JwtctlError(
+        'ERR_RECOVERY_CONFLICT',
+        'Another process has just recovered the database. Nothing was changed.',
+      );
+    }
     if (how === 'reapplied') await applyAgain(stores, events, at);
     const reason = `${events.length} events and the states of ${losses.keys.length} keys were missing`;
     await stores.auditLog.append({
@@ -164,13 +169,6 @@ export async function settle(
   });
   // Re-applied events stay until they expire, because Redis may not have their new records yet.
   if (how === 'accepted') await marks.removeEvents([...losses.stored.authentic, ...losses.stored.unverified]);
-}
-
-function recoveredMeanwhile(): JwtctlError {
-  return new JwtctlError(
-    'ERR_RECOVERY_CONFLICT',
-    'Another process has just recovered the database. Nothing was changed.',
-  );
 }
 
 async function applyAgain(

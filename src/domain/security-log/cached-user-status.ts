@@ -60,11 +60,7 @@ function agrees({ status, version }: KnownUserStatus, change: UserChange | null)
   return version === change.version && status === STATUS_AFTER[change.type];
 }
 
-const STATUS_AFTER = {
-  user_enabled: 'enabled',
-  user_disabled: 'disabled',
-  user_removed: null,
-} as const;
+const STATUS_AFTER = { user_enabled: 'enabled', user_disabled: 'disabled', user_removed: null } as const;
 
 /**
  * Returns the status to use while the directory does not answer, null for none: its last answer, or a cached

@@ -1,6 +1,6 @@
 import { excerpt } from './text.js';
 
-/** Names the type of a wrong value, for a message that must not show the value: `a number`, `an array`, `missing`. */
+/** Names the type of a value that a message must not show: `a number`, `an array`, `missing`. */
 export function typeName(value: unknown): string {
   if (value === undefined) return 'missing';
   if (value === null) return 'null';
@@ -8,7 +8,7 @@ export function typeName(value: unknown): string {
   return typeof value === 'object' ? 'an object' : `a ${typeof value}`;
 }
 
-/** Describes a wrong value by its type and, if it is no object, its shortened text: `a number (3)`, `a string ("x")`. */
+/** Adds the shortened value to the type, unless it is an object: `a number (3)`, `a string ("x")`. */
 export function describeValue(value: unknown): string {
   switch (typeof value) {
     case 'string':
@@ -22,7 +22,7 @@ export function describeValue(value: unknown): string {
   }
 }
 
-/** Describes a wrong value of a token like {@link describeValue}, but never shows a text, because messages go to logs. */
+/** Describes a value of a token. Never shows a text, because messages go to logs. */
 export function describeClaim(value: unknown): string {
   return typeof value === 'string' ? 'a string of another form' : describeValue(value);
 }

@@ -34,11 +34,5 @@ export function formatDuration(seconds: number): string {
 function sumOfUnits(text: string): number {
   const match = SHAPE.exec(text);
   if (match === null || text === '') return Number.NaN;
-  const [days, hours, minutes, seconds] = match.slice(1).map((digits) => Number(digits ?? 0));
-  return (
-    (days ?? 0) * SECONDS.d +
-    (hours ?? 0) * SECONDS.h +
-    (minutes ?? 0) * SECONDS.m +
-    (seconds ?? 0) * SECONDS.s
-  );
+  return Object.values(SECONDS).reduce((sum, size, index) => sum + size * Number(match[index + 1] ?? 0), 0);
 }

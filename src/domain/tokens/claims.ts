@@ -59,9 +59,7 @@ export function checkClaims(
 
   if (typeof sub !== 'string' || subjectFault(sub) !== null)
     return invalid('sub', sub, 'a subject of 1 to 255 bytes');
-  if (!isJti(jti)) {
-    return invalid('jti', jti, 'a string of 1 to 255 bytes');
-  }
+  if (!isJti(jti)) return invalid('jti', jti, 'a string of 1 to 255 bytes');
   return { claims: payload as Claims };
 }
 
@@ -70,10 +68,7 @@ export function validity(
   { iat, nbf = iat, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
   clockToleranceSeconds: number,
 ): { validFrom: number; validUntil: number } {
-  return {
-    validFrom: Math.max(iat, nbf) - clockToleranceSeconds,
-    validUntil: exp + clockToleranceSeconds,
-  };
+  return { validFrom: Math.max(iat, nbf) - clockToleranceSeconds, validUntil: exp + clockToleranceSeconds };
 }
 
 function invalid(claim: string, value: unknown, expected: string): Refusal {

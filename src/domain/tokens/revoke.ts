@@ -2,7 +2,6 @@ import type { LifetimePolicy } from '../model/lifetime.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type {
   Administration,
-  AuditEntry,
   EntryFilter,
   GlobalRemoval,
   NewSecurityEvent,
@@ -61,7 +60,7 @@ export async function revokeToken(
 export async function revokeSubject(
   ports: Administration,
   policy: LifetimePolicy,
-  { sub, issuedBefore }: { sub: string; issuedBefore?: number },
+  { sub, issuedBefore }: { sub: string; issuedBefore?: number | undefined },
   options: RevocationOptions,
 ): Promise<RevocationOutcome> {
   const { registry, clock } = ports;
@@ -76,16 +75,12 @@ export async function revokeSubject(
     target: sub,
   });
   const removal = await afterRecord(() => registry.remove(sub, { issuedBefore: until }, now));
-  return outcome({
-    revoked: removal.removed,
-    replicasConfirmed: removal.replicasConfirmed ?? 0,
-    eventId,
-  });
+  return outcome({ revoked: removal.removed, replicasConfirmed: removal.replicasConfirmed ?? 0, eventId });
 }
 
 export interface GlobalSelection {
-  key?: SigningKey;
-  issuedBefore?: number;
+  key?: SigningKey | undefined;
+  issuedBefore?: number | undefined;
 }
 
 /** Counts the tokens that {@link revokeGlobally} would end. */
@@ -145,32 +140,22 @@ export async function revokeGlobally(
 async function record(
   ports: Administration,
   policy: LifetimePolicy,
-  options: RevocationOptions,
+  { reason }: RevocationOptions,
   { event, target }: { event: Omit<NewSecurityEvent, 'reason' | 'at' | 'expiresAt'>; target: string },
 ): Promise<number> {
   return ports.database.transaction(async ({ keys, securityLog, auditLog }) => {
     const at = ports.clock.now();
     const longestTtl = await keys.longestTtlSeconds();
     const expiresAt = eventExpiry(longestTtl, policy, Math.max(at, event.issuedBefore ?? at));
-    const eventId = await securityLog.append({ ...event, reason: options.reason, at, expiresAt });
-    const entry: AuditEntry = {
-      at,
-      actor: ports.actor,
-      action: 'token.revoke',
-      target,
-      outcome: 'done',
-      reason: options.reason,
-    };
-    await auditLog.append(entry);
+    const eventId = await securityLog.append({ ...event, reason, at, expiresAt });
+    const { actor } = ports;
+    await auditLog.append({ at, actor, action: 'token.revoke', target, outcome: 'done', reason });
     return eventId;
   });
 }
 
 function filterOf({ key, issuedBefore }: GlobalSelection): EntryFilter {
-  return {
-    keyId: key?.id,
-    issuedBefore,
-  };
+  return { keyId: key?.id, issuedBefore };
 }
 
 function outcome(counts: {

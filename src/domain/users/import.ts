@@ -1,4 +1,5 @@
 import type { Administration, Stores } from '../ports/index.js';
+import { groupBy } from '../registry/group-entries.js';
 import { JwtctlError } from '../shared/errors.js';
 
 const ATTEMPTS = 5;
@@ -61,13 +62,13 @@ async function missingAmong(
  * them after the insert, which waits for a running removal.
  */
 async function continueVersions({ users, securityLog }: Stores, subs: readonly string[]): Promise<void> {
-  const subsOf = new Map<number, string[]>();
-  for (const [sub, version] of await securityLog.highestUserVersions(subs)) {
-    const group = subsOf.get(version);
-    if (group === undefined) subsOf.set(version, [sub]);
-    else group.push(sub);
+  const byVersion = groupBy(await securityLog.highestUserVersions(subs), ([, version]) => version);
+  for (const [version, group] of byVersion) {
+    await users.setVersion(
+      group.map(([sub]) => sub),
+      version + 1,
+    );
   }
-  for (const [version, group] of subsOf) await users.setVersion(group, version + 1);
 }
 
 function outcomes(users: readonly NewUser[], added: Map<string, NewUser>): UserImportOutcome[] {

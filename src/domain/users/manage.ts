@@ -133,9 +133,7 @@ export async function removeUser(
 
 /** @throws JwtctlError `ERR_USER_UNKNOWN` (not_found) */
 export function found<T>(user: T | null, sub: string): T {
-  if (user === null) {
-    throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
-  }
+  if (user === null) throw new JwtctlError('ERR_USER_UNKNOWN', `There is no user ${JSON.stringify(sub)}.`);
   return user;
 }
 

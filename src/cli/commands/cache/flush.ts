@@ -102,10 +102,7 @@ function assertSelection({ all, sub, kid, issuedBefore }: FlushFlags): void {
 }
 
 async function filterOf(database: Database, { kid, issuedBefore }: FlushFlags) {
-  return {
-    keyId: kid === undefined ? undefined : (await requireKey(database, kid)).id,
-    issuedBefore,
-  };
+  return { keyId: kid === undefined ? undefined : (await requireKey(database, kid)).id, issuedBefore };
 }
 
 function targetOf({ sub, kid, issuedBefore }: FlushFlags, prefix: string): string {

@@ -10,9 +10,7 @@ export async function parseClaims(
   const claims = flags.claims === undefined ? {} : await readClaims(invocation, flags.claims);
   for (const text of flags.claim ?? []) {
     const separator = text.indexOf('=');
-    if (separator < 1) {
-      throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
-    }
+    if (separator < 1) throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
     Object.defineProperty(claims, text.slice(0, separator), {
       value: jsonOrText(text.slice(separator + 1)),
       enumerable: true,

@@ -92,7 +92,7 @@ type Selection =
   | { by: 'token'; token: string }
   | { by: 'jti'; sub: string; jti: string }
   | { by: 'sub'; sub: string; issuedBefore?: number }
-  | { by: 'global'; kid?: string; issuedBefore?: number };
+  | { by: 'global'; kid?: string; issuedBefore?: number | undefined };
 
 const FORMS =
   'TOKEN, --sub S --jti J, --sub S --all, --sub S --issued-before T, --kid K, --issued-before T, or both of the last two';
@@ -101,7 +101,6 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   const { jti, all, kid, issuedBefore } = flags;
   const sub = flags.sub === undefined ? undefined : parseSubject(flags.sub);
   const given = [token, jti, all, kid].filter((value) => value !== undefined).length;
-  const before = issuedBefore === undefined ? {} : { issuedBefore };
   if (token !== undefined && given === 1 && sub === undefined && issuedBefore === undefined)
     return { by: 'token', token };
   if (sub !== undefined && jti !== undefined && given === 1 && issuedBefore === undefined)
@@ -109,7 +108,7 @@ function revocationSelection(flags: RevokeFlags, token: string | undefined): Sel
   if (sub !== undefined && all !== undefined && given === 1 && issuedBefore === undefined)
     return { by: 'sub', sub };
   if (sub !== undefined && issuedBefore !== undefined && given === 0) return { by: 'sub', sub, issuedBefore };
-  if (sub === undefined && kid !== undefined && given === 1) return { by: 'global', kid, ...before };
+  if (sub === undefined && kid !== undefined && given === 1) return { by: 'global', kid, issuedBefore };
   if (sub === undefined && issuedBefore !== undefined && given === 0) return { by: 'global', issuedBefore };
   throw new JwtctlError('ERR_FLAG_COMBINATION', 'These arguments do not select tokens to revoke.', {
     hint: `Use one of ${FORMS}.`,
@@ -138,10 +137,7 @@ async function revokeSelected(
       return revokeSubject(ports, policy, selection, options);
     case 'global': {
       const key = selection.kid === undefined ? undefined : await requireKey(ports.database, selection.kid);
-      const scope = {
-        ...(key === undefined ? {} : { key }),
-        ...(selection.issuedBefore === undefined ? {} : { issuedBefore: selection.issuedBefore }),
-      };
+      const scope = { key, issuedBefore: selection.issuedBefore };
       const { withProgress } = invocation;
       const { matched, subjects, issuedBefore, complete, missed } = await withProgress(
         'Counting',
