@@ -284,6 +284,45 @@ test('revocations from a host without the keyring are shown, but never applied',
   expect(await stores.json('db', 'recover')).toMatchObject({ unverified: { events: [] } });
 });
 
+test('an event that was given up cannot be put back to enable a user', async () => {
+  const { client, prefix } = stores.redis as NonNullable<Stores['redis']>;
+  await stores.json('users', 'add', 'erin');
+  const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  await stores.json('users', 'disable', 'erin');
+  await stores.json('users', 'enable', 'erin');
+  const { marks } = (await (await openService()).recovery()) as RecoveryPorts;
+  const kept = (await collect(marks.events())).flat();
+  const { text, shard } = kept.find((one) => one.text.includes('user_enabled')) as (typeof kept)[number];
+  await saved.restore();
+  await stores.json('db', 'recover', '--accept', '--yes');
+  await stores.json('users', 'disable', 'erin');
+  await client.zadd(`${prefix}:events:${shard}`, 9_999_999_999, text);
+
+  const { exitCode, stdout } = await stores.run('db', 'recover');
+  expect(exitCode).toBe(0);
+  expect(stdout).toContain('Events that are out of date and will not be applied: 1');
+  await stores.json('db', 'recover', '--reapply', '--yes');
+  expect(await stores.json('users', 'show', 'erin')).toMatchObject({ status: 'disabled' });
+  await stores.json('db', 'recover', '--accept', '--yes');
+  expect((await stores.run('db', 'recover')).stdout).not.toContain('user_enabled');
+});
+
+test('if only events are missing, db recover says that issuing goes on', async () => {
+  const token = await issue('alice');
+  const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  await stores.json('token', 'revoke', token);
+  await saved.restore();
+  const blocked = await stores.run('db', 'recover');
+  expect(blocked.stderr).toContain('Issuing, rotating, and restoring are blocked.');
+  await stores.redis?.client.unlink(`${stores.redis?.prefix}:marks`);
+  const open = await stores.run('db', 'recover');
+  expect({ exitCode: open.exitCode, stderr: open.stderr }).toEqual({
+    exitCode: 3,
+    stderr: expect.stringContaining('Issuing, rotating, and restoring are not blocked'),
+  });
+  await issue('alice');
+});
+
 test('a database whose old audit rows were archived is not behind', async () => {
   await issue('alice');
   await stores.query('DELETE FROM audit_log');

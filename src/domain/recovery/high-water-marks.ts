@@ -13,7 +13,11 @@ export interface KnownKeyState {
   state: KeyState;
 }
 
-export type RecordedEvent = NewSecurityEvent & { id: number };
+export type RecordedEvent = NewSecurityEvent & {
+  id: number;
+  /** {@link DatabaseHeads.recoveredAt} when the event was recorded. */
+  recoveredAt: number;
+};
 
 /** Returns whether the database lacks or contradicts the state at the time of the mark. */
 export async function isBehind(
@@ -130,22 +134,23 @@ const EVENT_TYPES = [
 ] as const satisfies ReadonlyArray<NewSecurityEvent['type']>;
 
 export function eventText(event: RecordedEvent): string {
-  const { id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt } = event;
+  const { id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt } = event;
+  const named = [id, type, sub, jti, kid, issuedBefore, userVersion, reason];
   // JSON turns undefined into null.
-  return JSON.stringify([id, type, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt]);
+  return JSON.stringify([...named, at, expiresAt, recoveredAt]);
 }
 
 export function parseEvent(text: string): RecordedEvent | null {
   const parsed = parseList(text);
-  if (parsed?.length !== 10) return null;
-  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt] = parsed;
+  if (parsed?.length !== 11) return null;
+  const [id, name, sub, jti, kid, issuedBefore, userVersion, reason, at, expiresAt, recoveredAt] = parsed;
   const type = EVENT_TYPES.find((known) => known === name);
-  if (type === undefined || ![id, at, expiresAt].every(isCount)) return null;
+  if (type === undefined || ![id, at, expiresAt, recoveredAt].every(isCount)) return null;
   if (![sub, jti, kid, reason].every((value) => value === null || typeof value === 'string')) return null;
   if (![issuedBefore, userVersion].every((value) => value === null || isCount(value))) return null;
   const optional = Object.entries({ sub, jti, kid, issuedBefore, userVersion });
   const given = Object.fromEntries(optional.filter(([, value]) => value !== null));
-  return { id, type, ...given, reason, at, expiresAt } as RecordedEvent;
+  return { id, type, ...given, reason, at, expiresAt, recoveredAt } as RecordedEvent;
 }
 
 function parseList(text: string): unknown[] | null {

@@ -42,7 +42,7 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
     ...database,
     transaction: async (work) => {
       const { result, written } = await database.transaction(async (stores) => {
-        const events: RecordedEvent[] = [];
+        const events: AppendedEvent[] = [];
         let isKeyChanged = false;
         const keys = overlaid<KeyStore>(stores.keys, KEY_WRITES, () => {
           isKeyChanged = true;
@@ -59,16 +59,19 @@ export function markedDatabase(database: Database, onWritten: (written: Written)
   };
 }
 
+type AppendedEvent = Omit<RecordedEvent, 'recoveredAt'>;
+
 const KEY_WRITES = ['insert', 'apply', 'raiseMaxTtl', 'removeRetired', 'recover'] as const;
 
 /** Reads inside the transaction, so that all values are consistent. */
 async function writtenBy(
   stores: Stores,
-  events: RecordedEvent[],
+  appended: readonly AppendedEvent[],
   isKeyChanged: boolean,
 ): Promise<Written | null> {
-  if (events.length === 0 && !isKeyChanged) return null;
+  if (appended.length === 0 && !isKeyChanged) return null;
   const heads = await stores.heads();
+  const events = appended.map((event) => ({ ...event, recoveredAt: heads.recoveredAt }));
   if (!isKeyChanged) return { heads, events, keys: null };
   const { keys } = await stores.keys.snapshot(() => {});
   return { heads, events, keys: keys.map(({ kid, state }) => ({ kid, state })) };

@@ -1,5 +1,5 @@
 import type { KeyState } from '../model/signing-key.js';
-import type { Clock, Database, SecurityEvent, Stores } from '../ports/index.js';
+import type { Clock, Database, SecurityEvent, Stores, User, UserStore } from '../ports/index.js';
 import type { DatabaseHeads, MarkStore, StoredEvent } from '../ports/mark-store.js';
 import { JwtctlError } from '../shared/errors.js';
 import {
@@ -24,12 +24,17 @@ export interface RecoveryPorts {
 }
 
 export interface Losses {
+  /** Whether the database lacks changes. */
   isBehind: boolean;
+  /** Whether the mark shows it too, so that commands that grant access fail. */
+  isBlocked: boolean;
   database: DatabaseHeads;
   /** Null if Redis has no mark that this keyring can verify. */
   mark: HighWaterMark | null;
   /** Missing from the database, oldest first. */
   events: RecordedEvent[];
+  /** Missing from the database, but given up by an earlier recovery or older than the user's status. Never applied. */
+  outdated: RecordedEvent[];
   /** Keys whose state differs from the recorded one. */
   keys: Array<KnownKeyState & { now: KeyState | null }>;
   /** Data that cannot be verified: forged, or from a host without a keyring. Never applied. */
@@ -37,8 +42,8 @@ export interface Losses {
 }
 
 interface FoundLosses extends Losses {
-  /** The missing events in the form that Redis stores. */
-  stored: { authentic: StoredEvent[]; unverified: StoredEvent[] };
+  /** The missing events in the form that Redis stores, including outdated and unverified ones. */
+  stored: StoredEvent[];
 }
 
 const PAGE = 5_000;
@@ -60,21 +65,29 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const isLost = mark !== null && (await isBehind(database, mark));
   const recorded = await identitiesOf(database);
   const now = ports.clock.now();
+  const missing = read.filter(({ event }) => event.expiresAt > now && !recorded.has(identityOf(event)));
+  const users = await usersOf(
+    database.users,
+    missing.map(({ event }) => event),
+  );
   const events = new Map<string, RecordedEvent>();
+  const outdated = new Map<string, RecordedEvent>();
   const unverified = new Map<string, RecordedEvent>();
-  const stored: FoundLosses['stored'] = { authentic: [], unverified: [] };
-  for (const { one, event, isAuthentic } of read) {
-    if (event.expiresAt <= now || recorded.has(identityOf(event))) continue;
-    (isAuthentic ? events : unverified).set(identityOf(event), event);
-    stored[isAuthentic ? 'authentic' : 'unverified'].push(one);
+  for (const { event, isAuthentic } of missing) {
+    const isOld = isGivenUp(event, heads, mark) || isOvertaken(event, users);
+    const found = isOld ? outdated : events;
+    (isAuthentic ? found : unverified).set(identityOf(event), event);
   }
-  for (const name of events.keys()) unverified.delete(name);
+  for (const name of events.keys()) outdated.delete(name);
+  for (const name of [...events.keys(), ...outdated.keys()]) unverified.delete(name);
   const { keys } = await database.keys.snapshot();
   return {
     isBehind: isLost || events.size > 0,
+    isBlocked: isLost,
     database: heads,
     mark,
     events: inOrder(events),
+    outdated: inOrder(outdated),
     keys: isLost ? lostStates(known, keys) : [],
     unverified: {
       mark: raw.mark !== null && mark === null,
@@ -82,8 +95,38 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
       events: inOrder(unverified),
       unreadable,
     },
-    stored,
+    stored: missing.map(({ one }) => one),
   };
+}
+
+/**
+ * Returns whether an earlier recovery decided about the event. Any client can put it back into Redis.
+ *
+ * A database from before the recovery in the mark may lack older revocations that were never given up. So only
+ * an event that grants access is too old for it.
+ */
+function isGivenUp(
+  { type, recoveredAt }: RecordedEvent,
+  heads: DatabaseHeads,
+  mark: HighWaterMark | null,
+): boolean {
+  if (recoveredAt < heads.recoveredAt) return true;
+  return type === 'user_enabled' && recoveredAt < (mark?.recoveredAt ?? 0);
+}
+
+/** Returns whether the user has changed since. Versions restart after a restore, so the time counts too. */
+function isOvertaken({ type, sub, userVersion, at }: RecordedEvent, users: Map<string, User>): boolean {
+  const user = sub === undefined ? undefined : users.get(sub);
+  if (user === undefined || userVersion === undefined) return false;
+  if (user.version >= userVersion) return true;
+  return type === 'user_enabled' && user.status === 'disabled' && (user.updatedAt ?? 0) >= at;
+}
+
+function usersOf(users: UserStore, events: readonly RecordedEvent[]): Promise<Map<string, User>> {
+  const subs = events.flatMap(({ sub, userVersion }) =>
+    sub === undefined || userVersion === undefined ? [] : [sub],
+  );
+  return users.findMany([...new Set(subs)]);
 }
 
 interface KeptEvent {
@@ -168,24 +211,26 @@ export async function settle(
     });
   });
   // Re-applied events stay until they expire, because Redis may not have their new records yet.
-  if (how === 'accepted') await marks.removeEvents([...losses.stored.authentic, ...losses.stored.unverified]);
+  if (how === 'accepted') await marks.removeEvents(losses.stored);
 }
 
 async function applyAgain(
   { securityLog, users }: Stores,
-  events: readonly RecordedEvent[],
+  missing: readonly RecordedEvent[],
   at: number,
 ): Promise<void> {
+  const found = await usersOf(users, missing);
+  // Someone may have changed a user since the search.
+  const events = missing.filter((event) => !isOvertaken(event, found));
+  for (const { id: _, recoveredAt: __, ...event } of events) await securityLog.append(event);
   const changes = new Map<string, RecordedEvent>();
-  for (const { id: _, ...event } of events) await securityLog.append(event);
   for (const event of events) {
     const { sub, userVersion } = event;
     if (sub === undefined || userVersion === undefined) continue;
-    if (userVersion > (changes.get(sub)?.userVersion ?? 0)) changes.set(sub, event);
+    if (isLater(event, changes.get(sub))) changes.set(sub, event);
   }
   for (const [sub, { type, userVersion = 0 }] of changes) {
-    const user = await users.find(sub);
-    if (user === null || user.version >= userVersion) continue;
+    if (!found.has(sub)) continue;
     if (type === 'user_removed') {
       await users.remove(sub);
       continue;
@@ -193,6 +238,12 @@ async function applyAgain(
     await users.setStatus(sub, type === 'user_disabled' ? 'disabled' : 'enabled', at);
     await users.setVersion([sub], userVersion);
   }
+}
+
+/** Two histories of a database may have used the same version. Then the change that takes access away counts. */
+function isLater({ type, userVersion = 0 }: RecordedEvent, other: RecordedEvent | undefined): boolean {
+  const known = other?.userVersion ?? 0;
+  return userVersion > known || (userVersion === known && type !== 'user_enabled');
 }
 
 async function identitiesOf(database: Database): Promise<Set<string>> {

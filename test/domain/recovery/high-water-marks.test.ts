@@ -61,7 +61,7 @@ test('a mark and an event survive writing and parsing', () => {
   expect(parseMark(markText({ ...MARK, lastEvent: null }))).toEqual({ ...MARK, lastEvent: null });
   const event = {
     ...{ id: 4, type: 'user_disabled' as const, sub: 'alice', userVersion: 2 },
-    ...{ reason: null, at: 5, expiresAt: 99 },
+    ...{ reason: null, at: 5, expiresAt: 99, recoveredAt: 7 },
   } satisfies RecordedEvent;
   expect(parseEvent(eventText(event))).toEqual(event);
 });
@@ -81,10 +81,11 @@ test.each([
 
 test.each([
   '[]',
-  '[1,"token_issued","a","j",null,null,null,null,1,2]',
-  '[1,"token_revoked",5,"j",null,null,null,null,1,2]',
-  '[1,"token_revoked","a","j",null,null,1.5,null,1,2]',
-  '["1","token_revoked","a","j",null,null,null,null,1,2]',
+  '[1,"token_issued","a","j",null,null,null,null,1,2,0]',
+  '[1,"token_revoked","a","j",null,null,null,null,1,2]',
+  '[1,"token_revoked",5,"j",null,null,null,null,1,2,0]',
+  '[1,"token_revoked","a","j",null,null,1.5,null,1,2,0]',
+  '["1","token_revoked","a","j",null,null,null,null,1,2,0]',
 ])('rejects text that is not an event: %s', (text) => {
   expect(parseEvent(text)).toBeNull();
 });

@@ -59,8 +59,26 @@ function revocation(jti: string): NewSecurityEvent {
   return { ...{ type: 'token_revoked', sub: 'alice', jti, reason: null }, at, expiresAt: at + 3_600 };
 }
 
-function keep(event: RecordedEvent, key: MacKey | null = KEY): void {
-  kept.push({ text: authenticated(eventText(event), { prefix: 'jwt', kind: 'event' }, key), shard: 0 });
+function keep(
+  event: Omit<RecordedEvent, 'recoveredAt'> & { recoveredAt?: number },
+  key: MacKey | null = KEY,
+): void {
+  const text = eventText({ recoveredAt: 0, ...event });
+  kept.push({ text: authenticated(text, { prefix: 'jwt', kind: 'event' }, key), shard: 0 });
+}
+
+function change(type: 'user_disabled' | 'user_enabled', userVersion: number, at: number): NewSecurityEvent {
+  return { ...{ type, sub: 'erin', userVersion, reason: null }, at, expiresAt: at + 3_600 };
+}
+
+/** Adds erin, and disables her with version 2. */
+async function addDisabled(at: number): Promise<void> {
+  await database.users.add({ sub: 'erin', name: null, at });
+  await database.users.setStatus('erin', 'disabled', at);
+}
+
+async function status(): Promise<string | undefined> {
+  return (await database.users.find('erin'))?.status;
 }
 
 async function record(event: NewSecurityEvent): Promise<void> {
@@ -102,4 +120,76 @@ test('unverified events stay in Redis until the older state is accepted', async 
   expect(losses).toMatchObject({ isBehind: false, unverified: { events: [{ jti: 'j2' }, { jti: 'j3' }] } });
   await settle(ports, losses, 'accepted');
   expect(kept.map(({ text }) => text)).toEqual([expect.stringContaining('"j1"')]);
+});
+
+test('an event from before the last recovery is shown, but never applied', async () => {
+  await addDisabled(clock.now());
+  await settle(ports, await findLosses(ports), 'accepted');
+  keep({ ...change('user_enabled', 3, clock.now()), id: 2 });
+  clock.advance(1);
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({ isBehind: false, events: [], outdated: [{ type: 'user_enabled' }] });
+  await settle(ports, losses, 'reapplied');
+  expect(await status()).toBe('disabled');
+  expect(await database.securityLog.listAfter(0, 10)).toEqual([]);
+  await settle(ports, await findLosses(ports), 'accepted');
+  expect(kept).toEqual([]);
+});
+
+test('an event from after the last recovery is applied again to an older backup', async () => {
+  await database.users.add({ sub: 'erin', name: null, at: clock.now() });
+  mark(clock.now(), []);
+  keep({ ...change('user_disabled', 2, clock.now()), id: 1, recoveredAt: clock.now() });
+  keep({ ...revocation('j1'), id: 2 });
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(await status()).toBe('disabled');
+  expect(await database.securityLog.listAfter(0, 10)).toHaveLength(2);
+});
+
+test('an event that enabled a user before the recovery in the mark is not applied again', async () => {
+  await addDisabled(clock.now());
+  mark(clock.now() + 1, []);
+  keep({ ...change('user_enabled', 3, clock.now() + 1), id: 1 });
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({ isBehind: true, events: [], outdated: [{ type: 'user_enabled' }] });
+  await settle(ports, losses, 'reapplied');
+  expect(await status()).toBe('disabled');
+});
+
+test('the last of several missing changes of a user is applied again', async () => {
+  await addDisabled(clock.now());
+  const at = clock.now() + 1;
+  keep({ ...change('user_enabled', 3, at), id: 1 });
+  keep({ ...change('user_disabled', 4, at), id: 2 });
+  keep({ ...change('user_enabled', 5, at), id: 3 });
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(await database.users.find('erin')).toMatchObject({ status: 'enabled', version: 5 });
+});
+
+test.each([
+  ['has an older version than the user', { userVersion: 2, at: 9 }],
+  ['is older than the change that disabled the user', { userVersion: 3, at: -9 }],
+])('a missing event that %s is not applied', async (_, { userVersion, at }) => {
+  await addDisabled(clock.now());
+  keep({ ...change('user_enabled', userVersion, clock.now() + at), id: 1 });
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({ isBehind: false, events: [], outdated: [{ userVersion }] });
+});
+
+test('a user who was disabled during the search is not enabled again', async () => {
+  await database.users.add({ sub: 'erin', name: null, at: clock.now() });
+  keep({ ...change('user_enabled', 3, clock.now()), id: 1 });
+  const losses = await findLosses(ports);
+  expect(losses.events).toHaveLength(1);
+  await database.users.setStatus('erin', 'disabled', clock.now());
+  await settle(ports, losses, 'reapplied');
+  expect(await status()).toBe('disabled');
+});
+
+test('of two changes with one version, the one that enables the user does not win', async () => {
+  await database.users.add({ sub: 'erin', name: null, at: clock.now() });
+  keep({ ...change('user_enabled', 3, clock.now() + 1), id: 1 });
+  keep({ ...change('user_disabled', 3, clock.now() + 2), id: 2 });
+  await settle(ports, await findLosses(ports), 'reapplied');
+  expect(await status()).toBe('disabled');
 });

@@ -33,13 +33,14 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   if (ports === null) return { view: nothingToRecover(), notes: [EMBEDDED] };
   const losses = await findLosses(ports);
   const report = (outcome: RecoveryOutcome) => recoveryReport(losses, outcome, globals.dryRun);
-  // --accept also clears events that cannot be verified.
-  const isSettled = !losses.isBehind && !(accept && losses.unverified.events.length > 0);
+  // --accept also clears events that will not be applied.
+  const ignored = losses.unverified.events.length + losses.outdated.length;
+  const isSettled = !losses.isBehind && !(accept && ignored > 0);
   if (isSettled || globals.dryRun || !(reapply || accept)) {
     return {
       view: report({ outcome: 'shown', compromised: [] }),
       exitCode: losses.isBehind ? EXIT.state : EXIT.done,
-      notes: losses.isBehind ? [NEXT] : [],
+      notes: losses.isBehind ? [`${losses.isBlocked ? BLOCKED : NOT_BLOCKED} ${NEXT}`] : [],
       warnings: unverifiedWarnings(losses),
     };
   }
@@ -58,8 +59,11 @@ const recover: Action<{ reapply?: true; accept?: true }, []> = async (
   };
 };
 
+const BLOCKED = 'Issuing, rotating, and restoring are blocked.';
+const NOT_BLOCKED =
+  'Issuing, rotating, and restoring are not blocked, because the mark in Redis does not show the loss.';
 const NEXT =
-  'Issuing, rotating, and restoring are blocked. Run `jwtctl db recover` with --reapply to record these changes again, or with --accept to give them up.';
+  'Run `jwtctl db recover` with --reapply to record these changes again, or with --accept to give them up.';
 const EMBEDDED =
   'There is nothing to recover: the embedded store keeps tokens and the database in one file, so a backup restores both.';
 

@@ -14,16 +14,18 @@ export function recoveryReport(
   { outcome, compromised }: RecoveryOutcome,
   dryRun: boolean,
 ): View {
-  const { isBehind, database, mark, events, keys, unverified } = losses;
+  const { isBehind, isBlocked, database, mark, events, outdated, keys, unverified } = losses;
   return {
     shape: 'report',
     data: {
       behind: isBehind,
+      blocked: isBlocked,
       ...(dryRun ? { dryRun } : {}),
       outcome,
       database: headsData(database),
       mark: mark === null ? null : headsData(mark),
       events: events.map(eventData),
+      outdated: outdated.map(eventData),
       keys: keys.map(({ kid, state, now }) => ({ kid, state, now })),
       compromised,
       unverified: {
@@ -52,6 +54,7 @@ export function recoveryReport(
         columns: ['kid', 'was', 'is now'],
         rows: keys.map(({ kid, state, now }) => [kid, state, now ?? 'missing']),
       },
+      eventSection('Events that are out of date and will not be applied', outdated),
       eventSection('Events that cannot be verified and will not be applied', unverified.events),
     ],
   };
