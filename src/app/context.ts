@@ -172,7 +172,11 @@ export function createContext(options: ContextOptions): Context {
       const { marks, prefix } = await registry();
       if (marks === null) return;
       const { recordMarks: record } = await import('../domain/recovery/record-marks.js');
-      await record({ database: opened, marks, prefix, macKeys: await markKeys() }, written);
+      const ports = { database: opened, marks, prefix, macKeys: await markKeys() };
+      for (const key of await record(ports, written))
+        cautionOnce(
+          `The key ${key} in Redis holds a value that jwtctl did not write, so \`db recover\` could not find an event that was just recorded. Delete the key.`,
+        );
     } catch (error) {
       trace(`The marks in Redis could not be updated: ${failureText(error)}`);
     }

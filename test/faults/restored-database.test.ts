@@ -264,6 +264,31 @@ test('a foreign value in place of the marks blocks no command, and is reported',
   expect(stderr).toContain('do not verify under this keyring');
 });
 
+test('a foreign value in place of events stops neither marks nor recovery, and is reported', async () => {
+  const { client, prefix } = stores.redis as NonNullable<Stores['redis']>;
+  const [kept, lost] = [await issue('alice'), await issue('bob')];
+  await stores.json('token', 'revoke', kept);
+  const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
+  const shards = Array.from({ length: 16 }, (_, shard) => `${prefix}:events:${shard}`);
+  for (const key of shards) await client.unlink(key);
+  for (const key of shards) await client.set(key, 'x');
+  const before = await client.hget(`${prefix}:marks`, 'mark');
+  const revoked = await stores.run('token', 'revoke', lost);
+  expect(revoked.exitCode).toBe(0);
+  expect(revoked.stderr).toContain(`Warning: The key ${prefix}:events:`);
+  expect(await client.hget(`${prefix}:marks`, 'mark')).not.toBe(before);
+
+  await saved.restore();
+  const shown = await stores.run('db', 'recover', '--json');
+  expect({ exitCode: shown.exitCode, report: shown.json() }).toMatchObject({
+    exitCode: 3,
+    report: { behind: true, unverified: { foreignKeys: shards } },
+  });
+  expect(shown.stderr).toContain(`${prefix}:events:9`);
+  expect(await stores.json('db', 'recover', '--accept', '--yes')).toMatchObject({ outcome: 'accepted' });
+  expect(await stores.json('db', 'recover')).toMatchObject({ behind: false });
+});
+
 test('revocations from a host without the keyring are shown, but never applied', async () => {
   const token = await issue('alice');
   const saved = await backUp(String(stores.env.JWTCTL_MYSQL_URL));
@@ -291,7 +316,7 @@ test('an event that was given up cannot be put back to enable a user', async () 
   await stores.json('users', 'disable', 'erin');
   await stores.json('users', 'enable', 'erin');
   const { marks } = (await (await openService()).recovery()) as RecoveryPorts;
-  const kept = (await collect(marks.events())).flat();
+  const kept = (await collect(marks.events())).flatMap(({ events }) => events ?? []);
   const { text, shard } = kept.find((one) => one.text.includes('user_enabled')) as (typeof kept)[number];
   await saved.restore();
   await stores.json('db', 'recover', '--accept', '--yes');
@@ -347,7 +372,8 @@ test('refuses the second of two recoveries that began at the same time', async (
 test('keeps re-applied events in Redis for a second restore', async () => {
   await comeBackFromBackup();
   const ports = (await (await openService()).recovery()) as RecoveryPorts;
-  const kept = async () => (await collect(ports.marks.events())).flat().map(({ text }) => text);
+  const kept = async () =>
+    (await collect(ports.marks.events())).flatMap(({ events }) => events ?? []).map(({ text }) => text);
   const before = await kept();
   await settle(ports, await findLosses(ports), 'reapplied');
   expect(before.length).toBeGreaterThan(0);

@@ -1,5 +1,4 @@
 import type { MarkField, MarkStore } from '../../domain/ports/mark-store.js';
-import type { Args, Script } from './cluster/script.js';
 import { ADD_EVENTS, EVENTS_PER_CALL, REPLACE_MARKS, WRONG_TYPE } from './scripts/index.js';
 import type { RegistrySession } from './session.js';
 import type { Command } from './wire/pipeline.js';
@@ -21,29 +20,36 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
   async replace(field, expected, written) {
     const { key, slot } = session.keyspace.marks;
     const args = [field, expected ?? '', ...Object.entries(written).flat()];
-    return (await run(session, REPLACE_MARKS, key, slot, args)) === 1;
+    const outcome = await session.batcher.run(REPLACE_MARKS, slot, [key], args);
+    if (outcome === WRONG_TYPE) throw wrongType(key);
+    return outcome === 1;
   },
 
   async addEvents(events) {
     const { eventShards } = session.keyspace;
     const byShard = eventShards.map((): Array<string | number> => []);
     for (const { id, expiresAt, text } of events) byShard[id % eventShards.length]?.push(expiresAt, text);
-    await Promise.all(
+    const foreignKeys = await Promise.all(
       eventShards.map(async ({ key, slot }, shard) => {
         const args = byShard[shard] ?? [];
-        for (let from = 0; from < args.length; from += 2 * EVENTS_PER_CALL)
-          await run(session, ADD_EVENTS, key, slot, args.slice(from, from + 2 * EVENTS_PER_CALL));
+        for (let from = 0; from < args.length; from += 2 * EVENTS_PER_CALL) {
+          const some = args.slice(from, from + 2 * EVENTS_PER_CALL);
+          if ((await session.batcher.run(ADD_EVENTS, slot, [key], some)) === WRONG_TYPE) return [key];
+        }
+        return [];
       }),
     );
+    return foreignKeys.flat();
   },
 
   async *events() {
     for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       let cursor = '0';
       do {
-        const page = await send(session, key, slot, ['zscan', key, cursor, 'COUNT', 1000]);
-        const [next, members] = page as [string, string[]];
-        yield members.filter((_, index) => index % 2 === 0).map((text) => ({ text, shard }));
+        const page = await send(session, slot, ['zscan', key, cursor, 'COUNT', 1000]);
+        const [next, members] = (page ?? ['0', null]) as [string, string[] | null];
+        const texts = members?.filter((_, index) => index % 2 === 0) ?? null;
+        yield { key, events: texts?.map((text) => ({ text, shard })) ?? null };
         cursor = next;
       } while (cursor !== '0');
     }
@@ -53,19 +59,13 @@ export const redisMarkStore = (session: RegistrySession): MarkStore => ({
     for (const [shard, { key, slot }] of session.keyspace.eventShards.entries()) {
       const members = events.filter((event) => event.shard === shard).map(({ text }) => text);
       for (let from = 0; from < members.length; from += EVENTS_PER_CALL)
-        await send(session, key, slot, ['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]);
+        await send(session, slot, ['zrem', key, ...members.slice(from, from + EVENTS_PER_CALL)]);
     }
   },
 });
 
-async function run(session: RegistrySession, script: Script, key: string, slot: number, args: Args) {
-  const outcome = await session.batcher.run(script, slot, [key], args);
-  if (outcome === WRONG_TYPE) throw wrongType(key);
-  return outcome;
-}
-
-async function send(session: RegistrySession, key: string, slot: number, command: Command) {
+/** Returns null if another client replaced the key with a value of another type. */
+async function send(session: RegistrySession, slot: number, command: Command): Promise<unknown> {
   const [reply] = (await session.batcher.send({ slot, commands: [command] })).replies;
-  if (replyCode(reply) === 'WRONGTYPE') throw wrongType(key);
-  return session.connection.unwrap(reply);
+  return replyCode(reply) === 'WRONGTYPE' ? null : session.connection.unwrap(reply);
 }

@@ -13,9 +13,11 @@ export interface MarkStore {
     expected: string | null,
     written: Partial<Record<MarkField, string>>,
   ): Promise<boolean>;
-  addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<void>;
+  /** Returns the keys that hold a foreign value. Their events are not kept. */
+  addEvents(events: ReadonlyArray<{ id: number; expiresAt: number; text: string }>): Promise<string[]>;
   /** Reads the kept events, in any order. An event may come twice. */
-  events(): AsyncIterable<StoredEvent[]>;
+  events(): AsyncIterable<EventPage>;
+  /** Leaves keys that hold a foreign value. */
   removeEvents(events: readonly StoredEvent[]): Promise<void>;
 }
 
@@ -28,6 +30,12 @@ export type MarkField =
   | 'hint';
 
 export type StoredMarks = Record<MarkField, string | null>;
+
+export interface EventPage {
+  key: string;
+  /** Null if the key holds a foreign value: any client can replace it. */
+  events: StoredEvent[] | null;
+}
 
 export interface StoredEvent {
   text: string;

@@ -97,11 +97,15 @@ function overlaid<Store extends object>(
   });
 }
 
-/** A database that is behind the marks does not update them, because that would hide that it is behind. */
-export async function recordMarks(ports: MarkRecordingPorts, written: Written): Promise<void> {
+/**
+ * A database that is behind the marks does not update them, because that would hide that it is behind.
+ *
+ * @returns the keys in Redis that hold a foreign value, so that an event could not be added
+ */
+export async function recordMarks(ports: MarkRecordingPorts, written: Written): Promise<string[]> {
   const { marks, prefix, macKeys } = ports;
   const key = await macKeys.current();
-  await marks.addEvents(
+  const foreignKeys = await marks.addEvents(
     written.events.map((event) => ({
       id: event.id,
       expiresAt: event.expiresAt,
@@ -112,8 +116,9 @@ export async function recordMarks(ports: MarkRecordingPorts, written: Written): 
   const lastEvent = last === undefined ? null : { id: last.id, expiresAt: last.expiresAt };
   const reached: HighWaterMark = { ...written.heads, lastEvent };
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
-    if (await raise(ports, key, reached, written.keys)) return;
+    if (await raise(ports, key, reached, written.keys)) break;
   }
+  return foreignKeys;
 }
 
 /** @returns false if another process wrote a mark meanwhile */

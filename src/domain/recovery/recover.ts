@@ -38,7 +38,14 @@ export interface Losses {
   /** Keys whose state differs from the recorded one. */
   keys: Array<KnownKeyState & { now: KeyState | null }>;
   /** Data that cannot be verified: forged, or from a host without a keyring. Never applied. */
-  unverified: { mark: boolean; keys: boolean; events: RecordedEvent[]; unreadable: number };
+  unverified: {
+    mark: boolean;
+    keys: boolean;
+    events: RecordedEvent[];
+    unreadable: number;
+    /** Keys in Redis that hold a foreign value instead of events. */
+    foreignKeys: string[];
+  };
 }
 
 interface FoundLosses extends Losses {
@@ -58,7 +65,7 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
   const [markRead, keysRead] = [await reading(raw.mark, 'mark'), await reading(raw.keys, 'keys')];
   const mark = markRead?.isAuthentic ? parseMark(markRead.text) : null;
   const known = keysRead?.isAuthentic ? parseKeyStates(keysRead.text) : [];
-  const { read, unreadable } = await keptEvents(ports);
+  const { read, unreadable, foreignKeys } = await keptEvents(ports);
 
   // Reads the database after Redis. Otherwise, an event recorded in between would look lost.
   const heads = await database.heads();
@@ -94,6 +101,7 @@ export async function findLosses(ports: RecoveryPorts): Promise<FoundLosses> {
       keys: raw.keys !== null && keysRead?.isAuthentic !== true,
       events: inOrder(unverified),
       unreadable,
+      foreignKeys,
     },
     stored: missing.map(({ one }) => one),
   };
@@ -137,9 +145,11 @@ interface KeptEvent {
 
 async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
   const read: KeptEvent[] = [];
+  const foreignKeys: string[] = [];
   let unreadable = 0;
-  for await (const page of marks.events()) {
-    for (const one of page) {
+  for await (const { key, events } of marks.events()) {
+    if (events === null) foreignKeys.push(key);
+    for (const one of events ?? []) {
       const { text, isAuthentic } = await readAuthenticated(one.text, { prefix, kind: 'event' }, (id) =>
         macKeys.find(id),
       );
@@ -148,7 +158,7 @@ async function keptEvents({ marks, prefix, macKeys }: RecoveryPorts) {
       else read.push({ one, event, isAuthentic });
     }
   }
-  return { read, unreadable };
+  return { read, unreadable, foreignKeys };
 }
 
 function withoutKeyring(): JwtctlError {

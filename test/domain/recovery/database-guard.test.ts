@@ -47,7 +47,7 @@ beforeEach(() => {
         return marks;
       },
       replace: async () => true,
-      addEvents: async () => {},
+      addEvents: async () => [],
       async *events() {},
       removeEvents: async () => {},
     },

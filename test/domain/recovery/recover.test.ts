@@ -27,6 +27,7 @@ let database: Database;
 let clock: ManualClock;
 let marks: StoredMarks;
 let kept: StoredEvent[];
+let foreign: string[];
 let whileRead: () => Promise<void>;
 let ports: RecoveryPorts;
 
@@ -36,14 +37,16 @@ beforeEach(async () => {
   clock = new ManualClock();
   marks = { mark: null, keys: null, hint: null };
   kept = [];
+  foreign = [];
   whileRead = async () => {};
   const store: MarkStore = {
     read: async () => marks,
     replace: async () => true,
-    addEvents: async () => {},
+    addEvents: async () => [],
     async *events() {
       await whileRead();
-      yield kept;
+      for (const key of foreign) yield { key, events: null };
+      yield { key: 'jwt:events:0', events: kept };
     },
     removeEvents: async (events) => {
       kept = kept.filter((one) => !events.includes(one));
@@ -192,4 +195,11 @@ test('of two changes with one version, the one that enables the user does not wi
   keep({ ...change('user_disabled', 3, clock.now() + 2), id: 2 });
   await settle(ports, await findLosses(ports), 'reapplied');
   expect(await status()).toBe('disabled');
+});
+
+test('a foreign value in place of events is reported, and the other events are applied', async () => {
+  foreign.push('jwt:events:9');
+  keep({ ...revocation('j1'), id: 1 });
+  const losses = await findLosses(ports);
+  expect(losses).toMatchObject({ events: [{ jti: 'j1' }], unverified: { foreignKeys: ['jwt:events:9'] } });
 });

@@ -89,9 +89,13 @@ async function compromiseAgain(context: Context, kids: readonly string[]): Promi
 }
 
 function unverifiedWarnings({ unverified }: Losses): string[] {
-  const { mark, keys, events, unreadable } = unverified;
+  const { mark, keys, events, unreadable, foreignKeys } = unverified;
   const count = events.length + unreadable;
   return [
+    ...foreignKeys.map(
+      (key) =>
+        `The key ${key} in Redis holds a value that jwtctl did not write. Events in it were lost and cannot be shown. Delete the key, and repeat genuine revocations by hand.`,
+    ),
     ...(mark || keys ? ['The marks in Redis do not verify under this keyring and are ignored.'] : []),
     ...(count === 0
       ? []

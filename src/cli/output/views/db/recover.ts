@@ -33,6 +33,7 @@ export function recoveryReport(
         keys: unverified.keys,
         events: unverified.events.map(eventData),
         unreadable: unverified.unreadable,
+        foreignKeys: unverified.foreignKeys,
       },
     },
     id: isBehind ? 'behind' : 'current',
