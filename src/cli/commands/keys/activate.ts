@@ -1,6 +1,7 @@
 import { activateKey } from '../../../domain/keys/activate.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyRecord, NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys/keys.js';
+import { NOT_PRE_PUBLISHED, stragglerWarnings } from '../../output/views/keys/rotation.js';
+import { keyRecord } from '../../output/views/keys/signing-key.js';
 import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 

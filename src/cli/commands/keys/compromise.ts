@@ -3,7 +3,7 @@ import { asSentence, parseReason } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { compromiseReport, isComplete, unfinishedWork } from '../../output/views/keys/compromise.js';
-import { NOT_PRE_PUBLISHED } from '../../output/views/keys/keys.js';
+import { NOT_PRE_PUBLISHED } from '../../output/views/keys/rotation.js';
 import { afterFleet, type FleetFlags, waitFleetOption } from '../shared/fleet-wait.js';
 import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';

@@ -5,8 +5,8 @@ import { parseKid } from '../../../domain/model/kid.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
-import { jwkSetText, publicKeyPem } from '../../output/views/keys/keys.js';
 import { privateExport } from '../../output/views/keys/material.js';
+import { jwkSetText, publicKeyPem } from '../../output/views/keys/signing-key.js';
 import { contradiction, exactlyOne } from '../shared/flags.js';
 
 export const defineExport: DefineCommand = (group, run) => {

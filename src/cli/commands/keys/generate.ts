@@ -4,7 +4,7 @@ import { parseKid } from '../../../domain/model/kid.js';
 import { SIGNING_ALGORITHMS, type SigningAlgorithm } from '../../../domain/model/signing-key.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { generationPlan, keyList, keyRecord } from '../../output/views/keys/keys.js';
+import { generationPlan, keyList, keyRecord } from '../../output/views/keys/signing-key.js';
 import { integerFlag } from '../shared/flags.js';
 
 export const defineGenerate: DefineCommand = (group, run) => {

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import { askFleetWithin, NO_VERIFIERS } from '../../../domain/fleet/running-verifiers.js';
 import { KEY_STATES, type KeyState } from '../../../domain/model/signing-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyListWithFleet } from '../../output/views/keys/keys.js';
+import { keyListWithFleet } from '../../output/views/keys/signing-key.js';
 
 export const defineList: DefineCommand = (group, run) => {
   group

@@ -1,6 +1,6 @@
 import { retireKey } from '../../../domain/keys/retire.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyRecord } from '../../output/views/keys/keys.js';
+import { keyRecord } from '../../output/views/keys/signing-key.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';
 
 export const defineRetire: DefineCommand = (group, run) => {

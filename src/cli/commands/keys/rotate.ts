@@ -8,7 +8,7 @@ import {
   NOT_PRE_PUBLISHED,
   rotationReport,
   stragglerWarnings,
-} from '../../output/views/keys/keys.js';
+} from '../../output/views/keys/rotation.js';
 import { durationFlag } from '../shared/flags.js';
 import { keyPorts } from '../shared/key-ports.js';
 import { lifetimePolicy } from '../shared/lifetime-policy.js';

@@ -1,6 +1,6 @@
 import { requireKey } from '../../../domain/keys/find-key.js';
 import type { Action, DefineCommand } from '../../invocation.js';
-import { keyRecordWithJwk } from '../../output/views/keys/keys.js';
+import { keyRecordWithJwk } from '../../output/views/keys/signing-key.js';
 
 export const defineShow: DefineCommand = (group, run) => {
   group

@@ -1,7 +1,7 @@
 import type { CompromiseReport } from '../../../../domain/keys/compromise.js';
 import { grouped } from '../../number-format.js';
 import type { Cell, View } from '../../view.js';
-import { keyData } from './keys.js';
+import { keyData } from './signing-key.js';
 
 export function compromiseReport(
   report: CompromiseReport,

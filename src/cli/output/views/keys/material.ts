@@ -1,7 +1,7 @@
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
 import type { View } from '../../view.js';
-import { keyList, keyRecord } from './keys.js';
+import { keyList, keyRecord } from './signing-key.js';
 
 export function importedKeys(
   keys: readonly SigningKey[],

@@ -1,0 +1,97 @@
+import { killedVerifiersNote, nameVerifiers } from '../../../../domain/fleet/running-verifiers.js';
+import type { RotationOutcome } from '../../../../domain/keys/rotate.js';
+import { relativeTime } from '../../time.js';
+import type { JsonObject, View } from '../../view.js';
+import { verifierData } from '../fleet.js';
+
+export function rotationReport(outcome: RotationOutcome, dryRun: boolean, now: number): View {
+  const { rotated, reason, active, previous, pending, signsFrom, retired, stragglers } = outcome;
+  const data: JsonObject = {
+    rotated: rotated && !dryRun,
+    ...{ reason, active, previous, pending, signsFrom, retired },
+    stragglers: stragglers.map(verifierData),
+  };
+  const none = dryRun ? '(new key)' : '-';
+  return {
+    shape: 'record',
+    data: dryRun ? { ...data, dryRun: true, wouldRotate: rotated } : data,
+    id: active ?? [],
+    fields: [
+      [dryRun ? 'would rotate' : 'rotated', rotated ? { text: 'yes', tone: 'good' } : 'no'],
+      ['reason', `${reason}: ${explain(outcome, now)}`],
+      ['active', active ?? none],
+      ['previous', previous ?? '-'],
+      ['pending', pending ?? none],
+      ['pending signs', pendingSigns(outcome, now)],
+      ['retired', retired.length === 0 ? '-' : retired.join(', ')],
+      ...(stragglers.length === 0
+        ? []
+        : [['not loaded by', { text: nameVerifiers(stragglers), tone: 'warn' }] as const]),
+    ],
+  };
+}
+
+function pendingSigns({ signsFrom, stragglers }: RotationOutcome, now: number): string {
+  const isLate = signsFrom !== null && signsFrom <= now && stragglers.length > 0;
+  return isLate ? 'once verifiers have loaded it' : relativeTime(signsFrom, now);
+}
+
+/** @param waiting null if the key is active already */
+export function stragglerWarnings(
+  kid: string | null,
+  { stragglers, fleetUnavailableReason }: Pick<RotationOutcome, 'stragglers' | 'fleetUnavailableReason'>,
+  waiting: { clockToleranceSeconds: number } | null,
+): string[] {
+  if (fleetUnavailableReason !== null) {
+    return [
+      `jwtctl could not check whether running verifiers have loaded key ${kid}, and relies on keys.publishLead: ${fleetUnavailableReason}`,
+    ];
+  }
+  if (stragglers.length === 0) return [];
+  const reason = `these running verifiers have not loaded it: ${nameVerifiers(stragglers)}.`;
+  return waiting !== null
+    ? [
+        `Key ${kid} does not sign yet, because ${reason} ${killedVerifiersNote(waiting)} Run the same command again later, or with --force to rotate anyway.`,
+      ]
+    : [`Key ${kid} signs now, but ${reason} They refuse its tokens until they read the keys again.`];
+}
+
+/** Warns that something other than a verifier writes heartbeats to Redis. */
+export function heartbeatWarnings({ untrustedHeartbeats: count }: RotationOutcome): string[] {
+  if (count === 0) return [];
+  const what = count === 1 ? '1 invalid heartbeat in Redis was' : `${count} invalid heartbeats in Redis were`;
+  return [`${what} ignored. Find the client that writes to <redis.prefix>:fleet.`];
+}
+
+export function fleetAwaited({ pending, stragglers, fleetUnavailableReason }: RotationOutcome): View {
+  const text =
+    fleetUnavailableReason === null
+      ? `Waiting for verifiers to load key ${pending}: ${nameVerifiers(stragglers)}.`
+      : `Waiting to check which verifiers have loaded key ${pending}: ${fleetUnavailableReason}`;
+  return { shape: 'text', text, data: text };
+}
+
+export const NOT_PRE_PUBLISHED =
+  'The active key was not published for keys.publishLead before it began to sign. Verifiers with an older JWK Set refuse its tokens until they fetch the set again.';
+
+function explain(
+  { reason, signsFrom, awaitsFleet, fleetUnavailableReason }: RotationOutcome,
+  now: number,
+): string {
+  switch (reason) {
+    case 'due':
+      return 'the pending key becomes active';
+    case 'forced':
+      return 'requested with --now';
+    case 'not_due':
+      return `the active key is not old enough; the pending key signs ${relativeTime(signsFrom, now)}`;
+    case 'published':
+      return `a new key is published; it signs ${relativeTime(signsFrom, now)}`;
+    case 'waiting':
+      if (awaitsFleet && fleetUnavailableReason !== null) return 'the running verifiers cannot be checked';
+      if (awaitsFleet) return 'some running verifiers have not loaded the pending key';
+      return `the pending key has not been published for long enough; it signs ${relativeTime(signsFrom, now)}`;
+    case 'lost_race':
+      return 'another run has just rotated the keys';
+  }
+}
