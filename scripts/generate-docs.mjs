@@ -56,7 +56,7 @@ ${GENERATED}
 
 With \`--json\`, an error is one JSON document on stderr: \`{"error":{"code":"ERR_…","message":"…","hint":"…"}}\`. The code is stable,
 and the hint says what to do next. The [library](library.md#errors) throws the same codes. \`jwtctl help ERR_NO_STORE\` prints the
-entry of one code.
+entry for one code.
 
 ## Exit codes
 

@@ -14,7 +14,7 @@ export const KEYS_ERRORS = {
     'Correct the member that the message names. To import a PEM file, use `--pem`.',
   ),
   ERR_JWK_SET_DUPLICATE: usage(
-    'Two keys of the JWK Set have the same `kid` or the same modulus.',
+    'Two keys in the JWK Set have the same `kid` or the same modulus.',
     'Remove one of the two keys from the file.',
   ),
   ERR_KEY_ACTIVE: state(
@@ -139,7 +139,7 @@ export const KEYS_ERRORS = {
     'Run `jwtctl keys list` to see the keys, or `jwtctl keys generate` to create one.',
   ),
   ERR_PASSPHRASE_NEEDED: usage(
-    'The private key is encrypted, but there is no terminal to ask for its passphrase.',
+    'The private key is encrypted, but there is no terminal to prompt for its passphrase.',
     'Pass the passphrase with `--passphrase-file`.',
   ),
   ERR_PASSPHRASE_WRONG: usage(

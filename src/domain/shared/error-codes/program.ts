@@ -2,12 +2,12 @@ import { bug, interrupted, notFound, partial, refused, state, usage } from './en
 
 export const PROGRAM_ERRORS = {
   ERR_BUG: bug(
-    'jwtctl has a defect.',
+    'This is a bug in jwtctl.',
     'Report it with the command that you ran. Leave out tokens, keys, and passwords.',
   ),
   ERR_CANNOT_LISTEN: usage(
     'The server cannot listen on this address and port.',
-    'Pass an address of this host with `--host`, and a port that this account may use with `--port`.',
+    'Set `--host` to an address on this host, and `--port` to a port that this account may use.',
   ),
   ERR_CLIENT_UNAUTHENTICATED: refused(
     'A client of the HTTP API did not authenticate, or its secret is wrong.',
@@ -59,8 +59,8 @@ export const PROGRAM_ERRORS = {
     'Run the command in a terminal, or pass `-o ndjson`.',
   ),
   ERR_TOO_MANY_ATTEMPTS: refused(
-    'A client failed to authenticate too often, so its address must wait.',
-    'Wait for the time in the `Retry-After` header, then send the right secret.',
+    'Too many authentication attempts from this address failed, so it is blocked for a while.',
+    'Wait as long as the `Retry-After` header says, then send the correct secret.',
   ),
   ERR_USAGE: usage(
     'The command line has an unknown or missing command, flag, or argument.',

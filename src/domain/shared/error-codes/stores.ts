@@ -14,7 +14,7 @@ export const STORES_ERRORS = {
     'Run the same command again. If the error persists, look for a long transaction on the tables of jwtctl.',
   ),
   ERR_DATABASE_STALE: unavailable(
-    'MySQL lacks changes that Redis has recorded, so a key or user that is not found may still exist.',
+    'MySQL lacks changes that Redis has recorded, so a key or user that was not found may exist.',
     'Try again in a few seconds. If the error persists, run `jwtctl db recover`.',
   ),
   ERR_DATABASE_UNKNOWN: notFound(
@@ -58,8 +58,8 @@ export const STORES_ERRORS = {
     'Grant it SELECT, INSERT, UPDATE, and DELETE; for `jwtctl db migrate` also CREATE, ALTER, and INDEX.',
   ),
   ERR_MYSQL_LIMIT_REACHED: unavailable(
-    'The MySQL server reached a limit of disk space, connections, memory, or query time.',
-    'Look at the log of the MySQL server.',
+    'The MySQL server reached a limit on disk space, connections, memory, or query time.',
+    'Check the log of the MySQL server.',
   ),
   ERR_MYSQL_READ_ONLY: unavailable(
     'The MySQL server rejects writes, because it is a replica or is failing over.',
@@ -67,7 +67,7 @@ export const STORES_ERRORS = {
   ),
   ERR_MYSQL_REFUSED: unavailable(
     'The server refused the connection during the handshake.',
-    'Check that `mysql.url` points to MySQL or MariaDB, and look at the log of the server or its proxy.',
+    'Check that `mysql.url` points to MySQL or MariaDB, and check the server or proxy log.',
   ),
   ERR_MYSQL_SESSION_REFUSED: unavailable(
     'The MySQL server or a proxy refused the session settings that jwtctl needs.',

@@ -55,7 +55,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_SIGNATURE_INVALID: refused(
     'The signature does not match the token and its key, so the token was changed or signed with another key.',
-    'Request a new token, and check that the token was copied completely.',
+    'Request a new token, and check that the whole token was copied.',
   ),
   ERR_SUBJECT_INVALID: usage(
     'The text is not a valid subject.',
@@ -71,7 +71,7 @@ export const TOKENS_ERRORS = {
   ),
   ERR_TOKEN_MALFORMED: refused(
     'The input is not a JWT: it is not a JWS in Compact Serialization with a JSON header and payload.',
-    'Pass the token itself, or `-` to read it from standard input, and check that it was copied completely.',
+    'Pass the token itself, or `-` to read it from standard input. Check that the whole token was copied.',
   ),
   ERR_TOKEN_MISSING: refused(
     'The HTTP request contains no token.',
