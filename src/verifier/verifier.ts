@@ -64,7 +64,7 @@ export function createVerifier(options: VerifierOptions): Verifier {
       `an integer from 0 to ${MAX_TOLERANCE_SECONDS} (seconds)`,
     );
   const ports: VerificationPorts = {
-    findKey: (kid) => findKey.call(options, kid),
+    findKey: async (kid) => keyOf(await findKey.call(options, kid)),
     findStatus: async (token) => statusOf(await findStatus.call(options, token)),
     // A copy, because later changes to the caller's object would not be checked.
     policy: { issuer, audience, clockToleranceSeconds },
@@ -82,9 +82,43 @@ function timeOf(value: unknown): number {
   throw invalidCallback('now', value, 'NumericDate seconds, an integer');
 }
 
+type FoundKey = Awaited<ReturnType<VerificationPorts['findKey']>>;
+
+function keyOf(value: FoundKey): FoundKey {
+  if (!isObject(value)) return value;
+  const key = copyOf(value, ['kid', 'alg', 'state', 'jwk']);
+  const { jwk } = key;
+  return isObject(jwk) ? { ...key, jwk: copyOf(jwk, JWK_MEMBERS) } : key;
+}
+
+const JWK_MEMBERS = ['kty', 'n', 'e', 'kid', 'use', 'alg', 'key_ops'] as const;
+
 function statusOf(value: unknown): TokenStatus {
-  if (typeof value === 'object' && value !== null) return value as TokenStatus;
+  if (isObject(value)) {
+    const status = copyOf(value as TokenStatus, ['entry', 'user', 'revoked']);
+    const { entry } = status;
+    return isObject(entry) ? { ...status, entry: copyOf(entry, ['kid', 'iat', 'exp']) } : status;
+  }
   throw invalidCallback('findStatus', value, 'an object with entry, user, and revoked');
+}
+
+/** Ignores members of Object.prototype: after a prototype pollution, an attacker has chosen them. */
+function copyOf<T extends object, Name extends keyof T & string>(value: T, names: readonly Name[]) {
+  return Object.fromEntries(
+    names.map((name) => [name, isOwnOrOfClass(value, name) ? value[name] : undefined]),
+  ) as Pick<T, Name>;
+}
+
+function isOwnOrOfClass(value: object, name: string): boolean {
+  for (let holder = value; holder !== null && holder !== Object.prototype; ) {
+    if (Object.hasOwn(holder, name)) return true;
+    holder = Object.getPrototypeOf(holder);
+  }
+  return false;
+}
+
+function isObject<T>(value: T): value is T & object {
+  return typeof value === 'object' && value !== null;
 }
 
 function isIntegerUpTo(max: number, value: unknown): value is number {
@@ -92,7 +126,7 @@ function isIntegerUpTo(max: number, value: unknown): value is number {
 }
 
 function objectOf<T extends object>(value: T, name: string): T {
-  if (typeof value === 'object' && value !== null) return value;
+  if (isObject(value)) return value;
   throw invalidOption(name, value, 'an object');
 }
 

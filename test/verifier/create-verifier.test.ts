@@ -41,7 +41,8 @@ interface Parts {
 }
 
 /** Checks for the member itself, because `undefined` is a value like any other. */
-const or = (parts: Parts, name: keyof Parts, otherwise: unknown) => (name in parts ? parts[name] : otherwise);
+const or = (parts: Parts, name: keyof Parts, otherwise: unknown) =>
+  Object.hasOwn(parts, name) ? parts[name] : otherwise;
 
 function optionsWith(parts: Parts = {}) {
   const now = or(parts, 'now', NOW);
@@ -323,3 +324,77 @@ describe('CVE-2017-15361 (ROCA)', () => {
 function modulusOf(key: { export(options: { format: 'jwk' }): JsonWebKey }): bigint {
   return BigInt(`0x${Buffer.from(String(publicJwk(key).n), 'base64url').toString('hex')}`);
 }
+
+describe('with members on Object.prototype', () => {
+  const entry = { kid: 'k1', iat: CLAIMS.iat, exp: CLAIMS.exp };
+  const key = { kid: 'k1', alg: 'RS256', state: 'active', jwk };
+
+  async function pollutedOutcome(members: Record<string, unknown>, parts: Parts): Promise<string> {
+    const verifier = create(optionsWith(parts));
+    for (const [name, value] of Object.entries(members))
+      Object.defineProperty(Object.prototype, name, { value, configurable: true });
+    try {
+      const result = await verifier.verify(token);
+      return result.active ? 'active' : result.error.code;
+    } finally {
+      for (const name of Object.keys(members)) Reflect.deleteProperty(Object.prototype, name);
+    }
+  }
+
+  test.each([
+    ['revoked', false, { status: { entry, user: 'enabled' } }, 'ERR_TOKEN_REVOKED'],
+    ['user', 'enabled', { status: { entry, revoked: false } }, 'ERR_USER_UNKNOWN'],
+    ['entry', entry, { status: { user: 'enabled', revoked: false } }, 'ERR_TOKEN_NOT_REGISTERED'],
+    ['exp', CLAIMS.exp, { entry: { kid: 'k1', iat: CLAIMS.iat } }, 'ERR_REGISTRATION_MISMATCH'],
+    ['state', 'active', { key: { kid: 'k1', alg: 'RS256', jwk } }, 'ERR_KEY_NOT_TRUSTED'],
+    ['jwk', jwk, { key: { kid: 'k1', alg: 'RS256', state: 'active' } }, 'ERR_KEY_NOT_TRUSTED'],
+    ['kty', 'RSA', { jwk: { n: jwk.n, e: jwk.e } }, 'ERR_KEY_NOT_TRUSTED'],
+  ])('refuses an answer that lacks %s', async (name, value, parts: Parts, code) => {
+    expect(await pollutedOutcome({ [name]: value }, parts)).toBe(code);
+  });
+
+  test('accepts complete answers, and ignores an optional member', async () => {
+    expect(await pollutedOutcome({ use: 'enc', revoked: true, state: 'retired' }, {})).toBe('active');
+  });
+
+  test('accepts instances whose class has getters', async () => {
+    class Row {
+      readonly #members: Record<string, unknown>;
+      constructor(members: Record<string, unknown>) {
+        this.#members = members;
+      }
+      get kid() {
+        return this.#members.kid;
+      }
+      get iat() {
+        return this.#members.iat;
+      }
+      get exp() {
+        return this.#members.exp;
+      }
+      get alg() {
+        return this.#members.alg;
+      }
+      get state() {
+        return this.#members.state;
+      }
+      get jwk() {
+        return this.#members.jwk;
+      }
+      get entry() {
+        return this.#members.entry;
+      }
+      get user() {
+        return this.#members.user;
+      }
+      get revoked() {
+        return this.#members.revoked;
+      }
+    }
+    class SubRow extends Row {}
+    const status = new SubRow({ entry: new Row(entry), user: 'enabled', revoked: false });
+    expect(await outcomeOf({ key: new SubRow(key), status })).toBe('active');
+    const nullPrototype = Object.assign(Object.create(null), { entry, user: 'enabled', revoked: false });
+    expect(await outcomeOf({ status: nullPrototype })).toBe('active');
+  });
+});
