@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { legacyId } from '../../src/domain/model/legacy-id.js';
 import type {
   KnownUserStatus,
   RegistryEntry,
@@ -497,6 +498,137 @@ export function tokenRegistryContract(name: string, open: () => Promise<OpenedRe
         await registerOne(registry, 'alice', entry('x'), { now, user: status({ version: 1 }) });
         expect(await registry.list('alice', now)).toMatchObject([{ jti: 'x', label: null }]);
         expect(await userOf('alice')).toBe('enabled');
+      });
+    });
+
+    describe('a legacy token', () => {
+      const ID = legacyId('one');
+      const OTHER = legacyId('other');
+
+      test('is found by its id, whatever key and iat are asked for', async () => {
+        await register('alice', entry(ID, { keyId: 7, iat: now - 3 }), entry('a'));
+        const asked = entry(ID, { keyId: 0, iat: 0 });
+        expect(await registry.tokenStatus('alice', asked, now)).toMatchObject({ exp: now + 3600 });
+        const statusReader = registry.openStatusReader({ nearCache: false, now: opened.now });
+        expect(await statusReader.of('alice', asked).read()).toMatchObject({ exp: now + 3600 });
+        expect(await statusReader.of('bob', asked).read()).toMatchObject({ exp: null });
+        statusReader.close();
+      });
+
+      test('tells its key and its iat', async () => {
+        await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
+        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
+        expect(await registry.findLegacyFacts('alice', OTHER)).toBeNull();
+        expect(await registry.findLegacyFacts('bob', ID)).toBeNull();
+      });
+
+      test('keeps its iat if it is registered again, but not after it was removed', async () => {
+        await register('alice', entry(ID, { keyId: 7, iat: now - 30 }), entry('a'));
+        await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
+        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 30 });
+        expect(await registry.list('alice', now)).toHaveLength(2);
+        await registry.remove('alice', { jti: ID }, now);
+        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        await register('alice', entry(ID, { keyId: 7, iat: now - 3 }));
+        expect(await registry.findLegacyFacts('alice', ID)).toEqual({ keyId: 7, iat: now - 3 });
+      });
+
+      test('is listed and scanned with its key and iat, among other entries', async () => {
+        const legacy = entry(ID, { keyId: 7, iat: now - 3 });
+        await register('alice', legacy);
+        await registerOne(registry, 'alice', entry('a', { iat: now - 2 }), { now, label: 'phone' });
+        expect(await registry.list('alice', now)).toEqual([
+          { ...legacy, label: null },
+          { ...entry('a', { iat: now - 2 }), label: 'phone' },
+        ]);
+        for (const options of [{}, { withDetails: true }, { sub: 'alice' }]) {
+          const [subject] = await scanned(now, options);
+          expect(subject).toMatchObject({ sub: 'alice', malformed: 0 });
+          expect(subject?.entries.find(({ jti }) => jti === ID)).toEqual({ ...legacy, label: null });
+          expect(subject?.entries).toHaveLength(2);
+        }
+      });
+
+      test.each([
+        { filter: {}, removed: 3 },
+        { filter: { jti: ID }, removed: 1 },
+        { filter: { keyId: 7 }, removed: 2 },
+        { filter: { keyId: 8 }, removed: 0 },
+        { filter: { keyId: 0 }, removed: 0 },
+        { filter: { issuedBefore: -20 }, removed: 1 },
+        { filter: { issuedBefore: -30 }, removed: 0 },
+        { filter: { keyId: 7, issuedBefore: -3 }, removed: 2 },
+      ])('is removed, from one subject and from all, by $filter', async ({ filter, removed }) => {
+        const { issuedBefore, ...others } = filter as { issuedBefore?: number };
+        const selection =
+          issuedBefore === undefined ? filter : { ...others, issuedBefore: now + issuedBefore };
+        for (const sub of ['alice', 'bob']) {
+          await register(
+            sub,
+            entry(ID, { keyId: 7, iat: now - 20 }),
+            entry(OTHER, { keyId: 7, iat: now - 3 }),
+            entry('a', { keyId: 1, iat: now }),
+          );
+        }
+        expect(await countMatching(registry, selection, { now })).toMatchObject({ matched: 2 * removed });
+        expect(await registry.remove('bob', selection, now)).toMatchObject({ removed });
+        const everywhere = await registry.removeEverywhere(selection, { now });
+        expect(everywhere).toMatchObject({ matched: removed, removed, complete: true });
+        expect(everywhere.byKeyId.reduce((sum, { matched }) => sum + matched, 0)).toBe(removed);
+        for (const sub of ['alice', 'bob']) expect(await jtis(sub)).toHaveLength(3 - removed);
+      });
+
+      test('is removed by its name', async () => {
+        await register('alice', entry(ID, { keyId: 7 }), entry('a'));
+        const entries = [entry(ID, { keyId: 7 })];
+        expect(await registry.removeEntries([{ sub: 'alice', entries }], now)).toMatchObject({ removed: 1 });
+        expect(await jtis('alice')).toEqual(['a']);
+        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+      });
+
+      test('counts for maxPerSubject, by its own iat', async () => {
+        await register('alice', entry(ID, { iat: now - 20 }), entry('old', { iat: now - 30 }));
+        await registerOne(registry, 'alice', entry('b', { iat: now - 9 }), { now, maxPerSubject: 2 });
+        expect(await jtis('alice')).toEqual([ID, 'b']);
+        await registerOne(registry, 'alice', entry(OTHER, { iat: now - 5 }), { now, maxPerSubject: 2 });
+        expect(await jtis('alice')).toEqual(['b', OTHER]);
+        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+        await registerOne(registry, 'alice', entry(OTHER, { iat: now }), { now, maxPerSubject: 1 });
+        expect(await jtis('alice')).toEqual([OTHER]);
+      });
+
+      test('expires like any other entry', async () => {
+        const later = now + 2;
+        const exp = later - opened.clockToleranceSeconds;
+        await register('alice', entry(ID, { exp }), entry('a'));
+        await opened.until(later);
+        expect((await registry.tokenStatus('alice', entry(ID), later)).exp).toBeNull();
+        expect(await jtis('alice', later)).toEqual(['a']);
+        expect(await scanned(later, { withDetails: true })).toMatchObject([
+          { details: { expired: 1 }, malformed: 0 },
+        ]);
+        await registry.remove('alice', { jti: 'none' }, later);
+        await registerOne(registry, 'alice', entry('b'), { now: later });
+        expect(await registry.findLegacyFacts('alice', ID)).toBeNull();
+      });
+
+      test('works in thousands, of one subject and of many', async () => {
+        const own = Array.from({ length: 2_500 }, (_, index) => entry(legacyId(`a${index}`), { keyId: 7 }));
+        const others = Array.from({ length: 300 }, (_, index) => ({
+          ...{ sub: `user-${index}`, now },
+          entry: entry(legacyId(`u${index}`), { keyId: 7 + (index % 2) }),
+        }));
+        await registry.registerMany([...own.map((one) => ({ sub: 'alice', entry: one, now })), ...others]);
+        await register('alice', entry('plain'));
+        for (const options of [{}, { withDetails: true }]) {
+          const subjects = await scanned(now, options);
+          expect(subjects.flatMap(({ entries }) => entries)).toHaveLength(2_801);
+          expect(subjects.reduce((sum, { malformed }) => sum + malformed, 0)).toBe(0);
+        }
+        expect(await registry.removeEverywhere({ keyId: 7 }, { now })).toMatchObject({
+          ...{ matched: 2_650, byKeyId: [{ keyId: 7, matched: 2_650 }] },
+        });
+        expect(await jtis('alice')).toEqual(['plain']);
       });
     });
 

@@ -1,7 +1,8 @@
 /// <reference path="./cluster-key-slot.d.ts" />
 import hashSlot from 'cluster-key-slot';
+import { isLegacyId } from '../../domain/model/legacy-id.js';
 import { MAX_SUBJECT_BYTES, subjectFault } from '../../domain/model/subject.js';
-import type { KnownUserStatus, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
+import type { KnownUserStatus, LegacyFacts, ScannedEntry, UserStatus } from '../../domain/ports/index.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
 
 export const HASH_SLOTS = 16_384;
@@ -10,7 +11,7 @@ export const HASH_SLOTS = 16_384;
  * Names every key and member of the registry:
  * - `<prefix>:{<sub>}`, a sorted set: {@link entryMember} with its `exp` as the score, {@link STATUS_MEMBER},
  *   {@link VERSION_MEMBER}
- * - `<prefix>:{<sub>}:labels`, a hash from entry member to label
+ * - `<prefix>:{<sub>}:labels`, a hash from entry member to label; for a legacy token, to {@link formatFacts}
  * - `<prefix>:fleet`, a hash from verifier id to heartbeat
  * - `<prefix>:marks`, a hash: the high-water marks of the database
  * - `<prefix>:events:<n>`, sorted sets: the events of the security log, each with its expiry
@@ -93,9 +94,25 @@ export function cachedStatus(status: number | null, version: number | null): Kno
   };
 }
 
-/** Up to 64 bytes, members keep the sorted set compact (zset-max-listpack-value). */
+/**
+ * The member of a legacy token is its id alone, because a verifier learns `keyId` and `iat` from it. Up to 64
+ * bytes, members keep the sorted set compact (zset-max-listpack-value).
+ */
 export function entryMember(entry: { keyId: number; iat: number; jti: string }): string {
-  return `${base36(entry.keyId)}.${base36(entry.iat)}.${entry.jti}`;
+  return isLegacyId(entry.jti) ? entry.jti : `${formatFacts(entry)}.${entry.jti}`;
+}
+
+/** Formats the key and the `iat` of a legacy token, which are stored in place of a label. */
+export function formatFacts({ keyId, iat }: LegacyFacts): string {
+  return `${base36(keyId)}.${base36(iat)}`;
+}
+
+/** Returns null for anything that {@link formatFacts} does not write. */
+export function parseFacts(text: string): LegacyFacts | null {
+  const data = Buffer.from(text);
+  const dot = indexOfDot(data, 0, data.length);
+  const [keyId, iat] = [parseBase36(data, 0, dot), parseBase36(data, dot + 1, data.length)];
+  return keyId === -1 || iat === -1 ? null : { keyId, iat };
 }
 
 /** Parses a member within a longer text. A regular expression and parseInt took five times as long. */

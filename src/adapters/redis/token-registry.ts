@@ -7,6 +7,7 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
+  LegacyFacts,
   OnSubjects,
   Registration,
   RegistryEntry,
@@ -32,6 +33,7 @@ import {
   cachedStatus,
   entryMember,
   keyspace,
+  parseFacts,
   STATUS_MEMBER,
   statusScore,
   VERSION_MEMBER,
@@ -47,6 +49,7 @@ import { RedisStatusReader } from './verifier/status-reader.js';
 import { deregister, readFleet, report } from './verifier-roster.js';
 import { removeEverywhere, removeFromSubject } from './walk/remove-everywhere.js';
 import { scan } from './walk/scan-registry.js';
+import { replyCode } from './wire/redis-errors.js';
 
 export interface RedisTokenRegistryOptions extends RedisOptions {
   prefix: string;
@@ -106,6 +109,15 @@ export class RedisTokenRegistry implements TokenRegistry {
     const [exp = null, status = null, version = null] = scores;
     const user = cachedStatus(status, version);
     return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
+  }
+
+  async findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null> {
+    const { labels, slot } = this.#session.keyspace.keysOf(sub);
+    const commands = [['hmget', labels, id] as const];
+    const [reply] = (await this.#session.batcher.send({ slot, commands })).replies;
+    if (replyCode(reply) === 'WRONGTYPE') return null;
+    const [facts] = this.#session.connection.unwrap(reply) as Array<string | null>;
+    return parseFacts(facts ?? '');
   }
 
   openStatusReader(options: StatusReaderOptions): StatusReader {

@@ -19,8 +19,21 @@ export interface TokenStatusReader {
     now: number,
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }>;
 
+  /**
+   * Returns what the entry of a legacy token stores beside its `exp`: see {@link isLegacyId}. Null if there is
+   * no such entry; an expired one may be returned.
+   */
+  findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null>;
+
   /** Opens a reader for a long-running process. The caller closes it. */
   openStatusReader(options: StatusReaderOptions): StatusReader;
+}
+
+export interface LegacyFacts {
+  /** The id of the key that signed the token. */
+  keyId: number;
+  /** The token's `iat`; without one, the time of its registration. */
+  iat: number;
 }
 
 export interface StatusReaderOptions {

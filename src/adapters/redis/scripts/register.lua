@@ -2,7 +2,7 @@
 -- reading a thousand members; the caller then continues with the first entry that is not done. Does nothing
 -- after its deadline: a server that hung still runs old requests, but the client has reported them as failed.
 -- ARGV: horizon, tolerance, deadline (ms, server's clock); for each entry: member, exp, maximum (0: none),
--- label ('': none), status score ('': none), version. Returns {TOO_LATE, server's time in ms}; or 1, how many
+-- label ('': none; of a legacy token, its key and iat), status score ('': none), version. Returns {TOO_LATE, server's time in ms}; or 1, how many
 -- entries are done.
 local time_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 if time_ms > tonumber(ARGV[3]) then return {TOO_LATE, time_ms} end
@@ -20,11 +20,15 @@ local function make_room(member, maximum)
   local window = math.max(MEMBERS_PER_CALL, 2 * maximum)
   local found = redis.call('ZRANGEBYSCORE', set, '(' .. horizon, '+inf', 'WITHSCORES', 'LIMIT', 0, window)
   members_read = members_read + #found / 2
-  local others = {}
+  local others, members = {}, {}
+  for i = 1, #found, 2 do members[#members + 1] = found[i] end
+  local facts = read_facts(labels, members)
   for i = 1, #found, 2 do
     local iat, jti_from = parse(found[i], tonumber(found[i + 1]))
+    local fact = facts[found[i]]
+    if fact then iat = fact.iat end
     if iat and found[i] ~= member and not gone[found[i]] then
-      local key_id = base36(string.match(found[i], '^%w+'))
+      local key_id = fact and key_ids[fact.key] or base36(string.match(found[i], '^%w+'))
       others[#others + 1] = { member = found[i], iat = iat, jti = string.sub(found[i], jti_from), key_id = key_id }
     end
   end
@@ -41,12 +45,13 @@ end
 for i = 4, #ARGV, 6 do
   local member, exp, maximum, label = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
   if members_read >= MEMBERS_PER_CALL or gone[member] then break end
-  redis.call('ZADD', set, exp, member)
+  local labels_type = label ~= '' and redis.call('TYPE', labels).ok
+  local takes_label = labels_type == 'hash' or labels_type == 'none'
+  if is_legacy(member) and not takes_label then return {WRONG_TYPE} end
+  local is_new = redis.call('ZADD', set, exp, member) == 1
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
-  if label ~= '' then
-    local labels_type = redis.call('TYPE', labels).ok
-    if labels_type == 'hash' or labels_type == 'none' then redis.call('HSETNX', labels, member, label) end
-  end
+  local is_lacking = is_legacy(member) and not read_facts(labels, {member})[member]
+  if takes_label then redis.call((is_new or is_lacking) and 'HSET' or 'HSETNX', labels, member, label) end
   if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
   done = done + 1
 end

@@ -7,7 +7,7 @@ for i = 1, #found, 2 do
   local exp = tonumber(found[i + 1])
   if exp > horizon and exp < TOO_LARGE then live[#live + 1] = found[i] end
 end
-local going, matched = sift(live)
+local going, matched = sift(labels, live)
 if cursor ~= '' then
   drop(set, labels, going)
 elseif matched > 0 or ARGV[8] == '1' or last_exp(set) == nil then

@@ -12,7 +12,7 @@ for i = 1, #KEYS, 2 do
   elseif seen >= MEMBERS_PER_CALL or #live > MEMBERS_PER_CALL then
     large[#large + 1] = (i - 1) / 2
   else
-    local going, count = sift(live)
+    local going, count = sift(labels, live)
     seen = seen + #live
     if count > 0 then
       matched = matched + count

@@ -1,5 +1,6 @@
+import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import type { KnownUserStatus, ScannedEntry } from '../../../domain/ports/index.js';
-import { cachedStatus, parseEntry, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
+import { cachedStatus, parseEntry, parseFacts, STATUS_MEMBER, VERSION_MEMBER } from '../keyspace.js';
 import { type BulkStrings, endOf, numberAt, startOf, stringAt, utf8, utf8At } from '../wire/bulk-strings.js';
 
 export interface Members {
@@ -10,6 +11,8 @@ export interface Members {
   /** All other members. A set without any belongs to another application. */
   valid: number;
   user: KnownUserStatus | null;
+  /** Legacy members whose key and `iat` are not in `labels`. They count as malformed. */
+  withoutFacts: string[];
 }
 
 export function membersIn(
@@ -22,6 +25,7 @@ export function membersIn(
   let version: number | null = null;
   let malformed = 0;
   let expired = 0;
+  const withoutFacts: string[] = [];
   for (let index = 1; index < set.count; index += 2) {
     const score = numberAt(set, index + 1);
     const label = labels === null ? null : (labels.get(stringAt(set, index)) ?? null);
@@ -35,10 +39,26 @@ export function membersIn(
     const member = stringAt(set, index);
     if (member === STATUS_MEMBER) status = score;
     else if (member === VERSION_MEMBER) version = score;
-    else malformed += 1;
+    else if (isLegacyId(member)) {
+      const legacy = legacyEntry(member, score, labels);
+      if (legacy === null) withoutFacts.push(member);
+      else if (legacy.exp > horizon) entries.push(legacy);
+      else expired += 1;
+    } else malformed += 1;
   }
   const valid = entries.length + expired + Number(status !== null) + Number(version !== null);
-  return { entries, malformed, expired, valid, user: cachedStatus(status, version) };
+  malformed += withoutFacts.length;
+  return { entries, malformed, expired, valid, user: cachedStatus(status, version), withoutFacts };
+}
+
+function legacyEntry(
+  jti: string,
+  exp: number,
+  labels: ReadonlyMap<string, string> | null,
+): ScannedEntry | null {
+  const facts = parseFacts(labels?.get(jti) ?? '');
+  if (facts === null || !Number.isSafeInteger(exp) || exp <= 0) return null;
+  return { jti, ...facts, exp, label: null };
 }
 
 export function labelsIn(hash: BulkStrings): Map<string, string> | null {

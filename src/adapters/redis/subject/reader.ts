@@ -22,7 +22,7 @@ import { bulkStringsIn, type RespReply } from '../wire/codec.js';
 import type { Command } from '../wire/pipeline.js';
 import { replyCode, wrongType } from '../wire/redis-errors.js';
 import { type Reads, readMany, readOne } from './bulk-read.js';
-import { isPartial, labelsIn, membersIn } from './members.js';
+import { isPartial, labelsIn, type Members, membersIn } from './members.js';
 
 export interface ReadOptions {
   horizon: number;
@@ -61,19 +61,21 @@ export class SubjectReader {
     const shown: ScannedSubject[] = [];
     const large: LargeSubject[] = [];
     let size = 0;
+    const whole: WholeSubject[] = [];
     for (let index = 0; index < subjects.length; index++) {
       const located = subjects[index] as LocatedSubject;
       const first = index * reads.each;
-      const bytes = bytesOf.get(index) ?? null;
       const set = this.#bulkStringsOf(located.entries, replies[first]);
       const hash = withDetails ? this.#bulkStringsOf(located.labels, replies[first + 1]) : NO_BULK_STRINGS;
       size += sizeOf(set) + sizeOf(hash);
-      if (isPartial(set)) {
-        large.push({ located, node, bytes });
-        continue;
-      }
-      const labels = labelsIn(hash);
-      const { entries, malformed, expired, valid, user } = membersIn(set, horizon, labels);
+      if (isPartial(set)) large.push({ located, node, bytes: bytesOf.get(index) ?? null });
+      else whole.push({ index, located, set, hash, members: membersIn(set, horizon, labelsIn(hash)) });
+    }
+    if (!withDetails) await this.#addFacts(node, whole);
+    for (const { index, located, hash, members } of whole) {
+      const first = index * reads.each;
+      const bytes = bytesOf.get(index) ?? null;
+      const { entries, malformed, expired, valid, user } = members;
       if (valid === 0 || (!withDetails && entries.length + malformed === 0)) continue;
       if (isPartial(hash)) {
         large.push({ located, node, bytes });
@@ -102,7 +104,9 @@ export class SubjectReader {
       const page = this.#bulkStringsOf(keys.entries, answer.replies[0]);
       cursor = page.count === 0 ? '' : stringAt(page, 0);
       const labels = withDetails ? await this.#labelsOf(node, keys, page) : null;
-      const { entries, malformed, expired, valid } = membersIn(page, horizon, labels);
+      const part = { located: keys, set: page, members: membersIn(page, horizon, labels) };
+      if (!withDetails) await this.#addFacts(node, [part]);
+      const { entries, malformed, expired, valid } = part.members;
       skipped.valid += valid;
       skipped.malformed += malformed;
       skipped.expired += expired;
@@ -112,8 +116,8 @@ export class SubjectReader {
       if (isFirst && !isKept) return;
       const details = isFirst && withDetails ? await this.#detailsOf(node, keys, skipped.expired) : null;
       if (details === GONE) return;
-      const part = { isLast, entries, malformed: skipped.malformed, details };
-      yield { sub: keys.sub, node: answer.node, ...part, bytes: isFirst ? bytes : null };
+      const shown = { isLast, entries, malformed: skipped.malformed, details };
+      yield { sub: keys.sub, node: answer.node, ...shown, bytes: isFirst ? bytes : null };
       isFirst = false;
       skipped.malformed = 0;
     } while (cursor !== '');
@@ -126,6 +130,28 @@ export class SubjectReader {
       for await (const part of this.parts(subject)) entries.push(...part.entries);
     }
     return entries;
+  }
+
+  /** Reads the key and the `iat` of legacy tokens, which only their labels have. */
+  async #addFacts(
+    node: RedisNode | null,
+    parts: ReadonlyArray<Pick<WholeSubject, 'located' | 'set'> & { members: Members }>,
+  ): Promise<void> {
+    const lacking = parts.filter(({ members }) => members.withoutFacts.length > 0);
+    if (lacking.length === 0) return;
+    const { replies } = await readMany(this.#session, node, {
+      commands: lacking.map(
+        ({ located, members }): Command => ['hmget', located.labels, ...members.withoutFacts],
+      ),
+      slots: lacking.map(({ located }) => located.slot),
+    });
+    for (const [position, part] of lacking.entries()) {
+      const values = this.#bulkStringsOf(part.located.labels, replies[position]);
+      const facts = new Map<string, string>();
+      for (const [index, id] of part.members.withoutFacts.entries())
+        if (stringOrNullAt(values, index) !== null) facts.set(id, stringAt(values, index));
+      part.members = membersIn(part.set, this.#options.horizon, facts);
+    }
   }
 
   async #labelsOf(
@@ -199,6 +225,14 @@ export class SubjectReader {
     if (reply instanceof Error) throw this.#session.connection.translate(reply);
     return typeof reply === 'number' && reply >= 0 ? reply : null;
   }
+}
+
+interface WholeSubject {
+  index: number;
+  located: LocatedSubject;
+  set: BulkStrings;
+  hash: BulkStrings;
+  members: Members;
 }
 
 /** EXPIRETIME's reply for a missing key. */

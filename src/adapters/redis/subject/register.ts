@@ -1,5 +1,6 @@
+import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import type { Registration, RegistryEntry } from '../../../domain/ports/index.js';
-import { entryMember, statusScore } from '../keyspace.js';
+import { entryMember, formatFacts, statusScore } from '../keyspace.js';
 import { REGISTER, TOO_LATE, WRONG_TYPE } from '../scripts/index.js';
 import type { RegistrySession } from '../session.js';
 import { DeadlineError, wrongType } from '../wire/redis-errors.js';
@@ -42,5 +43,6 @@ export function byAge(a: RegistryEntry, b: RegistryEntry): number {
 
 function argumentsOf({ entry, maxPerSubject = 0, label = '', user }: Registration): Array<string | number> {
   const status = user === undefined ? ['', ''] : [statusScore(user), user.version];
-  return [entryMember(entry), entry.exp, maxPerSubject, label, ...status];
+  const stored = isLegacyId(entry.jti) ? formatFacts(entry) : label;
+  return [entryMember(entry), entry.exp, maxPerSubject, stored, ...status];
 }

@@ -1,4 +1,5 @@
 import type { ExpressionBuilder } from 'kysely';
+import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import type {
   EntryFilter,
   EntryName,
@@ -11,6 +12,29 @@ import type { Schema, SqlExecutor } from '../schema.js';
 export async function addEntry(
   db: SqlExecutor,
   { sub, entry, user, label, maxPerSubject }: Registration,
+): Promise<void> {
+  // Its iat may differ from the stored one, which stays.
+  const isKnown = isLegacyId(entry.jti) && (await renewLegacy(db, sub, entry));
+  if (!isKnown) await insertEntry(db, sub, entry, label);
+  if (user !== undefined) await cacheStatus(db, sub, user);
+  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
+  for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
+}
+
+async function renewLegacy(db: SqlExecutor, sub: string, entry: RegistryEntry): Promise<boolean> {
+  const { numUpdatedRows } = await db
+    .updateTable('registry_entries')
+    .set({ exp: entry.exp })
+    .where(isNamed(sub, entry))
+    .executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+async function insertEntry(
+  db: SqlExecutor,
+  sub: string,
+  entry: RegistryEntry,
+  label: string | undefined,
 ): Promise<void> {
   await db
     .insertInto('registry_entries')
@@ -29,9 +53,6 @@ export async function addEntry(
       })),
     )
     .execute();
-  if (user !== undefined) await cacheStatus(db, sub, user);
-  const evicted = await oldestOthersBeyond(db, sub, entry, maxPerSubject);
-  for (const old of evicted) await db.deleteFrom('registry_entries').where(isNamed(sub, old)).execute();
 }
 
 /** @returns the cached version if it is higher and stays; otherwise null */
@@ -67,7 +88,7 @@ async function oldestOthersBeyond(
     .selectFrom('registry_entries')
     .select(['jti', 'key_id', 'iat', 'exp'])
     .where('sub', '=', sub)
-    .where((column) => column.not(column.and({ jti: entry.jti, key_id: entry.keyId, iat: entry.iat })))
+    .where((column) => column.not(isNamed(sub, entry)(column)))
     .orderBy('iat', 'desc')
     .orderBy('jti', 'desc')
     .orderBy('key_id', 'desc')
@@ -86,9 +107,10 @@ export function matches(filter: EntryFilter) {
     ]);
 }
 
+/** The id of a legacy token names its entry alone. */
 export function isNamed(sub: string, { jti, keyId, iat }: EntryName) {
-  return (column: ExpressionBuilder<Schema, 'registry_entries'>) =>
-    column.and({ sub, jti, key_id: keyId, iat });
+  const name = isLegacyId(jti) ? { sub, jti } : { sub, jti, key_id: keyId, iat };
+  return (column: ExpressionBuilder<Schema, 'registry_entries'>) => column.and(name);
 }
 
 /** A cached status lives as long as the user's last entry. */

@@ -8,6 +8,7 @@ import type {
 } from '../../../domain/ports/index.js';
 import { MasterState } from '../../../domain/registry/master-state.js';
 import type { SqlExecutor } from '../schema.js';
+import { isNamed } from './registry-rows.js';
 
 /** Reads token statuses with one query each. A file sends no invalidations and loses nothing. */
 export class SqliteStatusReader implements StatusReader {
@@ -55,20 +56,12 @@ export class SqliteStatusReader implements StatusReader {
   close(): void {}
 }
 
-export async function readStatus(
-  db: SqlExecutor,
-  sub: string,
-  { jti, keyId, iat }: EntryName,
-): Promise<StoredStatus> {
+export async function readStatus(db: SqlExecutor, sub: string, entry: EntryName): Promise<StoredStatus> {
   const row = await db
     .selectNoFrom((select) => {
       const user = select.selectFrom('registry_users').where('sub', '=', sub);
       return [
-        select
-          .selectFrom('registry_entries')
-          .select('exp')
-          .where((column) => column.and({ sub, jti, key_id: keyId, iat }))
-          .as('exp'),
+        select.selectFrom('registry_entries').select('exp').where(isNamed(sub, entry)).as('exp'),
         user.select('status').as('status'),
         user.select('version').as('version'),
         user.select('known_until').as('until'),

@@ -8,6 +8,7 @@ import type {
   GlobalRemoval,
   Heartbeat,
   KnownUserStatus,
+  LegacyFacts,
   OnSubjects,
   Registration,
   RegistryEntry,
@@ -74,6 +75,16 @@ export class SqliteTokenRegistry implements TokenRegistry {
   ): Promise<{ exp: number | null; user: KnownUserStatus | null }> {
     const { exp, user } = await readStatus(this.#db, sub, entry);
     return { exp: liveExp(exp, now, this.#tolerance), user: user !== null && user.until > now ? user : null };
+  }
+
+  async findLegacyFacts(sub: string, id: string): Promise<LegacyFacts | null> {
+    const row = await this.#db
+      .selectFrom('registry_entries')
+      .select(['key_id', 'iat'])
+      .where('sub', '=', sub)
+      .where('jti', '=', id)
+      .executeTakeFirst();
+    return row === undefined ? null : { keyId: row.key_id, iat: row.iat };
   }
 
   openStatusReader({ now }: StatusReaderOptions): StatusReader {

@@ -15,10 +15,34 @@ local key_ids = setmetatable({}, { __index = function(known, text)
   return known[text]
 end })
 
--- Returns the iat and where the jti begins; nil for a member that is not an entry.
+-- A legacy token's member is its id. Its label holds the key and the iat: see formatFacts in keyspace.ts.
+local function is_legacy(member)
+  return #member == 50 and string.find(member, '^legacy%.[%w_-]+$') ~= nil
+end
+
+-- Returns the key and the iat of each of these members that is legacy and has them.
+local function read_facts(labels, members)
+  local ids, facts = {}, {}
+  for i = 1, #members do
+    if is_legacy(members[i]) then ids[#ids + 1] = members[i] end
+  end
+  if #ids == 0 or redis.call('TYPE', labels).ok ~= 'hash' then return facts end
+  for from = 1, #ids, 1000 do
+    local values = redis.call('HMGET', labels, unpack(ids, from, math.min(from + 999, #ids)))
+    for i = 1, #values do
+      local key, iat_text = string.match(values[i] or '', '^([0-9a-z]+)%.([0-9a-z]+)$')
+      local iat = key and key_ids[key] and base36(iat_text)
+      if iat then facts[ids[from + i - 1]] = { key = key, iat = iat } end
+    end
+  end
+  return facts
+end
+
+-- Returns the iat (0 for a legacy token) and where the jti begins; nil for a member that is not an entry.
 local function parse(member, exp)
   if exp <= 0 or exp >= TOO_LARGE or exp % 1 ~= 0 then return nil end
   local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')
   local iat = key and key_ids[key] and base36(iat_text)
+  if not iat and is_legacy(member) then return 0, 1 end
   return iat, jti_from
 end

@@ -3,12 +3,14 @@ local jti = ARGV[3] == '1' and ARGV[4] or nil
 local wanted_key, issued_before = ARGV[5] ~= '' and ARGV[5] or nil, tonumber(ARGV[6])
 local largest_iat, by_key = -1, {}
 
-local function sift(members)
-  local going, count = {}, 0
+local function sift(labels, members)
+  local going, count, facts = {}, 0, read_facts(labels, members)
   for i = 1, #members do
     local member = members[i]
     local key, iat_text, jti_from = string.match(member, '^([0-9a-z]+)%.([0-9a-z]+)%.()')
     local iat = key and base36(iat_text)
+    local fact = facts[member]
+    if fact then key, iat, jti_from = fact.key, fact.iat, 1 end
     if iat and key_ids[key]
       and (wanted_key == nil or key == wanted_key)
       and (issued_before == nil or iat <= issued_before)
