@@ -5,6 +5,8 @@ export type Kind =
   | { readonly type: 'pattern'; readonly pattern: RegExp; readonly expected: string }
   /** Read as whole seconds. */
   | { readonly type: 'duration'; readonly maxSeconds: number }
+  /** A date, read as the end of that day in UTC, or a NumericDate. In whole seconds. */
+  | { readonly type: 'date' }
   | { readonly type: 'integer'; readonly min: number; readonly max: number }
   | { readonly type: 'boolean' }
   | { readonly type: 'oneOf'; readonly values: readonly string[] }
@@ -20,7 +22,7 @@ export interface HostPort {
   readonly port: number;
 }
 
-export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' }
+export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' | 'date' }
   ? number
   : K extends { type: 'boolean' }
     ? boolean
@@ -32,7 +34,7 @@ export type ValueOf<K extends Kind> = K extends { type: 'duration' | 'integer' }
           ? Readonly<Record<string, HostPort>>
           : string;
 
-export type InputOf<K extends Kind> = K extends { type: 'duration' }
+export type InputOf<K extends Kind> = K extends { type: 'duration' | 'date' }
   ? number | string
   : K extends { type: 'nodes' }
     ? string | readonly string[]
@@ -45,6 +47,7 @@ const CENTURY_SECONDS = 36_500 * 86_400;
 
 export const text = { type: 'text' } as const;
 export const boolean = { type: 'boolean' } as const;
+export const date = { type: 'date' } as const;
 export const path = { type: 'path' } as const;
 export const nodes = { type: 'nodes' } as const;
 export const natMap = { type: 'natMap' } as const;

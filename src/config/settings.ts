@@ -1,6 +1,7 @@
 import { SIGNING_ALGORITHMS } from '../domain/model/signing-key.js';
 import {
   boolean,
+  date,
   duration,
   type InputOf,
   integer,
@@ -155,6 +156,10 @@ const DECLARATIONS = {
     kind: duration(),
     fallback: '5s',
     doc: 'How far the clocks of issuers, verifiers, and stores may differ. If the clock of a host differs by more, jwtctl warns when it connects.',
+  },
+  'token.acceptLegacy': {
+    kind: date,
+    doc: 'Last day (UTC), or the NumericDate, until which tokens registered with `token register --legacy` are accepted. Without it, they are refused.',
   },
   'keys.bits': {
     kind: integer(2048, 8192),

@@ -25,6 +25,8 @@ export function expectedOf(kind: Kind): string {
       return kind.expected;
     case 'duration':
       return `${DURATION_FORM}, at most ${formatDuration(kind.maxSeconds)}`;
+    case 'date':
+      return 'a date such as 2027-03-31, or a NumericDate in seconds';
     case 'integer':
       return `a whole number from ${kind.min} to ${kind.max}`;
     case 'boolean':
@@ -49,6 +51,8 @@ export function formatValue(kind: Kind, value: unknown): string {
   switch (kind.type) {
     case 'duration':
       return formatDuration(value as number);
+    case 'date':
+      return formatDate(value as number);
     case 'nodes':
       return (value as readonly HostPort[]).map(formatHostPort).join(',');
     case 'natMap':
@@ -86,6 +90,8 @@ function schemaOf(kind: Kind, absolute: (path: string) => string | null): z.ZodM
       return z.string().check(z.regex(kind.pattern));
     case 'duration':
       return readBy(z.union([z.string(), z.number()]), (raw) => secondsOf(String(raw), kind.maxSeconds));
+    case 'date':
+      return readBy(z.union([z.string(), z.number()]), (raw) => endOf(String(raw)));
     case 'integer':
       return z.pipe(
         readBy(z.union([z.number(), z.string().check(z.regex(/^\d+$/))]), Number),
@@ -128,6 +134,22 @@ function secondsOf(text: string, maxSeconds: number): number | null {
     return null;
   }
 }
+
+/** Returns the first second after that day in UTC. */
+function endOf(text: string): number | null {
+  if (/^\d{9,11}$/.test(text)) return Number(text);
+  const start = /^\d{4}-\d{2}-\d{2}$/.test(text) ? new Date(`${text}T00:00:00Z`) : null;
+  // February 30 would become March 2.
+  const isDate = start !== null && !Number.isNaN(start.getTime()) && start.toISOString().startsWith(text);
+  return isDate ? start.getTime() / 1000 + DAY_SECONDS : null;
+}
+
+function formatDate(seconds: number): string {
+  if (seconds % DAY_SECONDS !== 0) return String(seconds);
+  return new Date((seconds - DAY_SECONDS) * 1000).toISOString().slice(0, 10);
+}
+
+const DAY_SECONDS = 86_400;
 
 function nodesOf(raw: string | string[]): HostPort[] | null {
   const parts = typeof raw === 'string' ? raw.split(',') : raw;

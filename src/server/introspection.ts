@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyPluginCallback, FastifyReply } from 'fastify';
-import type { Claims } from '../domain/tokens/claims.js';
+import type { AcceptedClaims } from '../domain/tokens/claims.js';
 import { sendAnswer, UNAVAILABLE } from '../http/answer.js';
 import { isUnavailable } from '../http/authentication.js';
 import type { AppOptions, Client } from './app-options.js';
@@ -51,13 +51,13 @@ export const introspection: FastifyPluginCallback<AppOptions> = (app, options, d
       try {
         const result = await verifier.verify(tokens[0] as string);
         const code = result.active ? 'active' : result.error.code;
-        metrics.verdict(code, performance.now() - startedAt);
+        metrics.verdict(code, performance.now() - startedAt, result.active ? result.payload : null);
         const reason = result.active ? undefined : result.error.message;
         log(request, { status: 200, code, startedAt, reason });
         return result.active ? introspected(result.payload) : { active: false };
       } catch (error) {
         if (!isUnavailable(error)) throw error;
-        metrics.verdict(error.code, performance.now() - startedAt);
+        metrics.verdict(error.code, performance.now() - startedAt, null);
         log(request, { status: UNAVAILABLE.status, code: error.code, startedAt, reason: error });
         return sendAnswer(UNAVAILABLE, reply);
       }
@@ -72,7 +72,7 @@ const TOO_MANY_ATTEMPTS =
   'Too many wrong credentials from this address. Its requests are refused for up to a minute.';
 
 /** RFC 7662 §2.2. */
-function introspected(claims: Claims): Record<string, unknown> {
+function introspected(claims: AcceptedClaims): Record<string, unknown> {
   const { scope, client_id, username, exp, iat, nbf, sub, aud, iss, jti } = claims;
   const texts = textMembers({ scope, client_id, username });
   return { active: true, ...texts, token_type: 'Bearer', exp, iat, nbf, sub, aud, iss, jti };

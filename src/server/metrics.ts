@@ -1,11 +1,16 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { isLegacyId } from '../domain/model/legacy-id.js';
 import type { Clock } from '../domain/ports/index.js';
 import type { ErrorCode } from '../domain/shared/errors.js';
+import type { AcceptedClaims } from '../domain/tokens/claims.js';
 import type { StoreHealth, VerifierHealth } from '../verifier/health.js';
 
 export interface Metrics {
-  /** @param ms the duration; null if the request had no token or more than one */
-  verdict(code: ErrorCode | 'active', ms: number | null): void;
+  /**
+   * @param ms the duration; null if the request had no token or more than one
+   * @param accepted the claims of an accepted token
+   */
+  verdict(code: ErrorCode | 'active', ms: number | null, accepted: AcceptedClaims | null): void;
   registry: Registry;
 }
 
@@ -33,6 +38,11 @@ export function createMetrics(
       this.reset();
       for (const [code, count] of verdicts) this.inc({ code }, count);
     },
+  });
+  const legacy = new Counter({
+    name: 'jwtctl_legacy_verifications_total',
+    help: 'Accepted tokens that were registered with --legacy.',
+    registers,
   });
   const duration = new Histogram({
     name: 'jwtctl_verification_duration_seconds',
@@ -137,7 +147,8 @@ export function createMetrics(
   });
 
   return {
-    verdict: (code, ms) => {
+    verdict: (code, ms, accepted) => {
+      if (accepted !== null && isLegacyId(accepted.jti)) legacy.inc();
       verdicts.set(code, (verdicts.get(code) ?? 0) + 1);
       if (ms !== null) duration.observe(ms / 1000);
     },

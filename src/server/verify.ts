@@ -20,7 +20,8 @@ export const forwardAuth: FastifyPluginCallback<AppOptions> = (app, options, don
       const startedAt = performance.now();
       const authentication = await authenticate(verifier, request.raw, cookie);
       const { answer, code, isAsked } = authentication;
-      metrics.verdict(code, isAsked ? performance.now() - startedAt : null);
+      const ms = isAsked ? performance.now() - startedAt : null;
+      metrics.verdict(code, ms, authentication.accepted?.payload ?? null);
       const reason = authentication.accepted === null ? authentication.message : undefined;
       log(request, { status: answer.status, code, startedAt, reason });
       // Bypasses Fastify, whose handling of headers takes longer than everything else here.

@@ -90,22 +90,30 @@ export class KeyCache {
 
   /** @throws JwtctlError kind `unavailable` if a read is needed and fails */
   async find(kid: string): Promise<KnownKey | null> {
-    if (!isKid(kid)) return null;
-    const known = this.#fresh(kid);
+    return isKid(kid) ? this.#find(() => this.#keys.get(kid)) : null;
+  }
+
+  /** Like {@link find}, by the id that registry entries have. */
+  findById(keyId: number): Promise<KnownKey | null> {
+    return this.#find(() => [...this.#keys.values()].find(({ id }) => id === keyId));
+  }
+
+  async #find(peek: () => KnownKey | undefined): Promise<KnownKey | null> {
+    const known = this.#fresh(peek);
     if (known !== undefined) return known;
     // Wait instead of refusing, because the key may be new.
     if (this.#waiting >= (this.#isFresh() ? MAX_WAITING_FOR_UNKNOWN : MAX_WAITING)) throw tooManyWaiting();
     this.#waiting += 1;
     try {
-      return await this.#findAfterRead(kid);
+      return await this.#findAfterRead(peek);
     } finally {
       this.#waiting -= 1;
     }
   }
 
-  async #findAfterRead(kid: string): Promise<KnownKey | null> {
+  async #findAfterRead(peek: () => KnownKey | undefined): Promise<KnownKey | null> {
     await this.#reads.current;
-    const found = this.#fresh(kid);
+    const found = this.#fresh(peek);
     if (found !== undefined) return found;
     this.#nextCooled ??= this.#coolDown()
       .finally(() => {
@@ -113,11 +121,11 @@ export class KeyCache {
       })
       .then(() => this.refresh());
     await this.#nextCooled;
-    return this.#keys.get(kid) ?? null;
+    return peek() ?? null;
   }
 
-  #fresh(kid: string): KnownKey | undefined {
-    return this.#isFresh() ? this.#keys.get(kid) : undefined;
+  #fresh(peek: () => KnownKey | undefined): KnownKey | undefined {
+    return this.#isFresh() ? peek() : undefined;
   }
 
   #isFresh(): boolean {

@@ -1,17 +1,19 @@
 import type { Context } from '../app/context.js';
 import type { PublicJwk } from '../domain/jose/jwk-set.js';
+import { isLegacyId } from '../domain/model/legacy-id.js';
+import type { Refusal } from '../domain/model/refusal.js';
 import type { Clock, StatusReader } from '../domain/ports/index.js';
 import { isCurrent, isOutdated, type StatusPolicy } from '../domain/security-log/cached-user-status.js';
 import { freeze } from '../domain/shared/deep-freeze.js';
 import { formatDuration } from '../domain/shared/duration.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { ifReachable } from '../domain/shared/unavailable.js';
-import { type Claims, checkClaims, validity } from '../domain/tokens/claims.js';
+import { type CheckedToken, checkJws } from '../domain/tokens/check-jws.js';
+import { checkClaims, validity } from '../domain/tokens/claims.js';
 import { judgeToken } from '../domain/tokens/judge.js';
+import { checkLegacyToken, type LegacyPorts } from '../domain/tokens/legacy.js';
 import {
-  checkJws,
   checkStatus,
-  type SignedToken,
   type TokenStatus,
   type VerificationPorts,
   type VerificationResult,
@@ -21,6 +23,7 @@ import { Follower } from './follower.js';
 import type { VerifierHealth } from './health.js';
 import { HeartbeatSender } from './heartbeat-sender.js';
 import { KeyCache, type KnownKey } from './key-cache.js';
+import { LegacyLookups } from './legacy-lookups.js';
 import { SecurityLogTail } from './security-log-tail.js';
 import { type StateChange, StateWatch } from './state-watch.js';
 import { registryHealth, StoreState } from './store-state.js';
@@ -86,6 +89,7 @@ export async function openLiveVerifier(
   return new StoreVerifier(
     {
       ...{ keys, tail, follower, watch, states, clock, databaseState, heartbeatState, statusReader, epoch },
+      legacyLookups: new LegacyLookups({ registry, statusReader, clock }),
       users: new UserLookup({ states, tail, watch, clock, databaseState }, { ...statusPolicy, graceSeconds }),
     },
     {
@@ -93,6 +97,7 @@ export async function openLiveVerifier(
       issuer: token.issuer,
       audience: token.audience,
       graceSeconds,
+      acceptLegacyUntil: token.acceptLegacy,
       rememberedTokens: verifierSettings.rememberedTokens,
       nearCache,
     },
@@ -111,6 +116,7 @@ interface LiveVerifierPorts {
   follower: Follower;
   watch: DatabaseWatch;
   statusReader: StatusReader;
+  legacyLookups: LegacyLookups;
   epoch: number;
   states: UserStates;
   users: UserLookup;
@@ -122,6 +128,8 @@ interface LiveVerifierPorts {
 type LiveVerifierPolicy = VerificationPorts['policy'] &
   StatusPolicy & {
     graceSeconds: number;
+    /** NumericDate seconds, exclusive; null if no legacy token is accepted. */
+    acceptLegacyUntil: number | null;
     rememberedTokens: number;
     nearCache: boolean;
   };
@@ -139,6 +147,7 @@ class StoreVerifier implements LiveVerifier {
       return key;
     },
   };
+  readonly #legacyPorts: LegacyPorts<KnownKey> | null;
   readonly #signatures = { hits: 0, misses: 0 };
   readonly #verdicts = { hits: 0, misses: 0 };
   readonly #running = new Set<Promise<unknown>>();
@@ -155,6 +164,8 @@ class StoreVerifier implements LiveVerifier {
     this.#policy = policy;
     this.#cache = new TokenCache(policy.rememberedTokens);
     this.#readEpoch = ports.epoch;
+    this.#legacyPorts =
+      policy.acceptLegacyUntil === null ? null : this.#toLegacyPorts(policy.acceptLegacyUntil);
     const { clock, statusReader } = ports;
     const probe = () => statusReader.probe();
     this.#watch = new StateWatch(
@@ -249,15 +260,25 @@ class StoreVerifier implements LiveVerifier {
     this.#assertServing();
     const jws = await checkJws(token, this.#keyPorts);
     if (!('active' in jws) || jws.error.code === 'ERR_SIGNATURE_INVALID') this.#signatures.misses += 1;
-    if ('active' in jws) return jws;
-    const checked = checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
-    if ('active' in checked) return checked;
-    const known = this.#toKnown(token, jws, checked.claims);
+    const checked = 'active' in jws ? jws : checkClaims(jws.payload, this.#policy, this.#ports.clock.now());
+    if ('active' in checked || 'active' in jws) return this.#verifyLegacy(token, checked as Refusal);
+    const known = this.#toKnown(token, { ...jws, claims: checked.claims }, checked.claims);
+    this.#cache.set(known);
+    return this.#verifyStatus(known);
+  }
+
+  async #verifyLegacy(token: string, refusal: Refusal): Promise<VerificationResult> {
+    if (this.#legacyPorts === null) return refusal;
+    const now = this.#ports.clock.now();
+    const legacy = await checkLegacyToken(token, refusal, this.#legacyPorts, this.#policy, now);
+    if ('active' in legacy) return legacy;
+    const known = this.#toKnown(token, legacy, legacy.times, this.#legacyPorts.acceptUntil);
     this.#cache.set(known);
     return this.#verifyStatus(known);
   }
 
   async #verifyTimes(known: KnownToken, now: number): Promise<VerificationResult> {
+    if (isLegacyId(known.claims.jti)) return this.#verifyUnknown(known.token);
     const checked = checkClaims(known.claims, this.#policy, now);
     return 'active' in checked ? checked : this.#verifyStatus(known);
   }
@@ -308,15 +329,36 @@ class StoreVerifier implements LiveVerifier {
     }, undefined);
   }
 
-  #toKnown(token: string, { header, key }: SignedToken<KnownKey>, claims: Claims): KnownToken {
+  #toLegacyPorts(acceptUntil: number): LegacyPorts<KnownKey> {
+    const { keys, tail, watch, legacyLookups } = this.#ports;
+    return {
+      acceptUntil,
+      findFacts: (sub, id) => legacyLookups.find(sub, id),
+      findKey: async (keyId) => {
+        const key = await keys.findById(keyId);
+        if (key === null) watch.assertComplete();
+        return key;
+      },
+      isRevoked: (sub, id) => tail.events.names(sub, id),
+    };
+  }
+
+  #toKnown(
+    token: string,
+    { header, key, claims }: CheckedToken<KnownKey>,
+    times: Parameters<typeof validity>[0],
+    acceptUntil = Number.POSITIVE_INFINITY,
+  ): KnownToken {
     const { sub, jti, iat } = claims;
+    const { validFrom, validUntil } = validity(times, this.#policy.clockToleranceSeconds);
     return {
       // Copied, because a substring would keep the whole header in memory (V8).
       token: Buffer.from(token, 'latin1').toString('latin1'),
       ...{ key, claims },
       acceptance: Object.freeze({ active: true, header, payload: freeze(claims) }),
       query: this.#ports.statusReader.of(sub, { jti, iat, keyId: key.id }),
-      ...validity(claims, this.#policy.clockToleranceSeconds),
+      validFrom,
+      validUntil: Math.min(validUntil, acceptUntil),
       verdict: null,
     };
   }

@@ -1,5 +1,5 @@
 import type { KnownUserStatus, Lease, StatusQuery } from '../domain/ports/index.js';
-import type { Claims } from '../domain/tokens/claims.js';
+import type { AcceptedClaims } from '../domain/tokens/claims.js';
 import type { Acceptance } from '../domain/tokens/verify.js';
 import type { KnownKey } from './key-cache.js';
 import { RecentMap } from './recent-map.js';
@@ -7,7 +7,7 @@ import { RecentMap } from './recent-map.js';
 export interface KnownToken {
   readonly token: string;
   readonly key: KnownKey;
-  readonly claims: Claims;
+  readonly claims: AcceptedClaims;
   /** Frozen, because callers share it. */
   readonly acceptance: Acceptance;
   readonly query: StatusQuery;

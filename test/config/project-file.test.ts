@@ -116,6 +116,7 @@ describe('a project file', () => {
     'users.table': 't',
     'users.column': 'c',
     'serve.cookie': 'c',
+    'token.acceptLegacy': '2027-03-31',
   };
   const exampleOf = ({ path, fallback }: (typeof SETTINGS)[number]) => VALUES[path] ?? fallback ?? '1';
 

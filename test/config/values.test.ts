@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { maskedUrl } from '../../src/config/addresses.js';
 import {
   boolean,
+  date,
   duration,
   integer,
   type Kind,
@@ -59,6 +60,32 @@ describe('a duration', () => {
     expect(readSetting('timeout', '25d')).toBeUndefined();
     expect(readSetting('token.maxTtl', '36500d')).toBe(3_153_600_000);
     expect(readSetting('token.maxTtl', '36501d')).toBeUndefined();
+  });
+});
+
+describe('a date', () => {
+  it('is read as the end of that day in UTC', () => {
+    expect(read(date, '2027-03-31')).toBe(Date.UTC(2027, 3, 1) / 1000);
+    expect(formatValue(date, Date.UTC(2027, 3, 1) / 1000)).toBe('2027-03-31');
+  });
+
+  it('may be a NumericDate', () => {
+    for (const raw of ['1806451201', 1_806_451_201]) expect(read(date, raw)).toBe(1_806_451_201);
+    expect(formatValue(date, 1_806_451_201)).toBe('1806451201');
+  });
+
+  it.each([
+    '',
+    '2027-02-30',
+    '2027-13-01',
+    '31.03.2027',
+    '2027-03-31T00:00Z',
+    0,
+    1_806_451_201_000,
+    '1',
+    null,
+  ])('is not %j', (raw) => {
+    expect(read(date, raw)).toBeUndefined();
   });
 });
 

@@ -1,5 +1,11 @@
 import { createPublicKey, type KeyObject } from 'node:crypto';
-import { isSigningAlgorithm, type KeyState, type SigningAlgorithm } from '../model/signing-key.js';
+import {
+  isSigningAlgorithm,
+  type KeyState,
+  type SigningAlgorithm,
+  type SigningKey,
+} from '../model/signing-key.js';
+import { publicJwk } from './jwk-set.js';
 import { hasRocaFingerprint } from './roca.js';
 
 export interface VerificationKey {
@@ -15,6 +21,10 @@ export interface RsaPublicJwk {
   n?: string;
   e?: string;
   [member: string]: unknown;
+}
+
+export function toVerificationKey(key: SigningKey): VerificationKey {
+  return { kid: key.kid, alg: key.alg, state: key.state, jwk: { ...publicJwk(key) } };
 }
 
 /** Returns the key, or why it must not verify. Caches only `n` and `e`: a caller may change the rest. */

@@ -61,6 +61,11 @@ export class RevocationIndex {
     );
   }
 
+  /** Whether an event names this one token. */
+  names(sub: string, jti: string): boolean {
+    return this.#tokens.has(nameOf(sub, jti));
+  }
+
   /** Returns the latest `iat` that a revocation covers; -1 if there is none. */
   coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);

@@ -1,4 +1,5 @@
 import { isJti } from '../model/jti.js';
+import { isLegacyId } from '../model/legacy-id.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import { subjectFault } from '../model/subject.js';
 import { describeClaim } from '../shared/describe-value.js';
@@ -12,63 +13,179 @@ export interface ClaimsPolicy {
   clockToleranceSeconds: number;
 }
 
-/** A valid Claims Set (RFC 7519 §4). Times are NumericDate seconds. */
-export interface Claims {
-  iss: string;
+/** The claims of an accepted token. Times are NumericDate seconds, integers. */
+export interface AcceptedClaims {
+  /** Missing in some tokens that were registered with `--legacy`. */
+  iss?: string;
   sub: string;
-  aud: string | string[];
+  /** Missing in some tokens that were registered with `--legacy`. */
+  aud?: string | string[];
   exp: number;
+  /** For a token without `iat`, the time of its registration. */
   iat: number;
+  /** For a token registered with `--legacy`, its registry ID. */
   jti: string;
   nbf?: number;
   [claim: string]: unknown;
 }
 
+/** A valid Claims Set (RFC 7519 §4). */
+export interface Claims extends AcceptedClaims {
+  iss: string;
+  aud: string | string[];
+}
+
 export const REGISTERED_CLAIMS = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti'] as const;
 
+/** Returns the claims with times in whole seconds: `exp` rounded down, `nbf` and `iat` rounded up. */
 export function checkClaims(
   payload: Record<string, unknown>,
   policy: ClaimsPolicy,
   now: number,
 ): { claims: Claims } | Refusal {
-  const { clockToleranceSeconds: tolerance, issuer, audience } = policy;
   const { exp, nbf, iat, iss, aud, sub, jti } = payload;
-
-  if (!isNumericDate(exp)) return invalid('exp', exp, 'a NumericDate in whole seconds');
-  if (nbf !== undefined && !isNumericDate(nbf)) return invalid('nbf', nbf, 'a NumericDate in whole seconds');
-  if (!isNumericDate(iat)) return invalid('iat', iat, 'a NumericDate in whole seconds');
-  const { validFrom, validUntil } = validity({ iat, exp, ...(nbf === undefined ? {} : { nbf }) }, tolerance);
-  // Negated, so that NaN is refused.
-  if (!(now < validUntil)) {
-    return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - exp} s ago (exp ${exp}).`);
-  }
-  if (!(now >= validFrom)) {
-    const why =
-      nbf !== undefined && nbf > iat
-        ? `The token is not valid for another ${nbf - now} s (nbf ${nbf}).`
-        : `The token was issued ${iat - now} s in the future (iat ${iat}). Check the clocks.`;
-    return refuse('ERR_TOKEN_NOT_YET_VALID', why);
-  }
-
-  if (typeof iss !== 'string') return invalid('iss', iss, 'a string');
-  if (iss !== issuer) return refuse('ERR_ISSUER_MISMATCH', `The token's iss is not '${issuer}'.`);
-  if (!isAudience(aud)) return invalid('aud', aud, 'a string or an array of strings');
-  if (!(typeof aud === 'string' ? aud === audience : aud.includes(audience))) {
-    return refuse('ERR_AUDIENCE_MISMATCH', `The token's aud does not contain '${audience}'.`);
-  }
-
-  if (typeof sub !== 'string' || subjectFault(sub) !== null)
-    return invalid('sub', sub, 'a subject of 1 to 255 bytes');
+  const refusal =
+    dateRefusal('exp', exp) ??
+    (nbf === undefined ? null : dateRefusal('nbf', nbf)) ??
+    dateRefusal('iat', iat) ??
+    timesRefusal(exp as number, nbf as number | undefined, iat as number, policy, now) ??
+    issuerRefusal(iss, policy) ??
+    audienceRefusal(aud, policy) ??
+    subjectRefusal(sub);
+  if (refusal !== null) return refusal;
   if (!isJti(jti)) return invalid('jti', jti, 'a string of 1 to 255 bytes');
-  return { claims: payload as Claims };
+  if (isLegacyId(jti))
+    return invalid('jti', jti, 'a jti that is not the registry ID of a token without a jti');
+  return { claims: inWholeSeconds(payload) as Claims };
 }
 
-/** `validUntil` is exclusive (RFC 7519 §4.1.4). Both include the tolerance. */
+/** A Claims Set that may lack what jwtctl puts into every token. Times are NumericDate seconds. */
+export interface LegacyClaims {
+  /** An integer `sub` is written in decimal. */
+  sub: string;
+  exp: number;
+  iat: number | null;
+  nbf: number | null;
+  aud: string | string[] | null;
+}
+
+/** Like {@link checkClaims}, but `iat`, `iss`, and `aud` may be missing or null, and `sub` may be an integer. */
+export function checkLegacyClaims(
+  payload: Record<string, unknown>,
+  policy: ClaimsPolicy,
+  now: number,
+): { claims: LegacyClaims } | Refusal {
+  const { exp, sub } = payload;
+  const [nbf, iat, iss, aud] = [payload.nbf, payload.iat, payload.iss, payload.aud].map(
+    (value) => value ?? undefined,
+  );
+  const subject = legacySubject(sub);
+  const refusal =
+    dateRefusal('exp', exp) ??
+    (nbf === undefined ? null : dateRefusal('nbf', nbf)) ??
+    (iat === undefined ? null : dateRefusal('iat', iat)) ??
+    timesRefusal(exp as number, nbf as number | undefined, iat as number | undefined, policy, now) ??
+    (iss === undefined ? null : issuerRefusal(iss, policy)) ??
+    (aud === undefined ? null : audienceRefusal(aud, policy)) ??
+    subjectRefusal(subject);
+  if (refusal !== null) return refusal;
+  const claims: LegacyClaims = {
+    sub: subject as string,
+    exp: Math.floor(exp as number),
+    iat: iat === undefined ? null : Math.ceil(iat as number),
+    nbf: nbf === undefined ? null : Math.ceil(nbf as number),
+    aud: (aud as string | string[] | undefined) ?? null,
+  };
+  return { claims };
+}
+
+/** Writes an integer `sub` in decimal. */
+export function legacySubject(sub: unknown): unknown {
+  return Number.isSafeInteger(sub) ? String(sub) : sub;
+}
+
+/** Returns the claims that a legacy token lacks or has in another form, in the order of {@link REGISTERED_CLAIMS}. */
+export function legacyClaims({ iss, sub, aud, iat, jti }: Record<string, unknown>): string[] {
+  const lacks = {
+    iss: iss === undefined || iss === null,
+    sub: Number.isSafeInteger(sub),
+    aud: aud === undefined || aud === null,
+    iat: iat === undefined || iat === null,
+    jti: !isJti(jti),
+  };
+  return Object.entries(lacks).flatMap(([claim, isLacking]) => (isLacking ? [claim] : []));
+}
+
+/**
+ * `validUntil` is exclusive (RFC 7519 §4.1.4). Both include the tolerance. Fractions are rounded toward
+ * refusal (RFC 7519 §2).
+ */
 export function validity(
-  { iat, nbf = iat, exp }: Pick<Claims, 'iat' | 'nbf' | 'exp'>,
+  { iat = 0, nbf = iat, exp }: { iat?: number | undefined; nbf?: number | undefined; exp: number },
   clockToleranceSeconds: number,
 ): { validFrom: number; validUntil: number } {
-  return { validFrom: Math.max(iat, nbf) - clockToleranceSeconds, validUntil: exp + clockToleranceSeconds };
+  return {
+    validFrom: Math.ceil(Math.max(iat, nbf)) - clockToleranceSeconds,
+    validUntil: Math.floor(exp) + clockToleranceSeconds,
+  };
+}
+
+function dateRefusal(claim: 'exp' | 'nbf' | 'iat', value: unknown): Refusal | null {
+  if (!isNumericDate(value)) return invalid(claim, value, 'a NumericDate in seconds');
+  return value < FIRST_MILLISECONDS
+    ? null
+    : refuse(
+        'ERR_CLAIM_INVALID',
+        `The token's ${claim} is ${value}; that looks like milliseconds; expected seconds.`,
+      );
+}
+
+/** As seconds, this is the year 5138; as milliseconds, 1973. */
+const FIRST_MILLISECONDS = 100_000_000_000;
+
+function timesRefusal(
+  exp: number,
+  nbf: number | undefined,
+  iat: number | undefined,
+  { clockToleranceSeconds }: ClaimsPolicy,
+  now: number,
+): Refusal | null {
+  const { validFrom, validUntil } = validity({ exp, nbf, iat }, clockToleranceSeconds);
+  // Negated, so that NaN is refused.
+  if (!(now < validUntil)) {
+    return refuse('ERR_TOKEN_EXPIRED', `The token expired ${now - Math.floor(exp)} s ago (exp ${exp}).`);
+  }
+  if (now >= validFrom) return null;
+  const why =
+    nbf !== undefined && nbf > (iat ?? 0)
+      ? `The token is not valid for another ${Math.ceil(nbf) - now} s (nbf ${nbf}).`
+      : `The token was issued ${Math.ceil(iat ?? 0) - now} s in the future (iat ${iat}). Check the clocks.`;
+  return refuse('ERR_TOKEN_NOT_YET_VALID', why);
+}
+
+function issuerRefusal(iss: unknown, { issuer }: ClaimsPolicy): Refusal | null {
+  if (typeof iss !== 'string') return invalid('iss', iss, 'a string');
+  return iss === issuer ? null : refuse('ERR_ISSUER_MISMATCH', `The token's iss is not '${issuer}'.`);
+}
+
+function audienceRefusal(aud: unknown, { audience }: ClaimsPolicy): Refusal | null {
+  if (!isAudience(aud)) return invalid('aud', aud, 'a string or an array of strings');
+  if (typeof aud === 'string' ? aud === audience : aud.includes(audience)) return null;
+  return refuse('ERR_AUDIENCE_MISMATCH', `The token's aud does not contain '${audience}'.`);
+}
+
+function subjectRefusal(sub: unknown): Refusal | null {
+  if (typeof sub !== 'string') return invalid('sub', sub, 'a string');
+  return subjectFault(sub) === null ? null : invalid('sub', sub, 'a subject of 1 to 255 bytes');
+}
+
+/** Returns the same object if all times are integers, as almost always. */
+function inWholeSeconds(payload: Record<string, unknown>): Record<string, unknown> {
+  const { exp, nbf, iat } = payload as { exp: number; nbf?: number; iat: number };
+  if (Number.isInteger(exp) && Number.isInteger(iat) && (nbf === undefined || Number.isInteger(nbf)))
+    return payload;
+  const whole = { ...payload, exp: Math.floor(exp), iat: Math.ceil(iat) };
+  return nbf === undefined ? whole : { ...whole, nbf: Math.ceil(nbf) };
 }
 
 function invalid(claim: string, value: unknown, expected: string): Refusal {
@@ -79,7 +196,7 @@ function invalid(claim: string, value: unknown, expected: string): Refusal {
 }
 
 function isNumericDate(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
+  return typeof value === 'number' && value >= 0 && value <= Number.MAX_SAFE_INTEGER;
 }
 
 function isAudience(value: unknown): value is string | string[] {

@@ -1,6 +1,5 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
-import { publicJwk } from '../jose/jwk-set.js';
-import type { VerificationKey } from '../jose/verification-key.js';
+import { toVerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type {
@@ -19,12 +18,17 @@ import { knownStatus } from '../security-log/cached-user-status.js';
 import { readEvents } from '../security-log/revocation-index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
-import { type Claims, type ClaimsPolicy, checkClaims } from './claims.js';
+import { checkJws } from './check-jws.js';
+import { type ClaimsPolicy, checkClaims } from './claims.js';
 import type { IssuedToken } from './issued-token.js';
-import { checkJws, checkStatus } from './verify.js';
+import { checkLegacyRegistration, looksLegacy } from './register-legacy.js';
+import { checkStatus } from './verify.js';
 
 /** An `exp` beyond this is probably in milliseconds, and would keep its key forever. */
 const MAX_LIFETIME_SECONDS = 100 * 365 * 86_400;
+
+const LEGACY_HINT =
+  'To register tokens that lack kid, jti, iat, iss, or aud, or have an integer sub, use `jwtctl token register --legacy`.';
 
 export interface RegisterPorts {
   database: Database;
@@ -39,10 +43,21 @@ export interface RegisterPolicy extends ClaimsPolicy {
   maxPerSubject?: number | undefined;
 }
 
-export type RegisteredToken = Omit<IssuedToken, 'token'>;
+export type RegisteredToken = Omit<IssuedToken, 'token' | 'aud'> & {
+  /** Null for a legacy token without `aud`. */
+  aud: string | string[] | null;
+};
+
+export interface RegisterOptions {
+  dryRun: boolean;
+  /** Whether to register tokens that lack `kid`, `jti`, `iat`, `iss`, or `aud`, too. Default: false. */
+  legacy?: boolean | undefined;
+}
 
 export interface RegisterReport {
   outcomes: Array<RegisteredToken | JwtctlError>;
+  /** Refused tokens that `legacy` may register. */
+  refusedLegacy: number;
   /** Keys whose longest known lifetime was raised. */
   raised: Array<{ kid: string; maxTtlSeconds: number }>;
 }
@@ -58,14 +73,18 @@ export async function registerTokens(
   ports: RegisterPorts,
   policy: RegisterPolicy,
   tokens: readonly string[],
-  { dryRun }: { dryRun: boolean },
+  { dryRun, legacy: acceptsLegacy = false }: RegisterOptions,
 ): Promise<RegisterReport> {
   const now = ports.clock.now();
   const outcomes: RegisterReport['outcomes'] = [];
+  let refusedLegacy = 0;
   const refuseAt = ({ index }: { index: number }, { error }: Refusal) => {
-    outcomes[index] = new JwtctlError(error.code, error.message, { kind: 'refused' });
+    const isLegacy = !acceptsLegacy && looksLegacy(tokens[index] as string, error.code);
+    if (isLegacy) refusedLegacy += 1;
+    const hint = isLegacy ? LEGACY_HINT : undefined;
+    outcomes[index] = new JwtctlError(error.code, error.message, { kind: 'refused', hint });
   };
-  const signed = await checkTokens(ports, policy, now, tokens, refuseAt);
+  const signed = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
   const users = await ports.users.findMany(subjectsOf(signed));
   const accepted = await checkStatuses(ports, signed, users, refuseAt);
   const { candidates, raised } = await raiseLifetimes(ports, accepted, { now, dryRun });
@@ -78,7 +97,7 @@ export async function registerTokens(
     const { jti, sub, aud, iat, exp } = claims;
     outcomes[index] = { jti, kid: key.kid, sub, aud, iat, exp };
   }
-  if (dryRun) return { outcomes, raised };
+  if (dryRun) return { outcomes, refusedLegacy, raised };
 
   const registrations = valid.map((candidate) => registrationOf(candidate, users, policy, now));
   const errors = await registerMany(ports.registry, registrations);
@@ -90,7 +109,7 @@ export async function registerTokens(
   const kept = new Set(await checkStatuses(ports, valid, users, refuseAt));
   const refused = valid.filter((candidate) => !kept.has(candidate));
   await removeNamedEntries(ports.registry, refused.map(nameOf), now);
-  return { outcomes, raised };
+  return { outcomes, refusedLegacy, raised };
 }
 
 /** Writes an audit row. @throws JwtctlError the reason for a refusal; errors of the stores */
@@ -98,7 +117,7 @@ export async function registerToken(
   ports: RegisterPorts & { actor: string },
   policy: RegisterPolicy,
   token: string,
-  options: { dryRun: boolean },
+  options: RegisterOptions,
 ): Promise<{ registered: RegisteredToken; raised: RegisterReport['raised'] }> {
   const { outcomes, raised } = await registerTokens(ports, policy, [token], options);
   const [registered] = outcomes as [RegisteredToken | JwtctlError];
@@ -113,17 +132,29 @@ export async function registerToken(
 interface Candidate {
   index: number;
   key: SigningKey;
-  claims: Claims;
+  claims: RegisteredClaims;
+  /** See {@link LegacyRegistration}. Default: the `iat`. */
+  issuedAt?: number;
+}
+
+interface RegisteredClaims {
+  sub: string;
+  /** For a legacy token, its registry ID. */
+  jti: string;
+  iat: number;
+  exp: number;
+  aud: string | string[] | null;
 }
 
 type Refuse = (candidate: { index: number }, refusal: Refusal) => void;
 
 async function checkTokens(
-  { database }: RegisterPorts,
+  { database, registry }: RegisterPorts,
   policy: RegisterPolicy,
   now: number,
   tokens: readonly string[],
   refuseAt: Refuse,
+  acceptsLegacy: boolean,
 ): Promise<Candidate[]> {
   // Read for each batch, because checkLifetime needs the current states.
   const { keys } = await database.keys.snapshot();
@@ -132,11 +163,17 @@ async function checkTokens(
   const checked = tokens.map(async (token, index): Promise<Candidate[]> => {
     const jws = await checkJws(token, { findKey });
     const result = 'active' in jws ? jws : checkClaims(jws.payload, policy, now);
-    if ('active' in jws || 'active' in result) {
-      refuseAt({ index }, result as Refusal);
-      return [];
+    if (!('active' in jws || 'active' in result)) return [{ index, key: jws.key.row, claims: result.claims }];
+    const refusal = result as Refusal;
+    const legacy = acceptsLegacy
+      ? await checkLegacyRegistration(token, refusal, { keys: [...known.values()], registry }, policy, now)
+      : refusal;
+    if (!('active' in legacy)) {
+      const { key, id, claims, issuedAt } = legacy;
+      return [{ index, key: key.row, claims: { ...claims, jti: id }, issuedAt }];
     }
-    return [{ index, key: jws.key.row, claims: result.claims }];
+    refuseAt({ index }, legacy);
+    return [];
   });
   return (await Promise.all(checked)).flat();
 }
@@ -153,17 +190,26 @@ async function checkStatuses(
     candidates.map(({ claims }) => claims),
   );
   return candidates.filter((candidate) => {
-    const { claims, key } = candidate;
+    const { claims, key, issuedAt = claims.iat } = candidate;
     const { sub, jti, iat, exp } = claims;
+    const revoked = events.covers({ sub, jti, kid: key.kid, iat: issuedAt });
     const tokenStatus = {
       entry: { kid: key.kid, iat, exp },
-      revoked: events.covers({ sub, jti, kid: key.kid, iat }),
+      revoked,
       user: users.get(sub)?.status ?? ('unknown' as const),
     };
-    const refusal = checkStatus(tokenStatus, claims, key.kid);
+    const isUncertain = revoked && !events.covers({ sub, jti, kid: key.kid, iat });
+    const refusal = isUncertain ? mayBeRevoked() : checkStatus(tokenStatus, claims, key.kid);
     if (refusal !== null) refuseAt(candidate, refusal);
     return refusal === null;
   });
+}
+
+function mayBeRevoked(): Refusal {
+  return refuse(
+    'ERR_TOKEN_REVOKED',
+    'Tokens of its user, of its key, or of all users were revoked up to a time. The token has no iat, so it may be one of them.',
+  );
 }
 
 /** Raises the longest lifetimes of active keys. Reads keys again that no longer sign. */
@@ -234,11 +280,11 @@ function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: 
   }
 }
 
-function isPlausible(claims: Claims, now: number): boolean {
+function isPlausible(claims: Pick<RegisteredClaims, 'exp'>, now: number): boolean {
   return remainingSeconds(claims, now) <= MAX_LIFETIME_SECONDS;
 }
 
-function remainingSeconds({ exp }: Claims, now: number): number {
+function remainingSeconds({ exp }: Pick<RegisteredClaims, 'exp'>, now: number): number {
   return exp - now;
 }
 
@@ -264,8 +310,4 @@ function nameOf({ key, claims: { sub, jti, iat } }: Candidate): NamedEntry {
 
 function subjectsOf(candidates: readonly Candidate[]): string[] {
   return [...new Set(candidates.map(({ claims }) => claims.sub))];
-}
-
-function toVerificationKey(key: SigningKey): VerificationKey {
-  return { kid: key.kid, alg: key.alg, state: key.state, jwk: { ...publicJwk(key) } };
 }

@@ -77,6 +77,7 @@ describe('an external token under a known key', () => {
     expect(await service.verdict(token)).toBe('ERR_TOKEN_NOT_REGISTERED');
     expect(await registerOne([token])).toEqual({
       outcomes: [{ jti: 'theirs', kid: 'k1', sub: 'alice', aud: 'user', iat: now, exp: now + 600 }],
+      refusedLegacy: 0,
       raised: [{ kid: 'k1', maxTtlSeconds: 600 }],
     });
     expect(await service.verdict(token)).toBe('active');
@@ -90,6 +91,7 @@ describe('an external token under a known key', () => {
     const first = await registerOne([token]);
     expect(await registerOne([token, token])).toEqual({
       outcomes: [...first.outcomes, ...first.outcomes],
+      refusedLegacy: 0,
       raised: [],
     });
     expect(await service.registry.list('alice', now)).toHaveLength(1);

@@ -413,9 +413,9 @@ describe('the Claims Set', () => {
     await expectRefusedEarly(await signed({ [claim]: null }), 'ERR_CLAIM_INVALID');
   });
 
-  const INVALID_DATES = ['1700000000', 1.5, -1, Number.MAX_SAFE_INTEGER + 1, 1e300, [NOW], {}, true, ''];
+  const INVALID_DATES = ['1700000000', -1.5, -1, Number.MAX_SAFE_INTEGER + 1, 1e300, [NOW], {}, true, ''];
   test.each(['exp', 'iat', 'nbf'])(
-    'with an %s that is not a NumericDate in whole seconds is refused',
+    'with an %s that is not a NumericDate in seconds is refused',
     async (claim) => {
       for (const value of INVALID_DATES) {
         await expectRefusedEarly(await signed({ [claim]: value }), 'ERR_CLAIM_INVALID');

@@ -1,5 +1,6 @@
 import type { Context } from '../../../app/context.js';
 import { mapLines } from '../../../domain/batch/line-batches.js';
+import { isLegacyId } from '../../../domain/model/legacy-id.js';
 import { formatDuration } from '../../../domain/shared/duration.js';
 import { tokenOfLine } from '../../../domain/tokens/issued-token.js';
 import {
@@ -9,6 +10,7 @@ import {
   registerTokens,
 } from '../../../domain/tokens/register.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
 import { streamThrough } from '../shared/bulk.js';
@@ -25,6 +27,10 @@ export const defineRegister: DefineCommand = (group, run) => {
       '--token-file <file>',
       'register each token of this file, and print one JSON object per line; a line is a token or an NDJSON object with `token`; - reads standard input',
     )
+    .option(
+      '--legacy',
+      'also register tokens that lack kid, jti, iat, iss, or aud, or have an integer sub; verifiers accept them if token.acceptLegacy is set',
+    )
     .option('--aud <aud>', 'expected audience (default: token.audience)')
     .examples('echo "$TOKEN" | jwtctl token register -', 'jwtctl token register --token-file tokens.ndjson')
     .action(run(register));
@@ -33,6 +39,7 @@ export const defineRegister: DefineCommand = (group, run) => {
 interface RegisterFlags {
   tokenFile?: string;
   aud?: string;
+  legacy?: true;
 }
 
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
@@ -47,8 +54,12 @@ async function registerOne(invocation: Invocation, flags: RegisterFlags, token: 
   const context = await invocation.context();
   const { dryRun } = invocation.globals;
   const [ports, policy] = [await openPorts(context, dryRun), policyOf(context, flags)];
-  const { registered, raised } = await registerToken(ports, policy, text, { dryRun });
-  return { view: registeredToken(registered, context.clock.now(), dryRun), notes: raised.map(raisedNote) };
+  const { registered, raised } = await registerToken(ports, policy, text, { dryRun, legacy: flags.legacy });
+  return {
+    view: registeredToken(registered, context.clock.now(), dryRun),
+    notes: raised.map(raisedNote),
+    warnings: notAccepted(context, isLegacyId(registered.jti)),
+  };
 }
 
 async function registerMany(invocation: Invocation, flags: RegisterFlags, file: string): Promise<Outcome> {
@@ -59,6 +70,7 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
   // Opened before the first line is read, because a missing store is not the fault of a line.
   await Promise.all([context.database(), context.registry(), context.users()]);
   const raised = new Map<string, number>();
+  let [refusedLegacy, hasLegacy] = [0, false];
   return streamThrough(invocation, context, {
     action: 'token.register',
     label: 'registering',
@@ -66,7 +78,10 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     input,
     source: mapLines(input.lines(), tokenOfLine),
     work: async (tokens) => {
-      const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, { dryRun });
+      const options = { dryRun, legacy: flags.legacy };
+      const report = await registerTokens(await openPorts(context, dryRun), policy, tokens, options);
+      refusedLegacy += report.refusedLegacy;
+      hasLegacy ||= report.outcomes.some((outcome) => 'jti' in outcome && isLegacyId(outcome.jti));
       for (const { kid, maxTtlSeconds } of report.raised) {
         raised.set(kid, Math.max(raised.get(kid) ?? 0, maxTtlSeconds));
       }
@@ -75,7 +90,14 @@ async function registerMany(invocation: Invocation, flags: RegisterFlags, file: 
     item: (registered) => registeredItem(registered, dryRun),
     also: () => {
       const keys = [...raised].map(([kid, maxTtlSeconds]) => ({ kid, maxTtlSeconds }));
-      return { sentences: keys.map(raisedNote), data: keys.length === 0 ? {} : { raised: keys } };
+      const sentences = [...keys.map(raisedNote), ...notAccepted(context, hasLegacy)];
+      return {
+        sentences: refusedLegacy === 0 ? sentences : [...sentences, legacyNote(refusedLegacy)],
+        data: {
+          ...(keys.length === 0 ? {} : { raised: keys }),
+          ...(refusedLegacy === 0 ? {} : { refusedLegacy }),
+        },
+      };
     },
   });
 }
@@ -101,6 +123,18 @@ async function openPorts(context: Context, dryRun: boolean) {
   ]);
   if (!dryRun) await guard.assertCurrent();
   return { ...ports, users };
+}
+
+function legacyNote(count: number): string {
+  return `${pluralize(count, 'token')} may lack only kid, jti, iat, iss, or aud, or have an integer sub. To register them, use --legacy.`;
+}
+
+/** Returns a warning if verifiers refuse the registered legacy tokens. */
+function notAccepted({ settings, clock }: Context, hasLegacy: boolean): string[] {
+  const { acceptLegacy } = settings.token;
+  if (!hasLegacy || (acceptLegacy !== null && clock.now() < acceptLegacy)) return [];
+  const why = acceptLegacy === null ? 'is not set' : 'has passed';
+  return [`Verifiers refuse these tokens: token.acceptLegacy ${why}.`];
 }
 
 function raisedNote({ kid, maxTtlSeconds }: RegisterReport['raised'][number]): string {

@@ -43,7 +43,7 @@ export function registeredToken(registered: RegisteredToken, now: number, dryRun
       ['jti', jti],
       ['kid', kid],
       ['sub', sub],
-      ['aud', plainText(aud)],
+      ['aud', aud === null ? '-' : plainText(aud)],
       ['issued', relativeTime(iat, now)],
       ['expires', relativeTime(exp, now)],
     ],

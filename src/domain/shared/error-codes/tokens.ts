@@ -1,4 +1,4 @@
-import { notFound, refused, state, usage } from './entry.js';
+import { notFound, refused, state, unavailable, usage } from './entry.js';
 
 export const TOKENS_ERRORS = {
   ERR_ALG_NOT_ALLOWED: refused(
@@ -28,6 +28,10 @@ export const TOKENS_ERRORS = {
   ERR_ISSUER_MISMATCH: refused(
     'The `iss` of the token is not the expected issuer.',
     'Check `token.issuer`, and check where the token comes from.',
+  ),
+  ERR_LEGACY_OVERLOADED: unavailable(
+    'A verifier received too many tokens without `kid`, `jti`, `iat`, `iss`, or `aud` that it has not verified before.',
+    'Try again in a moment. If the error persists, look for clients that send invented tokens, or run more verifiers.',
   ),
   ERR_JTI_INVALID: usage(
     'The text is not a valid `jti`.',

@@ -1,0 +1,100 @@
+import { type CompactJws, parseCompactJws, parseJsonObject } from '../jose/jws.js';
+import { checkSignature } from '../jose/signature.js';
+import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
+import { isForeignKid, isKid } from '../model/kid.js';
+import { type Refusal, refuse } from '../model/refusal.js';
+import {
+  isKeyState,
+  isSigningAlgorithm,
+  isTrusted,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+} from '../model/signing-key.js';
+import { describeClaim } from '../shared/describe-value.js';
+import { excerpt } from '../shared/text.js';
+import type { AcceptedClaims } from './claims.js';
+
+export interface SignedToken<Key extends VerificationKey = VerificationKey> {
+  kid: string;
+  key: Key;
+  header: Record<string, unknown>;
+  /** Not checked yet. */
+  payload: Record<string, unknown>;
+}
+
+/** A token after the first two checks. */
+export interface CheckedToken<Key extends VerificationKey = VerificationKey>
+  extends Omit<SignedToken<Key>, 'payload'> {
+  claims: AcceptedClaims;
+}
+
+/** Makes the first check. With `anyState`, keys that are not trusted verify too. */
+export async function checkJws<Key extends VerificationKey>(
+  token: string,
+  ports: { findKey(kid: string): Promise<Key | null | undefined> | Key | null | undefined },
+  { anyState = false } = {},
+): Promise<SignedToken<Key> | Refusal> {
+  const jws = parseJws(token);
+  if ('active' in jws) return jws;
+  const { header } = jws;
+  const { kid } = header;
+  if (!isForeignKid(kid)) {
+    const expected = 'a string of 1 to 255 bytes without control characters';
+    return refuse(
+      'ERR_KEY_UNKNOWN',
+      `The kid of the JOSE Header is ${describeClaim(kid)}; expected ${expected}.`,
+    );
+  }
+
+  const key = await ports.findKey(kid);
+  // The sender chose the kid, so it is shown only if it has the form of ours.
+  const isKey = typeof key === 'object' && key !== null;
+  if (!isKey || key.kid !== kid)
+    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
+  const refusal = await checkKey(jws, key, { anyState });
+  if (refusal !== null) return refusal;
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null) return refuse('ERR_TOKEN_MALFORMED', 'The payload is not a JSON object.');
+  return { kid, key, header, payload };
+}
+
+/** Parses a JWS with an allowed `alg` and without extensions. Verifies nothing. */
+export function parseJws(token: string): (CompactJws & { alg: SigningAlgorithm }) | Refusal {
+  const jws = parseCompactJws(token);
+  if (typeof jws === 'string')
+    return refuse('ERR_TOKEN_MALFORMED', `This is not a JWS in Compact Serialization: ${jws}.`);
+  const { alg, crit } = jws.header;
+  // RFC 7515 §4.1.11: refuse unknown extensions.
+  if (crit !== undefined)
+    return refuse('ERR_TOKEN_MALFORMED', 'The JOSE Header has a crit, which is not supported.');
+  if (!isSigningAlgorithm(alg)) {
+    return refuse(
+      'ERR_ALG_NOT_ALLOWED',
+      `The alg of the JOSE Header is ${describeClaim(alg)}; expected one of ${SIGNING_ALGORITHMS.join(', ')}.`,
+    );
+  }
+  return { ...jws, alg };
+}
+
+/** Checks that the key is trusted, and that it made the signature. */
+export async function checkKey(
+  { alg, signingInput, signature }: CompactJws & { alg: SigningAlgorithm },
+  key: VerificationKey,
+  { anyState = false } = {},
+): Promise<Refusal | null> {
+  const name = `Key ${excerpt(key.kid)}`;
+  if (!anyState && !isTrusted(key.state))
+    return refuse(
+      'ERR_KEY_NOT_TRUSTED',
+      `${name} is ${isKeyState(key.state) ? key.state : 'in an unknown state'}.`,
+    );
+  const publicKey = publicKeyOf(key);
+  if (typeof publicKey === 'string')
+    return refuse('ERR_KEY_NOT_TRUSTED', `${name} cannot be used: ${publicKey}.`);
+  // The algorithm is the key's, never the token's choice (RFC 8725 §3.1).
+  if (alg !== key.alg)
+    return refuse('ERR_ALG_NOT_ALLOWED', `${name} signs with ${key.alg}, not with ${alg}.`);
+  return (await checkSignature(key.alg, publicKey, signingInput, signature))
+    ? null
+    : refuse('ERR_SIGNATURE_INVALID', `The signature was not made with key ${excerpt(key.kid)}.`);
+}

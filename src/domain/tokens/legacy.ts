@@ -1,0 +1,94 @@
+import { parseJsonObject } from '../jose/jws.js';
+import type { VerificationKey } from '../jose/verification-key.js';
+import { isForeignKid } from '../model/kid.js';
+import { legacyId } from '../model/legacy-id.js';
+import { type Refusal, refuse } from '../model/refusal.js';
+import type { LegacyFacts } from '../ports/index.js';
+import { type CheckedToken, checkKey, parseJws } from './check-jws.js';
+import {
+  type AcceptedClaims,
+  type ClaimsPolicy,
+  checkLegacyClaims,
+  type LegacyClaims,
+  legacyClaims,
+} from './claims.js';
+
+export interface LegacyPorts<Key extends VerificationKey = VerificationKey> {
+  /** Legacy tokens are accepted before this time. NumericDate seconds. */
+  acceptUntil: number;
+  /** Returns what the entry stores; null if there is none. The token is not verified yet. */
+  findFacts(sub: string, id: string): Promise<LegacyFacts | null>;
+  findKey(keyId: number): Promise<Key | null>;
+  /** Whether the security log names this token. */
+  isRevoked(sub: string, id: string): Promise<boolean> | boolean;
+}
+
+export interface LegacyToken<Key extends VerificationKey = VerificationKey> extends CheckedToken<Key> {
+  /** The token's own times: a registration does not make a token valid later. */
+  times: { exp: number; iat?: number; nbf?: number };
+}
+
+/**
+ * Makes the first two checks of a token that was registered with `--legacy`. Returns `refusal`, the result of
+ * the checks for other tokens, if the token lacks nothing. The registry is asked before the signature check,
+ * because its entry names the only key that may have signed the token.
+ */
+export async function checkLegacyToken<Key extends VerificationKey>(
+  token: string,
+  refusal: Refusal,
+  ports: LegacyPorts<Key>,
+  policy: ClaimsPolicy,
+  now: number,
+): Promise<LegacyToken<Key> | Refusal> {
+  if (!mayBeLegacy(refusal) || !(now < ports.acceptUntil)) return refusal;
+  const jws = parseJws(token);
+  if ('active' in jws) return refusal;
+  const { header, signingInput } = jws;
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null) return refusal;
+  const isKeyUnknown = refusal.error.code === 'ERR_KEY_UNKNOWN';
+  const lacksNothing = legacyClaims(payload).length === 0;
+  if (lacksNothing && !isKeyUnknown) return refusal;
+  const checked = checkLegacyClaims(payload, policy, now);
+  if ('active' in checked) return checked;
+
+  const { claims } = checked;
+  const id = legacyId(signingInput);
+  const facts = await ports.findFacts(claims.sub, id);
+  if (facts === null) {
+    if (await ports.isRevoked(claims.sub, id))
+      return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
+    if (lacksNothing && isForeignKid(header.kid)) return refusal;
+    return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
+  }
+  const key = await ports.findKey(facts.keyId);
+  if (key === null) return refuse('ERR_KEY_UNKNOWN', "The key of the token's entry does not exist.");
+  const signature = await checkKey(jws, key);
+  if (signature !== null) return signature;
+  if (claims.iat !== null && claims.iat !== facts.iat)
+    return refuse('ERR_REGISTRATION_MISMATCH', 'The registry has this token with a different iat.');
+  const { exp, iat, nbf } = claims;
+  const times = { exp, ...(iat === null ? {} : { iat }), ...(nbf === null ? {} : { nbf }) };
+  return { kid: key.kid, key, header, claims: asAccepted(payload, claims, { ...facts, id }), times };
+}
+
+/** Whether the checks for other tokens refused the token for something that a legacy token may lack. */
+export function mayBeLegacy({ error: { code } }: Refusal): boolean {
+  return code === 'ERR_KEY_UNKNOWN' || code === 'ERR_CLAIM_INVALID';
+}
+
+/** Returns the claims as {@link checkClaims} would return them for a token that lacks nothing. */
+function asAccepted(
+  payload: Record<string, unknown>,
+  { sub, exp, nbf }: LegacyClaims,
+  { id, iat }: LegacyFacts & { id: string },
+): AcceptedClaims {
+  const { iss, aud, nbf: _, ...others } = payload;
+  return {
+    ...(iss === undefined || iss === null ? {} : { iss: iss as string }),
+    ...(aud === undefined || aud === null ? {} : { aud: aud as string | string[] }),
+    ...(nbf === null ? {} : { nbf }),
+    ...others,
+    ...{ sub, exp, iat, jti: id },
+  };
+}

@@ -1,0 +1,93 @@
+import { type CompactJws, parseJsonObject } from '../jose/jws.js';
+import type { VerificationKey } from '../jose/verification-key.js';
+import { isForeignKid } from '../model/kid.js';
+import { legacyId } from '../model/legacy-id.js';
+import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
+import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
+import type { TokenStatusReader } from '../ports/index.js';
+import { checkKey, parseJws } from './check-jws.js';
+import { type ClaimsPolicy, checkLegacyClaims, type LegacyClaims, legacyClaims } from './claims.js';
+import { mayBeLegacy } from './legacy.js';
+
+export interface LegacyRegistration<Key> {
+  key: Key;
+  /** Its registry ID. */
+  id: string;
+  claims: LegacyClaims & { iat: number };
+  /** The lowest `iat` that the token may have. */
+  issuedAt: number;
+}
+
+/**
+ * Checks a token that lacks `kid`, `jti`, `iat`, `iss`, or `aud`, or has an integer `sub`. Returns `refusal`,
+ * the result of the checks for other tokens, if the token lacks nothing.
+ *
+ * A token without `iat` may have been issued before any revocation, so its `issuedAt` is 0. If it is
+ * registered already, the stored `iat` counts.
+ */
+export async function checkLegacyRegistration<Key extends VerificationKey>(
+  token: string,
+  refusal: Refusal,
+  { keys, registry }: { keys: readonly Key[]; registry: TokenStatusReader },
+  policy: ClaimsPolicy,
+  now: number,
+): Promise<LegacyRegistration<Key> | Refusal> {
+  if (!mayBeLegacy(refusal)) return refusal;
+  const signed = await findLegacySigner(token, keys);
+  if (signed === null) return refusal;
+  if ('active' in signed) return signed;
+  const checked = checkLegacyClaims(signed.payload, policy, now);
+  if ('active' in checked) return checked;
+  const { key, id } = signed;
+  const { claims } = checked;
+  const known = claims.iat === null ? await registry.findLegacyFacts(claims.sub, id) : null;
+  const issuedAt = claims.iat ?? known?.iat ?? 0;
+  return { key, id, claims: { ...claims, iat: claims.iat ?? known?.iat ?? now }, issuedAt };
+}
+
+/**
+ * Finds the key that signed a legacy token: the one with its `kid`; if no key has it, the one whose public
+ * key verifies the signature. Returns null for a token that lacks nothing, or is no JWT.
+ */
+export async function findLegacySigner<Key extends VerificationKey>(
+  token: string,
+  keys: readonly Key[],
+  { anyState = false } = {},
+): Promise<{ key: Key; id: string; payload: Record<string, unknown> } | Refusal | null> {
+  const jws = parseJws(token);
+  if ('active' in jws) return null;
+  const payload = parseJsonObject(jws.payload);
+  if (payload === null) return null;
+  const named = keys.find(({ kid }) => kid === jws.header.kid);
+  if (named !== undefined && legacyClaims(payload).length === 0) return null;
+  const key = await findSigner(jws, named === undefined ? keys : [named]);
+  if ('active' in key) return key;
+  if (!anyState && !isTrusted(key.state)) return (await checkKey(jws, key)) as Refusal;
+  return { key, id: legacyId(jws.signingInput), payload };
+}
+
+/** Whether a token was refused for something that a legacy token may lack. Verifies nothing. */
+export function looksLegacy(token: string, code: RefusalCode): boolean {
+  const jws = parseJws(token);
+  if ('active' in jws || (code !== 'ERR_KEY_UNKNOWN' && code !== 'ERR_CLAIM_INVALID')) return false;
+  const payload = parseJsonObject(jws.payload);
+  return payload !== null && (!isForeignKid(jws.header.kid) || legacyClaims(payload).length > 0);
+}
+
+/** Tries keys that are not trusted too, because their state is a better reason than a wrong signature. */
+async function findSigner<Key extends VerificationKey>(
+  jws: CompactJws & { alg: SigningAlgorithm },
+  keys: readonly Key[],
+): Promise<Key | Refusal> {
+  let failure: Refusal | null = null;
+  for (const key of keys) {
+    const refusal = await checkKey(jws, key, { anyState: true });
+    if (refusal === null) return key;
+    failure = refusal;
+  }
+  if (keys.length === 1 && failure !== null) return failure;
+  const count = keys.filter(({ alg }) => alg === jws.alg).length;
+  return count === 0
+    ? refuse('ERR_KEY_UNKNOWN', `No key signs with ${jws.alg}, so none can have signed the token.`)
+    : refuse('ERR_SIGNATURE_INVALID', `None of the keys that sign with ${jws.alg} made the signature.`);
+}
