@@ -121,6 +121,16 @@ describe.each(BACKENDS)('claims and labels, on %s', (backend) => {
     }
   });
 
+  test('token decode shows texts in quotes, and numbers without', async () => {
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const token = `${encode({ alg: 'RS256' })}.${encode({ sub: 3, id: '3', exp: 1_700_000_000 })}.AAAA`;
+    const { stdout } = await stores.run('token', 'decode', '-', { stdin: token });
+    expect(stdout).toMatch(/^alg +"RS256"$/m);
+    expect(stdout).toMatch(/^sub +3$/m);
+    expect(stdout).toMatch(/^id +"3"$/m);
+    expect(stdout).toMatch(/^exp +1700000000 \(2023-11-14T22:13:20Z\)$/m);
+  });
+
   test('a lifetime above token.maxTtl is refused', async () => {
     const { iat, exp } = await stores.json('token', 'issue', '--sub', 'alice', '--ttl', '24h');
     expect(exp - iat).toBe(86_400);

@@ -72,8 +72,8 @@ export function decodedToken(parts: {
     id: String(parts.payload.jti ?? ''),
     fields: [
       ['', { text: 'not verified: nothing was checked', tone: 'warn' }],
-      ...Object.entries(parts.header).map(([name, value]) => [name, plainText(value)] as const),
-      ...claimFields(parts.payload),
+      ...Object.entries(parts.header).map(([name, value]) => [name, quotedText(value)] as const),
+      ...claimFields(parts.payload, quotedText),
       ['signature', `${parts.signature.slice(0, 16)}… (not checked)`],
     ],
   };
@@ -153,13 +153,16 @@ export function revocation(outcome: RevocationOutcome, dryRun: boolean): Extract
 
 const TIMES = new Set(['exp', 'nbf', 'iat']);
 
-function claimFields(claims: Record<string, unknown>): Array<readonly [string, Cell]> {
+function claimFields(claims: Record<string, unknown>, textOf = plainText): Array<readonly [string, Cell]> {
   return Object.entries(claims).map(([name, value]) => [
     name,
-    TIMES.has(name) && Number.isSafeInteger(value)
-      ? `${value} (${isoTime(value as number)})`
-      : plainText(value),
+    TIMES.has(name) && Number.isSafeInteger(value) ? `${value} (${isoTime(value as number)})` : textOf(value),
   ]);
+}
+
+/** Shows texts in quotes, so that `3` and `"3"` differ. */
+function quotedText(value: unknown): string {
+  return JSON.stringify(value as Json);
 }
 
 function plainText(value: unknown): string {
