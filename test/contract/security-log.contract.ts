@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Database, NewSecurityEvent, SecurityLog } from '../../src/domain/ports/index.js';
+import { readEvents } from '../../src/domain/security-log/revocation-index.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 /** Ahead of the database's clock, because events of a host that is behind are kept longer. */
@@ -152,6 +153,39 @@ export function securityLogContract(engine: SqlEngine): void {
         }
         expect(await concerning({ sub: 'alice', kid: 'k1', jti: 'b' })).toEqual([user, all]);
         expect(await concerning({ sub: 'alice', kid: 'k1', jti: null })).toEqual([user, all]);
+      });
+    });
+
+    describe('rows that another program changed', () => {
+      const TOKEN = { sub: 'alice', kid: 'k1', jti: 'a' };
+      const change = (id: number, values: Record<string, unknown>) =>
+        opened.db.updateTable('security_log').set(values).where('id', '=', id).execute();
+
+      test.each([
+        ['a jti without a subject', { sub: null, jti: 'a', kid: null }],
+        ['a jti with an empty subject', { sub: '', jti: 'a', kid: null }],
+        ['a subject with an empty jti', { sub: 'alice', jti: '', kid: null }],
+        ['a kid with another subject', { sub: 'bob', jti: null, kid: 'k1' }],
+      ])('are found by the name that is left: %s', async (_, values) => {
+        for (const type of ['token_revoked', 'Token_Revoked', 'session_ended', 'key_compromised ']) {
+          const id = await append({ type: 'token_revoked' });
+          await change(id, { type, ...values });
+          expect(await concerning(TOKEN), type).toContain(id);
+          const index = await readEvents(log, [TOKEN]);
+          expect(index.covers({ ...TOKEN, iat: AT }), type).toBe(true);
+          await opened.db.deleteFrom('security_log').execute();
+        }
+      });
+
+      test('are reported with the id of the row', async () => {
+        const warnings: string[] = [];
+        const { securityLog } = sqlDatabase(opened.db, undefined, undefined, (text) => warnings.push(text));
+        const id = await append({ type: 'subject_revoked', sub: 'alice', issuedBefore: AT });
+        await securityLog.listAfter(0, 10);
+        expect(warnings).toEqual([]);
+        await change(id, { issued_before: null });
+        await securityLog.listAfter(0, 10);
+        expect(warnings).toEqual([expect.stringContaining(`Row ${id} of the table security_log`)]);
       });
     });
 

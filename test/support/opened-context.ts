@@ -9,12 +9,14 @@ export async function openContext({
   env,
   home,
   clock,
-}: Pick<Cli, 'env' | 'home'> & { clock: Clock }): Promise<Context> {
+  caution = silent,
+}: Pick<Cli, 'env' | 'home'> & { clock: Clock; caution?: (text: string) => void }): Promise<Context> {
   const { settings } = await loadConfig({ env, cwd: home });
-  const silent = () => {};
-  const diagnostics = { notice: silent, caution: silent, warn: silent, trace: silent };
+  const diagnostics = { notice: silent, caution, warn: silent, trace: silent };
   return createContext({ settings, clock, actor: 'the test', ...diagnostics });
 }
+
+function silent(): void {}
 
 /** Returns a clock with the test's time whose waits take real time, for background work. */
 export function inBackground({ now }: Pick<Clock, 'now'>): Clock {

@@ -11,7 +11,7 @@ export interface SecurityLog {
   findConcerning(token: { sub: string; kid: string; jti: string | null }): Promise<SecurityEvent[]>;
   /** Returns the events of these subjects, oldest first, but `token_revoked` only for these tokens. */
   findNaming(tokens: ReadonlyArray<{ sub: string; jti: string | null }>): Promise<SecurityEvent[]>;
-  /** Returns the events without a subject, oldest first. */
+  /** Returns the events without a subject, and those with a kid, oldest first. */
   findGlobal(): Promise<SecurityEvent[]>;
   /** Returns up to `limit` events above `afterId`, by id. A slow transaction may add a lower id later. */
   listAfter(afterId: number, limit: number): Promise<SecurityEvent[]>;

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import type { SecurityEvent, SecurityLog } from '../ports/index.js';
+import type { SecurityEvent, SecurityEventType, SecurityLog } from '../ports/index.js';
 
 export interface UserChange {
   type: Extract<SecurityEvent['type'], 'user_disabled' | 'user_enabled' | 'user_removed'>;
@@ -15,12 +15,36 @@ export async function readEvents(
   return new RevocationIndex([...own, ...global]);
 }
 
+/** Returns false for a row that jwtctl did not write. A newer jwtctl may write other types. */
+export function isInterpretable(event: SecurityEvent): boolean {
+  return (
+    Object.hasOwn(NEEDED, event.type) && NEEDED[event.type].every((name) => IS_USABLE[name](event[name]))
+  );
+}
+
+const NEEDED: Record<SecurityEventType, ReadonlyArray<keyof typeof IS_USABLE>> = {
+  token_revoked: ['sub', 'jti'],
+  subject_revoked: ['sub', 'issuedBefore'],
+  kid_revoked: ['kid', 'issuedBefore'],
+  all_revoked: ['issuedBefore'],
+  key_compromised: ['kid'],
+  user_disabled: ['sub', 'userVersion'],
+  user_enabled: ['sub', 'userVersion'],
+  user_removed: ['sub', 'userVersion'],
+};
+
+const isName = (value: unknown) => typeof value === 'string' && value !== '';
+const isCount = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+const IS_USABLE = { sub: isName, jti: isName, kid: isName, issuedBefore: isCount, userVersion: isCount };
+
 /** Indexes events of the security log, so that a check of a token takes a few lookups. */
 export class RevocationIndex {
   #tokens = new RenewedNames();
   /** The latest `issuedBefore` of each subject. */
   readonly #subjects = new Map<string, number>();
   readonly #kids = new Map<string, number>();
+  /** From events that name a token without its subject. */
+  readonly #jtis = new Set<string>();
   readonly #compromisedKids = new Set<string>();
   readonly #users = new Map<string, UserChange>();
   #all = NEVER;
@@ -52,21 +76,20 @@ export class RevocationIndex {
   }
 
   add(event: SecurityEvent): void {
-    if (this.#insert(event)) this.#revision += 1;
+    const isNew = isInterpretable(event) ? this.#insert(event) : this.#refuseNamed(event);
+    if (isNew) this.#revision += 1;
   }
 
   covers({ sub, jti, kid, iat }: { sub: string; jti: string; kid: string; iat: number }): boolean {
-    return (
-      iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.#tokens.has(nameOf(sub, jti))
-    );
+    return iat <= this.coveredUntil({ sub, kid }) || this.isCompromised(kid) || this.names(sub, jti);
   }
 
   /** Whether an event names this one token. */
   names(sub: string, jti: string): boolean {
-    return this.#tokens.has(nameOf(sub, jti));
+    return this.#tokens.has(nameOf(sub, jti)) || this.#jtis.has(jti);
   }
 
-  /** Returns the latest `iat` that a revocation covers; -1 if there is none. */
+  /** Returns the latest `iat` that a revocation covers; -1 if there is none, Infinity if it covers any. */
   coveredUntil({ sub, kid }: { sub: string; kid: string }): number {
     return Math.max(this.#all, this.#subjects.get(sub) ?? NEVER, this.#kids.get(kid) ?? NEVER);
   }
@@ -103,7 +126,17 @@ export class RevocationIndex {
         this.#users.set(sub ?? '', { type, version });
         return true;
       }
+      default:
+        return type satisfies never;
     }
+  }
+
+  /** Refuses too much rather than too little: the token that the event names, or all of its subject and key. */
+  #refuseNamed({ sub, jti, kid }: SecurityEvent): boolean {
+    if (jti) return sub ? this.#tokens.add(nameOf(sub, jti)) : add(this.#jtis, jti);
+    const isNewSubject = !!sub && raise(this.#subjects, sub, Number.POSITIVE_INFINITY);
+    const isNewKid = !!kid && add(this.#compromisedKids, kid);
+    return isNewSubject || isNewKid;
   }
 }
 

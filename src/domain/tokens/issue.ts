@@ -289,8 +289,9 @@ function requireEnabled(user: User | undefined, sub: string): User {
 }
 
 function revokedAhead(sub: string, seconds: number): JwtctlError {
+  const when = Number.isFinite(seconds) ? `in the next ${seconds} s` : 'at any time';
   return new JwtctlError(
     'ERR_REVOCATION_IN_FUTURE',
-    `A revocation covers tokens of ${JSON.stringify(sub)} that are issued in the next ${seconds} s.`,
+    `A revocation covers tokens of ${JSON.stringify(sub)} that are issued ${when}.`,
   );
 }

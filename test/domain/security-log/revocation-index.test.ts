@@ -1,7 +1,7 @@
 import fc from 'fast-check';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { SecurityEvent, SecurityEventType } from '../../../src/domain/ports/index.js';
-import { RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
+import { isInterpretable, RevocationIndex } from '../../../src/domain/security-log/revocation-index.js';
 
 const SUBS = ['alice', 'bob', 'Alice'];
 const JTIS = ['a', 'b', ' a'];
@@ -125,4 +125,73 @@ test('changes its revision only with a new event', () => {
       expect(memory.revision).toBe(revision);
     }),
   );
+});
+
+describe('an event that cannot be interpreted', () => {
+  const TOKEN = { sub: 'alice', jti: 'a', kid: 'k1', iat: 10 };
+  const OTHERS = [
+    { ...TOKEN, sub: 'bob' },
+    { ...TOKEN, jti: 'b' },
+    { ...TOKEN, kid: 'k2' },
+  ];
+  const EMPTY = { sub: null, jti: null, kid: null, issuedBefore: null, userVersion: null };
+
+  /** Returns whether the event covers the token, another subject, another jti, and another kid. */
+  function coverage(parts: Record<string, unknown>): boolean[] {
+    const broken = { ...EMPTY, id: 1, reason: null, at: 0, expiresAt: 99, ...parts } as SecurityEvent;
+    const index = new RevocationIndex([broken, broken]);
+    expect(isInterpretable(broken)).toBe(false);
+    return [TOKEN, ...OTHERS].map((token) => index.covers(token));
+  }
+
+  test.each([
+    { type: 'Token_Revoked', sub: 'alice', jti: 'a' },
+    { type: 'token_revoked ', sub: 'alice', jti: 'a', kid: 'k2' },
+    { type: 'session_ended', sub: 'alice', jti: 'a' },
+    { type: 'toString', sub: 'alice', jti: 'a' },
+  ])('covers the token that it names: $type', (parts) => {
+    expect(coverage(parts)).toEqual([true, false, false, true]);
+  });
+
+  test.each([
+    { type: 'token_revoked', jti: 'a' },
+    { type: 'token_revoked', jti: 'a', sub: '' },
+    { type: 'session_ended', jti: 'a' },
+  ])('covers every token with its jti if it names no subject: $type', (parts) => {
+    expect(coverage(parts)).toEqual([true, true, false, true]);
+  });
+
+  test.each([
+    { type: 'token_revoked', sub: 'alice' },
+    { type: 'subject_revoked', sub: 'alice' },
+    { type: 'subject_revoked', sub: 'alice', issuedBefore: -5 },
+    { type: 'subject_revoked', sub: 'alice', issuedBefore: 'soon' },
+    { type: 'SUBJECT_REVOKED', sub: 'alice', issuedBefore: 5 },
+    { type: 'user_disabled', sub: 'alice' },
+    { type: 'user_enabled ', sub: 'alice', userVersion: 2 },
+    { type: 'user_suspended', sub: 'alice', userVersion: 2 },
+  ])('covers all tokens of the subject that it names: $type', (parts) => {
+    expect(coverage(parts)).toEqual([true, false, true, true]);
+  });
+
+  test.each([
+    { type: 'kid_revoked', kid: 'k1' },
+    { type: 'key_compromised ', kid: 'k1' },
+    { type: 'key_lost', kid: 'k1', issuedBefore: 5 },
+  ])('covers all tokens under the kid that it names: $type', (parts) => {
+    expect(coverage(parts)).toEqual([true, true, true, false]);
+  });
+
+  test.each([{ type: 'all_revoked' }, { type: 'ALL_REVOKED', issuedBefore: 50 }, { type: '' }])(
+    'covers nothing if it names nothing: $type',
+    (parts) => {
+      expect(coverage(parts)).toEqual([false, false, false, false]);
+    },
+  );
+
+  test('lets no token be issued for the subject that it names', () => {
+    const broken = { ...EMPTY, id: 1, type: 'x', sub: 'alice', reason: null, at: 0, expiresAt: 99 };
+    const index = new RevocationIndex([broken as unknown as SecurityEvent]);
+    expect(index.coveredUntil(TOKEN)).toBe(Number.POSITIVE_INFINITY);
+  });
 });

@@ -8,21 +8,25 @@ import { sqlKeyStore } from './key-store.js';
 import { sqlSecurityLog } from './security-log.js';
 import { sqlUserStore } from './user-store.js';
 
-/** @param redial for databases with a server: see {@link Database.redial} */
+/**
+ * @param redial for databases with a server: see {@link Database.redial}
+ * @param onInvalidEvent called each time with a row of the security log that jwtctl cannot interpret
+ */
 export function sqlDatabase(
   db: Kysely<Schema>,
   author: AuditAuthor = UNKNOWN_AUTHOR,
   redial?: () => void,
+  onInvalidEvent: (text: string) => void = () => {},
 ): Database {
   return {
-    ...storesOn(db, author),
+    ...storesOn(db, author, onInvalidEvent),
     server: async () => (redial === undefined ? null : readServer(db)),
     redial: () => redial?.(),
     transaction: async (work) => {
       // Fetched first, so that the transaction holds no locks while a vault answers.
       await author.macKey();
       return retryConflicts(() =>
-        db.transaction().execute((transaction) => work(storesOn(transaction, author))),
+        db.transaction().execute((transaction) => work(storesOn(transaction, author, onInvalidEvent))),
       );
     },
   };
@@ -30,11 +34,11 @@ export function sqlDatabase(
 
 const UNKNOWN_AUTHOR: AuditAuthor = { login: 'unknown', macKey: async () => null };
 
-function storesOn(db: SqlExecutor, author: AuditAuthor): Stores {
+function storesOn(db: SqlExecutor, author: AuditAuthor, onInvalidEvent: (text: string) => void): Stores {
   return {
     keys: sqlKeyStore(db),
     users: sqlUserStore(db),
-    securityLog: sqlSecurityLog(db),
+    securityLog: sqlSecurityLog(db, onInvalidEvent),
     auditLog: sqlAuditLog(db, author),
     heads: () => readHeads(db),
   };

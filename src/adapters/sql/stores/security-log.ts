@@ -1,20 +1,17 @@
-import { type Selectable, sql } from 'kysely';
-import type { SecurityEvent, SecurityEventType, SecurityLog } from '../../../domain/ports/index.js';
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely';
+import type { SecurityEvent, SecurityLog } from '../../../domain/ports/index.js';
 import { groupBy } from '../../../domain/registry/group-entries.js';
-import type { SecurityLogTable, SqlExecutor } from '../schema.js';
+import { isInterpretable } from '../../../domain/security-log/revocation-index.js';
+import { excerpt } from '../../../domain/shared/text.js';
+import type { Schema, SecurityLogTable, SqlExecutor } from '../schema.js';
 import { databaseTime } from './database-clock.js';
 import { inPortions } from './portions.js';
-
-const GLOBAL = [
-  'kid_revoked',
-  'all_revoked',
-  'key_compromised',
-] as const satisfies readonly SecurityEventType[];
 
 /** Expired events are kept for a week, so that a wrong clock does not remove an event too early. */
 const KEPT_SECONDS = 7 * 24 * 3600;
 
-export const sqlSecurityLog = (db: SqlExecutor): SecurityLog => ({
+/** @param onInvalid called each time with a row that jwtctl cannot interpret */
+export const sqlSecurityLog = (db: SqlExecutor, onInvalid: (text: string) => void): SecurityLog => ({
   async append(event) {
     const expiresHere = sql<number>`${databaseTime(db)} + ${event.expiresAt - event.at}`;
     const result = await db
@@ -54,25 +51,24 @@ export const sqlSecurityLog = (db: SqlExecutor): SecurityLog => ({
 
   async findConcerning(token) {
     const log = db.selectFrom('security_log').selectAll();
-    // Three indexed lookups. MySQL would scan the table for one OR over three columns.
+    // Indexed lookups. MySQL would scan the table for one OR over three columns.
     const rows = await log
       .where('sub', '=', token.sub)
-      .where((column) =>
-        token.jti === null
-          ? column('jti', 'is', null)
-          : column.or([column('jti', 'is', null), column('jti', '=', token.jti)]),
+      .where((eb) =>
+        token.jti === null ? lacks('jti')(eb) : eb.or([lacks('jti')(eb), eb('jti', '=', token.jti)]),
       )
+      .unionAll(log.where(lacks('sub')).where('jti', '=', token.jti))
       .unionAll(log.where('kid', '=', token.kid))
       .unionAll(log.where('type', '=', 'all_revoked'))
       .execute();
-    return inOrder(rows);
+    return inOrder(rows, onInvalid);
   },
 
   async findNaming(tokens) {
     const log = db.selectFrom('security_log').selectAll();
     const subs = [...new Set(tokens.map(({ sub }) => sub))];
     const ofSubjects = await inPortions(subs, (portion) =>
-      log.where('sub', 'in', portion).where('jti', 'is', null).execute(),
+      log.where('sub', 'in', portion).where(lacks('jti')).execute(),
     );
     const named = tokens.flatMap(({ sub, jti }) => (jti === null ? [] : [{ sub, jti }]));
     // Grouped by subject. With two separate lists, an engine would look up each jti under each subject.
@@ -88,17 +84,18 @@ export const sqlSecurityLog = (db: SqlExecutor): SecurityLog => ({
           .execute(),
       TOKENS_AT_ONCE,
     );
-    return inOrder([...ofSubjects, ...ofTokens]);
+    return inOrder([...ofSubjects, ...ofTokens], onInvalid);
   },
 
   async findGlobal() {
     const log = db.selectFrom('security_log').selectAll();
-    return inOrder(await log.where('type', 'in', GLOBAL).execute());
+    const withKid = log.where('kid', 'is not', null).where('sub', '>', '');
+    return inOrder(await log.where(lacks('sub')).unionAll(withKid).execute(), onInvalid);
   },
 
   async listAfter(afterId, limit) {
     const log = db.selectFrom('security_log').selectAll();
-    return (await log.where('id', '>', afterId).orderBy('id').limit(limit).execute()).map(toEvent);
+    return inOrder(await log.where('id', '>', afterId).orderBy('id').limit(limit).execute(), onInvalid);
   },
 
   async highestUserVersions(subs) {
@@ -132,8 +129,25 @@ interface TokenName {
   jti: string;
 }
 
-function inOrder(rows: ReadonlyArray<Selectable<SecurityLogTable>>): SecurityEvent[] {
-  return rows.map(toEvent).sort((a, b) => a.id - b.id);
+/** Another program may have left an empty name. */
+function lacks(column: 'sub' | 'jti') {
+  return (eb: ExpressionBuilder<Schema, 'security_log'>) =>
+    eb.or([eb(column, 'is', null), eb(column, '=', '')]);
+}
+
+function inOrder(
+  rows: ReadonlyArray<Selectable<SecurityLogTable>>,
+  onInvalid: (text: string) => void,
+): SecurityEvent[] {
+  const events = rows.map(toEvent).sort((a, b) => a.id - b.id);
+  for (const event of events) if (!isInterpretable(event)) onInvalid(invalidRow(event));
+  return events;
+}
+
+function invalidRow({ id, type, sub, jti, kid }: SecurityEvent): string {
+  const named =
+    jti || sub || kid ? 'The tokens that it names are refused.' : 'It names no token and is ignored.';
+  return `Row ${id} of the table security_log (type ${excerpt(type)}) holds values that this jwtctl cannot interpret. ${named} Correct the row, or update jwtctl.`;
 }
 
 function toEvent(row: Selectable<SecurityLogTable>): SecurityEvent {
