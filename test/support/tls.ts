@@ -135,7 +135,7 @@ export function testServerCertificate(store: TlsStore): void {
 export function testClientCertificate(store: TlsStore): void {
   const { name, started, connectAsClient } = store;
 
-  test('from another CA, or expired, is refused with that reason', async () => {
+  test('from another CA, expired, or not valid yet is refused with that reason', async () => {
     const { ca, otherCa } = started();
     expect(await connectAsClient(clientFiles(ca, otherCa))).toMatchObject(
       isRefused(store, new RegExp(`client certificate.*${name}\\.tls\\.cert`)),
@@ -143,6 +143,10 @@ export function testClientCertificate(store: TlsStore): void {
     const past = { from: new Date(Date.now() - 2 * DAY_MS), until: new Date(Date.now() - DAY_MS) };
     expect(await connectAsClient(clientFiles(ca, ca, past))).toMatchObject(
       isRefused(store, /client certificate.*expired/),
+    );
+    const future = { from: new Date(Date.now() + DAY_MS), until: new Date(Date.now() + 2 * DAY_MS) };
+    expect(await connectAsClient(clientFiles(ca, ca, future))).toMatchObject(
+      isRefused(store, /client certificate.*not valid yet/),
     );
   });
 

@@ -94,8 +94,9 @@ function describeAlert(code: string, { server, group, tls }: TlsPeer): TlsFailur
   if (tls.cert === undefined && /^(CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|BAD_CERTIFICATE)$/.test(alert)) {
     return { message: `${server} requires a client certificate (${code}).`, hint: asked };
   }
-  const reason = CLIENT_CERTIFICATE_ALERTS[alert];
-  if (tls.cert === undefined || reason === undefined) return null;
+  if (tls.cert === undefined || CLIENT_CERTIFICATE_ALERTS[alert] === undefined) return null;
+  // Servers report a certificate that is not valid yet as "bad".
+  const reason = isOutdated(tls.cert) ? OUTDATED : CLIENT_CERTIFICATE_ALERTS[alert];
   return {
     message: `${server} refuses the client certificate in ${group}.tls.cert: ${reason} (${code}).`,
     hint: asked,
@@ -123,9 +124,11 @@ const UNTRUSTED = new Set([
   'INVALID_CA',
 ]);
 
+const OUTDATED = 'it has expired or is not valid yet';
+
 const CLIENT_CERTIFICATE_ALERTS: Record<string, string> = {
   UNKNOWN_CA: 'it does not trust the CA that issued it',
-  CERTIFICATE_EXPIRED: 'it has expired or is not valid yet',
+  CERTIFICATE_EXPIRED: OUTDATED,
   CERTIFICATE_REVOKED: 'it has been revoked',
   BAD_CERTIFICATE: 'it cannot be verified',
   UNSUPPORTED_CERTIFICATE: 'it is not a client certificate',
