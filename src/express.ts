@@ -24,7 +24,7 @@ export interface JwtctlAuthOptions {
    * @param refusal.code a refusal such as `ERR_TOKEN_EXPIRED`, `ERR_TOKEN_MISSING`, `ERR_TOKEN_AMBIGUOUS`, or
    * a store's error
    */
-  onRefusal?: (refusal: { code: ErrorCode; message: string; status: number }) => void;
+  onRefusal?: (refusal: { code: ErrorCode; message: string; status: number }) => unknown;
 }
 
 interface Request extends RequestHead {
@@ -46,14 +46,15 @@ export function jwtctlAuth(verifier: Pick<Verifier, 'verify'>, options: JwtctlAu
       const authentication = await authenticate(verifier, req, cookie);
       if (authentication.accepted === null) {
         const { code, message, answer } = authentication;
-        onRefusal({ code, message, status: answer.status });
+        await onRefusal({ code, message, status: answer.status });
         writeAnswer(answer, res);
         return;
       }
       const { header, payload } = authentication.accepted;
       req.auth = { header, payload };
     } catch (error) {
-      next(error);
+      // `next` accepts the request without an error, and takes 'route' and 'router' as commands.
+      next(error instanceof Error ? error : new Error('The verification failed.', { cause: error }));
       return;
     }
     next();

@@ -114,11 +114,34 @@ describe.each(BACKENDS)('the middlewares on %s', (backend) => {
       expect([broken.status, await broken.json()]).toEqual([500, { error: 'caught' }]);
     });
 
+    test.each([undefined, null, 0, '', 'route', 'router'])(
+      'lets no request through if a verification rejects with %j',
+      async (reason) => {
+        const url = await open({ verify: () => Promise.reject(reason) });
+        const response = await fetch(url, { headers: bearer('x') });
+        expect([response.status, await response.json()]).toEqual([500, { error: 'caught' }]);
+      },
+    );
+
     test('guards only the handlers after it, or in its scope', async () => {
       const url = await open(serving.verifier);
       const response = await fetch(`${url}/open`);
       expect([response.status, await response.json()]).toEqual([200, null]);
     });
+  });
+
+  test.each([
+    [
+      'throws',
+      () => {
+        throw undefined;
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('The log is full.'))],
+    ['rejects with nothing', () => Promise.reject()],
+  ])('Express: lets no request through if onRefusal %s', async (_situation, onRefusal) => {
+    const response = await fetch(await expressApp(serving.verifier, { onRefusal }), { headers: bearer('x') });
+    expect([response.status, await response.json()]).toEqual([500, { error: 'caught' }]);
   });
 
   test('Express: reports the reason of a refusal only to the application', async () => {
