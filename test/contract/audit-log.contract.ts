@@ -1,6 +1,6 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { Schema } from '../../src/adapters/sql/schema.js';
+import type { AuditLogTable, Schema } from '../../src/adapters/sql/schema.js';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import { verifyAuditChain } from '../../src/domain/audit-log/audit-chain.js';
 import type { AuditEntry, AuditRow, Database, MacKey } from '../../src/domain/ports/index.js';
@@ -76,6 +76,32 @@ export function auditLogContract(engine: SqlEngine): void {
         },
       ]);
     });
+
+    test.each([[[2]], [[2, 3, 5]], [[2, 2 ** 53 - 1]]])(
+      'writes past rows that another account added behind the last one: %j',
+      async (planted) => {
+        await append('first');
+        const [first] = await rows();
+        for (const seq of planted) {
+          await opened.db
+            .insertInto('audit_log')
+            .values({ ...(first as AuditLogTable), seq })
+            .execute();
+        }
+        await append('second');
+        await append('third');
+        const own = (await rows()).filter(({ target }) => target !== 'first');
+        expect(own.map(({ target }) => target)).toEqual(['second', 'third']);
+        for (const seq of planted) {
+          const blamed = (await faults()).some(({ firstSeq, lastSeq }) => firstSeq <= seq && seq <= lastSeq);
+          expect(blamed, `row ${seq}`).toBe(true);
+        }
+        for (const { seq } of own) {
+          const blamed = (await faults()).some(({ firstSeq, lastSeq }) => firstSeq <= seq && seq <= lastSeq);
+          expect(blamed, `row ${seq}`).toBe(false);
+        }
+      },
+    );
 
     test('chains a row without a key by SHA-256, unauthenticated', async () => {
       await append('first');

@@ -1,6 +1,7 @@
 import { auditHash } from '../../../domain/audit-log/audit-chain.js';
 import type { AuditLog, AuditRow, MacKey } from '../../../domain/ports/index.js';
 import type { AuditLogTable, SqlExecutor } from '../schema.js';
+import { isDuplicateKey } from './conflicts.js';
 
 export interface AuditAuthor {
   login: string;
@@ -25,15 +26,24 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
       .set((row) => ({ seq: row('seq', '+', 1) }))
       .where('id', '=', 1)
       .execute();
-    const { seq, hash: previousHash } = await this.head();
+    const { seq: next, hash: previousHash } = await this.head();
     const macKeyId = key?.id ?? null;
-    const row = { ...entry, seq, login: author.login, macKeyId, previousHash };
-    const hash = auditHash(row, key);
-    await db
-      .insertInto('audit_log')
-      .values({ seq, ...entry, login: row.login, mac_key_id: macKeyId, previous_hash: previousHash, hash })
-      .execute();
-    await db.updateTable('audit_head').set({ hash }).where('id', '=', 1).execute();
+    const write = async (seq: number) => {
+      const row = { ...entry, seq, login: author.login, macKeyId, previousHash };
+      const hash = auditHash(row, key);
+      await db
+        .insertInto('audit_log')
+        .values({ seq, ...entry, login: row.login, mac_key_id: macKeyId, previous_hash: previousHash, hash })
+        .execute();
+      await db.updateTable('audit_head').set({ seq, hash }).where('id', '=', 1).execute();
+    };
+    try {
+      await write(next);
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+      // Rows beyond the head come from another writer. They must not block a revocation.
+      await write(await firstFree(db, next + 1));
+    }
   },
 
   head() {
@@ -57,6 +67,21 @@ export const sqlAuditLog = (db: SqlExecutor, author: AuditAuthor): AuditLog => (
     }
   },
 });
+
+async function firstFree(db: SqlExecutor, from: number): Promise<number> {
+  for (let seq = from; ; seq += PAGE) {
+    const found = await db
+      .selectFrom('audit_log')
+      .select('seq')
+      .where('seq', '>=', seq)
+      .orderBy('seq')
+      .limit(PAGE)
+      .execute();
+    const gap = found.findIndex((row, index) => row.seq !== seq + index);
+    if (gap !== -1) return seq + gap;
+    if (found.length < PAGE) return seq + found.length;
+  }
+}
 
 function auditRow(row: AuditLogTable): AuditRow {
   const { mac_key_id: macKeyId, previous_hash: previousHash, ...others } = row;
