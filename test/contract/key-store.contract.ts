@@ -54,6 +54,16 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect((await database.keys.snapshot()).keys).toEqual([expected]);
       });
 
+      test('adds a verify-only key without a private key', async () => {
+        await insert(verifyOnly('k1', { verifyUntil: AT + 9 }), verifyOnly('k2'));
+        const { keys } = await database.keys.snapshot();
+        expect(keys).toMatchObject([
+          { state: 'retiring', activatedAt: null, verifyUntil: AT + 9, masterKeyId: null },
+          { state: 'retiring', activatedAt: null, verifyUntil: null, masterKeyId: null },
+        ]);
+        expect(await database.keys.findSealed('k1')).toBeNull();
+      });
+
       test('adds no key with an existing kid', async () => {
         await insert(pending('k1'));
         expect(await database.keys.insert(pending('k1', { bits: 4096 }))).toBe('kid_exists');
@@ -417,6 +427,12 @@ export function keyStoreContract(engine: SqlEngine): void {
         expect((await database.keys.find('k1'))?.maxTtlSeconds).toBe(3600);
       });
 
+      test('raises the lifetime of a verify-only key', async () => {
+        await insert(verifyOnly('k1'));
+        expect(await database.keys.raiseMaxTtl('k1', 3600)).toBe(true);
+        expect((await database.keys.find('k1'))?.maxTtlSeconds).toBe(3600);
+      });
+
       test('changes only the given key', async () => {
         await insert(active('k1', { maxTtlSeconds: 600 }), pending('K1'));
         await database.keys.raiseMaxTtl('k1', 3600);
@@ -460,6 +476,10 @@ function pending(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey
     activatedAt: null,
     ...parts,
   };
+}
+
+function verifyOnly(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey {
+  return pending(kid, { state: 'retiring', sealedPrivateKey: null, masterKeyId: null, ...parts });
 }
 
 function active(kid: string, parts: Partial<NewSigningKey> = {}): NewSigningKey {

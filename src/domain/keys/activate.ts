@@ -8,7 +8,7 @@ import {
   withoutKey,
 } from '../fleet/running-verifiers.js';
 import type { LifetimePolicy } from '../model/lifetime.js';
-import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
+import { type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
 import type { Heartbeat, KeySnapshot } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -98,7 +98,7 @@ function unchanged(key: SigningKey, fleet: Fleet = NO_VERIFIERS): Activation {
 
 function assertActivatable(key: SigningKey, input: ActivationInput, now: number): void {
   if (key.state !== 'pending') {
-    throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${key.state} and cannot sign.`);
+    throw new JwtctlError('ERR_KEY_NOT_PENDING', `Key ${key.kid} is ${stateName(key)} and cannot sign.`);
   }
   if (!input.now && !isPublished(key, input.policy, now)) {
     const signsFrom = publishedFrom(key, input.policy, now);

@@ -1,6 +1,6 @@
 import type { JsonWebKey, KeyObject } from 'node:crypto';
 import { type PublicJwk, publicJwk } from '../jose/jwk-set.js';
-import { isTrusted, type KeyState, type SigningKey } from '../model/signing-key.js';
+import { isTrusted, isVerifyOnly, type KeyState, type SigningKey } from '../model/signing-key.js';
 import type { Clock, Database, PrivateFile, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { requireKey } from './find-key.js';
@@ -30,11 +30,13 @@ export async function findExportable(
 ): Promise<[SigningKey, ...SigningKey[]]> {
   if (kid !== undefined) {
     const key = await requireKey(database, kid);
-    if (!isTrusted(key.state)) throw privateKeyMissing(key.kid);
+    if (!isTrusted(key.state) || isVerifyOnly(key)) throw privateKeyMissing(key.kid);
     return [key];
   }
   const { keys } = await database.keys.snapshot();
-  const [first, ...others] = STATES.flatMap((state) => keys.filter((key) => key.state === state));
+  const [first, ...others] = STATES.flatMap((state) =>
+    keys.filter((key) => key.state === state && !isVerifyOnly(key)),
+  );
   if (first !== undefined) return [first, ...others];
   throw new JwtctlError('ERR_NO_KEYS', 'There is no key with a private key.');
 }
@@ -104,7 +106,7 @@ function privateJwk(jwk: PublicJwk, privateKey: KeyObject): JsonWebKey {
 }
 
 function privateKeyMissing(kid: string): JwtctlError {
-  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} no longer has a private key.`, {
-    hint: 'Retired and compromised keys lose it. Run `jwtctl keys list` to find a key that has one.',
+  return new JwtctlError('ERR_PRIVATE_KEY_MISSING', `Key ${kid} has no private key.`, {
+    hint: 'Verify-only, retired, and compromised keys have none. Run `jwtctl keys list` to find a key that has one.',
   });
 }

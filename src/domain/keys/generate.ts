@@ -68,10 +68,20 @@ export async function sealKey(
   return { ...key, sealedPrivateKey: sealed, masterKeyId };
 }
 
-export type SealedKey = Pick<
-  NewSigningKey,
-  'id' | 'kid' | 'alg' | 'bits' | 'publicKey' | 'sealedPrivateKey' | 'masterKeyId'
->;
+export type SealedKey = Pick<NewSigningKey, 'id' | 'kid' | 'alg' | 'bits' | 'publicKey'> & {
+  sealedPrivateKey: string;
+  masterKeyId: string;
+};
+
+/** Such a key verifies until `verifyUntil`, or without an end, and never signs. */
+export function asVerifyOnly(
+  key: Omit<SealedKey, 'sealedPrivateKey' | 'masterKeyId'>,
+  verifyUntil: number | null,
+  now: number,
+): NewSigningKey {
+  const none = { sealedPrivateKey: null, masterKeyId: null, maxTtlSeconds: null, activatedAt: null };
+  return { ...key, ...none, state: 'retiring', createdAt: now, verifyUntil };
+}
 
 export function asPending(key: SealedKey, now: number): NewSigningKey {
   return { ...key, state: 'pending', maxTtlSeconds: null, createdAt: now, activatedAt: null };

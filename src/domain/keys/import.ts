@@ -1,11 +1,11 @@
 import { publicJwk } from '../jose/jwk-set.js';
 import { keyId } from '../jose/thumbprint.js';
 import { isKid } from '../model/kid.js';
-import type { SigningAlgorithm, SigningKey } from '../model/signing-key.js';
-import type { KeySnapshot, NewSigningKey } from '../ports/index.js';
-import type { JwtctlError } from '../shared/errors.js';
+import { type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
+import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
+import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { asActive, asPending, type KeyGenerationPorts, type SealedKey, sealKey } from './generate.js';
+import { asActive, asPending, asVerifyOnly, type KeyGenerationPorts, type SealedKey } from './generate.js';
 import { type KeyInFile, keyRefused } from './private-key.js';
 import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
 
@@ -14,6 +14,8 @@ export type KeyImportPorts = Pick<KeyGenerationPorts, 'database' | 'sealer' | 'c
 export interface KeyImportInput {
   keys: readonly NamedKey[];
   maxTtlSeconds: number;
+  /** Stores only the public keys, which verify until `verifyUntil` or without an end. Default: the keys may sign. */
+  verifyOnly?: { verifyUntil: number | null } | undefined;
   dryRun: boolean;
 }
 
@@ -62,23 +64,24 @@ export function nameKeys(
  * `ERR_KEY_MATERIAL_EXISTS`, `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
-  const { maxTtlSeconds } = input;
+  const { maxTtlSeconds, verifyOnly } = input;
   const sealed = new Map<string, SealedKey>();
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<KeyImportOutcome>> => {
-    const placements = planImport(keys, input.keys);
+    const placements = planImport(keys, input.keys, verifyOnly);
     const missing = placements.filter(({ found }) => found === null);
     if (input.dryRun || missing.length === 0) {
-      return { outcome: outcomeOf(placements, expectedRows(placements, maxTtlSeconds, ports.clock.now())) };
+      return { outcome: outcomeOf(placements, expectedRows(placements, input, ports.clock.now())) };
     }
     // Before the transaction, because the command that prints the master key may be slow or fail.
-    for (const { key } of missing) {
-      if (sealed.has(key.kid)) continue;
-      sealed.set(key.kid, await sealKey(ports.sealer, publicPart(key), key.pkcs8));
+    for (const { key, state } of missing) {
+      if (state !== 'verify-only' && !sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
     }
     return {
       changeAt: (now) => ({
         added: missing.map(({ key, state }) =>
-          asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now),
+          state === 'verify-only'
+            ? asVerifyOnly(publicPart(key), verifyOnly?.verifyUntil ?? null, now)
+            : asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now),
         ),
         reason: null,
         finish: async (stores) => {
@@ -95,10 +98,14 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
 interface Placement {
   key: NamedKey;
   found: SigningKey | null;
-  state: 'pending' | 'active';
+  state: 'pending' | 'active' | 'verify-only';
 }
 
-function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Placement[] {
+function planImport(
+  known: readonly SigningKey[],
+  keys: readonly NamedKey[],
+  verifyOnly: KeyImportInput['verifyOnly'],
+): Placement[] {
   const byKid = new Map(known.map((key) => [key.kid, key]));
   const byModulus = new Map(known.map((key) => [publicJwk(key).n, key]));
   const ids = new Map(known.map((key) => [key.id, key.kid]));
@@ -109,17 +116,27 @@ function planImport(known: readonly SigningKey[], keys: readonly NamedKey[]): Pl
     if (found !== null) assertSame(found, key);
     else if (twin !== undefined) throw underAnotherKid(twin, key);
     else assertIdFree(ids, key);
+    if (verifyOnly !== undefined) return { key, found, state: 'verify-only' };
     const state = found === null && needsActive ? 'active' : 'pending';
     if (state === 'active') needsActive = false;
     return { key, found, state };
   });
 }
 
-function expectedRows(plan: readonly Placement[], maxTtlSeconds: number, now: number): SigningKey[] {
+function expectedRows(
+  plan: readonly Placement[],
+  { maxTtlSeconds, verifyOnly }: KeyImportInput,
+  now: number,
+): SigningKey[] {
   const unset = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
   return plan.map(({ key, found, state }) => {
     if (found !== null) return found;
-    const sealed = { ...publicPart(key), sealedPrivateKey: '', masterKeyId: '' };
+    const part = publicPart(key);
+    if (state === 'verify-only') {
+      const verifyUntil = verifyOnly?.verifyUntil ?? null;
+      return { ...unset, ...asVerifyOnly(part, verifyUntil, now), masterKeyId: null, verifyUntil };
+    }
+    const sealed = { ...part, sealedPrivateKey: '', masterKeyId: '' };
     return { ...asNew(sealed, state, maxTtlSeconds, now), ...unset, masterKeyId: null };
   });
 }
@@ -130,8 +147,19 @@ function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOut
   return { keys, alreadyThere, activated };
 }
 
-function publicPart({ kid, alg, bits, publicKey }: NamedKey) {
+function publicPart({
+  kid,
+  alg,
+  bits,
+  publicKey,
+}: NamedKey): Pick<SealedKey, 'id' | 'kid' | 'alg' | 'bits' | 'publicKey'> {
   return { id: keyId(publicKey), kid, alg, bits, publicKey };
+}
+
+async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {
+  if (key.pkcs8 === null) throw new JwtctlError('ERR_BUG', `Key ${key.kid} has no private key to seal.`);
+  const { sealed, masterKeyId } = await sealer.seal(key.kid, key.pkcs8);
+  return { ...publicPart(key), sealedPrivateKey: sealed, masterKeyId };
 }
 
 function asNew(
@@ -171,7 +199,7 @@ function assertSame(found: SigningKey, key: NamedKey): void {
 function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
   return keyRefused(
     'ERR_KEY_MATERIAL_EXISTS',
-    `${key.what} already exists as key ${twin.kid}, which is ${twin.state}.`,
+    `${key.what} already exists as key ${twin.kid}, which is ${stateName(twin)}.`,
     `Run \`jwtctl keys show ${twin.kid}\`.`,
   );
 }

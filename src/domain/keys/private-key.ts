@@ -1,4 +1,4 @@
-import { checkPrime, createPrivateKey, createPublicKey } from 'node:crypto';
+import { checkPrime, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { hasRocaFingerprint } from '../jose/roca.js';
 import type { SigningAlgorithm } from '../model/signing-key.js';
@@ -10,20 +10,27 @@ export const RSA_MEMBERS = ['n', 'e', ...PRIVATE_MEMBERS] as const;
 type RsaMember = (typeof RSA_MEMBERS)[number];
 export type RsaMembers = Record<RsaMember, string>;
 
-export interface PrivateKey {
-  pkcs8: Uint8Array;
+interface CheckedKey {
   publicKey: string;
   bits: number;
   thumbprint: string;
 }
 
-export interface KeyInFile extends PrivateKey {
+export interface PrivateKey extends CheckedKey {
+  pkcs8: Uint8Array;
+}
+
+export interface KeyInFile extends CheckedKey {
+  /** Null for a public key. */
+  pkcs8: Uint8Array | null;
   /** The key's name in messages: `The key in key.pem`, `Key 2 of the set (kid k2) in jwks.json`. */
   what: string;
   /** From the file, unchecked. */
   kid: string | null;
   alg: SigningAlgorithm | null;
 }
+
+export type PrivateKeyInFile = KeyInFile & PrivateKey;
 
 export const MAX_KEY_FILE_BYTES = 1_000_000;
 
@@ -52,13 +59,29 @@ export async function checkPrivateKey(members: RsaMembers, what: string): Promis
   if (!(await arePrime(numbers))) throw inconsistent(what);
   const jwk = { kty: 'RSA', ...toMembers(numbers) };
   const privateKey = createPrivateKey({ key: jwk, format: 'jwk' });
+  const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' });
+  return { ...(await describe(createPublicKey(privateKey), bits)), pkcs8 };
+}
+
+/** Checks the numbers of a public RSA key. Errors as for {@link checkPrivateKey}, but its primes cannot be checked. */
+export async function checkPublicKey(key: KeyObject, what: string): Promise<Omit<PrivateKey, 'pkcs8'>> {
+  const { n, e } = key.export({ format: 'jwk' });
+  const [modulus, exponent] = [toNumber(String(n)), toNumber(String(e))];
+  const bits = modulus.toString(2).length;
+  assertSize(bits, what);
+  assertExponent(exponent, what);
+  assertNotRoca(modulus, what);
+  return describe(key, bits);
+}
+
+async function describe(key: KeyObject, bits: number): Promise<Omit<PrivateKey, 'pkcs8'>> {
   // Imported here to keep the cold start short.
   const { calculateJwkThumbprint } = await import('jose');
+  const { n, e } = key.export({ format: 'jwk' });
   return {
-    pkcs8: privateKey.export({ type: 'pkcs8', format: 'der' }),
-    publicKey: createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }).toString(),
+    publicKey: key.export({ type: 'spki', format: 'pem' }).toString(),
     bits,
-    thumbprint: await calculateJwkThumbprint({ kty: 'RSA', n: jwk.n, e: jwk.e }, 'sha256'),
+    thumbprint: await calculateJwkThumbprint({ kty: 'RSA', n: String(n), e: String(e) }, 'sha256'),
   };
 }
 
@@ -83,15 +106,18 @@ function assertTwoPrimes({ n, p, q }: RsaNumbers, what: string): void {
   throw withMorePrimes(what);
 }
 
+function assertNotRoca(n: bigint, what: string): void {
+  if (!hasRocaFingerprint(n)) return;
+  throw keyRefused(
+    'ERR_KEY_WEAK_PRIMES',
+    `${what} has weak primes from the faulty generator of CVE-2017-15361 (ROCA), so its private key can be computed from its public key.`,
+    'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
+  );
+}
+
 /** The elliptic curve method finds a short prime, and Fermat's method finds two close ones. */
 function assertStrongPrimes({ n, p, q }: RsaNumbers, bits: number, what: string): void {
-  if (hasRocaFingerprint(n)) {
-    throw keyRefused(
-      'ERR_KEY_WEAK_PRIMES',
-      `${what} has weak primes from the faulty generator of CVE-2017-15361 (ROCA), so its private key can be computed from its public key.`,
-      'Do not use this key anywhere. Generate a new one with OpenSSL, Node, or `jwtctl keys generate`.',
-    );
-  }
+  assertNotRoca(n, what);
   const half = Math.floor(bits / 2);
   const [shorter, longer] = p < q ? [p, q] : [q, p];
   const isShort = shorter.toString(2).length < half;
@@ -148,7 +174,11 @@ function leastCommonMultiple(a: bigint, b: bigint): bigint {
 }
 
 function toNumbers(members: RsaMembers): RsaNumbers {
-  return mapMembers(members, (text) => BigInt(`0x0${Buffer.from(text, 'base64url').toString('hex')}`));
+  return mapMembers(members, toNumber);
+}
+
+function toNumber(member: string): bigint {
+  return BigInt(`0x0${Buffer.from(member, 'base64url').toString('hex')}`);
 }
 
 function toMembers(numbers: RsaNumbers): RsaMembers {

@@ -1,6 +1,12 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { printable } from '../shared/text.js';
-import { checkPrivateKey, type KeyInFile, keyRefused, notRsa, type RsaMembers } from './private-key.js';
+import {
+  checkPrivateKey,
+  keyRefused,
+  notRsa,
+  type PrivateKeyInFile,
+  type RsaMembers,
+} from './private-key.js';
 
 const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
 const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
@@ -14,7 +20,7 @@ export async function readPrivatePem(
   text: string,
   file: string,
   askPassphrase: () => Promise<string>,
-): Promise<KeyInFile> {
+): Promise<PrivateKeyInFile> {
   const what = `The key in ${printable(file)}`;
   const { label, pem } = onlyPrivateBlock(text, printable(file));
   assertReadableLabel(label, what);

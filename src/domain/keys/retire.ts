@@ -1,5 +1,5 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
-import type { SigningKey } from '../model/signing-key.js';
+import { isVerifyOnly, type SigningKey } from '../model/signing-key.js';
 import type { Administration, KeySnapshot, WalkControl } from '../ports/index.js';
 import { formatDuration } from '../shared/duration.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -57,7 +57,7 @@ async function assertUnused(ports: Administration, key: SigningKey, input: Retir
   const now = ports.clock.now();
   if (key.verifyUntil !== null && key.verifyUntil <= now) return;
   const heldUntil = (key.retiringAt ?? now) + ISSUER_KEY_HOLD_SECONDS;
-  if (now < heldUntil) {
+  if (!isVerifyOnly(key) && now < heldUntil) {
     throw new JwtctlError(
       'ERR_KEY_RECENTLY_ACTIVE',
       `Key ${key.kid} was active a moment ago: issuers may sign with it for another ${formatDuration(heldUntil - now)}.`,

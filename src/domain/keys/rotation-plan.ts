@@ -119,5 +119,6 @@ export function demote(key: SigningKey, policy: LifetimePolicy, now: number): Ke
 }
 
 export function promote(key: SigningKey, policy: LifetimePolicy, now: number): KeyTransition {
-  return { kid: key.kid, from: 'pending', to: 'active', at: now, maxTtlSeconds: policy.maxTtlSeconds };
+  const maxTtlSeconds = Math.max(key.maxTtlSeconds ?? 0, policy.maxTtlSeconds);
+  return { kid: key.kid, from: 'pending', to: 'active', at: now, maxTtlSeconds };
 }

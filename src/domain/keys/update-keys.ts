@@ -1,4 +1,4 @@
-import type { SigningKey } from '../model/signing-key.js';
+import { type SigningKey, stateName } from '../model/signing-key.js';
 import type { Clock, Database, KeySnapshot, KeyTransition, NewSigningKey, Stores } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 
@@ -42,7 +42,10 @@ export async function updateKeys<T>(
       const change = planned.changeAt(at);
       if (change === null) return null;
       const { transitions = [], added = [], reason } = change;
-      const moved = [...transitions.map(({ kid, to }) => ({ kid, state: to })), ...added];
+      const moved = [
+        ...transitions.map(({ kid, to }) => ({ kid, state: to })),
+        ...added.map((key) => ({ kid: key.kid, state: stateName(key) })),
+      ];
       if (moved.length > 0 && !(await stores.keys.apply(snapshot.revision, transitions))) return null;
       for (const key of added) {
         const outcome = await stores.keys.insert(key);

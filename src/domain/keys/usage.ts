@@ -1,5 +1,5 @@
 import { ISSUER_KEY_HOLD_SECONDS } from '../model/lifetime.js';
-import type { KeyState, SigningKey } from '../model/signing-key.js';
+import { isVerifyOnly, type KeyState, type SigningKey } from '../model/signing-key.js';
 import type { Clock, RegistryScanner, WalkControl } from '../ports/index.js';
 import { type SubjectPart, scanSubjects } from '../registry/scan-subjects.js';
 
@@ -13,7 +13,7 @@ export interface KeyUsage {
   lastExp: number | null;
   /** The earliest time at which retiring the key refuses no token; null while it signs or may sign. */
   retirableAt: number | null;
-  /** When `keys rotate` retires the key; null unless it is retiring. */
+  /** When `keys rotate` retires the key; null unless it is retiring, or without an end. */
   verifyUntil: number | null;
 }
 
@@ -64,7 +64,11 @@ export async function countKeyUsage(
       subjects: tally?.subjects ?? 0,
       firstExp: hasTokens ? tally.firstExp : null,
       lastExp,
-      retirableAt: retirableAt(key, lastExp, outcome.complete, policy.clockToleranceSeconds),
+      retirableAt: retirableAt(
+        key,
+        { at, lastExp, complete: outcome.complete },
+        policy.clockToleranceSeconds,
+      ),
       verifyUntil: key.state === 'retiring' ? key.verifyUntil : null,
     };
   });
@@ -72,19 +76,18 @@ export async function countKeyUsage(
 }
 
 /**
- * Returns `verifyUntil`, or an earlier time if a complete count proves it safe. That is never before issuers
- * stop signing with the key, because the count misses tokens registered after it.
+ * Returns `verifyUntil` (null for none), or an earlier time if a complete count proves it safe. That time is never before issuers stop
+ * signing with the key, because the count misses tokens registered after it.
  */
 function retirableAt(
   key: SigningKey,
-  lastExp: number | null,
-  complete: boolean,
+  { at, lastExp, complete }: Pick<UsageReport, 'at' | 'complete'> & Pick<KeyUsage, 'lastExp'>,
   clockToleranceSeconds: number,
 ): number | null {
-  if (key.state !== 'retiring' || key.retiringAt === null || key.verifyUntil === null) return null;
+  if (key.state !== 'retiring') return null;
   if (!complete) return key.verifyUntil;
-  const issuersStopAt = key.retiringAt + ISSUER_KEY_HOLD_SECONDS;
+  const issuersStopAt = isVerifyOnly(key) ? at : (key.retiringAt ?? at) + ISSUER_KEY_HOLD_SECONDS;
   const unusedFrom =
     lastExp === null ? issuersStopAt : Math.max(issuersStopAt, lastExp + clockToleranceSeconds);
-  return Math.min(key.verifyUntil, unusedFrom);
+  return Math.min(key.verifyUntil ?? unusedFrom, unusedFrom);
 }

@@ -11,7 +11,8 @@ export function isSigningAlgorithm(value: unknown): value is SigningAlgorithm {
 /**
  * - `pending`: published in the JWK Set, does not sign yet
  * - `active`: signs; a database constraint allows only one
- * - `retiring`: verifies until the last token that it may have signed has expired
+ * - `retiring`: verifies until the last token that it may have signed has expired; also the state of a key that is
+ *   {@link isVerifyOnly}
  * - `retired`: does not verify; the public key stays in the record, the private key is wiped
  * - `compromised`: refused at once, even for earlier signatures
  */
@@ -32,14 +33,14 @@ export interface SigningKey {
   state: KeyState;
   /** SPKI PEM. */
   publicKey: string;
-  /** The id of the master key that seals the private key; null once the private key is wiped. */
+  /** The id of the master key that seals the private key; null if the row has no private key. */
   masterKeyId: string | null;
   /** The longest lifetime of a token under this key, in seconds; null before the key signs. */
   maxTtlSeconds: number | null;
   createdAt: number;
   activatedAt: number | null;
   retiringAt: number | null;
-  /** No token under this key is valid from this time on; null before the key retires. */
+  /** No token under this key is valid from this time on; null before the key retires, or for a key without an end. */
   verifyUntil: number | null;
   retiredAt: number | null;
   compromisedAt: number | null;
@@ -48,6 +49,16 @@ export interface SigningKey {
 /** Returns whether tokens under such a key are accepted. The JWK Set contains exactly these keys. */
 export function isTrusted(state: KeyState): boolean {
   return state === 'pending' || state === 'active' || state === 'retiring';
+}
+
+/** Returns whether the key was imported to verify. It has no private key and never signed here. */
+export function isVerifyOnly(key: Pick<SigningKey, 'state' | 'activatedAt'>): boolean {
+  return key.state === 'retiring' && key.activatedAt === null;
+}
+
+/** Returns the state as messages and tables name it. */
+export function stateName(key: Pick<SigningKey, 'state' | 'activatedAt'>): string {
+  return isVerifyOnly(key) ? 'verify-only' : key.state;
 }
 
 /** @param column the column that holds something else than jwtctl writes */

@@ -20,8 +20,8 @@ export interface KeyStore {
   /** Applies the transitions in order; returns false if a key was added or changed since `revision`. */
   apply(revision: number, transitions: readonly KeyTransition[]): Promise<boolean>;
   /**
-   * Records the longest lifetime of tokens under an active key; returns false if it is not active. Changes
-   * the revision, so an {@link apply} planned with the shorter lifetime fails.
+   * Records that tokens with a lifetime of up to `seconds` exist under this key; returns false if the key is neither
+   * active nor verify-only. Changes the revision, so an {@link apply} planned with the shorter lifetime fails.
    */
   raiseMaxTtl(kid: string, seconds: number): Promise<boolean>;
   /** Replaces the JWE `sealed`; returns false if the key has another one by now. */
@@ -41,14 +41,16 @@ export interface NewSigningKey {
   kid: string;
   alg: SigningAlgorithm;
   bits: number;
-  state: Extract<KeyState, 'pending' | 'active'>;
+  /** `retiring` for a verify-only key, which has no private key. */
+  state: Extract<KeyState, 'pending' | 'active' | 'retiring'>;
   /** SPKI PEM. */
   publicKey: string;
-  sealedPrivateKey: string;
-  masterKeyId: string;
+  sealedPrivateKey: string | null;
+  masterKeyId: string | null;
   maxTtlSeconds: number | null;
   createdAt: number;
   activatedAt: number | null;
+  verifyUntil?: number | null;
 }
 
 /** A change of a key's state. `retired` and `compromised` wipe the private key. */

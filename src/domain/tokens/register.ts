@@ -1,7 +1,7 @@
 import { writeAuditRow } from '../audit-log/write-audit-row.js';
 import { toVerificationKey } from '../jose/verification-key.js';
 import { type Refusal, refuse } from '../model/refusal.js';
-import type { SigningKey } from '../model/signing-key.js';
+import { isVerifyOnly, type SigningKey, stateName } from '../model/signing-key.js';
 import type {
   Clock,
   Database,
@@ -87,7 +87,7 @@ export async function registerTokens(
   const signed = await checkTokens(ports, policy, now, tokens, refuseAt, acceptsLegacy);
   const users = await ports.users.findMany(subjectsOf(signed));
   const accepted = await checkStatuses(ports, signed, users, refuseAt);
-  const { candidates, raised } = await raiseLifetimes(ports, accepted, { now, dryRun });
+  const { candidates, raised } = await raiseLifetimes(ports, policy, accepted, { now, dryRun });
   const valid = candidates.filter((candidate) => {
     const refusal = checkLifetime(candidate, policy, now);
     if (refusal !== null) refuseAt(candidate, refusal);
@@ -212,15 +212,18 @@ function mayBeRevoked(): Refusal {
   );
 }
 
-/** Raises the longest lifetimes of active keys. Reads keys again that no longer sign. */
+/** Raises the longest lifetimes of active and verify-only keys. Reads keys again that changed in between. */
 async function raiseLifetimes(
   { database }: RegisterPorts,
+  policy: RegisterPolicy,
   candidates: readonly Candidate[],
   { now, dryRun }: { now: number; dryRun: boolean },
 ): Promise<{ candidates: Candidate[]; raised: RegisterReport['raised'] }> {
   const longest = new Map<string, number>();
-  for (const { key, claims } of candidates) {
-    if (key.state !== 'active' || !isPlausible(claims, now)) continue;
+  for (const candidate of candidates) {
+    const { key, claims } = candidate;
+    if (key.state !== 'active' && !isVerifyOnly(key)) continue;
+    if (checkLifetime(candidate, policy, now) !== null) continue;
     longest.set(
       key.kid,
       Math.max(longest.get(key.kid) ?? key.maxTtlSeconds ?? 0, remainingSeconds(claims, now)),
@@ -258,12 +261,13 @@ function checkLifetime({ key, claims }: Candidate, policy: RegisterPolicy, now: 
     case 'active':
       return null;
     case 'retiring': {
-      const left = (verifyUntil ?? now) - policy.clockToleranceSeconds - now;
+      if (verifyUntil === null) return null;
+      const left = verifyUntil - policy.clockToleranceSeconds - now;
       const excess = remainingSeconds(claims, now) - left;
       if (excess <= 0) return null;
       return refuse(
         'ERR_KEY_NOT_TRUSTED',
-        `Key ${kid} is retiring and verifies for another ${formatDuration(left)}; the token would outlive it by ${formatDuration(excess)}.`,
+        `Key ${kid} is ${stateName(key)} and verifies for another ${formatDuration(left)}; the token would outlive it by ${formatDuration(excess)}.`,
       );
     }
     case 'pending': {

@@ -3,6 +3,7 @@ import {
   invalidKeyRow,
   isKeyState,
   isSigningAlgorithm,
+  isVerifyOnly,
   type SigningKey,
 } from '../../../domain/model/signing-key.js';
 import type { KeyStore, KeyTransition } from '../../../domain/ports/index.js';
@@ -79,6 +80,7 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
           max_ttl_seconds: key.maxTtlSeconds,
           created_at: key.createdAt,
           activated_at: key.activatedAt,
+          verify_until: key.verifyUntil,
         })
         .execute();
     } catch (error) {
@@ -108,7 +110,12 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
       .updateTable('keystore')
       .set({ max_ttl_seconds: seconds })
       .where('kid', '=', kid)
-      .where('state', '=', 'active')
+      .where((column) =>
+        column.or([
+          column('state', '=', 'active'),
+          column.and([column('state', '=', 'retiring'), column('activated_at', 'is', null)]),
+        ]),
+      )
       .where((column) =>
         column.or([column('max_ttl_seconds', 'is', null), column('max_ttl_seconds', '<', seconds)]),
       )
@@ -117,7 +124,8 @@ export const sqlKeyStore = (db: SqlExecutor): KeyStore => ({
       await raiseRevision(db);
       return true;
     }
-    return (await this.find(kid))?.state === 'active';
+    const key = await this.find(kid);
+    return key !== null && (key.state === 'active' || isVerifyOnly(key));
   },
 
   async reseal(kid, sealed, by) {

@@ -1,7 +1,13 @@
 import { type Fleet, withoutKey } from '../../../../domain/fleet/running-verifiers.js';
 import { type PublicJwk, publicJwk } from '../../../../domain/jose/jwk-set.js';
 import type { GenerationPlan } from '../../../../domain/keys/generate.js';
-import { isTrusted, type KeyState, type SigningKey } from '../../../../domain/model/signing-key.js';
+import {
+  isTrusted,
+  isVerifyOnly,
+  type KeyState,
+  type SigningKey,
+  stateName,
+} from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
 import { relativeTime } from '../../time.js';
 import type { Cell, JsonObject, ListItem, Tone, View } from '../../view.js';
@@ -72,7 +78,7 @@ export function keyRecord(key: SigningKey, now: number, dryRun = false): View {
     id: key.kid,
     fields: [
       ['kid', key.kid],
-      ['state', stateCell(key.state)],
+      ['state', stateCell(key)],
       ['alg', key.alg],
       ['bits', String(key.bits)],
       ['created', relativeTime(key.createdAt, now)],
@@ -115,7 +121,7 @@ function keyItem(key: SigningKey, now: number, dryRun: boolean): ListItem {
     id: key.kid,
     row: [
       key.kid,
-      stateCell(key.state),
+      stateCell(key),
       key.alg,
       String(key.bits),
       relativeTime(key.createdAt, now),
@@ -130,8 +136,18 @@ export function keyData(key: SigningKey, dryRun = false): JsonObject {
   const { kid, alg, bits, state, masterKeyId } = key;
   const { createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt } = key;
   return {
-    ...{ kid, alg, bits, state, masterKeyId },
-    ...{ createdAt, activatedAt, retiringAt, verifyUntil, retiredAt, compromisedAt },
+    kid,
+    alg,
+    bits,
+    state,
+    verifyOnly: isVerifyOnly(key),
+    masterKeyId,
+    createdAt,
+    activatedAt,
+    retiringAt,
+    verifyUntil,
+    retiredAt,
+    compromisedAt,
     ...(dryRun ? { dryRun } : {}),
   };
 }
@@ -141,9 +157,10 @@ function jwkData({ kty, kid, use, alg, n, e }: PublicJwk): JsonObject {
 }
 
 function verifiesUntil(key: SigningKey, now: number): string {
-  return isTrusted(key.state) ? relativeTime(key.verifyUntil, now) : '-';
+  if (!isTrusted(key.state)) return '-';
+  return isVerifyOnly(key) && key.verifyUntil === null ? 'retired' : relativeTime(key.verifyUntil, now);
 }
 
-function stateCell(state: KeyState): Cell {
-  return { text: state, tone: TONES[state] };
+function stateCell(key: SigningKey): Cell {
+  return { text: stateName(key), tone: TONES[key.state] };
 }
