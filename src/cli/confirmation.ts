@@ -18,8 +18,9 @@ export async function ask(
   const isConfirmed =
     typeBack === undefined
       ? await prompt.confirm(question, signal)
-      : (await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal)) ===
-        typeBack;
+      : [typeBack, printable(typeBack) as string | null].includes(
+          await prompt.typeBack(`${question}\n  Type ${printable(typeBack)} to confirm:`, signal),
+        );
   if (!isConfirmed) throw notConfirmed();
 }
 

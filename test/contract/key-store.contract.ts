@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sqlDatabase } from '../../src/adapters/sql/stores/database.js';
 import type { Database, KeyTransition, NewSigningKey } from '../../src/domain/ports/index.js';
+import { FOREIGN_KIDS } from '../support/foreign-kids.js';
 import { createMigrated, type SqlDatabaseUnderTest, type SqlEngine } from '../support/sql-engines.js';
 
 const AT = 1_700_000_000;
@@ -30,6 +31,36 @@ export function keyStoreContract(engine: SqlEngine): void {
       const { keys } = await database.keys.snapshot();
       return Object.fromEntries(keys.map((key) => [key.kid, key.state]));
     }
+
+    describe('a kid', () => {
+      test('is stored and compared byte for byte', async () => {
+        await insert(...FOREIGN_KIDS.map((kid) => pending(kid)));
+        expect((await database.keys.snapshot()).keys.map(({ kid }) => kid)).toEqual(FOREIGN_KIDS);
+        for (const kid of FOREIGN_KIDS) {
+          expect((await database.keys.find(kid))?.id).toBe(idOf(kid));
+          await apply({ kid, from: 'pending', to: 'retired', at: AT });
+          expect(Object.values(await states()).filter((state) => state === 'retired')).toHaveLength(1);
+          expect(await database.transaction(({ keys }) => keys.removeRetired(kid))).toBe(true);
+        }
+        for (const kid of ['K', 'k ', '7.0', 'e']) expect(await database.keys.find(kid)).toBeNull();
+      });
+
+      test('is stored and found in the security log byte for byte', async () => {
+        const event = {
+          type: 'kid_revoked',
+          issuedBefore: AT,
+          reason: null,
+          at: AT,
+          expiresAt: AT + 9,
+        } as const;
+        for (const kid of FOREIGN_KIDS)
+          await database.transaction(({ securityLog }) => securityLog.append({ ...event, kid }));
+        for (const kid of FOREIGN_KIDS) {
+          const found = await database.securityLog.findConcerning({ sub: 'alice', kid, jti: null });
+          expect(found.map((one) => one.kid)).toEqual([kid]);
+        }
+      });
+    });
 
     describe('insert', () => {
       test('keeps every field of a key', async () => {

@@ -15,7 +15,7 @@ const DURABLE = [
   '006_audit_head',
 ];
 const MIGRATIONS = {
-  mysql: DURABLE,
+  mysql: [...DURABLE, '010_keystore_kid', '011_security_log_kid'],
   sqlite: [...DURABLE, '007_registry_entries', '008_registry_users', '009_registry_fleet'],
 };
 

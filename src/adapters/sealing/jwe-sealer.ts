@@ -94,10 +94,10 @@ function toPrivateKey(kid: string): Sealable {
   };
 }
 
-/** The name contains spaces, so it cannot be a kid. */
+/** The name contains a line break, so it cannot be a kid. */
 function contentKey(file: string): Sealable {
   return {
-    seals: `content key of ${file}`,
+    seals: `content key of\n${file}`,
     name: 'The content key of this file',
     changed: 'the file was changed or damaged',
     hint: 'Use another copy of the file.',

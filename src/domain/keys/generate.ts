@@ -50,8 +50,8 @@ export async function makeSealedKey(
   for (;;) {
     const pair = await ports.generator.generate(input.bits);
     const kid = input.kid ?? pair.thumbprint;
-    // A thumbprint that begins with - or _ would read as a flag on a command line.
-    if (/^[-_]/.test(kid)) continue;
+    // A thumbprint that begins with - would read as a flag on a command line.
+    if (input.kid === undefined && kid.startsWith('-')) continue;
     const id = keyId(pair.publicKey);
     if (known.some((key) => key.id === id)) continue;
     const { alg, bits } = input;

@@ -1,6 +1,6 @@
 import { publicJwk } from '../jose/jwk-set.js';
 import { keyId } from '../jose/thumbprint.js';
-import { isKid } from '../model/kid.js';
+import { isKid, kidArgument } from '../model/kid.js';
 import { type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
 import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -200,7 +200,7 @@ function underAnotherKid(twin: SigningKey, key: NamedKey): JwtctlError {
   return keyRefused(
     'ERR_KEY_MATERIAL_EXISTS',
     `${key.what} already exists as key ${twin.kid}, which is ${stateName(twin)}.`,
-    `Run \`jwtctl keys show ${twin.kid}\`.`,
+    `Run \`jwtctl keys show ${kidArgument(twin.kid)}\`.`,
   );
 }
 
@@ -218,14 +218,9 @@ function assertIdFree(ids: Map<number, string>, key: NamedKey): void {
 }
 
 function usableKid({ kid, thumbprint, what }: KeyInFile): string {
-  const chosen = kid ?? thumbprint;
-  if (isKid(chosen)) return chosen;
-  throw keyRefused(
-    'ERR_KID_INVALID',
-    kid === null
-      ? `${what} has no kid, and its thumbprint ${thumbprint} is not a valid kid.`
-      : `'${excerpt(kid)}' is not a valid kid. ${what} was not imported.`,
-  );
+  if (kid === null) return thumbprint;
+  if (isKid(kid)) return kid;
+  throw keyRefused('ERR_KID_INVALID', `'${excerpt(kid)}' is not a valid kid. ${what} was not imported.`);
 }
 
 function assertDistinct(keys: readonly NamedKey[]): void {

@@ -1,5 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { toPublicKey } from '../jose/jwk-set.js';
+import { kidArgument } from '../model/kid.js';
 import type { SigningKey } from '../model/signing-key.js';
 import type { Database, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
@@ -60,7 +61,7 @@ export function toPrivateKey(key: SigningKey, pkcs8: Uint8Array): KeyObject {
 
 function notPromoted({ kid }: SigningKey, error: JwtctlError): JwtctlError {
   const { kind, code, message, hint, details } = error;
-  const next = `The active key has not changed. Run the command again once the key opens, or run \`jwtctl keys retire ${kid}\` and rotate to another key.`;
+  const next = `The active key has not changed. Run the command again once the key opens, or run \`jwtctl keys retire ${kidArgument(kid)}\` and rotate to another key.`;
   return new JwtctlError(code, `Key ${kid} cannot become active: ${message}`, {
     hint: hint === undefined ? next : `${hint} ${next}`,
     details,

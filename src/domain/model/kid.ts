@@ -1,23 +1,33 @@
 import { describeValue } from '../shared/describe-value.js';
 import { JwtctlError } from '../shared/errors.js';
-import { subjectFault } from './subject.js';
+import { MAX_SUBJECT_BYTES, subjectFault } from './subject.js';
 
-const SHAPE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
-
-/** Accepts the `kid` of a stored key: 1 to 128 of `A-Z a-z 0-9 . _ -`, starting with a letter or digit. */
+/**
+ * Accepts any `kid` of RFC 7515 §4.1.4 up to 255 bytes of well-formed UTF-8, without control characters. Kids compare
+ * byte for byte.
+ */
 export function isKid(value: unknown): value is string {
-  return typeof value === 'string' && SHAPE.test(value);
-}
-
-/** Accepts 1 to 255 bytes of well-formed UTF-8 without control characters (RFC 7515 §4.1.4). */
-export function isForeignKid(value: unknown): value is string {
   return typeof value === 'string' && subjectFault(value) === null;
 }
 
 export function parseKid(value: string): string {
   if (!isKid(value)) {
-    const expected = '1 to 128 characters of A-Z a-z 0-9 . _ -, the first a letter or a digit';
+    const expected = `1 to ${MAX_SUBJECT_BYTES} bytes of UTF-8 without control characters`;
     throw new JwtctlError('ERR_KID_INVALID', `The kid is ${describeValue(value)}; expected ${expected}.`);
   }
   return value;
+}
+
+/** Returns the kid as an argument of a command that a person may copy into a shell. */
+export function kidArgument(kid: string): string {
+  const word = /^[\w.,:@%+=/-]+$/.test(kid) ? kid : `'${kid.replaceAll("'", "'\\''")}'`;
+  return kid.startsWith('-') ? `-- ${word}` : word;
+}
+
+/** Returns the kid as the beginning of a file name in the current folder. */
+export function kidFileName(kid: string): string {
+  return kid
+    .replace(/[^A-Za-z0-9._-]/g, '_')
+    .replace(/^[.-]/, '_')
+    .slice(0, 100);
 }

@@ -1,7 +1,7 @@
 import { type CompactJws, parseCompactJws, parseJsonObject } from '../jose/jws.js';
 import { checkSignature } from '../jose/signature.js';
 import { publicKeyOf, type VerificationKey } from '../jose/verification-key.js';
-import { isForeignKid, isKid } from '../model/kid.js';
+import { isKid } from '../model/kid.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import {
   isKeyState,
@@ -38,7 +38,7 @@ export async function checkJws<Key extends VerificationKey>(
   if ('active' in jws) return jws;
   const { header } = jws;
   const { kid } = header;
-  if (!isForeignKid(kid)) {
+  if (!isKid(kid)) {
     const expected = 'a string of 1 to 255 bytes without control characters';
     return refuse(
       'ERR_KEY_UNKNOWN',
@@ -47,10 +47,9 @@ export async function checkJws<Key extends VerificationKey>(
   }
 
   const key = await ports.findKey(kid);
-  // The sender chose the kid, so it is shown only if it has the form of ours.
   const isKey = typeof key === 'object' && key !== null;
   if (!isKey || key.kid !== kid)
-    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${isKid(kid) ? kid : 'of the token'}.`);
+    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${excerpt(kid)}.`);
   const refusal = await checkKey(jws, key, { anyState });
   if (refusal !== null) return refusal;
   const payload = parseJsonObject(jws.payload);

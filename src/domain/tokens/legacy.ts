@@ -1,6 +1,6 @@
 import { parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
-import { isForeignKid } from '../model/kid.js';
+import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, refuse } from '../model/refusal.js';
 import type { LegacyFacts } from '../ports/index.js';
@@ -58,7 +58,7 @@ export async function checkLegacyToken<Key extends VerificationKey>(
   if (facts === null) {
     if (await ports.isRevoked(claims.sub, id))
       return refuse('ERR_TOKEN_REVOKED', 'The token has been revoked.');
-    if (lacksNothing && isForeignKid(header.kid)) return refusal;
+    if (lacksNothing && isKid(header.kid)) return refusal;
     return refuse('ERR_TOKEN_NOT_REGISTERED', 'The token is not in the registry.');
   }
   const key = await ports.findKey(facts.keyId);

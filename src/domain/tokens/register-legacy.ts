@@ -1,6 +1,6 @@
 import { type CompactJws, parseJsonObject } from '../jose/jws.js';
 import type { VerificationKey } from '../jose/verification-key.js';
-import { isForeignKid } from '../model/kid.js';
+import { isKid } from '../model/kid.js';
 import { legacyId } from '../model/legacy-id.js';
 import { type Refusal, type RefusalCode, refuse } from '../model/refusal.js';
 import { isTrusted, type SigningAlgorithm } from '../model/signing-key.js';
@@ -71,7 +71,7 @@ export function looksLegacy(token: string, code: RefusalCode): boolean {
   const jws = parseJws(token);
   if ('active' in jws || (code !== 'ERR_KEY_UNKNOWN' && code !== 'ERR_CLAIM_INVALID')) return false;
   const payload = parseJsonObject(jws.payload);
-  return payload !== null && (!isForeignKid(jws.header.kid) || legacyClaims(payload).length > 0);
+  return payload !== null && (!isKid(jws.header.kid) || legacyClaims(payload).length > 0);
 }
 
 /** Tries keys that are not trusted too, because their state is a better reason than a wrong signature. */

@@ -2,7 +2,7 @@ import type { Migration } from 'kysely';
 import { auditLog } from './audit-log.js';
 import type { Engine } from './column-types.js';
 import { keystore } from './keystore.js';
-import { securityLog } from './security-log.js';
+import { longerEventKid, securityLog } from './security-log.js';
 import { tokenRegistry } from './token-registry.js';
 import { users } from './users.js';
 
@@ -26,6 +26,9 @@ export function migrationsFor(engine: Engine): Record<string, Migration> {
           '008_registry_users': tokenRegistry.usersTable(),
           '009_registry_fleet': tokenRegistry.fleetTable(),
         }
-      : {}),
+      : {
+          '010_keystore_kid': keystore.longerKid(),
+          '011_security_log_kid': longerEventKid(),
+        }),
   };
 }

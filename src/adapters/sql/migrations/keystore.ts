@@ -30,6 +30,13 @@ export const keystore = {
       ),
   }),
 
+  /** Only in MySQL. */
+  longerKid: (): Migration => ({
+    up: async (db: Kysely<unknown>) => {
+      await sql`alter table keystore modify kid varbinary(255) not null`.execute(db);
+    },
+  }),
+
   /** Guarded writes compare `revision`. `recovered_at` is the time of the last `db recover`. */
   revisionTable: (_engine: Engine): Migration => ({
     up: async (db: Kysely<unknown>) => {

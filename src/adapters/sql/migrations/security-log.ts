@@ -1,4 +1,4 @@
-import type { Kysely, Migration } from 'kysely';
+import { type Kysely, type Migration, sql } from 'kysely';
 import { bytes, type Engine, generatedId, textColumn, word } from './column-types.js';
 import { createTable } from './create-table.js';
 
@@ -23,6 +23,15 @@ export function securityLog(engine: Engine): Migration {
       for (const columns of [['sub', 'jti'], ['kid'], ['type'], ['at'], ['expires_at']]) {
         await createIndexOnce(db, engine, `security_log_${columns[0]}`, columns);
       }
+    },
+  };
+}
+
+/** Only in MySQL. */
+export function longerEventKid(): Migration {
+  return {
+    up: async (db: Kysely<unknown>) => {
+      await sql`alter table security_log modify kid varbinary(255)`.execute(db);
     },
   };
 }

@@ -1,7 +1,7 @@
 import { jwkSet } from '../../../domain/jose/jwk-set.js';
 import { exportPrivateKeys, findExportable } from '../../../domain/keys/export.js';
 import { requireKey } from '../../../domain/keys/find-key.js';
-import { parseKid } from '../../../domain/model/kid.js';
+import { kidFileName, parseKid } from '../../../domain/model/kid.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
@@ -56,7 +56,7 @@ async function exportPrivate(invocation: Invocation, { kid, out }: ExportFlags):
   const { globals, signal } = invocation;
   const format = kid === undefined ? 'jwks' : 'pem';
   const file = invocation.privateFile(
-    out ?? (kid === undefined ? 'jwks.private.json' : `${kid}.private.pem`),
+    out ?? (kid === undefined ? 'jwks.private.json' : `${kidFileName(kid)}.private.pem`),
   );
   const context = await invocation.context();
   const { clock, actor } = context;

@@ -108,7 +108,7 @@ export const KEYS_ERRORS = {
   ),
   ERR_KID_INVALID: usage(
     'The text is not a valid `kid`.',
-    'Use 1 to 128 characters of `A-Z a-z 0-9 . _ -`, beginning with a letter or a digit. `--kid` sets the `kid` of a single imported key.',
+    'Use 1 to 255 bytes of UTF-8 without control characters. `--kid` sets the `kid` of a single imported key; a value that begins with a dash is written `--kid=-x`.',
   ),
   ERR_MASTER_KEY_COMMAND_FAILED: unavailable(
     'The command in `masterKey.command` failed, timed out, or printed too much.',
