@@ -3,6 +3,7 @@ import type { KeyringSource } from '../adapters/sealing/keyring-source.js';
 import type { MacKeys } from '../adapters/sealing/mac-keys.js';
 import type { MasterKeys } from '../adapters/sealing/master-keys.js';
 import type { Schema } from '../adapters/sql/schema.js';
+import type { KeyTableOptions, KeyTableRow } from '../adapters/sql/stores/key-table.js';
 import { incompleteStores } from '../config/checks.js';
 import { embeddedKeyringFile, type NamedBy, readKeyringFile } from '../config/named-files.js';
 import type { SettingPath, Settings } from '../config/settings.js';
@@ -22,7 +23,7 @@ import type {
 import type { DatabaseGuard } from '../domain/recovery/database-guard.js';
 import type { Written } from '../domain/recovery/record-marks.js';
 import type { RecoveryPorts } from '../domain/recovery/recover.js';
-import { failureText, type JwtctlError } from '../domain/shared/errors.js';
+import { failureText, JwtctlError } from '../domain/shared/errors.js';
 import { noDirectory } from '../domain/users/no-directory.js';
 import { shifted, systemClock } from './clock.js';
 import { clockComparer } from './clock-comparison.js';
@@ -51,6 +52,8 @@ export interface Context {
   administration(): Promise<Administration>;
   sealer(): Promise<Sealer>;
   backups(): Promise<BackupFiles>;
+  /** Reads the keys in another program's table. @throws JwtctlError `ERR_KEY_TABLE_UNREADABLE` (usage) */
+  readKeyTable(options: KeyTableOptions): Promise<KeyTableRow[]>;
   generator(): Promise<KeyPairGenerator>;
   schema(): Promise<{ status(): Promise<SchemaStatus>; migrate(): Promise<string[]> }>;
   prompt(): Promise<Prompt>;
@@ -310,6 +313,19 @@ export function createContext(options: ContextOptions): Context {
       const [opened, { marks, prefix }, macKeys] = await Promise.all([database(), registry(), markKeys()]);
       if (marks === null) return null;
       return { database: opened, marks, prefix, macKeys, clock: await databaseClock(), actor };
+    },
+    readKeyTable: async (options) => {
+      if (isEmbedded) {
+        throw new JwtctlError(
+          'ERR_KEY_TABLE_UNREADABLE',
+          '--table reads from MySQL, but mysql.url is not set.',
+          {
+            hint: 'Set JWTCTL_MYSQL_URL and JWTCTL_REDIS_NODES. For the embedded store, export the keys to PEM files.',
+          },
+        );
+      }
+      const { readKeyTable } = await import('../adapters/sql/stores/key-table.js');
+      return readKeyTable(await sql(), options);
     },
     administration: async () => {
       const [opened, tokenRegistry, clockOfDatabase] = await Promise.all([

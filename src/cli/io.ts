@@ -23,8 +23,8 @@ export interface Readers {
    * @throws JwtctlError (usage) `ERR_FILE_UNREADABLE`; `ERR_FILE_TOO_LARGE` for more than `maxBytes`
    */
   readFile(name: string, maxBytes?: number): Promise<string>;
-  /** Reads a private key from `-` or from a file, which is checked like every secret file. */
-  readKey(name: string, flag: string, maxBytes: number): Promise<string>;
+  /** Reads the bytes of a key from `-` or from a file, which is checked like every secret file. */
+  readKey(name: string, flag: string, maxBytes: number): Promise<Uint8Array>;
   /** Reads a one-line secret like {@link readKey}. */
   readSecret(name: string, flag: string): Promise<string>;
 }
@@ -56,24 +56,28 @@ export function createReaders(io: Io, signal: AbortSignal, warn: (text: string) 
   const pathOf = (name: string) => resolve(io.cwd, name.replace(/^@/, ''));
   return {
     readText: async (value) => {
-      if (value === '-') return withoutNewline(await readStdin(io, signal));
-      return value.startsWith('@') ? withoutNewline(await readNamed(value.slice(1), io, signal)) : value;
+      if (value === '-') return withoutNewline(decoded(await readStdin(io, signal)));
+      return value.startsWith('@')
+        ? withoutNewline(decoded(await readNamed(value.slice(1), io, signal)))
+        : value;
     },
-    readFile: (name, maxBytes) =>
-      name === '-'
-        ? readStdin(io, signal, maxBytes)
-        : readNamed(name.replace(/^@/, ''), io, signal, maxBytes),
+    readFile: async (name, maxBytes) =>
+      decoded(
+        await (name === '-'
+          ? readStdin(io, signal, maxBytes)
+          : readNamed(name.replace(/^@/, ''), io, signal, maxBytes)),
+      ),
     readKey: async (name, flag, maxBytes) => {
       const file = pathOf(name);
-      const text = await readUnchecked(name, file, maxBytes);
-      if (text !== null) return text;
+      const bytes = await readUnchecked(name, file, maxBytes);
+      if (bytes !== null) return bytes;
       const { readKeyFile } = await import('../config/named-files.js');
       return readKeyFile(file, { setting: flag, warn }, maxBytes);
     },
     readSecret: async (name, flag) => {
       const file = pathOf(name);
-      const text = await readUnchecked(name, file, MAX_SECRET_BYTES);
-      if (text !== null) return withoutNewline(text);
+      const bytes = await readUnchecked(name, file, MAX_SECRET_BYTES);
+      if (bytes !== null) return withoutNewline(decoded(bytes));
       const { readSecretFile } = await import('../config/named-files.js');
       return readSecretFile(file, { setting: flag, warn });
     },
@@ -116,11 +120,11 @@ export function columnsOf({ isTTY, columns }: { isTTY?: boolean; columns?: numbe
 
 const FALLBACK_COLUMNS = 80;
 
-function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
+function readStdin(io: Io, signal: AbortSignal, maxBytes?: number): Promise<Buffer> {
   return readAll(addAbortSignal(signal, io.stdin), 'Standard input', maxBytes);
 }
 
-async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: number): Promise<string> {
+async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: number): Promise<Buffer> {
   try {
     const stream = createReadStream(resolve(io.cwd, file), { signal });
     return await readAll(stream, `The file ${fileNameShown(file)}`, maxBytes);
@@ -136,7 +140,7 @@ async function readNamed(file: string, io: Io, signal: AbortSignal, maxBytes?: n
 }
 
 /** Reads no more than `maxBytes`, because a device may never end. */
-async function readAll(source: Readable, what: string, maxBytes = Number.POSITIVE_INFINITY): Promise<string> {
+async function readAll(source: Readable, what: string, maxBytes = Number.POSITIVE_INFINITY): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of source) {
@@ -147,7 +151,11 @@ async function readAll(source: Readable, what: string, maxBytes = Number.POSITIV
     }
     chunks.push(bytes);
   }
-  return new TextDecoder().decode(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
+}
+
+function decoded(bytes: Buffer): string {
+  return new TextDecoder().decode(bytes);
 }
 
 function withoutNewline(text: string): string {

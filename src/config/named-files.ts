@@ -39,11 +39,11 @@ export async function readSecretText(file: string, by: NamedBy): Promise<string>
   return text;
 }
 
-/** Replaces bytes that are not UTF-8, because the text around a PEM block may have any encoding. */
-export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<string> {
+/** Returns the bytes, because they tell what kind of key file it is. */
+export async function readKeyFile(file: string, by: NamedBy, maxBytes: number): Promise<Uint8Array> {
   const { bytes, isTooLarge } = await readSafe(file, by, maxBytes);
   if (isTooLarge) throw invalid(file, by, `at most ${maxBytes} bytes`);
-  return new TextDecoder().decode(bytes);
+  return bytes;
 }
 
 /** Returns the keyring file of an embedded store, used if no other keyring is set. */

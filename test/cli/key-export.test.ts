@@ -94,10 +94,17 @@ describe.each(BACKENDS)('private export, from %s', (backend) => {
     const there = await openStores(backend);
     try {
       await there.json('keys', 'import', '--pem', join(stores.home, 'old.pem'), '--kid', 'old');
-      const keys = await there.json('keys', 'import', '--jwk', join(stores.home, 'move.json'));
+      const keys = await there.json(
+        'keys',
+        'import',
+        '--jwk',
+        join(stores.home, 'move.json'),
+        '--sign',
+        'now',
+      );
       expect(keys).toMatchObject([
         { kid: 'now', state: 'pending' },
-        { kid: 'next', state: 'pending' },
+        { kid: 'next', verifyOnly: true },
         { kid: 'old', state: 'active' },
       ]);
       await there.json('keys', 'activate', 'now', '--now');

@@ -1,4 +1,4 @@
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -57,7 +57,7 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
   });
   afterAll(() => stores?.close());
 
-  test('becomes active if no key is, and pending otherwise', async () => {
+  test('becomes active if no key is, and pending with --sign', async () => {
     const file = writeKeyFile(stores.home, 'one.pem', pem(0));
     const one = await stores.json('keys', 'import', '--pem', file, '--kid', 'one');
     expect(one).toMatchObject({ kid: 'one', alg: 'RS256', bits: 2048, state: 'active' });
@@ -66,7 +66,7 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
     expect(old.kid).toBe('one');
 
     writeKeyFile(stores.home, 'two.json', JSON.stringify(jwk(1, { kid: 'two', alg: 'PS256', use: 'sig' })));
-    const two = await stores.json('key', 'import', '--jwk', '@two.json');
+    const two = await stores.json('key', 'import', '--jwk', '@two.json', '--sign');
     expect(two).toMatchObject({ kid: 'two', alg: 'PS256', state: 'pending', activatedAt: null });
     await stores.json('keys', 'activate', 'two', '--now');
     const { token, kid } = await stores.json('token', 'issue', '--sub', 'alice');
@@ -130,10 +130,11 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
     }
   });
 
-  test('is added with all keys of its JWK Set, or none is', async () => {
+  test('is added with all keys of its JWK Set with --strict, or none is', async () => {
     const before = await stores.content();
     const spoiled = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'four', n: jwk(5).n }));
-    const refused = await refusal(stores, 'keys', 'import', '--jwk', '-', { stdin: spoiled });
+    const strict = ['keys', 'import', '--jwk', '-', '--strict'];
+    const refused = await refusal(stores, ...strict, { stdin: spoiled });
     expect(refused).toMatchObject({ exitCode: 2, code: 'ERR_KEY_INCONSISTENT' });
     expect(refused.text).toContain('Key 2 of the set (kid four) in standard input');
     const taken = set(jwk(3, { kid: 'three' }), jwk(4, { kid: 'one' }));
@@ -146,8 +147,8 @@ describe.each(BACKENDS)('an imported key, on %s', (backend) => {
     const words = ['keys', 'import', '--jwk', '-'];
     const stdin = set(jwk(3, { kid: 'three' }), jwk(4));
     expect(await stores.json(...words, '--dry-run', { stdin })).toMatchObject([
-      { kid: 'three', state: 'pending', dryRun: true },
-      { kid: thumbprintOf(jwk(4)), state: 'pending', dryRun: true },
+      { kid: 'three', verifyOnly: true, dryRun: true },
+      { kid: thumbprintOf(jwk(4)), verifyOnly: true, dryRun: true },
     ]);
     expect(await stores.content()).toBe(before);
     const keys = await stores.json(...words, { stdin });
@@ -194,33 +195,99 @@ describe('keys import', () => {
     expect(existsSync(data)).toBe(true);
   });
 
-  test('activates the first key of a set if no key is active', async () => {
+  test('activates only the key of a set that --sign names', async () => {
     const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
     expect(await shell.json('keys', 'import', '--jwk', '-', { stdin })).toMatchObject([
-      { kid: 'a', state: 'active' },
-      { kid: 'b', state: 'pending' },
+      { kid: 'a', verifyOnly: true },
+      { kid: 'b', verifyOnly: true },
+    ]);
+    expect(await shell.json('keys', 'import', '--jwk', '-', '--sign', 'b', { stdin })).toMatchObject([
+      { kid: 'a', verifyOnly: true },
+      { kid: 'b', state: 'active', masterKeyId: expect.any(String) },
     ]);
     expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['a', 'b']);
+    expect(await shell.json('token', 'issue', '--sub', 'alice', '--create-user')).toMatchObject({ kid: 'b' });
   });
 
-  test('names the key that becomes active, also in a dry run', async () => {
-    const stdin = set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'b' }));
-    const words = ['keys', 'import', '--jwk', '-'];
-    const planned = await shell.run(...words, '--dry-run', { stdin });
-    expect(planned.stderr).toContain('Key a would be active, because no other key is.\n');
-    expect((await shell.run(...words, { stdin })).stderr).toContain(
-      'Key a is active, because no other key was.\n',
+  test('says which key signs now and which signs next, also in a dry run', async () => {
+    const importing = async (index: number, kid: string, ...words: string[]) => {
+      const stdin = JSON.stringify(jwk(index, { kid }));
+      return (await shell.run('keys', 'import', '--jwk', '-', ...words, { stdin })).stderr;
+    };
+    expect(await importing(0, 'new', '-n')).toContain('Key new would sign.\n');
+    const first = await importing(0, 'new');
+    expect(first).toContain('Key new signs now.\n');
+    expect(first).toContain('`jwtctl keys rotate` generates the key that signs next.\n');
+
+    const second = await importing(1, 'old');
+    expect(second).toContain('Key new signs now.\n');
+    expect(second).toContain('1 imported key verifies and does not sign.');
+    expect(second).not.toContain('Key old signs');
+
+    const planned = await importing(2, 'next', '--sign', '-n');
+    expect(planned).toContain('Key next would sign next: `jwtctl keys rotate` makes it active in 30d.\n');
+    expect(await importing(2, 'next', '--sign')).toContain(
+      'Key next signs next: `jwtctl keys rotate` makes it active in 30d.\n',
     );
-    for (const more of [{ stdin }, { stdin: set(jwk(2, { kid: 'c' })) }]) {
-      for (const flags of [['-n'], []]) {
-        const { exitCode, stderr } = await shell.run(...words, ...flags, more);
-        expect({ exitCode, isSaid: stderr.includes('sign') }).toEqual({ exitCode: 0, isSaid: false });
-      }
+  });
+
+  test('an older key does not become the next signer by accident', async () => {
+    const words = ['keys', 'import', '--pem', '-', '--kid'];
+    await shell.json(...words, 'newest', { stdin: pem(0) });
+    await shell.json(...words, 'older', { stdin: pem(1) });
+    await shell.json(...words, 'oldest', { stdin: pem(2) });
+    for (let count = 0; count < 3; count++) {
+      shell.clock.advance(40 * 86_400);
+      await shell.json('keys', 'rotate');
+      shell.clock.advance(40 * 86_400);
+      expect((await shell.json('keys', 'rotate')).active).not.toMatch(/^old/);
     }
+    const states = (await shell.json('keys', 'list')).map(
+      ({ kid, verifyOnly }: { kid: string; verifyOnly: boolean }) => [kid, verifyOnly],
+    );
+    expect(states).toEqual(
+      expect.arrayContaining([
+        ['older', true],
+        ['oldest', true],
+      ]),
+    );
+  });
+
+  test('skips the members of a set that are not RSA signing keys, and lists them', async () => {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    const { n, e } = jwk(1);
+    const stdin = JSON.stringify([
+      jwk(0, { kid: 'good' }),
+      { ...privateKey.export({ format: 'jwk' }), kid: 'ec' },
+      publicKey.export({ format: 'jwk' }),
+      { kty: 'oct', k: 'c2VjcmV0', kid: 'hmac' },
+      jwk(1, { kid: 'enc', use: 'enc' }),
+      jwk(2, { kid: 'oaep', alg: 'RSA-OAEP' }),
+      { kty: 'RSA', n, e, kid: 'public' },
+      jwk(3, { kid: 'mixed', n: jwk(4).n }),
+      { kty: 'OKP', crv: 'Ed25519', kid: 'ed' },
+      { kty: 'AKP', kid: 'post-quantum' },
+      'text',
+      null,
+    ]);
+    const strict = await refusal(shell, 'keys', 'import', '--jwk', '-', '--strict', { stdin });
+    expect(strict).toMatchObject({ exitCode: 2, code: 'ERR_KEY_NOT_RSA' });
+    expect(existsSync(join(shell.home, 'data'))).toBe(false);
+    const { exitCode, stderr } = await shell.run('keys', 'import', '--jwk', '-', { stdin });
+    expect(exitCode).toBe(5);
+    expect(stderr.match(/^.*Skipped: Key \d+ of the set.*$/gm)).toHaveLength(11);
+    expect(stderr).toContain('Key good signs now.');
+    const again = await shell.run('keys', 'import', '--jwk', '-', '--json', { stdin });
+    expect([again.exitCode, again.json().length]).toEqual([5, 12]);
+    expect(again.json()[1]).toEqual({
+      kid: 'ec',
+      error: { code: 'ERR_KEY_NOT_RSA', message: expect.stringContaining('EC') },
+    });
+    expect((await shell.run('keys', 'import', '--jwk', '-', '-q', { stdin })).lines()).toEqual(['good']);
   });
 
   test('accepts --kid for the only key of a set, and prints an array', async () => {
-    const stdin = set(jwk(0, { kid: 'not a kid' }));
+    const stdin = set(jwk(0, { kid: 'not\na kid' }));
     expect(await refusal(shell, 'keys', 'import', '--jwk', '-', { stdin })).toMatchObject({
       exitCode: 2,
       code: 'ERR_KID_INVALID',
@@ -378,13 +445,13 @@ describe('keys import', () => {
       ['--jwk', '{', 'ERR_JWK_INVALID'],
       ['--jwk', '{"keys":[]}', 'ERR_JWK_INVALID'],
       ['--jwk', JSON.stringify({ kty: 'RSA', n, e }), 'ERR_KEY_NOT_PRIVATE'],
-      ['--jwk', JSON.stringify({ kty: 'RSA', n, e, d: jwk(0).d }), 'ERR_JWK_INCOMPLETE'],
+      ['--jwk', JSON.stringify({ kty: 'RSA', n, e, d: jwk(0).d, p: jwk(0).p }), 'ERR_JWK_INCOMPLETE'],
       ['--jwk', JSON.stringify({ kty: 'EC', crv: 'P-256' }), 'ERR_KEY_NOT_RSA'],
       ['--jwk', JSON.stringify(jwkOf(freshPair({ exponent: 3 }))), 'ERR_KEY_EXPONENT'],
       ['--jwk', JSON.stringify(jwk(0, { dp: jwk(1).dp })), 'ERR_KEY_INCONSISTENT'],
       ['--jwk', JSON.stringify(jwk(0, { use: 'enc' })), 'ERR_KEY_NOT_FOR_SIGNING'],
       ['--jwk', JSON.stringify(jwk(0, { alg: 'RSA-OAEP' })), 'ERR_KEY_NOT_FOR_SIGNING'],
-      ['--jwk', JSON.stringify(jwk(0, { kid: '-' })), 'ERR_KID_INVALID'],
+      ['--jwk', JSON.stringify(jwk(0, { kid: '' })), 'ERR_KID_INVALID'],
       ['--jwk', set(jwk(0, { kid: 'a' }), jwk(1, { kid: 'a' })), 'ERR_JWK_SET_DUPLICATE'],
     ] as const) {
       const refused = await refusal(shell, 'keys', 'import', flag, '-', { stdin });

@@ -15,7 +15,7 @@ vi.mock('../../src/adapters/prompt/inquirer-prompt.js', () => ({
 }));
 
 const privateKey = pkcs8Of(freshPair());
-const IMPORT = ['keys', 'import', '--pem', '-', '--kid', 'second'];
+const IMPORT = ['keys', 'import', '--pem', '-', '--kid', 'second', '--sign'];
 
 /** An active key, a key retired an hour ago, and one retired now. */
 describe.each(BACKENDS)('keys purge, on %s', (backend) => {

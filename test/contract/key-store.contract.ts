@@ -34,7 +34,7 @@ export function keyStoreContract(engine: SqlEngine): void {
 
     describe('a kid', () => {
       test('is stored and compared byte for byte', async () => {
-        await insert(...FOREIGN_KIDS.map((kid) => pending(kid)));
+        await insert(...FOREIGN_KIDS.map((kid) => pending(kid, { publicKey: 'x' })));
         expect((await database.keys.snapshot()).keys.map(({ kid }) => kid)).toEqual(FOREIGN_KIDS);
         for (const kid of FOREIGN_KIDS) {
           expect((await database.keys.find(kid))?.id).toBe(idOf(kid));

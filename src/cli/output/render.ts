@@ -44,7 +44,7 @@ async function writeJson(view: View, write: Write): Promise<void> {
 /** Written together, because a write costs more than an item. */
 async function* portionsOf(
   view: Extract<View, { shape: 'list' | 'stream' }>,
-): AsyncGenerator<readonly StreamItem[]> {
+): AsyncGenerator<ReadonlyArray<StreamItem | ListItem>> {
   if (view.shape === 'stream') yield* view.portions;
   else for await (const item of view.items) yield [item];
 }
@@ -73,7 +73,13 @@ async function writeIds(view: View, write: Write): Promise<void> {
   if (view.shape === 'live') throw endless();
   if (view.shape === 'list' || view.shape === 'stream') {
     for await (const portion of portionsOf(view)) {
-      if (portion.length > 0) await write(portion.map(({ id }) => `${printable(id)}\n`).join(''));
+      if (portion.length > 0)
+        await write(
+          portion
+            .flatMap(({ id }) => id)
+            .map((id) => `${printable(id)}\n`)
+            .join(''),
+        );
     }
     return;
   }

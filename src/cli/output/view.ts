@@ -35,7 +35,7 @@ export type Ids = string | readonly string[];
 
 export interface ListItem {
   data: JsonObject;
-  id: string;
+  id: Ids;
   row: readonly Cell[];
 }
 

@@ -59,7 +59,7 @@ export async function makeSealedKey(
   }
 }
 
-export async function sealKey(
+async function sealKey(
   sealer: Sealer,
   key: Pick<SealedKey, 'id' | 'kid' | 'alg' | 'bits' | 'publicKey'>,
   pkcs8: Uint8Array,

@@ -1,20 +1,23 @@
 import { publicJwk } from '../jose/jwk-set.js';
 import { keyId } from '../jose/thumbprint.js';
 import { isKid, kidArgument } from '../model/kid.js';
-import { type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
-import type { KeySnapshot, NewSigningKey, Sealer } from '../ports/index.js';
+import { isVerifyOnly, type SigningAlgorithm, type SigningKey, stateName } from '../model/signing-key.js';
+import type { KeySnapshot, KeyTransition, NewSigningKey, SealedPrivateKey, Sealer } from '../ports/index.js';
 import { JwtctlError } from '../shared/errors.js';
 import { excerpt } from '../shared/text.js';
-import { asActive, asPending, asVerifyOnly, type KeyGenerationPorts, type SealedKey } from './generate.js';
+import { asActive, asPending, asVerifyOnly, type KeyGenerationPorts } from './generate.js';
 import { type KeyInFile, keyRefused } from './private-key.js';
-import { type KeyPlan, readBack, updateKeys } from './update-keys.js';
+import { byAge, promote } from './rotation-plan.js';
+import { type KeyPlan, updateKeys } from './update-keys.js';
 
 export type KeyImportPorts = Pick<KeyGenerationPorts, 'database' | 'sealer' | 'clock' | 'actor'>;
 
 export interface KeyImportInput {
   keys: readonly NamedKey[];
   maxTtlSeconds: number;
-  /** Stores only the public keys, which verify until `verifyUntil` or without an end. Default: the keys may sign. */
+  /** The kid of the key that may sign. Default: the only key of the file, if no key signs yet. */
+  sign?: string | undefined;
+  /** Stores only the public keys, which verify until `verifyUntil` or without an end. */
   verifyOnly?: { verifyUntil: number | null } | undefined;
   dryRun: boolean;
 }
@@ -28,12 +31,18 @@ export interface NamedKey extends KeyInFile {
 
 export interface KeyImportOutcome {
   keys: SigningKey[];
-  /** The kids of keys that the store had before. */
+  /** The kids of keys that the store had before, and that were not changed. */
   alreadyThere: string[];
-  activated: string | null;
+  /** The key that signs after the import, and the one that signs next. */
+  active: SigningKey | null;
+  next: SigningKey | null;
 }
 
-/** @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`, `ERR_JWK_SET_DUPLICATE` */
+/**
+ * Gives each key of a file its `kid` and `alg`.
+ * @throws JwtctlError (usage) `ERR_KID_INVALID`, `ERR_KEY_ALG_MISMATCH`; `ERR_JWK_SET_DUPLICATE` for two keys with the
+ * same kid or modulus
+ */
 export function nameKeys(
   keys: readonly KeyInFile[],
   given: { kid?: string | undefined; alg?: SigningAlgorithm | undefined; defaultAlg: SigningAlgorithm },
@@ -58,37 +67,29 @@ export function nameKeys(
 }
 
 /**
- * Adds all keys of a file as `pending`, or none. The first one becomes `active` if no key is. Leaves a key
- * unchanged if the store has it under the same `kid`.
- * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`,
- * `ERR_KEY_MATERIAL_EXISTS`, `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
+ * Adds all keys, or none. At most one of them may sign: it becomes `active` if no key is, else `pending`. The others
+ * verify and never sign, so that an older key cannot become the next signer by accident. Leaves a key unchanged if the
+ * store has it under the same `kid`, but lets a verify-only key sign if `sign` names it.
+ * @throws JwtctlError (state) `ERR_KID_EXISTS`, `ERR_KEY_RETIRED`, `ERR_KEY_COMPROMISED`; `ERR_KEY_MATERIAL_EXISTS` if
+ * the store has the key under another kid; `ERR_KEY_THUMBPRINT_COLLISION`; errors of {@link updateKeys}
  */
 export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): Promise<KeyImportOutcome> {
-  const { maxTtlSeconds, verifyOnly } = input;
-  const sealed = new Map<string, SealedKey>();
+  const sealed = new Map<string, SealedPrivateKey>();
   const plan = async ({ keys }: KeySnapshot): Promise<KeyPlan<KeyImportOutcome>> => {
-    const placements = planImport(keys, input.keys, verifyOnly);
-    const missing = placements.filter(({ found }) => found === null);
-    if (input.dryRun || missing.length === 0) {
-      return { outcome: outcomeOf(placements, expectedRows(placements, input, ports.clock.now())) };
+    const placements = planImport(keys, input);
+    if (input.dryRun || placements.every(({ state }) => state === null)) {
+      return { outcome: outcomeOf(placements, expectedRows(keys, placements, input, ports.clock.now())) };
     }
     // Before the transaction, because the command that prints the master key may be slow or fail.
-    for (const { key, state } of missing) {
-      if (state !== 'verify-only' && !sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
+    for (const { key, state } of placements) {
+      if (isSigner(state) && !sealed.has(key.kid)) sealed.set(key.kid, await seal(ports.sealer, key));
     }
     return {
       changeAt: (now) => ({
-        added: missing.map(({ key, state }) =>
-          state === 'verify-only'
-            ? asVerifyOnly(publicPart(key), verifyOnly?.verifyUntil ?? null, now)
-            : asNew(sealed.get(key.kid) as SealedKey, state, maxTtlSeconds, now),
-        ),
+        transitions: placements.flatMap((placement) => transitionsOf(placement, sealed, input, now)),
+        added: placements.flatMap((placement) => rowOf(placement, sealed, input, now) ?? []),
         reason: null,
-        finish: async (stores) => {
-          const rows: SigningKey[] = [];
-          for (const { key } of placements) rows.push(await readBack(stores, key.kid));
-          return outcomeOf(placements, rows);
-        },
+        finish: async (stores) => outcomeOf(placements, (await stores.keys.snapshot()).keys),
       }),
     };
   };
@@ -98,77 +99,100 @@ export async function importKeys(ports: KeyImportPorts, input: KeyImportInput): 
 interface Placement {
   key: NamedKey;
   found: SigningKey | null;
-  state: 'pending' | 'active' | 'verify-only';
+  /** The new state of the key; null if it does not change. */
+  state: 'pending' | 'active' | 'verify-only' | null;
 }
 
-function planImport(
-  known: readonly SigningKey[],
-  keys: readonly NamedKey[],
-  verifyOnly: KeyImportInput['verifyOnly'],
-): Placement[] {
+function planImport(known: readonly SigningKey[], { keys, sign, verifyOnly }: KeyImportInput): Placement[] {
   const byKid = new Map(known.map((key) => [key.kid, key]));
   const byModulus = new Map(known.map((key) => [publicJwk(key).n, key]));
   const ids = new Map(known.map((key) => [key.id, key.kid]));
-  let needsActive = known.every(({ state }) => state !== 'active');
+  const hasActive = known.some(({ state }) => state === 'active');
+  const only = keys.length === 1 && !hasActive ? keys[0]?.kid : undefined;
+  const signer = verifyOnly === undefined ? (sign ?? only) : undefined;
   return keys.map((key) => {
     const found = byKid.get(key.kid) ?? null;
     const twin = byModulus.get(publicJwk(key).n);
     if (found !== null) assertSame(found, key);
     else if (twin !== undefined) throw underAnotherKid(twin, key);
     else assertIdFree(ids, key);
-    if (verifyOnly !== undefined) return { key, found, state: 'verify-only' };
-    const state = found === null && needsActive ? 'active' : 'pending';
-    if (state === 'active') needsActive = false;
-    return { key, found, state };
+    if (found !== null && !(key.kid === sign && isVerifyOnly(found))) return { key, found, state: null };
+    if (key.kid !== signer) return { key, found, state: 'verify-only' };
+    return { key, found, state: hasActive ? 'pending' : 'active' };
   });
 }
 
-function expectedRows(
-  plan: readonly Placement[],
+function isSigner(state: Placement['state']): state is 'pending' | 'active' {
+  return state === 'pending' || state === 'active';
+}
+
+/** Of a key that the store has as verify-only. */
+function transitionsOf(
+  { key: { kid }, found, state }: Placement,
+  sealed: ReadonlyMap<string, SealedPrivateKey>,
+  { maxTtlSeconds }: KeyImportInput,
+  at: number,
+): KeyTransition[] {
+  const by = sealed.get(kid);
+  if (found === null || by === undefined) return [];
+  const policy = { maxTtlSeconds, clockToleranceSeconds: 0 };
+  return [
+    { kid, from: 'retiring', to: 'pending', at, by },
+    ...(state === 'active' ? [promote(found, policy, at)] : []),
+  ];
+}
+
+function rowOf(
+  { key, found, state }: Placement,
+  sealed: ReadonlyMap<string, SealedPrivateKey>,
   { maxTtlSeconds, verifyOnly }: KeyImportInput,
   now: number,
-): SigningKey[] {
-  const unset = { retiringAt: null, verifyUntil: null, retiredAt: null, compromisedAt: null };
-  return plan.map(({ key, found, state }) => {
-    if (found !== null) return found;
-    const part = publicPart(key);
-    if (state === 'verify-only') {
-      const verifyUntil = verifyOnly?.verifyUntil ?? null;
-      return { ...unset, ...asVerifyOnly(part, verifyUntil, now), masterKeyId: null, verifyUntil };
-    }
-    const sealed = { ...part, sealedPrivateKey: '', masterKeyId: '' };
-    return { ...asNew(sealed, state, maxTtlSeconds, now), ...unset, masterKeyId: null };
-  });
+): NewSigningKey | null {
+  if (found !== null || state === null) return null;
+  const { kid, alg, bits, publicKey } = key;
+  const part = { id: keyId(publicKey), kid, alg, bits, publicKey };
+  if (state === 'verify-only') return asVerifyOnly(part, verifyOnly?.verifyUntil ?? null, now);
+  const by = sealed.get(kid);
+  const whole = { ...part, sealedPrivateKey: by?.sealed ?? '', masterKeyId: by?.masterKeyId ?? '' };
+  return state === 'active' ? asActive(whole, maxTtlSeconds, now) : asPending(whole, now);
 }
 
-function outcomeOf(plan: readonly Placement[], keys: SigningKey[]): KeyImportOutcome {
-  const alreadyThere = plan.flatMap(({ found }) => found?.kid ?? []);
-  const activated = plan.find(({ state }) => state === 'active')?.key.kid ?? null;
-  return { keys, alreadyThere, activated };
-}
-
-function publicPart({
-  kid,
-  alg,
-  bits,
-  publicKey,
-}: NamedKey): Pick<SealedKey, 'id' | 'kid' | 'alg' | 'bits' | 'publicKey'> {
-  return { id: keyId(publicKey), kid, alg, bits, publicKey };
-}
-
-async function seal(sealer: Sealer, key: NamedKey): Promise<SealedKey> {
-  if (key.pkcs8 === null) throw new JwtctlError('ERR_BUG', `Key ${key.kid} has no private key to seal.`);
-  const { sealed, masterKeyId } = await sealer.seal(key.kid, key.pkcs8);
-  return { ...publicPart(key), sealedPrivateKey: sealed, masterKeyId };
-}
-
-function asNew(
-  key: SealedKey,
-  state: 'pending' | 'active',
-  maxTtlSeconds: number,
+/** The rows after the import, for a dry run. */
+function expectedRows(
+  known: readonly SigningKey[],
+  placements: readonly Placement[],
+  input: KeyImportInput,
   now: number,
-): NewSigningKey {
-  return state === 'active' ? asActive(key, maxTtlSeconds, now) : asPending(key, now);
+): SigningKey[] {
+  const unset = {
+    retiringAt: null,
+    verifyUntil: null,
+    retiredAt: null,
+    compromisedAt: null,
+    masterKeyId: null,
+  };
+  const upgraded = new Map(
+    placements.flatMap(({ key, found, state }) => (found && isSigner(state) ? [[key.kid, state]] : [])),
+  );
+  const added = placements.flatMap((placement) => rowOf(placement, new Map(), input, now) ?? []);
+  return [
+    ...known.map((key) => ({ ...key, state: upgraded.get(key.kid) ?? key.state })),
+    ...added.map((row) => ({ ...unset, ...row, masterKeyId: null, verifyUntil: row.verifyUntil ?? null })),
+  ];
+}
+
+function outcomeOf(placements: readonly Placement[], rows: readonly SigningKey[]): KeyImportOutcome {
+  return {
+    keys: placements.flatMap(({ key }) => rows.find(({ kid }) => kid === key.kid) ?? []),
+    alreadyThere: placements.flatMap(({ key, state }) => (state === null ? [key.kid] : [])),
+    active: rows.find(({ state }) => state === 'active') ?? null,
+    next: rows.filter(({ state }) => state === 'pending').sort(byAge)[0] ?? null,
+  };
+}
+
+async function seal(sealer: Sealer, { kid, pkcs8 }: NamedKey): Promise<SealedPrivateKey> {
+  if (pkcs8 === null) throw new JwtctlError('ERR_BUG', `Key ${kid} has no private key to seal.`);
+  return sealer.seal(kid, pkcs8);
 }
 
 function assertSame(found: SigningKey, key: NamedKey): void {

@@ -7,8 +7,10 @@ import { type ErrorCode, JwtctlError } from '../shared/errors.js';
 /** RFC 7518 §6.3.2. */
 export const PRIVATE_MEMBERS = ['d', 'p', 'q', 'dp', 'dq', 'qi'] as const;
 export const RSA_MEMBERS = ['n', 'e', ...PRIVATE_MEMBERS] as const;
-type RsaMember = (typeof RSA_MEMBERS)[number];
+export type RsaMember = (typeof RSA_MEMBERS)[number];
 export type RsaMembers = Record<RsaMember, string>;
+/** Without `p` and `q`, or with them but without others that follow from them. */
+export type PartialRsaMembers = Pick<RsaMembers, 'n' | 'e' | 'd'> & Partial<RsaMembers>;
 
 interface CheckedKey {
   publicKey: string;
@@ -47,11 +49,13 @@ const MAX_EXPONENT = 2n ** 64n;
  * `ERR_KEY_INCONSISTENT`; `ERR_KEY_WEAK_PRIMES` if primes are too short, too close (FIPS 186-5 A.1.3), or
  * have the ROCA fingerprint
  */
-export async function checkPrivateKey(members: RsaMembers, what: string): Promise<PrivateKey> {
-  const numbers = toNumbers(members);
-  const bits = numbers.n.toString(2).length;
+export async function checkPrivateKey(members: PartialRsaMembers, what: string): Promise<PrivateKey> {
+  const [n, e] = [toNumber(members.n), toNumber(members.e)];
+  const bits = n.toString(2).length;
   assertSize(bits, what);
-  assertExponent(numbers.e, what);
+  assertExponent(e, what);
+  const numbers = completed(members, { n, e, d: toNumber(members.d) });
+  if (numbers === null) throw inconsistent(what);
   assertTwoPrimes(numbers, what);
   if (!isConsistent(numbers)) throw inconsistent(what);
   // Before the primality test, which is slow for a prime that is far too long.
@@ -167,14 +171,67 @@ async function arePrime({ p, q }: RsaNumbers): Promise<boolean> {
   return answers.every(Boolean);
 }
 
-function leastCommonMultiple(a: bigint, b: bigint): bigint {
-  let [divisor, rest] = [a, b];
-  while (rest !== 0n) [divisor, rest] = [rest, divisor % rest];
-  return (a / divisor) * b;
+/** Computes the members that are missing. Returns null if `n`, `e`, and `d` are not a key pair. */
+function completed(
+  members: PartialRsaMembers,
+  { n, e, d }: Pick<RsaNumbers, 'n' | 'e' | 'd'>,
+): RsaNumbers | null {
+  const primes =
+    members.p === undefined || members.q === undefined
+      ? recoverPrimes(n, e, d)
+      : { p: toNumber(members.p), q: toNumber(members.q) };
+  if (primes === null) return null;
+  const { p, q } = primes;
+  const given = (name: RsaMember) => (members[name] === undefined ? null : toNumber(members[name]));
+  return {
+    ...{ n, e, d, p, q },
+    dp: given('dp') ?? (p > 1n ? d % (p - 1n) : 0n),
+    dq: given('dq') ?? (q > 1n ? d % (q - 1n) : 0n),
+    // The inverse, by Fermat's little theorem. A `p` that is not prime is refused later.
+    qi: given('qi') ?? (p > 2n && p < n ? power(q, p - 2n, p) : 0n),
+  };
 }
 
-function toNumbers(members: RsaMembers): RsaNumbers {
-  return mapMembers(members, toNumber);
+/** SP 800-56B, appendix C.1. Half of the bases reveal the primes, so 20 of them fail only for a wrong key. */
+function recoverPrimes(n: bigint, e: bigint, d: bigint): { p: bigint; q: bigint } | null {
+  if (d >= n || d <= 1n || n % 2n === 0n) return null;
+  let exponent = e * d - 1n;
+  let halvings = 0;
+  for (; exponent % 2n === 0n; halvings++) exponent /= 2n;
+  for (let base = 2n; base < 22n; base++) {
+    let root = power(base, exponent, n);
+    for (let count = 0; count < halvings; count++) {
+      const square = (root * root) % n;
+      if (square === 1n && root !== 1n && root !== n - 1n) {
+        const p = greatestCommonDivisor(root - 1n, n);
+        // RFC 8017 does not order the primes, but OpenSSL writes the larger one first.
+        return p > n / p ? { p, q: n / p } : { p: n / p, q: p };
+      }
+      root = square;
+    }
+    if (root !== 1n) return null;
+  }
+  return null;
+}
+
+function power(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let result = 1n;
+  let square = base % modulus;
+  for (const bit of [...exponent.toString(2)].reverse()) {
+    if (bit === '1') result = (result * square) % modulus;
+    square = (square * square) % modulus;
+  }
+  return result;
+}
+
+function greatestCommonDivisor(a: bigint, b: bigint): bigint {
+  let [divisor, rest] = [a, b];
+  while (rest !== 0n) [divisor, rest] = [rest, divisor % rest];
+  return divisor;
+}
+
+function leastCommonMultiple(a: bigint, b: bigint): bigint {
+  return (a / greatestCommonDivisor(a, b)) * b;
 }
 
 function toNumber(member: string): bigint {

@@ -1,6 +1,14 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto';
 import { printable } from '../shared/text.js';
 import {
+  identifyKeyFile,
+  isEncryptedPkcs8,
+  type KeyFileContent,
+  readPrivateDer,
+  readPublicDer,
+} from './key-file.js';
+import { isCutOff, type PemBlock, pemLabels, readPemBlocks, toPem } from './pem.js';
+import {
   checkPrivateKey,
   keyRefused,
   notRsa,
@@ -8,32 +16,52 @@ import {
   type RsaMembers,
 } from './private-key.js';
 
-const BEGIN = /-----BEGIN ([A-Z0-9 ]{1,60})-----/g;
-const BLOCK = /-----BEGIN ([A-Z0-9 ]{0,60}PRIVATE KEY)-----[\s\S]*?-----END \1-----/;
-
 /**
- * Reads a PKCS#8 or PKCS#1 key. Errors have no cause: a message of OpenSSL may contain decrypted bytes.
- * @throws JwtctlError (usage) `ERR_PEM_INVALID`, `ERR_PEM_MANY_KEYS`, `ERR_PEM_UNSUPPORTED`,
- * `ERR_KEY_NOT_PRIVATE`, `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
+ * Reads the private key of a PEM file: PKCS#8 or PKCS#1, encrypted or not, whatever the label says. Errors have no cause,
+ * because a message of OpenSSL may contain decrypted bytes.
+ * @throws JwtctlError (usage) `ERR_PEM_INVALID`, `ERR_PEM_MANY_KEYS`, `ERR_PEM_UNSUPPORTED`, `ERR_KEY_NOT_PRIVATE`,
+ * `ERR_KEY_NOT_RSA`, `ERR_PASSPHRASE_WRONG`; errors of {@link checkPrivateKey}
  */
 export async function readPrivatePem(
-  text: string,
+  content: KeyFileContent,
   file: string,
   askPassphrase: () => Promise<string>,
 ): Promise<PrivateKeyInFile> {
   const what = `The key in ${printable(file)}`;
-  const { label, pem } = onlyPrivateBlock(text, printable(file));
-  assertReadableLabel(label, what);
-  const isEncrypted = label === 'ENCRYPTED PRIVATE KEY' || pem.includes('Proc-Type: 4,ENCRYPTED');
-  const key = isEncrypted ? decryptPem(pem, await askPassphrase(), what) : openPem(pem, what);
-  if (key.asymmetricKeyType !== 'rsa') throw notRsa(what, String(key.asymmetricKeyType));
+  const { block, der } = onlyPrivateBlock(pemText(content, file), printable(file));
+  assertReadableLabel(block.label, what);
+  const isEncrypted = block.headers !== '' || isEncryptedPkcs8(der);
+  const key = isEncrypted ? decryptPem(block, der, await askPassphrase(), what) : openDer(der, what);
+  if (key.asymmetricKeyType !== 'rsa') {
+    throw notRsa(what, String(key.asymmetricKeyType));
+  }
   const members = key.export({ format: 'jwk' }) as RsaMembers;
   return { ...(await checkPrivateKey(members, what)), what, kid: null, alg: null };
 }
 
-function onlyPrivateBlock(text: string, file: string): { label: string; pem: string } {
-  const labels = [...text.matchAll(BEGIN)].map(([, label]) => String(label));
-  const isPrivate = (label: string) => label.endsWith('PRIVATE KEY');
+/** @throws JwtctlError `ERR_PEM_INVALID` (usage) that names what the file is instead */
+export function pemText(content: KeyFileContent, file: string): string {
+  const found = identifyKeyFile(content);
+  switch (found.kind) {
+    case 'pem':
+      return found.text;
+    case 'json':
+      throw keyRefused(
+        'ERR_PEM_INVALID',
+        `${printable(file)} is JSON; expected a PEM file.`,
+        'Use --jwk for a JWK.',
+      );
+    case 'other':
+      throw keyRefused(
+        'ERR_PEM_INVALID',
+        `${printable(file)} is ${found.what}; expected a PEM file.`,
+        found.hint,
+      );
+  }
+}
+
+function onlyPrivateBlock(text: string, file: string): { block: PemBlock; der: Buffer } {
+  const labels = pemLabels(text);
   const count = labels.filter(isPrivate).length;
   if (count > 1) {
     throw keyRefused(
@@ -42,19 +70,42 @@ function onlyPrivateBlock(text: string, file: string): { label: string; pem: str
       'Import each key from its own file.',
     );
   }
-  if (count === 0 && labels[0] !== undefined) {
+  if (count === 0) {
     throw keyRefused(
       'ERR_KEY_NOT_PRIVATE',
       `${file} contains no private key, only ${labels[0]}.`,
-      'Import the private key.',
+      'Import the private key. For a key that only verifies, add --public.',
     );
   }
-  if (count === 0) throw keyRefused('ERR_PEM_INVALID', `${file} contains no PEM block with a private key.`);
-  const [pem, label] = BLOCK.exec(text) ?? [];
-  if (pem === undefined || label === undefined) {
+  const block = readPemBlocks(text).find(({ label }) => isPrivate(label));
+  if (block === undefined) {
     throw keyRefused('ERR_PEM_INVALID', `The private key in ${file} is cut off: its END line is missing.`);
   }
-  return { label, pem };
+  return { block, der: derOf(block, `The private key in ${file}`) };
+}
+
+function isPrivate(label: string): boolean {
+  return /PRIVATE KEY( BLOCK)?$/.test(label);
+}
+
+/** @throws JwtctlError `ERR_PEM_INVALID` (usage) */
+export function derOf({ der, label, headers }: PemBlock, what: string): Buffer {
+  if (der === null) {
+    throw keyRefused(
+      'ERR_PEM_INVALID',
+      `${what} is damaged: between its BEGIN and END lines are characters other than base64.`,
+      'Copy the file again from its source.',
+    );
+  }
+  const isAsn1 = headers === '' && !label.startsWith('OPENSSH') && !label.startsWith('PGP');
+  if (isAsn1 && isCutOff(der)) {
+    throw keyRefused(
+      'ERR_PEM_INVALID',
+      `${what} is cut off: lines between its BEGIN and END lines are missing.`,
+      'Copy the file again from its source.',
+    );
+  }
+  return der;
 }
 
 function assertReadableLabel(label: string, what: string): void {
@@ -70,21 +121,28 @@ function assertReadableLabel(label: string, what: string): void {
         'Copy the file and run `ssh-keygen -p -m PKCS8 -f COPY`, which converts the copy to PKCS#8.',
       );
     default:
-      throw notRsa(what, label.replace(/ ?PRIVATE KEY$/, ''));
+      throw notRsa(what, label.replace(/ ?PRIVATE KEY( BLOCK)?$/, ''));
   }
 }
 
-function openPem(pem: string, what: string): KeyObject {
-  try {
-    return createPrivateKey({ key: pem, format: 'pem' });
-  } catch {
-    throw keyRefused('ERR_PEM_INVALID', `${what} cannot be read: it is damaged or of an unknown type.`);
+function openDer(der: Buffer, what: string): KeyObject {
+  const key = readPrivateDer(der);
+  if (key !== null) return key;
+  if (readPublicDer(der) !== null) {
+    throw keyRefused(
+      'ERR_KEY_NOT_PRIVATE',
+      `${what} is a public key or a certificate with the label of a private key.`,
+      'Import the private key.',
+    );
   }
+  throw keyRefused('ERR_PEM_INVALID', `${what} cannot be read: it is damaged or of an unknown type.`);
 }
 
-function decryptPem(pem: string, passphrase: string, what: string): KeyObject {
+function decryptPem(block: PemBlock, der: Buffer, passphrase: string, what: string): KeyObject {
+  // An encrypted PKCS#8 key opens only under its own label.
+  const label = block.headers === '' ? 'ENCRYPTED PRIVATE KEY' : block.label;
   try {
-    return createPrivateKey({ key: pem, format: 'pem', passphrase });
+    return createPrivateKey({ key: toPem({ ...block, label }, der), format: 'pem', passphrase });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ERR_OSSL_EVP_UNSUPPORTED') {
       throw keyRefused(

@@ -57,5 +57,7 @@ export interface NewSigningKey {
 export type KeyTransition =
   | { kid: string; from: 'active'; to: 'retiring'; at: number; verifyUntil: number }
   | { kid: string; from: 'pending'; to: 'active'; at: number; maxTtlSeconds: number }
+  /** Lets a verify-only key sign. */
+  | { kid: string; from: 'retiring'; to: 'pending'; at: number; by: SealedPrivateKey }
   | { kid: string; from: 'pending' | 'retiring'; to: 'retired'; at: number }
   | { kid: string; from: Exclude<KeyState, 'compromised'>; to: 'compromised'; at: number };

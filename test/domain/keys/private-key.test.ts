@@ -281,31 +281,26 @@ describe('reading a JWK', () => {
     [{ use: 'enc' }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ use: '' }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ key_ops: ['verify'] }, 'ERR_KEY_NOT_FOR_SIGNING'],
-    [{ key_ops: [] }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ use: 'sig', key_ops: ['decrypt'] }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ alg: 'RSA-OAEP' }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ alg: 'none' }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ alg: 7 }, 'ERR_KEY_NOT_FOR_SIGNING'],
     [{ use: 1 }, 'ERR_JWK_INVALID'],
-    [{ use: null }, 'ERR_JWK_INVALID'],
     [{ key_ops: 'sign' }, 'ERR_JWK_INVALID'],
     [{ key_ops: [1] }, 'ERR_JWK_INVALID'],
     [{ kid: 1 }, 'ERR_JWK_INVALID'],
-    [{ kid: null }, 'ERR_JWK_INVALID'],
     [{ n: 1 }, 'ERR_JWK_INVALID'],
     [{ d: '' }, 'ERR_JWK_INVALID'],
     [{ p: 'a b' }, 'ERR_JWK_INVALID'],
     [{ q: 'AAAAA' }, 'ERR_JWK_INVALID'],
-    [{ e: 'AQAB=' }, 'ERR_JWK_INVALID'],
+    [{ e: 'AQAB===' }, 'ERR_JWK_INVALID'],
     [{ dp: {} }, 'ERR_JWK_INVALID'],
     [{ dq: [] }, 'ERR_JWK_INVALID'],
-    [{ qi: null }, 'ERR_JWK_INVALID'],
-    [{ oth: [] }, 'ERR_KEY_MULTI_PRIME'],
+    [{ oth: [{}] }, 'ERR_KEY_MULTI_PRIME'],
+    [{ p: undefined, q: undefined }, 'ERR_JWK_INCOMPLETE'],
     [{ p: undefined }, 'ERR_JWK_INCOMPLETE'],
-    [{ qi: undefined }, 'ERR_JWK_INCOMPLETE'],
     [{ d: undefined }, 'ERR_JWK_INCOMPLETE'],
     [{ n: undefined }, 'ERR_JWK_INCOMPLETE'],
-    [{ p: undefined, q: undefined, dp: undefined, dq: undefined, qi: undefined }, 'ERR_JWK_INCOMPLETE'],
     [
       { d: undefined, p: undefined, q: undefined, dp: undefined, dq: undefined, qi: undefined },
       'ERR_KEY_NOT_PRIVATE',
@@ -314,16 +309,24 @@ describe('reading a JWK', () => {
     expect(await codeOf(readJwk({ ...jwk, ...members }))).toBe(code);
   });
 
-  test('names the refused key of a set', async () => {
+  test('skips and names the keys of a set that it cannot import', async () => {
     const set = {
       keys: [
         { ...jwk, kid: 'good' },
         { ...other, kid: 'bad', use: 'enc' },
       ],
     };
-    const { code, message } = await refusal(readJwks(set));
-    expect(code).toBe('ERR_KEY_NOT_FOR_SIGNING');
-    expect(message).toContain('Key 2 of the set (kid bad) in jwks.json');
+    const { keys, skipped } = await readJwks(set);
+    expect(keys).toMatchObject([{ kid: 'good' }]);
+    expect(skipped).toMatchObject([
+      {
+        kid: 'bad',
+        error: {
+          code: 'ERR_KEY_NOT_FOR_SIGNING',
+          message: expect.stringContaining('Key 2 of the set (kid bad) in jwks.json'),
+        },
+      },
+    ]);
   });
 
   test('escapes control characters of a kid', async () => {

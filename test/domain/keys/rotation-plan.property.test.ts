@@ -126,6 +126,8 @@ function carryOut(
 function moved(key: SigningKey, transition: KeyTransition): SigningKey {
   const { at, to: state } = transition;
   switch (transition.to) {
+    case 'pending':
+      return { ...key, state, verifyUntil: null };
     case 'active':
       return { ...key, state, activatedAt: at, maxTtlSeconds: transition.maxTtlSeconds };
     case 'retiring':

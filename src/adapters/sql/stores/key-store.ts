@@ -183,6 +183,10 @@ async function applyTransition(db: SqlExecutor, transition: KeyTransition): Prom
 
 function columnsOf(transition: KeyTransition): Updateable<KeystoreTable> {
   switch (transition.to) {
+    case 'pending': {
+      const { sealed, masterKeyId } = transition.by;
+      return { state: 'pending', private_key: sealed, master_key_id: masterKeyId, verify_until: null };
+    }
     case 'active':
       return { state: 'active', activated_at: transition.at, max_ttl_seconds: transition.maxTtlSeconds };
     case 'retiring':

@@ -1,21 +1,37 @@
 import { Option } from 'commander';
-import { importKeys, type KeyImportOutcome, nameKeys } from '../../../domain/keys/import.js';
-import { readPrivateJwks, readPublicJwks } from '../../../domain/keys/private-jwk.js';
-import { type KeyInFile, MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
+import { readAnyKey } from '../../../domain/keys/any-key.js';
+import {
+  importKeys,
+  type KeyImportInput,
+  type KeyImportOutcome,
+  type NamedKey,
+  nameKeys,
+} from '../../../domain/keys/import.js';
+import { type KeysInFile, readPrivateJwks, readPublicJwks } from '../../../domain/keys/private-jwk.js';
+import { MAX_KEY_FILE_BYTES } from '../../../domain/keys/private-key.js';
 import { readPrivatePem } from '../../../domain/keys/private-pem.js';
 import { readPublicPem } from '../../../domain/keys/public-key.js';
 import { parseKid } from '../../../domain/model/kid.js';
-import { SIGNING_ALGORITHMS, type SigningAlgorithm, stateName } from '../../../domain/model/signing-key.js';
+import {
+  isVerifyOnly,
+  SIGNING_ALGORITHMS,
+  type SigningAlgorithm,
+  stateName,
+} from '../../../domain/model/signing-key.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { printable } from '../../../domain/shared/text.js';
 import type { Action, DefineCommand, Invocation } from '../../invocation.js';
+import { EXIT } from '../../output/exit-code.js';
+import { pluralize } from '../../output/pluralize.js';
+import { relativeTime } from '../../output/time.js';
 import { importedKeys } from '../../output/views/keys/material.js';
-import { contradiction, exactlyOne, momentFlag } from '../shared/flags.js';
+import { contradiction, exactlyOne, identifierFlag, momentFlag } from '../shared/flags.js';
 
 export const defineImport: DefineCommand = (group, run) => {
   group
     .command('import')
     .description(
-      'Import keys.\n\nThe first key of a store signs at once. Later keys are pending: `keys rotate` or `keys activate` makes them active. A verify-only key never signs, and only its public key is stored. It verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
+      'Import keys.\n\nAn imported key verifies. It signs only if it is the only key of the file and no key signs yet, or with --sign. Any other key is verify-only: only its public key is stored, and it verifies until --verify-until, or until `keys retire` or `keys compromise` ends it.',
     )
     .option(
       '--pem <file>',
@@ -23,7 +39,18 @@ export const defineImport: DefineCommand = (group, run) => {
     )
     .option(
       '--jwk <file>',
-      'private JWK or JWK Set; a set is imported completely or not at all; - reads standard input',
+      'private JWK, JWK Set, or array of JWKs; members that are not RSA signing keys are skipped; - reads standard input',
+    )
+    .option(
+      '--table <table>',
+      'keys in a table ([schema.]table) of the database of mysql.url, as PEM or JWK',
+      identifierFlag('--table', 2),
+    )
+    .option('--kid-column <column>', 'column of the key ID (default: kid)', identifierFlag('--kid-column', 1))
+    .option(
+      '--key-column <column>',
+      'column of the key (default: private_key)',
+      identifierFlag('--key-column', 1),
     )
     .option(
       '--kid <kid>',
@@ -39,19 +66,24 @@ export const defineImport: DefineCommand = (group, run) => {
       '--passphrase-file <file>',
       'passphrase of an encrypted PEM file; one trailing newline is dropped; - reads standard input',
     )
-    .option('--verify-only', 'store the public key only: the key verifies and never signs')
+    .option(
+      '--sign [kid]',
+      'let the key sign: at once if no key does, otherwise after `keys rotate` or `keys activate`; needs the key ID if there are several keys',
+    )
+    .option('--verify-only', 'store only public keys, which verify and never sign')
     .option(
       '--public',
-      'the file holds a public key (SPKI, PKCS#1, X.509 certificate, or JWK), which verifies only',
+      'read public keys (SPKI, PKCS#1, X.509 certificate, or JWK), which verify and never sign',
     )
     .option(
       '--verify-until <time>',
-      'end of a verify-only key (NumericDate or ISO 8601; default: none)',
+      'end of the verify-only keys (NumericDate or ISO 8601; default: none)',
       momentFlag('--verify-until'),
     )
+    .option('--strict', 'import all keys or none')
     .examples(
       'jwtctl keys import --pem key.pem --kid 2026-q1',
-      'jwtctl keys import --pem old.pem --kid 2025-q4 --verify-only --verify-until 2026-06-30',
+      'jwtctl keys import --table app.keystore --sign 2026-q1',
     )
     .action(run(importFile));
 };
@@ -59,86 +91,171 @@ export const defineImport: DefineCommand = (group, run) => {
 interface ImportFlags {
   pem?: string;
   jwk?: string;
+  table?: string;
+  kidColumn?: string;
+  keyColumn?: string;
   kid?: string;
   alg?: SigningAlgorithm;
   passphraseFile?: string;
+  sign?: string | true;
   verifyOnly?: true;
   public?: true;
   verifyUntil?: number;
+  strict?: true;
 }
 
 const importFile: Action<ImportFlags, []> = async (invocation, flags) => {
   assertImportFlags(flags);
-  const { isSet, keys: found } = await readKeys(invocation, flags);
+  const { isSet, keys: found, skipped } = await readKeys(invocation, flags);
+  if (flags.strict && skipped[0] !== undefined) throw skipped[0].error;
   if (flags.kid !== undefined && found.length > 1) {
-    throw contradiction(`--kid requires a single key, but the set has ${found.length}.`);
+    throw contradiction(`--kid requires a single key, but there are ${found.length}.`);
   }
   const context = await invocation.context();
   const { settings, actor } = context;
   const { kid, alg } = flags;
   const keys = nameKeys(found, { kid, alg, defaultAlg: settings.keys.algorithm });
+  const sign = signerOf(flags.sign, keys);
   invocation.signal.throwIfAborted();
 
   const { dryRun } = invocation.globals;
   const database = await context.database(dryRun ? 'pretend' : 'create');
   const clock = await context.databaseClock();
-  const verifyOnly = isVerifyOnly(flags) ? { verifyUntil: flags.verifyUntil ?? null } : undefined;
   if (flags.verifyUntil !== undefined && flags.verifyUntil <= clock.now()) {
     throw new JwtctlError(
       'ERR_FLAG_INVALID',
       '--verify-until is in the past; expected a time in the future.',
     );
   }
-  const outcome = await importKeys(
-    { database, sealer: await context.sealer(), clock, actor },
-    { keys, maxTtlSeconds: settings.token.maxTtl, verifyOnly, dryRun },
-  );
+  const verifyOnly = onlyVerifies(flags) ? { verifyUntil: flags.verifyUntil ?? null } : undefined;
+  const input = { keys, maxTtlSeconds: settings.token.maxTtl, sign, verifyOnly, dryRun };
+  const outcome = await importKeys({ database, sealer: await context.sealer(), clock, actor }, input);
   return {
-    view: importedKeys(outcome.keys, { isSet, dryRun, now: clock.now() }),
-    notes: importNotes(outcome, dryRun),
+    view: importedKeys(outcome.keys, skipped, { isSet, dryRun, now: clock.now() }),
+    notes: importNotes(outcome, input, settings.keys, clock.now()),
+    warnings: skipped.map(({ error }) => `Skipped: ${error.message}`),
+    exitCode: skipped.length === 0 ? EXIT.done : EXIT.partial,
   };
 };
 
-function isVerifyOnly(flags: ImportFlags): boolean {
+function onlyVerifies(flags: ImportFlags): boolean {
   return flags.verifyOnly === true || flags.public === true;
 }
 
 function assertImportFlags(flags: ImportFlags): void {
-  const { pem, jwk, passphraseFile } = flags;
-  exactlyOne({ '--pem': pem, '--jwk': jwk });
-  if (flags.verifyUntil !== undefined && !isVerifyOnly(flags)) {
+  const { pem, jwk, table, passphraseFile } = flags;
+  exactlyOne({ '--pem': pem, '--jwk': jwk, '--table': table });
+  if (flags.verifyUntil !== undefined && !onlyVerifies(flags)) {
     throw contradiction('--verify-until requires --verify-only or --public.');
   }
+  if (flags.sign !== undefined && onlyVerifies(flags)) {
+    throw contradiction('--sign cannot be combined with --verify-only or --public.');
+  }
+  if (table === undefined && (flags.kidColumn ?? flags.keyColumn) !== undefined) {
+    throw contradiction('--kid-column and --key-column require --table.');
+  }
   if (jwk !== undefined && passphraseFile !== undefined) {
-    throw contradiction('--passphrase-file requires --pem: a JWK is not encrypted.');
+    throw contradiction('--passphrase-file requires --pem or --table: a JWK is not encrypted.');
   }
   if (pem === '-' && passphraseFile === '-') {
     throw contradiction('--pem and --passphrase-file cannot both read standard input.');
   }
 }
 
-async function readKeys(
-  { readKey, readSecret, askSecret, signal }: Invocation,
-  { pem, jwk, passphraseFile, public: isPublic }: ImportFlags,
-): Promise<{ isSet: boolean; keys: KeyInFile[] }> {
+async function readKeys(invocation: Invocation, flags: ImportFlags): Promise<KeysInFile> {
+  const { pem, jwk, table } = flags;
+  if (table !== undefined) return readTable(invocation, { ...flags, table });
   const file = pem ?? jwk ?? '';
   const name = file === '-' ? 'standard input' : file;
-  const text = await readKey(file, pem === undefined ? '--jwk' : '--pem', MAX_KEY_FILE_BYTES);
-  if (jwk !== undefined) return (isPublic ? readPublicJwks : readPrivateJwks)(text, name, signal);
-  if (isPublic) return { isSet: false, keys: [await readPublicPem(text, name)] };
-  const askPassphrase = async () =>
+  const flag = pem === undefined ? '--jwk' : '--pem';
+  const content = await invocation.readKey(file, flag, MAX_KEY_FILE_BYTES);
+  if (jwk !== undefined) {
+    return (flags.public ? readPublicJwks : readPrivateJwks)(content, name, invocation.signal);
+  }
+  const key = flags.public
+    ? await readPublicPem(content, name)
+    : await readPrivatePem(content, name, passphraseOf(invocation, flags, name));
+  return { isSet: false, keys: [key], skipped: [] };
+}
+
+function passphraseOf(
+  { readSecret, askSecret }: Invocation,
+  { passphraseFile }: ImportFlags,
+  name: string,
+): () => Promise<string> {
+  return async () =>
     passphraseFile === undefined
       ? askSecret(`The passphrase of the key in ${name}`)
       : readSecret(passphraseFile, '--passphrase-file');
-  return { isSet: false, keys: [await readPrivatePem(text, name, askPassphrase)] };
 }
 
-function importNotes({ keys, alreadyThere, activated }: KeyImportOutcome, dryRun: boolean): string[] {
-  const signs = dryRun ? 'would be active, because no other key is' : 'is active, because no other key was';
-  return [
-    ...keys
-      .filter(({ kid }) => alreadyThere.includes(kid))
-      .map((key) => `Key ${key.kid} already exists, is ${stateName(key)}, and was not changed.`),
-    ...(activated === null ? [] : [`Key ${activated} ${signs}.`]),
-  ];
+async function readTable(
+  invocation: Invocation,
+  flags: ImportFlags & { table: string },
+): Promise<KeysInFile> {
+  const { table, kidColumn = 'kid', keyColumn = 'private_key' } = flags;
+  const rows = await (await invocation.context()).readKeyTable({ table, kidColumn, keyColumn });
+  const found: KeysInFile = { isSet: true, keys: [], skipped: [] };
+  for (const { kid, key } of rows) {
+    invocation.signal.throwIfAborted();
+    const name = `row ${kid ?? 'without a kid'} of table ${table}`;
+    try {
+      const askPassphrase = passphraseOf(invocation, flags, name);
+      found.keys.push({ ...(await readAnyKey(key ?? '', name, flags.public === true, askPassphrase)), kid });
+    } catch (error) {
+      if (!(error instanceof JwtctlError) || error.kind !== 'usage') throw error;
+      found.skipped.push({ kid, error });
+    }
+  }
+  if (found.keys.length > 0) return found;
+  throw (
+    found.skipped[0]?.error ??
+    new JwtctlError('ERR_KEY_TABLE_UNREADABLE', `The table ${printable(table)} has no rows.`)
+  );
+}
+
+/** @throws JwtctlError `ERR_FLAG_COMBINATION` (usage) if the flag does not name exactly one of the keys */
+function signerOf(sign: ImportFlags['sign'], keys: readonly NamedKey[]): string | undefined {
+  if (sign === undefined) return undefined;
+  const kids = keys.map(({ kid }) => kid);
+  if (sign === true && kids.length === 1) return kids[0];
+  if (sign === true) {
+    throw contradiction(`--sign needs a key ID, because there are ${kids.length} keys: ${kids.join(', ')}.`);
+  }
+  if (kids.includes(sign)) return sign;
+  throw contradiction(`--sign names key ${sign}, but the imported keys are: ${kids.join(', ')}.`);
+}
+
+function importNotes(
+  { keys, alreadyThere, active, next }: KeyImportOutcome,
+  { sign, verifyOnly, dryRun }: KeyImportInput,
+  { rotateAfter, publishLead }: { rotateAfter: number; publishLead: number },
+  now: number,
+): string[] {
+  const existing = keys.filter(({ kid }) => alreadyThere.includes(kid));
+  const others = keys.filter((key) => isVerifyOnly(key) && !alreadyThere.includes(key.kid)).length;
+  const notes = existing.map(
+    (key) => `Key ${key.kid} already exists, is ${stateName(key)}, and was not changed.`,
+  );
+  if (verifyOnly !== undefined) return notes;
+  if (others > 0 && sign === undefined) {
+    const which = keys.length === 1 ? '--sign' : '--sign KID';
+    notes.push(
+      `${pluralize(others, 'imported key')} ${others === 1 ? 'verifies' : 'verify'} and ${others === 1 ? 'does' : 'do'} not sign. To let one sign, run the same command again with ${which}.`,
+    );
+  }
+  if (active === null) {
+    notes.push('No key signs. Run `jwtctl keys rotate` for a new key, or import one with --sign.');
+    return notes;
+  }
+  notes.push(`Key ${active.kid} ${dryRun ? 'would sign' : 'signs now'}.`);
+  if (next === null) {
+    notes.push('`jwtctl keys rotate` generates the key that signs next.');
+    return notes;
+  }
+  const signsFrom = Math.max((active.activatedAt ?? now) + rotateAfter, next.createdAt + publishLead);
+  notes.push(
+    `Key ${next.kid} ${dryRun ? 'would sign' : 'signs'} next: \`jwtctl keys rotate\` makes it active ${relativeTime(Math.max(signsFrom, now), now)}.`,
+  );
+  return notes;
 }

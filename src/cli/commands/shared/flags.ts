@@ -1,6 +1,6 @@
 import { parseDuration } from '../../../domain/shared/duration.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
-import { excerpt } from '../../../domain/shared/text.js';
+import { excerpt, hasControlCharacter } from '../../../domain/shared/text.js';
 
 export const durationFlag = (text: string): number => parseDuration(text);
 
@@ -12,6 +12,17 @@ export function integerFlag(flag: string, min: number, max: number): (text: stri
       'ERR_FLAG_INVALID',
       `${flag} is '${excerpt(text)}'; expected a whole number from ${min} to ${max}.`,
     );
+  };
+}
+
+/** Accepts the name of a table or a column, with at most `parts` parts: `schema.table` has two. */
+export function identifierFlag(flag: string, parts: 1 | 2): (text: string) => string {
+  return (text) => {
+    const names = text.split('.');
+    const isName = (name: string) => /^[^`\0]{1,64}$/u.test(name) && !hasControlCharacter(name);
+    if (names.length <= parts && names.every(isName)) return text;
+    const expected = parts === 1 ? 'the name of a column' : 'the name of a table, with or without its schema';
+    throw new JwtctlError('ERR_FLAG_INVALID', `${flag} is '${excerpt(text)}'; expected ${expected}.`);
   };
 }
 

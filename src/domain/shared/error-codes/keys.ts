@@ -94,6 +94,10 @@ export const KEYS_ERRORS = {
     'The registry has tokens, but the key store has no keys, so the two do not match.',
     'Check `mysql.url`, `redis.nodes`, and `redis.prefix`. To remove the tokens, run `jwtctl cache flush --all`.',
   ),
+  ERR_KEY_TABLE_UNREADABLE: usage(
+    'The table of `keys import --table` cannot be read.',
+    'Check the names of the table and its columns (`--kid-column`, `--key-column`), and grant the account of `mysql.url` SELECT on the table.',
+  ),
   ERR_KEY_THUMBPRINT_COLLISION: state(
     'The thumbprint of the key begins with the same bits as the thumbprint of another key in the key store.',
     'Use another key, or run `jwtctl keys purge` after the other key is retired.',

@@ -1,14 +1,26 @@
+import type { SkippedKey } from '../../../../domain/keys/private-jwk.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
-import type { View } from '../../view.js';
 import { keyList, keyRecord } from './signing-key.js';
+import type { ListItem, View } from '../../view.js';
 
 export function importedKeys(
   keys: readonly SigningKey[],
+  skipped: readonly SkippedKey[],
   { isSet, dryRun, now }: { isSet: boolean; dryRun: boolean; now: number },
 ): View {
   const [only] = keys;
-  return isSet || only === undefined ? keyList(keys, now, dryRun) : keyRecord(only, now, dryRun);
+  if (!isSet && only !== undefined) return keyRecord(only, now, dryRun);
+  const list = keyList(keys, now, dryRun);
+  return { ...list, items: [...list.items, ...skipped.map(skippedItem)] };
+}
+
+function skippedItem({ kid, error: { code, message } }: SkippedKey): ListItem {
+  return {
+    data: { kid, error: { code, message } },
+    id: [],
+    row: [kid ?? '-', { text: 'skipped', tone: 'warn' }, ...['-', '-', '-', '-', '-', '-']],
+  };
 }
 
 export function privateExport(

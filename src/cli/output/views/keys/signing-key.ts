@@ -55,7 +55,7 @@ export function keyListWithFleet(
     ...list,
     columns: [...list.columns, 'verifiers'],
     items: list.items.map(({ data, id, row }, index) => {
-      const loaded = total - withoutKey(fleet, id).length;
+      const loaded = total - withoutKey(fleet, keys[index]?.kid ?? '').length;
       const isShown = fleet.unavailableReason === null && isTrusted(keys[index]?.state ?? 'retired');
       return {
         data: { ...data, verifiers: fleet.unavailableReason === null ? loaded : null },

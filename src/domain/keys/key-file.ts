@@ -1,0 +1,204 @@
+import { createPrivateKey, createPublicKey, X509Certificate } from 'node:crypto';
+
+/** What a file given as a key is. */
+export type KeyFile =
+  /** Text with a BEGIN line, or JSON. */
+  | { kind: 'pem' | 'json'; text: string }
+  /** Anything else: what it is, for a sentence, and what to do. */
+  | { kind: 'other'; what: string; hint: string };
+
+export type KeyFileContent = string | Uint8Array;
+
+/** Decides what a file is by its first bytes. UTF-16 and a byte order mark are read like UTF-8. */
+export function identifyKeyFile(content: KeyFileContent): KeyFile {
+  const bytes = typeof content === 'string' ? Buffer.from(content) : Buffer.from(content);
+  const binary = binaryKind(bytes);
+  if (binary !== null) return { kind: 'other', ...binary };
+  const text = decode(bytes).trim();
+  if (/-----BEGIN [A-Z0-9 ]+-----/.test(text)) return { kind: 'pem', text };
+  if (/^[[{]/.test(text)) return { kind: 'json', text };
+  return { kind: 'other', ...(textKind(text) ?? { what: 'text that is not a key', hint: EXPECTED }) };
+}
+
+interface Other {
+  what: string;
+  hint: string;
+}
+
+const EXPECTED = 'Use a PEM file (BEGIN PRIVATE KEY) with --pem, or a JWK with --jwk.';
+
+const MAGIC: ReadonlyArray<[begin: string, what: string, hint: string]> = [
+  [
+    'feedfeed',
+    'a Java keystore (JKS)',
+    'Run `keytool -importkeystore -srckeystore FILE -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
+  ],
+  [
+    'cececece',
+    'a Java keystore (JCEKS)',
+    'Run `keytool -importkeystore -srckeystore FILE -srcstoretype jceks -destkeystore key.p12 -deststoretype pkcs12`, then `openssl pkcs12 -in key.p12 -nocerts -noenc`.',
+  ],
+  ['504b0304', 'a ZIP archive', 'Extract the key from it.'],
+  ['1f8b', 'a file compressed with gzip', 'Decompress it first.'],
+  ['53514c69746520666f726d61742033', 'an SQLite database', EXPECTED],
+  ['7f454c46', 'a program', EXPECTED],
+  ['89504e47', 'an image', EXPECTED],
+  ['25504446', 'a PDF document', EXPECTED],
+];
+
+function binaryKind(bytes: Buffer): Other | null {
+  const begin = bytes.subarray(0, 16).toString('hex');
+  for (const [magic, what, hint] of MAGIC) if (begin.startsWith(magic)) return { what, hint };
+  // A DER SEQUENCE of at least 128 bytes, as any key is. As text it would begin with '0' and a non-ASCII byte.
+  if (bytes[0] === 0x30 && (bytes[1] ?? 0) > 0x80) return derKind(bytes);
+  const isUtf16 = utf16Of(bytes) !== null;
+  return !isUtf16 && bytes.includes(0) ? { what: 'binary data of an unknown kind', hint: EXPECTED } : null;
+}
+
+/** @returns what a DER file holds */
+function derKind(der: Buffer): Other {
+  const header = 2 + ((der[1] ?? 0) & 0x7f);
+  if (der.subarray(header, header + 3).toString('hex') === '020103') {
+    return {
+      what: 'a PKCS#12 file (.p12 or .pfx)',
+      hint: 'Run `openssl pkcs12 -in FILE -nocerts -noenc -out key.pem`, and import key.pem.',
+    };
+  }
+  if (readPrivateDer(der) !== null || isEncryptedPkcs8(der)) {
+    return {
+      what: 'a private key in DER form',
+      hint: 'Run `openssl pkey -inform DER -in FILE -out key.pem`, and import key.pem.',
+    };
+  }
+  if (isCertificate(der)) {
+    return {
+      what: 'a certificate in DER form, without a private key',
+      hint: 'For a key that only verifies, run `openssl x509 -inform DER -in FILE -out cert.pem`, and import it with --public.',
+    };
+  }
+  if (readPublicDer(der) !== null) {
+    return {
+      what: 'a public key in DER form',
+      hint: 'For a key that only verifies, run `openssl pkey -pubin -inform DER -in FILE -out public.pem`, and import it with --public.',
+    };
+  }
+  return { what: 'DER data, but no key that can be read', hint: EXPECTED };
+}
+
+function textKind(text: string): Other | null {
+  if (text === '') return { what: 'empty', hint: 'Check the name of the file and how it was copied.' };
+  for (const [pattern, what, hint] of TEXTS) if (pattern.test(text)) return { what, hint };
+  const compact = text.replace(/\s/g, '');
+  if (/^[A-Za-z0-9+/_-]{40,}={0,2}$/.test(compact)) {
+    const decoded = Buffer.from(compact, 'base64');
+    if (decoded.includes('-----BEGIN ')) {
+      return { what: 'a PEM file encoded in base64', hint: 'Decode it once: `base64 -d FILE > key.pem`.' };
+    }
+    const binary = binaryKind(decoded);
+    if (decoded[0] === 0x30 && binary !== null && !binary.what.startsWith('DER')) {
+      return {
+        what: `${binary.what.replace(' in DER form', '')} in base64, without its BEGIN and END lines`,
+        hint: 'Put the lines -----BEGIN PRIVATE KEY----- and -----END PRIVATE KEY----- around it.',
+      };
+    }
+  }
+  if (/^[^\s]+$/.test(text) && text.length <= 1_024) {
+    return {
+      what: 'a secret or a password, such as the key of HS256, not an RSA key',
+      hint: 'Tokens with HS256 cannot be moved: everyone who verifies them could also sign. Generate a key with `jwtctl keys generate`.',
+    };
+  }
+  return null;
+}
+
+const OPENSSH_PUBLIC =
+  'For a key that only verifies, run `ssh-keygen -e -m PKCS8 -f FILE`, and import the output with --public.';
+
+const TEXTS: ReadonlyArray<[pattern: RegExp, what: string, hint: string]> = [
+  [
+    /^PuTTY-User-Key-File-\d/,
+    'a PuTTY key (.ppk)',
+    'Run `puttygen FILE -O private-openssh -o key`, then `ssh-keygen -p -m PKCS8 -f key`.',
+  ],
+  [/^(ssh-(rsa|ed25519|dss)|ecdsa-sha2-\S+|sk-\S+) /, 'an OpenSSH public key', OPENSSH_PUBLIC],
+  [/^---- BEGIN SSH2 PUBLIC KEY ----/, 'an SSH public key (RFC 4716)', OPENSSH_PUBLIC],
+  [
+    /BEGIN [A-Z0-9 ]*(KEY|CERTIFICATE)/,
+    'a PEM file with a damaged BEGIN line',
+    'The line must be -----BEGIN PRIVATE KEY----- with five hyphens on each side. Copy the file again from its source.',
+  ],
+  [
+    /^<RSAKeyValue>/,
+    'an XML key of .NET (RSAKeyValue)',
+    'Export it as PEM, for example with RSA.ExportPkcs8PrivateKeyPem().',
+  ],
+  [/^<(!doctype|html|head|body)/i, 'an HTML page', 'Download the file itself, not the page that shows it.'],
+  [/^</, 'an XML document', EXPECTED],
+  [
+    /^(MD5:|SHA1:)?([0-9A-F]{2}:){15,63}[0-9A-F]{2}$|^SHA256:[A-Za-z0-9+/]{43}=?$|^[0-9A-F]{40}$|^[0-9A-F]{64}$/i,
+    'a fingerprint or another hash, not a key',
+    EXPECTED,
+  ],
+  [/^eyJ[\w-]*\.[\w-]*\.[\w.-]*$/, 'a JWT, not a key', 'To register tokens, run `jwtctl token register`.'],
+  [
+    /^(arn:aws:|projects\/|https?:\/\/|file:|vault:|\/|[A-Za-z]:\\|\.{1,2}\/)\S*$/,
+    'the name or address of a key, not the key',
+    'Get the key from there first.',
+  ],
+];
+
+function decode(bytes: Uint8Array): string {
+  const utf16 = utf16Of(Buffer.from(bytes));
+  // Other bytes than UTF-8 are replaced, because the text around a PEM block may have any encoding.
+  return new TextDecoder(utf16 ?? 'utf-8').decode(bytes);
+}
+
+/** By the byte order mark, or because one of the first two bytes is zero, as for ASCII text. */
+function utf16Of([first, second]: Buffer): 'utf-16le' | 'utf-16be' | null {
+  if ((first === 0xff && second === 0xfe) || (first !== 0 && second === 0)) return 'utf-16le';
+  if ((first === 0xfe && second === 0xff) || (first === 0 && second !== undefined && second !== 0))
+    return 'utf-16be';
+  return null;
+}
+
+function isCertificate(der: Buffer): boolean {
+  try {
+    return new X509Certificate(der) !== null;
+  } catch {
+    return false;
+  }
+}
+
+/** EncryptedPrivateKeyInfo (RFC 5958 §3): a password-based algorithm (PKCS#5 or PKCS#12) comes first. */
+export function isEncryptedPkcs8(der: Buffer): boolean {
+  const algorithm = der.subarray(0, 24).toString('hex');
+  return /^30.{2,8}30.{2,6}06(092a864886f70d0105|0a2a864886f70d010c)/.test(algorithm);
+}
+
+/** Reads PKCS#8, PKCS#1, or SEC 1, whatever the label says. */
+export function readPrivateDer(der: Buffer) {
+  for (const type of ['pkcs8', 'pkcs1', 'sec1'] as const) {
+    try {
+      return createPrivateKey({ key: der, format: 'der', type });
+    } catch {
+      // Another form. The reason may quote the key.
+    }
+  }
+  return null;
+}
+
+/** Reads SPKI, PKCS#1, or the key of an X.509 certificate, whatever the label says. */
+export function readPublicDer(der: Buffer) {
+  for (const type of ['spki', 'pkcs1'] as const) {
+    try {
+      return createPublicKey({ key: der, format: 'der', type });
+    } catch {
+      // Another form.
+    }
+  }
+  try {
+    return new X509Certificate(der).publicKey;
+  } catch {
+    return null;
+  }
+}

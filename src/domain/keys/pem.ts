@@ -1,0 +1,55 @@
+export interface PemBlock {
+  label: string;
+  /** Null if the body is not base64. */
+  der: Buffer | null;
+  /** The encryption headers of RFC 1421 (`Proc-Type`, `DEK-Info`), if any. */
+  headers: string;
+}
+
+const BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----([\s\S]*?)-----END \1-----/g;
+const ENCRYPTED = /Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*([A-Za-z0-9-]+,[0-9A-Fa-f]+)/;
+
+/**
+ * Reads the blocks of a PEM file (RFC 7468) as people have them: line breaks as CR, CRLF, the characters `\n`, or spaces;
+ * indentation, blank lines, and the quotes and plus signs of source code.
+ */
+export function readPemBlocks(text: string): PemBlock[] {
+  return [...unescapeText(text).matchAll(BLOCK)].map(([, label = '', content = '']) => {
+    const cipher = ENCRYPTED.exec(content)?.[1];
+    const lines = content.replace(ENCRYPTED, '').split(/[\r\n]+/);
+    const body = lines.map(withoutQuotes).filter((line) => /[A-Za-z0-9=]/.test(line));
+    return {
+      label,
+      der: /^[A-Za-z0-9+/]+={0,2}$/.test(body.join('')) ? Buffer.from(body.join(''), 'base64') : null,
+      headers: cipher === undefined ? '' : `Proc-Type: 4,ENCRYPTED\nDEK-Info: ${cipher}\n\n`,
+    };
+  });
+}
+
+/** The escapes of JSON and of environment files, also doubled. Base64 has no backslash. */
+function unescapeText(text: string): string {
+  return text
+    .replace(/\\+u00([0-9A-Fa-f]{2})/g, (_, digits) => String.fromCharCode(Number.parseInt(digits, 16)))
+    .replace(/\\+[nrt]/g, '\n')
+    .replace(/\\+\//g, '/');
+}
+
+function withoutQuotes(line: string): string {
+  return line.replace(/^\s*[+.]?\s*["'`]|["'`][\s"'`+.,;\\]*$|\\\s*$|\s/g, '');
+}
+
+/** Returns the labels of all BEGIN lines, also of blocks without an end. */
+export function pemLabels(text: string): string[] {
+  return [...text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----/g)].map(([, label]) => String(label));
+}
+
+export function toPem({ label, headers }: PemBlock, der: Buffer): string {
+  return `-----BEGIN ${label}-----\n${headers}${der.toString('base64').replace(/.{64}(?!$)/g, '$&\n')}\n-----END ${label}-----\n`;
+}
+
+/** Returns whether DER is shorter than its first length says. A key has more than 127 bytes. */
+export function isCutOff(der: Buffer): boolean {
+  const digits = (der[1] ?? 0) - 0x80;
+  if (der[0] !== 0x30 || digits < 1 || digits > 4) return false;
+  return der.length < 2 + digits + Number(`0x0${der.subarray(2, 2 + digits).toString('hex')}`);
+}
