@@ -20,6 +20,7 @@ import {
 import { BIN, spawnProgram } from '../support/spawned.js';
 import { BACKENDS, openStores, type Stores } from '../support/stores.js';
 import { runAtTerminal } from '../support/terminal.js';
+import { RFC7517_A2, RFC7520 } from '../vectors/rfc-vectors.js';
 
 const PASSPHRASE = 'correct horse battery';
 
@@ -251,6 +252,21 @@ describe('keys import', () => {
         ['oldest', true],
       ]),
     );
+  });
+
+  test('imports the keys of RFC 7517 A.2 and RFC 7520', async () => {
+    const imported = await shell.run('keys', 'import', '--jwk', '-', '--json', {
+      stdin: JSON.stringify(RFC7517_A2),
+    });
+    expect(imported.exitCode).toBe(5);
+    expect(imported.json()).toMatchObject([
+      { kid: '2011-04-29', alg: 'RS256', state: 'active' },
+      { kid: '1', error: { code: 'ERR_KEY_NOT_RSA' } },
+    ]);
+    const stdin = JSON.stringify({ ...RFC7520.privateJwk, kid: RFC7520.kid, use: 'sig' });
+    expect(await shell.json('keys', 'import', '--jwk', '-', '--sign', { stdin })).toMatchObject({
+      ...{ kid: 'bilbo.baggins@hobbiton.example', state: 'pending' },
+    });
   });
 
   test('skips the members of a set that are not RSA signing keys, and lists them', async () => {

@@ -20,7 +20,7 @@ export interface PrivateExport {
   signal?: AbortSignal;
 }
 
-// RFC 7517 §5 gives the order no meaning, but `keys import` activates the first key of a set.
+// RFC 7517 §5 gives the order no meaning. People read the active key first.
 const STATES: readonly KeyState[] = ['active', 'pending', 'retiring'];
 
 /** @throws JwtctlError `ERR_KEY_UNKNOWN` (not_found); `ERR_PRIVATE_KEY_MISSING`, `ERR_NO_KEYS` (state) */

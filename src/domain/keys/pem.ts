@@ -17,7 +17,7 @@ export function readPemBlocks(text: string): PemBlock[] {
   return [...unescapeText(text).matchAll(BLOCK)].map(([, label = '', content = '']) => {
     const cipher = ENCRYPTED.exec(content)?.[1];
     const lines = content.replace(ENCRYPTED, '').split(/[\r\n]+/);
-    const body = lines.map(withoutQuotes).filter((line) => /[A-Za-z0-9=]/.test(line));
+    const body = lines.map(withoutQuotes).filter((line) => !/^[+.]*$/.test(line));
     return {
       label,
       der: /^[A-Za-z0-9+/]+={0,2}$/.test(body.join('')) ? Buffer.from(body.join(''), 'base64') : null,

@@ -48,8 +48,7 @@ export async function checkJws<Key extends VerificationKey>(
 
   const key = await ports.findKey(kid);
   const isKey = typeof key === 'object' && key !== null;
-  if (!isKey || key.kid !== kid)
-    return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${excerpt(kid)}.`);
+  if (!isKey || key.kid !== kid) return refuse('ERR_KEY_UNKNOWN', `No key has the kid ${excerpt(kid)}.`);
   const refusal = await checkKey(jws, key, { anyState });
   if (refusal !== null) return refusal;
   const payload = parseJsonObject(jws.payload);

@@ -1,8 +1,8 @@
 import type { SkippedKey } from '../../../../domain/keys/private-jwk.js';
 import type { SigningKey } from '../../../../domain/model/signing-key.js';
 import { pluralize } from '../../pluralize.js';
-import { keyList, keyRecord } from './signing-key.js';
 import type { ListItem, View } from '../../view.js';
+import { keyList, keyRecord } from './signing-key.js';
 
 export function importedKeys(
   keys: readonly SigningKey[],

@@ -1,0 +1,87 @@
+import { createPublicKey } from 'node:crypto';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { cli } from '../support/cli.js';
+import {
+  encryptedOf,
+  freshJwk,
+  keyOf,
+  type PrivateJwk,
+  pkcs1Of,
+  pkcs8Of,
+  writeKeyFile,
+} from '../support/private-keys.js';
+import { openStores, type Stores } from '../support/stores.js';
+
+let stores: Stores;
+let jwks: PrivateJwk[] = [];
+const key = (index: number) => keyOf(jwks[index] as PrivateJwk);
+
+beforeAll(async () => {
+  jwks = Array.from({ length: 4 }, () => freshJwk());
+  stores = await openStores('MariaDB and a Redis Cluster');
+  await stores.query('CREATE TABLE `their keys` (kid varchar(64), private_key text, `public key` blob)');
+  const rows: Array<[string | null, string, string]> = [
+    ['2024', pkcs8Of(key(0)).replaceAll('\n', '\\n'), ''],
+    [
+      'did:web:a#2025',
+      pkcs1Of(key(1)),
+      createPublicKey(key(1)).export({ type: 'spki', format: 'pem' }).toString(),
+    ],
+    ['2026', JSON.stringify(jwks[2]), ''],
+    ['encrypted', encryptedOf(key(3), 'pkcs8', 'correct horse'), ''],
+    ['hmac', 'secret', ''],
+    ['empty', '', ''],
+  ];
+  for (const row of rows) await stores.query('INSERT INTO `their keys` VALUES (?, ?, ?)', row as string[]);
+});
+afterAll(() => stores?.close());
+
+const words = ['keys', 'import', '--table', 'their keys'];
+
+test('imports the keys of a table, and skips rows without a key', async () => {
+  writeKeyFile(stores.home, 'pass', 'correct horse');
+  const flags = ['--passphrase-file', 'pass', '--sign', '2026'];
+  const strict = await stores.run(...words, ...flags, '--strict', '--json');
+  expect([strict.exitCode, strict.error().message]).toEqual([
+    2,
+    expect.stringContaining('row hmac of table their keys'),
+  ]);
+
+  const imported = await stores.run(...words, ...flags, '--json');
+  expect(imported.exitCode).toBe(5);
+  expect(imported.json()).toMatchObject([
+    { kid: '2024', verifyOnly: true },
+    { kid: 'did:web:a#2025', verifyOnly: true },
+    { kid: '2026', state: 'active' },
+    { kid: 'encrypted', verifyOnly: true },
+    { kid: 'hmac', error: { code: 'ERR_PEM_INVALID', message: expect.stringContaining('HS256') } },
+    { kid: 'empty', error: { message: expect.stringContaining('empty') } },
+  ]);
+  expect(await stores.query('SELECT count(*) AS n FROM `their keys`')).toEqual([{ n: 6 }]);
+});
+
+test('reads other columns and schemas, and public keys', async () => {
+  const [{ name } = {}] = await stores.query('SELECT database() AS name');
+  const flags = ['--table', `${name}.their keys`, '--key-column', 'public key', '--public', '--json'];
+  const { exitCode, json } = await stores.run('keys', 'import', ...flags);
+  expect([exitCode, json()[0]]).toMatchObject([5, { kid: 'did:web:a#2025', verifyOnly: true }]);
+});
+
+test.each([
+  [['--table', 'absent'], 'ERR_KEY_TABLE_UNREADABLE'],
+  [['--table', 'absent.absent'], 'ERR_KEY_TABLE_UNREADABLE'],
+  [['--table', 'their keys', '--key-column', 'absent'], 'ERR_KEY_TABLE_UNREADABLE'],
+  [['--table', 'a.b.c'], 'ERR_FLAG_INVALID'],
+  [['--table', 'a`; DROP TABLE keystore; --'], 'ERR_FLAG_INVALID'],
+  [['--table', 'their keys', '--kid-column', 'a.b'], 'ERR_FLAG_INVALID'],
+  [['--table', 'their keys', '--jwk', '-'], 'ERR_FLAG_COMBINATION'],
+  [['--pem', '-', '--kid-column', 'kid'], 'ERR_FLAG_COMBINATION'],
+])('refuses %j', async (flags, code) => {
+  const { exitCode, error } = await stores.run('keys', 'import', ...flags, '--json');
+  expect([exitCode, error().code]).toEqual([2, code]);
+});
+
+test('needs MySQL', async () => {
+  const { exitCode, error } = await cli().run('keys', 'import', '--table', 'keys', '--json');
+  expect([exitCode, error().code]).toEqual([2, 'ERR_KEY_TABLE_UNREADABLE']);
+});
