@@ -50,8 +50,9 @@ for i = 4, #ARGV, 6 do
   if is_legacy(member) and not takes_label then return {WRONG_TYPE} end
   local is_new = redis.call('ZADD', set, exp, member) == 1
   if ARGV[i + 4] ~= '' then cache_status(ARGV[i + 4], ARGV[i + 5], '') end
-  local is_lacking = is_legacy(member) and not read_facts(labels, {member})[member]
-  if takes_label then redis.call((is_new or is_lacking) and 'HSET' or 'HSETNX', labels, member, label) end
+  -- Facts of an entry that is gone, or damaged ones, must not stay.
+  local replaces = is_legacy(member) and (is_new or not read_facts(labels, {member})[member])
+  if takes_label then redis.call(replaces and 'HSET' or 'HSETNX', labels, member, label) end
   if maximum > 0 and redis.call('ZCARD', set) - #dropped > maximum and not make_room(member, maximum) then break end
   done = done + 1
 end
