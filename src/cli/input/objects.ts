@@ -1,6 +1,7 @@
 import type { Line } from '../../domain/batch/line-batches.js';
 import { typeName } from '../../domain/shared/describe-value.js';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { assertExactNumbers } from '../../domain/shared/json-numbers.js';
 
 /** Parses lines of NDJSON. */
 export async function* readObjects(
@@ -19,9 +20,13 @@ function parseObject(line: Line<string>): Line<Record<string, unknown>> {
     return { number, error: noObject('not JSON') };
   }
   const isObject = typeof value === 'object' && value !== null && !Array.isArray(value);
-  return isObject
-    ? { number, value: value as Record<string, unknown> }
-    : { number, error: noObject(typeName(value)) };
+  if (!isObject) return { number, error: noObject(typeName(value)) };
+  try {
+    assertExactNumbers(line.value, 'The line');
+  } catch (error) {
+    return { number, error: error as JwtctlError };
+  }
+  return { number, value: value as Record<string, unknown> };
 }
 
 /** The value is not shown, because it may be a token. */

@@ -1,5 +1,6 @@
 import type { Writable } from 'node:stream';
 import { JwtctlError } from '../../domain/shared/errors.js';
+import { stringifySpelled } from '../../domain/shared/json-numbers.js';
 import { printable, printableJson } from '../../domain/shared/text.js';
 import type { TableOptions } from './table.js';
 import type { Json, ListItem, StreamItem, View } from './view.js';
@@ -65,7 +66,7 @@ async function writeNdjson(view: View, write: Write): Promise<void> {
 }
 
 function jsonOf(value: Json): string {
-  return printableJson(JSON.stringify(value));
+  return printableJson(stringifySpelled(value));
 }
 
 async function writeIds(view: View, write: Write): Promise<void> {

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { freeze } from '../shared/deep-freeze.js';
+import { parseSpelled } from '../shared/json-numbers.js';
 
 /** RFC 7515 §7.1. Nothing is verified. */
 export interface CompactJws {
@@ -52,7 +53,7 @@ function readHeader(encoded: string): Record<string, unknown> | string {
   return header;
 }
 
-/** Returns the reason if the token is malformed. Verifies nothing. */
+/** Returns the reason if the token is malformed. Verifies nothing, and keeps the digits of the payload's numbers. */
 export function decodeToken(
   token: string,
 ): { header: Record<string, unknown>; payload: Record<string, unknown>; signature: string } | string {
@@ -63,7 +64,8 @@ export function decodeToken(
   if (isDeeper(jws.header, MOST_LEVELS))
     return `its JOSE Header is nested more than ${MOST_LEVELS} levels deep`;
   if (isDeeper(payload, MOST_LEVELS)) return `its payload is nested more than ${MOST_LEVELS} levels deep`;
-  return { header: jws.header, payload, signature: encodeBase64url(jws.signature) };
+  const spelled = parseJsonObject(jws.payload, parseSpelled) ?? payload;
+  return { header: jws.header, payload: spelled, signature: encodeBase64url(jws.signature) };
 }
 
 /** JSON.stringify is recursive and would fail on deeper nesting. */
@@ -74,10 +76,13 @@ function isDeeper(value: unknown, levels: number): boolean {
   return levels === 0 || Object.values(value).some((member) => isDeeper(member, levels - 1));
 }
 
-export function parseJsonObject(bytes: Uint8Array): Record<string, unknown> | null {
+export function parseJsonObject(
+  bytes: Uint8Array,
+  parse: (json: string) => unknown = JSON.parse,
+): Record<string, unknown> | null {
   if (!isUtf8(bytes)) return null;
   try {
-    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString());
+    const value = parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString());
     return typeof value === 'object' && value !== null && !Array.isArray(value)
       ? (value as Record<string, unknown>)
       : null;

@@ -4,7 +4,8 @@ import { parseSubject } from '../model/subject.js';
 import { describeValue } from '../shared/describe-value.js';
 import { formatDuration } from '../shared/duration.js';
 import { type ErrorCode, JwtctlError } from '../shared/errors.js';
-import { hasControlCharacter } from '../shared/text.js';
+import { assertExactValue } from '../shared/json-numbers.js';
+import { excerpt, hasControlCharacter } from '../shared/text.js';
 import { type Claims, REGISTERED_CLAIMS } from './claims.js';
 
 const MAX_LABEL_BYTES = 128;
@@ -65,6 +66,7 @@ export function assertUsable(request: TokenRequest, policy: IssuerPolicy): void 
       'Use the flags for sub, aud, exp, and nbf. iss is `token.issuer`; iat and jti are generated.',
     );
   }
+  for (const [claim, value] of Object.entries(claims)) assertExactValue(value, `The claim ${excerpt(claim)}`);
   if (Buffer.byteLength(label) > MAX_LABEL_BYTES || hasControlCharacter(label)) {
     throw unusable(
       'ERR_LABEL_INVALID',

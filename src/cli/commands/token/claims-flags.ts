@@ -1,5 +1,7 @@
 import { parseJsonObject } from '../../../domain/jose/jws.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
+import { assertExactNumbers } from '../../../domain/shared/json-numbers.js';
+import { excerpt, fileNameShown } from '../../../domain/shared/text.js';
 import type { Invocation } from '../../invocation.js';
 
 /** Merges `--claims` and `--claim`. The latter takes precedence. */
@@ -10,9 +12,12 @@ export async function parseClaims(
   const claims = flags.claims === undefined ? {} : await readClaims(invocation, flags.claims);
   for (const text of flags.claim ?? []) {
     const separator = text.indexOf('=');
-    if (separator < 1) throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
-    Object.defineProperty(claims, text.slice(0, separator), {
-      value: jsonOrText(text.slice(separator + 1)),
+    if (separator < 1) {
+      throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
+    }
+    const name = text.slice(0, separator);
+    Object.defineProperty(claims, name, {
+      value: jsonOrText(name, text.slice(separator + 1)),
       enumerable: true,
       configurable: true,
     });
@@ -21,16 +26,25 @@ export async function parseClaims(
 }
 
 async function readClaims(invocation: Invocation, file: string): Promise<Record<string, unknown>> {
-  const claims = parseJsonObject(Buffer.from(await invocation.readFile(file)));
-  if (claims !== null) return claims;
-  const name = file === '-' ? 'standard input' : file;
-  throw new JwtctlError('ERR_CLAIMS_FILE_INVALID', `The claims in ${name} are not a JSON object.`);
+  const text = await invocation.readFile(file);
+  const claims = parseJsonObject(Buffer.from(text));
+  const name = file === '-' ? 'standard input' : fileNameShown(file);
+  if (claims === null) {
+    throw new JwtctlError('ERR_CLAIMS_FILE_INVALID', `The claims in ${name} are not a JSON object.`);
+  }
+  assertExactNumbers(text, `The JSON in ${name}`);
+  return claims;
 }
 
-function jsonOrText(text: string): unknown {
+function jsonOrText(name: string, text: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     return text;
   }
+  const asText =
+    typeof value === 'number' ? (number: string) => `--claim '${excerpt(name)}="${number}"'` : undefined;
+  assertExactNumbers(text, `The claim ${excerpt(name)}`, asText);
+  return value;
 }

@@ -1,3 +1,4 @@
+import { decodeToken } from '../../../domain/jose/jws.js';
 import { verifyToken } from '../../../domain/tokens/verify.js';
 import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
@@ -21,5 +22,7 @@ const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, tok
   const ports = await storeVerification(await invocation.context());
   const policy = flags.aud === undefined ? ports.policy : { ...ports.policy, audience: flags.aud };
   const result = await verifyToken(text, { ...ports, policy });
-  return { view: verification(result), exitCode: result.active ? EXIT.done : EXIT.refused };
+  const decoded = decodeToken(text);
+  const payload = typeof decoded === 'string' ? {} : decoded.payload;
+  return { view: verification(result, payload), exitCode: result.active ? EXIT.done : EXIT.refused };
 };

@@ -1,11 +1,12 @@
 import type { RegistryEntry } from '../../../domain/ports/index.js';
+import { stringifySpelled } from '../../../domain/shared/json-numbers.js';
 import type { IssuedToken } from '../../../domain/tokens/issued-token.js';
 import type { RegisteredToken } from '../../../domain/tokens/register.js';
 import type { RevocationOutcome } from '../../../domain/tokens/revoke.js';
 import type { VerificationResult } from '../../../domain/tokens/verify.js';
 import { grouped } from '../number-format.js';
 import { isoTime, relativeTime } from '../time.js';
-import type { Cell, Json, JsonObject, StreamItem, View } from '../view.js';
+import type { Cell, JsonObject, StreamItem, View } from '../view.js';
 
 /** Shows the whole token, as only the views of new tokens do. */
 export function issuedToken(issued: IssuedToken): View {
@@ -79,7 +80,8 @@ export function decodedToken(parts: {
   };
 }
 
-export function verification(result: VerificationResult): View {
+/** @param payload the payload of an accepted token, with the digits that the token holds */
+export function verification(result: VerificationResult, payload: Record<string, unknown>): View {
   if (!result.active) {
     const { error, reason } = result;
     return {
@@ -96,12 +98,12 @@ export function verification(result: VerificationResult): View {
   }
   return {
     shape: 'record',
-    data: { active: true, header: result.header as JsonObject, payload: result.payload as JsonObject },
+    data: { active: true, header: result.header as JsonObject, payload: payload as JsonObject },
     id: result.payload.jti,
     fields: [
       ['active', { text: 'yes', tone: 'good' }],
       ['kid', plainText(result.header.kid)],
-      ...claimFields(result.payload),
+      ...claimFields(payload),
     ],
   };
 }
@@ -166,5 +168,5 @@ function quotedText(value: unknown): string {
 }
 
 function plainText(value: unknown): string {
-  return typeof value === 'string' ? value : JSON.stringify(value as Json);
+  return typeof value === 'string' ? value : stringifySpelled(value);
 }

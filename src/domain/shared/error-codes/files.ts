@@ -46,6 +46,10 @@ export const FILES_ERRORS = {
     'A line of the input is longer than the limit.',
     'Check that the file has one item per line.',
   ),
+  ERR_NUMBER_INEXACT: usage(
+    'A number has more digits than JSON programs keep, is beyond 2^53, or cannot be written in JSON. It would change silently.',
+    'Write the number as a string, in quotes. Applications then read the same digits.',
+  ),
   ERR_ROW_INVALID: usage(
     'A row of the input has a missing or invalid field, or broken CSV quotes.',
     'Correct the row that the message names, and run the command again.',
