@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { JwtctlError } from '../domain/shared/errors.js';
-import { asSentence, printableLines } from '../domain/shared/text.js';
+import { asSentence, excerpt, insideQuotes, printableLines } from '../domain/shared/text.js';
 import { foreseeGlobals, type Globals, type GlobalValues, mayColor, readGlobals } from './globals.js';
 import { createInvocation, type Run } from './invocation.js';
 import { type Io, screenOf } from './io.js';
@@ -29,6 +29,7 @@ export async function main(
       values = command.optsWithGlobals();
       const { invocation, dispose } = createInvocation(values, io, signal);
       try {
+        warnOfQuotes(command, args, invocation.caution);
         const outcome = await action(invocation, flags, ...(args as never));
         const { globals } = invocation;
         const writeLines = (lines: readonly string[]) => {
@@ -67,6 +68,31 @@ export async function main(
     return exitCode;
   } catch (error) {
     return conclude(error, values, io, signal);
+  }
+}
+
+/** Quotes that the shell did not remove belong to the value: `--sub '"alice"'`. `--claim` has its own rules. */
+function warnOfQuotes(command: Command, args: readonly unknown[], caution: (text: string) => void): void {
+  const flags = command.options.map((option) => ({
+    name: String(option.long),
+    form: `${option.long} `,
+    values: [command.getOptionValue(option.attributeName())].flat(),
+  }));
+  const words = command.registeredArguments.map((argument, index) => ({
+    name: argument.name().toUpperCase(),
+    form: '',
+    values: [args[index]],
+  }));
+  for (const { name, form, values } of [...flags, ...words]) {
+    // A token is a secret. Its quotes are removed.
+    if (name === '--claim' || name === 'TOKEN') continue;
+    for (const value of values) {
+      const inner = typeof value === 'string' ? insideQuotes(value) : null;
+      if (inner === null) continue;
+      caution(
+        `The value of ${name} has quotes around it, which are part of the value. Did you mean ${form}${excerpt(inner)}?`,
+      );
+    }
   }
 }
 

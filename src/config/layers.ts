@@ -1,6 +1,7 @@
 import { typeName } from '../domain/shared/describe-value.js';
 import { JwtctlError } from '../domain/shared/errors.js';
 import { nearest } from '../domain/shared/nearest.js';
+import { insideQuotes } from '../domain/shared/text.js';
 import { holdsPassword } from './addresses.js';
 import { type Origin, originText } from './origin.js';
 import type { Environment, Places } from './places.js';
@@ -33,10 +34,12 @@ export function variablesLayer(env: Environment, base: LayerBase): Layer {
   const known = new Map(SETTINGS.map((setting) => [setting.variable, setting]));
   for (const [name, raw] of Object.entries(env)) {
     if (!name.startsWith('JWTCTL_') || name.startsWith('JWTCTL_TEST_')) continue;
-    if (OTHER_VARIABLES.has(name) || raw === undefined || raw === '') continue;
+    if (raw === undefined || raw === '') continue;
     const setting = known.get(name);
     const origin: Origin = { source: 'variable', name, line: null, profile: null };
-    if (setting !== undefined) assign(layer, setting, raw, origin, base);
+    if (insideQuotes(raw) !== null) layer.problems.push(quoted(name, setting));
+    else if (OTHER_VARIABLES.has(name)) continue;
+    else if (setting !== undefined) assign(layer, setting, raw, origin, base);
     else layer.problems.push(unknownVariable(name, [...known.keys(), ...OTHER_VARIABLES]));
   }
   return layer;
@@ -111,6 +114,22 @@ export function invalid(path: string, origin: Origin, value: unknown, expected: 
   // Flags and variables are always strings, so the type says nothing of one.
   const found = typeof value === 'string' ? 'cannot have this value' : `is ${typeName(value)}`;
   return badValue(path, origin, `${found}; expected ${expected}`);
+}
+
+/** A shell removes quotes, but `docker run --env-file` and some other readers of such files keep them. */
+function quoted(name: string, setting: Setting | undefined): JwtctlError {
+  const secret =
+    setting?.class === 'secret'
+      ? ' If they belong to the secret, put it into a file, and name the file.'
+      : '';
+  return new JwtctlError(
+    'ERR_CONFIG_VALUE_INVALID',
+    `The variable ${name} has quotes around its value, which are part of the value.`,
+    {
+      hint: `Remove the quotes in the file or the program that sets the variable.${secret}`,
+      details: { setting: setting?.path ?? null, origin: name },
+    },
+  );
 }
 
 function badValue(path: string, origin: Origin, problem: string): JwtctlError {

@@ -75,6 +75,14 @@ export function excerpt(text: string): string {
   return text.length > 60 ? `${shown}…` : shown;
 }
 
+/** Returns the text within quotes that surround all of it, as typed, escaped, or set by an editor; null without them. */
+export function insideQuotes(text: string): string | null {
+  const [, , plain, double, single] = QUOTED.exec(text) ?? [];
+  return plain ?? double ?? single ?? null;
+}
+
+const QUOTED = /^(?:\\?(["'`])((?:(?!\1)[^\\])*)\\?\1|[“”„]([^“”]*)[“”]|[‘’‚]([^‘’]*)[‘’])$/s;
+
 // C0, DEL, and C1 characters move the cursor of a terminal, and SQLite cuts text at NUL.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: finding control characters is its purpose
 const CONTROL = /[\u0000-\u001f\u007f-\u009f]/;

@@ -1,7 +1,7 @@
 import { parseJsonObject } from '../../../domain/jose/jws.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import { assertExactNumbers } from '../../../domain/shared/json-numbers.js';
-import { excerpt, fileNameShown } from '../../../domain/shared/text.js';
+import { excerpt, fileNameShown, insideQuotes } from '../../../domain/shared/text.js';
 import type { Invocation } from '../../invocation.js';
 
 /** Merges `--claims` and `--claim`. The latter takes precedence. */
@@ -11,16 +11,8 @@ export async function parseClaims(
 ): Promise<Record<string, unknown>> {
   const claims = flags.claims === undefined ? {} : await readClaims(invocation, flags.claims);
   for (const text of flags.claim ?? []) {
-    const separator = text.indexOf('=');
-    if (separator < 1) {
-      throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.');
-    }
-    const name = text.slice(0, separator);
-    Object.defineProperty(claims, name, {
-      value: jsonOrText(name, text.slice(separator + 1)),
-      enumerable: true,
-      configurable: true,
-    });
+    const [name, value] = claimOf(text, invocation.caution);
+    Object.defineProperty(claims, name, { value, enumerable: true, configurable: true });
   }
   return claims;
 }
@@ -36,15 +28,73 @@ async function readClaims(invocation: Invocation, file: string): Promise<Record<
   return claims;
 }
 
-function jsonOrText(name: string, text: string): unknown {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return text;
+function claimOf(flag: string, caution: (text: string) => void): [name: string, value: unknown] {
+  const [, name = '', text = ''] = /^([^=]+)=(.*)$/s.exec(flag) ?? [];
+  if (name === '' || /^[\s"'“‘{[]|[\s"'”’]$/.test(name)) {
+    throw new JwtctlError('ERR_FLAG_INVALID', 'Specify --claim as name=value.', {
+      hint: 'Leave out quotes and spaces around the name. Pass a JSON object in a file with --claims, or with --claims - from standard input.',
+    });
   }
-  const asText =
-    typeof value === 'number' ? (number: string) => `--claim '${excerpt(name)}="${number}"'` : undefined;
-  assertExactNumbers(text, `The claim ${excerpt(name)}`, asText);
-  return value;
+  const value = parseJson(text);
+  if (value !== undefined) {
+    const asText = typeof value === 'number' ? (number: string) => spelled(name, `"${number}"`) : undefined;
+    assertExactNumbers(text, `The claim ${excerpt(name)}`, asText);
+    return [name, value];
+  }
+  const inner = insideQuotes(text);
+  if (inner !== null || /^(?:\\?["“]|[[{])/.test(text)) throw halfJson(name, text, inner);
+  const word = WORDS[text.toLowerCase()];
+  if (word !== undefined)
+    caution(
+      `The claim ${excerpt(name)} is the text "${text}". For the JSON value, write ${spelled(name, word)}.`,
+    );
+  return [name, text];
+}
+
+/** Names in other languages for the values that JSON calls `true`, `false`, and `null`. */
+const WORDS: Readonly<Record<string, string>> = {
+  true: 'true',
+  false: 'false',
+  null: 'null',
+  none: 'null',
+  nil: 'null',
+  undefined: 'null',
+};
+
+function halfJson(name: string, text: string, inner: string | null): JwtctlError {
+  const problem =
+    inner === null
+      ? 'begins like JSON, but is not JSON'
+      : 'has quotes around it, which are part of the value';
+  const json = inner ?? likelyJson(text);
+  const meant = json === null ? '' : `Did you mean ${spelled(name, json)}? `;
+  return new JwtctlError('ERR_FLAG_INVALID', `The value of the claim ${excerpt(name)} ${problem}.`, {
+    hint: `${meant}To sign it as text, write ${spelled(name, JSON.stringify(text))}.`,
+  });
+}
+
+/** Quotes the bare words of `[admin,user]` and `{'role': admin}`. Returns null if that makes no JSON. */
+function likelyJson(text: string): string | null {
+  const json = text.replace(
+    /"[^"]*"|'([^']*)'|[^\s[\]{}:,"'](?:[^[\]{}:,"']*[^\s[\]{}:,"'])?/g,
+    (word: string, quoted?: string) => {
+      if (quoted !== undefined) return JSON.stringify(quoted);
+      return WORDS[word.toLowerCase()] ?? (parseJson(word) === undefined ? JSON.stringify(word) : word);
+    },
+  );
+  return parseJson(json) === undefined ? null : json;
+}
+
+/** Writes the flag for a shell. */
+function spelled(name: string, value: string): string {
+  const claim = excerpt(`${name}=${value}`);
+  return /^[\w.=@/-]+$/.test(claim) ? `--claim ${claim}` : `--claim '${claim.replaceAll("'", `'\\''`)}'`;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -2,6 +2,7 @@ import type { Context } from '../../../app/context.js';
 import { JwtctlError } from '../../../domain/shared/errors.js';
 import type { TokenRequest } from '../../../domain/tokens/token-request.js';
 import type { Invocation } from '../../invocation.js';
+import { checkAudience } from '../shared/audience-flag.js';
 import { parseClaims } from './claims-flags.js';
 
 export interface IssueFlags {
@@ -23,7 +24,7 @@ export async function sharedRequest(
 ): Promise<Omit<TokenRequest, 'sub'>> {
   return {
     claims: await parseClaims(invocation, flags),
-    aud: flags.aud,
+    aud: flags.aud?.map((aud) => checkAudience(aud, invocation.caution)),
     ttlSeconds: flags.ttl,
     notBeforeSeconds: flags.notBefore,
     label: flags.label,

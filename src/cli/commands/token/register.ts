@@ -13,6 +13,7 @@ import type { Action, DefineCommand, Invocation } from '../../invocation.js';
 import { pluralize } from '../../output/pluralize.js';
 import type { Outcome } from '../../output/view.js';
 import { registeredItem, registeredToken } from '../../output/views/tokens.js';
+import { checkAudience } from '../shared/audience-flag.js';
 import { streamThrough } from '../shared/bulk.js';
 import { exactlyOne } from '../shared/flags.js';
 
@@ -43,6 +44,7 @@ interface RegisterFlags {
 }
 
 const register: Action<RegisterFlags, [string | undefined]> = async (invocation, flags, token) => {
+  if (flags.aud !== undefined) checkAudience(flags.aud, invocation.caution);
   exactlyOne({ TOKEN: token, '--token-file': flags.tokenFile });
   return flags.tokenFile === undefined
     ? registerOne(invocation, flags, String(token))

@@ -4,6 +4,7 @@ import { storeVerification } from '../../../verifier/store-verification.js';
 import type { Action, DefineCommand } from '../../invocation.js';
 import { EXIT } from '../../output/exit-code.js';
 import { verification } from '../../output/views/tokens.js';
+import { checkAudience } from '../shared/audience-flag.js';
 
 export const defineVerify: DefineCommand = (group, run) => {
   group
@@ -20,7 +21,9 @@ export const defineVerify: DefineCommand = (group, run) => {
 const verify: Action<{ aud?: string }, [string]> = async (invocation, flags, token) => {
   const text = await invocation.readText(token);
   const ports = await storeVerification(await invocation.context());
-  const policy = flags.aud === undefined ? ports.policy : { ...ports.policy, audience: flags.aud };
+  const audience =
+    flags.aud === undefined ? ports.policy.audience : checkAudience(flags.aud, invocation.caution);
+  const policy = { ...ports.policy, audience };
   const result = await verifyToken(text, { ...ports, policy });
   const decoded = decodeToken(text);
   const payload = typeof decoded === 'string' ? {} : decoded.payload;
